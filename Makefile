@@ -1,0 +1,41 @@
+# make alone lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test check ui bench clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(READY) ## make .venv with the pinned dependencies
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pcip needs Python 3.11 or newer, found " + sys.version)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -c constraints.txt torch
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $(READY)
+
+demo: $(READY) ## two simulated screens from images to benchmark
+	$(BIN)/pcip demo
+
+test: $(READY) ## every test
+	$(BIN)/python -m pytest
+
+check: $(READY) ## lint, types, tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+ui: $(READY) ## Dagster and MLflow on 127.0.0.1
+	$(BIN)/pcip ui
+
+bench: $(READY) ## every benchmark, results in benchmarks/results/
+	@for name in $$($(BIN)/pcip bench | cut -d' ' -f1); do $(BIN)/pcip bench $$name || exit 1; done
+
+clean: ## remove everything that was made, the specs stay
+	rm -rf $(VENV) data/store data/raw data/dagster data/mlflow data/checkpoints data/feature_store.duckdb

@@ -1,0 +1,126 @@
+"""`knn_benchmark`: how well each feature set tells the labels apart, with its controls beside it."""
+
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+
+from pcip_assets.assets.features import CONTROLS, INPAINTING, PREFIX, features_hash
+from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize, picture
+from pcip_assets.provenance import code_version
+from pcip_assets.resources import Library
+from pcip_assets.tracking import Tracking
+from pcip_core.evaluation.labelled import LabelledCells, labelled_cells
+from pcip_core.screen import Screen
+from pcip_core.store.vectors import features_of
+
+_TYPES = {"value": pa.float64(), "n": pa.int64()}
+_COLUMNS = (
+    "feature_set", "task", "classifier", "parameter", "label", "metric", "value", "n", "protocol", "mlflow_run_id",
+)  # fmt: skip
+
+
+def build_knn_benchmark(screen: Screen) -> dg.AssetsDefinition:
+    """The asset of kNN scores of all feature sets of a screen."""
+    code = code_version("pcip_core.evaluation", __name__)
+
+    @dg.asset(
+        key=[screen.name, "knn_benchmark"],
+        deps=[
+            dg.AssetDep([screen.name, noun], partition_mapping=dg.AllPartitionMapping())
+            for noun in ("cell_features", "control_features")
+        ],
+        group_name=screen.name,
+        owners=OWNERS,
+        kinds={"parquet"},
+        code_version=code,
+    )
+    def knn_benchmark(
+        context: dg.AssetExecutionContext, config: Remake, library: Library, tracking: Tracking
+    ) -> dg.MaterializeResult:
+        """Balanced accuracy of k nearest neighbours, every layer and control, leaving the image or the cell out."""
+        sets = [name for name in (*INPAINTING, *CONTROLS) if library.store.shards(screen.name, PREFIX + name)]
+        champion = tracking.champion(screen.name)
+
+        def inputs(_: str | None) -> dict[str, Any]:
+            return {
+                "features": {name: features_hash(library, screen, name) for name in sets},
+                "spec": screen.section("benchmark"),
+                "images": library.store.read(screen.name, "images").to_pylist(),
+            }
+
+        def make(_: str | None) -> Made:
+            from pcip_core.plots.benchmarks import accuracy_by_layer
+            from pcip_core.plots.png import to_png
+
+            cells = _labelled(library, screen, sets)
+            rows = [row for name in sets for row in _scores(library, screen, name, cells, champion.run_id)]
+            title = f"{screen.name}{' (simulated images)' if screen.simulated else ''}"
+            figure = accuracy_by_layer(rows, title)
+            tracking.log_pictures(champion.run_id, {"knn_benchmark.png": figure})
+            tracking.log_scores(champion.run_id, _headline(rows))
+            return Made(
+                {"benchmarks": benchmark_table(rows)},
+                metadata={"cells_scored": len(cells.labels), **cells.left_out, "preview": picture(to_png(figure))},
+            )
+
+        return materialize(context, library, screen, config, Work("benchmarks", code, inputs, make))
+
+    return knn_benchmark
+
+
+def benchmark_table(rows: list[dict[str, Any]]) -> pa.Table:
+    """Score rows as the `benchmarks` table."""
+    return pa.table(
+        {name: pa.array([row.get(name) for row in rows], _TYPES.get(name, pa.string())) for name in _COLUMNS}
+    )
+
+
+def _labelled(library: Library, screen: Screen, sets: list[str]) -> LabelledCells:
+    """The cells that every feature set describes, with their labels and groups."""
+    cells = library.store.read(
+        screen.name, "cells", columns=["cell_id", "image_id", "field", "pixel_hash"]
+    ).to_pylist()
+    described = [set(library.store.read(screen.name, PREFIX + name, columns=["cell_id"])["cell_id"].to_pylist()) for name in sets]
+    everywhere = set.intersection(*described)
+    images = library.store.read(screen.name, "images").to_pylist()
+    label_of = {row["image_id"]: _terms(row[screen.benchmark.label]) for row in images}
+    return labelled_cells([cell for cell in cells if cell["cell_id"] in everywhere], label_of)
+
+
+def _terms(value: Any) -> list[str]:
+    return list(value) if isinstance(value, list) else [] if value is None else [str(value)]
+
+
+def _scores(
+    library: Library, screen: Screen, feature_set: str, cells: LabelledCells, run_id: str
+) -> list[dict[str, Any]]:
+    from pcip_core.evaluation.scores import knn_scores
+
+    table = library.store.read(screen.name, PREFIX + feature_set)
+    row_of = {cell_id: row for row, cell_id in enumerate(table["cell_id"].to_pylist())}
+    vectors = features_of(table)[[row_of[cell_id] for cell_id in cells.cell_ids]]
+    rows = []
+    for protocol in screen.benchmark.protocols:
+        groups = cells.groups(protocol)
+        scores = knn_scores(np.asarray(vectors), cells.labels, groups=groups, ks=screen.benchmark.ks)
+        rows += [
+            {
+                **row,
+                "feature_set": feature_set,
+                "task": screen.benchmark.label,
+                "protocol": protocol,
+                "mlflow_run_id": run_id if feature_set in INPAINTING else None,
+            }
+            for row in scores
+        ]
+    return rows
+
+
+def _headline(rows: list[dict[str, Any]]) -> dict[str, float]:
+    return {
+        f"{row['metric']}/{row['feature_set']}/{row['protocol']}/knn_{row['parameter'].replace('=', '')}": row["value"]
+        for row in rows
+        if row["label"] is None and row["metric"] == "balanced_accuracy"
+    }

@@ -1,0 +1,68 @@
+"""`crops`: the single cells of a shard."""
+
+import hashlib
+from typing import Any
+
+import dagster as dg
+
+from pcip_assets import frames
+from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize, picture
+from pcip_assets.provenance import code_version
+from pcip_assets.resources import Library
+from pcip_core.crops.shard import cut_shard
+from pcip_core.plots.montage import crop_montage
+from pcip_core.plots.png import to_png
+from pcip_core.screen import Screen
+
+
+def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The asset of the screen's crops and of its `cells` table."""
+    code = code_version("pcip_core.images.reading", "pcip_core.segmentation", "pcip_core.crops", __name__)
+
+    @dg.asset(
+        key=[screen.name, "crops"],
+        partitions_def=shards,
+        deps=[[screen.name, "fields"]],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name=screen.name,
+        owners=OWNERS,
+        kinds={"numpy", "scikitimage"},
+        code_version=code,
+    )
+    def crops(context: dg.AssetExecutionContext, config: Remake, library: Library) -> dg.MaterializeResult:
+        """Single-cell crops of one shard: found, cut, rescaled; everything left out is in quarantine."""
+
+        def inputs(shard: str | None) -> dict[str, Any]:
+            fields = library.store.provenance(screen.name, "fields", shard) or {}
+            sections = screen.section("channels", "segmentation", "crops")
+            return {"spec": sections, "fields": fields.get("data_hash")}
+
+        def make(shard: str | None) -> Made:
+            fields = frames.fields_of(screen, library.store.read(screen.name, "fields", shards=[str(shard)]))
+            cells = cut_shard(screen, fields)
+            images = {image for image in cells.columns["image_id"]}
+            return Made(
+                {
+                    "cells": frames.cells_table(cells, str(shard)),
+                    "quarantine_crops": frames.quarantine_table("crops", cells.rejected, str(shard)),
+                },
+                {"crops": cells.pixels},
+                {"found": cells.found, "data_hash": _hash(cells)},
+                {
+                    "cells_found": cells.found,
+                    "cells_used": len(cells.pixels),
+                    "cells_quarantined": sum(row.what == "cell" for row in cells.rejected),
+                    "images": len(images),
+                    "preview": picture(to_png(crop_montage(cells.pixels, tuple(screen.channels), screen.protein))),
+                },
+            )
+
+        return materialize(context, library, screen, config, Work("cells", code, inputs, make))
+
+    return crops
+
+
+def _hash(cells: Any) -> str:
+    digest = hashlib.blake2b(cells.pixels.tobytes(), digest_size=12)
+    digest.update("\0".join(cells.columns["cell_id"]).encode())
+    return digest.hexdigest()

@@ -1,0 +1,223 @@
+"""Feature tables: `cell_features` by the champion encoder, `control_features` to compare with, `protein_features`."""
+
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+
+from pcip_assets.assets.shared import GPU_POOL, OWNERS, Made, Remake, Work, materialize
+from pcip_assets.provenance import code_version
+from pcip_assets.resources import Library
+from pcip_assets.tracking import Tracking, device_name
+from pcip_core.screen import Screen
+from pcip_core.store.vectors import feature_table, features_of
+
+LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5")
+INPAINTING = tuple(f"inpainting_{layer}" for layer in LAYERS)
+UNTRAINED = tuple(f"untrained_{layer}" for layer in LAYERS)
+CONTROLS = (*UNTRAINED, "intensity")
+PREFIX = "cell_features_"
+_EXTRACTION = ("pcip_core.models", "pcip_core.features")
+
+
+def build_cell_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The asset of inpainting features, one table a layer."""
+    code = code_version(*_EXTRACTION)
+
+    @dg.asset(
+        key=[screen.name, "cell_features"],
+        partitions_def=shards,
+        deps=[[screen.name, "crops"], [screen.name, "encoder"]],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name=screen.name,
+        owners=OWNERS,
+        kinds={"pytorch", "parquet"},
+        pool=GPU_POOL,
+        code_version=code,
+    )
+    def cell_features(
+        context: dg.AssetExecutionContext, config: Remake, library: Library, tracking: Tracking
+    ) -> dg.MaterializeResult:
+        """Features of every cell of one shard by the champion encoder: the spatial maximum of each layer."""
+        from pcip_core.models.files import load_encoder
+
+        champion = tracking.champion(screen.name)
+        network = load_encoder(champion.folder)
+        meter = _Meter()
+
+        def inputs(shard: str | None) -> dict[str, Any]:
+            return {"weights": champion.tags["weights_sha256"], "crops": _crops_hash(library, screen, shard)}
+
+        def make(shard: str | None) -> Made:
+            cells, crops = library.store.read_with_array(screen.name, "cells", "crops", str(shard))
+            layers = meter.extract(network, crops)
+            sets = {f"inpainting_{layer}": vectors for layer, vectors in layers.items()}
+            return _made(cells, sets, champion.version, champion.run_id)
+
+        work = Work(PREFIX + INPAINTING[0], code, inputs, make)
+        result = materialize(context, library, screen, config, work)
+        if meter.cells:
+            run_id = tracking.log_extraction(
+                screen.name,
+                champion,
+                params={"device": f"{meter.device} ({device_name(meter.device)})", "dagster_run_id": context.run_id},
+                metrics={"cells": meter.cells, "cells_per_s": meter.cells / meter.seconds},
+            )
+            context.add_asset_metadata(
+                {
+                    "mlflow_run": dg.MetadataValue.url(tracking.url(screen.name, run_id)),
+                    "cells_per_s": meter.cells / meter.seconds,
+                }
+            )
+        context.add_asset_metadata({"encoder_version": champion.version})
+        return result
+
+    return cell_features
+
+
+def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The asset of what learned features must beat: the same network untrained, and plain intensities."""
+    code = code_version(*_EXTRACTION)
+
+    @dg.asset(
+        key=[screen.name, "control_features"],
+        partitions_def=shards,
+        deps=[[screen.name, "crops"]],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name=screen.name,
+        owners=OWNERS,
+        kinds={"pytorch", "parquet"},
+        pool=GPU_POOL,
+        code_version=code,
+    )
+    def control_features(
+        context: dg.AssetExecutionContext, config: Remake, library: Library
+    ) -> dg.MaterializeResult:
+        """Controls of one shard: the untrained network's features, and intensity statistics."""
+        from pcip_core.features.deep import untrained_network
+        from pcip_core.features.intensity import intensity_features
+        from pcip_core.models.inpainting import NetworkConfig
+
+        network = untrained_network(
+            NetworkConfig(
+                channels=tuple(screen.channels),
+                structural=screen.structural,
+                protein=screen.protein,
+                size_px=screen.crops.size_px,
+                width=screen.encoder.width,
+            ),
+            screen.encoder.seed,
+        )
+
+        def inputs(shard: str | None) -> dict[str, Any]:
+            spec = {"width": screen.encoder.width, "seed": screen.encoder.seed}
+            return {"spec": spec, "crops": _crops_hash(library, screen, shard)}
+
+        def make(shard: str | None) -> Made:
+            cells, crops = library.store.read_with_array(screen.name, "cells", "crops", str(shard))
+            layers = _Meter().extract(network, crops)
+            sets = {f"untrained_{layer}": vectors for layer, vectors in layers.items()}
+            low, high = (np.array(cells[f"intensity_{end}"].to_pylist(), np.float32) for end in ("min", "max"))
+            sets["intensity"], _ = intensity_features(crops, low, high, tuple(screen.channels), screen.protein[0])
+            return _made(cells, sets, f"untrained, seed {screen.encoder.seed}", None)
+
+        return materialize(context, library, screen, config, Work(PREFIX + CONTROLS[0], code, inputs, make))
+
+    return control_features
+
+
+def build_protein_features(screen: Screen) -> dg.AssetsDefinition:
+    """The asset of mean features by protein."""
+    code = code_version(__name__)
+
+    @dg.asset(
+        key=[screen.name, "protein_features"],
+        deps=[
+            dg.AssetDep([screen.name, noun], partition_mapping=dg.AllPartitionMapping())
+            for noun in ("cell_features", "control_features")
+        ],
+        group_name=screen.name,
+        owners=OWNERS,
+        kinds={"parquet"},
+        code_version=code,
+    )
+    def protein_features(
+        context: dg.AssetExecutionContext, config: Remake, library: Library
+    ) -> dg.MaterializeResult:
+        """Mean of the features of all cells of a protein, all its images and cell lines pooled."""
+        sets = [name for name in (*INPAINTING, *CONTROLS) if library.store.shards(screen.name, PREFIX + name)]
+
+        def inputs(_: str | None) -> dict[str, Any]:
+            images = library.store.read(screen.name, "images", columns=["image_id", "protein"])
+            return {
+                "features": {name: features_hash(library, screen, name) for name in sets},
+                "images": images.to_pylist(),
+            }
+
+        def make(_: str | None) -> Made:
+            images = library.store.read(screen.name, "images", columns=["image_id", "protein"])
+            protein_of = dict(zip(*(images[name].to_pylist() for name in ("image_id", "protein")), strict=True))
+            tables = {f"protein_features_{name}": _mean_by_protein(library, screen, name, protein_of) for name in sets}
+            return Made(tables, metadata={"feature_sets": sets})
+
+        work = Work(f"protein_features_{INPAINTING[0]}", code, inputs, make)
+        return materialize(context, library, screen, config, work)
+
+    return protein_features
+
+
+def features_hash(library: Library, screen: Screen, feature_set: str) -> dict[str, str | None]:
+    """shard -> hash of what made its features."""
+    table = PREFIX + feature_set
+    return {
+        shard: (library.store.provenance(screen.name, table, shard) or {}).get("inputs_hash")
+        for shard in library.store.shards(screen.name, table)
+    }
+
+
+def _mean_by_protein(library: Library, screen: Screen, feature_set: str, protein_of: dict[str, str]) -> pa.Table:
+    cells = library.store.read(screen.name, PREFIX + feature_set)
+    proteins, index = np.unique([protein_of[image] for image in cells["image_id"].to_pylist()], return_inverse=True)
+    counts = np.bincount(index, minlength=len(proteins))
+    vectors = features_of(cells)
+    sums = np.zeros((len(proteins), vectors.shape[1]))
+    np.add.at(sums, index, vectors)
+    means = (sums / counts[:, None]).astype(np.float32)
+    versions = sorted(set(cells["encoder_version"].to_pylist()))
+    ids = {"protein": proteins.tolist(), "n_cells": counts.tolist(), "encoder_version": [", ".join(versions)] * len(proteins)}
+    return feature_table(ids, means)
+
+
+def _made(cells: pa.Table, sets: dict[str, np.ndarray], version: str, run_id: str | None) -> Made:
+    ids = {name: cells[name].to_pylist() for name in ("cell_id", "image_id")}
+    ids["encoder_version"] = [version] * cells.num_rows
+    tables = {PREFIX + name: feature_table(ids, vectors) for name, vectors in sets.items()}
+    provenance = {"encoder_version": version, "mlflow_run_id": run_id}
+    spread = {name: float((vectors.std(0) > 0).mean()) for name, vectors in sets.items() if len(vectors)}
+    return Made(tables, provenance=provenance, metadata={"share_of_features_that_vary": spread})
+
+
+def _crops_hash(library: Library, screen: Screen, shard: str | None) -> str | None:
+    return (library.store.provenance(screen.name, "cells", shard) or {}).get("data_hash")
+
+
+class _Meter:
+    """Extraction with a count of cells and seconds, for the throughput that is logged."""
+
+    def __init__(self) -> None:
+        self.cells, self.seconds, self.device = 0, 0.0, "cpu"
+
+    def extract(self, network: Any, crops: np.ndarray) -> dict[str, np.ndarray]:
+        import time
+
+        from pcip_core.features.deep import extract_features
+        from pcip_core.training.device import choose_device
+
+        self.device = str(choose_device("auto"))
+        start = time.perf_counter()
+        layers = extract_features(network, crops, layers=LAYERS, device=self.device)
+        self.cells, self.seconds = self.cells + len(crops), self.seconds + time.perf_counter() - start
+        return layers
+
+

@@ -1,0 +1,102 @@
+"""What the assets of all nouns share: making shards that are not up to date, and describing what was made."""
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+
+from pcip_assets.provenance import Stopwatch, inputs_hash, stamp
+from pcip_assets.resources import Library
+from pcip_core.screen import Screen
+
+OWNERS = ["team:pcip"]
+GPU_POOL = "gpu"
+
+
+class Remake(dg.Config):
+    """`force` makes a partition again although nothing it depends on has changed."""
+
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Made:
+    """What one shard (or a whole table) was made into."""
+
+    tables: Mapping[str, pa.Table]
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Work:
+    """How one asset is made: `inputs` decide the result, `make` gives it, `table` carries its provenance.
+
+    Both take a shard, or None for an asset without partitions.
+    """
+
+    table: str
+    code: str
+    inputs: Callable[[str | None], dict[str, Any]]
+    make: Callable[[str | None], Made]
+
+
+def materialize(
+    context: dg.AssetExecutionContext, library: Library, screen: Screen, config: Remake, work: Work
+) -> dg.MaterializeResult:
+    """Make each partition of this run that is not up to date, and commit it atomically."""
+    sharded = context.assets_def.partitions_def is not None
+    shards: list[str | None] = list(context.partition_keys) if sharded else [None]
+    noun = context.asset_key.path[-1]
+    hashes, made_any, total, last = [], 0, 0.0, {}
+    with Stopwatch() as watch:
+        for number, shard in enumerate(shards, 1):
+            wanted = inputs_hash(code=work.code, **work.inputs(shard))
+            hashes.append(wanted)
+            before = library.store.provenance(screen.name, work.table, shard) or {}
+            where = f"{screen.name}/{noun}" + (f" {shard} ({number}/{len(shards)})" if shard else "")
+            if before.get("inputs_hash") == wanted and not config.force:
+                context.log.info(f"{where}: up to date")
+                metadata: dict[str, Any] = {"up_to_date": True}
+            else:
+                with Stopwatch() as one:
+                    made = work.make(shard)
+                    provenance = stamp(
+                        inputs_hash=wanted,
+                        code_version=work.code,
+                        dagster_run_id=context.run_id,
+                        **made.provenance,
+                    )
+                    library.store.commit(
+                        screen.name, made.tables, shard=shard, arrays=made.arrays, provenance=provenance
+                    )
+                rows = made.tables[work.table].num_rows
+                metadata = {**made.metadata, "dagster/row_count": rows, "seconds": round(one.seconds, 2)}
+                made_any += 1
+                total += rows
+                last = dict(made.metadata)
+                context.log.info(f"{where}: {rows} rows in {one.seconds:.1f} s")
+            if shard is not None:
+                context.add_asset_metadata(metadata, partition_key=shard)
+    metadata = {
+        "partitions_made": made_any,
+        "partitions_up_to_date": len(shards) - made_any,
+        "seconds": round(watch.seconds, 2),
+        "peak_memory_mb": round(watch.peak_mb),
+        "simulated": screen.simulated,
+    }
+    if shards == [None]:
+        metadata = last | metadata
+    return dg.MaterializeResult(
+        metadata=metadata, data_version=dg.DataVersion(inputs_hash(parts=hashes)), asset_key=context.asset_key
+    )
+
+
+def picture(png: bytes) -> dg.MarkdownMetadataValue:
+    """A PNG as metadata that the Dagster UI shows in place."""
+    return dg.MetadataValue.md(f"![preview](data:image/png;base64,{base64.b64encode(png).decode()})")

@@ -1,0 +1,138 @@
+"""Asset checks: each says whether a screen's tables hold what they should, and names those that do not."""
+
+from collections import Counter
+from typing import Any
+
+import dagster as dg
+import numpy as np
+
+from pcip_assets.assets.features import CONTROLS, INPAINTING, PREFIX
+from pcip_assets.resources import Library
+from pcip_core.screen import Screen
+from pcip_core.store.vectors import features_of
+
+_SHOWN = 20
+
+
+def build_checks(screen: Screen) -> list[dg.AssetChecksDefinition]:
+    """All checks of one screen."""
+    return [
+        _channels_present(screen),
+        _counts_reconcile(screen),
+        _cells_per_image(screen),
+        _no_duplicate_cells(screen),
+        _features_finite(screen),
+        _features_vary(screen),
+        _store_and_files_agree(screen),
+    ]
+
+
+def _result(offenders: list[str], *, warn: bool = False, **metadata: Any) -> dg.AssetCheckResult:
+    severity = dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR
+    return dg.AssetCheckResult(
+        passed=not offenders,
+        severity=severity,
+        metadata={"offenders": len(offenders), "first_offenders": offenders[:_SHOWN], **metadata},
+    )
+
+
+def _channels_present(screen: Screen) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=[screen.name, "fields"], name="channels_present")
+    def check(library: Library) -> dg.AssetCheckResult:
+        """No field lacks a file of a named channel."""
+        rows = library.store.read(screen.name, "quarantine_fields").to_pylist()
+        return _result([row["file"] for row in rows if "no file for channel" in row["reason"]], warn=True)
+
+    return check
+
+
+def _counts_reconcile(screen: Screen) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=[screen.name, "crops"], name="counts_reconcile", blocking=True)
+    def check(library: Library) -> dg.AssetCheckResult:
+        """In each shard, fields and cells found are those used plus those in quarantine."""
+        offenders, store = [], library.store
+        for table, quarantine, what in (("fields", "quarantine_fields", "file"), ("cells", "quarantine_crops", "cell")):
+            for shard in store.shards(screen.name, table):
+                found = int((store.provenance(screen.name, table, shard) or {}).get("found", -1))
+                used = store.read(screen.name, table, shards=[shard]).num_rows
+                kept_out = store.read(screen.name, quarantine, shards=[shard])["what"].to_pylist().count(what)
+                if found != used + kept_out:
+                    offenders.append(f"{table} {shard}: found {found}, used {used}, quarantined {kept_out}")
+        return _result(offenders)
+
+    return check
+
+
+def _cells_per_image(screen: Screen) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=[screen.name, "crops"], name="cells_per_image", blocking=True)
+    def check(library: Library) -> dg.AssetCheckResult:
+        """Every image that is used has at least the spec's `crops.min_cells` cells."""
+        counts = Counter(library.store.read(screen.name, "cells", columns=["image_id"])["image_id"].to_pylist())
+        few = [f"{image}: {n}" for image, n in counts.items() if n < screen.crops.min_cells]
+        median = float(np.median(list(counts.values()))) if counts else 0.0
+        return _result(few if counts else ["no cells at all"], images=len(counts), median_cells=median)
+
+    return check
+
+
+def _no_duplicate_cells(screen: Screen) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=[screen.name, "crops"], name="no_duplicate_cells")
+    def check(library: Library) -> dg.AssetCheckResult:
+        """No cell stands in two shards with the same pixels (within a shard they are in quarantine)."""
+        cells = library.store.read(screen.name, "cells", columns=["cell_id", "pixel_hash"])
+        seen: dict[str, str] = {}
+        twins = []
+        for cell_id, pixels in zip(cells["cell_id"].to_pylist(), cells["pixel_hash"].to_pylist(), strict=True):
+            first = seen.setdefault(pixels, cell_id)
+            if first != cell_id:
+                twins.append(f"{cell_id} = {first}")
+        return _result(twins, warn=True)
+
+    return check
+
+
+def _features_finite(screen: Screen) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=[screen.name, "cell_features"], name="features_finite", blocking=True)
+    def check(library: Library) -> dg.AssetCheckResult:
+        """No NaN and no infinity in any inpainting feature."""
+        offenders = []
+        for name in INPAINTING:
+            cells = library.store.read(screen.name, PREFIX + name)
+            bad = ~np.isfinite(features_of(cells)).all(1)
+            offenders += [f"{name}: {cells['cell_id'][int(i)].as_py()}" for i in np.flatnonzero(bad)]
+        return _result(offenders)
+
+    return check
+
+
+def _features_vary(screen: Screen) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=[screen.name, "cell_features"], name="features_vary")
+    def check(library: Library) -> dg.AssetCheckResult:
+        """At least half of the features of each layer differ from cell to cell: the encoder has not collapsed."""
+        share = {}
+        for name in INPAINTING:
+            vectors = features_of(library.store.read(screen.name, PREFIX + name))
+            share[name] = float((vectors.std(0) > 1e-6).mean())
+        return _result([f"{name}: {value:.0%}" for name, value in share.items() if value < 0.5], share_that_vary=share)
+
+    return check
+
+
+def _store_and_files_agree(screen: Screen) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=[screen.name, "cell_features"], name="store_and_files_agree")
+    def check(library: Library) -> dg.AssetCheckResult:
+        """Crops on disk, the cells table and every feature table hold the same cells, shard by shard."""
+        offenders, store = [], library.store
+        for shard in store.shards(screen.name, "cells"):
+            cells, crops = store.read_with_array(screen.name, "cells", "crops", shard)
+            if len(crops) != cells.num_rows:
+                offenders.append(f"{shard}: {len(crops)} crops, {cells.num_rows} cells")
+            for name in (*INPAINTING, *CONTROLS):
+                if not store.has(screen.name, PREFIX + name, shard):
+                    continue
+                described = store.read(screen.name, PREFIX + name, shards=[shard], columns=["cell_id"])
+                if described["cell_id"].to_pylist() != cells["cell_id"].to_pylist():
+                    offenders.append(f"{shard}: {PREFIX}{name} describes other cells than the cells table")
+        return _result(offenders)
+
+    return check

@@ -1,0 +1,123 @@
+"""The command line: `pcip demo|run|check|ui|bench`. Errors of the user's making end in one line, not a traceback."""
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from pcip_assets.workspace import DAGSTER_PORT, MLFLOW_PORT, Workspace
+from pcip_core.errors import PcipError
+
+_DEMO = ("simulated_human", "simulated_yeast")
+_ROOT = click.option("--root", metavar="FOLDER", help="Where the screen's images lie; remembered.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Paired cell inpainting: from a folder of images to single-cell features, with lineage."""
+
+
+@cli.command()
+@click.argument("screen")
+@_ROOT
+@click.option("--shards", metavar="A,B,...", help="Only these shards (neighbours in their order); default: all.")
+@click.option("--retrain", is_flag=True, help="Train a new encoder although there is one.")
+def run(screen: str, root: str | None, shards: str | None, *, retrain: bool) -> None:
+    """Bring SCREEN (a spec file, or the name of a known screen) up to date."""
+    from pcip_assets.reporting import print_results
+
+    workspace = Workspace.current()
+    _run(workspace, screen, root, shards.split(",") if shards else None, retrain=retrain)
+    print_results(workspace, [workspace.find(screen).name])
+
+
+def _run(
+    workspace: Workspace, name: str, root: str | None, shards: list[str] | None, *, retrain: bool = False
+) -> None:
+    from pcip_assets.running import run_screen
+    from pcip_assets.simulated import ensure_simulated
+
+    screen = workspace.find(name, root=root)
+    ensure_simulated(screen)
+    click.secho(f"{screen.name}: {screen.description or screen.organism}", bold=True)
+    start = time.perf_counter()
+    outcome = run_screen(workspace, screen, shards=shards, retrain=retrain)
+    if not outcome.success:
+        raise click.ClickException(f"{outcome.error}\n(Dagster run {outcome.run_id})")
+    click.echo(f"  done in {time.perf_counter() - start:.0f} s (Dagster run {outcome.run_id})")
+
+
+@cli.command()
+def demo() -> None:
+    """Simulate two screens and take them from images to benchmark; leave one plate for you to add."""
+    from pcip_assets.reporting import print_next_steps, print_results
+    from pcip_assets.simulated import demo_shards
+
+    workspace = Workspace.current()
+    start = time.perf_counter()
+    for name in _DEMO:
+        _run(workspace, name, None, demo_shards(workspace.find(name)))
+    print_results(workspace, list(_DEMO))
+    print_next_steps(workspace, workspace.find(_DEMO[0]))
+    click.echo(f"\nThe whole demo took {time.perf_counter() - start:.0f} s.")
+
+
+@cli.command()
+@click.argument("screen")
+@_ROOT
+def check(screen: str, root: str | None) -> None:
+    """Say what would be found in SCREEN and what is wrong, before any work."""
+    from pcip_assets.reporting import print_check
+    from pcip_assets.simulated import ensure_simulated
+
+    workspace = Workspace.current()
+    path = workspace.spec_path(screen)
+    loaded = workspace.load(path, root=root)
+    workspace.check_unique(loaded.name, path)
+    ensure_simulated(loaded)
+    if not print_check(loaded):
+        sys.exit(1)
+
+
+@cli.command()
+@click.option("--dagster-port", default=DAGSTER_PORT, show_default=True)
+@click.option("--mlflow-port", default=MLFLOW_PORT, show_default=True)
+def ui(dagster_port: int, mlflow_port: int) -> None:
+    """Serve the Dagster and MLflow pages on 127.0.0.1 until Ctrl-C."""
+    from pcip_assets.serving import serve
+
+    serve(Workspace.current(), dagster_port=dagster_port, mlflow_port=mlflow_port)
+
+
+@cli.command()
+@click.argument("name", required=False)
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Where to write the rows.")
+def bench(name: str | None, json_file: Path | None) -> None:
+    """Run benchmark NAME and print its table; without NAME list the benchmarks."""
+    from pcip_assets.benching import list_benchmarks, run_benchmark
+
+    if name is None:
+        for known, description in list_benchmarks().items():
+            click.echo(f"{known:<14} {description}")
+    else:
+        run_benchmark(name, json_file)
+
+
+def main() -> None:
+    """Entry point of the `pcip` command."""
+    try:
+        cli(standalone_mode=False)
+    except PcipError as error:
+        click.secho(f"pcip: {error}", fg="red", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""The one assembly point: every known screen's graph, resources and jobs. Loaded by `dagster dev`."""
+
+import logging
+import warnings
+
+import dagster as dg
+
+from pcip_assets.assets.benchmarks import build_knn_benchmark
+from pcip_assets.assets.crops import build_crops
+from pcip_assets.assets.encoders import build_encoder
+from pcip_assets.assets.features import build_cell_features, build_control_features, build_protein_features
+from pcip_assets.assets.fields import build_fields
+from pcip_assets.checks import build_checks
+from pcip_assets.partitions import shards_of
+from pcip_assets.resources import Library
+from pcip_assets.tracking import Tracking
+from pcip_assets.workspace import Workspace
+from pcip_core.screen import Screen
+
+
+def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
+    """The graph of one screen."""
+    shards = shards_of(screen)
+    return [
+        build_fields(screen, shards),
+        build_crops(screen, shards),
+        build_encoder(screen, shards),
+        build_cell_features(screen, shards),
+        build_control_features(screen, shards),
+        build_protein_features(screen),
+        build_knn_benchmark(screen),
+    ]
+
+
+def screen_jobs(screen: Screen) -> list[dg.UnresolvedAssetJobDefinition]:
+    """`<screen>_features`: everything but training. `<screen>_training`: the deliberate act."""
+    everything = dg.AssetSelection.groups(screen.name)
+    training = dg.AssetSelection.assets([screen.name, "encoder"])
+    return [
+        dg.define_asset_job(f"{screen.name}_features", everything - training),
+        dg.define_asset_job(f"{screen.name}_training", training),
+        dg.define_asset_job(f"{screen.name}_all", everything),
+    ]
+
+
+@dg.logger
+def plain_console(context: dg.InitLoggerContext) -> logging.Logger:
+    """What assets say, one line each; Dagster's own events stay in its event log."""
+    logger = logging.getLogger("pcip")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("  %(message)s"))
+        handler.addFilter(_is_said_by_an_asset)
+        logger.addHandler(handler)
+    return logger
+
+
+def _is_said_by_an_asset(record: logging.LogRecord) -> bool:
+    meta = getattr(record, "dagster_meta", {})
+    if meta.get("dagster_event") is not None:
+        return record.levelno >= logging.ERROR
+    record.msg = meta.get("orig_message", record.msg)
+    return True
+
+
+def build_definitions(workspace: Workspace, screens: list[Screen]) -> dg.Definitions:
+    """Definitions for these screens over one workspace; tests call this with their own."""
+    data = str(workspace.data)
+    return dg.Definitions(
+        assets=[asset for screen in screens for asset in screen_assets(screen)],
+        asset_checks=[check for screen in screens for check in build_checks(screen)],
+        jobs=[job for screen in screens for job in screen_jobs(screen)],
+        resources={"library": Library(data=data), "tracking": Tracking(data=data)},
+        executor=dg.in_process_executor,
+        loggers={"console": plain_console},
+    )
+
+
+def _current() -> dg.Definitions:
+    workspace = Workspace.current()
+    screens, problems = workspace.screens()
+    for problem in problems:
+        warnings.warn(f"left out: {problem}", stacklevel=1)
+    return build_definitions(workspace, list(screens.values()))
+
+
+defs = _current()

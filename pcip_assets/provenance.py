@@ -1,0 +1,96 @@
+"""Where a number comes from: the code, the inputs and the run behind each partition.
+
+A partition carries the hash of its inputs and of the code that made it. When both are what they were,
+making it again would give the same, so it is left as it is.
+"""
+
+import ast
+import functools
+import hashlib
+import importlib.util
+import json
+import subprocess
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pcip_assets.workspace import REPOSITORY
+
+
+@functools.cache
+def code_version(*packages: str) -> str:
+    """Hash of what the source of these modules and packages does: comments and docstrings do not count."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name in packages:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError(name)
+        origin = Path(spec.origin)
+        files = sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
+        for path in files:
+            digest.update(path.name.encode() + _meaning(path).encode())
+    return digest.hexdigest()
+
+
+def _meaning(path: Path) -> str:
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            value = body[0].value
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                body.pop(0)
+    return ast.dump(tree)
+
+
+def inputs_hash(**inputs: Any) -> str:
+    """Hash of plain values that fully decide a result."""
+    return hashlib.blake2b(
+        json.dumps(inputs, sort_keys=True, default=str).encode(), digest_size=12
+    ).hexdigest()
+
+
+@functools.cache
+def git_commit() -> str:
+    """The repository's commit, with `+changes` when the work tree differs; `unknown` outside git."""
+    try:
+        run = functools.partial(
+            subprocess.run, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=10
+        )
+        commit = run(["git", "rev-parse", "HEAD"]).stdout.strip()
+        changed = run(["git", "status", "--porcelain", "--untracked-files=no"]).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return commit + ("+changes" if changed else "")
+
+
+def stamp(**extra: Any) -> dict[str, str]:
+    """What every partition's metadata says: commit and time, and what is given."""
+    made = {"commit": git_commit(), "created_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    return made | {key: str(value) for key, value in extra.items() if value is not None}
+
+
+class Stopwatch:
+    """Seconds of a block and the process's peak memory during it (resident set, sampled every 50 ms)."""
+
+    def __enter__(self) -> "Stopwatch":
+        import threading
+
+        import psutil
+
+        self._start, self._done, process = time.perf_counter(), threading.Event(), psutil.Process()
+        self.peak_mb = process.memory_info().rss / 2**20
+
+        def sample() -> None:
+            while not self._done.wait(0.05):
+                self.peak_mb = max(self.peak_mb, process.memory_info().rss / 2**20)
+
+        self._thread = threading.Thread(target=sample, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds = time.perf_counter() - self._start
+        self._done.set()
+        self._thread.join()

@@ -1,0 +1,113 @@
+"""Running a screen from the command line: one Dagster run in this process, on the shared instance."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import yaml
+
+from pcip_assets.definitions import build_definitions
+from pcip_assets.partitions import register_shards
+from pcip_assets.tracking import Tracking
+from pcip_assets.workspace import REPOSITORY, Workspace
+from pcip_core.errors import PcipError, SpecError
+from pcip_core.screen import Screen
+
+_RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What a run did: the Dagster run, and the user's error if one stopped it."""
+
+    run_id: str
+    success: bool
+    trained: bool
+    error: str | None = None
+
+
+def dagster_home(workspace: Workspace) -> Path:
+    """The Dagster home of a workspace: the repository's dagster.yaml with its paths made absolute."""
+    home = workspace.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    settings = yaml.safe_load((REPOSITORY / "dagster.yaml").read_text())
+    settings["storage"]["sqlite"]["base_dir"] = str(home)
+    settings["compute_logs"]["config"]["base_dir"] = str(home / "compute_logs")
+    settings["local_artifact_storage"]["config"]["base_dir"] = str(home)
+    text = yaml.safe_dump(settings)
+    target = home / "dagster.yaml"
+    if not target.is_file() or target.read_text() != text:
+        target.write_text(text)
+    return home
+
+
+def open_instance(workspace: Workspace) -> dg.DagsterInstance:
+    """The Dagster instance of a workspace; the one that `dagster dev` opens at the repository's root."""
+    return dg.DagsterInstance.from_config(str(dagster_home(workspace)))
+
+
+def run_screen(
+    workspace: Workspace,
+    screen: Screen,
+    *,
+    shards: Sequence[str] | None = None,
+    retrain: bool = False,
+    instance: dg.DagsterInstance | None = None,
+) -> RunOutcome:
+    """Bring a screen up to date: what is fresh is left; an encoder is trained when there is none.
+
+    Args:
+        workspace: where everything lies.
+        screen: what to run.
+        shards: only these; by default every shard under the screen's root.
+        retrain: train again, on the crops of all shards.
+        instance: another instance than the workspace's own, for tests.
+
+    Raises:
+        SpecError: a shard that is asked for is not there.
+        RootError: the screen has no root, or nothing matches.
+    """
+    instance = instance or open_instance(workspace)
+    found = register_shards(instance, screen)
+    chosen = list(shards) if shards is not None else found
+    unknown = [shard for shard in chosen if shard not in found]
+    if unknown:
+        raise SpecError(
+            f"screen {screen.name}",
+            found=f"no shard {', '.join(unknown)}",
+            required=f"some of {', '.join(found)}",
+            remedy="Correct --shards.",
+        )
+    train = retrain or not Tracking(data=str(workspace.data)).has_champion(screen.name)
+    order = [key for key in instance.get_dynamic_partitions(f"{screen.name}_shards") if key in chosen]
+    job = build_definitions(workspace, [screen]).resolve_job_def(
+        f"{screen.name}_all" if train else f"{screen.name}_features"
+    )
+    result = job.execute_in_process(
+        instance=instance,
+        tags={_RANGE[0]: order[0], _RANGE[1]: order[-1]},
+        raise_on_error=False,
+    )
+    return RunOutcome(result.run_id, result.success, train, None if result.success else _why(result))
+
+
+def _why(result: dg.ExecuteInProcessResult) -> str:
+    """The user's own error of the first step that failed, or the last line of any other."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error is not None:
+                if error.cls_name in {cls.__name__ for cls in _all_errors()} or error.cause is None:
+                    return f"{event.step_key}: {error.message.strip()}"
+                error = error.cause
+    return "the run failed; see its log in the Dagster UI"
+
+
+def _all_errors() -> set[type[PcipError]]:
+    todo, found = [PcipError], {PcipError}
+    while todo:
+        for cls in todo.pop().__subclasses__():
+            found.add(cls)
+            todo.append(cls)
+    return found

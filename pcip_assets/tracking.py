@@ -1,0 +1,215 @@
+"""MLflow: one experiment a screen, one run a training, one model version an encoder.
+
+Weights are logged as safetensors with a JSON config; nothing is pickled. mlflow is imported where it is
+used, because importing it takes seconds and the definitions module must load fast.
+"""
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from pcip_assets.workspace import MLFLOW_PORT, Workspace
+from pcip_core.errors import EncoderError
+
+CHAMPION = "champion"
+_WEIGHTS = "encoder.safetensors"
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A registered model version, with its weights on disk."""
+
+    version: str  # "<screen>/<number>", as in models:/<screen>/<number>
+    run_id: str
+    folder: Path
+    tags: Mapping[str, str]
+
+
+class TrainingRun:
+    """A tracker for `pcip_core.training` that writes to one MLflow run and to Dagster's log."""
+
+    def __init__(self, run_id: str, epochs: int, log: Any) -> None:
+        self.run_id, self._epochs, self._log = run_id, epochs, log
+
+    def start(self, params: Mapping[str, Any]) -> None:
+        """Parameters of the run; a resumed run has them already and keeps them."""
+        import mlflow
+
+        known = mlflow.MlflowClient().get_run(self.run_id).data.params
+        mlflow.log_params({key: value for key, value in params.items() if key not in known})
+
+    def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
+        """One point of the loss curve and of the throughput."""
+        import mlflow
+
+        mlflow.log_metrics(dict(metrics), step=number)
+        told = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        self._log.info(f"epoch {number}/{self._epochs}: {told}")
+
+    def preview(self, number: int, preview: Any) -> None:
+        """Source, target markers, prediction and truth of a few held-out pairs."""
+        import mlflow
+
+        from pcip_core.plots.training import inpainting_preview
+
+        mlflow.log_figure(inpainting_preview(preview), f"previews/epoch_{number:03d}.png")
+
+
+class Tracking(dg.ConfigurableResource):
+    """Experiments, runs and the model registry of one workspace."""
+
+    data: str
+
+    def _client(self) -> Any:
+        import mlflow
+
+        workspace = Workspace(Path(self.data))
+        workspace.mlflow_folder.mkdir(parents=True, exist_ok=True)
+        mlflow.set_tracking_uri(workspace.mlflow_uri)
+        mlflow.set_registry_uri(workspace.mlflow_uri)
+        return mlflow.MlflowClient()
+
+    def _experiment(self, screen: str) -> str:
+        client = self._client()
+        known = client.get_experiment_by_name(screen)
+        if known is not None:
+            return known.experiment_id
+        artifacts = Workspace(Path(self.data)).mlflow_folder / "artifacts" / screen
+        return client.create_experiment(screen, artifact_location=artifacts.as_uri())
+
+    def url(self, screen: str, run_id: str) -> str:
+        """The run's page in the MLflow UI that `make ui` serves."""
+        return f"http://127.0.0.1:{MLFLOW_PORT}/#/experiments/{self._experiment(screen)}/runs/{run_id}"
+
+    @contextmanager
+    def training(
+        self, screen: str, *, checkpoints: Path, epochs: int, tags: Mapping[str, str], log: Any
+    ) -> Iterator[TrainingRun]:
+        """An MLflow run for one training; taken up again when `checkpoints` names an unfinished one."""
+        import mlflow
+
+        experiment = self._experiment(screen)
+        mlflow.set_system_metrics_sampling_interval(5)
+        noted = checkpoints / "mlflow_run_id"
+        run_id = noted.read_text() if noted.is_file() else None
+        with mlflow.start_run(
+            run_id=run_id,
+            experiment_id=None if run_id else experiment,
+            run_name=None if run_id else "training",
+            tags={"kind": "training", **tags},
+            log_system_metrics=True,
+        ) as run:
+            checkpoints.mkdir(parents=True, exist_ok=True)
+            noted.write_text(run.info.run_id)
+            yield TrainingRun(run.info.run_id, epochs, log)
+
+    def log_pictures(self, run_id: str, pictures: Mapping[str, Any]) -> None:
+        """Figures as artifacts of a run, by file name."""
+        client = self._client()
+        for name, figure in pictures.items():
+            client.log_figure(run_id, figure, name)
+
+    def log_document(self, run_id: str, name: str, value: Any) -> None:
+        """A JSON artifact of a run."""
+        self._client().log_dict(run_id, value, name)
+
+    def register(self, screen: str, run_id: str, folder: Path, tags: Mapping[str, str]) -> Encoder:
+        """Log the files of a trained encoder and make it the screen's champion."""
+        import mlflow
+
+        client = self._client()
+        tags = {**tags, "weights_sha256": _sha256(folder / _WEIGHTS)}
+        model = mlflow.initialize_logged_model(
+            name="encoder", source_run_id=run_id, experiment_id=self._experiment(screen)
+        )
+        client.log_model_artifacts(model.model_id, str(folder))
+        mlflow.finalize_logged_model(model.model_id, "READY")
+        version = mlflow.register_model(f"models:/{model.model_id}", screen, tags=dict(tags))
+        client.set_registered_model_alias(screen, CHAMPION, version.version)
+        return self.champion(screen)
+
+    def has_champion(self, screen: str) -> bool:
+        """Whether an encoder was trained for this screen."""
+        from mlflow.exceptions import MlflowException
+
+        client = self._client()
+        try:
+            client.get_model_version_by_alias(screen, CHAMPION)
+        except MlflowException:
+            return False
+        return True
+
+    def champion(self, screen: str) -> Encoder:
+        """The screen's encoder in use, its files verified.
+
+        Raises:
+            EncoderError: none was trained, or its weights are not the ones that were registered.
+        """
+        import mlflow
+        from mlflow.exceptions import MlflowException
+
+        client = self._client()
+        try:
+            version = client.get_model_version_by_alias(screen, CHAMPION)
+        except MlflowException as error:
+            raise EncoderError(
+                f"screen {screen}",
+                found="no trained encoder",
+                required="a registered model version with the alias `champion`",
+                remedy=f"Materialize {screen}/encoder, or: pcip run {screen}",
+            ) from error
+        folder = Path(mlflow.artifacts.download_artifacts(version.source))
+        found, expected = _sha256(folder / _WEIGHTS), version.tags.get("weights_sha256")
+        if found != expected:
+            raise EncoderError(
+                folder / _WEIGHTS,
+                found=f"weights with SHA-256 {found}",
+                required=f"those registered as {screen} version {version.version} ({expected})",
+                remedy="Restore the file, or train again.",
+            )
+        return Encoder(f"{screen}/{version.version}", version.run_id, folder, dict(version.tags))
+
+    def log_extraction(
+        self, screen: str, encoder: Encoder, *, params: Mapping[str, Any], metrics: Mapping[str, float]
+    ) -> str:
+        """A run of its own under the encoder's training run; returns its id."""
+        import mlflow
+
+        tags = {"kind": "extraction", "mlflow.parentRunId": encoder.run_id}
+        with mlflow.start_run(experiment_id=self._experiment(screen), run_name="extraction", tags=tags) as run:
+            mlflow.log_params({"encoder_version": encoder.version, **params})
+            mlflow.log_metrics(dict(metrics))
+            return run.info.run_id
+
+    def log_scores(self, run_id: str, scores: Mapping[str, float]) -> None:
+        """Scores of an encoder as metrics of its training run, so that runs can be compared by them."""
+        client = self._client()
+        for name, value in scores.items():
+            client.log_metric(run_id, name, value)
+
+
+def device_name(device: str) -> str:
+    """The processor behind a torch device name."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    return platform.processor() or platform.machine()
+
+
+def _sha256(path: Path) -> str:
+    if not path.is_file():
+        raise EncoderError(path, found="no such file", required="encoder weights", remedy="Train again.")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def as_json(value: Any) -> str:
+    """Plain values as stable JSON."""
+    return json.dumps(value, sort_keys=True, default=str)

@@ -1,0 +1,168 @@
+"""Where everything lies: the folders under PCIP_DATA, and the screens that are known.
+
+A screen is known when its spec lies in `data/screens/` or when it was run once from elsewhere.
+`data/local.yaml` remembers what belongs to this machine alone: where such specs are, and each root
+given with `--root`.
+"""
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from pcip_core.errors import DuplicateScreenError, PcipError, SpecError
+from pcip_core.screen import Screen, load_screen
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+MLFLOW_PORT = int(os.environ.get("PCIP_MLFLOW_PORT", "5000"))
+DAGSTER_PORT = int(os.environ.get("PCIP_DAGSTER_PORT", "3000"))
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folders of one PCIP_DATA."""
+
+    data: Path
+
+    @classmethod
+    def current(cls) -> "Workspace":
+        """The workspace of PCIP_DATA, by default the repository's `data/`."""
+        return cls(Path(os.environ.get("PCIP_DATA") or REPOSITORY / "data").expanduser().resolve())
+
+    @property
+    def store(self) -> Path:
+        """The Parquet partitions: the truth of every table."""
+        return self.data / "store"
+
+    @property
+    def published(self) -> Path:
+        """The DuckDB file that people query."""
+        return self.data / "feature_store.duckdb"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Unfinished trainings, one folder each; removed when a training is done."""
+        return self.data / "checkpoints"
+
+    @property
+    def mlflow_folder(self) -> Path:
+        """MLflow's database and artifacts."""
+        return self.data / "mlflow"
+
+    @property
+    def mlflow_uri(self) -> str:
+        """MLflow's tracking store."""
+        return f"sqlite:///{self.mlflow_folder / 'mlflow.db'}"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's storage."""
+        return self.data / "dagster"
+
+    @property
+    def _local(self) -> Path:
+        return self.data / "local.yaml"
+
+    def specs(self) -> list[Path]:
+        """Every known spec file: shipped, under PCIP_DATA, or run once from elsewhere."""
+        folders = {REPOSITORY / "data" / "screens", self.data / "screens"}
+        shipped = [path for folder in sorted(folders) for path in sorted(folder.glob("*.yaml"))]
+        elsewhere = [Path(entry["spec"]) for entry in self._remembered().values() if "spec" in entry]
+        return shipped + [path for path in elsewhere if path.is_file()]
+
+    def screens(self) -> tuple[dict[str, Screen], list[PcipError]]:
+        """The known screens by name, and what is wrong with specs that cannot be used."""
+        screens: dict[str, Screen] = {}
+        owner: dict[str, Path] = {}
+        problems: list[PcipError] = []
+        for path in self.specs():
+            try:
+                screen = self.load(path)
+            except PcipError as error:
+                problems.append(error)
+                continue
+            if screen.name in screens:
+                problems.append(_duplicate(screen.name, owner[screen.name], path))
+                continue
+            screens[screen.name], owner[screen.name] = screen, path
+        return screens, problems
+
+    def load(self, path: Path, *, root: str | None = None) -> Screen:
+        """One spec with the root that applies here: given, remembered, simulated, or the spec's own."""
+        screen = load_screen(path, root=root and str(Path(root).expanduser().resolve()))
+        if root is not None:
+            return screen
+        if screen.simulation is not None:
+            return dataclasses.replace(screen, root=str(self.data / "raw" / screen.name))
+        remembered = self._remembered().get(screen.name, {}).get("root")
+        return dataclasses.replace(screen, root=remembered or screen.root)
+
+    def find(self, name_or_path: str, *, root: str | None = None) -> Screen:
+        """The screen of a spec file or of a known name; remembered from now on.
+
+        Raises:
+            SpecError: no such file and no such name.
+            DuplicateScreenError: another spec carries the same name.
+        """
+        path = self.spec_path(name_or_path)
+        screen = self.load(path, root=root)
+        self.check_unique(screen.name, path)
+        self._remember(screen.name, path, root=screen.root if root else None)
+        return screen
+
+    def spec_path(self, name_or_path: str) -> Path:
+        """The spec file of a path or a known screen's name."""
+        path = Path(name_or_path).expanduser()
+        if path.is_file():
+            return path.resolve()
+        by_stem = {spec.stem: spec for spec in self.specs()}
+        if path.suffix == "" and name_or_path in by_stem:
+            return by_stem[name_or_path]
+        raise SpecError(
+            name_or_path,
+            found="no such file",
+            required=f"a spec file, or one of {', '.join(sorted(by_stem))}",
+            remedy="Check the path.",
+        )
+
+    def check_unique(self, name: str, path: Path) -> None:
+        """Raise DuplicateScreenError when another known spec carries this name."""
+        for other in self.specs():
+            if other.resolve() == path.resolve():
+                continue
+            try:
+                taken = load_screen(other).name == name
+            except PcipError:
+                continue
+            if taken:
+                raise _duplicate(name, other, path)
+
+    def _remembered(self) -> dict[str, dict[str, str]]:
+        if not self._local.is_file():
+            return {}
+        return yaml.safe_load(self._local.read_text()) or {}
+
+    def _remember(self, name: str, path: Path, *, root: str | None) -> None:
+        entries = self._remembered()
+        entry = dict(entries.get(name, {}))
+        if path.parent not in (REPOSITORY / "data" / "screens", self.data / "screens"):
+            entry["spec"] = str(path)
+        if root is not None:
+            entry["root"] = root
+        if not entry or entry == entries.get(name):
+            return
+        self.data.mkdir(parents=True, exist_ok=True)
+        beside = self._local.with_suffix(f".{os.getpid()}.tmp")
+        beside.write_text(yaml.safe_dump(entries | {name: entry}))
+        beside.replace(self._local)
+
+
+def _duplicate(name: str, first: Path, second: Path) -> DuplicateScreenError:
+    return DuplicateScreenError(
+        second,
+        found=f"the name {name!r}, which {first} has already",
+        required="one name a screen",
+        remedy="Rename one of them (`name:` in the spec), or remove it.",
+    )

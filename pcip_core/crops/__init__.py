@@ -1,0 +1,1 @@
+"""Single-cell crops: from planes and labels to (cells, channels, size, size) uint8."""

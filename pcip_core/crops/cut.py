@@ -1,0 +1,142 @@
+"""Cut the cells of one field out of its planes (paper, "Datasets, Preprocessing, and Training")."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from skimage.measure import regionprops
+from skimage.transform import downscale_local_mean, resize
+
+from pcip_core.errors import ImageFileError
+from pcip_core.screen import Crops
+
+
+@dataclass(frozen=True)
+class CutCells:
+    """The cells of one field, in the order of their labels.
+
+    Attributes:
+        pixels: (n, C, size, size) uint8, each crop and channel rescaled to 0..255 by its own extremes.
+        label: (n,) the object's label in the field.
+        y_px, x_px: (n,) centre of mass in the field.
+        area_px: (n,) area of the object in the field.
+        intensity_min, intensity_max: (n, C) float32 extremes before rescaling: intensity is
+            min + pixel / 255 * (max - min), except where the floor cut it.
+        pixel_hash: n hashes of the unscaled crop; equal for the same pixels in two places.
+        rejected: (label, reason) of each object that is not a cell here.
+    """
+
+    pixels: np.ndarray
+    label: np.ndarray
+    y_px: np.ndarray
+    x_px: np.ndarray
+    area_px: np.ndarray
+    intensity_min: np.ndarray
+    intensity_max: np.ndarray
+    pixel_hash: list[str]
+    rejected: list[tuple[int, str]] = field(default_factory=list)
+
+
+def cut_cells(planes: Mapping[str, np.ndarray], labels: np.ndarray, spec: Crops) -> CutCells:
+    """Cut a window around each labelled object, resize it, and rescale each channel to [0, 1].
+
+    Args:
+        planes: channel name -> (H, W); the order of the channels is the crops' order.
+        labels: (H, W) int, 0 is background.
+        spec: window, size, floors and area limits.
+
+    Raises:
+        ImageFileError: `window_px` is larger than the field.
+    """
+    stack = np.stack(list(planes.values()))  # (C, H, W)
+    _, height, width = stack.shape
+    window = spec.window_px
+    if window is not None and window > min(height, width):
+        raise ImageFileError(
+            "field",
+            found=f"{height} x {width} px",
+            required=f"at least the window, {window} x {window} px",
+            remedy="Set crops.window_px to fit the images, or crops.window_px: null for cropped cells.",
+        )
+    kept, rejected = [], []
+    for region in regionprops(labels):
+        y, x = region.centroid
+        reason = _misfit(y, x, region.area, height, width, spec)
+        if reason is None:
+            crop = stack if window is None else _window(stack, y, x, window)
+            if (crop.min((1, 2)) == crop.max((1, 2))).any():
+                names = [n for n, plane in zip(planes, crop, strict=True) if plane.min() == plane.max()]
+                reason = f"constant channel {', '.join(names)} in the crop"
+        if reason is not None:
+            rejected.append((int(region.label), reason))
+            continue
+        kept.append((region.label, y, x, region.area, _resized(crop, spec.size_px), _hash(crop)))
+    size = spec.size_px
+    crops = np.stack([row[4] for row in kept]) if kept else np.zeros((0, len(stack), size, size), np.float32)
+    low, high = crops.min((2, 3)), crops.max((2, 3))
+    numbers = np.array([row[:4] for row in kept], np.float64).reshape(-1, 4)
+    return CutCells(
+        _rescaled(crops, low, high, list(planes), spec.floor),
+        numbers[:, 0].astype(np.int64),
+        numbers[:, 1],
+        numbers[:, 2],
+        numbers[:, 3],
+        low,
+        high,
+        [row[5] for row in kept],
+        rejected,
+    )
+
+
+def _misfit(y: float, x: float, area: float, height: int, width: int, spec: Crops) -> str | None:
+    """Why an object is not cut, or None."""
+    if spec.window_px is None:
+        return None
+    top, left = _corner(y, x, spec.window_px)
+    if top < 0 or left < 0 or top + spec.window_px > height or left + spec.window_px > width:
+        return "window over the edge of the field"
+    if spec.area_fraction is not None:
+        share = area / spec.window_px**2
+        if not spec.area_fraction[0] <= share <= spec.area_fraction[1]:
+            return f"area {share:.1%} of the window (kept: {spec.area_fraction[0]:.0%} to {spec.area_fraction[1]:.0%})"
+    return None
+
+
+def _corner(y: float, x: float, window: int) -> tuple[int, int]:
+    return round(y) - window // 2, round(x) - window // 2
+
+
+def _window(stack: np.ndarray, y: float, x: float, window: int) -> np.ndarray:
+    top, left = _corner(y, x, window)
+    return stack[:, top : top + window, left : left + window]
+
+
+def _resized(crop: np.ndarray, size: int) -> np.ndarray:
+    """(C, h, w) -> (C, size, size) float32; block means where the factor is whole, else anti-aliased."""
+    _, height, width = crop.shape
+    if height == width and height % size == 0:
+        factor = height // size
+        return downscale_local_mean(crop.astype(np.float32), (1, factor, factor)).astype(np.float32)
+    out = resize(
+        crop.astype(np.float32), (len(crop), size, size), anti_aliasing=max(height, width) > size, order=1
+    )
+    return out.astype(np.float32)
+
+
+def _rescaled(
+    crops: np.ndarray, low: np.ndarray, high: np.ndarray, channels: list[str], floor: Mapping[str, float]
+) -> np.ndarray:
+    """(n, C, s, s) float -> uint8, each crop and channel by its own extremes; floors cut to 0."""
+    span = np.maximum(high - low, np.finfo(np.float32).tiny)[:, :, None, None]
+    unit = (crops - low[:, :, None, None]) / span
+    for name, value in floor.items():
+        channel = unit[:, channels.index(name)]
+        channel[channel < value] = 0
+    return np.rint(unit * 255).astype(np.uint8)
+
+
+def _hash(crop: np.ndarray) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(crop).tobytes(), digest_size=8).hexdigest()

@@ -1,0 +1,56 @@
+"""Crops as people look at them: composites in a grid."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+_COLOURS = {"protein": (0.1, 1.0, 0.1), 0: (0.25, 0.35, 1.0), 1: (1.0, 0.2, 0.15), 2: (0.9, 0.8, 0.1)}
+
+
+def composite(pixels: np.ndarray, channels: tuple[str, ...], protein: tuple[str, ...]) -> np.ndarray:
+    """Channels as one colour picture: protein green; structural channels blue, red, yellow in their order.
+
+    Args:
+        pixels: (..., C, H, W) uint8, or float in [0, 1].
+        channels: names of the C channels.
+        protein: which of them hold the protein.
+
+    Returns:
+        (..., H, W, 3) float32 in [0, 1]. A single structural channel is red, as in the paper's Figure 1B.
+    """
+    unit = pixels.astype(np.float32) / 255 if pixels.dtype == np.uint8 else pixels.astype(np.float32)
+    structural = [name for name in channels if name not in protein]
+    out = np.zeros((*unit.shape[:-3], *unit.shape[-2:], 3), np.float32)
+    for index, name in enumerate(channels):
+        if name in protein:
+            colour = _COLOURS["protein"]
+        else:
+            colour = _COLOURS[1] if len(structural) == 1 else _COLOURS[structural.index(name) % 3]
+        out += unit[..., index, :, :, None] * np.array(colour, np.float32)
+    return np.clip(out, 0, 1)
+
+
+def crop_montage(
+    pixels: np.ndarray, channels: tuple[str, ...], protein: tuple[str, ...], *, rows: int = 4, columns: int = 10
+) -> Figure:
+    """Evenly spaced crops of a shard as composites, each beside its protein channel alone.
+
+    Args:
+        pixels: (n, C, S, S) uint8.
+    """
+    chosen = np.linspace(0, len(pixels) - 1, min(len(pixels), rows * columns)).astype(int)
+    size = pixels.shape[-1]
+    grid = np.zeros((rows * 2 * size, columns * size, 3), np.float32)
+    for place, index in enumerate(chosen):
+        row, column = divmod(place, columns)
+        across = slice(column * size, (column + 1) * size)
+        grid[2 * row * size : (2 * row + 1) * size, across] = composite(pixels[index], channels, protein)
+        alone = pixels[index, channels.index(protein[0]), :, :, None] / np.float32(255)
+        grid[(2 * row + 1) * size : (2 * row + 2) * size, across] = alone
+    used = -(-max(len(chosen), 1) // columns) * 2 * size
+    figure = Figure(figsize=(columns * 0.8, used / size * 0.8))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.imshow(grid[:used], interpolation="nearest", aspect="auto")
+    axes.set_axis_off()
+    return figure

@@ -1,0 +1,283 @@
+"""A screen spec: one YAML file that says what a screen is and how to turn it into features.
+
+Everything the platform does with a screen follows from this file; `docs/screens.md` shows each key.
+The sections are plain dataclasses, so that code which takes one needs nothing but Python; pydantic is
+imported only to read the file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pcip_core.errors import RootError, SpecError
+from pcip_core.simulate.parameters import Simulation
+from pcip_core.training.config import TrainingConfig
+
+_STRICT = {"extra": "forbid"}
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_RESERVED = {"main", "temp", "system", "information_schema", "pg_catalog"}
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One named plane: `named` is how file names call it (default: the channel's own name)."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    role: Literal["structural", "protein"]
+    named: str | None = None
+
+
+@dataclass(frozen=True)
+class Files:
+    """How paths under the root name the parts of a field: `{plate}/{well}_f{field}_{channel}.tif`.
+
+    A part named twice must read the same both times. `image_id` and `plate` and the like are templates
+    over the parts; `image_id` says which fields make one image.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    pattern: str
+    image_id: str
+
+
+@dataclass(frozen=True)
+class Images:
+    """What is known of each image: templates over the parts, or a CSV table under the root.
+
+    `values` gives a column a template (`protein: "{protein}"`) or a constant; `table` gives the columns
+    of its header, joined where its column `key` equals the image id. Several localization terms are
+    separated by `;`.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    values: dict[str, str] = field(default_factory=dict)
+    table: str | None = None
+    key: str = "image_id"
+
+
+@dataclass(frozen=True)
+class Shards:
+    """The partitions: `by` a template over the parts (a plate), or that many `buckets` of images."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    by: str | None = None
+    buckets: int | None = None
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """How cells are found: a method of `pcip_core.segmentation` or `module:function`, and its options."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    method: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Crops:
+    """How a cell becomes a crop (paper, "Datasets, Preprocessing, and Training").
+
+    Args:
+        window_px: side of the square cut around the centre of mass; null takes the whole picture.
+        size_px: side of the stored crop, after resizing.
+        floor: channel -> value in [0, 1] of the rescaled crop under which pixels become 0.
+        area_fraction: cells smaller or larger than these fractions of the window are left out.
+        min_cells: images with fewer cells are left out.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    window_px: int | None
+    size_px: int = 64
+    floor: dict[str, float] = field(default_factory=dict)
+    area_fraction: tuple[float, float] | None = None
+    min_cells: int = 5
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Which column of `images` is the label that feature sets are scored by, and under which protocols.
+
+    `leave_image_out` is the honest one: cells of one image are never each other's neighbours.
+    `leave_cell_out` is the paper's. `leave_field_out` is for screens with one image a label.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    label: str = "localization"
+    protocols: tuple[Literal["leave_image_out", "leave_cell_out", "leave_field_out"], ...] = (
+        "leave_image_out",
+        "leave_cell_out",
+    )
+    ks: tuple[int, ...] = (1, 5, 11, 25, 50)
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A collection of images with the same channels and optics."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    name: str
+    organism: str
+    channels: dict[str, Channel]
+    files: Files
+    segmentation: Segmentation
+    crops: Crops
+    shards: Shards
+    description: str = ""
+    root: str | None = None
+    images: Images = field(default_factory=Images)
+    encoder: TrainingConfig = field(default_factory=TrainingConfig)
+    benchmark: Benchmark = field(default_factory=Benchmark)
+    simulation: Simulation | None = None
+
+    @property
+    def simulated(self) -> bool:
+        """True when the images are made by `pcip_core.simulate`; shown wherever a figure is."""
+        return self.simulation is not None
+
+    @property
+    def structural(self) -> tuple[str, ...]:
+        """Names of the structural channels, in the spec's order."""
+        return tuple(name for name, channel in self.channels.items() if channel.role == "structural")
+
+    @property
+    def protein(self) -> tuple[str, ...]:
+        """Names of the protein channels, in the spec's order."""
+        return tuple(name for name, channel in self.channels.items() if channel.role == "protein")
+
+    def folder(self) -> Path:
+        """The root folder of the images.
+
+        Raises:
+            RootError: the spec names no root, or the folder is not there.
+        """
+        if self.root is None:
+            raise RootError(
+                f"screen {self.name}",
+                found="no root",
+                required="the folder that holds its images",
+                remedy=f"Give it once: pcip run {self.name} --root FOLDER (or write `root:` in the spec).",
+            )
+        folder = Path(self.root)
+        if not folder.is_dir():
+            raise RootError(
+                folder,
+                found="no such folder",
+                required=f"the root of screen {self.name}",
+                remedy="Correct `root:` in the spec, or give --root FOLDER.",
+            )
+        return folder
+
+    def folder_to_make(self) -> Path:
+        """The root of a simulated screen, which need not be there yet."""
+        if self.root is None:
+            raise RootError(
+                f"screen {self.name}",
+                found="no root",
+                required="a folder for its simulated images",
+                remedy="Load the spec through the workspace.",
+            )
+        return Path(self.root)
+
+    def section(self, *names: str) -> dict[str, Any]:
+        """The named sections as plain values, for hashing and for logs."""
+        return {name: _plain(getattr(self, name)) for name in names}
+
+    def resolved(self) -> dict[str, Any]:
+        """The whole spec with every default filled in."""
+        return self.section(*(f.name for f in dataclasses.fields(self)))
+
+
+def load_screen(path: Path, *, root: str | None = None) -> Screen:
+    """Read a spec; `root` replaces the spec's own.
+
+    A relative root is taken from the spec's folder.
+
+    Raises:
+        SpecError: the file is not there, is not YAML, has an unknown or missing key or a wrong value.
+    """
+    import yaml
+    from pydantic import TypeAdapter, ValidationError
+
+    if not path.is_file():
+        raise SpecError(path, found="no such file", required="a screen spec", remedy="Check the path.")
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SpecError(
+            path, found=f"not YAML ({error})", required="a YAML mapping", remedy="Correct it there."
+        ) from error
+    if not isinstance(values, dict):
+        raise SpecError(
+            path,
+            found=f"a {type(values).__name__}",
+            required="a YAML mapping with name, organism, channels, files, ...",
+            remedy="Start from a spec in data/screens/.",
+        )
+    try:
+        screen = TypeAdapter(Screen).validate_python(values)
+    except ValidationError as error:
+        raise SpecError(
+            path, found=_said(error), required="the keys of docs/screens.md", remedy="Correct the spec."
+        ) from error
+    root = root or screen.root
+    if root is not None:
+        root = str((path.parent / Path(root).expanduser()).resolve())
+    screen = dataclasses.replace(screen, root=root)
+    _validate(screen, path)
+    return screen
+
+
+def _said(error: Any) -> str:
+    """pydantic's errors in one line: where, what."""
+    parts = []
+    for one in error.errors():
+        where = ".".join(str(step) for step in one["loc"] if step != "Screen")
+        unknown = one["type"] in ("unexpected_keyword_argument", "extra_forbidden")
+        parts.append(f"unknown key `{where}`" if unknown else f"`{where}`: {one['msg'].lower()}")
+    return "; ".join(parts)
+
+
+def _validate(screen: Screen, path: Path) -> None:
+    def refuse(found: str, required: str, remedy: str = "Correct the spec.") -> None:
+        raise SpecError(path, found=found, required=required, remedy=remedy)
+
+    if not _NAME.fullmatch(screen.name) or screen.name in _RESERVED:
+        refuse(f"name {screen.name!r}", "lower-case letters, digits and _ (it names the schema in SQL)")
+    if not screen.protein:
+        refuse("no channel with `role: protein`", "one channel whose protein varies from image to image")
+    if not screen.structural:
+        refuse("no channel with `role: structural`", "at least one channel that marks the same in all images")
+    parts = set(re.findall(r"{(\w+)}", screen.files.pattern))
+    if "channel" not in parts:
+        refuse(f"files.pattern {screen.files.pattern!r}", "a part {channel}")
+    templates = {"files.image_id": screen.files.image_id, "shards.by": screen.shards.by or ""}
+    templates |= {f"images.values.{name}": value for name, value in screen.images.values.items()}
+    for key, template in templates.items():
+        unknown = set(re.findall(r"{(\w+)}", template)) - (parts - {"channel"})
+        if unknown:
+            refuse(f"{key} names {{{sorted(unknown)[0]}}}", f"one of the parts {sorted(parts - {'channel'})}")
+    if (screen.shards.by is None) == (screen.shards.buckets is None):
+        refuse("shards: neither or both of `by` and `buckets`", "exactly one of them")
+    if screen.shards.buckets is not None and screen.shards.buckets < 1:
+        refuse(f"shards.buckets {screen.shards.buckets}", "1 or more")
+    for name in screen.crops.floor:
+        if name not in screen.channels:
+            refuse(f"crops.floor names channel {name!r}", f"one of {list(screen.channels)}")
+    if screen.crops.size_px % 4 or screen.crops.size_px < 16:
+        refuse(f"crops.size_px {screen.crops.size_px}", "a multiple of 4, at least 16 (the network pools twice)")
+    if screen.crops.min_cells < 2:
+        refuse(f"crops.min_cells {screen.crops.min_cells}", "at least 2 (a pair is two cells of one image)")
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

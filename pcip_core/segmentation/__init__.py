@@ -1,0 +1,46 @@
+"""Finding cells. A segmenter takes the planes of one field by channel name, and its own options, and
+returns a label image: `(planes: Mapping[str, (H, W)], **options) -> (H, W) int, 0 is background`.
+
+A user's own is named in the spec by import path, `package.module:function`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from pcip_core.errors import SpecError
+from pcip_core.segmentation.clumps import clumps
+from pcip_core.segmentation.otsu import otsu
+
+Segmenter = Callable[..., np.ndarray]
+
+
+def whole(planes: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The whole picture is one cell: for cells that come already cropped."""
+    return np.ones(next(iter(planes.values())).shape, np.int32)
+
+
+METHODS: dict[str, Segmenter] = {"otsu": otsu, "clumps": clumps, "whole": whole}
+
+
+def segmenter(method: str) -> Segmenter:
+    """The segmenter of that name or import path.
+
+    Raises:
+        SpecError: there is none.
+    """
+    if method in METHODS:
+        return METHODS[method]
+    module, _, function = method.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SpecError(
+            "segmentation.method",
+            found=f"{method!r} ({error})",
+            required=f"one of {', '.join(METHODS)}, or package.module:function",
+            remedy="Correct the spec, or install the package that holds the function.",
+        ) from error

@@ -1,0 +1,32 @@
+"""The parameters of a simulated screen: the `simulation` section of a spec."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What to simulate.
+
+    Args:
+        organism: `human` or `yeast`.
+        plates: how many plates the images are spread over.
+        proteins_per_class: proteins in one compartment, a class.
+        fields_per_image: fields of view an image.
+        mixed_proteins: proteins in two compartments at a known fraction.
+        variable_proteins: proteins that vary from cell to cell at a known rate.
+        field_size_px: side of a field.
+        seed: keys every draw.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+    organism: str
+    plates: int = 5
+    proteins_per_class: int = 4
+    fields_per_image: int = 2
+    mixed_proteins: int = 8
+    variable_proteins: int = 6
+    field_size_px: int = 640
+    seed: int = 0

@@ -1,0 +1,131 @@
+"""Crops against naive slicing and rescaling, and every found object accounted for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pcip_core.crops.cut import cut_cells
+from pcip_core.crops.shard import cut_shard
+from pcip_core.errors import ImageFileError
+from pcip_core.images.layout import scan
+from pcip_core.images.reading import read_field
+from pcip_core.screen import Crops, load_screen
+from pcip_core.segmentation import segmenter
+from tests.conftest import real_folder, write_tiny_screen
+
+
+def _spotted(rng, centres, size=100):
+    planes = {name: rng.integers(100, 4000, (size, size)).astype(np.uint16) for name in ("dna", "tag")}
+    labels = np.zeros((size, size), np.int32)
+    for number, (y, x) in enumerate(centres, 1):
+        labels[y - 3 : y + 4, x - 3 : x + 4] = number
+    return planes, labels
+
+
+def test_equal_to_naive_slicing():
+    planes, labels = _spotted(np.random.default_rng(0), [(30, 40), (60, 55)])
+    cut = cut_cells(planes, labels, Crops(window_px=32, size_px=16, floor={"dna": 0.3}))
+    for cell, (y, x) in enumerate([(30, 40), (60, 55)]):
+        for channel, name in enumerate(planes):
+            window = planes[name][y - 16 : y + 16, x - 16 : x + 16].astype(float)
+            small = window.reshape(16, 2, 16, 2).mean((1, 3))
+            unit = (small - small.min()) / (small.max() - small.min())
+            if name == "dna":
+                unit[unit < 0.3] = 0
+            assert np.abs(cut.pixels[cell, channel] - np.rint(unit * 255)).max() <= 1
+            assert cut.intensity_min[cell, channel] == pytest.approx(small.min(), rel=1e-6)
+            assert cut.intensity_max[cell, channel] == pytest.approx(small.max(), rel=1e-6)
+
+
+def test_windows_over_the_edge_and_odd_areas_are_rejected_by_name():
+    planes, labels = _spotted(np.random.default_rng(1), [(10, 50), (50, 50)])
+    labels[80, 80] = 3
+    cut = cut_cells(planes, labels, Crops(window_px=32, size_px=16, area_fraction=(0.02, 0.95)))
+    assert cut.label.tolist() == [2]
+    assert [(label, reason.split(" ")[0]) for label, reason in cut.rejected] == [(1, "window"), (3, "area")]
+
+
+def test_a_channel_constant_in_the_crop_is_rejected():
+    planes, labels = _spotted(np.random.default_rng(2), [(50, 50)])
+    planes["tag"][:] = 5
+    cut = cut_cells(planes, labels, Crops(window_px=32, size_px=16))
+    assert cut.rejected == [(1, "constant channel tag in the crop")]
+    assert cut.pixels.shape == (0, 2, 16, 16)
+
+
+def test_a_window_larger_than_the_field():
+    planes, labels = _spotted(np.random.default_rng(3), [(50, 50)])
+    with pytest.raises(ImageFileError, match="window, 128 x 128"):
+        cut_cells(planes, labels, Crops(window_px=128))
+
+
+def test_every_object_of_a_shard_is_used_or_rejected(tiny_spec):
+    screen = load_screen(tiny_spec)
+    cells = cut_shard(screen, scan(screen).of_shard("plate_1"))
+    assert cells.found == 4 * 9  # nine nuclei drawn in each of four fields
+    assert cells.found == len(cells.pixels) + sum(row.what == "cell" for row in cells.rejected)
+    assert cells.columns["image_id"] == sorted(cells.columns["image_id"])
+    assert len(set(cells.columns["cell_id"])) == len(cells.pixels)
+
+
+def test_images_with_too_few_cells_and_twins_are_left_out(tiny_spec, tmp_path):
+    screen = load_screen(tiny_spec)
+    folder = screen.folder() / "plate_1"
+    for channel in screen.channels:
+        twin = (folder / f"A01_f1_{channel}.tif").read_bytes()
+        (folder / f"A02_f1_{channel}.tif").write_bytes(twin)
+    cells = cut_shard(screen, scan(screen).of_shard("plate_1"))
+    twins = [row for row in cells.rejected if row.reason.startswith("same pixels as cell plate_1_A01_1_")]
+    assert len(twins) == 9
+    (tmp_path / "strict").mkdir()
+    strict = load_screen(
+        write_tiny_screen(tmp_path / "strict", crops={"window_px": 32, "size_px": 16, "min_cells": 10})
+    )
+    cells = cut_shard(strict, scan(strict).of_shard("plate_1"))
+    assert len(cells.pixels) == 0
+    assert {row.reason for row in cells.rejected} == {"image with 9 cells (required: 10 or more)"}
+
+
+def test_cells_that_come_cropped_pass_whole():
+    from pcip_assets.workspace import REPOSITORY
+
+    folder = real_folder("yeast_cells")
+    screen = load_screen(REPOSITORY / "data" / "screens" / "yeast_cells.yaml", root=str(folder))
+    fields = [one for one in scan(screen).fields if one.image_id == "AAC1"]
+    cells = cut_shard(screen, fields)
+    assert cells.pixels.shape == (len(fields), 2, 64, 64)
+    first = read_field(screen, fields[0]).astype(float)
+    low, high = first.min((1, 2), keepdims=True), first.max((1, 2), keepdims=True)
+    assert np.abs(cells.pixels[0] - (first - low) / (high - low) * 255).max() <= 0.51
+
+
+def test_segmenters_find_the_nuclei_that_were_drawn(tiny_spec):
+    screen = load_screen(tiny_spec)
+    planes = dict(zip(screen.channels, read_field(screen, scan(screen).fields[0]), strict=True))
+    labels = segmenter("otsu")(planes, channel="nucleus", min_area_px=40)
+    assert labels.max() == 9
+    assert labels.dtype == np.int32
+    assert segmenter("pcip_core.segmentation.otsu:otsu") is segmenter("otsu")
+
+
+def test_real_human_field_gives_whole_nuclei():
+    from imageio.v3 import imread
+
+    blue = imread(real_folder("human_fields") / "hpa" / "57_F11_1_blue.png")
+    labels = segmenter("otsu")({"nucleus": blue}, channel="nucleus", min_area_px=400)
+    areas = np.bincount(labels.ravel())[1:]
+    assert 5 <= len(areas) <= 60
+    assert np.median(areas) > 5_000  # a nucleus of this magnification is about 100 px across
+
+
+def test_real_yeast_field_against_the_authors_masks():
+    import tifffile
+
+    folder = real_folder("yeast_fields")
+    planes = {"cytosol": tifffile.imread(folder / "images" / "r01c01f01p01-ch3sk1fk1fl1.tiff")}
+    truth = tifffile.imread(folder / "masks" / "r01c01f01p01_labeled.tiff")
+    ours = segmenter("clumps")(planes, channel="cytosol")
+    inside = (ours > 0) & (truth > 0)
+    assert inside.sum() / (truth > 0).sum() > 0.6
+    assert 0.6 < ours.max() / truth.max() < 1.4

@@ -34,11 +34,16 @@ def run_benchmark(name: str, json_file: Path | None) -> None:
     """Run one benchmark, print its rows, write them to `json_file` (default: benchmarks/results/NAME.json)."""
     if name not in list_benchmarks():
         raise PcipError(
-            name, found="no such benchmark", required=f"one of {', '.join(list_benchmarks())}", remedy="pcip bench"
+            name,
+            found="no such benchmark",
+            required=f"one of {', '.join(list_benchmarks())}",
+            remedy="pcip bench",
         )
     rows = [row if isinstance(row, dict) else asdict(row) for row in _module(name).run()]
     for row in rows:
-        against = "" if row.get("against_value") is None else f"  vs {row['against']} {row['against_value']:.4g}"
+        against = (
+            "" if row.get("against_value") is None else f"  vs {row['against']} {row['against_value']:.4g}"
+        )
         ratio = "" if row.get("ratio") is None else f"  ratio {row['ratio']:.3f}"
         aim = "" if row.get("aim") is None else f"  aim {row['aim']}: {_HELD[row.get('held')]}"
         value = "-" if row.get("value") is None else f"{row['value']:.4g} {row.get('unit') or ''}"

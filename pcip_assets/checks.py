@@ -51,7 +51,10 @@ def _counts_reconcile(screen: Screen) -> dg.AssetChecksDefinition:
     def check(library: Library) -> dg.AssetCheckResult:
         """In each shard, fields and cells found are those used plus those in quarantine."""
         offenders, store = [], library.store
-        for table, quarantine, what in (("fields", "quarantine_fields", "file"), ("cells", "quarantine_crops", "cell")):
+        for table, quarantine, what in (
+            ("fields", "quarantine_fields", "file"),
+            ("cells", "quarantine_crops", "cell"),
+        ):
             for shard in store.shards(screen.name, table):
                 found = int((store.provenance(screen.name, table, shard) or {}).get("found", -1))
                 used = store.read(screen.name, table, shards=[shard]).num_rows
@@ -67,7 +70,9 @@ def _cells_per_image(screen: Screen) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=[screen.name, "crops"], name="cells_per_image", blocking=True)
     def check(library: Library) -> dg.AssetCheckResult:
         """Every image that is used has at least the spec's `crops.min_cells` cells."""
-        counts = Counter(library.store.read(screen.name, "cells", columns=["image_id"])["image_id"].to_pylist())
+        counts = Counter(
+            library.store.read(screen.name, "cells", columns=["image_id"])["image_id"].to_pylist()
+        )
         few = [f"{image}: {n}" for image, n in counts.items() if n < screen.crops.min_cells]
         median = float(np.median(list(counts.values()))) if counts else 0.0
         return _result(few if counts else ["no cells at all"], images=len(counts), median_cells=median)
@@ -82,7 +87,9 @@ def _no_duplicate_cells(screen: Screen) -> dg.AssetChecksDefinition:
         cells = library.store.read(screen.name, "cells", columns=["cell_id", "pixel_hash"])
         seen: dict[str, str] = {}
         twins = []
-        for cell_id, pixels in zip(cells["cell_id"].to_pylist(), cells["pixel_hash"].to_pylist(), strict=True):
+        for cell_id, pixels in zip(
+            cells["cell_id"].to_pylist(), cells["pixel_hash"].to_pylist(), strict=True
+        ):
             first = seen.setdefault(pixels, cell_id)
             if first != cell_id:
                 twins.append(f"{cell_id} = {first}")
@@ -113,7 +120,9 @@ def _features_vary(screen: Screen) -> dg.AssetChecksDefinition:
         for name in INPAINTING:
             vectors = features_of(library.store.read(screen.name, PREFIX + name))
             share[name] = float((vectors.std(0) > 1e-6).mean())
-        return _result([f"{name}: {value:.0%}" for name, value in share.items() if value < 0.5], share_that_vary=share)
+        return _result(
+            [f"{name}: {value:.0%}" for name, value in share.items() if value < 0.5], share_that_vary=share
+        )
 
     return check
 

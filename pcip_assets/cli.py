@@ -21,7 +21,9 @@ def cli() -> None:
 @cli.command()
 @click.argument("screen")
 @_ROOT
-@click.option("--shards", metavar="A,B,...", help="Only these shards (neighbours in their order); default: all.")
+@click.option(
+    "--shards", metavar="A,B,...", help="Only these shards (neighbours in their order); default: all."
+)
 @click.option("--retrain", is_flag=True, help="Train a new encoder although there is one.")
 def run(screen: str, root: str | None, shards: str | None, *, retrain: bool) -> None:
     """Bring SCREEN (a spec file, or the name of a known screen) up to date."""

@@ -4,6 +4,7 @@ import logging
 import warnings
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from pcip_assets.assets.benchmarks import build_knn_benchmark
 from pcip_assets.assets.crops import build_crops
@@ -32,7 +33,7 @@ def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
     ]
 
 
-def screen_jobs(screen: Screen) -> list[dg.UnresolvedAssetJobDefinition]:
+def screen_jobs(screen: Screen) -> list[UnresolvedAssetJobDefinition]:
     """`<screen>_features`: everything but training. `<screen>_training`: the deliberate act."""
     everything = dg.AssetSelection.groups(screen.name)
     training = dg.AssetSelection.assets([screen.name, "encoder"])

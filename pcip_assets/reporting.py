@@ -28,7 +28,9 @@ def print_check(screen: Screen) -> bool:
     click.echo(f"  fields      {len(layout.fields)} in {len(images)} images, {len(layout.shards())} shards")
     labels = Counter(term for image in images for term in image.localization)
     click.echo(f"  terms       {', '.join(f'{term} ({n})' for term, n in labels.most_common()) or 'none'}")
-    problems = [f"channel {name}: no file for {n} of {len(layout.fields)} fields" for name, n in missing.items()]
+    problems = [
+        f"channel {name}: no file for {n} of {len(layout.fields)} fields" for name, n in missing.items()
+    ]
     if layout.unclaimed:
         shown = ", ".join(layout.unclaimed[:_SHOWN])
         click.echo(f"  unclaimed   {len(layout.unclaimed)} files match no pattern: {shown}")
@@ -57,7 +59,9 @@ def _first_field_problems(screen: Screen) -> list[str]:
             problems.append(str(error))
             continue
         problems += [f"{row.file}: {row.reason}" for row in cells.rejected if row.what == "file"]
-        click.echo(f"  sample      {shard}: {cells.found} cells in {len(sample)} field(s), {len(cells.pixels)} pass")
+        click.echo(
+            f"  sample      {shard}: {cells.found} cells in {len(sample)} field(s), {len(cells.pixels)} pass"
+        )
     return problems
 
 
@@ -68,9 +72,13 @@ def print_results(workspace: Workspace, screens: list[str]) -> None:
 
     con = connect(workspace.published)
     for name in screens:
-        about = con.execute("SELECT n_images, n_cells, simulated FROM main.screens WHERE screen = ?", [name]).fetchone()
+        about = con.execute(
+            "SELECT n_images, n_cells, simulated FROM main.screens WHERE screen = ?", [name]
+        ).fetchone()
         if about is None:
-            raise PcipError(name, found="no published screen", required="a finished run", remedy=f"pcip run {name}")
+            raise PcipError(
+                name, found="no published screen", required="a finished run", remedy=f"pcip run {name}"
+            )
         rows = con.execute(
             "SELECT feature_set, protocol, value FROM main.benchmarks WHERE screen = ? AND label IS NULL "
             "AND metric = 'balanced_accuracy' AND parameter = 'k=11'",
@@ -85,7 +93,9 @@ def print_results(workspace: Workspace, screens: list[str]) -> None:
             table.add_column(protocol.replace("_", " "), justify="right")
         by = protocols[0] if protocols else ""
         for feature_set in sorted({f for f, _ in scores}, key=lambda f: -scores.get((f, by), 0.0)):
-            cells = [f"{scores[feature_set, p]:.3f}" if (feature_set, p) in scores else "-" for p in protocols]
+            cells = [
+                f"{scores[feature_set, p]:.3f}" if (feature_set, p) in scores else "-" for p in protocols
+            ]
             table.add_row(feature_set, *cells)
         Console().print(table)
     con.close()

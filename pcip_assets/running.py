@@ -86,6 +86,7 @@ def run_screen(
     )
     result = job.execute_in_process(
         instance=instance,
+        run_config={"loggers": {"console": {}}},
         tags={_RANGE[0]: order[0], _RANGE[1]: order[-1]},
         raise_on_error=False,
     )

@@ -42,7 +42,10 @@ def serve(workspace: Workspace, *, dagster_port: int, mlflow_port: int) -> None:
         "--artifacts-destination", str(workspace.mlflow_folder / "artifacts"),
     ]  # fmt: skip
     children = [subprocess.Popen(command, cwd=REPOSITORY, env=environment) for command in (dagster, mlflow)]
-    click.secho(f"Dagster http://{HOST}:{dagster_port}   MLflow http://{HOST}:{mlflow_port}   (Ctrl-C stops)", bold=True)
+    click.secho(
+        f"Dagster http://{HOST}:{dagster_port}   MLflow http://{HOST}:{mlflow_port}   (Ctrl-C stops)",
+        bold=True,
+    )
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         while all(child.poll() is None for child in children):

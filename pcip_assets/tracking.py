@@ -7,6 +7,7 @@ used, because importing it takes seconds and the definitions module must load fa
 import hashlib
 import json
 import platform
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from pcip_core.errors import EncoderError
 
 CHAMPION = "champion"
 _WEIGHTS = "encoder.safetensors"
+_TELL_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class TrainingRun:
 
     def __init__(self, run_id: str, epochs: int, log: Any) -> None:
         self.run_id, self._epochs, self._log = run_id, epochs, log
+        self._told = time.monotonic()
 
     def start(self, params: Mapping[str, Any]) -> None:
         """Parameters of the run; a resumed run has them already and keeps them."""
@@ -44,6 +47,12 @@ class TrainingRun:
 
         known = mlflow.MlflowClient().get_run(self.run_id).data.params
         mlflow.log_params({key: value for key, value in params.items() if key not in known})
+
+    def batch(self, epoch: int, done: int, total: int) -> None:
+        """A line in the log every minute, for epochs that take hours."""
+        if time.monotonic() - self._told > _TELL_EVERY_S:
+            self._told = time.monotonic()
+            self._log.info(f"epoch {epoch}/{self._epochs}: {done} of {total} pairs")
 
     def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
         """One point of the loss curve and of the throughput."""
@@ -183,7 +192,9 @@ class Tracking(dg.ConfigurableResource):
         import mlflow
 
         tags = {"kind": "extraction", "mlflow.parentRunId": encoder.run_id}
-        with mlflow.start_run(experiment_id=self._experiment(screen), run_name="extraction", tags=tags) as run:
+        with mlflow.start_run(
+            experiment_id=self._experiment(screen), run_name="extraction", tags=tags
+        ) as run:
             mlflow.log_params({"encoder_version": encoder.version, **params})
             mlflow.log_metrics(dict(metrics))
             return run.info.run_id

@@ -268,7 +268,9 @@ def _validate(screen: Screen, path: Path) -> None:
         if name not in screen.channels:
             refuse(f"crops.floor names channel {name!r}", f"one of {list(screen.channels)}")
     if screen.crops.size_px % 4 or screen.crops.size_px < 16:
-        refuse(f"crops.size_px {screen.crops.size_px}", "a multiple of 4, at least 16 (the network pools twice)")
+        refuse(
+            f"crops.size_px {screen.crops.size_px}", "a multiple of 4, at least 16 (the network pools twice)"
+        )
     if screen.crops.min_cells < 2:
         refuse(f"crops.min_cells {screen.crops.min_cells}", "at least 2 (a pair is two cells of one image)")
 

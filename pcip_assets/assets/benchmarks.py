@@ -62,7 +62,11 @@ def build_knn_benchmark(screen: Screen) -> dg.AssetsDefinition:
             tracking.log_scores(champion.run_id, _headline(rows))
             return Made(
                 {"benchmarks": benchmark_table(rows)},
-                metadata={"cells_scored": len(cells.labels), **cells.left_out, "preview": picture(to_png(figure))},
+                metadata={
+                    "cells_scored": len(cells.labels),
+                    **cells.left_out,
+                    "preview": picture(to_png(figure)),
+                },
             )
 
         return materialize(context, library, screen, config, Work("benchmarks", code, inputs, make))
@@ -82,7 +86,10 @@ def _labelled(library: Library, screen: Screen, sets: list[str]) -> LabelledCell
     cells = library.store.read(
         screen.name, "cells", columns=["cell_id", "image_id", "field", "pixel_hash"]
     ).to_pylist()
-    described = [set(library.store.read(screen.name, PREFIX + name, columns=["cell_id"])["cell_id"].to_pylist()) for name in sets]
+    described = [
+        set(library.store.read(screen.name, PREFIX + name, columns=["cell_id"])["cell_id"].to_pylist())
+        for name in sets
+    ]
     everywhere = set.intersection(*described)
     images = library.store.read(screen.name, "images").to_pylist()
     label_of = {row["image_id"]: _terms(row[screen.benchmark.label]) for row in images}
@@ -120,7 +127,9 @@ def _scores(
 
 def _headline(rows: list[dict[str, Any]]) -> dict[str, float]:
     return {
-        f"{row['metric']}/{row['feature_set']}/{row['protocol']}/knn_{row['parameter'].replace('=', '')}": row["value"]
+        f"{row['metric']}/{row['feature_set']}/{row['protocol']}/knn_{row['parameter'].replace('=', '')}": row[
+            "value"
+        ]
         for row in rows
         if row["label"] is None and row["metric"] == "balanced_accuracy"
     }

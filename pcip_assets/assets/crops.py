@@ -53,7 +53,9 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
                     "cells_used": len(cells.pixels),
                     "cells_quarantined": sum(row.what == "cell" for row in cells.rejected),
                     "images": len(images),
-                    "preview": picture(to_png(crop_montage(cells.pixels, tuple(screen.channels), screen.protein))),
+                    "preview": picture(
+                        to_png(crop_montage(cells.pixels, tuple(screen.channels), screen.protein))
+                    ),
                 },
             )
 

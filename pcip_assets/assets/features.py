@@ -61,7 +61,10 @@ def build_cell_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.A
             run_id = tracking.log_extraction(
                 screen.name,
                 champion,
-                params={"device": f"{meter.device} ({device_name(meter.device)})", "dagster_run_id": context.run_id},
+                params={
+                    "device": f"{meter.device} ({device_name(meter.device)})",
+                    "dagster_run_id": context.run_id,
+                },
                 metrics={"cells": meter.cells, "cells_per_s": meter.cells / meter.seconds},
             )
             context.add_asset_metadata(
@@ -118,8 +121,10 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
             cells, crops = library.store.read_with_array(screen.name, "cells", "crops", str(shard))
             layers = _Meter().extract(network, crops)
             sets = {f"untrained_{layer}": vectors for layer, vectors in layers.items()}
-            low, high = (np.array(cells[f"intensity_{end}"].to_pylist(), np.float32) for end in ("min", "max"))
-            sets["intensity"], _ = intensity_features(crops, low, high, tuple(screen.channels), screen.protein[0])
+            low, high = (
+                np.array(cells[f"intensity_{end}"].to_pylist(), np.float32) for end in ("min", "max")
+            )
+            sets["intensity"], _ = intensity_features(crops, low, high, tuple(screen.channels))
             return _made(cells, sets, f"untrained, seed {screen.encoder.seed}", None)
 
         return materialize(context, library, screen, config, Work(PREFIX + CONTROLS[0], code, inputs, make))
@@ -157,8 +162,13 @@ def build_protein_features(screen: Screen) -> dg.AssetsDefinition:
 
         def make(_: str | None) -> Made:
             images = library.store.read(screen.name, "images", columns=["image_id", "protein"])
-            protein_of = dict(zip(*(images[name].to_pylist() for name in ("image_id", "protein")), strict=True))
-            tables = {f"protein_features_{name}": _mean_by_protein(library, screen, name, protein_of) for name in sets}
+            protein_of = dict(
+                zip(*(images[name].to_pylist() for name in ("image_id", "protein")), strict=True)
+            )
+            tables = {
+                f"protein_features_{name}": _mean_by_protein(library, screen, name, protein_of)
+                for name in sets
+            }
             return Made(tables, metadata={"feature_sets": sets})
 
         work = Work(f"protein_features_{INPAINTING[0]}", code, inputs, make)
@@ -176,16 +186,24 @@ def features_hash(library: Library, screen: Screen, feature_set: str) -> dict[st
     }
 
 
-def _mean_by_protein(library: Library, screen: Screen, feature_set: str, protein_of: dict[str, str]) -> pa.Table:
+def _mean_by_protein(
+    library: Library, screen: Screen, feature_set: str, protein_of: dict[str, str]
+) -> pa.Table:
     cells = library.store.read(screen.name, PREFIX + feature_set)
-    proteins, index = np.unique([protein_of[image] for image in cells["image_id"].to_pylist()], return_inverse=True)
+    proteins, index = np.unique(
+        [protein_of[image] for image in cells["image_id"].to_pylist()], return_inverse=True
+    )
     counts = np.bincount(index, minlength=len(proteins))
     vectors = features_of(cells)
     sums = np.zeros((len(proteins), vectors.shape[1]))
     np.add.at(sums, index, vectors)
     means = (sums / counts[:, None]).astype(np.float32)
     versions = sorted(set(cells["encoder_version"].to_pylist()))
-    ids = {"protein": proteins.tolist(), "n_cells": counts.tolist(), "encoder_version": [", ".join(versions)] * len(proteins)}
+    ids = {
+        "protein": proteins.tolist(),
+        "n_cells": counts.tolist(),
+        "encoder_version": [", ".join(versions)] * len(proteins),
+    }
     return feature_table(ids, means)
 
 
@@ -219,5 +237,3 @@ class _Meter:
         layers = extract_features(network, crops, layers=LAYERS, device=self.device)
         self.cells, self.seconds = self.cells + len(crops), self.seconds + time.perf_counter() - start
         return layers
-
-

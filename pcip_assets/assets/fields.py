@@ -29,12 +29,14 @@ def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDe
         kinds={"tiff"},
         code_version=code,
     )
-    def fields(
-        context: dg.AssetExecutionContext, config: Remake, library: Library
-    ) -> dg.MaterializeResult:
+    def fields(context: dg.AssetExecutionContext, config: Remake, library: Library) -> dg.MaterializeResult:
         """Raw fields of view of one shard: files found, decoded, hashed; bad ones in quarantine."""
         layout = scan(screen)
-        hashes = {one.field_id: content_hash(screen, one) for one in layout.fields if one.shard in context.partition_keys}
+        hashes = {
+            one.field_id: content_hash(screen, one)
+            for one in layout.fields
+            if one.shard in context.partition_keys
+        }
         about = frames.screen_table(screen)
         library.store.commit(screen.name, {"screen": about})
 

@@ -35,7 +35,9 @@ class LabelledCells:
         if protocol == "leave_image_out":
             return self.image_ids
         if protocol == "leave_field_out":
-            return np.array([f"{image}\0{one}" for image, one in zip(self.image_ids, self.fields, strict=True)])
+            return np.array(
+                [f"{image}\0{one}" for image, one in zip(self.image_ids, self.fields, strict=True)]
+            )
         raise EvaluationError(
             "benchmark.protocols",
             found=repr(protocol),

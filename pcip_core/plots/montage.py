@@ -32,7 +32,12 @@ def composite(pixels: np.ndarray, channels: tuple[str, ...], protein: tuple[str,
 
 
 def crop_montage(
-    pixels: np.ndarray, channels: tuple[str, ...], protein: tuple[str, ...], *, rows: int = 4, columns: int = 10
+    pixels: np.ndarray,
+    channels: tuple[str, ...],
+    protein: tuple[str, ...],
+    *,
+    rows: int = 4,
+    columns: int = 10,
 ) -> Figure:
     """Evenly spaced crops of a shard as composites, each beside its protein channel alone.
 

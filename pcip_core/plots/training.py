@@ -1,0 +1,47 @@
+"""Pictures of a training: the loss curve, and what the network inpaints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from pcip_core.plots.montage import composite
+from pcip_core.training.tracker import Preview
+
+
+def loss_curve(history: Sequence[Mapping[str, float]]) -> Figure:
+    """Training and validation loss by epoch, as `TrainedEncoder.history` holds them."""
+    figure = Figure(figsize=(5, 3), layout="constrained")
+    axes = figure.add_subplot()
+    for name, label in (("loss", "training"), ("validation_loss", "validation")):
+        points = [(row["epoch"], row[name]) for row in history if name in row]
+        if points:
+            axes.plot(*zip(*points, strict=True), marker=".", label=label)
+    axes.set(xlabel="epoch", ylabel="mean squared error")
+    axes.legend(frameon=False)
+    return figure
+
+
+def inpainting_preview(preview: Preview) -> Figure:
+    """A column a pair: source cell, target markers, predicted protein, true protein."""
+    markers = preview.target.copy()
+    protein = [preview.channels.index(name) for name in preview.protein]
+    markers[:, protein] = 0
+    rows: list[tuple[str, np.ndarray]] = [
+        ("source", composite(preview.source, preview.channels, preview.protein)),
+        ("target markers", composite(markers, preview.channels, preview.protein)),
+    ]
+    for index, name in enumerate(preview.protein):
+        rows.append((f"predicted {name}", np.clip(preview.prediction[:, index], 0, 1)))
+        rows.append((f"true {name}", preview.target[:, protein[index]]))
+    columns = len(preview.source)
+    figure = Figure(figsize=(columns * 1.1 + 0.3, len(rows) * 1.1), layout="constrained")
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for (label, pictures), line in zip(rows, grid, strict=True):
+        for picture, axes in zip(pictures, line, strict=True):
+            axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axes.set(xticks=[], yticks=[])
+        line[0].set_ylabel(label, fontsize=8)
+    return figure

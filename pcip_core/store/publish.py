@@ -1,0 +1,333 @@
+"""The published face of the store: one DuckDB file, made beside the old one and put in its place.
+
+Nothing writes to the file that people read. Publishing copies it, brings the partitions that have changed
+up to date in the copy, and renames; who has the old file open keeps reading it. The file holds nothing
+that the Parquet partitions do not: a damaged or missing one is made again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from pcip_core.errors import StoreError
+from pcip_core.store.partitions import Store
+from pcip_core.store.tables import MAIN, doc_of
+
+CELL_FEATURES, PROTEIN_FEATURES = "cell_features_", "protein_features_"
+_KEPT_APART = {"screen", "benchmarks"}  # they become rows of main.screens and main.benchmarks
+_NO_EXTENSIONS = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+_WHOLE = ""  # the shard of a table that is made whole
+
+
+@dataclass
+class Published:
+    """What publishing did: partitions brought in, taken out, and left out because of another dimension."""
+
+    loaded: int = 0
+    dropped: int = 0
+    stale: list[str] = field(default_factory=list)
+    rebuilt: bool = False
+
+    @property
+    def changed(self) -> bool:
+        """Whether the file was replaced."""
+        return bool(self.loaded or self.dropped or self.rebuilt)
+
+    def __str__(self) -> str:
+        if not self.changed:
+            return "nothing new"
+        told = f"{self.loaded} partitions in, {self.dropped} out"
+        return told + (f"; left out until made again: {', '.join(self.stale)}" if self.stale else "")
+
+
+def connect(path: Path) -> duckdb.DuckDBPyConnection:
+    """The published store, read-only.
+
+    Raises:
+        StoreError: it is not there or cannot be opened.
+    """
+    if not path.is_file():
+        raise StoreError(path, found="no such file", required="a published store", remedy="Run a screen first.")
+    try:
+        return duckdb.connect(str(path), read_only=True, config=_NO_EXTENSIONS)
+    except duckdb.Error as error:
+        raise StoreError(
+            path,
+            found=f"a file that DuckDB {duckdb.__version__} cannot open ({str(error).splitlines()[0]})",
+            required="a store that pcip has published",
+            remedy="Run any screen: the file is made again from the Parquet partitions.",
+        ) from error
+
+
+def publish(store: Store, path: Path) -> Published:
+    """Bring the published file up to date with the store; left as it is when nothing has changed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _queue(path.with_suffix(".lock")):
+        for left in path.parent.glob(f".{path.name}.*.tmp*"):
+            left.unlink()
+        beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            return _publish(store, path, beside)
+        finally:
+            for left in path.parent.glob(f"{beside.name}*"):
+                left.unlink()
+
+
+def _publish(store: Store, path: Path, beside: Path) -> Published:
+    result = Published()
+    wanted = _wanted(store)
+    try:
+        have = _bookkeeping(path)
+    except duckdb.Error:
+        have, result.rebuilt = {}, True
+    if not result.rebuilt and have == wanted and path.is_file():
+        return result
+    if path.is_file() and not result.rebuilt:
+        shutil.copyfile(path, beside)
+    with duckdb.connect(str(beside), config=_NO_EXTENSIONS) as con:
+        con.execute("CREATE TABLE IF NOT EXISTS main.published (screen TEXT, tbl TEXT, shard TEXT, commit_id TEXT)")
+        for screen in sorted({key[0] for key in wanted | have}):
+            con.execute("BEGIN")
+            _update_screen(con, store, screen, wanted, have, result)
+            con.execute("COMMIT")
+        _update_main(con, store)
+        con.execute("DELETE FROM main.published")
+        rows = [[*key, commit] for key, commit in wanted.items()]
+        if rows:
+            con.executemany("INSERT INTO main.published VALUES (?, ?, ?, ?)", rows)
+        _comment(con)
+        con.execute("CHECKPOINT")
+    with beside.open("rb") as file:
+        os.fsync(file.fileno())
+    beside.replace(path)
+    return result
+
+
+_Key = tuple[str, str, str]  # screen, table, shard
+
+
+def _wanted(store: Store) -> dict[_Key, str]:
+    """Every partition of the store, with its commit."""
+    found = {}
+    for screen in store.screens():
+        for table in store.tables(screen):
+            for shard in store.shards(screen, table) or [None]:
+                about = store.provenance(screen, table, shard)
+                if about is not None:
+                    found[(screen, table, shard or _WHOLE)] = about["commit_id"]
+    return found
+
+
+def _bookkeeping(path: Path) -> dict[_Key, str]:
+    """Every partition that the published file holds, with its commit."""
+    if not path.is_file():
+        return {}
+    with duckdb.connect(str(path), read_only=True, config=_NO_EXTENSIONS) as con:
+        rows = con.execute("SELECT screen, tbl, shard, commit_id FROM main.published").fetchall()
+    return {(screen, table, shard): commit for screen, table, shard, commit in rows}
+
+
+def _update_screen(
+    con: duckdb.DuckDBPyConnection,
+    store: Store,
+    screen: str,
+    wanted: dict[_Key, str],
+    have: dict[_Key, str],
+    result: Published,
+) -> None:
+    """Bring every table of one screen up to date."""
+    con.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(screen)}")
+    for table in sorted({key[1] for key in wanted | have if key[0] == screen}):
+        new = {key[2]: commit for key, commit in wanted.items() if key[:2] == (screen, table)}
+        old = {key[2]: commit for key, commit in have.items() if key[:2] == (screen, table)}
+        changed = [shard for shard, commit in new.items() if old.get(shard) != commit]
+        gone = [shard for shard in old if shard not in new]
+        result.loaded += len(changed)
+        result.dropped += len(gone)
+        if table in _KEPT_APART or not (changed or gone):
+            continue
+        if not new:
+            con.execute(f"DROP TABLE IF EXISTS {_quoted(screen, table)}")
+        elif not old or not _replaced(con, store, screen, table, changed, gone):
+            _loaded_whole(con, store, screen, table, list(new), result)
+    _finish_screen(con, screen)
+
+
+def _replaced(
+    con: duckdb.DuckDBPyConnection, store: Store, screen: str, table: str, changed: list[str], gone: list[str]
+) -> bool:
+    """Replace partitions in place; False when the table's columns do not fit and it must be loaded whole."""
+    target = _quoted(screen, table)
+    columns = {name: kind for name, kind, *_ in con.execute(f"DESCRIBE {target}").fetchall()}
+    columns.pop("n_cells", None) if table == "images" else None
+    for shard in changed:
+        rows = _rows(store, screen, table, shard)  # noqa: F841  (DuckDB finds it by its name)
+        arriving = {name: kind for name, kind, *_ in con.execute("DESCRIBE SELECT * FROM rows").fetchall()}
+        if arriving != columns:
+            return False
+        con.execute(f"DELETE FROM {target} WHERE shard IS NOT DISTINCT FROM ?", [shard or None])
+        con.execute(f"INSERT INTO {target} BY NAME SELECT * FROM rows")
+    for shard in gone:
+        con.execute(f"DELETE FROM {target} WHERE shard IS NOT DISTINCT FROM ?", [shard or None])
+    return True
+
+
+def _loaded_whole(
+    con: duckdb.DuckDBPyConnection, store: Store, screen: str, table: str, shards: list[str], result: Published
+) -> None:
+    """Make a table from all its partitions; vectors of another length than the newest ones are left out."""
+    parts = {shard: _rows(store, screen, table, shard) for shard in shards}
+    if all("features" in part.column_names for part in parts.values()):
+        newest = max(shards, key=lambda shard: _about(store, screen, table, shard).get("created_at", ""))
+        for shard in shards:
+            if parts[shard]["features"].type != parts[newest]["features"].type:
+                del parts[shard]
+                result.stale.append(f"{screen}.{table} {shard}")
+    rows = pa.concat_tables(list(parts.values()), promote_options="permissive")  # noqa: F841  (see above)
+    con.execute(f"CREATE OR REPLACE TABLE {_quoted(screen, table)} AS SELECT * FROM rows")
+
+
+def _rows(store: Store, screen: str, table: str, shard: str) -> pa.Table:
+    """One partition, with its shard as a column."""
+    rows = store.read(screen, table, shards=[shard] if shard else None).replace_schema_metadata()
+    if "shard" in rows.column_names:
+        return rows
+    return rows.append_column("shard", pa.array([shard or None] * rows.num_rows, pa.string()))
+
+
+def _about(store: Store, screen: str, table: str, shard: str) -> dict[str, Any]:
+    return store.provenance(screen, table, shard or None) or {}
+
+
+def _finish_screen(con: duckdb.DuckDBPyConnection, screen: str) -> None:
+    """What follows from the tables of a screen: counts of cells, the quarantine view, the macros."""
+    there = set(_tables(con, screen))
+    schema = _quoted(screen)
+    if "images" in there:
+        con.execute(f"ALTER TABLE {schema}.images ADD COLUMN IF NOT EXISTS n_cells BIGINT")
+        count = f"(SELECT count(*) FROM {schema}.cells c WHERE c.image_id = images.image_id)"
+        con.execute(f"UPDATE {schema}.images SET n_cells = {count if 'cells' in there else 0}")
+    parts = [f"SELECT * FROM {schema}.{name}" for name in sorted(there) if name.startswith("quarantine_")]
+    if parts:
+        con.execute(f"CREATE OR REPLACE VIEW {schema}.quarantine AS {' UNION ALL BY NAME '.join(parts)}")
+    cells, proteins = f"{screen}.{CELL_FEATURES}", f"{screen}.{PROTEIN_FEATURES}"
+    con.execute(_similar(schema, "similar_cells", "cell_id", "image_id", cells))
+    con.execute(_similar(schema, "similar_proteins", "protein", "n_cells", proteins))
+
+
+def _similar(schema: str, macro: str, key: str, shown: str, prefix: str) -> str:
+    """A macro; in it an unqualified name of a parameter is the parameter, `f.` and `w.` are columns."""
+    source = f"query_table(concat('{prefix}', feature_set))"
+    wanted = (
+        f"coalesce((SELECT w.features FROM {source} w WHERE w.{key} = {key}), "
+        f"error(concat('no {key} ', {key}, ' in {prefix}', feature_set)))"
+    )
+    return (
+        f"CREATE OR REPLACE MACRO {schema}.{macro}(feature_set, {key}, n) AS TABLE "
+        f"SELECT f.{key}, f.{shown}, array_distance(f.features, {wanted}) AS distance "
+        f"FROM {source} f ORDER BY distance, f.{key} LIMIT n"
+    )
+
+
+def _update_main(con: duckdb.DuckDBPyConnection, store: Store) -> None:
+    """Make the tables over all screens, which are small, anew."""
+    screens, sets, scores = [], [], []
+    for screen in store.screens():
+        there = set(_tables(con, screen))
+        if store.has(screen, "screen"):
+            about = store.read(screen, "screen").to_pylist()[0]
+            counts = {f"n_{name}": _count(con, screen, name) for name in ("images", "cells") if name in there}
+            screens.append({"n_images": 0, "n_cells": 0, **about, **counts})
+        for table in sorted(there):
+            if table.startswith(CELL_FEATURES):
+                sets.append(_feature_set(con, store, screen, table))
+        if store.has(screen, "benchmarks"):
+            scores += [{"screen": screen, **row} for row in store.read(screen, "benchmarks").to_pylist()]
+    types = {
+        "channels": pa.list_(pa.string()),
+        "simulated": pa.bool_(),
+        "value": pa.float64(),
+        **dict.fromkeys(("n", "n_images", "n_cells", "dim"), pa.int64()),
+    }
+    for doc, found in zip(MAIN, (screens, sets, scores), strict=True):
+        columns = {
+            name: pa.array([row.get(name) for row in found], types.get(name, pa.string())) for name in doc.columns
+        }
+        rows = pa.table(columns)  # noqa: F841  (see above)
+        chosen = "* REPLACE (created_at::TIMESTAMPTZ AS created_at)" if "created_at" in columns else "*"
+        con.execute(f"CREATE OR REPLACE TABLE main.{doc.name} AS SELECT {chosen} FROM rows")
+
+
+def _feature_set(con: duckdb.DuckDBPyConnection, store: Store, screen: str, table: str) -> dict[str, Any]:
+    name = table.removeprefix(CELL_FEATURES)
+    layered = re.fullmatch(r"([a-z0-9]+?(?:_[a-z0-9]+?)*?)_((?:block\d_)?conv\d+)", name)
+    kind = con.execute(f"SELECT typeof(features) FROM {_quoted(screen, table)} LIMIT 1").fetchone()
+    shards: Sequence[str | None] = store.shards(screen, table) or [None]
+    abouts = [store.provenance(screen, table, shard) or {} for shard in shards]
+    newest = max(abouts, key=lambda about: about.get("created_at", ""))
+    versions = sorted({about["encoder_version"] for about in abouts if about.get("encoder_version")})
+    told = ("mlflow_run_id", "dagster_run_id", "code_version", "commit", "inputs_hash", "created_at")
+    return {
+        "screen": screen,
+        "feature_set": name,
+        "method": layered[1] if layered else name,
+        "layer": layered[2] if layered else None,
+        "dim": int(kind[0].removeprefix("FLOAT[").removesuffix("]")) if kind else None,
+        "n_cells": _count(con, screen, table),
+        "encoder_version": ", ".join(versions) or None,
+        **{key: newest.get(key) for key in told},
+    }
+
+
+def _comment(con: duckdb.DuckDBPyConnection) -> None:
+    """The documentation as comments on tables and columns."""
+    listed = con.execute(
+        "SELECT schema_name, table_name, 'TABLE' FROM duckdb_tables() UNION ALL "
+        "SELECT schema_name, view_name, 'VIEW' FROM duckdb_views() WHERE NOT internal"
+    ).fetchall()
+    for schema, table, kind in listed:
+        doc = doc_of(table, whole_store=schema == "main")
+        if doc is None:
+            continue
+        con.execute(f"COMMENT ON {kind} {_quoted(schema, table)} IS {_text(doc.about)}")
+        described = con.execute(f"DESCRIBE {_quoted(schema, table)}").fetchall()
+        for column in (row[0] for row in described if row[0] in doc.columns):
+            meaning = _text(doc.columns[column])
+            con.execute(f"COMMENT ON COLUMN {_quoted(schema, table, column)} IS {meaning}")
+
+
+def _tables(con: duckdb.DuckDBPyConnection, schema: str) -> list[str]:
+    rows = con.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = ?", [schema]).fetchall()
+    return [name for (name,) in rows]
+
+
+def _count(con: duckdb.DuckDBPyConnection, screen: str, table: str) -> int:
+    row = con.execute(f"SELECT count(*) FROM {_quoted(screen, table)}").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _quoted(*names: str) -> str:
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+@contextmanager
+def _queue(path: Path) -> Iterator[None]:
+    """Publishers of several runs wait for each other."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

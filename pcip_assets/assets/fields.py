@@ -6,7 +6,7 @@ import dagster as dg
 
 from pcip_assets import frames
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize
-from pcip_assets.provenance import code_version, inputs_hash
+from pcip_assets.provenance import code_version, inputs_hash, stamp
 from pcip_assets.resources import Library
 from pcip_core.crops.shard import Rejected
 from pcip_core.errors import ImageFileError
@@ -37,8 +37,7 @@ def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDe
             for one in layout.fields
             if one.shard in context.partition_keys
         }
-        about = frames.screen_table(screen)
-        library.store.commit(screen.name, {"screen": about})
+        _describe(screen, library)
 
         def inputs(shard: str | None) -> dict[str, Any]:
             members = layout.of_shard(str(shard))
@@ -55,6 +54,15 @@ def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDe
         return materialize(context, library, screen, config, Work("fields", code, inputs, make))
 
     return fields
+
+
+def _describe(screen: Screen, library: Library) -> None:
+    """Bring the one row that says what the screen is up to date."""
+    about = frames.screen_table(screen)
+    if not (
+        library.store.has(screen.name, "screen") and library.store.read(screen.name, "screen").equals(about)
+    ):
+        library.store.commit(screen.name, {"screen": about}, provenance=stamp())
 
 
 def _checked(screen: Screen, layout: Layout, shard: str, hashes: dict[str, str]) -> Made:

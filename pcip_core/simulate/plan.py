@@ -1,0 +1,149 @@
+"""What a simulated screen holds before a pixel is drawn: classes, proteins, wells, and what is true of each."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pcip_core.errors import SpecError
+from pcip_core.simulate.parameters import Simulation
+
+CLASSES = {
+    "human": (
+        "Nucleoplasm",
+        "Nucleoli",
+        "Nuclear membrane",
+        "Nuclear speckles",
+        "Cytosol",
+        "Endoplasmic reticulum",
+        "Mitochondria",
+        "Golgi apparatus",
+        "Plasma membrane",
+        "Vesicles",
+        "Microtubules",
+    ),
+    "yeast": (
+        "Cytoplasm",
+        "Nucleus",
+        "Nucleolus",
+        "Nuclear periphery",
+        "Endoplasmic reticulum",
+        "Mitochondria",
+        "Vacuole",
+        "Vacuolar membrane",
+        "Cell periphery",
+        "Punctate",
+    ),
+}
+CHANNELS = {"human": ("nucleus", "microtubules", "protein"), "yeast": ("cytosol", "protein")}
+CELL_LINES = {"human": ("sim-epithelial", "sim-mesenchymal"), "yeast": ("sim-haploid", "sim-elongated")}
+_ROWS = "ABCDEFGH"
+
+
+@dataclass(frozen=True)
+class PlannedImage:
+    """One protein in one well, and the truth about it.
+
+    Attributes:
+        number: position in the screen; keys every draw.
+        fractions: compartment -> share of the protein there (of a cell, or of its cells when it varies).
+        kind: `single`, `mixed` (both compartments in every cell) or `variable` (one or the other).
+        rate: share of cells that show the second compartment, for `variable`; else 0.
+        abundance: photons of the protein relative to the screen's median.
+        leak: share of the protein that is diffuse in the whole cell.
+    """
+
+    number: int
+    plate: str
+    well: str
+    protein: str
+    gene: str
+    cell_line: str
+    fractions: Mapping[str, float]
+    kind: str
+    rate: float
+    abundance: float
+    leak: float
+
+    @property
+    def image_id(self) -> str:
+        """Plate and well."""
+        return f"{self.plate}_{self.well}"
+
+
+def keyed_rng(simulation: Simulation, *key: int | str) -> np.random.Generator:
+    """A generator that depends on the seed and on the key alone, never on what was drawn before."""
+    words = [zlib.crc32(str(part).encode()) for part in (simulation.organism, *key)]
+    return np.random.default_rng([simulation.seed, *words])
+
+
+def plan_screen(simulation: Simulation) -> list[PlannedImage]:
+    """Every image of a simulated screen: the classes in turn, then mixed, then variable proteins.
+
+    Proteins of a class go to different plates, so that any plate but one leaves every class on the others.
+
+    Raises:
+        SpecError: the organism is unknown, or a count is not positive.
+    """
+    _check(simulation)
+    classes = CLASSES[simulation.organism]
+    jobs: list[tuple[dict[str, float], str, float]] = []
+    order: list[int] = []
+    for number, name in enumerate(classes):
+        for copy in range(simulation.proteins_per_class):
+            jobs.append(({name: 1.0}, "single", 0.0))
+            order.append(number + copy)
+    rng = keyed_rng(simulation, "plan")
+    for number in range(simulation.mixed_proteins + simulation.variable_proteins):
+        first, second = (str(name) for name in rng.choice(classes, 2, replace=False))
+        share = float(rng.choice([0.25, 0.4, 0.5]))
+        kind = "mixed" if number < simulation.mixed_proteins else "variable"
+        jobs.append(({first: 1 - share, second: share}, kind, share if kind == "variable" else 0.0))
+        order.append(number)
+    images, used = [], dict.fromkeys(range(simulation.plates), 0)
+    for number, ((fractions, kind, rate), place) in enumerate(zip(jobs, order, strict=True)):
+        plate = place % simulation.plates
+        well = f"{_ROWS[used[plate] // 12 % 8]}{used[plate] % 12 + 1:02d}"
+        used[plate] += 1
+        own = keyed_rng(simulation, "protein", number)
+        images.append(
+            PlannedImage(
+                number=number,
+                plate=f"plate_{plate + 1}",
+                well=well,
+                protein=f"SIMP{number + 1:03d}",
+                gene=f"SIMG{number + 1:03d}",
+                cell_line=CELL_LINES[simulation.organism][number % 2],
+                fractions=fractions,
+                kind=kind,
+                rate=rate,
+                abundance=float(np.exp(own.normal(0, 0.6))),
+                leak=float(own.uniform(0.05, 0.35)),
+            )
+        )
+    return images
+
+
+def _check(simulation: Simulation) -> None:
+    if simulation.organism not in CLASSES:
+        raise SpecError(
+            "simulation.organism",
+            found=repr(simulation.organism),
+            required=f"one of {', '.join(CLASSES)}",
+            remedy="Correct the spec.",
+        )
+    counts = {
+        name: getattr(simulation, name)
+        for name in ("plates", "proteins_per_class", "fields_per_image", "field_size_px")
+    }
+    bad = [f"{name} {value}" for name, value in counts.items() if value < 1]
+    if bad or simulation.plates * 96 < len(CLASSES[simulation.organism]) * simulation.proteins_per_class:
+        raise SpecError(
+            "simulation",
+            found=", ".join(bad) or f"more proteins than {simulation.plates} plates have wells",
+            required="counts of 1 or more, and 96 wells a plate",
+            remedy="Correct the spec.",
+        )

@@ -1,0 +1,162 @@
+"""Writing a simulated screen: pictures, the tables a laboratory would have, and the truth beside them."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import tifffile
+
+from pcip_core.simulate import human, yeast
+from pcip_core.simulate.optics import expose, illumination
+from pcip_core.simulate.parameters import Simulation
+from pcip_core.simulate.plan import CHANNELS, PlannedImage, keyed_rng, plan_screen
+
+VERSION = 1  # raise when equal parameters give other pictures
+_DRAW = {"human": human.draw_field, "yeast": yeast.draw_field}
+_PHOTONS = {"nucleus": 900.0, "microtubules": 420.0, "cytosol": 700.0, "protein": 260.0}
+_BLUR_PX = {"human": 1.0, "yeast": 0.9}
+_NOTICE = "SIMULATED image (pcip_core.simulate); no real cell was photographed"
+
+
+def write_screen(
+    simulation: Simulation,
+    folder: Path,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    workers: int = 1,
+) -> None:
+    """Write a simulated screen; nothing is done when the folder holds this very one.
+
+    The folder gets `<plate>/<well>_f<field>_<channel>.tif` (uint16), `images.csv` (what a laboratory
+    knows), `truth_images.csv` and `truth_cells.csv` (what only the simulator knows; columns in
+    docs/simulation.md), `SIMULATED.md` and `simulation.json`. It is made beside and renamed, so that a
+    simulation that is interrupted leaves nothing.
+
+    Args:
+        simulation: what to draw.
+        folder: replaced when it holds another simulation.
+        progress: called with the fields done and the fields in all.
+        workers: processes; the pictures do not depend on it.
+
+    Raises:
+        SpecError: the parameters do not make a screen.
+    """
+    images = plan_screen(simulation)
+    wanted = json.dumps({"version": VERSION, **dataclasses.asdict(simulation)}, indent=1)
+    told = folder / "simulation.json"
+    if told.is_file() and told.read_text() == wanted:
+        return
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    shutil.rmtree(beside, ignore_errors=True)
+    for plate in sorted({image.plate for image in images}):
+        (beside / plate).mkdir(parents=True)
+    try:
+        cells: dict[str, list[dict[str, Any]]] = {}
+        total = len(images) * simulation.fields_per_image
+        for done, (image, rows) in enumerate(_drawn(simulation, images, beside, workers), 1):
+            cells[image.image_id] = rows
+            if progress is not None:
+                progress(done * simulation.fields_per_image, total)
+        _write_tables(beside, images, cells, simulation)
+        (beside / "SIMULATED.md").write_text(
+            "# These images are simulated\n\nNo real cell was photographed. They were drawn by "
+            "`pcip_core.simulate` with the parameters in `simulation.json`; what is true of each image and "
+            "cell is in `truth_images.csv` and `truth_cells.csv`.\n"
+        )
+        (beside / "simulation.json").write_text(wanted)
+        old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+        if folder.exists():
+            folder.rename(old)
+        beside.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _drawn(
+    simulation: Simulation, images: list[PlannedImage], folder: Path, workers: int
+) -> Iterator[tuple[PlannedImage, list[dict[str, Any]]]]:
+    """Draw and write every image, in one process or several; each with its rows of truth."""
+    draw = partial(_draw_image, simulation, folder)
+    if workers <= 1:
+        yield from zip(images, map(draw, images), strict=True)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield from zip(images, pool.map(draw, images, chunksize=4), strict=True)
+
+
+def _draw_image(simulation: Simulation, folder: Path, image: PlannedImage) -> list[dict[str, Any]]:
+    rows = []
+    for field in range(1, simulation.fields_per_image + 1):
+        light, truth = _DRAW[simulation.organism](simulation, image, field)
+        for channel in CHANNELS[simulation.organism]:
+            lamp = illumination(keyed_rng(simulation, image.plate, channel), simulation.field_size_px)
+            picture = expose(
+                keyed_rng(simulation, image.number, field, channel),
+                light[channel],
+                lamp,
+                photons=_PHOTONS[channel] * (image.abundance if channel == "protein" else 1.0),
+                background=0.04 if channel != "protein" else 0.03 + 0.05 / (0.5 + image.abundance),
+                blur_px=_BLUR_PX[simulation.organism],
+            )
+            name = f"{image.well}_f{field}_{channel}.tif"
+            tifffile.imwrite(
+                folder / image.plate / name, picture, description=_NOTICE, metadata=None, software="pcip"
+            )
+        rows += truth
+    return rows
+
+
+def _write_tables(
+    folder: Path, images: list[PlannedImage], cells: dict[str, list[dict[str, Any]]], simulation: Simulation
+) -> None:
+    known = [
+        {
+            "image_id": image.image_id,
+            "plate": image.plate,
+            "well": image.well,
+            "protein": image.protein,
+            "gene": image.gene,
+            "cell_line": image.cell_line,
+            "localization": ";".join(image.fractions),
+        }
+        for image in images
+    ]
+    truth = [
+        {
+            "image_id": image.image_id,
+            "protein": image.protein,
+            "cell_line": image.cell_line,
+            "kind": image.kind,
+            "localization": ";".join(image.fractions),
+            "fractions": ";".join(f"{name}={share:g}" for name, share in image.fractions.items()),
+            "variable_rate": image.rate,
+            "abundance": round(image.abundance, 4),
+            "leak": round(image.leak, 4),
+            "n_cells": len(cells[image.image_id]),
+            "simulator_version": VERSION,
+            "seed": simulation.seed,
+        }
+        for image in images
+    ]
+    each = [
+        {"image_id": image.image_id, "cell_line": image.cell_line, **row}
+        for image in images
+        for row in cells[image.image_id]
+    ]
+    for name, rows in (("images", known), ("truth_images", truth), ("truth_cells", each)):
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)

@@ -199,7 +199,8 @@ def build_network(config: NetworkConfig, seed: int) -> PairedCellInpainting:
 
     torch's global random state is left as it was.
     """
-    network = PairedCellInpainting(config)
+    with torch.random.fork_rng(devices=[]):  # torch draws weights of its own, which are not used
+        network = PairedCellInpainting(config)
     generator = torch.Generator().manual_seed(seed)
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.bias is not None:

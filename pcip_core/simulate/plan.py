@@ -40,6 +40,8 @@ CLASSES = {
 }
 CHANNELS = {"human": ("nucleus", "microtubules", "protein"), "yeast": ("cytosol", "protein")}
 CELL_LINES = {"human": ("sim-epithelial", "sim-mesenchymal"), "yeast": ("sim-haploid", "sim-elongated")}
+_LEAK = {"human": (0.1, 0.6), "yeast": (0.05, 0.35)}
+_FOCUS_PX = {"human": (0.9, 2.2), "yeast": (0.8, 1.2)}
 _ROWS = "ABCDEFGH"
 
 
@@ -54,6 +56,7 @@ class PlannedImage:
         rate: share of cells that show the second compartment, for `variable`; else 0.
         abundance: photons of the protein relative to the screen's median.
         leak: share of the protein that is diffuse in the whole cell.
+        focus: sigma of the point spread function in this well, px.
     """
 
     number: int
@@ -67,6 +70,7 @@ class PlannedImage:
     rate: float
     abundance: float
     leak: float
+    focus: float
 
     @property
     def image_id(self) -> str:
@@ -120,8 +124,9 @@ def plan_screen(simulation: Simulation) -> list[PlannedImage]:
                 fractions=fractions,
                 kind=kind,
                 rate=rate,
-                abundance=float(np.exp(own.normal(0, 0.6))),
-                leak=float(own.uniform(0.05, 0.35)),
+                abundance=float(np.exp(own.normal(0, 0.7))),
+                leak=float(own.uniform(*_LEAK[simulation.organism])),
+                focus=float(own.uniform(*_FOCUS_PX[simulation.organism])),
             )
         )
     return images

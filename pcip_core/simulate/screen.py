@@ -21,10 +21,9 @@ from pcip_core.simulate.optics import expose, illumination
 from pcip_core.simulate.parameters import Simulation
 from pcip_core.simulate.plan import CHANNELS, PlannedImage, keyed_rng, plan_screen
 
-VERSION = 1  # raise when equal parameters give other pictures
+VERSION = 2  # raise when equal parameters give other pictures
 _DRAW = {"human": human.draw_field, "yeast": yeast.draw_field}
-_PHOTONS = {"nucleus": 900.0, "microtubules": 420.0, "cytosol": 700.0, "protein": 260.0}
-_BLUR_PX = {"human": 1.0, "yeast": 0.9}
+_PHOTONS = {"nucleus": 900.0, "microtubules": 420.0, "cytosol": 700.0, "protein": 160.0}
 _NOTICE = "SIMULATED image (pcip_core.simulate); no real cell was photographed"
 
 
@@ -108,7 +107,7 @@ def _draw_image(simulation: Simulation, folder: Path, image: PlannedImage) -> li
                 lamp,
                 photons=_PHOTONS[channel] * (image.abundance if channel == "protein" else 1.0),
                 background=0.04 if channel != "protein" else 0.03 + 0.05 / (0.5 + image.abundance),
-                blur_px=_BLUR_PX[simulation.organism],
+                blur_px=image.focus,
             )
             name = f"{image.well}_f{field}_{channel}.tif"
             tifffile.imwrite(
@@ -144,6 +143,7 @@ def _write_tables(
             "variable_rate": image.rate,
             "abundance": round(image.abundance, 4),
             "leak": round(image.leak, 4),
+            "focus_px": round(image.focus, 4),
             "n_cells": len(cells[image.image_id]),
             "simulator_version": VERSION,
             "seed": simulation.seed,

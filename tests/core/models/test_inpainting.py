@@ -1,0 +1,106 @@
+"""The network: shapes, counts and layers against the paper's numbers and torch's own operators."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from pcip_core.errors import EncoderError
+from pcip_core.models.files import load_encoder, save_encoder
+from pcip_core.models.inpainting import (
+    LAYERS,
+    NetworkConfig,
+    UpsampleConv,
+    build_network,
+    count_parameters,
+)
+
+HUMAN = NetworkConfig(("nucleus", "microtubules", "protein"), ("nucleus", "microtubules"), ("protein",))
+SMALL = NetworkConfig(("cytosol", "protein"), ("cytosol",), ("protein",), size_px=16, width=0.1)
+
+
+def test_parameters_at_full_width() -> None:
+    # Counted by hand: 9 weights an input and output filter, biases, two numbers a batch norm channel.
+    def convolutions(counts: list[int]) -> int:
+        return sum(9 * a * b + b for a, b in zip(counts[:-1], counts[1:], strict=True))
+
+    source, target = [3, 96, 256, 384, 384, 256], [2, 16, 32, 32]
+    decoder = [288, 256, 384, 384, 256, 96]
+    norms = 2 * (sum(source[1:]) + sum(target[1:]))
+    expected = convolutions(source) + convolutions(target) + convolutions(decoder) + norms + 96 + 1
+    assert count_parameters(build_network(HUMAN, seed=0)) == expected == 7_321_617
+
+
+def test_shapes() -> None:
+    network = build_network(HUMAN, seed=0).eval()
+    x = torch.rand(2, 3, 64, 64)
+    assert network(x, x[:, :2]).shape == (2, 1, 64, 64)
+    shapes = {layer: tuple(a.shape[1:]) for layer, a in network.source.activations(x)}
+    assert shapes == {
+        "conv1": (96, 64, 64),
+        "conv2": (256, 32, 32),
+        "conv3": (384, 16, 16),
+        "conv4": (384, 16, 16),
+        "conv5": (256, 16, 16),
+    }
+    assert tuple(shapes) == LAYERS
+
+
+def test_upsampling_convolution_equals_nearest_then_convolution() -> None:
+    layer = UpsampleConv(3, 5).double()
+    x = torch.randn(2, 3, 6, 7, dtype=torch.float64)
+    grown = nn.functional.interpolate(x, scale_factor=2, mode="nearest")
+    expected = nn.functional.conv2d(grown, layer.weight, layer.bias, padding=1)
+    assert torch.allclose(layer(x), expected)
+
+
+def test_activations_are_after_relu_and_before_norm() -> None:
+    network = build_network(SMALL, seed=0).eval()
+    x = torch.rand(3, 2, 16, 16)
+    first = network.source.blocks[0]
+    layers = dict(network.source.activations(x))
+    assert torch.equal(layers["conv1"], torch.relu(first.convolution(x)))
+    after_norm = nn.functional.max_pool2d(first.norm(layers["conv1"]), 2)
+    assert torch.equal(layers["conv2"], torch.relu(network.source.blocks[1].convolution(after_norm)))
+    last = network.source.blocks[-1].norm(layers["conv5"])
+    assert torch.equal(network.source(x), last)
+
+
+def test_weights_are_glorot_uniform_and_keyed_by_the_seed() -> None:
+    state = torch.get_rng_state()
+    one, same, other = (build_network(HUMAN, seed) for seed in (4, 4, 5))
+    assert torch.equal(torch.get_rng_state(), state)
+    weight = one.source.blocks[1].convolution.weight
+    assert torch.equal(weight, same.source.blocks[1].convolution.weight)
+    assert not torch.equal(weight, other.source.blocks[1].convolution.weight)
+    bound = (6 / (9 * 96 + 9 * 256)) ** 0.5
+    assert weight.abs().max() <= bound
+    assert weight.std() == pytest.approx(bound / 3**0.5, rel=0.01)
+
+
+def test_saved_encoder_is_the_same(tmp_path: Path) -> None:
+    network = build_network(SMALL, seed=1).eval()
+    save_encoder(network, tmp_path, extra={"screen": "tiny"})
+    again = load_encoder(tmp_path)
+    x = torch.rand(2, 2, 16, 16)
+    assert torch.equal(network(x, x[:, :1]), again(x, x[:, :1]))
+    assert again.config == SMALL
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "encoder.safetensors"]
+
+
+def test_damaged_encoder_is_named(tmp_path: Path) -> None:
+    save_encoder(build_network(SMALL, seed=1), tmp_path)
+    weights = tmp_path / "encoder.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(EncoderError, match="no usable encoder"):
+        load_encoder(tmp_path)
+    with pytest.raises(EncoderError, match="no usable encoder"):
+        load_encoder(tmp_path / "nowhere")
+
+
+def test_channels_must_be_known() -> None:
+    with pytest.raises(EncoderError, match="structural"):
+        NetworkConfig(("nucleus", "protein"), ("cytosol",), ("protein",))

@@ -115,7 +115,7 @@ def _features_finite(screen: Screen) -> dg.AssetChecksDefinition:
 def _features_vary(screen: Screen) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=[screen.name, "cell_features"], name="features_vary")
     def check(library: Library) -> dg.AssetCheckResult:
-        """At least half of the features of each layer differ from cell to cell: the encoder has not collapsed."""
+        """At least half of each layer's features differ from cell to cell: no collapsed encoder."""
         share = {}
         for name in INPAINTING:
             vectors = features_of(library.store.read(screen.name, PREFIX + name))

@@ -1,4 +1,4 @@
-"""The command line: `pcip demo|run|check|ui|bench`. Errors of the user's making end in one line, not a traceback."""
+"""The command line. Errors of the user's making end in one line, not in a traceback."""
 
 import sys
 import time

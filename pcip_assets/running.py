@@ -79,18 +79,34 @@ def run_screen(
             required=f"some of {', '.join(found)}",
             remedy="Correct --shards.",
         )
-    train = retrain or not Tracking(data=str(workspace.data)).has_champion(screen.name)
     order = [key for key in instance.get_dynamic_partitions(f"{screen.name}_shards") if key in chosen]
+    _require_neighbours(order, instance.get_dynamic_partitions(f"{screen.name}_shards"), screen)
+    train = retrain or not Tracking(data=str(workspace.data)).has_champion(screen.name)
     job = build_definitions(workspace, [screen]).resolve_job_def(
         f"{screen.name}_all" if train else f"{screen.name}_features"
     )
     result = job.execute_in_process(
         instance=instance,
-        run_config={"loggers": {"console": {}}},
+        run_config={
+            "loggers": {"console": {}},
+            "ops": {f"{screen.name}__encoder": {"config": {"force": retrain}}} if train else {},
+        },
         tags={_RANGE[0]: order[0], _RANGE[1]: order[-1]},
         raise_on_error=False,
     )
     return RunOutcome(result.run_id, result.success, train, None if result.success else _why(result))
+
+
+def _require_neighbours(order: list[str], known: Sequence[str], screen: Screen) -> None:
+    """One Dagster run covers one range of partitions."""
+    between = [key for key in known[known.index(order[0]) : known.index(order[-1])] if key not in order]
+    if between:
+        raise SpecError(
+            f"screen {screen.name}",
+            found=f"--shards {','.join(order)} without {', '.join(between)}, between them",
+            required="shards that follow each other, as one run covers one range",
+            remedy=f"Name {', '.join(between)} too, or run the shards one after the other.",
+        )
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:

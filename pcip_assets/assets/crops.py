@@ -7,6 +7,7 @@ import dagster as dg
 
 from pcip_assets import frames
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize, picture
+from pcip_assets.progress import Progress
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_core.crops.shard import cut_shard
@@ -39,8 +40,9 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
 
         def make(shard: str | None) -> Made:
             fields = frames.fields_of(screen, library.store.read(screen.name, "fields", shards=[str(shard)]))
-            cells = cut_shard(screen, fields)
-            images = {image for image in cells.columns["image_id"]}
+            with Progress(context.log, f"{screen.name}/crops {shard}", len(fields), "field") as progress:
+                cells = cut_shard(screen, fields, progress=progress)
+            images = set(cells.columns["image_id"])
             return Made(
                 {
                     "cells": frames.cells_table(cells, str(shard)),

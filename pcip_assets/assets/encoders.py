@@ -91,7 +91,7 @@ def _trained(
     tags = {
         "screen": screen.name,
         "simulated": str(screen.simulated),
-        "dagster/run_id": context.run_id,
+        "dagster/run_id": context.run.run_id,
         "inputs_hash": wanted,
         "data_hash": _data_hash(screen, library),
         "commit": git_commit(),

@@ -65,7 +65,7 @@ def build_cell_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.A
                 champion,
                 params={
                     "device": f"{meter.device} ({device_name(meter.device)})",
-                    "dagster_run_id": context.run_id,
+                    "dagster_run_id": context.run.run_id,
                 },
                 metrics={"cells": meter.cells, "cells_per_s": meter.cells / meter.seconds},
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import signal
 import subprocess
 import sys
@@ -277,3 +278,25 @@ def test_one_run_at_a_time_works_in_a_folder(server, tmp_path):
             download([task], tmp_path, QUICK)
 
     assert download([task], tmp_path, QUICK, progress=second).fetched == [task.path]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_the_server_does_the_counts_add_up_and_the_files_end_up_whole(server, tmp_path, seed):
+    rng = random.Random(seed)
+    tasks = _offer(server, 40, side=40)
+    moods = ["", "", "500", "503", "cut", "html", "norange", "404", "429"]
+    for number in range(40):
+        server.moods[f"/{number}.jpg"] = rng.choices(moods, k=rng.randint(0, 6))
+    for _ in range(8):
+        summary = download(tasks, tmp_path, replace(QUICK, attempts=2, backoff_s=0.005))
+        assert summary.found == 40
+        settled = summary.fetched + summary.there + [one.path for one in summary.failed]
+        assert sorted(settled) == sorted(task.path for task in tasks)
+        here = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.jpg")}
+        assert here == {*summary.fetched, *summary.there}
+        if not summary.failed:
+            break
+    assert not summary.failed
+    for number, task in enumerate(tasks):
+        assert (tmp_path / task.path).read_bytes() == server.files[f"/{number}.jpg"]
+    assert _left_over(tmp_path) == []

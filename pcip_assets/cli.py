@@ -10,6 +10,7 @@ from pcip_assets.workspace import DAGSTER_PORT, MLFLOW_PORT, Workspace
 from pcip_core.errors import PcipError
 
 _DEMO = ("simulated_human", "simulated_yeast")
+_PATH = click.Path(path_type=Path)
 _ROOT = click.option("--root", metavar="FOLDER", help="Where the screen's images lie; remembered.")
 
 
@@ -117,10 +118,10 @@ def fetch(context: click.Context) -> None:
 
 
 @fetch.command("hpa")
-@click.option("--proteins", "list_file", required=True, type=click.Path(path_type=Path), metavar="FILE")
-@click.option("--to", "root", required=True, type=click.Path(path_type=Path), metavar="FOLDER")
+@click.option("--proteins", "list_file", required=True, type=_PATH, metavar="FILE", help="Ids or names.")
+@click.option("--to", "root", required=True, type=_PATH, metavar="FOLDER", help="Where the images go.")
 @click.option("--column", metavar="NAME", help="Column of FILE that holds the genes; default: found out.")
-@click.option("--genes-table", type=click.Path(path_type=Path), metavar="FILE")
+@click.option("--genes-table", type=_PATH, metavar="FILE", help="To look names up in; default: the atlas'.")
 @click.option("--base-url", metavar="URL", help="The atlas; https://v18.proteinatlas.org is the paper's.")
 @click.option("--image-base-url", metavar="URL", help="A mirror of the images; default: as the pages say.")
 @click.option("--channels", metavar="A,B,...", help="blue,red,green,yellow; default: blue_red_green (RGB).")
@@ -140,7 +141,7 @@ def fetch_hpa(list_file: Path, root: Path, column: str | None, **options: object
 
 @fetch.command("check")
 @click.argument("name")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=_PATH)
 def fetch_check(name: str, folder: Path) -> None:
     """Say whether FOLDER holds what is expected of archive NAME, which you have fetched by hand."""
     from pcip_assets.fetching import print_archive_check

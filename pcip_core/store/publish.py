@@ -7,12 +7,10 @@ that the Parquet partitions do not: a damaged or missing one is made again.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ import duckdb
 import pyarrow as pa
 
 from pcip_core.errors import StoreError
+from pcip_core.locks import locked
 from pcip_core.store.partitions import Store
 from pcip_core.store.tables import MAIN, doc_of
 
@@ -58,7 +57,9 @@ def connect(path: Path) -> duckdb.DuckDBPyConnection:
         StoreError: it is not there or cannot be opened.
     """
     if not path.is_file():
-        raise StoreError(path, found="no such file", required="a published store", remedy="Run a screen first.")
+        raise StoreError(
+            path, found="no such file", required="a published store", remedy="Run a screen first."
+        )
     try:
         return duckdb.connect(str(path), read_only=True, config=_NO_EXTENSIONS)
     except duckdb.Error as error:
@@ -73,7 +74,7 @@ def connect(path: Path) -> duckdb.DuckDBPyConnection:
 def publish(store: Store, path: Path) -> Published:
     """Bring the published file up to date with the store; left as it is when nothing has changed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _queue(path.with_suffix(".lock")):
+    with locked(path.with_suffix(".lock")):  # publishers of several runs queue
         for left in path.parent.glob(f".{path.name}.*.tmp*"):
             left.unlink()
         beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -96,7 +97,9 @@ def _publish(store: Store, path: Path, beside: Path) -> Published:
     if path.is_file() and not result.rebuilt:
         shutil.copyfile(path, beside)
     with duckdb.connect(str(beside), config=_NO_EXTENSIONS) as con:
-        con.execute("CREATE TABLE IF NOT EXISTS main.published (screen TEXT, tbl TEXT, shard TEXT, commit_id TEXT)")
+        con.execute(
+            "CREATE TABLE IF NOT EXISTS main.published (screen TEXT, tbl TEXT, shard TEXT, commit_id TEXT)"
+        )
         for screen in sorted({key[0] for key in wanted | have}):
             con.execute("BEGIN")
             _update_screen(con, store, screen, wanted, have, result)
@@ -184,7 +187,12 @@ def _replaced(
 
 
 def _loaded_whole(
-    con: duckdb.DuckDBPyConnection, store: Store, screen: str, table: str, shards: list[str], result: Published
+    con: duckdb.DuckDBPyConnection,
+    store: Store,
+    screen: str,
+    table: str,
+    shards: list[str],
+    result: Published,
 ) -> None:
     """Make a table from all its partitions; vectors of another length than the newest ones are left out."""
     parts = {shard: _rows(store, screen, table, shard) for shard in shards}
@@ -262,7 +270,8 @@ def _update_main(con: duckdb.DuckDBPyConnection, store: Store) -> None:
     }
     for doc, found in zip(MAIN, (screens, sets, scores), strict=True):
         columns = {
-            name: pa.array([row.get(name) for row in found], types.get(name, pa.string())) for name in doc.columns
+            name: pa.array([row.get(name) for row in found], types.get(name, pa.string()))
+            for name in doc.columns
         }
         rows = pa.table(columns)  # noqa: F841  (see above)
         chosen = "* REPLACE (created_at::TIMESTAMPTZ AS created_at)" if "created_at" in columns else "*"
@@ -323,11 +332,3 @@ def _quoted(*names: str) -> str:
 
 def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
-
-
-@contextmanager
-def _queue(path: Path) -> Iterator[None]:
-    """Publishers of several runs wait for each other."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from pcip_core.store.partitions import Store
+from pcip_core.store.publish import publish
 
 FORKSERVER = multiprocessing.get_context("forkserver")  # imports once, then starts a process in milliseconds
 FORKSERVER.set_forkserver_preload(["pytest", "pandas", "tests.core.store.writers"])
@@ -60,3 +61,8 @@ def write_some(root: Path, shard: str, versions: list[int], start: Barrier) -> N
     start.wait()
     for version in versions:
         commit_version(Store(root), version, shard)
+
+
+def publish_once(root: Path, path: Path) -> None:
+    """Publish a store."""
+    publish(Store(root), path)

@@ -15,6 +15,7 @@ from pcip_core.crops.shard import Rejected, ShardCells
 from pcip_core.images.annotations import ImageRecord
 from pcip_core.images.layout import Field
 from pcip_core.screen import load_screen
+from pcip_core.simulate.screen import TRUTH
 from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import feature_table, features_of
 from tests.conftest import TINY_SPEC
@@ -45,8 +46,7 @@ def commit_plate(store: Store, screen: str, shard: str, *, dim: int = DIM, seed:
             "fields": frames.fields_table(spec, [(one, "hash", (160, 160)) for one in fields]),
             "images": frames.images_table(records),
             "quarantine_fields": frames.quarantine_table("fields", rejected, shard),
-            "truth_images": pa.table({"image_id": image_ids, "variable_rate": [0.0] * IMAGES}),
-            "truth_cells": pa.table({"image_id": image_ids, "expression": [1.0] * IMAGES}),
+            **{name: _truth(columns, image_ids) for name, columns in TRUTH.items()},
         },
         shard=shard,
         provenance=about,
@@ -63,6 +63,10 @@ def commit_plate(store: Store, screen: str, shard: str, *, dim: int = DIM, seed:
         provenance=about,
     )
     commit_features(store, screen, shard, dim=dim, seed=seed)
+
+
+def _truth(columns: tuple[str, ...], image_ids: list[str]) -> pa.Table:
+    return pa.table({name: image_ids if name == "image_id" else [1.0] * len(image_ids) for name in columns})
 
 
 def cells_of(image_ids: list[str]) -> ShardCells:

@@ -19,7 +19,6 @@ import pytest
 from pcip_core.errors import SpecError, StoreError
 from pcip_core.locks import locked
 from pcip_core.screen import load_screen
-from pcip_core.store import journal
 from pcip_core.store import publish as publishing
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect, publish
@@ -47,12 +46,6 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "feature_store.duckdb"
-
-
-@pytest.fixture(autouse=True)
-def _no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test here loses power."""
-    monkeypatch.setattr(journal, "sync", lambda path: None)
 
 
 @pytest.fixture(scope="module")
@@ -391,7 +384,7 @@ def test_the_file_does_not_grow_with_each_publish(store: Store, path: Path) -> N
     small.commit_plate(store, "scr", "plate_2", dim=2_000)
     small.commit_plate(store, "scr", "plate_1", dim=2_000)
     sizes = []
-    for seed in range(8):
+    for seed in range(6):
         small.commit_features(store, "scr", "plate_1", dim=2_000, seed=seed)
         publish(store, path)
         sizes.append(path.stat().st_size)
@@ -537,7 +530,7 @@ def test_publishers_queue(filled: Store, path: Path) -> None:
 def test_a_publisher_that_is_killed_leaves_the_old_file(filled: Store, path: Path) -> None:
     rng = np.random.default_rng(0)
     published, unfinished = 0, 0
-    for number in range(12):
+    for number in range(9):
         small.commit_features(filled, "scr", "plate_1", seed=100 + number)
         process = FORKSERVER.Process(target=publish_once, args=(filled.root, path))
         process.start()

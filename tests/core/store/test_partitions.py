@@ -456,6 +456,25 @@ def test_two_processes_commit_at_once(store: Store, shards: tuple[str, str]) -> 
     assert not list((store.root / "scr" / ".staging").iterdir())
 
 
+def test_two_that_wait_to_replace_one_shard_leave_one_array(store: Store) -> None:
+    """What is in the place when a commit's turn comes goes, not what was there when it was prepared."""
+    commit_version(store, 0)
+    start, home = FORKSERVER.Barrier(2), store.root / "scr"
+    writers = [FORKSERVER.Process(target=write_some, args=(store.root, "s", [one], start)) for one in (1, 2)]
+    with locked(home / ".lock"):
+        for writer in writers:
+            writer.start()
+        end = time.monotonic() + 20
+        while len(list((home / ".staging").glob("*/*.parquet"))) < 4 and time.monotonic() < end:
+            time.sleep(0.01)
+        time.sleep(0.3)  # both are at the lock
+    for writer in writers:
+        writer.join(30)
+        assert writer.exitcode == 0
+    assert version_of(store) in (1, 2)
+    assert len(files_of(store, "*.npy")) == 1
+
+
 def test_a_lock_is_not_kept_by_a_child_forked_meanwhile(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     with locked(tmp_path / "lock"):

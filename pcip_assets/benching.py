@@ -31,7 +31,7 @@ def _module(name: str):  # type: ignore[no-untyped-def]
 
 
 def run_benchmark(name: str, json_file: Path | None) -> None:
-    """Run one benchmark, print its rows, write them to `json_file` (default: benchmarks/results/NAME.json)."""
+    """Run one benchmark, print its rows, write them as JSON (default: benchmarks/results/NAME.json)."""
     if name not in list_benchmarks():
         raise PcipError(
             name,

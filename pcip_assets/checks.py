@@ -75,7 +75,8 @@ def _cells_per_image(screen: Screen) -> dg.AssetChecksDefinition:
         )
         few = [f"{image}: {n}" for image, n in counts.items() if n < screen.crops.min_cells]
         median = float(np.median(list(counts.values()))) if counts else 0.0
-        return _result(few if counts else ["no cells at all"], images=len(counts), median_cells=median)
+        nothing = f"no cells at all; SELECT reason, count(*) FROM {screen.name}.quarantine GROUP BY ALL"
+        return _result(few if counts else [nothing], images=len(counts), median_cells=median)
 
     return check
 
@@ -115,7 +116,7 @@ def _features_finite(screen: Screen) -> dg.AssetChecksDefinition:
 def _features_vary(screen: Screen) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=[screen.name, "cell_features"], name="features_vary")
     def check(library: Library) -> dg.AssetCheckResult:
-        """At least half of the features of each layer differ from cell to cell: the encoder has not collapsed."""
+        """At least half of each layer's features differ from cell to cell: no collapsed encoder."""
         share = {}
         for name in INPAINTING:
             vectors = features_of(library.store.read(screen.name, PREFIX + name))

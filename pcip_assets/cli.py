@@ -1,4 +1,4 @@
-"""The command line: `pcip demo|run|check|ui|bench`. Errors of the user's making end in one line, not a traceback."""
+"""The command line. Errors of the user's making end in one line, not in a traceback."""
 
 import sys
 import time
@@ -10,6 +10,7 @@ from pcip_assets.workspace import DAGSTER_PORT, MLFLOW_PORT, Workspace
 from pcip_core.errors import PcipError
 
 _DEMO = ("simulated_human", "simulated_yeast")
+_PATH = click.Path(path_type=Path)
 _ROOT = click.option("--root", metavar="FOLDER", help="Where the screen's images lie; remembered.")
 
 
@@ -104,6 +105,49 @@ def bench(name: str | None, json_file: Path | None) -> None:
             click.echo(f"{known:<14} {description}")
     else:
         run_benchmark(name, json_file)
+
+
+@cli.group(invoke_without_command=True)
+@click.pass_context
+def fetch(context: click.Context) -> None:
+    """Get the images of a known screen; without a subcommand list what can be had, and how."""
+    from pcip_assets.fetching import print_sources
+
+    if context.invoked_subcommand is None:
+        print_sources()
+
+
+@fetch.command("hpa")
+@click.option("--proteins", "list_file", required=True, type=_PATH, metavar="FILE", help="Ids or names.")
+@click.option("--to", "root", required=True, type=_PATH, metavar="FOLDER", help="Where the images go.")
+@click.option("--column", metavar="NAME", help="Column of FILE that holds the genes; default: found out.")
+@click.option("--genes-table", type=_PATH, metavar="FILE", help="To look names up in; default: the atlas'.")
+@click.option("--base-url", metavar="URL", help="The atlas; https://v18.proteinatlas.org is the paper's.")
+@click.option("--image-base-url", metavar="URL", help="A mirror of the images; default: as the pages say.")
+@click.option("--channels", metavar="A,B,...", help="blue,red,green,yellow; default: blue_red_green (RGB).")
+@click.option("--format", "extension", help="jpg, png, tif or tif.gz; default: jpg.")
+@click.option("--rate", "rate_per_s", type=float, help="Requests a second; default: 2.")
+@click.option("--connections", type=int, help="Connections at one time; default: 4.")
+@click.option("--attempts", type=int, help="Tries a file; default: 5.")
+def fetch_hpa(list_file: Path, root: Path, column: str | None, **options: object) -> None:
+    """Fetch the Human Protein Atlas' images of the genes in FILE (Ensembl ids or names) to FOLDER."""
+    from pcip_assets.fetching import fetch_atlas
+
+    if not fetch_atlas(
+        list_file, root, column, {name: one for name, one in options.items() if one is not None}
+    ):
+        sys.exit(1)
+
+
+@fetch.command("check")
+@click.argument("name")
+@click.argument("folder", type=_PATH)
+def fetch_check(name: str, folder: Path) -> None:
+    """Say whether FOLDER holds what is expected of archive NAME, which you have fetched by hand."""
+    from pcip_assets.fetching import print_archive_check
+
+    if not print_archive_check(name, folder):
+        sys.exit(1)
 
 
 def main() -> None:

@@ -50,20 +50,18 @@ def plain_console(context: dg.InitLoggerContext) -> logging.Logger:
     logger = logging.getLogger("pcip")
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    if not logger.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("  %(message)s"))
-        handler.addFilter(_is_said_by_an_asset)
-        logger.addHandler(handler)
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("  %(message)s"))
+    handler.addFilter(_is_said_by_an_asset)
+    logger.handlers = [handler]
     return logger
 
 
 def _is_said_by_an_asset(record: logging.LogRecord) -> bool:
+    """Dagster's events and its list of steps that a failure has stopped are left to its own log."""
     meta = getattr(record, "dagster_meta", {})
-    if meta.get("dagster_event") is not None:
-        return record.levelno >= logging.ERROR
     record.msg = meta.get("orig_message", record.msg)
-    return True
+    return meta.get("dagster_event") is None and not record.msg.startswith("Dependencies for step")
 
 
 def build_definitions(workspace: Workspace, screens: list[Screen]) -> dg.Definitions:

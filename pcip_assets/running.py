@@ -13,6 +13,7 @@ from pcip_assets.tracking import Tracking
 from pcip_assets.workspace import REPOSITORY, Workspace
 from pcip_core.errors import PcipError, SpecError
 from pcip_core.screen import Screen
+from pcip_core.segmentation import segmenter
 
 _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
@@ -65,9 +66,10 @@ def run_screen(
         instance: another instance than the workspace's own, for tests.
 
     Raises:
-        SpecError: a shard that is asked for is not there.
+        SpecError: a shard that is asked for, or the segmentation method, is not there.
         RootError: the screen has no root, or nothing matches.
     """
+    segmenter(screen.segmentation.method)
     instance = instance or open_instance(workspace)
     found = register_shards(instance, screen)
     chosen = list(shards) if shards is not None else found
@@ -79,22 +81,42 @@ def run_screen(
             required=f"some of {', '.join(found)}",
             remedy="Correct --shards.",
         )
-    train = retrain or not Tracking(data=str(workspace.data)).has_champion(screen.name)
     order = [key for key in instance.get_dynamic_partitions(f"{screen.name}_shards") if key in chosen]
+    _require_neighbours(order, instance.get_dynamic_partitions(f"{screen.name}_shards"), screen)
+    train = retrain or not Tracking(data=str(workspace.data)).has_champion(screen.name)
     job = build_definitions(workspace, [screen]).resolve_job_def(
         f"{screen.name}_all" if train else f"{screen.name}_features"
     )
     result = job.execute_in_process(
         instance=instance,
-        run_config={"loggers": {"console": {}}},
+        run_config={
+            "loggers": {"console": {}},
+            "ops": {f"{screen.name}__encoder": {"config": {"force": retrain}}} if train else {},
+        },
         tags={_RANGE[0]: order[0], _RANGE[1]: order[-1]},
         raise_on_error=False,
     )
     return RunOutcome(result.run_id, result.success, train, None if result.success else _why(result))
 
 
+def _require_neighbours(order: list[str], known: Sequence[str], screen: Screen) -> None:
+    """One Dagster run covers one range of partitions."""
+    between = [key for key in known[known.index(order[0]) : known.index(order[-1])] if key not in order]
+    if between:
+        raise SpecError(
+            f"screen {screen.name}",
+            found=f"--shards {','.join(order)} without {', '.join(between)}, between them",
+            required="shards that follow each other, as one run covers one range",
+            remedy=f"Name {', '.join(between)} too, or run the shards one after the other.",
+        )
+
+
 def _why(result: dg.ExecuteInProcessResult) -> str:
-    """The user's own error of the first step that failed, or the last line of any other."""
+    """The check that failed and its offenders; else the user's own error of the first failed step, or any."""
+    for event in result.get_asset_check_evaluations():
+        if not event.passed and event.severity == dg.AssetCheckSeverity.ERROR:
+            offenders = event.metadata["first_offenders"].value
+            return f"{event.asset_key.to_user_string()}: the check {event.check_name} failed: {offenders}"
     for event in result.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error

@@ -37,7 +37,8 @@ def serve(workspace: Workspace, *, dagster_port: int, mlflow_port: int) -> None:
     }
     dagster = [sys.executable, "-m", "dagster", "dev", "-h", HOST, "-p", str(dagster_port)]
     mlflow = [
-        sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(mlflow_port), "--workers", "1",
+        sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(mlflow_port),
+        "--workers", "1",
         "--backend-store-uri", workspace.mlflow_uri,
         "--artifacts-destination", str(workspace.mlflow_folder / "artifacts"),
     ]  # fmt: skip

@@ -7,7 +7,6 @@ used, because importing it takes seconds and the definitions module must load fa
 import hashlib
 import json
 import platform
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,12 +15,12 @@ from typing import Any
 
 import dagster as dg
 
+from pcip_assets.progress import Progress
 from pcip_assets.workspace import MLFLOW_PORT, Workspace
 from pcip_core.errors import EncoderError
 
 CHAMPION = "champion"
 _WEIGHTS = "encoder.safetensors"
-_TELL_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class TrainingRun:
 
     def __init__(self, run_id: str, epochs: int, log: Any) -> None:
         self.run_id, self._epochs, self._log = run_id, epochs, log
-        self._told = time.monotonic()
+        self._progress: Progress | None = None
 
     def start(self, params: Mapping[str, Any]) -> None:
         """Parameters of the run; a resumed run has them already and keeps them."""
@@ -49,10 +48,13 @@ class TrainingRun:
         mlflow.log_params({key: value for key, value in params.items() if key not in known})
 
     def batch(self, epoch: int, done: int, total: int) -> None:
-        """A line in the log every minute, for epochs that take hours."""
-        if time.monotonic() - self._told > _TELL_EVERY_S:
-            self._told = time.monotonic()
-            self._log.info(f"epoch {epoch}/{self._epochs}: {done} of {total} pairs")
+        """Progress within an epoch, which may take hours."""
+        if self._progress is None:
+            self._progress = Progress(self._log, f"epoch {epoch}/{self._epochs}", total, "pair")
+        self._progress(done)
+        if done >= total:
+            self._progress.close()
+            self._progress = None
 
     def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
         """One point of the loss curve and of the throughput."""

@@ -59,3 +59,7 @@ class StoreError(PcipError):
 
 class EvaluationError(PcipError):
     """Features and labels do not allow the evaluation that was asked for."""
+
+
+class FetchError(PcipError):
+    """A download cannot start, or a list of proteins or a hand-fetched archive is not what is expected."""

@@ -1,4 +1,4 @@
-"""Which cell is predicted from which: pairs within an image, drawn anew each epoch (paper, "Paired Cell Inpainting").
+"""Which cell is predicted from which: pairs within an image, drawn anew each epoch (paper, "Sampling Pairs").
 
 Every draw is a function of (seed, epoch, cell) and of what is drawn, by a counter-based generator
 (splitmix64, Steele et al. 2014): no state is kept, so that an epoch can be repeated or resumed alone.

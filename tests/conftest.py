@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import torch
 import yaml
 
+torch.set_num_threads(1)  # networks in tests are so small that threads only wait for each other
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -35,7 +37,7 @@ TINY_SPEC = {
 
 
 def draw_field(rng: np.random.Generator, *, in_nucleus: bool) -> dict[str, np.ndarray]:
-    """A 160 px field of nine round nuclei on a jittered grid; the protein fills nuclei, or rings around them."""
+    """A 160 px field of nine round nuclei on a jittered grid; the protein fills or surrounds them."""
     y, x = np.mgrid[:160, :160]
     planes = {name: rng.normal(100, 3, (160, 160)) for name in ("nucleus", "protein")}
     for row in (35, 80, 125):

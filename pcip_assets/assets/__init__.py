@@ -1,1 +1,1 @@
-"""The assets of a screen, a file a noun: read, call core, write, describe. No science, no SQL, no loop of its own."""
+"""The assets of a screen, a file a noun: read, call core, write, describe. No science, no SQL."""

@@ -13,12 +13,12 @@ from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking
 from pcip_core.evaluation.labelled import LabelledCells, labelled_cells
 from pcip_core.screen import Screen
+from pcip_core.store.tables import MAIN
 from pcip_core.store.vectors import features_of
 
 _TYPES = {"value": pa.float64(), "n": pa.int64()}
-_COLUMNS = (
-    "feature_set", "task", "classifier", "parameter", "label", "metric", "value", "n", "protocol", "mlflow_run_id",
-)  # fmt: skip
+_DOC = next(doc for doc in MAIN if doc.name == "benchmarks")
+_COLUMNS = tuple(name for name in _DOC.columns if name != "screen")
 
 
 def build_knn_benchmark(screen: Screen) -> dg.AssetsDefinition:
@@ -39,7 +39,7 @@ def build_knn_benchmark(screen: Screen) -> dg.AssetsDefinition:
     def knn_benchmark(
         context: dg.AssetExecutionContext, config: Remake, library: Library, tracking: Tracking
     ) -> dg.MaterializeResult:
-        """Balanced accuracy of k nearest neighbours, every layer and control, leaving the image or the cell out."""
+        """Balanced accuracy of k nearest neighbours, every layer and control, under each protocol."""
         sets = [name for name in (*INPAINTING, *CONTROLS) if library.store.shards(screen.name, PREFIX + name)]
         champion = tracking.champion(screen.name)
 
@@ -126,10 +126,7 @@ def _scores(
 
 
 def _headline(rows: list[dict[str, Any]]) -> dict[str, float]:
-    return {
-        f"{row['metric']}/{row['feature_set']}/{row['protocol']}/knn_{row['parameter'].replace('=', '')}": row[
-            "value"
-        ]
-        for row in rows
-        if row["label"] is None and row["metric"] == "balanced_accuracy"
-    }
+    """Metric names of MLflow (no `=`) -> balanced accuracy over all classes."""
+    overall = [row for row in rows if row["label"] is None and row["metric"] == "balanced_accuracy"]
+    names = ("metric", "feature_set", "protocol", "classifier", "parameter")
+    return {"/".join(row[name] for name in names).replace("=", ""): row["value"] for row in overall}

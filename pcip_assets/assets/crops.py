@@ -7,9 +7,10 @@ import dagster as dg
 
 from pcip_assets import frames
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize, picture
+from pcip_assets.progress import Progress
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
-from pcip_core.crops.shard import cut_shard
+from pcip_core.crops.shard import ShardCells, cut_shard
 from pcip_core.plots.montage import crop_montage
 from pcip_core.plots.png import to_png
 from pcip_core.screen import Screen
@@ -39,8 +40,9 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
 
         def make(shard: str | None) -> Made:
             fields = frames.fields_of(screen, library.store.read(screen.name, "fields", shards=[str(shard)]))
-            cells = cut_shard(screen, fields)
-            images = {image for image in cells.columns["image_id"]}
+            with Progress(context.log, f"{screen.name}/crops {shard}", len(fields), "field") as progress:
+                cells = cut_shard(screen, fields, progress=progress)
+            images = set(cells.columns["image_id"])
             return Made(
                 {
                     "cells": frames.cells_table(cells, str(shard)),
@@ -64,7 +66,9 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
     return crops
 
 
-def _hash(cells: Any) -> str:
+def _hash(cells: ShardCells) -> str:
+    """Hash of all that features are made from: which cells, their pixels, and their intensities."""
     digest = hashlib.blake2b(cells.pixels.tobytes(), digest_size=12)
-    digest.update("\0".join(cells.columns["cell_id"]).encode())
+    for name in ("cell_id", "image_id", "intensity_min", "intensity_max"):
+        digest.update(repr(cells.columns[name]).encode())
     return digest.hexdigest()

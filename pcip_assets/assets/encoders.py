@@ -12,6 +12,7 @@ from pcip_assets.assets.shared import GPU_POOL, OWNERS, Remake, picture
 from pcip_assets.provenance import Stopwatch, code_version, git_commit, inputs_hash
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, as_json, device_name
+from pcip_core.errors import CropError
 from pcip_core.screen import Screen
 
 CODE = code_version("pcip_core.models", "pcip_core.pairs", "pcip_core.training")
@@ -54,11 +55,18 @@ def build_encoder(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsD
 
 def encoder_inputs(screen: Screen, library: Library) -> str:
     """Hash of all that decides the weights: code, network, training settings, every shard's crops."""
+    return inputs_hash(
+        code=CODE, spec=screen.section("channels", "encoder"), crops=_data_hash(screen, library)
+    )
+
+
+def _data_hash(screen: Screen, library: Library) -> str:
+    """Hash of the crops of all shards."""
     hashes = {
         shard: (library.store.provenance(screen.name, "cells", shard) or {}).get("data_hash")
         for shard in library.store.shards(screen.name, "cells")
     }
-    return inputs_hash(code=CODE, spec=screen.section("channels", "encoder"), crops=hashes)
+    return inputs_hash(crops=hashes)
 
 
 def _trained(
@@ -83,9 +91,9 @@ def _trained(
     tags = {
         "screen": screen.name,
         "simulated": str(screen.simulated),
-        "dagster/run_id": context.run_id,
+        "dagster/run_id": context.run.run_id,
         "inputs_hash": wanted,
-        "data_hash": inputs_hash(pixels=wanted, cells=len(image)),
+        "data_hash": _data_hash(screen, library),
         "commit": git_commit(),
         "code_version": CODE,
     }
@@ -132,5 +140,11 @@ def _all_crops(screen: Screen, library: Library) -> tuple[np.ndarray, np.ndarray
         cells, crops = library.store.read_with_array(screen.name, "cells", "crops", shard)
         pixels.append(crops)
         names += cells["image_id"].to_pylist()
-    image = np.unique(np.array(names), return_inverse=True)[1]
-    return np.concatenate(pixels), image
+    if not names:
+        raise CropError(
+            f"{screen.name}/crops",
+            found="no cells in any shard",
+            required="crops to train on",
+            remedy=f"Materialize the crops first, or see {screen.name}.quarantine for why none is used.",
+        )
+    return np.concatenate(pixels), np.unique(np.array(names), return_inverse=True)[1]

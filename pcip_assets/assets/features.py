@@ -1,5 +1,6 @@
-"""Feature tables: `cell_features` by the champion encoder, `control_features` to compare with, `protein_features`."""
+"""Feature tables: `cell_features` by the champion, `control_features` beside them, `protein_features`."""
 
+import time
 from typing import Any
 
 import dagster as dg
@@ -7,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from pcip_assets.assets.shared import GPU_POOL, OWNERS, Made, Remake, Work, materialize
+from pcip_assets.progress import Progress
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, device_name
@@ -44,14 +46,14 @@ def build_cell_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.A
 
         champion = tracking.champion(screen.name)
         network = load_encoder(champion.folder)
-        meter = _Meter()
+        meter = _Meter(context.log)
 
         def inputs(shard: str | None) -> dict[str, Any]:
             return {"weights": champion.tags["weights_sha256"], "crops": _crops_hash(library, screen, shard)}
 
         def make(shard: str | None) -> Made:
             cells, crops = library.store.read_with_array(screen.name, "cells", "crops", str(shard))
-            layers = meter.extract(network, crops)
+            layers = meter.extract(network, crops, f"{screen.name}/cell_features {shard}")
             sets = {f"inpainting_{layer}": vectors for layer, vectors in layers.items()}
             return _made(cells, sets, champion.version, champion.run_id)
 
@@ -63,7 +65,7 @@ def build_cell_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.A
                 champion,
                 params={
                     "device": f"{meter.device} ({device_name(meter.device)})",
-                    "dagster_run_id": context.run_id,
+                    "dagster_run_id": context.run.run_id,
                 },
                 metrics={"cells": meter.cells, "cells_per_s": meter.cells / meter.seconds},
             )
@@ -119,7 +121,8 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
 
         def make(shard: str | None) -> Made:
             cells, crops = library.store.read_with_array(screen.name, "cells", "crops", str(shard))
-            layers = _Meter().extract(network, crops)
+            what = f"{screen.name}/control_features {shard}"
+            layers = _Meter(context.log).extract(network, crops, what)
             sets = {f"untrained_{layer}": vectors for layer, vectors in layers.items()}
             low, high = (
                 np.array(cells[f"intensity_{end}"].to_pylist(), np.float32) for end in ("min", "max")
@@ -221,19 +224,19 @@ def _crops_hash(library: Library, screen: Screen, shard: str | None) -> str | No
 
 
 class _Meter:
-    """Extraction with a count of cells and seconds, for the throughput that is logged."""
+    """Extraction with progress, and a count of cells and seconds for the throughput that is logged."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: Any) -> None:
         self.cells, self.seconds, self.device = 0, 0.0, "cpu"
+        self._log = log
 
-    def extract(self, network: Any, crops: np.ndarray) -> dict[str, np.ndarray]:
-        import time
-
+    def extract(self, network: Any, crops: np.ndarray, what: str) -> dict[str, np.ndarray]:
         from pcip_core.features.deep import extract_features
         from pcip_core.training.device import choose_device
 
         self.device = str(choose_device("auto"))
         start = time.perf_counter()
-        layers = extract_features(network, crops, layers=LAYERS, device=self.device)
+        with Progress(self._log, what, len(crops), "cell") as progress:
+            layers = extract_features(network, crops, layers=LAYERS, device=self.device, progress=progress)
         self.cells, self.seconds = self.cells + len(crops), self.seconds + time.perf_counter() - start
         return layers

@@ -73,7 +73,7 @@ def materialize(
                     provenance = stamp(
                         inputs_hash=wanted,
                         code_version=work.code,
-                        dagster_run_id=context.run_id,
+                        dagster_run_id=context.run.run_id,
                         **made.provenance,
                     )
                     library.store.commit(

@@ -100,8 +100,9 @@ def _misfit(y: float, x: float, area: float, height: int, width: int, spec: Crop
         return "window over the edge of the field"
     if spec.area_fraction is not None:
         share = area / spec.window_px**2
-        if not spec.area_fraction[0] <= share <= spec.area_fraction[1]:
-            return f"area {share:.1%} of the window (kept: {spec.area_fraction[0]:.0%} to {spec.area_fraction[1]:.0%})"
+        least, most = spec.area_fraction
+        if not least <= share <= most:
+            return f"area {share:.1%} of the window (kept: {least:.0%} to {most:.0%})"
     return None
 
 

@@ -104,7 +104,7 @@ def _assembled(
     pixels = np.zeros((len(rows), len(screen.channels), size, size), np.uint8)
     for row, (_, cut, i, _) in enumerate(rows):
         pixels[row] = cut.pixels[i]
-    columns = {
+    columns: dict[str, list] = {
         "cell_id": [cell_id for *_, cell_id in rows],
         "image_id": [one.image_id for one, *_ in rows],
         "field": [one.number for one, *_ in rows],

@@ -55,7 +55,8 @@ def leave_one_out_knn(
     if features.ndim != 2 or len(labels) != n or (groups is not None and len(groups) != n):
         raise ShapeError(
             "kNN",
-            found=f"features {features.shape}, {len(labels)} labels, groups {np.shape(groups)}",
+            found=f"features {features.shape}, {len(labels)} labels, "
+            f"{'no' if groups is None else len(groups)} groups",
             required="one row of features, one label and one group a cell",
             remedy="Pass arrays of one length.",
         )

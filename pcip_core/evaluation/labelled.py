@@ -68,5 +68,6 @@ def labelled_cells(
         else:
             seen.add(cell["pixel_hash"])
             kept.append((cell["cell_id"], terms[0], cell["image_id"], cell["field"]))
-    columns = [list(column) for column in zip(*kept, strict=True)] if kept else [[], [], [], []]
-    return LabelledCells(columns[0], *(np.array(column, dtype=str) for column in columns[1:]), left_out)
+    cell_ids = [cell_id for cell_id, *_ in kept]
+    labels, images, fields = (np.array([row[place] for row in kept], dtype=str) for place in (1, 2, 3))
+    return LabelledCells(cell_ids, labels, images, fields, left_out)

@@ -47,10 +47,10 @@ def extract_features(
             required=f"uint8 (n, {len(config.channels)}, S, S) with channels {config.channels}",
             remedy="Pass the crops of the screen that the encoder was trained on.",
         )
-    encoder = network.source.to(device, memory_format=torch.channels_last).eval()
+    encoder = network.source.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     out: dict[str, np.ndarray] = {}
     for start in range(0, len(pixels), batch_size):
-        batch = torch.from_numpy(np.ascontiguousarray(pixels[start : start + batch_size])).to(device)
+        batch = torch.from_numpy(np.array(pixels[start : start + batch_size])).to(device)  # from the map
         x = batch.to(torch.float32, memory_format=torch.channels_last).div_(255)  # (B, C, S, S)
         for layer, activation in encoder.activations(x):
             if layer in layers:

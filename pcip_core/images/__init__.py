@@ -1,1 +1,1 @@
-"""Raw images: which files make a field (`layout`), what is known of them (`annotations`), their pixels (`reading`)."""
+"""Raw images: files of a field (`layout`), what is known of it (`annotations`), its pixels (`reading`)."""

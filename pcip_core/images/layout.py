@@ -6,7 +6,6 @@ import re
 import zlib
 from collections import defaultdict
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from pcip_core.errors import RootError
 from pcip_core.screen import Screen

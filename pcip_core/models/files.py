@@ -1,4 +1,4 @@
-"""A network on disk: `encoder.safetensors` for the weights, `config.json` for the rest. Nothing is pickled."""
+"""A network on disk: `encoder.safetensors` for the weights, `config.json` for the rest; no pickle."""
 
 from __future__ import annotations
 
@@ -41,10 +41,7 @@ def load_encoder(folder: Path, *, device: str | torch.device = "cpu") -> PairedC
         EncoderError: a file is missing or damaged, or the weights are of another network.
     """
     try:
-        values = json.loads((folder / CONFIG).read_text())["network"]
-        config = NetworkConfig(
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-        )
+        config = NetworkConfig.from_dict(json.loads((folder / CONFIG).read_text())["network"])
         network = PairedCellInpainting(config)
         network.load_state_dict(load_file(str(folder / WEIGHTS)))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:

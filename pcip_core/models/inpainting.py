@@ -10,6 +10,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import nn
@@ -63,6 +65,12 @@ class NetworkConfig:
         """Plain values, as kept in `config.json`."""
         return dataclasses.asdict(self)
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> NetworkConfig:
+        """The config that `as_dict` gave, also after a round trip through JSON."""
+        names = {key: tuple(values[key]) for key in ("channels", "structural", "protein")}
+        return cls(**{**values, **names})
+
 
 class EncoderBlock(nn.Module):
     """3x3 convolution, ReLU, batch norm: the order of the authors' code."""
@@ -105,9 +113,7 @@ class SourceEncoder(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         counts = [len(config.channels), *(config.filters(count) for count in SOURCE_FILTERS)]
-        self.blocks = nn.ModuleList(
-            EncoderBlock(before, after) for before, after in zip(counts[:-1], counts[1:], strict=True)
-        )
+        self.blocks = nn.ModuleList(EncoderBlock(before, after) for before, after in pairwise(counts))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, S, S) -> (B, 256 width, S/4, S/4)."""
@@ -120,6 +126,7 @@ class SourceEncoder(nn.Module):
     def activations(self, x: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
         """(B, C, S, S) -> each layer's name and (B, filters, h, w), after ReLU and before batch norm."""
         for number, block in enumerate(self.blocks):
+            assert isinstance(block, EncoderBlock)  # a ModuleList forgets the type
             activation = block.activation(x)
             yield LAYERS[number], activation
             x = block.norm(activation)
@@ -133,9 +140,7 @@ class TargetMarkerEncoder(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         counts = [len(config.structural), *(config.filters(count) for count in TARGET_FILTERS)]
-        self.blocks = nn.ModuleList(
-            EncoderBlock(before, after) for before, after in zip(counts[:-1], counts[1:], strict=True)
-        )
+        self.blocks = nn.ModuleList(EncoderBlock(before, after) for before, after in pairwise(counts))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, structural, S, S) -> (B, 32 width, S/4, S/4)."""

@@ -66,7 +66,8 @@ def train(
     training, validation = np.flatnonzero(~held), np.flatnonzero(held)
     batches = PairBatches(cells.pixels, network, device)
 
-    model = build_network(network, config.seed).to(device, memory_format=torch.channels_last)
+    model = build_network(network, config.seed).to(device)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(config.beta1, 0.999))
     history = _resume(checkpoints, model, optimizer, config, network, device)
     tracker.start(

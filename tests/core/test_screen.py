@@ -70,5 +70,5 @@ def test_a_root_that_is_not_there(tmp_path):
 def test_a_pattern_that_matches_nothing_names_a_file_that_is_there(tiny_spec):
     folder = tiny_spec.parent
     files = {**TINY_SPEC["files"], "pattern": "{plate}/{well}-{field}-{channel}.png"}
-    with pytest.raises(RootError, match="the first file there is images.csv"):
+    with pytest.raises(RootError, match=r"the first file there is images\.csv"):
         scan(load_screen(write_spec(folder, root=str(folder / "images"), files=files)))

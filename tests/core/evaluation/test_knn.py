@@ -77,7 +77,7 @@ def test_features_without_information_score_chance() -> None:
 
 def test_what_cannot_be_scored_is_said() -> None:
     features, labels, groups = data()
-    with pytest.raises(EvaluationError, match="benchmark.ks"):
+    with pytest.raises(EvaluationError, match=r"benchmark\.ks"):
         leave_one_out_knn(features, labels, ks=(160,))
     with pytest.raises(EvaluationError, match="neighbours"):
         leave_one_out_knn(features, labels, ks=(11,), groups=np.zeros(len(labels)))

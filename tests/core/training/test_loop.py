@@ -88,9 +88,11 @@ def test_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
 
 def test_loss_falls_and_everything_is_reported() -> None:
     listener = Listener()
-    trained = train(cells(), NETWORK, dataclasses.replace(CONFIG, epochs=30), tracker=listener)
+    data = cells()
+    trained = train(data, NETWORK, dataclasses.replace(CONFIG, epochs=30), tracker=listener)
     losses = [row["loss"] for row in trained.history]
-    assert losses[-1] < 0.5 * losses[0]
+    best_constant = float((data.pixels[:, 1] / 255).var())  # the loss of predicting the mean everywhere
+    assert losses[-1] < 0.75 * best_constant
     assert set(trained.history[0]) == {"epoch", "loss", "validation_loss", "pairs_per_s", "seconds"}
     assert listener.params["training_cells"] + listener.params["validation_cells"] == 48
     assert listener.params["seed"] == 3
@@ -104,7 +106,9 @@ def test_held_out_cells_are_never_trained_on(monkeypatch: pytest.MonkeyPatch) ->
     seen: set[int] = set()
     original = PairBatches.of
 
-    def spy(self: PairBatches, source: np.ndarray, target: np.ndarray, flips: np.ndarray | None = None) -> Any:
+    def spy(
+        self: PairBatches, source: np.ndarray, target: np.ndarray, flips: np.ndarray | None = None
+    ) -> Any:
         if flips is not None:
             seen.update(source.tolist(), target.tolist())
         return original(self, source, target, flips)
@@ -122,7 +126,7 @@ def test_nan_loss_stops_with_a_clear_error(monkeypatch: pytest.MonkeyPatch, tmp_
         return ((prediction - truth) ** 2).mean() * float("nan")
 
     monkeypatch.setattr(loop, "mse_loss", broken)
-    with pytest.raises(TrainingError, match="epoch 1: found a loss of nan.*learning_rate"):
+    with pytest.raises(TrainingError, match=r"epoch 1: found a loss of nan.*learning_rate"):
         train(cells(), NETWORK, CONFIG, tracker=Listener(), checkpoints=tmp_path)
     assert not list(tmp_path.iterdir())
 

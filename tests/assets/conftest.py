@@ -1,0 +1,80 @@
+"""One tiny screen brought from images to benchmark through Dagster, once for all tests that look at it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pcip_assets.running import RunOutcome, run_screen
+from pcip_assets.workspace import Workspace
+from pcip_core.screen import Screen
+from pcip_core.store.partitions import Store
+from tests.conftest import write_tiny_screen
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A workspace after its first run."""
+
+    workspace: Workspace
+    screen: Screen
+    spec: Path
+    outcome: RunOutcome
+
+    @property
+    def store(self) -> Store:
+        return Store(self.workspace.store)
+
+    def commits(self) -> dict[tuple[str, str | None], str]:
+        """(table, shard) -> the commit that made it."""
+        store, name = self.store, self.screen.name
+        return {
+            (table, shard): (store.provenance(name, table, shard) or {})["commit_id"]
+            for table in store.tables(name)
+            for shard in store.shards(name, table) or [None]
+        }
+
+    def again(self, **options: object) -> RunOutcome:
+        """Run the screen again."""
+        return run_screen(self.workspace, self.workspace.find(str(self.spec)), **options)  # type: ignore[arg-type]
+
+
+def run_tiny(folder: Path, **changes: object) -> Finished:
+    """Write a tiny screen under a folder and run it."""
+    spec = write_tiny_screen(folder, **changes)
+    workspace = Workspace(folder / "data")
+    screen = workspace.find(str(spec))
+    return Finished(workspace, screen, spec, run_screen(workspace, screen))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Look, do not touch: all tests share it."""
+    return run_tiny(tmp_path_factory.mktemp("finished"))
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Finished:
+    """A finished screen of the test's own, to change."""
+    made = run_tiny(tmp_path)
+    assert made.outcome.success, made.outcome.error
+    return made
+
+
+def damage(path: Path) -> None:
+    """Cut a file in half."""
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+def copy_plate(root: Path, name: str, new: str) -> None:
+    """A new plate with the pictures of another, shifted so that no cell is the same."""
+    import numpy as np
+    import tifffile
+
+    shutil.copytree(root / name, root / new)
+    for path in (root / new).glob("*.tif"):
+        tifffile.imwrite(path, np.roll(tifffile.imread(path), 3, axis=1) + np.uint16(1))

@@ -1,0 +1,98 @@
+"""What is made again, and what is left: a second run, a changed file, a new plate, a retraining, a kill."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+import tifffile
+from safetensors.numpy import load_file
+
+from pcip_assets.tracking import Tracking, TrainingRun
+from pcip_core.errors import SpecError
+from pcip_core.store.publish import connect
+from tests.assets.conftest import Finished, copy_plate, run_tiny
+
+
+def _changed(before: dict, after: dict) -> set[tuple[str, str | None]]:
+    return {key for key, commit in after.items() if before.get(key) != commit}
+
+
+def test_a_growing_screen(own: Finished) -> None:
+    """One story, as a first run costs seconds: nothing new, a changed file, a new plate, a retraining."""
+    root = Path(str(own.screen.root))
+    published = own.workspace.published
+
+    first, stamp = own.commits(), published.stat().st_mtime_ns
+    assert own.again().success
+    assert own.commits() == first, "a second run makes nothing again"
+    assert published.stat().st_mtime_ns == stamp
+
+    picture = root / "plate_2" / "A01_f1_protein.tif"
+    tifffile.imwrite(picture, tifffile.imread(picture) + np.uint16(5))
+    outcome = own.again()
+    assert outcome.success
+    assert not outcome.trained, "a changed shard does not retrain by itself"
+    second = own.commits()
+    remade = _changed(first, second)
+    assert {shard for table, shard in remade if shard is not None} == {"plate_2"}
+    assert {"fields", "cells", "cell_features_inpainting_conv1"} <= {table for table, _ in remade}
+
+    copy_plate(root, "plate_1", "plate_3")
+    table = root / "images.csv"
+    rows = table.read_text().splitlines()
+    table.write_text(
+        "\n".join(rows + [row.replace("plate_1", "plate_3") for row in rows if "plate_1" in row])
+    )
+    outcome = own.again(shards=["plate_3"])
+    assert outcome.success, outcome.error
+    third = own.commits()
+    assert {shard for _, shard in _changed(second, third)} == {"plate_3", None}
+    assert Tracking(data=str(own.workspace.data)).champion("tiny").version == "tiny/1"
+    with connect(published) as con:
+        cells = con.sql("SELECT count(*) FROM tiny.cell_features_inpainting_conv4 WHERE shard = 'plate_3'")
+        assert cells.fetchall() == [(36,)]
+
+    outcome = own.again(retrain=True)
+    assert outcome.success, outcome.error
+    assert Tracking(data=str(own.workspace.data)).champion("tiny").version == "tiny/2"
+    with connect(published) as con:
+        versions = con.sql("SELECT DISTINCT encoder_version FROM tiny.cell_features_inpainting_conv4")
+        assert versions.fetchall() == [("tiny/2",)]
+
+    with pytest.raises(SpecError, match="plate_2, between them"):
+        own.again(shards=["plate_1", "plate_3"])
+    with pytest.raises(SpecError, match="no shard plate_9"):
+        own.again(shards=["plate_9"])
+
+
+def test_a_training_that_dies_goes_on_in_the_same_run(
+    tmp_path: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(self: TrainingRun, number: int, metrics: object) -> None:
+        mlflow.log_metrics(dict(metrics), step=number)  # type: ignore[call-overload]
+        if number == 2:
+            raise RuntimeError("the machine went down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingRun, "epoch", die)
+        dead = run_tiny(tmp_path)
+    assert not dead.outcome.success
+    tracking = Tracking(data=str(dead.workspace.data))
+    assert not tracking.has_champion("tiny"), "no half-trained encoder is ever registered"
+    assert dead.again().success
+    champion = tracking.champion("tiny")
+    client = mlflow.MlflowClient(dead.workspace.mlflow_uri)
+    experiment = client.get_experiment_by_name("tiny")
+    trainings = client.search_runs([experiment.experiment_id], "tags.kind = 'training'")
+    assert [run.info.run_id for run in trainings] == [champion.run_id]
+    assert trainings[0].info.status == "FINISHED"
+    whole = load_file(
+        Tracking(data=str(finished.workspace.data)).champion("tiny").folder / "encoder.safetensors"
+    )
+    resumed = load_file(champion.folder / "encoder.safetensors")
+    for name, weights in whole.items():
+        assert np.array_equal(weights, resumed[name]), name
+    assert not list(dead.workspace.checkpoints.rglob("*.pt"))

@@ -177,7 +177,7 @@ SCREEN = (
             "cell_line": "Which of the two simulated cell lines or strains.",
             "kind": "`single`, `mixed` (both compartments in each cell) or `variable` (one or the other).",
             "localization": "Compartments, separated by `;`.",
-            "fractions": "`compartment=share`, separated by `;`: of each cell, or of the cells when variable.",
+            "fractions": "`compartment=share`, separated by `;`: of a cell; when variable, of the cells.",
             "variable_rate": "Share of the cells that show the second compartment, when variable; else 0.",
             "abundance": "Brightness of the protein relative to the screen's median.",
             "leak": "Share of the protein that is diffuse in the whole cell.",
@@ -227,7 +227,7 @@ def describe_tables() -> Iterator[str]:
     yield ""
     yield "`data/feature_store.duckdb` is replaced whole at the end of each run that changed a table; open it"
     yield "read-only and reopen it to see news. Each screen is a schema. This page is printed by"
-    yield "`python -m pcip_core.store.tables`. `main.published` and the tables `quarantine_<stage>` serve pcip."
+    yield "`python -m pcip_core.store.tables`. `main.published` and `quarantine_<stage>` serve pcip."
     for doc in (*MAIN, *SCREEN):
         yield ""
         yield f"## {'main' if doc.whole_store else '<screen>'}.{doc.name}"

@@ -38,9 +38,17 @@ def screen_jobs(screen: Screen) -> list[UnresolvedAssetJobDefinition]:
     everything = dg.AssetSelection.groups(screen.name)
     training = dg.AssetSelection.assets([screen.name, "encoder"])
     return [
-        dg.define_asset_job(f"{screen.name}_features", everything - training),
-        dg.define_asset_job(f"{screen.name}_training", training),
-        dg.define_asset_job(f"{screen.name}_all", everything),
+        dg.define_asset_job(
+            f"{screen.name}_features",
+            everything - training,
+            description="Bring shards from fields to features with the champion encoder; no training.",
+        ),
+        dg.define_asset_job(
+            f"{screen.name}_training",
+            training,
+            description="Train a new encoder on the crops of all shards; it becomes the champion.",
+        ),
+        dg.define_asset_job(f"{screen.name}_all", everything, description="Everything, training included."),
     ]
 
 

@@ -113,10 +113,10 @@ def _require_neighbours(order: list[str], known: Sequence[str], screen: Screen) 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:
     """The check that failed and its offenders; else the user's own error of the first failed step, or any."""
-    for event in result.get_asset_check_evaluations():
-        if not event.passed and event.severity == dg.AssetCheckSeverity.ERROR:
-            offenders = event.metadata["first_offenders"].value
-            return f"{event.asset_key.to_user_string()}: the check {event.check_name} failed: {offenders}"
+    for check in result.get_asset_check_evaluations():
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
+            offenders = check.metadata["first_offenders"].value
+            return f"{check.asset_key.to_user_string()}: the check {check.check_name} failed: {offenders}"
     for event in result.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error

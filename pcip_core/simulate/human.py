@@ -9,11 +9,12 @@ import numpy as np
 from scipy import ndimage
 
 from pcip_core.simulate.parameters import Simulation
-from pcip_core.simulate.plan import PlannedImage, keyed_rng
+from pcip_core.simulate.plan import PlannedImage, keyed_rng, varied
 from pcip_core.simulate.textures import dots, filaments, noise, ridges, soft
 
 _HALF = 110  # half a cell's window, px
 _SPACING = 84.0  # least distance of two nuclei, px
+_HEIGHT_BLUR_PX = 2.0  # cells lie at different heights in the well: up to this sigma more than their image's
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,10 @@ def draw_field(
         state = _state(own, image)
         expression = float(own.lognormal(0, 0.3))
         density = sum(share * _normal(_COMPARTMENTS[name](own, cell), cell) for name, share in state.items())
-        leak = _normal(cell.body * (0.75 + 0.1 * noise(own, cell.body.shape, 6.0)) * (1.3 - cell.out), cell)
-        protein = (1 - image.leak) * density + image.leak * leak
+        diffuse = _normal(cell.body * (0.75 + 0.1 * noise(own, cell.body.shape, 6.0)) * (1.3 - cell.out), cell)
+        leak = varied(own, image.leak)
+        protein = (1 - leak) * density + leak * diffuse
+        protein = ndimage.gaussian_filter(protein, own.uniform(0, _HEIGHT_BLUR_PX))
         planes["nucleus"][window] += _dna(own, cell)
         planes["microtubules"][window] += _tubulin(own, cell)
         planes["protein"][window] += expression * protein
@@ -80,6 +83,7 @@ def draw_field(
                 "area_px": round(float((owner[window] == number).sum()), 1),
                 "stage": shape.stage,
                 "expression": round(expression, 4),
+                "leak": round(leak, 4),
                 "state": ";".join(f"{name}={share:g}" for name, share in state.items()),
             }
         )

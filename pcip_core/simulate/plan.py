@@ -40,8 +40,8 @@ CLASSES = {
 }
 CHANNELS = {"human": ("nucleus", "microtubules", "protein"), "yeast": ("cytosol", "protein")}
 CELL_LINES = {"human": ("sim-epithelial", "sim-mesenchymal"), "yeast": ("sim-haploid", "sim-elongated")}
-_LEAK = {"human": (0.1, 0.6), "yeast": (0.05, 0.35)}
-_FOCUS_PX = {"human": (0.9, 2.2), "yeast": (0.8, 1.2)}
+_LEAK = {"human": (0.1, 0.45), "yeast": (0.05, 0.35)}
+_FOCUS_PX = {"human": (0.9, 1.5), "yeast": (0.8, 1.2)}
 _ROWS = "ABCDEFGH"
 _WELLS = 96
 _FIELD_SIZES_PX = {"human": (160, 1500), "yeast": (96, 1500)}  # room for a cell; textures are tiles of 768 px
@@ -57,7 +57,7 @@ class PlannedImage:
         kind: `single`, `mixed` (both compartments in every cell) or `variable` (one or the other).
         rate: share of cells that show the second compartment, for `variable`; else 0.
         abundance: photons of the protein relative to the screen's median.
-        leak: share of the protein that is diffuse in the whole cell.
+        leak: share of the protein that is diffuse in the whole cell; a cell's own varies around it.
         focus: sigma of the point spread function in this well, px.
     """
 
@@ -84,6 +84,11 @@ def keyed_rng(simulation: Simulation, *key: int | str) -> np.random.Generator:
     """A generator that depends on the seed and on the key alone, never on what was drawn before."""
     words = [zlib.crc32(str(part).encode()) for part in (simulation.organism, *key)]
     return np.random.default_rng([simulation.seed, *words])
+
+
+def varied(rng: np.random.Generator, leak: float) -> float:
+    """A cell's own diffuse share, around its image's."""
+    return float(np.clip(leak * rng.lognormal(0, 0.5), 0.0, 0.8))
 
 
 def plan_screen(simulation: Simulation) -> list[PlannedImage]:

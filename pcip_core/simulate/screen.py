@@ -21,14 +21,14 @@ from pcip_core.simulate.optics import expose, illumination
 from pcip_core.simulate.parameters import Simulation
 from pcip_core.simulate.plan import CHANNELS, PlannedImage, keyed_rng, plan_screen
 
-VERSION = 2  # raise when equal parameters give other pictures
+VERSION = 3  # raise when equal parameters give other pictures
 TRUTH = {  # the columns of what only the simulator knows
     "truth_images": (
         "image_id", "protein", "cell_line", "kind", "localization", "fractions", "variable_rate", "abundance",
         "leak", "focus_px", "n_cells", "simulator_version", "seed",
     ),
     "truth_cells": (
-        "image_id", "cell_line", "field", "cell_number", "y_px", "x_px", "area_px", "stage", "expression",
+        "image_id", "cell_line", "field", "cell_number", "y_px", "x_px", "area_px", "stage", "expression", "leak",
         "state",
     ),
 }  # fmt: skip

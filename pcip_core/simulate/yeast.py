@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pcip_core.simulate.parameters import Simulation
-from pcip_core.simulate.plan import PlannedImage, keyed_rng
+from pcip_core.simulate.plan import PlannedImage, keyed_rng, varied
 from pcip_core.simulate.textures import dots, noise, ridges, soft
 
 _HALF = 44  # half a cell's window, px
@@ -55,10 +55,11 @@ def draw_field(
         state = _state(own, image)
         expression = float(own.lognormal(0, 0.35))
         density = sum(share * _normal(_COMPARTMENTS[name](own, cell), cell) for name, share in state.items())
-        leak = _normal(cell.body * cell.thickness * (1 - 0.6 * cell.vacuole), cell)
+        diffuse = _normal(cell.body * cell.thickness * (1 - 0.6 * cell.vacuole), cell)
+        leak = varied(own, image.leak)
         window = tuple(slice(int(centre) + _HALF, int(centre) + 3 * _HALF) for centre in (y, x))
         padded["cytosol"][window] += own.lognormal(0, 0.25) * _marker(own, cell)
-        padded["protein"][window] += expression * ((1 - image.leak) * density + image.leak * leak)
+        padded["protein"][window] += expression * ((1 - leak) * density + leak * diffuse)
         truth.append(
             {
                 "field": field,
@@ -68,6 +69,7 @@ def draw_field(
                 "area_px": round(float(cell.body.sum()), 1),
                 "stage": shape.stage,
                 "expression": round(expression, 4),
+                "leak": round(leak, 4),
                 "state": ";".join(f"{name}={share:g}" for name, share in state.items()),
             }
         )

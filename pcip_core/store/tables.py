@@ -201,6 +201,7 @@ SCREEN = (
             "area_px": "Area drawn: the territory within the field (human), mother and bud (yeast).",
             "stage": "Stage of the cycle: `G1`, `S`, `G2`, `M`; `unbudded`, `small bud`, `large bud`.",
             "expression": "Amount of protein relative to the image's own.",
+            "leak": "Share of its protein that is diffuse in the whole cell.",
             "state": "`compartment=share` of this very cell, separated by `;`.",
             **_SHARD,
         },

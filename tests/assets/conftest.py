@@ -6,7 +6,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from pcip_assets.running import RunOutcome, run_screen
 from pcip_assets.workspace import Workspace
@@ -70,11 +72,11 @@ def damage(path: Path) -> None:
     path.write_bytes(data[: len(data) // 2])
 
 
-def copy_plate(root: Path, name: str, new: str) -> None:
-    """A new plate with the pictures of another, shifted so that no cell is the same."""
-    import numpy as np
-    import tifffile
-
-    shutil.copytree(root / name, root / new)
+def add_plate(root: Path, old: str, new: str) -> None:
+    """A new plate with the pictures of another, shifted so that no cell is the same, and its rows of the table."""
+    shutil.copytree(root / old, root / new)
     for path in (root / new).glob("*.tif"):
         tifffile.imwrite(path, np.roll(tifffile.imread(path), 3, axis=1) + np.uint16(1))
+    table = root / "images.csv"
+    rows = table.read_text().splitlines()
+    table.write_text("\n".join(rows + [row.replace(old, new) for row in rows if old in row]) + "\n")

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from pcip_assets.tracking import Tracking, TrainingRun
 from pcip_core.errors import SpecError
 from pcip_core.store.publish import connect
-from tests.assets.conftest import Finished, copy_plate, run_tiny
+from tests.assets.conftest import Finished, add_plate, run_tiny
 
 
 def _changed(before: dict, after: dict) -> set[tuple[str, str | None]]:
@@ -40,12 +40,7 @@ def test_a_growing_screen(own: Finished) -> None:
     assert {shard for table, shard in remade if shard is not None} == {"plate_2"}
     assert {"fields", "cells", "cell_features_inpainting_conv1"} <= {table for table, _ in remade}
 
-    copy_plate(root, "plate_1", "plate_3")
-    table = root / "images.csv"
-    rows = table.read_text().splitlines()
-    table.write_text(
-        "\n".join(rows + [row.replace("plate_1", "plate_3") for row in rows if "plate_1" in row])
-    )
+    add_plate(root, "plate_1", "plate_3")
     outcome = own.again(shards=["plate_3"])
     assert outcome.success, outcome.error
     third = own.commits()

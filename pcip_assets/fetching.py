@@ -81,7 +81,8 @@ def print_archive_check(name: str, folder: Path) -> bool:
         click.echo(f"Expected: {ARCHIVES[name].layout}. From: {ARCHIVES[name].source}.")
         return False
     click.secho("  can be used" + (", though not all of it is here" if report.missing else ""), fg="green")
-    click.echo(f"Next: pcip run {name} --root {folder}")
+    cropped = report.counts.get("cells, already cropped")
+    click.echo(f"Next: pcip run {'yeast_cells' if cropped else name} --root {folder}")
     return True
 
 

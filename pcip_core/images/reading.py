@@ -184,7 +184,7 @@ def _hash_into(digest: hashlib.blake2b, path: Path, select: Select) -> None:
         for one in files_of(path):
             digest.update(f"{one.relative_to(path).as_posix()}\0".encode())
             _hash_file(digest, one)
-    elif path.name.lower().endswith(HDF5):
+    elif path.name.lower().endswith(HDF5) and "row" in select:
         from pcip_core.images.formats.cell_archive import cell
 
         digest.update(cell(path, int(select["row"])).tobytes())

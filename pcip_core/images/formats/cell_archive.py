@@ -23,8 +23,16 @@ _BLOCK = 256  # rows read at a time: neighbours are asked for one after the othe
 
 
 def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
-    """Channels by `c` of the cells by `row`."""
-    return [cell(path, int(select["row"]))[channel_number(path, select, (), CHANNELS)] for select in selects]
+    """Channels by `c` of the cells by `row`; an archive without a row stands for one that is at fault."""
+    if any("row" not in select for select in selects):
+        read_classes(path)
+        raise ImageFileError(
+            path,
+            found="an archive that can be read now",
+            required="the row of a cell",
+            remedy="Look through the folder again: the archive has been replaced meanwhile.",
+        )
+    return [cell(path, int(one["row"]))[channel_number(path, one, (), CHANNELS)] for one in selects]
 
 
 def cell(path: Path, row: int) -> np.ndarray:

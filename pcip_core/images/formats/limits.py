@@ -29,7 +29,7 @@ def check_size(path: object, shape: Sequence[int], dtype: np.dtype | type, *, wh
         )
 
 
-def check_rgb(path: object, colours: int, select: str | None) -> None:
+def check_rgb(path: object, kind: str, colours: int, select: str | None) -> None:
     """Refuse pictures of colours that no plane can be taken from.
 
     Raises:
@@ -39,7 +39,7 @@ def check_rgb(path: object, colours: int, select: str | None) -> None:
         return
     raise ImageFileError(
         path,
-        found=f"{colours} values a pixel ({'RGB' if colours == 3 else 'RGBA, CMYK or the like'})",
+        found=f"pixels of {kind}, {'a colour picture' if colours == 3 else 'neither grey nor RGB'}",
         required="one grey value a pixel, or RGB with `plane: red, green, blue or max` in the spec",
         remedy="Say which colour the channel is, or export one grey-level file a channel.",
     )

@@ -32,7 +32,8 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
         check_size(path, (height, width, colours), _GREY.get(picture.mode, np.uint8))
         for select in selects:
             if picture.mode not in _GREY:
-                check_rgb(path, colours if picture.mode == "RGB" else max(colours, 4), select.get("rgb"))
+                three = 3 if picture.mode == "RGB" else 0
+                check_rgb(path, f"mode {picture.mode}", three, select.get("rgb"))
         _check_end(path, str(picture.format))
         picture.load()
         pixels = np.asarray(picture)

@@ -15,6 +15,7 @@ from pcip_core.errors import ImageFileError
 from pcip_core.images.formats import Select
 from pcip_core.images.formats.limits import MAX_BYTES, check_rgb, check_size, colour_of
 
+_PIECE = 1 << 20
 _SLACK = 1 << 24  # of a file around its pixels
 _COLOUR, _WHITE_IS_ZERO, _PALETTE = (2, 5, 6, 8), 0, 3  # TIFF 6.0, PhotometricInterpretation
 
@@ -33,7 +34,7 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
         colours = page.shape[-1] if page.samplesperpixel > 1 and page.planarconfig == 1 else 1
         if page.samplesperpixel > 1 or page.photometric in _COLOUR:
             for select in selects:
-                check_rgb(path, page.samplesperpixel, select.get("rgb"))
+                check_rgb(path, f"{page.samplesperpixel} values", page.samplesperpixel, select.get("rgb"))
         pixels = page.asarray(maxworkers=1)
         if colours == 1 and page.samplesperpixel > 1:
             pixels = np.moveaxis(pixels, 0, -1)  # planes of colours one after the other
@@ -43,16 +44,20 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
 
 
 def _unpacked(path: Path) -> io.BytesIO:
+    """The file as it was before gzip, piece by piece, so that a bomb is noticed while it is small."""
+    unpacked = io.BytesIO()
     with gzip.open(path) as stream:
-        data = stream.read(MAX_BYTES + _SLACK + 1)
-    if len(data) > MAX_BYTES + _SLACK:
-        raise ImageFileError(
-            path,
-            found="more than 1 GiB when unpacked",
-            required="one plane",
-            remedy="Copy the file again if it is damaged.",
-        )
-    return io.BytesIO(data)
+        while piece := stream.read(_PIECE):
+            unpacked.write(piece)
+            if unpacked.tell() > MAX_BYTES + _SLACK:
+                raise ImageFileError(
+                    path,
+                    found=f"more than {MAX_BYTES >> 30} GiB when unpacked",
+                    required="one plane",
+                    remedy="Copy the file again if it is damaged.",
+                )
+    unpacked.seek(0)
+    return unpacked
 
 
 def _channels(path: Path, tiff: tifffile.TiffFile, selects: Sequence[Select]) -> list[np.ndarray]:
@@ -117,22 +122,23 @@ def _names(tiff: tifffile.TiffFile) -> list[str]:
 
 def _check_page(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
     """Size, kind of pixels, and that the file goes on to where its pixels end."""
-    size = page.parent.filehandle.size
-    ends = [at + count for at, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
-    if not ends or min(page.databytecounts) == 0 or max(ends) > size:
+    key = page.keyframe  # pages of a series share one header
+    check_size(path, key.shape, key.dtype or np.uint8)
+    if key.is_tiled:
+        check_size(path, (key.tilelength, key.tilewidth), key.dtype or np.uint8, what="a tile")
+    size, counts = page.parent.filehandle.size, page.databytecounts
+    end = max((at + count for at, count in zip(page.dataoffsets, counts, strict=True)), default=0)
+    values = key.imagewidth * key.imagelength * key.samplesperpixel
+    promised = values * key.bitspersample // 8 if key.compression == 1 else 1
+    if end > size or 0 in counts or sum(counts) < promised:
         raise ImageFileError(
             path,
-            found=f"a truncated TIFF (pixels end at byte {max(ends, default=0):,} of a file of {size:,})",
+            found=f"a truncated TIFF (pixels of {sum(counts):,} bytes that end at {end:,}, in a file of {size:,})",
             required="a whole file",
             remedy="Copy the file again from where it came.",
         )
-    if not isinstance(page, tifffile.TiffPage):
-        return  # as the first page of its series
-    check_size(path, page.shape, page.dtype or np.uint8)
-    if page.is_tiled:
-        check_size(path, (page.tilelength, page.tilewidth), page.dtype or np.uint8, what="a tile")
-    if page.photometric in (_WHITE_IS_ZERO, _PALETTE):
-        kind = "inverted grey levels (white is zero)" if page.photometric == _WHITE_IS_ZERO else "a palette"
+    if key.photometric in (_WHITE_IS_ZERO, _PALETTE):
+        kind = "inverted grey levels (white is zero)" if key.photometric == _WHITE_IS_ZERO else "a palette"
         raise ImageFileError(
             path, found=kind, required="grey levels, black is zero", remedy="Export the raw grey levels."
         )

@@ -13,6 +13,7 @@ from pcip_core.images.layout import Field
 from pcip_core.images.reference import Reference
 from pcip_core.screen import Channel, Screen
 
+UNREADABLE = "unreadable"  # the part that tells a field which stands for what could not be listed
 _PART = re.compile(r"{(\w+)}")
 _WELL = re.compile(r"([A-Za-z]{1,2})0*(\d{1,3})")
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from pcip_core.images.formats.cell_archive import read_classes, read_info
 from pcip_core.images.layout import Field
-from pcip_core.images.layouts.grouping import Fields, files_under
+from pcip_core.images.layouts.grouping import UNREADABLE, Fields, files_under
 from pcip_core.images.layouts.pattern import expression
 from pcip_core.images.reference import Reference
 from pcip_core.screen import Screen
@@ -23,7 +23,7 @@ def scan_hdf5(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
     An archive that cannot be read becomes one field that cannot be read either.
     """
     matcher = expression(str(screen.files.pattern))
-    numbers = {
+    numbers: dict[str, int | str] = {
         name: number if channel.plane is None else channel.plane
         for number, (name, channel) in enumerate(screen.channels.items())
     }
@@ -36,14 +36,15 @@ def scan_hdf5(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
             continue
         parts = match.groupdict()
         fields = fields or Fields(screen, (*parts, "row"))
-        for row, name in enumerate(_classes(root / path)):
-            files = {
-                channel: str(Reference(path, {"row": str(row), "c": str(c)}))
-                for channel, c in numbers.items()
-            }
+        try:
+            classes = read_classes(root / path)
+        except Exception:  # whatever h5py raises: reading this field will tell of the damage
+            fields.add({**parts, "row": UNREADABLE, "class": UNREADABLE}, dict.fromkeys(numbers, path))
+            continue
+        for row, name in enumerate(classes):
             whole = {**parts, "row": str(row), "class": name}
             if fields.wants(whole):
-                fields.add(whole, files)
+                fields.add(whole, _files(path, row, numbers))
     return fields.done() if fields else [], unclaimed
 
 
@@ -59,6 +60,8 @@ def cell_info(screen: Screen) -> tuple[list[str], list[str], np.ndarray]:
     tables: dict[str, np.ndarray] = {}
     for one in scan_hdf5(screen, root)[0]:
         reference = Reference.parse(next(iter(one.files.values())))
+        if "row" not in reference.select:
+            continue
         if reference.path not in tables:
             columns, tables[reference.path] = read_info(root / reference.path)
             names = names or columns
@@ -69,8 +72,5 @@ def cell_info(screen: Screen) -> tuple[list[str], list[str], np.ndarray]:
     return ids, names, np.array(values).reshape(len(values), len(names))
 
 
-def _classes(path: Path) -> list[str]:
-    try:
-        return read_classes(path)
-    except Exception:  # whatever h5py raises: reading this field will tell of the damage
-        return ["unreadable"]
+def _files(path: str, row: int, numbers: dict[str, int | str]) -> dict[str, str]:
+    return {name: str(Reference(path, {"row": str(row), "c": str(c)})) for name, c in numbers.items()}

@@ -14,10 +14,10 @@ from typing import Any
 
 from pcip_core.images.formats.ngff import METADATA_FILES, group_metadata
 from pcip_core.images.layout import Field
-from pcip_core.images.layouts.grouping import Fields, channel_of, well_at, well_name
+from pcip_core.images.layouts.grouping import UNREADABLE, Fields, channel_of, well_at, well_name
 from pcip_core.screen import Screen
 
-_UNREADABLE = {"path": "."}  # the well itself, which is no image
+_WELL_ITSELF = {"path": "."}  # in the place of its images: it is no image, and reading it says so
 
 
 def scan_ome_zarr(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
@@ -36,7 +36,7 @@ def scan_ome_zarr(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
             for image in _images(inside):
                 parts = {
                     **where,
-                    "field": "unreadable" if image is _UNREADABLE else str(image["path"]),
+                    "field": UNREADABLE if image is _WELL_ITSELF else str(image["path"]),
                     "acquisition": str(image.get("acquisition", "")),
                 }
                 path = (inside / image["path"]).relative_to(root).as_posix()
@@ -75,7 +75,7 @@ def _images(well: Path) -> list[dict[str, Any]]:
     try:
         return list(group_metadata(well)["well"]["images"])
     except Exception:  # whatever zarr raises: reading this field will tell of the damage
-        return [_UNREADABLE]
+        return [_WELL_ITSELF]
 
 
 def _files(screen: Screen, path: str) -> dict[str, str]:

@@ -47,7 +47,10 @@ def test_channels_by_name_and_by_number_are_the_pixels_that_were_written(tmp_pat
 def test_five_axes_of_which_only_channels_are_long(tmp_path):
     pixels = noise(2, (1, 2, 1, 24, 32))
     _write(tmp_path / "images" / "p1" / "A01_1.ome.tif", pixels, "TCZYX")
-    channels = {"nucleus": {"role": "structural", "named": "egfp"}, "protein": {"role": "protein", "plane": 1}}
+    channels = {
+        "nucleus": {"role": "structural", "named": "egfp"},
+        "protein": {"role": "protein", "plane": 1},
+    }
     screen = screen_of(tmp_path / "images", FILES, channels=channels)
     planes = read_field(screen, scan(screen).fields[0])
     assert np.array_equal(planes["nucleus"], pixels[0, 0, 0])
@@ -60,7 +63,9 @@ def test_a_stack_a_missing_name_and_a_number_too_high_say_what_is_there(tmp_path
     with pytest.raises(ImageFileError, match=r"a stack of shape \(2, 3, 24, 32\), axes ZCYX"):
         read_field(screen, scan(screen).fields[0])
     _write(tmp_path / "images" / "p1" / "A01_1.ome.tif", noise(3, (2, 24, 32)))
-    with pytest.raises(ImageFileError, match="2 channels named EGFP, Brightfield; required: one named Hoechst"):
+    with pytest.raises(
+        ImageFileError, match="2 channels named EGFP, Brightfield; required: one named Hoechst"
+    ):
         read_field(screen, scan(screen).fields[0])
     channels = {"nucleus": {"role": "structural", "plane": 2}, "protein": {"role": "protein", "plane": 0}}
     screen = screen_of(tmp_path / "images", FILES, channels=channels)
@@ -71,7 +76,9 @@ def test_a_stack_a_missing_name_and_a_number_too_high_say_what_is_there(tmp_path
 def test_an_imagej_hyperstack_by_number(tmp_path):
     pixels = noise(4, (2, 24, 32))
     (tmp_path / "images" / "p1").mkdir(parents=True)
-    tifffile.imwrite(tmp_path / "images" / "p1" / "A01_1.ome.tif", pixels, imagej=True, metadata={"axes": "CYX"})
+    tifffile.imwrite(
+        tmp_path / "images" / "p1" / "A01_1.ome.tif", pixels, imagej=True, metadata={"axes": "CYX"}
+    )
     channels = {"nucleus": {"role": "structural", "plane": 0}, "protein": {"role": "protein", "plane": 1}}
     screen = screen_of(tmp_path / "images", FILES, channels=channels)
     planes = read_field(screen, scan(screen).fields[0])

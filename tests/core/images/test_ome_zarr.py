@@ -30,7 +30,11 @@ def _group(folder: Path, version: str, attributes: dict[str, Any]) -> None:
         (folder / ".zgroup").write_text('{"zarr_format": 2}')
         (folder / ".zattrs").write_text(json.dumps(attributes))
     else:
-        about = {"zarr_format": 3, "node_type": "group", "attributes": {"ome": {"version": version, **attributes}}}
+        about = {
+            "zarr_format": 3,
+            "node_type": "group",
+            "attributes": {"ome": {"version": version, **attributes}},
+        }
         (folder / "zarr.json").write_text(json.dumps(about))
 
 
@@ -50,7 +54,9 @@ def _array(path: Path, version: str, pixels: np.ndarray) -> None:
     )
 
 
-def write_plate(plate: Path, version: str, *, wells: tuple[str, ...] = ("A/1", "B/12"), depth: int = 1) -> dict:
+def write_plate(
+    plate: Path, version: str, *, wells: tuple[str, ...] = ("A/1", "B/12"), depth: int = 1
+) -> dict:
     """A plate of two fields a well; returns the pixels, (c, H, W) and the labels (H, W), by path."""
     about = {
         "plate": {
@@ -119,7 +125,9 @@ def test_damage_ends_with_the_field(tmp_path, version):
     write_plate(root / "p.zarr", version, wells=("A/1", "A/2", "A/3"))
     metadata = "zarr.json" if version == "0.5" else ".zattrs"
     (root / "p.zarr" / "A" / "1" / metadata).write_text("{half")
-    chunk = next(one for one in sorted((root / "p.zarr" / "A/2/0/0").rglob("*")) if one.is_file() and one.name == "0")
+    chunk = next(
+        one for one in sorted((root / "p.zarr" / "A/2/0/0").rglob("*")) if one.is_file() and one.name == "0"
+    )
     chunk.write_bytes(chunk.read_bytes()[:20])
     about = root / "p.zarr" / "A/3/0/0" / ("zarr.json" if version == "0.5" else ".zarray")
     text = json.loads(about.read_text())
@@ -134,7 +142,10 @@ def test_damage_ends_with_the_field(tmp_path, version):
             outcome[field.field_id] = "read"
         except ImageFileError as error:
             outcome[field.field_id] = error.found
-    assert set(outcome) == {"plate one_A01_unreadable", *(f"plate one_A0{n}_{f}" for n in (2, 3) for f in (0, 1))}
+    assert set(outcome) == {
+        "plate one_A01_unreadable",
+        *(f"plate one_A0{n}_{f}" for n in (2, 3) for f in (0, 1)),
+    }
     assert [one for one, said in outcome.items() if said == "read"] == ["plate one_A02_1", "plate one_A03_1"]
     assert "cannot be decoded" in outcome["plate one_A02_0"]
     assert outcome["plate one_A03_0"].startswith("a header of 1 x 2 x 1 x 100,000 x 100,000")
@@ -149,7 +160,10 @@ def test_a_stack_of_focal_planes_is_refused(tmp_path):
 
 def test_a_name_that_no_channel_has(tmp_path):
     write_plate(tmp_path / "images" / "p.zarr", "0.4")
-    channels = {"nucleus": {"role": "structural", "named": "RFP"}, "protein": {"role": "protein", "named": "gfp"}}
+    channels = {
+        "nucleus": {"role": "structural", "named": "RFP"},
+        "protein": {"role": "protein", "named": "gfp"},
+    }
     screen = screen_of(tmp_path / "images", FILES, channels=channels)
     with pytest.raises(ImageFileError, match="2 channels named DAPI, GFP; required: one named RFP"):
         read_field(screen, scan(screen).fields[0])

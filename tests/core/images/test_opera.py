@@ -26,16 +26,21 @@ def _index(plate: str, *, newer: bool = False) -> str:
     """An index as Harmony writes it: V5 names channels at each image, V7 once in a map of entries."""
     names = {1: "HOECHST 33342", 2: "EGFP"}
     images = "".join(
-        f"<Image Version='1'><id>0201K1F1P1R{number}</id><Row>2</Row><Col>1</Col><ChannelID>{number}</ChannelID>"
+        f"<Image Version='1'><id>0201K1F1P1R{number}</id><Row>2</Row><ChannelID>{number}</ChannelID>"
         + ("" if newer else f"<ChannelName>{name}</ChannelName>")
         + "</Image>"
         for number, name in names.items()
     )
     entries = "".join(
-        f"<Entry ChannelID='{number}'><ChannelName>{name}</ChannelName></Entry>" for number, name in names.items()
+        f"<Entry ChannelID='{number}'><ChannelName>{name}</ChannelName></Entry>"
+        for number, name in names.items()
     )
     maps = f"<Maps><Map>{entries}</Map></Maps>" if newer else ""
-    space = "43B2A954-E3C3-47E1-B392-6635266B0DD3/HarmonyV7" if newer else "http://www.perkinelmer.com/PEHH/HarmonyV5"
+    space = (
+        "43B2A954-E3C3-47E1-B392-6635266B0DD3/HarmonyV7"
+        if newer
+        else "http://www.perkinelmer.com/PEHH/HarmonyV5"
+    )
     return (
         f"<?xml version='1.0'?><EvaluationInputData xmlns='{space}'><Plates><Plate><PlateID>id</PlateID>"
         f"<Name>{plate}</Name></Plate></Plates>{maps}<Images>{images}</Images></EvaluationInputData>"
@@ -98,8 +103,13 @@ def test_a_plate_whose_index_is_half_copied_waits_and_the_other_goes_on(tmp_path
 
 def test_several_focal_planes_are_refused_until_one_is_chosen(tmp_path):
     written = _write_plate(tmp_path / "images" / "P", fields=1, planes=3)
-    channels = {"nucleus": {"role": "structural", "named": "1"}, "protein": {"role": "protein", "named": "ch2"}}
-    with pytest.raises(RootError, match=r"for channel nucleus of field P_B01_1 both .*p01-ch1.* and .*p02-ch1"):
+    channels = {
+        "nucleus": {"role": "structural", "named": "1"},
+        "protein": {"role": "protein", "named": "ch2"},
+    }
+    with pytest.raises(
+        RootError, match=r"for channel nucleus of field P_B01_1 both .*p01-ch1.* and .*p02-ch1"
+    ):
         scan(screen_of(tmp_path / "images", FILES, channels=channels))
     screen = screen_of(tmp_path / "images", FILES | {"only": {"plane": 2}}, channels=channels)
     (field,) = scan(screen).fields
@@ -111,7 +121,10 @@ def test_several_focal_planes_are_refused_until_one_is_chosen(tmp_path):
 def test_channels_that_are_not_there_are_answered_with_those_that_are(tmp_path):
     _write_plate(tmp_path / "images" / "P", fields=1)
     (tmp_path / "images" / "P" / "Index.xml").write_text(_index("P"))
-    channels = {"nucleus": {"role": "structural", "named": "DAPI"}, "protein": {"role": "protein", "named": "ch7"}}
+    channels = {
+        "nucleus": {"role": "structural", "named": "DAPI"},
+        "protein": {"role": "protein", "named": "ch7"},
+    }
     with pytest.raises(RootError, match="channels ch1 HOECHST 33342, ch2 EGFP, none of them used"):
         scan(screen_of(tmp_path / "images", FILES, channels=channels))
 

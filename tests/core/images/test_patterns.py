@@ -81,7 +81,10 @@ def test_colours_of_an_rgb_picture_are_channels_and_the_file_is_decoded_once(tmp
             module, "planes", lambda path, selects, inner=inner: calls.append(path) or inner(path, selects)
         )
     for ending in ("png", "tif"):
-        files = {"pattern": f"{{plate}}_{{well}}_{{field}}_{{channel}}.{ending}", "image_id": "{plate}_{well}"}
+        files = {
+            "pattern": f"{{plate}}_{{well}}_{{field}}_{{channel}}.{ending}",
+            "image_id": "{plate}_{well}",
+        }
         channels = {
             "nucleus": {"role": "structural", "named": "blue_red_green", "plane": "blue"},
             "all": {"role": "structural", "named": "blue_red_green", "plane": "max"},
@@ -119,7 +122,9 @@ def test_one_pattern_a_channel_joins_the_authors_masks_to_their_images(tmp_path)
     pattern = {name: f"images/{{well}}f{{field:d}}p01-{end}.tiff" for name, end in names.items()}
     files = {"pattern": pattern | {"mask": "masks/{well}f{field:d}p01_labeled.tiff"}, "image_id": "{well}"}
     root = real_folder("yeast_fields")
-    spec = write_spec(tmp_path, root=str(root), files=files, channels=channels, images={}, shards={"buckets": 1})
+    spec = write_spec(
+        tmp_path, root=str(root), files=files, channels=channels, images={}, shards={"buckets": 1}
+    )
     screen = load_screen(spec)
     layout = scan(screen)
     assert len(layout.fields) == 5
@@ -133,7 +138,10 @@ def test_templates_and_keys_that_do_not_fit_the_layout_are_refused(tmp_path):
     for files, said in (
         ({"layout": "opera", "pattern": "{plate}", "image_id": "{well}"}, "files.pattern with layout opera"),
         ({"layout": "manifest", "image_id": "{well}"}, "no files.table"),
-        ({"pattern": "{well}_{channel}.tif", "table": "x.csv", "image_id": "{well}"}, "files.table with layout"),
+        (
+            {"pattern": "{well}_{channel}.tif", "table": "x.csv", "image_id": "{well}"},
+            "files.table with layout",
+        ),
         ({"layout": "hdf5", "pattern": "{a}_{channel}.h5", "image_id": "{a}"}, "no part {channel}"),
         ({"layout": "opera", "image_id": "{strain}"}, "names {strain}"),
         ({"pattern": {"nucleus": "{well}_a.tif"}, "image_id": "{well}"}, "files.pattern for ['nucleus']"),

@@ -21,4 +21,6 @@ def screen_of(root: Path, files: dict[str, Any], **changes: Any) -> Screen:
     """The tiny screen (channels nucleus and protein) with another layout, its spec beside the root."""
     folder = root.parent / f"{root.name}_spec"
     folder.mkdir(exist_ok=True)
-    return load_screen(write_spec(folder, root=str(root), images=changes.pop("images", {}), files=files, **changes))
+    return load_screen(
+        write_spec(folder, root=str(root), images=changes.pop("images", {}), files=files, **changes)
+    )

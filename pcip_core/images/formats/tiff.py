@@ -6,6 +6,7 @@ import gzip
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -122,7 +123,7 @@ def _names(tiff: tifffile.TiffFile) -> list[str]:
 
 def _check_page(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
     """Size, kind of pixels, and that the file goes on to where its pixels end."""
-    key = page.keyframe  # pages of a series share one header
+    key: Any = page.keyframe  # pages of a series share one header
     check_size(path, key.shape, key.dtype or np.uint8)
     if key.is_tiled:
         check_size(path, (key.tilelength, key.tilewidth), key.dtype or np.uint8, what="a tile")
@@ -133,7 +134,7 @@ def _check_page(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> Non
     if end > size or 0 in counts or sum(counts) < promised:
         raise ImageFileError(
             path,
-            found=f"a truncated TIFF (pixels of {sum(counts):,} bytes that end at {end:,}, in a file of {size:,})",
+            found=f"a truncated TIFF ({sum(counts):,} bytes of pixels up to byte {end:,} of {size:,})",
             required="a whole file",
             remedy="Copy the file again from where it came.",
         )

@@ -130,7 +130,7 @@ def test_the_atlas_as_it_is_fetched_composites_and_channels(tmp_path, monkeypatc
 
 
 def _expected(path: Path, layer: int) -> np.ndarray:
-    """The colour of a composite, the greatest colour of a channel's own JPEG, or the grey levels of a TIFF."""
+    """A colour of a composite, the greatest colour of a channel's own JPEG, the grey levels of a TIFF."""
     if path.suffix == ".gz":
         with gzip.open(path) as stream:
             return tifffile.imread(stream)

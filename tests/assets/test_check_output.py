@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pcip_assets.reporting import print_check
 from pcip_core.screen import load_screen
-from tests.conftest import write_tiny_screen
+from tests.conftest import write_spec, write_tiny_screen
 
 
 def test_joins_are_counted_and_what_they_miss_is_a_problem(tmp_path, capsys):
     images = {"platemap": "wells.csv", "annotations": "terms.csv"}
-    screen = load_screen(write_tiny_screen(tmp_path, plates=1, images=images))
+    write_tiny_screen(tmp_path, plates=1)
+    screen = load_screen(write_spec(tmp_path, root=str(tmp_path / "images"), images=images))
     root = screen.folder()
     (root / "wells.csv").write_text("well_position,gene\nA1,ABC1\nA2,ABC2\nA3,ABC3\n")
     (root / "terms.csv").write_text("gene,localization\nABC1,Cytosol\nABC2,Nucleoplasm\nXYZ,Golgi\n")

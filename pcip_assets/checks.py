@@ -75,7 +75,8 @@ def _cells_per_image(screen: Screen) -> dg.AssetChecksDefinition:
         )
         few = [f"{image}: {n}" for image, n in counts.items() if n < screen.crops.min_cells]
         median = float(np.median(list(counts.values()))) if counts else 0.0
-        return _result(few if counts else ["no cells at all"], images=len(counts), median_cells=median)
+        nothing = f"no cells at all; SELECT reason, count(*) FROM {screen.name}.quarantine GROUP BY ALL"
+        return _result(few if counts else [nothing], images=len(counts), median_cells=median)
 
     return check
 

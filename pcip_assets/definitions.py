@@ -38,9 +38,17 @@ def screen_jobs(screen: Screen) -> list[UnresolvedAssetJobDefinition]:
     everything = dg.AssetSelection.groups(screen.name)
     training = dg.AssetSelection.assets([screen.name, "encoder"])
     return [
-        dg.define_asset_job(f"{screen.name}_features", everything - training),
-        dg.define_asset_job(f"{screen.name}_training", training),
-        dg.define_asset_job(f"{screen.name}_all", everything),
+        dg.define_asset_job(
+            f"{screen.name}_features",
+            everything - training,
+            description="Bring shards from fields to features with the champion encoder; no training.",
+        ),
+        dg.define_asset_job(
+            f"{screen.name}_training",
+            training,
+            description="Train a new encoder on the crops of all shards; it becomes the champion.",
+        ),
+        dg.define_asset_job(f"{screen.name}_all", everything, description="Everything, training included."),
     ]
 
 
@@ -50,20 +58,18 @@ def plain_console(context: dg.InitLoggerContext) -> logging.Logger:
     logger = logging.getLogger("pcip")
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    if not logger.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("  %(message)s"))
-        handler.addFilter(_is_said_by_an_asset)
-        logger.addHandler(handler)
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("  %(message)s"))
+    handler.addFilter(_is_said_by_an_asset)
+    logger.handlers = [handler]
     return logger
 
 
 def _is_said_by_an_asset(record: logging.LogRecord) -> bool:
+    """Dagster's events and its list of steps that a failure has stopped are left to its own log."""
     meta = getattr(record, "dagster_meta", {})
-    if meta.get("dagster_event") is not None:
-        return record.levelno >= logging.ERROR
     record.msg = meta.get("orig_message", record.msg)
-    return True
+    return meta.get("dagster_event") is None and not record.msg.startswith("Dependencies for step")
 
 
 def build_definitions(workspace: Workspace, screens: list[Screen]) -> dg.Definitions:

@@ -13,6 +13,7 @@ from pcip_assets.tracking import Tracking
 from pcip_assets.workspace import REPOSITORY, Workspace
 from pcip_core.errors import PcipError, SpecError
 from pcip_core.screen import Screen
+from pcip_core.segmentation import segmenter
 
 _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
@@ -65,9 +66,10 @@ def run_screen(
         instance: another instance than the workspace's own, for tests.
 
     Raises:
-        SpecError: a shard that is asked for is not there.
+        SpecError: a shard that is asked for, or the segmentation method, is not there.
         RootError: the screen has no root, or nothing matches.
     """
+    segmenter(screen.segmentation.method)
     instance = instance or open_instance(workspace)
     found = register_shards(instance, screen)
     chosen = list(shards) if shards is not None else found
@@ -110,7 +112,11 @@ def _require_neighbours(order: list[str], known: Sequence[str], screen: Screen) 
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:
-    """The user's own error of the first step that failed, or the last line of any other."""
+    """The check that failed and its offenders; else the user's own error of the first failed step, or any."""
+    for check in result.get_asset_check_evaluations():
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
+            offenders = check.metadata["first_offenders"].value
+            return f"{check.asset_key.to_user_string()}: the check {check.check_name} failed: {offenders}"
     for event in result.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error

@@ -20,7 +20,7 @@ from pcip_core.training.config import TrainingConfig
 
 _STRICT = {"extra": "forbid"}
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_RESERVED = {"main", "temp", "system", "information_schema", "pg_catalog"}
+_RESERVED = {"main", "temp", "system", "information_schema", "pg_catalog", "feature_store"}
 _PART = re.compile(r"{(\w+)(?::d)?}")
 _WITH_PATTERN = ("pattern", "ome_tiff", "hdf5")
 _PARTS = {  # that layouts know besides those of a pattern

@@ -1,4 +1,4 @@
-"""What a simulated screen holds before a pixel is drawn: classes, proteins, wells, and what is true of each."""
+"""What a simulated screen holds before a pixel is drawn: classes, proteins, wells, and their truth."""
 
 from __future__ import annotations
 
@@ -43,6 +43,8 @@ CELL_LINES = {"human": ("sim-epithelial", "sim-mesenchymal"), "yeast": ("sim-hap
 _LEAK = {"human": (0.1, 0.6), "yeast": (0.05, 0.35)}
 _FOCUS_PX = {"human": (0.9, 2.2), "yeast": (0.8, 1.2)}
 _ROWS = "ABCDEFGH"
+_WELLS = 96
+_FIELD_SIZES_PX = {"human": (160, 1500), "yeast": (96, 1500)}  # room for a cell; textures are tiles of 768 px
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def plan_screen(simulation: Simulation) -> list[PlannedImage]:
     Proteins of a class go to different plates, so that any plate but one leaves every class on the others.
 
     Raises:
-        SpecError: the organism is unknown, or a count is not positive.
+        SpecError: the organism is unknown, a number is out of its range, or a plate has too few wells.
     """
     _check(simulation)
     classes = CLASSES[simulation.organism]
@@ -107,10 +109,11 @@ def plan_screen(simulation: Simulation) -> list[PlannedImage]:
         kind = "mixed" if number < simulation.mixed_proteins else "variable"
         jobs.append(({first: 1 - share, second: share}, kind, share if kind == "variable" else 0.0))
         order.append(number)
-    images, used = [], dict.fromkeys(range(simulation.plates), 0)
+    used = dict.fromkeys(range(simulation.plates), 0)
+    images = []
     for number, ((fractions, kind, rate), place) in enumerate(zip(jobs, order, strict=True)):
         plate = place % simulation.plates
-        well = f"{_ROWS[used[plate] // 12 % 8]}{used[plate] % 12 + 1:02d}"
+        well = f"{_ROWS[used[plate] // 12 % len(_ROWS)]}{used[plate] % 12 + 1:02d}"
         used[plate] += 1
         own = keyed_rng(simulation, "protein", number)
         images.append(
@@ -129,6 +132,7 @@ def plan_screen(simulation: Simulation) -> list[PlannedImage]:
                 focus=float(own.uniform(*_FOCUS_PX[simulation.organism])),
             )
         )
+    _check_wells(used)
     return images
 
 
@@ -140,15 +144,34 @@ def _check(simulation: Simulation) -> None:
             required=f"one of {', '.join(CLASSES)}",
             remedy="Correct the spec.",
         )
-    counts = {
-        name: getattr(simulation, name)
-        for name in ("plates", "proteins_per_class", "fields_per_image", "field_size_px")
+    least = {
+        "plates": 1,
+        "proteins_per_class": 1,
+        "fields_per_image": 1,
+        "mixed_proteins": 0,
+        "variable_proteins": 0,
+        "seed": 0,
     }
-    bad = [f"{name} {value}" for name, value in counts.items() if value < 1]
-    if bad or simulation.plates * 96 < len(CLASSES[simulation.organism]) * simulation.proteins_per_class:
+    found = {name: getattr(simulation, name) for name in least}
+    bad = [f"{name} {found[name]}" for name in least if found[name] < least[name]]
+    small, large = _FIELD_SIZES_PX[simulation.organism]
+    if not small <= simulation.field_size_px <= large:
+        bad.append(f"field_size_px {simulation.field_size_px}")
+    if bad:
         raise SpecError(
             "simulation",
-            found=", ".join(bad) or f"more proteins than {simulation.plates} plates have wells",
-            required="counts of 1 or more, and 96 wells a plate",
+            found=", ".join(bad),
+            required=f"counts of 1 or more (0 for mixed, variable and seed), fields of {small} to {large} px",
             remedy="Correct the spec.",
+        )
+
+
+def _check_wells(used: Mapping[int, int]) -> None:
+    fullest = max(used.values())
+    if fullest > _WELLS:
+        raise SpecError(
+            "simulation",
+            found=f"{fullest} proteins on one of {len(used)} plates",
+            required=f"{_WELLS} or fewer, as a plate has wells",
+            remedy="Ask for more plates, or for fewer proteins.",
         )

@@ -6,7 +6,6 @@ import csv
 import dataclasses
 import json
 import multiprocessing
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -16,12 +15,24 @@ from typing import Any
 
 import tifffile
 
+from pcip_core.locks import locked
 from pcip_core.simulate import human, yeast
 from pcip_core.simulate.optics import expose, illumination
 from pcip_core.simulate.parameters import Simulation
 from pcip_core.simulate.plan import CHANNELS, PlannedImage, keyed_rng, plan_screen
 
 VERSION = 2  # raise when equal parameters give other pictures
+TRUTH = {  # the columns of what only the simulator knows
+    "truth_images": (
+        "image_id", "protein", "cell_line", "kind", "localization", "fractions", "variable_rate", "abundance",
+        "leak", "focus_px", "n_cells", "simulator_version", "seed",
+    ),
+    "truth_cells": (
+        "image_id", "cell_line", "field", "cell_number", "y_px", "x_px", "area_px", "stage", "expression",
+        "state",
+    ),
+}  # fmt: skip
+_KNOWN = ("image_id", "plate", "well", "protein", "gene", "cell_line", "localization")
 _DRAW = {"human": human.draw_field, "yeast": yeast.draw_field}
 _PHOTONS = {"nucleus": 900.0, "microtubules": 420.0, "cytosol": 700.0, "protein": 160.0}
 _NOTICE = "SIMULATED image (pcip_core.simulate); no real cell was photographed"
@@ -39,7 +50,8 @@ def write_screen(
     The folder gets `<plate>/<well>_f<field>_<channel>.tif` (uint16), `images.csv` (what a laboratory
     knows), `truth_images.csv` and `truth_cells.csv` (what only the simulator knows; columns in
     docs/simulation.md), `SIMULATED.md` and `simulation.json`. It is made beside and renamed, so that a
-    simulation that is interrupted leaves nothing.
+    simulation that is interrupted leaves nothing half written; what a killed one leaves beside goes with the
+    next. Several processes that want the same screen wait for the first.
 
     Args:
         simulation: what to draw.
@@ -51,35 +63,51 @@ def write_screen(
         SpecError: the parameters do not make a screen.
     """
     images = plan_screen(simulation)
-    wanted = json.dumps({"version": VERSION, **dataclasses.asdict(simulation)}, indent=1)
-    told = folder / "simulation.json"
-    if told.is_file() and told.read_text() == wanted:
-        return
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(beside, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with locked(folder.with_name(f".{folder.name}.lock")):
+        wanted = json.dumps({"version": VERSION, **dataclasses.asdict(simulation)}, indent=1)
+        told = folder / "simulation.json"
+        if told.is_file() and told.read_text() == wanted:
+            return
+        beside, old = (folder.with_name(f".{folder.name}.{what}") for what in ("new", "old"))
+        _clear(beside, old)
+        try:
+            _draw_screen(simulation, images, beside, progress, workers)
+            (beside / "simulation.json").write_text(wanted)
+            if folder.exists():
+                folder.rename(old)
+            beside.rename(folder)
+        finally:
+            _clear(beside, old)
+
+
+def _clear(*folders: Path) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _draw_screen(
+    simulation: Simulation,
+    images: list[PlannedImage],
+    folder: Path,
+    progress: Callable[[int, int], None] | None,
+    workers: int,
+) -> None:
+    """Everything but `simulation.json`, into a folder that is not there yet."""
     for plate in sorted({image.plate for image in images}):
-        (beside / plate).mkdir(parents=True)
-    try:
-        cells: dict[str, list[dict[str, Any]]] = {}
-        total = len(images) * simulation.fields_per_image
-        for done, (image, rows) in enumerate(_drawn(simulation, images, beside, workers), 1):
-            cells[image.image_id] = rows
-            if progress is not None:
-                progress(done * simulation.fields_per_image, total)
-        _write_tables(beside, images, cells, simulation)
-        (beside / "SIMULATED.md").write_text(
-            "# These images are simulated\n\nNo real cell was photographed. They were drawn by "
-            "`pcip_core.simulate` with the parameters in `simulation.json`; what is true of each image and "
-            "cell is in `truth_images.csv` and `truth_cells.csv`.\n"
-        )
-        (beside / "simulation.json").write_text(wanted)
-        old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-        if folder.exists():
-            folder.rename(old)
-        beside.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        (folder / plate).mkdir(parents=True)
+    cells: dict[str, list[dict[str, Any]]] = {}
+    total = len(images) * simulation.fields_per_image
+    for done, (image, rows) in enumerate(_drawn(simulation, images, folder, workers), 1):
+        cells[image.image_id] = rows
+        if progress is not None:
+            progress(done * simulation.fields_per_image, total)
+    _write_tables(folder, images, cells, simulation)
+    (folder / "SIMULATED.md").write_text(
+        "# These images are simulated\n\nNo real cell was photographed. They were drawn by "
+        "`pcip_core.simulate` with the parameters in `simulation.json`; what is true of each image and "
+        "cell is in `truth_images.csv` and `truth_cells.csv`.\n"
+    )
 
 
 def _drawn(
@@ -155,8 +183,9 @@ def _write_tables(
         for image in images
         for row in cells[image.image_id]
     ]
+    columns = {"images": _KNOWN, **TRUTH}
     for name, rows in (("images", known), ("truth_images", truth), ("truth_cells", each)):
         with (folder / f"{name}.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            writer = csv.DictWriter(file, columns[name], lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)

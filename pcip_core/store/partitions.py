@@ -4,23 +4,18 @@
     <root>/<screen>/<table>/part.parquet                    a table that is made whole
     <root>/<screen>/<array>/shard=<shard>/<commit>.npy      arrays that belong to the rows of a table
 
-One commit replaces several tables and arrays of a shard at once. New files are first written and synced
-under `.staging`; then a journal that lists every rename is written; from there on the commit is certain,
-because whoever finds a journal finishes it. A kill before leaves the store as it was, a kill after as it
-will be. Readers take no lock.
+One commit replaces several tables and arrays of a shard at once (`journal` says how). Readers take no lock;
+only one that meets a commit half done waits for it, or finishes it when its writer has died. What one call
+reads is of one commit a shard; two calls may see a commit between them.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import re
 import shutil
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -30,11 +25,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pcip_core.errors import CropError, StoreError
+from pcip_core.locks import locked
+from pcip_core.store import journal
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _METADATA = b"pcip"
 _READ_ATTEMPTS = 20
-_SWEEP_AFTER_S = 60.0
+_LONGEST_NAME = 255  # of a file, on the file systems in use
+_UNREADABLE = (pa.ArrowException, OSError)  # pyarrow says the one or the other of a damaged file
 
 
 class Store:
@@ -46,15 +44,17 @@ class Store:
     # -- what is there ------------------------------------------------------------------------------
 
     def screens(self) -> list[str]:
-        """Names of the screens that have any table."""
+        """Names of the screens that have any table; folders that cannot be a screen's are passed over."""
         if not self.root.is_dir():
             return []
-        return sorted(path.name for path in self.root.iterdir() if path.is_dir() and self.tables(path.name))
+        names = [path.name for path in self.root.iterdir() if path.is_dir() and _NAME.fullmatch(path.name)]
+        return sorted(name for name in names if self.tables(name))
 
     def tables(self, screen: str) -> list[str]:
         """Names of the tables of a screen."""
         self._settle(screen)
-        return sorted({path.relative_to(self.root / screen).parts[0] for path in self._parts(screen, "*")})
+        names = {path.relative_to(self.root / screen).parts[0] for path in self._parts(screen, "*")}
+        return sorted(name for name in names if _NAME.fullmatch(name))
 
     def shards(self, screen: str, table: str) -> list[str]:
         """Shards that a table has, sorted naturally (plate_2 before plate_10); none for a whole table."""
@@ -76,7 +76,7 @@ class Store:
             return self._metadata(pq.read_schema(path), path)
         except FileNotFoundError:
             return None
-        except pa.ArrowInvalid as error:
+        except _UNREADABLE as error:
             raise _damaged(path, error) from error
 
     # -- reading ------------------------------------------------------------------------------------
@@ -97,7 +97,8 @@ class Store:
             columns: only these; by default all.
 
         Raises:
-            StoreError: there is no such table or shard, or a file is damaged.
+            StoreError: there is no such table, shard or column, a file is damaged, or the partitions have
+                columns of different types.
         """
         wanted: Sequence[str | None] = shards if shards is not None else self.shards(screen, table) or [None]
         parts = [self._read_part(screen, table, shard, columns) for shard in wanted]
@@ -105,15 +106,24 @@ class Store:
             raise StoreError(
                 f"{screen}.{table}", found="no shard", required="at least one", remedy="Name one."
             )
-        return pa.concat_tables([part.replace_schema_metadata() for part in parts], promote_options="default")
+        try:
+            return pa.concat_tables(
+                [part.replace_schema_metadata() for part in parts], promote_options="default"
+            )
+        except pa.ArrowException as error:
+            first, other = _first_different(parts)
+            raise StoreError(
+                f"{screen}.{table}",
+                found=f"columns of different types in shards {wanted[first]} and {wanted[other]} ({error})",
+                required="partitions that were made in the same way",
+                remedy=f"Materialize the shards of {screen}/{table} that are out of date.",
+            ) from error
 
-    def read_with_array(
-        self, screen: str, table: str, array: str, shard: str
-    ) -> tuple[pa.Table, np.ndarray]:
+    def read_with_array(self, screen: str, table: str, array: str, shard: str) -> tuple[pa.Table, np.ndarray]:
         """One shard of a table and the array that was committed with it, as a read-only memory map.
 
         Raises:
-            StoreError: there is no such shard.
+            StoreError: there is no such shard, or a file is damaged.
             CropError: the array is missing, or its length is not the table's.
         """
         for _ in range(_READ_ATTEMPTS):
@@ -122,7 +132,7 @@ class Store:
             file = self._metadata(rows.schema, path).get("arrays", {}).get(array)
             home = self._folder(screen, array, shard)
             try:
-                values = np.load(home / str(file), mmap_mode="r", allow_pickle=False)
+                values = np.lib.format.open_memmap(home / str(file), mode="r")
             except FileNotFoundError:
                 if self.provenance(screen, table, shard) == self._metadata(rows.schema, path):
                     break  # not replaced in between: it is really missing
@@ -161,62 +171,68 @@ class Store:
             screen: whose tables.
             tables: table name -> its new rows.
             shard: the partition; None for tables that are made whole.
-            arrays: array name -> values, one row for each row of the tables.
+            arrays: array name -> values, one row for each row of one of the tables.
             provenance: plain values kept with each table.
 
         Returns:
             The commit's id.
+
+        Raises:
+            CropError: an array has another length than every table.
         """
+        arrays = arrays or {}
+        _check_lengths(screen, tables, arrays)
         commit = uuid.uuid4().hex
-        files = {name: f"{commit}.npy" for name in arrays or {}}
-        about = {**(provenance or {}), "commit_id": commit, "arrays": files}
-        encoded = {_METADATA: json.dumps(about, default=str).encode()}
+        about = {
+            **(provenance or {}),
+            "commit_id": commit,
+            "arrays": dict.fromkeys(arrays, f"{commit}.npy"),
+        }
         home = self._home(screen)
         staging = home / ".staging" / commit
+        targets: dict[Path, Path] = {}  # arrays come first, so that they are there before their rows
+        for name in arrays:
+            targets[staging / f"{name}.npy"] = self._folder(screen, name, shard) / f"{commit}.npy"
+        for name in tables:
+            targets[staging / f"{name}.parquet"] = self._part(screen, name, shard)
         staging.mkdir(parents=True)
-        with _locked(staging / "owner"):
-            renames: list[tuple[str, str]] = []
-            removals: list[str] = []
-            for name, table in tables.items():
-                staged = staging / f"{name}.parquet"
-                metadata = {**(table.schema.metadata or {}), **encoded}
-                pq.write_table(table.replace_schema_metadata(metadata), staged, compression="zstd")
-                renames.append((_under(home, staged), _under(home, self._part(screen, name, shard))))
-            for name, values in (arrays or {}).items():
-                staged = staging / f"{name}.npy"
-                np.save(staged, values, allow_pickle=False)
-                folder = self._folder(screen, name, shard)
-                removals += [_under(home, old) for old in folder.glob("*.npy")]
-                renames.append((_under(home, staged), _under(home, folder / files[name])))
-            renames.sort(key=lambda pair: pair[1].endswith(".parquet"))  # arrays are there before their rows
-            for staged_name, _ in renames:
-                _sync(home / staged_name)
-            self._apply(home, {"renames": renames, "removals": removals, "staging": _under(home, staging)})
+        with locked(staging / "owner"):
+            try:
+                for name, values in arrays.items():
+                    np.save(staging / f"{name}.npy", values, allow_pickle=False)
+                for name, table in tables.items():
+                    _write_part(staging / f"{name}.parquet", table, about)
+                for staged in targets:
+                    journal.sync(staged)
+            except BaseException:  # a full disk, an interrupt: nothing is certain yet, so leave nothing
+                shutil.rmtree(staging, ignore_errors=True)
+                raise
+            emptied = [self._folder(screen, name, shard) for name in arrays]
+            journal.replace(home, targets, emptied=emptied, staging=staging)
         return commit
 
     def remove(self, screen: str, table: str, shard: str | None = None) -> None:
-        """Take away one partition of a table; nothing happens when it is not there."""
-        home = self._home(screen)
-        self._apply(home, {"renames": [], "removals": [_under(home, self._part(screen, table, shard))]})
+        """Take away one partition of a table, and the arrays that no other table describes.
 
-    def _apply(self, home: Path, journal: dict[str, Any]) -> None:
-        """Write the journal, then do what it says."""
-        with _locked(home / ".lock"):
-            _finish(home)
-            _sweep(home / ".staging")
-            beside = home / ".journal.tmp"
-            beside.write_text(json.dumps(journal))
-            _sync(beside)
-            beside.replace(home / ".journal")
-            _sync(home)
-            _finish(home)
+        Nothing happens when it is not there; a damaged one goes too.
+        """
+        part = self._part(screen, table, shard)
+        if not self.has(screen, table, shard):
+            return
+        try:
+            arrays = (self.provenance(screen, table, shard) or {}).get("arrays", {})
+            others = [self.provenance(screen, name, shard) for name in self.tables(screen) if name != table]
+        except StoreError:  # a damaged table does not say which; they go with the shard's next commit
+            arrays, others = {}, []
+        kept = {file for about in others if about for file in about["arrays"].values()}
+        unnamed = [
+            self._folder(screen, name, shard) / file for name, file in arrays.items() if file not in kept
+        ]
+        journal.remove(self._home(screen), [part, *unnamed])
 
     def _settle(self, screen: str) -> None:
         """Finish a commit that was interrupted after its journal was written."""
-        home = self.root / _checked(screen)
-        if (home / ".journal").exists():
-            with _locked(home / ".lock"):
-                _finish(home)
+        journal.settle(self.root / _checked(screen))
 
     # -- places -------------------------------------------------------------------------------------
 
@@ -227,7 +243,7 @@ class Store:
 
     def _folder(self, screen: str, table: str, shard: str | None) -> Path:
         folder = self.root / _checked(screen) / _checked(table)
-        return folder if shard is None else folder / f"shard={quote(shard, safe=' ')}"
+        return folder if shard is None else folder / _shard_folder(shard)
 
     def _part(self, screen: str, table: str, shard: str | None) -> Path:
         return self._folder(screen, table, shard) / "part.parquet"
@@ -244,7 +260,16 @@ class Store:
         path = self._part(screen, table, shard)
         try:
             with path.open("rb") as file:  # one open file: old or new, whatever is renamed meanwhile
-                return pq.read_table(file, columns=list(columns) if columns is not None else None)
+                part = pq.ParquetFile(file, page_checksum_verification=True)
+                absent = sorted(set(columns or ()) - set(part.schema_arrow.names))
+                if absent:
+                    raise StoreError(
+                        f"{screen}.{table}",
+                        found=f"no column {', '.join(absent)}",
+                        required=f"some of {', '.join(part.schema_arrow.names)}",
+                        remedy="Check the name.",
+                    )
+                return part.read(columns=list(columns) if columns is not None else None)
         except FileNotFoundError as error:
             raise StoreError(
                 f"{screen}.{table}" + (f" shard {shard}" if shard else ""),
@@ -252,7 +277,7 @@ class Store:
                 required=path.relative_to(self.root).as_posix(),
                 remedy=f"Materialize the asset of screen {screen} that makes it (pcip run {screen}).",
             ) from error
-        except pa.ArrowInvalid as error:
+        except _UNREADABLE as error:
             raise _damaged(path, error) from error
 
     def _metadata(self, schema: pa.Schema, path: Path) -> dict[str, Any]:
@@ -262,9 +287,10 @@ class Store:
         return json.loads(encoded)
 
 
-def natural_key(text: str) -> list[tuple[int, int | str]]:
-    """Sort key under which plate_2 comes before plate_10."""
-    return [(0, int(piece)) if piece.isdigit() else (1, piece) for piece in re.split(r"(\d+)", text) if piece]
+def natural_key(text: str) -> tuple[list[tuple[int, int | str]], str]:
+    """Sort key under which plate_2 comes before plate_10; no two texts have the same."""
+    pieces = [piece for piece in re.split(r"(\d+)", text) if piece]
+    return [(0, int(piece)) if piece.isdecimal() else (1, piece) for piece in pieces], text
 
 
 def _checked(name: str) -> str:
@@ -278,6 +304,49 @@ def _checked(name: str) -> str:
     return name
 
 
+def _shard_folder(shard: str) -> str:
+    """A shard's folder: whatever its name holds, one step under the table's."""
+    name = f"shard={quote(shard, safe=' ')}"
+    if not shard or len(name) > _LONGEST_NAME:
+        raise StoreError(
+            f"shard {shard!r}",
+            found=f"a name that makes {len(name)} characters as a folder" if shard else "an empty name",
+            required=f"a name, of {_LONGEST_NAME} characters or fewer",
+            remedy="Change `shards.by` in the spec.",
+        )
+    return name
+
+
+def _check_lengths(screen: str, tables: Mapping[str, pa.Table], arrays: Mapping[str, np.ndarray]) -> None:
+    lengths = {name: table.num_rows for name, table in tables.items()}
+    for name, values in arrays.items():
+        if len(values) not in lengths.values():
+            raise CropError(
+                f"{screen}.{name}",
+                found=f"{len(values)} rows",
+                required=f"as many as one of the tables has: {lengths}",
+                remedy="Commit an array with the table that describes it.",
+            )
+
+
+def _write_part(path: Path, table: pa.Table, about: Mapping[str, Any]) -> None:
+    """Write one Parquet file; its pages carry checksums, as damage within them goes unnoticed without."""
+    metadata = {**(table.schema.metadata or {}), _METADATA: json.dumps(about, default=str).encode()}
+    pq.write_table(
+        table.replace_schema_metadata(metadata), path, compression="zstd", write_page_checksum=True
+    )
+
+
+def _first_different(parts: Sequence[pa.Table]) -> tuple[int, int]:
+    """Positions of the first partition and of the first that does not go with it."""
+    for number, part in enumerate(parts):
+        try:
+            pa.unify_schemas([one.schema.remove_metadata() for one in (parts[0], part)])
+        except pa.ArrowException:
+            return 0, number
+    return 0, 0
+
+
 def _damaged(path: Path, error: Exception) -> StoreError:
     return StoreError(
         path,
@@ -285,58 +354,3 @@ def _damaged(path: Path, error: Exception) -> StoreError:
         required="a partition as the store writes it",
         remedy="Remove the file and materialize that partition again.",
     )
-
-
-def _under(home: Path, path: Path) -> str:
-    return path.relative_to(home).as_posix()
-
-
-def _finish(home: Path) -> None:
-    """Do what the journal says; every step may have been done already. The screen's lock is held."""
-    path = home / ".journal"
-    try:
-        journal = json.loads(path.read_text())
-    except FileNotFoundError:
-        return
-    for staged, target in journal["renames"]:
-        (home / target).parent.mkdir(parents=True, exist_ok=True)
-        if (home / staged).exists():
-            (home / staged).replace(home / target)
-            _sync((home / target).parent)
-    for old in journal["removals"]:
-        (home / old).unlink(missing_ok=True)
-    path.unlink()
-    if "staging" in journal:
-        shutil.rmtree(home / journal["staging"], ignore_errors=True)
-
-
-def _sweep(staging: Path) -> None:
-    """Remove what killed writers have left: staging folders, not just made, whose owner's lock is free."""
-    for folder in staging.iterdir() if staging.is_dir() else ():
-        try:
-            if time.time() - folder.stat().st_mtime < _SWEEP_AFTER_S:
-                continue
-            with _locked(folder / "owner", wait=False):
-                shutil.rmtree(folder, ignore_errors=True)
-        except OSError:
-            continue  # in use, or just gone
-
-
-@contextmanager
-def _locked(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold an exclusive lock on a file; the kernel frees it when the process dies."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _sync(path: Path) -> None:
-    """Bring a file or a folder's entries to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

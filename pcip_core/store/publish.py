@@ -2,17 +2,15 @@
 
 Nothing writes to the file that people read. Publishing copies it, brings the partitions that have changed
 up to date in the copy, and renames; who has the old file open keeps reading it. The file holds nothing
-that the Parquet partitions do not: a damaged or missing one is made again.
+that the Parquet partitions do not: a missing one, or one that is found damaged, is made again.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,18 +19,26 @@ import duckdb
 import pyarrow as pa
 
 from pcip_core.errors import StoreError
+from pcip_core.locks import locked
 from pcip_core.store.partitions import Store
 from pcip_core.store.tables import MAIN, doc_of
 
 CELL_FEATURES, PROTEIN_FEATURES = "cell_features_", "protein_features_"
 _KEPT_APART = {"screen", "benchmarks"}  # they become rows of main.screens and main.benchmarks
-_NO_EXTENSIONS = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+_NO_EXTENSIONS: dict[str, Any] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+_BOOKS = pa.schema([(name, pa.string()) for name in ("screen", "tbl", "shard", "commit_id")])
 _WHOLE = ""  # the shard of a table that is made whole
 
 
 @dataclass
 class Published:
-    """What publishing did: partitions brought in, taken out, and left out because of another dimension."""
+    """What publishing did: partitions brought in, taken out, and left out because of another dimension.
+
+    `rebuilt` says that there was no file, or that it was damaged.
+    """
 
     loaded: int = 0
     dropped: int = 0
@@ -54,11 +60,16 @@ class Published:
 def connect(path: Path) -> duckdb.DuckDBPyConnection:
     """The published store, read-only.
 
+    DuckDB keeps one database for each path in a process: close every connection before you open it again,
+    or you read on what you have read so far.
+
     Raises:
         StoreError: it is not there or cannot be opened.
     """
     if not path.is_file():
-        raise StoreError(path, found="no such file", required="a published store", remedy="Run a screen first.")
+        raise StoreError(
+            path, found="no such file", required="a published store", remedy="Run a screen first."
+        )
     try:
         return duckdb.connect(str(path), read_only=True, config=_NO_EXTENSIONS)
     except duckdb.Error as error:
@@ -73,45 +84,63 @@ def connect(path: Path) -> duckdb.DuckDBPyConnection:
 def publish(store: Store, path: Path) -> Published:
     """Bring the published file up to date with the store; left as it is when nothing has changed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _queue(path.with_suffix(".lock")):
-        for left in path.parent.glob(f".{path.name}.*.tmp*"):
-            left.unlink()
+    with locked(path.with_suffix(".lock")):  # publishers of several runs queue
         beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        _clear(path.parent, f".{path.name}.*.tmp*")  # what killed publishers have left
+        _clear(path.parent, f"{path.name}.wal")  # somebody wrote to the file: it would not go with the next
         try:
             return _publish(store, path, beside)
         finally:
-            for left in path.parent.glob(f"{beside.name}*"):
-                left.unlink()
+            _clear(path.parent, f"{beside.name}*")
 
 
 def _publish(store: Store, path: Path, beside: Path) -> Published:
-    result = Published()
     wanted = _wanted(store)
-    try:
-        have = _bookkeeping(path)
-    except duckdb.Error:
-        have, result.rebuilt = {}, True
-    if not result.rebuilt and have == wanted and path.is_file():
-        return result
-    if path.is_file() and not result.rebuilt:
+    have = _bookkeeping(path, beside)
+    if have == wanted:
+        return Published()
+    if have is not None:
         shutil.copyfile(path, beside)
-    with duckdb.connect(str(beside), config=_NO_EXTENSIONS) as con:
-        con.execute("CREATE TABLE IF NOT EXISTS main.published (screen TEXT, tbl TEXT, shard TEXT, commit_id TEXT)")
-        for screen in sorted({key[0] for key in wanted | have}):
-            con.execute("BEGIN")
-            _update_screen(con, store, screen, wanted, have, result)
-            con.execute("COMMIT")
-        _update_main(con, store)
-        con.execute("DELETE FROM main.published")
-        rows = [[*key, commit] for key, commit in wanted.items()]
-        if rows:
-            con.executemany("INSERT INTO main.published VALUES (?, ?, ?, ?)", rows)
-        _comment(con)
-        con.execute("CHECKPOINT")
+        try:
+            result = _update(store, beside, wanted, have)
+        except duckdb.Error:  # what it keeps is damaged, though not its book-keeping
+            _clear(path.parent, f"{beside.name}*")
+            have = None
+    if have is None:
+        result = _update(store, beside, wanted, {})
+        result.rebuilt = True
     with beside.open("rb") as file:
         os.fsync(file.fileno())
     beside.replace(path)
     return result
+
+
+def _update(store: Store, file: Path, wanted: dict[_Key, str], have: dict[_Key, str]) -> Published:
+    """Bring a file, which nobody else knows of, from the partitions that it has to those that are wanted."""
+    result = Published()
+    with duckdb.connect(str(file), config=_NO_EXTENSIONS) as con:
+        for screen in sorted({key[0] for key in wanted | have}):
+            con.execute("BEGIN")
+            if any(key[0] == screen for key in wanted):
+                _update_screen(con, store, screen, wanted, have, result)
+            else:
+                result.dropped += sum(key[0] == screen for key in have)
+                con.execute(f"DROP SCHEMA IF EXISTS {_quoted(screen)} CASCADE")
+            con.execute("COMMIT")
+        con.execute("BEGIN")  # hundreds of comments, each of which would be synced on its own
+        _update_main(con, store)
+        kept = [dict(zip(_BOOKS.names, (*key, commit), strict=True)) for key, commit in wanted.items()]
+        rows = pa.Table.from_pylist(kept, schema=_BOOKS)  # noqa: F841  (DuckDB finds it by its name)
+        con.execute("CREATE OR REPLACE TABLE main.published AS SELECT * FROM rows")
+        _comment(con)
+        con.execute("COMMIT")
+        con.execute("CHECKPOINT")
+    return result
+
+
+def _clear(folder: Path, pattern: str) -> None:
+    for left in folder.glob(pattern):
+        left.unlink()
 
 
 _Key = tuple[str, str, str]  # screen, table, shard
@@ -122,19 +151,33 @@ def _wanted(store: Store) -> dict[_Key, str]:
     found = {}
     for screen in store.screens():
         for table in store.tables(screen):
-            for shard in store.shards(screen, table) or [None]:
+            shards: Sequence[str | None] = store.shards(screen, table) or [None]
+            for shard in shards:
                 about = store.provenance(screen, table, shard)
                 if about is not None:
                     found[(screen, table, shard or _WHOLE)] = about["commit_id"]
     return found
 
 
-def _bookkeeping(path: Path) -> dict[_Key, str]:
-    """Every partition that the published file holds, with its commit."""
+def _bookkeeping(path: Path, beside: Path) -> dict[_Key, str] | None:
+    """Every partition that the published file holds, with its commit; None without a readable file.
+
+    The file is read under another name: a process that has it open would be given what it has open, which
+    may be older.
+    """
     if not path.is_file():
-        return {}
-    with duckdb.connect(str(path), read_only=True, config=_NO_EXTENSIONS) as con:
-        rows = con.execute("SELECT screen, tbl, shard, commit_id FROM main.published").fetchall()
+        return None
+    try:
+        beside.hardlink_to(path)
+    except OSError:  # not on every file system
+        shutil.copyfile(path, beside)
+    try:
+        with duckdb.connect(str(beside), read_only=True, config=_NO_EXTENSIONS) as con:
+            rows = con.execute("SELECT screen, tbl, shard, commit_id FROM main.published").fetchall()
+    except duckdb.Error:
+        return None
+    finally:
+        beside.unlink()
     return {(screen, table, shard): commit for screen, table, shard, commit in rows}
 
 
@@ -148,6 +191,7 @@ def _update_screen(
 ) -> None:
     """Bring every table of one screen up to date."""
     con.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(screen)}")
+    touched = set()
     for table in sorted({key[1] for key in wanted | have if key[0] == screen}):
         new = {key[2]: commit for key, commit in wanted.items() if key[:2] == (screen, table)}
         old = {key[2]: commit for key, commit in have.items() if key[:2] == (screen, table)}
@@ -161,30 +205,48 @@ def _update_screen(
             con.execute(f"DROP TABLE IF EXISTS {_quoted(screen, table)}")
         elif not old or not _replaced(con, store, screen, table, changed, gone):
             _loaded_whole(con, store, screen, table, list(new), result)
-    _finish_screen(con, screen)
+        touched.add(table)
+    _finish_screen(con, screen, touched)
 
 
 def _replaced(
-    con: duckdb.DuckDBPyConnection, store: Store, screen: str, table: str, changed: list[str], gone: list[str]
+    con: duckdb.DuckDBPyConnection,
+    store: Store,
+    screen: str,
+    table: str,
+    changed: list[str],
+    gone: list[str],
 ) -> bool:
-    """Replace partitions in place; False when the table's columns do not fit and it must be loaded whole."""
+    """Replace partitions in place; False when the table must be loaded whole.
+
+    That is so when it is made whole, when the columns do not fit, and when vectors go: those of another
+    length, which were left out, may be what remains.
+    """
     target = _quoted(screen, table)
     columns = {name: kind for name, kind, *_ in con.execute(f"DESCRIBE {target}").fetchall()}
-    columns.pop("n_cells", None) if table == "images" else None
+    if _WHOLE in (*changed, *gone) or (gone and "features" in columns):
+        return False
+    if table == "images":
+        columns.pop("n_cells", None)
     for shard in changed:
-        rows = _rows(store, screen, table, shard)  # noqa: F841  (DuckDB finds it by its name)
+        rows = _rows(store, screen, table, shard)  # noqa: F841  (see above)
         arriving = {name: kind for name, kind, *_ in con.execute("DESCRIBE SELECT * FROM rows").fetchall()}
         if arriving != columns:
             return False
-        con.execute(f"DELETE FROM {target} WHERE shard IS NOT DISTINCT FROM ?", [shard or None])
+        con.execute(f"DELETE FROM {target} WHERE shard = ?", [shard])
         con.execute(f"INSERT INTO {target} BY NAME SELECT * FROM rows")
     for shard in gone:
-        con.execute(f"DELETE FROM {target} WHERE shard IS NOT DISTINCT FROM ?", [shard or None])
+        con.execute(f"DELETE FROM {target} WHERE shard = ?", [shard])
     return True
 
 
 def _loaded_whole(
-    con: duckdb.DuckDBPyConnection, store: Store, screen: str, table: str, shards: list[str], result: Published
+    con: duckdb.DuckDBPyConnection,
+    store: Store,
+    screen: str,
+    table: str,
+    shards: list[str],
+    result: Published,
 ) -> None:
     """Make a table from all its partitions; vectors of another length than the newest ones are left out."""
     parts = {shard: _rows(store, screen, table, shard) for shard in shards}
@@ -199,28 +261,35 @@ def _loaded_whole(
 
 
 def _rows(store: Store, screen: str, table: str, shard: str) -> pa.Table:
-    """One partition, with its shard as a column."""
+    """One partition; its shard is a column, unless the table is made whole. `images` is counted later."""
     rows = store.read(screen, table, shards=[shard] if shard else None).replace_schema_metadata()
-    if "shard" in rows.column_names:
+    if table == "images" and "n_cells" in rows.column_names:
+        rows = rows.drop_columns("n_cells")
+    if shard == _WHOLE:
         return rows
-    return rows.append_column("shard", pa.array([shard or None] * rows.num_rows, pa.string()))
+    named = pa.array([shard] * rows.num_rows, pa.string())
+    if "shard" in rows.column_names:
+        return rows.set_column(rows.column_names.index("shard"), "shard", named)
+    return rows.append_column("shard", named)
 
 
 def _about(store: Store, screen: str, table: str, shard: str) -> dict[str, Any]:
     return store.provenance(screen, table, shard or None) or {}
 
 
-def _finish_screen(con: duckdb.DuckDBPyConnection, screen: str) -> None:
+def _finish_screen(con: duckdb.DuckDBPyConnection, screen: str, touched: set[str]) -> None:
     """What follows from the tables of a screen: counts of cells, the quarantine view, the macros."""
     there = set(_tables(con, screen))
     schema = _quoted(screen)
-    if "images" in there:
+    if "images" in there and touched & {"images", "cells"}:
         con.execute(f"ALTER TABLE {schema}.images ADD COLUMN IF NOT EXISTS n_cells BIGINT")
         count = f"(SELECT count(*) FROM {schema}.cells c WHERE c.image_id = images.image_id)"
         con.execute(f"UPDATE {schema}.images SET n_cells = {count if 'cells' in there else 0}")
     parts = [f"SELECT * FROM {schema}.{name}" for name in sorted(there) if name.startswith("quarantine_")]
     if parts:
         con.execute(f"CREATE OR REPLACE VIEW {schema}.quarantine AS {' UNION ALL BY NAME '.join(parts)}")
+    else:
+        con.execute(f"DROP VIEW IF EXISTS {schema}.quarantine")
     cells, proteins = f"{screen}.{CELL_FEATURES}", f"{screen}.{PROTEIN_FEATURES}"
     con.execute(_similar(schema, "similar_cells", "cell_id", "image_id", cells))
     con.execute(_similar(schema, "similar_proteins", "protein", "n_cells", proteins))
@@ -249,9 +318,8 @@ def _update_main(con: duckdb.DuckDBPyConnection, store: Store) -> None:
             about = store.read(screen, "screen").to_pylist()[0]
             counts = {f"n_{name}": _count(con, screen, name) for name in ("images", "cells") if name in there}
             screens.append({"n_images": 0, "n_cells": 0, **about, **counts})
-        for table in sorted(there):
-            if table.startswith(CELL_FEATURES):
-                sets.append(_feature_set(con, store, screen, table))
+        described = sorted(table for table in there if table.startswith(CELL_FEATURES))
+        sets += [_feature_set(con, store, screen, table) for table in described]
         if store.has(screen, "benchmarks"):
             scores += [{"screen": screen, **row} for row in store.read(screen, "benchmarks").to_pylist()]
     types = {
@@ -262,7 +330,8 @@ def _update_main(con: duckdb.DuckDBPyConnection, store: Store) -> None:
     }
     for doc, found in zip(MAIN, (screens, sets, scores), strict=True):
         columns = {
-            name: pa.array([row.get(name) for row in found], types.get(name, pa.string())) for name in doc.columns
+            name: pa.array([row.get(name) for row in found], types.get(name, pa.string()))
+            for name in doc.columns
         }
         rows = pa.table(columns)  # noqa: F841  (see above)
         chosen = "* REPLACE (created_at::TIMESTAMPTZ AS created_at)" if "created_at" in columns else "*"
@@ -272,7 +341,9 @@ def _update_main(con: duckdb.DuckDBPyConnection, store: Store) -> None:
 def _feature_set(con: duckdb.DuckDBPyConnection, store: Store, screen: str, table: str) -> dict[str, Any]:
     name = table.removeprefix(CELL_FEATURES)
     layered = re.fullmatch(r"([a-z0-9]+?(?:_[a-z0-9]+?)*?)_((?:block\d_)?conv\d+)", name)
-    kind = con.execute(f"SELECT typeof(features) FROM {_quoted(screen, table)} LIMIT 1").fetchone()
+    kinds = {
+        column: kind for column, kind, *_ in con.execute(f"DESCRIBE {_quoted(screen, table)}").fetchall()
+    }
     shards: Sequence[str | None] = store.shards(screen, table) or [None]
     abouts = [store.provenance(screen, table, shard) or {} for shard in shards]
     newest = max(abouts, key=lambda about: about.get("created_at", ""))
@@ -283,7 +354,7 @@ def _feature_set(con: duckdb.DuckDBPyConnection, store: Store, screen: str, tabl
         "feature_set": name,
         "method": layered[1] if layered else name,
         "layer": layered[2] if layered else None,
-        "dim": int(kind[0].removeprefix("FLOAT[").removesuffix("]")) if kind else None,
+        "dim": int(kinds["features"].removeprefix("FLOAT[").removesuffix("]")),
         "n_cells": _count(con, screen, table),
         "encoder_version": ", ".join(versions) or None,
         **{key: newest.get(key) for key in told},
@@ -323,11 +394,3 @@ def _quoted(*names: str) -> str:
 
 def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
-
-
-@contextmanager
-def _queue(path: Path) -> Iterator[None]:
-    """Publishers of several runs wait for each other."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

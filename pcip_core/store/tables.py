@@ -171,13 +171,40 @@ SCREEN = (
     ),
     TableDoc(
         "truth_images",
-        "Simulated screens only: the simulator's truth of each image. Columns: `docs/simulation.md`.",
-        {"image_id": "Name of the image."},
+        "Simulated screens only: the simulator's truth of each image (`docs/simulation.md`).",
+        {
+            "image_id": "Name of the image.",
+            "protein": "Name of the simulated protein.",
+            "cell_line": "Which of the two simulated cell lines or strains.",
+            "kind": "`single`, `mixed` (both compartments in each cell) or `variable` (one or the other).",
+            "localization": "Compartments, separated by `;`.",
+            "fractions": "`compartment=share`, separated by `;`: of a cell; when variable, of the cells.",
+            "variable_rate": "Share of the cells that show the second compartment, when variable; else 0.",
+            "abundance": "Brightness of the protein relative to the screen's median.",
+            "leak": "Share of the protein that is diffuse in the whole cell.",
+            "focus_px": "Standard deviation of the point spread function in this well.",
+            "n_cells": "Cells drawn with their centre in the image's fields.",
+            "simulator_version": "Version of the simulator.",
+            "seed": "Seed of the screen.",
+            **_SHARD,
+        },
     ),
     TableDoc(
         "truth_cells",
-        "Simulated screens only: the simulator's truth of each cell. Columns: `docs/simulation.md`.",
-        {"image_id": "Name of the image."},
+        "Simulated screens only: the simulator's truth of each cell (`docs/simulation.md`).",
+        {
+            "image_id": "Name of the image.",
+            "cell_line": "Cell line or strain of the image.",
+            "field": "The field within the image.",
+            "cell_number": "Number of the cell in the field; cells outside it have numbers too.",
+            "y_px": "Centre of the nucleus (human) or of the mother (yeast), from the top.",
+            "x_px": "The same, from the left.",
+            "area_px": "Area drawn: the territory within the field (human), mother and bud (yeast).",
+            "stage": "Stage of the cycle: `G1`, `S`, `G2`, `M`; `unbudded`, `small bud`, `large bud`.",
+            "expression": "Amount of protein relative to the image's own.",
+            "state": "`compartment=share` of this very cell, separated by `;`.",
+            **_SHARD,
+        },
     ),
 )
 
@@ -201,7 +228,7 @@ def describe_tables() -> Iterator[str]:
     yield ""
     yield "`data/feature_store.duckdb` is replaced whole at the end of each run that changed a table; open it"
     yield "read-only and reopen it to see news. Each screen is a schema. This page is printed by"
-    yield "`python -m pcip_core.store.tables`."
+    yield "`python -m pcip_core.store.tables`. `main.published` and `quarantine_<stage>` serve pcip."
     for doc in (*MAIN, *SCREEN):
         yield ""
         yield f"## {'main' if doc.whole_store else '<screen>'}.{doc.name}"

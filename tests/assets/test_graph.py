@@ -88,8 +88,9 @@ def test_stored_features_are_those_of_the_champion(finished: Finished) -> None:
 def test_protein_features_are_means_of_cells(finished: Finished) -> None:
     with connect(finished.workspace.published) as con:
         rows = con.sql(
-            "SELECT protein, p.n_cells, p.features, list(f.features) FROM tiny.protein_features_inpainting_conv1 p "
-            "JOIN tiny.images i USING (protein) JOIN tiny.cell_features_inpainting_conv1 f USING (image_id) "
+            "SELECT protein, p.n_cells, p.features, list(f.features) "
+            "FROM tiny.protein_features_inpainting_conv1 p JOIN tiny.images i USING (protein) "
+            "JOIN tiny.cell_features_inpainting_conv1 f USING (image_id) "
             "GROUP BY ALL"
         ).fetchall()
     assert len(rows) == 8

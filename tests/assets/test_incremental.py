@@ -21,7 +21,7 @@ def _changed(before: dict, after: dict) -> set[tuple[str, str | None]]:
 
 
 def test_a_growing_screen(own: Finished) -> None:
-    """One story, because a first run costs seconds: nothing new; a changed file; a new plate; a retraining."""
+    """One story, as a first run costs seconds: nothing new, a changed file, a new plate, a retraining."""
     root = Path(str(own.screen.root))
     published = own.workspace.published
 

@@ -1,0 +1,133 @@
+"""Several files replaced at once: a journal lists every rename, and whoever finds one finishes it.
+
+New files are first written and synced under `<home>/.staging/<commit>`; then the journal is put in its
+place, and from there on the change is certain. A kill before leaves everything as it was, a kill after as
+it will be. `<home>/.lock` is held while a journal is carried out; a staging folder's `owner` is locked by
+the process that fills it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pcip_core.errors import StoreError
+from pcip_core.locks import locked
+
+_SWEEP_AFTER_S = 60.0
+
+
+def replace(home: Path, renames: Mapping[Path, Path], *, emptied: Sequence[Path], staging: Path) -> None:
+    """Put staged files in their places.
+
+    Args:
+        home: the folder that all of it lies under.
+        renames: staged file -> its place, in the order in which they are moved.
+        emptied: folders whose other arrays are taken away, those too that another has just put there.
+        staging: the folder of the staged files, which goes.
+    """
+    with _alone(home):
+        old = [file for folder in emptied for file in folder.glob("*.npy")]
+        _carry_out(home, renames, old, staging)
+
+
+def remove(home: Path, files: Sequence[Path]) -> None:
+    """Take files away."""
+    with _alone(home):
+        _carry_out(home, {}, files, None)
+
+
+def settle(home: Path) -> None:
+    """Finish a change that was interrupted after its journal was written.
+
+    Raises:
+        StoreError: the journal cannot be read.
+    """
+    if (home / ".journal").exists():
+        with locked(home / ".lock"):
+            _finish(home)
+
+
+def sync(path: Path) -> None:
+    """Bring a file or a folder's entries to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Hold the lock, with what others have left finished or swept."""
+    with locked(home / ".lock"):
+        _finish(home)
+        _sweep(home / ".staging")
+        yield
+
+
+def _carry_out(
+    home: Path, renames: Mapping[Path, Path], removals: Sequence[Path], staging: Path | None
+) -> None:
+    def named(path: Path) -> str:
+        return path.relative_to(home).as_posix()
+
+    journal: dict[str, Any] = {
+        "renames": [(named(staged), named(place)) for staged, place in renames.items()],
+        "removals": [named(file) for file in removals],
+        "staging": named(staging) if staging is not None else None,
+    }
+    beside = home / ".journal.tmp"
+    beside.write_text(json.dumps(journal))
+    sync(beside)
+    beside.replace(home / ".journal")
+    sync(home)
+    _finish(home)
+
+
+def _finish(home: Path) -> None:
+    """Do what the journal says; every step may have been done already. The lock is held."""
+    path = home / ".journal"
+    try:
+        journal = json.loads(path.read_text())
+    except FileNotFoundError:
+        return
+    except ValueError as error:
+        raise StoreError(
+            path,
+            found=f"a journal that cannot be read ({error})",
+            required="a list of renames, as the store writes it",
+            remedy="Remove the file, and materialize with `force` what was being written.",
+        ) from error
+    touched = set()
+    for staged, place in journal["renames"]:
+        folder = (home / place).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        if (home / staged).exists():
+            (home / staged).replace(home / place)
+        touched |= {folder, folder.parent}
+    for folder in touched:
+        sync(folder)
+    for file in journal["removals"]:
+        (home / file).unlink(missing_ok=True)
+    path.unlink()
+    if journal["staging"] is not None:
+        shutil.rmtree(home / journal["staging"], ignore_errors=True)
+
+
+def _sweep(staging: Path) -> None:
+    """Remove what killed writers have left: staging folders, not just made, whose owner's lock is free."""
+    for folder in staging.iterdir() if staging.is_dir() else ():
+        try:
+            if time.time() - folder.stat().st_mtime < _SWEEP_AFTER_S:
+                continue
+            with locked(folder / "owner", wait=False):
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            continue  # in use, or just gone

@@ -1,0 +1,243 @@
+"""What a simulation writes: reproducible, marked as simulated, whole or not there."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import multiprocessing
+import re
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from pcip_core.errors import SpecError
+from pcip_core.simulate import simulate_screen
+from pcip_core.simulate.parameters import Simulation
+from pcip_core.simulate.plan import CELL_LINES, CHANNELS, CLASSES, plan_screen
+from pcip_core.simulate.screen import TRUTH, write_screen
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+SMALL = Simulation(
+    "yeast",
+    plates=2,
+    proteins_per_class=1,
+    fields_per_image=1,
+    mixed_proteins=1,
+    variable_proteins=1,
+    field_size_px=112,
+)
+
+
+def bytes_of(folder: Path) -> dict[str, str]:
+    """File -> hash of its bytes."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module", params=["yeast", "human"])
+def screen(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Simulation, Path]:
+    """A small screen of each organism."""
+    size = {"yeast": 112, "human": 200}[request.param]
+    simulation = replace(SMALL, organism=request.param, field_size_px=size, fields_per_image=2)
+    folder = tmp_path_factory.mktemp(request.param) / "screen"
+    write_screen(simulation, folder)
+    return simulation, folder
+
+
+def test_the_same_seed_gives_the_same_bytes_whatever_the_number_of_workers(tmp_path: Path) -> None:
+    for name, workers in (("one", 1), ("two", 2)):
+        simulate_screen(SMALL, tmp_path / name, workers=workers)
+    assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
+
+
+def test_another_seed_gives_other_pictures(tmp_path: Path) -> None:
+    write_screen(SMALL, tmp_path / "zero")
+    write_screen(replace(SMALL, seed=1), tmp_path / "one")
+    zero, one = (bytes_of(tmp_path / name) for name in ("zero", "one"))
+    pictures = {name for name in zero if name.endswith(".tif")}
+    assert len(pictures) == 2 * len(plan_screen(SMALL))
+    assert pictures <= set(one)
+    assert not [name for name in pictures if zero[name] == one[name]]
+
+
+def test_every_file_that_the_plan_names_is_there(screen: tuple[Simulation, Path]) -> None:
+    simulation, folder = screen
+    images = plan_screen(simulation)
+    wanted = {
+        f"{image.plate}/{image.well}_f{field}_{channel}.tif"
+        for image in images
+        for field in (1, 2)
+        for channel in CHANNELS[simulation.organism]
+    }
+    tables = {"images.csv", "truth_images.csv", "truth_cells.csv", "SIMULATED.md", "simulation.json"}
+    assert set(bytes_of(folder)) == wanted | tables
+    size = simulation.field_size_px
+    picture = tifffile.imread(folder / sorted(wanted)[0])
+    assert picture.shape == (size, size)
+    assert picture.dtype == np.uint16
+
+
+def test_everything_says_that_it_is_simulated(screen: tuple[Simulation, Path]) -> None:
+    simulation, folder = screen
+    for path in folder.rglob("*.tif"):
+        with tifffile.TiffFile(path) as file:
+            assert file.pages[0].description.startswith("SIMULATED image")
+    assert "These images are simulated" in (folder / "SIMULATED.md").read_text()
+    told = json.loads((folder / "simulation.json").read_text())
+    assert Simulation(**{name: value for name, value in told.items() if name != "version"}) == simulation
+    assert {row["simulator_version"] for row in rows_of(folder / "truth_images.csv")} == {
+        str(told["version"])
+    }
+    assert all(row["protein"].startswith("SIMP") for row in rows_of(folder / "images.csv"))
+    assert all(line.startswith("sim-") for lines in CELL_LINES.values() for line in lines)
+
+
+def test_the_tables_agree_with_each_other_and_with_the_plan(screen: tuple[Simulation, Path]) -> None:
+    simulation, folder = screen
+    known, truth, cells = (
+        rows_of(folder / f"{name}.csv") for name in ("images", "truth_images", "truth_cells")
+    )
+    plan = plan_screen(simulation)
+    assert (
+        [row["image_id"] for row in known]
+        == [row["image_id"] for row in truth]
+        == [one.image_id for one in plan]
+    )
+    for one, row, true in zip(plan, known, truth, strict=True):
+        assert row["localization"] == true["localization"] == ";".join(one.fractions)
+        own = [cell for cell in cells if cell["image_id"] == one.image_id]
+        assert int(true["n_cells"]) == len(own)
+        assert {cell["cell_line"] for cell in own} <= {one.cell_line}
+        for cell in own:
+            state = dict(part.split("=") for part in cell["state"].split(";"))
+            assert set(state) <= set(one.fractions)
+            assert sum(map(float, state.values())) == pytest.approx(1)
+            assert len(state) == (2 if one.kind == "mixed" else 1)
+            assert 0 <= float(cell["y_px"]) < simulation.field_size_px
+            assert 0 <= float(cell["x_px"]) < simulation.field_size_px
+    assert len(cells) > len(plan)
+    places = [(cell["image_id"], cell["field"], cell["cell_number"]) for cell in cells]
+    assert len(set(places)) == len(places)
+
+
+def test_the_page_names_every_column_of_the_truth(screen: tuple[Simulation, Path]) -> None:
+    _, folder = screen
+    page = (DOCS / "simulation.md").read_text()
+    for table in TRUTH:
+        with (folder / f"{table}.csv").open() as file:
+            header = file.readline().strip().split(",")
+        section = page.split(f"## `{table}.csv`")[1].split("\n## ")[0]
+        assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == header
+    for organism, names in CLASSES.items():
+        section = page.split(f"## Compartments: {organism}")[1].split("\n## ")[0]
+        assert re.findall(r"^\| ([A-Z][\w ]+) \|", section, re.MULTILINE) == list(names)
+
+
+# -- the plan ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("organism", CLASSES)
+def test_classes_proteins_and_cell_lines(organism: str) -> None:
+    plan = plan_screen(Simulation(organism))
+    assert len(CLASSES[organism]) >= 9
+    assert len({(image.plate, image.well) for image in plan}) == len(plan)
+    assert len({image.protein for image in plan}) == len(plan)
+    for name in CLASSES[organism]:
+        own = [image for image in plan if image.kind == "single" and set(image.fractions) == {name}]
+        assert len(own) >= 4
+        assert {image.cell_line for image in own} == set(CELL_LINES[organism])
+        assert len({image.plate for image in own}) >= 4  # a plate can be left out
+    kinds = [image.kind for image in plan]
+    assert (kinds.count("mixed"), kinds.count("variable")) == (8, 6)
+    for image in plan:
+        assert sum(image.fractions.values()) == pytest.approx(1)
+        assert (image.rate > 0) == (image.kind == "variable")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"organism": "mouse"}, r"simulation\.organism: found 'mouse'; required: one of human, yeast"),
+        ({"plates": 0}, "found plates 0"),
+        ({"proteins_per_class": 0}, "found proteins_per_class 0"),
+        ({"fields_per_image": -1}, "found fields_per_image -1"),
+        ({"mixed_proteins": -2}, "found mixed_proteins -2"),
+        ({"variable_proteins": -1}, "found variable_proteins -1"),
+        ({"seed": -1}, "found seed -1"),
+        ({"field_size_px": 50}, "found field_size_px 50; .*fields of 96 to 1500 px"),
+        ({"organism": "human", "field_size_px": 4000}, "found field_size_px 4000"),
+        ({"plates": 1, "proteins_per_class": 10}, "found 114 proteins on one of 1 plates; required: 96"),
+        ({"plates": 1, "mixed_proteins": 90}, "proteins on one of 1 plates"),
+    ],
+)
+def test_parameters_that_make_no_screen(tmp_path: Path, changes: dict[str, int], said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        write_screen(replace(Simulation("yeast"), **changes), tmp_path / "screen")
+    assert not list(tmp_path.iterdir())
+
+
+# -- interruptions -----------------------------------------------------------------------------------------
+
+
+def interrupt(done: int, total: int) -> None:
+    if done > total // 3:
+        raise KeyboardInterrupt
+
+
+def test_an_interruption_leaves_nothing_half_written(tmp_path: Path) -> None:
+    folder = tmp_path / "raw" / "screen"
+    with pytest.raises(KeyboardInterrupt):
+        write_screen(SMALL, folder, progress=interrupt)
+    assert [path.name for path in folder.parent.iterdir()] == [".screen.lock"]
+    write_screen(SMALL, folder)
+    before = bytes_of(folder)
+    with pytest.raises(KeyboardInterrupt):
+        write_screen(replace(SMALL, seed=1), folder, progress=interrupt)
+    assert bytes_of(folder) == before
+
+
+def test_the_very_screen_is_left_alone_and_another_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "screen"
+    write_screen(SMALL, folder)
+    made = folder.stat().st_ino
+    write_screen(SMALL, folder, progress=interrupt)
+    assert folder.stat().st_ino == made
+    write_screen(replace(SMALL, mixed_proteins=0), folder)
+    assert len(rows_of(folder / "images.csv")) == len(CLASSES["yeast"]) + 1
+    assert {path.name for path in tmp_path.iterdir()} == {"screen", ".screen.lock"}
+
+
+def test_killed_and_then_wanted_by_two_at_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("forkserver")
+    folder = tmp_path / "screen"
+    killed = context.Process(target=write_screen, args=(SMALL, folder))
+    killed.start()
+    end = time.monotonic() + 30
+    while not list(tmp_path.rglob("*.tif")) and time.monotonic() < end:
+        time.sleep(0.005)
+    killed.kill()
+    killed.join()
+    assert not folder.exists()
+    both = [context.Process(target=write_screen, args=(SMALL, folder)) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(60)
+        assert process.exitcode == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"screen", ".screen.lock"}
+    assert len(list(folder.rglob("*.tif"))) == 2 * len(plan_screen(SMALL))

@@ -1,0 +1,162 @@
+"""A small store with every table that the platform makes, and the numbers that went into it."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import yaml
+
+from pcip_assets import frames
+from pcip_assets.assets.benchmarks import benchmark_table
+from pcip_core.crops.shard import Rejected, ShardCells
+from pcip_core.images.annotations import ImageRecord
+from pcip_core.images.layout import Field
+from pcip_core.screen import load_screen
+from pcip_core.simulate.screen import TRUTH
+from pcip_core.store.partitions import Store
+from pcip_core.store.vectors import feature_table, features_of
+from tests.conftest import TINY_SPEC
+
+SET = "inpainting_conv4"
+IMAGES, CELLS, DIM = 3, 5, 8  # images a plate, cells an image, features a cell
+_clock = itertools.count(1)
+
+
+def commit_plate(store: Store, screen: str, shard: str, *, dim: int = DIM, seed: int = 0) -> None:
+    """Commit the tables of one plate as the assets `fields`, `crops` and `cell_features` do."""
+    spec = load_screen(_spec(store, screen))
+    wells = [f"A{number + 1:02d}" for number in range(IMAGES)]
+    fields = [
+        Field(f"{shard}_{well}_1", f"{shard}_{well}", shard, {"field": "1"}, {"nucleus": "n", "protein": "p"})
+        for well in wells
+    ]
+    records = [
+        ImageRecord(one.image_id, shard, 1, [], {"protein": f"P{number}", "well": wells[number]})
+        for number, one in enumerate(fields)
+    ]
+    image_ids = [one.image_id for one in fields]
+    rejected = [Rejected("x.tif", "file", None, "bad")]
+    about = provenance()
+    store.commit(
+        screen,
+        {
+            "fields": frames.fields_table(spec, [(one, "hash", (160, 160)) for one in fields]),
+            "images": frames.images_table(records),
+            "quarantine_fields": frames.quarantine_table("fields", rejected, shard),
+            **{name: _truth(columns, image_ids) for name, columns in TRUTH.items()},
+        },
+        shard=shard,
+        provenance=about,
+    )
+    cells = cells_of(image_ids)
+    store.commit(
+        screen,
+        {
+            "cells": frames.cells_table(cells, shard),
+            "quarantine_crops": frames.quarantine_table("crops", cells.rejected, shard),
+        },
+        shard=shard,
+        arrays={"crops": cells.pixels},
+        provenance=about,
+    )
+    commit_features(store, screen, shard, dim=dim, seed=seed)
+
+
+def _truth(columns: tuple[str, ...], image_ids: list[str]) -> pa.Table:
+    return pa.table({name: image_ids if name == "image_id" else [1.0] * len(image_ids) for name in columns})
+
+
+def cells_of(image_ids: list[str]) -> ShardCells:
+    """Cells of a few images."""
+    ids = [f"{image_id}_1_{number:04d}" for image_id in image_ids for number in range(CELLS)]
+    n = len(ids)
+    columns = {
+        "cell_id": ids,
+        "image_id": [image_id for image_id in image_ids for _ in range(CELLS)],
+        "field": ["1"] * n,
+        **{name: [float(row) for row in range(n)] for name in ("y_px", "x_px", "area_px")},
+        "crop_row": list(range(n)),
+        "intensity_min": [[0.0, 1.0]] * n,
+        "intensity_max": [[9.0, 8.0]] * n,
+        "pixel_hash": ids,
+    }
+    rejected = [Rejected("y.tif", "cell", image_ids[0], "area")]
+    return ShardCells(np.zeros((n, 2, 4, 4), np.uint8), columns, rejected, n + 1)
+
+
+def commit_features(
+    store: Store, screen: str, shard: str, *, dim: int = DIM, seed: int = 0, feature_set: str = SET
+) -> None:
+    """Commit random features of the cells of one plate."""
+    cells = store.read(screen, "cells", shards=[shard])
+    ids = {name: cells[name].to_pylist() for name in ("cell_id", "image_id")}
+    ids["encoder_version"] = [f"{screen}/1"] * cells.num_rows
+    rng = np.random.default_rng([seed, *shard.encode()])
+    vectors = rng.normal(size=(cells.num_rows, dim)).astype(np.float32)
+    about = {**provenance(), "encoder_version": f"{screen}/1", "mlflow_run_id": "run"}
+    table = feature_table(ids, vectors)
+    store.commit(screen, {f"cell_features_{feature_set}": table}, shard=shard, provenance=about)
+
+
+def commit_whole(store: Store, screen: str, feature_set: str = SET) -> None:
+    """Commit the tables of a screen that are made whole: itself, protein features, benchmarks."""
+    spec = load_screen(_spec(store, screen))
+    store.commit(screen, {"screen": frames.screen_table(spec)}, provenance=provenance())
+    proteins, means, counts = protein_means(store, screen, feature_set)
+    ids = {"protein": proteins, "n_cells": counts, "encoder_version": [f"{screen}/1"] * len(proteins)}
+    table = feature_table(ids, means)
+    store.commit(screen, {f"protein_features_{feature_set}": table}, provenance=provenance())
+    told = {"task": "localization", "classifier": "knn", "metric": "balanced_accuracy", "n": 30}
+    scores = [
+        {**told, "feature_set": name, "parameter": f"k={k}", "label": label, "protocol": protocol,
+         "value": value + k / 1000}
+        for name, value in ((feature_set, 0.8), ("intensity", 0.4))
+        for k in (1, 11)
+        for label in (None, "Nucleus")
+        for protocol in ("leave_image_out", "leave_cell_out")
+    ]  # fmt: skip
+    store.commit(screen, {"benchmarks": benchmark_table(scores)}, provenance=provenance())
+
+
+def protein_means(store: Store, screen: str, feature_set: str) -> tuple[list[str], np.ndarray, list[int]]:
+    """Proteins, their mean vectors and numbers of cells, by a plain loop."""
+    cells = store.read(screen, f"cell_features_{feature_set}")
+    images = store.read(screen, "images")
+    protein_of = dict(zip(images["image_id"].to_pylist(), images["protein"].to_pylist(), strict=True))
+    of_cell = np.array([protein_of[image] for image in cells["image_id"].to_pylist()])
+    vectors, proteins = features_of(cells), sorted(set(of_cell.tolist()))
+    means = np.stack([vectors[of_cell == protein].mean(0) for protein in proteins])
+    return proteins, means, [int((of_cell == protein).sum()) for protein in proteins]
+
+
+def fill(store: Store, *screens: str, plates: int = 2) -> None:
+    """A store of whole screens."""
+    for screen in screens:
+        for plate in range(1, plates + 1):
+            commit_plate(store, screen, f"plate_{plate}")
+        commit_whole(store, screen)
+
+
+def provenance() -> dict[str, str]:
+    """What the assets say of a partition; each is a minute newer than the one before."""
+    minute = next(_clock)
+    moment = f"2026-01-{1 + minute // 1440:02d}T{minute // 60 % 24:02d}:{minute % 60:02d}:00+00:00"
+    return {
+        "created_at": moment,
+        "inputs_hash": "h",
+        "commit": "c",
+        "code_version": "v",
+        "dagster_run_id": "d",
+    }
+
+
+def _spec(store: Store, screen: str) -> Path:
+    store.root.mkdir(parents=True, exist_ok=True)
+    path = store.root / f"{screen}.yaml"
+    path.write_text(
+        yaml.safe_dump({**TINY_SPEC, "name": screen, "root": ".", "simulation": {"organism": "yeast"}})
+    )
+    return path

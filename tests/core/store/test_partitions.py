@@ -1,0 +1,495 @@
+"""Partitions come back as they were committed, old or new and never a mixture, however the writer dies."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pcip_core.errors import CropError, StoreError
+from pcip_core.locks import locked
+from pcip_core.store import journal
+from pcip_core.store.partitions import Store, natural_key
+from tests.core.store.writers import (
+    FORKSERVER,
+    commit_version,
+    version_of,
+    write_for_ever,
+    write_some,
+)
+
+WEIRD = ("plate 1", "a/b", "..", "../../out", ".", "shard=x", "Zellkern_ß_λ", "50%", "a\\b", "*", "²", "\n")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def files_of(store: Store, pattern: str) -> list[Path]:
+    return sorted(store.root.rglob(pattern))
+
+
+# -- what goes in comes out ---------------------------------------------------------------------------
+
+
+def test_round_trip_of_every_kind_of_column(store: Store) -> None:
+    table = pa.table(
+        {
+            "text": ["a", None, "ü"],
+            "terms": pa.array([["x", "y"], [], None], pa.list_(pa.string())),
+            "small": pa.array([1, 2, 3], pa.int32()),
+            "features": pa.FixedSizeListArray.from_arrays(pa.array(np.arange(6, dtype=np.float32)), 2),
+        }
+    )
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 2, 4, 4)).astype(np.uint8)
+    store.commit("scr", {"cells": table}, shard="p1", arrays={"crops": pixels})
+    assert store.read("scr", "cells").equals(table)
+    assert store.read("scr", "cells", columns=["features"]).equals(table.select(["features"]))
+    rows, crops = store.read_with_array("scr", "cells", "crops", "p1")
+    assert rows.replace_schema_metadata().equals(table)
+    assert np.array_equal(crops, pixels)
+    assert crops.dtype == np.uint8
+    assert isinstance(crops, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        crops[0] = 0
+
+
+def test_what_is_there(store: Store) -> None:
+    assert store.screens() == []
+    assert store.shards("scr", "cells") == []
+    assert store.provenance("scr", "cells", "p1") is None
+    store.commit("scr", {"cells": pa.table({"a": [1]})}, shard="p1")
+    store.commit("scr", {"benchmarks": pa.table({"a": [1]})})
+    store.commit("other", {"cells": pa.table({"a": [1]})}, shard="p1")
+    assert store.screens() == ["other", "scr"]
+    assert store.tables("scr") == ["benchmarks", "cells"]
+    assert store.shards("scr", "cells") == ["p1"]
+    assert store.shards("scr", "benchmarks") == []
+    assert store.has("scr", "cells", "p1")
+    assert store.has("scr", "benchmarks")
+    assert not store.has("scr", "cells")
+    assert not store.has("scr", "cells", "p2")
+
+
+def test_an_empty_shard_is_a_shard(store: Store) -> None:
+    empty = pa.table({"a": pa.array([], pa.int64())})
+    store.commit("scr", {"cells": empty}, shard="p1", arrays={"crops": np.empty((0, 2, 4, 4), np.uint8)})
+    rows, crops = store.read_with_array("scr", "cells", "crops", "p1")
+    assert rows.num_rows == 0
+    assert crops.shape == (0, 2, 4, 4)
+
+
+def test_shards_are_in_natural_order_whatever_the_order_of_writing(store: Store) -> None:
+    wanted = ["2", "10", "plate_1", "plate_2", "plate_2b", "plate_10", "²"]
+    for shard in random.Random(0).sample(wanted, len(wanted)):
+        store.commit("scr", {"cells": pa.table({"shard": [shard]})}, shard=shard)
+    assert store.shards("scr", "cells") == wanted
+    assert store.read("scr", "cells")["shard"].to_pylist() == wanted
+    assert store.read("scr", "cells", shards=["plate_10", "2"])["shard"].to_pylist() == ["plate_10", "2"]
+
+
+def test_the_natural_order_has_no_ties() -> None:
+    assert sorted(["p2", "p02", "p002", "p1"], key=natural_key) == ["p1", "p002", "p02", "p2"]
+    assert natural_key("p2") != natural_key("p02")
+
+
+def test_partitions_that_lack_a_column_are_filled_with_nulls_but_types_must_agree(store: Store) -> None:
+    store.commit("scr", {"cells": pa.table({"a": [1]})}, shard="p1")
+    store.commit("scr", {"cells": pa.table({"a": [2], "b": ["x"]})}, shard="p2")
+    assert store.read("scr", "cells").to_pylist() == [{"a": 1, "b": None}, {"a": 2, "b": "x"}]
+    store.commit("scr", {"cells": pa.table({"a": ["text"]})}, shard="p3")
+    with pytest.raises(StoreError, match=r"scr\.cells: found columns of different types in shards p1 and p3"):
+        store.read("scr", "cells")
+
+
+@pytest.mark.parametrize("shard", WEIRD)
+def test_a_weird_shard_stays_under_its_table_and_keeps_its_name(store: Store, shard: str) -> None:
+    outside = set(store.root.parent.iterdir())
+    store.commit("scr", {"cells": pa.table({"a": [1]})}, shard=shard, arrays={"crops": np.zeros((1, 2))})
+    assert store.shards("scr", "cells") == [shard]
+    assert store.read("scr", "cells", shards=[shard]).num_rows == 1
+    assert store.read_with_array("scr", "cells", "crops", shard)[1].shape == (1, 2)
+    (part,) = files_of(store, "part.parquet")
+    assert part.parent.parent == store.root / "scr" / "cells"
+    assert set(store.root.parent.iterdir()) == outside | {store.root}
+    store.remove("scr", "cells", shard)
+    assert store.shards("scr", "cells") == []
+
+
+@pytest.mark.parametrize("shard", ["", "x" * 250, "ü" * 50])
+def test_a_shard_that_no_folder_can_be_named_after(store: Store, shard: str) -> None:
+    with pytest.raises(StoreError, match="required: a name, of 255 characters or fewer"):
+        store.commit("scr", {"cells": pa.table({"a": [1]})}, shard=shard)
+
+
+@pytest.mark.parametrize("name", ["", "Cells", "../cells", "cells; --", "1cells", ".staging", "a b"])
+def test_names_that_are_not_identifiers_are_refused(store: Store, name: str) -> None:
+    table = pa.table({"a": [1]})
+    with pytest.raises(StoreError, match="cannot be a table's or a screen's"):
+        store.commit(name, {"cells": table})
+    with pytest.raises(StoreError, match="cannot be a table's or a screen's"):
+        store.commit("scr", {name: table})
+    with pytest.raises(StoreError, match="cannot be a table's or a screen's"):
+        store.read(name, "cells")
+    assert not files_of(store, "*.parquet")
+
+
+def test_stray_files_and_folders_are_passed_over(store: Store) -> None:
+    store.commit("scr", {"cells": pa.table({"a": [1]})}, shard="p1")
+    for stray in (".ipynb_checkpoints", "lost+found", "scr/.cache", "scr/Old cells", "scr/cells/shard=p9"):
+        (store.root / stray).mkdir()
+    pq.write_table(pa.table({"a": [1]}), store.root / "scr" / "Old cells" / "part.parquet")
+    (store.root / "notes.txt").write_text("mine")
+    assert store.screens() == ["scr"]
+    assert store.tables("scr") == ["cells"]
+    assert store.shards("scr", "cells") == ["p1"]
+
+
+# -- arrays, provenance, removal -----------------------------------------------------------------------
+
+
+def test_a_replaced_partition_drops_its_old_array(store: Store) -> None:
+    for version in range(4):
+        commit_version(store, version)
+        assert version_of(store) == version
+    assert len(files_of(store, "*.npy")) == 1
+    assert not (store.root / "scr" / ".journal").exists()
+    assert not list((store.root / "scr" / ".staging").iterdir())
+
+
+def test_an_array_of_another_length_is_not_committed(store: Store) -> None:
+    commit_version(store, 3)
+    with pytest.raises(
+        CropError, match=r"found 5 rows; required: as many as one of the tables has: {'cells': 2}"
+    ):
+        store.commit(
+            "scr", {"cells": pa.table({"v": [1, 2]})}, shard="s", arrays={"crops": np.zeros((5, 2, 2))}
+        )
+    assert version_of(store) == 3
+
+
+def test_a_commit_that_fails_leaves_nothing(store: Store) -> None:
+    commit_version(store, 3)
+    with pytest.raises(ValueError, match="Object arrays cannot be saved"):
+        store.commit("scr", {"cells": pa.table({"v": [1]})}, arrays={"crops": np.array([{}], object)})
+    assert not list((store.root / "scr" / ".staging").iterdir())
+    assert version_of(store) == 3
+
+
+def test_provenance_is_kept_with_each_table(store: Store) -> None:
+    made = {"inputs_hash": "abc", "created_at": "2026-01-01", "n": 3, "path": Path("x"), "commit_id": "mine"}
+    commit = store.commit(
+        "scr", {"cells": pa.table({"a": [1]}), "quarantine_crops": pa.table({"a": [2]})}, shard="p",
+        arrays={"crops": np.zeros((1, 2))}, provenance=made,
+    )  # fmt: skip
+    for table in ("cells", "quarantine_crops"):
+        assert store.provenance("scr", table, "p") == {
+            "inputs_hash": "abc",
+            "created_at": "2026-01-01",
+            "n": 3,
+            "path": "x",
+            "commit_id": commit,
+            "arrays": {"crops": f"{commit}.npy"},
+        }
+
+
+def test_a_table_keeps_its_own_metadata(store: Store) -> None:
+    table = pa.table({"a": [1]}).replace_schema_metadata({b"pandas": b"{}"})
+    store.commit("scr", {"cells": table}, shard="p")
+    assert pq.read_schema(files_of(store, "part.parquet")[0]).metadata[b"pandas"] == b"{}"
+
+
+def test_an_array_goes_with_the_last_table_that_describes_it(store: Store) -> None:
+    commit_version(store, 1)
+    store.remove("scr", "quarantine_crops", "s")
+    assert version_of(store) == 1
+    store.remove("scr", "cells", "s")
+    assert not files_of(store, "*.npy")
+    assert store.screens() == []
+    store.remove("scr", "cells", "s")  # it is not there: nothing happens
+
+
+def test_a_damaged_partition_can_be_removed_and_made_again(store: Store) -> None:
+    commit_version(store, 1)
+    for part in files_of(store, "part.parquet"):
+        part.write_bytes(b"no parquet")
+    store.remove("scr", "cells", "s")
+    assert store.shards("scr", "cells") == []
+    commit_version(store, 2)
+    assert version_of(store) == 2
+    assert len(files_of(store, "*.npy")) == 1
+
+
+# -- damage is named ----------------------------------------------------------------------------------
+
+
+def test_what_is_not_there_is_named(store: Store) -> None:
+    with pytest.raises(StoreError, match=r"scr\.cells: found no such partition.*pcip run scr"):
+        store.read("scr", "cells")
+    commit_version(store, 1)
+    with pytest.raises(
+        StoreError, match=r"scr\.cells shard p9: .*required: scr/cells/shard=p9/part\.parquet"
+    ):
+        store.read("scr", "cells", shards=["s", "p9"])
+    with pytest.raises(StoreError, match="no shard"):
+        store.read("scr", "cells", shards=[])
+    with pytest.raises(StoreError, match=r"found no column area; required: some of v"):
+        store.read("scr", "cells", columns=["v", "area"])
+
+
+def test_a_damaged_table_is_named_wherever_the_damage_is(store: Store) -> None:
+    numbers = np.random.default_rng(0).permutation(5_000)
+    store.commit("scr", {"cells": pa.table({"a": numbers})}, shard="p1")
+    (part,) = files_of(store, "part.parquet")
+    whole = part.read_bytes()
+    rng = random.Random(0)
+    damaged = [b"", b"junk" * 100, whole[:100], whole[:-1], whole[len(whole) // 2 :]]
+    for _ in range(60):  # one flipped bit; most would be read as other numbers without the pages' checksums
+        at = rng.randrange(len(whole))
+        damaged.append(whole[:at] + bytes([whole[at] ^ 1 << rng.randrange(8)]) + whole[at + 1 :])
+    said = []
+    for content in damaged:
+        part.write_bytes(content)
+        try:
+            assert store.read("scr", "cells")["a"].to_numpy().tolist() == numbers.tolist()
+        except StoreError as error:
+            said.append(str(error))
+    assert all("part.parquet" in one and "materialize that partition again" in one for one in said)
+    assert len(said) > 50  # a bit that no reader looks at may be harmless
+
+
+def test_a_file_that_pcip_did_not_write(store: Store) -> None:
+    store.commit("scr", {"cells": pa.table({"a": [1]})}, shard="p1")
+    pq.write_table(pa.table({"a": [1]}), files_of(store, "part.parquet")[0])
+    with pytest.raises(StoreError, match="no provenance"):
+        store.provenance("scr", "cells", "p1")
+
+
+def test_missing_and_damaged_arrays_are_named(store: Store) -> None:
+    commit_version(store, 5)
+    (array,) = files_of(store, "*.npy")
+    whole = array.read_bytes()
+    for content in (b"", b"junk" * 100, b"PK\x03\x04", whole[:20], whole[:-1]):
+        array.write_bytes(content)
+        with pytest.raises(StoreError, match=array.name):
+            store.read_with_array("scr", "cells", "crops", "s")
+    np.save(array, np.zeros((3, 2)))
+    with pytest.raises(CropError, match="found 3 rows; required: 6, as the table cells has"):
+        store.read_with_array("scr", "cells", "crops", "s")
+    array.unlink()
+    with pytest.raises(CropError, match="found no array file"):
+        store.read_with_array("scr", "cells", "crops", "s")
+    with pytest.raises(CropError, match="found no array file"):
+        store.read_with_array("scr", "cells", "masks", "s")
+
+
+def test_a_damaged_journal_is_named(store: Store) -> None:
+    commit_version(store, 1)
+    (store.root / "scr" / ".journal").write_text("{")
+    with pytest.raises(StoreError, match=r"\.journal: found a journal that cannot be read"):
+        store.read("scr", "cells")
+
+
+# -- the writer dies ----------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """Ends a commit as a kill would, at a step that the test chooses."""
+
+
+def test_an_interruption_at_every_step_gives_the_old_or_the_new(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call that changes the disk, in turn, is the last one of its commit."""
+    commit_version(store, 0)
+    seen: list[int] = []
+    for step in range(100):
+        steps = iter(range(step + 1))
+        with monkeypatch.context() as patch:
+            for where, name in (
+                (Path, "mkdir"), (Path, "replace"), (Path, "unlink"), (Path, "write_text"),
+                (journal, "sync"), (journal.shutil, "rmtree"), (np, "save"), (pq, "write_table"),
+            ):  # fmt: skip
+                real = getattr(where, name)
+
+                def counted(*args, real=real, steps=steps, **kwargs):
+                    if next(steps, None) is None:
+                        raise Killed
+                    return real(*args, **kwargs)
+
+                patch.setattr(where, name, counted)
+            try:
+                commit_version(store, step + 1)
+                done = True
+            except Killed:
+                done = False
+        before = seen[-1] if seen else 0
+        seen.append(version_of(Store(store.root)))
+        assert seen[-1] in (before, step + 1)
+        assert store.read("scr", "quarantine_crops")["v"].to_pylist() == [seen[-1]]
+        if done:
+            break
+    assert done
+    assert seen[-1] == step + 1
+    assert 15 < step < 90  # it did stop at many steps
+    assert 0 in seen
+    assert len(set(seen)) > 5  # some were finished by the reader
+
+
+def test_the_next_reader_finishes_what_the_journal_says(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit_version(store, 1)
+    real, calls = journal._finish, iter((True, False))  # first what others left, then its own
+
+    def killed(home: Path) -> None:
+        if not next(calls):
+            raise Killed
+        real(home)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "_finish", killed)
+        with pytest.raises(Killed):
+            commit_version(store, 2)
+    assert (store.root / "scr" / ".journal").exists()
+    assert Store(store.root).provenance("scr", "quarantine_crops", "s")["version"] == 2
+    assert version_of(store) == 2
+    assert not (store.root / "scr" / ".journal").exists()
+    assert len(files_of(store, "*.npy")) == 1
+
+
+def test_sigkill_at_random_moments(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After each kill the last version told of is there, or the one after it, whole."""
+    rng = random.Random(1)
+    commit_version(store, 0)
+    version, interrupted = 0, 0
+    home = store.root / "scr"
+    for _ in range(40):
+        told, telling = FORKSERVER.Pipe(duplex=False)
+        writer = FORKSERVER.Process(target=write_for_ever, args=(store.root, version + 1, telling))
+        writer.start()
+        telling.close()
+        assert told.poll(20)
+        time.sleep(rng.uniform(0, 0.12))
+        writer.kill()
+        writer.join()
+        last = version
+        try:
+            while True:
+                last = told.recv()
+        except EOFError:
+            told.close()
+        interrupted += any((home / ".staging").iterdir()) or (home / ".journal").exists()
+        version = version_of(store)
+        assert version in (last, last + 1)
+        assert store.read("scr", "quarantine_crops")["v"].to_pylist() == [version]
+    assert interrupted > 10
+    assert version > 40
+    monkeypatch.setattr(journal, "_SWEEP_AFTER_S", 0.0)
+    commit_version(store, version + 1)
+    assert not list((home / ".staging").iterdir())
+    assert len(files_of(store, "*.npy")) == 1
+
+
+def test_the_sweep_leaves_writers_that_live(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit_version(store, 1)
+    staging = store.root / "scr" / ".staging"
+    for name in ("alive", "dead", "new"):
+        (staging / name).mkdir()
+    for name in ("alive", "dead"):
+        os.utime(staging / name, (0, 0))
+    with locked(staging / "alive" / "owner"):
+        os.utime(staging / "alive", (0, 0))
+        commit_version(store, 2)
+        assert sorted(path.name for path in staging.iterdir()) == ["alive", "new"]
+
+
+# -- several at once ----------------------------------------------------------------------------------
+
+
+def test_readers_never_see_a_mixture(store: Store) -> None:
+    commit_version(store, 0)
+    told, telling = FORKSERVER.Pipe(duplex=False)
+    writer = FORKSERVER.Process(target=write_for_ever, args=(store.root, 1, telling))
+    writer.start()
+    telling.close()
+    try:
+        assert told.poll(20)
+        seen, end = [], time.monotonic() + 2.5
+        while time.monotonic() < end:
+            seen.append(version_of(store))
+            (alone,) = set(store.read("scr", "cells")["v"].to_pylist())
+            seen.append(alone)
+            while told.poll():
+                told.recv()
+    finally:
+        writer.kill()
+        writer.join()
+        told.close()
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 10
+
+
+@pytest.mark.parametrize("shards", [("p1", "p2"), ("s", "s")])
+def test_two_processes_commit_at_once(store: Store, shards: tuple[str, str]) -> None:
+    start = FORKSERVER.Barrier(2)
+    versions = [list(range(first, first + 15)) for first in (100, 200)]
+    writers = [
+        FORKSERVER.Process(target=write_some, args=(store.root, shard, some, start))
+        for shard, some in zip(shards, versions, strict=True)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(30)
+        assert writer.exitcode == 0
+    last = {version_of(store, shard) for shard in shards}
+    assert last == {114, 214} if shards[0] != shards[1] else last < {114, 214}
+    assert len(files_of(store, "*.npy")) == len(set(shards))
+    assert not list((store.root / "scr" / ".staging").iterdir())
+
+
+def test_two_that_wait_to_replace_one_shard_leave_one_array(store: Store) -> None:
+    """What is in the place when a commit's turn comes goes, not what was there when it was prepared."""
+    commit_version(store, 0)
+    start, home = FORKSERVER.Barrier(2), store.root / "scr"
+    writers = [FORKSERVER.Process(target=write_some, args=(store.root, "s", [one], start)) for one in (1, 2)]
+    with locked(home / ".lock"):
+        for writer in writers:
+            writer.start()
+        end = time.monotonic() + 20
+        while len(list((home / ".staging").glob("*/*.parquet"))) < 4 and time.monotonic() < end:
+            time.sleep(0.01)
+        time.sleep(0.3)  # both are at the lock
+    for writer in writers:
+        writer.join(30)
+        assert writer.exitcode == 0
+    assert version_of(store) in (1, 2)
+    assert len(files_of(store, "*.npy")) == 1
+
+
+def test_a_lock_is_not_kept_by_a_child_forked_meanwhile(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    with locked(tmp_path / "lock"):
+        child = os.fork()
+        if child == 0:
+            os.read(reading, 1)
+            os._exit(0)
+    with locked(tmp_path / "lock", wait=False):
+        pass
+    os.write(writing, b".")
+    os.waitpid(child, 0)
+    for descriptor in (reading, writing):
+        os.close(descriptor)
+
+
+def test_a_lock_that_is_held(tmp_path: Path) -> None:
+    with locked(tmp_path / "lock"), pytest.raises(BlockingIOError), locked(tmp_path / "lock", wait=False):
+        pass

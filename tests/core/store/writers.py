@@ -1,0 +1,68 @@
+"""Processes that the tests of the store start, and kill, in a module that they can import.
+
+A version of a shard is one number: every row of `cells`, the one row of `quarantine_crops` and every pixel
+of `crops` say it, and the number of rows follows from it. So a mixture of two versions shows.
+"""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pcip_core.store.partitions import Store
+from pcip_core.store.publish import publish
+
+FORKSERVER = multiprocessing.get_context("forkserver")  # imports once, then starts a process in milliseconds
+FORKSERVER.set_forkserver_preload(["pytest", "pandas", "tests.core.store.writers"])
+
+
+def rows_of(version: int) -> int:
+    """How many cells a version has."""
+    return 1 + version % 7
+
+
+def commit_version(store: Store, version: int, shard: str = "s") -> str:
+    """Write one version of a shard."""
+    rows = rows_of(version)
+    return store.commit(
+        "scr",
+        {"cells": pa.table({"v": [version] * rows}), "quarantine_crops": pa.table({"v": [version]})},
+        shard=shard,
+        arrays={"crops": np.full((rows, 64, 64), version, np.int32)},
+        provenance={"version": version},
+    )
+
+
+def version_of(store: Store, shard: str = "s") -> int:
+    """The version that table and array agree on."""
+    cells, crops = store.read_with_array("scr", "cells", "crops", shard)
+    version = int(cells["v"][0].as_py())
+    assert cells["v"].to_pylist() == [version] * rows_of(version)
+    assert crops.shape == (rows_of(version), 64, 64)
+    assert (crops == version).all()
+    return version
+
+
+def write_for_ever(root: Path, first: int, told: Connection) -> None:
+    """Commit version after version, telling of each when it is done."""
+    for version in itertools.count(first):
+        commit_version(Store(root), version)
+        told.send(version)
+
+
+def write_some(root: Path, shard: str, versions: list[int], start: Barrier) -> None:
+    """Commit these versions, all processes beginning together."""
+    start.wait()
+    for version in versions:
+        commit_version(Store(root), version, shard)
+
+
+def publish_once(root: Path, path: Path) -> None:
+    """Publish a store."""
+    publish(Store(root), path)

@@ -1,0 +1,130 @@
+"""A person at the browser: see the graph of a screen, materialize the plate that is left, read it in SQL."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from playwright.sync_api import Page, sync_playwright
+
+from pcip_assets.running import run_screen
+from pcip_assets.tracking import Tracking
+from pcip_assets.workspace import Workspace
+from pcip_core.store.publish import connect
+from tests.conftest import write_tiny_screen
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium on this machine (Debian: apt-get install chromium)"
+)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        assert server.poll() is None, "the server stopped"
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(f"{url} did not answer within {seconds} s")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, str, str]]:
+    """`pcip ui` over a tiny screen whose third plate is not materialized: its two URLs."""
+    folder = tmp_path_factory.mktemp("served")
+    spec = write_tiny_screen(folder, plates=3)
+    workspace = Workspace(folder / "data")
+    outcome = run_screen(workspace, workspace.find(str(spec)), shards=["plate_1", "plate_2"])
+    assert outcome.success, outcome.error
+    dagster, mlflow = _free_port(), _free_port()
+    command = [sys.executable, "-m", "pcip_assets.cli", "ui"]
+    command += ["--dagster-port", str(dagster), "--mlflow-port", str(mlflow)]
+    log = (folder / "ui.log").open("wb")
+    server = subprocess.Popen(
+        command, env={**os.environ, "PCIP_DATA": str(workspace.data)}, stdout=log, stderr=log, cwd=folder
+    )
+    try:
+        _wait_for(f"http://127.0.0.1:{dagster}/server_info", server, 120)
+        _wait_for(f"http://127.0.0.1:{mlflow}/health", server, 120)
+        yield workspace, f"http://127.0.0.1:{dagster}", f"http://127.0.0.1:{mlflow}"
+    finally:
+        server.send_signal(signal.SIGINT)
+        try:
+            assert server.wait(60) is not None
+        except subprocess.TimeoutExpired:
+            server.kill()
+        log.close()
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser.new_page(viewport={"width": 1500, "height": 950})
+        browser.close()
+
+
+def _cells_by_shard(workspace: Workspace) -> dict[str, int]:
+    """What a shell beside us would see: one process that keeps a file open goes on seeing the old one."""
+    query = "SELECT shard, count(*) FROM tiny.cell_features_inpainting_conv4 GROUP BY ALL"
+    code = "import duckdb, json, sys; con = duckdb.connect(sys.argv[1], read_only=True); "
+    code += "print(json.dumps(dict(con.sql(sys.argv[2]).fetchall())))"
+    shell = [sys.executable, "-c", code, str(workspace.published), query]
+    return dict(json.loads(subprocess.run(shell, check=True, capture_output=True, text=True).stdout))
+
+
+def test_materialize_one_plate_and_read_it(
+    served: tuple[Workspace, str, str], page: Page, tmp_path: Path
+) -> None:
+    workspace, dagster, _ = served
+    assert _cells_by_shard(workspace) == {"plate_1": 36, "plate_2": 36}
+    page.request.post(f"{dagster}/graphql", data={"query": "mutation { setNuxSeen }"})
+    page.goto(f"{dagster}/locations/pcip/jobs/tiny_features")
+    for noun in ("fields", "crops", "cell_features"):
+        page.get_by_text(noun, exact=True).first.wait_for(timeout=60_000)
+    page.screenshot(path=tmp_path / "graph.png")
+
+    page.get_by_role("button", name="Materialize all").first.click()
+    page.get_by_role("button", name="Missing", exact=True).click()
+    page.get_by_text("1 partition", exact=True).wait_for(timeout=60_000)
+    page.screenshot(path=tmp_path / "launch.png")
+    page.get_by_role("button", name="Launch").click()
+    end = time.monotonic() + 180
+    with connect(workspace.published) as open_all_the_while:  # a notebook that stays open stops nothing
+        while _cells_by_shard(workspace).get("plate_3") is None:
+            assert time.monotonic() < end, "the plate did not arrive within 180 s"
+            time.sleep(1)
+        old = open_all_the_while.sql("SELECT count(*) FROM tiny.cells").fetchall()
+        assert old == [(72,)], "who has the store open keeps what was there"
+    assert _cells_by_shard(workspace) == {"plate_1": 36, "plate_2": 36, "plate_3": 36}
+
+
+def test_mlflow_shows_the_training(served: tuple[Workspace, str, str], page: Page, tmp_path: Path) -> None:
+    workspace, _, mlflow = served
+    champion = Tracking(data=str(workspace.data)).champion("tiny")
+    experiment = MlflowClient(workspace.mlflow_uri).get_experiment_by_name("tiny").experiment_id
+    page.goto(f"{mlflow}/#/experiments/{experiment}/runs/{champion.run_id}")
+    page.get_by_text("learning_rate", exact=True).first.wait_for(timeout=60_000)
+    page.get_by_text("validation_loss", exact=True).first.wait_for(timeout=60_000)
+    page.screenshot(path=tmp_path / "mlflow.png")

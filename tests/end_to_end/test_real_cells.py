@@ -1,0 +1,86 @@
+"""Real cells, as microscopes gave them: from files to crops, features and benchmark, through the platform."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import tifffile
+import yaml
+
+from pcip_assets.running import run_screen
+from pcip_assets.workspace import REPOSITORY, Workspace
+from pcip_core.store.partitions import Store
+from pcip_core.store.publish import connect
+from tests.conftest import real_folder
+
+
+def quick_spec(name: str, folder: Path) -> Path:
+    """The shipped spec with a training of one short epoch."""
+    spec = yaml.safe_load((REPOSITORY / "data" / "screens" / f"{name}.yaml").read_text())
+    spec["name"] = f"{name}_quick"
+    spec["encoder"] |= {"width": 0.05, "epochs": 1}
+    path = folder / f"{spec['name']}.yaml"
+    path.write_text(yaml.safe_dump(spec))
+    return path
+
+
+@pytest.fixture(scope="module", params=["human_labelled_cells", "yeast_cells"])
+def ran(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path, Workspace]:
+    root = real_folder(request.param)
+    folder = tmp_path_factory.mktemp(request.param)
+    workspace = Workspace(folder / "data")
+    screen = workspace.find(str(quick_spec(request.param, folder)), root=str(root))
+    outcome = run_screen(workspace, screen)
+    assert outcome.success, outcome.error
+    return screen.name, root, workspace
+
+
+def test_every_cell_is_used_or_in_quarantine(ran: tuple[str, Path, Workspace]) -> None:
+    name, root, workspace = ran
+    files = Counter(path.suffix for path in root.rglob("*") if path.suffix in (".png", ".tif"))
+    channels = 3 if name.startswith("human") else 2
+    with connect(workspace.published) as con:
+        (cells,) = con.sql(f"SELECT count(*) FROM {name}.cells").fetchall()[0]
+        query = f"SELECT count(*) FROM {name}.quarantine WHERE what IN ('cell', 'file')"
+        (kept_out,) = con.sql(query).fetchall()[0]
+    assert cells + kept_out == sum(files.values()) / channels
+    assert cells > 0.9 * sum(files.values()) / channels
+
+
+def test_crops_are_the_pixels_of_the_files(ran: tuple[str, Path, Workspace]) -> None:
+    """A yeast cell is stored as it lies on disk, each channel by its own extremes."""
+    name, root, workspace = ran
+    if not name.startswith("yeast"):
+        pytest.skip("human cells are made smaller, yeast cells are not")
+    cells, crops = Store(workspace.store).read_with_array(name, "cells", "crops", "AAC1")
+    for row in (0, len(crops) // 2, len(crops) - 1):
+        cell = cells.slice(row, 1).to_pylist()[0]
+        stem = cell["cell_id"].rsplit("_", 1)[0].split("_")  # protein, field, cell
+        for channel, marker in enumerate(("rfp", "gfp")):
+            path = root / stem[0] / f"{stem[0]}_{stem[1]}_rfp_{stem[2]}_{marker}.tif"
+            plane = tifffile.imread(path)
+            unit = (plane - plane.min()) / (plane.max() - plane.min())
+            assert abs(crops[row, channel] / 255 - unit).max() < 0.003
+            assert cell["intensity_max"][channel] == pytest.approx(float(plane.max()))
+
+
+def test_labels_and_scores(ran: tuple[str, Path, Workspace]) -> None:
+    name, root, workspace = ran
+    with connect(workspace.published) as con:
+        scored = con.sql(
+            "SELECT DISTINCT protocol, n FROM main.benchmarks "
+            "WHERE label IS NULL AND feature_set = 'intensity'"
+        ).fetchall()
+        classes = con.sql("SELECT count(DISTINCT label) FROM main.benchmarks").fetchall()[0][0]
+        if name.startswith("human"):
+            terms = dict(con.sql(f"SELECT image_id, localization[1] FROM {name}.images").fetchall())
+            with (root / "labels.csv").open() as file:
+                assert terms == {row["image"]: row["localization"] for row in csv.DictReader(file)}
+    grouped = "leave_image_out" if name.startswith("human") else "leave_field_out"
+    assert {protocol for protocol, _ in scored} == {grouped, "leave_cell_out"}
+    assert classes == (5 if name.startswith("human") else 3)

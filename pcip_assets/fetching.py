@@ -9,6 +9,7 @@ import click
 
 from pcip_core.fetch.archives import ARCHIVES, check_archive
 from pcip_core.fetch.hpa import Result, Source, fetch_hpa
+from pcip_core.fetch.hpa_entry import COMPOSITE
 from pcip_core.fetch.manifest import FAILURES
 from pcip_core.fetch.pace import Policy
 from pcip_core.fetch.proteins import read_proteins
@@ -40,6 +41,9 @@ def fetch_atlas(list_file: Path, root: Path, column: str | None, options: Mappin
     with _Bars() as bars:
         result = fetch_hpa(proteins, root, Source(**chosen), policy, progress=bars.stage)
     _print_result(result, root)
+    if result.files.fetched or result.files.there:
+        kind = "" if COMPOSITE in chosen.get("channels", (COMPOSITE,)) else "_channels"
+        click.echo(f"Next: pcip run human_protein_atlas{kind} --root {root}")
     return result.complete
 
 
@@ -61,8 +65,6 @@ def _print_result(result: Result, root: Path) -> None:
         click.secho(f"failed    {failure.path}: {failure.reason}", fg="yellow")
     if result.failures:
         click.secho(f"{len(result.failures)} files failed, all in {root / FAILURES}; run again.", fg="red")
-    if result.files.fetched or result.files.there:
-        click.echo(f"Next: pcip run human_protein_atlas --root {root}")
 
 
 def print_archive_check(name: str, folder: Path) -> bool:
@@ -79,7 +81,8 @@ def print_archive_check(name: str, folder: Path) -> bool:
         click.echo(f"Expected: {ARCHIVES[name].layout}. From: {ARCHIVES[name].source}.")
         return False
     click.secho("  can be used" + (", though not all of it is here" if report.missing else ""), fg="green")
-    click.echo(f"Next: pcip run {name} --root {folder}")
+    cropped = report.counts.get("cells, already cropped")
+    click.echo(f"Next: pcip run {'yeast_cells' if cropped else name} --root {folder}")
     return True
 
 

@@ -27,7 +27,7 @@ def screen_table(screen: Screen) -> pa.Table:
         {
             "screen": [screen.name],
             "organism": [screen.organism],
-            "channels": [[f"{name}:{channel.role}" for name, channel in screen.channels.items()]],
+            "channels": [[f"{name}:{screen.channels[name].role}" for name in screen.crop_channels]],
             "simulated": [screen.simulated],
             "root": [screen.root],
             "spec": [yaml.safe_dump(screen.resolved(), sort_keys=False)],
@@ -45,12 +45,14 @@ def fields_table(screen: Screen, fields: Sequence[tuple[Field, str, tuple[int, i
             "image_id": [one.image_id for one, _, _ in fields],
             "field": [one.number for one, _, _ in fields],
             "files": [[one.files[name] for name in screen.channels] for one, _, _ in fields],
+            "parts": [list(one.parts.items()) for one, _, _ in fields],
             "content_hash": [content for _, content, _ in fields],
             "height_px": [shape[0] for _, _, shape in fields],
             "width_px": [shape[1] for _, _, shape in fields],
             "shard": [one.shard for one, _, _ in fields],
         },
         files=pa.list_(_TEXT),
+        parts=pa.map_(_TEXT, _TEXT),
         height_px=pa.int32(),
         width_px=pa.int32(),
     )
@@ -63,7 +65,7 @@ def fields_of(screen: Screen, table: pa.Table) -> list[Field]:
             row["field_id"],
             row["image_id"],
             row["shard"],
-            {"field": row["field"]},
+            dict(row["parts"]),
             dict(zip(screen.channels, row["files"], strict=True)),
         )
         for row in table.to_pylist()

@@ -7,33 +7,39 @@ import click
 
 from pcip_assets.workspace import DAGSTER_PORT, MLFLOW_PORT, REPOSITORY, Workspace
 from pcip_core.errors import ImageFileError, PcipError
-from pcip_core.images.annotations import describe_images
-from pcip_core.images.layout import scan
+from pcip_core.images.annotations import ImageRecord, off_platemap
+from pcip_core.images.layout import Layout, scan
+from pcip_core.images.localization import annotated_images
 from pcip_core.screen import Screen
 from pcip_core.store.publish import connect
 
 _SHOWN = 5
+_SAMPLED = 10  # shards, evenly chosen
 
 
 def print_check(screen: Screen) -> bool:
     """Print what is under the root and what is wrong; False when the screen cannot be run as it is."""
     layout = scan(screen)
-    images = describe_images(screen, layout.fields)
+    annotated = annotated_images(screen, layout.fields)
+    images = annotated.records
     missing = Counter(name for one in layout.fields for name in screen.channels if name not in one.files)
     click.secho(f"{screen.name}: {screen.description}", bold=True)
     click.echo(f"  root        {screen.root}")
+    click.echo(f"  layout      {screen.files.layout}")
     for name, channel in screen.channels.items():
         files = len(layout.fields) - missing[name]
-        click.echo(f"  channel     {name} ({channel.role}): {files} files")
+        click.echo(f"  channel     {name} ({channel.role}): {files} planes")
     click.echo(f"  fields      {len(layout.fields)} in {len(images)} images, {len(layout.shards())} shards")
     labels = Counter(term for image in images for term in image.localization)
     click.echo(f"  terms       {', '.join(f'{term} ({n})' for term, n in labels.most_common()) or 'none'}")
-    problems = [
+    if screen.images.annotations is not None:
+        click.echo(f"  annotations {annotated}")
+    problems = _off_platemap(screen, layout, images) + [
         f"channel {name}: no file for {n} of {len(layout.fields)} fields" for name, n in missing.items()
     ]
     if layout.unclaimed:
         shown = ", ".join(layout.unclaimed[:_SHOWN])
-        click.echo(f"  unclaimed   {len(layout.unclaimed)} files match no pattern: {shown}")
+        click.echo(f"  unclaimed   {len(layout.unclaimed)} files belong to no field: {shown}")
     absent = [name for name, n in missing.items() if n == len(layout.fields)]
     problems += _first_field_problems(screen) if not absent else []
     for problem in problems:
@@ -45,12 +51,22 @@ def print_check(screen: Screen) -> bool:
     return not absent
 
 
+def _off_platemap(screen: Screen, layout: Layout, images: list[ImageRecord]) -> list[str]:
+    """Images that the platemap says nothing of."""
+    off = off_platemap(screen, layout.fields)
+    if screen.images.platemap is not None:
+        click.echo(f"  platemap    {len(images) - len(off)} of {len(images)} images have a row")
+    shown = ", ".join(off[:_SHOWN])
+    return [f"{screen.images.platemap}: no row for {len(off)} images: {shown}"] if off else []
+
+
 def _first_field_problems(screen: Screen) -> list[str]:
-    """Decode, segment and cut the first field of each shard; print how many cells it gives."""
+    """Decode, segment and cut the first field of some shards; print how many cells it gives."""
     from pcip_core.crops.shard import cut_shard
 
     problems, layout = [], scan(screen)
-    for shard in layout.shards():
+    shards = layout.shards()
+    for shard in shards[:: -(-len(shards) // _SAMPLED)]:
         members = layout.of_shard(shard)
         sample = members[:40] if screen.segmentation.method == "whole" else members[:1]
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -20,43 +21,86 @@ from pcip_core.training.config import TrainingConfig
 _STRICT = {"extra": "forbid"}
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _RESERVED = {"main", "temp", "system", "information_schema", "pg_catalog", "feature_store"}
+_PART = re.compile(r"{(\w+)(?::d)?}")
+_WITH_PATTERN = ("pattern", "ome_tiff", "hdf5")
+_PARTS = {  # that layouts know besides those of a pattern
+    "opera": ("plate", "well", "row", "column", "field", "plane", "time"),
+    "ome_zarr": ("plate", "well", "row", "column", "field", "acquisition"),
+    "hdf5": ("row", "class"),
+}
 
 
 @dataclass(frozen=True)
 class Channel:
-    """One named plane: `named` is how file names call it (default: the channel's own name)."""
+    """One named plane.
+
+    Args:
+        role: `structural` marks the same in every image, `protein` varies from image to image; `labels` is a
+            label image that is read with the field, for segmentation, and is no part of a crop.
+        named: how file names, tables or the files' own metadata call it (default: the channel's own name).
+        plane: which plane, where a file holds several: the number of a channel, from 0, or the colour of an
+            RGB picture (`red`, `green`, `blue`, or `max`, the greatest of the three).
+        dtype: pixel type that its files must have (`uint16`); by default the channels of a field must agree.
+    """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-    role: Literal["structural", "protein"]
+    role: Literal["structural", "protein", "labels"]
     named: str | None = None
+    plane: int | Literal["red", "green", "blue", "max"] | None = None
+    dtype: str | None = None
 
 
 @dataclass(frozen=True)
 class Files:
-    """How paths under the root name the parts of a field: `{plate}/{well}_f{field}_{channel}.tif`.
+    """Where the planes of a field lie, and which fields make one image.
 
-    A part named twice must read the same both times. `image_id` and `plate` and the like are templates
-    over the parts; `image_id` says which fields make one image.
+    Args:
+        image_id: template over the parts: fields with one `image_id` are one image.
+        layout: how files become fields; a module of `pcip_core.images.layouts` each.
+        pattern: how paths under the root name the parts: `{plate}/{well}_f{field}_{channel}.tif`. A part
+            named twice must read the same both times; `{field:d}` is digits only; `*` is any text within a
+            name, `**/` any folders. Or one pattern a channel, where they are named differently.
+        table: `manifest` only: the CSV, TSV or Parquet file under the root that lists the fields.
+        only: part -> the one value that is used, where files hold more (a focal plane, a time).
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-    pattern: str
     image_id: str
+    layout: Literal["pattern", "opera", "ome_tiff", "ome_zarr", "hdf5", "manifest"] = "pattern"
+    pattern: str | dict[str, str] | None = None
+    table: str | None = None
+    only: dict[str, str | int] = field(default_factory=dict)
+
+    @property
+    def patterns(self) -> list[str]:
+        """The pattern, or those of all channels."""
+        if isinstance(self.pattern, dict):
+            return list(self.pattern.values())
+        return [] if self.pattern is None else [self.pattern]
 
 
 @dataclass(frozen=True)
 class Images:
-    """What is known of each image: templates over the parts, or a CSV table under the root.
+    """What is known of each image: templates over the parts, and tables under the root; later ones win.
 
-    `values` gives a column a template (`protein: "{protein}"`) or a constant; `table` gives the columns
-    of its header, joined where its column `key` equals the image id. Several localization terms are
-    separated by `;`.
+    Args:
+        values: column -> template (`protein: "{protein}"`) or constant.
+        platemap: CSV or TSV with one row a well, and a column of plates where plates differ.
+        table: CSV with one row an image, joined where its column `key` equals the image id. Several
+            localization terms are separated by `;`.
+        key: that column.
+        annotations: table of localization terms by protein, as `pcip_core.images.localization` reads it, for
+            images that have no terms of their own.
+        terms: localization term -> the term to use in its place.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     values: dict[str, str] = field(default_factory=dict)
+    platemap: str | None = None
     table: str | None = None
     key: str = "image_id"
+    annotations: str | None = None
+    terms: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -147,6 +191,11 @@ class Screen:
     def protein(self) -> tuple[str, ...]:
         """Names of the protein channels, in the spec's order."""
         return tuple(name for name, channel in self.channels.items() if channel.role == "protein")
+
+    @property
+    def crop_channels(self) -> tuple[str, ...]:
+        """Names of the channels that crops have: all but label images, in the spec's order."""
+        return tuple(name for name, channel in self.channels.items() if channel.role != "labels")
 
     def folder(self) -> Path:
         """The root folder of the images.
@@ -251,28 +300,53 @@ def _validate(screen: Screen, path: Path) -> None:
         refuse("no channel with `role: protein`", "one channel whose protein varies from image to image")
     if not screen.structural:
         refuse("no channel with `role: structural`", "at least one channel that marks the same in all images")
-    parts = set(re.findall(r"{(\w+)}", screen.files.pattern))
-    if "channel" not in parts:
-        refuse(f"files.pattern {screen.files.pattern!r}", "a part {channel}")
-    templates = {"files.image_id": screen.files.image_id, "shards.by": screen.shards.by or ""}
-    templates |= {f"images.values.{name}": value for name, value in screen.images.values.items()}
-    for key, template in templates.items():
-        unknown = set(re.findall(r"{(\w+)}", template)) - (parts - {"channel"})
-        if unknown:
-            refuse(f"{key} names {{{sorted(unknown)[0]}}}", f"one of the parts {sorted(parts - {'channel'})}")
+    _validate_files(screen, refuse)
     if (screen.shards.by is None) == (screen.shards.buckets is None):
         refuse("shards: neither or both of `by` and `buckets`", "exactly one of them")
     if screen.shards.buckets is not None and screen.shards.buckets < 1:
         refuse(f"shards.buckets {screen.shards.buckets}", "1 or more")
     for name in screen.crops.floor:
-        if name not in screen.channels:
-            refuse(f"crops.floor names channel {name!r}", f"one of {list(screen.channels)}")
+        if name not in screen.crop_channels:
+            refuse(f"crops.floor names channel {name!r}", f"one of {list(screen.crop_channels)}")
+    if screen.segmentation.method == "centres" and screen.crops.area_fraction is not None:
+        refuse("crops.area_fraction with segmentation.method centres", "none: a centre has no area")
     if screen.crops.size_px % 4 or screen.crops.size_px < 16:
         refuse(
             f"crops.size_px {screen.crops.size_px}", "a multiple of 4, at least 16 (the network pools twice)"
         )
     if screen.crops.min_cells < 2:
         refuse(f"crops.min_cells {screen.crops.min_cells}", "at least 2 (a pair is two cells of one image)")
+
+
+def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:
+    """The keys of `files` that its layout needs, and templates that name parts it has."""
+    files = screen.files
+    for key, layouts in (("pattern", _WITH_PATTERN), ("table", ("manifest",))):
+        given = getattr(files, key) is not None
+        if given != (files.layout in layouts):
+            found = f"files.{key} with layout {files.layout}" if given else f"no files.{key}"
+            refuse(found, f"files.{key} for the layouts {', '.join(layouts)}, and only for them")
+    if isinstance(files.pattern, dict):
+        if set(files.pattern) != set(screen.channels):
+            refuse(f"files.pattern for {list(files.pattern)}", f"one for each of {list(screen.channels)}")
+    elif files.layout == "pattern" and "{channel}" not in str(files.pattern):
+        if any(channel.plane is None for channel in screen.channels.values()):
+            refuse(f"files.pattern {files.pattern!r}", "a part {channel}, or a `plane` for every channel")
+    elif files.layout != "pattern" and "{channel}" in str(files.pattern):
+        refuse(f"files.pattern {files.pattern!r}", "no part {channel}: one file holds all channels")
+    parts = [set(_PART.findall(pattern)) - {"channel"} for pattern in files.patterns]
+    if any(one != parts[0] for one in parts):
+        refuse(f"patterns with the parts {[sorted(one) for one in parts]}", "the same parts in each pattern")
+    if files.layout == "manifest":
+        return  # its parts are the table's columns
+    known = {*(parts[0] if parts else ()), *_PARTS.get(files.layout, ())}
+    templates = {"files.image_id": files.image_id, "shards.by": screen.shards.by or ""}
+    templates |= {f"images.values.{name}": value for name, value in screen.images.values.items()}
+    templates |= {"files.only": "".join(f"{{{name}}}" for name in files.only)}
+    for key, template in templates.items():
+        unknown = set(_PART.findall(template)) - known
+        if unknown:
+            refuse(f"{key} names {{{sorted(unknown)[0]}}}", f"one of the parts {sorted(known)}")
 
 
 def _plain(value: Any) -> Any:

@@ -18,7 +18,10 @@ from pcip_core.screen import Screen
 
 def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The asset of the screen's crops and of its `cells` table."""
-    code = code_version("pcip_core.images.reading", "pcip_core.segmentation", "pcip_core.crops", __name__)
+    code = code_version(
+        *("pcip_core.images.reading", "pcip_core.images.reference", "pcip_core.images.formats"),
+        *("pcip_core.segmentation", "pcip_core.crops", __name__),
+    )
 
     @dg.asset(
         key=[screen.name, "crops"],
@@ -36,7 +39,7 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
         def inputs(shard: str | None) -> dict[str, Any]:
             fields = library.store.provenance(screen.name, "fields", shard) or {}
             sections = screen.section("channels", "segmentation", "crops")
-            return {"spec": sections, "fields": fields.get("data_hash")}
+            return {"spec": sections, "fields": fields.get("data_hash"), "table": _table_hash(screen)}
 
         def make(shard: str | None) -> Made:
             fields = frames.fields_of(screen, library.store.read(screen.name, "fields", shards=[str(shard)]))
@@ -56,7 +59,7 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
                     "cells_quarantined": sum(row.what == "cell" for row in cells.rejected),
                     "images": len(images),
                     "preview": picture(
-                        to_png(crop_montage(cells.pixels, tuple(screen.channels), screen.protein))
+                        to_png(crop_montage(cells.pixels, screen.crop_channels, screen.protein))
                     ),
                 },
             )
@@ -64,6 +67,13 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
         return materialize(context, library, screen, config, Work("cells", code, inputs, make))
 
     return crops
+
+
+def _table_hash(screen: Screen) -> str | None:
+    """Hash of the table that the segmenter reads besides the fields, if any."""
+    table = screen.segmentation.options.get("table")
+    path = None if table is None else screen.folder() / str(table)
+    return hashlib.blake2b(path.read_bytes()).hexdigest() if path is not None and path.is_file() else None
 
 
 def _hash(cells: ShardCells) -> str:

@@ -81,7 +81,7 @@ def _trained(
 
     pixels, image = _all_crops(screen, library)
     network = NetworkConfig(
-        channels=tuple(screen.channels),
+        channels=screen.crop_channels,
         structural=screen.structural,
         protein=screen.protein,
         size_px=screen.crops.size_px,
@@ -102,7 +102,7 @@ def _trained(
     ) as run:
         run.start({"data_hash": tags["data_hash"], "commit": tags["commit"], "cells": len(image)})
         trained = train(
-            CellSet(pixels, image, tuple(screen.channels)),
+            CellSet(pixels, image, screen.crop_channels),
             network,
             screen.encoder,
             tracker=run,

@@ -106,7 +106,7 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
 
         network = untrained_network(
             NetworkConfig(
-                channels=tuple(screen.channels),
+                channels=screen.crop_channels,
                 structural=screen.structural,
                 protein=screen.protein,
                 size_px=screen.crops.size_px,
@@ -127,7 +127,7 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
             low, high = (
                 np.array(cells[f"intensity_{end}"].to_pylist(), np.float32) for end in ("min", "max")
             )
-            sets["intensity"], _ = intensity_features(crops, low, high, tuple(screen.channels))
+            sets["intensity"], _ = intensity_features(crops, low, high, screen.crop_channels)
             return _made(cells, sets, f"untrained, seed {screen.encoder.seed}", None)
 
         return materialize(context, library, screen, config, Work(PREFIX + CONTROLS[0], code, inputs, make))

@@ -10,8 +10,8 @@ from pcip_assets.provenance import code_version, inputs_hash, stamp
 from pcip_assets.resources import Library
 from pcip_core.crops.shard import Rejected
 from pcip_core.errors import ImageFileError
-from pcip_core.images.annotations import describe_images
 from pcip_core.images.layout import Layout, scan
+from pcip_core.images.localization import annotated_images
 from pcip_core.images.reading import content_hash, read_field
 from pcip_core.screen import Screen
 
@@ -44,7 +44,7 @@ def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDe
             return {
                 "spec": screen.section("channels", "files", "images", "shards"),
                 "root": screen.root,
-                "images": [vars(record) for record in describe_images(screen, members)],
+                "images": [vars(record) for record in annotated_images(screen, members).records],
                 "fields": [(one.field_id, hashes[one.field_id]) for one in members],
             }
 
@@ -71,14 +71,14 @@ def _checked(screen: Screen, layout: Layout, shard: str, hashes: dict[str, str])
     good, rejected = [], []
     for one in members:
         try:
-            shape = read_field(screen, one).shape[1:]
+            shape = read_field(screen, one).shape
         except ImageFileError as error:
             rejected.append(Rejected(error.where, "file", one.image_id, str(error)))
             continue
         good.append((one, hashes[one.field_id], shape))
     tables = {
         "fields": frames.fields_table(screen, good),
-        "images": frames.images_table(describe_images(screen, members)),
+        "images": frames.images_table(annotated_images(screen, members).records),
         "quarantine_fields": frames.quarantine_table("fields", rejected, shard),
     }
     if screen.simulated:

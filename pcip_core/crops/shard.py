@@ -61,9 +61,9 @@ def cut_shard(
     for number, one in enumerate(fields, 1):
         first_file = next(iter(one.files.values()))
         try:
-            planes = dict(zip(screen.channels, read_field(screen, one), strict=True))
+            planes = read_field(screen, one)
             labels = segment(planes, **screen.segmentation.options)
-            cut = cut_cells(planes, labels, screen.crops)
+            cut = cut_cells({name: planes[name] for name in screen.crop_channels}, labels, screen.crops)
         except ImageFileError as error:
             rejected.append(Rejected(first_file, "file", one.image_id, str(error)))
             continue
@@ -101,7 +101,7 @@ def _assembled(
             rejected.append(Rejected(next(iter(one.files.values())), "cell", one.image_id, reason))
     rows = [row for row in rows if counts[row[0].image_id] >= minimum]
     size = screen.crops.size_px
-    pixels = np.zeros((len(rows), len(screen.channels), size, size), np.uint8)
+    pixels = np.zeros((len(rows), len(screen.crop_channels), size, size), np.uint8)
     for row, (_, cut, i, _) in enumerate(rows):
         pixels[row] = cut.pixels[i]
     columns: dict[str, list] = {

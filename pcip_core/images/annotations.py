@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from pcip_core.errors import SpecError
 from pcip_core.images.layout import Field
+from pcip_core.images.layouts.grouping import filled, well_name
+from pcip_core.images.tables import our_name, read_table
 from pcip_core.screen import Screen
 
 COLUMNS = ("protein", "gene", "cell_line", "plate", "well")
@@ -25,14 +27,14 @@ class ImageRecord:
 
 
 def describe_images(screen: Screen, fields: Iterable[Field]) -> list[ImageRecord]:
-    """One record an image of `fields`, from the spec's templates and table (the table wins).
+    """One record an image of `fields`, from the spec's templates, platemap and table (later ones win).
 
     Without a protein of its own, an image is its own protein.
 
     Raises:
-        SpecError: the table is not there or lacks its key column.
+        SpecError: a table is not there or lacks its key column, or a template names an unknown part.
     """
-    table = _table(screen)
+    table, platemap = _table(screen), read_platemap(screen)
     by_image: dict[str, list[Field]] = {}
     for one in fields:
         by_image.setdefault(one.image_id, []).append(one)
@@ -40,20 +42,71 @@ def describe_images(screen: Screen, fields: Iterable[Field]) -> list[ImageRecord
     for image_id, members in by_image.items():
         parts = members[0].parts
         values: dict[str, str | None] = {name: parts.get(name) for name in COLUMNS}
-        values |= {name: text.format(**parts) for name, text in screen.images.values.items()}
-        values |= table.get(image_id, {})
-        terms = values.pop("localization", None) or ""
+        for name, text in screen.images.values.items():
+            values[name] = filled(text, parts, f"images.values.{name}")
+        values |= platemap.get(_place(platemap, parts), {}) | table.get(image_id, {})
+        terms = [term.strip() for term in (values.pop("localization", None) or "").split(";")]
         values["protein"] = values["protein"] or image_id
         records.append(
             ImageRecord(
                 image_id,
                 members[0].shard,
                 len({one.number for one in members}),
-                [term.strip() for term in terms.split(";") if term.strip()],
+                list(dict.fromkeys(screen.images.terms.get(term, term) for term in terms if term)),
                 values,
             )
         )
     return records
+
+
+Platemap = dict[tuple[str, str], dict[str, str | None]]
+
+
+def read_platemap(screen: Screen) -> Platemap:
+    """(plate, well) -> the other columns of the spec's platemap; plate "" where it has no column of plates.
+
+    Columns are named as Cytomining does (`Metadata_Plate`, `Metadata_Well`, `well_position`, and any
+    `Metadata_<name>` for name) or plainly; A1 and A01 are one well.
+
+    Raises:
+        SpecError: it is not there or has no column of wells.
+    """
+    if screen.images.platemap is None:
+        return {}
+    path = screen.folder() / screen.images.platemap
+    found: Platemap = {}
+    for row in read_table(path):
+        ours = {_plain_name(name): text or None for name, text in row.items()}
+        if "well" not in ours:
+            raise SpecError(
+                path,
+                found=f"columns {', '.join(row)}",
+                required="a column of wells: well, well_position or Metadata_Well",
+                remedy="Rename the column.",
+            )
+        key = (ours.pop("plate", None) or "", well_name(ours.pop("well") or ""))
+        found[key] = ours
+    return found
+
+
+def _plain_name(column: str) -> str:
+    name = our_name(column)
+    name = name[len("metadata_") :] if name.lower().startswith("metadata_") else name
+    return name.lower() if name.lower() in (*COLUMNS, "localization") else name
+
+
+def _place(platemap: Platemap, parts: dict[str, str]) -> tuple[str, str]:
+    """The platemap's key for a field; one without plates is for all plates."""
+    well = well_name(parts.get("well", ""))
+    key = (parts.get("plate", ""), well)
+    return key if key in platemap else ("", well)
+
+
+def off_platemap(screen: Screen, fields: Iterable[Field]) -> list[str]:
+    """Ids of the images that the platemap has no row for; none when there is no platemap."""
+    platemap = read_platemap(screen)
+    ids = {one.image_id: _place(platemap, one.parts) in platemap for one in fields}
+    return [image_id for image_id, there in ids.items() if not there] if platemap else []
 
 
 def _table(screen: Screen) -> dict[str, dict[str, str | None]]:

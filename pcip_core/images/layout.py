@@ -1,10 +1,8 @@
-"""From a folder of files to fields and images, by the pattern of the screen's spec. No pixel is read here."""
+"""From a folder of files to fields and images, as the layout of the spec says. No pixel is read here."""
 
 from __future__ import annotations
 
 import re
-import zlib
-from collections import defaultdict
 from dataclasses import dataclass, field
 
 from pcip_core.errors import RootError
@@ -13,9 +11,10 @@ from pcip_core.screen import Screen
 
 @dataclass(frozen=True)
 class Field:
-    """One field of view: its parts as the file names give them, and one file a channel.
+    """One field of view: its parts as file names or metadata give them, and one plane a channel.
 
-    `files` maps channel names to paths relative to the screen's root; a channel may be missing.
+    `files` maps channel names to paths relative to the screen's root, with what selects the plane where a
+    file holds several (`pcip_core.images.reference`); a channel may be missing.
     """
 
     field_id: str
@@ -32,14 +31,14 @@ class Field:
 
 @dataclass(frozen=True)
 class Layout:
-    """What a screen's root holds: fields in the order of their ids, and files that no pattern claims."""
+    """What a screen's root holds: fields in the order of their ids, and files that no field claims."""
 
     fields: list[Field]
     unclaimed: list[str] = field(default_factory=list)
 
     def shards(self) -> list[str]:
         """Names of the shards, sorted naturally (plate_2 before plate_10)."""
-        return sorted({one.shard for one in self.fields}, key=_natural)
+        return sorted({one.shard for one in self.fields}, key=natural)
 
     def of_shard(self, shard: str) -> list[Field]:
         """The fields of one shard, those of one image together."""
@@ -50,62 +49,34 @@ def scan(screen: Screen) -> Layout:
     """Group the files under the screen's root into fields.
 
     Raises:
-        RootError: there is no root, or no file matches the pattern for any channel.
+        RootError: there is no root, nothing in it is of the layout, or two files are one plane.
+        SpecError: a table of the layout cannot be read, or a template names a part that is not there.
     """
+    from pcip_core.images.layouts import hdf5, manifest, ome_zarr, opera, pattern
+
+    layouts = {
+        "pattern": pattern.scan_pattern,
+        "ome_tiff": pattern.scan_ome_tiff,
+        "opera": opera.scan_opera,
+        "ome_zarr": ome_zarr.scan_ome_zarr,
+        "hdf5": hdf5.scan_hdf5,
+        "manifest": manifest.scan_manifest,
+    }
     root = screen.folder()
-    named = {channel.named or name: name for name, channel in screen.channels.items()}
-    expression = _expression(screen.files.pattern, list(named))
-    found: dict[tuple[tuple[str, str], ...], dict[str, str]] = defaultdict(dict)
-    unclaimed = []
-    for path in sorted(path for path in root.rglob("*") if path.is_file()):
-        relative = path.relative_to(root).as_posix()
-        match = expression.fullmatch(relative)
-        if match is None:
-            unclaimed.append(relative)
-            continue
-        parts = match.groupdict()
-        channel = named[parts.pop("channel")]
-        found[tuple(parts.items())][channel] = relative
-    if not found:
+    fields, unclaimed = layouts[screen.files.layout](screen, root)
+    if not fields:
         example = f"; the first file there is {unclaimed[0]}" if unclaimed else "; the folder is empty"
+        files, names = screen.files, [one.named or name for name, one in screen.channels.items()]
+        like = f"matches {files.pattern!r}" if files.pattern else f"is of layout {files.layout}"
         raise RootError(
             root,
-            found=f"no file that matches {screen.files.pattern!r}{example}",
-            required=f"files for the channels {', '.join(named)}",
-            remedy="Correct files.pattern or channels.*.named in the spec, or the root.",
+            found=f"no file that {like}{example}",
+            required=f"files for the channels {', '.join(names)}",
+            remedy="Correct the spec's files and channels.*.named, or the root.",
         )
-    fields = [_field(screen, dict(parts), files) for parts, files in found.items()]
-    return Layout(sorted(fields, key=lambda one: (_natural(one.image_id), _natural(one.field_id))), unclaimed)
+    return Layout(sorted(fields, key=lambda one: (natural(one.image_id), natural(one.field_id))), unclaimed)
 
 
-def _field(screen: Screen, parts: dict[str, str], files: dict[str, str]) -> Field:
-    image_id = screen.files.image_id.format(**parts)
-    if screen.shards.by is not None:
-        shard = screen.shards.by.format(**parts)
-    else:
-        width = len(str((screen.shards.buckets or 1) - 1))
-        shard = f"bucket_{zlib.crc32(image_id.encode()) % (screen.shards.buckets or 1):0{width}d}"
-    order = [name for name in screen.channels if name in files]
-    return Field("_".join(parts.values()), image_id, shard, parts, {name: files[name] for name in order})
-
-
-def _expression(pattern: str, channels: list[str]) -> re.Pattern[str]:
-    """A pattern of named parts as a regular expression; a repeated part must repeat its text."""
-    seen: set[str] = set()
-    out = []
-    for text, name in re.findall(r"([^{]*)(?:{(\w+)})?", pattern):
-        out.append(re.escape(text))
-        if not name:
-            continue
-        if name in seen:
-            out.append(f"(?P={name})")
-        elif name == "channel":
-            out.append(f"(?P<channel>{'|'.join(sorted(map(re.escape, channels), key=len, reverse=True))})")
-        else:
-            out.append(f"(?P<{name}>[^/]+?)")
-        seen.add(name)
-    return re.compile("".join(out))
-
-
-def _natural(text: str) -> list[tuple[int, int | str]]:
+def natural(text: str) -> list[tuple[int, int | str]]:
+    """A key that sorts numbers within text by their value."""
     return [(0, int(piece)) if piece.isdigit() else (1, piece) for piece in re.split(r"(\d+)", text) if piece]

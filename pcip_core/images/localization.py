@@ -13,8 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pcip_core.errors import SpecError
-from pcip_core.images.annotations import ImageRecord
+from pcip_core.images.annotations import ImageRecord, describe_images
+from pcip_core.images.layout import Field
 from pcip_core.images.tables import read_table
+from pcip_core.screen import Screen
 
 IDS = ("ensembl", "orf", "uniprot", "gene")  # in the order in which they are trusted
 RELIABILITIES = ("Enhanced", "Supported", "Approved", "Uncertain")
@@ -160,6 +162,24 @@ def _joined(located: Iterable[Located]) -> list[Located]:
             one = replace(known, localization=tuple(dict.fromkeys(known.localization + one.localization)))
         by_ids[key] = one
     return list(by_ids.values())
+
+
+def annotated_images(screen: Screen, fields: Iterable[Field]) -> Annotated:
+    """`describe_images`, with the terms and ids of the spec's table `images.annotations` where it names one.
+
+    Raises:
+        SpecError: what `describe_images` and `read_localization` raise.
+    """
+    records = describe_images(screen, fields)
+    if screen.images.annotations is None:
+        return Annotated(records, 0)
+    joined = annotate(records, read_localization(screen.folder() / screen.images.annotations))
+    terms = screen.images.terms
+    renamed = [
+        replace(one, localization=list(dict.fromkeys(terms.get(term, term) for term in one.localization)))
+        for one in joined.records
+    ]
+    return replace(joined, records=renamed)
 
 
 def annotate(

@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from pcip_core.errors import SpecError
+from pcip_core.segmentation.centres import centres
 from pcip_core.segmentation.clumps import clumps
+from pcip_core.segmentation.labels import labels
 from pcip_core.segmentation.otsu import otsu
 
 Segmenter = Callable[..., np.ndarray]
@@ -24,6 +26,7 @@ def whole(planes: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 METHODS: dict[str, Segmenter] = {"otsu": otsu, "clumps": clumps, "whole": whole}
+METHODS |= {"labels": labels, "centres": centres}
 
 
 def segmenter(method: str) -> Segmenter:

@@ -95,14 +95,14 @@ def test_cells_that_come_cropped_pass_whole():
     fields = [one for one in scan(screen).fields if one.image_id == "AAC1"]
     cells = cut_shard(screen, fields)
     assert cells.pixels.shape == (len(fields), 2, 64, 64)
-    first = read_field(screen, fields[0]).astype(float)
+    first = np.stack(list(read_field(screen, fields[0]).values())).astype(float)
     low, high = first.min((1, 2), keepdims=True), first.max((1, 2), keepdims=True)
     assert np.abs(cells.pixels[0] - (first - low) / (high - low) * 255).max() <= 0.51
 
 
 def test_segmenters_find_the_nuclei_that_were_drawn(tiny_spec):
     screen = load_screen(tiny_spec)
-    planes = dict(zip(screen.channels, read_field(screen, scan(screen).fields[0]), strict=True))
+    planes = read_field(screen, scan(screen).fields[0])
     labels = segmenter("otsu")(planes, channel="nucleus", min_area_px=40)
     assert labels.max() == 9
     assert labels.dtype == np.int32

@@ -1,0 +1,54 @@
+"""PNG and JPEG, through Pillow."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pcip_core.errors import ImageFileError
+from pcip_core.images.formats import Select
+from pcip_core.images.formats.limits import check_rgb, check_size, colour_of
+
+_GREY = {"L": np.uint8, "I;16": np.uint16, "I;16B": np.uint16, "I": np.int32, "F": np.float32}
+_ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
+_END_BYTES = 1 << 16
+
+
+def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
+    """Grey planes as they are; colours of an RGB picture by `rgb`.
+
+    Pillow holds pictures of more than 179 million pixels for hostile and raises by itself.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        picture = Image.open(path, formats=tuple(_ENDS))
+    with picture:
+        width, height = picture.size
+        colours = len(picture.getbands())
+        check_size(path, (height, width, colours), _GREY.get(picture.mode, np.uint8))
+        for select in selects:
+            if picture.mode not in _GREY:
+                three = 3 if picture.mode == "RGB" else 0
+                check_rgb(path, f"mode {picture.mode}", three, select.get("rgb"))
+        _check_end(path, str(picture.format))
+        picture.load()
+        pixels = np.asarray(picture)
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    return [colour_of(pixels, select["rgb"]) if pixels.ndim == 3 else pixels for select in selects]
+
+
+def _check_end(path: Path, form: str) -> None:
+    """The end mark must be there: decoders do not miss it, nor the last rows before it."""
+    with path.open("rb") as stream:
+        stream.seek(-min(_END_BYTES, path.stat().st_size), 2)
+        if _ENDS[form] not in stream.read():
+            raise ImageFileError(
+                path,
+                found=f"a truncated {form} (no end mark)",
+                required="a whole file",
+                remedy="Copy the file again from where it came.",
+            )

@@ -1,0 +1,154 @@
+"""TIFF through tifffile: one plane a file, RGB, or several channels (OME-TIFF, ImageJ, plain pages)."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import tifffile
+
+from pcip_core.errors import ImageFileError
+from pcip_core.images.formats import Select
+from pcip_core.images.formats.limits import MAX_BYTES, check_rgb, check_size, colour_of
+
+_PIECE = 1 << 20
+_SLACK = 1 << 24  # of a file around its pixels
+_COLOUR, _WHITE_IS_ZERO, _PALETTE = (2, 5, 6, 8), 0, 3  # TIFF 6.0, PhotometricInterpretation
+
+
+def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
+    """The only plane, colours of an RGB page by `rgb`, or channels by `c` or `channel`."""
+    with tifffile.TiffFile(_unpacked(path) if path.suffix.lower() == ".gz" else path) as tiff:
+        if any("c" in select or "channel" in select for select in selects):
+            return _channels(path, tiff, selects)
+        page = tiff.pages.first
+        if len(tiff.pages) > 1:
+            shape = tiff.series[0].shape
+            if len([side for side in shape if side > 1]) > 2:
+                raise _stack(path, shape, tiff.series[0].axes)
+        _check_page(path, page)
+        colours = page.shape[-1] if page.samplesperpixel > 1 and page.planarconfig == 1 else 1
+        if page.samplesperpixel > 1 or page.photometric in _COLOUR:
+            for select in selects:
+                check_rgb(path, f"{page.samplesperpixel} values", page.samplesperpixel, select.get("rgb"))
+        pixels = page.asarray(maxworkers=1)
+        if colours == 1 and page.samplesperpixel > 1:
+            pixels = np.moveaxis(pixels, 0, -1)  # planes of colours one after the other
+        if pixels.ndim == 3 and pixels.shape[2] == 3:
+            return [colour_of(pixels, select["rgb"]) for select in selects]
+        return [pixels] * len(selects)
+
+
+def _unpacked(path: Path) -> io.BytesIO:
+    """The file as it was before gzip, piece by piece, so that a bomb is noticed while it is small."""
+    unpacked = io.BytesIO()
+    with gzip.open(path) as stream:
+        while piece := stream.read(_PIECE):
+            unpacked.write(piece)
+            if unpacked.tell() > MAX_BYTES + _SLACK:
+                raise ImageFileError(
+                    path,
+                    found=f"more than {MAX_BYTES >> 30} GiB when unpacked",
+                    required="one plane",
+                    remedy="Copy the file again if it is damaged.",
+                )
+    unpacked.seek(0)
+    return unpacked
+
+
+def _channels(path: Path, tiff: tifffile.TiffFile, selects: Sequence[Select]) -> list[np.ndarray]:
+    """Planes of the first series along its channel axis."""
+    series = tiff.series[0]
+    check_size(path, series.shape, series.dtype)
+    for page in series.pages:
+        if page is not None:
+            _check_page(path, page)
+    axes, shape = series.axes, series.shape
+    many = [
+        i for i, (axis, side) in enumerate(zip(axes, shape, strict=True)) if side > 1 and axis not in "YX"
+    ]
+    along = next((axes.index(axis) for axis in "CS" if axis in axes), many[0] if many else None)
+    if set(many) - {along}:
+        raise _stack(path, shape, axes)
+    names = _names(tiff) if any("channel" in select for select in selects) else []
+    count = 1 if along is None else shape[along]
+    numbers = [channel_number(path, select, names, count) for select in selects]
+    pixels = series.asarray(maxworkers=1)
+    stack = pixels[None] if along is None else np.moveaxis(pixels, along, 0)
+    return [stack[number] for number in numbers]
+
+
+def channel_number(path: object, select: Select, names: Sequence[str], count: int) -> int:
+    """Which of `count` channels is meant, by number or by name (letter case does not matter).
+
+    Raises:
+        ImageFileError: there is no such channel.
+    """
+    found = f"{count} channels" + (f" named {', '.join(names)}" if names else " without names")
+    if "channel" in select:
+        lower = [name.lower() for name in names]
+        if lower.count(select["channel"].lower()) == 1:
+            return lower.index(select["channel"].lower())
+        wanted = f"one named {select['channel']}"
+    else:
+        number = int(select.get("c", 0))
+        if number < count and ("c" in select or count == 1):
+            return number
+        wanted = f"channel number {number}" if "c" in select else "a word on which one to take"
+    raise ImageFileError(
+        path,
+        found=found,
+        required=wanted,
+        remedy="Correct channels.*.named in the spec, or give the number as channels.*.plane (from 0).",
+    )
+
+
+def _names(tiff: tifffile.TiffFile) -> list[str]:
+    """Names of the channels of the first image, from the OME-XML or ImageJ's labels."""
+    if tiff.ome_metadata is None:
+        labels = (tiff.imagej_metadata or {}).get("Labels") or []
+        return [str(label) for label in labels]
+    root = ElementTree.fromstring(tiff.ome_metadata)
+    image = next((one for one in root.iter() if one.tag.rpartition("}")[2] == "Image"), None)
+    channels = (
+        [] if image is None else [one for one in image.iter() if one.tag.rpartition("}")[2] == "Channel"]
+    )
+    return [one.get("Name") or one.get("ID") or "" for one in channels]
+
+
+def _check_page(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
+    """Size, kind of pixels, and that the file goes on to where its pixels end."""
+    key: Any = page.keyframe  # pages of a series share one header
+    check_size(path, key.shape, key.dtype or np.uint8)
+    if key.is_tiled:
+        check_size(path, (key.tilelength, key.tilewidth), key.dtype or np.uint8, what="a tile")
+    size, counts = page.parent.filehandle.size, page.databytecounts
+    end = max((at + count for at, count in zip(page.dataoffsets, counts, strict=True)), default=0)
+    values = key.imagewidth * key.imagelength * key.samplesperpixel
+    promised = values * key.bitspersample // 8 if key.compression == 1 else 1
+    if end > size or 0 in counts or sum(counts) < promised:
+        raise ImageFileError(
+            path,
+            found=f"a truncated TIFF ({sum(counts):,} bytes of pixels up to byte {end:,} of {size:,})",
+            required="a whole file",
+            remedy="Copy the file again from where it came.",
+        )
+    if key.photometric in (_WHITE_IS_ZERO, _PALETTE):
+        kind = "inverted grey levels (white is zero)" if key.photometric == _WHITE_IS_ZERO else "a palette"
+        raise ImageFileError(
+            path, found=kind, required="grey levels, black is zero", remedy="Export the raw grey levels."
+        )
+
+
+def _stack(path: Path, shape: Sequence[int], axes: str) -> ImageFileError:
+    return ImageFileError(
+        path,
+        found=f"a stack of shape {tuple(shape)}, axes {axes}",
+        required="one plane (height, width), or a channel named by `plane` in the spec",
+        remedy="Export one focal plane or a projection; for channels, set channels.*.plane.",
+    )

@@ -1,0 +1,1 @@
+"""From a folder of files to fields, one module a layout: `(screen, root) -> (fields, unclaimed files)`."""

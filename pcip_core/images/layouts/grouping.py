@@ -1,0 +1,146 @@
+"""What all layouts share: planes gathered into fields, ids made, two files for one plane refused."""
+
+from __future__ import annotations
+
+import os
+import re
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pcip_core.errors import RootError, SpecError
+from pcip_core.images.layout import Field
+from pcip_core.images.reference import Reference
+from pcip_core.screen import Channel, Screen
+
+UNREADABLE = "unreadable"  # the part that tells a field which stands for what could not be listed
+_PART = re.compile(r"{(\w+)}")
+_WELL = re.compile(r"([A-Za-z]{1,2})0*(\d{1,3})")
+
+
+class Fields:
+    """Fields in the making.
+
+    Args:
+        screen: its templates, channels and `files.only` are used.
+        identity: the parts that tell fields apart and make their ids, besides those that the templates name;
+            None for all parts.
+    """
+
+    def __init__(self, screen: Screen, identity: Sequence[str] | None = None) -> None:
+        self._screen = screen
+        named = {*_PART.findall(screen.files.image_id), *_PART.findall(screen.shards.by or "")}
+        self._identity = None if identity is None else (*identity, *sorted(named - set(identity)))
+        self._found: dict[tuple[str, ...], tuple[dict[str, str], dict[str, str]]] = {}
+
+    def wants(self, parts: Mapping[str, str]) -> bool:
+        """Whether `files.only` lets a field with these parts in."""
+        return all(parts.get(name) == str(value) for name, value in self._screen.files.only.items())
+
+    def add(self, parts: dict[str, str], files: Mapping[str, str]) -> None:
+        """Add planes, channel -> reference, to the field with these parts.
+
+        Raises:
+            RootError: the field has another file for one of the channels already.
+        """
+        names = parts if self._identity is None else [name for name in self._identity if name in parts]
+        key = tuple(parts[name] for name in names)
+        _, known = self._found.setdefault(key, (parts, {}))
+        for channel, file in files.items():
+            if known.setdefault(channel, file) != file:
+                raise RootError(
+                    self._screen.folder(),
+                    found=f"for channel {channel} of field {'_'.join(key)} both {known[channel]} and {file}",
+                    required="one file",
+                    remedy="Take one away, or tell them apart: name the part that differs (a focal plane, a "
+                    "time, a folder) in files.image_id, or choose one value of it with files.only.",
+                )
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def done(self) -> list[Field]:
+        """The fields, their channels in the spec's order.
+
+        Raises:
+            SpecError: a template names a part that a field has not.
+            RootError: two fields have one id.
+        """
+        fields: dict[str, Field] = {}
+        for key, (parts, files) in self._found.items():
+            field = self._field("_".join(key), parts, files)
+            if field.field_id in fields:
+                raise RootError(
+                    self._screen.folder(),
+                    found=f"two fields with the id {field.field_id}: {fields[field.field_id].parts}, {parts}",
+                    required="an id for each",
+                    remedy="Rename the files, so that their parts joined by _ differ.",
+                )
+            fields[field.field_id] = field
+        return list(fields.values())
+
+    def _field(self, field_id: str, parts: dict[str, str], files: dict[str, str]) -> Field:
+        screen = self._screen
+        image_id = filled(screen.files.image_id, parts, "files.image_id")
+        if screen.shards.by is not None:
+            shard = filled(screen.shards.by, parts, "shards.by")
+        else:
+            width = len(str((screen.shards.buckets or 1) - 1))
+            shard = f"bucket_{zlib.crc32(image_id.encode()) % (screen.shards.buckets or 1):0{width}d}"
+        order = [name for name in screen.channels if name in files]
+        return Field(field_id, image_id, shard, parts, {name: files[name] for name in order})
+
+
+def filled(template: str, parts: Mapping[str, str], key: str) -> str:
+    """A template with the parts of a field put in.
+
+    Raises:
+        SpecError: it names a part that the field has not.
+    """
+    try:
+        return template.format(**parts)
+    except (KeyError, IndexError, ValueError) as error:
+        raise SpecError(
+            key,
+            found=f"{template!r} ({type(error).__name__}: {error})",
+            required=f"a template over the parts {', '.join(parts)}",
+            remedy="Correct the spec.",
+        ) from error
+
+
+def plane_of(path: str, channel: Channel) -> str:
+    """The reference of a channel's plane in a file: by the spec's `plane`, else the only one."""
+    if channel.plane is None:
+        return path
+    return str(Reference(path, {"c" if isinstance(channel.plane, int) else "rgb": str(channel.plane)}))
+
+
+def channel_of(path: str, name: str, channel: Channel) -> str:
+    """The reference of a channel in a file of several: by number, else by its name in the metadata."""
+    if channel.plane is not None:
+        return plane_of(path, channel)
+    return str(Reference(path, {"channel": channel.named or name}))
+
+
+def files_under(root: Path) -> Iterator[str]:
+    """Paths of all files under the root, relative to it, sorted."""
+    found = []
+    for folder, _, names in os.walk(root):
+        inside = Path(folder).relative_to(root)
+        found += [(inside / name).as_posix() for name in names]
+    yield from sorted(found)
+
+
+def well_name(text: str) -> str:
+    """A well as letters and two digits, `A1` and `a01` as `A01`; anything else as it is."""
+    match = _WELL.fullmatch(text.strip())
+    return f"{match[1].upper()}{int(match[2]):02d}" if match else text.strip()
+
+
+def well_at(row: int, column: int) -> str:
+    """The well of a row and a column, both from 1; rows after Z are AA, AB, ..."""
+    letters = ""
+    while row > 0:
+        row, rest = divmod(row - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return f"{letters}{column:02d}"

@@ -1,0 +1,76 @@
+"""Archives of cropped, labelled cells (`pcip_core.images.formats.cell_archive`): each row is a field.
+
+Parts: those of the pattern that finds the archives (`**/Chong_{set}_set.hdf5`), row, and class.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pcip_core.images.formats.cell_archive import read_classes, read_info
+from pcip_core.images.layout import Field
+from pcip_core.images.layouts.grouping import UNREADABLE, Fields, files_under
+from pcip_core.images.layouts.pattern import expression
+from pcip_core.images.reference import Reference
+from pcip_core.screen import Screen
+
+
+def scan_hdf5(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
+    """A field for each row of each archive; channels by `plane`, else in the spec's order.
+
+    An archive that cannot be read becomes one field that cannot be read either.
+    """
+    matcher = expression(str(screen.files.pattern))
+    numbers: dict[str, int | str] = {
+        name: number if channel.plane is None else channel.plane
+        for number, (name, channel) in enumerate(screen.channels.items())
+    }
+    unclaimed: list[str] = []
+    fields: Fields | None = None
+    for path in files_under(root):
+        match = matcher.fullmatch(path)
+        if match is None:
+            unclaimed.append(path)
+            continue
+        parts = match.groupdict()
+        fields = fields or Fields(screen, (*parts, "row"))
+        try:
+            classes = read_classes(root / path)
+        except Exception:  # whatever h5py raises: reading this field will tell of the damage
+            fields.add({**parts, "row": UNREADABLE, "class": UNREADABLE}, dict.fromkeys(numbers, path))
+            continue
+        for row, name in enumerate(classes):
+            whole = {**parts, "row": str(row), "class": name}
+            if fields.wants(whole):
+                fields.add(whole, _files(path, row, numbers))
+    return fields.done() if fields else [], unclaimed
+
+
+def cell_info(screen: Screen) -> tuple[list[str], list[str], np.ndarray]:
+    """The archives' own CellProfiler features: ids of the fields, names, (fields, features) float64.
+
+    Archives without them are left out.
+    """
+    root = screen.folder()
+    ids: list[str] = []
+    names: list[str] = []
+    values: list[np.ndarray] = []
+    tables: dict[str, np.ndarray] = {}
+    for one in scan_hdf5(screen, root)[0]:
+        reference = Reference.parse(next(iter(one.files.values())))
+        if "row" not in reference.select:
+            continue
+        if reference.path not in tables:
+            columns, tables[reference.path] = read_info(root / reference.path)
+            names = names or columns
+        table = tables[reference.path]
+        if table.shape[1] == len(names) > 0:
+            ids.append(one.field_id)
+            values.append(table[int(reference.select["row"])])
+    return ids, names, np.array(values).reshape(len(values), len(names))
+
+
+def _files(path: str, row: int, numbers: dict[str, int | str]) -> dict[str, str]:
+    return {name: str(Reference(path, {"row": str(row), "c": str(c)})) for name, c in numbers.items()}

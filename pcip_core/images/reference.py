@@ -1,0 +1,43 @@
+"""Where one plane lies: a path under the screen's root and, after `#`, which plane of that file.
+
+plate_1/A01_f1_dna.tif                  the only plane of a file
+410_D12_1_blue_red_green.jpg#rgb=blue   a colour of an RGB picture; rgb=max the greatest of the three
+A01_f1.ome.tif#c=1                      a channel by its number, from 0
+A01_f1.ome.tif#channel=GFP              a channel by the name that the file's metadata gives it
+plate.zarr/A/1/0#c=1                    the same of an OME-Zarr image, which is a folder
+Chong_train_set.hdf5#row=17&c=0         a channel of one row of an archive of cells
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlencode
+
+_TEXT = re.compile(r"(?P<path>.*)#(?P<select>(?:rgb|c|channel|row)=[^#/]*)")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A plane of a file: `select` has some of the keys rgb, c, channel, row; empty for the only plane."""
+
+    path: str
+    select: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Read the text form; a `#` that begins no known key belongs to the file's name."""
+        match = _TEXT.fullmatch(text)
+        return cls(match["path"], dict(parse_qsl(match["select"]))) if match else cls(text)
+
+    def __str__(self) -> str:
+        return f"{self.path}#{urlencode(self.select)}" if self.select else self.path
+
+
+def by_path(files: dict[str, str]) -> dict[str, dict[str, dict[str, str]]]:
+    """Gather what lies in one file: channel -> text becomes path -> channel -> what selects its plane."""
+    gathered: dict[str, dict[str, dict[str, str]]] = {}
+    for name, text in files.items():
+        reference = Reference.parse(text)
+        gathered.setdefault(reference.path, {})[name] = reference.select
+    return gathered

@@ -1,0 +1,40 @@
+"""Cells that another program has found: label images of YeastSpotter, Cellpose, InstanSeg or CellProfiler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from skimage.measure import label
+from skimage.segmentation import clear_border as without_border
+
+from pcip_core.segmentation.otsu import keep_objects
+
+
+def labels(
+    planes: Mapping[str, np.ndarray],
+    *,
+    channel: str,
+    min_area_px: int = 1,
+    clear_border: bool = False,
+    split: bool = False,
+) -> np.ndarray:
+    """The objects of a label image, renumbered.
+
+    Args:
+        planes: channel name -> (H, W).
+        channel: the label image, a channel with `role: labels`; 0 is background.
+        min_area_px: smaller objects are left out.
+        clear_border: leave objects at the border out (windows over the edge are rejected by cropping anyway).
+        split: take connected components: for black-and-white masks.
+
+    Returns:
+        (H, W) int32 labels, 1..n without gaps, in the order of the numbers that were there.
+    """
+    mask = planes[channel]
+    objects = label(mask > 0) if split else np.unique(mask, return_inverse=True)[1].reshape(mask.shape)
+    if not split and mask.min() > 0:
+        objects = objects + 1  # no background anywhere: the smallest number is an object too
+    if clear_border:
+        objects = without_border(objects)
+    return keep_objects(objects, min_area_px)

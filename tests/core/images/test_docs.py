@@ -1,0 +1,44 @@
+"""The short specs of docs/screens.md load with the rest of a spec added, and its table names every key."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import pytest
+import yaml
+
+from pcip_core.screen import Channel, Files, Images, load_screen
+
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "screens.md").read_text()
+BLOCKS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
+LAYOUTS = [block for block in BLOCKS[1:] if "files" in block]
+
+
+@pytest.mark.parametrize("block", LAYOUTS, ids=lambda block: block["files"].get("layout", "pattern"))
+def test_a_short_spec_loads(tmp_path, block):
+    marker = next(name for name, one in block["channels"].items() if one["role"] == "structural")
+    rest = {
+        "segmentation": {"method": "otsu", "options": {"channel": marker}},
+        "crops": {"window_px": 64},
+        "shards": {"by": "{plate}"},
+    }
+    spec = {"name": "mine", "organism": "x"} | rest | block
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(spec))
+    assert load_screen(path).files.layout == block["files"].get("layout", "pattern")
+
+
+def test_every_layout_has_a_short_spec():
+    known = {block["files"].get("layout", "pattern") for block in LAYOUTS}
+    assert known == set(get_args(get_type_hints(Files)["layout"]))
+
+
+@pytest.mark.parametrize(
+    ("section", "of"), [("channels.<name>", Channel), ("files", Files), ("images", Images)]
+)
+def test_every_key_is_in_the_table(section, of):
+    for one in dataclasses.fields(of):
+        assert f"`{section}.{one.name}`" in PAGE

@@ -11,6 +11,7 @@ from pcip_assets.assets.crops import build_crops
 from pcip_assets.assets.encoders import build_encoder
 from pcip_assets.assets.features import build_cell_features, build_control_features, build_protein_features
 from pcip_assets.assets.fields import build_fields
+from pcip_assets.automation import build_sensor
 from pcip_assets.checks import build_checks
 from pcip_assets.partitions import shards_of
 from pcip_assets.resources import Library
@@ -33,6 +34,9 @@ def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
     ]
 
 
+_OF_A_SHARD = ("fields", "crops", "cell_features", "control_features")
+
+
 def screen_jobs(screen: Screen) -> list[UnresolvedAssetJobDefinition]:
     """`<screen>_features`: everything but training. `<screen>_training`: the deliberate act."""
     everything = dg.AssetSelection.groups(screen.name)
@@ -50,6 +54,15 @@ def screen_jobs(screen: Screen) -> list[UnresolvedAssetJobDefinition]:
         ),
         dg.define_asset_job(f"{screen.name}_all", everything, description="Everything, training included."),
     ]
+
+
+def shards_job(screen: Screen) -> UnresolvedAssetJobDefinition:
+    """`<screen>_shards`: what is made shard by shard, and nothing that takes in all shards."""
+    return dg.define_asset_job(
+        f"{screen.name}_shards",
+        dg.AssetSelection.assets(*([screen.name, noun] for noun in _OF_A_SHARD)),
+        description="Bring one shard to features, touching no other; what is over all shards is left.",
+    )
 
 
 @dg.logger
@@ -75,10 +88,12 @@ def _is_said_by_an_asset(record: logging.LogRecord) -> bool:
 def build_definitions(workspace: Workspace, screens: list[Screen]) -> dg.Definitions:
     """Definitions for these screens over one workspace; tests call this with their own."""
     data = str(workspace.data)
+    shards_jobs = {screen.name: shards_job(screen) for screen in screens}
     return dg.Definitions(
         assets=[asset for screen in screens for asset in screen_assets(screen)],
         asset_checks=[check for screen in screens for check in build_checks(screen)],
-        jobs=[job for screen in screens for job in screen_jobs(screen)],
+        jobs=[*shards_jobs.values(), *(job for screen in screens for job in screen_jobs(screen))],
+        sensors=[build_sensor(screen, workspace, shards_jobs[screen.name]) for screen in screens],
         resources={"library": Library(data=data), "tracking": Tracking(data=data)},
         executor=dg.in_process_executor,
         loggers={"console": plain_console},

@@ -111,6 +111,8 @@ def quarantine_table(stage: str, rejected: Iterable[Rejected], shard: str) -> pa
             "image_id": [row.image_id for row in rejected],
             "reason": [row.reason for row in rejected],
             "found_at": [now] * len(rejected),
+            "field_id": [row.field_id for row in rejected],
+            "content_hash": [row.content_hash for row in rejected],
             "shard": [shard] * len(rejected),
         },
         found_at=pa.timestamp("us"),

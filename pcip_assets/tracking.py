@@ -20,6 +20,7 @@ from pcip_assets.workspace import MLFLOW_PORT, Workspace
 from pcip_core.errors import EncoderError
 
 CHAMPION = "champion"
+SYSTEM_METRICS_EVERY_S = 5.0
 _WEIGHTS = "encoder.safetensors"
 
 
@@ -107,7 +108,7 @@ class Tracking(dg.ConfigurableResource):
         import mlflow
 
         experiment = self._experiment(screen)
-        mlflow.set_system_metrics_sampling_interval(5)
+        mlflow.set_system_metrics_sampling_interval(SYSTEM_METRICS_EVERY_S)
         noted = checkpoints / "mlflow_run_id"
         run_id = noted.read_text() if noted.is_file() else None
         with mlflow.start_run(

@@ -73,7 +73,8 @@ def _checked(screen: Screen, layout: Layout, shard: str, hashes: dict[str, str])
         try:
             shape = read_field(screen, one).shape
         except ImageFileError as error:
-            rejected.append(Rejected(error.where, "file", one.image_id, str(error)))
+            named = (one.field_id, hashes[one.field_id])
+            rejected.append(Rejected(error.where, "file", one.image_id, str(error), *named))
             continue
         good.append((one, hashes[one.field_id], shape))
     tables = {

@@ -18,12 +18,17 @@ from pcip_core.segmentation import segmenter
 
 @dataclass(frozen=True)
 class Rejected:
-    """Something that was found and is not used: a `file`, a `cell` or an `image`, and why."""
+    """Something that was found and is not used: a `file`, a `cell` or an `image`, and why.
+
+    Of a field that cannot be read, `field_id` and `content_hash` tell later whether it was mended.
+    """
 
     file: str
     what: str
     image_id: str | None
     reason: str
+    field_id: str | None = None
+    content_hash: str | None = None
 
 
 @dataclass(frozen=True)

@@ -166,6 +166,8 @@ SCREEN = (
             "image_id": "Its image.",
             "reason": "What was found and what was required.",
             "found_at": "When (UTC).",
+            "field_id": "The field, where the whole field was left out.",
+            "content_hash": "Hash of the bytes of its files then.",
             **_SHARD,
         },
     ),

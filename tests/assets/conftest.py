@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 import tifffile
 
+from pcip_assets import tracking
 from pcip_assets.running import RunOutcome, run_screen
 from pcip_assets.workspace import Workspace
 from pcip_core.screen import Screen
 from pcip_core.store.partitions import Store
 from tests.conftest import write_tiny_screen
+
+tracking.SYSTEM_METRICS_EVERY_S = 0.2  # trainings here last a second
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ CLASSES = {
         "Punctate",
     ),
 }
-CHANNELS = {"human": ("nucleus", "microtubules", "protein"), "yeast": ("cytosol", "protein")}
+YEAST_MARKERS = ("cytosol", "brightfield", "nuclear_pore")
 CELL_LINES = {"human": ("sim-epithelial", "sim-mesenchymal"), "yeast": ("sim-haploid", "sim-elongated")}
 _LEAK = {"human": (0.1, 0.6), "yeast": (0.05, 0.35)}
 _FOCUS_PX = {"human": (0.9, 2.2), "yeast": (0.8, 1.2)}
@@ -78,6 +78,12 @@ class PlannedImage:
         return f"{self.plate}_{self.well}"
 
 
+def channels(simulation: Simulation) -> tuple[str, ...]:
+    """Names of the channels, the protein's last."""
+    structural = ("nucleus", "microtubules") if simulation.organism == "human" else (simulation.marker,)
+    return (*structural, "protein")
+
+
 def keyed_rng(simulation: Simulation, *key: int | str) -> np.random.Generator:
     """A generator that depends on the seed and on the key alone, never on what was drawn before."""
     words = [zlib.crc32(str(part).encode()) for part in (simulation.organism, *key)]
@@ -90,7 +96,7 @@ def plan_screen(simulation: Simulation) -> list[PlannedImage]:
     Proteins of a class go to different plates, so that any plate but one leaves every class on the others.
 
     Raises:
-        SpecError: the organism is unknown, or a count is not positive.
+        SpecError: the organism or its marker is unknown, or a count is not positive.
     """
     _check(simulation)
     classes = CLASSES[simulation.organism]
@@ -138,6 +144,14 @@ def _check(simulation: Simulation) -> None:
             "simulation.organism",
             found=repr(simulation.organism),
             required=f"one of {', '.join(CLASSES)}",
+            remedy="Correct the spec.",
+        )
+    markers = YEAST_MARKERS if simulation.organism == "yeast" else YEAST_MARKERS[:1]
+    if simulation.marker not in markers:
+        raise SpecError(
+            "simulation.marker",
+            found=f"{simulation.marker!r} for {simulation.organism}",
+            required=f"one of {', '.join(YEAST_MARKERS)} for yeast, none for human",
             remedy="Correct the spec.",
         )
     counts = {

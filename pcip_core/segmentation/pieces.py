@@ -19,14 +19,14 @@ class Seams:
     """Where two objects meet, each (n,).
 
     Attributes:
-        first, second: their labels.
+        small, large: the labels of the smaller and of the larger.
         neck: length of the seam in diameters of the smaller object.
         share: area of the smaller object in areas of the larger.
         height: mean relief along the seam.
     """
 
-    first: np.ndarray
-    second: np.ndarray
+    small: np.ndarray
+    large: np.ndarray
     neck: np.ndarray
     share: np.ndarray
     height: np.ndarray
@@ -60,16 +60,17 @@ def seams(relief: np.ndarray, labels: np.ndarray) -> Seams:
     height = np.bincount(which, np.concatenate(heights), len(pair)) / np.maximum(rows + columns, 1)
     first, second = np.divmod(pair, size)
     area = np.bincount(labels.ravel())
-    small, large = np.minimum(area[first], area[second]), np.maximum(area[first], area[second])
-    neck = np.hypot(rows, columns) / np.sqrt(4 / np.pi * small)
-    return Seams(first, second, neck, small / large, height)
+    turn = area[first] > area[second]
+    small, large = np.where(turn, second, first), np.where(turn, first, second)
+    neck = np.hypot(rows, columns) / np.sqrt(4 / np.pi * area[small])
+    return Seams(small, large, neck, area[small] / area[large], height)
 
 
-def joined(first: np.ndarray, second: np.ndarray, area: np.ndarray, largest: float = np.inf) -> np.ndarray:
+def joined(small: np.ndarray, large: np.ndarray, area: np.ndarray, largest: float = np.inf) -> np.ndarray:
     """Number of the object that each becomes when pairs are joined, the first pairs first.
 
     Args:
-        first, second: (n,) labels.
+        small, large: (n,) labels; each small one is joined once, so that no bud makes one of two mothers.
         area: (labels,) of each, px.
         largest: a pair that would become larger stays apart.
 
@@ -78,8 +79,9 @@ def joined(first: np.ndarray, second: np.ndarray, area: np.ndarray, largest: flo
     """
     area = area.copy()
     root = np.arange(len(area), dtype=np.int32)
-    for i, j in zip(first, second, strict=True):
-        one, other = root[i], root[j]
+    _, once = np.unique(small, return_index=True)
+    for i in np.sort(once):
+        one, other = root[large[i]], root[small[i]]
         if one != other and area[one] + area[other] <= largest:
             area[one] += area[other]
             root[root == other] = one

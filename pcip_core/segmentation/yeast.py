@@ -55,10 +55,10 @@ def yeast_cytosol(
     pieces = np.where(relief > half, territory, 0)
     height = mean_heights(relief, pieces)
     seam = seams(relief, pieces)
-    dimmer = np.minimum(height[seam.first], height[seam.second])
+    dimmer = np.minimum(height[seam.small], height[seam.large])
     necks = np.flatnonzero((seam.neck >= 0.47) & (seam.height >= 0.8 * dimmer))  # cells that only touch: less
     necks = necks[np.argsort(-seam.neck[necks])]
-    root = joined(seam.first[necks], seam.second[necks], np.bincount(pieces.ravel()), _PAIR * typical)
+    root = joined(seam.small[necks], seam.large[necks], np.bincount(pieces.ravel()), _PAIR * typical)
     root[height < ghost * np.median(height[1:] if len(height) > 1 else height)] = 0
     vacuole = int(0.5 * np.sqrt(typical)) | 1
     closed = ndimage.grey_closing(
@@ -126,7 +126,7 @@ def _enclosed(cores: np.ndarray, relief: np.ndarray, wall: float, typical: float
     seam = seams(relief, regions)
     buds = np.flatnonzero((seam.neck >= 0.36) & (seam.share <= 0.56))
     buds = buds[np.argsort(-seam.neck[buds])]
-    return joined(seam.first[buds], seam.second[buds], area, _PAIR * typical)[regions]
+    return joined(seam.small[buds], seam.large[buds], area, _PAIR * typical)[regions]
 
 
 def yeast_nuclear_pore(
@@ -134,7 +134,7 @@ def yeast_nuclear_pore(
 ) -> np.ndarray:
     """Label yeast cells around their nuclei, which a ring marks (Nup49-RFP); the cytoplasm may glow faintly.
 
-    Two nuclei closer than two thirds of a cell are one that divides.
+    Two nuclei closer than 0.7 of that diameter are one that divides.
 
     Args:
         planes: channel name -> (H, W).
@@ -156,8 +156,9 @@ def yeast_nuclear_pore(
     if count == 0:
         return np.zeros(planes[channel].shape, np.int32)
     centres = np.array(ndimage.center_of_mass(nuclei > 0, nuclei, range(1, count + 1)))
-    close = cKDTree(centres).query_pairs(0.67 * np.sqrt(4 / np.pi * typical), output_type="ndarray") + 1
-    nuclei = joined(close[:, 0], close[:, 1], np.bincount(nuclei.ravel()))[nuclei]
+    pairs = cKDTree(centres).query_pairs(0.7 * np.sqrt(4 / np.pi * typical), output_type="ndarray")
+    pairs = 1 + pairs[np.argsort(np.hypot(*(centres[pairs[:, 0]] - centres[pairs[:, 1]]).T))]
+    nuclei = joined(pairs[:, 0], pairs[:, 1], np.bincount(nuclei.ravel()))[nuclei]
     return tidied(_around(plane, nuclei, typical), scale, planes[channel].shape, min_area_px)
 
 

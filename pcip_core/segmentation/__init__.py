@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from pcip_core.errors import SpecError
-from pcip_core.segmentation.clumps import clumps
+from pcip_core.segmentation.nuclei import nuclei
 from pcip_core.segmentation.otsu import otsu
+from pcip_core.segmentation.yeast import yeast_brightfield, yeast_cytosol, yeast_nuclear_pore
 
 Segmenter = Callable[..., np.ndarray]
 
@@ -23,7 +24,14 @@ def whole(planes: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.ones(next(iter(planes.values())).shape, np.int32)
 
 
-METHODS: dict[str, Segmenter] = {"otsu": otsu, "clumps": clumps, "whole": whole}
+METHODS: dict[str, Segmenter] = {
+    "otsu": otsu,
+    "nuclei": nuclei,
+    "yeast_cytosol": yeast_cytosol,
+    "yeast_brightfield": yeast_brightfield,
+    "yeast_nuclear_pore": yeast_nuclear_pore,
+    "whole": whole,
+}
 
 
 def segmenter(method: str) -> Segmenter:

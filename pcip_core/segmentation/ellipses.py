@@ -95,22 +95,28 @@ def _objects(mask: np.ndarray, below: np.ndarray | None, area: tuple[float, floa
     parent = np.zeros(count + 1, np.int64)
     if below is not None:
         parent[number] = below.ravel()[place]  # any pixel of an object tells
-    pixels, quality = ellipse_quality(labels, count)
-    quality[(pixels < area[0]) | (pixels > area[1])] = 0
-    return _Level(labels, parent, pixels, quality)
+    sums = moments(labels, count)
+    quality = likeness(sums)
+    quality[(sums[0] < area[0]) | (sums[0] > area[1])] = 0
+    return _Level(labels, parent, sums[0], quality)
 
 
-def ellipse_quality(labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Area (px) and likeness to an ellipse (0..1) of each label: two (count + 1,); row 0 is 0."""
+def moments(labels: np.ndarray, count: int) -> np.ndarray:
+    """Sums over each label 0..count of 1, y, x, y^2, x^2, y x: (6, count + 1); those of label 0 are 0."""
     place = np.flatnonzero(labels)
     number = labels.ravel()[place]
     y, x = np.divmod(place, labels.shape[1])
-    area = np.bincount(number, minlength=count + 1).astype(np.float64)
+    weights = (None, y, x, y * y, x * x, y * x)
+    return np.stack([np.bincount(number, weight, count + 1) for weight in weights])
+
+
+def likeness(sums: np.ndarray) -> np.ndarray:
+    """Likeness to an ellipse (0..1) of objects with these moments, which add up: (6, n) -> (n,)."""
+    area, my, mx, yy, xx, yx = sums
     share = 1 / np.maximum(area, 1)
-    my, mx = (np.bincount(number, axis, count + 1) * share for axis in (y, x))
-    yy = np.bincount(number, y * y, count + 1) * share - my**2 + 1 / 12  # a pixel's own extent
-    xx = np.bincount(number, x * x, count + 1) * share - mx**2 + 1 / 12
-    xy = np.bincount(number, y * x, count + 1) * share - my * mx
-    spread = np.sqrt(yy * xx - xy**2)
-    ratio = ((yy + xx) / 2 + np.sqrt(((yy - xx) / 2) ** 2 + xy**2)) / spread
-    return area, area / (4 * np.pi * spread) * np.clip(1 + _LONGEST - ratio, 0, 1)
+    yy = yy * share - (my * share) ** 2 + 1 / 12  # a pixel's own extent
+    xx = xx * share - (mx * share) ** 2 + 1 / 12
+    yx = yx * share - my * mx * share**2
+    spread = np.sqrt(yy * xx - yx**2)
+    ratio = ((yy + xx) / 2 + np.sqrt(((yy - xx) / 2) ** 2 + yx**2)) / spread
+    return area / (4 * np.pi * spread) * np.clip(1 + _LONGEST - ratio, 0, 1)

@@ -1,4 +1,4 @@
-"""Label images: their objects' heights, the seams between them, joining, tidying; and the scale they are made on."""
+"""Label images: heights of their objects, seams between them, joining, tidying, and the scale of it all."""
 
 from __future__ import annotations
 
@@ -89,7 +89,11 @@ def joined(small: np.ndarray, large: np.ndarray, area: np.ndarray, largest: floa
 
 
 def tidied(labels: np.ndarray, scale: int, shape: tuple[int, ...], min_area_px: int) -> np.ndarray:
-    """Spurs and crumbs off, back to full size, small and border objects out: (H, W) int32, 1..n without gaps."""
+    """Spurs and crumbs off, back to full size, small and border objects out.
+
+    Returns:
+        (H, W) int32, 1..n without gaps.
+    """
     inside = ndimage.minimum_filter(labels, footprint=_CROSS) == ndimage.maximum_filter(
         labels, footprint=_CROSS
     )

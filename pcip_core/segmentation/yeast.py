@@ -15,12 +15,13 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 from skimage.segmentation import watershed
 
-from pcip_core.segmentation.ellipses import ellipse_quality, most_elliptical
+from pcip_core.segmentation.ellipses import likeness, moments, most_elliptical
 from pcip_core.segmentation.pieces import joined, mean_heights, seams, shrunk, tidied
 
 _WORKING_PX = 13.0
 _STEP = 1.1  # ratio of two heights at which a relief is cut
 _NOISE = 8.0  # height above the background, in its standard deviations, from which light is seen
+_DIMMEST = 0.01  # the same as a share of the brightest, for a background that was cut to 0
 _WALL_NOISE = 6.0  # the same for walls in brightfield
 _PAIR = 3.0  # the largest area of a mother and her bud, in typical cells
 
@@ -71,7 +72,7 @@ def yeast_cytosol(
 def yeast_brightfield(
     planes: Mapping[str, np.ndarray], *, channel: str, diameter_px: float = 26.0, min_area_px: int = 150
 ) -> np.ndarray:
-    """Label yeast cells in brightfield, a little out of focus: a closed wall, darker or brighter than both sides.
+    """Label yeast cells in brightfield, a little out of focus, by walls darker or brighter than both sides.
 
     Whether walls are dark (focus above the cells) or bright (below) is seen by which gives more ellipses.
 
@@ -109,24 +110,24 @@ def _cores(plane: np.ndarray, typical: float) -> tuple[np.ndarray, np.ndarray, f
 
 def _worth(labels: np.ndarray) -> float:
     """Area of good ellipses, px."""
-    area, quality = ellipse_quality(labels, int(labels.max()))
-    return float((area * np.clip(quality - 0.9, 0, 1)).sum())
+    sums = moments(labels, int(labels.max()))
+    return float((sums[0] * np.clip(likeness(sums) - 0.9, 0, 1)).sum())
 
 
 def _enclosed(cores: np.ndarray, relief: np.ndarray, wall: float, typical: float) -> np.ndarray:
-    """Cells (h, w) from their cores up to the middle of their walls; buds joined, gaps between cells left out."""
+    """Cells (h, w) from their cores to the middle of their walls; buds joined, gaps between left out."""
     free, _ = ndimage.label((relief > wall) & (cores == 0))
     outside = np.bincount(free.ravel()) > 3 * typical
     outside[0] = False
     count = int(cores.max())
     regions = watershed(-relief, np.where(outside[free], count + 1, cores))
     regions = np.where(regions > count, 0, regions).astype(np.int32)
-    area, quality = ellipse_quality(regions, count)
-    regions[(quality < 0.9)[regions]] = 0  # gaps are hollow-sided
+    sums = moments(regions, count)
+    regions[(likeness(sums) < 0.9)[regions]] = 0  # gaps are hollow-sided
     seam = seams(relief, regions)
     buds = np.flatnonzero((seam.neck >= 0.36) & (seam.share <= 0.56))
     buds = buds[np.argsort(-seam.neck[buds])]
-    return joined(seam.small[buds], seam.large[buds], area, _PAIR * typical)[regions]
+    return joined(seam.small[buds], seam.large[buds], sums[0], _PAIR * typical)[regions]
 
 
 def yeast_nuclear_pore(
@@ -134,7 +135,7 @@ def yeast_nuclear_pore(
 ) -> np.ndarray:
     """Label yeast cells around their nuclei, which a ring marks (Nup49-RFP); the cytoplasm may glow faintly.
 
-    Two nuclei closer than 0.7 of that diameter are one that divides.
+    Two nuclei of one ellipse are one that divides; the farther apart, the better an ellipse it has to be.
 
     Args:
         planes: channel name -> (H, W).
@@ -155,11 +156,17 @@ def yeast_nuclear_pore(
     count = int(nuclei.max())
     if count == 0:
         return np.zeros(planes[channel].shape, np.int32)
+    diameter = np.sqrt(4 / np.pi * typical)
     centres = np.array(ndimage.center_of_mass(nuclei > 0, nuclei, range(1, count + 1)))
-    pairs = cKDTree(centres).query_pairs(0.7 * np.sqrt(4 / np.pi * typical), output_type="ndarray")
-    pairs = 1 + pairs[np.argsort(np.hypot(*(centres[pairs[:, 0]] - centres[pairs[:, 1]]).T))]
-    nuclei = joined(pairs[:, 0], pairs[:, 1], np.bincount(nuclei.ravel()))[nuclei]
-    return tidied(_around(plane, nuclei, typical), scale, planes[channel].shape, min_area_px)
+    one, other = cKDTree(centres).query_pairs(0.9 * diameter, output_type="ndarray").T
+    apart = np.hypot(*(centres[one] - centres[other]).T) / diameter
+    cells = _around(plane, nuclei, typical)
+    sums = moments(cells, count)
+    quality = likeness(sums[:, 1 + one] + sums[:, 1 + other])
+    dividing = np.flatnonzero(quality > 0.65 + 0.42 * apart)
+    dividing = dividing[np.argsort(apart[dividing])]
+    root = joined(1 + one[dividing], 1 + other[dividing], sums[0])
+    return tidied(root[cells], scale, planes[channel].shape, min_area_px)
 
 
 def _around(plane: np.ndarray, nuclei: np.ndarray, typical: float) -> np.ndarray:
@@ -195,7 +202,8 @@ def _light(plane: np.ndarray, smooth: float, typical: float) -> tuple[np.ndarray
     y, x = (np.linspace(0, part - 1, whole) for part, whole in zip(dark.shape, plane.shape, strict=True))
     plane = plane - ndimage.map_coordinates(dark, np.meshgrid(y, x, indexing="ij"), order=1)
     low, middle = np.percentile(plane, [5, 25])  # the darker half of the background of a half-full field
-    return plane - middle, _NOISE * float(middle - low)
+    relief = plane - middle
+    return relief, max(_NOISE * float(middle - low), _DIMMEST * float(relief.max()))
 
 
 def _levels(floor: float, relief: np.ndarray) -> np.ndarray:

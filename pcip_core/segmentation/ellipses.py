@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 _LONGEST = 2.3  # ratio of axes from which an ellipse begins to lose quality
-_POOR = 0.85  # quality of what is worth nothing
+_POOR = 0.85  # parts of a lower quality than this are crumbs, which do not count
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ def most_elliptical(
     """Label the hills of a relief, each cut at the height where it is most like an ellipse.
 
     Objects above a level lie in those above any lower one, so that all of them make a tree. From the
-    highest level down, an object is one cell if its worth, area x (quality - 0.85), is that of the cells it
-    falls apart into or more; else these are the cells. No one threshold has to suit a field: a dim cell is
-    cut low, two bright ones that touch are cut where they part, and a vacuole parts nothing, as the whole
-    has more area. Two equal discs that touch have a quality of 0.89, one cell 0.95 or more.
+    highest level down, an object is one cell if it is as good an ellipse as what it falls apart into (the
+    mean of its good parts, by area); else the parts are cells. No one threshold has to suit a field: a dim
+    cell is cut low, two bright ones that touch are cut where they part, and a vacuole parts nothing as long
+    as the whole is the better ellipse. Two equal discs that touch have a quality of 0.89, most cells 0.98.
 
     Args:
         relief: (H, W); cells are high, the seams between them lower.

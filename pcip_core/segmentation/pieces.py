@@ -89,11 +89,12 @@ def joined(small: np.ndarray, large: np.ndarray, area: np.ndarray, largest: floa
 
 
 def tidied(labels: np.ndarray, scale: int, shape: tuple[int, ...], min_area_px: int) -> np.ndarray:
-    """Spurs and crumbs off, back to full size, small and border objects out.
+    """Holes filled, spurs and crumbs off, back to full size, small and border objects out.
 
     Returns:
         (H, W) int32, 1..n without gaps.
     """
+    labels = filled(labels)
     inside = ndimage.minimum_filter(labels, footprint=_CROSS) == ndimage.maximum_filter(
         labels, footprint=_CROSS
     )
@@ -109,3 +110,16 @@ def tidied(labels: np.ndarray, scale: int, shape: tuple[int, ...], min_area_px: 
     labels = np.where((area == largest[owner])[parts], labels, 0)
     labels = clear_border(labels).repeat(scale, 0).repeat(scale, 1)[: shape[0], : shape[1]]
     return keep_objects(labels, min_area_px)
+
+
+def filled(labels: np.ndarray) -> np.ndarray:
+    """Background that one object encloses becomes part of it."""
+    holes, count = ndimage.label(labels == 0)
+    none = labels.max() + 1
+    high = ndimage.maximum_filter(labels, footprint=_CROSS)
+    low = ndimage.minimum_filter(np.where(labels > 0, labels, none), footprint=_CROSS)
+    edge = (holes > 0) & (high > 0)
+    highest, lowest = np.zeros(count + 1, labels.dtype), np.full(count + 1, none, labels.dtype)
+    np.maximum.at(highest, holes[edge], high[edge])
+    np.minimum.at(lowest, holes[edge], low[edge])
+    return labels + np.where(highest == lowest, highest, 0)[holes]

@@ -33,6 +33,7 @@ def yeast_cytosol(
     diameter_px: float = 26.0,
     min_area_px: int = 150,
     ghost: float = 0.1,
+    vacuole: float = 0.5,
 ) -> np.ndarray:
     """Label yeast cells that a fluorescent marker fills.
 
@@ -42,12 +43,19 @@ def yeast_cytosol(
         diameter_px: of a typical cell; half of it and twice of it are found too.
         min_area_px: smaller objects are left out.
         ghost: objects dimmer than this share of the field's median cell are left out: dead or out of focus.
+        vacuole: dark bays that are narrower than this share of a typical cell belong to the cell.
 
     Returns:
         (H, W) int32 labels, 1..n without gaps; objects at the border left out.
     """
-    scale, typical = _scale(diameter_px)
-    relief, floor = _light(shrunk(planes[channel], scale), 0.5, typical)
+    scale, typical = working_scale(diameter_px)
+    cells = filled_cells(shrunk(planes[channel], scale), typical, ghost=ghost, vacuole=vacuole)
+    return tidied(cells, scale, planes[channel].shape, min_area_px)
+
+
+def filled_cells(plane: np.ndarray, typical: float, *, ghost: float, vacuole: float) -> np.ndarray:
+    """Cells that a marker fills, on the working scale: (h, w) int32; see `yeast_cytosol`."""
+    relief, floor = _light(plane, 0.5, typical)
     hills = most_elliptical(
         relief, _levels(floor, relief), area=(0.14 * typical, 5 * typical), hole=2 * typical
     )
@@ -61,12 +69,9 @@ def yeast_cytosol(
     necks = necks[np.argsort(-seam.neck[necks])]
     root = joined(seam.small[necks], seam.large[necks], np.bincount(pieces.ravel()), _PAIR * typical)
     root[height < ghost * np.median(height[1:] if len(height) > 1 else height)] = 0
-    vacuole = int(0.5 * np.sqrt(typical)) | 1
-    closed = ndimage.grey_closing(
-        relief, (vacuole, vacuole), mode="constant"
-    )  # a mirror would fill the border
-    cells = np.where(np.maximum(closed, relief) > half, root[territory], 0)
-    return tidied(cells, scale, planes[channel].shape, min_area_px)
+    bay = int(vacuole * np.sqrt(typical)) | 1
+    closed = ndimage.grey_closing(relief, (bay, bay), mode="constant")  # a mirror would fill the border
+    return np.where(np.maximum(closed, relief) > half, root[territory], 0)
 
 
 def yeast_brightfield(
@@ -85,7 +90,7 @@ def yeast_brightfield(
     Returns:
         (H, W) int32 labels, 1..n without gaps; objects at the border left out.
     """
-    scale, typical = _scale(diameter_px)
+    scale, typical = working_scale(diameter_px)
     plane = ndimage.gaussian_filter(shrunk(planes[channel], scale), 0.7)
     plane = plane / np.maximum(ndimage.gaussian_filter(plane, np.sqrt(typical)), 1e-6)
     dark, bright = (_cores(sign * plane, typical) for sign in (1, -1))
@@ -147,7 +152,7 @@ def yeast_nuclear_pore(
         (H, W) int32 labels, 1..n without gaps; objects at the border left out. A cell reaches as far as
         the glow does within its reach, and at least over a disc around its nucleus.
     """
-    scale, typical = _scale(diameter_px)
+    scale, typical = working_scale(diameter_px)
     plane = shrunk(planes[channel], scale)
     relief, floor = _light(plane, 0.5, typical)
     nuclei = most_elliptical(
@@ -184,7 +189,7 @@ def _around(plane: np.ndarray, nuclei: np.ndarray, typical: float) -> np.ndarray
     return np.where((glow > half[territory]) | (away < 0.2 * diameter), territory, 0)
 
 
-def _scale(diameter_px: float) -> tuple[int, float]:
+def working_scale(diameter_px: float) -> tuple[int, float]:
     """How much a field is shrunk, and the area of a typical cell then, px."""
     scale = max(1, round(diameter_px / _WORKING_PX))
     return scale, np.pi / 4 * (diameter_px / scale) ** 2

@@ -57,7 +57,8 @@ def most_elliptical(
             break
         tree.append(objects)
     whole: list[np.ndarray] = []
-    weight, parts = np.zeros(1), np.zeros(1)
+    weight: np.ndarray = np.zeros(1)
+    parts: np.ndarray = np.zeros(1)
     for objects in reversed(tree):
         size = len(objects.area)
         parts = np.pad(parts / np.maximum(weight, 1), (0, size - len(parts)))

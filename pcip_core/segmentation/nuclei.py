@@ -13,7 +13,7 @@ from pcip_core.segmentation.pieces import filled, joined, seams, shrunk, tidied
 from pcip_core.segmentation.yeast import filled_cells, working_scale
 
 _SINGLE = 0.96  # likeness to an ellipse from which an object is one nucleus
-_WAIST = 0.55  # a waist this wide, in diameters of the smaller part, is one nucleus' own
+_WAIST = 0.65  # a waist this wide, in diameters of the smaller part, is one nucleus' own
 
 
 def nuclei(

@@ -122,4 +122,6 @@ def filled(labels: np.ndarray) -> np.ndarray:
     highest, lowest = np.zeros(count + 1, labels.dtype), np.full(count + 1, none, labels.dtype)
     np.maximum.at(highest, holes[edge], high[edge])
     np.minimum.at(lowest, holes[edge], low[edge])
+    for border in (holes[0], holes[-1], holes[:, 0], holes[:, -1]):
+        highest[border] = 0
     return labels + np.where(highest == lowest, highest, 0)[holes]

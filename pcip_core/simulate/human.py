@@ -58,7 +58,7 @@ def draw_field(
     shapes = _place(rng, size, elongated=image.cell_line == "sim-mesenchymal")
     owner, depth = _territories(rng, size, shapes)
     planes = {name: np.zeros((size, size), np.float32) for name in ("nucleus", "microtubules", "protein")}
-    truth = []
+    truth: list[dict[str, Any]] = []
     for number, shape in enumerate(shapes, 1):
         own = keyed_rng(simulation, image.number, field, number)
         window = _window(shape, size)

@@ -52,7 +52,7 @@ def draw_field(
     padded = {name: np.zeros((size + 4 * _HALF,) * 2, np.float32) for name in (marker, "protein")}
     optics = keyed_rng(simulation, image.number, field, "optics")
     focus = float(optics.choice([-1, 1], p=[0.25, 0.75]) * optics.uniform(0.5, 1.3))
-    truth = []
+    truth: list[dict[str, Any]] = []
     for number, (y, x, shape) in enumerate(placed, 1):
         own = keyed_rng(simulation, image.number, field, number)
         cell = _cell(own, shape, y % 1, x % 1)

@@ -13,9 +13,10 @@ import numpy as np
 
 from pcip_core.errors import SpecError
 from pcip_core.segmentation.centres import centres
-from pcip_core.segmentation.clumps import clumps
 from pcip_core.segmentation.labels import labels
+from pcip_core.segmentation.nuclei import nuclei
 from pcip_core.segmentation.otsu import otsu
+from pcip_core.segmentation.yeast import yeast_brightfield, yeast_cytosol, yeast_nuclear_pore
 
 Segmenter = Callable[..., np.ndarray]
 
@@ -25,8 +26,16 @@ def whole(planes: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.ones(next(iter(planes.values())).shape, np.int32)
 
 
-METHODS: dict[str, Segmenter] = {"otsu": otsu, "clumps": clumps, "whole": whole}
-METHODS |= {"labels": labels, "centres": centres}
+METHODS: dict[str, Segmenter] = {
+    "otsu": otsu,
+    "nuclei": nuclei,
+    "yeast_cytosol": yeast_cytosol,
+    "yeast_brightfield": yeast_brightfield,
+    "yeast_nuclear_pore": yeast_nuclear_pore,
+    "labels": labels,
+    "centres": centres,
+    "whole": whole,
+}
 
 
 def segmenter(method: str) -> Segmenter:

@@ -59,7 +59,7 @@ def draw_field(
     shapes = _place(rng, size, elongated=image.cell_line == "sim-mesenchymal")
     owner, depth = _territories(rng, size, shapes)
     planes = {name: np.zeros((size, size), np.float32) for name in ("nucleus", "microtubules", "protein")}
-    truth = []
+    truth: list[dict[str, Any]] = []
     for number, shape in enumerate(shapes, 1):
         own = keyed_rng(simulation, image.number, field, number)
         window = _window(shape, size)
@@ -67,7 +67,9 @@ def draw_field(
         state = _state(own, image)
         expression = float(own.lognormal(0, 0.3))
         density = sum(share * _normal(_COMPARTMENTS[name](own, cell), cell) for name, share in state.items())
-        diffuse = _normal(cell.body * (0.75 + 0.1 * noise(own, cell.body.shape, 6.0)) * (1.3 - cell.out), cell)
+        diffuse = _normal(
+            cell.body * (0.75 + 0.1 * noise(own, cell.body.shape, 6.0)) * (1.3 - cell.out), cell
+        )
         leak = varied(own, image.leak)
         protein = (1 - leak) * density + leak * diffuse
         protein = ndimage.gaussian_filter(protein, own.uniform(0, _HEIGHT_BLUR_PX))
@@ -89,6 +91,22 @@ def draw_field(
         )
     inside = [row for row in truth if 0 <= row["y_px"] < size and 0 <= row["x_px"] < size]
     return planes, inside
+
+
+def label_field(simulation: Simulation, image: PlannedImage, field: int) -> np.ndarray:
+    """The nuclei of a field by number: (H, W) int32."""
+    size = simulation.field_size_px
+    rng = keyed_rng(simulation, image.number, field, "layout")
+    shapes = _place(rng, size, elongated=image.cell_line == "sim-mesenchymal")
+    owner, depth = _territories(rng, size, shapes)
+    labels = np.zeros((size, size), np.int32)
+    for number, shape in enumerate(shapes, 1):
+        window = _window(shape, size)
+        own = keyed_rng(simulation, image.number, field, number)
+        labels[window][_cell(own, shape, owner[window] == number, depth[window], window).nucleus > 0.5] = (
+            number
+        )
+    return labels
 
 
 def _state(rng: np.random.Generator, image: PlannedImage) -> dict[str, float]:
@@ -119,16 +137,16 @@ def _place(rng: np.random.Generator, size: int, *, elongated: bool) -> list[_Sha
         angle = shared + rng.normal(0, 0.5) if elongated else rng.uniform(0, np.pi)
         reach = (66 if elongated else 60) * rng.lognormal(0, 0.12)
         stretch = rng.uniform(1.5, 2.1) if elongated else rng.uniform(1.0, 1.25)
-        shapes.append(
-            _Shape(y, x, radius * ratio**0.5, radius / ratio**0.5, angle, reach, stretch, stage)
-        )
+        shapes.append(_Shape(y, x, radius * ratio**0.5, radius / ratio**0.5, angle, reach, stretch, stage))
     return shapes
 
 
 def _turned(shape: _Shape, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates along and across a cell's long axis, in px from its centre."""
     dy, dx = y - shape.y, x - shape.x
-    return dx * np.cos(shape.angle) + dy * np.sin(shape.angle), dy * np.cos(shape.angle) - dx * np.sin(shape.angle)
+    return dx * np.cos(shape.angle) + dy * np.sin(shape.angle), dy * np.cos(shape.angle) - dx * np.sin(
+        shape.angle
+    )
 
 
 def _territories(rng: np.random.Generator, size: int, shapes: list[_Shape]) -> tuple[np.ndarray, np.ndarray]:
@@ -200,7 +218,9 @@ def _dna(rng: np.random.Generator, cell: _Cell) -> np.ndarray:
     amount = {"G1": 1.0, "S": 1.15, "G2": 1.3, "M": 2.6}[cell.shape.stage] * rng.lognormal(0, 0.12)
     shape = cell.nucleus.shape
     chromatin = 0.8 + 0.13 * noise(rng, shape, 1.6) + 0.12 * noise(rng, shape, 4.0)
-    return (amount * cell.nucleus * np.clip(chromatin, 0.2, None) * (1 - 0.6 * cell.nucleoli)).astype(np.float32)
+    return (amount * cell.nucleus * np.clip(chromatin, 0.2, None) * (1 - 0.6 * cell.nucleoli)).astype(
+        np.float32
+    )
 
 
 def _tubulin(rng: np.random.Generator, cell: _Cell) -> np.ndarray:

@@ -38,7 +38,9 @@ def expose(
         (H, W) uint16.
     """
     sharp = ndimage.gaussian_filter(light.astype(np.float32), blur_px)
-    haze = ndimage.zoom(ndimage.gaussian_filter(sharp[::8, ::8], 3.0), 8, order=1)[: light.shape[0], : light.shape[1]]
+    haze = ndimage.zoom(ndimage.gaussian_filter(sharp[::8, ::8], 3.0), 8, order=1)[
+        : light.shape[0], : light.shape[1]
+    ]
     top = max(float(np.percentile(sharp, 99.7)), 1e-6)
     expected = ((sharp + 0.12 * haze) / top + background) * lamp * photons
     counts = rng.poisson(expected).astype(np.float32)

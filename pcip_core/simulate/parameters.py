@@ -19,6 +19,8 @@ class Simulation:
         variable_proteins: proteins that vary from cell to cell at a known rate.
         field_size_px: side of a field.
         seed: keys every draw.
+        marker: the structural channel of yeast: `cytosol`, `brightfield` or `nuclear_pore`; the cells and
+            the protein are the same whatever it is.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
@@ -30,3 +32,4 @@ class Simulation:
     variable_proteins: int = 6
     field_size_px: int = 640
     seed: int = 0
+    marker: str = "cytosol"

@@ -38,7 +38,7 @@ CLASSES = {
         "Punctate",
     ),
 }
-CHANNELS = {"human": ("nucleus", "microtubules", "protein"), "yeast": ("cytosol", "protein")}
+YEAST_MARKERS = ("cytosol", "brightfield", "nuclear_pore")
 CELL_LINES = {"human": ("sim-epithelial", "sim-mesenchymal"), "yeast": ("sim-haploid", "sim-elongated")}
 _LEAK = {"human": (0.1, 0.45), "yeast": (0.05, 0.35)}
 _FOCUS_PX = {"human": (0.9, 1.5), "yeast": (0.8, 1.2)}
@@ -80,6 +80,12 @@ class PlannedImage:
         return f"{self.plate}_{self.well}"
 
 
+def channels(simulation: Simulation) -> tuple[str, ...]:
+    """Names of the channels, the protein's last."""
+    structural = ("nucleus", "microtubules") if simulation.organism == "human" else (simulation.marker,)
+    return (*structural, "protein")
+
+
 def keyed_rng(simulation: Simulation, *key: int | str) -> np.random.Generator:
     """A generator that depends on the seed and on the key alone, never on what was drawn before."""
     words = [zlib.crc32(str(part).encode()) for part in (simulation.organism, *key)]
@@ -97,7 +103,8 @@ def plan_screen(simulation: Simulation) -> list[PlannedImage]:
     Proteins of a class go to different plates, so that any plate but one leaves every class on the others.
 
     Raises:
-        SpecError: the organism is unknown, a number is out of its range, or a plate has too few wells.
+        SpecError: the organism or its marker is unknown, a number is out of its range, or a plate has too
+            few wells.
     """
     _check(simulation)
     classes = CLASSES[simulation.organism]
@@ -147,6 +154,14 @@ def _check(simulation: Simulation) -> None:
             "simulation.organism",
             found=repr(simulation.organism),
             required=f"one of {', '.join(CLASSES)}",
+            remedy="Correct the spec.",
+        )
+    markers = YEAST_MARKERS if simulation.organism == "yeast" else YEAST_MARKERS[:1]
+    if simulation.marker not in markers:
+        raise SpecError(
+            "simulation.marker",
+            found=f"{simulation.marker!r} for {simulation.organism}",
+            required=f"one of {', '.join(YEAST_MARKERS)} for yeast, none for human",
             remedy="Correct the spec.",
         )
     least = {

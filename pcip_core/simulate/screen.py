@@ -13,13 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tifffile
 
 from pcip_core.locks import locked
 from pcip_core.simulate import human, yeast
 from pcip_core.simulate.optics import expose, illumination
 from pcip_core.simulate.parameters import Simulation
-from pcip_core.simulate.plan import CHANNELS, PlannedImage, keyed_rng, plan_screen
+from pcip_core.simulate.plan import PlannedImage, channels, keyed_rng, plan_screen
 
 VERSION = 3  # raise when equal parameters give other pictures
 TRUTH = {  # the columns of what only the simulator knows
@@ -34,7 +35,15 @@ TRUTH = {  # the columns of what only the simulator knows
 }  # fmt: skip
 _KNOWN = ("image_id", "plate", "well", "protein", "gene", "cell_line", "localization")
 _DRAW = {"human": human.draw_field, "yeast": yeast.draw_field}
-_PHOTONS = {"nucleus": 900.0, "microtubules": 420.0, "cytosol": 700.0, "protein": 160.0}
+_LABEL = {"human": human.label_field, "yeast": yeast.label_field}
+_PHOTONS = {
+    "nucleus": 900.0,
+    "microtubules": 420.0,
+    "cytosol": 700.0,
+    "brightfield": 6000.0,
+    "nuclear_pore": 260.0,
+    "protein": 160.0,
+}
 _NOTICE = "SIMULATED image (pcip_core.simulate); no real cell was photographed"
 
 
@@ -123,20 +132,37 @@ def _drawn(
         yield from zip(images, pool.map(draw, images, chunksize=4), strict=True)
 
 
+def photograph(
+    simulation: Simulation, image: PlannedImage, field: int
+) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
+    """Pictures of one field: channel -> (H, W) uint16, and one row of truth a cell."""
+    light, truth = _DRAW[simulation.organism](simulation, image, field)
+    pictures = {}
+    for channel in channels(simulation):
+        pictures[channel] = expose(
+            keyed_rng(simulation, image.number, field, channel),
+            light[channel],
+            illumination(keyed_rng(simulation, image.plate, channel), simulation.field_size_px),
+            photons=_PHOTONS[channel] * (image.abundance if channel == "protein" else 1.0),
+            background=0.04 if channel != "protein" else 0.03 + 0.05 / (0.5 + image.abundance),
+            blur_px=image.focus,
+        )
+    return pictures, truth
+
+
+def true_labels(simulation: Simulation, image: PlannedImage, field: int) -> np.ndarray:
+    """What a perfect segmenter finds in a field: (H, W) int32, yeast cells with their buds or human nuclei.
+
+    The label of a cell is its `cell_number` in the truth; cells that touch the border are there too.
+    """
+    return _LABEL[simulation.organism](simulation, image, field)
+
+
 def _draw_image(simulation: Simulation, folder: Path, image: PlannedImage) -> list[dict[str, Any]]:
     rows = []
     for field in range(1, simulation.fields_per_image + 1):
-        light, truth = _DRAW[simulation.organism](simulation, image, field)
-        for channel in CHANNELS[simulation.organism]:
-            lamp = illumination(keyed_rng(simulation, image.plate, channel), simulation.field_size_px)
-            picture = expose(
-                keyed_rng(simulation, image.number, field, channel),
-                light[channel],
-                lamp,
-                photons=_PHOTONS[channel] * (image.abundance if channel == "protein" else 1.0),
-                background=0.04 if channel != "protein" else 0.03 + 0.05 / (0.5 + image.abundance),
-                blur_px=image.focus,
-            )
+        pictures, truth = photograph(simulation, image, field)
+        for channel, picture in pictures.items():
             name = f"{image.well}_f{field}_{channel}.tif"
             tifffile.imwrite(
                 folder / image.plate / name, picture, description=_NOTICE, metadata=None, software="pcip"

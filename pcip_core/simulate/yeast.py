@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from pcip_core.simulate.parameters import Simulation
 from pcip_core.simulate.plan import PlannedImage, keyed_rng, varied
@@ -47,8 +48,11 @@ def draw_field(
     size = simulation.field_size_px
     rng = keyed_rng(simulation, image.number, field, "layout")
     placed = _place(rng, size, elongated=image.cell_line == "sim-elongated")
-    padded = {name: np.zeros((size + 4 * _HALF,) * 2, np.float32) for name in ("cytosol", "protein")}
-    truth = []
+    marker = simulation.marker
+    padded = {name: np.zeros((size + 4 * _HALF,) * 2, np.float32) for name in (marker, "protein")}
+    optics = keyed_rng(simulation, image.number, field, "optics")
+    focus = float(optics.choice([-1, 1], p=[0.25, 0.75]) * optics.uniform(0.5, 1.3))
+    truth: list[dict[str, Any]] = []
     for number, (y, x, shape) in enumerate(placed, 1):
         own = keyed_rng(simulation, image.number, field, number)
         cell = _cell(own, shape, y % 1, x % 1)
@@ -58,7 +62,16 @@ def draw_field(
         diffuse = _normal(cell.body * cell.thickness * (1 - 0.6 * cell.vacuole), cell)
         leak = varied(own, image.leak)
         window = tuple(slice(int(centre) + _HALF, int(centre) + 3 * _HALF) for centre in (y, x))
-        padded["cytosol"][window] += own.lognormal(0, 0.25) * _marker(own, cell)
+        if marker == "cytosol":
+            padded[marker][window] += own.lognormal(0, 0.25) * _cytosol(own, cell)
+        elif marker == "nuclear_pore":
+            padded[marker][window] += _nuclear_pore(
+                keyed_rng(simulation, image.number, field, number, marker), cell
+            )
+        else:  # refracted light: what one cell bends, the next bends again
+            padded[marker][window] += _refraction(
+                keyed_rng(simulation, image.number, field, number, marker), cell, focus
+            )
         padded["protein"][window] += expression * ((1 - leak) * density + leak * diffuse)
         truth.append(
             {
@@ -74,8 +87,23 @@ def draw_field(
             }
         )
     cut = slice(2 * _HALF, 2 * _HALF + size)
+    if marker == "brightfield":
+        padded[marker] = np.exp(padded[marker]) * _medium(optics, padded[marker].shape)
     inside = [row for row in truth if 0 <= row["y_px"] < size and 0 <= row["x_px"] < size]
     return {name: plane[cut, cut] for name, plane in padded.items()}, inside
+
+
+def label_field(simulation: Simulation, image: PlannedImage, field: int) -> np.ndarray:
+    """The cells of a field, buds with their mothers, by number: (H, W) int32."""
+    size = simulation.field_size_px
+    rng = keyed_rng(simulation, image.number, field, "layout")
+    padded = np.zeros((size + 4 * _HALF,) * 2, np.int32)
+    placed = _place(rng, size, elongated=image.cell_line == "sim-elongated")
+    for number, (y, x, shape) in enumerate(placed, 1):
+        window = tuple(slice(int(centre) + _HALF, int(centre) + 3 * _HALF) for centre in (y, x))
+        own = keyed_rng(simulation, image.number, field, number)
+        padded[window][_cell(own, shape, y % 1, x % 1).body > 0.5] = number
+    return padded[2 * _HALF : 2 * _HALF + size, 2 * _HALF : 2 * _HALF + size]
 
 
 def _state(rng: np.random.Generator, image: PlannedImage) -> dict[str, float]:
@@ -127,7 +155,9 @@ def _axes(shape: _Shape, dy: float, dx: float) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates along and across the mother's long axis, px from her centre: two (h, w)."""
     y, x = np.mgrid[-_HALF:_HALF, -_HALF:_HALF].astype(np.float32)
     y, x = y - dy, x - dx
-    return x * np.cos(shape.angle) + y * np.sin(shape.angle), y * np.cos(shape.angle) - x * np.sin(shape.angle)
+    return x * np.cos(shape.angle) + y * np.sin(shape.angle), y * np.cos(shape.angle) - x * np.sin(
+        shape.angle
+    )
 
 
 def _edge(shape: _Shape, dy: float, dx: float) -> np.ndarray:
@@ -154,7 +184,9 @@ def _cell(rng: np.random.Generator, shape: _Shape, dy: float, dx: float) -> _Cel
         rim = np.minimum(rim + 0.1 * radius, second)
     nucleus = soft(-rim, 0.6)
     turn = rng.uniform(-1, 1)
-    cap = np.hypot(along - forward - 0.55 * radius * np.cos(turn), across - side - 0.55 * radius * np.sin(turn))
+    cap = np.hypot(
+        along - forward - 0.55 * radius * np.cos(turn), across - side - 0.55 * radius * np.sin(turn)
+    )
     nucleolus = soft(0.62 * radius - cap, 0.6) * soft(-rim + 0.8, 0.6)
     shore = np.full(along.shape, 50.0, np.float32)
     for _ in range(int(rng.integers(1, 4))):
@@ -165,10 +197,57 @@ def _cell(rng: np.random.Generator, shape: _Shape, dy: float, dx: float) -> _Cel
     return _Cell(body, edge, thickness, nucleus, rim, nucleolus, soft(-shore, 0.6), shore, shape)
 
 
-def _marker(rng: np.random.Generator, cell: _Cell) -> np.ndarray:
+def _cytosol(rng: np.random.Generator, cell: _Cell) -> np.ndarray:
     """A cytosolic fluorophore: thick where the cell is, dark in the vacuole."""
     grain = 1 + 0.05 * noise(rng, cell.body.shape, 2.0)
-    return cell.body * (0.25 + 0.75 * cell.thickness) * (1 - 0.6 * cell.vacuole) * (1 - 0.12 * cell.nucleus) * grain
+    return (
+        cell.body
+        * (0.25 + 0.75 * cell.thickness)
+        * (1 - 0.6 * cell.vacuole)
+        * (1 - 0.12 * cell.nucleus)
+        * grain
+    )
+
+
+def _nuclear_pore(rng: np.random.Generator, cell: _Cell) -> np.ndarray:
+    """Nup49-RFP: beads on the nuclear envelope; the cytoplasm glows faintly, the vacuole less."""
+    beads = dots(rng, np.exp(-((cell.rim / 0.8) ** 2)), int(rng.integers(45, 70)), 0.8, 0.5)
+    ring = beads / max(float(beads.max()), 1e-6) + 0.35 * np.exp(-((cell.rim / 1.1) ** 2))
+    glow = 0.05 + 0.02 * rng.random()
+    haze = 0.10 * np.exp(-((np.clip(cell.rim, 0, None) / 4) ** 2))
+    out = ring + haze + glow * (0.4 + 0.6 * cell.thickness) * (1 - 0.4 * cell.vacuole)
+    return (rng.lognormal(0, 0.25) * cell.body * out).astype(np.float32)
+
+
+def _refraction(rng: np.random.Generator, cell: _Cell, focus: float) -> np.ndarray:
+    """Log of the light that passes a cell in brightfield, `focus` in depths of field above (+) or below (-).
+
+    Above focus the wall is a dark line with a bright halo outside it and a bright middle; below, the reverse.
+    In focus there is little to see but the wall's own thin line.
+    """
+    focus = focus + rng.normal(0, 0.12)
+    blur = 1.4 + 0.9 * abs(focus)
+    wall = np.exp(-(((cell.edge - 1.5) / blur) ** 2))
+    halo = np.exp(-(((cell.edge + 2.2 + abs(focus)) / (1.6 * blur)) ** 2))
+    inner = np.exp(-(((cell.edge - 2.5 - 2.2 * blur) / (1.2 * blur)) ** 2))
+    lens = cell.body * cell.thickness
+    vacuole = np.exp(-((cell.shore / 1.3) ** 2)) * soft(cell.edge - 2, 0.6)
+    grain = noise(rng, cell.body.shape, 1.4) + 0.7 * noise(rng, cell.body.shape, 3.0)
+    granules = dots(rng, soft(cell.edge - 4, 0.5), int(rng.integers(2, 7)), 1.1)
+    bent = -0.34 * wall + 0.13 * halo + 0.12 * inner + 0.06 * lens
+    inside = -0.05 * vacuole + 0.03 * cell.vacuole - 0.3 * granules
+    strength = rng.lognormal(0, 0.12)
+    return (strength * focus * (bent + inside) - 0.06 * wall + 0.022 * cell.body * grain).astype(np.float32)
+
+
+def _medium(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Light that passes the medium, about 1: broad unevenness, dust, crumbs of debris."""
+    tile = ndimage.zoom(rng.standard_normal((8, 8)), (shape[0] / 8, shape[1] / 8), order=3)
+    everywhere = np.ones(shape, np.float32)
+    crumbs = dots(rng, everywhere, shape[0] * shape[1] // 30000, 1.3) - dots(
+        rng, everywhere, shape[0] * shape[1] // 30000, 2.2
+    )
+    return (1 + 0.02 * tile + 0.8 * crumbs + 0.006 * rng.standard_normal(shape)).astype(np.float32)
 
 
 def _normal(density: np.ndarray, cell: _Cell) -> np.ndarray:
@@ -182,7 +261,9 @@ def _grainy(rng: np.random.Generator, cell: _Cell, amount: float, sigma: float) 
 
 
 def _cytoplasm(rng: np.random.Generator, cell: _Cell) -> np.ndarray:
-    return cell.thickness * (1 - 0.8 * cell.vacuole) * (1 - 0.45 * cell.nucleus) * _grainy(rng, cell, 0.1, 2.0)
+    return (
+        cell.thickness * (1 - 0.8 * cell.vacuole) * (1 - 0.45 * cell.nucleus) * _grainy(rng, cell, 0.1, 2.0)
+    )
 
 
 def _nucleus(rng: np.random.Generator, cell: _Cell) -> np.ndarray:
@@ -199,7 +280,9 @@ def _nuclear_periphery(rng: np.random.Generator, cell: _Cell) -> np.ndarray:
 
 def _reticulum(rng: np.random.Generator, cell: _Cell) -> np.ndarray:
     around = np.exp(-((cell.rim / 1.4) ** 2))
-    cortex = np.exp(-(((cell.edge - 1.8) / 1.2) ** 2)) * soft((noise(rng, cell.body.shape, 3.0) + 0.5) * 3, 0.6)
+    cortex = np.exp(-(((cell.edge - 1.8) / 1.2) ** 2)) * soft(
+        (noise(rng, cell.body.shape, 3.0) + 0.5) * 3, 0.6
+    )
     strands = 0.25 * ridges(rng, cell.body.shape, 2.4, 2.5) * (1 - cell.nucleus) * (1 - cell.vacuole)
     return around + 0.8 * cortex + strands
 

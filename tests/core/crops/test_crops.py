@@ -125,7 +125,7 @@ def test_real_yeast_field_against_the_authors_masks():
     folder = real_folder("yeast_fields")
     planes = {"cytosol": tifffile.imread(folder / "images" / "r01c01f01p01-ch3sk1fk1fl1.tiff")}
     truth = tifffile.imread(folder / "masks" / "r01c01f01p01_labeled.tiff")
-    ours = segmenter("clumps")(planes, channel="cytosol")
+    ours = segmenter("yeast_cytosol")(planes, channel="cytosol")
     inside = (ours > 0) & (truth > 0)
     assert inside.sum() / (truth > 0).sum() > 0.6
     assert 0.6 < ours.max() / truth.max() < 1.4

@@ -1,0 +1,127 @@
+"""Label images: heights of their objects, seams between them, joining, tidying, and the scale of it all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from skimage.measure import label
+from skimage.segmentation import clear_border
+
+from pcip_core.segmentation.otsu import keep_objects
+
+_CROSS = ndimage.generate_binary_structure(2, 1)
+
+
+@dataclass(frozen=True)
+class Seams:
+    """Where two objects meet, each (n,).
+
+    Attributes:
+        small, large: the labels of the smaller and of the larger.
+        neck: length of the seam in diameters of the smaller object.
+        share: area of the smaller object in areas of the larger.
+        height: mean relief along the seam.
+    """
+
+    small: np.ndarray
+    large: np.ndarray
+    neck: np.ndarray
+    share: np.ndarray
+    height: np.ndarray
+
+
+def shrunk(plane: np.ndarray, scale: int) -> np.ndarray:
+    """Block means: (H, W) -> (ceil(H / scale), ceil(W / scale)) float32."""
+    height, width = plane.shape
+    full = np.pad(plane.astype(np.float32), ((0, -height % scale), (0, -width % scale)), mode="edge")
+    return full.reshape(full.shape[0] // scale, scale, full.shape[1] // scale, scale).mean((1, 3))
+
+
+def mean_heights(relief: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Mean relief of each label: (n + 1,)."""
+    count = np.bincount(labels.ravel())
+    return np.bincount(labels.ravel(), relief.ravel()) / np.maximum(count, 1)
+
+
+def seams(relief: np.ndarray, labels: np.ndarray) -> Seams:
+    """All pairs of objects that touch, side by side or one above the other."""
+    size = int(labels.max()) + 1
+    pairs, heights = [], []
+    for here, there in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+        one, other = labels[here], labels[there]
+        meet = (one != other) & (one > 0) & (other > 0)
+        low, high = np.minimum(one[meet], other[meet]), np.maximum(one[meet], other[meet])
+        pairs.append(low.astype(np.int64) * size + high)
+        heights.append(np.minimum(relief[here][meet], relief[there][meet]))
+    pair, which = np.unique(np.concatenate(pairs), return_inverse=True)
+    rows, columns = (np.bincount(part, minlength=len(pair)) for part in np.split(which, [len(pairs[0])]))
+    height = np.bincount(which, np.concatenate(heights), len(pair)) / np.maximum(rows + columns, 1)
+    first, second = np.divmod(pair, size)
+    area = np.bincount(labels.ravel())
+    turn = area[first] > area[second]
+    small, large = np.where(turn, second, first), np.where(turn, first, second)
+    neck = np.hypot(rows, columns) / np.sqrt(4 / np.pi * area[small])
+    return Seams(small, large, neck, area[small] / area[large], height)
+
+
+def joined(small: np.ndarray, large: np.ndarray, area: np.ndarray, largest: float = np.inf) -> np.ndarray:
+    """Number of the object that each becomes when pairs are joined, the first pairs first.
+
+    Args:
+        small, large: (n,) labels; each small one is joined once, so that no bud makes one of two mothers.
+        area: (labels,) of each, px.
+        largest: a pair that would become larger stays apart.
+
+    Returns:
+        (labels,) int32.
+    """
+    area = area.copy()
+    root = np.arange(len(area), dtype=np.int32)
+    _, once = np.unique(small, return_index=True)
+    for i in np.sort(once):
+        one, other = root[large[i]], root[small[i]]
+        if one != other and area[one] + area[other] <= largest:
+            area[one] += area[other]
+            root[root == other] = one
+    return root
+
+
+def tidied(labels: np.ndarray, scale: int, shape: tuple[int, ...], min_area_px: int) -> np.ndarray:
+    """Holes filled, spurs and crumbs off, back to full size, small and border objects out.
+
+    Returns:
+        (H, W) int32, 1..n without gaps.
+    """
+    labels = filled(labels)
+    inside = ndimage.minimum_filter(labels, footprint=_CROSS) == ndimage.maximum_filter(
+        labels, footprint=_CROSS
+    )
+    core = np.where(inside, labels, 0)
+    labels = np.where(ndimage.maximum_filter(core, footprint=_CROSS) == labels, labels, 0)
+    parts = label(labels, connectivity=1)  # parts of one value
+    place = np.flatnonzero(parts)
+    area = np.bincount(parts.ravel())
+    owner = np.zeros(len(area), np.int64)
+    owner[parts.ravel()[place]] = labels.ravel()[place]
+    largest = np.zeros(int(labels.max()) + 1, np.int64)
+    np.maximum.at(largest, owner, area)
+    labels = np.where((area == largest[owner])[parts], labels, 0)
+    labels = clear_border(labels).repeat(scale, 0).repeat(scale, 1)[: shape[0], : shape[1]]
+    return keep_objects(labels, min_area_px)
+
+
+def filled(labels: np.ndarray) -> np.ndarray:
+    """Background that one object encloses becomes part of it."""
+    holes, count = ndimage.label(labels == 0)
+    none = labels.max() + 1
+    high = ndimage.maximum_filter(labels, footprint=_CROSS)
+    low = ndimage.minimum_filter(np.where(labels > 0, labels, none), footprint=_CROSS)
+    edge = (holes > 0) & (high > 0)
+    highest, lowest = np.zeros(count + 1, labels.dtype), np.full(count + 1, none, labels.dtype)
+    np.maximum.at(highest, holes[edge], high[edge])
+    np.minimum.at(lowest, holes[edge], low[edge])
+    for border in (holes[0], holes[-1], holes[:, 0], holes[:, -1]):
+        highest[border] = 0
+    return labels + np.where(highest == lowest, highest, 0)[holes]

@@ -18,7 +18,7 @@ import tifffile
 from pcip_core.errors import SpecError
 from pcip_core.simulate import simulate_screen
 from pcip_core.simulate.parameters import Simulation
-from pcip_core.simulate.plan import CELL_LINES, CHANNELS, CLASSES, plan_screen
+from pcip_core.simulate.plan import CELL_LINES, CLASSES, channels, plan_screen
 from pcip_core.simulate.screen import TRUTH, write_screen
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -82,7 +82,7 @@ def test_every_file_that_the_plan_names_is_there(screen: tuple[Simulation, Path]
         f"{image.plate}/{image.well}_f{field}_{channel}.tif"
         for image in images
         for field in (1, 2)
-        for channel in CHANNELS[simulation.organism]
+        for channel in channels(simulation)
     }
     tables = {"images.csv", "truth_images.csv", "truth_cells.csv", "SIMULATED.md", "simulation.json"}
     assert set(bytes_of(folder)) == wanted | tables

@@ -42,7 +42,7 @@ _PHOTONS = {
     "cytosol": 700.0,
     "brightfield": 6000.0,
     "nuclear_pore": 260.0,
-    "protein": 160.0,
+    "protein": 50.0,
 }
 _NOTICE = "SIMULATED image (pcip_core.simulate); no real cell was photographed"
 

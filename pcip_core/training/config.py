@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
@@ -13,9 +13,7 @@ class TrainingConfig:
     Args:
         epochs: passes over the cells, each the source once (paper: 30).
         batch_size: pairs a step (authors' yeast training: 64).
-        learning_rate: Adam's at the start (paper: 1e-4).
-        schedule: `constant` (the paper's), or `cosine`: the rate falls to 0 over the epochs, which gives
-            better features where there is time for few of them.
+        learning_rate: Adam's (paper: 1e-4).
         beta1: Adam's first decay (authors: 0.5).
         width: factor on every filter count; 1 is the paper's network of 7.32 M parameters.
         seed: keys every random draw together with epoch and cell.
@@ -29,7 +27,6 @@ class TrainingConfig:
     epochs: int = 30
     batch_size: int = 64
     learning_rate: float = 1e-4
-    schedule: Literal["constant", "cosine"] = "constant"
     beta1: float = 0.5
     width: float = 1.0
     seed: int = 0

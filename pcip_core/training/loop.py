@@ -92,7 +92,6 @@ def train(
         total = torch.zeros((), device=device, dtype=torch.float64)
         for step, first in enumerate(range(0, len(source), config.batch_size)):
             batch = slice(first, first + config.batch_size)
-            set_rate(optimizer, config, (epoch - 1 + first / len(source)) / config.epochs)
             x, markers, truth = batches.of(source[batch], target[batch], flips[batch])
             with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
                 prediction = model(x, markers)  # (B, protein, S, S)
@@ -136,13 +135,6 @@ def _check(cells: CellSet, network: NetworkConfig, config: TrainingConfig) -> No
             required="epochs and batch_size of 1 or more, validation_fraction in [0, 1)",
             remedy="Correct `encoder` in the spec.",
         )
-
-
-def set_rate(optimizer: torch.optim.Optimizer, config: TrainingConfig, done: float) -> None:
-    """The learning rate after a share `done` of the training, in [0, 1)."""
-    factor = (1 + math.cos(math.pi * done)) / 2 if config.schedule == "cosine" else 1.0
-    for group in optimizer.param_groups:
-        group["lr"] = config.learning_rate * factor
 
 
 def _require_finite(loss: float, epoch: int, config: TrainingConfig) -> None:
@@ -202,9 +194,8 @@ def _preview(
 
 
 def _identity(config: TrainingConfig, network: NetworkConfig) -> str:
-    """What must be equal for a checkpoint to be gone on from; at a constant rate, not the epochs."""
-    epochs = 0 if config.schedule == "constant" else config.epochs
-    same = dataclasses.replace(config, epochs=epochs, preview_every=0, device="", precision="")
+    """What must be equal for a checkpoint to be gone on from; more epochs may be asked for later."""
+    same = dataclasses.replace(config, epochs=0, preview_every=0, device="", precision="")
     return f"{same} {network}"
 
 

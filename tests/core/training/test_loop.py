@@ -18,7 +18,7 @@ from pcip_core.training import loop
 from pcip_core.training.batches import PairBatches, epoch_pairs
 from pcip_core.training.cells import CellSet
 from pcip_core.training.config import TrainingConfig
-from pcip_core.training.loop import set_rate, train
+from pcip_core.training.loop import train
 from pcip_core.training.tracker import Preview
 
 CHANNELS = ("cytosol", "protein")
@@ -78,28 +78,6 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path: Path) -> None:
         assert torch.equal(value, resumed.network.state_dict()[name]), name
     losses = [[row["loss"] for row in one.history] for one in (whole, resumed)]
     assert losses[0] == losses[1]
-
-
-def test_cosine_schedule_resumes_bit_for_bit(tmp_path: Path) -> None:
-    config = dataclasses.replace(CONFIG, schedule="cosine", epochs=3)
-    whole = train(cells(), NETWORK, config, tracker=Listener())
-    with pytest.raises(KeyboardInterrupt):
-        train(cells(), NETWORK, config, tracker=Listener(stop_after=1), checkpoints=tmp_path)
-    resumed = train(cells(), NETWORK, config, tracker=Listener(), checkpoints=tmp_path)
-    for name, value in whole.network.state_dict().items():
-        assert torch.equal(value, resumed.network.state_dict()[name]), name
-
-
-def test_learning_rate_falls_as_half_a_cosine() -> None:
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    config = dataclasses.replace(CONFIG, schedule="cosine", learning_rate=0.2)
-    rates = []
-    for done in (0.0, 1 / 3, 0.5, 2 / 3):
-        set_rate(optimizer, config, done)
-        rates.append(optimizer.param_groups[0]["lr"])
-    assert rates == pytest.approx([0.2, 0.15, 0.1, 0.05])
-    set_rate(optimizer, dataclasses.replace(config, schedule="constant"), 0.9)
-    assert optimizer.param_groups[0]["lr"] == 0.2
 
 
 def test_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:

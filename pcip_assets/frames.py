@@ -11,7 +11,7 @@ import yaml
 
 from pcip_core.crops.shard import Rejected, ShardCells
 from pcip_core.images.annotations import ImageRecord
-from pcip_core.images.layout import Field
+from pcip_core.images.field import Field
 from pcip_core.screen import Screen
 
 _TEXT, _NUMBER = pa.string(), pa.float64()

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from pcip_assets.assets.features import CONTROLS, INPAINTING, PREFIX, features_hash
-from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize, picture
+from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, all_shards, materialize, picture
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking
@@ -27,10 +27,7 @@ def build_knn_benchmark(screen: Screen) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=[screen.name, "knn_benchmark"],
-        deps=[
-            dg.AssetDep([screen.name, noun], partition_mapping=dg.AllPartitionMapping())
-            for noun in ("cell_features", "control_features")
-        ],
+        deps=all_shards(screen, "cell_features", "control_features"),
         group_name=screen.name,
         owners=OWNERS,
         kinds={"parquet"},

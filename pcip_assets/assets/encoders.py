@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 
-from pcip_assets.assets.shared import GPU_POOL, OWNERS, Remake, picture
+from pcip_assets.assets.shared import GPU_POOL, OWNERS, Remake, all_shards, picture
 from pcip_assets.provenance import Stopwatch, code_version, git_commit, inputs_hash
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, as_json, device_name
@@ -23,7 +23,7 @@ def build_encoder(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsD
 
     @dg.asset(
         key=[screen.name, "encoder"],
-        deps=[dg.AssetDep([screen.name, "crops"], partition_mapping=dg.AllPartitionMapping())],
+        deps=all_shards(screen, "crops"),
         group_name=screen.name,
         owners=OWNERS,
         kinds={"pytorch", "mlflow"},

@@ -7,7 +7,7 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
-from pcip_assets.assets.shared import GPU_POOL, OWNERS, Made, Remake, Work, materialize
+from pcip_assets.assets.shared import GPU_POOL, OWNERS, Made, Remake, Work, all_shards, materialize
 from pcip_assets.progress import Progress
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
@@ -141,10 +141,7 @@ def build_protein_features(screen: Screen) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=[screen.name, "protein_features"],
-        deps=[
-            dg.AssetDep([screen.name, noun], partition_mapping=dg.AllPartitionMapping())
-            for noun in ("cell_features", "control_features")
-        ],
+        deps=all_shards(screen, "cell_features", "control_features"),
         group_name=screen.name,
         owners=OWNERS,
         kinds={"parquet"},

@@ -21,6 +21,11 @@ OWNERS = ["team:pcip"]
 GPU_POOL = "gpu"
 
 
+def all_shards(screen: Screen, *nouns: str) -> list[dg.AssetDep]:
+    """Dependencies of an asset that takes in every shard of others."""
+    return [dg.AssetDep([screen.name, noun], partition_mapping=dg.AllPartitionMapping()) for noun in nouns]
+
+
 class Remake(dg.Config):
     """`force` makes a partition again although nothing it depends on has changed."""
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pcip_core.crops.cut import CutCells, cut_cells
 from pcip_core.errors import ImageFileError
-from pcip_core.images.layout import Field
+from pcip_core.images.field import Field
 from pcip_core.images.reading import read_field
 from pcip_core.screen import Screen
 from pcip_core.segmentation import segmenter

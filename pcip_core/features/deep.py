@@ -52,7 +52,7 @@ def extract_features(
     for start in range(0, len(pixels), batch_size):
         batch = torch.from_numpy(np.array(pixels[start : start + batch_size])).to(device)  # from the map
         x = batch.to(torch.float32, memory_format=torch.channels_last).div_(255)  # (B, C, S, S)
-        for layer, activation in encoder.activations(x):
+        for layer, activation in zip(LAYERS, encoder.activations(x), strict=True):
             if layer in layers:
                 strongest = activation.amax(dim=(2, 3)).cpu().numpy()  # (B, filters)
                 rows = out.setdefault(layer, np.empty((len(pixels), strongest.shape[1]), np.float32))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pcip_core.errors import SpecError
-from pcip_core.images.layout import Field
+from pcip_core.images.field import Field
 from pcip_core.images.layouts.grouping import filled, well_name
 from pcip_core.images.tables import our_name, read_table
 from pcip_core.screen import Screen

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pcip_core.errors import SpecError
 from pcip_core.images.annotations import ImageRecord, describe_images
-from pcip_core.images.layout import Field
+from pcip_core.images.field import Field
 from pcip_core.images.tables import read_table
 from pcip_core.screen import Screen
 

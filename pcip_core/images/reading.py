@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from pcip_core.errors import ImageFileError
+from pcip_core.images.field import Field
 from pcip_core.images.formats import HDF5, Select, decoder
-from pcip_core.images.layout import Field
 from pcip_core.images.reference import Reference, by_path
 from pcip_core.screen import Channel, Screen
 

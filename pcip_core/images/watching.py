@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pcip_core.images.layout import Field, Layout
+from pcip_core.images.field import Field
+from pcip_core.images.layout import Layout
 from pcip_core.images.reading import content_hash
 from pcip_core.screen import Screen
 

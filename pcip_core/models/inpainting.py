@@ -8,7 +8,7 @@ After training the source encoder alone is kept in use: its layers are the featu
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -18,7 +18,7 @@ from torch import nn
 
 from pcip_core.errors import EncoderError
 
-SOURCE_FILTERS = (96, 256, 384, 384, 256)
+SOURCE_FILTERS = (96, 256, 384, 384, 256)  # AlexNet's layout, all kernels 3x3
 TARGET_FILTERS = (16, 32, 32)
 DECODER_FILTERS = (256, 384, 384, 256, 96)
 LAYERS = tuple(f"conv{number}" for number in range(1, len(SOURCE_FILTERS) + 1))
@@ -107,48 +107,32 @@ class UpsampleConv(nn.Conv2d):
         return nn.functional.conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
 
 
-class SourceEncoder(nn.Module):
-    """AlexNet's layout with 3x3 kernels: 96-256-384-384-256, max pooling after the first two layers."""
+class Encoder(nn.Module):
+    """Blocks one after the other, each of the first two followed by 2x2 max pooling."""
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, inputs: int, filters: Sequence[int]) -> None:
         super().__init__()
-        counts = [len(config.channels), *(config.filters(count) for count in SOURCE_FILTERS)]
-        self.blocks = nn.ModuleList(EncoderBlock(before, after) for before, after in pairwise(counts))
+        self.blocks = nn.ModuleList(
+            EncoderBlock(before, after) for before, after in pairwise([inputs, *filters])
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, C, S, S) -> (B, 256 width, S/4, S/4)."""
+        """(B, inputs, S, S) -> (B, filters of the last block, S/4, S/4)."""
         for number, block in enumerate(self.blocks):
             x = block(x)
             if number in _POOL_AFTER:
                 x = nn.functional.max_pool2d(x, 2)
         return x
 
-    def activations(self, x: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
-        """(B, C, S, S) -> each layer's name and (B, filters, h, w), after ReLU and before batch norm."""
+    def activations(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
+        """(B, inputs, S, S) -> each block's (B, filters, h, w), after ReLU and before batch norm."""
         for number, block in enumerate(self.blocks):
             assert isinstance(block, EncoderBlock)  # a ModuleList forgets the type
             activation = block.activation(x)
-            yield LAYERS[number], activation
+            yield activation
             x = block.norm(activation)
             if number in _POOL_AFTER:
                 x = nn.functional.max_pool2d(x, 2)
-
-
-class TargetMarkerEncoder(nn.Module):
-    """A small encoder of where the target cell's structures are: 16-32-32, pooling after the first two."""
-
-    def __init__(self, config: NetworkConfig) -> None:
-        super().__init__()
-        counts = [len(config.structural), *(config.filters(count) for count in TARGET_FILTERS)]
-        self.blocks = nn.ModuleList(EncoderBlock(before, after) for before, after in pairwise(counts))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, structural, S, S) -> (B, 32 width, S/4, S/4)."""
-        for number, block in enumerate(self.blocks):
-            x = block(x)
-            if number in _POOL_AFTER:
-                x = nn.functional.max_pool2d(x, 2)
-        return x
 
 
 class Decoder(nn.Module):
@@ -182,8 +166,8 @@ class PairedCellInpainting(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.source = SourceEncoder(config)
-        self.target = TargetMarkerEncoder(config)
+        self.source = Encoder(len(config.channels), [config.filters(count) for count in SOURCE_FILTERS])
+        self.target = Encoder(len(config.structural), [config.filters(count) for count in TARGET_FILTERS])
         self.decoder = Decoder(config)
 
     def forward(self, source: torch.Tensor, target_markers: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pcip_core.errors import RootError, SpecError
-from pcip_core.images.layout import Field
+from pcip_core.images.field import Field
 from pcip_core.images.reference import Reference
 from pcip_core.screen import Channel, Screen
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pcip_core.images.field import Field
 from pcip_core.images.formats.cell_archive import read_classes, read_info
-from pcip_core.images.layout import Field
 from pcip_core.images.layouts.grouping import UNREADABLE, Fields, files_under
 from pcip_core.images.layouts.pattern import expression
 from pcip_core.images.reference import Reference

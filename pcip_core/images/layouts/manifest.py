@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pcip_core.errors import RootError
-from pcip_core.images.layout import Field
+from pcip_core.images.field import Field
 from pcip_core.images.layouts.grouping import Fields, files_under, plane_of
 from pcip_core.images.tables import our_name, read_table
 from pcip_core.screen import Screen

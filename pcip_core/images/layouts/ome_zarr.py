@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pcip_core.images.field import Field
 from pcip_core.images.formats.ngff import METADATA_FILES, group_metadata
-from pcip_core.images.layout import Field
 from pcip_core.images.layouts.grouping import UNREADABLE, Fields, channel_of, well_at, well_name
 from pcip_core.screen import Screen
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
 from pcip_core.errors import RootError
-from pcip_core.images.layout import Field
+from pcip_core.images.field import Field
 from pcip_core.images.layouts.grouping import Fields, files_under, plane_of, well_at
 from pcip_core.screen import Screen
 

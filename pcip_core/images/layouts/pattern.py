@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from pcip_core.images.layout import Field
+from pcip_core.images.field import Field
 from pcip_core.images.layouts.grouping import Fields, channel_of, files_under, plane_of
 from pcip_core.screen import Screen
 

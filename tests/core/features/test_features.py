@@ -9,7 +9,7 @@ import torch
 from pcip_core.errors import ShapeError
 from pcip_core.features.deep import extract_features, untrained_network
 from pcip_core.features.intensity import intensity_features
-from pcip_core.models.inpainting import NetworkConfig
+from pcip_core.models.inpainting import LAYERS, NetworkConfig
 
 CONFIG = NetworkConfig(("cytosol", "protein"), ("cytosol",), ("protein",), size_px=16, width=0.06)
 
@@ -24,7 +24,7 @@ def test_features_are_the_spatial_maximum_of_each_layer() -> None:
     for n, crop in enumerate(pixels):
         x = torch.from_numpy(crop.astype(np.float32) / 255)[None]
         with torch.no_grad():
-            for layer, activation in network.source.activations(x):
+            for layer, activation in zip(LAYERS, network.source.activations(x), strict=True):
                 expected = activation[0].flatten(1).max(1).values.numpy()
                 assert np.allclose(features[layer][n], expected, atol=1e-5), (n, layer)
     assert list(features) == ["conv1", "conv2", "conv3", "conv4", "conv5"]

@@ -39,7 +39,9 @@ def test_shapes() -> None:
     network = build_network(HUMAN, seed=0).eval()
     x = torch.rand(2, 3, 64, 64)
     assert network(x, x[:, :2]).shape == (2, 1, 64, 64)
-    shapes = {layer: tuple(a.shape[1:]) for layer, a in network.source.activations(x)}
+    shapes = {
+        layer: tuple(a.shape[1:]) for layer, a in zip(LAYERS, network.source.activations(x), strict=True)
+    }
     assert shapes == {
         "conv1": (96, 64, 64),
         "conv2": (256, 32, 32),
@@ -62,7 +64,7 @@ def test_activations_are_after_relu_and_before_norm() -> None:
     network = build_network(SMALL, seed=0).eval()
     x = torch.rand(3, 2, 16, 16)
     first = network.source.blocks[0]
-    layers = dict(network.source.activations(x))
+    layers = dict(zip(LAYERS, network.source.activations(x), strict=True))
     assert torch.equal(layers["conv1"], torch.relu(first.convolution(x)))
     after_norm = nn.functional.max_pool2d(first.norm(layers["conv1"]), 2)
     assert torch.equal(layers["conv2"], torch.relu(network.source.blocks[1].convolution(after_norm)))

@@ -13,7 +13,8 @@ from skimage.measure import label
 
 from pcip_core.crops.shard import cut_shard
 from pcip_core.errors import ImageFileError, SpecError
-from pcip_core.images.layout import Field, scan
+from pcip_core.images.field import Field
+from pcip_core.images.layout import scan
 from pcip_core.images.reading import Planes, read_field
 from pcip_core.screen import load_screen
 from pcip_core.segmentation import segmenter

@@ -13,7 +13,7 @@ from pcip_assets import frames
 from pcip_assets.assets.benchmarks import benchmark_table
 from pcip_core.crops.shard import Rejected, ShardCells
 from pcip_core.images.annotations import ImageRecord
-from pcip_core.images.layout import Field
+from pcip_core.images.field import Field
 from pcip_core.screen import load_screen
 from pcip_core.simulate.screen import TRUTH
 from pcip_core.store.partitions import Store

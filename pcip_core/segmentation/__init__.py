@@ -16,6 +16,7 @@ from pcip_core.segmentation.centres import centres
 from pcip_core.segmentation.labels import labels
 from pcip_core.segmentation.nuclei import nuclei
 from pcip_core.segmentation.otsu import otsu
+from pcip_core.segmentation.torchscript import torchscript
 from pcip_core.segmentation.yeast import yeast_brightfield, yeast_cytosol, yeast_nuclear_pore
 
 Segmenter = Callable[..., np.ndarray]
@@ -32,6 +33,7 @@ METHODS: dict[str, Segmenter] = {
     "yeast_cytosol": yeast_cytosol,
     "yeast_brightfield": yeast_brightfield,
     "yeast_nuclear_pore": yeast_nuclear_pore,
+    "torchscript": torchscript,
     "labels": labels,
     "centres": centres,
     "whole": whole,

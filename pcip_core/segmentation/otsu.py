@@ -33,7 +33,7 @@ def otsu(
 def keep_objects(labels: np.ndarray, min_area_px: int) -> np.ndarray:
     """Renumber the objects of at least that area as 1..n; the others become background."""
     areas = np.bincount(labels.ravel())
-    keep = areas >= min_area_px
+    keep = areas >= max(min_area_px, 1)  # numbers that no pixel has are none
     keep[0] = False
     number = np.zeros(len(areas), np.int32)
     number[keep] = np.arange(1, keep.sum() + 1)

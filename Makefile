@@ -37,5 +37,5 @@ ui: $(READY) ## Dagster and MLflow on 127.0.0.1
 bench: $(READY) ## every benchmark, results in benchmarks/results/
 	@for name in $$($(BIN)/pcip bench | cut -d' ' -f1); do $(BIN)/pcip bench $$name || exit 1; done
 
-clean: ## remove everything that was made, the specs stay
-	rm -rf $(VENV) data/store data/raw data/dagster data/mlflow data/checkpoints data/feature_store.duckdb
+clean: ## remove .venv and everything under data/ but the specs
+	rm -rf $(VENV) && find data -mindepth 1 -maxdepth 1 ! -name screens -exec rm -rf {} +

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from skimage.measure import regionprops
-from skimage.transform import downscale_local_mean, resize
+from skimage.transform import resize
 
 from pcip_core.errors import ImageFileError
 from pcip_core.screen import Crops
@@ -62,18 +61,17 @@ def cut_cells(planes: Mapping[str, np.ndarray], labels: np.ndarray, spec: Crops)
             remedy="Set crops.window_px to fit the images, or crops.window_px: null for cropped cells.",
         )
     kept, rejected = [], []
-    for region in regionprops(labels):
-        y, x = region.centroid
-        reason = _misfit(y, x, region.area, height, width, spec)
+    for label, y, x, area in _objects(labels):
+        reason = _misfit(y, x, area, height, width, spec)
         if reason is None:
             crop = stack if window is None else _window(stack, y, x, window)
             if (crop.min((1, 2)) == crop.max((1, 2))).any():
                 names = [n for n, plane in zip(planes, crop, strict=True) if plane.min() == plane.max()]
                 reason = f"constant channel {', '.join(names)} in the crop"
         if reason is not None:
-            rejected.append((int(region.label), reason))
+            rejected.append((label, reason))
             continue
-        kept.append((region.label, y, x, region.area, _resized(crop, spec.size_px), _hash(crop)))
+        kept.append((label, y, x, area, _resized(crop, spec.size_px), _hash(crop)))
     size = spec.size_px
     crops = np.stack([row[4] for row in kept]) if kept else np.zeros((0, len(stack), size, size), np.float32)
     low, high = crops.min((2, 3)), crops.max((2, 3))
@@ -89,6 +87,17 @@ def cut_cells(planes: Mapping[str, np.ndarray], labels: np.ndarray, spec: Crops)
         [row[5] for row in kept],
         rejected,
     )
+
+
+def _objects(labels: np.ndarray) -> list[tuple[int, float, float, float]]:
+    """Label, centre of mass (y, x) and area of each object."""
+    place = np.flatnonzero(labels)
+    number = labels.ravel()[place]
+    y, x = np.divmod(place, labels.shape[1])
+    area = np.bincount(number).astype(np.float64)
+    there = np.flatnonzero(area)
+    middle = [np.bincount(number, axis)[there] / area[there] for axis in (y, x)]
+    return list(zip(there.tolist(), *(one.tolist() for one in middle), area[there].tolist(), strict=True))
 
 
 def _misfit(y: float, x: float, area: float, height: int, width: int, spec: Crops) -> str | None:
@@ -117,10 +126,13 @@ def _window(stack: np.ndarray, y: float, x: float, window: int) -> np.ndarray:
 
 def _resized(crop: np.ndarray, size: int) -> np.ndarray:
     """(C, h, w) -> (C, size, size) float32; block means where the factor is whole, else anti-aliased."""
-    _, height, width = crop.shape
+    channels, height, width = crop.shape
+    if height == width == size:
+        return crop.astype(np.float32)
     if height == width and height % size == 0:
         factor = height // size
-        return downscale_local_mean(crop.astype(np.float32), (1, factor, factor)).astype(np.float32)
+        rows = crop.reshape(channels, size, factor, width).mean(2, dtype=np.float32)
+        return rows.reshape(channels, size, size, factor).mean(3)
     out = resize(
         crop.astype(np.float32), (len(crop), size, size), anti_aliasing=max(height, width) > size, order=1
     )

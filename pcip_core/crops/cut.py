@@ -10,6 +10,7 @@ import numpy as np
 from skimage.transform import resize
 
 from pcip_core.errors import ImageFileError
+from pcip_core.images.reading import is_constant
 from pcip_core.screen import Crops
 
 
@@ -50,8 +51,7 @@ def cut_cells(planes: Mapping[str, np.ndarray], labels: np.ndarray, spec: Crops)
     Raises:
         ImageFileError: `window_px` is larger than the field.
     """
-    stack = np.stack(list(planes.values()))  # (C, H, W)
-    _, height, width = stack.shape
+    height, width = next(iter(planes.values())).shape
     window = spec.window_px
     if window is not None and window > min(height, width):
         raise ImageFileError(
@@ -64,16 +64,16 @@ def cut_cells(planes: Mapping[str, np.ndarray], labels: np.ndarray, spec: Crops)
     for label, y, x, area in _objects(labels):
         reason = _misfit(y, x, area, height, width, spec)
         if reason is None:
-            crop = stack if window is None else _window(stack, y, x, window)
-            if (crop.min((1, 2)) == crop.max((1, 2))).any():
-                names = [n for n, plane in zip(planes, crop, strict=True) if plane.min() == plane.max()]
-                reason = f"constant channel {', '.join(names)} in the crop"
+            crop = np.stack([_window(plane, y, x, window) for plane in planes.values()])  # (C, w, w)
+            constant = [name for name, plane in zip(planes, crop, strict=True) if is_constant(plane)]
+            if constant:
+                reason = f"constant channel {', '.join(constant)} in the crop"
         if reason is not None:
             rejected.append((label, reason))
             continue
         kept.append((label, y, x, area, _resized(crop, spec.size_px), _hash(crop)))
     size = spec.size_px
-    crops = np.stack([row[4] for row in kept]) if kept else np.zeros((0, len(stack), size, size), np.float32)
+    crops = np.stack([row[4] for row in kept]) if kept else np.zeros((0, len(planes), size, size), np.float32)
     low, high = crops.min((2, 3)), crops.max((2, 3))
     numbers = np.array([row[:4] for row in kept], np.float64).reshape(-1, 4)
     return CutCells(
@@ -91,9 +91,10 @@ def cut_cells(planes: Mapping[str, np.ndarray], labels: np.ndarray, spec: Crops)
 
 def _objects(labels: np.ndarray) -> list[tuple[int, float, float, float]]:
     """Label, centre of mass (y, x) and area of each object."""
-    place = np.flatnonzero(labels)
-    number = labels.ravel()[place]
-    y, x = np.divmod(place, labels.shape[1])
+    place = np.flatnonzero(labels != 0)
+    number = labels.ravel()[place].astype(np.intp)
+    y = place // labels.shape[1]  # faster than divmod
+    x = place - y * labels.shape[1]
     area = np.bincount(number).astype(np.float64)
     there = np.flatnonzero(area)
     middle = [np.bincount(number, axis)[there] / area[there] for axis in (y, x)]
@@ -119,9 +120,11 @@ def _corner(y: float, x: float, window: int) -> tuple[int, int]:
     return round(y) - window // 2, round(x) - window // 2
 
 
-def _window(stack: np.ndarray, y: float, x: float, window: int) -> np.ndarray:
+def _window(plane: np.ndarray, y: float, x: float, window: int | None) -> np.ndarray:
+    if window is None:
+        return plane
     top, left = _corner(y, x, window)
-    return stack[:, top : top + window, left : left + window]
+    return plane[top : top + window, left : left + window]
 
 
 def _resized(crop: np.ndarray, size: int) -> np.ndarray:
@@ -152,4 +155,4 @@ def _rescaled(
 
 
 def _hash(crop: np.ndarray) -> str:
-    return hashlib.blake2b(np.ascontiguousarray(crop).tobytes(), digest_size=8).hexdigest()
+    return hashlib.blake2b(np.ascontiguousarray(crop).data, digest_size=8).hexdigest()

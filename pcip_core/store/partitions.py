@@ -80,6 +80,15 @@ class Store:
         except _UNREADABLE as error:
             raise _damaged(path, error) from error
 
+    def stamp(self, screen: str, table: str, shard: str | None = None) -> str | None:
+        """Another text whenever a partition is replaced or touched, without reading it; None without one."""
+        self._settle(screen)
+        try:
+            about = self._part(screen, table, shard).stat()
+        except FileNotFoundError:
+            return None
+        return f"{about.st_ino} {about.st_size} {about.st_mtime_ns}"
+
     # -- reading ------------------------------------------------------------------------------------
 
     def read(

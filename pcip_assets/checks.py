@@ -1,10 +1,19 @@
-"""Asset checks: each says whether a screen's tables hold what they should, and names those that do not."""
+"""Asset checks: each says whether a screen's tables hold what they should, and names those that do not.
+
+A run over some shards checks those; a run over all, or of the checks alone, checks all.
+"""
 
 from collections import Counter
 from typing import Any
 
 import dagster as dg
 import numpy as np
+import pyarrow.compute as pc
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
 
 from pcip_assets.assets.features import CONTROLS, INPAINTING, PREFIX
 from pcip_assets.resources import Library
@@ -12,6 +21,7 @@ from pcip_core.screen import Screen
 from pcip_core.store.vectors import features_of
 
 _SHOWN = 20
+_RANGE = (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
 
 
 def build_checks(screen: Screen) -> list[dg.AssetChecksDefinition]:
@@ -36,11 +46,26 @@ def _result(offenders: list[str], *, warn: bool = False, **metadata: Any) -> dg.
     )
 
 
+def _shards(
+    context: dg.AssetCheckExecutionContext, library: Library, screen: Screen, table: str
+) -> list[str]:
+    """Shards of a table that the run is about: adding one must not cost a look at all others."""
+    there, tags = library.store.shards(screen.name, table), context.run.tags
+    if PARTITION_NAME_TAG in tags:
+        return [shard for shard in there if shard == tags[PARTITION_NAME_TAG]]
+    if ASSET_PARTITION_RANGE_START_TAG not in tags:
+        return there
+    known = list(context.instance.get_dynamic_partitions(f"{screen.name}_shards"))
+    first, last = (known.index(tags[tag]) for tag in _RANGE)
+    return [shard for shard in there if shard in known[first : last + 1]]
+
+
 def _channels_present(screen: Screen) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=[screen.name, "fields"], name="channels_present")
-    def check(library: Library) -> dg.AssetCheckResult:
+    def check(context: dg.AssetCheckExecutionContext, library: Library) -> dg.AssetCheckResult:
         """No field lacks a file of a named channel."""
-        rows = library.store.read(screen.name, "quarantine_fields").to_pylist()
+        shards = _shards(context, library, screen, "quarantine_fields")
+        rows = library.store.read(screen.name, "quarantine_fields", shards=shards).to_pylist()
         return _result([row["file"] for row in rows if "no file for channel" in row["reason"]], warn=True)
 
     return check
@@ -48,14 +73,14 @@ def _channels_present(screen: Screen) -> dg.AssetChecksDefinition:
 
 def _counts_reconcile(screen: Screen) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=[screen.name, "crops"], name="counts_reconcile", blocking=True)
-    def check(library: Library) -> dg.AssetCheckResult:
+    def check(context: dg.AssetCheckExecutionContext, library: Library) -> dg.AssetCheckResult:
         """In each shard, fields and cells found are those used plus those in quarantine."""
         offenders, store = [], library.store
         for table, quarantine, what in (
             ("fields", "quarantine_fields", "file"),
             ("cells", "quarantine_crops", "cell"),
         ):
-            for shard in store.shards(screen.name, table):
+            for shard in _shards(context, library, screen, table):
                 found = int((store.provenance(screen.name, table, shard) or {}).get("found", -1))
                 used = store.read(screen.name, table, shards=[shard]).num_rows
                 kept_out = store.read(screen.name, quarantine, shards=[shard])["what"].to_pylist().count(what)
@@ -68,11 +93,11 @@ def _counts_reconcile(screen: Screen) -> dg.AssetChecksDefinition:
 
 def _cells_per_image(screen: Screen) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=[screen.name, "crops"], name="cells_per_image", blocking=True)
-    def check(library: Library) -> dg.AssetCheckResult:
+    def check(context: dg.AssetCheckExecutionContext, library: Library) -> dg.AssetCheckResult:
         """Every image that is used has at least the spec's `crops.min_cells` cells."""
-        counts = Counter(
-            library.store.read(screen.name, "cells", columns=["image_id"])["image_id"].to_pylist()
-        )
+        shards = _shards(context, library, screen, "cells")
+        cells = library.store.read(screen.name, "cells", shards=shards, columns=["image_id"])
+        counts = Counter(cells["image_id"].to_pylist())
         few = [f"{image}: {n}" for image, n in counts.items() if n < screen.crops.min_cells]
         median = float(np.median(list(counts.values()))) if counts else 0.0
         nothing = f"no cells at all; SELECT reason, count(*) FROM {screen.name}.quarantine GROUP BY ALL"
@@ -86,6 +111,9 @@ def _no_duplicate_cells(screen: Screen) -> dg.AssetChecksDefinition:
     def check(library: Library) -> dg.AssetCheckResult:
         """No cell stands in two shards with the same pixels (within a shard they are in quarantine)."""
         cells = library.store.read(screen.name, "cells", columns=["cell_id", "pixel_hash"])
+        counts = pc.value_counts(cells["pixel_hash"].combine_chunks())
+        repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+        cells = cells.filter(pc.is_in(cells["pixel_hash"], repeated))
         seen: dict[str, str] = {}
         twins = []
         for cell_id, pixels in zip(
@@ -101,11 +129,12 @@ def _no_duplicate_cells(screen: Screen) -> dg.AssetChecksDefinition:
 
 def _features_finite(screen: Screen) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=[screen.name, "cell_features"], name="features_finite", blocking=True)
-    def check(library: Library) -> dg.AssetCheckResult:
+    def check(context: dg.AssetCheckExecutionContext, library: Library) -> dg.AssetCheckResult:
         """No NaN and no infinity in any inpainting feature."""
         offenders = []
         for name in INPAINTING:
-            cells = library.store.read(screen.name, PREFIX + name)
+            shards = _shards(context, library, screen, PREFIX + name)
+            cells = library.store.read(screen.name, PREFIX + name, shards=shards)
             bad = ~np.isfinite(features_of(cells)).all(1)
             offenders += [f"{name}: {cells['cell_id'][int(i)].as_py()}" for i in np.flatnonzero(bad)]
         return _result(offenders)
@@ -115,11 +144,12 @@ def _features_finite(screen: Screen) -> dg.AssetChecksDefinition:
 
 def _features_vary(screen: Screen) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=[screen.name, "cell_features"], name="features_vary")
-    def check(library: Library) -> dg.AssetCheckResult:
+    def check(context: dg.AssetCheckExecutionContext, library: Library) -> dg.AssetCheckResult:
         """At least half of each layer's features differ from cell to cell: no collapsed encoder."""
         share = {}
         for name in INPAINTING:
-            vectors = features_of(library.store.read(screen.name, PREFIX + name))
+            shards = _shards(context, library, screen, PREFIX + name)
+            vectors = features_of(library.store.read(screen.name, PREFIX + name, shards=shards))
             share[name] = float((vectors.std(0) > 1e-6).mean())
         return _result(
             [f"{name}: {value:.0%}" for name, value in share.items() if value < 0.5], share_that_vary=share
@@ -130,10 +160,10 @@ def _features_vary(screen: Screen) -> dg.AssetChecksDefinition:
 
 def _store_and_files_agree(screen: Screen) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=[screen.name, "cell_features"], name="store_and_files_agree")
-    def check(library: Library) -> dg.AssetCheckResult:
+    def check(context: dg.AssetCheckExecutionContext, library: Library) -> dg.AssetCheckResult:
         """Crops on disk, the cells table and every feature table hold the same cells, shard by shard."""
         offenders, store = [], library.store
-        for shard in store.shards(screen.name, "cells"):
+        for shard in _shards(context, library, screen, "cells"):
             cells, crops = store.read_with_array(screen.name, "cells", "crops", shard)
             if len(crops) != cells.num_rows:
                 offenders.append(f"{shard}: {len(crops)} crops, {cells.num_rows} cells")

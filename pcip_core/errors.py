@@ -5,6 +5,9 @@ The command line prints the message and leaves; the `quarantine` table keeps it 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 
 class PcipError(Exception):
     """A problem that the user can mend.
@@ -19,6 +22,11 @@ class PcipError(Exception):
     def __init__(self, where: object, *, found: str, required: str, remedy: str) -> None:
         self.where, self.found, self.required, self.remedy = str(where), found, required, remedy
         super().__init__(f"{where}: found {found}; required: {required}. {remedy}")
+
+    def __reduce__(self) -> tuple[Callable[..., PcipError], tuple[str]]:
+        """Pickle by the arguments, so that an error passes from one process to another."""
+        told = {"found": self.found, "required": self.required, "remedy": self.remedy}
+        return partial(type(self), **told), (self.where,)
 
 
 class SpecError(PcipError):

@@ -1,6 +1,9 @@
 """`crops`: the single cells of a shard."""
 
 import hashlib
+import os
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -14,6 +17,12 @@ from pcip_core.crops.shard import ShardCells, cut_shard
 from pcip_core.plots.montage import crop_montage
 from pcip_core.plots.png import to_png
 from pcip_core.screen import Screen
+
+
+class Cutting(Remake):
+    """`workers` are the processes that cut one shard; the crops do not depend on it."""
+
+    workers: int = os.cpu_count() or 1
 
 
 def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -33,7 +42,7 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
         kinds={"numpy", "scikitimage"},
         code_version=code,
     )
-    def crops(context: dg.AssetExecutionContext, config: Remake, library: Library) -> dg.MaterializeResult:
+    def crops(context: dg.AssetExecutionContext, config: Cutting, library: Library) -> dg.MaterializeResult:
         """Single-cell crops of one shard: found, cut, rescaled; everything left out is in quarantine."""
 
         def inputs(shard: str | None) -> dict[str, Any]:
@@ -41,17 +50,17 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
             sections = screen.section("channels", "segmentation", "crops")
             return {"spec": sections, "fields": fields.get("data_hash"), "table": _table_hash(screen)}
 
-        def make(shard: str | None) -> Made:
+        def make(shard: str | None, into: Path) -> Made:
             fields = frames.fields_of(screen, library.store.read(screen.name, "fields", shards=[str(shard)]))
             with Progress(context.log, f"{screen.name}/crops {shard}", len(fields), "field") as progress:
-                cells = cut_shard(screen, fields, progress=progress)
+                cells = cut_shard(screen, fields, progress=progress, workers=config.workers, into=into)
             images = set(cells.columns["image_id"])
             return Made(
                 {
                     "cells": frames.cells_table(cells, str(shard)),
                     "quarantine_crops": frames.quarantine_table("crops", cells.rejected, str(shard)),
                 },
-                {"crops": cells.pixels},
+                {"crops": into},
                 {"found": cells.found, "data_hash": _hash(cells)},
                 {
                     "cells_found": cells.found,
@@ -64,7 +73,9 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
                 },
             )
 
-        return materialize(context, library, screen, config, Work("cells", code, inputs, make))
+        with library.store.scratch(screen.name) as folder:
+            work = Work("cells", code, inputs, partial(make, into=folder / "crops.npy"))
+            return materialize(context, library, screen, config, work)
 
     return crops
 
@@ -78,7 +89,7 @@ def _table_hash(screen: Screen) -> str | None:
 
 def _hash(cells: ShardCells) -> str:
     """Hash of all that features are made from: which cells, their pixels, and their intensities."""
-    digest = hashlib.blake2b(cells.pixels.tobytes(), digest_size=12)
+    digest = hashlib.blake2b(cells.hash_of_pixels.encode(), digest_size=12)
     for name in ("cell_id", "image_id", "intensity_min", "intensity_max"):
         digest.update(repr(cells.columns[name]).encode())
     return digest.hexdigest()

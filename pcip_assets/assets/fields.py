@@ -31,12 +31,8 @@ def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDe
     )
     def fields(context: dg.AssetExecutionContext, config: Remake, library: Library) -> dg.MaterializeResult:
         """Raw fields of view of one shard: files found, decoded, hashed; bad ones in quarantine."""
-        layout = scan(screen)
-        hashes = {
-            one.field_id: content_hash(screen, one)
-            for one in layout.fields
-            if one.shard in context.partition_keys
-        }
+        layout, chosen = scan(screen), set(context.partition_keys)
+        hashes = {one.field_id: content_hash(screen, one) for one in layout.fields if one.shard in chosen}
         _describe(screen, library)
 
         def inputs(shard: str | None) -> dict[str, Any]:

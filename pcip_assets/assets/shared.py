@@ -4,6 +4,7 @@ import base64
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -37,7 +38,7 @@ class Made:
     """What one shard (or a whole table) was made into."""
 
     tables: Mapping[str, pa.Table]
-    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    arrays: Mapping[str, np.ndarray | Path] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
 

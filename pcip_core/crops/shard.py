@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 
 from pcip_core.crops.cut import CutCells, cut_cells
+from pcip_core.crops.growing import GrowingArray
 from pcip_core.errors import ImageFileError
 from pcip_core.images.field import Field
 from pcip_core.images.reading import read_field
 from pcip_core.screen import Screen
 from pcip_core.segmentation import segmenter
+
+_FIELDS_A_WORKER = 4  # fewer are cut sooner than a process starts
+_COLUMNS = (
+    *("cell_id", "image_id", "field", "y_px", "x_px", "area_px", "crop_row"),
+    *("intensity_min", "intensity_max", "pixel_hash"),
+)
 
 
 @dataclass(frozen=True)
@@ -41,16 +52,23 @@ class ShardCells:
             intensity_min, intensity_max, pixel_hash.
         rejected: one row for each object, file or image that is left out.
         found: objects found by the segmenter; equals the cells plus the rejected objects.
+        hash_of_pixels: equal for equal pixels.
     """
 
     pixels: np.ndarray
     columns: dict[str, list]
     rejected: list[Rejected] = field(default_factory=list)
     found: int = 0
+    hash_of_pixels: str = ""
 
 
 def cut_shard(
-    screen: Screen, fields: Iterable[Field], *, progress: Callable[[int], None] | None = None
+    screen: Screen,
+    fields: Iterable[Field],
+    *,
+    progress: Callable[[int], None] | None = None,
+    workers: int = 1,
+    into: Path | None = None,
 ) -> ShardCells:
     """Cut every cell of the fields of one shard.
 
@@ -58,67 +76,106 @@ def cut_shard(
         screen: the spec; `segmentation` and `crops` are used.
         fields: the shard's fields, those of one image together.
         progress: called with the number of fields done.
+        workers: processes; the cells and their order do not depend on it.
+        into: a .npy file for the crops, which are then mapped: memory does not grow with the shard.
     """
-    segment = segmenter(screen.segmentation.method)
-    pieces: list[tuple[Field, CutCells]] = []
-    rejected: list[Rejected] = []
-    found = 0
-    for number, one in enumerate(fields, 1):
-        first_file = next(iter(one.files.values()))
-        try:
-            planes = read_field(screen, one)
-            labels = segment(planes, **screen.segmentation.options)
-            cut = cut_cells({name: planes[name] for name in screen.crop_channels}, labels, screen.crops)
-        except ImageFileError as error:
-            rejected.append(Rejected(first_file, "file", one.image_id, str(error)))
-            continue
-        found += len(cut.label) + len(cut.rejected)
-        rejected += [Rejected(first_file, "cell", one.image_id, reason) for _, reason in cut.rejected]
-        pieces.append((one, cut))
-        if progress is not None:
-            progress(number)
-    return _assembled(screen, pieces, rejected, found)
-
-
-def _assembled(
-    screen: Screen, pieces: list[tuple[Field, CutCells]], rejected: list[Rejected], found: int
-) -> ShardCells:
-    """Leave out duplicates and images with too few cells; number the rest."""
-    first_with: dict[str, str] = {}
-    rows: list[tuple[Field, CutCells, int, str]] = []
-    for one, cut in pieces:
-        for i, label in enumerate(cut.label):
-            cell_id = f"{one.field_id}_{label:04d}"
-            twin = first_with.setdefault(cut.pixel_hash[i], cell_id)
-            if twin != cell_id:
-                file = next(iter(one.files.values()))
-                rejected.append(Rejected(file, "cell", one.image_id, f"same pixels as cell {twin}"))
+    segmenter(screen.segmentation.method)  # an unknown one is the spec's fault, not a field's
+    fields = list(fields)
+    shard = _Shard(screen, into)
+    done = enumerate(zip(fields, _each_cut(screen, fields, workers), strict=True), 1)
+    for _, members in groupby(done, key=lambda item: item[1][0].image_id):
+        pieces = []
+        for number, (one, cut) in members:
+            if isinstance(cut, str):
+                shard.reject(one, "file", cut)
             else:
-                rows.append((one, cut, i, cell_id))
-    counts = Counter(one.image_id for one, _, _, _ in rows)
-    minimum = screen.crops.min_cells
-    for image_id in {one.image_id for one, _ in pieces} - set(counts):
-        file = next(next(iter(one.files.values())) for one, _ in pieces if one.image_id == image_id)
-        rejected.append(Rejected(file, "image", image_id, f"no cells (required: {minimum} or more)"))
-    for one, _, _, _ in rows:
-        if counts[one.image_id] < minimum:
-            reason = f"image with {counts[one.image_id]} cells (required: {minimum} or more)"
-            rejected.append(Rejected(next(iter(one.files.values())), "cell", one.image_id, reason))
-    rows = [row for row in rows if counts[row[0].image_id] >= minimum]
-    size = screen.crops.size_px
-    pixels = np.zeros((len(rows), len(screen.crop_channels), size, size), np.uint8)
-    for row, (_, cut, i, _) in enumerate(rows):
-        pixels[row] = cut.pixels[i]
-    columns: dict[str, list] = {
-        "cell_id": [cell_id for *_, cell_id in rows],
-        "image_id": [one.image_id for one, *_ in rows],
-        "field": [one.number for one, *_ in rows],
-        "y_px": [float(cut.y_px[i]) for _, cut, i, _ in rows],
-        "x_px": [float(cut.x_px[i]) for _, cut, i, _ in rows],
-        "area_px": [float(cut.area_px[i]) for _, cut, i, _ in rows],
-        "crop_row": list(range(len(rows))),
-        "intensity_min": [cut.intensity_min[i].tolist() for _, cut, i, _ in rows],
-        "intensity_max": [cut.intensity_max[i].tolist() for _, cut, i, _ in rows],
-        "pixel_hash": [cut.pixel_hash[i] for _, cut, i, _ in rows],
-    }
-    return ShardCells(pixels, columns, rejected, found)
+                pieces.append((one, cut))
+            if progress is not None:
+                progress(number)
+        if pieces:
+            shard.add_image(pieces)
+    pixels, hashed = shard.pixels.finish()
+    return ShardCells(pixels, shard.columns, shard.rejected, shard.found, hashed)
+
+
+def _each_cut(screen: Screen, fields: Sequence[Field], workers: int) -> Iterator[CutCells | str]:
+    """The cells of each field in turn, or why the field cannot be used."""
+    cut = partial(_cut_field, screen)
+    workers = min(workers, len(fields) // _FIELDS_A_WORKER)
+    if workers <= 1:
+        yield from map(cut, fields)
+        return
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(cut, fields)
+
+
+def _cut_field(screen: Screen, one: Field) -> CutCells | str:
+    segment = segmenter(screen.segmentation.method)
+    try:
+        planes = read_field(screen, one)
+        labels = segment(planes, **screen.segmentation.options)
+        return cut_cells({name: planes[name] for name in screen.crop_channels}, labels, screen.crops)
+    except ImageFileError as error:
+        return str(error)
+
+
+class _Shard:
+    """What a shard holds so far: duplicates and images with too few cells are left out as images arrive."""
+
+    def __init__(self, screen: Screen, into: Path | None) -> None:
+        size = screen.crops.size_px
+        self.pixels = GrowingArray(into, (len(screen.crop_channels), size, size), np.uint8)
+        self.columns: dict[str, list] = {name: [] for name in _COLUMNS}
+        self.rejected: list[Rejected] = []
+        self.found = 0
+        self._minimum = screen.crops.min_cells
+        self._first_with: dict[str, str] = {}
+
+    def reject(self, one: Field, what: str, reason: str) -> None:
+        """Leave something of a field out."""
+        self.rejected.append(Rejected(next(iter(one.files.values())), what, one.image_id, reason))
+
+    def add_image(self, pieces: list[tuple[Field, CutCells]]) -> None:
+        """All fields of one image that could be cut."""
+        kept: list[list[int]] = []
+        for one, cut in pieces:
+            self.found += len(cut.label) + len(cut.rejected)
+            for _, reason in cut.rejected:
+                self.reject(one, "cell", reason)
+            kept.append([i for i in range(len(cut.label)) if self._is_first(one, cut, i)])
+        count = sum(map(len, kept))
+        if count == 0:
+            self.reject(pieces[0][0], "image", f"no cells (required: {self._minimum} or more)")
+        for (one, cut), chosen in zip(pieces, kept, strict=True):
+            if count >= self._minimum:
+                self._add_cells(one, cut, chosen)
+                continue
+            for _ in chosen:
+                self.reject(one, "cell", f"image with {count} cells (required: {self._minimum} or more)")
+
+    def _is_first(self, one: Field, cut: CutCells, i: int) -> bool:
+        """Whether a cell's pixels have not been seen before; otherwise it is rejected."""
+        cell_id = _cell_id(one, cut, i)
+        twin = self._first_with.setdefault(cut.pixel_hash[i], cell_id)
+        if twin != cell_id:
+            self.reject(one, "cell", f"same pixels as cell {twin}")
+        return twin == cell_id
+
+    def _add_cells(self, one: Field, cut: CutCells, chosen: list[int]) -> None:
+        start = len(self.columns["cell_id"])
+        self.pixels.append(cut.pixels if len(chosen) == len(cut.pixels) else cut.pixels[chosen])
+        new: dict[str, list] = {
+            "cell_id": [_cell_id(one, cut, i) for i in chosen],
+            "image_id": [one.image_id] * len(chosen),
+            "field": [one.number] * len(chosen),
+            "crop_row": list(range(start, start + len(chosen))),
+            "pixel_hash": [cut.pixel_hash[i] for i in chosen],
+        }
+        for name in ("y_px", "x_px", "area_px", "intensity_min", "intensity_max"):
+            new[name] = getattr(cut, name)[chosen].tolist()
+        for name, values in new.items():
+            self.columns[name] += values
+
+
+def _cell_id(one: Field, cut: CutCells, i: int) -> str:
+    return f"{one.field_id}_{cut.label[i]:04d}"

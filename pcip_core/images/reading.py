@@ -120,13 +120,18 @@ def check_plane(plane: np.ndarray, where: str, *, labels: bool = False) -> None:
                 required="0 for background and a whole number for each object",
                 remedy="Export the label image, not probabilities.",
             )
-    elif plane.min() == plane.max():
+    elif is_constant(plane):
         raise ImageFileError(
             where,
             found=f"a constant channel (every pixel is {plane.flat[0]})",
             required="an exposed channel",
             remedy="Check the exposure; the field is left out.",
         )
+
+
+def is_constant(plane: np.ndarray) -> bool:
+    """Whether every pixel has the same value; the first row nearly always tells."""
+    return bool((plane[0] == plane[0, 0]).all() and (plane == plane[0, 0]).all())
 
 
 def _check_agreement(channels: Mapping[str, Channel], planes: Mapping[str, np.ndarray], field: Field) -> None:

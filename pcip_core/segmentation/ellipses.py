@@ -80,7 +80,7 @@ def _chosen(shape: tuple[int, ...], tree: list[_Level], whole: list[np.ndarray])
         number = np.zeros(len(take), np.int32)
         number[take] = np.arange(count + 1, count + 1 + take.sum())
         count += int(take.sum())
-        labels = np.maximum(labels, number[objects.labels])
+        labels = np.maximum(labels, number.take(objects.labels))
         free = free & ~take
     return labels
 
@@ -90,13 +90,15 @@ def _objects(mask: np.ndarray, below: np.ndarray | None, area: tuple[float, floa
     gaps, _ = ndimage.label(~mask)
     small = np.bincount(gaps.ravel()) <= hole
     small[0] = False
-    labels, count = ndimage.label(mask | small[gaps])
-    place = np.flatnonzero(labels)
+    if small.any():
+        mask = mask | small.take(gaps)  # faster than small[gaps]
+    labels, count = ndimage.label(mask)
+    place = np.flatnonzero(mask)
     number = labels.ravel()[place]
     parent = np.zeros(count + 1, np.int64)
     if below is not None:
         parent[number] = below.ravel()[place]  # any pixel of an object tells
-    sums = moments(labels, count)
+    sums = _moments(place, number, labels.shape[1], count)
     quality = likeness(sums)
     quality[(sums[0] < area[0]) | (sums[0] > area[1])] = 0
     return _Level(labels, parent, sums[0], quality)
@@ -105,9 +107,15 @@ def _objects(mask: np.ndarray, below: np.ndarray | None, area: tuple[float, floa
 def moments(labels: np.ndarray, count: int) -> np.ndarray:
     """Sums over each label 0..count of 1, y, x, y^2, x^2, y x: (6, count + 1); those of label 0 are 0."""
     place = np.flatnonzero(labels)
-    number = labels.ravel()[place]
-    y, x = np.divmod(place, labels.shape[1])
+    return _moments(place, labels.ravel()[place], labels.shape[1], count)
+
+
+def _moments(place: np.ndarray, number: np.ndarray, width: int, count: int) -> np.ndarray:
+    """The same of labelled pixels, given by their places in the flattened image and their labels."""
+    rows = place // width  # faster than divmod
+    y, x = rows.astype(np.float64), (place - rows * width).astype(np.float64)
     weights = (None, y, x, y * y, x * x, y * x)
+    number = number.astype(np.intp)
     return np.stack([np.bincount(number, weight, count + 1) for weight in weights])
 
 

@@ -9,7 +9,8 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from pcip_core.segmentation.ellipses import likeness, moments, most_elliptical
-from pcip_core.segmentation.pieces import filled, joined, seams, shrunk, tidied
+from pcip_core.segmentation.otsu import shrunk
+from pcip_core.segmentation.pieces import filled, joined, seams, tidied
 from pcip_core.segmentation.yeast import filled_cells, working_scale
 
 _SINGLE = 0.96  # likeness to an ellipse from which an object is one nucleus

@@ -6,13 +6,18 @@ from collections.abc import Mapping
 
 import numpy as np
 from scipy import ndimage
-from skimage.filters import gaussian, threshold_otsu
+from skimage.filters import threshold_otsu
 from skimage.measure import label
 from skimage.segmentation import clear_border
 
 
 def otsu(
-    planes: Mapping[str, np.ndarray], *, channel: str, min_area_px: int = 400, smooth_px: float = 1.0
+    planes: Mapping[str, np.ndarray],
+    *,
+    channel: str,
+    min_area_px: int = 400,
+    smooth_px: float = 1.0,
+    scale: int = 1,
 ) -> np.ndarray:
     """Label bright objects of one channel; holes filled, objects at the border left out.
 
@@ -20,14 +25,45 @@ def otsu(
         planes: channel name -> (H, W).
         channel: the nuclear channel.
         min_area_px: smaller objects are left out (paper: 400 at full resolution).
-        smooth_px: sigma of a Gaussian before the threshold, against shot noise; 0 for the paper's own.
+        smooth_px: sigma of a Gaussian after the threshold is taken, against shot noise and texture; 0 for none.
+        scale: work on means of blocks of so many px: faster by its square, with outlines as coarse.
 
     Returns:
         (H, W) int32 labels, 1..n without gaps.
     """
-    plane = gaussian(planes[channel], smooth_px, preserve_range=True) if smooth_px else planes[channel]
-    mask = ndimage.binary_fill_holes(plane > threshold_otsu(plane))
-    return keep_objects(clear_border(label(mask)), min_area_px)
+    plane = shrunk(planes[channel], scale)
+    threshold = threshold_otsu(plane)
+    if smooth_px:
+        plane = ndimage.gaussian_filter(plane, smooth_px / scale, mode="nearest")
+    labels = label(_without_holes(plane > threshold))
+    labels = keep_objects(clear_border(labels), -(-min_area_px // scale**2))
+    if scale == 1:
+        return labels
+    height, width = planes[channel].shape
+    return labels.repeat(scale, 0)[:height].repeat(scale, 1)[:, :width]
+
+
+def shrunk(plane: np.ndarray, scale: int) -> np.ndarray:
+    """Block means, the plane going on beyond its edges: (H, W) -> (ceil(H / scale), ceil(W / scale)) float32."""
+    height, width = plane.shape
+    if height % scale or width % scale:
+        plane = np.pad(plane, ((0, -height % scale), (0, -width % scale)), mode="edge")
+    rows = plane[::scale].astype(np.float32)
+    for i in range(1, scale):
+        rows += plane[i::scale]
+    means = rows[:, ::scale].copy()
+    for i in range(1, scale):
+        means += rows[:, i::scale]
+    return means / np.float32(scale**2)
+
+
+def _without_holes(mask: np.ndarray) -> np.ndarray:
+    """The same as SciPy's binary_fill_holes, several times faster."""
+    gaps, count = ndimage.label(~mask)
+    hole = np.ones(count + 1, bool)
+    hole[np.concatenate([gaps[0], gaps[-1], gaps[:, 0], gaps[:, -1]])] = False
+    hole[0] = True  # the objects themselves
+    return hole.take(gaps)
 
 
 def keep_objects(labels: np.ndarray, min_area_px: int) -> np.ndarray:

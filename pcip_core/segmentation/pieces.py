@@ -32,13 +32,6 @@ class Seams:
     height: np.ndarray
 
 
-def shrunk(plane: np.ndarray, scale: int) -> np.ndarray:
-    """Block means: (H, W) -> (ceil(H / scale), ceil(W / scale)) float32."""
-    height, width = plane.shape
-    full = np.pad(plane.astype(np.float32), ((0, -height % scale), (0, -width % scale)), mode="edge")
-    return full.reshape(full.shape[0] // scale, scale, full.shape[1] // scale, scale).mean((1, 3))
-
-
 def mean_heights(relief: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Mean relief of each label: (n + 1,)."""
     count = np.bincount(labels.ravel())

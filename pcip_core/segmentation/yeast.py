@@ -16,7 +16,8 @@ from scipy.spatial import cKDTree
 from skimage.segmentation import watershed
 
 from pcip_core.segmentation.ellipses import likeness, moments, most_elliptical
-from pcip_core.segmentation.pieces import joined, mean_heights, seams, shrunk, tidied
+from pcip_core.segmentation.otsu import shrunk
+from pcip_core.segmentation.pieces import joined, mean_heights, seams, tidied
 
 _WORKING_PX = 13.0
 _STEP = 1.1  # ratio of two heights at which a relief is cut

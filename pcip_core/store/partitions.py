@@ -16,6 +16,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -78,6 +79,15 @@ class Store:
             return None
         except _UNREADABLE as error:
             raise _damaged(path, error) from error
+
+    def stamp(self, screen: str, table: str, shard: str | None = None) -> str | None:
+        """Another text whenever a partition is replaced or touched, without reading it; None without one."""
+        self._settle(screen)
+        try:
+            about = self._part(screen, table, shard).stat()
+        except FileNotFoundError:
+            return None
+        return f"{about.st_ino} {about.st_size} {about.st_mtime_ns}"
 
     # -- reading ------------------------------------------------------------------------------------
 
@@ -162,7 +172,7 @@ class Store:
         tables: Mapping[str, pa.Table],
         *,
         shard: str | None = None,
-        arrays: Mapping[str, np.ndarray] | None = None,
+        arrays: Mapping[str, np.ndarray | Path] | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> str:
         """Replace one partition of several tables, and the arrays that belong to them, all at once.
@@ -171,7 +181,8 @@ class Store:
             screen: whose tables.
             tables: table name -> its new rows.
             shard: the partition; None for tables that are made whole.
-            arrays: array name -> values, one row for each row of one of the tables.
+            arrays: array name -> values, one row for each row of one of the tables; or a .npy file that
+                holds them, in a folder from `scratch`, which is moved and not copied.
             provenance: plain values kept with each table.
 
         Returns:
@@ -199,7 +210,10 @@ class Store:
         with locked(staging / "owner"):
             try:
                 for name, values in arrays.items():
-                    np.save(staging / f"{name}.npy", values, allow_pickle=False)
+                    if isinstance(values, Path):
+                        values.replace(staging / f"{name}.npy")
+                    else:
+                        np.save(staging / f"{name}.npy", values, allow_pickle=False)
                 for name, table in tables.items():
                     _write_part(staging / f"{name}.parquet", table, about)
                 for staged in targets:
@@ -210,6 +224,20 @@ class Store:
             emptied = [self._folder(screen, name, shard) for name in arrays]
             journal.replace(home, targets, emptied=emptied, staging=staging)
         return commit
+
+    @contextmanager
+    def scratch(self, screen: str) -> Iterator[Path]:
+        """A folder on the store's own disk for arrays that are written before their commit takes them up.
+
+        It goes with all that is left in it; that of a killed process goes with a later commit.
+        """
+        folder = self._home(screen) / ".staging" / uuid.uuid4().hex
+        folder.mkdir(parents=True)
+        try:
+            with locked(folder / "owner"):
+                yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def remove(self, screen: str, table: str, shard: str | None = None) -> None:
         """Take away one partition of a table, and the arrays that no other table describes.
@@ -317,9 +345,12 @@ def _shard_folder(shard: str) -> str:
     return name
 
 
-def _check_lengths(screen: str, tables: Mapping[str, pa.Table], arrays: Mapping[str, np.ndarray]) -> None:
+def _check_lengths(
+    screen: str, tables: Mapping[str, pa.Table], arrays: Mapping[str, np.ndarray | Path]
+) -> None:
     lengths = {name: table.num_rows for name, table in tables.items()}
-    for name, values in arrays.items():
+    for name, array in arrays.items():
+        values = np.lib.format.open_memmap(array, mode="r") if isinstance(array, Path) else array
         if len(values) not in lengths.values():
             raise CropError(
                 f"{screen}.{name}",

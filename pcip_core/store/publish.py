@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,17 +19,21 @@ import pyarrow as pa
 
 from pcip_core.errors import StoreError
 from pcip_core.locks import locked
+from pcip_core.store.books import (
+    NO_EXTENSIONS,
+    WHOLE,
+    Books,
+    Key,
+    as_table,
+    commits,
+    read_books,
+    wanted_books,
+)
 from pcip_core.store.partitions import Store
 from pcip_core.store.tables import MAIN, doc_of
 
 CELL_FEATURES, PROTEIN_FEATURES = "cell_features_", "protein_features_"
 _KEPT_APART = {"screen", "benchmarks"}  # they become rows of main.screens and main.benchmarks
-_NO_EXTENSIONS: dict[str, Any] = {
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-}
-_BOOKS = pa.schema([(name, pa.string()) for name in ("screen", "tbl", "shard", "commit_id")])
-_WHOLE = ""  # the shard of a table that is made whole
 
 
 @dataclass
@@ -71,7 +74,7 @@ def connect(path: Path) -> duckdb.DuckDBPyConnection:
             path, found="no such file", required="a published store", remedy="Run a screen first."
         )
     try:
-        return duckdb.connect(str(path), read_only=True, config=_NO_EXTENSIONS)
+        return duckdb.connect(str(path), read_only=True, config=NO_EXTENSIONS)
     except duckdb.Error as error:
         raise StoreError(
             path,
@@ -95,9 +98,9 @@ def publish(store: Store, path: Path) -> Published:
 
 
 def _publish(store: Store, path: Path, beside: Path) -> Published:
-    wanted = _wanted(store)
-    have = _bookkeeping(path, beside)
-    if have == wanted:
+    have = read_books(path, beside)
+    wanted = wanted_books(store, have or {})
+    if have is not None and commits(have) == commits(wanted):
         return Published()
     if have is not None:
         shutil.copyfile(path, beside)
@@ -115,22 +118,21 @@ def _publish(store: Store, path: Path, beside: Path) -> Published:
     return result
 
 
-def _update(store: Store, file: Path, wanted: dict[_Key, str], have: dict[_Key, str]) -> Published:
+def _update(store: Store, file: Path, wanted: Books, have: Books) -> Published:
     """Bring a file, which nobody else knows of, from the partitions that it has to those that are wanted."""
     result = Published()
-    with duckdb.connect(str(file), config=_NO_EXTENSIONS) as con:
+    with duckdb.connect(str(file), config=NO_EXTENSIONS) as con:
         for screen in sorted({key[0] for key in wanted | have}):
             con.execute("BEGIN")
             if any(key[0] == screen for key in wanted):
-                _update_screen(con, store, screen, wanted, have, result)
+                _update_screen(con, store, screen, commits(wanted), commits(have), result)
             else:
                 result.dropped += sum(key[0] == screen for key in have)
                 con.execute(f"DROP SCHEMA IF EXISTS {_quoted(screen)} CASCADE")
             con.execute("COMMIT")
         con.execute("BEGIN")  # hundreds of comments, each of which would be synced on its own
-        _update_main(con, store)
-        kept = [dict(zip(_BOOKS.names, (*key, commit), strict=True)) for key, commit in wanted.items()]
-        rows = pa.Table.from_pylist(kept, schema=_BOOKS)  # noqa: F841  (DuckDB finds it by its name)
+        _update_main(con, store, wanted)
+        rows = as_table(wanted)  # noqa: F841  (DuckDB finds it by its name)
         con.execute("CREATE OR REPLACE TABLE main.published AS SELECT * FROM rows")
         _comment(con)
         con.execute("COMMIT")
@@ -143,50 +145,12 @@ def _clear(folder: Path, pattern: str) -> None:
         left.unlink()
 
 
-_Key = tuple[str, str, str]  # screen, table, shard
-
-
-def _wanted(store: Store) -> dict[_Key, str]:
-    """Every partition of the store, with its commit."""
-    found = {}
-    for screen in store.screens():
-        for table in store.tables(screen):
-            shards: Sequence[str | None] = store.shards(screen, table) or [None]
-            for shard in shards:
-                about = store.provenance(screen, table, shard)
-                if about is not None:
-                    found[(screen, table, shard or _WHOLE)] = about["commit_id"]
-    return found
-
-
-def _bookkeeping(path: Path, beside: Path) -> dict[_Key, str] | None:
-    """Every partition that the published file holds, with its commit; None without a readable file.
-
-    The file is read under another name: a process that has it open would be given what it has open, which
-    may be older.
-    """
-    if not path.is_file():
-        return None
-    try:
-        beside.hardlink_to(path)
-    except OSError:  # not on every file system
-        shutil.copyfile(path, beside)
-    try:
-        with duckdb.connect(str(beside), read_only=True, config=_NO_EXTENSIONS) as con:
-            rows = con.execute("SELECT screen, tbl, shard, commit_id FROM main.published").fetchall()
-    except duckdb.Error:
-        return None
-    finally:
-        beside.unlink()
-    return {(screen, table, shard): commit for screen, table, shard, commit in rows}
-
-
 def _update_screen(
     con: duckdb.DuckDBPyConnection,
     store: Store,
     screen: str,
-    wanted: dict[_Key, str],
-    have: dict[_Key, str],
+    wanted: dict[Key, str],
+    have: dict[Key, str],
     result: Published,
 ) -> None:
     """Bring every table of one screen up to date."""
@@ -224,7 +188,7 @@ def _replaced(
     """
     target = _quoted(screen, table)
     columns = {name: kind for name, kind, *_ in con.execute(f"DESCRIBE {target}").fetchall()}
-    if _WHOLE in (*changed, *gone) or (gone and "features" in columns):
+    if WHOLE in (*changed, *gone) or (gone and "features" in columns):
         return False
     if table == "images":
         columns.pop("n_cells", None)
@@ -265,7 +229,7 @@ def _rows(store: Store, screen: str, table: str, shard: str) -> pa.Table:
     rows = store.read(screen, table, shards=[shard] if shard else None).replace_schema_metadata()
     if table == "images" and "n_cells" in rows.column_names:
         rows = rows.drop_columns("n_cells")
-    if shard == _WHOLE:
+    if shard == WHOLE:
         return rows
     named = pa.array([shard] * rows.num_rows, pa.string())
     if "shard" in rows.column_names:
@@ -309,7 +273,7 @@ def _similar(schema: str, macro: str, key: str, shown: str, prefix: str) -> str:
     )
 
 
-def _update_main(con: duckdb.DuckDBPyConnection, store: Store) -> None:
+def _update_main(con: duckdb.DuckDBPyConnection, store: Store, books: Books) -> None:
     """Make the tables over all screens, which are small, anew."""
     screens, sets, scores = [], [], []
     for screen in store.screens():
@@ -319,7 +283,7 @@ def _update_main(con: duckdb.DuckDBPyConnection, store: Store) -> None:
             counts = {f"n_{name}": _count(con, screen, name) for name in ("images", "cells") if name in there}
             screens.append({"n_images": 0, "n_cells": 0, **about, **counts})
         described = sorted(table for table in there if table.startswith(CELL_FEATURES))
-        sets += [_feature_set(con, store, screen, table) for table in described]
+        sets += [_feature_set(con, books, screen, table) for table in described]
         if store.has(screen, "benchmarks"):
             scores += [{"screen": screen, **row} for row in store.read(screen, "benchmarks").to_pylist()]
     types = {
@@ -338,14 +302,13 @@ def _update_main(con: duckdb.DuckDBPyConnection, store: Store) -> None:
         con.execute(f"CREATE OR REPLACE TABLE main.{doc.name} AS SELECT {chosen} FROM rows")
 
 
-def _feature_set(con: duckdb.DuckDBPyConnection, store: Store, screen: str, table: str) -> dict[str, Any]:
+def _feature_set(con: duckdb.DuckDBPyConnection, books: Books, screen: str, table: str) -> dict[str, Any]:
     name = table.removeprefix(CELL_FEATURES)
     layered = re.fullmatch(r"([a-z0-9]+?(?:_[a-z0-9]+?)*?)_((?:block\d_)?conv\d+)", name)
     kinds = {
         column: kind for column, kind, *_ in con.execute(f"DESCRIBE {_quoted(screen, table)}").fetchall()
     }
-    shards: Sequence[str | None] = store.shards(screen, table) or [None]
-    abouts = [store.provenance(screen, table, shard) or {} for shard in shards]
+    abouts = [entry.about for key, entry in books.items() if key[:2] == (screen, table)]
     newest = max(abouts, key=lambda about: about.get("created_at", ""))
     versions = sorted({about["encoder_version"] for about in abouts if about.get("encoder_version")})
     told = ("mlflow_run_id", "dagster_run_id", "code_version", "commit", "inputs_hash", "created_at")

@@ -50,4 +50,4 @@ COLOURS = {"red": 0, "green": 1, "blue": 2}
 
 def colour_of(picture: np.ndarray, select: str) -> np.ndarray:
     """One colour (H, W) of an RGB picture (H, W, 3), or the greatest of the three for `max`."""
-    return picture.max(axis=2) if select == "max" else picture[:, :, COLOURS[select]]
+    return picture.max(axis=2) if select == "max" else np.ascontiguousarray(picture[:, :, COLOURS[select]])

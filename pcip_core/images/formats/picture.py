@@ -1,4 +1,4 @@
-"""PNG and JPEG, through Pillow."""
+"""PNG and JPEG: headers and PNG through Pillow, pixels of JPEG through imagecodecs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from imagecodecs import jpeg8_decode
 from PIL import Image
 
 from pcip_core.errors import ImageFileError
@@ -35,8 +36,11 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
                 three = 3 if picture.mode == "RGB" else 0
                 check_rgb(path, f"mode {picture.mode}", three, select.get("rgb"))
         _check_end(path, str(picture.format))
-        picture.load()
-        pixels = np.asarray(picture)
+        if picture.format == "JPEG":
+            pixels = jpeg8_decode(path.read_bytes())  # Pillow decodes into pixels of its own and copies twice
+        else:
+            picture.load()
+            pixels = np.asarray(picture)
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     return [colour_of(pixels, select["rgb"]) if pixels.ndim == 3 else pixels for select in selects]
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from pcip_core.crops.cut import cut_cells
+from pcip_core.crops.growing import GrowingArray
 from pcip_core.crops.shard import cut_shard
-from pcip_core.errors import ImageFileError
+from pcip_core.errors import ImageFileError, SpecError
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import read_field
 from pcip_core.screen import Crops, load_screen
@@ -85,6 +86,55 @@ def test_images_with_too_few_cells_and_twins_are_left_out(tiny_spec, tmp_path):
     cells = cut_shard(strict, scan(strict).of_shard("plate_1"))
     assert len(cells.pixels) == 0
     assert {row.reason for row in cells.rejected} == {"image with 9 cells (required: 10 or more)"}
+
+
+def test_processes_and_a_file_give_the_same_cells_in_the_same_order(tmp_path):
+    screen = load_screen(write_tiny_screen(tmp_path, plates=1, images=9))
+    (screen.folder() / "plate_1" / "A03_f1_protein.tif").write_bytes(b"damaged")
+    fields = scan(screen).fields
+    done = []
+    one = cut_shard(screen, fields)
+    two = cut_shard(screen, fields, workers=2, into=tmp_path / "crops.npy", progress=done.append)
+    assert one.rejected
+    assert (one.columns, one.rejected, one.found) == (two.columns, two.rejected, two.found)
+    assert one.hash_of_pixels == two.hash_of_pixels
+    assert np.array_equal(one.pixels, two.pixels)
+    assert np.array_equal(np.load(tmp_path / "crops.npy"), one.pixels)
+    assert done == list(range(1, 10))
+
+
+def test_an_error_in_a_worker_reaches_the_user(tmp_path):
+    screen = load_screen(
+        write_tiny_screen(
+            tmp_path,
+            plates=1,
+            images=8,
+            segmentation={"method": "tests.core.crops.test_crops:refuse"},
+        )
+    )
+    with pytest.raises(SpecError, match="field: found a fault; required: none"):
+        cut_shard(screen, scan(screen).fields, workers=2)
+
+
+def refuse(planes):
+    """A segmenter that finds the spec at fault."""
+    raise SpecError("field", found="a fault", required="none", remedy="Correct it.")
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5])
+def test_an_array_that_grows(tmp_path, rows):
+    values = np.random.default_rng(0).integers(0, 99, (rows, 2, 3)).astype(np.int32)
+    hashes = set()
+    for path in (None, tmp_path / "values.npy"):
+        growing = GrowingArray(path, (2, 3), np.int32)
+        for part in np.array_split(values, 3):
+            growing.append(part)
+        found, hashed = growing.finish()
+        assert found.dtype == values.dtype
+        assert np.array_equal(found, values)
+        hashes.add(hashed)
+    assert len(hashes) == 1
+    assert np.array_equal(np.load(tmp_path / "values.npy"), values)
 
 
 def test_cells_that_come_cropped_pass_whole():

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pcip_core.segmentation.ellipses import likeness, moments, most_elliptical
-from pcip_core.segmentation.pieces import filled, joined, seams, shrunk, tidied
+from pcip_core.segmentation.otsu import shrunk
+from pcip_core.segmentation.pieces import filled, joined, seams, tidied
 
 LEVELS = np.geomspace(0.05, 5, 40)
 Y, X = np.mgrid[:80, :120]

@@ -183,6 +183,36 @@ def test_a_commit_that_fails_leaves_nothing(store: Store) -> None:
     assert version_of(store) == 3
 
 
+def test_an_array_that_was_written_before_is_moved(store: Store) -> None:
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    with store.scratch("scr") as folder:
+        np.save(folder / "crops.npy", pixels)
+        with pytest.raises(CropError, match="found 3 rows"):
+            store.commit(
+                "scr", {"cells": pa.table({"a": [1]})}, shard="p1", arrays={"crops": folder / "crops.npy"}
+            )
+        store.commit(
+            "scr", {"cells": pa.table({"a": [1, 2, 3]})}, shard="p1", arrays={"crops": folder / "crops.npy"}
+        )
+        assert not (folder / "crops.npy").exists()
+        (folder / "more").write_text("not committed")
+    assert np.array_equal(store.read_with_array("scr", "cells", "crops", "p1")[1], pixels)
+    assert list((store.root / "scr" / ".staging").iterdir()) == []
+
+
+def test_a_folder_for_arrays_is_swept_only_when_its_owner_is_dead(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "_SWEEP_AFTER_S", -1.0)
+    with store.scratch("scr") as folder:
+        left = folder.with_name("left")
+        left.mkdir()
+        (left / "crops.npy").write_bytes(b"of a killed process")
+        store.commit("scr", {"cells": pa.table({"a": [1]})}, shard="p1")
+        assert folder.is_dir()
+        assert not left.exists()
+
+
 def test_provenance_is_kept_with_each_table(store: Store) -> None:
     made = {"inputs_hash": "abc", "created_at": "2026-01-01", "n": 3, "path": Path("x"), "commit_id": "mine"}
     commit = store.commit(

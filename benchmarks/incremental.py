@@ -1,0 +1,155 @@
+"""Does one more shard cost the same however many there are: a shard to features on screens of 4, 16 and 64."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import yaml
+
+from benchmarks.harness import Row
+from pcip_assets.definitions import build_definitions
+from pcip_assets.partitions import register_shards
+from pcip_assets.running import open_instance, run_screen
+from pcip_assets.workspace import Workspace
+from pcip_core.store.partitions import Store
+
+DESCRIPTION = "adding one shard to screens of 4, 16 and 64: seconds to published features"
+SIZES, ADDITIONS = (4, 16, 64), 5
+_IMAGES = 4  # a shard, of nine cells each
+_SPEC = {
+    "name": "growing",
+    "organism": "none (drawn discs)",
+    "channels": {"nucleus": {"role": "structural"}, "protein": {"role": "protein"}},
+    "files": {"pattern": "{plate}/{well}_f{field}_{channel}.tif", "image_id": "{plate}_{well}"},
+    "images": {"table": "images.csv"},
+    "shards": {"by": "{plate}"},
+    "segmentation": {"method": "otsu", "options": {"channel": "nucleus", "min_area_px": 40}},
+    "crops": {"window_px": 32, "size_px": 16, "min_cells": 2},
+    "encoder": {"width": 0.05, "epochs": 1, "batch_size": 8},
+    "benchmark": {"ks": [3]},
+}
+
+
+def run() -> list[Row]:
+    """One screen that grows; at each size a few shards are added one by one."""
+    logging.getLogger("dagster").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory() as folder:
+        growing = _Growing(Path(folder))
+        return list(_measured(growing))
+
+
+def _measured(growing: _Growing) -> Iterator[Row]:
+    first = 0.0
+    for size in SIZES:
+        growing.grow_to(size)
+        seconds, others = [], 0
+        for _ in range(ADDITIONS):
+            taken, touched = growing.add_one()
+            seconds.append(taken)
+            others += touched
+        middle = statistics.median(seconds)
+        first = first or middle
+        yield Row(
+            f"one shard of {_IMAGES} fields more on a screen of {size}: files to published features",
+            middle,
+            "s",
+            against=f"on a screen of {SIZES[0]}",
+            against_value=first,
+            ratio=middle / first,
+            n=ADDITIONS,
+            spread=(min(seconds), max(seconds)),
+            aim="within 10 %",
+            held=middle <= 1.1 * first,
+        )
+        yield Row(
+            f"partitions of other shards rewritten meanwhile, of {size}", others, aim="0", held=others == 0
+        )
+
+
+class _Growing:
+    """A screen of tiny pictures, its workspace and its job."""
+
+    def __init__(self, folder: Path) -> None:
+        self._root = folder / "images"
+        self._root.mkdir()
+        self._rng = np.random.default_rng(0)
+        self._shards: list[str] = []
+        spec = folder / "growing.yaml"
+        spec.write_text(yaml.safe_dump({**_SPEC, "root": str(self._root)}))
+        with (self._root / "images.csv").open("w", newline="") as file:
+            csv.writer(file).writerow(("image_id", "protein", "localization"))
+        self._workspace = Workspace(folder / "data")
+        self._write_shard()
+        self._screen = self._workspace.find(str(spec))
+        self._instance = open_instance(self._workspace)
+        self._store = Store(self._workspace.store)
+        self._check(run_screen(self._workspace, self._screen, instance=self._instance).success)
+        definitions = build_definitions(self._workspace, [self._screen])
+        self._job = definitions.resolve_job_def("growing_shards")
+
+    def grow_to(self, size: int) -> None:
+        """Bring shards up to that many, in one run over the new ones."""
+        new = [self._write_shard() for _ in range(size - len(self._shards))]
+        if new:
+            register_shards(self._instance, self._screen)
+            ends = {"start": new[0], "end": new[-1]}
+            self._run(tags={f"dagster/asset_partition_range_{end}": shard for end, shard in ends.items()})
+
+    def add_one(self) -> tuple[float, int]:
+        """Seconds for one more shard, and how many partitions of others were rewritten."""
+        before, shard = self._commits(), self._write_shard()
+        register_shards(self._instance, self._screen)  # as the sensor does before it asks for a run
+        began = time.perf_counter()
+        self._run(partition_key=shard)
+        taken = time.perf_counter() - began
+        changed = {key for key, commit in self._commits().items() if before.get(key) != commit}
+        return taken, sum(key[1] != shard for key in changed)
+
+    def _run(self, **options: object) -> None:
+        result = self._job.execute_in_process(
+            instance=self._instance, run_config={"loggers": {"console": {}}}, raise_on_error=False, **options
+        )
+        self._check(result.success)
+
+    def _check(self, success: bool) -> None:  # noqa: FBT001
+        assert success, "the run failed"
+
+    def _commits(self) -> dict[tuple[str, str | None], str]:
+        """(table, shard) -> the commit that made it."""
+        store, name = self._store, self._screen.name
+        return {
+            (table, shard): (store.provenance(name, table, shard) or {})["commit_id"]
+            for table in store.tables(name)
+            for shard in store.shards(name, table) or [None]
+        }
+
+    def _write_shard(self) -> str:
+        """Pictures of one more shard and its rows of the table."""
+        shard = f"plate_{len(self._shards) + 1}"
+        (self._root / shard).mkdir()
+        with (self._root / "images.csv").open("a", newline="") as file:
+            for image in range(_IMAGES):
+                csv.writer(file).writerow((f"{shard}_A0{image}", f"P{image}", f"class {image % 2}"))
+                for channel, plane in _picture(self._rng, inside=image % 2 == 0).items():
+                    tifffile.imwrite(self._root / shard / f"A0{image}_f1_{channel}.tif", plane)
+        self._shards.append(shard)
+        return shard
+
+
+def _picture(rng: np.random.Generator, *, inside: bool) -> dict[str, np.ndarray]:
+    """Nine discs in 160 px; the protein is in them or in a ring around them."""
+    y, x = np.mgrid[:160, :160]
+    planes = {channel: rng.normal(100, 3, (160, 160)) for channel in ("nucleus", "protein")}
+    for middle in np.stack(np.meshgrid([35, 80, 125], [35, 80, 125]), -1).reshape(-1, 2):
+        away = np.hypot(*(np.stack([y, x], -1) - middle - rng.uniform(-4, 4, 2)).transpose(2, 0, 1))
+        planes["nucleus"] += 800 * (away < 7)
+        planes["protein"] += 600 * (away < 6 if inside else (away > 9) & (away < 12))
+    return {channel: plane.astype(np.uint16) for channel, plane in planes.items()}

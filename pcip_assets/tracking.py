@@ -18,6 +18,7 @@ import dagster as dg
 from pcip_assets.progress import Progress
 from pcip_assets.workspace import MLFLOW_PORT, Workspace
 from pcip_core.errors import EncoderError
+from pcip_core.screen import Screen
 
 CHAMPION = "champion"
 SYSTEM_METRICS_EVERY_S = 5.0
@@ -37,8 +38,8 @@ class Encoder:
 class TrainingRun:
     """A tracker for `pcip_core.training` that writes to one MLflow run and to Dagster's log."""
 
-    def __init__(self, run_id: str, epochs: int, log: Any) -> None:
-        self.run_id, self._epochs, self._log = run_id, epochs, log
+    def __init__(self, run_id: str, title: str, epochs: int, log: Any) -> None:
+        self.run_id, self._title, self._epochs, self._log = run_id, title, epochs, log
         self._progress: Progress | None = None
 
     def start(self, params: Mapping[str, Any]) -> None:
@@ -71,7 +72,8 @@ class TrainingRun:
 
         from pcip_core.plots.training import inpainting_preview
 
-        mlflow.log_figure(inpainting_preview(preview), f"previews/epoch_{number:03d}.png")
+        figure = inpainting_preview(preview, f"{self._title}, epoch {number}")
+        mlflow.log_figure(figure, f"previews/epoch_{number:03d}.png")
 
 
 class Tracking(dg.ConfigurableResource):
@@ -102,12 +104,12 @@ class Tracking(dg.ConfigurableResource):
 
     @contextmanager
     def training(
-        self, screen: str, *, checkpoints: Path, epochs: int, tags: Mapping[str, str], log: Any
+        self, screen: Screen, *, checkpoints: Path, tags: Mapping[str, str], log: Any
     ) -> Iterator[TrainingRun]:
         """An MLflow run for one training; taken up again when `checkpoints` names an unfinished one."""
         import mlflow
 
-        experiment = self._experiment(screen)
+        experiment = self._experiment(screen.name)
         mlflow.set_system_metrics_sampling_interval(SYSTEM_METRICS_EVERY_S)
         noted = checkpoints / "mlflow_run_id"
         run_id = noted.read_text() if noted.is_file() else None
@@ -120,7 +122,7 @@ class Tracking(dg.ConfigurableResource):
         ) as run:
             checkpoints.mkdir(parents=True, exist_ok=True)
             noted.write_text(run.info.run_id)
-            yield TrainingRun(run.info.run_id, epochs, log)
+            yield TrainingRun(run.info.run_id, screen.title, screen.encoder.epochs, log)
 
     def log_pictures(self, run_id: str, pictures: Mapping[str, Any]) -> None:
         """Figures as artifacts of a run, by file name."""

@@ -183,6 +183,11 @@ class Screen:
         return self.simulation is not None
 
     @property
+    def title(self) -> str:
+        """The screen as pictures name it; says where its images are simulated."""
+        return f"{self.name} (simulated images)" if self.simulated else self.name
+
+    @property
     def structural(self) -> tuple[str, ...]:
         """Names of the structural channels, in the spec's order."""
         return tuple(name for name, channel in self.channels.items() if channel.role == "structural")

@@ -53,8 +53,7 @@ def build_knn_benchmark(screen: Screen) -> dg.AssetsDefinition:
 
             cells = _labelled(library, screen, sets)
             rows = [row for name in sets for row in _scores(library, screen, name, cells, champion.run_id)]
-            title = f"{screen.name}{' (simulated images)' if screen.simulated else ''}"
-            figure = accuracy_by_layer(rows, title)
+            figure = accuracy_by_layer(rows, screen.title)
             tracking.log_pictures(champion.run_id, {"knn_benchmark.png": figure})
             tracking.log_scores(champion.run_id, _headline(rows))
             return Made(

@@ -68,7 +68,7 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
                     "cells_quarantined": sum(row.what == "cell" for row in cells.rejected),
                     "images": len(images),
                     "preview": picture(
-                        to_png(crop_montage(cells.pixels, screen.crop_channels, screen.protein))
+                        to_png(crop_montage(cells.pixels, screen.crop_channels, screen.protein, screen.title))
                     ),
                 },
             )

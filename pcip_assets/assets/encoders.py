@@ -97,9 +97,7 @@ def _trained(
         "commit": git_commit(),
         "code_version": CODE,
     }
-    with tracking.training(
-        screen.name, checkpoints=checkpoints, epochs=screen.encoder.epochs, tags=tags, log=context.log
-    ) as run:
+    with tracking.training(screen, checkpoints=checkpoints, tags=tags, log=context.log) as run:
         run.start({"data_hash": tags["data_hash"], "commit": tags["commit"], "cells": len(image)})
         trained = train(
             CellSet(pixels, image, screen.crop_channels),
@@ -109,7 +107,7 @@ def _trained(
             checkpoints=checkpoints,
         )
         run.start({"device": f"{trained.device} ({device_name(str(trained.device))})"})
-        curve = loss_curve(trained.history)
+        curve = loss_curve(trained.history, screen.title)
         tracking.log_pictures(run.run_id, {"loss_curve.png": curve})
         tracking.log_document(run.run_id, "resolved_spec.json", screen.resolved())
     with tempfile.TemporaryDirectory() as folder:

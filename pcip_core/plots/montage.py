@@ -35,6 +35,7 @@ def crop_montage(
     pixels: np.ndarray,
     channels: tuple[str, ...],
     protein: tuple[str, ...],
+    title: str,
     *,
     rows: int = 4,
     columns: int = 10,
@@ -43,6 +44,9 @@ def crop_montage(
 
     Args:
         pixels: (n, C, S, S) uint8.
+        channels, protein: names of the C channels, and which of them hold the protein.
+        title: written above; says where images are simulated.
+        rows, columns: of the grid.
     """
     chosen = np.linspace(0, len(pixels) - 1, min(len(pixels), rows * columns)).astype(int)
     size = pixels.shape[-1]
@@ -54,8 +58,10 @@ def crop_montage(
         alone = pixels[index, channels.index(protein[0]), :, :, None] / np.float32(255)
         grid[(2 * row + 1) * size : (2 * row + 2) * size, across] = alone
     used = -(-max(len(chosen), 1) // columns) * 2 * size
-    figure = Figure(figsize=(columns * 0.8, used / size * 0.8))
-    axes = figure.add_axes((0, 0, 1, 1))
+    height = used / size * 0.8
+    figure = Figure(figsize=(columns * 0.8, height + 0.3))
+    figure.suptitle(title, fontsize=10, y=1 - 0.05 / height)
+    axes = figure.add_axes((0, 0, 1, height / (height + 0.3)))
     axes.imshow(grid[:used], interpolation="nearest", aspect="auto")
     axes.set_axis_off()
     return figure

@@ -11,9 +11,10 @@ from pcip_core.plots.montage import composite
 from pcip_core.training.tracker import Preview
 
 
-def loss_curve(history: Sequence[Mapping[str, float]]) -> Figure:
+def loss_curve(history: Sequence[Mapping[str, float]], title: str) -> Figure:
     """Training and validation loss by epoch, as `TrainedEncoder.history` holds them."""
     figure = Figure(figsize=(5, 3), layout="constrained")
+    figure.suptitle(title, fontsize=10)
     axes = figure.add_subplot()
     for name, label in (("loss", "training"), ("validation_loss", "validation")):
         points = [(row["epoch"], row[name]) for row in history if name in row]
@@ -24,7 +25,7 @@ def loss_curve(history: Sequence[Mapping[str, float]]) -> Figure:
     return figure
 
 
-def inpainting_preview(preview: Preview) -> Figure:
+def inpainting_preview(preview: Preview, title: str) -> Figure:
     """A column a pair: source cell, target markers, predicted protein, true protein."""
     markers = preview.target.copy()
     protein = [preview.channels.index(name) for name in preview.protein]
@@ -37,7 +38,8 @@ def inpainting_preview(preview: Preview) -> Figure:
         rows.append((f"predicted {name}", np.clip(preview.prediction[:, index], 0, 1)))
         rows.append((f"true {name}", preview.target[:, protein[index]]))
     columns = len(preview.source)
-    figure = Figure(figsize=(columns * 1.1 + 0.3, len(rows) * 1.1), layout="constrained")
+    figure = Figure(figsize=(columns * 1.1 + 0.3, len(rows) * 1.1 + 0.25), layout="constrained")
+    figure.suptitle(title, fontsize=10)
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for (label, pictures), line in zip(rows, grid, strict=True):
         for picture, axes in zip(pictures, line, strict=True):

@@ -50,14 +50,16 @@ def _shards(
     context: dg.AssetCheckExecutionContext, library: Library, screen: Screen, table: str
 ) -> list[str]:
     """Shards of a table that the run is about: adding one must not cost a look at all others."""
-    there, tags = library.store.shards(screen.name, table), context.run.tags
+    store, tags = library.store, context.run.tags
     if PARTITION_NAME_TAG in tags:
-        return [shard for shard in there if shard == tags[PARTITION_NAME_TAG]]
-    if ASSET_PARTITION_RANGE_START_TAG not in tags:
-        return there
-    known = list(context.instance.get_dynamic_partitions(f"{screen.name}_shards"))
-    first, last = (known.index(tags[tag]) for tag in _RANGE)
-    return [shard for shard in there if shard in known[first : last + 1]]
+        named = [tags[PARTITION_NAME_TAG]]
+    elif ASSET_PARTITION_RANGE_START_TAG in tags:
+        known = list(context.instance.get_dynamic_partitions(f"{screen.name}_shards"))
+        first, last = (known.index(tags[tag]) for tag in _RANGE)
+        named = known[first : last + 1]
+    else:
+        return store.shards(screen.name, table)
+    return [shard for shard in named if store.has(screen.name, table, shard)]
 
 
 def _channels_present(screen: Screen) -> dg.AssetChecksDefinition:

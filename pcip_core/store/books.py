@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,16 +49,13 @@ def wanted_books(store: Store, have: Books) -> Books:
     found: Books = {}
     for screen in store.screens():
         for table in store.tables(screen):
-            shards: Sequence[str | None] = store.shards(screen, table) or [None]
-            for shard in shards:
+            stamps = store.stamps(screen, table)
+            for shard in [shard for shard in stamps if shard is not None] or stamps:
                 key = (screen, table, shard or WHOLE)
-                stamp = store.stamp(screen, table, shard)
-                if key in have and have[key].stamp == stamp:
+                if key in have and have[key].stamp == stamps[shard]:
                     found[key] = have[key]
-                    continue
-                about = store.provenance(screen, table, shard)
-                if stamp is not None and about is not None:
-                    found[key] = Entry(stamp, about)
+                elif (about := store.provenance(screen, table, shard)) is not None:
+                    found[key] = Entry(stamps[shard], about)
     return found
 
 

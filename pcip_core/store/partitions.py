@@ -16,7 +16,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -54,8 +54,9 @@ class Store:
     def tables(self, screen: str) -> list[str]:
         """Names of the tables of a screen."""
         self._settle(screen)
-        names = {path.relative_to(self.root / screen).parts[0] for path in self._parts(screen, "*")}
-        return sorted(name for name in names if _NAME.fullmatch(name))
+        home = self.root / screen
+        names = [path.name for path in home.iterdir()] if home.is_dir() else []
+        return sorted(name for name in names if _NAME.fullmatch(name) and any(self._parts(screen, name)))
 
     def shards(self, screen: str, table: str) -> list[str]:
         """Shards that a table has, sorted naturally (plate_2 before plate_10); none for a whole table."""
@@ -80,14 +81,17 @@ class Store:
         except _UNREADABLE as error:
             raise _damaged(path, error) from error
 
-    def stamp(self, screen: str, table: str, shard: str | None = None) -> str | None:
-        """Another text whenever a partition is replaced or touched, without reading it; None without one."""
+    def stamps(self, screen: str, table: str) -> dict[str | None, str]:
+        """shard -> a text that is another whenever the partition is replaced or touched; nothing is read."""
         self._settle(screen)
-        try:
-            about = self._part(screen, table, shard).stat()
-        except FileNotFoundError:
-            return None
-        return f"{about.st_ino} {about.st_size} {about.st_mtime_ns}"
+        found: dict[str | None, str] = {}
+        for path in self._parts(screen, _checked(table)):
+            with suppress(FileNotFoundError):  # removed meanwhile
+                about = path.stat()
+                name = path.parent.name
+                shard = unquote(name.removeprefix("shard=")) if name.startswith("shard=") else None
+                found[shard] = f"{about.st_ino} {about.st_size} {about.st_mtime_ns}"
+        return found
 
     # -- reading ------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import yaml
@@ -88,8 +89,9 @@ def images_table(records: Sequence[ImageRecord]) -> pa.Table:
 def cells_table(cells: ShardCells, shard: str) -> pa.Table:
     """One row a cell, in the order of the crops."""
     floats = pa.list_(pa.float32())
+    columns = {name: _rows_as_lists(values) for name, values in cells.columns.items()}
     return _table(
-        {**cells.columns, "shard": [shard] * len(cells.columns["cell_id"])},
+        {**columns, "shard": [shard] * len(cells.pixels)},
         y_px=_NUMBER,
         x_px=_NUMBER,
         area_px=_NUMBER,
@@ -97,6 +99,14 @@ def cells_table(cells: ShardCells, shard: str) -> pa.Table:
         intensity_min=floats,
         intensity_max=floats,
     )
+
+
+def _rows_as_lists(values: Any) -> Any:
+    """A list for each row of an array of two dimensions, without a Python object for each."""
+    if not isinstance(values, np.ndarray) or values.ndim == 1:
+        return values
+    ends = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
+    return pa.ListArray.from_arrays(ends, values.ravel())
 
 
 def quarantine_table(stage: str, rejected: Iterable[Rejected], shard: str) -> pa.Table:

@@ -91,5 +91,6 @@ def _hash(cells: ShardCells) -> str:
     """Hash of all that features are made from: which cells, their pixels, and their intensities."""
     digest = hashlib.blake2b(cells.hash_of_pixels.encode(), digest_size=12)
     for name in ("cell_id", "image_id", "intensity_min", "intensity_max"):
-        digest.update(repr(cells.columns[name]).encode())
+        values = cells.columns[name]
+        digest.update(repr(values).encode() if isinstance(values, list) else values.tobytes())
     return digest.hexdigest()

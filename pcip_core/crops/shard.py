@@ -21,10 +21,6 @@ from pcip_core.screen import Screen
 from pcip_core.segmentation import segmenter
 
 _FIELDS_A_WORKER = 4  # fewer are cut sooner than a process starts
-_COLUMNS = (
-    *("cell_id", "image_id", "field", "y_px", "x_px", "area_px", "crop_row"),
-    *("intensity_min", "intensity_max", "pixel_hash"),
-)
 
 
 @dataclass(frozen=True)
@@ -48,15 +44,15 @@ class ShardCells:
 
     Attributes:
         pixels: (n, C, size, size) uint8.
-        columns: name -> n values: cell_id, image_id, field, y_px, x_px, area_px, crop_row,
-            intensity_min, intensity_max, pixel_hash.
+        columns: name -> n values. Lists of text: cell_id, image_id, field, pixel_hash. Arrays: y_px, x_px,
+            area_px, crop_row (n,); intensity_min, intensity_max (n, C).
         rejected: one row for each object, file or image that is left out.
         found: objects found by the segmenter; equals the cells plus the rejected objects.
         hash_of_pixels: equal for equal pixels.
     """
 
     pixels: np.ndarray
-    columns: dict[str, list]
+    columns: dict[str, list[str] | np.ndarray]
     rejected: list[Rejected] = field(default_factory=list)
     found: int = 0
     hash_of_pixels: str = ""
@@ -95,7 +91,7 @@ def cut_shard(
         if pieces:
             shard.add_image(pieces)
     pixels, hashed = shard.pixels.finish()
-    return ShardCells(pixels, shard.columns, shard.rejected, shard.found, hashed)
+    return ShardCells(pixels, shard.columns(), shard.rejected, shard.found, hashed)
 
 
 def _each_cut(screen: Screen, fields: Sequence[Field], workers: int) -> Iterator[CutCells | str]:
@@ -125,9 +121,16 @@ class _Shard:
     def __init__(self, screen: Screen, into: Path | None) -> None:
         size = screen.crops.size_px
         self.pixels = GrowingArray(into, (len(screen.crop_channels), size, size), np.uint8)
-        self.columns: dict[str, list] = {name: [] for name in _COLUMNS}
         self.rejected: list[Rejected] = []
         self.found = 0
+        self._texts: dict[str, list[str]] = {
+            name: [] for name in ("cell_id", "image_id", "field", "pixel_hash")
+        }
+        extremes = (len(screen.crop_channels),)
+        self._numbers = {  # as objects of Python they would need several times the memory
+            **{name: GrowingArray(None, (), np.float64) for name in ("y_px", "x_px", "area_px")},
+            **{name: GrowingArray(None, extremes, np.float32) for name in ("intensity_min", "intensity_max")},
+        }
         self._minimum = screen.crops.min_cells
         self._first_with: dict[str, str] = {}
 
@@ -137,45 +140,45 @@ class _Shard:
 
     def add_image(self, pieces: list[tuple[Field, CutCells]]) -> None:
         """All fields of one image that could be cut."""
-        kept: list[list[int]] = []
+        kept: list[dict[int, str]] = []
         for one, cut in pieces:
             self.found += len(cut.label) + len(cut.rejected)
             for _, reason in cut.rejected:
                 self.reject(one, "cell", reason)
-            kept.append([i for i in range(len(cut.label)) if self._is_first(one, cut, i)])
+            kept.append(self._without_twins(one, cut))
         count = sum(map(len, kept))
         if count == 0:
             self.reject(pieces[0][0], "image", f"no cells (required: {self._minimum} or more)")
-        for (one, cut), chosen in zip(pieces, kept, strict=True):
+        for (one, cut), ids in zip(pieces, kept, strict=True):
             if count >= self._minimum:
-                self._add_cells(one, cut, chosen)
+                self._add_cells(one, cut, ids)
                 continue
-            for _ in chosen:
+            for _ in ids:
                 self.reject(one, "cell", f"image with {count} cells (required: {self._minimum} or more)")
 
-    def _is_first(self, one: Field, cut: CutCells, i: int) -> bool:
-        """Whether a cell's pixels have not been seen before; otherwise it is rejected."""
-        cell_id = _cell_id(one, cut, i)
-        twin = self._first_with.setdefault(cut.pixel_hash[i], cell_id)
-        if twin != cell_id:
-            self.reject(one, "cell", f"same pixels as cell {twin}")
-        return twin == cell_id
+    def columns(self) -> dict[str, list[str] | np.ndarray]:
+        """Everything but the pixels, as `ShardCells` has it; nothing is added later."""
+        numbers = {name: growing.finish()[0] for name, growing in self._numbers.items()}
+        return {**self._texts, **numbers, "crop_row": np.arange(len(self._texts["cell_id"]))}
 
-    def _add_cells(self, one: Field, cut: CutCells, chosen: list[int]) -> None:
-        start = len(self.columns["cell_id"])
-        self.pixels.append(cut.pixels if len(chosen) == len(cut.pixels) else cut.pixels[chosen])
-        new: dict[str, list] = {
-            "cell_id": [_cell_id(one, cut, i) for i in chosen],
-            "image_id": [one.image_id] * len(chosen),
-            "field": [one.number] * len(chosen),
-            "crop_row": list(range(start, start + len(chosen))),
-            "pixel_hash": [cut.pixel_hash[i] for i in chosen],
-        }
-        for name in ("y_px", "x_px", "area_px", "intensity_min", "intensity_max"):
-            new[name] = getattr(cut, name)[chosen].tolist()
-        for name, values in new.items():
-            self.columns[name] += values
+    def _without_twins(self, one: Field, cut: CutCells) -> dict[int, str]:
+        """Row and id of each cell whose pixels have not been seen before; the others are rejected."""
+        fresh = {}
+        for i, (label, pixels) in enumerate(zip(cut.label, cut.pixel_hash, strict=True)):
+            cell_id = f"{one.field_id}_{label:04d}"
+            twin = self._first_with.setdefault(pixels, cell_id)
+            if twin is cell_id:
+                fresh[i] = cell_id
+            else:
+                self.reject(one, "cell", f"same pixels as cell {twin}")
+        return fresh
 
-
-def _cell_id(one: Field, cut: CutCells, i: int) -> str:
-    return f"{one.field_id}_{cut.label[i]:04d}"
+    def _add_cells(self, one: Field, cut: CutCells, ids: dict[int, str]) -> None:
+        rows = list(ids)
+        self.pixels.append(cut.pixels if len(rows) == len(cut.pixels) else cut.pixels[rows])
+        self._texts["cell_id"] += ids.values()
+        self._texts["image_id"] += [one.image_id] * len(rows)
+        self._texts["field"] += [one.number] * len(rows)
+        self._texts["pixel_hash"] += [cut.pixel_hash[i] for i in rows]
+        for name, growing in self._numbers.items():
+            growing.append(getattr(cut, name)[rows])

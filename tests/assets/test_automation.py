@@ -6,11 +6,14 @@ from pathlib import Path
 
 import dagster as dg
 import numpy as np
+import pyarrow as pa
+import pytest
 import tifffile
 
 from pcip_assets.definitions import build_definitions
 from pcip_assets.running import open_instance, run_screen
 from pcip_assets.tracking import Tracking
+from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect
 from tests.assets.conftest import Finished, add_plate, damage
 
@@ -76,6 +79,29 @@ def test_a_plate_that_arrives_flows_to_features(own: Finished) -> None:
     assert isinstance(third, dg.SensorResult)
     assert not third.run_requests
     assert not third.asset_events
+
+
+def test_adding_a_shard_reads_no_other_but_for_twins(own: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks, opened = Ticks(own), set()
+    add_plate(Path(str(own.screen.root)), "plate_1", "plate_3")
+    ticks.instance.add_dynamic_partitions("tiny_shards", ["plate_3"])
+    read, provenance = Store._read_part, Store.provenance
+
+    def reading(self: Store, screen: str, table: str, shard: str | None, columns: object) -> pa.Table:
+        opened.add((table, shard))
+        return read(self, screen, table, shard, columns)  # type: ignore[arg-type]
+
+    def looking(self: Store, screen: str, table: str, shard: str | None = None) -> dict | None:
+        opened.add((table, shard))
+        return provenance(self, screen, table, shard)
+
+    monkeypatch.setattr(Store, "_read_part", reading)
+    monkeypatch.setattr(Store, "provenance", looking)
+    assert ticks.run(dg.RunRequest(partition_key="plate_3")).success
+    assert {one for one in opened if one[1] in ("plate_1", "plate_2")} == {
+        ("cells", "plate_1"),
+        ("cells", "plate_2"),
+    }
 
 
 def test_changed_and_removed_files_are_marked_by_content_and_made_again_on_request(own: Finished) -> None:

@@ -96,7 +96,8 @@ def test_processes_and_a_file_give_the_same_cells_in_the_same_order(tmp_path):
     one = cut_shard(screen, fields)
     two = cut_shard(screen, fields, workers=2, into=tmp_path / "crops.npy", progress=done.append)
     assert one.rejected
-    assert (one.columns, one.rejected, one.found) == (two.columns, two.rejected, two.found)
+    assert (one.rejected, one.found) == (two.rejected, two.found)
+    assert all(np.array_equal(one.columns[name], two.columns[name]) for name in one.columns | two.columns)
     assert one.hash_of_pixels == two.hash_of_pixels
     assert np.array_equal(one.pixels, two.pixels)
     assert np.array_equal(np.load(tmp_path / "crops.npy"), one.pixels)

@@ -42,12 +42,13 @@ def serve(workspace: Workspace, *, dagster_port: int, mlflow_port: int) -> None:
         "--backend-store-uri", workspace.mlflow_uri,
         "--artifacts-destination", str(workspace.mlflow_folder / "artifacts"),
     ]  # fmt: skip
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell in the background ignores them
+        signal.signal(number, _interrupt)
     children = [subprocess.Popen(command, cwd=REPOSITORY, env=environment) for command in (dagster, mlflow)]
     click.secho(
         f"Dagster http://{HOST}:{dagster_port}   MLflow http://{HOST}:{mlflow_port}   (Ctrl-C stops)",
         bold=True,
     )
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
         while all(child.poll() is None for child in children):
             time.sleep(0.5)

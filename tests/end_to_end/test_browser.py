@@ -101,7 +101,9 @@ def test_materialize_one_plate_and_read_it(
     assert _cells_by_shard(workspace) == {"plate_1": 36, "plate_2": 36}
     page.request.post(f"{dagster}/graphql", data={"query": "mutation { setNuxSeen }"})
     page.goto(f"{dagster}/locations/pcip/jobs/tiny_features")
-    for noun in ("fields", "crops", "cell_features"):
+    page.get_by_text("fields", exact=True).first.wait_for(timeout=60_000)
+    page.mouse.dblclick(500, 850)  # on the background: fit the whole graph, as only what is in view is drawn
+    for noun in ("crops", "cell_features", "knn_benchmark"):
         page.get_by_text(noun, exact=True).first.wait_for(timeout=60_000)
     page.screenshot(path=tmp_path / "graph.png")
 

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal
 from pcip_core.errors import RootError, SpecError
 from pcip_core.simulate.parameters import Simulation
 from pcip_core.training.config import TrainingConfig
+from pcip_core.yardsticks import Yardsticks
 
 _STRICT = {"extra": "forbid"}
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -160,7 +161,10 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class Screen:
-    """A collection of images with the same channels and optics."""
+    """A collection of images with the same channels and optics.
+
+    `encoder_from` names another screen of the same channels, whose encoder describes this one's cells.
+    """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     name: str
@@ -174,7 +178,9 @@ class Screen:
     root: str | None = None
     images: Images = field(default_factory=Images)
     encoder: TrainingConfig = field(default_factory=TrainingConfig)
+    encoder_from: str | None = None
     benchmark: Benchmark = field(default_factory=Benchmark)
+    yardsticks: Yardsticks = field(default_factory=Yardsticks)
     simulation: Simulation | None = None
 
     @property
@@ -186,6 +192,11 @@ class Screen:
     def title(self) -> str:
         """The screen as pictures name it; says where its images are simulated."""
         return f"{self.name} (simulated images)" if self.simulated else self.name
+
+    @property
+    def encoder_screen(self) -> str:
+        """The screen whose champion encoder describes the cells of this one."""
+        return self.encoder_from or self.name
 
     @property
     def structural(self) -> tuple[str, ...]:
@@ -310,6 +321,14 @@ def _validate(screen: Screen, path: Path) -> None:
         refuse("shards: neither or both of `by` and `buckets`", "exactly one of them")
     if screen.shards.buckets is not None and screen.shards.buckets < 1:
         refuse(f"shards.buckets {screen.shards.buckets}", "1 or more")
+    yardsticks = screen.yardsticks
+    named = {"yardsticks.mask": [yardsticks.mask] if yardsticks.mask else []}
+    named["yardsticks.vgg16.rgb"] = list(yardsticks.vgg16.rgb.values()) if yardsticks.vgg16 else []
+    for key, names in named.items():
+        if set(names) - set(screen.crop_channels):
+            refuse(f"{key} names channel {names}", f"some of {list(screen.crop_channels)}")
+    if "whitened" in yardsticks.corrections and yardsticks.controls is None:
+        refuse("yardsticks.corrections with whitened", "yardsticks.controls, the protein of the controls")
     for name in screen.crops.floor:
         if name not in screen.crop_channels:
             refuse(f"crops.floor names channel {name!r}", f"one of {list(screen.crop_channels)}")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pcip_core.errors import ShapeError
-from pcip_core.features.classic import DISTANCES_PX, classic_features
+from pcip_core.features.classic import DISTANCES_PX, HARALICK, classic_features
 
 CHANNELS = ("nucleus", "microtubules", "protein")
 ROLES = (("nucleus", "microtubules"), ("protein",))
@@ -63,6 +63,17 @@ def test_texture_equals_a_naive_count_of_pairs(levels):
         assert column[f"protein_contrast_{distance}px"][0] == pytest.approx(np.mean(contrast), rel=1e-5)
         found = column[f"protein_angular_second_moment_{distance}px"][0]
         assert found == pytest.approx(np.mean(moment), rel=1e-5)
+
+
+def test_texture_equals_that_of_mahotas():
+    from mahotas.features import haralick
+
+    pixels = noise(1, 40)
+    column, *_ = described(pixels)
+    for distance in DISTANCES_PX:
+        expected = haralick(pixels[0, 2], distance=distance, return_mean=True)
+        found = [column[f"protein_{name}_{distance}px"][0] for name in HARALICK]
+        assert found == pytest.approx(expected, rel=1e-5)
 
 
 def test_constant_and_small_crops_give_finite_values():

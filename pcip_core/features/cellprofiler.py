@@ -19,7 +19,7 @@ _EMPTY = (  # where the cell lies in its crop, and moments that are 0 or undefin
     "Center_", "BoundingBoxM", "SpatialMoment_", "Location_",
     *(f"{kind}Moment_{order}" for kind in ("Central", "Normalized") for order in ("0_0", "0_1", "1_0")),
 )  # fmt: skip
-_SPECTRUM = 8  # of granularity, px: wider than what is in a cell of a crop
+_GRANULARITY = {"subsample_size": 0.5, "granular_spectrum_length": 8}  # grains of up to 16 px
 
 
 class Measured(NamedTuple):
@@ -148,12 +148,11 @@ def _of_cell(
     shape = core.measureobjectsizeshape
     for get in (shape.get_sizeshape, shape.get_zernike, shape.get_feret):
         yield from (("AreaShape_" + name, value) for name, value in _scalars(get, label, None))
-    spectrum = {"subsample_size": 1.0, "granular_spectrum_length": _SPECTRUM}
     for c, channel in enumerate(channels):
         for found in (
             _scalars(core.measureobjectintensity.get_intensity, label, own[c]),
             _scalars(core.measureobjectintensitydistribution.get_radial_distribution, label, unit[c]),
-            _scalars(core.measuregranularity.get_granularity, label, unit[c], **spectrum),
+            _scalars(core.measuregranularity.get_granularity, label, unit[c], **_GRANULARITY),
             (
                 ("Texture_" + name, value)
                 for name, value in _scalars(

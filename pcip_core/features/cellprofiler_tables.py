@@ -218,14 +218,12 @@ def _groups(images: Sequence[str], fields: Sequence[str] | None) -> dict[tuple[s
 
 def _filled(table: pd.DataFrame, template: str) -> list[str]:
     """A template over columns, filled for each row."""
-    columns = {name: table[name].astype(str).tolist() for name in _PART.findall(template)}
-    for name in columns:
-        if our_name(name) == "well":
-            columns[name] = [well_name(well) for well in columns[name]]  # A1 is A01
-    return [
-        _PART.sub(lambda part, row=row: columns[part[1]][row], template)  # type: ignore[misc]
-        for row in range(len(table))
-    ]
+    texts = [template] * len(table)
+    for name in _PART.findall(template):
+        values = table[name].astype(str)
+        values = values.map(well_name) if our_name(name) == "well" else values  # A1 is A01
+        texts = [text.replace(f"{{{name}}}", value) for text, value in zip(texts, values, strict=True)]
+    return texts
 
 
 def _numbers(path: Path, table: pd.DataFrame, column: str) -> np.ndarray:

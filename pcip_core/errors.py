@@ -71,3 +71,7 @@ class EvaluationError(PcipError):
 
 class FetchError(PcipError):
     """A download cannot start, or a list of proteins or a hand-fetched archive is not what is expected."""
+
+
+class MissingPackageError(PcipError):
+    """An optional package is not installed."""

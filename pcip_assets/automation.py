@@ -81,7 +81,7 @@ def build_sensor(
         for shard in made - set(now) - {s for s, stamp in cursor.compared.items() if stamp == _GONE}:
             marked[shard] = Changes(removed=list(known_fields(store, screen.name, shard)))
             cursor.compared[shard] = _GONE
-        ready = Tracking(data=str(workspace.data)).has_champion(screen.name)
+        ready = Tracking(data=str(workspace.data)).has_champion(screen.encoder_screen)
         return dg.SensorResult(
             run_requests=_requests(new, now) if ready else [],
             skip_reason=None if ready or not new else f"{', '.join(new)} wait for the first encoder",

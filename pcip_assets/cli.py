@@ -26,17 +26,25 @@ def cli() -> None:
     "--shards", metavar="A,B,...", help="Only these shards (neighbours in their order); default: all."
 )
 @click.option("--retrain", is_flag=True, help="Train a new encoder although there is one.")
-def run(screen: str, root: str | None, shards: str | None, *, retrain: bool) -> None:
+@click.option("--yardsticks", is_flag=True, help="Score designed feature sets beside the learned ones.")
+def run(screen: str, root: str | None, shards: str | None, *, retrain: bool, yardsticks: bool) -> None:
     """Bring SCREEN (a spec file, or the name of a known screen) up to date."""
     from pcip_assets.reporting import print_results
 
     workspace = Workspace.current()
-    _run(workspace, screen, root, shards.split(",") if shards else None, retrain=retrain)
+    chosen = shards.split(",") if shards else None
+    _run(workspace, screen, root, chosen, retrain=retrain, yardsticks=yardsticks)
     print_results(workspace, [workspace.find(screen).name])
 
 
 def _run(
-    workspace: Workspace, name: str, root: str | None, shards: list[str] | None, *, retrain: bool = False
+    workspace: Workspace,
+    name: str,
+    root: str | None,
+    shards: list[str] | None,
+    *,
+    retrain: bool = False,
+    yardsticks: bool = False,
 ) -> None:
     from pcip_assets.running import run_screen
     from pcip_assets.simulated import ensure_simulated
@@ -45,7 +53,7 @@ def _run(
     ensure_simulated(screen)
     click.secho(f"{screen.name}: {screen.description or screen.organism}", bold=True)
     start = time.perf_counter()
-    outcome = run_screen(workspace, screen, shards=shards, retrain=retrain)
+    outcome = run_screen(workspace, screen, shards=shards, retrain=retrain, yardsticks=yardsticks)
     if not outcome.success:
         raise click.ClickException(f"{outcome.error}\n(Dagster run {outcome.run_id})")
     click.echo(f"  done in {time.perf_counter() - start:.0f} s (Dagster run {outcome.run_id})")

@@ -11,6 +11,7 @@ from pcip_assets.assets.crops import build_crops
 from pcip_assets.assets.encoders import build_encoder
 from pcip_assets.assets.features import build_cell_features, build_control_features, build_protein_features
 from pcip_assets.assets.fields import build_fields
+from pcip_assets.assets.yardsticks import build_designed_features, group_of
 from pcip_assets.automation import build_sensor
 from pcip_assets.checks import build_checks
 from pcip_assets.partitions import shards_of
@@ -26,9 +27,10 @@ def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
     return [
         build_fields(screen, shards),
         build_crops(screen, shards),
-        build_encoder(screen, shards),
+        *([] if screen.encoder_from else [build_encoder(screen, shards)]),
         build_cell_features(screen, shards),
         build_control_features(screen, shards),
+        *([build_designed_features(screen, shards)] if screen.yardsticks.sets else []),
         build_protein_features(screen),
         build_knn_benchmark(screen),
     ]
@@ -38,22 +40,38 @@ _OF_A_SHARD = ("fields", "crops", "cell_features", "control_features")
 
 
 def screen_jobs(screen: Screen) -> list[UnresolvedAssetJobDefinition]:
-    """`<screen>_features`: everything but training. `<screen>_training`: the deliberate act."""
-    everything = dg.AssetSelection.groups(screen.name)
+    """`<screen>_features`: everything but training. `<screen>_training`: the deliberate act.
+
+    A screen that borrows its encoder (`encoder_from`) has nothing to train.
+    """
+    main = dg.AssetSelection.groups(screen.name)
     training = dg.AssetSelection.assets([screen.name, "encoder"])
-    return [
+    without = main if screen.encoder_from else main - training
+    jobs = [
         dg.define_asset_job(
             f"{screen.name}_features",
-            everything - training,
+            without,
             description="Bring shards from fields to features with the champion encoder; no training.",
         ),
-        dg.define_asset_job(
-            f"{screen.name}_training",
-            training,
-            description="Train a new encoder on the crops of all shards; it becomes the champion.",
-        ),
-        dg.define_asset_job(f"{screen.name}_all", everything, description="Everything, training included."),
     ]
+    if screen.yardsticks.sets:
+        jobs.append(
+            dg.define_asset_job(
+                f"{screen.name}_yardsticks",
+                without | dg.AssetSelection.groups(group_of(screen)),
+                description="The same, and every other feature set beside them, scored on the same cells.",
+            )
+        )
+    if not screen.encoder_from:
+        jobs += [
+            dg.define_asset_job(
+                f"{screen.name}_training",
+                training,
+                description="Train a new encoder on the crops of all shards; it becomes the champion.",
+            ),
+            dg.define_asset_job(f"{screen.name}_all", main, description="Everything, training included."),
+        ]
+    return jobs
 
 
 def shards_job(screen: Screen) -> UnresolvedAssetJobDefinition:

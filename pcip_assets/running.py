@@ -54,6 +54,7 @@ def run_screen(
     *,
     shards: Sequence[str] | None = None,
     retrain: bool = False,
+    yardsticks: bool = False,
     instance: dg.DagsterInstance | None = None,
 ) -> RunOutcome:
     """Bring a screen up to date: what is fresh is left; an encoder is trained when there is none.
@@ -63,6 +64,7 @@ def run_screen(
         screen: what to run.
         shards: only these; by default every shard under the screen's root.
         retrain: train again, on the crops of all shards.
+        yardsticks: make the other feature sets too, and score them beside the learned ones.
         instance: another instance than the workspace's own, for tests.
 
     Raises:
@@ -83,19 +85,27 @@ def run_screen(
         )
     order = [key for key in instance.get_dynamic_partitions(f"{screen.name}_shards") if key in chosen]
     _require_neighbours(order, instance.get_dynamic_partitions(f"{screen.name}_shards"), screen)
-    train = retrain or not Tracking(data=str(workspace.data)).has_champion(screen.name)
-    job = build_definitions(workspace, [screen]).resolve_job_def(
-        f"{screen.name}_all" if train else f"{screen.name}_features"
+    train = screen.encoder_from is None and (
+        retrain or not Tracking(data=str(workspace.data)).has_champion(screen.name)
     )
-    result = job.execute_in_process(
-        instance=instance,
-        run_config={
-            "loggers": {"console": {}},
-            "ops": {f"{screen.name}__encoder": {"config": {"force": retrain}}} if train else {},
-        },
-        tags={_RANGE[0]: order[0], _RANGE[1]: order[-1]},
-        raise_on_error=False,
-    )
+    definitions = build_definitions(workspace, [screen])
+    jobs = [f"{screen.name}_all" if train else f"{screen.name}_features"]
+    if yardsticks and screen.yardsticks.sets:
+        jobs = [*(jobs if train else []), f"{screen.name}_yardsticks"]
+    for name in jobs:
+        result = definitions.resolve_job_def(name).execute_in_process(
+            instance=instance,
+            run_config={
+                "loggers": {"console": {}},
+                "ops": {f"{screen.name}__encoder": {"config": {"force": retrain}}}
+                if name.endswith("_all")
+                else {},
+            },
+            tags={_RANGE[0]: order[0], _RANGE[1]: order[-1]},
+            raise_on_error=False,
+        )
+        if not result.success:
+            break
     return RunOutcome(result.run_id, result.success, train, None if result.success else _why(result))
 
 

@@ -322,13 +322,19 @@ def _validate(screen: Screen, path: Path) -> None:
     if screen.shards.buckets is not None and screen.shards.buckets < 1:
         refuse(f"shards.buckets {screen.shards.buckets}", "1 or more")
     yardsticks = screen.yardsticks
-    named = {"yardsticks.mask": [yardsticks.mask] if yardsticks.mask else []}
-    named["yardsticks.vgg16.rgb"] = list(yardsticks.vgg16.rgb.values()) if yardsticks.vgg16 else []
-    for key, names in named.items():
-        if set(names) - set(screen.crop_channels):
-            refuse(f"{key} names channel {names}", f"some of {list(screen.crop_channels)}")
-    if "whitened" in yardsticks.corrections and yardsticks.controls is None:
-        refuse("yardsticks.corrections with whitened", "yardsticks.controls, the protein of the controls")
+    profiler = yardsticks.cellprofiler
+    if screen.encoder_from == screen.name:
+        refuse("encoder_from names the screen itself", "another screen, or no encoder_from")
+    if yardsticks.mask not in (None, *screen.crop_channels):
+        refuse(f"yardsticks.mask {yardsticks.mask!r}", f"one of {list(screen.crop_channels)}")
+    if not 2 <= yardsticks.grey_levels <= 256:
+        refuse(f"yardsticks.grey_levels {yardsticks.grey_levels}", "2 to 256")
+    if (profiler.source == "table") != (profiler.table is not None):
+        refuse("yardsticks.cellprofiler: one of source: table and table alone", "both, or neither")
+    if profiler.source == "table" and (profiler.cell_id is None) == (profiler.image is None):
+        refuse("yardsticks.cellprofiler.table", "exactly one of cell_id and image, to find our cells by")
+    if profiler.source == "archives" and screen.files.layout != "hdf5":
+        refuse(f"yardsticks.cellprofiler.source archives with layout {screen.files.layout}", "layout hdf5")
     for name in screen.crops.floor:
         if name not in screen.crop_channels:
             refuse(f"crops.floor names channel {name!r}", f"one of {list(screen.crop_channels)}")

@@ -6,7 +6,7 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
-from pcip_assets.assets.features import CONTROLS, INPAINTING, PREFIX, features_hash
+from pcip_assets.assets.features import INPAINTING, PREFIX, feature_sets, features_hash
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, all_shards, materialize, picture
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
@@ -24,10 +24,11 @@ _COLUMNS = tuple(name for name in _DOC.columns if name != "screen")
 def build_knn_benchmark(screen: Screen) -> dg.AssetsDefinition:
     """The asset of kNN scores of all feature sets of a screen."""
     code = code_version("pcip_core.evaluation", __name__)
+    nouns = ["cell_features", "control_features"] + ["designed_features"] * bool(screen.yardsticks.sets)
 
     @dg.asset(
         key=[screen.name, "knn_benchmark"],
-        deps=all_shards(screen, "cell_features", "control_features"),
+        deps=all_shards(screen, *nouns),
         group_name=screen.name,
         owners=OWNERS,
         kinds={"parquet"},
@@ -37,8 +38,8 @@ def build_knn_benchmark(screen: Screen) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: Remake, library: Library, tracking: Tracking
     ) -> dg.MaterializeResult:
         """Balanced accuracy of k nearest neighbours, every layer and control, under each protocol."""
-        sets = [name for name in (*INPAINTING, *CONTROLS) if library.store.shards(screen.name, PREFIX + name)]
-        champion = tracking.champion(screen.name)
+        sets, behind = feature_sets(library, screen)
+        champion = tracking.champion(screen.encoder_screen)
 
         def inputs(_: str | None) -> dict[str, Any]:
             return {
@@ -54,13 +55,17 @@ def build_knn_benchmark(screen: Screen) -> dg.AssetsDefinition:
             cells = _labelled(library, screen, sets)
             rows = [row for name in sets for row in _scores(library, screen, name, cells, champion.run_id)]
             figure = accuracy_by_layer(rows, screen.title)
-            tracking.log_pictures(champion.run_id, {"knn_benchmark.png": figure})
-            tracking.log_scores(champion.run_id, _headline(rows))
+            borrowed = f"{screen.name}/" if screen.encoder_from else ""  # the run is another screen's
+            tracking.log_pictures(champion.run_id, {f"{borrowed}knn_benchmark.png": figure})
+            tracking.log_scores(
+                champion.run_id, {borrowed + name: value for name, value in _headline(rows).items()}
+            )
             return Made(
                 {"benchmarks": benchmark_table(rows)},
                 metadata={
                     "cells_scored": len(cells.labels),
                     **cells.left_out,
+                    "feature_sets_that_lack_a_shard": behind,
                     "preview": picture(to_png(figure)),
                 },
             )
@@ -89,7 +94,9 @@ def _labelled(library: Library, screen: Screen, sets: list[str]) -> LabelledCell
     everywhere = set.intersection(*described)
     images = library.store.read(screen.name, "images").to_pylist()
     label_of = {row["image_id"]: _terms(row[screen.benchmark.label]) for row in images}
-    return labelled_cells([cell for cell in cells if cell["cell_id"] in everywhere], label_of)
+    labelled = labelled_cells([cell for cell in cells if cell["cell_id"] in everywhere], label_of)
+    labelled.left_out["cells_that_a_feature_set_lacks"] = len(cells) - len(everywhere)
+    return labelled
 
 
 def _terms(value: Any) -> list[str]:

@@ -12,6 +12,7 @@ from pcip_assets.progress import Progress
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, device_name
+from pcip_core.errors import EncoderError
 from pcip_core.screen import Screen
 from pcip_core.store.vectors import feature_table, features_of
 
@@ -30,7 +31,7 @@ def build_cell_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.A
     @dg.asset(
         key=[screen.name, "cell_features"],
         partitions_def=shards,
-        deps=[[screen.name, "crops"], [screen.name, "encoder"]],
+        deps=[[screen.name, "crops"], [screen.encoder_screen, "encoder"]],
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name=screen.name,
         owners=OWNERS,
@@ -44,12 +45,13 @@ def build_cell_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.A
         """Features of every cell of one shard by the champion encoder: the spatial maximum of each layer."""
         from pcip_core.models.files import load_encoder
 
-        champion = tracking.champion(screen.name)
+        champion = tracking.champion(screen.encoder_screen)
         network = load_encoder(champion.folder)
+        require_same_crops(network.config, screen, champion.version)
         meter = _Meter(context.log)
 
         def inputs(shard: str | None) -> dict[str, Any]:
-            return {"weights": champion.tags["weights_sha256"], "crops": _crops_hash(library, screen, shard)}
+            return {"weights": champion.tags["weights_sha256"], "crops": crops_hash(library, screen, shard)}
 
         def make(shard: str | None) -> Made:
             cells, crops = library.store.read_with_array(screen.name, "cells", "crops", str(shard))
@@ -61,9 +63,10 @@ def build_cell_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.A
         result = materialize(context, library, screen, config, work)
         if meter.cells:
             run_id = tracking.log_extraction(
-                screen.name,
+                screen.encoder_screen,
                 champion,
                 params={
+                    "screen": screen.name,
                     "device": f"{meter.device} ({device_name(meter.device)})",
                     "dagster_run_id": context.run.run_id,
                 },
@@ -71,7 +74,7 @@ def build_cell_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.A
             )
             context.add_asset_metadata(
                 {
-                    "mlflow_run": dg.MetadataValue.url(tracking.url(screen.name, run_id)),
+                    "mlflow_run": dg.MetadataValue.url(tracking.url(screen.encoder_screen, run_id)),
                     "cells_per_s": meter.cells / meter.seconds,
                 }
             )
@@ -117,7 +120,7 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
 
         def inputs(shard: str | None) -> dict[str, Any]:
             spec = {"width": screen.encoder.width, "seed": screen.encoder.seed}
-            return {"spec": spec, "crops": _crops_hash(library, screen, shard)}
+            return {"spec": spec, "crops": crops_hash(library, screen, shard)}
 
         def make(shard: str | None) -> Made:
             cells, crops = library.store.read_with_array(screen.name, "cells", "crops", str(shard))
@@ -151,7 +154,7 @@ def build_protein_features(screen: Screen) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: Remake, library: Library
     ) -> dg.MaterializeResult:
         """Mean of the features of all cells of a protein, all its images and cell lines pooled."""
-        sets = [name for name in (*INPAINTING, *CONTROLS) if library.store.shards(screen.name, PREFIX + name)]
+        sets, _ = feature_sets(library, screen)
 
         def inputs(_: str | None) -> dict[str, Any]:
             images = library.store.read(screen.name, "images", columns=["image_id", "protein"])
@@ -177,6 +180,11 @@ def build_protein_features(screen: Screen) -> dg.AssetsDefinition:
     return protein_features
 
 
+def crops_hash(library: Library, screen: Screen, shard: str | None) -> str | None:
+    """Hash of the crops of a shard."""
+    return (library.store.provenance(screen.name, "cells", shard) or {}).get("data_hash")
+
+
 def features_hash(library: Library, screen: Screen, feature_set: str) -> dict[str, str | None]:
     """shard -> hash of what made its features."""
     table = PREFIX + feature_set
@@ -184,6 +192,34 @@ def features_hash(library: Library, screen: Screen, feature_set: str) -> dict[st
         shard: (library.store.provenance(screen.name, table, shard) or {}).get("inputs_hash")
         for shard in library.store.shards(screen.name, table)
     }
+
+
+def feature_sets(library: Library, screen: Screen) -> tuple[list[str], list[str]]:
+    """Feature sets that can be compared: learned, controls, others; and those that lack a shard."""
+    store, main = library.store, (*INPAINTING, *CONTROLS)
+    tables = [table for table in store.tables(screen.name) if table.startswith(PREFIX)]
+    have = {table.removeprefix(PREFIX): set(store.shards(screen.name, table)) for table in tables}
+    whole = set().union(*(have.get(name, ()) for name in main))
+    others = [name for name in have if name not in main]
+    whole_ones = [name for name in others if have[name] >= whole]
+    return [name for name in main if name in have] + whole_ones, sorted(set(others) - set(whole_ones))
+
+
+def require_same_crops(network: Any, screen: Screen, version: str) -> None:
+    """An encoder describes the crops it was trained on: the same channels in the same order, the same size.
+
+    Raises:
+        EncoderError: they differ.
+    """
+    found = (network.channels, network.size_px)
+    required = (screen.crop_channels, screen.crops.size_px)
+    if found != required:
+        raise EncoderError(
+            f"encoder {version}",
+            found=f"an encoder of {found[1]} px crops with the channels {', '.join(found[0])}",
+            required=f"one of {required[1]} px crops with the channels {', '.join(required[0])}",
+            remedy=f"Name another screen in `encoder_from` of {screen.name}, or name its channels and size alike.",
+        )
 
 
 def _mean_by_protein(
@@ -214,10 +250,6 @@ def _made(cells: pa.Table, sets: dict[str, np.ndarray], version: str, run_id: st
     provenance = {"encoder_version": version, "mlflow_run_id": run_id}
     spread = {name: float((vectors.std(0) > 0).mean()) for name, vectors in sets.items() if len(vectors)}
     return Made(tables, provenance=provenance, metadata={"share_of_features_that_vary": spread})
-
-
-def _crops_hash(library: Library, screen: Screen, shard: str | None) -> str | None:
-    return (library.store.provenance(screen.name, "cells", shard) or {}).get("data_hash")
 
 
 class _Meter:

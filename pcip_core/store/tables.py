@@ -49,8 +49,9 @@ MAIN = (
         "One row a feature set of a screen, and where it comes from.",
         {
             "screen": "Name of the screen.",
-            "feature_set": "Method and layer: `inpainting_conv4`, `untrained_conv4`, `intensity`.",
-            "method": "How cells are described: `inpainting`, `untrained` (control), `intensity` (control).",
+            "feature_set": "Method and layer: `inpainting_conv4`, `untrained_conv4`, `intensity`, `classic`.",
+            "method": "How cells are described: `inpainting`, `untrained` (control), `intensity` (control), "
+            "`classic`, `designed`, `cellprofiler` (docs/yardsticks.md).",
             "layer": "Layer of the network; NULL for methods without one.",
             "dim": "Numbers in one vector.",
             "n_cells": "Cells described.",
@@ -140,7 +141,7 @@ SCREEN = (
         {
             "cell_id": "Name of the cell.",
             "image_id": "Its image.",
-            "encoder_version": "Model version that made the vector.",
+            "encoder_version": "Model version that made the vector; for designed sets their name and code.",
             "features": "The vector, FLOAT[n].",
             **_SHARD,
         },

@@ -1,0 +1,144 @@
+"""Designed feature sets beside the learned ones, and screens that borrow an encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pcip_assets.running import run_screen
+from pcip_core.features.classic import classic_features
+from pcip_core.store.publish import connect
+from pcip_core.store.vectors import features_of
+from tests.assets.conftest import Finished, add_plate, run_tiny
+from tests.conftest import write_spec
+
+SETS = ("classic", "designed", "cellprofiler")
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A tiny screen with every feature set; look, do not touch."""
+    made = run_tiny(tmp_path_factory.mktemp("compared"), yardsticks={"sets": list(SETS), "grey_levels": 8})
+    assert made.outcome.success, made.outcome.error
+    outcome = made.again(yardsticks=True)
+    assert outcome.success, outcome.error
+    return made
+
+
+def test_every_set_is_scored_on_the_same_cells(compared: Finished) -> None:
+    with connect(compared.workspace.published) as con:
+        rows = con.execute(
+            "SELECT feature_set, n, value FROM main.benchmarks WHERE label IS NULL AND parameter = 'k=3' "
+            "AND metric = 'balanced_accuracy' AND protocol = 'leave_image_out'"
+        ).fetchall()
+        about = con.execute(
+            "SELECT feature_set, n_cells, method, encoder_version FROM main.feature_sets"
+        ).fetchall()
+    assert {name for name, _, _ in rows} == {name for name, _, _, _ in about}
+    assert set(SETS) < {name for name, _, _ in rows}
+    assert {n for _, n, _ in rows} == {72}
+    assert {name for name, _, value in rows if value > 0.9} >= set(SETS)  # in the nucleus or around it
+    assert {method for name, _, method, _ in about if name in SETS} == set(SETS)
+
+
+def test_the_table_holds_what_core_gives(compared: Finished) -> None:
+    store, screen = compared.store, compared.screen
+    cells, crops = store.read_with_array(screen.name, "cells", "crops", "plate_2")
+    low, high = (np.array(cells[f"intensity_{end}"].to_pylist(), np.float32) for end in ("min", "max"))
+    channels = (screen.crop_channels, screen.structural, screen.protein)
+    expected, _ = classic_features(np.asarray(crops), low, high, *channels, levels=8)
+    table = store.read(screen.name, "cell_features_classic", shards=["plate_2"])
+    assert table["cell_id"].to_pylist() == cells["cell_id"].to_pylist()
+    assert np.array_equal(features_of(table), expected)
+
+
+def test_again_makes_nothing(compared: Finished) -> None:
+    before = compared.commits()
+    assert compared.again(yardsticks=True).success
+    assert compared.commits() == before
+
+
+def test_a_set_that_lacks_a_new_plate_is_left_out_until_it_is_made(tmp_path: Path) -> None:
+    made = run_tiny(tmp_path, yardsticks={"sets": ["classic"], "grey_levels": 8})
+    assert made.again(yardsticks=True).success
+    assert "classic" in _scored(made)
+    add_plate(tmp_path / "images", "plate_1", "plate_3")
+    assert made.again().success
+    assert _scored(made).isdisjoint({"classic"})
+    assert {"inpainting_conv4", "intensity"} < _scored(made)
+    assert made.again(yardsticks=True).success
+    assert "classic" in _scored(made)
+
+
+def test_an_export_of_cellprofiler_joins_by_place(tmp_path: Path) -> None:
+    table = {"source": "table", "table": "Nuclei.csv", "image": "{Metadata_Plate}_{Metadata_Well}"}
+    made = run_tiny(tmp_path, yardsticks={"sets": ["cellprofiler"], "cellprofiler": table})
+    cells = made.store.read("tiny", "cells").to_pandas()[:-1]  # CellProfiler has missed one
+    _export(cells).to_csv(tmp_path / "images" / "Nuclei.csv", index=False)
+    outcome = made.again(yardsticks=True)
+    assert outcome.success, outcome.error
+    found = made.store.read("tiny", "cell_features_cellprofiler")
+    assert found["cell_id"].to_pylist() == cells["cell_id"].tolist()
+    assert np.allclose(features_of(found)[:, 0], np.arange(len(cells)))
+    with connect(made.workspace.published) as con:
+        assert con.execute("SELECT DISTINCT n FROM main.benchmarks WHERE label IS NULL").fetchall() == [(71,)]
+
+
+def _export(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells as CellProfiler would list them, a little beside our centres."""
+    plates = cells["image_id"].str.rsplit("_", n=1, expand=True)
+    columns = {"Metadata_Plate": plates[0], "Metadata_Well": plates[1]}
+    columns["Nuclei_Location_Center_Y"] = cells["y_px"] + 1.5
+    columns["Nuclei_Location_Center_X"] = cells["x_px"] - 1.0
+    columns["Nuclei_Texture_Contrast"] = np.arange(len(cells)) * 1.0
+    return pd.DataFrame(columns).sample(frac=1, random_state=0)
+
+
+def test_a_missing_export_is_named(own: Finished) -> None:
+    table = {"source": "table", "table": "gone.csv", "cell_id": "cell_id"}
+    spec = write_spec(
+        own.spec.parent,
+        root=str(own.spec.parent / "images"),
+        yardsticks={"sets": ["cellprofiler"], "cellprofiler": table},
+    )
+    outcome = run_screen(own.workspace, own.workspace.find(str(spec)), yardsticks=True)
+    assert not outcome.success
+    assert "gone.csv" in str(outcome.error)
+    assert "no such file" in str(outcome.error).lower()
+
+
+def test_a_screen_borrows_the_encoder_of_another(own: Finished) -> None:
+    folder = own.spec.parent
+    spec = write_spec(folder, name="other", root=str(folder / "images"), encoder_from="tiny")
+    outcome = run_screen(own.workspace, own.workspace.find(str(spec)), retrain=True)
+    assert outcome.success, outcome.error
+    assert not outcome.trained
+    theirs = own.store.read("tiny", "cell_features_inpainting_conv3")
+    ours = own.store.read("other", "cell_features_inpainting_conv3")
+    assert set(ours["encoder_version"].to_pylist()) == {"tiny/1"}
+    assert np.array_equal(features_of(ours), features_of(theirs))
+
+
+def test_an_encoder_of_other_channels_is_refused(own: Finished) -> None:
+    folder = own.spec.parent
+    channels = {"dna": {"role": "structural", "named": "nucleus"}, "protein": {"role": "protein"}}
+    options = {"method": "otsu", "options": {"channel": "dna", "min_area_px": 40}}
+    spec = write_spec(
+        folder,
+        name="other",
+        root=str(folder / "images"),
+        encoder_from="tiny",
+        channels=channels,
+        segmentation=options,
+    )
+    outcome = run_screen(own.workspace, own.workspace.find(str(spec)))
+    assert not outcome.success
+    assert "encoder tiny/1" in str(outcome.error)
+    assert "dna, protein" in str(outcome.error)
+
+
+def _scored(made: Finished) -> set[str]:
+    return set(made.store.read("tiny", "benchmarks", columns=["feature_set"])["feature_set"].to_pylist())

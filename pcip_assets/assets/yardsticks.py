@@ -41,8 +41,8 @@ def build_designed_features(screen: Screen, shards: dg.PartitionsDefinition) -> 
         spec = screen.yardsticks
 
         def inputs(shard: str | None) -> dict[str, Any]:
-            table = spec.cellprofiler.table
-            stamp = (screen.folder() / table).stat() if table and "cellprofiler" in spec.sets else None
+            table = screen.folder() / (spec.cellprofiler.table or "")
+            stamp = table.stat() if table.is_file() and "cellprofiler" in spec.sets else None
             return {
                 "spec": screen.section("yardsticks", "channels"),
                 "crops": crops_hash(library, screen, shard),

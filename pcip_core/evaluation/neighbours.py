@@ -7,15 +7,18 @@ half of all products is enough. Of a product only what lies within a row's k-th 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_info, threadpool_limits
 
 _BLOCK = 4096  # points; a product of two blocks takes 64 MiB
 _SEED = 1024  # points that give each row its first k-th distance
 _SPARE = 8  # candidates beyond k, so that rounding at the k-th place is seen
 _NARROW = 32  # up to so many columns float64 costs little, and many points lie closer than float32 tells
-_PAIRS = 8192  # pairs whose exact distances are taken at a time
+_PAIRS = 1024  # pairs whose exact distances are taken at a time
 
 
 def nearest_others(
@@ -53,48 +56,77 @@ class _Search:
         self.right = np.hstack([points, one, half]).astype(kind)
         self.groups, self.kept = groups, kept
         self.distance = np.full((n, kept), np.inf, kind)
-        self.nearest = np.zeros((n, kept), np.int64)
+        self.nearest = np.zeros((n, kept), np.int32)
         self.limit = np.full(n, np.inf, kind)  # the largest distance kept
+        self.locks = [Lock() for _ in range(0, n, _BLOCK)]
 
     def run(self, progress: Callable[[int], None] | None) -> None:
-        """Meet each block with itself, which sets the limits, then with each later block."""
+        """Meet each block with itself, which sets the limits, then with each later block.
+
+        One product a thread, rather than one product by all threads: so the search goes on beside the
+        arithmetic. Limits only fall, so an old one lets through too many candidates, never too few.
+        """
         n = len(self.left)
         blocks = [slice(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
-        pairs = [(one, one) for one in blocks]
-        pairs += [(one, other) for at, one in enumerate(blocks) for other in blocks[at + 1 :]]
-        for done, (one, other) in enumerate(pairs, start=1):
-            distance = self.left[one] @ self.right[other].T  # (rows of one, rows of other)
-            if one == other:
-                distance[self.groups[one, None] == self.groups[None, one]] = np.inf
-                if distance.shape[1] > self.kept:
-                    first = np.partition(distance[:, : max(_SEED, self.kept)], self.kept - 1, axis=1)
-                    self.limit[one] = first[:, self.kept - 1]
-                self._offer(one, *_entries(distance <= self.limit[one, None]), distance, other.start)
-            else:
-                self._offer(one, *_entries(distance <= self.limit[one, None]), distance, other.start)
-                rows, columns = _entries(distance <= self.limit[other])
-                by_column = columns.astype(np.int16).argsort(kind="stable")
-                self._offer(other, columns[by_column], rows[by_column], distance.T, one.start)
-            if progress is not None:
-                progress(n * done // len(pairs))
+        alone = [(one, one) for one in blocks]
+        later = [(one, other) for at, one in enumerate(blocks) for other in blocks[at + 1 :]]
+        done = 0
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(_threads()) as pool:
+            for pairs in (alone, later):
+                for _ in pool.map(lambda pair: self._meet(*pair), pairs):
+                    done += 1
+                    if progress is not None:
+                        progress(n * done // (len(alone) + len(later)))
 
-    def _offer(
-        self, block: slice, rows: np.ndarray, columns: np.ndarray, distance: np.ndarray, start: int
-    ) -> None:
-        """Keep the nearest of what a block has and of candidates: rows in rising order, within the block."""
-        allowed = self.groups[block][rows] != self.groups[start + columns]
-        rows, columns = rows[allowed], columns[allowed]
+    def _meet(self, one: slice, other: slice) -> None:
+        distance = self.left[one] @ self.right[other].T  # (rows of one, rows of other)
+        if one == other:
+            self._begin(one, distance)
+        rows, columns = _entries(distance <= self.limit[one, None])
+        self._offer(one, rows, other.start + columns, distance[rows, columns])
+        if one != other:
+            rows, columns = _entries(distance <= self.limit[other])
+            order = columns.astype(np.int16).argsort(kind="stable")  # 16 bits are sorted by radix
+            rows, columns = rows[order], columns[order]
+            self._offer(other, columns, one.start + rows, distance[rows, columns])
+
+    def _begin(self, block: slice, distance: np.ndarray) -> None:
+        """First limits: the k-th distance within a part of the block."""
+        distance[self.groups[block, None] == self.groups[None, block]] = np.inf
+        if distance.shape[1] > self.kept:
+            first = np.partition(distance[:, : max(_SEED, self.kept)], self.kept - 1, axis=1)
+            self.limit[block] = first[:, self.kept - 1]
+
+    def _offer(self, block: slice, rows: np.ndarray, others: np.ndarray, distance: np.ndarray) -> None:
+        """Keep the nearest of those that a block has and of candidates.
+
+        Args:
+            block: whose.
+            rows: (candidates,) within the block, rising.
+            others: (candidates,) positions of the candidates.
+            distance: (candidates,)
+        """
+        allowed = self.groups[block][rows] != self.groups[others]
+        rows, others, distance = rows[allowed], others[allowed], distance[allowed]
         size, kept = block.stop - block.start, self.kept
         counts = np.bincount(rows, minlength=size)
-        place = kept + np.arange(len(rows)) - np.repeat(counts.cumsum() - counts, counts)
+        place = np.arange(len(rows)) - np.repeat(counts.cumsum() - counts, counts)
         near = np.full((size, kept + counts.max()), np.inf, distance.dtype)
-        who = np.zeros(near.shape, np.int64)
-        near[:, :kept], who[:, :kept] = self.distance[block], self.nearest[block]
-        near[rows, place], who[rows, place] = distance[rows, columns], start + columns
-        chosen = near.argpartition(kept - 1, axis=1)[:, :kept]
-        self.distance[block] = np.take_along_axis(near, chosen, axis=1)
-        self.nearest[block] = np.take_along_axis(who, chosen, axis=1)
-        self.limit[block] = self.distance[block].max(1)
+        who = np.zeros(near.shape, np.int32)
+        near[rows, kept + place], who[rows, kept + place] = distance, others
+        with self.locks[block.start // _BLOCK]:
+            near[:, :kept], who[:, :kept] = self.distance[block], self.nearest[block]
+            chosen = near.argpartition(kept - 1, axis=1)[:, :kept]
+            self.distance[block] = np.take_along_axis(near, chosen, axis=1)
+            self.nearest[block] = np.take_along_axis(who, chosen, axis=1)
+            self.limit[block] = self.distance[block].max(1)
+
+
+def _threads() -> int:
+    """As many as a matrix product would use, at most 8: each holds a product of 64 MiB and its candidates."""
+    return min(
+        [8, *(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")]
+    )
 
 
 def _entries(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -144,12 +176,15 @@ def _settled(
 
 def _halved_squares(points: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(pairs,) halves of squared distances, by differences."""
-    out = np.empty(len(rows))
-    for start in range(0, len(rows), _PAIRS):
+
+    def part(start: int) -> np.ndarray:
         pairs = slice(start, start + _PAIRS)
         apart = points[rows[pairs]] - points[others[pairs]]
-        out[pairs] = np.einsum("pd,pd->p", apart, apart) / 2
-    return out
+        return np.einsum("pd,pd->p", apart, apart) / 2
+
+    with ThreadPoolExecutor(_threads()) as pool:
+        parts = list(pool.map(part, range(0, len(rows), _PAIRS)))
+    return np.concatenate([np.empty(0), *parts])
 
 
 def _nearest_of_one(points: np.ndarray, groups: np.ndarray, row: int, k: int) -> np.ndarray:

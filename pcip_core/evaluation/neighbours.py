@@ -51,9 +51,10 @@ class _Search:
 
     def __init__(self, points: np.ndarray, groups: np.ndarray, kept: int, kind: Any) -> None:
         n = len(points)
-        half, one = (points**2).sum(1, keepdims=True) / 2, np.ones((n, 1))
-        self.left = np.hstack([-points, half, one]).astype(kind)  # left @ right.T = |a - b|^2 / 2
-        self.right = np.hstack([points, one, half]).astype(kind)
+        half = np.einsum("nd,nd->n", points, points)[:, None].astype(kind) / 2
+        points, one = points.astype(kind), np.ones((n, 1), kind)
+        self.left = np.hstack([-points, half, one])  # left @ right.T = |a - b|^2 / 2
+        self.right = np.hstack([points, one, half])
         self.groups, self.kept = groups, kept
         self.distance = np.full((n, kept), np.inf, kind)
         self.nearest = np.zeros((n, kept), np.int32)

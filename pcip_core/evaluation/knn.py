@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from pcip_core.errors import EvaluationError, ShapeError
-
-_CHUNK_BYTES = 256 * 2**20
+from pcip_core.evaluation.neighbours import nearest_others
 
 
 def standardize(features: np.ndarray) -> np.ndarray:
@@ -31,6 +30,7 @@ def leave_one_out_knn(
     *,
     ks: Sequence[int] = (11,),
     groups: np.ndarray | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> dict[int, np.ndarray]:
     """Predict each cell's label from its k nearest other cells.
 
@@ -40,10 +40,11 @@ def leave_one_out_knn(
         ks: the numbers of neighbours; all share one pass over the distances.
         groups: (n,) cells of one group are never each other's neighbours (an image, a montage); by
             default only the cell itself is left out.
+        progress: called with the number of cells done, in proportion to the work.
 
     Returns:
         k -> (n,) predicted class. Of classes with equally many votes the first in sorted order wins, as
-        in scikit-learn's KNeighborsClassifier.
+        in scikit-learn's KNeighborsClassifier. Of neighbours equally far the earlier cell is the nearer.
 
     Raises:
         ShapeError: features, labels and groups differ in length.
@@ -77,27 +78,9 @@ def leave_one_out_knn(
         )
     classes, votes_for = np.unique(labels, return_inverse=True)
     blocks = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
-    nearest = _nearest(standardize(features), blocks, max(ks))  # (n, max k)
-    predicted = {}
-    for k in sorted(ks):
-        votes = np.zeros((n, len(classes)), np.int32)
-        np.add.at(votes, (np.arange(n)[:, None], votes_for[nearest[:, :k]]), 1)
-        predicted[k] = classes[votes.argmax(1)]
+    nearest = nearest_others(standardize(features), blocks, max(ks), progress=progress)  # (n, max k)
+    predicted, votes, counted = {}, np.zeros((n, len(classes)), np.int32), 0
+    for k in sorted(set(ks)):
+        np.add.at(votes, (np.arange(n)[:, None], votes_for[nearest[:, counted:k]]), 1)
+        predicted[k], counted = classes[votes.argmax(1)], k
     return predicted
-
-
-def _nearest(points: np.ndarray, blocks: np.ndarray, k: int) -> np.ndarray:
-    """(n, k) positions of the nearest points of other blocks, nearest first."""
-    n = len(points)
-    squares = (points**2).sum(1)
-    nearest = np.empty((n, k), np.int64)
-    rows = max(1, _CHUNK_BYTES // (8 * n))
-    for start in range(0, n, rows):
-        chunk = slice(start, min(start + rows, n))
-        distance = points[chunk] @ (-2 * points.T)  # (rows, n), less the chunk's own squares
-        distance += squares
-        distance[blocks[chunk, None] == blocks[None, :]] = np.inf
-        chosen = np.argpartition(distance, k - 1, axis=1)[:, :k]
-        order = np.take_along_axis(distance, chosen, axis=1).argsort(axis=1, kind="stable")
-        nearest[chunk] = np.take_along_axis(chosen, order, axis=1)
-    return nearest

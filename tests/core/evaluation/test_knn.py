@@ -9,7 +9,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from pcip_core.errors import EvaluationError, ShapeError
-from pcip_core.evaluation import knn
+from pcip_core.evaluation import neighbours
 from pcip_core.evaluation.knn import leave_one_out_knn, standardize
 from pcip_core.evaluation.scores import knn_scores
 
@@ -39,7 +39,7 @@ def test_equals_scikit_learn_label_for_label(*, grouped: bool) -> None:
 def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     features, labels, groups = data()
     whole = leave_one_out_knn(features, labels, ks=KS, groups=groups)
-    monkeypatch.setattr(knn, "_CHUNK_BYTES", 8 * len(labels) * 7)
+    monkeypatch.setattr(neighbours, "_BLOCK", 23)
     parts = leave_one_out_knn(features, labels, ks=KS, groups=groups)
     assert all((whole[k] == parts[k]).all() for k in KS)
 

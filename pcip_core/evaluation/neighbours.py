@@ -1,0 +1,196 @@
+"""The k nearest other points, exactly: float32 products find candidates, float64 differences settle near ties.
+
+Points are taken in blocks. Distances are symmetric, so the product of two blocks serves the rows of both, and
+half of all products is enough. Of a product only what lies within a row's k-th distance so far is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_info, threadpool_limits
+
+_BLOCK = 4096  # points; a product of two blocks takes 64 MiB
+_SEED = 1024  # points that give each row its first k-th distance
+_SPARE = 8  # candidates beyond k, so that rounding at the k-th place is seen
+_NARROW = 32  # up to so many columns float64 costs little, and many points lie closer than float32 tells
+_PAIRS = 1024  # pairs whose exact distances are taken at a time
+
+
+def nearest_others(
+    points: np.ndarray, groups: np.ndarray, k: int, *, progress: Callable[[int], None] | None = None
+) -> np.ndarray:
+    """The nearest points of other groups by Euclidean distance.
+
+    Args:
+        points: (n, d) float64, of similar scale in all columns.
+        groups: (n,) integers; each point has at least k points in other groups.
+        k: how many.
+        progress: called with the number of points done, in proportion to the work.
+
+    Returns:
+        (n, k) positions, nearest first; of equally near points the earlier one first.
+    """
+    n, d = points.shape
+    order = np.random.default_rng(0).permutation(n)  # so that no order of the cells is a slow one
+    kind = np.float64 if d <= _NARROW else np.float32
+    search = _Search(points[order], groups[order], k + _SPARE, kind)
+    search.run(progress)
+    distance, nearest = np.empty((n, k + _SPARE)), np.empty((n, k + _SPARE), np.int64)
+    distance[order], nearest[order] = search.distance, order[search.nearest]
+    del search
+    return _settled(points, groups, k, distance, nearest, _rounding(points, distance, kind))
+
+
+class _Search:
+    """The `kept` nearest points of each point, in no order, by rounded halves of squared distances."""
+
+    def __init__(self, points: np.ndarray, groups: np.ndarray, kept: int, kind: Any) -> None:
+        n = len(points)
+        half = np.einsum("nd,nd->n", points, points)[:, None].astype(kind) / 2
+        points, one = points.astype(kind), np.ones((n, 1), kind)
+        self.left = np.hstack([-points, half, one])  # left @ right.T = |a - b|^2 / 2
+        self.right = np.hstack([points, one, half])
+        self.groups, self.kept = groups, kept
+        self.distance = np.full((n, kept), np.inf, kind)
+        self.nearest = np.zeros((n, kept), np.int32)
+        self.limit = np.full(n, np.inf, kind)  # the largest distance kept
+        self.locks = [Lock() for _ in range(0, n, _BLOCK)]
+
+    def run(self, progress: Callable[[int], None] | None) -> None:
+        """Meet each block with itself, which sets the limits, then with each later block.
+
+        One product a thread, rather than one product by all threads: so the search goes on beside the
+        arithmetic. Limits only fall, so an old one lets through too many candidates, never too few.
+        """
+        n = len(self.left)
+        blocks = [slice(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
+        alone = [(one, one) for one in blocks]
+        later = [(one, other) for at, one in enumerate(blocks) for other in blocks[at + 1 :]]
+        done = 0
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(_threads()) as pool:
+            for pairs in (alone, later):
+                for _ in pool.map(lambda pair: self._meet(*pair), pairs):
+                    done += 1
+                    if progress is not None:
+                        progress(n * done // (len(alone) + len(later)))
+
+    def _meet(self, one: slice, other: slice) -> None:
+        distance = self.left[one] @ self.right[other].T  # (rows of one, rows of other)
+        if one == other:
+            self._begin(one, distance)
+        rows, columns = _entries(distance <= self.limit[one, None])
+        self._offer(one, rows, other.start + columns, distance[rows, columns])
+        if one != other:
+            rows, columns = _entries(distance <= self.limit[other])
+            order = columns.astype(np.int16).argsort(kind="stable")  # 16 bits are sorted by radix
+            rows, columns = rows[order], columns[order]
+            self._offer(other, columns, one.start + rows, distance[rows, columns])
+
+    def _begin(self, block: slice, distance: np.ndarray) -> None:
+        """First limits: the k-th distance within a part of the block."""
+        distance[self.groups[block, None] == self.groups[None, block]] = np.inf
+        if distance.shape[1] > self.kept:
+            first = np.partition(distance[:, : max(_SEED, self.kept)], self.kept - 1, axis=1)
+            self.limit[block] = first[:, self.kept - 1]
+
+    def _offer(self, block: slice, rows: np.ndarray, others: np.ndarray, distance: np.ndarray) -> None:
+        """Keep the nearest of those that a block has and of candidates.
+
+        Args:
+            block: whose.
+            rows: (candidates,) within the block, rising.
+            others: (candidates,) positions of the candidates.
+            distance: (candidates,)
+        """
+        allowed = self.groups[block][rows] != self.groups[others]
+        rows, others, distance = rows[allowed], others[allowed], distance[allowed]
+        size, kept = block.stop - block.start, self.kept
+        counts = np.bincount(rows, minlength=size)
+        place = np.arange(len(rows)) - np.repeat(counts.cumsum() - counts, counts)
+        near = np.full((size, kept + counts.max()), np.inf, distance.dtype)
+        who = np.zeros(near.shape, np.int32)
+        near[rows, kept + place], who[rows, kept + place] = distance, others
+        with self.locks[block.start // _BLOCK]:
+            near[:, :kept], who[:, :kept] = self.distance[block], self.nearest[block]
+            chosen = near.argpartition(kept - 1, axis=1)[:, :kept]
+            self.distance[block] = np.take_along_axis(near, chosen, axis=1)
+            self.nearest[block] = np.take_along_axis(who, chosen, axis=1)
+            self.limit[block] = self.distance[block].max(1)
+
+
+def _threads() -> int:
+    """As many as a matrix product would use, at most 8: each holds a product of 64 MiB and its candidates."""
+    return min(
+        [8, *(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")]
+    )
+
+
+def _entries(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the true entries, by rows: np.nonzero, but fast when few are true."""
+    rows, columns = np.divmod(np.flatnonzero(chosen), chosen.shape[1])
+    return rows, columns
+
+
+def _rounding(points: np.ndarray, distance: np.ndarray, kind: Any) -> np.ndarray:
+    """(n,) a bound on the error of rounded distances to any point that is as near as the found ones.
+
+    A sum of d + 2 products of numbers of relative error u is off, in any order of adding, by at most
+    (d + 5) u times the sum of their sizes, which here is at most (|a| + |b|)^2 / 2 (Higham, "Accuracy and
+    Stability of Numerical Algorithms", section 3.1); and |b| is at most |a| + |a - b|.
+    """
+    reach = np.where(np.isfinite(distance), distance, 0).max(1)
+    sizes = 2 * np.linalg.norm(points, axis=1) + np.sqrt(2 * np.maximum(reach, 0))  # |a| + |b|
+    return (points.shape[1] + 16) * np.finfo(kind).eps / 4 * sizes**2  # eps is 2 u
+
+
+def _settled(
+    points: np.ndarray,
+    groups: np.ndarray,
+    k: int,
+    distance: np.ndarray,
+    nearest: np.ndarray,
+    error: np.ndarray,
+) -> np.ndarray:
+    """(n, k) exact order: distances that rounding could have swapped are taken again, in float64."""
+    order = distance.argsort(axis=1)
+    distance, nearest = (np.take_along_axis(each, order, axis=1) for each in (distance, nearest))
+    with np.errstate(invalid="ignore"):  # of two absent ones
+        close = np.diff(distance, axis=1) <= 2 * error[:, None]
+    doubtful = np.zeros(distance.shape, bool)
+    doubtful[:, 1:] = close
+    doubtful[:, :-1] |= close
+    rows, places = np.nonzero(doubtful)
+    farthest = distance[:, -1].copy()
+    distance[rows, places] = _halved_squares(points, rows, nearest[rows, places])
+    order = np.lexsort((nearest, distance), axis=1)[:, :k]
+    nearest = np.take_along_axis(nearest, order, axis=1)
+    reach = np.take_along_axis(distance, order, axis=1)[:, -1]
+    for row in np.flatnonzero(farthest <= reach + 2 * error):  # one that was not kept may belong
+        nearest[row] = _nearest_of_one(points, groups, int(row), k)
+    return nearest
+
+
+def _halved_squares(points: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(pairs,) halves of squared distances, by differences."""
+
+    def part(start: int) -> np.ndarray:
+        pairs = slice(start, start + _PAIRS)
+        apart = points[rows[pairs]] - points[others[pairs]]
+        return np.einsum("pd,pd->p", apart, apart) / 2
+
+    with ThreadPoolExecutor(_threads()) as pool:
+        parts = list(pool.map(part, range(0, len(rows), _PAIRS)))
+    return np.concatenate([np.empty(0), *parts])
+
+
+def _nearest_of_one(points: np.ndarray, groups: np.ndarray, row: int, k: int) -> np.ndarray:
+    others = np.flatnonzero(groups != groups[row])
+    distance = _halved_squares(points, np.full(len(others), row), others)
+    near = others[distance <= np.partition(distance, k - 1)[k - 1]]
+    distance = _halved_squares(points, np.full(len(near), row), near)
+    return near[np.lexsort((near, distance))][:k]

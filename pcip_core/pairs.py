@@ -1,4 +1,5 @@
-"""Which cell is predicted from which: pairs within an image, drawn anew each epoch (paper, "Sampling Pairs").
+"""Every random draw of a training: pairs within an image, drawn anew each epoch (paper, "Sampling Pairs"), the
+order and the flips of cells, the cells and images held out, the units that dropout keeps.
 
 Every draw is a function of (seed, epoch, cell) and of what is drawn, by a counter-based generator
 (splitmix64, Steele et al. 2014): no state is kept, so that an epoch can be repeated or resumed alone.
@@ -11,9 +12,19 @@ import numpy as np
 from pcip_core.errors import TrainingError
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_DRAWS = {
-    name: np.uint64(number) for number, name in enumerate(("target", "order", "flips", "held_out", "quota"))
-}
+_NAMES = (
+    "target",
+    "order",
+    "flips",
+    "held_out",
+    "quota",
+    "turns",
+    "down",
+    "across",
+    "dropout",
+    "held_images",
+)
+_DRAWS = {name: np.uint64(number) for number, name in enumerate(_NAMES)}  # a new name goes to the end
 
 
 def keyed_bits(what: str, seed: int, epoch: int, cells: np.ndarray) -> np.ndarray:
@@ -109,3 +120,59 @@ def hold_out(image: np.ndarray, *, fraction: float, seed: int) -> np.ndarray:
     held = np.empty(len(image), bool)
     held[order] = np.arange(len(image)) - start[inverse[order]] < quota[inverse[order]]
     return held
+
+
+def draw_turns(n: int, *, seed: int, epoch: int) -> np.ndarray:
+    """Whether to transpose a cell, flip it vertically, flip it horizontally: (n, 3) bool, all independent.
+
+    Together all eight flips and quarter turns of a square, each equally likely.
+    """
+    bits = keyed_bits("turns", seed, epoch, np.arange(n))
+    return ((bits[:, None] >> np.arange(61, 64, dtype=np.uint64)) & np.uint64(1)).astype(bool)
+
+
+def draw_shifts(n: int, *, most: int, seed: int, epoch: int) -> np.ndarray:
+    """By how many pixels to shift a cell down and across: (n, 2) integers from -most to most."""
+    draws = [keyed_uniform(name, seed, epoch, np.arange(n)) for name in ("down", "across")]
+    return np.floor(np.stack(draws, 1) * (2 * most + 1)).astype(np.int64) - most
+
+
+def draw_kept(cells: np.ndarray, units: int, *, seed: int, epoch: int) -> np.ndarray:
+    """Which units dropout keeps for each of (B,) cells: (B, units) bool, each with a chance of one half."""
+    words = -(-units // 64)
+    bits = keyed_bits("dropout", seed, epoch, cells[:, None] * words + np.arange(words))  # (B, words)
+    return np.unpackbits(bits.astype("<u8").view(np.uint8), axis=1)[:, :units].astype(bool)
+
+
+def hold_out_images(image: np.ndarray, labels: np.ndarray, *, fraction: float, seed: int) -> np.ndarray:
+    """Whole images that are kept for validation or test: about `fraction` of each class's images.
+
+    Class by class, from the one with fewest images: at least one image of a class that has two (unless the
+    fraction is 0), but never the last one of any class. A class with one image so stays in training; where
+    images hold cells of several classes, some classes get more or less than their share.
+
+    Args:
+        image: (n,) integer number of each cell's image.
+        labels: (n,) class of each cell.
+        fraction: share of images, in [0, 1).
+        seed: the key of the draw.
+
+    Returns:
+        (n,) bool, the same for all cells of an image.
+    """
+    images, of_image = np.unique(image, return_inverse=True)
+    classes, of_class = np.unique(labels, return_inverse=True)
+    has = np.zeros((len(images), len(classes)), bool)  # whether an image has cells of a class
+    has[of_image, of_class] = True
+    left = has.sum(0)  # images of each class that are trained on
+    wanted = np.clip(np.rint(left * fraction), min(1, np.ceil(fraction)), left - 1)
+    held = np.zeros(len(images), bool)
+    order = np.argsort(keyed_bits("held_images", seed, 0, np.arange(len(images))), kind="stable")
+    for one in np.argsort(left, kind="stable"):
+        for candidate in order[has[order, one] & ~held[order]]:
+            if (held & has[:, one]).sum() >= wanted[one]:
+                break
+            if left[has[candidate]].min() > 1:
+                held[candidate] = True
+                left[has[candidate]] -= 1
+    return held[of_image]

@@ -1,4 +1,5 @@
-"""Features of cells by a network: the spatial maximum of each layer of its source encoder."""
+"""Features of cells by a network: the spatial maximum of each convolution, the units of each layer without
+places."""
 
 from __future__ import annotations
 
@@ -7,16 +8,18 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from pcip_core.errors import ShapeError
-from pcip_core.models.inpainting import LAYERS, NetworkConfig, PairedCellInpainting, build_network
+from pcip_core.errors import EncoderError, ShapeError
+from pcip_core.models.deeploc import DeepLoc
+from pcip_core.models.inpainting import NetworkConfig, PairedCellInpainting, build_network
+from pcip_core.models.network import CellNetwork
 
 
 @torch.inference_mode()
 def extract_features(
-    network: PairedCellInpainting,
+    network: CellNetwork,
     pixels: np.ndarray,
     *,
-    layers: Sequence[str] = LAYERS,
+    layers: Sequence[str] | None = None,
     batch_size: int = 64,
     device: str | torch.device = "cpu",
     progress: Callable[[int], None] | None = None,
@@ -26,16 +29,18 @@ def extract_features(
     Args:
         network: a trained (or untrained) network; it is moved to the device and put in evaluation mode.
         pixels: (n, C, S, S) uint8, channels in the network's order; may be a memory map.
-        layers: which of conv1 to conv5.
+        layers: which of `network.layers`; by default all.
         batch_size: cells at a time; decides memory only.
         device: where to compute.
         progress: called with the number of cells done.
 
     Returns:
-        layer -> (n, filters) float32: the maximum over space after ReLU, before batch norm.
+        layer -> (n, filters) float32: the maximum over space of what `network.activations` gives (after
+        ReLU; for inpainting and the autoencoder before batch norm), and units as they are.
 
     Raises:
         ShapeError: the crops are not (n, C, S, S) uint8 with the network's channels.
+        EncoderError: the network has no such layer.
 
     Source: paper, "Feature Extraction"; the place within the layer is that of the authors' code.
     """
@@ -47,23 +52,50 @@ def extract_features(
             required=f"uint8 (n, {len(config.channels)}, S, S) with channels {config.channels}",
             remedy="Pass the crops of the screen that the encoder was trained on.",
         )
-    encoder = network.source.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    layers = network.layers if layers is None else layers
+    if unknown := [layer for layer in layers if layer not in network.layers]:
+        raise EncoderError(
+            f"layers of {network.architecture}",
+            found=", ".join(unknown),
+            required=f"some of {', '.join(network.layers)}",
+            remedy="Ask for layers that this network has.",
+        )
+    network = network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     out: dict[str, np.ndarray] = {}
-    for start in range(0, len(pixels), batch_size):
-        batch = torch.from_numpy(np.array(pixels[start : start + batch_size])).to(device)  # from the map
-        x = batch.to(torch.float32, memory_format=torch.channels_last).div_(255)  # (B, C, S, S)
-        for layer, activation in zip(LAYERS, encoder.activations(x), strict=True):
+    for start in range(0, max(len(pixels), 1), batch_size):
+        batch = np.array(pixels[start : start + batch_size])  # from the map
+        if not len(batch):  # no cells: one that is empty tells the layers' sizes
+            batch = np.zeros((1, *pixels.shape[1:]), np.uint8)
+        cells = torch.from_numpy(batch).to(device)
+        x = cells.to(torch.float32, memory_format=torch.channels_last).div_(255)  # (B, C, S, S)
+        for layer, activation in zip(network.layers, network.activations(x), strict=True):
             if layer in layers:
-                strongest = activation.amax(dim=(2, 3)).cpu().numpy()  # (B, filters)
-                rows = out.setdefault(layer, np.empty((len(pixels), strongest.shape[1]), np.float32))
-                rows[start : start + len(x)] = strongest
-        if progress is not None:
+                described = activation.amax(dim=(2, 3)) if activation.ndim == 4 else activation
+                rows = out.setdefault(layer, np.empty((len(pixels), described.shape[1]), np.float32))
+                rows[start : start + batch_size] = described.cpu().numpy()[: len(pixels)]
+        if progress is not None and len(pixels):
             progress(start + len(x))
-    for layer in layers:  # no cells: still one empty table a layer
-        if layer not in out:
-            filters = encoder.blocks[LAYERS.index(layer)].convolution.out_channels
-            out[layer] = np.empty((0, filters), np.float32)
     return {layer: out[layer] for layer in layers}
+
+
+@torch.inference_mode()
+def classify(
+    network: DeepLoc, pixels: np.ndarray, *, batch_size: int = 64, device: str | torch.device = "cpu"
+) -> np.ndarray:
+    """What a supervised network says of cells.
+
+    Args:
+        network: it is moved to the device and put in evaluation mode.
+        pixels, batch_size, device: as for `extract_features`.
+
+    Returns:
+        (n, classes) float32, the probability of each of `network.config.classes`.
+
+    Raises:
+        ShapeError: as `extract_features`.
+    """
+    last = extract_features(network, pixels, layers=("fc2",), batch_size=batch_size, device=device)["fc2"]
+    return network.output(torch.from_numpy(last).to(device)).softmax(1).cpu().numpy()
 
 
 def untrained_network(config: NetworkConfig, seed: int) -> PairedCellInpainting:

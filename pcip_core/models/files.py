@@ -12,15 +12,21 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from pcip_core.errors import EncoderError
+from pcip_core.models.autoencoder import Autoencoder, AutoencoderConfig
+from pcip_core.models.deeploc import DeepLoc, DeepLocConfig
 from pcip_core.models.inpainting import NetworkConfig, PairedCellInpainting
+from pcip_core.models.network import CellNetwork
 
 WEIGHTS, CONFIG = "encoder.safetensors", "config.json"
+_ARCHITECTURES: dict[str, tuple[Any, type[CellNetwork]]] = {
+    PairedCellInpainting.architecture: (NetworkConfig, PairedCellInpainting),
+    Autoencoder.architecture: (AutoencoderConfig, Autoencoder),
+    DeepLoc.architecture: (DeepLocConfig, DeepLoc),
+}
 
 
-def save_encoder(
-    network: PairedCellInpainting, folder: Path, *, extra: Mapping[str, Any] | None = None
-) -> None:
-    """Write the whole network (source and target encoders, decoder) into a folder.
+def save_encoder(network: CellNetwork, folder: Path, *, extra: Mapping[str, Any] | None = None) -> None:
+    """Write the whole network into a folder, of a supervised one also the names of its classes.
 
     Args:
         network: on any device.
@@ -30,21 +36,27 @@ def save_encoder(
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     save_file(weights, str(folder / WEIGHTS))
-    config = {"architecture": "paired_cell_inpainting", "network": network.config.as_dict()}
+    config = {"architecture": network.architecture, "network": network.config.as_dict()}
     (folder / CONFIG).write_text(json.dumps(config | {"extra": dict(extra or {})}, indent=1) + "\n")
 
 
-def load_encoder(folder: Path, *, device: str | torch.device = "cpu") -> PairedCellInpainting:
-    """The network of a folder, ready for inference.
+def load_encoder(folder: Path, *, device: str | torch.device = "cpu") -> CellNetwork:
+    """The network of a folder, of the architecture that it names, ready for inference.
 
     Raises:
-        EncoderError: a file is missing or damaged, or the weights are of another network.
+        EncoderError: a file is missing or damaged, the architecture is unknown, or the weights are of
+            another network.
     """
     try:
-        config = NetworkConfig.from_dict(json.loads((folder / CONFIG).read_text())["network"])
-        network = PairedCellInpainting(config)
+        written = json.loads((folder / CONFIG).read_text())
+        if written["architecture"] not in _ARCHITECTURES:
+            raise ValueError(
+                f"architecture {written['architecture']!r} is none of {', '.join(_ARCHITECTURES)}"
+            )
+        config, architecture = _ARCHITECTURES[written["architecture"]]
+        network = architecture(config.from_dict(written["network"]))
         network.load_state_dict(load_file(str(folder / WEIGHTS)))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, EncoderError) as error:
         raise EncoderError(
             folder,
             found=f"no usable encoder ({type(error).__name__}: {str(error).splitlines()[0]})",

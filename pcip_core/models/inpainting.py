@@ -11,12 +11,15 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from pcip_core.errors import EncoderError
+from pcip_core.models.network import CellNetwork, count_parameters, initialized, scaled
+
+__all__ = ["NetworkConfig", "PairedCellInpainting", "build_network", "count_parameters"]
 
 SOURCE_FILTERS = (96, 256, 384, 384, 256)  # AlexNet's layout, all kernels 3x3
 TARGET_FILTERS = (16, 32, 32)
@@ -59,7 +62,7 @@ class NetworkConfig:
 
     def filters(self, count: int) -> int:
         """A filter count of the paper, scaled by the width."""
-        return max(1, round(count * self.width))
+        return scaled(count, self.width)
 
     def as_dict(self) -> dict[str, object]:
         """Plain values, as kept in `config.json`."""
@@ -136,12 +139,11 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The source encoder reversed: 256-384-384, up, 256, up, 96, then a linear 1x1 to the protein."""
+    """The source encoder reversed: 256-384-384, up, 256, up, 96, then a linear 1x1 to the channels asked for."""
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, inputs: int, filters: Sequence[int], outputs: int) -> None:
         super().__init__()
-        a, b, c, d, e = (config.filters(count) for count in DECODER_FILTERS)
-        inputs = config.filters(SOURCE_FILTERS[-1]) + config.filters(TARGET_FILTERS[-1])
+        a, b, c, d, e = filters
         self.layers = nn.ModuleList(
             [
                 nn.Conv2d(inputs, a, 3, padding=1),  # (B, 256, S/4, S/4)
@@ -151,24 +153,31 @@ class Decoder(nn.Module):
                 UpsampleConv(d, e),  # (B, 96, S, S)
             ]
         )
-        self.output = nn.Conv2d(e, len(config.protein), 1)
+        self.output = nn.Conv2d(e, outputs, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 288 width, S/4, S/4) -> (B, protein, S, S)."""
+        """(B, inputs, S/4, S/4) -> (B, outputs, S, S)."""
         for layer in self.layers:
             x = torch.relu(layer(x))
         return self.output(x)
 
 
-class PairedCellInpainting(nn.Module):
+class PairedCellInpainting(CellNetwork):
     """Predict the protein of a target cell from a source cell and the target's structural channels."""
 
+    architecture: ClassVar[str] = "paired_cell_inpainting"
+    layers: ClassVar[tuple[str, ...]] = LAYERS
+    config: NetworkConfig
+
     def __init__(self, config: NetworkConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.source = Encoder(len(config.channels), [config.filters(count) for count in SOURCE_FILTERS])
-        self.target = Encoder(len(config.structural), [config.filters(count) for count in TARGET_FILTERS])
-        self.decoder = Decoder(config)
+        super().__init__(config)
+        source, target, decoder = (
+            [config.filters(count) for count in counts]
+            for counts in (SOURCE_FILTERS, TARGET_FILTERS, DECODER_FILTERS)
+        )
+        self.source = Encoder(len(config.channels), source)
+        self.target = Encoder(len(config.structural), target)
+        self.decoder = Decoder(source[-1] + target[-1], decoder, len(config.protein))
 
     def forward(self, source: torch.Tensor, target_markers: torch.Tensor) -> torch.Tensor:
         """Predict.
@@ -182,22 +191,11 @@ class PairedCellInpainting(nn.Module):
         """
         return self.decoder(torch.cat([self.source(source), self.target(target_markers)], dim=1))
 
+    def activations(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
+        """The source encoder's layers: (B, C, S, S) -> conv1 to conv5, each (B, filters, h, w)."""
+        return self.source.activations(x)
+
 
 def build_network(config: NetworkConfig, seed: int) -> PairedCellInpainting:
-    """A network with Glorot-uniform weights and zero biases, the same for the same seed.
-
-    torch's global random state is left as it was.
-    """
-    with torch.random.fork_rng(devices=[]):  # torch draws weights of its own, which are not used
-        network = PairedCellInpainting(config)
-    generator = torch.Generator().manual_seed(seed)
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d) and module.bias is not None:
-            nn.init.xavier_uniform_(module.weight, generator=generator)
-            nn.init.zeros_(module.bias)
-    return network
-
-
-def count_parameters(network: nn.Module) -> int:
-    """Trainable numbers of a network; 7,321,617 at width 1 for two structural channels and one protein."""
-    return sum(parameter.numel() for parameter in network.parameters())
+    """An untrained network, the same for the same seed; 7,321,617 parameters at width 1 for 2 + 1 channels."""
+    return initialized(PairedCellInpainting, config, seed)

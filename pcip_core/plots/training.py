@@ -26,14 +26,19 @@ def loss_curve(history: Sequence[Mapping[str, float]], title: str) -> Figure:
 
 
 def inpainting_preview(preview: Preview, title: str) -> Figure:
-    """A column a pair: source cell, target markers, predicted protein, true protein."""
+    """A column a pair: source cell, target markers, predicted protein, true protein.
+
+    Of an autoencoder, which predicts every channel: predicted and true of each.
+    """
     markers = preview.target.copy()
     protein = [preview.channels.index(name) for name in preview.protein]
     markers[:, protein] = 0
-    rows: list[tuple[str, np.ndarray]] = [
-        ("source", composite(preview.source, preview.channels, preview.protein)),
-        ("target markers", composite(markers, preview.channels, preview.protein)),
-    ]
+    rows: list[tuple[str, np.ndarray]] = []
+    if len(protein) < len(preview.channels):
+        rows = [
+            ("source", composite(preview.source, preview.channels, preview.protein)),
+            ("target markers", composite(markers, preview.channels, preview.protein)),
+        ]
     for index, name in enumerate(preview.protein):
         rows.append((f"predicted {name}", np.clip(preview.prediction[:, index], 0, 1)))
         rows.append((f"true {name}", preview.target[:, protein[index]]))

@@ -1,4 +1,4 @@
-"""Pairs as tensors: gathered, flipped and rescaled on the device, no Python for a single cell."""
+"""Cells and pairs as tensors: gathered, flipped and rescaled on the device, no Python for a single cell."""
 
 from __future__ import annotations
 
@@ -8,19 +8,70 @@ import torch
 from pcip_core.models.inpainting import NetworkConfig
 from pcip_core.pairs import draw_flips, draw_order, draw_partners
 
+_PREVIEWED = 8
 
-class PairBatches:
-    """Batches of pairs from crops that lie, as uint8, on the device when they fit there, else in RAM."""
 
-    def __init__(self, pixels: np.ndarray, network: NetworkConfig, device: torch.device) -> None:
+class CellBatches:
+    """Batches of crops that lie, as uint8, on the device when they fit there, else in RAM.
+
+    Args:
+        pixels: (n, C, S, S) uint8.
+        device: where the batches are wanted.
+    """
+
+    def __init__(self, pixels: np.ndarray, device: torch.device) -> None:
         tensor = torch.from_numpy(np.ascontiguousarray(pixels))
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
             tensor = tensor.to(device) if tensor.nbytes < free * 0.6 else tensor.pin_memory()
-        self._pixels, self._device = tensor, device
+        self._pixels, self.device = tensor, device
+
+    def of(self, cells: np.ndarray) -> torch.Tensor:
+        """Cells at the (B,) given positions as they are: (B, C, S, S) in [0, 1]."""
+        return unit(self.gather(cells))
+
+    def flipped(self, cells: np.ndarray, flips: np.ndarray) -> torch.Tensor:
+        """Cells at (B,) positions, flipped where (B, 2) bool say so, vertically and horizontally."""
+        turn = self.on_device(flips)
+        return unit(flipped(self.gather(cells), turn[:, 0], turn[:, 1]))
+
+    def warped(
+        self, cells: np.ndarray, transposed: np.ndarray, rows: np.ndarray, columns: np.ndarray
+    ) -> torch.Tensor:
+        """Cells at (B,) positions, transposed where (B,) bool say so, then read at rows and columns.
+
+        Args:
+            cells, transposed: (B,).
+            rows, columns: (B, S) which row and column of the crop comes where.
+
+        Returns:
+            (B, C, S, S) in [0, 1].
+        """
+        crops = self.gather(cells)
+        turn = self.on_device(transposed)[:, None, None, None]
+        crops = torch.where(turn, crops.transpose(2, 3), crops)
+        down = self.on_device(rows)[:, None, :, None].expand_as(crops)
+        across = self.on_device(columns)[:, None, None, :].expand_as(crops)
+        return unit(crops.gather(2, down).gather(3, across))
+
+    def gather(self, cells: np.ndarray) -> torch.Tensor:
+        """(B,) positions -> (B, C, S, S) uint8 on the device."""
+        index = torch.from_numpy(cells).to(self._pixels.device, non_blocking=True)
+        return self._pixels[index].to(self.device, non_blocking=True)
+
+    def on_device(self, values: np.ndarray) -> torch.Tensor:
+        """An array as a tensor where the batches are."""
+        return torch.from_numpy(values).to(self.device, non_blocking=True)
+
+
+class PairBatches(CellBatches):
+    """Batches of pairs."""
+
+    def __init__(self, pixels: np.ndarray, network: NetworkConfig, device: torch.device) -> None:
+        super().__init__(pixels, device)
         self._markers, self._protein = network.index(network.structural), network.index(network.protein)
 
-    def of(
+    def of(  # type: ignore[override]
         self, source: np.ndarray, target: np.ndarray, flips: np.ndarray | None = None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """One batch.
@@ -32,25 +83,36 @@ class PairBatches:
         Returns:
             source (B, C, S, S), target markers (B, structural, S, S), truth (B, protein, S, S), in [0, 1].
         """
-        first, second = self._gather(source), self._gather(target)  # (B, C, S, S) uint8
+        first, second = self.gather(source), self.gather(target)  # (B, C, S, S) uint8
         if flips is not None:
-            turn = torch.from_numpy(flips).to(self._device, non_blocking=True)
-            first = _flipped(first, turn[:, 0], turn[:, 1])
-            second = _flipped(second, turn[:, 2], turn[:, 3])
-        return _unit(first), _unit(second[:, self._markers]), _unit(second[:, self._protein])
-
-    def _gather(self, cells: np.ndarray) -> torch.Tensor:
-        index = torch.from_numpy(cells).to(self._pixels.device, non_blocking=True)
-        return self._pixels[index].to(self._device, non_blocking=True)
+            turn = self.on_device(flips)
+            first = flipped(first, turn[:, 0], turn[:, 1])
+            second = flipped(second, turn[:, 2], turn[:, 3])
+        return unit(first), unit(second[:, self._markers]), unit(second[:, self._protein])
 
 
-def _flipped(cells: torch.Tensor, vertically: torch.Tensor, horizontally: torch.Tensor) -> torch.Tensor:
+def flipped(cells: torch.Tensor, vertically: torch.Tensor, horizontally: torch.Tensor) -> torch.Tensor:
+    """(B, C, S, S) with each cell flipped as (B,) bool say."""
     cells = torch.where(vertically[:, None, None, None], cells.flip(2), cells)
     return torch.where(horizontally[:, None, None, None], cells.flip(3), cells)
 
 
-def _unit(cells: torch.Tensor) -> torch.Tensor:
+def unit(cells: torch.Tensor) -> torch.Tensor:
+    """uint8 as float32 in [0, 1], channels last in memory."""
     return cells.to(torch.float32, memory_format=torch.channels_last).div_(255)
+
+
+def slices(n: int, size: int, *, fewest: int = 1) -> list[slice]:
+    """Consecutive batches of n; a last one of fewer than `fewest` joins the one before."""
+    starts = list(range(0, n, size))
+    if len(starts) > 1 and n - starts[-1] < fewest:
+        del starts[-1]
+    return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], n], strict=True)]
+
+
+def chosen_evenly(cells: np.ndarray) -> np.ndarray:
+    """A few of the cells to show, evenly spaced."""
+    return cells[np.linspace(0, len(cells) - 1, min(_PREVIEWED, len(cells))).astype(int)]
 
 
 def epoch_pairs(image: np.ndarray, *, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Preview:
-    """A few inpainted cells, all arrays float32 in [0, 1] but the prediction, which is unbounded.
+    """A few predicted cells, all arrays float32 in [0, 1] but the prediction, which is unbounded.
 
     Attributes:
         source: (n, C, S, S).
@@ -35,13 +35,13 @@ class Tracker(Protocol):
         """The parameters, once, before the first epoch (again when a training is resumed)."""
 
     def batch(self, epoch: int, done: int, total: int) -> None:
-        """After each step: how many of the epoch's pairs are done. Must be quick."""
+        """After each step: how many of the epoch's pairs or cells are done. Must be quick."""
 
     def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
-        """After each epoch (counted from 1): loss, validation_loss, pairs_per_s, seconds."""
+        """After each epoch (counted from 1): loss, validation_loss, pairs_per_s (or cells_per_s), seconds."""
 
     def preview(self, number: int, preview: Preview) -> None:
-        """Every few epochs: what the network makes of a few pairs."""
+        """Every few epochs: what the network makes of a few cells; never of a supervised network."""
 
 
 class ProgressTracker:

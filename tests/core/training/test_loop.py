@@ -14,7 +14,7 @@ import torch
 from pcip_core.errors import ShapeError, TrainingError
 from pcip_core.models.inpainting import NetworkConfig
 from pcip_core.pairs import hold_out
-from pcip_core.training import loop
+from pcip_core.training import inpainting
 from pcip_core.training.batches import PairBatches, epoch_pairs
 from pcip_core.training.cells import CellSet
 from pcip_core.training.config import TrainingConfig
@@ -125,7 +125,7 @@ def test_nan_loss_stops_with_a_clear_error(monkeypatch: pytest.MonkeyPatch, tmp_
     def broken(prediction: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         return ((prediction - truth) ** 2).mean() * float("nan")
 
-    monkeypatch.setattr(loop, "mse_loss", broken)
+    monkeypatch.setattr(inpainting, "mse_loss", broken)
     with pytest.raises(TrainingError, match=r"epoch 1: found a loss of nan.*learning_rate"):
         train(cells(), NETWORK, CONFIG, tracker=Listener(), checkpoints=tmp_path)
     assert not list(tmp_path.iterdir())

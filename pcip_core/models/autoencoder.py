@@ -1,0 +1,84 @@
+"""The paper's autoencoder: a yardstick with inpainting's source encoder and decoder on one cell.
+
+Paper, "Quantitative comparison": "an autoencoder trained on the same dataset [...], using our source cell
+encoder and decoder architecture". Open there: what it reconstructs (here all channels of the cell), and the
+decoder's first convolution (here it sees the encoder's 256 maps, as there are no 32 of target markers).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+
+from pcip_core.errors import EncoderError
+from pcip_core.models.inpainting import DECODER_FILTERS, LAYERS, SOURCE_FILTERS, Decoder, Encoder
+from pcip_core.models.network import CellNetwork, initialized, scaled
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """What decides the shape of an autoencoder.
+
+    Args:
+        channels: names of the channels, in the order of the crops.
+        size_px: side of a crop; a multiple of 4.
+        width: factor on every filter count.
+
+    Raises:
+        EncoderError: no channel, or another size.
+    """
+
+    channels: tuple[str, ...]
+    size_px: int = 64
+    width: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.channels or self.size_px < 4 or self.size_px % 4:
+            raise EncoderError(
+                "autoencoder",
+                found=f"channels {self.channels} of {self.size_px} px",
+                required="at least one channel, and crops of a multiple of 4 px",
+                remedy="Correct `channels` or `crops.size_px` in the spec.",
+            )
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values, as kept in `config.json`."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> AutoencoderConfig:
+        """The config that `as_dict` gave, also after a round trip through JSON."""
+        return cls(**{**values, "channels": tuple(values["channels"])})
+
+
+class Autoencoder(CellNetwork):
+    """Reconstruct all channels of a cell from its encoding."""
+
+    architecture: ClassVar[str] = "autoencoder"
+    layers: ClassVar[tuple[str, ...]] = LAYERS
+    config: AutoencoderConfig
+
+    def __init__(self, config: AutoencoderConfig) -> None:
+        super().__init__(config)
+        source, decoder = (
+            [scaled(count, config.width) for count in counts] for counts in (SOURCE_FILTERS, DECODER_FILTERS)
+        )
+        self.source = Encoder(len(config.channels), source)
+        self.decoder = Decoder(source[-1], decoder, len(config.channels))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, S, S) in [0, 1] -> (B, C, S, S) the same cells, unbounded."""
+        return self.decoder(self.source(x))
+
+    def activations(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
+        """The encoder's layers: (B, C, S, S) -> conv1 to conv5, each (B, filters, h, w)."""
+        return self.source.activations(x)
+
+
+def build_autoencoder(config: AutoencoderConfig, seed: int) -> Autoencoder:
+    """An untrained autoencoder, the same for the same seed."""
+    return initialized(Autoencoder, config, seed)

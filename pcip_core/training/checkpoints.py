@@ -1,0 +1,72 @@
+"""The state of a training after its last epoch, on disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pcip_core.errors import TrainingError
+from pcip_core.models.network import CellNetwork, Shape
+from pcip_core.training.config import TrainingConfig
+from pcip_core.training.task import Task
+
+
+class Checkpoints:
+    """A folder with the last state of one training, or nowhere (None).
+
+    Args:
+        folder: made when something is saved.
+        task, network, config: what must be equal for a state to be gone on from; more epochs may be asked
+            for later.
+    """
+
+    def __init__(self, folder: Path | None, task: Task, network: Shape, config: TrainingConfig) -> None:
+        same = dataclasses.replace(config, epochs=0, preview_every=0, device="", precision="")
+        self._path = folder / "last.pt" if folder else None
+        self._identity = f"{task.identity} {same} {network}"
+
+    def resume(
+        self, model: CellNetwork, optimizer: torch.optim.Optimizer, device: torch.device
+    ) -> list[dict[str, float]]:
+        """Load the last state into model and optimizer; the history so far, empty when there is none.
+
+        Raises:
+            TrainingError: the state is that of another training.
+        """
+        if self._path is None or not self._path.is_file():
+            return []
+        state: dict[str, Any] = torch.load(self._path, map_location=device, weights_only=True)
+        if state["identity"] != self._identity:
+            raise TrainingError(
+                self._path,
+                found=f"the checkpoint of a training with other settings: {state['identity']}",
+                required=self._identity,
+                remedy="Train into another folder, or remove this one.",
+            )
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        return list(state["history"])
+
+    def save(
+        self, model: CellNetwork, optimizer: torch.optim.Optimizer, history: list[dict[str, float]]
+    ) -> None:
+        """Weights, optimizer and history, written beside and renamed."""
+        if self._path is None:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        state = {
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "history": history,
+            "identity": self._identity,
+        }
+        beside = self._path.with_name(f"last.{os.getpid()}.tmp")
+        with beside.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self._path)

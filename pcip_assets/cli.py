@@ -26,7 +26,7 @@ def cli() -> None:
     "--shards", metavar="A,B,...", help="Only these shards (neighbours in their order); default: all."
 )
 @click.option("--retrain", is_flag=True, help="Train a new encoder although there is one.")
-@click.option("--yardsticks", is_flag=True, help="Score designed feature sets beside the learned ones.")
+@click.option("--yardsticks", is_flag=True, help="Score other feature sets beside those of the encoder.")
 def run(screen: str, root: str | None, shards: str | None, *, retrain: bool, yardsticks: bool) -> None:
     """Bring SCREEN (a spec file, or the name of a known screen) up to date."""
     from pcip_assets.reporting import print_results

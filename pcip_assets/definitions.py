@@ -8,10 +8,16 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from pcip_assets.assets.benchmarks import build_knn_benchmark
 from pcip_assets.assets.crops import build_crops
-from pcip_assets.assets.encoders import build_encoder
-from pcip_assets.assets.features import build_cell_features, build_control_features, build_protein_features
+from pcip_assets.assets.encoders import build_autoencoder, build_encoder
+from pcip_assets.assets.features import (
+    build_autoencoder_features,
+    build_cell_features,
+    build_control_features,
+    build_protein_features,
+)
 from pcip_assets.assets.fields import build_fields
-from pcip_assets.assets.yardsticks import build_designed_features, group_of
+from pcip_assets.assets.shared import yardsticks_of
+from pcip_assets.assets.yardsticks import build_designed_features
 from pcip_assets.automation import build_sensor
 from pcip_assets.checks import build_checks
 from pcip_assets.partitions import shards_of
@@ -24,16 +30,22 @@ from pcip_core.screen import Screen
 def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
     """The graph of one screen."""
     shards = shards_of(screen)
-    return [
+    graph = [
         build_fields(screen, shards),
         build_crops(screen, shards),
-        *([] if screen.encoder_from else [build_encoder(screen, shards)]),
         build_cell_features(screen, shards),
         build_control_features(screen, shards),
-        *([build_designed_features(screen, shards)] if screen.yardsticks.sets else []),
         build_protein_features(screen),
         build_knn_benchmark(screen),
     ]
+    compared = "autoencoder" in screen.yardsticks.sets
+    if screen.encoder_from is None:
+        graph += [build_encoder(screen)] + [build_autoencoder(screen)] * compared
+    if screen.yardsticks.designed:
+        graph.append(build_designed_features(screen, shards))
+    if compared:
+        graph.append(build_autoencoder_features(screen, shards))
+    return graph
 
 
 _OF_A_SHARD = ("fields", "crops", "cell_features", "control_features")
@@ -58,7 +70,7 @@ def screen_jobs(screen: Screen) -> list[UnresolvedAssetJobDefinition]:
         jobs.append(
             dg.define_asset_job(
                 f"{screen.name}_yardsticks",
-                without | dg.AssetSelection.groups(group_of(screen)),
+                without | dg.AssetSelection.groups(yardsticks_of(screen)),
                 description="The same, and every other feature set beside them, scored on the same cells.",
             )
         )

@@ -134,20 +134,24 @@ class Tracking(dg.ConfigurableResource):
         """A JSON artifact of a run."""
         self._client().log_dict(run_id, value, name)
 
-    def register(self, screen: str, run_id: str, folder: Path, tags: Mapping[str, str]) -> Encoder:
-        """Log the files of a trained encoder and make it the screen's champion."""
+    def register(
+        self, screen: str, run_id: str, folder: Path, tags: Mapping[str, str], *, model: str | None = None
+    ) -> Encoder:
+        """Log the files of a trained network and make it the champion of `model`, by default of the screen."""
         import mlflow
+
+        name = model or screen
 
         client = self._client()
         tags = {**tags, "weights_sha256": _sha256(folder / _WEIGHTS)}
-        model = mlflow.initialize_logged_model(
+        logged = mlflow.initialize_logged_model(
             name="encoder", source_run_id=run_id, experiment_id=self._experiment(screen)
         )
-        client.log_model_artifacts(model.model_id, str(folder))
-        mlflow.finalize_logged_model(model.model_id, "READY")
-        version = mlflow.register_model(f"models:/{model.model_id}", screen, tags=dict(tags))
-        client.set_registered_model_alias(screen, CHAMPION, version.version)
-        return self.champion(screen)
+        client.log_model_artifacts(logged.model_id, str(folder))
+        mlflow.finalize_logged_model(logged.model_id, "READY")
+        version = mlflow.register_model(f"models:/{logged.model_id}", name, tags=dict(tags))
+        client.set_registered_model_alias(name, CHAMPION, version.version)
+        return self.champion(name)
 
     def has_champion(self, screen: str) -> bool:
         """Whether an encoder was trained for this screen."""

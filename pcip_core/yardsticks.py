@@ -1,4 +1,4 @@
-"""What learned features are measured against: the settings of the designed feature sets.
+"""What learned features are measured against: the settings of the other feature sets.
 
 Plain dataclasses, read from the section `yardsticks` of a spec; this module imports nothing.
 """
@@ -38,19 +38,28 @@ class CellProfiler:
 
 @dataclass(frozen=True)
 class Yardsticks:
-    """Section `yardsticks` of a spec: designed feature sets to score beside the learned ones.
+    """Section `yardsticks` of a spec: feature sets to score beside those of paired cell inpainting.
 
     Args:
         sets: `classic` (intensity, correlation and texture: the paper's for human cells), `designed`
             (interpretable measures of where in a cell a protein lies: the paper's for yeast),
-            `cellprofiler`.
+            `cellprofiler`, `autoencoder` (of the encoder's layout and settings, trained on the same cells).
         mask: channel that `designed` and `cellprofiler` find the cell in; by default the first structural one.
         grey_levels: of the textures; the paper names no number, 32 are ten times faster than 256.
         cellprofiler: where its measurements come from.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-    sets: tuple[Literal["classic", "designed", "cellprofiler"], ...] = ("classic", "designed")
+    sets: tuple[Literal["classic", "designed", "cellprofiler", "autoencoder"], ...] = (
+        "classic",
+        "designed",
+        "autoencoder",
+    )
     mask: str | None = None
     grey_levels: int = 32
     cellprofiler: CellProfiler = field(default_factory=CellProfiler)
+
+    @property
+    def designed(self) -> tuple[str, ...]:
+        """The sets that are measured, not learned."""
+        return tuple(name for name in self.sets if name != "autoencoder")

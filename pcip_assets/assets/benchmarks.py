@@ -6,7 +6,7 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
-from pcip_assets.assets.features import INPAINTING, PREFIX, feature_sets, features_hash
+from pcip_assets.assets.features import PREFIX, feature_sets, features_hash, yardstick_nouns
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, all_shards, materialize, picture
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
@@ -24,7 +24,7 @@ _COLUMNS = tuple(name for name in _DOC.columns if name != "screen")
 def build_knn_benchmark(screen: Screen) -> dg.AssetsDefinition:
     """The asset of kNN scores of all feature sets of a screen."""
     code = code_version("pcip_core.evaluation", __name__)
-    nouns = ["cell_features", "control_features"] + ["designed_features"] * bool(screen.yardsticks.sets)
+    nouns = ["cell_features", "control_features", *yardstick_nouns(screen)]
 
     @dg.asset(
         key=[screen.name, "knn_benchmark"],
@@ -53,7 +53,7 @@ def build_knn_benchmark(screen: Screen) -> dg.AssetsDefinition:
             from pcip_core.plots.png import to_png
 
             cells = _labelled(library, screen, sets)
-            rows = [row for name in sets for row in _scores(library, screen, name, cells, champion.run_id)]
+            rows = [row for name in sets for row in _scores(library, screen, name, cells)]
             figure = accuracy_by_layer(rows, screen.title)
             borrowed = f"{screen.name}/" if screen.encoder_from else ""  # the run is another screen's
             tracking.log_pictures(champion.run_id, {f"{borrowed}knn_benchmark.png": figure})
@@ -103,14 +103,14 @@ def _terms(value: Any) -> list[str]:
     return list(value) if isinstance(value, list) else [] if value is None else [str(value)]
 
 
-def _scores(
-    library: Library, screen: Screen, feature_set: str, cells: LabelledCells, run_id: str
-) -> list[dict[str, Any]]:
+def _scores(library: Library, screen: Screen, feature_set: str, cells: LabelledCells) -> list[dict[str, Any]]:
     from pcip_core.evaluation.scores import knn_scores
 
     table = library.store.read(screen.name, PREFIX + feature_set)
     row_of = {cell_id: row for row, cell_id in enumerate(table["cell_id"].to_pylist())}
     vectors = features_of(table)[[row_of[cell_id] for cell_id in cells.cell_ids]]
+    shard = library.store.shards(screen.name, PREFIX + feature_set)[-1]
+    about = library.store.provenance(screen.name, PREFIX + feature_set, shard) or {}
     rows = []
     for protocol in screen.benchmark.protocols:
         groups = cells.groups(protocol)
@@ -121,7 +121,7 @@ def _scores(
                 "feature_set": feature_set,
                 "task": screen.benchmark.label,
                 "protocol": protocol,
-                "mlflow_run_id": run_id if feature_set in INPAINTING else None,
+                "mlflow_run_id": about.get("mlflow_run_id"),
             }
             for row in scores
         ]

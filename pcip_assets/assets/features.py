@@ -1,13 +1,24 @@
 """Feature tables: `cell_features` by the champion, `control_features` beside them, `protein_features`."""
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 import numpy as np
 import pyarrow as pa
 
-from pcip_assets.assets.shared import GPU_POOL, OWNERS, Made, Remake, Work, all_shards, materialize
+from pcip_assets.assets.encoders import autoencoder_model
+from pcip_assets.assets.shared import (
+    GPU_POOL,
+    OWNERS,
+    Made,
+    Remake,
+    Work,
+    all_shards,
+    materialize,
+    yardsticks_of,
+)
 from pcip_assets.progress import Progress
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
@@ -26,26 +37,58 @@ _EXTRACTION = ("pcip_core.models", "pcip_core.features")
 
 def build_cell_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The asset of inpainting features, one table a layer."""
+    doc = "Features of every cell of one shard by the champion encoder: the spatial maximum of each layer."
+    learned = _Learned("cell_features", "inpainting", "encoder", screen.encoder_screen, screen.name, doc)
+    return _learned_features(screen, shards, learned)
+
+
+def build_autoencoder_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The asset of the autoencoder's features, one table a layer."""
+    model, doc = (
+        autoencoder_model(screen.encoder_screen),
+        "Features of every cell of one shard by the autoencoder.",
+    )
+    learned = _Learned(
+        "autoencoder_features", "autoencoder", "autoencoder", model, yardsticks_of(screen), doc
+    )
+    return _learned_features(screen, shards, learned)
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """Features by a registered network: their asset, method, the network's asset and model, group, description."""
+
+    noun: str
+    method: str
+    network: str
+    model: str
+    group: str
+    doc: str
+
+
+def _learned_features(
+    screen: Screen, shards: dg.PartitionsDefinition, learned: _Learned
+) -> dg.AssetsDefinition:
     code = code_version(*_EXTRACTION)
 
     @dg.asset(
-        key=[screen.name, "cell_features"],
+        key=[screen.name, learned.noun],
+        description=learned.doc,
         partitions_def=shards,
-        deps=[[screen.name, "crops"], [screen.encoder_screen, "encoder"]],
+        deps=[[screen.name, "crops"], [screen.encoder_screen, learned.network]],
         backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name=screen.name,
+        group_name=learned.group,
         owners=OWNERS,
         kinds={"pytorch", "parquet"},
         pool=GPU_POOL,
         code_version=code,
     )
-    def cell_features(
+    def features(
         context: dg.AssetExecutionContext, config: Remake, library: Library, tracking: Tracking
     ) -> dg.MaterializeResult:
-        """Features of every cell of one shard by the champion encoder: the spatial maximum of each layer."""
         from pcip_core.models.files import load_encoder
 
-        champion = tracking.champion(screen.encoder_screen)
+        champion = tracking.champion(learned.model)
         network = load_encoder(champion.folder)
         require_same_crops(network.config, screen, champion.version)
         meter = _Meter(context.log)
@@ -55,11 +98,11 @@ def build_cell_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.A
 
         def make(shard: str | None) -> Made:
             cells, crops = library.store.read_with_array(screen.name, "cells", "crops", str(shard))
-            layers = meter.extract(network, crops, f"{screen.name}/cell_features {shard}")
-            sets = {f"inpainting_{layer}": vectors for layer, vectors in layers.items()}
+            layers = meter.extract(network, crops, f"{screen.name}/{learned.noun} {shard}")
+            sets = {f"{learned.method}_{layer}": vectors for layer, vectors in layers.items()}
             return _made(cells, sets, champion.version, champion.run_id)
 
-        work = Work(PREFIX + INPAINTING[0], code, inputs, make)
+        work = Work(f"{PREFIX}{learned.method}_{LAYERS[0]}", code, inputs, make)
         result = materialize(context, library, screen, config, work)
         if meter.cells:
             run_id = tracking.log_extraction(
@@ -81,7 +124,7 @@ def build_cell_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.A
         context.add_asset_metadata({"encoder_version": champion.version})
         return result
 
-    return cell_features
+    return features
 
 
 def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -203,6 +246,14 @@ def feature_sets(library: Library, screen: Screen) -> tuple[list[str], list[str]
     others = [name for name in have if name not in main]
     whole_ones = [name for name in others if have[name] >= whole]
     return [name for name in main if name in have] + whole_ones, sorted(set(others) - set(whole_ones))
+
+
+def yardstick_nouns(screen: Screen) -> list[str]:
+    """The assets of a screen's other feature sets."""
+    spec = screen.yardsticks
+    return ["designed_features"] * bool(spec.designed) + ["autoencoder_features"] * (
+        "autoencoder" in spec.sets
+    )
 
 
 def require_same_crops(network: Any, screen: Screen, version: str) -> None:

@@ -27,6 +27,11 @@ def all_shards(screen: Screen, *nouns: str) -> list[dg.AssetDep]:
     return [dg.AssetDep([screen.name, noun], partition_mapping=dg.AllPartitionMapping()) for noun in nouns]
 
 
+def yardsticks_of(screen: Screen) -> str:
+    """The Dagster group of a screen's yardsticks: materialize it whole to compare all feature sets."""
+    return f"{screen.name}_yardsticks"
+
+
 class Remake(dg.Config):
     """`force` makes a partition again although nothing it depends on has changed."""
 

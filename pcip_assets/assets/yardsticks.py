@@ -7,17 +7,12 @@ import numpy as np
 import pyarrow as pa
 
 from pcip_assets.assets.features import PREFIX, crops_hash
-from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize
+from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize, yardsticks_of
 from pcip_assets.progress import Progress
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_core.screen import Screen
 from pcip_core.store.vectors import feature_table
-
-
-def group_of(screen: Screen) -> str:
-    """The Dagster group of a screen's yardsticks: materialize it whole to compare all feature sets."""
-    return f"{screen.name}_yardsticks"
 
 
 def build_designed_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -29,7 +24,7 @@ def build_designed_features(screen: Screen, shards: dg.PartitionsDefinition) -> 
         partitions_def=shards,
         deps=[[screen.name, "crops"]],
         backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name=group_of(screen),
+        group_name=yardsticks_of(screen),
         owners=OWNERS,
         kinds={"scikitimage", "parquet"},
         code_version=code,
@@ -55,7 +50,7 @@ def build_designed_features(screen: Screen, shards: dg.PartitionsDefinition) -> 
             described = _Described(screen, cells, np.asarray(crops), context.log, what)
             tables: dict[str, pa.Table] = {}
             told: dict[str, Any] = {}
-            for name in spec.sets:
+            for name in spec.designed:
                 rows, vectors, names, notes = getattr(described, name)()
                 chosen = cells.take(pa.array(rows))
                 ids = {column: chosen[column].to_pylist() for column in ("cell_id", "image_id")}
@@ -64,7 +59,9 @@ def build_designed_features(screen: Screen, shards: dg.PartitionsDefinition) -> 
                 told[name] = {"columns": names, **notes}
             return Made(tables, metadata={"feature_sets": dg.MetadataValue.json(told)})
 
-        return materialize(context, library, screen, config, Work(PREFIX + spec.sets[0], code, inputs, make))
+        return materialize(
+            context, library, screen, config, Work(PREFIX + spec.designed[0], code, inputs, make)
+        )
 
     return designed_features
 

@@ -51,7 +51,7 @@ MAIN = (
             "screen": "Name of the screen.",
             "feature_set": "Method and layer: `inpainting_conv4`, `untrained_conv4`, `intensity`, `classic`.",
             "method": "How cells are described: `inpainting`, `untrained` (control), `intensity` (control), "
-            "`classic`, `designed`, `cellprofiler` (docs/yardsticks.md).",
+            "`classic`, `designed`, `cellprofiler`, `autoencoder` (docs/yardsticks.md).",
             "layer": "Layer of the network; NULL for methods without one.",
             "dim": "Numbers in one vector.",
             "n_cells": "Cells described.",
@@ -80,7 +80,7 @@ MAIN = (
             "n": "Cells that it is the score of.",
             "protocol": "What is never a cell's neighbour: `leave_cell_out` the cell itself (the paper's), "
             "`leave_image_out` its image, `leave_field_out` its field.",
-            "mlflow_run_id": "The training that is scored; NULL for controls.",
+            "mlflow_run_id": "The training that is scored; NULL where nothing was trained.",
         },
         whole_store=True,
     ),

@@ -9,19 +9,23 @@ import pandas as pd
 import pytest
 
 from pcip_assets.running import run_screen
+from pcip_assets.tracking import Tracking
 from pcip_core.features.classic import classic_features
 from pcip_core.store.publish import connect
 from pcip_core.store.vectors import features_of
 from tests.assets.conftest import Finished, add_plate, run_tiny
 from tests.conftest import write_spec
 
-SETS = ("classic", "designed", "cellprofiler")
+DESIGNED = ("classic", "designed", "cellprofiler")
+SETS = (*DESIGNED, *(f"autoencoder_conv{number}" for number in range(1, 6)))
 
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A tiny screen with every feature set; look, do not touch."""
-    made = run_tiny(tmp_path_factory.mktemp("compared"), yardsticks={"sets": list(SETS), "grey_levels": 8})
+    made = run_tiny(
+        tmp_path_factory.mktemp("compared"), yardsticks={"sets": [*DESIGNED, "autoencoder"], "grey_levels": 8}
+    )
     assert made.outcome.success, made.outcome.error
     outcome = made.again(yardsticks=True)
     assert outcome.success, outcome.error
@@ -40,8 +44,32 @@ def test_every_set_is_scored_on_the_same_cells(compared: Finished) -> None:
     assert {name for name, _, _ in rows} == {name for name, _, _, _ in about}
     assert set(SETS) < {name for name, _, _ in rows}
     assert {n for _, n, _ in rows} == {72}
-    assert {name for name, _, value in rows if value > 0.9} >= set(SETS)  # in the nucleus or around it
-    assert {method for name, _, method, _ in about if name in SETS} == set(SETS)
+    assert {name for name, _, value in rows if value > 0.9} >= set(DESIGNED)  # in the nucleus or around it
+    assert {method for name, _, method, _ in about if name in SETS} == {*DESIGNED, "autoencoder"}
+    made_by = {method: version for _, _, method, version in about}
+    assert made_by["autoencoder"] == "tiny.autoencoder/1"
+    assert made_by["inpainting"] == "tiny/1"
+
+
+def test_each_score_names_the_training_of_its_features(compared: Finished) -> None:
+    tracking = Tracking(data=str(compared.workspace.data))
+    rows = compared.store.read("tiny", "benchmarks").to_pylist()
+    runs = {row["feature_set"].split("_")[0]: row["mlflow_run_id"] for row in rows}
+    assert runs["autoencoder"] == tracking.champion("tiny.autoencoder").run_id
+    assert runs["inpainting"] == tracking.champion("tiny").run_id
+    assert runs["classic"] is runs["untrained"] is runs["intensity"] is None
+
+
+def test_the_autoencoder_stays_as_long_as_the_encoder(tmp_path: Path) -> None:
+    made = run_tiny(tmp_path, yardsticks={"sets": ["autoencoder"]})
+    tracking = Tracking(data=str(made.workspace.data))
+    assert made.again(yardsticks=True).success
+    add_plate(tmp_path / "images", "plate_1", "plate_3")
+    assert made.again(yardsticks=True).success
+    assert tracking.champion("tiny.autoencoder").version == "tiny.autoencoder/1"
+    assert made.store.shards("tiny", "cell_features_autoencoder_conv1") == ["plate_1", "plate_2", "plate_3"]
+    assert made.again(yardsticks=True, retrain=True).success
+    assert tracking.champion("tiny.autoencoder").version == "tiny.autoencoder/2"
 
 
 def test_the_table_holds_what_core_gives(compared: Finished) -> None:

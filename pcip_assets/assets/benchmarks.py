@@ -107,7 +107,7 @@ def _scores(
     rows = []
     for protocol in screen.benchmark.protocols:
         groups = cells.groups(protocol)
-        scores = knn_scores(np.asarray(vectors), cells.labels, groups=groups, ks=screen.benchmark.ks)
+        scored = knn_scores(np.asarray(vectors), cells.labels, groups=groups, ks=screen.benchmark.ks)
         rows += [
             {
                 **row,
@@ -116,7 +116,7 @@ def _scores(
                 "protocol": protocol,
                 "mlflow_run_id": run_id if feature_set in INPAINTING else None,
             }
-            for row in scores
+            for row in scored.rows
         ]
     return rows
 

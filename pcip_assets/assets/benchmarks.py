@@ -114,7 +114,7 @@ def _scores(library: Library, screen: Screen, feature_set: str, cells: LabelledC
     rows = []
     for protocol in screen.benchmark.protocols:
         groups = cells.groups(protocol)
-        scores = knn_scores(np.asarray(vectors), cells.labels, groups=groups, ks=screen.benchmark.ks)
+        scored = knn_scores(np.asarray(vectors), cells.labels, groups=groups, ks=screen.benchmark.ks)
         rows += [
             {
                 **row,
@@ -123,7 +123,7 @@ def _scores(library: Library, screen: Screen, feature_set: str, cells: LabelledC
                 "protocol": protocol,
                 "mlflow_run_id": about.get("mlflow_run_id"),
             }
-            for row in scores
+            for row in scored.rows
         ]
     return rows
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pcip_core.errors import EvaluationError, ShapeError
+from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.neighbours import nearest_others
+from pcip_core.evaluation.usable import neighbours_left, require_finite, require_rows
 
 
 def standardize(features: np.ndarray) -> np.ndarray:
@@ -15,13 +16,6 @@ def standardize(features: np.ndarray) -> np.ndarray:
     centred = features.astype(np.float64) - features.mean(0, dtype=np.float64)
     spread = centred.std(0)
     return centred / np.where(spread > 0, spread, 1.0)
-
-
-def neighbours_left(groups: np.ndarray | None, cells: int) -> int:
-    """How many candidate neighbours the worst-off cell has."""
-    if groups is None:
-        return cells - 1
-    return cells - int(np.unique(groups, return_counts=True)[1].max())
 
 
 def leave_one_out_knn(
@@ -53,14 +47,7 @@ def leave_one_out_knn(
     Source: paper, "Baseline Feature Extraction and Benchmarking" (k = 11, Euclidean distances).
     """
     n = len(features)
-    if features.ndim != 2 or len(labels) != n or (groups is not None and len(groups) != n):
-        raise ShapeError(
-            "kNN",
-            found=f"features {features.shape}, {len(labels)} labels, "
-            f"{'no' if groups is None else len(groups)} groups",
-            required="one row of features, one label and one group a cell",
-            remedy="Pass arrays of one length.",
-        )
+    require_rows("kNN", features, labels, groups)
     left = neighbours_left(groups, n) if n else 0
     if min(ks) < 1 or max(ks) > left:
         raise EvaluationError(
@@ -69,13 +56,7 @@ def leave_one_out_knn(
             required="each k at least 1 and at most the neighbours left",
             remedy="Choose smaller k (benchmark.ks), or score more cells.",
         )
-    if not np.isfinite(features).all():
-        raise EvaluationError(
-            "kNN",
-            found=f"{int((~np.isfinite(features)).any(1).sum())} cells with NaN or infinite features",
-            required="finite features",
-            remedy="Find the cells by the asset check `features_finite`.",
-        )
+    require_finite("kNN", features)
     classes, votes_for = np.unique(labels, return_inverse=True)
     blocks = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
     nearest = nearest_others(standardize(features), blocks, max(ks), progress=progress)  # (n, max k)

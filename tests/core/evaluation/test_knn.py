@@ -54,7 +54,7 @@ def test_a_constant_column_counts_for_nothing() -> None:
 def test_scores_equal_scikit_learn() -> None:
     features, labels, groups = data()
     predicted = leave_one_out_knn(features, labels, ks=(5, 11), groups=groups)
-    rows = knn_scores(features, labels, groups=groups, ks=(5, 11))
+    rows = knn_scores(features, labels, groups=groups, ks=(5, 11)).rows
     value = {(row["parameter"], row["metric"], row["label"]): row["value"] for row in rows}
     assert len(value) == len(rows) == 2 * (2 + 4)
     for k in (5, 11):
@@ -70,7 +70,7 @@ def test_scores_equal_scikit_learn() -> None:
 def test_features_without_information_score_chance() -> None:
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2, 3], 250)
-    rows = knn_scores(rng.normal(size=(1000, 5)), labels, groups=None, ks=(11,))
+    rows = knn_scores(rng.normal(size=(1000, 5)), labels, groups=None, ks=(11,)).rows
     balanced = next(row["value"] for row in rows if row["metric"] == "balanced_accuracy")
     assert balanced == pytest.approx(0.25, abs=0.05)
 

@@ -1,0 +1,89 @@
+"""Retrieval and silhouette against scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, silhouette_samples, silhouette_score
+from sklearn.metrics.pairwise import cosine_similarity
+from sklearn.preprocessing import StandardScaler
+
+from pcip_core.errors import EvaluationError, ShapeError
+from pcip_core.evaluation.retrieval import average_precisions, retrieval_scores, silhouette_scores
+
+
+def data(n: int = 120) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Profiles, terms and proteins; each protein has one term."""
+    rng = np.random.default_rng(0)
+    proteins = rng.integers(0, 30, n)
+    terms = np.array(["ER", "Golgi", "nucleus"])[proteins % 3]
+    return rng.normal(size=(n, 6)) + 0.5 * (proteins % 3)[:, None], terms, proteins
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_equals_scikit_learn_for_each_query(*, grouped: bool) -> None:
+    profiles, terms, proteins = data()
+    profiles[5] = profiles[6] = profiles[7]  # ties
+    profiles[8] = 0
+    found = average_precisions(profiles, terms, groups=proteins if grouped else None)
+    similarity = cosine_similarity(profiles)
+    for query in range(len(terms)):
+        ranked = proteins != proteins[query] if grouped else np.arange(len(terms)) != query
+        expected = average_precision_score(terms[ranked] == terms[query], similarity[query, ranked])
+        assert found[query] == pytest.approx(expected, abs=2e-3 if query in (5, 6, 7) else 1e-12)
+
+
+def test_ties_count_as_one_step() -> None:
+    """All alike: each query finds its label at the precision of chance."""
+    profiles, labels = np.ones((8, 3)), np.array([0, 0, 0, 1, 1, 1, 1, 1])
+    found = average_precisions(profiles, labels)
+    assert found == pytest.approx([2 / 7] * 3 + [4 / 7] * 5)
+
+
+def test_rows_are_means_over_queries_that_can_find_something() -> None:
+    profiles, terms, proteins = data()
+    terms = terms.astype("<U9")
+    terms[:1] = "bud neck"
+    done: list[int] = []
+    rows = retrieval_scores(profiles, terms, progress=done.append)
+    found = average_precisions(profiles, terms)
+    assert np.isnan(found[0])
+    value = {row["label"]: (row["value"], row["n"]) for row in rows}
+    assert set(value) == {None, "ER", "Golgi", "nucleus"}
+    assert value[None] == (pytest.approx(np.nanmean(found)), 119)
+    assert value["ER"] == (pytest.approx(found[terms == "ER"].mean()), int((terms == "ER").sum()))
+    assert done[-1] == 120
+    assert {(row["classifier"], row["metric"]) for row in rows} == {("retrieval", "mean_average_precision")}
+    same_protein = retrieval_scores(profiles, proteins)
+    assert same_protein[0]["n"] <= 120
+
+
+def test_silhouette_equals_scikit_learn() -> None:
+    features, labels, _ = data()
+    points = StandardScaler().fit_transform(features)
+    rows = silhouette_scores(features, labels)
+    assert rows[0]["value"] == pytest.approx(silhouette_score(points, labels), abs=1e-5)
+    assert (rows[0]["parameter"], rows[0]["n"]) == ("cells=120", 120)
+    each = silhouette_samples(points, labels)
+    golgi = next(row for row in rows if row["label"] == "Golgi")
+    assert golgi["value"] == pytest.approx(each[labels == "Golgi"].mean(), abs=1e-5)
+
+
+def test_the_sample_depends_on_the_seed_alone() -> None:
+    features, labels, _ = data()
+    first, again, other = (silhouette_scores(features, labels, most=50, seed=seed) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+    assert first[0]["n"] == 50
+
+
+def test_what_cannot_be_scored_is_said() -> None:
+    features, labels, proteins = data()
+    with pytest.raises(EvaluationError, match="none with another"):
+        retrieval_scores(features, proteins, groups=proteins)
+    with pytest.raises(EvaluationError, match="1 classes"):
+        silhouette_scores(features, np.zeros(len(labels)))
+    with pytest.raises(ShapeError):
+        average_precisions(features, labels[1:])
+    with pytest.raises(EvaluationError, match="NaN"):
+        retrieval_scores(np.full_like(features, np.nan), labels)

@@ -7,6 +7,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from pcip_assets.assets.benchmarks import build_knn_benchmark
+from pcip_assets.assets.classifiers import build_classifier_benchmark
 from pcip_assets.assets.crops import build_crops
 from pcip_assets.assets.encoders import build_autoencoder, build_encoder
 from pcip_assets.assets.features import (
@@ -14,6 +15,7 @@ from pcip_assets.assets.features import (
     build_cell_features,
     build_control_features,
     build_protein_features,
+    yardstick_nouns,
 )
 from pcip_assets.assets.fields import build_fields
 from pcip_assets.assets.shared import yardsticks_of
@@ -45,6 +47,9 @@ def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
         graph.append(build_designed_features(screen, shards))
     if compared:
         graph.append(build_autoencoder_features(screen, shards))
+    if screen.yardsticks.sets:
+        nouns = ["cell_features", "control_features", *yardstick_nouns(screen)]
+        graph.append(build_classifier_benchmark(screen, nouns))
     return graph
 
 

@@ -47,6 +47,10 @@ class Yardsticks:
         mask: channel that `designed` and `cellprofiler` find the cell in; by default the first structural one.
         grey_levels: of the textures; the paper names no number, 32 are ten times faster than 256.
         cellprofiler: where its measurements come from.
+        classifiers: feature sets that logistic regression and random forest score; by default the layer of
+            each method that is best by kNN.
+        folds: of their cross-validation (paper: 5).
+        trees: of the forest (paper: 500).
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -58,6 +62,9 @@ class Yardsticks:
     mask: str | None = None
     grey_levels: int = 32
     cellprofiler: CellProfiler = field(default_factory=CellProfiler)
+    classifiers: tuple[str, ...] | None = None
+    folds: int = 5
+    trees: int = 500
 
     @property
     def designed(self) -> tuple[str, ...]:

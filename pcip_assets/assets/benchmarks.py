@@ -16,7 +16,7 @@ from pcip_core.screen import Screen
 from pcip_core.store.tables import MAIN
 from pcip_core.store.vectors import features_of
 
-_TYPES = {"value": pa.float64(), "n": pa.int64()}
+_TYPES = {**dict.fromkeys(("value", "low", "high"), pa.float64()), "n": pa.int64()}
 _DOC = next(doc for doc in MAIN if doc.name == "benchmarks")
 _COLUMNS = tuple(name for name in _DOC.columns if name != "screen")
 
@@ -52,7 +52,7 @@ def build_knn_benchmark(screen: Screen) -> dg.AssetsDefinition:
             from pcip_core.plots.benchmarks import accuracy_by_layer
             from pcip_core.plots.png import to_png
 
-            cells = _labelled(library, screen, sets)
+            cells = labelled(library, screen, sets)
             rows = [row for name in sets for row in _scores(library, screen, name, cells)]
             figure = accuracy_by_layer(rows, screen.title)
             borrowed = f"{screen.name}/" if screen.encoder_from else ""  # the run is another screen's
@@ -82,7 +82,7 @@ def benchmark_table(rows: list[dict[str, Any]]) -> pa.Table:
     )
 
 
-def _labelled(library: Library, screen: Screen, sets: list[str]) -> LabelledCells:
+def labelled(library: Library, screen: Screen, sets: list[str]) -> LabelledCells:
     """The cells that every feature set describes, with their labels and groups."""
     cells = library.store.read(
         screen.name, "cells", columns=["cell_id", "image_id", "field", "pixel_hash"]
@@ -94,9 +94,9 @@ def _labelled(library: Library, screen: Screen, sets: list[str]) -> LabelledCell
     everywhere = set.intersection(*described)
     images = library.store.read(screen.name, "images").to_pylist()
     label_of = {row["image_id"]: _terms(row[screen.benchmark.label]) for row in images}
-    labelled = labelled_cells([cell for cell in cells if cell["cell_id"] in everywhere], label_of)
-    labelled.left_out["cells_that_a_feature_set_lacks"] = len(cells) - len(everywhere)
-    return labelled
+    kept = labelled_cells([cell for cell in cells if cell["cell_id"] in everywhere], label_of)
+    kept.left_out["cells_that_a_feature_set_lacks"] = len(cells) - len(everywhere)
+    return kept
 
 
 def _terms(value: Any) -> list[str]:
@@ -106,26 +106,33 @@ def _terms(value: Any) -> list[str]:
 def _scores(library: Library, screen: Screen, feature_set: str, cells: LabelledCells) -> list[dict[str, Any]]:
     from pcip_core.evaluation.scores import knn_scores
 
-    table = library.store.read(screen.name, PREFIX + feature_set)
-    row_of = {cell_id: row for row, cell_id in enumerate(table["cell_id"].to_pylist())}
-    vectors = features_of(table)[[row_of[cell_id] for cell_id in cells.cell_ids]]
-    shard = library.store.shards(screen.name, PREFIX + feature_set)[-1]
-    about = library.store.provenance(screen.name, PREFIX + feature_set, shard) or {}
+    vectors, run_id = vectors_of(library, screen, feature_set, cells)
     rows = []
     for protocol in screen.benchmark.protocols:
         groups = cells.groups(protocol)
-        scored = knn_scores(np.asarray(vectors), cells.labels, groups=groups, ks=screen.benchmark.ks)
+        scored = knn_scores(vectors, cells.labels, groups=groups, ks=screen.benchmark.ks)
         rows += [
             {
                 **row,
                 "feature_set": feature_set,
                 "task": screen.benchmark.label,
                 "protocol": protocol,
-                "mlflow_run_id": about.get("mlflow_run_id"),
+                "mlflow_run_id": run_id,
             }
             for row in scored.rows
         ]
     return rows
+
+
+def vectors_of(
+    library: Library, screen: Screen, feature_set: str, cells: LabelledCells
+) -> tuple[np.ndarray, str | None]:
+    """The vectors of these cells, (n, d), and the training that made them, None where there was none."""
+    table = library.store.read(screen.name, PREFIX + feature_set)
+    row_of = {cell_id: row for row, cell_id in enumerate(table["cell_id"].to_pylist())}
+    shard = library.store.shards(screen.name, PREFIX + feature_set)[-1]
+    about = library.store.provenance(screen.name, PREFIX + feature_set, shard) or {}
+    return features_of(table)[[row_of[cell_id] for cell_id in cells.cell_ids]], about.get("mlflow_run_id")
 
 
 def _headline(rows: list[dict[str, Any]]) -> dict[str, float]:

@@ -33,7 +33,7 @@ from pcip_core.store.partitions import Store
 from pcip_core.store.tables import MAIN, doc_of
 
 CELL_FEATURES, PROTEIN_FEATURES = "cell_features_", "protein_features_"
-_KEPT_APART = {"screen", "benchmarks"}  # they become rows of main.screens and main.benchmarks
+SCORES = "benchmarks"  # and benchmarks_<noun>: one table for each asset that scores
 
 
 @dataclass
@@ -140,6 +140,11 @@ def _update(store: Store, file: Path, wanted: Books, have: Books) -> Published:
     return result
 
 
+def _goes_to_main(table: str) -> bool:
+    """Whether its rows become rows of main.screens or main.benchmarks."""
+    return table in ("screen", SCORES) or table.startswith(f"{SCORES}_")
+
+
 def _clear(folder: Path, pattern: str) -> None:
     for left in folder.glob(pattern):
         left.unlink()
@@ -163,7 +168,7 @@ def _update_screen(
         gone = [shard for shard in old if shard not in new]
         result.loaded += len(changed)
         result.dropped += len(gone)
-        if table in _KEPT_APART or not (changed or gone):
+        if _goes_to_main(table) or not (changed or gone):
             continue
         if not new:
             con.execute(f"DROP TABLE IF EXISTS {_quoted(screen, table)}")
@@ -284,12 +289,13 @@ def _update_main(con: duckdb.DuckDBPyConnection, store: Store, books: Books) -> 
             screens.append({"n_images": 0, "n_cells": 0, **about, **counts})
         described = sorted(table for table in there if table.startswith(CELL_FEATURES))
         sets += [_feature_set(con, books, screen, table) for table in described]
-        if store.has(screen, "benchmarks"):
-            scores += [{"screen": screen, **row} for row in store.read(screen, "benchmarks").to_pylist()]
+        for table in store.tables(screen):
+            if table == SCORES or table.startswith(f"{SCORES}_"):
+                scores += [{"screen": screen, **row} for row in store.read(screen, table).to_pylist()]
     types = {
         "channels": pa.list_(pa.string()),
         "simulated": pa.bool_(),
-        "value": pa.float64(),
+        **dict.fromkeys(("value", "low", "high"), pa.float64()),
         **dict.fromkeys(("n", "n_images", "n_cells", "dim"), pa.int64()),
     }
     for doc, found in zip(MAIN, (screens, sets, scores), strict=True):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pcip_assets.assets.classifiers import best_layers
 from pcip_assets.running import run_screen
 from pcip_assets.tracking import Tracking
 from pcip_core.features.classic import classic_features
@@ -16,6 +17,7 @@ from pcip_core.store.vectors import features_of
 from tests.assets.conftest import Finished, add_plate, run_tiny
 from tests.conftest import write_spec
 
+QUICK = {"grey_levels": 8, "folds": 2, "trees": 5, "classifiers": ["classic"]}
 DESIGNED = ("classic", "designed", "cellprofiler")
 SETS = (*DESIGNED, *(f"autoencoder_conv{number}" for number in range(1, 6)))
 
@@ -24,7 +26,7 @@ SETS = (*DESIGNED, *(f"autoencoder_conv{number}" for number in range(1, 6)))
 def compared(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A tiny screen with every feature set; look, do not touch."""
     made = run_tiny(
-        tmp_path_factory.mktemp("compared"), yardsticks={"sets": [*DESIGNED, "autoencoder"], "grey_levels": 8}
+        tmp_path_factory.mktemp("compared"), yardsticks={"sets": [*DESIGNED, "autoencoder"], **QUICK}
     )
     assert made.outcome.success, made.outcome.error
     outcome = made.again(yardsticks=True)
@@ -61,7 +63,7 @@ def test_each_score_names_the_training_of_its_features(compared: Finished) -> No
 
 
 def test_the_autoencoder_stays_as_long_as_the_encoder(tmp_path: Path) -> None:
-    made = run_tiny(tmp_path, yardsticks={"sets": ["autoencoder"]})
+    made = run_tiny(tmp_path, yardsticks={"sets": ["autoencoder"], **QUICK, "classifiers": ["intensity"]})
     tracking = Tracking(data=str(made.workspace.data))
     assert made.again(yardsticks=True).success
     add_plate(tmp_path / "images", "plate_1", "plate_3")
@@ -83,6 +85,33 @@ def test_the_table_holds_what_core_gives(compared: Finished) -> None:
     assert np.array_equal(features_of(table), expected)
 
 
+def test_classifiers_score_cells_they_were_not_fitted_on(compared: Finished) -> None:
+    with connect(compared.workspace.published) as con:
+        rows = con.execute(
+            "SELECT classifier, protocol, parameter, value, low, high FROM main.benchmarks WHERE label IS NULL "
+            "AND metric = 'balanced_accuracy' AND classifier <> 'knn' AND feature_set = 'classic'"
+        ).fetchall()
+    expected = {("logistic", "C=1"), ("forest", "trees=5")}
+    assert {(name, protocol) for name, protocol, *_ in rows} == {
+        (name, protocol) for name, _ in expected for protocol in ("folds", "grouped_folds")
+    }
+    assert {(name, parameter) for name, _, parameter, *_ in rows} == expected
+    assert all(low <= value <= high and value > 0.9 for *_, value, low, high in rows)
+
+
+def test_the_best_layer_of_each_method_is_chosen() -> None:
+    told = {"protocol": "leave_image_out", "metric": "balanced_accuracy"}
+    values = {"a_conv1": 0.3, "a_conv2": 0.5, "b": 0.1}
+    rows = [
+        {**told, "feature_set": name, "parameter": "k=3", "value": value} for name, value in values.items()
+    ]
+    rows += [{**told, "feature_set": "a_conv1", "parameter": "k=1", "value": 0.9}]
+    rows += [
+        {**told, "feature_set": "a_conv1", "parameter": "k=3", "value": 0.9, "protocol": "leave_cell_out"}
+    ]
+    assert best_layers(rows, "leave_image_out") == ["a_conv2", "b"]
+
+
 def test_again_makes_nothing(compared: Finished) -> None:
     before = compared.commits()
     assert compared.again(yardsticks=True).success
@@ -90,7 +119,7 @@ def test_again_makes_nothing(compared: Finished) -> None:
 
 
 def test_a_set_that_lacks_a_new_plate_is_left_out_until_it_is_made(tmp_path: Path) -> None:
-    made = run_tiny(tmp_path, yardsticks={"sets": ["classic"], "grey_levels": 8})
+    made = run_tiny(tmp_path, yardsticks={"sets": ["classic"], **QUICK})
     assert made.again(yardsticks=True).success
     assert "classic" in _scored(made)
     add_plate(tmp_path / "images", "plate_1", "plate_3")
@@ -103,7 +132,10 @@ def test_a_set_that_lacks_a_new_plate_is_left_out_until_it_is_made(tmp_path: Pat
 
 def test_an_export_of_cellprofiler_joins_by_place(tmp_path: Path) -> None:
     table = {"source": "table", "table": "Nuclei.csv", "image": "{Metadata_Plate}_{Metadata_Well}"}
-    made = run_tiny(tmp_path, yardsticks={"sets": ["cellprofiler"], "cellprofiler": table})
+    made = run_tiny(
+        tmp_path,
+        yardsticks={"sets": ["cellprofiler"], "cellprofiler": table, **QUICK, "classifiers": ["intensity"]},
+    )
     refused = made.again(yardsticks=True)
     assert not refused.success
     assert "Nuclei.csv: found no such file" in str(refused.error)

@@ -104,7 +104,8 @@ def damages(pixels: np.ndarray, kind: str) -> dict[str, Callable[[np.random.Gene
 
 def _mode(pixels: np.ndarray, kind: str) -> bytes:
     return _saved(
-        Image.fromarray(pixels, "CMYK" if kind == "jpg" else "RGBA"), "JPEG" if kind == "jpg" else "PNG"
+        Image.frombytes("CMYK" if kind == "jpg" else "RGBA", pixels.shape[1::-1], pixels.tobytes()),
+        "JPEG" if kind == "jpg" else "PNG",
     )
 
 

@@ -59,7 +59,7 @@ def leave_one_out_knn(
     require_finite("kNN", features)
     classes, votes_for = np.unique(labels, return_inverse=True)
     blocks = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
-    nearest = nearest_others(standardize(features), blocks, max(ks), progress=progress)  # (n, max k)
+    nearest = nearest_others(standardize(features), blocks, ks, progress=progress)  # (n, max k)
     predicted, votes, counted = {}, np.zeros((n, len(classes)), np.int32), 0
     for k in sorted(set(ks)):
         np.add.at(votes, (np.arange(n)[:, None], votes_for[nearest[:, counted:k]]), 1)

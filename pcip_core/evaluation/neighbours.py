@@ -6,7 +6,7 @@ half of all products is enough. Of a product only what lies within a row's k-th 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Any
@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
-_BLOCK = 4096  # points; a product of two blocks takes 64 MiB
+_BLOCK = 2048  # points
+_STRIP = 512  # rows of a block whose distances are held at a time: 4 MiB, which stay in the cache
 _SEED = 1024  # points that give each row its first k-th distance
 _SPARE = 8  # candidates beyond k, so that rounding at the k-th place is seen
 _NARROW = 32  # up to so many columns float64 costs little, and many points lie closer than float32 tells
@@ -22,19 +23,25 @@ _PAIRS = 1024  # pairs whose exact distances are taken at a time
 
 
 def nearest_others(
-    points: np.ndarray, groups: np.ndarray, k: int, *, progress: Callable[[int], None] | None = None
+    points: np.ndarray,
+    groups: np.ndarray,
+    ks: Sequence[int],
+    *,
+    progress: Callable[[int], None] | None = None,
 ) -> np.ndarray:
     """The nearest points of other groups by Euclidean distance.
 
     Args:
         points: (n, d) float64, of similar scale in all columns.
-        groups: (n,) integers; each point has at least k points in other groups.
-        k: how many.
+        groups: (n,) integers; each point has at least max(ks) points in other groups.
+        ks: how many: for each of them the first k are exactly the k nearest.
         progress: called with the number of points done, in proportion to the work.
 
     Returns:
-        (n, k) positions, nearest first; of equally near points the earlier one first.
+        (n, max(ks)) positions, nearest first (between two ks to within rounding); of equally near points
+        the earlier one first.
     """
+    k = max(ks)
     n, d = points.shape
     order = np.random.default_rng(0).permutation(n)  # so that no order of the cells is a slow one
     kind = np.float64 if d <= _NARROW else np.float32
@@ -43,7 +50,7 @@ def nearest_others(
     distance, nearest = np.empty((n, k + _SPARE)), np.empty((n, k + _SPARE), np.int64)
     distance[order], nearest[order] = search.distance, order[search.nearest]
     del search
-    return _settled(points, groups, k, distance, nearest, _rounding(points, distance, kind))
+    return _settled(points, groups, ks, distance, nearest, _rounding(points, distance, kind))
 
 
 class _Search:
@@ -71,8 +78,8 @@ class _Search:
         blocks = [slice(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
         alone = [(one, one) for one in blocks]
         later = [(one, other) for at, one in enumerate(blocks) for other in blocks[at + 1 :]]
-        done = 0
-        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(_threads()) as pool:
+        done, threads = 0, _threads()  # asked before they are limited
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
             for pairs in (alone, later):
                 for _ in pool.map(lambda pair: self._meet(*pair), pairs):
                     done += 1
@@ -80,23 +87,29 @@ class _Search:
                         progress(n * done // (len(alone) + len(later)))
 
     def _meet(self, one: slice, other: slice) -> None:
-        distance = self.left[one] @ self.right[other].T  # (rows of one, rows of other)
-        if one == other:
-            self._begin(one, distance)
-        rows, columns = _entries(distance <= self.limit[one, None])
-        self._offer(one, rows, other.start + columns, distance[rows, columns])
-        if one != other:
-            rows, columns = _entries(distance <= self.limit[other])
+        """Offer two blocks each other's points, or a block its own."""
+        ours, theirs = [], []  # candidates of each: rows of one, rows of other, distance
+        for start in range(one.start, one.stop, _STRIP):
+            strip = slice(start, min(start + _STRIP, one.stop))
+            distance = self.left[strip] @ self.right[other].T  # (rows of strip, rows of other)
+            if one == other:
+                self._begin(strip, other, distance)
+            else:
+                theirs.append(_entries(distance, distance <= self.limit[other], start - one.start))
+            ours.append(_entries(distance, distance <= self.limit[strip, None], start - one.start))
+        rows, columns, distance = map(np.concatenate, zip(*ours, strict=True))
+        self._offer(one, rows, other.start + columns, distance)
+        if theirs:
+            rows, columns, distance = map(np.concatenate, zip(*theirs, strict=True))
             order = columns.astype(np.int16).argsort(kind="stable")  # 16 bits are sorted by radix
-            rows, columns = rows[order], columns[order]
-            self._offer(other, columns, one.start + rows, distance[rows, columns])
+            self._offer(other, columns[order], one.start + rows[order], distance[order])
 
-    def _begin(self, block: slice, distance: np.ndarray) -> None:
+    def _begin(self, strip: slice, block: slice, distance: np.ndarray) -> None:
         """First limits: the k-th distance within a part of the block."""
-        distance[self.groups[block, None] == self.groups[None, block]] = np.inf
+        distance[self.groups[strip, None] == self.groups[None, block]] = np.inf
         if distance.shape[1] > self.kept:
             first = np.partition(distance[:, : max(_SEED, self.kept)], self.kept - 1, axis=1)
-            self.limit[block] = first[:, self.kept - 1]
+            self.limit[strip] = first[:, self.kept - 1]
 
     def _offer(self, block: slice, rows: np.ndarray, others: np.ndarray, distance: np.ndarray) -> None:
         """Keep the nearest of those that a block has and of candidates.
@@ -124,16 +137,17 @@ class _Search:
 
 
 def _threads() -> int:
-    """As many as a matrix product would use, at most 8: each holds a product of 64 MiB and its candidates."""
+    """As many as a matrix product would use, at most 8: each holds its candidates, some 10 MiB."""
     return min(
         [8, *(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")]
     )
 
 
-def _entries(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the true entries, by rows: np.nonzero, but fast when few are true."""
-    rows, columns = np.divmod(np.flatnonzero(chosen), chosen.shape[1])
-    return rows, columns
+def _entries(distance: np.ndarray, chosen: np.ndarray, start: int) -> tuple[np.ndarray, ...]:
+    """Rows (from `start` on), columns and values of the chosen entries, by rows; fast when they are few."""
+    at = np.flatnonzero(chosen)
+    rows, columns = np.divmod(at, distance.shape[1])
+    return rows + start, columns, distance.ravel()[at]
 
 
 def _rounding(points: np.ndarray, distance: np.ndarray, kind: Any) -> np.ndarray:
@@ -151,27 +165,29 @@ def _rounding(points: np.ndarray, distance: np.ndarray, kind: Any) -> np.ndarray
 def _settled(
     points: np.ndarray,
     groups: np.ndarray,
-    k: int,
+    ks: Sequence[int],
     distance: np.ndarray,
     nearest: np.ndarray,
     error: np.ndarray,
 ) -> np.ndarray:
-    """(n, k) exact order: distances that rounding could have swapped are taken again, in float64."""
+    """(n, max k) the first k exact for each k: distances that decide it are taken again, in float64."""
     order = distance.argsort(axis=1)
     distance, nearest = (np.take_along_axis(each, order, axis=1) for each in (distance, nearest))
     with np.errstate(invalid="ignore"):  # of two absent ones
         close = np.diff(distance, axis=1) <= 2 * error[:, None]
+    run = np.zeros(distance.shape, np.int32)  # of neighbours whose order rounding may have changed
+    (~close).cumsum(axis=1, out=run[:, 1:])
     doubtful = np.zeros(distance.shape, bool)
-    doubtful[:, 1:] = close
-    doubtful[:, :-1] |= close
+    for k in ks:  # runs that reach across a k
+        doubtful |= close[:, k - 1 : k] & (run == run[:, k - 1 : k])
     rows, places = np.nonzero(doubtful)
     farthest = distance[:, -1].copy()
     distance[rows, places] = _halved_squares(points, rows, nearest[rows, places])
-    order = np.lexsort((nearest, distance), axis=1)[:, :k]
+    order = np.lexsort((nearest, distance), axis=1)[:, : max(ks)]
     nearest = np.take_along_axis(nearest, order, axis=1)
     reach = np.take_along_axis(distance, order, axis=1)[:, -1]
     for row in np.flatnonzero(farthest <= reach + 2 * error):  # one that was not kept may belong
-        nearest[row] = _nearest_of_one(points, groups, int(row), k)
+        nearest[row] = _nearest_of_one(points, groups, int(row), max(ks))
     return nearest
 
 

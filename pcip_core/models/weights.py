@@ -1,0 +1,92 @@
+"""Files of published weights: key -> tensor, from a pickled state dict, safetensors or HDF5; and their digests."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+
+from pcip_core.errors import EncoderError
+
+_REMEDY = "Fetch the file again, or name the right one."
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """All tensors of a file, whose kind is told by its first bytes; nothing in it is executed.
+
+    Args:
+        path: safetensors, HDF5 (keys are paths, `group/dataset`), or a dict of tensors by `torch.save`.
+
+    Raises:
+        EncoderError: the file is missing or damaged, or holds something else.
+    """
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(9)
+        if start.startswith(b"\x89HDF\r\n\x1a\n"):
+            return _read_hdf5(path)
+        if start[8:] == b"{":  # JSON, after its length in eight bytes
+            from safetensors.torch import load_file
+
+            return dict(load_file(path))
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # each of the libraries raises its own
+        raise EncoderError(
+            path,
+            found=f"no weights ({type(error).__name__}: {(str(error).splitlines() or [''])[0]})",
+            required="a PyTorch state dict, safetensors or HDF5",
+            remedy=_REMEDY,
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        names = f" of {', '.join(map(str, list(state)[:4]))}" if isinstance(state, dict) else ""
+        raise EncoderError(
+            path,
+            found=f"a {type(state).__name__}{names}",
+            required="a state dict: names and tensors alone",
+            remedy="Take the state dict out of the file and save it by itself.",
+        )
+    return state
+
+
+def _read_hdf5(path: Path) -> dict[str, torch.Tensor]:
+    import h5py
+
+    weights: dict[str, torch.Tensor] = {}
+
+    def take(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            weights[name] = torch.from_numpy(item[()])
+
+    with h5py.File(path, "r") as file:
+        file.visititems(take)
+    return weights
+
+
+def check_digest(path: Path, algorithm: str, digest: str) -> None:
+    """Compare a file with the digest that was published for it.
+
+    Args:
+        path: the file.
+        algorithm: `sha256` or `md5`.
+        digest: hex; its first digits will do, from 8 on.
+
+    Raises:
+        EncoderError: the file is missing, or is another.
+    """
+    try:
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(
+                stream, lambda: hashlib.new(algorithm, usedforsecurity=False)
+            ).hexdigest()
+    except OSError as error:
+        raise EncoderError(
+            path, found=f"no file ({error.strerror})", required="weights", remedy=_REMEDY
+        ) from error
+    if len(digest) < 8 or not found.startswith(digest.lower()):
+        raise EncoderError(
+            path,
+            found=f"{algorithm} {found}",
+            required=f"{algorithm} {digest.lower()!r} (8 digits or more)",
+            remedy=_REMEDY,
+        )

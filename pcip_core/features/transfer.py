@@ -117,7 +117,7 @@ def _pictures(
             "strategy",
             found=repr(strategy),
             required=f"one of {', '.join(STRATEGIES)}",
-            remedy="Correct yardsticks.vgg16.strategies.",
+            remedy="Correct `strategy`.",
         )
     unknown = [name for name in named[strategy] if name not in channels]
     if unknown or not named[strategy] or (strategy == "rgb" and not set(rgb) <= set(COLOURS)):
@@ -126,7 +126,7 @@ def _pictures(
             found=str(dict(rgb) if strategy == "rgb" else list(named[strategy])),
             required=f"at least one of the channels {list(channels)}"
             + (f", each under one of {list(COLOURS)}" if strategy == "rgb" else ""),
-            remedy="Correct yardsticks.vgg16.rgb." if strategy == "rgb" else "Name the protein channels.",
+            remedy="Correct `rgb`." if strategy == "rgb" else "Name the protein channels.",
         )
     if strategy == "rgb":
         return [tuple(channels.index(rgb[colour]) if colour in rgb else _EMPTY for colour in COLOURS)]
@@ -150,7 +150,7 @@ def _check_layers(network: VGG16, layers: Sequence[str], side: int, *, resized: 
             "layers",
             found=", ".join(layers) or "none",
             required=f"at least one, each once, of {', '.join(FEATURE_LAYERS)}",
-            remedy="Correct yardsticks.vgg16.layers.",
+            remedy="Correct `layers`.",
         )
     connected = [layer for layer in layers if layer in CONNECTED]
     if connected and not resized:
@@ -158,7 +158,7 @@ def _check_layers(network: VGG16, layers: Sequence[str], side: int, *, resized: 
             "layers",
             found=f"{', '.join(connected)} of crops of their own size",
             required=f"crops resized to {SIDE_PX} px for the fully connected layers",
-            remedy="Set yardsticks.vgg16.resized: true, or name convolutions.",
+            remedy="Pass resized=True, or name convolutions.",
         )
     if missing := [layer for layer in connected if layer not in network.layers]:
         raise EncoderError(

@@ -136,7 +136,7 @@ def test_what_cannot_be_done_is_refused() -> None:
         vgg16_features(model, pixels, CHANNELS, strategy="rgb", rgb={"purple": "gfp"})
     with pytest.raises(SpecError, match="found predictions"):
         vgg16_features(model, pixels, CHANNELS, strategy="channels", layers=["predictions"])
-    with pytest.raises(SpecError, match="resized: true"):
+    with pytest.raises(SpecError, match="resized=True"):
         vgg16_features(model, pixels, CHANNELS, strategy="channels", layers=["fc2"])
     with pytest.raises(EncoderError, match="fc2 of VGG16: found weights of the convolutions alone"):
         vgg16_features(model, pixels, CHANNELS, strategy="channels", layers=["fc2"], resized=True)

@@ -6,7 +6,7 @@ import warnings
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from pcip_assets.assets.benchmarks import build_knn_benchmark
+from pcip_assets.assets.benchmarks import build_knn_benchmark, build_yardstick_benchmark
 from pcip_assets.assets.classifiers import build_classifier_benchmark
 from pcip_assets.assets.crops import build_crops
 from pcip_assets.assets.encoders import build_autoencoder, build_encoder
@@ -15,7 +15,7 @@ from pcip_assets.assets.features import (
     build_cell_features,
     build_control_features,
     build_protein_features,
-    yardstick_nouns,
+    build_yardstick_protein_features,
 )
 from pcip_assets.assets.fields import build_fields
 from pcip_assets.assets.shared import yardsticks_of
@@ -32,7 +32,7 @@ from pcip_core.screen import Screen
 def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
     """The graph of one screen."""
     shards = shards_of(screen)
-    graph = [
+    main = [
         build_fields(screen, shards),
         build_crops(screen, shards),
         build_cell_features(screen, shards),
@@ -40,16 +40,22 @@ def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
         build_protein_features(screen),
         build_knn_benchmark(screen),
     ]
-    compared = "autoencoder" in screen.yardsticks.sets
-    if screen.encoder_from is None:
-        graph += [build_encoder(screen)] + [build_autoencoder(screen)] * compared
+    encoder = [build_encoder(screen)] if screen.encoder_from is None else []
+    return main + encoder + (_yardsticks(screen, shards) if screen.yardsticks.sets else [])
+
+
+def _yardsticks(screen: Screen, shards: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """The other feature sets of a screen, and their scores."""
+    graph = [
+        build_yardstick_protein_features(screen),
+        build_yardstick_benchmark(screen),
+        build_classifier_benchmark(screen),
+    ]
     if screen.yardsticks.designed:
         graph.append(build_designed_features(screen, shards))
-    if compared:
+    if "autoencoder" in screen.yardsticks.sets:
         graph.append(build_autoencoder_features(screen, shards))
-    if screen.yardsticks.sets:
-        nouns = ["cell_features", "control_features", *yardstick_nouns(screen)]
-        graph.append(build_classifier_benchmark(screen, nouns))
+        graph += [build_autoencoder(screen)] if screen.encoder_from is None else []
     return graph
 
 
@@ -75,8 +81,8 @@ def screen_jobs(screen: Screen) -> list[UnresolvedAssetJobDefinition]:
         jobs.append(
             dg.define_asset_job(
                 f"{screen.name}_yardsticks",
-                without | dg.AssetSelection.groups(yardsticks_of(screen)),
-                description="The same, and every other feature set beside them, scored on the same cells.",
+                dg.AssetSelection.groups(yardsticks_of(screen)),
+                description="Every other feature set of crops that are made, and how it scores.",
             )
         )
     if not screen.encoder_from:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import yaml
@@ -89,18 +90,14 @@ def run_screen(
         retrain or not Tracking(data=str(workspace.data)).has_champion(screen.name)
     )
     definitions = build_definitions(workspace, [screen])
-    jobs = [f"{screen.name}_all" if train else f"{screen.name}_features"]
+    force = {"ops": {f"{screen.name}__encoder": {"config": {"force": retrain}}}}
+    jobs: dict[str, dict[str, Any]] = {"all": force} if train else {"features": {}}
     if yardsticks and screen.yardsticks.sets:
-        jobs = [*(jobs if train else []), f"{screen.name}_yardsticks"]
-    for name in jobs:
-        result = definitions.resolve_job_def(name).execute_in_process(
+        jobs["yardsticks"] = {}
+    for name, config in jobs.items():
+        result = definitions.resolve_job_def(f"{screen.name}_{name}").execute_in_process(
             instance=instance,
-            run_config={
-                "loggers": {"console": {}},
-                "ops": {f"{screen.name}__encoder": {"config": {"force": retrain}}}
-                if name.endswith("_all")
-                else {},
-            },
+            run_config={"loggers": {"console": {}}, **config},
             tags={_RANGE[0]: order[0], _RANGE[1]: order[-1]},
             raise_on_error=False,
         )

@@ -135,12 +135,10 @@ class Tracking(dg.ConfigurableResource):
         self._client().log_dict(run_id, value, name)
 
     def register(
-        self, screen: str, run_id: str, folder: Path, tags: Mapping[str, str], *, model: str | None = None
+        self, model: str, screen: str, run_id: str, folder: Path, tags: Mapping[str, str]
     ) -> Encoder:
-        """Log the files of a trained network and make it the champion of `model`, by default of the screen."""
+        """Log the files of a trained network and make it the champion of the registered model."""
         import mlflow
-
-        name = model or screen
 
         client = self._client()
         tags = {**tags, "weights_sha256": _sha256(folder / _WEIGHTS)}
@@ -149,23 +147,23 @@ class Tracking(dg.ConfigurableResource):
         )
         client.log_model_artifacts(logged.model_id, str(folder))
         mlflow.finalize_logged_model(logged.model_id, "READY")
-        version = mlflow.register_model(f"models:/{logged.model_id}", name, tags=dict(tags))
-        client.set_registered_model_alias(name, CHAMPION, version.version)
-        return self.champion(name)
+        version = mlflow.register_model(f"models:/{logged.model_id}", model, tags=dict(tags))
+        client.set_registered_model_alias(model, CHAMPION, version.version)
+        return self.champion(model)
 
-    def has_champion(self, screen: str) -> bool:
-        """Whether an encoder was trained for this screen."""
+    def has_champion(self, model: str) -> bool:
+        """Whether a network was trained and registered under this name: a screen's, for its encoder."""
         from mlflow.exceptions import MlflowException
 
         client = self._client()
         try:
-            client.get_model_version_by_alias(screen, CHAMPION)
+            client.get_model_version_by_alias(model, CHAMPION)
         except MlflowException:
             return False
         return True
 
-    def champion(self, screen: str) -> Encoder:
-        """The screen's encoder in use, its files verified.
+    def champion(self, model: str) -> Encoder:
+        """The network in use, its files verified; the encoder of a screen is registered by the screen's name.
 
         Raises:
             EncoderError: none was trained, or its weights are not the ones that were registered.
@@ -175,13 +173,15 @@ class Tracking(dg.ConfigurableResource):
 
         client = self._client()
         try:
-            version = client.get_model_version_by_alias(screen, CHAMPION)
+            version = client.get_model_version_by_alias(model, CHAMPION)
         except MlflowException as error:
+            screen, _, noun = model.partition(".")
             raise EncoderError(
                 f"screen {screen}",
-                found="no trained encoder",
+                found=f"no trained {noun or 'encoder'}",
                 required="a registered model version with the alias `champion`",
-                remedy=f"Materialize {screen}/encoder, or: pcip run {screen}",
+                remedy=f"Materialize {screen}/{noun or 'encoder'}, or: pcip run {screen}"
+                + (" --yardsticks" if noun else ""),
             ) from error
         folder = Path(mlflow.artifacts.download_artifacts(version.source))
         found, expected = _sha256(folder / _WEIGHTS), version.tags.get("weights_sha256")
@@ -189,10 +189,10 @@ class Tracking(dg.ConfigurableResource):
             raise EncoderError(
                 folder / _WEIGHTS,
                 found=f"weights with SHA-256 {found}",
-                required=f"those registered as {screen} version {version.version} ({expected})",
+                required=f"those registered as {model} version {version.version} ({expected})",
                 remedy="Restore the file, or train again.",
             )
-        return Encoder(f"{screen}/{version.version}", version.run_id, folder, dict(version.tags))
+        return Encoder(f"{model}/{version.version}", version.run_id, folder, dict(version.tags))
 
     def log_extraction(
         self, screen: str, encoder: Encoder, *, params: Mapping[str, Any], metrics: Mapping[str, float]

@@ -1,13 +1,34 @@
-"""`knn_benchmark`: how well each feature set tells the labels apart, with its controls beside it."""
+"""`knn_benchmark`: how well each feature set tells the labels apart, with its controls beside it.
 
+`yardstick_benchmark` does the same for the other feature sets, if they are made.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dagster as dg
 import numpy as np
 import pyarrow as pa
 
-from pcip_assets.assets.features import PREFIX, feature_sets, features_hash, yardstick_nouns
-from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, all_shards, materialize, picture
+from pcip_assets.assets.features import (
+    MAIN_NOUNS,
+    PREFIX,
+    features_hash,
+    main_sets,
+    other_sets,
+    shards_lacking,
+    yardstick_nouns,
+)
+from pcip_assets.assets.shared import (
+    OWNERS,
+    Made,
+    Remake,
+    Work,
+    all_shards,
+    materialize,
+    picture,
+    yardsticks_of,
+)
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking
@@ -16,29 +37,50 @@ from pcip_core.screen import Screen
 from pcip_core.store.tables import MAIN
 from pcip_core.store.vectors import features_of
 
+KNN, YARDSTICKS = "benchmarks", "benchmarks_yardsticks"  # the tables of scores
+_CODE = tuple(f"pcip_core.evaluation.{name}" for name in ("knn", "labelled", "neighbours", "scores"))
 _TYPES = {**dict.fromkeys(("value", "low", "high"), pa.float64()), "n": pa.int64()}
 _DOC = next(doc for doc in MAIN if doc.name == "benchmarks")
 _COLUMNS = tuple(name for name in _DOC.columns if name != "screen")
 
 
 def build_knn_benchmark(screen: Screen) -> dg.AssetsDefinition:
-    """The asset of kNN scores of all feature sets of a screen."""
-    code = code_version("pcip_core.evaluation", __name__)
-    nouns = ["cell_features", "control_features", *yardstick_nouns(screen)]
+    """The asset of kNN scores of a screen's own feature sets and their controls."""
+    deps = all_shards(screen, *MAIN_NOUNS)
+    return _knn(screen, "knn_benchmark", KNN, group=screen.name, deps=deps, sets_of=main_sets)
+
+
+def build_yardstick_benchmark(screen: Screen) -> dg.AssetsDefinition:
+    """The asset of kNN scores of the other feature sets."""
+    deps = [*all_shards(screen, *yardstick_nouns(screen)), dg.AssetDep([screen.name, "knn_benchmark"])]
+    group = yardsticks_of(screen)
+    return _knn(screen, "yardstick_benchmark", YARDSTICKS, group=group, deps=deps, sets_of=other_sets)
+
+
+def _knn(
+    screen: Screen,
+    noun: str,
+    table: str,
+    *,
+    group: str,
+    deps: Sequence[dg.AssetDep],
+    sets_of: Callable[[Library, Screen], list[str]],
+) -> dg.AssetsDefinition:
+    code = code_version(*_CODE, __name__)
 
     @dg.asset(
-        key=[screen.name, "knn_benchmark"],
-        deps=all_shards(screen, *nouns),
-        group_name=screen.name,
+        key=[screen.name, noun],
+        description="Balanced accuracy of k nearest neighbours, each feature set under each protocol.",
+        deps=deps,
+        group_name=group,
         owners=OWNERS,
         kinds={"parquet"},
         code_version=code,
     )
-    def knn_benchmark(
+    def benchmark(
         context: dg.AssetExecutionContext, config: Remake, library: Library, tracking: Tracking
     ) -> dg.MaterializeResult:
-        """Balanced accuracy of k nearest neighbours, every layer and control, under each protocol."""
-        sets, behind = feature_sets(library, screen)
+        sets = sets_of(library, screen)
         champion = tracking.champion(screen.encoder_screen)
 
         def inputs(_: str | None) -> dict[str, Any]:
@@ -54,25 +96,29 @@ def build_knn_benchmark(screen: Screen) -> dg.AssetsDefinition:
 
             cells = labelled(library, screen, sets)
             rows = [row for name in sets for row in _scores(library, screen, name, cells)]
-            figure = accuracy_by_layer(rows, screen.title)
+            others = [] if table == KNN else library.store.read(screen.name, KNN).to_pylist()
+            figure = accuracy_by_layer([*others, *rows], screen.title)
             borrowed = f"{screen.name}/" if screen.encoder_from else ""  # the run is another screen's
-            tracking.log_pictures(champion.run_id, {f"{borrowed}knn_benchmark.png": figure})
+            tracking.log_pictures(champion.run_id, {f"{borrowed}{noun}.png": figure})
             tracking.log_scores(
                 champion.run_id, {borrowed + name: value for name, value in _headline(rows).items()}
             )
+            behind = {
+                name: sorted(shards) for name, shards in shards_lacking(library, screen).items() if shards
+            }
             return Made(
-                {"benchmarks": benchmark_table(rows)},
+                {table: benchmark_table(rows)},
                 metadata={
                     "cells_scored": len(cells.labels),
                     **cells.left_out,
-                    "feature_sets_that_lack_a_shard": behind,
+                    **({} if table == KNN else {"feature_sets_that_lack_shards": behind}),
                     "preview": picture(to_png(figure)),
                 },
             )
 
-        return materialize(context, library, screen, config, Work("benchmarks", code, inputs, make))
+        return materialize(context, library, screen, config, Work(table, code, inputs, make))
 
-    return knn_benchmark
+    return benchmark
 
 
 def benchmark_table(rows: list[dict[str, Any]]) -> pa.Table:
@@ -83,13 +129,13 @@ def benchmark_table(rows: list[dict[str, Any]]) -> pa.Table:
 
 
 def labelled(library: Library, screen: Screen, sets: list[str]) -> LabelledCells:
-    """The cells that every feature set describes, with their labels and groups."""
+    """The cells that these sets and all learned ones describe, with their labels and groups."""
     cells = library.store.read(
         screen.name, "cells", columns=["cell_id", "image_id", "field", "pixel_hash"]
     ).to_pylist()
     described = [
         set(library.store.read(screen.name, PREFIX + name, columns=["cell_id"])["cell_id"].to_pylist())
-        for name in sets
+        for name in {*main_sets(library, screen), *sets}
     ]
     everywhere = set.intersection(*described)
     images = library.store.read(screen.name, "images").to_pylist()

@@ -4,11 +4,10 @@ import re
 from typing import Any, Literal
 
 import dagster as dg
-import numpy as np
 
-from pcip_assets.assets.benchmarks import benchmark_table, labelled, vectors_of
-from pcip_assets.assets.features import feature_sets, features_hash
-from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, all_shards, materialize, yardsticks_of
+from pcip_assets.assets.benchmarks import KNN, YARDSTICKS, benchmark_table, labelled, vectors_of
+from pcip_assets.assets.features import features_hash, main_sets, other_sets
+from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize, yardsticks_of
 from pcip_assets.progress import Progress
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
@@ -16,16 +15,18 @@ from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.labelled import LabelledCells
 from pcip_core.screen import Screen
 
+_TABLE = "benchmarks_classifiers"
+_CODE = tuple(f"pcip_core.evaluation.{name}" for name in ("classifiers", "labelled", "scores", "usable"))
 _CLASSIFIERS: tuple[Literal["logistic", "forest"], ...] = ("logistic", "forest")
 
 
-def build_classifier_benchmark(screen: Screen, nouns: list[str]) -> dg.AssetsDefinition:
-    """The asset of cross-validated scores; `nouns` are the assets of feature sets."""
-    code = code_version("pcip_core.evaluation", __name__)
+def build_classifier_benchmark(screen: Screen) -> dg.AssetsDefinition:
+    """The asset of cross-validated scores, of own and of other feature sets."""
+    code = code_version(*_CODE, __name__)
 
     @dg.asset(
         key=[screen.name, "classifier_benchmark"],
-        deps=[*all_shards(screen, *nouns), [screen.name, "knn_benchmark"]],
+        deps=[[screen.name, "knn_benchmark"], [screen.name, "yardstick_benchmark"]],
         group_name=yardsticks_of(screen),
         owners=OWNERS,
         kinds={"scikitlearn", "parquet"},
@@ -35,11 +36,10 @@ def build_classifier_benchmark(screen: Screen, nouns: list[str]) -> dg.AssetsDef
         context: dg.AssetExecutionContext, config: Remake, library: Library
     ) -> dg.MaterializeResult:
         """Balanced accuracy under cross-validation, of each method's best layer by kNN."""
-        spec = screen.yardsticks
-        chosen = spec.classifiers or best_layers(
-            library.store.read(screen.name, "benchmarks").to_pylist(), screen.benchmark.protocols[0]
-        )
-        known = feature_sets(library, screen)[0]
+        spec, store = screen.yardsticks, library.store
+        known = main_sets(library, screen) + other_sets(library, screen)
+        scored = [row for table in (KNN, YARDSTICKS) for row in store.read(screen.name, table).to_pylist()]
+        chosen = list(spec.classifiers or best_layers(scored, screen.benchmark.protocols[0]))
         if unknown := [name for name in chosen if name not in known]:
             raise EvaluationError(
                 f"{screen.name}: yardsticks.classifiers",
@@ -51,23 +51,20 @@ def build_classifier_benchmark(screen: Screen, nouns: list[str]) -> dg.AssetsDef
         def inputs(_: str | None) -> dict[str, Any]:
             return {
                 "features": {name: features_hash(library, screen, name) for name in chosen},
-                "spec": screen.section("benchmark", "yardsticks"),
-                "images": library.store.read(screen.name, "images").to_pylist(),
+                "spec": [screen.section("benchmark"), spec.folds, spec.trees],
+                "images": store.read(screen.name, "images").to_pylist(),
             }
 
         def make(_: str | None) -> Made:
             cells = labelled(library, screen, known)
             rows, settings = [], {}
             for name in chosen:
-                found, told = _scores(library, screen, name, cells, context.log)
+                found, settings[name] = _scores(library, screen, name, cells, context.log)
                 rows += found
-                settings[name] = told
-            metadata = {"feature_sets": list(chosen), "settings": dg.MetadataValue.json(settings)}
-            return Made({"benchmarks_classifiers": benchmark_table(rows)}, metadata=metadata)
+            metadata = {"feature_sets": chosen, "settings": dg.MetadataValue.json(settings)}
+            return Made({_TABLE: benchmark_table(rows)}, metadata=metadata)
 
-        return materialize(
-            context, library, screen, config, Work("benchmarks_classifiers", code, inputs, make)
-        )
+        return materialize(context, library, screen, config, Work(_TABLE, code, inputs, make))
 
     return classifier_benchmark
 
@@ -89,29 +86,26 @@ def _scores(
     library: Library, screen: Screen, feature_set: str, cells: LabelledCells, log: Any
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Rows of one feature set by each classifier, with folds of groups and of cells, and what was left out."""
+    from pcip_core.evaluation.classifiers import cross_validated, estimate_seconds
     from pcip_core.evaluation.scores import classifier_scores
     from pcip_core.evaluation.usable import usable
 
     spec = screen.yardsticks
     vectors, run_id = vectors_of(library, screen, feature_set, cells)
-    grouped = next((name for name in screen.benchmark.protocols if name != "leave_cell_out"), None)
+    honest = next((name for name in screen.benchmark.protocols if name != "leave_cell_out"), None)
+    grouped = {"folds": None} if honest is None else {"grouped_folds": cells.groups(honest), "folds": None}
     rows, told = [], {}
-    for protocol in ["grouped_folds"] * (grouped is not None) + ["folds"]:
-        groups = cells.groups(str(grouped)) if protocol == "grouped_folds" else None
+    for protocol, groups in grouped.items():
         kept = usable(vectors, cells.labels, feature_set=feature_set, groups=groups)
+        features, labels = vectors[kept.cells][:, kept.columns], cells.labels[kept.cells]
         for classifier in _CLASSIFIERS:
             what = f"{screen.name}/classifier_benchmark {feature_set} {classifier} {protocol}"
+            work: dict[str, Any] = {"classifier": classifier, "folds": spec.folds, "trees": spec.trees}
+            log.info(f"{what}: about {estimate_seconds(features, labels, **work):.0f} s")
             with Progress(log, what, spec.folds, "fold") as progress:
-                scored = classifier_scores(
-                    np.ascontiguousarray(vectors[kept.cells][:, kept.columns]),
-                    cells.labels[kept.cells],
-                    classifier=classifier,
-                    groups=None if groups is None else groups[kept.cells],
-                    folds=spec.folds,
-                    trees=spec.trees,
-                    progress=progress,
-                )
+                kept_groups = None if groups is None else groups[kept.cells]
+                done = cross_validated(features, labels, groups=kept_groups, progress=progress, **work)
             more = {"feature_set": feature_set, "task": screen.benchmark.label, "protocol": protocol}
-            rows += [{**row, **more, "mlflow_run_id": run_id} for row in scored.rows]
-            told[f"{classifier} {protocol}"] = {**scored.settings, **kept.exclusions}
+            rows += [{**row, **more, "mlflow_run_id": run_id} for row in classifier_scores(labels, done).rows]
+            told[f"{classifier} {protocol}"] = {**done.settings, **kept.exclusions}
     return rows, told

@@ -2,8 +2,10 @@
 
 import shutil
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 import numpy as np
@@ -18,71 +20,73 @@ from pcip_core.screen import Screen
 CODE = code_version("pcip_core.models", "pcip_core.pairs", "pcip_core.training")
 
 
+@dataclass(frozen=True)
+class _Network:
+    """A network that is trained on all crops of a screen: its asset, its model in MLflow, its kind."""
+
+    noun: str
+    model: str
+    kind: Literal["paired cell inpainting", "autoencoder"]
+    group: str
+    about: str
+    wanted: Callable[[Library, Tracking], str]  # hash of what decides whether it must be trained again
+
+
 def build_encoder(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the screen's encoder. Training is a deliberate act: nothing triggers it by itself."""
+    about = "Source encoder trained by paired cell inpainting on every crop there is; the new champion."
 
-    @dg.asset(
-        key=[screen.name, "encoder"],
-        deps=all_shards(screen, "crops"),
-        group_name=screen.name,
-        owners=OWNERS,
-        kinds={"pytorch", "mlflow"},
-        pool=GPU_POOL,
-        code_version=CODE,
-    )
-    def encoder(
-        context: dg.AssetExecutionContext, config: Remake, library: Library, tracking: Tracking
-    ) -> dg.MaterializeResult:
-        """Source encoder trained by paired cell inpainting on every crop there is; the new champion."""
-        wanted = encoder_inputs(screen, library)
-        if tracking.has_champion(screen.name) and not config.force:
-            champion = tracking.champion(screen.name)
-            if champion.tags.get("inputs_hash") == wanted:
-                return _up_to_date(context, champion)
-        return _train(context, screen, library, tracking, wanted, {})
+    def wanted(library: Library, _: Tracking) -> str:
+        return encoder_inputs(screen, library)
 
-    return encoder
+    kind: Literal["paired cell inpainting"] = "paired cell inpainting"
+    return _network(screen, _Network("encoder", screen.name, kind, screen.name, about, wanted))
 
 
 def build_autoencoder(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the paper's autoencoder, which stays as long as the encoder that it is compared with."""
+    about = "Autoencoder of the encoder's layout and settings, trained on every crop there is."
 
+    def wanted(_: Library, tracking: Tracking) -> str:
+        return inputs_hash(kind="autoencoder", beside=tracking.champion(screen.name).version)
+
+    model, group = autoencoder_model(screen.name), yardsticks_of(screen)
+    return _network(screen, _Network("autoencoder", model, "autoencoder", group, about, wanted))
+
+
+def _network(screen: Screen, network: _Network) -> dg.AssetsDefinition:
     @dg.asset(
-        key=[screen.name, "autoencoder"],
+        key=[screen.name, network.noun],
+        description=network.about,
         deps=all_shards(screen, "crops"),
-        group_name=yardsticks_of(screen),
+        group_name=network.group,
         owners=OWNERS,
         kinds={"pytorch", "mlflow"},
         pool=GPU_POOL,
         code_version=CODE,
     )
-    def autoencoder(
+    def trained(
         context: dg.AssetExecutionContext, config: Remake, library: Library, tracking: Tracking
     ) -> dg.MaterializeResult:
-        """Autoencoder of the encoder's layout and settings, trained on every crop there is."""
-        name = autoencoder_model(screen.name)
-        beside = tracking.champion(screen.name).version
-        if tracking.has_champion(name) and not config.force:
-            champion = tracking.champion(name)
-            if champion.tags.get("beside") == beside:
-                return _up_to_date(context, champion)
-        wanted = inputs_hash(kind="autoencoder", beside=beside, encoder=encoder_inputs(screen, library))
-        return _train(context, screen, library, tracking, wanted, {"beside": beside}, name)
+        wanted = network.wanted(library, tracking)
+        champion = tracking.champion(network.model) if tracking.has_champion(network.model) else None
+        if champion is not None and champion.tags.get("inputs_hash") == wanted and not config.force:
+            context.log.info(f"{screen.name}/{network.noun}: up to date ({champion.version})")
+            metadata: dict[str, Any] = {"encoder_version": champion.version, "up_to_date": True}
+        else:
+            with Stopwatch() as watch:
+                champion, metadata = _trained(context, screen, library, tracking, network, wanted)
+            metadata |= {"seconds": round(watch.seconds, 2), "peak_memory_mb": round(watch.peak_mb)}
+        return dg.MaterializeResult(
+            metadata=metadata, data_version=dg.DataVersion(champion.tags["weights_sha256"])
+        )
 
-    return autoencoder
+    return trained
 
 
 def autoencoder_model(screen: str) -> str:
     """The name under which a screen's autoencoder is registered."""
     return f"{screen}.autoencoder"
-
-
-def _up_to_date(context: dg.AssetExecutionContext, champion: Encoder) -> dg.MaterializeResult:
-    context.log.info(f"{'/'.join(context.asset_key.path)}: up to date ({champion.version})")
-    return dg.MaterializeResult(
-        metadata={"encoder_version": champion.version, "up_to_date": True},
-        data_version=dg.DataVersion(champion.tags["weights_sha256"]),
-    )
 
 
 def encoder_inputs(screen: Screen, library: Library) -> str:
@@ -101,22 +105,17 @@ def _data_hash(screen: Screen, library: Library) -> str:
     return inputs_hash(crops=hashes)
 
 
-def _train(
-    context: dg.AssetExecutionContext,
-    screen: Screen,
-    library: Library,
-    tracking: Tracking,
-    wanted: str,
-    told: dict[str, str],
-    model: str | None = None,
-) -> dg.MaterializeResult:
-    """Train and register; `model` is the registered name of an autoencoder, None for the encoder itself."""
-    with Stopwatch() as watch:
-        champion, metadata = _trained(context, screen, library, tracking, wanted, told, model)
-    metadata |= {"seconds": round(watch.seconds, 2), "peak_memory_mb": round(watch.peak_mb)}
-    return dg.MaterializeResult(
-        metadata=metadata, data_version=dg.DataVersion(champion.tags["weights_sha256"])
-    )
+def _shape_and_task(screen: Screen, network: _Network) -> tuple[Any, Any]:
+    """What the training loop is told of a network."""
+    from pcip_core.models.autoencoder import AutoencoderConfig
+    from pcip_core.models.inpainting import NetworkConfig
+    from pcip_core.training.autoencoder import Autoencoding
+    from pcip_core.training.inpainting import Inpainting
+
+    channels, size, width = screen.crop_channels, screen.crops.size_px, screen.encoder.width
+    if network.kind == "autoencoder":
+        return AutoencoderConfig(channels, size, width), Autoencoding
+    return NetworkConfig(channels, screen.structural, screen.protein, size, width), Inpainting
 
 
 def _trained(
@@ -124,28 +123,17 @@ def _trained(
     screen: Screen,
     library: Library,
     tracking: Tracking,
+    network: _Network,
     wanted: str,
-    told: dict[str, str],
-    model: str | None,
 ) -> tuple[Encoder, dict[str, Any]]:
-    from pcip_core.models.autoencoder import AutoencoderConfig
     from pcip_core.models.files import save_encoder
-    from pcip_core.models.inpainting import NetworkConfig
     from pcip_core.plots.png import to_png
     from pcip_core.plots.training import loss_curve
-    from pcip_core.training.autoencoder import Autoencoding
     from pcip_core.training.cells import CellSet
-    from pcip_core.training.inpainting import Inpainting
     from pcip_core.training.loop import train
 
     pixels, image = _all_crops(screen, library)
-    channels, size, width = screen.crop_channels, screen.crops.size_px, screen.encoder.width
-    network: Any = (
-        NetworkConfig(channels, screen.structural, screen.protein, size, width)
-        if model is None
-        else AutoencoderConfig(channels, size, width)
-    )
-    checkpoints = library.workspace.checkpoints / screen.name / wanted
+    shape, task = _shape_and_task(screen, network)
     tags = {
         "screen": screen.name,
         "simulated": str(screen.simulated),
@@ -154,16 +142,18 @@ def _trained(
         "data_hash": _data_hash(screen, library),
         "commit": git_commit(),
         "code_version": CODE,
-        "network": "paired cell inpainting" if model is None else "autoencoder",
-        **told,
+        "network": network.kind,
     }
+    checkpoints = (
+        library.workspace.checkpoints / screen.name / inputs_hash(of=wanted, crops=tags["data_hash"])
+    )
     with tracking.training(screen, checkpoints=checkpoints, tags=tags, log=context.log) as run:
         run.start({"data_hash": tags["data_hash"], "commit": tags["commit"], "cells": len(image)})
         trained = train(
             CellSet(pixels, image, screen.crop_channels),
-            network,
+            shape,
             screen.encoder,
-            task=Inpainting if model is None else Autoencoding,
+            task=task,
             tracker=run,
             checkpoints=checkpoints,
         )
@@ -173,7 +163,7 @@ def _trained(
         tracking.log_document(run.run_id, "resolved_spec.json", screen.resolved())
     with tempfile.TemporaryDirectory() as folder:
         save_encoder(trained.network, Path(folder), extra={"screen": screen.name, "inputs_hash": wanted})
-        champion = tracking.register(screen.name, run.run_id, Path(folder), tags, model=model)
+        champion = tracking.register(network.model, screen.name, run.run_id, Path(folder), tags)
     shutil.rmtree(checkpoints, ignore_errors=True)
     last = trained.history[-1]
     return champion, {
@@ -184,7 +174,7 @@ def _trained(
         "epochs": len(trained.history),
         "loss": last["loss"],
         "validation_loss": last.get("validation_loss"),
-        "pairs_per_s": last.get("pairs_per_s"),
+        **{name: value for name, value in last.items() if name.endswith("_per_s")},
         "device": str(trained.device),
         "config": dg.MetadataValue.json(screen.section("encoder")["encoder"]),
         "loss_curve": picture(to_png(curve)),

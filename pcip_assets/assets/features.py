@@ -1,6 +1,7 @@
 """Feature tables: `cell_features` by the champion, `control_features` beside them, `protein_features`."""
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ from pcip_assets.progress import Progress
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, device_name
-from pcip_core.errors import EncoderError
+from pcip_core.errors import EncoderError, EvaluationError
 from pcip_core.screen import Screen
 from pcip_core.store.vectors import feature_table, features_of
 
@@ -32,48 +33,45 @@ INPAINTING = tuple(f"inpainting_{layer}" for layer in LAYERS)
 UNTRAINED = tuple(f"untrained_{layer}" for layer in LAYERS)
 CONTROLS = (*UNTRAINED, "intensity")
 PREFIX = "cell_features_"
-_EXTRACTION = ("pcip_core.models", "pcip_core.features")
-
-
-def build_cell_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """The asset of inpainting features, one table a layer."""
-    doc = "Features of every cell of one shard by the champion encoder: the spatial maximum of each layer."
-    learned = _Learned("cell_features", "inpainting", "encoder", screen.encoder_screen, screen.name, doc)
-    return _learned_features(screen, shards, learned)
-
-
-def build_autoencoder_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """The asset of the autoencoder's features, one table a layer."""
-    model, doc = (
-        autoencoder_model(screen.encoder_screen),
-        "Features of every cell of one shard by the autoencoder.",
-    )
-    learned = _Learned(
-        "autoencoder_features", "autoencoder", "autoencoder", model, yardsticks_of(screen), doc
-    )
-    return _learned_features(screen, shards, learned)
+MAIN_NOUNS = ("cell_features", "control_features")  # the assets of these
+_EXTRACTION = ("pcip_core.models.network", "pcip_core.models.inpainting", "pcip_core.features.deep")
 
 
 @dataclass(frozen=True)
 class _Learned:
-    """Features by a registered network: their asset, method, the network's asset and model, group, description."""
+    """Features by a registered network: their asset, and the asset and model of the network."""
 
     noun: str
     method: str
     network: str
     model: str
     group: str
-    doc: str
+    about: str
+
+
+def build_cell_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The asset of inpainting features, one table a layer."""
+    about = "Features of every cell of one shard by the champion encoder: the spatial maximum of each layer."
+    learned = _Learned("cell_features", "inpainting", "encoder", screen.encoder_screen, screen.name, about)
+    return _learned_features(screen, shards, learned)
+
+
+def build_autoencoder_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The asset of the autoencoder's features, one table a layer."""
+    about = "Features of every cell of one shard by the autoencoder: the spatial maximum of each layer."
+    noun, model = "autoencoder_features", autoencoder_model(screen.encoder_screen)
+    learned = _Learned(noun, "autoencoder", "autoencoder", model, yardsticks_of(screen), about)
+    return _learned_features(screen, shards, learned)
 
 
 def _learned_features(
     screen: Screen, shards: dg.PartitionsDefinition, learned: _Learned
 ) -> dg.AssetsDefinition:
-    code = code_version(*_EXTRACTION)
+    code = code_version(*_EXTRACTION, "pcip_core.models.autoencoder")
 
     @dg.asset(
         key=[screen.name, learned.noun],
-        description=learned.doc,
+        description=learned.about,
         partitions_def=shards,
         deps=[[screen.name, "crops"], [screen.encoder_screen, learned.network]],
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -129,7 +127,7 @@ def _learned_features(
 
 def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The asset of what learned features must beat: the same network untrained, and plain intensities."""
-    code = code_version(*_EXTRACTION)
+    code = code_version(*_EXTRACTION, "pcip_core.features.intensity")
 
     @dg.asset(
         key=[screen.name, "control_features"],
@@ -170,10 +168,7 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
             what = f"{screen.name}/control_features {shard}"
             layers = _Meter(context.log).extract(network, crops, what)
             sets = {f"untrained_{layer}": vectors for layer, vectors in layers.items()}
-            low, high = (
-                np.array(cells[f"intensity_{end}"].to_pylist(), np.float32) for end in ("min", "max")
-            )
-            sets["intensity"], _ = intensity_features(crops, low, high, screen.crop_channels)
+            sets["intensity"], _ = intensity_features(crops, *extremes(cells, screen), screen.crop_channels)
             return _made(cells, sets, f"untrained, seed {screen.encoder.seed}", None)
 
         return materialize(context, library, screen, config, Work(PREFIX + CONTROLS[0], code, inputs, make))
@@ -183,12 +178,30 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
 
 def build_protein_features(screen: Screen) -> dg.AssetsDefinition:
     """The asset of mean features by protein."""
+    return _protein_features(screen, "protein_features", screen.name, MAIN_NOUNS, main_sets)
+
+
+def build_yardstick_protein_features(screen: Screen) -> dg.AssetsDefinition:
+    """The asset of mean features by protein, of the other feature sets."""
+    return _protein_features(
+        screen, "yardstick_protein_features", yardsticks_of(screen), yardstick_nouns(screen), other_sets
+    )
+
+
+def _protein_features(
+    screen: Screen,
+    noun: str,
+    group: str,
+    nouns: Sequence[str],
+    sets_of: Callable[[Library, Screen], list[str]],
+) -> dg.AssetsDefinition:
     code = code_version(__name__)
 
     @dg.asset(
-        key=[screen.name, "protein_features"],
-        deps=all_shards(screen, "cell_features", "control_features"),
-        group_name=screen.name,
+        key=[screen.name, noun],
+        description="Mean of the features of all cells of a protein, all its images and cell lines pooled.",
+        deps=all_shards(screen, *nouns),
+        group_name=group,
         owners=OWNERS,
         kinds={"parquet"},
         code_version=code,
@@ -196,8 +209,7 @@ def build_protein_features(screen: Screen) -> dg.AssetsDefinition:
     def protein_features(
         context: dg.AssetExecutionContext, config: Remake, library: Library
     ) -> dg.MaterializeResult:
-        """Mean of the features of all cells of a protein, all its images and cell lines pooled."""
-        sets, _ = feature_sets(library, screen)
+        sets = sets_of(library, screen)
 
         def inputs(_: str | None) -> dict[str, Any]:
             images = library.store.read(screen.name, "images", columns=["image_id", "protein"])
@@ -217,7 +229,7 @@ def build_protein_features(screen: Screen) -> dg.AssetsDefinition:
             }
             return Made(tables, metadata={"feature_sets": sets})
 
-        work = Work(f"protein_features_{INPAINTING[0]}", code, inputs, make)
+        work = Work(f"protein_features_{sets[0]}", code, inputs, make)
         return materialize(context, library, screen, config, work)
 
     return protein_features
@@ -237,23 +249,58 @@ def features_hash(library: Library, screen: Screen, feature_set: str) -> dict[st
     }
 
 
-def feature_sets(library: Library, screen: Screen) -> tuple[list[str], list[str]]:
-    """Feature sets that can be compared: learned, controls, others; and those that lack a shard."""
+def main_sets(library: Library, screen: Screen) -> list[str]:
+    """The learned feature sets and their controls."""
+    return [name for name in (*INPAINTING, *CONTROLS) if library.store.shards(screen.name, PREFIX + name)]
+
+
+def other_sets(library: Library, screen: Screen) -> list[str]:
+    """The other feature sets that describe every shard which the learned ones do.
+
+    Raises:
+        EvaluationError: there is none.
+    """
+    lacking = shards_lacking(library, screen)
+    whole = [name for name, shards in lacking.items() if not shards]
+    if not whole:
+        raise EvaluationError(
+            f"{screen.name}: other feature sets",
+            found="; ".join(f"{name} without {', '.join(sorted(shards))}" for name, shards in lacking.items())
+            or "none",
+            required="one that describes every shard",
+            remedy=f"pcip run {screen.name} --yardsticks, over all shards",
+        )
+    return whole
+
+
+def shards_lacking(library: Library, screen: Screen) -> dict[str, set[str]]:
+    """Other feature set -> the shards that the learned ones have and it has not."""
     store, main = library.store, (*INPAINTING, *CONTROLS)
-    tables = [table for table in store.tables(screen.name) if table.startswith(PREFIX)]
-    have = {table.removeprefix(PREFIX): set(store.shards(screen.name, table)) for table in tables}
+    have = {
+        table.removeprefix(PREFIX): set(store.shards(screen.name, table))
+        for table in store.tables(screen.name)
+        if table.startswith(PREFIX)
+    }
     whole = set().union(*(have.get(name, ()) for name in main))
-    others = [name for name in have if name not in main]
-    whole_ones = [name for name in others if have[name] >= whole]
-    return [name for name in main if name in have] + whole_ones, sorted(set(others) - set(whole_ones))
+    return {name: whole - shards for name, shards in have.items() if name not in main}
+
+
+def extremes(cells: pa.Table, screen: Screen) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the greatest pixel of each channel of each crop, (n, C) each, in the image's units."""
+    low, high = (
+        np.array(cells[f"intensity_{end}"].to_pylist(), np.float32).reshape(-1, len(screen.crop_channels))
+        for end in ("min", "max")
+    )
+    return low, high
 
 
 def yardstick_nouns(screen: Screen) -> list[str]:
     """The assets of a screen's other feature sets."""
-    spec = screen.yardsticks
-    return ["designed_features"] * bool(spec.designed) + ["autoencoder_features"] * (
-        "autoencoder" in spec.sets
-    )
+    made_by = {
+        "designed_features": bool(screen.yardsticks.designed),
+        "autoencoder_features": "autoencoder" in screen.yardsticks.sets,
+    }
+    return [noun for noun, wanted in made_by.items() if wanted]
 
 
 def require_same_crops(network: Any, screen: Screen, version: str) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from pcip_core.evaluation.classifiers import Classifier, cross_validated
+from pcip_core.evaluation.classifiers import CrossValidated
 from pcip_core.evaluation.knn import leave_one_out_knn
 
 
@@ -52,12 +52,10 @@ class Scored:
     Attributes:
         rows: of `class_scores`.
         confusion: of `confusion`.
-        settings: what the classifier was made with.
     """
 
     rows: list[dict[str, Any]]
     confusion: list[dict[str, Any]]
-    settings: dict[str, Any] = field(default_factory=dict)
 
 
 def knn_scores(
@@ -84,44 +82,22 @@ def knn_scores(
     return Scored(rows, pairs)
 
 
-def classifier_scores(
-    features: np.ndarray,
-    labels: np.ndarray,
-    *,
-    classifier: Classifier,
-    groups: np.ndarray | None = None,
-    folds: int = 5,
-    seed: int = 0,
-    C: float = 1.0,
-    trees: int = 500,
-    threads: int = 2,
-    progress: Callable[[int], None] | None = None,
-) -> Scored:
-    """Scores of a classifier under cross-validation.
+def classifier_scores(labels: np.ndarray, done: CrossValidated) -> Scored:
+    """Scores of a classifier under cross-validation (`cross_validated`).
 
     `balanced_accuracy` is the mean over the folds, with `low` and `high` the lowest and highest fold, as in
     the paper (Supplementary Table 2); `accuracy` and `recall` are over all cells, each predicted once.
 
-    Raises:
-        ShapeError, EvaluationError: as `cross_validated`.
+    Args:
+        labels: (n,) class of each cell.
+        done: their predictions.
     """
-    done = cross_validated(
-        features,
-        labels,
-        classifier=classifier,
-        groups=groups,
-        folds=folds,
-        seed=seed,
-        C=C,
-        trees=trees,
-        threads=threads,
-        progress=progress,
-    )
-    parameter = f"C={C:g}" if classifier == "logistic" else f"trees={trees}"
-    key = {"classifier": classifier, "parameter": parameter}
+    settings = done.settings
+    parameter = f"trees={settings['trees']}" if "trees" in settings else f"C={settings['C']:g}"
+    key = {"classifier": settings["classifier"], "parameter": parameter}
     rows = [{**key, **row} for row in class_scores(labels, done.predicted)]
     by_fold = done.balanced_accuracies
     over_folds = {"value": float(np.mean(by_fold)), "low": min(by_fold), "high": max(by_fold)}
     rows = [{**row, **over_folds} if row["metric"] == "balanced_accuracy" else row for row in rows]
     pairs = [{**key, **row} for row in confusion(labels, done.predicted)]
-    return Scored(rows, pairs, done.settings)
+    return Scored(rows, pairs)

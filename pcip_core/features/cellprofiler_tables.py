@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -170,13 +171,8 @@ def archived(screen: Screen, cells: Cells) -> Imported:
 
 def _read(path: Path, texts: Sequence[str], numbers: Sequence[str] = ()) -> pd.DataFrame:
     """The table, with the columns `texts` as text, so that 01 stays 01; all named columns must be there."""
-    import pandas as pd
-
     try:
-        if path.suffix == ".parquet":
-            table = pd.read_parquet(path)
-        else:
-            table = pd.read_csv(path, low_memory=False, dtype=dict.fromkeys(texts, str))
+        table = _read_file(path, tuple(texts), path.stat().st_mtime_ns)
     except (OSError, ValueError) as error:  # of pandas' parser and of pyarrow too
         raise SpecError(
             path,
@@ -194,6 +190,16 @@ def _read(path: Path, texts: Sequence[str], numbers: Sequence[str] = ()) -> pd.D
             remedy="Name the table's own columns.",
         )
     return table
+
+
+@lru_cache(maxsize=1)
+def _read_file(path: Path, texts: tuple[str, ...], changed_ns: int) -> pd.DataFrame:
+    """The table of a file; one export serves all shards of a run, and is read once."""
+    import pandas as pd
+
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path)
+    return pd.read_csv(path, low_memory=False, dtype=dict.fromkeys(texts, str))
 
 
 def _some(path: Path, matches: np.ndarray, ours: Sequence[str], theirs: Sequence[str]) -> None:

@@ -34,9 +34,10 @@ def intensity_features(
             required=f"(n, {count}, S, S), (n, {count}), (n, {count})",
             remedy="Pass the crops with their own rows of the cells table.",
         )
+    size = pixels.shape[2] * pixels.shape[3]
     columns, names = [], []
     for index, channel in enumerate(channels):
-        flat = pixels[:, index].reshape(n, -1).astype(np.float32) / 255  # (n, S * S)
+        flat = pixels[:, index].reshape(n, size).astype(np.float32) / 255  # (n, S * S)
         span = high[:, index] - low[:, index]
         columns += [low[:, index] + span * flat.mean(1), low[:, index], high[:, index], flat.std(1)]
         names += [f"{channel}_{what}" for what in ("mean", "minimum", "maximum", "sd")]

@@ -33,7 +33,7 @@ from pcip_core.store.partitions import Store
 from pcip_core.store.tables import MAIN, doc_of
 
 CELL_FEATURES, PROTEIN_FEATURES = "cell_features_", "protein_features_"
-SCORES = "benchmarks"  # and benchmarks_<noun>: one table for each asset that scores
+_SCORES = "benchmarks"  # and benchmarks_<noun>: one table for each asset that scores
 
 
 @dataclass
@@ -140,9 +140,9 @@ def _update(store: Store, file: Path, wanted: Books, have: Books) -> Published:
     return result
 
 
-def _goes_to_main(table: str) -> bool:
-    """Whether its rows become rows of main.screens or main.benchmarks."""
-    return table in ("screen", SCORES) or table.startswith(f"{SCORES}_")
+def _is_scores(table: str) -> bool:
+    """Whether its rows become rows of main.benchmarks."""
+    return table == _SCORES or table.startswith(f"{_SCORES}_")
 
 
 def _clear(folder: Path, pattern: str) -> None:
@@ -168,7 +168,7 @@ def _update_screen(
         gone = [shard for shard in old if shard not in new]
         result.loaded += len(changed)
         result.dropped += len(gone)
-        if _goes_to_main(table) or not (changed or gone):
+        if table == "screen" or _is_scores(table) or not (changed or gone):
             continue
         if not new:
             con.execute(f"DROP TABLE IF EXISTS {_quoted(screen, table)}")
@@ -290,7 +290,7 @@ def _update_main(con: duckdb.DuckDBPyConnection, store: Store, books: Books) -> 
         described = sorted(table for table in there if table.startswith(CELL_FEATURES))
         sets += [_feature_set(con, books, screen, table) for table in described]
         for table in store.tables(screen):
-            if table == SCORES or table.startswith(f"{SCORES}_"):
+            if _is_scores(table):
                 scores += [{"screen": screen, **row} for row in store.read(screen, table).to_pylist()]
     types = {
         "channels": pa.list_(pa.string()),

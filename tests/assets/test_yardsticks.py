@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
 from pcip_assets.assets.classifiers import best_layers
 from pcip_assets.running import run_screen
@@ -55,7 +56,8 @@ def test_every_set_is_scored_on_the_same_cells(compared: Finished) -> None:
 
 def test_each_score_names_the_training_of_its_features(compared: Finished) -> None:
     tracking = Tracking(data=str(compared.workspace.data))
-    rows = compared.store.read("tiny", "benchmarks").to_pylist()
+    tables = ("benchmarks", "benchmarks_yardsticks")
+    rows = [row for table in tables for row in compared.store.read("tiny", table).to_pylist()]
     runs = {row["feature_set"].split("_")[0]: row["mlflow_run_id"] for row in rows}
     assert runs["autoencoder"] == tracking.champion("tiny.autoencoder").run_id
     assert runs["inpainting"] == tracking.champion("tiny").run_id
@@ -118,16 +120,31 @@ def test_again_makes_nothing(compared: Finished) -> None:
     assert compared.commits() == before
 
 
-def test_a_set_that_lacks_a_new_plate_is_left_out_until_it_is_made(tmp_path: Path) -> None:
+def test_a_new_plate_leaves_yardsticks_as_they_are_until_they_are_asked_for(tmp_path: Path) -> None:
     made = run_tiny(tmp_path, yardsticks={"sets": ["classic"], **QUICK})
     assert made.again(yardsticks=True).success
-    assert "classic" in _scored(made)
+    before = made.commits()
     add_plate(tmp_path / "images", "plate_1", "plate_3")
-    assert made.again().success
-    assert _scored(made).isdisjoint({"classic"})
-    assert {"inpainting_conv4", "intensity"} < _scored(made)
-    assert made.again(yardsticks=True).success
-    assert "classic" in _scored(made)
+    (tmp_path / "images" / "plate_4").mkdir()  # and one on which nothing is to be found
+    for channel in ("nucleus", "protein"):
+        noise = np.random.default_rng(0).integers(90, 110, (160, 160)).astype(np.uint16)
+        tifffile.imwrite(tmp_path / "images" / "plate_4" / f"A01_f1_{channel}.tif", noise)
+    outcome = made.again()
+    assert outcome.success, outcome.error
+    after = made.commits()
+    old = {key for key in before if "classic" in key[0] or key[0].startswith("benchmarks_")}
+    assert {table for table, _ in old} == {
+        "benchmarks_classifiers", "benchmarks_yardsticks", "cell_features_classic", "protein_features_classic",
+    }  # fmt: skip
+    assert {key: after[key] for key in old} == {key: before[key] for key in old}
+    assert _cells_scored(made, "inpainting_conv4") == 108
+
+    outcome = made.again(yardsticks=True, shards=["plate_3"])
+    assert not outcome.success
+    assert "classic without plate_4" in str(outcome.error)
+    outcome = made.again(yardsticks=True)
+    assert outcome.success, outcome.error
+    assert _cells_scored(made, "classic") == 108
 
 
 def test_an_export_of_cellprofiler_joins_by_place(tmp_path: Path) -> None:
@@ -146,8 +163,8 @@ def test_an_export_of_cellprofiler_joins_by_place(tmp_path: Path) -> None:
     found = made.store.read("tiny", "cell_features_cellprofiler")
     assert found["cell_id"].to_pylist() == cells["cell_id"].tolist()
     assert np.allclose(features_of(found)[:, 0], np.arange(len(cells)))
-    with connect(made.workspace.published) as con:
-        assert con.execute("SELECT DISTINCT n FROM main.benchmarks WHERE label IS NULL").fetchall() == [(71,)]
+    assert _cells_scored(made, "cellprofiler") == 71
+    assert _cells_scored(made, "inpainting_conv4") == 72
 
 
 def _export(cells: pd.DataFrame) -> pd.DataFrame:
@@ -187,5 +204,8 @@ def test_a_screen_borrows_the_encoder_of_another_if_their_channels_are_alike(own
     assert "dna, protein" in str(outcome.error)
 
 
-def _scored(made: Finished) -> set[str]:
-    return set(made.store.read("tiny", "benchmarks", columns=["feature_set"])["feature_set"].to_pylist())
+def _cells_scored(made: Finished, feature_set: str) -> int:
+    with connect(made.workspace.published) as con:
+        query = "SELECT DISTINCT n FROM main.benchmarks WHERE label IS NULL AND feature_set = ? AND classifier = 'knn'"
+        ((n,),) = con.execute(query, [feature_set]).fetchall()
+    return int(n)

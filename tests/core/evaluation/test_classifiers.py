@@ -90,8 +90,8 @@ def test_a_class_smaller_than_the_folds_is_counted() -> None:
 
 def test_the_score_is_the_mean_over_folds_and_the_confusion_is_scikit_learns() -> None:
     features, labels, _ = data()
-    scored = classifier_scores(features, labels, classifier="logistic", C=0.5)
     done = cross_validated(features, labels, classifier="logistic", C=0.5)
+    scored = classifier_scores(labels, done)
     overall = next(row for row in scored.rows if row["metric"] == "balanced_accuracy")
     assert overall["value"] == pytest.approx(np.mean(done.balanced_accuracies))
     assert (overall["low"], overall["high"]) == (min(done.balanced_accuracies), max(done.balanced_accuracies))

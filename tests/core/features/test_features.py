@@ -46,6 +46,12 @@ def test_wrong_crops_are_refused() -> None:
         extract_features(untrained_network(CONFIG, 0), crops()[:, :1])
 
 
+def test_a_shard_without_cells_has_no_intensities_but_their_names() -> None:
+    none = np.zeros((0, 2), np.float32)
+    features, names = intensity_features(crops(0), none, none, ("cytosol", "protein"))
+    assert features.shape == (0, len(names))
+
+
 def test_intensity_features_equal_a_naive_loop() -> None:
     pixels = crops(3)
     low = np.array([[1.0, 2], [3, 4], [5, 6]], np.float32)

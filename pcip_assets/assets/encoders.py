@@ -17,7 +17,8 @@ from pcip_assets.tracking import Encoder, Tracking, as_json, device_name
 from pcip_core.errors import CropError
 from pcip_core.screen import Screen
 
-CODE = code_version("pcip_core.models", "pcip_core.pairs", "pcip_core.training")
+_MODELS = tuple(f"pcip_core.models.{name}" for name in ("autoencoder", "inpainting", "network"))
+CODE = code_version(*_MODELS, "pcip_core.pairs", "pcip_core.training")
 
 
 @dataclass(frozen=True)

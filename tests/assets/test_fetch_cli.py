@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -116,7 +117,8 @@ def test_ctrl_c_ends_a_download_soon_and_without_a_traceback(atlas, tmp_path):
         tmp_path / "hpa",
     ]
     command += ["--proteins", tmp_path / "list.txt", "--base-url", atlas.url]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    ready = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell in the background has it ignored
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=ready) as process:
         until = time.monotonic() + 20
         while not atlas.log and time.monotonic() < until:
             time.sleep(0.05)

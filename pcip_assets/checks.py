@@ -15,7 +15,7 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-from pcip_assets.assets.features import CONTROLS, INPAINTING, PREFIX
+from pcip_assets.assets.sets import CONTROLS, INPAINTING, PREFIX
 from pcip_assets.resources import Library
 from pcip_core.screen import Screen
 from pcip_core.store.vectors import features_of

@@ -6,20 +6,28 @@ import warnings
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from pcip_assets.assets.benchmarks import build_knn_benchmark, build_yardstick_benchmark
-from pcip_assets.assets.classifiers import build_classifier_benchmark
+from pcip_assets.assets.benchmarks.classifiers import build_classifier_benchmark
+from pcip_assets.assets.benchmarks.held_images import build_supervised_benchmark
+from pcip_assets.assets.benchmarks.image_scores import build_pairwise_benchmark, build_retrieval_benchmark
+from pcip_assets.assets.benchmarks.knn import build_knn_benchmark, build_yardstick_benchmark
+from pcip_assets.assets.benchmarks.report import build_benchmark_report
+from pcip_assets.assets.benchmarks.umap import build_umap
 from pcip_assets.assets.crops import build_crops
-from pcip_assets.assets.encoders import build_autoencoder, build_encoder
+from pcip_assets.assets.encoders import build_autoencoder, build_encoder, build_supervised
 from pcip_assets.assets.features import (
     build_autoencoder_features,
     build_cell_features,
     build_control_features,
     build_protein_features,
+    build_supervised_features,
     build_yardstick_protein_features,
 )
 from pcip_assets.assets.fields import build_fields
+from pcip_assets.assets.sets import MAIN_NOUNS, yardstick_nouns
 from pcip_assets.assets.shared import yardsticks_of
-from pcip_assets.assets.yardsticks import build_designed_features
+from pcip_assets.assets.yardsticks.corrected import build_corrected_features
+from pcip_assets.assets.yardsticks.designed import build_designed_features
+from pcip_assets.assets.yardsticks.vgg16 import build_vgg16_features
 from pcip_assets.automation import build_sensor
 from pcip_assets.checks import build_checks
 from pcip_assets.partitions import shards_of
@@ -46,16 +54,32 @@ def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
 
 def _yardsticks(screen: Screen, shards: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
     """The other feature sets of a screen, and their scores."""
+    sets = screen.yardsticks.sets
     graph = [
         build_yardstick_protein_features(screen),
         build_yardstick_benchmark(screen),
         build_classifier_benchmark(screen),
+        build_pairwise_benchmark(screen),
+        build_retrieval_benchmark(screen),
+        build_umap(screen),
+        build_benchmark_report(screen),
     ]
     if screen.yardsticks.designed:
         graph.append(build_designed_features(screen, shards))
-    if "autoencoder" in screen.yardsticks.sets:
+    if "autoencoder" in sets:
         graph.append(build_autoencoder_features(screen, shards))
         graph += [build_autoencoder(screen)] if screen.encoder_from is None else []
+    if "vgg16" in sets:
+        graph.append(build_vgg16_features(screen, shards))
+    if "supervised" in sets:
+        graph += [
+            build_supervised(screen),
+            build_supervised_features(screen, shards),
+            build_supervised_benchmark(screen),
+        ]
+    if screen.yardsticks.corrections:
+        nouns = [noun for noun in yardstick_nouns(screen) if noun != "corrected_features"]
+        graph.append(build_corrected_features(screen, shards, [*MAIN_NOUNS, *nouns]))
     return graph
 
 

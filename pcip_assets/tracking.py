@@ -104,7 +104,7 @@ class Tracking(dg.ConfigurableResource):
 
     @contextmanager
     def training(
-        self, screen: Screen, *, checkpoints: Path, tags: Mapping[str, str], log: Any
+        self, screen: Screen, epochs: int, *, checkpoints: Path, tags: Mapping[str, str], log: Any
     ) -> Iterator[TrainingRun]:
         """An MLflow run for one training; taken up again when `checkpoints` names an unfinished one."""
         import mlflow
@@ -122,7 +122,7 @@ class Tracking(dg.ConfigurableResource):
         ) as run:
             checkpoints.mkdir(parents=True, exist_ok=True)
             noted.write_text(run.info.run_id)
-            yield TrainingRun(run.info.run_id, screen.title, screen.encoder.epochs, log)
+            yield TrainingRun(run.info.run_id, screen.title, epochs, log)
 
     def log_pictures(self, run_id: str, pictures: Mapping[str, Any]) -> None:
         """Figures as artifacts of a run, by file name."""

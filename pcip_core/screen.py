@@ -291,9 +291,17 @@ def load_screen(path: Path, *, root: str | None = None) -> Screen:
     root = root or screen.root
     if root is not None:
         root = str((path.parent / Path(root).expanduser()).resolve())
-    screen = dataclasses.replace(screen, root=root)
+    screen = dataclasses.replace(screen, root=root, yardsticks=_with_weights(screen.yardsticks, path.parent))
     _validate(screen, path)
     return screen
+
+
+def _with_weights(yardsticks: Yardsticks, folder: Path) -> Yardsticks:
+    """A relative path of weights starts at the spec's folder, as the root does."""
+    if yardsticks.vgg16 is None:
+        return yardsticks
+    weights = str((folder / Path(yardsticks.vgg16.weights).expanduser()).resolve())
+    return dataclasses.replace(yardsticks, vgg16=dataclasses.replace(yardsticks.vgg16, weights=weights))
 
 
 def _said(error: Any) -> str:
@@ -321,20 +329,10 @@ def _validate(screen: Screen, path: Path) -> None:
         refuse("shards: neither or both of `by` and `buckets`", "exactly one of them")
     if screen.shards.buckets is not None and screen.shards.buckets < 1:
         refuse(f"shards.buckets {screen.shards.buckets}", "1 or more")
-    yardsticks = screen.yardsticks
-    profiler = yardsticks.cellprofiler
     if screen.encoder_from == screen.name:
         refuse("encoder_from names the screen itself", "another screen, or no encoder_from")
-    if yardsticks.mask not in (None, *screen.crop_channels):
-        refuse(f"yardsticks.mask {yardsticks.mask!r}", f"one of {list(screen.crop_channels)}")
-    if not 2 <= yardsticks.grey_levels <= 256:
-        refuse(f"yardsticks.grey_levels {yardsticks.grey_levels}", "2 to 256")
-    if (profiler.source == "table") != (profiler.table is not None):
-        refuse("yardsticks.cellprofiler: one of source: table and table alone", "both, or neither")
-    if profiler.source == "table" and (profiler.cell_id is None) == (profiler.image is None):
-        refuse("yardsticks.cellprofiler.table", "exactly one of cell_id and image, to find our cells by")
-    if profiler.source == "archives" and screen.files.layout != "hdf5":
-        refuse(f"yardsticks.cellprofiler.source archives with layout {screen.files.layout}", "layout hdf5")
+    for found, required in screen.yardsticks.problems(screen.crop_channels, screen.files.layout):
+        refuse(found, required)
     for name in screen.crops.floor:
         if name not in screen.crop_channels:
             refuse(f"crops.floor names channel {name!r}", f"one of {list(screen.crop_channels)}")

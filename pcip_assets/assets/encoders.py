@@ -1,5 +1,9 @@
-"""`encoder`: paired cell inpainting trained on all crops of a screen, champion in MLflow; `autoencoder` beside it."""
+"""`encoder`: paired cell inpainting trained on all crops of a screen, champion in MLflow.
 
+Beside it, as yardsticks: `autoencoder`, trained on the same crops, and `supervised`, trained on their labels.
+"""
+
+import dataclasses
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -10,24 +14,34 @@ from typing import Any, Literal
 import dagster as dg
 import numpy as np
 
+from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.assets.shared import GPU_POOL, OWNERS, Remake, all_shards, picture, yardsticks_of
 from pcip_assets.provenance import Stopwatch, code_version, git_commit, inputs_hash
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Encoder, Tracking, as_json, device_name
-from pcip_core.errors import CropError
+from pcip_core.errors import CropError, EvaluationError
 from pcip_core.screen import Screen
+from pcip_core.training.config import TrainingConfig
 
 _MODELS = tuple(f"pcip_core.models.{name}" for name in ("autoencoder", "inpainting", "network"))
+_SUPERVISED = (
+    "pcip_core.models.deeploc",
+    "pcip_core.models.network",
+    "pcip_core.evaluation.labelled",
+    "pcip_core.pairs",
+    "pcip_core.training",
+)
 CODE = code_version(*_MODELS, "pcip_core.pairs", "pcip_core.training")
 
 
 @dataclass(frozen=True)
 class _Network:
-    """A network that is trained on all crops of a screen: its asset, its model in MLflow, its kind."""
+    """A network that is trained on crops of all shards: its asset, its model in MLflow, its kind and settings."""
 
     noun: str
     model: str
-    kind: Literal["paired cell inpainting", "autoencoder"]
+    kind: Literal["paired cell inpainting", "autoencoder", "supervised"]
+    config: TrainingConfig
     group: str
     about: str
     wanted: Callable[[Library, Tracking], str]  # hash of what decides whether it must be trained again
@@ -41,7 +55,8 @@ def build_encoder(screen: Screen) -> dg.AssetsDefinition:
         return encoder_inputs(screen, library)
 
     kind: Literal["paired cell inpainting"] = "paired cell inpainting"
-    return _network(screen, _Network("encoder", screen.name, kind, screen.name, about, wanted))
+    network = _Network("encoder", screen.name, kind, screen.encoder, screen.name, about, wanted)
+    return _network(screen, network)
 
 
 def build_autoencoder(screen: Screen) -> dg.AssetsDefinition:
@@ -52,7 +67,35 @@ def build_autoencoder(screen: Screen) -> dg.AssetsDefinition:
         return inputs_hash(kind="autoencoder", beside=tracking.champion(screen.name).version)
 
     model, group = autoencoder_model(screen.name), yardsticks_of(screen)
-    return _network(screen, _Network("autoencoder", model, "autoencoder", group, about, wanted))
+    network = _Network("autoencoder", model, "autoencoder", screen.encoder, group, about, wanted)
+    return _network(screen, network)
+
+
+def build_supervised(screen: Screen) -> dg.AssetsDefinition:
+    """The asset of the supervised network: the only one that is told the labels."""
+    about = (
+        "Network after DeepLoc (Kraus et al. 2017), trained on the labels of most images; the others are kept "
+        "for its score."
+    )
+
+    def wanted(library: Library, _: Tracking) -> str:
+        labels = library.store.read(screen.name, "images").to_pylist()
+        return inputs_hash(
+            kind="supervised",
+            code=code_version(*_SUPERVISED),
+            spec=[_supervised_config(screen), screen.yardsticks.held_fraction, screen.section("channels")],
+            label=screen.benchmark.label,
+            labels={row["image_id"]: row[screen.benchmark.label] for row in labels},
+            crops=_data_hash(screen, library),
+        )
+
+    group, model = yardsticks_of(screen), supervised_model(screen.name)
+    network = _Network("supervised", model, "supervised", _supervised_config(screen), group, about, wanted)
+    return _network(screen, network)
+
+
+def _supervised_config(screen: Screen) -> TrainingConfig:
+    return screen.yardsticks.supervised or screen.encoder
 
 
 def _network(screen: Screen, network: _Network) -> dg.AssetsDefinition:
@@ -90,6 +133,11 @@ def autoencoder_model(screen: str) -> str:
     return f"{screen}.autoencoder"
 
 
+def supervised_model(screen: str) -> str:
+    """The name under which a screen's supervised network is registered."""
+    return f"{screen}.supervised"
+
+
 def encoder_inputs(screen: Screen, library: Library) -> str:
     """Hash of all that decides the weights: code, network, training settings, every shard's crops."""
     return inputs_hash(
@@ -106,17 +154,92 @@ def _data_hash(screen: Screen, library: Library) -> str:
     return inputs_hash(crops=hashes)
 
 
-def _shape_and_task(screen: Screen, network: _Network) -> tuple[Any, Any]:
-    """What the training loop is told of a network."""
+@dataclass(frozen=True)
+class _Fitted:
+    """What a training gave, whatever was trained."""
+
+    network: Any
+    history: list[dict[str, float]]
+    device: str
+    cells: int
+    told: dict[str, Any]  # kept beside the weights
+    loss: str
+
+
+def _fit(screen: Screen, library: Library, network: _Network, tracker: Any, checkpoints: Path) -> _Fitted:
+    """Train one network on what it is to be trained on."""
     from pcip_core.models.autoencoder import AutoencoderConfig
     from pcip_core.models.inpainting import NetworkConfig
     from pcip_core.training.autoencoder import Autoencoding
+    from pcip_core.training.cells import CellSet
     from pcip_core.training.inpainting import Inpainting
+    from pcip_core.training.loop import train
 
-    channels, size, width = screen.crop_channels, screen.crops.size_px, screen.encoder.width
-    if network.kind == "autoencoder":
-        return AutoencoderConfig(channels, size, width), Autoencoding
-    return NetworkConfig(channels, screen.structural, screen.protein, size, width), Inpainting
+    if network.kind == "supervised":
+        return _fit_supervised(screen, library, network, tracker, checkpoints)
+    channels, size, width = screen.crop_channels, screen.crops.size_px, network.config.width
+    shape, task = {
+        "paired cell inpainting": (
+            NetworkConfig(channels, screen.structural, screen.protein, size, width),
+            Inpainting,
+        ),
+        "autoencoder": (AutoencoderConfig(channels, size, width), Autoencoding),
+    }[network.kind]
+    pixels, cells = _all_crops(screen, library)
+    image = np.unique([cell["image_id"] for cell in cells], return_inverse=True)[1]
+    trained = train(
+        CellSet(pixels, image, channels),
+        shape,
+        network.config,
+        task=task,  # type: ignore[arg-type]
+        tracker=tracker,
+        checkpoints=checkpoints,
+    )
+    return _Fitted(
+        trained.network, trained.history, str(trained.device), len(image), {}, "mean squared error"
+    )
+
+
+def _fit_supervised(
+    screen: Screen, library: Library, network: _Network, tracker: Any, checkpoints: Path
+) -> _Fitted:
+    from pcip_core.models.deeploc import DeepLocConfig
+    from pcip_core.pairs import hold_out_images
+    from pcip_core.training.cells import CellSet
+    from pcip_core.training.supervised import train_supervised
+
+    pixels, every = _all_crops(screen, library)
+    cells = labelled_cells_of(library, screen)
+    if len(set(cells.labels)) < 2:
+        raise EvaluationError(
+            f"{screen.name}/supervised",
+            found=f"{len(cells.labels)} cells with one label each, of {len(set(cells.labels))} classes",
+            required=f"two classes or more in the column {screen.benchmark.label} of images",
+            remedy="Give labels (docs/screens.md, `images`), or take supervised out of yardsticks.sets.",
+        )
+    row_of = {cell["cell_id"]: row for row, cell in enumerate(every)}
+    rows = [row_of[cell_id] for cell_id in cells.cell_ids]
+    classes, labels = np.unique(cells.labels, return_inverse=True)
+    images, image = np.unique(cells.image_ids, return_inverse=True)
+    fraction = screen.yardsticks.held_fraction
+    held = hold_out_images(image, labels, fraction=fraction, seed=network.config.seed)
+    shape = DeepLocConfig(
+        screen.crop_channels, tuple(classes.tolist()), screen.crops.size_px, network.config.width
+    )
+    trained = train_supervised(
+        CellSet(pixels[rows], image, screen.crop_channels),
+        labels,
+        shape,
+        network.config,
+        held=held,
+        tracker=tracker,
+        checkpoints=checkpoints,
+    )
+    split = {
+        "trained_on": images[np.unique(image[~held])].tolist(),
+        "held": images[np.unique(image[held])].tolist(),
+    }
+    return _Fitted(trained.network, trained.history, str(trained.device), len(rows), split, "cross-entropy")
 
 
 def _trained(
@@ -130,11 +253,7 @@ def _trained(
     from pcip_core.models.files import save_encoder
     from pcip_core.plots.png import to_png
     from pcip_core.plots.training import loss_curve
-    from pcip_core.training.cells import CellSet
-    from pcip_core.training.loop import train
 
-    pixels, image = _all_crops(screen, library)
-    shape, task = _shape_and_task(screen, network)
     tags = {
         "screen": screen.name,
         "simulated": str(screen.simulated),
@@ -148,53 +267,49 @@ def _trained(
     checkpoints = (
         library.workspace.checkpoints / screen.name / inputs_hash(of=wanted, crops=tags["data_hash"])
     )
-    with tracking.training(screen, checkpoints=checkpoints, tags=tags, log=context.log) as run:
-        run.start({"data_hash": tags["data_hash"], "commit": tags["commit"], "cells": len(image)})
-        trained = train(
-            CellSet(pixels, image, screen.crop_channels),
-            shape,
-            screen.encoder,
-            task=task,
-            tracker=run,
-            checkpoints=checkpoints,
-        )
-        run.start({"device": f"{trained.device} ({device_name(str(trained.device))})"})
-        curve = loss_curve(trained.history, screen.title)
+    with tracking.training(
+        screen, network.config.epochs, checkpoints=checkpoints, tags=tags, log=context.log
+    ) as run:
+        run.start({"data_hash": tags["data_hash"], "commit": tags["commit"]})
+        fitted = _fit(screen, library, network, run, checkpoints)
+        run.start({"device": f"{fitted.device} ({device_name(fitted.device)})", "cells": fitted.cells})
+        curve = loss_curve(fitted.history, screen.title, loss=fitted.loss)
         tracking.log_pictures(run.run_id, {"loss_curve.png": curve})
         tracking.log_document(run.run_id, "resolved_spec.json", screen.resolved())
     with tempfile.TemporaryDirectory() as folder:
-        save_encoder(trained.network, Path(folder), extra={"screen": screen.name, "inputs_hash": wanted})
+        told = {"screen": screen.name, "inputs_hash": wanted, **fitted.told}
+        save_encoder(fitted.network, Path(folder), extra=told)
         champion = tracking.register(network.model, screen.name, run.run_id, Path(folder), tags)
     shutil.rmtree(checkpoints, ignore_errors=True)
-    last = trained.history[-1]
+    last = fitted.history[-1]
     return champion, {
         "encoder_version": champion.version,
         "mlflow_run": dg.MetadataValue.url(tracking.url(screen.name, run.run_id)),
         "mlflow_run_id": run.run_id,
-        "cells": len(image),
-        "epochs": len(trained.history),
+        "cells": fitted.cells,
+        "epochs": len(fitted.history),
         "loss": last["loss"],
-        "validation_loss": last.get("validation_loss"),
+        **{name: value for name, value in last.items() if name.startswith("validation_")},
         **{name: value for name, value in last.items() if name.endswith("_per_s")},
-        "device": str(trained.device),
-        "config": dg.MetadataValue.json(screen.section("encoder")["encoder"]),
+        "device": fitted.device,
+        "config": dg.MetadataValue.json(dataclasses.asdict(network.config)),
         "loss_curve": picture(to_png(curve)),
         "inputs": as_json({"inputs_hash": wanted}),
     }
 
 
-def _all_crops(screen: Screen, library: Library) -> tuple[np.ndarray, np.ndarray]:
-    """Every crop of every shard, (N, C, S, S), and the number of its image, (N,)."""
-    pixels, names = [], []
+def _all_crops(screen: Screen, library: Library) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """Every crop of every shard, (N, C, S, S), and the id and image of each."""
+    pixels, rows = [], []
     for shard in library.store.shards(screen.name, "cells"):
         cells, crops = library.store.read_with_array(screen.name, "cells", "crops", shard)
         pixels.append(crops)
-        names += cells["image_id"].to_pylist()
-    if not names:
+        rows += cells.select(["cell_id", "image_id"]).to_pylist()
+    if not rows:
         raise CropError(
             f"{screen.name}/crops",
             found="no cells in any shard",
             required="crops to train on",
             remedy=f"Materialize the crops first, or see {screen.name}.quarantine for why none is used.",
         )
-    return np.concatenate(pixels), np.unique(np.array(names), return_inverse=True)[1]
+    return np.concatenate(pixels), rows

@@ -9,7 +9,21 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
-from pcip_assets.assets.encoders import autoencoder_model
+from pcip_assets.assets.encoders import autoencoder_model, supervised_model
+from pcip_assets.assets.sets import (
+    CONTROLS,
+    LAYERS,
+    MAIN_NOUNS,
+    PREFIX,
+    SUPERVISED_LAYERS,
+    crops_hash,
+    extremes,
+    features_hash,
+    made_features,
+    main_sets,
+    other_sets,
+    yardstick_nouns,
+)
 from pcip_assets.assets.shared import (
     GPU_POOL,
     OWNERS,
@@ -24,26 +38,22 @@ from pcip_assets.progress import Progress
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, device_name
-from pcip_core.errors import EncoderError, EvaluationError
+from pcip_core.errors import EncoderError
 from pcip_core.screen import Screen
 from pcip_core.store.vectors import feature_table, features_of
 
-LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5")
-INPAINTING = tuple(f"inpainting_{layer}" for layer in LAYERS)
-UNTRAINED = tuple(f"untrained_{layer}" for layer in LAYERS)
-CONTROLS = (*UNTRAINED, "intensity")
-PREFIX = "cell_features_"
-MAIN_NOUNS = ("cell_features", "control_features")  # the assets of these
 _EXTRACTION = ("pcip_core.models.network", "pcip_core.models.inpainting", "pcip_core.features.deep")
 
 
 @dataclass(frozen=True)
 class _Learned:
-    """Features by a registered network: their asset, and the asset and model of the network."""
+    """Features by a registered network: their asset, and the asset, screen and model of the network."""
 
     noun: str
     method: str
+    layers: tuple[str, ...]
     network: str
+    trained_on: str  # the screen
     model: str
     group: str
     about: str
@@ -52,28 +62,41 @@ class _Learned:
 def build_cell_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The asset of inpainting features, one table a layer."""
     about = "Features of every cell of one shard by the champion encoder: the spatial maximum of each layer."
-    learned = _Learned("cell_features", "inpainting", "encoder", screen.encoder_screen, screen.name, about)
+    own = screen.encoder_screen
+    learned = _Learned("cell_features", "inpainting", LAYERS, "encoder", own, own, screen.name, about)
     return _learned_features(screen, shards, learned)
 
 
 def build_autoencoder_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The asset of the autoencoder's features, one table a layer."""
     about = "Features of every cell of one shard by the autoencoder: the spatial maximum of each layer."
-    noun, model = "autoencoder_features", autoencoder_model(screen.encoder_screen)
-    learned = _Learned(noun, "autoencoder", "autoencoder", model, yardsticks_of(screen), about)
+    own, group = screen.encoder_screen, yardsticks_of(screen)
+    model, noun = autoencoder_model(own), "autoencoder_features"
+    learned = _Learned(noun, "autoencoder", LAYERS, "autoencoder", own, model, group, about)
+    return _learned_features(screen, shards, learned)
+
+
+def build_supervised_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The asset of the supervised network's features, one table a layer."""
+    about = (
+        "Features of every cell of one shard by the supervised network, which has seen most of their labels."
+    )
+    own, group = screen.name, yardsticks_of(screen)
+    model, noun = supervised_model(own), "supervised_features"
+    learned = _Learned(noun, "supervised", SUPERVISED_LAYERS, "supervised", own, model, group, about)
     return _learned_features(screen, shards, learned)
 
 
 def _learned_features(
     screen: Screen, shards: dg.PartitionsDefinition, learned: _Learned
 ) -> dg.AssetsDefinition:
-    code = code_version(*_EXTRACTION, "pcip_core.models.autoencoder")
+    code = code_version(*_EXTRACTION, "pcip_core.models.autoencoder", "pcip_core.models.deeploc")
 
     @dg.asset(
         key=[screen.name, learned.noun],
         description=learned.about,
         partitions_def=shards,
-        deps=[[screen.name, "crops"], [screen.encoder_screen, learned.network]],
+        deps=[[screen.name, "crops"], [learned.trained_on, learned.network]],
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name=learned.group,
         owners=OWNERS,
@@ -96,15 +119,16 @@ def _learned_features(
 
         def make(shard: str | None) -> Made:
             cells, crops = library.store.read_with_array(screen.name, "cells", "crops", str(shard))
-            layers = meter.extract(network, crops, f"{screen.name}/{learned.noun} {shard}")
+            what = f"{screen.name}/{learned.noun} {shard}"
+            layers = meter.extract(network, crops, what, layers=learned.layers)
             sets = {f"{learned.method}_{layer}": vectors for layer, vectors in layers.items()}
-            return _made(cells, sets, champion.version, champion.run_id)
+            return made_features(cells, sets, champion.version, champion.run_id)
 
-        work = Work(f"{PREFIX}{learned.method}_{LAYERS[0]}", code, inputs, make)
+        work = Work(f"{PREFIX}{learned.method}_{learned.layers[0]}", code, inputs, make)
         result = materialize(context, library, screen, config, work)
         if meter.cells:
             run_id = tracking.log_extraction(
-                screen.encoder_screen,
+                learned.trained_on,
                 champion,
                 params={
                     "screen": screen.name,
@@ -115,7 +139,7 @@ def _learned_features(
             )
             context.add_asset_metadata(
                 {
-                    "mlflow_run": dg.MetadataValue.url(tracking.url(screen.encoder_screen, run_id)),
+                    "mlflow_run": dg.MetadataValue.url(tracking.url(learned.trained_on, run_id)),
                     "cells_per_s": meter.cells / meter.seconds,
                 }
             )
@@ -166,10 +190,10 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
         def make(shard: str | None) -> Made:
             cells, crops = library.store.read_with_array(screen.name, "cells", "crops", str(shard))
             what = f"{screen.name}/control_features {shard}"
-            layers = _Meter(context.log).extract(network, crops, what)
+            layers = _Meter(context.log).extract(network, crops, what, layers=LAYERS)
             sets = {f"untrained_{layer}": vectors for layer, vectors in layers.items()}
             sets["intensity"], _ = intensity_features(crops, *extremes(cells, screen), screen.crop_channels)
-            return _made(cells, sets, f"untrained, seed {screen.encoder.seed}", None)
+            return made_features(cells, sets, f"untrained, seed {screen.encoder.seed}", None)
 
         return materialize(context, library, screen, config, Work(PREFIX + CONTROLS[0], code, inputs, make))
 
@@ -235,74 +259,6 @@ def _protein_features(
     return protein_features
 
 
-def crops_hash(library: Library, screen: Screen, shard: str | None) -> str | None:
-    """Hash of the crops of a shard."""
-    return (library.store.provenance(screen.name, "cells", shard) or {}).get("data_hash")
-
-
-def features_hash(library: Library, screen: Screen, feature_set: str) -> dict[str, str | None]:
-    """shard -> hash of what made its features."""
-    table = PREFIX + feature_set
-    return {
-        shard: (library.store.provenance(screen.name, table, shard) or {}).get("inputs_hash")
-        for shard in library.store.shards(screen.name, table)
-    }
-
-
-def main_sets(library: Library, screen: Screen) -> list[str]:
-    """The learned feature sets and their controls."""
-    return [name for name in (*INPAINTING, *CONTROLS) if library.store.shards(screen.name, PREFIX + name)]
-
-
-def other_sets(library: Library, screen: Screen) -> list[str]:
-    """The other feature sets that describe every shard which the learned ones do.
-
-    Raises:
-        EvaluationError: there is none.
-    """
-    lacking = shards_lacking(library, screen)
-    whole = [name for name, shards in lacking.items() if not shards]
-    if not whole:
-        raise EvaluationError(
-            f"{screen.name}: other feature sets",
-            found="; ".join(f"{name} without {', '.join(sorted(shards))}" for name, shards in lacking.items())
-            or "none",
-            required="one that describes every shard",
-            remedy=f"pcip run {screen.name} --yardsticks, over all shards",
-        )
-    return whole
-
-
-def shards_lacking(library: Library, screen: Screen) -> dict[str, set[str]]:
-    """Other feature set -> the shards that the learned ones have and it has not."""
-    store, main = library.store, (*INPAINTING, *CONTROLS)
-    have = {
-        table.removeprefix(PREFIX): set(store.shards(screen.name, table))
-        for table in store.tables(screen.name)
-        if table.startswith(PREFIX)
-    }
-    whole = set().union(*(have.get(name, ()) for name in main))
-    return {name: whole - shards for name, shards in have.items() if name not in main}
-
-
-def extremes(cells: pa.Table, screen: Screen) -> tuple[np.ndarray, np.ndarray]:
-    """The least and the greatest pixel of each channel of each crop, (n, C) each, in the image's units."""
-    low, high = (
-        np.array(cells[f"intensity_{end}"].to_pylist(), np.float32).reshape(-1, len(screen.crop_channels))
-        for end in ("min", "max")
-    )
-    return low, high
-
-
-def yardstick_nouns(screen: Screen) -> list[str]:
-    """The assets of a screen's other feature sets."""
-    made_by = {
-        "designed_features": bool(screen.yardsticks.designed),
-        "autoencoder_features": "autoencoder" in screen.yardsticks.sets,
-    }
-    return [noun for noun, wanted in made_by.items() if wanted]
-
-
 def require_same_crops(network: Any, screen: Screen, version: str) -> None:
     """An encoder describes the crops it was trained on: the same channels in the same order, the same size.
 
@@ -341,15 +297,6 @@ def _mean_by_protein(
     return feature_table(ids, means)
 
 
-def _made(cells: pa.Table, sets: dict[str, np.ndarray], version: str, run_id: str | None) -> Made:
-    ids = {name: cells[name].to_pylist() for name in ("cell_id", "image_id")}
-    ids["encoder_version"] = [version] * cells.num_rows
-    tables = {PREFIX + name: feature_table(ids, vectors) for name, vectors in sets.items()}
-    provenance = {"encoder_version": version, "mlflow_run_id": run_id}
-    spread = {name: float((vectors.std(0) > 0).mean()) for name, vectors in sets.items() if len(vectors)}
-    return Made(tables, provenance=provenance, metadata={"share_of_features_that_vary": spread})
-
-
 class _Meter:
     """Extraction with progress, and a count of cells and seconds for the throughput that is logged."""
 
@@ -357,13 +304,15 @@ class _Meter:
         self.cells, self.seconds, self.device = 0, 0.0, "cpu"
         self._log = log
 
-    def extract(self, network: Any, crops: np.ndarray, what: str) -> dict[str, np.ndarray]:
+    def extract(
+        self, network: Any, crops: np.ndarray, what: str, *, layers: Sequence[str]
+    ) -> dict[str, np.ndarray]:
         from pcip_core.features.deep import extract_features
         from pcip_core.training.device import choose_device
 
         self.device = str(choose_device("auto"))
         start = time.perf_counter()
         with Progress(self._log, what, len(crops), "cell") as progress:
-            layers = extract_features(network, crops, layers=LAYERS, device=self.device, progress=progress)
+            found = extract_features(network, crops, layers=layers, device=self.device, progress=progress)
         self.cells, self.seconds = self.cells + len(crops), self.seconds + time.perf_counter() - start
-        return layers
+        return found

@@ -27,7 +27,7 @@ class CrossValidated:
 
     Attributes:
         predicted: (n,) classes.
-        fold: (n,) the fold in which each cell was tested.
+        fold: (n,) the fold in which each cell was tested; -1 where it was only learned from.
         balanced_accuracies: of each fold's test set, the mean recall of the classes in it.
         settings: all that the models were made with, and whether they converged.
     """
@@ -44,6 +44,7 @@ def cross_validated(
     *,
     classifier: Classifier,
     groups: np.ndarray | None = None,
+    held: np.ndarray | None = None,
     folds: int = 5,
     seed: int = 0,
     C: float = 1.0,
@@ -63,6 +64,8 @@ def cross_validated(
         classifier: `logistic` or `forest`.
         groups: (n,) cells of one group (an image) are never on both sides of a fold (protocol
             `grouped_folds`); None makes stratified folds of cells (protocol `folds`, the paper's).
+        held: (n,) bool, cells that are tested by all others, in place of folds and groups (protocol
+            `held_images`); of the others nothing is predicted.
         folds: how many.
         seed: of the folds and the classifiers.
         C: inverse strength of the penalty of `logistic`.
@@ -79,7 +82,11 @@ def cross_validated(
     """
     require_rows(classifier, features, labels, groups)
     require_finite(classifier, features)
-    fold = _folds(labels, groups, folds, seed)
+    if held is None:
+        fold = _folds(labels, groups, folds, seed)
+    else:
+        fold, folds = np.where(held, 0, -1), 1
+        _require_classes(labels[~held] if held.any() else labels[:0])
     predicted = np.empty_like(labels)
 
     def fit(one: int) -> dict[str, Any]:
@@ -102,7 +109,7 @@ def cross_validated(
     settings = {
         "classifier": classifier,
         "folds": folds,
-        "grouped": groups is not None,
+        "grouped": groups is not None or held is not None,
         "seed": seed,
         "class_weight": "balanced",
         "classes_smaller_than_folds": int((sizes < folds).sum()),

@@ -64,9 +64,14 @@ def knn_scores(
     *,
     groups: np.ndarray | None,
     ks: Sequence[int],
+    scored: np.ndarray | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Scored:
     """Scores of k nearest neighbours, for each k.
+
+    Args:
+        features, labels, groups, ks, progress: as of `leave_one_out_knn`.
+        scored: (n,) bool, the cells that are scored; all are neighbours. By default all.
 
     Raises:
         ShapeError, EvaluationError: as `leave_one_out_knn`.
@@ -74,11 +79,12 @@ def knn_scores(
     if not ks:
         return Scored([], [])
     predicted = leave_one_out_knn(features, labels, ks=ks, groups=groups, progress=progress)
+    these = np.ones(len(labels), bool) if scored is None else scored
     rows, pairs = [], []
     for k in ks:
         key = {"classifier": "knn", "parameter": f"k={k}"}
-        rows += [{**key, **row} for row in class_scores(labels, predicted[k])]
-        pairs += [{**key, **row} for row in confusion(labels, predicted[k])]
+        rows += [{**key, **row} for row in class_scores(labels[these], predicted[k][these])]
+        pairs += [{**key, **row} for row in confusion(labels[these], predicted[k][these])]
     return Scored(rows, pairs)
 
 
@@ -86,7 +92,8 @@ def classifier_scores(labels: np.ndarray, done: CrossValidated) -> Scored:
     """Scores of a classifier under cross-validation (`cross_validated`).
 
     `balanced_accuracy` is the mean over the folds, with `low` and `high` the lowest and highest fold, as in
-    the paper (Supplementary Table 2); `accuracy` and `recall` are over all cells, each predicted once.
+    the paper (Supplementary Table 2), unless there is one fold; `accuracy` and `recall` are over all cells that
+    were tested.
 
     Args:
         labels: (n,) class of each cell.
@@ -95,9 +102,11 @@ def classifier_scores(labels: np.ndarray, done: CrossValidated) -> Scored:
     settings = done.settings
     parameter = f"trees={settings['trees']}" if "trees" in settings else f"C={settings['C']:g}"
     key = {"classifier": settings["classifier"], "parameter": parameter}
-    rows = [{**key, **row} for row in class_scores(labels, done.predicted)]
+    truth, predicted = labels[done.fold >= 0], done.predicted[done.fold >= 0]
+    rows = [{**key, **row} for row in class_scores(truth, predicted)]
     by_fold = done.balanced_accuracies
-    over_folds = {"value": float(np.mean(by_fold)), "low": min(by_fold), "high": max(by_fold)}
-    rows = [{**row, **over_folds} if row["metric"] == "balanced_accuracy" else row for row in rows]
-    pairs = [{**key, **row} for row in confusion(labels, done.predicted)]
+    if len(by_fold) > 1:
+        over_folds = {"value": float(np.mean(by_fold)), "low": min(by_fold), "high": max(by_fold)}
+        rows = [{**row, **over_folds} if row["metric"] == "balanced_accuracy" else row for row in rows]
+    pairs = [{**key, **row} for row in confusion(truth, predicted)]
     return Scored(rows, pairs)

@@ -18,7 +18,8 @@ class Usable:
         columns: (d,) bool, the columns kept.
         cells: (n,) bool, the cells kept.
         ks: the numbers of neighbours kept.
-        exclusions: reason -> how many columns, cells or ks it leaves out; 0 where none.
+        exclusions: reason -> how many columns, cells or ks it leaves out; 0 where none. `classes_smaller_than_k`
+            is said of what is kept: classes that cannot win every vote of the largest k.
     """
 
     columns: np.ndarray
@@ -39,8 +40,8 @@ def usable(
 
     Columns: those with a value that is not finite, and those that are the same in all kept cells. Cells:
     those whose class has no other cell or, where groups are left out together, stands in one group only, as
-    no prediction for them could be right. Ks: those above the neighbours left to some kept cell, or above
-    the other cells of the smallest kept class, which could not win all votes.
+    no prediction for them could be right. Ks: those above the neighbours left to some kept cell. A k above a
+    class's other cells stays, as the class may still have most votes; how many such classes there are is told.
 
     Args:
         features: (n, d).
@@ -61,7 +62,7 @@ def usable(
             "cells_of_classes_with_one_cell",
             "cells_of_classes_in_one_group",
             "ks_above_neighbours_left",
-            "ks_above_smallest_class",
+            "classes_smaller_than_k",
         ),
         0,
     )
@@ -91,10 +92,11 @@ def usable(
         )
 
     left = neighbours_left(None if groups is None else groups[cells], int(cells.sum()))
-    smallest = int(np.unique(labels[cells], return_counts=True)[1].min()) - 1
-    out["ks_above_neighbours_left"] = sum(k > left for k in ks)
-    out["ks_above_smallest_class"] = sum(smallest < k <= left for k in ks)
-    return Usable(columns, cells, tuple(k for k in ks if k <= min(left, smallest)), out)
+    kept = tuple(k for k in ks if k <= left)
+    out["ks_above_neighbours_left"] = len(ks) - len(kept)
+    others = np.unique(labels[cells], return_counts=True)[1] - 1
+    out["classes_smaller_than_k"] = int((others < max(kept, default=0)).sum())
+    return Usable(columns, cells, kept, out)
 
 
 def neighbours_left(groups: np.ndarray | None, cells: int) -> int:

@@ -95,7 +95,14 @@ def classify(
         ShapeError: as `extract_features`.
     """
     last = extract_features(network, pixels, layers=("fc2",), batch_size=batch_size, device=device)["fc2"]
-    return network.output(torch.from_numpy(last).to(device)).softmax(1).cpu().numpy()
+    return class_probabilities(network, last)
+
+
+@torch.inference_mode()
+def class_probabilities(network: DeepLoc, fc2: np.ndarray) -> np.ndarray:
+    """What a supervised network says of cells, (n, classes) float32, from its layer fc2, (n, units)."""
+    weight = network.output.weight
+    return network.output(torch.from_numpy(fc2).to(weight.device)).softmax(1).cpu().numpy()
 
 
 def untrained_network(config: NetworkConfig, seed: int) -> PairedCellInpainting:

@@ -40,6 +40,23 @@ def save_encoder(network: CellNetwork, folder: Path, *, extra: Mapping[str, Any]
     (folder / CONFIG).write_text(json.dumps(config | {"extra": dict(extra or {})}, indent=1) + "\n")
 
 
+def read_extra(folder: Path) -> dict[str, Any]:
+    """The plain values that `save_encoder` was given beside the network.
+
+    Raises:
+        EncoderError: there is no readable `config.json`.
+    """
+    try:
+        return dict(json.loads((folder / CONFIG).read_text())["extra"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EncoderError(
+            folder / CONFIG,
+            found=f"no readable config ({type(error).__name__})",
+            required="a file as save_encoder writes it",
+            remedy="Restore the folder, or train again.",
+        ) from error
+
+
 def load_encoder(folder: Path, *, device: str | torch.device = "cpu") -> CellNetwork:
     """The network of a folder, of the architecture that it names, ready for inference.
 

@@ -11,8 +11,10 @@ from pcip_core.plots.montage import composite
 from pcip_core.training.tracker import Preview
 
 
-def loss_curve(history: Sequence[Mapping[str, float]], title: str) -> Figure:
-    """Training and validation loss by epoch, as `TrainedEncoder.history` holds them."""
+def loss_curve(
+    history: Sequence[Mapping[str, float]], title: str, *, loss: str = "mean squared error"
+) -> Figure:
+    """Training and validation loss by epoch, as `TrainedEncoder.history` holds them; `loss` is its name."""
     figure = Figure(figsize=(5, 3), layout="constrained")
     figure.suptitle(title, fontsize=10)
     axes = figure.add_subplot()
@@ -20,7 +22,7 @@ def loss_curve(history: Sequence[Mapping[str, float]], title: str) -> Figure:
         points = [(row["epoch"], row[name]) for row in history if name in row]
         if points:
             axes.plot(*zip(*points, strict=True), marker=".", label=label)
-    axes.set(xlabel="epoch", ylabel="mean squared error")
+    axes.set(xlabel="epoch", ylabel=loss)
     axes.legend(frameon=False)
     return figure
 

@@ -8,7 +8,6 @@ that the Parquet partitions do not: a missing one, or one that is found damaged,
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from pcip_core.errors import StoreError
+from pcip_core.features.names import split_name
 from pcip_core.locks import locked
 from pcip_core.store.books import (
     NO_EXTENSIONS,
@@ -33,6 +33,7 @@ from pcip_core.store.partitions import Store
 from pcip_core.store.tables import MAIN, doc_of
 
 CELL_FEATURES, PROTEIN_FEATURES = "cell_features_", "protein_features_"
+_VIEWS = ("quarantine", "confusion", "exclusions")  # each over all tables <view>_<noun>
 _SCORES = "benchmarks"  # and benchmarks_<noun>: one table for each asset that scores
 
 
@@ -247,18 +248,19 @@ def _about(store: Store, screen: str, table: str, shard: str) -> dict[str, Any]:
 
 
 def _finish_screen(con: duckdb.DuckDBPyConnection, screen: str, touched: set[str]) -> None:
-    """What follows from the tables of a screen: counts of cells, the quarantine view, the macros."""
+    """What follows from the tables of a screen: counts of cells, the views, the macros."""
     there = set(_tables(con, screen))
     schema = _quoted(screen)
     if "images" in there and touched & {"images", "cells"}:
         con.execute(f"ALTER TABLE {schema}.images ADD COLUMN IF NOT EXISTS n_cells BIGINT")
         count = f"(SELECT count(*) FROM {schema}.cells c WHERE c.image_id = images.image_id)"
         con.execute(f"UPDATE {schema}.images SET n_cells = {count if 'cells' in there else 0}")
-    parts = [f"SELECT * FROM {schema}.{name}" for name in sorted(there) if name.startswith("quarantine_")]
-    if parts:
-        con.execute(f"CREATE OR REPLACE VIEW {schema}.quarantine AS {' UNION ALL BY NAME '.join(parts)}")
-    else:
-        con.execute(f"DROP VIEW IF EXISTS {schema}.quarantine")
+    for view in _VIEWS:
+        parts = [f"SELECT * FROM {schema}.{name}" for name in sorted(there) if name.startswith(f"{view}_")]
+        if parts:
+            con.execute(f"CREATE OR REPLACE VIEW {schema}.{view} AS {' UNION ALL BY NAME '.join(parts)}")
+        else:
+            con.execute(f"DROP VIEW IF EXISTS {schema}.{view}")
     cells, proteins = f"{screen}.{CELL_FEATURES}", f"{screen}.{PROTEIN_FEATURES}"
     con.execute(_similar(schema, "similar_cells", "cell_id", "image_id", cells))
     con.execute(_similar(schema, "similar_proteins", "protein", "n_cells", proteins))
@@ -310,7 +312,7 @@ def _update_main(con: duckdb.DuckDBPyConnection, store: Store, books: Books) -> 
 
 def _feature_set(con: duckdb.DuckDBPyConnection, books: Books, screen: str, table: str) -> dict[str, Any]:
     name = table.removeprefix(CELL_FEATURES)
-    layered = re.fullmatch(r"([a-z0-9]+?(?:_[a-z0-9]+?)*?)_((?:block\d_)?conv\d+)", name)
+    method, layer, correction = split_name(name)
     kinds = {
         column: kind for column, kind, *_ in con.execute(f"DESCRIBE {_quoted(screen, table)}").fetchall()
     }
@@ -321,8 +323,8 @@ def _feature_set(con: duckdb.DuckDBPyConnection, books: Books, screen: str, tabl
     return {
         "screen": screen,
         "feature_set": name,
-        "method": layered[1] if layered else name,
-        "layer": layered[2] if layered else None,
+        "method": f"{method}_{correction}" if correction else method,
+        "layer": layer,
         "dim": int(kinds["features"].removeprefix("FLOAT[").removesuffix("]")),
         "n_cells": _count(con, screen, table),
         "encoder_version": ", ".join(versions) or None,

@@ -51,7 +51,8 @@ MAIN = (
             "screen": "Name of the screen.",
             "feature_set": "Method and layer: `inpainting_conv4`, `untrained_conv4`, `intensity`, `classic`.",
             "method": "How cells are described: `inpainting`, `untrained` (control), `intensity` (control), "
-            "`classic`, `designed`, `cellprofiler`, `autoencoder` (docs/yardsticks.md).",
+            "`classic`, `designed`, `cellprofiler`, `autoencoder`, `supervised`, `vgg16_<input>`, with its "
+            "correction if it has one (docs/yardsticks.md).",
             "layer": "Layer of the network; NULL for methods without one.",
             "dim": "Numbers in one vector.",
             "n_cells": "Cells described.",
@@ -72,17 +73,22 @@ MAIN = (
             "screen": "Name of the screen.",
             "feature_set": "What was scored.",
             "task": "The column of `images` that was predicted: `localization`, `protein`.",
-            "classifier": "`knn`, `logistic`, `forest` (docs/yardsticks.md).",
-            "parameter": "The classifier's setting: `k=11`, `C=1`, `trees=500`.",
-            "label": "The class that `recall` is of; NULL for scores over all classes.",
-            "metric": "`balanced_accuracy` (mean recall of the classes), `accuracy`, `recall`.",
+            "classifier": "`knn`, `logistic`, `forest`, `end_to_end` (the supervised network itself); `pairwise`, "
+            "`retrieval`, `silhouette`, which need none (docs/yardsticks.md).",
+            "parameter": "Its setting: `k=11`, `C=1`, `trees=500`, `pairs=1000`, `cosine`.",
+            "label": "The class or term that a row is of; NULL for scores over all.",
+            "metric": "`balanced_accuracy` (mean recall of the classes), `accuracy`, `recall`; "
+            "`normalized_pairwise_distance` and `relative_pairwise_distance` (negative: nearer than chance), "
+            "`mean_average_precision`, `silhouette`.",
             "value": "The score; of a cross-validated balanced accuracy the mean of the folds.",
-            "low": "The lowest fold; NULL where there are no folds.",
-            "high": "The highest fold.",
-            "n": "Cells that it is the score of.",
+            "low": "The lowest fold, or the lower end of a 95 % bootstrap interval; NULL where there is neither.",
+            "high": "The highest fold, or the upper end.",
+            "n": "Cells, image pairs or queries that it is the score of.",
             "protocol": "What is never a cell's neighbour: `leave_cell_out` the cell itself (the paper's), "
-            "`leave_image_out` its image, `leave_field_out` its field. `folds`: cross-validation with folds of cells "
-            "(the paper's); `grouped_folds`: cells of one image are in one fold.",
+            "`leave_image_out` its image, `leave_field_out` its field, `leave_protein_out` its protein. `folds`: "
+            "cross-validation with folds of cells (the paper's); `grouped_folds`: cells of one image are in one "
+            "fold. `held_images`: the images that the supervised network has not seen, by those that it has. "
+            "`any_line`, `same_line`, `different_line`: the cell lines of pairs.",
             "mlflow_run_id": "The training that is scored; NULL where nothing was trained.",
         },
         whole_store=True,
@@ -176,6 +182,67 @@ SCREEN = (
         },
     ),
     TableDoc(
+        "confusion",
+        "What was taken for what; pairs that never occur have no row. A view over `confusion_<noun>`.",
+        {
+            "feature_set": "What was scored.",
+            "task": "The column of `images` that was predicted.",
+            "classifier": "As in main.benchmarks.",
+            "parameter": "As in main.benchmarks.",
+            "protocol": "As in main.benchmarks.",
+            "label": "The true class.",
+            "predicted": "What was predicted.",
+            "n": "Cells.",
+        },
+    ),
+    TableDoc(
+        "exclusions",
+        "What was not scored, and why; reasons without a case have no row. A view over `exclusions_<noun>`.",
+        {
+            "feature_set": "What was scored; NULL for what all sets have in common.",
+            "task": "The column of `images` that was predicted.",
+            "classifier": "As in main.benchmarks, or several; NULL for all.",
+            "protocol": "As in main.benchmarks; NULL for all.",
+            "reason": "`cells_without_label`, `cells_with_several_labels`, `cells_seen_before` (the same pixels), "
+            "`cells_that_a_feature_set_lacks`, `columns_not_finite`, `columns_constant`, "
+            "`cells_of_classes_with_one_cell`, `cells_of_classes_in_one_group`, `ks_above_neighbours_left`, "
+            "`terms_with_few_proteins`, ...; `classes_smaller_than_k` are scored, but cannot win every vote.",
+            "n": "How many cells, columns, ks, classes or terms.",
+        },
+    ),
+    TableDoc(
+        "supervised_images",
+        "The images that the supervised network was trained on, and those kept for its score.",
+        {
+            "image_id": "Name of the image.",
+            "held": "True where it was kept.",
+            "encoder_version": "The network.",
+        },
+    ),
+    TableDoc(
+        "umap_cells",
+        "Cells with one label on a map of two dimensions, by UMAP; a sample where there are many.",
+        {
+            "feature_set": "What the map was made from.",
+            "cell_id": "Name of the cell.",
+            "image_id": "Its image.",
+            "label": "Its label.",
+            "x": "Across; the map has no unit.",
+            "y": "Up.",
+        },
+    ),
+    TableDoc(
+        "umap_proteins",
+        "Proteins on a map of two dimensions, by UMAP of their mean features.",
+        {
+            "feature_set": "What the map was made from.",
+            "protein": "Name of the protein.",
+            "label": "Its label, where all its images agree on one.",
+            "x": "Across; the map has no unit.",
+            "y": "Up.",
+        },
+    ),
+    TableDoc(
         "truth_images",
         "Simulated screens only: the simulator's truth of each image (`docs/simulation.md`).",
         {
@@ -235,7 +302,7 @@ def describe_tables() -> Iterator[str]:
     yield ""
     yield "`data/feature_store.duckdb` is replaced whole at the end of each run that changed a table; open it"
     yield "read-only and reopen it to see news. Each screen is a schema. This page is printed by"
-    yield "`python -m pcip_core.store.tables`. `main.published` and `quarantine_<stage>` serve pcip."
+    yield "`python -m pcip_core.store.tables`. `main.published` and what lies behind the views serve pcip."
     for doc in (*MAIN, *SCREEN):
         yield ""
         yield f"## {'main' if doc.whole_store else '<screen>'}.{doc.name}"

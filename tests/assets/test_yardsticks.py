@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import tifffile
 
-from pcip_assets.assets.classifiers import best_layers
+from pcip_assets.assets.benchmarks.scoring import best_layers
 from pcip_assets.running import run_screen
 from pcip_assets.tracking import Tracking
 from pcip_core.features.classic import classic_features

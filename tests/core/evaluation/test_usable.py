@@ -60,9 +60,9 @@ def test_classes_that_no_prediction_could_be_right_for_go() -> None:
 def test_ks_that_are_too_large_go_and_the_others_can_be_scored() -> None:
     features, labels, images = data()
     found = usable(features, labels, feature_set="conv4", groups=images, ks=(1, 5, 6, 9, 10, 50))
-    assert found.ks == (1, 5)  # b has 5 others; images 0 and 1 leave 9 of the 15 cells
-    assert told(found.exclusions)["ks_above_smallest_class"] == 2
+    assert found.ks == (1, 5, 6, 9)  # images 0 and 1 leave 9 of the 15 cells
     assert told(found.exclusions)["ks_above_neighbours_left"] == 2
+    assert told(found.exclusions)["classes_smaller_than_k"] == 2  # a has 8 others, b has 5
     kept = features[found.cells][:, found.columns]
     leave_one_out_knn(kept, labels[found.cells], ks=found.ks, groups=images[found.cells])
 

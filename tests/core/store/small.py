@@ -10,7 +10,7 @@ import pyarrow as pa
 import yaml
 
 from pcip_assets import frames
-from pcip_assets.assets.benchmarks import benchmark_table
+from pcip_assets.assets.benchmarks.scoring import benchmark_table
 from pcip_core.crops.shard import Rejected, ShardCells
 from pcip_core.images.annotations import ImageRecord
 from pcip_core.images.field import Field

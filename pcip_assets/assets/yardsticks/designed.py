@@ -6,7 +6,7 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
-from pcip_assets.assets.features import PREFIX, crops_hash, extremes
+from pcip_assets.assets.sets import PREFIX, crops_hash, extremes
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize, yardsticks_of
 from pcip_assets.progress import Progress
 from pcip_assets.provenance import code_version

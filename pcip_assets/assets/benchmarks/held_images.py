@@ -1,0 +1,189 @@
+"""`supervised_benchmark`: every feature set on the images that the supervised network has not seen.
+
+Its features know the labels of what it was trained on, so that they are scored on the other images alone;
+and as figures compare on the same cells only, all other sets are scored on them as well.
+"""
+
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+
+from pcip_assets.assets.benchmarks.classifiers import CLASSIFIERS
+from pcip_assets.assets.benchmarks.scoring import CODE, Scores, best_layers, scores_inputs, vectors_of
+from pcip_assets.assets.encoders import supervised_model
+from pcip_assets.assets.labels import labelled_cells_of
+from pcip_assets.assets.sets import SUPERVISED, main_sets, other_sets, yardstick_nouns
+from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, all_shards, materialize, yardsticks_of
+from pcip_assets.provenance import code_version
+from pcip_assets.resources import Library
+from pcip_assets.tracking import Encoder, Tracking
+from pcip_core.evaluation.labelled import LabelledCells
+from pcip_core.screen import Screen
+
+_TABLE = "benchmarks_supervised"
+_PROTOCOL = "held_images"
+_LAST = "supervised_fc2"  # the last layer before the output: the paper's
+_CODE = (*CODE, *(f"pcip_core.evaluation.{name}" for name in ("classifiers", "knn", "neighbours", "scores")))
+
+
+def build_supervised_benchmark(screen: Screen) -> dg.AssetsDefinition:
+    """The asset of scores on the images held out of the supervised network's training."""
+    code = code_version(*_CODE, __name__)
+
+    @dg.asset(
+        key=[screen.name, "supervised_benchmark"],
+        deps=[
+            *all_shards(screen, *yardstick_nouns(screen)),
+            dg.AssetDep([screen.name, "supervised"]),
+            dg.AssetDep([screen.name, "knn_benchmark"]),
+        ],
+        group_name=yardsticks_of(screen),
+        owners=OWNERS,
+        kinds={"scikitlearn", "parquet"},
+        code_version=code,
+    )
+    def supervised_benchmark(
+        context: dg.AssetExecutionContext, config: Remake, library: Library, tracking: Tracking
+    ) -> dg.MaterializeResult:
+        """Every feature set, and the supervised network end to end, on images that it was not trained on."""
+        spec = screen.yardsticks
+        champion = tracking.champion(supervised_model(screen.name))
+        sets = main_sets(library, screen) + other_sets(library, screen)
+
+        def inputs(_: str | None) -> dict[str, Any]:
+            settings = (spec.trees, spec.seed, spec.classifiers)
+            return scores_inputs(library, screen, sets, *settings, champion.tags["weights_sha256"])
+
+        def make(_: str | None) -> Made:
+            from pcip_core.models.files import read_extra
+
+            split = read_extra(champion.folder)
+            cells = _of_images(labelled_cells_of(library, screen, sets), split)
+            held = np.isin(cells.image_ids, split["held"])
+            scores = Scores()
+            for name in sets:
+                _knn(library, screen, name, cells, held, scores)
+            chosen = list(spec.classifiers or best_layers(scores.rows, _PROTOCOL))
+            chosen = [name for name in chosen if name not in SUPERVISED] + [_LAST]
+            for name in chosen:
+                _classifiers(library, screen, name, cells, held, scores, context.log)
+            _end_to_end(library, screen, champion, cells, held, scores)
+            accuracy = next(row for row in scores.rows if row["classifier"] == "end_to_end")
+            tracking.log_scores(champion.run_id, {f"held_images/{accuracy['metric']}": accuracy["value"]})
+            table = pa.table(
+                {
+                    "image_id": [*split["trained_on"], *split["held"]],
+                    "held": [False] * len(split["trained_on"]) + [True] * len(split["held"]),
+                    "encoder_version": [champion.version] * (len(split["trained_on"]) + len(split["held"])),
+                }
+            )
+            return Made(
+                {**scores.tables(_TABLE), "supervised_images": table},
+                metadata={
+                    "images_trained_on": len(split["trained_on"]),
+                    "images_held": len(split["held"]),
+                    "cells_scored": int(held.sum()),
+                    "end_to_end_balanced_accuracy": accuracy["value"],
+                    **cells.left_out,
+                },
+            )
+
+        return materialize(context, library, screen, config, Work(_TABLE, code, inputs, make))
+
+    return supervised_benchmark
+
+
+def _of_images(cells: LabelledCells, split: dict[str, list[str]]) -> LabelledCells:
+    """The cells of images that were there when the network was trained."""
+    known = np.isin(cells.image_ids, [*split["trained_on"], *split["held"]])
+    return LabelledCells(
+        [cell_id for cell_id, kept in zip(cells.cell_ids, known, strict=True) if kept],
+        cells.labels[known],
+        cells.image_ids[known],
+        cells.fields[known],
+        {**cells.left_out, "cells_of_images_newer_than_the_network": int((~known).sum())},
+    )
+
+
+def _knn(
+    library: Library, screen: Screen, name: str, cells: LabelledCells, held: np.ndarray, scores: Scores
+) -> None:
+    """Held cells by their nearest neighbours among the others."""
+    from pcip_core.evaluation.scores import knn_scores
+    from pcip_core.evaluation.usable import usable
+
+    vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)
+    groups = np.where(held, -1, np.arange(len(held)))  # held cells are never each other's neighbours
+    kept = usable(vectors, cells.labels, feature_set=name, groups=groups, ks=screen.benchmark.ks)
+    scored = knn_scores(
+        vectors[kept.cells][:, kept.columns],
+        cells.labels[kept.cells],
+        groups=groups[kept.cells],
+        ks=kept.ks,
+        scored=held[kept.cells],
+    )
+    more = _more(screen, name)
+    scores.add(more, scored.rows, confusion=scored.confusion, run_id=run_id)
+    scores.exclude(kept.exclusions, classifier="knn", **more)
+
+
+def _classifiers(
+    library: Library,
+    screen: Screen,
+    name: str,
+    cells: LabelledCells,
+    held: np.ndarray,
+    scores: Scores,
+    log: Any,
+) -> None:
+    """Held cells by classifiers that are fitted to the others."""
+    from pcip_core.evaluation.classifiers import cross_validated
+    from pcip_core.evaluation.scores import classifier_scores
+    from pcip_core.evaluation.usable import usable
+
+    spec = screen.yardsticks
+    vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)
+    columns = usable(vectors, cells.labels, feature_set=name).columns
+    for classifier in CLASSIFIERS:
+        log.info(f"{screen.name}/supervised_benchmark {name} {classifier}")
+        done = cross_validated(
+            vectors[:, columns],
+            cells.labels,
+            classifier=classifier,
+            held=held,
+            seed=spec.seed,
+            trees=spec.trees,
+        )
+        scored = classifier_scores(cells.labels, done)
+        scores.add(_more(screen, name), scored.rows, confusion=scored.confusion, run_id=run_id)
+
+
+def _end_to_end(
+    library: Library,
+    screen: Screen,
+    champion: Encoder,
+    cells: LabelledCells,
+    held: np.ndarray,
+    scores: Scores,
+) -> None:
+    """What the network itself says of held cells."""
+    from pcip_core.evaluation.scores import class_scores, confusion
+    from pcip_core.features.deep import class_probabilities
+    from pcip_core.models.files import load_encoder
+
+    network: Any = load_encoder(champion.folder)
+    vectors, run_id = vectors_of(library, screen, _LAST, cells.cell_ids)
+    chosen = class_probabilities(network, vectors[held]).argmax(1)
+    predicted = np.array(network.config.classes)[chosen]
+    key = {"classifier": "end_to_end", "parameter": "softmax"}
+    truth = cells.labels[held]
+    rows = [{**key, **row} for row in class_scores(truth, predicted)]
+    pairs = [{**key, **row} for row in confusion(truth, predicted)]
+    more = _more(screen, "supervised")
+    scores.add(more, rows, confusion=pairs, run_id=run_id)
+
+
+def _more(screen: Screen, feature_set: str) -> dict[str, Any]:
+    return {"feature_set": feature_set, "task": screen.benchmark.label, "protocol": _PROTOCOL}

@@ -1,0 +1,229 @@
+"""Scores that need no classifier: `pairwise_benchmark` (paper, Figure 2B and Table 2) and `retrieval_benchmark`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import numpy as np
+
+from pcip_assets.assets.benchmarks.scoring import (
+    CODE,
+    Scores,
+    chosen_sets,
+    scores_inputs,
+    vectors_of,
+    without_labels,
+)
+from pcip_assets.assets.labels import labelled_cells_of
+from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize, picture, yardsticks_of
+from pcip_assets.provenance import code_version
+from pcip_assets.resources import Library
+from pcip_core.errors import EvaluationError
+from pcip_core.evaluation.labelled import LabelledCells
+from pcip_core.screen import Screen
+
+_PAIRWISE, _RETRIEVAL = "benchmarks_pairwise", "benchmarks_retrieval"
+_TRIALS = ("any_line", "by_line")
+
+
+@dataclass(frozen=True)
+class _Images:
+    """The labelled cells as images: what the scores of this module are of.
+
+    `of_cell` is the number of each cell's image; `terms`, `proteins` and `lines` are of the images.
+    """
+
+    of_cell: np.ndarray
+    terms: np.ndarray
+    proteins: np.ndarray
+    lines: np.ndarray
+
+    def means(self, vectors: np.ndarray) -> np.ndarray:
+        """(m, d) the mean of each image's cells."""
+        sums = np.zeros((len(self.terms), vectors.shape[1]))
+        np.add.at(sums, self.of_cell, vectors)
+        return sums / np.bincount(self.of_cell, minlength=len(self.terms))[:, None]
+
+
+def build_pairwise_benchmark(screen: Screen) -> dg.AssetsDefinition:
+    """The asset of normalized average pairwise distances."""
+    code = code_version(
+        *CODE, *(f"pcip_core.evaluation.{name}" for name in ("image_pairs", "knn", "pairwise")), __name__
+    )
+
+    @dg.asset(
+        key=[screen.name, "pairwise_benchmark"],
+        deps=[[screen.name, "knn_benchmark"], [screen.name, "yardstick_benchmark"]],
+        group_name=yardsticks_of(screen),
+        owners=OWNERS,
+        kinds={"numpy", "parquet"},
+        code_version=code,
+    )
+    def pairwise_benchmark(
+        context: dg.AssetExecutionContext, config: Remake, library: Library
+    ) -> dg.MaterializeResult:
+        """Whether cells of images with one term are closer than others, over all cell lines and by line."""
+        chosen, spec = chosen_sets(library, screen), screen.yardsticks
+
+        def inputs(_: str | None) -> dict[str, Any]:
+            return scores_inputs(
+                library, screen, chosen, screen.section("yardsticks")["yardsticks"]["pairwise"]
+            )
+
+        def make(_: str | None) -> Made:
+            from pcip_core.plots.pairwise import pairwise_by_line, pairwise_distances
+
+            from pcip_core.evaluation.usable import usable
+            from pcip_core.plots.png import to_png
+
+            cells = labelled_cells_of(library, screen, chosen)
+            told: dict[str, Any] = without_labels(cells, screen)
+            scores = Scores()
+            if not told:
+                images = _images(library, screen, cells)
+                for name in chosen:
+                    vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)
+                    vectors = vectors[:, usable(vectors, cells.labels, feature_set=name).columns]
+                    for trial in _TRIALS:
+                        context.log.info(f"{screen.name}/pairwise_benchmark {name} {trial}")
+                        more = {"feature_set": name, "task": screen.benchmark.label}
+                        with _stated(told, f"{name} {trial}"):
+                            found = _distances(trial, vectors, images, spec)
+                            scores.add(more, found.rows, run_id=run_id)
+                            scores.exclude(found.left_out, classifier="pairwise", **more)
+            pictures = {
+                "distances": pairwise_distances(scores.rows, screen.title),
+                "by_line": pairwise_by_line(scores.rows, screen.title),
+            }
+            return Made(
+                {table: rows for table, rows in scores.tables(_PAIRWISE).items() if "confusion" not in table},
+                metadata={
+                    "feature_sets": chosen,
+                    **scores.exclusions_by_reason(),
+                    **told,
+                    **{name: picture(to_png(one)) for name, one in pictures.items() if scores.rows},
+                },
+            )
+
+        return materialize(context, library, screen, config, Work(_PAIRWISE, code, inputs, make))
+
+    return pairwise_benchmark
+
+
+def _distances(trial: str, vectors: np.ndarray, images: _Images, spec: Any) -> Any:
+    from pcip_core.evaluation.pairwise import pairwise_scores, pairwise_scores_by_line
+
+    pairs = spec.pairwise
+    common = {"min_proteins": pairs.min_proteins, "bootstraps": pairs.bootstraps, "seed": spec.seed}
+    if trial == "any_line":
+        return pairwise_scores(
+            vectors,
+            images.of_cell,
+            images.terms,
+            images.proteins,
+            same=pairs.same,
+            each_other=pairs.each_other,
+            **common,
+        )
+    return pairwise_scores_by_line(
+        vectors,
+        images.of_cell,
+        images.terms,
+        images.proteins,
+        images.lines,
+        pairs=pairs.by_line,
+        **common,
+    )
+
+
+def build_retrieval_benchmark(screen: Screen) -> dg.AssetsDefinition:
+    """The asset of mean average precisions and silhouettes."""
+    code = code_version(*CODE, "pcip_core.evaluation.retrieval", "pcip_core.evaluation.knn", __name__)
+
+    @dg.asset(
+        key=[screen.name, "retrieval_benchmark"],
+        deps=[[screen.name, "knn_benchmark"], [screen.name, "yardstick_benchmark"]],
+        group_name=yardsticks_of(screen),
+        owners=OWNERS,
+        kinds={"numpy", "parquet"},
+        code_version=code,
+    )
+    def retrieval_benchmark(
+        context: dg.AssetExecutionContext, config: Remake, library: Library
+    ) -> dg.MaterializeResult:
+        """Whether images find others of their term (other proteins) and of their protein; silhouette of cells."""
+        chosen = chosen_sets(library, screen)
+
+        def inputs(_: str | None) -> dict[str, Any]:
+            return scores_inputs(library, screen, chosen, screen.yardsticks.seed)
+
+        def make(_: str | None) -> Made:
+            cells = labelled_cells_of(library, screen, chosen)
+            told: dict[str, Any] = without_labels(cells, screen)
+            scores = Scores()
+            if not told:
+                images = _images(library, screen, cells)
+                for name in chosen:
+                    _retrieve(library, screen, name, cells, images, scores, told)
+            return Made(
+                {
+                    table: rows
+                    for table, rows in scores.tables(_RETRIEVAL).items()
+                    if "confusion" not in table
+                },
+                metadata={"feature_sets": chosen, **scores.exclusions_by_reason(), **told},
+            )
+
+        return materialize(context, library, screen, config, Work(_RETRIEVAL, code, inputs, make))
+
+    return retrieval_benchmark
+
+
+def _retrieve(
+    library: Library,
+    screen: Screen,
+    name: str,
+    cells: LabelledCells,
+    images: _Images,
+    scores: Scores,
+    told: dict[str, Any],
+) -> None:
+    from pcip_core.evaluation.knn import standardize
+    from pcip_core.evaluation.retrieval import retrieval_scores, silhouette_scores
+    from pcip_core.evaluation.usable import usable
+
+    vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)
+    kept = usable(vectors, cells.labels, feature_set=name)
+    points = standardize(vectors[:, kept.columns])
+    profiles = images.means(points)
+    label = screen.benchmark.label
+    more = {"feature_set": name, "task": label, "protocol": "leave_protein_out"}
+    scores.exclude(kept.exclusions, classifier="retrieval, silhouette", **more)
+    if label != "protein":
+        with _stated(told, f"{name}: images of one term"):
+            scores.add(more, retrieval_scores(profiles, images.terms, groups=images.proteins), run_id=run_id)
+    with _stated(told, f"{name}: images of one protein"):
+        of_protein = {**more, "task": "protein", "protocol": "leave_image_out"}
+        scores.add(of_protein, retrieval_scores(profiles, images.proteins), run_id=run_id)
+    with _stated(told, f"{name}: silhouette"):
+        rows = silhouette_scores(points, cells.labels, seed=screen.yardsticks.seed)
+        scores.add({**more, "protocol": "all_cells"}, rows, run_id=run_id)
+
+
+@contextmanager
+def _stated(told: dict[str, Any], what: str) -> Iterator[None]:
+    """A score that this screen cannot have is told in the metadata, and the others are made."""
+    try:
+        yield
+    except EvaluationError as error:
+        told[f"not_scored: {what}"] = str(error)
+
+
+def _images(library: Library, screen: Screen, cells: LabelledCells) -> _Images:
+    names, first, of_cell = np.unique(cells.image_ids, return_index=True, return_inverse=True)
+    rows = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_pylist()}
+    proteins = np.array([rows[name]["protein"] or name for name in names])  # unknown: each its own
+    lines = np.array([rows[name]["cell_line"] or "" for name in names])
+    return _Images(of_cell, cells.labels[first], proteins, lines)

@@ -1,0 +1,150 @@
+"""`knn_benchmark`: how well each feature set tells the labels apart, with its controls beside it.
+
+`yardstick_benchmark` does the same for the other feature sets, if they are made.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import dagster as dg
+
+from pcip_assets.assets.benchmarks.scoring import (
+    CODE,
+    KNN,
+    YARDSTICKS,
+    Scores,
+    scores_inputs,
+    vectors_of,
+    without_labels,
+)
+from pcip_assets.assets.labels import labelled_cells_of
+from pcip_assets.assets.sets import (
+    MAIN_NOUNS,
+    main_sets,
+    shards_lacking,
+    unsupervised_sets,
+    yardstick_nouns,
+)
+from pcip_assets.assets.shared import (
+    OWNERS,
+    Made,
+    Remake,
+    Work,
+    all_shards,
+    materialize,
+    picture,
+    yardsticks_of,
+)
+from pcip_assets.provenance import code_version
+from pcip_assets.resources import Library
+from pcip_assets.tracking import Tracking
+from pcip_core.evaluation.labelled import LabelledCells
+from pcip_core.screen import Screen
+
+_CODE = (*CODE, *(f"pcip_core.evaluation.{name}" for name in ("knn", "neighbours", "scores")))
+
+
+def build_knn_benchmark(screen: Screen) -> dg.AssetsDefinition:
+    """The asset of kNN scores of a screen's own feature sets and their controls."""
+    deps = all_shards(screen, *MAIN_NOUNS)
+    return _knn(screen, "knn_benchmark", KNN, group=screen.name, deps=deps, sets_of=main_sets)
+
+
+def build_yardstick_benchmark(screen: Screen) -> dg.AssetsDefinition:
+    """The asset of kNN scores of the other feature sets."""
+    nouns = [noun for noun in yardstick_nouns(screen) if noun != "supervised_features"]
+    deps = [*all_shards(screen, *nouns), dg.AssetDep([screen.name, "knn_benchmark"])]
+    group = yardsticks_of(screen)
+    return _knn(screen, "yardstick_benchmark", YARDSTICKS, group=group, deps=deps, sets_of=unsupervised_sets)
+
+
+def _knn(
+    screen: Screen,
+    noun: str,
+    table: str,
+    *,
+    group: str,
+    deps: Sequence[dg.AssetDep],
+    sets_of: Callable[[Library, Screen], list[str]],
+) -> dg.AssetsDefinition:
+    code = code_version(*_CODE, __name__)
+
+    @dg.asset(
+        key=[screen.name, noun],
+        description="Balanced accuracy of k nearest neighbours, each feature set under each protocol.",
+        deps=deps,
+        group_name=group,
+        owners=OWNERS,
+        kinds={"parquet"},
+        code_version=code,
+    )
+    def benchmark(
+        context: dg.AssetExecutionContext, config: Remake, library: Library, tracking: Tracking
+    ) -> dg.MaterializeResult:
+        sets = sets_of(library, screen)
+        champion = tracking.champion(screen.encoder_screen)
+
+        def inputs(_: str | None) -> dict[str, Any]:
+            return scores_inputs(library, screen, sets)
+
+        def make(_: str | None) -> Made:
+            from pcip_core.plots.benchmarks import accuracy_by_layer
+            from pcip_core.plots.png import to_png
+
+            cells = labelled_cells_of(library, screen, {*main_sets(library, screen), *sets})
+            scores = Scores()
+            if not (nothing := without_labels(cells, screen)):
+                scores.exclude(cells.left_out, task=screen.benchmark.label)
+                for name in sets:
+                    _score(library, screen, name, cells, scores)
+            others = [] if table == KNN else library.store.read(screen.name, KNN).to_pylist()
+            figure = accuracy_by_layer([*others, *scores.rows], screen.title)
+            borrowed = f"{screen.name}/" if screen.encoder_from else ""  # the run is another screen's
+            tracking.log_pictures(champion.run_id, {f"{borrowed}{noun}.png": figure})
+            headline = {borrowed + name: value for name, value in _headline(scores.rows).items()}
+            tracking.log_scores(champion.run_id, headline)
+            behind = {
+                name: sorted(shards) for name, shards in shards_lacking(library, screen).items() if shards
+            }
+            return Made(
+                scores.tables(table),
+                metadata={
+                    "cells_scored": len(cells.labels),
+                    **cells.left_out,
+                    **scores.exclusions_by_reason(),
+                    **({} if table == KNN else {"feature_sets_that_lack_shards": behind}),
+                    **nothing,
+                    "preview": picture(to_png(figure)),
+                },
+            )
+
+        return materialize(context, library, screen, config, Work(table, code, inputs, make))
+
+    return benchmark
+
+
+def _score(library: Library, screen: Screen, feature_set: str, cells: LabelledCells, scores: Scores) -> None:
+    """Add one feature set under each protocol."""
+    from pcip_core.evaluation.scores import knn_scores
+    from pcip_core.evaluation.usable import usable
+
+    vectors, run_id = vectors_of(library, screen, feature_set, cells.cell_ids)
+    for protocol in screen.benchmark.protocols:
+        groups = cells.groups(protocol)
+        kept = usable(vectors, cells.labels, feature_set=feature_set, groups=groups, ks=screen.benchmark.ks)
+        scored = knn_scores(
+            vectors[kept.cells][:, kept.columns],
+            cells.labels[kept.cells],
+            groups=None if groups is None else groups[kept.cells],
+            ks=kept.ks,
+        )
+        more = {"feature_set": feature_set, "task": screen.benchmark.label, "protocol": protocol}
+        scores.add(more, scored.rows, confusion=scored.confusion, run_id=run_id)
+        scores.exclude(kept.exclusions, classifier="knn", **more)
+
+
+def _headline(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Metric names of MLflow (no `=`) -> balanced accuracy over all classes."""
+    overall = [row for row in rows if row["label"] is None and row["metric"] == "balanced_accuracy"]
+    names = ("metric", "feature_set", "protocol", "classifier", "parameter")
+    return {"/".join(row[name] for name in names).replace("=", ""): row["value"] for row in overall}

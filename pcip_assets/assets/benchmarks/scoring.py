@@ -1,0 +1,149 @@
+"""What all assets of scores share: the vectors that are scored, and rows, confusions and exclusions as tables."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pcip_assets.assets.sets import PREFIX, features_hash
+from pcip_assets.resources import Library
+from pcip_core.evaluation.labelled import LabelledCells
+from pcip_core.features.names import split_name
+from pcip_core.screen import Screen
+from pcip_core.store.tables import MAIN, SCREEN
+from pcip_core.store.vectors import features_of
+
+KNN, YARDSTICKS = "benchmarks", "benchmarks_yardsticks"  # tables of scores; others are benchmarks_<noun>
+CODE = (
+    "pcip_assets.assets.benchmarks.scoring",
+    "pcip_core.evaluation.labelled",
+    "pcip_core.evaluation.usable",
+)
+_TYPES = {**dict.fromkeys(("value", "low", "high"), pa.float64()), "n": pa.int64()}
+_COLUMNS = {
+    doc.name: tuple(name for name in doc.columns if name != "screen")
+    for doc in (*MAIN, *SCREEN)
+    if doc.name in ("benchmarks", "confusion", "exclusions")
+}
+
+
+@dataclass
+class Scores:
+    """What one asset finds, of any number of feature sets.
+
+    Attributes:
+        rows: of main.benchmarks, but for the screen.
+        confusion: of the view `confusion`; pairs of classes that never occur are left out.
+        exclusions: of the view `exclusions`.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    confusion: list[dict[str, Any]] = field(default_factory=list)
+    exclusions: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(
+        self,
+        more: dict[str, Any],
+        rows: Iterable[dict[str, Any]],
+        *,
+        confusion: Iterable[dict[str, Any]] = (),
+        run_id: str | None = None,
+    ) -> None:
+        """Scores of one feature set under one protocol, both named in `more`."""
+        self.rows += [{**more, "mlflow_run_id": run_id, **row} for row in rows]
+        self.confusion += [{**more, **row} for row in confusion if row["n"]]
+
+    def exclude(self, counts: dict[str, int], **more: str) -> None:
+        """What was left out, by reason; reasons that left out nothing are not told."""
+        self.exclusions += [{**more, "reason": reason, "n": n} for reason, n in counts.items() if n]
+
+    def tables(self, benchmarks: str) -> dict[str, pa.Table]:
+        """The three tables of the asset whose scores are in the table `benchmarks`."""
+        noun = benchmarks.removeprefix("benchmarks").removeprefix("_") or "knn"
+        return {
+            benchmarks: benchmark_table(self.rows),
+            f"confusion_{noun}": _table("confusion", self.confusion),
+            f"exclusions_{noun}": _table("exclusions", self.exclusions),
+        }
+
+    def exclusions_by_reason(self) -> dict[str, int]:
+        """Reason -> the largest count of any feature set, for the asset's metadata."""
+        counts: dict[str, int] = {}
+        for row in self.exclusions:
+            counts[row["reason"]] = max(counts.get(row["reason"], 0), row["n"])
+        return counts
+
+
+def benchmark_table(rows: list[dict[str, Any]]) -> pa.Table:
+    """Score rows as the `benchmarks` table."""
+    return _table("benchmarks", rows)
+
+
+def _table(doc: str, rows: list[dict[str, Any]]) -> pa.Table:
+    return pa.table(
+        {
+            name: pa.array([row.get(name) for row in rows], _TYPES.get(name, pa.string()))
+            for name in _COLUMNS[doc]
+        }
+    )
+
+
+def vectors_of(
+    library: Library, screen: Screen, feature_set: str, cell_ids: list[str]
+) -> tuple[np.ndarray, str | None]:
+    """The vectors of these cells, (n, d), and the training that made them, None where there was none."""
+    table = library.store.read(screen.name, PREFIX + feature_set)
+    row_of = {cell_id: row for row, cell_id in enumerate(table["cell_id"].to_pylist())}
+    shard = library.store.shards(screen.name, PREFIX + feature_set)[-1]
+    about = library.store.provenance(screen.name, PREFIX + feature_set, shard) or {}
+    return features_of(table)[[row_of[cell_id] for cell_id in cell_ids]], about.get("mlflow_run_id")
+
+
+def scores_inputs(library: Library, screen: Screen, sets: Iterable[str], *spec: Any) -> dict[str, Any]:
+    """All that decides the scores of these sets: their features, the labels, the settings."""
+    return {
+        "features": {name: features_hash(library, screen, name) for name in sets},
+        "spec": [screen.section("benchmark"), *spec],
+        "images": library.store.read(screen.name, "images").to_pylist(),
+    }
+
+
+def without_labels(cells: LabelledCells, screen: Screen) -> dict[str, str]:
+    """Metadata of an asset of scores that has nothing to score by; empty where there is something."""
+    if len(cells.labels):
+        return {}
+    return {"not_scored": f"no cell has exactly one label: column {screen.benchmark.label} of images"}
+
+
+def best_layers(rows: Iterable[dict[str, Any]], protocol: str) -> list[str]:
+    """The feature set of each method that is best by kNN (k = 11 where it was asked for), under a protocol."""
+    rows = [
+        row
+        for row in rows
+        if row["protocol"] == protocol
+        and row["metric"] == "balanced_accuracy"
+        and row["classifier"] == "knn"
+        and row["label"] is None
+    ]
+    asked = {row["parameter"] for row in rows}
+    parameter = (
+        "k=11" if "k=11" in asked else max(asked, key=lambda name: int(name.removeprefix("k=")), default="")
+    )
+    best: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if row["parameter"] == parameter:
+            method = split_name(row["feature_set"])._replace(layer=None)
+            best[method] = max(best.get(method, row), row, key=lambda one: one["value"])
+    return [row["feature_set"] for row in best.values()]
+
+
+def chosen_sets(library: Library, screen: Screen) -> list[str]:
+    """The feature sets that the slower scores are of: those the spec names, or the best layer of each method."""
+    if screen.yardsticks.classifiers is not None:
+        return list(screen.yardsticks.classifiers)
+    scored = [
+        row for table in (KNN, YARDSTICKS) for row in library.store.read(screen.name, table).to_pylist()
+    ]
+    return best_layers(scored, screen.benchmark.protocols[0])

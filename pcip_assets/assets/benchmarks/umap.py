@@ -1,0 +1,144 @@
+"""`umap`: maps of cells and of proteins in two dimensions (paper, Figure 3 and Supplementary Figure 3)."""
+
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+
+from pcip_assets.assets.benchmarks.scoring import chosen_sets, scores_inputs, vectors_of
+from pcip_assets.assets.labels import labelled_cells_of
+from pcip_assets.assets.sets import SUPERVISED, features_hash, other_sets
+from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize, picture, yardsticks_of
+from pcip_assets.provenance import code_version
+from pcip_assets.resources import Library
+from pcip_core.errors import EvaluationError
+from pcip_core.screen import Screen
+from pcip_core.store.vectors import features_of
+
+CELLS, PROTEINS = "umap_cells", "umap_proteins"
+_COLUMNS = {
+    CELLS: ("feature_set", "cell_id", "image_id", "label"),
+    PROTEINS: ("feature_set", "protein", "label"),
+}
+
+
+def build_umap(screen: Screen) -> dg.AssetsDefinition:
+    """The asset of maps of the best layer of each method, and of the supervised network's last one."""
+    code = code_version("pcip_core.analysis.embedding", "pcip_core.evaluation.labelled", __name__)
+
+    @dg.asset(
+        key=[screen.name, "umap"],
+        deps=[
+            [screen.name, noun]
+            for noun in (
+                "knn_benchmark",
+                "yardstick_benchmark",
+                "protein_features",
+                "yardstick_protein_features",
+            )
+        ],
+        group_name=yardsticks_of(screen),
+        owners=OWNERS,
+        kinds={"parquet"},
+        code_version=code,
+    )
+    def umap(context: dg.AssetExecutionContext, config: Remake, library: Library) -> dg.MaterializeResult:
+        """Cells and proteins on a map of two dimensions by UMAP, near where their features are alike."""
+        spec = screen.yardsticks.umap
+        last = [name for name in other_sets(library, screen) if name == SUPERVISED[-1]]
+        chosen = [*chosen_sets(library, screen), *last]
+
+        def inputs(_: str | None) -> dict[str, Any]:
+            proteins = {name: features_hash(library, screen, name) for name in chosen}
+            return scores_inputs(library, screen, chosen, spec, screen.yardsticks.seed, proteins)
+
+        def make(_: str | None) -> Made:
+            from pcip_core.plots.scatter import embedding_scatter
+
+            from pcip_core.plots.png import to_png
+
+            told: dict[str, Any] = {}
+            rows: dict[str, list[dict[str, Any]]] = {CELLS: [], PROTEINS: []}
+            for name in chosen:
+                context.log.info(f"{screen.name}/umap {name}")
+                for table, points_of, neighbours in (
+                    (CELLS, _cells, spec.cell_neighbours),
+                    (PROTEINS, _proteins, spec.protein_neighbours),
+                ):
+                    keys, vectors = points_of(library, screen, name)
+                    try:
+                        xy = _embedded(screen, vectors, neighbours)
+                    except EvaluationError as error:
+                        told[f"not_drawn: {table} {name}"] = str(error)
+                        continue
+                    rows[table] += [
+                        {"feature_set": name, **key, "x": float(x), "y": float(y)}
+                        for key, (x, y) in zip(keys, xy, strict=True)
+                    ]
+            pictures = {
+                table: picture(to_png(embedding_scatter(panels_of(found), f"{screen.title}: {table}")))
+                for table, found in rows.items()
+                if found
+            }
+            return Made(
+                {table: _table(table, found) for table, found in rows.items()},
+                metadata={"feature_sets": chosen, **told, **pictures},
+            )
+
+        return materialize(context, library, screen, config, Work(CELLS, code, inputs, make))
+
+    return umap
+
+
+def _embedded(screen: Screen, vectors: np.ndarray, neighbours: int) -> np.ndarray:
+    from pcip_core.analysis.embedding import umap_embedding
+
+    spec = screen.yardsticks
+    return umap_embedding(vectors, neighbours=neighbours, min_distance=spec.umap.min_distance, seed=spec.seed)
+
+
+def panels_of(rows: list[dict[str, Any]]) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Rows of a map's table as what is drawn: name, (n, 2) places, (n,) labels."""
+    panels = []
+    for name in dict.fromkeys(row["feature_set"] for row in rows):
+        these = [row for row in rows if row["feature_set"] == name]
+        places = np.array([(row["x"], row["y"]) for row in these])
+        panels.append((name, places, np.array([row["label"] or "" for row in these])))
+    return panels
+
+
+def _cells(library: Library, screen: Screen, name: str) -> tuple[list[dict[str, Any]], np.ndarray]:
+    """Labelled cells, evenly chosen where there are too many, and their vectors."""
+    cells = labelled_cells_of(library, screen, [name])
+    n = len(cells.labels)
+    rows = np.linspace(0, n - 1, min(n, screen.yardsticks.umap.cells)).astype(int) if n else []
+    keys = [
+        {
+            "cell_id": cells.cell_ids[row],
+            "image_id": str(cells.image_ids[row]),
+            "label": str(cells.labels[row]),
+        }
+        for row in rows
+    ]
+    return keys, vectors_of(library, screen, name, [key["cell_id"] for key in keys])[0]
+
+
+def _proteins(library: Library, screen: Screen, name: str) -> tuple[list[dict[str, Any]], np.ndarray]:
+    """All proteins, with the label that all their images agree on, and their mean vectors."""
+    table = library.store.read(screen.name, f"protein_features_{name}")
+    terms: dict[str, set[tuple[str, ...]]] = {}
+    for row in library.store.read(screen.name, "images").to_pylist():
+        terms.setdefault(row["protein"], set()).add(tuple(row["localization"] or ()))
+    label_of = {
+        protein: next(iter(found))[0] if len(found) == 1 and len(next(iter(found))) == 1 else None
+        for protein, found in terms.items()
+    }
+    keys = [{"protein": protein, "label": label_of.get(protein)} for protein in table["protein"].to_pylist()]
+    return keys, features_of(table)
+
+
+def _table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
+    columns = {column: pa.array([row.get(column) for row in rows], pa.string()) for column in _COLUMNS[name]}
+    places = {axis: pa.array([row[axis] for row in rows], pa.float64()) for axis in ("x", "y")}
+    return pa.table({**columns, **places})

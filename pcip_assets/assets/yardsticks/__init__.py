@@ -1,0 +1,1 @@
+"""Feature sets that learned ones are measured against, made shard by shard."""

@@ -1,0 +1,196 @@
+"""Random pairs of images of two proteins, and how far apart the cells of two images are on average."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+
+from pcip_core.errors import EvaluationError
+
+_CELLS = 4096  # of partners, at a time: what bounds the memory
+
+
+def keyed(seed: int, *names: str) -> np.random.Generator:
+    """Random numbers that depend on the seed and the names alone."""
+    return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
+
+
+def term_pairs(
+    terms: np.ndarray, proteins: np.ndarray, term: str, other: str, *, count: int, seed: int
+) -> np.ndarray:
+    """Draw two different proteins, one of each term (or two of one term), then an image of each.
+
+    So a protein with many images counts no more than one with few. Draws are with replacement.
+
+    Args:
+        terms: (m,) the term of each image.
+        proteins: (m,) the protein of each image, of any sortable type.
+        term, other: the terms of the first and of the second image; they may be the same.
+        count: how many pairs.
+        seed: draws are keyed by it and the two terms: other terms of the screen do not change them.
+
+    Returns:
+        (count, 2) image numbers.
+
+    Raises:
+        EvaluationError: the two terms have no two proteins.
+    """
+    rng = keyed(seed, term, other)
+    sides = []
+    for name in (term, other):
+        images = np.flatnonzero(terms == name)
+        images = images[proteins[images].argsort(kind="stable")]
+        sides.append((images, *np.unique(proteins[images], return_index=True, return_counts=True)))
+    if not len(sides[0][0]) or not len(sides[1][0]) or len(np.union1d(sides[0][1], sides[1][1])) < 2:
+        raise EvaluationError(
+            "pairwise distances",
+            found=f"{len(sides[0][1])} proteins of {term!r} and {len(sides[1][1])} of {other!r}",
+            required="two different proteins",
+            remedy="Ask for terms of more proteins.",
+        )
+    drawn = np.zeros((count, 2), np.int64)  # positions among the proteins of each side
+    again = np.arange(count)
+    while len(again):
+        for side, (_, names, _, _) in enumerate(sides):
+            drawn[again, side] = rng.integers(len(names), size=len(again))
+        same = sides[0][1][drawn[again, 0]] == sides[1][1][drawn[again, 1]]
+        again = again[same]
+    chosen = [
+        images[first[at] + rng.integers(size[at])]
+        for (images, _, first, size), at in zip(sides, drawn.T, strict=True)
+    ]
+    return np.stack(chosen, axis=1)
+
+
+def constrained_pairs(
+    terms: np.ndarray,
+    proteins: np.ndarray,
+    lines: np.ndarray,
+    *,
+    same_term: bool,
+    same_line: bool,
+    count: int,
+    seed: int,
+) -> np.ndarray:
+    """Draw among all pairs of images of different proteins that meet both constraints, each alike.
+
+    Args:
+        terms, proteins, lines: (m,) of each image, of any sortable type.
+        same_term: whether the two images have one term, or two.
+        same_line: whether they are of one cell line, or of two.
+        count: how many pairs, with replacement.
+        seed: draws are keyed by it and the two constraints.
+
+    Returns:
+        (count, 2) image numbers.
+
+    Raises:
+        EvaluationError: no pair meets the constraints.
+    """
+    rng = keyed(seed, f"same term {same_term}", f"same line {same_line}")
+    term, protein, line = (np.unique(each, return_inverse=True)[1] for each in (terms, proteins, lines))
+    partners = _partners(term, protein, line, same_term=same_term, same_line=same_line)  # (m,)
+    if not partners.sum():
+        raise EvaluationError(
+            "pairwise distances",
+            found=f"no two images of different proteins with {'one term' if same_term else 'two terms'} "
+            f"in {'one cell line' if same_line else 'two cell lines'}",
+            required="such pairs",
+            remedy="Score a screen with more proteins a term and more cell lines, or leave out the lines.",
+        )
+    firsts = rng.choice(len(term), count, p=partners / partners.sum())
+    pairs = []
+    for first, times in zip(*np.unique(firsts, return_counts=True), strict=True):
+        fits = (term == term[first]) == same_term
+        fits &= (line == line[first]) == same_line
+        fits &= protein != protein[first]
+        seconds = rng.choice(np.flatnonzero(fits), times)
+        pairs.append(np.stack([np.full(times, first), seconds], axis=1))
+    return np.concatenate(pairs)
+
+
+def _partners(
+    term: np.ndarray, protein: np.ndarray, line: np.ndarray, *, same_term: bool, same_line: bool
+) -> np.ndarray:
+    """(m,) how many images meet the constraints with each image: by counting those that share its names."""
+
+    def sharing(*names: np.ndarray) -> np.ndarray:
+        _, member, size = np.unique(np.stack(names), axis=1, return_inverse=True, return_counts=True)
+        return size[member.ravel()]
+
+    def of_other_proteins(*names: np.ndarray) -> np.ndarray:
+        return sharing(*names) - sharing(*names, protein)
+
+    if same_term and same_line:
+        return of_other_proteins(term, line)
+    if same_term:
+        return of_other_proteins(term) - of_other_proteins(term, line)
+    if same_line:
+        return of_other_proteins(line) - of_other_proteins(term, line)
+    all_others = of_other_proteins(np.zeros_like(term))
+    return all_others - of_other_proteins(term) - of_other_proteins(line) + of_other_proteins(term, line)
+
+
+def mean_distances(
+    points: np.ndarray,
+    start: np.ndarray,
+    pairs: np.ndarray,
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """Mean Euclidean distance of all cells of one image to all cells of another, for each pair.
+
+    A pair that occurs twice, or the other way round, is computed once. One product serves many partners of
+    an image. Memory does not grow with the number of pairs beyond the pairs themselves.
+
+    Args:
+        points: (n, d) float64 features, the cells of an image one after another; centred, as the
+            rounding of the products grows with the distance from the origin.
+        start: (m + 1,) where the cells of each image begin, and n.
+        pairs: (p, 2) image numbers; each image has a cell.
+        progress: called with the number of cells done, in proportion to the work.
+
+    Returns:
+        (p,) float64.
+    """
+    images = len(start) - 1
+    keys, back = np.unique(pairs.min(1) * images + pairs.max(1), return_inverse=True)
+    firsts, seconds = np.divmod(keys, images)
+    size = np.diff(start)
+    squares = np.einsum("nd,nd->n", points, points)
+    distance = np.empty(len(keys))
+    for block in _blocks(firsts, size[seconds]):
+        one = slice(start[firsts[block.start]], start[firsts[block.start] + 1])
+        partners = seconds[block]
+        ends = size[partners].cumsum()
+        begins = ends - size[partners]
+        cells = np.arange(ends[-1]) + np.repeat(start[partners] - begins, size[partners])
+        apart = points[one] @ points[cells].T  # (cells of the image, cells of its partners)
+        apart *= -2
+        apart += squares[one, None]
+        apart += squares[cells]
+        np.sqrt(np.maximum(apart, 0, out=apart), out=apart)
+        sums = np.add.reduceat(apart.sum(0), begins)
+        distance[block] = sums / (size[partners] * (one.stop - one.start))
+        if progress is not None:
+            progress(len(points) * block.stop // len(keys))
+    return distance[back.ravel()]
+
+
+def _blocks(firsts: np.ndarray, cells: np.ndarray) -> list[slice]:
+    """Runs of pairs with one first image, whose partners have about so many cells as are taken at a time.
+
+    Args:
+        firsts: (p,) rising.
+        cells: (p,) of the second image of each pair.
+    """
+    before = cells.cumsum() - cells
+    new = np.diff(firsts, prepend=-1) > 0
+    run = np.maximum.accumulate(
+        np.where(new, np.arange(len(firsts)), 0)
+    )  # (p,) where the image's pairs begin
+    part = (before - before[run]) // _CELLS
+    edges = np.flatnonzero(new | (np.diff(part, prepend=0) != 0))
+    return [slice(int(a), int(b)) for a, b in zip(edges, np.append(edges[1:], len(firsts)), strict=True)]

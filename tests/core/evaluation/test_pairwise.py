@@ -1,0 +1,290 @@
+"""Pairwise distances against scipy's cdist in naive loops, closed forms, and masks over all pairs of images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from sklearn.preprocessing import StandardScaler
+
+from pcip_core.errors import EvaluationError, ShapeError
+from pcip_core.evaluation.image_pairs import constrained_pairs, keyed, mean_distances, term_pairs
+from pcip_core.evaluation.pairwise import Pairwise, pairwise_scores, pairwise_scores_by_line
+
+_Z, _RELATIVE = "normalized_pairwise_distance", "relative_pairwise_distance"
+
+
+def screen(proteins: int = 12, *, apart: float = 0.0, seed: int = 0) -> dict[str, np.ndarray]:
+    """Three terms of so many proteins, two images each, in two lines; one to five cells an image, shuffled.
+
+    Args:
+        proteins: of each term.
+        apart: distance between the terms' means in each of their own two columns.
+        seed: of the cells.
+    """
+    rng = np.random.default_rng(seed)
+    number = np.arange(3 * proteins).repeat(2)  # (m,) protein of each image
+    image = rng.permutation(np.arange(len(number)).repeat(rng.integers(1, 6, len(number))))
+    means = apart * np.eye(3).repeat(2, axis=1)[number % 3] + 0.3 * rng.normal(size=(3 * proteins, 6))[number]
+    return {
+        "features": (means[image] + rng.normal(size=(len(image), 6))).astype(np.float32),
+        "image": image,
+        "terms": np.array(["ER", "Golgi", "nucleus"])[number % 3],
+        "proteins": np.array([f"P{each:03}" for each in number]),
+        "lines": rng.permutation(np.array(["A-431", "U-2 OS"]).repeat(len(number) // 2)),
+    }
+
+
+def scored(data: dict[str, np.ndarray], **options: Any) -> Pairwise:
+    options = {"min_proteins": 3, "bootstraps": 0, "same": 300, "each_other": 200, **options}
+    return pairwise_scores(data["features"], data["image"], data["terms"], data["proteins"], **options)
+
+
+def scored_by_line(data: dict[str, np.ndarray], **options: Any) -> Pairwise:
+    options = {"min_proteins": 3, "bootstraps": 0, "pairs": 400, **options}
+    return pairwise_scores_by_line(**data, **options)
+
+
+def value(rows: list[dict[str, Any]], metric: str = _Z, *, column: str = "value", **where: Any) -> Any:
+    found = [row for row in rows if row["metric"] == metric and where.items() <= row.items()]
+    assert len(found) == 1
+    return found[0][column]
+
+
+def naive(data: dict[str, np.ndarray], pairs: np.ndarray) -> np.ndarray:
+    points = StandardScaler().fit_transform(data["features"].astype(np.float64))
+    cells = [points[data["image"] == number] for number in range(len(data["terms"]))]
+    return np.array([cdist(cells[one], cells[other]).mean() for one, other in pairs])
+
+
+def test_each_term_equals_a_naive_loop() -> None:
+    data = screen(apart=1.5)
+    rows = scored(data).rows
+    expected = {}
+    for term in ("ER", "Golgi", "nucleus"):
+        near, far = [], []
+        for other in ("ER", "Golgi", "nucleus"):
+            count = 300 if term == other else 200
+            pairs = term_pairs(data["terms"], data["proteins"], term, other, count=count, seed=0)
+            (near if term == other else far).extend(naive(data, pairs))
+        expected[term] = (np.mean(near) - np.mean(far)) / np.std(far), np.mean(near) / np.mean(far) - 1
+        assert value(rows, label=term) == pytest.approx(expected[term][0], rel=1e-9)
+        assert value(rows, _RELATIVE, label=term) == pytest.approx(expected[term][1], rel=1e-9)
+    overall = np.mean(list(expected.values()), axis=0)
+    assert value(rows, label=None) == pytest.approx(overall[0], rel=1e-9)
+    assert value(rows, _RELATIVE, label=None) == pytest.approx(overall[1], rel=1e-9)
+    assert {row["parameter"] for row in rows} == {"pairs=300,each_other=200"}
+    assert {(row["classifier"], row["protocol"]) for row in rows} == {("pairwise", "any_line")}
+
+
+def test_lines_equal_a_naive_loop() -> None:
+    data = screen(apart=1.5)
+    result = scored_by_line(data)
+    names = {name: data[name] for name in ("terms", "proteins", "lines")}
+    scores = {}
+    for protocol in ("same_line", "different_line"):
+        drawn = [
+            constrained_pairs(**names, same_term=same, same_line=protocol == "same_line", count=400, seed=0)
+            for same in (True, False)
+        ]
+        near, far = (naive(data, pairs) for pairs in drawn)
+        scores[protocol] = (near.mean() - far.mean()) / far.std()
+        assert value(result.rows, protocol=protocol) == pytest.approx(scores[protocol], rel=1e-9)
+        assert value(result.rows, protocol=protocol, column="n") == len({tuple(sorted(p)) for p in drawn[0]})
+    difference = value(result.rows, protocol="different_minus_same_line")
+    assert difference == pytest.approx(scores["different_line"] - scores["same_line"], rel=1e-9)
+    assert len(result.rows) == 6
+    assert {row["parameter"] for row in result.rows} == {"pairs=400"}
+
+
+def test_distances_of_points_on_a_line() -> None:
+    """Cells at -1 and 1 are 1 apart on average from cells at -1 and 1, and 3 from one cell at 3."""
+    points = np.array([-1.0, 1, -1, 1, 3])[:, None]
+    start = np.array([0, 2, 4, 5])
+    pairs = np.array([[0, 1], [0, 2], [2, 0], [1, 0], [0, 1]])
+    assert mean_distances(points, start, pairs) == pytest.approx([1, 3, 3, 1, 1], abs=1e-12)
+
+
+def test_many_partners_of_many_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Partners are taken some at a time; whatever the number, distances are the same."""
+    data = screen()
+    pairs = np.random.default_rng(0).integers(0, 72, (3000, 2))
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    order = data["image"].argsort(kind="stable")
+    points = StandardScaler().fit_transform(data["features"].astype(np.float64))[order]
+    start = np.append(0, np.bincount(data["image"]).cumsum())
+    expected = naive(data, pairs)
+    for cells in (1, 7, 4096):
+        monkeypatch.setattr("pcip_core.evaluation.image_pairs._CELLS", cells)
+        done: list[int] = []
+        found = mean_distances(points, start, pairs, progress=done.append)
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+        assert done == sorted(done)
+        assert done[-1] == len(points)
+
+
+def test_a_closed_form_in_one_dimension() -> None:
+    """All cells of one term lie at 0, those of the other at 1 or at 3, protein by protein.
+
+    Of the share f of pairs that meet a 3 the others' mean is 1 + 2 f, their standard deviation 2 sqrt(f - f²):
+    in units that cancel, whatever the standardization makes of them.
+    """
+    proteins = np.arange(40)
+    terms = np.where(proteins < 20, "at 0", "beside")
+    place = np.where(proteins < 20, 0.0, np.where(proteins % 2, 1.0, 3.0))
+    data = {"features": place[:, None].repeat(3, axis=0), "image": proteins.repeat(3), "terms": terms}
+    rows = scored({**data, "proteins": proteins}).rows
+    drawn = term_pairs(terms, proteins, "at 0", "beside", count=200, seed=0)
+    f = float((place[drawn[:, 1]] == 3).mean())
+    assert value(rows, label="at 0") == pytest.approx(-(1 + 2 * f) / (2 * np.sqrt(f - f * f)), rel=1e-6)
+    assert value(rows, _RELATIVE, label="at 0") == pytest.approx(-1, abs=1e-6)
+    assert 0.35 < f < 0.65  # so that the score is near the -2 of all pairs
+
+
+def test_identical_clouds_score_nothing_and_separated_ones_below_zero() -> None:
+    alike = [
+        value(scored(screen(40, seed=seed), same=2000, each_other=1000).rows, label=None) for seed in range(4)
+    ]
+    assert abs(np.mean(alike)) < 0.05
+    near, far = (scored(screen(40, apart=apart)).rows for apart in (0.7, 3))
+    assert all(row["value"] < 0 for row in far)
+    assert value(far, label=None) < value(near, label=None) < -0.1
+
+
+def test_cells_that_repeat_change_nothing() -> None:
+    """Images whose cells are all copies of one: distances are those of the one."""
+    data = screen()
+    one = np.random.default_rng(0).normal(size=(72, 6))
+    single = {**data, "features": one, "image": np.arange(72)}
+    many = {**data, "features": one.repeat(4, axis=0), "image": np.arange(72).repeat(4)}
+    for ours, theirs in zip(scored(single).rows, scored(many).rows, strict=True):
+        assert ours["value"] == pytest.approx(theirs["value"], rel=1e-9)
+
+
+def test_intervals_are_those_of_proteins_drawn_again() -> None:
+    """The scores of each draw, from the naive distances and their weights."""
+    data = screen(apart=1)
+    rows = scored(data, bootstraps=50).rows
+    _, number = np.unique(data["proteins"], return_inverse=True)
+    near = term_pairs(data["terms"], data["proteins"], "ER", "ER", count=300, seed=0)
+    far = np.concatenate(
+        [
+            term_pairs(data["terms"], data["proteins"], "ER", other, count=200, seed=0)
+            for other in ("Golgi", "nucleus")
+        ]
+    )
+    rng, draws = keyed(0, "proteins drawn"), []
+    for _ in range(50):
+        times = np.bincount(rng.integers(36, size=36), minlength=36)[number]  # (images,)
+        weights = [times[pairs].prod(1) for pairs in (near, far)]
+        means = [np.average(naive(data, p), weights=w) for p, w in zip((near, far), weights, strict=True)]
+        spread = np.sqrt(np.average((naive(data, far) - means[1]) ** 2, weights=weights[1]))
+        draws.append((means[0] - means[1]) / spread)
+    low, high = np.percentile(draws, (2.5, 97.5))
+    assert value(rows, label="ER", column="low") == pytest.approx(low, rel=1e-6)
+    assert value(rows, label="ER", column="high") == pytest.approx(high, rel=1e-6)
+
+
+def test_intervals_hold_the_score_and_shrink_with_more_proteins() -> None:
+    width = {}
+    for proteins in (8, 80):
+        data = screen(proteins, apart=0.7)
+        rows = scored(data, bootstraps=200, same=1000, each_other=500).rows
+        rows += scored_by_line(data, bootstraps=200, pairs=1000).rows
+        assert all(row["low"] <= row["value"] <= row["high"] for row in rows)
+        width[proteins] = [row["high"] - row["low"] for row in rows if row["metric"] == _Z]
+    assert (np.array(width[80]) < np.array(width[8])).all()
+    assert {row["low"] for row in scored(data).rows} == {None}  # none without draws
+
+
+def test_pairs_are_of_two_proteins_and_of_the_terms_and_lines_asked_for() -> None:
+    data = screen(4)
+    data["proteins"][data["terms"] == "Golgi"] = data["proteins"][data["terms"] == "ER"]  # of two terms
+    names = {name: data[name] for name in ("terms", "proteins", "lines")}
+    terms, proteins, lines = names.values()
+    m = np.arange(len(terms))
+    one, other = (each.ravel() for each in np.meshgrid(m, m, indexing="ij"))
+    for same_term in (True, False):
+        for same_line in (True, False):
+            fits = (proteins[one] != proteins[other]) & ((terms[one] == terms[other]) == same_term)
+            fits &= (lines[one] == lines[other]) == same_line
+            pairs = constrained_pairs(**names, same_term=same_term, same_line=same_line, count=20_000, seed=1)
+            times = np.bincount(pairs[:, 0] * len(m) + pairs[:, 1], minlength=len(one))
+            assert not times[~fits].any()
+            expected = 20_000 / fits.sum()  # each alike: Poisson, to six standard deviations
+            assert np.abs(times[fits] - expected).max() < 6 * np.sqrt(expected)
+    pairs = term_pairs(terms, proteins, "ER", "Golgi", count=20_000, seed=1)
+    assert set(terms[pairs[:, 0]]) == {"ER"}
+    assert set(terms[pairs[:, 1]]) == {"Golgi"}
+    assert (proteins[pairs[:, 0]] != proteins[pairs[:, 1]]).all()
+    _, times = np.unique(proteins[pairs], axis=0, return_counts=True)
+    assert len(times) == 12  # 4 x 3 pairs of proteins, each alike
+    assert np.abs(times - 20_000 / 12).max() < 6 * np.sqrt(20_000 / 12)
+
+
+def test_a_protein_of_many_images_counts_once_in_its_term() -> None:
+    proteins = np.repeat(["a", "b", "c"], [50, 1, 1])
+    pairs = term_pairs(np.full(52, "ER"), proteins, "ER", "ER", count=9000, seed=0)
+    _, times = np.unique(proteins[pairs[:, 0]], return_counts=True)
+    assert np.abs(times - 3000).max() < 300
+
+
+def test_seeds_decide_and_other_terms_do_not() -> None:
+    data = screen(8)
+    assert scored(data, bootstraps=20) == scored(data, bootstraps=20)
+    assert scored(data) != scored(data, seed=1)
+    assert scored_by_line(data) == scored_by_line(data)
+    fewer = data["terms"] != "nucleus"
+    pairs = term_pairs(data["terms"], data["proteins"], "ER", "Golgi", count=50, seed=0)
+    again = term_pairs(data["terms"][fewer], data["proteins"][fewer], "ER", "Golgi", count=50, seed=0)
+    np.testing.assert_array_equal(pairs, np.flatnonzero(fewer)[again])
+
+
+def test_what_is_left_out_is_counted() -> None:
+    data = screen(8)
+    few = np.isin(data["proteins"], ["P002", "P005"])  # both nucleus
+    data["terms"] = np.where(few, "bud neck", data["terms"])
+    data["features"] = np.hstack([data["features"], np.full((len(data["image"]), 1), 0.1)])
+    gone = np.flatnonzero(data["terms"] == "ER")[:1]
+    kept = ~np.isin(data["image"], gone)
+    data["features"], data["image"] = data["features"][kept], data["image"][kept]
+    result = scored(data)
+    assert result.left_out == {
+        "terms_with_few_proteins": 1,
+        "images_of_terms_with_few_proteins": 4,
+        "images_without_cells": 1,
+        "columns_constant": 1,
+    }
+    assert {row["label"] for row in result.rows} == {None, "ER", "Golgi", "nucleus"}
+    assert scored_by_line(data).left_out == result.left_out
+
+
+def test_n_is_of_distinct_pairs() -> None:
+    rows = scored(screen(3), same=5000).rows
+    assert value(rows, label="ER", column="n") == 3 * 2 * 2  # pairs of proteins, images of each
+    assert value(rows, label=None, column="n") == 36
+
+
+def test_what_cannot_be_scored_is_said() -> None:
+    data = screen(4)
+    with pytest.raises(EvaluationError, match="0 terms shared by 5 proteins"):
+        scored(data, min_proteins=5)
+    with pytest.raises(EvaluationError, match="1 terms"):
+        scored({**data, "terms": np.full(24, "ER")})
+    with pytest.raises(EvaluationError, match="NaN"):
+        scored({**data, "features": np.full_like(data["features"], np.nan)})
+    with pytest.raises(EvaluationError, match="distances to other terms that are all 0"):
+        scored({**data, "features": np.full_like(data["features"], 0.1)})
+    with pytest.raises(EvaluationError, match="one term in two cell lines"):
+        scored_by_line({**data, "lines": np.full(24, "U-2 OS")})
+    with pytest.raises(EvaluationError, match="in one cell line"):
+        scored_by_line({**data, "lines": data["proteins"]})
+    with pytest.raises(EvaluationError, match="1 proteins of 'a' and 1"):
+        term_pairs(np.array(["a", "b"]), np.array(["p", "p"]), "a", "b", count=1, seed=0)
+    for name in ("features", "image", "terms", "proteins", "lines"):
+        with pytest.raises(ShapeError):
+            scored_by_line({**data, name: data[name][1:]})
+    with pytest.raises(ShapeError, match="-1"):
+        scored({**data, "image": data["image"] - 1})

@@ -1,0 +1,146 @@
+"""Corrections against naive loops, closed forms, and offsets that were put in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.linalg import fractional_matrix_power
+from sklearn.preprocessing import StandardScaler
+
+from pcip_core.errors import EvaluationError, ShapeError
+from pcip_core.features.correction import by_group, whitened
+
+
+def plates(n: int = 3000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features (n, 8), two classes in equal shares on three plates; plates shift and stretch every column.
+
+    The classes differ by 3 in column 0, the plates by some 10 in all, and by up to 4 times in scale.
+    """
+    rng = np.random.default_rng(0)
+    kind, plate = rng.integers(0, 2, n), rng.integers(0, 3, n)
+    cells = rng.normal(size=(n, 8))
+    cells[:, 0] += 3 * kind
+    shift, stretch = 10 * rng.normal(size=(3, 8)), rng.uniform(0.5, 2, (3, 8))
+    return (cells * stretch[plate] + shift[plate]).astype(np.float32), kind, np.array(["x", "y", "z"])[plate]
+
+
+def test_by_group_equals_a_naive_loop() -> None:
+    features, _, plate = plates()
+    done = by_group(features, plate)
+    assert done.features.dtype == np.float32
+    for name in "xyz":
+        expected = StandardScaler().fit_transform(features[plate == name].astype(np.float64))
+        np.testing.assert_allclose(done.features[plate == name], expected, atol=1e-6)
+    assert done.notes == {"groups": 3, "groups_of_one_cell": 0, "columns_constant_in_a_group": 0}
+
+
+def test_a_plate_offset_disappears_and_the_classes_stay_apart() -> None:
+    features, kind, plate = plates()
+
+    def apart(values: np.ndarray, names: np.ndarray) -> float:
+        """Largest difference of two group means, in standard deviations, of any column."""
+        means = np.array([values[names == name].mean(0) for name in np.unique(names)])
+        return float((np.ptp(means, axis=0) / values.std(0)).max())
+
+    corrected = by_group(features, plate).features
+    assert apart(features, plate) > 1.5
+    assert apart(corrected, plate) < 1e-5
+    assert apart(features, kind) < 0.5
+    # a difference of 3 in a mixture of equal shares, whose variance is 1 + 3² / 4
+    assert apart(corrected, kind) == pytest.approx(3 / np.sqrt(1 + 9 / 4), abs=0.05)
+
+
+def test_groups_without_variation_become_nothing_and_are_counted() -> None:
+    features, _, plate = plates(60)
+    plate[0], plate[1] = "alone", "by itself"
+    features[plate == "x", 3] = 0.1  # 0.1 is no binary fraction: its mean is rounded
+    done = by_group(features.astype(np.float64), plate)
+    assert not done.features[:2].any()
+    assert not done.features[plate == "x", 3].any()
+    assert done.features[plate == "y", 3].std() == pytest.approx(1)
+    assert done.notes == {"groups": 5, "groups_of_one_cell": 2, "columns_constant_in_a_group": 1}
+
+
+def test_whitened_equals_the_closed_form() -> None:
+    """R^(-1/2) by scipy, of controls in plenty and next to no regularization."""
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(500, 6)) @ rng.normal(size=(6, 6)) * [1, 10, 100, 1, 1, 0.01] + 5
+    controls = rng.random(500) < 0.6
+    done = whitened(features, controls, regularization=1e-9)
+    centred = (features - features[controls].mean(0)) / features[controls].std(0, ddof=1)
+    expected = centred @ fractional_matrix_power(np.corrcoef(features[controls].T), -0.5)
+    np.testing.assert_allclose(done.features, expected, rtol=1e-4, atol=1e-4)
+    assert done.features.dtype == np.float32
+    np.testing.assert_allclose(done.features[controls].mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(np.cov(done.features[controls].T), np.eye(6), atol=1e-4)
+    assert done.notes["controls"] == controls.sum()
+
+
+def test_the_covariance_of_controls_is_the_identity_but_for_the_regularization() -> None:
+    rng = np.random.default_rng(2)
+    features = rng.normal(size=(400, 5)) @ rng.normal(size=(5, 5))
+    done = whitened(features, np.ones(400, bool), regularization=0.1)
+    values = np.linalg.eigvalsh(np.corrcoef(features.T))
+    found = np.linalg.eigvalsh(np.cov(done.features.T))
+    np.testing.assert_allclose(np.sort(found), np.sort(values / (values + 0.1)), atol=1e-5)
+    assert done.notes["directions_below_regularization"] == (values < 0.1).sum()
+
+
+def test_fewer_controls_than_columns_stretch_nothing_beyond_the_regularization() -> None:
+    rng = np.random.default_rng(3)
+    features, controls = rng.normal(size=(300, 40)), np.arange(300) < 10
+    done = whitened(features, controls, regularization=0.04)
+    assert done.notes["directions_below_regularization"] >= 31  # ten points span nine directions
+    scaled = (features - features[controls].mean(0)) / features[controls].std(0, ddof=1)
+    assert (
+        np.linalg.norm(done.features, axis=1) <= 5.001 * np.linalg.norm(scaled, axis=1)
+    ).all()  # 0.04^(-1/2)
+
+
+def test_what_varies_among_controls_counts_less() -> None:
+    """A day shifts all columns together; a treatment changes one. The day is in the controls, too."""
+    rng = np.random.default_rng(4)
+    day, treated = rng.normal(size=2000), rng.random(2000) < 0.5
+    features = rng.normal(size=(2000, 10)) + 5 * day[:, None]
+    features[treated, 0] += 4
+    done = whitened(features, ~treated).features
+
+    def separation(values: np.ndarray) -> float:
+        difference = values[treated].mean(0) - values[~treated].mean(0)
+        along = values @ difference
+        return float((along[treated].mean() - along[~treated].mean()) / along[~treated].std())
+
+    assert separation(features) < 1.5
+    assert separation(done) > 3
+
+
+def test_columns_that_controls_do_not_have_become_nothing() -> None:
+    rng = np.random.default_rng(5)
+    features, controls = rng.normal(size=(50, 4)), np.arange(50) < 30
+    features[controls, 2] = 0.1
+    done = whitened(features, controls)
+    assert not done.features[:, 2].any()
+    assert done.notes["columns_constant_in_controls"] == 1
+    np.testing.assert_array_equal(
+        done.features[:, [0, 1, 3]], whitened(features[:, [0, 1, 3]], controls).features
+    )
+
+
+def test_what_cannot_be_corrected_is_said() -> None:
+    features, _, plate = plates(20)
+    for controls in (np.zeros(20, bool), np.arange(20) == 3):
+        with pytest.raises(EvaluationError, match=f"{controls.sum()} control cells"):
+            whitened(features, controls)
+    with pytest.raises(EvaluationError, match="0 of 8 columns vary"):
+        whitened(np.ones_like(features), np.ones(20, bool))
+    with pytest.raises(EvaluationError, match="regularization 0"):
+        whitened(features, np.ones(20, bool), regularization=0)
+    with pytest.raises(ShapeError):
+        by_group(features, plate[1:])
+    with pytest.raises(ShapeError):
+        whitened(features, np.ones(19, bool))
+    features[3, 3] = np.inf
+    with pytest.raises(EvaluationError, match="infinite"):
+        by_group(features, plate)
+    with pytest.raises(EvaluationError, match="infinite"):
+        whitened(features, np.ones(20, bool))

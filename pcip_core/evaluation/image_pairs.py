@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from pcip_core.errors import EvaluationError
+from pcip_core.evaluation.neighbours import threads
 
 _CELLS = 4096  # of partners, at a time: what bounds the memory
 
@@ -143,7 +146,8 @@ def mean_distances(
     """Mean Euclidean distance of all cells of one image to all cells of another, for each pair.
 
     A pair that occurs twice, or the other way round, is computed once. One product serves many partners of
-    an image. Memory does not grow with the number of pairs beyond the pairs themselves.
+    an image. Beside the pairs, memory is for the distances between the cells of one image and some 4,000 others
+    (or those of one partner, if it has more), in each thread.
 
     Args:
         points: (n, d) float64 features, the cells of an image one after another; centred, as the
@@ -161,7 +165,9 @@ def mean_distances(
     size = np.diff(start)
     squares = np.einsum("nd,nd->n", points, points)
     distance = np.empty(len(keys))
-    for block in _blocks(firsts, size[seconds]):
+
+    def measure(block: slice) -> int:
+        """Fill in the distances of some pairs of one first image; where they end."""
         one = slice(start[firsts[block.start]], start[firsts[block.start] + 1])
         partners = seconds[block]
         ends = size[partners].cumsum()
@@ -174,8 +180,13 @@ def mean_distances(
         np.sqrt(np.maximum(apart, 0, out=apart), out=apart)
         sums = np.add.reduceat(apart.sum(0), begins)
         distance[block] = sums / (size[partners] * (one.stop - one.start))
-        if progress is not None:
-            progress(len(points) * block.stop // len(keys))
+        return block.stop
+
+    workers = threads()  # asked before they are limited: products are too small to share
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+        for done in pool.map(measure, _blocks(firsts, size[seconds])):
+            if progress is not None:
+                progress(len(points) * done // len(keys))
     return distance[back.ravel()]
 
 

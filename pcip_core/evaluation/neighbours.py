@@ -78,8 +78,8 @@ class _Search:
         blocks = [slice(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
         alone = [(one, one) for one in blocks]
         later = [(one, other) for at, one in enumerate(blocks) for other in blocks[at + 1 :]]
-        done, threads = 0, _threads()  # asked before they are limited
-        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        done, workers = 0, threads()  # asked before they are limited
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
             for pairs in (alone, later):
                 for _ in pool.map(lambda pair: self._meet(*pair), pairs):
                     done += 1
@@ -136,7 +136,7 @@ class _Search:
             self.limit[block] = self.distance[block].max(1)
 
 
-def _threads() -> int:
+def threads() -> int:
     """As many as a matrix product would use, at most 8: each holds its candidates, some 10 MiB."""
     return min(
         [8, *(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")]
@@ -199,7 +199,7 @@ def _halved_squares(points: np.ndarray, rows: np.ndarray, others: np.ndarray) ->
         apart = points[rows[pairs]] - points[others[pairs]]
         return np.einsum("pd,pd->p", apart, apart) / 2
 
-    with ThreadPoolExecutor(_threads()) as pool:
+    with ThreadPoolExecutor(threads()) as pool:
         parts = list(pool.map(part, range(0, len(rows), _PAIRS)))
     return np.concatenate([np.empty(0), *parts])
 

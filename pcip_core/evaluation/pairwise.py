@@ -24,14 +24,17 @@ Source: paper, Methods, "Comparing Pairwise Distances in Feature Spaces"; Figure
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from pcip_core.errors import EvaluationError, ShapeError
 from pcip_core.evaluation.image_pairs import constrained_pairs, keyed, mean_distances, term_pairs
 from pcip_core.evaluation.knn import standardize
+from pcip_core.evaluation.neighbours import threads
 from pcip_core.evaluation.usable import require_finite, require_rows
 
 _DRAWS = 64  # bootstrap draws whose weights are held at a time
@@ -304,12 +307,14 @@ def _moments(distance: np.ndarray, proteins: np.ndarray, counts: np.ndarray) -> 
     centre = distance.mean()
     powers = (distance - centre)[:, None] ** np.arange(3)  # (p, 3), centred so that the squares keep digits
     first, second = proteins.T
-    sums = np.concatenate(
-        [
-            (block[:, first] * block[:, second]).astype(np.float64) @ powers
-            for block in (counts[at : at + _DRAWS] for at in range(0, len(counts), _DRAWS))
-        ]
-    )
+
+    def weighted(at: int) -> np.ndarray:
+        block = counts[at : at + _DRAWS]
+        return (block[:, first] * block[:, second]).astype(np.float64) @ powers
+
+    workers = threads()
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+        sums = np.concatenate(list(pool.map(weighted, range(0, len(counts), _DRAWS))))  # (draws, 3)
     with np.errstate(invalid="ignore"):
         mean, square = sums[:, 1] / sums[:, 0], sums[:, 2] / sums[:, 0]
     return centre + mean, np.sqrt(np.maximum(square - mean**2, 0))

@@ -82,7 +82,7 @@ def build_umap(screen: Screen) -> dg.AssetsDefinition:
                 if found
             }
             return Made(
-                {table: _table(table, found) for table, found in rows.items()},
+                {table: map_table(table, found) for table, found in rows.items()},
                 metadata={"feature_sets": chosen, **told, **pictures},
             )
 
@@ -138,7 +138,8 @@ def _proteins(library: Library, screen: Screen, name: str) -> tuple[list[dict[st
     return keys, features_of(table)
 
 
-def _table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
+def map_table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
+    """Places of cells or of proteins as the table `name`."""
     columns = {column: pa.array([row.get(column) for row in rows], pa.string()) for column in _COLUMNS[name]}
     places = {axis: pa.array([row[axis] for row in rows], pa.float64()) for axis in ("x", "y")}
     return pa.table({**columns, **places})

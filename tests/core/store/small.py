@@ -10,7 +10,8 @@ import pyarrow as pa
 import yaml
 
 from pcip_assets import frames
-from pcip_assets.assets.benchmarks.scoring import benchmark_table
+from pcip_assets.assets.benchmarks import umap
+from pcip_assets.assets.benchmarks.scoring import Scores
 from pcip_core.crops.shard import Rejected, ShardCells
 from pcip_core.images.annotations import ImageRecord
 from pcip_core.images.field import Field
@@ -118,7 +119,26 @@ def commit_whole(store: Store, screen: str, feature_set: str = SET) -> None:
         for label in (None, "Nucleus")
         for protocol in ("leave_image_out", "leave_cell_out")
     ]  # fmt: skip
-    store.commit(screen, {"benchmarks": benchmark_table(scores)}, provenance=provenance())
+    store.commit(screen, _scores(scores, PAIRS[:2]).tables("benchmarks"), provenance=provenance())
+    store.commit(screen, _scores([], PAIRS[2:]).tables("benchmarks_supervised"), provenance=provenance())
+    split = pa.table({"image_id": ["a", "b"], "held": [False, True], "encoder_version": ["v", "v"]})
+    store.commit(screen, {"supervised_images": split}, provenance=provenance())
+    point = {"feature_set": feature_set, "cell_id": "c", "image_id": "a", "protein": "P", "label": "Nucleus"}
+    maps = {name: umap.map_table(name, [{**point, "x": 0.5, "y": 1.5}]) for name in (umap.CELLS, umap.PROTEINS)}
+    store.commit(screen, maps, provenance=provenance())
+
+
+PAIRS = [("Nucleus", "Nucleus", 8), ("Nucleus", "Cytosol", 2), ("Cytosol", "Nucleus", 1)]
+
+
+def _scores(rows: list[dict[str, object]], pairs: list[tuple[str, str, int]]) -> Scores:
+    """Scores with a confusion, a pair of classes that never occurred, and something that was left out."""
+    scores, more = Scores(), {"feature_set": SET, "task": "localization", "protocol": "leave_image_out"}
+    key = {"classifier": "knn", "parameter": "k=11"}
+    found = [{**key, "label": label, "predicted": other, "n": n} for label, other, n in pairs]
+    scores.add(more, rows, confusion=[*found, {**key, "label": "Golgi", "predicted": "Golgi", "n": 0}])
+    scores.exclude({"columns_constant": 3, "columns_not_finite": 0}, classifier="knn", **more)
+    return scores
 
 
 def protein_means(store: Store, screen: str, feature_set: str) -> tuple[list[str], np.ndarray, list[int]]:

@@ -106,6 +106,8 @@ def test_equal_to_the_partitions(filled: Store, path: Path) -> None:
         assert sorted(map(str, found.to_pylist())) == sorted(map(str, truth.to_pylist()))
     per_image = small.CELLS
     assert ask(path, "SELECT DISTINCT n_cells, n_fields FROM scr.images") == [(per_image, 1)]
+    assert ask(path, "SELECT label, predicted, n FROM scr.confusion ORDER BY ALL") == sorted(small.PAIRS)
+    assert ask(path, "SELECT reason, n FROM scr.exclusions") == [("columns_constant", 3)] * 2  # two tables
     assert ask(path, "SELECT stage, count(*) FROM scr.quarantine GROUP BY ALL ORDER BY ALL") == [
         ("crops", 2),
         ("fields", 2),

@@ -13,7 +13,11 @@ from pcip_core.store.tables import MACROS, MAIN, SCREEN, doc_of
 from tests.core.store import small
 
 ROOT = Path(__file__).resolve().parents[3]
-SERVING = {"published", "quarantine_fields", "quarantine_crops"}
+SERVING = {
+    "published",
+    *("quarantine_fields", "quarantine_crops", "confusion_knn", "confusion_supervised"),
+    *("exclusions_knn", "exclusions_supervised"),
+}
 
 
 def test_the_page_is_what_the_module_prints() -> None:

@@ -47,6 +47,11 @@ class Workspace:
         return self.data / "checkpoints"
 
     @property
+    def reports(self) -> Path:
+        """Pages to look at, a folder a screen."""
+        return self.data / "reports"
+
+    @property
     def mlflow_folder(self) -> Path:
         """MLflow's database and artifacts."""
         return self.data / "mlflow"

@@ -90,6 +90,11 @@ def _table(doc: str, rows: list[dict[str, Any]]) -> pa.Table:
     )
 
 
+def benchmark_tables(tables: Iterable[str], kind: str) -> list[str]:
+    """Those of a screen's tables that hold `benchmarks`, `confusion` or `exclusions`."""
+    return [name for name in tables if name == kind or name.startswith(f"{kind}_")]
+
+
 def vectors_of(
     library: Library, screen: Screen, feature_set: str, cell_ids: list[str]
 ) -> tuple[np.ndarray, str | None]:

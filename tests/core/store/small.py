@@ -124,7 +124,9 @@ def commit_whole(store: Store, screen: str, feature_set: str = SET) -> None:
     split = pa.table({"image_id": ["a", "b"], "held": [False, True], "encoder_version": ["v", "v"]})
     store.commit(screen, {"supervised_images": split}, provenance=provenance())
     point = {"feature_set": feature_set, "cell_id": "c", "image_id": "a", "protein": "P", "label": "Nucleus"}
-    maps = {name: umap.map_table(name, [{**point, "x": 0.5, "y": 1.5}]) for name in (umap.CELLS, umap.PROTEINS)}
+    maps = {
+        name: umap.map_table(name, [{**point, "x": 0.5, "y": 1.5}]) for name in (umap.CELLS, umap.PROTEINS)
+    }
     store.commit(screen, maps, provenance=provenance())
 
 

@@ -1,0 +1,120 @@
+"""`benchmark_report`: one page with all scores and figures of a screen, the paper's numbers beside them."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from pcip_assets.assets.benchmarks.scoring import benchmark_tables
+from pcip_assets.assets.benchmarks.umap import CELLS, PROTEINS, panels_of
+from pcip_assets.assets.sets import PREFIX
+from pcip_assets.assets.shared import OWNERS, Remake, yardsticks_of
+from pcip_assets.provenance import Stopwatch, code_version, inputs_hash
+from pcip_assets.resources import Library
+from pcip_core.features.names import split_name
+from pcip_core.report.score_rows import BenchmarkRows
+from pcip_core.screen import Screen
+
+_CODE = ("pcip_core.report", "pcip_core.plots", "pcip_core.evaluation.paper")
+
+
+def report_path(library: Library, screen: Screen) -> Path:
+    """Where the page lies."""
+    return library.workspace.reports / screen.name / "benchmarks.html"
+
+
+def build_benchmark_report(screen: Screen) -> dg.AssetsDefinition:
+    """The asset of the page of a screen's benchmarks."""
+    nouns = [
+        "yardstick_benchmark",
+        "classifier_benchmark",
+        "pairwise_benchmark",
+        "retrieval_benchmark",
+        "umap",
+    ]
+    if "supervised" in screen.yardsticks.sets:
+        nouns.append("supervised_benchmark")
+    code = code_version(*_CODE, __name__)
+
+    @dg.asset(
+        key=[screen.name, "benchmark_report"],
+        deps=[[screen.name, noun] for noun in nouns],
+        group_name=yardsticks_of(screen),
+        owners=OWNERS,
+        kinds={"html"},
+        code_version=code,
+    )
+    def benchmark_report(
+        context: dg.AssetExecutionContext, config: Remake, library: Library
+    ) -> dg.MaterializeResult:
+        """All scores and figures on one page that opens anywhere, beside the paper's printed numbers."""
+        from pcip_core.report.benchmarks import benchmark_page
+
+        rows = _rows(library, screen)
+        path = report_path(library, screen)
+        with Stopwatch() as watch:
+            html = benchmark_page(rows)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+            beside.write_text(html)
+            beside.replace(path)  # the old page or the new one
+        return dg.MaterializeResult(
+            metadata={
+                "page": dg.MetadataValue.path(str(path)),
+                "open": dg.MetadataValue.url(path.as_uri()),
+                "kilobytes": len(html) // 1000,
+                "scores": len(rows.benchmarks),
+                "seconds": round(watch.seconds, 2),
+                "simulated": screen.simulated,
+            },
+            data_version=dg.DataVersion(inputs_hash(code=code, page=html)),
+        )
+
+    return benchmark_report
+
+
+def _rows(library: Library, screen: Screen) -> BenchmarkRows:
+    """All that the page tells, from the partitions that the published tables are made of."""
+    store = library.store
+
+    def every(kind: str) -> list[dict[str, Any]]:
+        tables = benchmark_tables(store.tables(screen.name), kind)
+        return [row for table in tables for row in store.read(screen.name, table).to_pylist()]
+
+    maps = {
+        name: panels_of(store.read(screen.name, name).to_pylist()) if store.has(screen.name, name) else []
+        for name in (CELLS, PROTEINS)
+    }
+    return BenchmarkRows(
+        title=screen.title,
+        description=screen.description or screen.organism,
+        simulated=screen.simulated,
+        screen=screen.name,
+        label=screen.benchmark.label,
+        benchmarks=every("benchmarks"),
+        confusion=every("confusion"),
+        exclusions=every("exclusions"),
+        feature_sets=[
+            _lineage(library, screen, table)
+            for table in store.tables(screen.name)
+            if table.startswith(PREFIX)
+        ],
+        cells=maps[CELLS],
+        proteins=maps[PROTEINS],
+    )
+
+
+def _lineage(library: Library, screen: Screen, table: str) -> dict[str, Any]:
+    """What main.feature_sets will say of a set."""
+    shard = library.store.shards(screen.name, table)[-1]
+    about = library.store.provenance(screen.name, table, shard) or {}
+    one = library.store.read(screen.name, table, shards=[shard], columns=["features"])
+    name = table.removeprefix(PREFIX)
+    return {
+        **about,
+        "feature_set": name,
+        "method": split_name(name).method,
+        "n_cells": library.store.read(screen.name, table, columns=["cell_id"]).num_rows,
+        "dim": one["features"].type.list_size,
+    }

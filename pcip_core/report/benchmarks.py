@@ -1,0 +1,372 @@
+"""What the page of a screen's benchmarks says: tables and figures as the paper has them, its numbers beside ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pcip_core.evaluation.paper import all_paper_numbers
+from pcip_core.features.names import split_name
+from pcip_core.plots.benchmarks import accuracy_by_layer, accuracy_by_vgg_layer
+from pcip_core.plots.classes import accuracy_by_k, recall_by_class
+from pcip_core.plots.confusion import confusion_matrix
+from pcip_core.plots.pairwise import pairwise_by_line, pairwise_distances
+from pcip_core.plots.scatter import embedding_scatter
+from pcip_core.report.page import Cell, Picture, Section, Table, Text, page
+from pcip_core.report.score_rows import (
+    PROTOCOLS,
+    BenchmarkRows,
+    Rows,
+    against_paper,
+    best_layers,
+    first,
+    honest,
+    neighbours,
+    number,
+    overall,
+    pick,
+    simulated_note,
+)
+
+_SCORES = (  # column, classifier, protocols (the first that there is), metric, higher is better
+    ("11-NN", "knn", ("leave_image_out", "leave_field_out", "leave_cell_out"), "balanced_accuracy", True),
+    ("logistic", "logistic", ("grouped_folds", "folds"), "balanced_accuracy", True),
+    ("forest", "forest", ("grouped_folds", "folds"), "balanced_accuracy", True),
+    ("mAP of terms", "retrieval", ("leave_protein_out",), "mean_average_precision", True),
+    ("silhouette", "silhouette", ("all_cells",), "silhouette", True),
+    ("pairwise distance", "pairwise", ("any_line",), "normalized_pairwise_distance", False),
+)
+
+
+def benchmark_page(rows: BenchmarkRows) -> str:
+    """The page as HTML, one file without links to others."""
+    sections = [
+        _ranking(rows),
+        *filter(
+            None,
+            (
+                _layers(rows),
+                _classes(rows),
+                _by_k(rows),
+                _classifiers(rows),
+                _held(rows),
+                _vgg(rows),
+                _pairwise(rows),
+                _retrieval(rows),
+                _confusions(rows),
+                _maps(rows),
+            ),
+        ),
+        _excluded(rows),
+        _lineage(rows),
+        _paper(rows),
+    ]
+    banner = "SIMULATED images: no figure here is of real cells" if rows.simulated else ""
+    return page(f"{rows.title}: benchmarks", sections, banner=banner, subtitle=rows.description)
+
+
+def _score(
+    rows: Rows, column: tuple[str, str, tuple[str, ...], str, bool]
+) -> tuple[str | None, dict[str, float]]:
+    """The protocol, and feature set -> score over all classes."""
+    _, classifier, protocols, metric, _ = column
+    found = pick(rows, classifier=classifier, metric=metric, label=None)
+    protocol = first(found, protocols)
+    found = pick(found, protocol=protocol)
+    if classifier == "knn":
+        found = pick(found, parameter=neighbours(rows))
+    return protocol, {row["feature_set"]: row["value"] for row in found}
+
+
+def _ranking(rows: BenchmarkRows) -> Section:
+    scores = [(*column, *_score(rows.benchmarks, column)) for column in _SCORES]
+    there = [one for one in scores if one[-1]]
+    names = best_layers(there[0][-1]) if there else []
+    body: list[list[Cell | str]] = []
+    for name in names:
+        line: list[Cell | str] = [name]
+        for *_, higher, _, found in there:
+            among = [found[one] for one in names if one in found]
+            top = (max if higher else min)(among) if among else None
+            line.append(number(found.get(name), best=found.get(name) == top))
+        body.append(line)
+    n = sorted({row["n"] for row in pick(rows.benchmarks, classifier="knn", label=None)})
+    told = ", ".join(f"{one:,}" for one in n) or "no"
+    text = Text(
+        f"Labels: column {rows.label} of images; {told} cells scored. Each method stands with the layer that is best "
+        "by nearest neighbours, chosen on the cells that are scored. Accuracies are balanced: the mean of the classes' "
+        "recalls."
+    )
+    columns = ["feature set", *(f"{name} ({protocol})" for name, *_, protocol, _ in there)]
+    notes = [
+        Text(f"{name}: {about}.", note=True)
+        for name, about in PROTOCOLS.items()
+        if any(row["protocol"] == name for row in rows.benchmarks)
+    ]
+    if not there:
+        return Section(
+            "Which feature set is best", [Text("Nothing is scored yet: materialize knn_benchmark.")]
+        )
+    return Section(
+        "Which feature set is best", [text, Table(columns, body, caption=simulated_note(rows)), *notes]
+    )
+
+
+def _layers(rows: BenchmarkRows) -> Section | None:
+    found = [row for row in overall(rows, classifier="knn") if row["protocol"] != "held_images"]
+    if not found:
+        return None
+    parameter = neighbours(found)
+    protocols = [one for one in PROTOCOLS if any(row["protocol"] == one for row in found)]
+    layered = [row for row in found if (split_name(row["feature_set"]).layer or "").startswith("conv")]
+    heads = [
+        (f"{protocol}", {"protocol": protocol, "parameter": parameter, "classifier": "knn"})
+        for protocol in protocols
+    ]
+    return Section(
+        "Layers (the paper's Table 1)",
+        [
+            Picture(
+                accuracy_by_layer(found, rows.title, parameter=parameter),
+                "Balanced accuracy of nearest neighbours against the layer, a line a method",
+            ),
+            against_paper(rows, layered, heads, "Table 1"),
+        ],
+    )
+
+
+def _classes(rows: BenchmarkRows) -> Section | None:
+    protocol, found = honest(rows)
+    found = pick(found, parameter=neighbours(found))
+    if not found:
+        return None
+    figure = recall_by_class(found, f"{rows.title}: {found[0]['parameter']}, {protocol}")
+    return Section(
+        "Classes (the paper's Figure 2A)", [Picture(figure, "Recall of each class by each feature set")]
+    )
+
+
+def _by_k(rows: BenchmarkRows) -> Section | None:
+    protocol, found = honest(rows)
+    found = pick(found, label=None, metric="balanced_accuracy")
+    if not found:
+        return None
+    best = {row["feature_set"] for row in found}
+    every = [row for row in overall(rows, classifier="knn") if row["feature_set"] in best]
+    paper_protocol = [row for row in every if row["protocol"] == "leave_cell_out"] or found
+    ks = sorted({row["parameter"] for row in every}, key=lambda name: int(name.removeprefix("k=")))
+    heads = [(f"{k}", {"parameter": k, "classifier": "knn"}) for k in ks]
+    shown = paper_protocol[0]["protocol"]
+    return Section(
+        "Number of neighbours (the paper's Supplementary Table 1)",
+        [
+            Picture(
+                accuracy_by_k(found, f"{rows.title}: {protocol}"),
+                "Balanced accuracy against the number of neighbours",
+            ),
+            Text(f"Under {shown}:"),
+            against_paper(rows, paper_protocol, heads, "Supplementary Table 1"),
+        ],
+    )
+
+
+def _classifiers(rows: BenchmarkRows) -> Section | None:
+    found = [
+        row
+        for row in overall(rows)
+        if row["classifier"] in ("logistic", "forest") and row["protocol"] != "held_images"
+    ]
+    if not found:
+        return None
+    heads = [
+        (f"{classifier}, {protocol}", {"classifier": classifier, "protocol": protocol})
+        for protocol in ("grouped_folds", "folds")
+        for classifier in ("logistic", "forest")
+        if pick(found, protocol=protocol, classifier=classifier)
+    ]
+    text = Text("Mean of the folds. Folds by image are the honest ones; folds by cell are the paper's.")
+    return Section(
+        "Other classifiers (the paper's Supplementary Table 2)",
+        [text, against_paper(rows, found, heads, "Supplementary Table 2")],
+    )
+
+
+def _held(rows: BenchmarkRows) -> Section | None:
+    found = overall(rows, protocol="held_images")
+    if not found:
+        return None
+    parameter = neighbours(found)
+    scores = {row["feature_set"]: row["value"] for row in pick(found, classifier="knn", parameter=parameter)}
+    names = [*best_layers(scores), "supervised"]
+    names += [row["feature_set"] for row in found if row["classifier"] == "logistic"]
+    found = [row for row in found if row["feature_set"] in names]
+    n = max(row["n"] for row in found)
+    heads = [
+        (parameter.replace("k=", "") + "-NN", {"classifier": "knn", "parameter": parameter}),
+        *((name, {"classifier": name}) for name in ("logistic", "forest", "end_to_end")),
+    ]
+    order = sorted(found, key=lambda row: -scores.get(row["feature_set"], 2.0))
+    text = Text(
+        f"The supervised network was told the labels of most images. These are the {n:,} cells of the images kept from "
+        "it, predicted from the cells of the others: the same for every feature set. The paper used a network that was "
+        "trained on most of the cells it then scored."
+    )
+    return Section(
+        "Beside a supervised network",
+        [
+            text,
+            against_paper(rows, order, heads),
+        ],
+    )
+
+
+def _vgg(rows: BenchmarkRows) -> Section | None:
+    found = [row for row in overall(rows, classifier="knn") if row["feature_set"].startswith("vgg16")]
+    if not found:
+        return None
+    figure = accuracy_by_vgg_layer(found, rows.title, parameter=neighbours(found))
+    return Section(
+        "Layers of VGG16 (the paper's Supplementary Figure 2)",
+        [Picture(figure, "Balanced accuracy against the layer of VGG16, a line an input")],
+    )
+
+
+def _pairwise(rows: BenchmarkRows) -> Section | None:
+    found = pick(rows.benchmarks, classifier="pairwise", metric="normalized_pairwise_distance")
+    if not found:
+        return None
+    blocks: list[Table | Picture | Text] = [
+        Text(
+            "Distance of cells of two proteins with one term, less that of two proteins with different terms, in "
+            "standard deviations of the latter; negative is closer. Intervals: 95 %, by drawing proteins again."
+        )
+    ]
+    over_all = pick(found, label=None)
+    if any_line := pick(found, protocol="any_line"):
+        figure = pairwise_distances(any_line, rows.title)
+        blocks.append(Picture(figure, "Normalized pairwise distance by localization term"))
+        heads = [("overall", {"protocol": "any_line"})]
+        blocks.append(against_paper(rows, pick(over_all, protocol="any_line"), heads, "Figure 2B"))
+    if by_line := [row for row in over_all if row["protocol"] != "any_line"]:
+        figure = pairwise_by_line(by_line, rows.title)
+        blocks.append(Picture(figure, "Pairwise distance for images of the same and of different cell lines"))
+        names = ("same_line", "different_line", "different_minus_same_line")
+        heads = [(name.replace("_", " "), {"protocol": name}) for name in names]
+        blocks.append(against_paper(rows, by_line, heads, "Table 2", digits=4))
+    return Section("Pairwise distances (the paper's Figure 2B and Table 2)", blocks)
+
+
+def _retrieval(rows: BenchmarkRows) -> Section | None:
+    found = [
+        row
+        for row in rows.benchmarks
+        if row["classifier"] in ("retrieval", "silhouette") and row["label"] is None
+    ]
+    if not found:
+        return None
+    heads = [
+        (f"{row['metric'].replace('_', ' ')}, {row['task']}", {"metric": row["metric"], "task": row["task"]})
+        for row in {(row["metric"], row["task"]): row for row in found}.values()
+    ]
+    text = Text(
+        "Mean average precision: images, as means of their cells, as queries for images of their term by other "
+        "proteins, and of their protein. Silhouette: of cells, by label. Standardized features."
+    )
+    return Section("Retrieval", [text, against_paper(rows, found, heads)])
+
+
+def _confusions(rows: BenchmarkRows) -> Section | None:
+    protocol, found = honest(rows)
+    if not found or not rows.confusion:
+        return None
+    parameter = neighbours(found)
+    best = max(
+        pick(found, parameter=parameter, label=None, metric="balanced_accuracy"),
+        key=lambda row: row["value"],
+    )["feature_set"]
+    keys = {"feature_set": best, "classifier": "knn", "parameter": parameter, "protocol": protocol}
+    blocks: list[Table | Picture | Text] = [
+        Picture(
+            confusion_matrix(pick(rows.confusion, **keys), f"{rows.title}: {best}, {parameter}, {protocol}"),
+            f"What {best} takes for what",
+        )
+    ]
+    if end := pick(rows.confusion, classifier="end_to_end"):
+        title = f"{rows.title}: supervised network, held images"
+        blocks.append(Picture(confusion_matrix(end, title), "What the supervised network takes for what"))
+    return Section("What is taken for what", blocks)
+
+
+def _maps(rows: BenchmarkRows) -> Section | None:
+    blocks: list[Table | Picture | Text] = []
+    for panels, what in (
+        (rows.cells, "cells (the paper's Supplementary Figure 3)"),
+        (rows.proteins, "proteins (the paper's Figure 3)"),
+    ):
+        if panels:
+            figure = embedding_scatter(list(panels), f"{rows.title}: {what.split(' (')[0]}")
+            blocks.append(Picture(figure, f"UMAP of {what}", f"UMAP of {what}"))
+    if any(name.startswith("supervised") for name, *_ in rows.cells):
+        blocks.append(Text("The supervised network has seen the labels of most of these cells.", note=True))
+    return Section("Maps", blocks) if blocks else None
+
+
+def _excluded(rows: BenchmarkRows) -> Section:
+    count: dict[tuple[str, str], list[int]] = {}
+    for row in rows.exclusions:
+        key = (row["reason"].replace("_", " "), row.get("protocol") or "all")
+        count.setdefault(key, []).append(row["n"])
+    body = [
+        [reason, protocol, str(min(found)) if min(found) == max(found) else f"{min(found)} to {max(found)}"]
+        for (reason, protocol), found in sorted(count.items())
+    ]
+    text = "What was not scored, and why; by feature set in the view `exclusions`."
+    blocks: list[Table | Picture | Text] = [Text(text)]
+    blocks.append(Table(["reason", "protocol", "n"], body) if body else Text("Nothing."))
+    return Section("Left out", blocks, folded=True)
+
+
+def _lineage(rows: BenchmarkRows) -> Section:
+    columns = (
+        "feature_set",
+        "dim",
+        "n_cells",
+        "encoder_version",
+        "mlflow_run_id",
+        "dagster_run_id",
+        "commit",
+    )
+    body = [[_plain(row.get(name)) for name in columns] for row in rows.feature_sets]
+    return Section(
+        "Where each feature set comes from",
+        [
+            Text(
+                "The training in MLflow, the run in Dagster and the commit of the code (main.feature_sets)."
+            ),
+            Table([name.replace("_", " ") for name in columns], body),
+        ],
+        folded=True,
+    )
+
+
+def _plain(value: Any) -> str:
+    return "" if value is None else str(value)[:48]
+
+
+def _paper(rows: BenchmarkRows) -> Section:
+    own = any(one.screen == rows.screen for one in all_paper_numbers())
+    told = (
+        "This is one of the paper's screens: its printed numbers stand in columns of their own above."
+        if own
+        else "The paper has no numbers for this screen. These are its numbers, on its own images, which compare with "
+        "none above."
+    )
+    body: list[list[Cell | str]] = [
+        [one.row, one.source, one.screen, one.column, Cell(one.printed, paper=True)]
+        for one in all_paper_numbers()
+    ]
+    table = Table(
+        ["as printed", "where", "our name of its screen", "column", "the paper's"],
+        body,
+        frozenset({"the paper's"}),
+    )
+    return Section("The paper's numbers", [Text(told), table], folded=True)

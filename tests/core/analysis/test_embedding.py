@@ -1,0 +1,48 @@
+"""UMAP: what is near stays near, and the same seed draws the same map."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.neighbors import KNeighborsClassifier
+
+from pcip_core.analysis.embedding import umap_embedding
+from pcip_core.errors import EvaluationError
+
+
+def clouds(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Three clouds of 40 vectors; one column is constant, and one is a thousand times as large as the others."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat([0, 1, 2], 40)
+    features = rng.normal(size=(120, 10)) + 4 * np.eye(3, 10)[labels]
+    features[:, 9] = 7
+    features[:, 8] *= 1000
+    return features.astype(np.float32), labels
+
+
+def test_what_is_alike_lies_together() -> None:
+    features, labels = clouds()
+    places = umap_embedding(features, neighbours=15)
+    assert places.shape == (120, 2)
+    order = np.random.default_rng(0).permutation(120)
+    known, asked = order[:60], order[60:]
+    knn = KNeighborsClassifier(5).fit(places[known], labels[known])
+    assert knn.score(places[asked], labels[asked]) > 0.95
+    shuffled = KNeighborsClassifier(5).fit(places[known], np.random.default_rng(1).permutation(labels[known]))
+    assert shuffled.score(places[asked], labels[asked]) < 0.7
+
+
+def test_the_seed_decides_the_map() -> None:
+    features, _ = clouds()
+    maps = [umap_embedding(features, neighbours=10, seed=seed) for seed in (1, 1, 2)]
+    assert np.array_equal(maps[0], maps[1])
+    assert not np.array_equal(maps[0], maps[2])
+
+
+def test_too_few_vectors_and_values_that_are_not_finite_are_errors() -> None:
+    features, _ = clouds()
+    with pytest.raises(EvaluationError, match="31 vectors; required: 32 or more"):
+        umap_embedding(features[:31])
+    features[3, 2] = np.nan
+    with pytest.raises(EvaluationError, match="1 cells with NaN"):
+        umap_embedding(features)

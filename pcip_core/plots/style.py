@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -16,6 +17,8 @@ DASHES: tuple[tuple[int, tuple[int, ...]], ...] = (
     (0, (4, 1, 1, 1, 1, 1)),
 )
 MAX_INSIDE = 6
+LEGEND_INCHES = 2.2
+"""By which a figure grows for a legend outside."""
 
 
 def colour(index: int) -> str:
@@ -38,13 +41,20 @@ def no_scores(title: str) -> Figure:
     return figure
 
 
+def wide_legend(entries: int) -> bool:
+    """Whether a legend with so many entries goes outside the panels."""
+    return entries > MAX_INSIDE
+
+
 def add_legend(figure: Figure, panels: list[Axes]) -> None:
     """One legend of all panels: in the last panel, or right of them all if it has more than 6 entries."""
-    entries: dict[str, object] = {}
+    entries: dict[str, Artist] = {}
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
-    if len(entries) > MAX_INSIDE:
-        figure.legend(entries.values(), entries.keys(), loc="outside right center", frameon=False, fontsize=8)
+    if wide_legend(len(entries)):
+        figure.legend(
+            list(entries.values()), list(entries), loc="outside right center", frameon=False, fontsize=8
+        )
     elif entries:
-        panels[-1].legend(entries.values(), entries.keys(), frameon=False, fontsize=8)
+        panels[-1].legend(list(entries.values()), list(entries), frameon=False, fontsize=8)

@@ -124,7 +124,7 @@ def against_paper(
         if one.screen == rows.screen and source is not None and one.source.startswith(source)
     ]
     names = list(dict.fromkeys(row["feature_set"] for row in found))
-    columns, marked, body = ["feature set"], set(), [[name] for name in names]  # type: ignore[var-annotated]
+    columns, marked, body = ["feature set"], set(), [[name] for name in names]
     for heading, keys in heads:
         ours = {row["feature_set"]: row for row in pick(found, **keys)}
         theirs = _theirs(numbers, keys)

@@ -26,7 +26,7 @@ def embedding_scatter(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], titl
     if not any(len(places) for _, places, _ in panels):
         return no_scores(title)
     classes = sorted({str(label) for _, _, labels in panels for label in labels} - {""})
-    columns = min(len(panels), 3)
+    columns = 2 if len(panels) == 4 else min(len(panels), 3)
     lines = -(-len(panels) // columns)
     legend_inches = 0.19 * (len(classes) + 1) + 0.5
     figure = Figure(

@@ -224,6 +224,13 @@ def _fit_supervised(
     images, image = np.unique(cells.image_ids, return_inverse=True)
     fraction = screen.yardsticks.held_fraction
     held = hold_out_images(image, labels, fraction=fraction, seed=network.config.seed)
+    if not held.any():
+        raise EvaluationError(
+            f"{screen.name}/supervised",
+            found=f"{len(images)} images of {len(classes)} classes, no class with an image to spare",
+            required="a class of two images or more, one of which is kept for the score",
+            remedy="Label more images, or take supervised out of yardsticks.sets.",
+        )
     shape = DeepLocConfig(
         screen.crop_channels, tuple(classes.tolist()), screen.crops.size_px, network.config.width
     )

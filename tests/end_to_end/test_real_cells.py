@@ -22,6 +22,12 @@ def quick_spec(name: str, folder: Path) -> Path:
     spec = yaml.safe_load((REPOSITORY / "data" / "screens" / f"{name}.yaml").read_text())
     spec["name"] = f"{name}_quick"
     spec["encoder"] |= {"width": 0.05, "epochs": 1}
+    spec["yardsticks"] = {
+        **{"sets": ["classic", "supervised"], "folds": 2, "trees": 5, "corrections": ["by_plate"]},
+        "umap": {"cells": 60},
+    }
+    if name.startswith("human"):  # no plate is known of its montages
+        del spec["yardsticks"]["corrections"]
     path = folder / f"{spec['name']}.yaml"
     path.write_text(yaml.safe_dump(spec))
     return path
@@ -84,3 +90,64 @@ def test_labels_and_scores(ran: tuple[str, Path, Workspace]) -> None:
     grouped = "leave_image_out" if name.startswith("human") else "leave_field_out"
     assert {protocol for protocol, _ in scored} == {grouped, "leave_cell_out"}
     assert classes == (5 if name.startswith("human") else 3)
+
+
+def test_montages_are_compared_with_a_supervised_network(
+    ran: tuple[str, Path, Workspace],
+) -> None:
+    """Real labelled cells by every kind of score; a montage is never on both sides."""
+    name, root, workspace = ran
+    if not name.startswith("human"):
+        pytest.skip("yeast_cells has one image a class: none can be kept for the score")
+    screen = workspace.find(str(workspace.data.parent / f"{name}.yaml"), root=str(root))
+    outcome = run_screen(workspace, screen, yardsticks=True)
+    assert outcome.success, outcome.error
+    with connect(workspace.published) as con:
+        ways = con.sql(
+            "SELECT DISTINCT classifier, protocol FROM main.benchmarks WHERE classifier <> 'knn' AND label IS NULL"
+        ).fetchall()
+        held = con.sql(f"SELECT held, count(*) FROM {name}.supervised_images GROUP BY ALL").fetchall()
+        mapped = con.sql(f"SELECT feature_set, count(*) FROM {name}.umap_cells GROUP BY ALL").fetchall()
+    honest = {(way, protocol) for way in ("logistic", "forest") for protocol in ("grouped_folds", "folds")}
+    assert honest | {("end_to_end", "held_images"), ("retrieval", "leave_protein_out")} <= set(ways)
+    assert dict(held)[True] >= 5  # of five classes
+    assert len(mapped) >= 4
+    assert {n for _, n in mapped} == {60}
+    page = workspace.benchmark_report(name).read_text()
+    assert "SIMULATED" not in page
+    assert "The paper has no numbers for this screen" in page
+
+
+def test_archives_of_labelled_yeast_cells_through_every_score(tmp_path: Path) -> None:
+    """36 cells, two classes of one cell: what can be scored is, the rest is counted. A test of the format."""
+    root, other = real_folder("yeast_labelled_crops"), real_folder("yeast_cells")
+    workspace = Workspace(tmp_path / "data")
+    encoder = workspace.find(str(quick_spec("yeast_cells", tmp_path)), root=str(other))
+    assert run_screen(workspace, encoder, shards=["AAC1"]).success
+    spec = yaml.safe_load((REPOSITORY / "data" / "screens" / "chong_labelled_cells.yaml").read_text())
+    spec |= {"name": "labelled_quick", "encoder_from": encoder.name}
+    spec["files"]["pattern"] = "Schuldiner_{set}_set.hdf5"
+    spec["yardsticks"] = {"sets": ["designed"], "folds": 2, "trees": 5}
+    path = tmp_path / "labelled_quick.yaml"
+    path.write_text(yaml.safe_dump(spec))
+    outcome = run_screen(workspace, workspace.find(str(path), root=str(root)), yardsticks=True)
+    assert outcome.success, outcome.error
+    with connect(workspace.published) as con:
+        n = con.sql(
+            "SELECT DISTINCT parameter, n FROM main.benchmarks WHERE screen = 'labelled_quick' AND label IS NULL "
+            "AND classifier = 'knn' ORDER BY ALL"
+        ).fetchall()
+        reasons = con.sql("SELECT DISTINCT reason, n FROM labelled_quick.exclusions").fetchall()
+        ((alone,),) = con.sql(
+            "SELECT count(*) FROM labelled_quick.quarantine WHERE reason LIKE '%required%2%'"
+        ).fetchall()
+    assert n == [("k=1", 34), ("k=11", 34), ("k=25", 34), ("k=5", 34)]
+    assert ("ks_above_neighbours_left", 1) in reasons  # 50 of 33
+    assert ("classes_smaller_than_k", 7) in reasons
+    assert alone >= 2
+
+    spec["yardsticks"] |= {"sets": ["designed", "supervised"]}
+    path.write_text(yaml.safe_dump(spec))
+    outcome = run_screen(workspace, workspace.find(str(path), root=str(root)), yardsticks=True)
+    assert not outcome.success
+    assert "no class with an image to spare" in str(outcome.error)

@@ -24,6 +24,9 @@ def test_roles_and_defaults(tiny_spec):
     assert screen.resolved()["crops"]["window_px"] == 32
 
 
+VGG16 = {"sets": ["vgg16"]}
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -41,6 +44,20 @@ def test_roles_and_defaults(tiny_spec):
         ({"crops": {"window_px": 32, "size_px": 30}}, "crops.size_px 30"),
         ({"crops": {"window_px": 32, "floor": {"dna": 0.05}}}, "names channel 'dna'"),
         ({"organism": None}, "organism"),
+        ({"yardsticks": {"mask": "dna"}}, "yardsticks.mask 'dna'"),
+        ({"yardsticks": {"sets": ["vgg16"]}}, "vgg16 in yardsticks.sets"),
+        ({"yardsticks": {"vgg16": {"weights": "a.h5"}}}, "vgg16 in yardsticks.sets"),
+        ({"yardsticks": VGG16 | {"vgg16": {"weights": "a.h5", "strategies": ["rgb"]}}}, "colours in rgb"),
+        (
+            {
+                "yardsticks": VGG16
+                | {"vgg16": {"weights": "a.h5", "strategies": ["rgb"], "rgb": {"red": "dna"}}}
+            },
+            "yardsticks.vgg16.rgb {'red': 'dna'}",
+        ),
+        ({"yardsticks": {"held_fraction": 1.0}}, "yardsticks.held_fraction 1.0"),
+        ({"yardsticks": {"controls": "P1"}}, "without whitened"),
+        ({"yardsticks": {"supervised": {"epoch": 3}}}, "unknown key `yardsticks.supervised.epoch`"),
     ],
 )
 def test_bad_specs_name_the_key(tmp_path, changes, said):
@@ -49,6 +66,11 @@ def test_bad_specs_name_the_key(tmp_path, changes, said):
         load_screen(path)
     assert said in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_weights_lie_beside_the_spec(tmp_path):
+    spec = write_spec(tmp_path, yardsticks=VGG16 | {"vgg16": {"weights": "w/vgg16.h5"}})
+    assert load_screen(spec).yardsticks.vgg16.weights == str(tmp_path / "w" / "vgg16.h5")
 
 
 def test_not_yaml_and_not_there(tmp_path):

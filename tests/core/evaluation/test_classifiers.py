@@ -8,6 +8,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 from sklearn.model_selection import StratifiedKFold
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -86,6 +87,39 @@ def test_a_class_smaller_than_the_folds_is_counted() -> None:
     assert told.settings["classes_smaller_than_folds"] == 1
     cross_validated(features, labels, classifier="forest", trees=5, progress=done.append)
     assert done == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("classifier", ["logistic", "forest"])
+def test_held_cells_are_tested_by_all_others(classifier: classifiers.Classifier) -> None:
+    features, labels, groups = data()
+    held = np.isin(groups, [1, 5, 9, 20])
+    done = cross_validated(features, labels, classifier=classifier, held=held, seed=3, trees=15)
+    assert np.array_equal(done.fold, np.where(held, 0, -1))
+    mean, spread = features[~held].mean(0), features[~held].std(0)
+    model = classifiers._model(classifier, C=1.0, trees=15, seed=3, threads=1)
+    model.fit((features[~held] - mean) / spread, labels[~held])
+    predicted = model.predict((features[held] - mean) / spread)
+    assert (done.predicted[held] == predicted).mean() > 0.97  # saga stops early, at a place of its own
+    rows = classifier_scores(labels, done).rows
+    overall = next(row for row in rows if row["metric"] == "balanced_accuracy")
+    assert overall["value"] == pytest.approx(balanced_accuracy_score(labels[held], done.predicted[held]))
+    assert overall["n"] == held.sum()
+    assert "low" not in overall  # there is one fold
+    with pytest.raises(EvaluationError, match="a fold without cells to test"):
+        cross_validated(features, labels, classifier=classifier, held=np.zeros(len(labels), bool))
+
+
+def test_cells_that_are_only_neighbours_are_not_scored() -> None:
+    features, labels, groups = data()
+    held = np.isin(groups, [1, 5, 9, 20])
+    apart = np.where(held, -1, np.arange(len(held)))
+    scored = knn_scores(features, labels, groups=apart, ks=(5,), scored=held)
+    points = StandardScaler().fit_transform(features)
+    knn = KNeighborsClassifier(5, algorithm="brute").fit(points[~held], labels[~held])
+    predicted = knn.predict(points[held])
+    overall = next(row for row in scored.rows if row["metric"] == "balanced_accuracy")
+    assert overall["value"] == pytest.approx(balanced_accuracy_score(labels[held], predicted))
+    assert sum(row["n"] for row in scored.confusion) == held.sum()
 
 
 def test_the_score_is_the_mean_over_folds_and_the_confusion_is_scikit_learns() -> None:

@@ -1,4 +1,4 @@
-"""Pictures of scores."""
+"""Balanced accuracy against the layer of a network."""
 
 from __future__ import annotations
 
@@ -8,37 +8,148 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from pcip_core.features.names import split_name
+from pcip_core.plots.style import DASHES, LEGEND_INCHES, add_legend, colour, marker, no_scores, wide_legend
+
+VGG_LAYERS = tuple(
+    f"block{block}_conv{conv}"
+    for block, convs in enumerate((2, 2, 3, 3, 3), start=1)
+    for conv in range(1, convs + 1)
+)
+_VGG = "vgg16"
+
 
 def accuracy_by_layer(rows: Sequence[Mapping[str, Any]], title: str, *, parameter: str = "k=11") -> Figure:
     """Balanced accuracy against the layer, a line a method and a panel a protocol.
+
+    Methods without layers are dashed lines across. Of VGG16's many sets only the best is drawn, dashed, the
+    same in each panel: the best of the first protocol. A corrected set is a method of its own.
 
     Args:
         rows: score rows with feature_set, protocol, parameter, label, metric and value.
         title: of the whole figure; says where images are simulated.
         parameter: which kNN is drawn; when no row has it, the first that there is.
     """
+    overall, parameter = _overall(rows, parameter)
+    if not overall:
+        return no_scores(title)
+    protocols = list(dict.fromkeys(row["protocol"] for row in overall))
+    scores: dict[str, dict[str, float]] = {protocol: {} for protocol in protocols}
+    for row in overall:
+        scores[row["protocol"]][row["feature_set"]] = row["value"]
+
+    lines: dict[str, dict[str, str]] = {}  # method to layer to feature set
+    across: dict[str, str] = {}  # label to feature set
+    for feature_set in dict.fromkeys(row["feature_set"] for row in overall):
+        method, layer, correction = split_name(feature_set)
+        if method.split("_")[0] == _VGG:
+            continue
+        if layer is None:
+            across[feature_set] = feature_set
+        else:
+            lines.setdefault(f"{method}_{correction}" if correction else method, {})[layer] = feature_set
+    if best := _best_vgg(scores):
+        across[f"{best}\n(best of VGG16)"] = best
+
+    layers = sorted({layer for found in lines.values() for layer in found}, key=_layer_order)
+    outside = wide_legend(len(lines) + len(across))
+    width = max(5.0, 1.2 + (0.45 * len(layers) + 1.2) * len(protocols), 3.2 * len(protocols))
+    figure = Figure(figsize=(width + outside * LEGEND_INCHES, 3.4), layout="constrained")
+    figure.suptitle(f"{title}, {_neighbours(parameter)}", fontsize=10)
+    panels = list(figure.subplots(1, len(protocols), squeeze=False, sharey=True)[0])
+    for protocol, axes in zip(protocols, panels, strict=True):
+        found = scores[protocol]
+        for index, (method, sets) in enumerate(lines.items()):
+            points = [(layers.index(layer), found[name]) for layer, name in sets.items() if name in found]
+            if points:
+                x, y = zip(*sorted(points), strict=True)
+                axes.plot(x, y, color=colour(index), marker=marker(index), markersize=4.5, label=method)
+        for index, (label, name) in enumerate(across.items()):
+            if name in found:
+                dash = DASHES[index % len(DASHES)]
+                axes.axhline(found[name], color=colour(len(lines) + index), linestyle=dash, label=label)
+        axes.set_xticks(range(len(layers)), layers, rotation=45 if len(layers) > 5 else 0, fontsize=8)
+        axes.set_xlim(-0.3, max(len(layers), 2) - 0.7)
+        axes.set_title(str(protocol).replace("_", " "), fontsize=9)
+        axes.set_ylim(0, 1)
+    panels[0].set_ylabel("balanced accuracy")
+    add_legend(figure, panels)
+    return figure
+
+
+def accuracy_by_vgg_layer(
+    rows: Sequence[Mapping[str, Any]], title: str, *, parameter: str = "k=11"
+) -> Figure:
+    """Balanced accuracy against VGG16's layer, a line an input strategy (paper, Supplementary Figure 2).
+
+    Crops resized to 224 px are dashed, in the colour of the same strategy unresized. Corrected sets are left
+    out. Fully connected layers, which only resized crops have, follow the convolutions.
+
+    Args:
+        rows: as of `accuracy_by_layer`; those of the first protocol with VGG16 sets are drawn.
+        title, parameter: as of `accuracy_by_layer`.
+    """
+    overall, parameter = _overall(rows, parameter)
+    layered: dict[str, dict[str, float]] = {}
+    protocol = None
+    for row in overall:
+        method, layer, correction = split_name(row["feature_set"])
+        if not method.startswith(f"{_VGG}_") or layer is None or correction:
+            continue
+        protocol = protocol or row["protocol"]
+        if row["protocol"] == protocol:
+            layered.setdefault(method.removeprefix(f"{_VGG}_"), {})[layer] = row["value"]
+    if not layered:
+        return no_scores(title)
+
+    fully = sorted({layer for found in layered.values() for layer in found} - set(VGG_LAYERS))
+    layers = [*VGG_LAYERS, *fully]
+    strategies = list(dict.fromkeys(name.removesuffix("_224") for name in layered))
+    figure = Figure(figsize=(7 + wide_legend(len(layered)) * LEGEND_INCHES, 3.8), layout="constrained")
+    figure.suptitle(f"{title}, {_neighbours(parameter)}, {str(protocol).replace('_', ' ')}", fontsize=10)
+    axes = figure.add_subplot()
+    for name, found in layered.items():
+        index = strategies.index(name.removesuffix("_224"))
+        resized = name.endswith("_224")
+        x, y = zip(*sorted((layers.index(layer), value) for layer, value in found.items()), strict=True)
+        axes.plot(
+            x,
+            y,
+            color=colour(index),
+            marker=marker(index),
+            markersize=4.5,
+            linestyle=DASHES[0] if resized else "-",
+            markerfacecolor="white" if resized else colour(index),
+            label=f"{strategies[index]}, at 224 px" if resized else name,
+        )
+    axes.set_xticks(range(len(layers)), layers, rotation=45, ha="right", rotation_mode="anchor", fontsize=8)
+    axes.set_xlim(-0.3, len(layers) - 0.7)
+    axes.set(ylabel="balanced accuracy", ylim=(0, 1))
+    add_legend(figure, [axes])
+    return figure
+
+
+def _overall(rows: Sequence[Mapping[str, Any]], parameter: str) -> tuple[list[Mapping[str, Any]], str]:
+    """Rows of balanced accuracy over all classes with this parameter, or else with the first; which it is."""
     overall = [row for row in rows if row["metric"] == "balanced_accuracy" and row["label"] is None]
     known = list(dict.fromkeys(row["parameter"] for row in overall))
     parameter = parameter if parameter in known else known[0] if known else parameter
-    overall = [row for row in overall if row["parameter"] == parameter]
-    protocols = list(dict.fromkeys(row["protocol"] for row in overall))
-    figure = Figure(figsize=(4.2 * max(1, len(protocols)), 3.2), layout="constrained")
-    figure.suptitle(f"{title}, {parameter.replace('k=', '')}-NN", fontsize=10)
-    panels = figure.subplots(1, max(1, len(protocols)), squeeze=False, sharey=True)[0]
-    for protocol, axes in zip(protocols, panels, strict=False):
-        lines: dict[str, list[tuple[str, float]]] = {}
-        for row in overall:
-            if row["protocol"] == protocol:
-                layered = re.fullmatch(r"(.+?)_(conv\d+)", row["feature_set"])
-                method, layer = layered.groups() if layered else (row["feature_set"], "")
-                lines.setdefault(method, []).append((layer, row["value"]))
-        for method, points in lines.items():
-            if points[0][0]:
-                axes.plot(*zip(*sorted(points), strict=True), marker="o", label=method)
-            else:
-                axes.axhline(points[0][1], color="grey", linestyle="--", label=method)
-        axes.set_title(protocol.replace("_", " "), fontsize=9)
-        axes.set_ylim(0, 1)
-        axes.legend(frameon=False, fontsize=8)
-    panels[0].set_ylabel("balanced accuracy")
-    return figure
+    return [row for row in overall if row["parameter"] == parameter], parameter
+
+
+def _best_vgg(scores: Mapping[str, Mapping[str, float]]) -> str | None:
+    """The VGG16 set with the highest score of the first protocol that has any."""
+    for found in scores.values():
+        sets = [name for name in found if split_name(name).method.split("_")[0] == _VGG]
+        if sets:
+            return max(sets, key=lambda name: found[name])
+    return None
+
+
+def _layer_order(layer: str) -> tuple[bool, list[int]]:
+    """Convolutions by number, then fully connected layers."""
+    return layer.startswith("fc"), [int(number) for number in re.findall(r"\d+", layer)]
+
+
+def _neighbours(parameter: str) -> str:
+    return f"{parameter.removeprefix('k=')}-NN" if parameter.startswith("k=") else parameter

@@ -1,0 +1,101 @@
+"""Scores of each class, and over the number of neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from pcip_core.plots.style import LEGEND_INCHES, add_legend, colour, marker, no_scores, wide_legend
+
+OVERALL = "balanced accuracy"
+
+
+def recall_by_class(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
+    """Heat map of the recall of each class (row) with each feature set (paper, Figure 2A).
+
+    The first row is the balanced accuracy over all classes; feature sets stand in its order, best first, those
+    without it last. A class that a feature set has no score of stays grey.
+
+    Args:
+        rows: of one protocol and one parameter: feature_set, label, metric and value, with metric
+            `balanced_accuracy` where label is None and `recall` elsewhere; other metrics are passed over.
+        title: written above; says where images are simulated.
+    """
+    overall: dict[str, float] = {}
+    recalls: dict[tuple[str, str], float] = {}
+    for row in rows:
+        if row["metric"] == "balanced_accuracy" and row["label"] is None:
+            overall[row["feature_set"]] = row["value"]
+        elif row["metric"] == "recall" and row["label"] is not None:
+            recalls[row["label"], row["feature_set"]] = row["value"]
+    names = dict.fromkeys([*overall, *(name for _, name in recalls)])
+    sets = sorted(names, key=lambda name: -overall.get(name, -1.0))
+    if not sets:
+        return no_scores(title)
+    classes = sorted({label for label, _ in recalls})
+    values = np.array(
+        [
+            [overall.get(name, np.nan) for name in sets],
+            *([recalls.get((label, name), np.nan) for name in sets] for label in classes),
+        ]
+    )
+
+    figure = Figure(
+        figsize=(max(5.0, 0.42 * len(sets) + 3.2), max(3.0, 0.28 * len(values) + 2.2)), layout="constrained"
+    )
+    figure.suptitle(title, fontsize=10)
+    axes = figure.add_subplot()
+    axes.set_facecolor("lightgrey")
+    image = axes.imshow(np.ma.masked_invalid(values), cmap="cividis", vmin=0, vmax=1, aspect="auto")
+    for (line, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            axes.text(
+                column,
+                line,
+                f"{100 * value:.0f}",
+                ha="center",
+                va="center",
+                fontsize=7,
+                color="black" if value > 0.55 else "white",
+                fontweight="bold" if line == 0 else "normal",
+            )
+    axes.axhline(0.5, color="white", linewidth=3)
+    axes.set_xticks(range(len(sets)), sets, rotation=45, ha="right", rotation_mode="anchor", fontsize=8)
+    axes.set_yticks(range(len(values)), [OVERALL, *classes], fontsize=8)
+    axes.get_yticklabels()[0].set_fontweight("bold")
+    figure.colorbar(image, ax=axes, label="recall", shrink=0.8)
+    return figure
+
+
+def accuracy_by_k(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
+    """Balanced accuracy over the number of neighbours, a line a feature set, best first in the legend.
+
+    Args:
+        rows: of one protocol: feature_set, parameter, label, metric and value. Those whose parameter is no
+            `k=11`, with a label or of another metric are passed over.
+        title: written above; says where images are simulated.
+    """
+    lines: dict[str, dict[int, float]] = {}
+    for row in rows:
+        number = str(row["parameter"]).removeprefix("k=")
+        if row["metric"] == "balanced_accuracy" and row["label"] is None and number.isdecimal():
+            lines.setdefault(row["feature_set"], {})[int(number)] = row["value"]
+    if not lines:
+        return no_scores(title)
+    ranked = sorted(lines, key=lambda name: -max(lines[name].values()))
+    numbers = sorted({k for points in lines.values() for k in points})
+    outside = wide_legend(len(lines))
+    height = max(3.4, 0.19 * len(lines) + 0.6) if outside else 3.4
+    figure = Figure(figsize=(5 + outside * LEGEND_INCHES, height), layout="constrained")
+    figure.suptitle(title, fontsize=10)
+    axes = figure.add_subplot()
+    for index, name in enumerate(ranked):
+        x, y = zip(*sorted(lines[name].items()), strict=True)
+        axes.plot(x, y, color=colour(index), marker=marker(index), markersize=4.5, label=name)
+    axes.set_xticks(numbers, [str(number) for number in numbers])
+    axes.set(xlabel="nearest neighbours", ylabel="balanced accuracy", ylim=(0, 1))
+    add_legend(figure, [axes])
+    return figure

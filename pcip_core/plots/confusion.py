@@ -1,0 +1,49 @@
+"""Which classes are taken for which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from pcip_core.plots.style import no_scores
+
+MAX_FULL = 12
+"""Up to so many classes every cell carries its percentage; with more, only the diagonal does."""
+
+
+def confusion_matrix(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
+    """Heat map of the share of each true class (row) that is predicted as each class (column).
+
+    Args:
+        rows: label, predicted and n of the pairs that occur; n of the same pair are added up. A class without
+            a true cell has a row of zeros.
+        title: written above; says where images are simulated.
+    """
+    classes = sorted({str(row[key]) for row in rows for key in ("label", "predicted")})
+    if not classes:
+        return no_scores(title)
+    place = {name: index for index, name in enumerate(classes)}
+    counts = np.zeros((len(classes), len(classes)))
+    for row in rows:
+        counts[place[str(row["label"])], place[str(row["predicted"])]] += row["n"]
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+
+    size = 0.42 * len(classes)
+    figure = Figure(figsize=(max(4.5, size + 3.2), max(3.6, size + 2.2)), layout="constrained")
+    figure.suptitle(title, fontsize=10)
+    axes = figure.add_subplot()
+    image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=1)
+    for (true, predicted), share in np.ndenumerate(shares):
+        if len(classes) <= MAX_FULL or true == predicted:
+            colour = "black" if share > 0.55 else "white"
+            axes.text(
+                predicted, true, f"{100 * share:.0f}", ha="center", va="center", fontsize=7, color=colour
+            )
+    axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right", rotation_mode="anchor", fontsize=8)
+    axes.set_yticks(range(len(classes)), classes, fontsize=8)
+    axes.set(xlabel="predicted class", ylabel="true class")
+    figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
+    return figure

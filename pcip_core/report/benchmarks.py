@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from pcip_core.features.names import split_name
@@ -41,12 +42,14 @@ _SCORES = (  # column, classifier, protocols (the first that there is), metric, 
 
 def benchmark_page(rows: BenchmarkRows) -> str:
     """The page as HTML, one file without links to others."""
+    if rows.simulated and "simulated" not in rows.title.lower():
+        rows = replace(rows, title=f"{rows.title} (SIMULATED images)")  # the title of every figure
     parts = [(*part, part[0](rows)) for part in _PARTS]
     missing = [f"{what}: {remedy}." for _, what, remedy, section in parts if section is None]
     sections = [
         _ranking(rows),
         *(section for *_, section in parts if section is not None),
-        *([Section("Not made yet", [Text(line) for line in missing])] if missing else []),
+        *([Section("Not on this page", [Text(line) for line in missing])] if missing else []),
         excluded(rows),
         lineage(rows),
         printed(rows),
@@ -188,7 +191,9 @@ def _classifiers(rows: BenchmarkRows) -> Section | None:
         for classifier in ("logistic", "forest")
         if pick(found, protocol=protocol, classifier=classifier)
     ]
-    text = Text("Mean of the folds. Folds by image are the honest ones; folds by cell are the paper's.")
+    text = Text(
+        "Mean of the folds (lowest to highest). Folds by image are the honest ones; folds by cell are the paper's."
+    )
     return Section(
         "Other classifiers (the paper's Supplementary Table 2)",
         [text, against_paper(rows, found, heads, "Supplementary Table 2")],

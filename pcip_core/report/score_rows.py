@@ -121,14 +121,22 @@ def against_paper(
     names = list(dict.fromkeys(row["feature_set"] for row in found))
     ours = []
     for heading, keys in heads:
-        values = {row["feature_set"]: row["value"] for row in pick(found, **keys)}
-        ours.append((heading, [number(values.get(name), digits=digits) for name in names]))
+        scores = {row["feature_set"]: row for row in pick(found, **keys)}
+        ours.append((heading, [_with_interval(scores.get(name), digits) for name in names]))
     theirs = paper_columns(rows.screen, names, heads, source) if source else []
     body = [[name, *line] for name, *line in zip(names, *(cells for _, cells in ours + theirs), strict=True)]
     columns = ["feature set", *(heading for heading, _ in ours + theirs)]
     told = [simulated_note(rows)] if rows.simulated else []
     told += [f"Shaded: as the paper prints it ({source}), of its own images and network."] if theirs else []
     return Table(columns, body, frozenset(heading for heading, _ in theirs), caption=" ".join(told))
+
+
+def _with_interval(row: Mapping[str, Any] | None, digits: int) -> Cell:
+    """A score, and from where to where its folds or its interval reach, if it has any."""
+    value = number(row["value"] if row else None, digits=digits)
+    if row is None or row.get("low") is None or row.get("high") is None:
+        return value
+    return Cell(f"{value.text} ({row['low']:.2f} to {row['high']:.2f})")
 
 
 def paper_columns(

@@ -90,6 +90,8 @@ def scores() -> list[Row]:
     for label in (None, "a", "b"):
         told = {**pairwise, "parameter": "pairs=1000", "protocol": "any_line"}
         rows.append(score("inpainting_conv4", -0.512, label=label, **told))
+    told = {**pairwise, "parameter": "pairs=1000", "protocol": "any_line"}
+    rows.append(score("classic", -0.133, **told))  # farther: worse
     for protocol, value in (
         ("same_line", -0.4321),
         ("different_line", -0.3211),

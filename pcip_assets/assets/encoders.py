@@ -178,20 +178,21 @@ def _fit(screen: Screen, library: Library, network: _Network, tracker: Any, chec
     if network.kind == "supervised":
         return _fit_supervised(screen, library, network, tracker, checkpoints)
     channels, size, width = screen.crop_channels, screen.crops.size_px, network.config.width
-    shape, task = {
+    kinds: dict[str, tuple[Any, Any]] = {
         "paired cell inpainting": (
             NetworkConfig(channels, screen.structural, screen.protein, size, width),
             Inpainting,
         ),
         "autoencoder": (AutoencoderConfig(channels, size, width), Autoencoding),
-    }[network.kind]
+    }
+    shape, task = kinds[network.kind]
     pixels, cells = _all_crops(screen, library)
     image = np.unique([cell["image_id"] for cell in cells], return_inverse=True)[1]
     trained = train(
         CellSet(pixels, image, channels),
         shape,
         network.config,
-        task=task,  # type: ignore[arg-type]
+        task=task,
         tracker=tracker,
         checkpoints=checkpoints,
     )

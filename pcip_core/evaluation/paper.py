@@ -54,7 +54,8 @@ class PaperNumber:
 def all_paper_numbers() -> tuple[PaperNumber, ...]:
     """Every number, in the order of the file."""
     with _FILE.open(newline="") as file:
-        return tuple(PaperNumber(**{**row, "value": float(row["value"])}) for row in csv.DictReader(file))
+        rows = [dict(row) for row in csv.DictReader(file)]
+    return tuple(PaperNumber(value=float(row.pop("value")), **row) for row in rows)
 
 
 def paper_numbers(screen: str) -> list[PaperNumber]:

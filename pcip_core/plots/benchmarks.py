@@ -9,7 +9,16 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from pcip_core.features.names import split_name
-from pcip_core.plots.style import DASHES, LEGEND_INCHES, add_legend, colour, marker, no_scores, wide_legend
+from pcip_core.plots.style import (
+    DASHES,
+    LEGEND_INCHES,
+    add_legend,
+    add_title,
+    colour,
+    marker,
+    no_scores,
+    wide_legend,
+)
 
 VGG_LAYERS = tuple(
     f"block{block}_conv{conv}"
@@ -55,7 +64,7 @@ def accuracy_by_layer(rows: Sequence[Mapping[str, Any]], title: str, *, paramete
     outside = wide_legend(len(lines) + len(across))
     width = max(5.0, 1.2 + (0.45 * len(layers) + 1.2) * len(protocols), 3.2 * len(protocols))
     figure = Figure(figsize=(width + outside * LEGEND_INCHES, 3.4), layout="constrained")
-    figure.suptitle(f"{title}, {_neighbours(parameter)}", fontsize=10)
+    add_title(figure, f"{title}, {_neighbours(parameter)}")
     panels = list(figure.subplots(1, len(protocols), squeeze=False, sharey=True)[0])
     for protocol, axes in zip(protocols, panels, strict=True):
         found = scores[protocol]
@@ -106,7 +115,7 @@ def accuracy_by_vgg_layer(
     layers = [*VGG_LAYERS, *fully]
     strategies = list(dict.fromkeys(name.removesuffix("_224") for name in layered))
     figure = Figure(figsize=(7 + wide_legend(len(layered)) * LEGEND_INCHES, 3.8), layout="constrained")
-    figure.suptitle(f"{title}, {_neighbours(parameter)}, {str(protocol).replace('_', ' ')}", fontsize=10)
+    add_title(figure, f"{title}, {_neighbours(parameter)}, {str(protocol).replace('_', ' ')}")
     axes = figure.add_subplot()
     for name, found in layered.items():
         index = strategies.index(name.removesuffix("_224"))

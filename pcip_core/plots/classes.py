@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from pcip_core.plots.style import LEGEND_INCHES, add_legend, colour, marker, no_scores, wide_legend
+from pcip_core.plots.style import LEGEND_INCHES, add_legend, add_title, colour, marker, no_scores, wide_legend
 
 OVERALL = "balanced accuracy"
 
@@ -46,7 +46,7 @@ def recall_by_class(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     figure = Figure(
         figsize=(max(5.0, 0.42 * len(sets) + 3.2), max(3.0, 0.28 * len(values) + 2.2)), layout="constrained"
     )
-    figure.suptitle(title, fontsize=10)
+    add_title(figure, title)
     axes = figure.add_subplot()
     axes.set_facecolor("lightgrey")
     image = axes.imshow(np.ma.masked_invalid(values), cmap="cividis", vmin=0, vmax=1, aspect="auto")
@@ -90,7 +90,7 @@ def accuracy_by_k(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     outside = wide_legend(len(lines))
     height = max(3.4, 0.19 * len(lines) + 0.6) if outside else 3.4
     figure = Figure(figsize=(5 + outside * LEGEND_INCHES, height), layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    add_title(figure, title)
     axes = figure.add_subplot()
     for index, name in enumerate(ranked):
         x, y = zip(*sorted(lines[name].items()), strict=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from pcip_core.plots.style import no_scores
+from pcip_core.plots.style import add_title, no_scores
 
 MAX_FULL = 12
 """Up to so many classes every cell carries its percentage; with more, only the diagonal does."""
@@ -33,7 +33,7 @@ def confusion_matrix(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
 
     size = 0.42 * len(classes)
     figure = Figure(figsize=(max(4.5, size + 3.2), max(3.6, size + 2.2)), layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    add_title(figure, title)
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=1)
     for (true, predicted), share in np.ndenumerate(shares):

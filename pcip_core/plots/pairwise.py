@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pcip_core.plots.style import LEGEND_INCHES, add_legend, colour, marker, no_scores, wide_legend
+from pcip_core.plots.style import LEGEND_INCHES, add_legend, add_title, colour, marker, no_scores
 
 METRIC = "normalized_pairwise_distance"
 X_LABEL = "normalized average pairwise distance\n(negative: closer than chance)"
@@ -31,9 +31,8 @@ def pairwise_distances(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     terms = [None, *labels] if any(row["label"] is None for row in chosen) else labels
     sets = list(dict.fromkeys(row["feature_set"] for row in chosen))
     inches = max(0.26, 0.09 * len(sets)) * len(terms) + 1.4
-    outside = wide_legend(len(sets))
-    figure = Figure(figsize=(6.5 + outside * LEGEND_INCHES, max(3.0, inches)), layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    figure = Figure(figsize=(6.5 + LEGEND_INCHES, max(3.0, inches)), layout="constrained")
+    add_title(figure, title)
     axes = figure.add_subplot()
     for index, name in enumerate(sets):
         shift = 0.7 * ((index + 0.5) / len(sets) - 0.5)
@@ -45,7 +44,7 @@ def pairwise_distances(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     for line in range(len(terms) - 1):
         axes.axhline(line + 0.5, color="lightgrey", linewidth=0.6, zorder=0)
     _finish(axes, len(terms))
-    add_legend(figure, [axes])
+    add_legend(figure, [axes], outside=True)  # dots may lie anywhere
     return figure
 
 
@@ -63,8 +62,8 @@ def pairwise_by_line(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     if not chosen:
         return no_scores(title)
     sets = list(dict.fromkeys(row["feature_set"] for row in chosen))
-    figure = Figure(figsize=(6.5, max(3.0, 0.36 * len(sets) + 1.6)), layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    figure = Figure(figsize=(6.5 + LEGEND_INCHES, max(3.0, 0.36 * len(sets) + 1.6)), layout="constrained")
+    add_title(figure, title)
     axes = figure.add_subplot()
     for line, name in enumerate(sets):
         ends = [row["value"] for row in chosen if row["feature_set"] == name]
@@ -77,7 +76,7 @@ def pairwise_by_line(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
             _dots(axes, of_line, places, index, label, interval_shift=shift)
     axes.set_yticks(range(len(sets)), sets, fontsize=8)
     _finish(axes, len(sets))
-    add_legend(figure, [axes])
+    add_legend(figure, [axes], outside=True)  # dots may lie anywhere
     return figure
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pcip_core.plots.style import colour, marker, no_scores
+from pcip_core.plots.style import add_title, colour, marker, no_scores
 
 UNLABELLED = "unlabelled"
 
@@ -26,13 +26,13 @@ def embedding_scatter(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], titl
     if not any(len(places) for _, places, _ in panels):
         return no_scores(title)
     classes = sorted({str(label) for _, _, labels in panels for label in labels} - {""})
-    columns = min(len(panels), 3)
+    columns = 2 if len(panels) == 4 else min(len(panels), 3)
     lines = -(-len(panels) // columns)
     legend_inches = 0.19 * (len(classes) + 1) + 0.5
     figure = Figure(
         figsize=(3.2 * columns + 1.9, max(3.2 * lines + 0.3, legend_inches)), layout="constrained"
     )
-    figure.suptitle(title, fontsize=10)
+    add_title(figure, title)
     grid = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
@@ -40,7 +40,7 @@ def embedding_scatter(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], titl
     for axes, (name, places, labels) in zip(grid, panels, strict=False):
         labels = np.asarray(labels, dtype=str)
         finite = np.isfinite(places).all(axis=1)
-        size = float(np.clip(4000 / max(len(places), 1), 2, 14))
+        size = float(np.clip(12000 / max(len(places), 1), 2, 14))
         bare = finite & (labels == "")
         if bare.any():
             grey = True

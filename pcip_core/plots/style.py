@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
+
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,6 +22,7 @@ DASHES: tuple[tuple[int, tuple[int, ...]], ...] = (
 MAX_INSIDE = 6
 LEGEND_INCHES = 2.2
 """By which a figure grows for a legend outside."""
+_TITLE_CHARACTER_INCHES = 0.078
 
 
 def colour(index: int) -> str:
@@ -31,10 +35,17 @@ def marker(index: int) -> str:
     return MARKERS[(index + index // len(PALETTE)) % len(MARKERS)]
 
 
+def add_title(figure: Figure, title: str) -> None:
+    """Above the figure, over several lines where it is wider than that; what is in parentheses stays whole."""
+    whole = re.sub(r"\([^)]*\)", lambda found: found[0].replace(" ", "\u00a0"), title)
+    lines = textwrap.wrap(whole, max(20, int(figure.get_figwidth() / _TITLE_CHARACTER_INCHES)))
+    figure.suptitle("\n".join(lines).replace("\u00a0", " "), fontsize=10)
+
+
 def no_scores(title: str) -> Figure:
     """A figure that says that there is nothing to show."""
     figure = Figure(figsize=(4.2, 2), layout="constrained")
-    figure.suptitle(title, fontsize=10, wrap=True)
+    add_title(figure, title)
     axes = figure.add_subplot()
     axes.set_axis_off()
     axes.text(0.5, 0.5, "no scores", ha="center", va="center", color="dimgrey", transform=axes.transAxes)
@@ -46,15 +57,17 @@ def wide_legend(entries: int) -> bool:
     return entries > MAX_INSIDE
 
 
-def add_legend(figure: Figure, panels: list[Axes]) -> None:
-    """One legend of all panels: in the last panel, or right of them all if it has more than 6 entries."""
+def add_legend(figure: Figure, panels: list[Axes], *, outside: bool | None = None) -> None:
+    """One legend of all panels: in the last panel, or right of them all if `outside`.
+
+    By default outside if it has more than 6 entries. A figure is made `LEGEND_INCHES` wider for that by its caller.
+    """
     entries: dict[str, Artist] = {}
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
-    if wide_legend(len(entries)):
-        figure.legend(
-            list(entries.values()), list(entries), loc="outside right center", frameon=False, fontsize=8
-        )
-    elif entries:
-        panels[-1].legend(list(entries.values()), list(entries), frameon=False, fontsize=8)
+    handles, labels = list(entries.values()), list(entries)
+    if wide_legend(len(labels)) if outside is None else outside:
+        figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=8)
+    elif labels:
+        panels[-1].legend(handles, labels, frameon=False, fontsize=8)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+import torch
 
 from pcip_assets.assets.benchmarks.scoring import best_layers
 from pcip_assets.running import run_screen
@@ -18,16 +19,50 @@ from pcip_core.store.vectors import features_of
 from tests.assets.conftest import Finished, add_plate, run_tiny
 from tests.conftest import write_spec
 
-QUICK = {"grey_levels": 8, "folds": 2, "trees": 5, "classifiers": ["classic"]}
+QUICK = {
+    **{"grey_levels": 8, "folds": 2, "trees": 5, "classifiers": ["classic"], "held_fraction": 0.25},
+    "umap": {"cell_neighbours": 10, "protein_neighbours": 3},
+    "pairwise": {"same": 50, "each_other": 50, "by_line": 50, "min_proteins": 2, "bootstraps": 50},
+}
 DESIGNED = ("classic", "designed", "cellprofiler")
-SETS = (*DESIGNED, *(f"autoencoder_conv{number}" for number in range(1, 6)))
+SETS = (
+    *DESIGNED,
+    *(f"autoencoder_conv{number}" for number in range(1, 6)),
+    *("vgg16_protein_block1_conv2", "inpainting_conv3_by_plate", "inpainting_conv3_whitened"),
+)
+_FILTERS = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512)
+
+
+def write_random_vgg16(path: Path) -> Path:
+    """Weights in torchvision's form, of the convolutions alone, that nobody has trained."""
+    generator, state, inputs, place = torch.Generator().manual_seed(0), {}, 3, 0
+    for filters in _FILTERS:
+        if filters == "M":
+            place += 1
+            continue
+        shape = (int(filters), inputs, 3, 3)
+        state[f"features.{place}.weight"] = torch.randn(shape, generator=generator) * (2 / 9 / inputs) ** 0.5
+        state[f"features.{place}.bias"] = torch.zeros(int(filters))
+        inputs, place = int(filters), place + 2
+    torch.save(state, path)
+    return path
 
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A tiny screen with every feature set; look, do not touch."""
+    folder = tmp_path_factory.mktemp("compared")
+    write_random_vgg16(folder / "vgg16.pth")
     made = run_tiny(
-        tmp_path_factory.mktemp("compared"), yardsticks={"sets": [*DESIGNED, "autoencoder"], **QUICK}
+        folder,
+        yardsticks={
+            "sets": [*DESIGNED, "autoencoder", "supervised", "vgg16"],
+            "vgg16": {"weights": "vgg16.pth", "layers": ["block1_conv2"]},
+            "supervised": {"width": 0.1, "epochs": 15, "batch_size": 9, "learning_rate": 3e-3},
+            "corrections": ["by_plate", "whitened"],
+            "corrected": ["inpainting_conv3"],
+            **QUICK,
+        },
     )
     assert made.outcome.success, made.outcome.error
     outcome = made.again(yardsticks=True)
@@ -44,11 +79,16 @@ def test_every_set_is_scored_on_the_same_cells(compared: Finished) -> None:
         about = con.execute(
             "SELECT feature_set, n_cells, method, encoder_version FROM main.feature_sets"
         ).fetchall()
-    assert {name for name, _, _ in rows} == {name for name, _, _, _ in about}
+    supervised = {name for name, _, method, _ in about if method == "supervised"}
+    assert len(supervised) == 10
+    assert {name for name, _, _ in rows} == {name for name, _, _, _ in about} - supervised
     assert set(SETS) < {name for name, _, _ in rows}
     assert {n for _, n, _ in rows} == {72}
     assert {name for name, _, value in rows if value > 0.9} >= set(DESIGNED)  # in the nucleus or around it
-    assert {method for name, _, method, _ in about if name in SETS} == {*DESIGNED, "autoencoder"}
+    assert {method for name, _, method, _ in about if name in SETS} == {
+        *(*DESIGNED, "autoencoder", "vgg16_protein"),
+        *("inpainting_by_plate", "inpainting_whitened"),
+    }
     made_by = {method: version for _, _, method, version in about}
     assert made_by["autoencoder"] == "tiny.autoencoder/1"
     assert made_by["inpainting"] == "tiny/1"
@@ -79,7 +119,8 @@ def test_classifiers_score_cells_they_were_not_fitted_on(compared: Finished) -> 
     with connect(compared.workspace.published) as con:
         rows = con.execute(
             "SELECT classifier, protocol, parameter, value, low, high FROM main.benchmarks WHERE label IS NULL "
-            "AND metric = 'balanced_accuracy' AND classifier <> 'knn' AND feature_set = 'classic'"
+            "AND metric = 'balanced_accuracy' AND classifier <> 'knn' AND feature_set = 'classic' "
+            "AND protocol <> 'held_images'"
         ).fetchall()
     expected = {("logistic", "C=1"), ("forest", "trees=5")}
     assert {(name, protocol) for name, protocol, *_ in rows} == {
@@ -90,8 +131,13 @@ def test_classifiers_score_cells_they_were_not_fitted_on(compared: Finished) -> 
 
 
 def test_the_best_layer_of_each_method_is_chosen() -> None:
-    told = {"protocol": "leave_image_out", "metric": "balanced_accuracy"}
-    values = {"a_conv1": 0.3, "a_conv2": 0.5, "b": 0.1}
+    told = {
+        "protocol": "leave_image_out",
+        "metric": "balanced_accuracy",
+        "classifier": "knn",
+        "label": None,
+    }
+    values = {"a_conv1": 0.3, "a_conv2": 0.5, "b": 0.1, "a_conv1_by_plate": 0.2}
     rows = [
         {**told, "feature_set": name, "parameter": "k=3", "value": value} for name, value in values.items()
     ]
@@ -99,7 +145,7 @@ def test_the_best_layer_of_each_method_is_chosen() -> None:
     rows += [
         {**told, "feature_set": "a_conv1", "parameter": "k=3", "value": 0.9, "protocol": "leave_cell_out"}
     ]
-    assert best_layers(rows, "leave_image_out") == ["a_conv2", "b"]
+    assert best_layers(rows, "leave_image_out") == ["a_conv2", "b", "a_conv1_by_plate"]
 
 
 def test_again_makes_nothing(compared: Finished) -> None:
@@ -122,9 +168,10 @@ def test_a_new_plate_leaves_yardsticks_as_they_are_until_they_are_asked_for(tmp_
     outcome = made.again()
     assert outcome.success, outcome.error
     after = made.commits()
-    old = {key for key in before if "classic" in key[0] or key[0].startswith("benchmarks_")}
+    old = {key for key in before if "classic" in key[0] or key[0].startswith(("benchmarks_", "umap_"))}
     assert {table for table, _ in old} == {
         "benchmarks_classifiers", "benchmarks_yardsticks", "cell_features_classic", "protein_features_classic",
+        "benchmarks_pairwise", "benchmarks_retrieval", "umap_cells", "umap_proteins",
     }  # fmt: skip
     assert {key: after[key] for key in old} == {key: before[key] for key in old}
     assert _cells_scored(made, "inpainting_conv4") == 108

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pcip_assets.assets.benchmarks.scoring import chosen_sets, scores_inputs, vectors_of
 from pcip_assets.assets.labels import labelled_cells_of
-from pcip_assets.assets.sets import SUPERVISED, features_hash, other_sets
+from pcip_assets.assets.sets import PREFIX, SUPERVISED, features_hash, other_sets
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize, picture, yardsticks_of
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
@@ -54,9 +54,8 @@ def build_umap(screen: Screen) -> dg.AssetsDefinition:
             return scores_inputs(library, screen, chosen, spec, screen.yardsticks.seed, proteins)
 
         def make(_: str | None) -> Made:
-            from pcip_core.plots.scatter import embedding_scatter
-
             from pcip_core.plots.png import to_png
+            from pcip_core.plots.scatter import embedding_scatter
 
             told: dict[str, Any] = {}
             rows: dict[str, list[dict[str, Any]]] = {CELLS: [], PROTEINS: []}
@@ -109,18 +108,17 @@ def panels_of(rows: list[dict[str, Any]]) -> list[tuple[str, np.ndarray, np.ndar
 
 
 def _cells(library: Library, screen: Screen, name: str) -> tuple[list[dict[str, Any]], np.ndarray]:
-    """Labelled cells, evenly chosen where there are too many, and their vectors."""
+    """Labelled cells (where none is, all), evenly chosen where there are too many, and their vectors."""
     cells = labelled_cells_of(library, screen, [name])
-    n = len(cells.labels)
-    rows = np.linspace(0, n - 1, min(n, screen.yardsticks.umap.cells)).astype(int) if n else []
-    keys = [
-        {
-            "cell_id": cells.cell_ids[row],
-            "image_id": str(cells.image_ids[row]),
-            "label": str(cells.labels[row]),
-        }
-        for row in rows
-    ]
+    labels: list[str | None] = cells.labels.tolist()
+    ids, images = cells.cell_ids, cells.image_ids.tolist()
+    if not labels:
+        table = library.store.read(screen.name, PREFIX + name, columns=["cell_id", "image_id"])
+        ids, images = table["cell_id"].to_pylist(), table["image_id"].to_pylist()
+        labels = [None] * len(ids)
+    n = min(len(ids), screen.yardsticks.umap.cells)
+    rows = np.linspace(0, len(ids) - 1, n).astype(int)
+    keys = [{"cell_id": ids[row], "image_id": images[row], "label": labels[row]} for row in rows]
     return keys, vectors_of(library, screen, name, [key["cell_id"] for key in keys])[0]
 
 

@@ -118,7 +118,7 @@ def _described(
         strategy=strategy,
         layers=_layers(spec, resized=resized),
         protein=screen.protein,
-        rgb=dict(spec.rgb),
+        rgb={str(colour): name for colour, name in spec.rgb.items()},
         resized=resized,
         device=choose_device("auto"),
         progress=progress,

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import torch
 
 from pcip_assets import tracking
 from pcip_assets.running import RunOutcome, run_screen
@@ -18,6 +19,13 @@ from pcip_core.store.partitions import Store
 from tests.conftest import write_tiny_screen
 
 tracking.SYSTEM_METRICS_EVERY_S = 0.2  # trainings here last a second
+QUICK = {
+    **{"grey_levels": 8, "folds": 2, "trees": 5, "classifiers": ["classic"], "held_fraction": 0.25},
+    "umap": {"cell_neighbours": 10, "protein_neighbours": 3},
+    "pairwise": {"same": 50, "each_other": 50, "by_line": 50, "min_proteins": 2, "bootstraps": 50},
+}
+DESIGNED = ("classic", "designed", "cellprofiler")
+_FILTERS = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512)
 
 
 @dataclass(frozen=True)
@@ -83,3 +91,40 @@ def add_plate(root: Path, old: str, new: str) -> None:
     table = root / "images.csv"
     rows = table.read_text().splitlines()
     table.write_text("\n".join(rows + [row.replace(old, new) for row in rows if old in row]) + "\n")
+
+
+def write_random_vgg16(path: Path) -> Path:
+    """Weights in torchvision's form, of the convolutions alone, that nobody has trained."""
+    generator, state, inputs, place = torch.Generator().manual_seed(0), {}, 3, 0
+    for filters in _FILTERS:
+        if filters == "M":
+            place += 1
+            continue
+        shape = (int(filters), inputs, 3, 3)
+        state[f"features.{place}.weight"] = torch.randn(shape, generator=generator) * (2 / 9 / inputs) ** 0.5
+        state[f"features.{place}.bias"] = torch.zeros(int(filters))
+        inputs, place = int(filters), place + 2
+    torch.save(state, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A tiny screen with every feature set; look, do not touch."""
+    folder = tmp_path_factory.mktemp("compared")
+    write_random_vgg16(folder / "vgg16.pth")
+    made = run_tiny(
+        folder,
+        yardsticks={
+            "sets": [*DESIGNED, "autoencoder", "supervised", "vgg16"],
+            "vgg16": {"weights": "vgg16.pth", "layers": ["block1_conv2"]},
+            "supervised": {"width": 0.1, "epochs": 15, "batch_size": 9, "learning_rate": 3e-3},
+            "corrections": ["by_plate", "whitened"],
+            "corrected": ["inpainting_conv3"],
+            **QUICK,
+        },
+    )
+    assert made.outcome.success, made.outcome.error
+    outcome = made.again(yardsticks=True)
+    assert outcome.success, outcome.error
+    return made

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 import tifffile
-import torch
 
 from pcip_assets.assets.benchmarks.scoring import best_layers
 from pcip_assets.running import run_screen
@@ -16,58 +14,14 @@ from pcip_assets.tracking import Tracking
 from pcip_core.features.classic import classic_features
 from pcip_core.store.publish import connect
 from pcip_core.store.vectors import features_of
-from tests.assets.conftest import Finished, add_plate, run_tiny
+from tests.assets.conftest import DESIGNED, QUICK, Finished, add_plate, run_tiny
 from tests.conftest import write_spec
 
-QUICK = {
-    **{"grey_levels": 8, "folds": 2, "trees": 5, "classifiers": ["classic"], "held_fraction": 0.25},
-    "umap": {"cell_neighbours": 10, "protein_neighbours": 3},
-    "pairwise": {"same": 50, "each_other": 50, "by_line": 50, "min_proteins": 2, "bootstraps": 50},
-}
-DESIGNED = ("classic", "designed", "cellprofiler")
 SETS = (
     *DESIGNED,
     *(f"autoencoder_conv{number}" for number in range(1, 6)),
     *("vgg16_protein_block1_conv2", "inpainting_conv3_by_plate", "inpainting_conv3_whitened"),
 )
-_FILTERS = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512)
-
-
-def write_random_vgg16(path: Path) -> Path:
-    """Weights in torchvision's form, of the convolutions alone, that nobody has trained."""
-    generator, state, inputs, place = torch.Generator().manual_seed(0), {}, 3, 0
-    for filters in _FILTERS:
-        if filters == "M":
-            place += 1
-            continue
-        shape = (int(filters), inputs, 3, 3)
-        state[f"features.{place}.weight"] = torch.randn(shape, generator=generator) * (2 / 9 / inputs) ** 0.5
-        state[f"features.{place}.bias"] = torch.zeros(int(filters))
-        inputs, place = int(filters), place + 2
-    torch.save(state, path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def compared(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """A tiny screen with every feature set; look, do not touch."""
-    folder = tmp_path_factory.mktemp("compared")
-    write_random_vgg16(folder / "vgg16.pth")
-    made = run_tiny(
-        folder,
-        yardsticks={
-            "sets": [*DESIGNED, "autoencoder", "supervised", "vgg16"],
-            "vgg16": {"weights": "vgg16.pth", "layers": ["block1_conv2"]},
-            "supervised": {"width": 0.1, "epochs": 15, "batch_size": 9, "learning_rate": 3e-3},
-            "corrections": ["by_plate", "whitened"],
-            "corrected": ["inpainting_conv3"],
-            **QUICK,
-        },
-    )
-    assert made.outcome.success, made.outcome.error
-    outcome = made.again(yardsticks=True)
-    assert outcome.success, outcome.error
-    return made
 
 
 def test_every_set_is_scored_on_the_same_cells(compared: Finished) -> None:

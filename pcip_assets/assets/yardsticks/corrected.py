@@ -72,7 +72,10 @@ def build_corrected_features(
             cells = library.store.read(screen.name, PREFIX + sets[0], shards=[str(shard)])
             for of_cell, corrected in whole.values():
                 made |= {name: vectors[of_cell == shard] for name, vectors in corrected.items()}
-            return made_features(cells, made, f"{', '.join(sets)}, code {code}", None)
+            about = [library.store.provenance(screen.name, PREFIX + name, shard) or {} for name in sets]
+            runs = {one.get("mlflow_run_id") for one in about}
+            versions = dict.fromkeys(str(one.get("encoder_version")) for one in about)
+            return made_features(cells, made, ", ".join(versions), runs.pop() if len(runs) == 1 else None)
 
         work = Work(f"{PREFIX}{spec.corrected[0]}_{spec.corrections[0]}", code, inputs, make)
         return materialize(context, library, screen, config, work)

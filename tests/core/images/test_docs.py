@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from pcip_core.screen import Channel, Files, Images, load_screen
+from pcip_core.yardsticks import Yardsticks
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "screens.md").read_text()
 BLOCKS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
@@ -42,3 +43,9 @@ def test_every_layout_has_a_short_spec():
 def test_every_key_is_in_the_table(section, of):
     for one in dataclasses.fields(of):
         assert f"`{section}.{one.name}`" in PAGE
+
+
+def test_every_key_of_the_yardsticks_is_in_their_rows():
+    rows = "\n".join(line for line in PAGE.splitlines() if line.startswith("| `yardsticks."))
+    for one in dataclasses.fields(Yardsticks):
+        assert re.search(rf"`(yardsticks\.)?{one.name}`", rows), one.name

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
@@ -75,7 +76,7 @@ def embedding_scatter(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], titl
         (f"{index + 1}  {label}" if numbered else label, shade(index), shapes[index])
         for index, label in enumerate(classes)
     ]
-    entries += [(UNLABELLED, "lightgrey", "o")] if grey else []
+    entries += [(UNLABELLED, to_rgb("lightgrey"), "o")] if grey else []
     handles = [
         Line2D([], [], linestyle="", color=tint, marker=shape, markersize=5, label=label)
         for label, tint, shape in entries
@@ -86,5 +87,7 @@ def embedding_scatter(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], titl
 
 def _write(axes: Axes, place: np.ndarray, text: str) -> None:
     """Text that is readable on points of any colour."""
-    written = axes.text(*place, text, fontsize=7, weight="bold", ha="center", va="center", clip_on=True)
+    written = axes.text(
+        place[0], place[1], text, fontsize=7, weight="bold", ha="center", va="center", clip_on=True
+    )
     written.set_path_effects([withStroke(linewidth=2, foreground="white")])

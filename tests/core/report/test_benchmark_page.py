@@ -182,7 +182,7 @@ def test_simulated_images_are_said_to_be_in_the_banner_and_under_every_table_of_
 def test_every_picture_of_simulated_images_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Figure] = []
 
-    def kept(figure: Figure) -> bytes:
+    def kept(figure: Figure, **_: int) -> bytes:
         drawn.append(figure)
         return b""
 

@@ -107,13 +107,17 @@ def print_results(workspace: Workspace, screens: list[str]) -> None:
         table.add_column("feature set")
         for protocol in protocols:
             table.add_column(protocol.replace("_", " "), justify="right")
-        by = protocols[0] if protocols else ""
-        for feature_set in sorted({f for f, _ in scores}, key=lambda f: -scores.get((f, by), 0.0)):
+        for feature_set in sorted(
+            {f for f, _ in scores}, key=lambda f: [-scores.get((f, protocol), 0.0) for protocol in protocols]
+        ):
             cells = [
                 f"{scores[feature_set, p]:.3f}" if (feature_set, p) in scores else "-" for p in protocols
             ]
             table.add_row(feature_set, *cells)
         Console().print(table)
+        page = workspace.benchmark_report(name)
+        if page.is_file():
+            click.echo(f"all scores and figures: {page}")
     con.close()
 
 

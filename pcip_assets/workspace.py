@@ -46,10 +46,9 @@ class Workspace:
         """Unfinished trainings, one folder each; removed when a training is done."""
         return self.data / "checkpoints"
 
-    @property
-    def reports(self) -> Path:
-        """Pages to look at, a folder a screen."""
-        return self.data / "reports"
+    def benchmark_report(self, screen: str) -> Path:
+        """The page of a screen's benchmarks."""
+        return self.data / "reports" / screen / "benchmarks.html"
 
     @property
     def mlflow_folder(self) -> Path:

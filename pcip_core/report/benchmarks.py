@@ -83,11 +83,10 @@ def _ranking(rows: BenchmarkRows) -> Section:
             top = (max if higher else min)(among) if among else None
             line.append(number(found.get(name), best=found.get(name) == top))
         body.append(line)
-    protocol = there[0][-2] if there else None
-    n = sorted({row["n"] for row in overall(rows, classifier="knn", protocol=protocol)})
-    told = ", ".join(f"{one:,}" for one in n) or "no"
+    protocol, found = honest(rows)
+    told = f"{max((row['n'] for row in pick(found, label=None)), default=0):,}"
     text = Text(
-        f"Labels: column {rows.label} of images; {told} cells scored. Each method stands with the layer that is best "
+        f"Labels: column {rows.label} of images; {told} cells scored ({protocol}). Each method stands with the layer that is best "
         "by nearest neighbours, chosen on the cells that are scored. Accuracies are balanced: the mean of the classes' "
         "recalls."
     )

@@ -1,7 +1,6 @@
 """`benchmark_report`: one page with all scores and figures of a screen, the paper's numbers beside them."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -17,11 +16,6 @@ from pcip_core.report.score_rows import BenchmarkRows
 from pcip_core.screen import Screen
 
 _CODE = ("pcip_core.report", "pcip_core.plots", "pcip_core.evaluation.paper")
-
-
-def report_path(library: Library, screen: Screen) -> Path:
-    """Where the page lies."""
-    return library.workspace.reports / screen.name / "benchmarks.html"
 
 
 def build_benchmark_report(screen: Screen) -> dg.AssetsDefinition:
@@ -52,7 +46,7 @@ def build_benchmark_report(screen: Screen) -> dg.AssetsDefinition:
         from pcip_core.report.benchmarks import benchmark_page
 
         rows = _rows(library, screen)
-        path = report_path(library, screen)
+        path = library.workspace.benchmark_report(screen.name)
         with Stopwatch() as watch:
             html = benchmark_page(rows)
             path.parent.mkdir(parents=True, exist_ok=True)

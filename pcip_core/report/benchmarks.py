@@ -86,9 +86,9 @@ def _ranking(rows: BenchmarkRows) -> Section:
     protocol, found = honest(rows)
     told = f"{max((row['n'] for row in pick(found, label=None)), default=0):,}"
     text = Text(
-        f"Labels: column {rows.label} of images; {told} cells scored ({protocol}). Each method stands with the layer that is best "
-        "by nearest neighbours, chosen on the cells that are scored. Accuracies are balanced: the mean of the classes' "
-        "recalls."
+        f"Labels: column {rows.label} of images; {told} cells scored ({protocol}). Each method stands with the layer "
+        "that is best by nearest neighbours, chosen on the cells that are scored. Accuracies are balanced: the mean of "
+        "the classes' recalls."
     )
     columns = ["feature set", *(f"{name} ({protocol})" for name, *_, protocol, _ in there)]
     theirs = paper_columns(rows.screen, names, [_head(rows, one) for one in there])

@@ -149,7 +149,13 @@ def test_scores_are_found_on_the_page_the_best_of_a_column_marked() -> None:
     assert [text for text, _ in tables.of("classic")[0][:2]] == ["classic", "0.455"]
     assert all("best" not in classes for _, classes in tables.of("classic")[0])
     assert all(len(row) < len(ranking) for row in tables.of("inpainting_conv3"))  # not the best layer
-    for text in ("0.902 (0.80 to 0.95)", "-0.4321 (-0.90 to -0.10)", "1,234 cells scored (leave_image_out)", "abc1234", "77"):
+    for text in (
+        "0.902 (0.80 to 0.95)",
+        "-0.4321 (-0.90 to -0.10)",
+        "1,234 cells scored (leave_image_out)",
+        "abc1234",
+        "77",
+    ):
         assert text in html, text
     for heading in HEADINGS:
         assert re.search(rf"<h2[^>]*>{heading}", html), heading

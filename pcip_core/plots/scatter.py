@@ -5,19 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
-from pcip_core.plots.style import add_title, colour, marker, no_scores
+from pcip_core.plots.style import PALETTE, add_title, marker, no_scores, shade
 
 UNLABELLED = "unlabelled"
+LEAST_MARKER = 8
+"""Square points: the least area of a point whose marker can be told from others."""
 
 
 def embedding_scatter(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], title: str) -> Figure:
     """Small multiples of maps with one legend (paper, Figure 3 and Supplementary Figure 3).
 
-    A class has the same colour and marker in every panel. Points without label are grey, below the others;
-    those that are not finite are left out.
+    A class has the same colour and marker in every panel; many points are small dots, at whose size markers look
+    alike and crosses vanish. With more classes than the palette has colours, the rest have lighter ones, and each
+    class's number in the legend stands at the median of its points. Points without label are grey, below the
+    others; those that are not finite are left out.
 
     Args:
         panels: name, (n, 2) places, and (n,) labels as strings, "" where there is none.
@@ -36,11 +43,13 @@ def embedding_scatter(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], titl
     grid = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
+    sizes = [float(np.clip(12000 / max(len(places), 1), 2, 14)) for _, places, _ in panels]
+    shapes = [marker(index) if min(sizes) >= LEAST_MARKER else "o" for index in range(len(classes))]
+    numbered = len(classes) > len(PALETTE)
     grey = False
-    for axes, (name, places, labels) in zip(grid, panels, strict=False):
+    for size, axes, (name, places, labels) in zip(sizes, grid, panels, strict=False):
         labels = np.asarray(labels, dtype=str)
         finite = np.isfinite(places).all(axis=1)
-        size = float(np.clip(12000 / max(len(places), 1), 2, 14))
         bare = finite & (labels == "")
         if bare.any():
             grey = True
@@ -53,19 +62,32 @@ def embedding_scatter(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], titl
                 axes.scatter(
                     *places[these].T,
                     s=size,
-                    color=colour(index),
-                    marker=marker(index),
+                    color=shade(index),
+                    marker=shapes[index],
                     linewidths=0,
                     rasterized=True,
                     label=label,
                 )
+            if these.any() and numbered:
+                _write(axes, np.median(places[these], axis=0), str(index + 1))
         axes.set(xticks=[], yticks=[])
         axes.set_title(name, fontsize=9)
-    entries = [(label, colour(index), marker(index)) for index, label in enumerate(classes)]
-    entries += [(UNLABELLED, "lightgrey", "o")] if grey else []
+    entries = [
+        (f"{index + 1}  {label}" if numbered else label, shade(index), shapes[index])
+        for index, label in enumerate(classes)
+    ]
+    entries += [(UNLABELLED, to_rgb("lightgrey"), "o")] if grey else []
     handles = [
-        Line2D([], [], linestyle="", color=shade, marker=shape, markersize=5, label=label)
-        for label, shade, shape in entries
+        Line2D([], [], linestyle="", color=tint, marker=shape, markersize=5, label=label)
+        for label, tint, shape in entries
     ]
     figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=8)
     return figure
+
+
+def _write(axes: Axes, place: np.ndarray, text: str) -> None:
+    """Text that is readable on points of any colour."""
+    written = axes.text(
+        place[0], place[1], text, fontsize=7, weight="bold", ha="center", va="center", clip_on=True
+    )
+    written.set_path_effects([withStroke(linewidth=2, foreground="white")])

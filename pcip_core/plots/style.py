@@ -7,6 +7,7 @@ import textwrap
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#8C6D1F", "#6A3D9A")
@@ -28,6 +29,13 @@ _TITLE_CHARACTER_INCHES = 0.078
 def colour(index: int) -> str:
     """Of the series at this place; repeats after the palette, so the marker has to change then."""
     return PALETTE[index % len(PALETTE)]
+
+
+def shade(index: int) -> tuple[float, float, float]:
+    """Of the class at this place where markers are too small to tell: as `colour`, then half way to white."""
+    red, green, blue = to_rgb(colour(index))
+    white = 0.5 if (index // len(PALETTE)) % 2 else 0.0
+    return (red + (1 - red) * white, green + (1 - green) * white, blue + (1 - blue) * white)
 
 
 def marker(index: int) -> str:

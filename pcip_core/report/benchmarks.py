@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from pcip_core.evaluation.paper import all_paper_numbers
 from pcip_core.features.names import split_name
 from pcip_core.plots.benchmarks import accuracy_by_layer, accuracy_by_vgg_layer
 from pcip_core.plots.classes import accuracy_by_k, recall_by_class
 from pcip_core.plots.confusion import confusion_matrix
 from pcip_core.plots.pairwise import pairwise_by_line, pairwise_distances
 from pcip_core.plots.scatter import embedding_scatter
+from pcip_core.report.background import excluded, lineage, printed
 from pcip_core.report.page import Cell, Picture, Section, Table, Text, page
 from pcip_core.report.score_rows import (
     PROTOCOLS,
@@ -23,6 +25,7 @@ from pcip_core.report.score_rows import (
     neighbours,
     number,
     overall,
+    paper_columns,
     pick,
     simulated_note,
 )
@@ -39,26 +42,17 @@ _SCORES = (  # column, classifier, protocols (the first that there is), metric, 
 
 def benchmark_page(rows: BenchmarkRows) -> str:
     """The page as HTML, one file without links to others."""
+    if rows.simulated and "simulated" not in rows.title.lower():
+        rows = replace(rows, title=f"{rows.title} (SIMULATED images)")  # the title of every figure
+    parts = [(*part, part[0](rows)) for part in _PARTS]
+    missing = [f"{what}: {remedy}." for _, what, remedy, section in parts if section is None]
     sections = [
         _ranking(rows),
-        *filter(
-            None,
-            (
-                _layers(rows),
-                _classes(rows),
-                _by_k(rows),
-                _classifiers(rows),
-                _held(rows),
-                _vgg(rows),
-                _pairwise(rows),
-                _retrieval(rows),
-                _confusions(rows),
-                _maps(rows),
-            ),
-        ),
-        _excluded(rows),
-        _lineage(rows),
-        _paper(rows),
+        *(section for *_, section in parts if section is not None),
+        *([Section("Not on this page", [Text(line) for line in missing])] if missing else []),
+        excluded(rows),
+        lineage(rows),
+        printed(rows),
     ]
     banner = "SIMULATED images: no figure here is of real cells" if rows.simulated else ""
     return page(f"{rows.title}: benchmarks", sections, banner=banner, subtitle=rows.description)
@@ -97,6 +91,11 @@ def _ranking(rows: BenchmarkRows) -> Section:
         "the classes' recalls."
     )
     columns = ["feature set", *(f"{name} ({protocol})" for name, *_, protocol, _ in there)]
+    theirs = paper_columns(rows.screen, names, [_head(rows, one) for one in there])
+    for line, *cells in zip(body, *(cells for _, cells in theirs), strict=True):
+        line += cells
+    columns += [heading for heading, _ in theirs]
+    caption = simulated_note(rows) or ("Shaded: the paper's numbers, of its own images." if theirs else "")
     notes = [
         Text(f"{name}: {about}.", note=True)
         for name, about in PROTOCOLS.items()
@@ -107,8 +106,16 @@ def _ranking(rows: BenchmarkRows) -> Section:
             "Which feature set is best", [Text("Nothing is scored yet: materialize knn_benchmark.")]
         )
     return Section(
-        "Which feature set is best", [text, Table(columns, body, caption=simulated_note(rows)), *notes]
+        "Which feature set is best",
+        [text, Table(columns, body, frozenset(heading for heading, _ in theirs), caption=caption), *notes],
     )
+
+
+def _head(rows: BenchmarkRows, score: tuple[Any, ...]) -> tuple[str, dict[str, Any]]:
+    """Heading and keys of a column of the ranking, for the paper's."""
+    name, classifier, _, metric, _, protocol, _ = score
+    keys = {"classifier": classifier, "protocol": protocol, "metric": metric}
+    return name, {**keys, **({"parameter": neighbours(rows.benchmarks)} if classifier == "knn" else {})}
 
 
 def _layers(rows: BenchmarkRows) -> Section | None:
@@ -119,7 +126,7 @@ def _layers(rows: BenchmarkRows) -> Section | None:
     protocols = [one for one in PROTOCOLS if any(row["protocol"] == one for row in found)]
     layered = [row for row in found if (split_name(row["feature_set"]).layer or "").startswith("conv")]
     heads = [
-        (f"{protocol}", {"protocol": protocol, "parameter": parameter, "classifier": "knn"})
+        (protocol, {"protocol": protocol, "parameter": parameter, "classifier": "knn"})
         for protocol in protocols
     ]
     return Section(
@@ -154,8 +161,8 @@ def _by_k(rows: BenchmarkRows) -> Section | None:
     every = [row for row in overall(rows, classifier="knn") if row["feature_set"] in best]
     paper_protocol = [row for row in every if row["protocol"] == "leave_cell_out"] or found
     ks = sorted({row["parameter"] for row in every}, key=lambda name: int(name.removeprefix("k=")))
-    heads = [(f"{k}", {"parameter": k, "classifier": "knn"}) for k in ks]
     shown = paper_protocol[0]["protocol"]
+    heads = [(f"{k}", {"parameter": k, "classifier": "knn", "protocol": shown}) for k in ks]
     return Section(
         "Number of neighbours (the paper's Supplementary Table 1)",
         [
@@ -183,7 +190,9 @@ def _classifiers(rows: BenchmarkRows) -> Section | None:
         for classifier in ("logistic", "forest")
         if pick(found, protocol=protocol, classifier=classifier)
     ]
-    text = Text("Mean of the folds. Folds by image are the honest ones; folds by cell are the paper's.")
+    text = Text(
+        "Mean of the folds (lowest to highest). Folds by image are the honest ones; folds by cell are the paper's."
+    )
     return Section(
         "Other classifiers (the paper's Supplementary Table 2)",
         [text, against_paper(rows, found, heads, "Supplementary Table 2")],
@@ -310,63 +319,21 @@ def _maps(rows: BenchmarkRows) -> Section | None:
     return Section("Maps", blocks) if blocks else None
 
 
-def _excluded(rows: BenchmarkRows) -> Section:
-    count: dict[tuple[str, str], list[int]] = {}
-    for row in rows.exclusions:
-        key = (row["reason"].replace("_", " "), row.get("protocol") or "all")
-        count.setdefault(key, []).append(row["n"])
-    body = [
-        [reason, protocol, str(min(found)) if min(found) == max(found) else f"{min(found)} to {max(found)}"]
-        for (reason, protocol), found in sorted(count.items())
-    ]
-    text = "What was not scored, and why; by feature set in the view `exclusions`."
-    blocks: list[Table | Picture | Text] = [Text(text)]
-    blocks.append(Table(["reason", "protocol", "n"], body) if body else Text("Nothing."))
-    return Section("Left out", blocks, folded=True)
-
-
-def _lineage(rows: BenchmarkRows) -> Section:
-    columns = (
-        "feature_set",
-        "dim",
-        "n_cells",
-        "encoder_version",
-        "mlflow_run_id",
-        "dagster_run_id",
-        "commit",
-    )
-    body = [[_plain(row.get(name)) for name in columns] for row in rows.feature_sets]
-    return Section(
-        "Where each feature set comes from",
-        [
-            Text(
-                "The training in MLflow, the run in Dagster and the commit of the code (main.feature_sets)."
-            ),
-            Table([name.replace("_", " ") for name in columns], body),
-        ],
-        folded=True,
-    )
-
-
-def _plain(value: Any) -> str:
-    return "" if value is None else str(value)[:48]
-
-
-def _paper(rows: BenchmarkRows) -> Section:
-    own = any(one.screen == rows.screen for one in all_paper_numbers())
-    told = (
-        "This is one of the paper's screens: its printed numbers stand in columns of their own above."
-        if own
-        else "The paper has no numbers for this screen. These are its numbers, on its own images, which compare with "
-        "none above."
-    )
-    body: list[list[Cell | str]] = [
-        [one.row, one.source, one.screen, one.column, Cell(one.printed, paper=True)]
-        for one in all_paper_numbers()
-    ]
-    table = Table(
-        ["as printed", "where", "our name of its screen", "column", "the paper's"],
-        body,
-        frozenset({"the paper's"}),
-    )
-    return Section("The paper's numbers", [Text(told), table], folded=True)
+_PARTS: tuple[
+    tuple[Callable[[BenchmarkRows], Section | None], str, str], ...
+] = (  # in order; what makes them
+    (_layers, "Layers", "materialize knn_benchmark and yardstick_benchmark"),
+    (_classes, "Classes", "materialize knn_benchmark and yardstick_benchmark"),
+    (_by_k, "Number of neighbours", "materialize knn_benchmark and yardstick_benchmark"),
+    (_classifiers, "Other classifiers", "materialize classifier_benchmark"),
+    (
+        _held,
+        "Beside a supervised network",
+        "name supervised in yardsticks.sets, materialize supervised_benchmark",
+    ),
+    (_vgg, "Layers of VGG16", "name vgg16 in yardsticks.sets, materialize yardstick_benchmark"),
+    (_pairwise, "Pairwise distances", "materialize pairwise_benchmark"),
+    (_retrieval, "Retrieval", "materialize retrieval_benchmark"),
+    (_confusions, "What is taken for what", "materialize knn_benchmark and yardstick_benchmark"),
+    (_maps, "Maps", "materialize umap"),
+)

@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 
 from pcip_core.plots.png import to_png
 
+_MAX_BYTES = 800_000  # a picture: a page is a file, not a row of a database
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -46,7 +48,7 @@ class Picture:
     @property
     def source(self) -> str:
         """The picture itself, as a data URL."""
-        return f"data:image/png;base64,{base64.b64encode(to_png(self.figure)).decode()}"
+        return f"data:image/png;base64,{base64.b64encode(to_png(self.figure, max_bytes=_MAX_BYTES)).decode()}"
 
 
 @dataclass(frozen=True)

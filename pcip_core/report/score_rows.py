@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pcip_core.evaluation.paper import PaperNumber, all_paper_numbers
+from pcip_core.evaluation.paper import PaperNumber, paper_numbers
 from pcip_core.features.names import split_name
 from pcip_core.report.page import Cell, Table
 
@@ -109,7 +109,7 @@ def against_paper(
     *,
     digits: int = 3,
 ) -> Table:
-    """Feature sets by columns of score rows; after each the paper's column where it printed one for this screen.
+    """Feature sets by columns of score rows; after these the paper's columns, of what it printed for this screen.
 
     Args:
         rows: of the screen.
@@ -118,35 +118,73 @@ def against_paper(
         source: where the paper has the like: `Table 1`.
         digits: after the point.
     """
-    numbers = [
-        one
-        for one in all_paper_numbers()
-        if one.screen == rows.screen and source is not None and one.source.startswith(source)
-    ]
     names = list(dict.fromkeys(row["feature_set"] for row in found))
-    columns, marked, body = ["feature set"], set(), [[name] for name in names]
+    ours = []
     for heading, keys in heads:
-        ours = {row["feature_set"]: row for row in pick(found, **keys)}
-        theirs = _theirs(numbers, keys)
-        columns.append(heading)
-        for line in body:
-            row = ours.get(line[0])
-            line.append(number(row["value"] if row else None, digits=digits))
-        if theirs:
-            columns.append(f"{heading}, paper ({source})")
-            marked.add(columns[-1])
-            for line in body:
-                printed = theirs.get(line[0]) or theirs.get(split_name(line[0]).method)
-                line.append(Cell("" if printed is None else printed.printed, paper=True))
-    return Table(columns, body, frozenset(marked), caption=simulated_note(rows))
+        scores = {row["feature_set"]: row for row in pick(found, **keys)}
+        ours.append((heading, [_with_interval(scores.get(name), digits) for name in names]))
+    theirs = paper_columns(rows.screen, names, heads, source) if source else []
+    body = [[name, *line] for name, *line in zip(names, *(cells for _, cells in ours + theirs), strict=True)]
+    columns = ["feature set", *(heading for heading, _ in ours + theirs)]
+    told = [simulated_note(rows)] if rows.simulated else []
+    told += [f"Shaded: as the paper prints it ({source}), of its own images and network."] if theirs else []
+    return Table(columns, body, frozenset(heading for heading, _ in theirs), caption=" ".join(told))
 
 
-def _theirs(numbers: Sequence[PaperNumber], keys: Mapping[str, Any]) -> dict[str, PaperNumber]:
-    return {
-        one.feature_set: one
-        for one in numbers
-        if all(getattr(one, key) in ("", value) for key, value in keys.items() if hasattr(one, key))
-    }
+def _with_interval(row: Mapping[str, Any] | None, digits: int) -> Cell:
+    """A score, and from where to where its folds or its interval reach, if it has any."""
+    value = number(row["value"] if row else None, digits=digits)
+    if row is None or row.get("low") is None or row.get("high") is None:
+        return value
+    return Cell(f"{value.text} ({row['low']:.2f} to {row['high']:.2f})")
+
+
+def paper_columns(
+    screen: str,
+    names: Sequence[str],
+    heads: Sequence[tuple[str, Mapping[str, Any]]],
+    source: str = "",
+) -> list[tuple[str, list[Cell]]]:
+    """The paper's columns beside ours: for each of `heads` that it has numbers for, heading and a cell a feature set.
+
+    A feature set has the paper's number of the same name; where the paper names no layer (`autoencoder`), the only
+    uncorrected set of that method has it. Values are in our units, as exact as they are printed.
+
+    Args:
+        screen: whose numbers.
+        names: the feature sets.
+        heads: heading and keys of each column.
+        source: where they stand; the start of it is enough. Of two sources the first in the file counts.
+    """
+    numbers = [one for one in paper_numbers(screen) if one.source.startswith(source)]
+    plain = [(split_name(name), name) for name in names]
+    methods = [parts.method for parts, _ in plain if parts.correction is None]
+    columns = []
+    for heading, keys in heads:
+        printed: dict[str, PaperNumber] = {}
+        for one in numbers:
+            if all(_fits(one, key, value) for key, value in keys.items()):
+                printed.setdefault(one.feature_set, one)
+        cells = []
+        for parts, name in plain:
+            alone = parts.correction is None and methods.count(parts.method) == 1
+            theirs = printed.get(name) or (printed.get(parts.method) if alone else None)
+            cells.append(Cell("" if theirs is None else _as_exact(theirs), paper=True))
+        if any(cell.text for cell in cells):
+            columns.append((f"paper: {heading}", cells))
+    return columns
+
+
+def _fits(one: PaperNumber, key: str, value: Any) -> bool:
+    """Whether it is of these rows; a setting that the paper does not tell (C of logistic regression) fits any."""
+    told = getattr(one, key, value)  # the task is no matter: each of its screens has one
+    return told == value or (key == "parameter" and told == "")
+
+
+def _as_exact(one: PaperNumber) -> str:
+    """The value in our units with all the digits that are printed: `0.8798` for `87.98`."""
+    decimals = len(one.printed.partition(".")[2])
+    return f"{one.value:.{decimals + 2 if one.metric == 'balanced_accuracy' else decimals}f}"
 
 
 def overall(rows: BenchmarkRows, **keys: Any) -> list[Mapping[str, Any]]:

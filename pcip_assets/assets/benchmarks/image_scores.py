@@ -73,9 +73,8 @@ def build_pairwise_benchmark(screen: Screen) -> dg.AssetsDefinition:
             )
 
         def make(_: str | None) -> Made:
-            from pcip_core.plots.pairwise import pairwise_by_line, pairwise_distances
-
             from pcip_core.evaluation.usable import usable
+            from pcip_core.plots.pairwise import pairwise_by_line, pairwise_distances
             from pcip_core.plots.png import to_png
 
             cells = labelled_cells_of(library, screen, chosen)

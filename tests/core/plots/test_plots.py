@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
@@ -17,7 +18,7 @@ from pcip_core.plots.confusion import confusion_matrix
 from pcip_core.plots.pairwise import pairwise_by_line, pairwise_distances
 from pcip_core.plots.png import to_png
 from pcip_core.plots.scatter import embedding_scatter
-from pcip_core.plots.style import PALETTE, colour, marker
+from pcip_core.plots.style import PALETTE, colour, marker, shade
 
 TITLE = "yeast (simulated images)"
 Row = dict[str, Any]
@@ -337,12 +338,29 @@ class TestScatter:
         assert [len(one.get_offsets()) for one in figure.axes[0].collections] == [1]
         assert legend(figure) == ["ER"]
 
+    def test_no_class_vanishes_where_points_are_small(self) -> None:
+        member = np.repeat(np.arange(18), 500)
+        places = np.stack([member + np.random.default_rng(0).uniform(-0.3, 0.3, 9000), member * 0.0], axis=1)
+        labels = np.array([f"class {index:02}" for index in range(18)])[member]
+        figure = embedding_scatter([("map", places, labels)], TITLE)
+        (axes,) = figure.axes
+        for text in axes.texts:
+            text.set_visible(False)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        drawn = np.asarray(canvas.buffer_rgba())[::-1, :, :3]  # from the bottom, as transData has it
+        for index in range(18):
+            (left, y), (right, _) = axes.transData.transform([(index - 0.3, 0), (index + 0.3, 0)]).astype(int)
+            assert (drawn[y - 4 : y + 5, left : right + 1].min(axis=2) < 250).any(), index
+
     def test_18_classes_differ_in_colour_or_marker(self) -> None:
         assert len({(colour(index), marker(index)) for index in range(81)}) == 81
         names = [f"class {index:02}" for index in range(18)]
         figure = embedding_scatter([("map", np.zeros((18, 2)), np.array(names))], TITLE)
         to_png(figure)
         box = figure.legends[0].get_window_extent()
-        assert legend(figure) == names
+        assert legend(figure) == [f"{number}  {name}" for number, name in enumerate(names, 1)]
+        assert [text.get_text() for text in figure.axes[0].texts] == [str(number) for number in range(1, 19)]
+        assert len({shade(index) for index in range(18)}) == 18
         assert box.y0 >= 0
         assert box.y1 <= figure.bbox.height

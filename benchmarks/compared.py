@@ -33,13 +33,14 @@ def compared(name: str, *, root: str | None = None, **yardsticks: object) -> Ite
         yardsticks: changes to that section of its spec.
     """
     spec = yaml.safe_load((REPOSITORY / "data" / "screens" / f"{name}.yaml").read_text())
+    spec["name"] = f"{name}_compared"  # two screens of one name are refused
     spec["yardsticks"] = {**spec.get("yardsticks", {}), **yardsticks}
     if "simulation" in spec:
         spec["simulation"] |= _LARGER
     if root is not None:
         spec["root"] = root
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{name}.yaml"
+        path = Path(folder) / f"{spec['name']}.yaml"
         path.write_text(yaml.safe_dump(spec))
         workspace = Workspace(Path(folder) / "data")
         screen = workspace.find(str(path))

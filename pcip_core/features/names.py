@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 CORRECTIONS = ("by_plate", "by_cell_line", "whitened")
@@ -22,3 +23,11 @@ def split_name(feature_set: str) -> FeatureSetName:
     """Method, layer and correction of a feature set."""
     found = _NAME.fullmatch(feature_set)
     return FeatureSetName(*found.groups()) if found else FeatureSetName(feature_set, None, None)
+
+
+def best_layers(scores: Mapping[str, float]) -> list[str]:
+    """Of the feature sets that have a score, the best one of each method and correction; the best of all first."""
+    best: dict[FeatureSetName, str] = {}
+    for feature_set in sorted(scores, key=lambda name: -scores[name]):
+        best.setdefault(split_name(feature_set)._replace(layer=None), feature_set)
+    return list(best.values())

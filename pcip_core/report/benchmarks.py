@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from pcip_core.features.names import split_name
+from pcip_core.features.names import best_layers, split_name
 from pcip_core.plots.benchmarks import accuracy_by_layer, accuracy_by_vgg_layer
 from pcip_core.plots.classes import accuracy_by_k, recall_by_class
 from pcip_core.plots.confusion import confusion_matrix
@@ -19,7 +19,6 @@ from pcip_core.report.score_rows import (
     BenchmarkRows,
     Rows,
     against_paper,
-    best_layers,
     first,
     honest,
     neighbours,

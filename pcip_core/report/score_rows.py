@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pcip_core.evaluation.paper import PaperNumber, paper_numbers
-from pcip_core.features.names import split_name
+from pcip_core.features.names import best_layers, split_name
 from pcip_core.report.page import Cell, Table
 
 Rows = Sequence[Mapping[str, Any]]
@@ -66,15 +66,6 @@ def first(rows: Rows, protocols: Sequence[str]) -> str | None:
     """The first of these protocols that a row has."""
     there = {row["protocol"] for row in rows}
     return next((one for one in protocols if one in there), None)
-
-
-def best_layers(scores: Mapping[str, float]) -> list[str]:
-    """The best feature set of each method, best first."""
-    best: dict[tuple[str, str | None], str] = {}
-    for name in sorted(scores, key=lambda one: -scores[one]):
-        method, _, correction = split_name(name)
-        best.setdefault((method, correction), name)
-    return list(best.values())
 
 
 def honest(rows: BenchmarkRows) -> tuple[str | None, list[Mapping[str, Any]]]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import tifffile
 
-from pcip_assets.assets.benchmarks.scoring import best_layers
+from pcip_assets.assets.benchmarks.scoring import best_by_knn
 from pcip_assets.running import run_screen
 from pcip_assets.tracking import Tracking
 from pcip_core.features.classic import classic_features
@@ -99,7 +99,7 @@ def test_the_best_layer_of_each_method_is_chosen() -> None:
     rows += [
         {**told, "feature_set": "a_conv1", "parameter": "k=3", "value": 0.9, "protocol": "leave_cell_out"}
     ]
-    assert best_layers(rows, "leave_image_out") == ["a_conv2", "b", "a_conv1_by_plate"]
+    assert best_by_knn(rows, "leave_image_out") == ["a_conv2", "a_conv1_by_plate", "b"]
 
 
 def test_again_makes_nothing(compared: Finished) -> None:

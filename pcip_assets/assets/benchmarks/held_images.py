@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from pcip_assets.assets.benchmarks.classifiers import CLASSIFIERS
-from pcip_assets.assets.benchmarks.scoring import CODE, Scores, best_layers, scores_inputs, vectors_of
+from pcip_assets.assets.benchmarks.scoring import CODE, Scores, best_by_knn, scores_inputs, vectors_of
 from pcip_assets.assets.encoders import supervised_model
 from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.assets.sets import SUPERVISED, main_sets, other_sets, yardstick_nouns
@@ -65,7 +65,7 @@ def build_supervised_benchmark(screen: Screen) -> dg.AssetsDefinition:
             scores = Scores()
             for name in sets:
                 _knn(library, screen, name, cells, held, scores)
-            chosen = list(spec.classifiers or best_layers(scores.rows, _PROTOCOL))
+            chosen = list(spec.classifiers or best_by_knn(scores.rows, _PROTOCOL))
             chosen = [name for name in chosen if name not in SUPERVISED] + [_LAST]
             for name in chosen:
                 _classifiers(library, screen, name, cells, held, scores, context.log)

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pcip_assets.assets.sets import PREFIX, features_hash
 from pcip_assets.resources import Library
 from pcip_core.evaluation.labelled import LabelledCells
-from pcip_core.features.names import FeatureSetName, split_name
+from pcip_core.features.names import best_layers
 from pcip_core.screen import Screen
 from pcip_core.store.tables import MAIN, SCREEN
 from pcip_core.store.vectors import features_of
@@ -122,7 +122,7 @@ def without_labels(cells: LabelledCells, screen: Screen) -> dict[str, str]:
     return {"not_scored": f"no cell has exactly one label: column {screen.benchmark.label} of images"}
 
 
-def best_layers(rows: Iterable[dict[str, Any]], protocol: str) -> list[str]:
+def best_by_knn(rows: Iterable[dict[str, Any]], protocol: str) -> list[str]:
     """The feature set of each method that is best by kNN (k = 11 where it was asked for), under a protocol."""
     rows = [
         row
@@ -136,12 +136,7 @@ def best_layers(rows: Iterable[dict[str, Any]], protocol: str) -> list[str]:
     parameter = (
         "k=11" if "k=11" in asked else max(asked, key=lambda name: int(name.removeprefix("k=")), default="")
     )
-    best: dict[FeatureSetName, dict[str, Any]] = {}
-    for row in rows:
-        if row["parameter"] == parameter:
-            method = split_name(row["feature_set"])._replace(layer=None)
-            best[method] = max(best.get(method, row), row, key=lambda one: one["value"])
-    return [row["feature_set"] for row in best.values()]
+    return best_layers({row["feature_set"]: row["value"] for row in rows if row["parameter"] == parameter})
 
 
 def chosen_sets(library: Library, screen: Screen) -> list[str]:
@@ -154,4 +149,4 @@ def chosen_sets(library: Library, screen: Screen) -> list[str]:
     scored = [
         row for table in (KNN, YARDSTICKS) for row in library.store.read(screen.name, table).to_pylist()
     ]
-    return best_layers(scored, screen.benchmark.protocols[0]) or ["inpainting_conv3", "inpainting_conv4"]
+    return best_by_knn(scored, screen.benchmark.protocols[0]) or ["inpainting_conv3", "inpainting_conv4"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pcip_core.features.names import FeatureSetName, split_name
+from pcip_core.features.names import FeatureSetName, best_layers, split_name
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,9 @@ def test_method_layer_and_correction(
     name: str, method: str, layer: str | None, correction: str | None
 ) -> None:
     assert split_name(name) == FeatureSetName(method, layer, correction)
+
+
+def test_the_best_layer_of_each_method_best_first() -> None:
+    scores = {"a_conv1": 0.3, "a_conv2": 0.5, "b": 0.9, "a_conv1_by_plate": 0.4, "a_fc1_by_plate": 0.1}
+    assert best_layers(scores) == ["b", "a_conv2", "a_conv1_by_plate"]
+    assert best_layers({}) == []

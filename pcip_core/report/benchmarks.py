@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from pcip_core.features.names import best_layers, split_name
 from pcip_core.plots.benchmarks import accuracy_by_layer, accuracy_by_vgg_layer
 from pcip_core.plots.classes import accuracy_by_k, recall_by_class
@@ -39,8 +41,8 @@ _SCORES = (  # column, classifier, protocols (the first that there is), metric, 
 )
 
 
-def benchmark_page(rows: BenchmarkRows) -> str:
-    """The page as HTML, one file without links to others."""
+def benchmark_page(rows: BenchmarkRows) -> tuple[str, dict[str, Figure]]:
+    """The page as HTML, one file without links to others; and its figures by their section's heading."""
     if rows.simulated and "simulated" not in rows.title.lower():
         rows = replace(rows, title=f"{rows.title} (SIMULATED images)")  # the title of every figure
     parts = [(*part, part[0](rows)) for part in _PARTS]
@@ -54,7 +56,13 @@ def benchmark_page(rows: BenchmarkRows) -> str:
         printed(rows),
     ]
     banner = "SIMULATED images: no figure here is of real cells" if rows.simulated else ""
-    return page(f"{rows.title}: benchmarks", sections, banner=banner, subtitle=rows.description)
+    html = page(f"{rows.title}: benchmarks", sections, banner=banner, subtitle=rows.description)
+    return html, {
+        section.heading: block.figure
+        for section in sections
+        for block in reversed(section.blocks)  # the first of several
+        if isinstance(block, Picture)
+    }
 
 
 def _score(
@@ -74,6 +82,7 @@ def _ranking(rows: BenchmarkRows) -> Section:
     scores = [(*column, *_score(rows.benchmarks, column)) for column in _SCORES]
     there = [one for one in scores if one[-1]]
     names = best_layers(there[0][-1]) if there else []
+    names += dict.fromkeys(name for *_, found in there[1:] for name in found if name not in names)
     body: list[list[Cell | str]] = []
     for name in names:
         line: list[Cell | str] = [name]

@@ -8,7 +8,7 @@ import dagster as dg
 from pcip_assets.assets.benchmarks.scoring import benchmark_tables
 from pcip_assets.assets.benchmarks.umap import CELLS, PROTEINS, panels_of
 from pcip_assets.assets.sets import PREFIX
-from pcip_assets.assets.shared import OWNERS, Remake, yardsticks_of
+from pcip_assets.assets.shared import OWNERS, Remake, picture, yardsticks_of
 from pcip_assets.provenance import Stopwatch, code_version, inputs_hash
 from pcip_assets.resources import Library
 from pcip_core.features.names import split_name
@@ -43,12 +43,13 @@ def build_benchmark_report(screen: Screen) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: Remake, library: Library
     ) -> dg.MaterializeResult:
         """All scores and figures on one page that opens anywhere, beside the paper's printed numbers."""
+        from pcip_core.plots.png import to_png
         from pcip_core.report.benchmarks import benchmark_page
 
         rows = _rows(library, screen)
         path = library.workspace.benchmark_report(screen.name)
         with Stopwatch() as watch:
-            html = benchmark_page(rows)
+            html, figures = benchmark_page(rows)
             path.parent.mkdir(parents=True, exist_ok=True)
             beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
             beside.write_text(html)
@@ -61,6 +62,7 @@ def build_benchmark_report(screen: Screen) -> dg.AssetsDefinition:
                 "scores": len(rows.benchmarks),
                 "seconds": round(watch.seconds, 2),
                 "simulated": screen.simulated,
+                **{heading: picture(to_png(figure)) for heading, figure in figures.items()},
             },
             data_version=dg.DataVersion(inputs_hash(code=code, page=html)),
         )

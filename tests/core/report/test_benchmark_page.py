@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from pcip_core.evaluation.paper import CONTRADICTIONS, all_paper_numbers
-from pcip_core.report.benchmarks import benchmark_page
+from pcip_core.report import benchmarks
 from pcip_core.report.page import Section, Table, page
 from pcip_core.report.score_rows import BenchmarkRows, against_paper, paper_columns, pick
 
@@ -106,6 +106,10 @@ def scores() -> list[Row]:
     return [*rows, score("inpainting_conv4", 0.0667, metric="silhouette", **told)]
 
 
+def html_of(rows: BenchmarkRows) -> str:
+    return benchmarks.benchmark_page(rows)[0]
+
+
 def made_up(**other: Any) -> BenchmarkRows:
     key = {
         "feature_set": "inpainting_conv4",
@@ -139,7 +143,7 @@ EMPTY = {name: [] for name in ("benchmarks", "confusion", "exclusions", "feature
 
 
 def test_scores_are_found_on_the_page_the_best_of_a_column_marked() -> None:
-    html = benchmark_page(made_up())
+    html = html_of(made_up())
     tables = Tables(html)
     ranking = tables.of("inpainting_conv4")[0]
     assert [text for text, _ in ranking] == [
@@ -167,7 +171,7 @@ def test_nothing_is_loaded_from_elsewhere_and_no_text_becomes_markup() -> None:
     hostile = '<script>alert("1")</script>'
     rows = made_up(title=hostile, label=hostile)
     rows = replace(rows, benchmarks=[{**row, "task": hostile} for row in rows.benchmarks])
-    html = benchmark_page(rows)
+    html = html_of(rows)
     assert "<script" not in html
     assert "&lt;script&gt;" in html
     assert "Cells &lt;of&gt; a test" in html
@@ -178,11 +182,11 @@ def test_nothing_is_loaded_from_elsewhere_and_no_text_becomes_markup() -> None:
 
 
 def test_simulated_images_are_said_to_be_in_the_banner_and_under_every_table_of_scores() -> None:
-    html = benchmark_page(made_up(simulated=True))
+    html = html_of(made_up(simulated=True))
     assert re.search(r'class="banner">SIMULATED images', html)
     assert re.search(r"<title>[^<]*SIMULATED", html)
     assert html.count("<caption>SIMULATED images") >= 5
-    assert "SIMULATED" not in benchmark_page(made_up())
+    assert "SIMULATED" not in html_of(made_up())
 
 
 def test_every_picture_of_simulated_images_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,14 +197,14 @@ def test_every_picture_of_simulated_images_says_so(monkeypatch: pytest.MonkeyPat
         return b""
 
     monkeypatch.setattr("pcip_core.report.page.to_png", kept)
-    benchmark_page(made_up(simulated=True))
-    benchmark_page(made_up(simulated=True, title="screen_1 (simulated images)"))
+    html_of(made_up(simulated=True))
+    html_of(made_up(simulated=True, title="screen_1 (simulated images)"))
     assert len(drawn) == 18
     assert all("simulated images" in figure.get_suptitle().lower().replace("\n", " ") for figure in drawn)
 
 
 def test_what_is_missing_is_named_with_what_makes_it() -> None:
-    html = benchmark_page(made_up(**EMPTY))
+    html = html_of(made_up(**EMPTY))
     assert "<img" not in html
     for noun in (
         "knn_benchmark",
@@ -210,13 +214,13 @@ def test_what_is_missing_is_named_with_what_makes_it() -> None:
         "umap",
     ):
         assert f"materialize {noun}" in html, noun
-    full = benchmark_page(made_up())
+    full = html_of(made_up())
     assert "materialize supervised_benchmark" in full
     assert "materialize umap" not in full
 
 
 def test_the_papers_numbers_stand_in_columns_of_their_own_on_its_screens_only() -> None:
-    ours = benchmark_page(made_up())
+    ours = html_of(made_up())
     assert "The paper has no numbers for this screen" in ours
     assert "paper: " not in ours
     folded = ours[ours.index("<details>") :]
@@ -225,7 +229,7 @@ def test_the_papers_numbers_stand_in_columns_of_their_own_on_its_screens_only() 
         row for row in Tables(ours[: ours.index("<details>")]).rows for _, cls in row if "paper" in cls
     ]
 
-    theirs = benchmark_page(made_up(screen="chong_labelled_cells"))
+    theirs = html_of(made_up(screen="chong_labelled_cells"))
     tables = Tables(theirs[: theirs.index("<details>")])
     for heads, row in (
         (row, tables.rows[n + 1]) for n, row in enumerate(tables.rows) if row[0][0] == "feature set"
@@ -298,7 +302,7 @@ def test_a_table_holds_ours_first_then_the_papers() -> None:
 
 
 def test_the_paper_against_itself() -> None:
-    html = benchmark_page(made_up())
+    html = html_of(made_up())
     assert "92.39 in the text, 92.44 in Supplementary Table 1" in html
     printed = {
         (one.feature_set, one.parameter): one.value
@@ -317,3 +321,11 @@ def test_the_paper_against_itself() -> None:
 def test_a_folded_section_opens_by_itself_when_printed() -> None:
     html = page("t", [Section("s", [Table(["a"], [["1"]])], folded=True)])
     assert re.search(r"@media print \{ details::details-content \{ content-visibility: visible", html)
+
+
+def test_the_figures_of_the_page_can_be_had_alone() -> None:
+    html, figures = benchmarks.benchmark_page(made_up())
+    assert {"Layers (the paper's Table 1)", "Maps"} <= set(figures)
+    for heading, figure in figures.items():
+        assert heading.replace("'", "&#39;") in html
+        assert figure.axes

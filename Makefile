@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: help setup demo test check ui bench clean
 .DEFAULT_GOAL := help
@@ -23,13 +24,13 @@ demo: $(READY) ## two simulated screens from images to benchmark
 	$(BIN)/pcip demo
 
 test: $(READY) ## every test
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(READY) ## lint, types, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 ui: $(READY) ## Dagster and MLflow on 127.0.0.1
 	$(BIN)/pcip ui

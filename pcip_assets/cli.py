@@ -27,13 +27,16 @@ def cli() -> None:
 )
 @click.option("--retrain", is_flag=True, help="Train a new encoder although there is one.")
 @click.option("--yardsticks", is_flag=True, help="Score other feature sets beside those of the encoder.")
-def run(screen: str, root: str | None, shards: str | None, *, retrain: bool, yardsticks: bool) -> None:
+@click.option("--analyses", is_flag=True, help="Cluster the proteins, and test what clusters are known for.")
+def run(
+    screen: str, root: str | None, shards: str | None, *, retrain: bool, yardsticks: bool, analyses: bool
+) -> None:
     """Bring SCREEN (a spec file, or the name of a known screen) up to date."""
     from pcip_assets.reporting import print_results
 
     workspace = Workspace.current()
     chosen = shards.split(",") if shards else None
-    _run(workspace, screen, root, chosen, retrain=retrain, yardsticks=yardsticks)
+    _run(workspace, screen, root, chosen, retrain=retrain, yardsticks=yardsticks, analyses=analyses)
     print_results(workspace, [workspace.find(screen).name])
 
 
@@ -45,6 +48,7 @@ def _run(
     *,
     retrain: bool = False,
     yardsticks: bool = False,
+    analyses: bool = False,
 ) -> None:
     from pcip_assets.running import run_screen
     from pcip_assets.simulated import ensure_simulated
@@ -53,7 +57,9 @@ def _run(
     ensure_simulated(screen)
     click.secho(f"{screen.name}: {screen.description or screen.organism}", bold=True)
     start = time.perf_counter()
-    outcome = run_screen(workspace, screen, shards=shards, retrain=retrain, yardsticks=yardsticks)
+    outcome = run_screen(
+        workspace, screen, shards=shards, retrain=retrain, yardsticks=yardsticks, analyses=analyses
+    )
     if not outcome.success:
         raise click.ClickException(f"{outcome.error}\n(Dagster run {outcome.run_id})")
     click.echo(f"  done in {time.perf_counter() - start:.0f} s (Dagster run {outcome.run_id})")

@@ -6,6 +6,8 @@ import warnings
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from pcip_assets.assets.analyses.enrichment import build_enrichment
+from pcip_assets.assets.analyses.protein_map import build_clusters
 from pcip_assets.assets.benchmarks.classifiers import build_classifier_benchmark
 from pcip_assets.assets.benchmarks.held_images import build_supervised_benchmark
 from pcip_assets.assets.benchmarks.image_scores import build_pairwise_benchmark, build_retrieval_benchmark
@@ -24,7 +26,7 @@ from pcip_assets.assets.features import (
 )
 from pcip_assets.assets.fields import build_fields
 from pcip_assets.assets.sets import MAIN_NOUNS, yardstick_nouns
-from pcip_assets.assets.shared import yardsticks_of
+from pcip_assets.assets.shared import analyses_of, yardsticks_of
 from pcip_assets.assets.yardsticks.corrected import build_corrected_features
 from pcip_assets.assets.yardsticks.designed import build_designed_features
 from pcip_assets.assets.yardsticks.vgg16 import build_vgg16_features
@@ -49,7 +51,8 @@ def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
         build_knn_benchmark(screen),
     ]
     encoder = [build_encoder(screen)] if screen.encoder_from is None else []
-    return main + encoder + (_yardsticks(screen, shards) if screen.yardsticks.sets else [])
+    analyses = [build_clusters(screen), build_enrichment(screen)]
+    return main + encoder + analyses + (_yardsticks(screen, shards) if screen.yardsticks.sets else [])
 
 
 def _yardsticks(screen: Screen, shards: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -101,6 +104,13 @@ def screen_jobs(screen: Screen) -> list[UnresolvedAssetJobDefinition]:
             description="Bring shards from fields to features with the champion encoder; no training.",
         ),
     ]
+    jobs.append(
+        dg.define_asset_job(
+            f"{screen.name}_analyses",
+            dg.AssetSelection.groups(analyses_of(screen)),
+            description="Clusters of proteins and what they are known for.",
+        )
+    )
     if screen.yardsticks.sets:
         jobs.append(
             dg.define_asset_job(

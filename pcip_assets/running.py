@@ -56,6 +56,7 @@ def run_screen(
     shards: Sequence[str] | None = None,
     retrain: bool = False,
     yardsticks: bool = False,
+    analyses: bool = False,
     instance: dg.DagsterInstance | None = None,
 ) -> RunOutcome:
     """Bring a screen up to date: what is fresh is left; an encoder is trained when there is none.
@@ -66,6 +67,7 @@ def run_screen(
         shards: only these; by default every shard under the screen's root.
         retrain: train again, on the crops of all shards.
         yardsticks: make the other feature sets too, and score them beside the learned ones.
+        analyses: cluster the proteins too, and find what the clusters are known for.
         instance: another instance than the workspace's own, for tests.
 
     Raises:
@@ -94,6 +96,8 @@ def run_screen(
     jobs: dict[str, dict[str, Any]] = {"all": force} if train else {"features": {}}
     if yardsticks and screen.yardsticks.sets:
         jobs["yardsticks"] = {}
+    if analyses:
+        jobs["analyses"] = {}
     for name, config in jobs.items():
         result = definitions.resolve_job_def(f"{screen.name}_{name}").execute_in_process(
             instance=instance,

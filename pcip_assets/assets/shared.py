@@ -32,6 +32,11 @@ def yardsticks_of(screen: Screen) -> str:
     return f"{screen.name}_yardsticks"
 
 
+def analyses_of(screen: Screen) -> str:
+    """The Dagster group of a screen's analyses."""
+    return f"{screen.name}_analyses"
+
+
 class Remake(dg.Config):
     """`force` makes a partition again although nothing it depends on has changed."""
 

@@ -1,0 +1,144 @@
+"""`enrichment`: the terms that the proteins of each cluster have more often than chance (paper, Table 3)."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from pcip_assets.assets.analyses.protein_map import CLUSTERS
+from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, analyses_of, materialize, picture
+from pcip_assets.provenance import code_version
+from pcip_assets.resources import Library
+from pcip_core.screen import Screen
+
+_TABLE = "enrichment"
+_CODE = tuple(f"pcip_core.analysis.{name}" for name in ("enrichment", "identifiers", "ontology"))
+_TYPES = {
+    **dict.fromkeys(("solution", "node", "vocabulary", "namespace", "term", "name"), pa.string()),
+    **dict.fromkeys(
+        ("hits", "annotated", "cluster_size", "background_hits", "background", "tests"), pa.int64()
+    ),
+    **dict.fromkeys(("fold", "p", "q"), pa.float64()),
+}
+
+
+def build_enrichment(screen: Screen) -> dg.AssetsDefinition:
+    """The asset of enriched terms."""
+    code = code_version(*_CODE, __name__)
+
+    @dg.asset(
+        key=[screen.name, "enrichment"],
+        deps=[[screen.name, "clusters"]],
+        group_name=analyses_of(screen),
+        owners=OWNERS,
+        kinds={"scipy", "parquet"},
+        code_version=code,
+    )
+    def enrichment(
+        context: dg.AssetExecutionContext, config: Remake, library: Library
+    ) -> dg.MaterializeResult:
+        """Terms of each cluster against all clustered proteins: hypergeometric, with false discovery rates."""
+        spec = screen.analyses
+
+        def inputs(_: str | None) -> dict[str, Any]:
+            about = library.store.provenance(screen.name, CLUSTERS) or {}
+            files = (
+                [] if spec.ontology is None else [spec.ontology.obo, spec.ontology.gaf, spec.ontology.names]
+            )
+            images = library.store.read(screen.name, "images").to_pylist()
+            return {
+                "clusters": about.get("inputs_hash"),
+                "spec": [spec.ontology, spec.min_term_size],
+                "files": [_stamp(name) for name in files],
+                "labels": {row["image_id"]: [row["protein"], row["localization"]] for row in images},
+            }
+
+        def make(_: str | None) -> Made:
+            from pcip_core.plots.enrichment import enrichment_dots
+
+            from pcip_core.plots.png import to_png
+
+            clusters = library.store.read(screen.name, CLUSTERS).to_pylist()
+            vocabularies, told = _vocabularies(library, screen, {row["protein"] for row in clusters})
+            rows: list[dict[str, Any]] = []
+            for solution in dict.fromkeys(row["solution"] for row in clusters):
+                for name, (annotations, terms) in vocabularies.items():
+                    found = _enriched(screen, clusters, solution, annotations, terms, told, name)
+                    rows += [{**row, "solution": solution, "vocabulary": name} for row in found]
+            first = [row for row in rows if row["solution"] == screen.analyses.clusters.methods[0]]
+            figure = enrichment_dots(first, f"{screen.title}: {screen.analyses.clusters.methods[0]}")
+            table = pa.table(
+                {
+                    column: pa.array([row["cluster" if column == "node" else column] for row in rows], kind)
+                    for column, kind in _TYPES.items()
+                }
+            )
+            return Made({_TABLE: table}, metadata={**told, "preview": picture(to_png(figure))})
+
+        return materialize(context, library, screen, config, Work(_TABLE, code, inputs, make))
+
+    return enrichment
+
+
+def _enriched(
+    screen: Screen,
+    clusters: list[dict[str, Any]],
+    solution: str,
+    annotations: dict[str, set[str]],
+    terms: Any,
+    told: dict[str, Any],
+    vocabulary: str,
+) -> list[dict[str, Any]]:
+    from pcip_core.analysis.enrichment import enrichment
+
+    members: dict[str, set[str]] = {}
+    for row in clusters:
+        if row["solution"] == solution:
+            members.setdefault(row["node"], set()).add(row["protein"])
+    found = enrichment(members, annotations, terms=terms, min_size=screen.analyses.min_term_size)
+    told |= {f"{vocabulary}: {reason}": n for reason, n in found.left_out.items()}
+    return found.rows
+
+
+def _vocabularies(
+    library: Library, screen: Screen, proteins: set[str]
+) -> tuple[dict[str, tuple[dict[str, set[str]], Any]], dict[str, Any]]:
+    """Name -> the terms of each protein, and what is known of these terms; and what could not be mapped."""
+    from pcip_core.analysis.identifiers import map_proteins, read_names
+    from pcip_core.analysis.ontology import propagate, read_gaf, read_obo
+
+    found: dict[str, tuple[dict[str, set[str]], Any]] = {}
+    told: dict[str, Any] = {}
+    labels: dict[str, set[str]] = {}
+    for row in library.store.read(screen.name, "images").to_pylist():
+        if row["protein"] in proteins and row["localization"]:
+            labels.setdefault(row["protein"], set()).update(row["localization"])
+    if labels:
+        found["localization"] = (labels, None)
+    else:
+        told["not_tested: localization"] = "no clustered protein has a localization term"
+    files = screen.analyses.ontology
+    if files is None:
+        told["not_tested: go"] = "analyses.ontology names no files (docs/analyses.md)"
+        return found, told
+    ontology = read_obo(Path(files.obo))
+    gaf = read_gaf(Path(files.gaf), without_sources=files.without_sources)
+    names = None if files.names is None else read_names(Path(files.names))
+    mapped = map_proteins(sorted(proteins), gaf.products, table=names)
+    told["go: names"] = str(mapped)
+    annotations = {
+        protein: gaf.annotations[one] for protein, one in mapped.ids.items() if one in gaf.annotations
+    }
+    spread = propagate(annotations, ontology, namespaces=files.namespaces)
+    told |= {"go: terms_unknown": len(spread.unknown), "go: terms_obsolete": len(spread.obsolete)}
+    found["go"] = (spread.annotations, ontology.terms)
+    return found, told
+
+
+def _stamp(name: str | None) -> list[int] | None:
+    """Size and time of a file."""
+    if name is None or not Path(name).is_file():
+        return None
+    about = Path(name).stat()
+    return [about.st_size, about.st_mtime_ns]

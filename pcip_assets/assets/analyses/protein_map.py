@@ -1,0 +1,232 @@
+"""`clusters`: proteins by the mean of their cells, as trees and as named clusters (paper, Figure 4)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+import yaml
+
+from pcip_assets.assets.sets import PREFIX, features_hash
+from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, analyses_of, materialize, picture
+from pcip_assets.provenance import code_version
+from pcip_assets.resources import Library
+from pcip_core.errors import ClusterError, SpecError
+from pcip_core.screen import Screen
+from pcip_core.store.vectors import features_of
+
+CLUSTERS, TREES = "clusters", "cluster_trees"
+_CODE = tuple(
+    f"pcip_core.analysis.{name}" for name in ("clusters", "likelihood", "linkage", "stability", "tree")
+)
+_LEAST_PROTEINS = 3
+
+
+@dataclass(frozen=True)
+class Proteins:
+    """What is clustered: a row a protein, or a protein in a cell line.
+
+    Attributes:
+        names: n names, `PROTEIN` or `PROTEIN (line)`.
+        proteins: n names of the protein itself.
+        means: (n, d) mean features of its cells.
+        left_out: proteins that `only` leaves out.
+    """
+
+    names: list[str]
+    proteins: list[str]
+    means: np.ndarray
+    left_out: int
+
+
+def build_clusters(screen: Screen) -> dg.AssetsDefinition:
+    """The asset of the protein map."""
+    code = code_version(*_CODE, __name__)
+
+    @dg.asset(
+        key=[screen.name, "clusters"],
+        deps=[[screen.name, "protein_features"]],
+        group_name=analyses_of(screen),
+        owners=OWNERS,
+        kinds={"scipy", "parquet"},
+        code_version=code,
+    )
+    def clusters(context: dg.AssetExecutionContext, config: Remake, library: Library) -> dg.MaterializeResult:
+        """Trees of proteins by their mean features, cut into clusters, with the clusters that you have named."""
+        spec = screen.analyses
+
+        def inputs(_: str | None) -> dict[str, Any]:
+            images = library.store.read(screen.name, "images").to_pylist()
+            return {
+                "features": features_hash(library, screen, spec.feature_set),
+                "spec": [spec.feature_set, spec.pool, spec.clusters, spec.seed],
+                "images": [
+                    [row[name] for name in ("image_id", "protein", "cell_line", "localization")]
+                    for row in images
+                ],
+                "picks": _picks(screen),
+            }
+
+        def make(_: str | None) -> Made:
+            from pcip_core.plots.png import to_png
+
+            found = proteins_of(library, screen)
+            tables: dict[str, list[dict[str, Any]]] = {CLUSTERS: [], TREES: []}
+            told: dict[str, Any] = {"rows": len(found.names), "left_out_by_only": found.left_out}
+            for method in spec.clusters.methods:
+                context.log.info(f"{screen.name}/clusters: {method} of {len(found.names)} rows")
+                rows, nodes, figure, number = _solution(screen, found, method)
+                tables[CLUSTERS] += rows
+                tables[TREES] += nodes
+                told |= {f"{method}: clusters": number, method: picture(to_png(figure))}
+            return Made({name: _table(name, rows) for name, rows in tables.items()}, metadata=told)
+
+        return materialize(context, library, screen, config, Work(CLUSTERS, code, inputs, make))
+
+    return clusters
+
+
+def proteins_of(library: Library, screen: Screen) -> Proteins:
+    """Mean features of the proteins that are clustered, as the spec pools and chooses them."""
+    spec = screen.analyses
+    if not library.store.shards(screen.name, PREFIX + spec.feature_set):
+        raise SpecError(
+            f"{screen.name}: analyses.feature_set",
+            found=spec.feature_set,
+            required="a feature set that is made",
+            remedy="Name one of main.feature_sets, or make it first.",
+        )
+    table = library.store.read(screen.name, PREFIX + spec.feature_set)
+    about = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_pylist()}
+    images = [about[name] for name in table["image_id"].to_pylist()]
+    kept = np.array(
+        [spec.clusters.only is None or spec.clusters.only in row["localization"] for row in images], bool
+    )
+    keys = [
+        (str(row["protein"]), str(row["cell_line"]) if spec.pool == "protein_and_line" else "")
+        for row, keep in zip(images, kept, strict=True)
+        if keep
+    ]
+    distinct = sorted(set(keys))
+    if len(distinct) < _LEAST_PROTEINS:
+        raise ClusterError(
+            f"{screen.name}/clusters",
+            found=f"{len(distinct)} proteins" + (f" of {spec.clusters.only}" if spec.clusters.only else ""),
+            required=f"{_LEAST_PROTEINS} or more",
+            remedy="Image more proteins, or take another term in analyses.clusters.only.",
+        )
+    place = {key: row for row, key in enumerate(distinct)}
+    of_cell = np.array([place[key] for key in keys])
+    vectors = features_of(table)[kept]
+    means = np.zeros((len(distinct), vectors.shape[1]))
+    np.add.at(means, of_cell, vectors)
+    means /= np.bincount(of_cell)[:, None]
+    return Proteins(
+        [f"{protein} ({line})" if line else protein for protein, line in distinct],
+        [protein for protein, _ in distinct],
+        means,
+        len({row["protein"] for row in images}) - len({protein for protein, _ in distinct}),
+    )
+
+
+def _solution(
+    screen: Screen, found: Proteins, method: Any
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], Any, int]:
+    """Rows of clusters and of nodes of one tree, its picture, and how many clusters it is cut into."""
+    from pcip_core.analysis.clusters import cluster_rows, cut_number, members_of, named_cut, picked_nodes
+    from pcip_core.analysis.linkage import cluster_tree
+    from pcip_core.analysis.stability import stable_number
+    from pcip_core.analysis.tree import ordered
+    from pcip_core.plots.clustermap import cluster_map
+
+    from pcip_core.evaluation.knn import standardize
+
+    spec = screen.analyses
+    points = standardize(found.means)
+    tree = ordered(cluster_tree(found.means, method=method), points)
+    number = spec.clusters.number
+    if number is None:
+        tried = range(2, min(spec.clusters.most, len(found.names) - 1) + 1)
+        number = stable_number(found.means, tree=tree, numbers=tried, method=method, seed=spec.seed).number
+    cut = named_cut(cut_number(tree, min(number, len(found.names))))
+    nodes = {**cut, **picked_nodes(tree, found.names, _picks(screen))}
+    rows = cluster_rows(tree, found.names, nodes, solution=method)
+    protein_of = dict(zip(found.names, found.proteins, strict=True))
+    for row in rows:
+        row["protein"] = protein_of[row["member"]]
+    shown = {name: members_of(tree, node) for name, node in nodes.items()}
+    title = f"{screen.title}: {method.replace('_', ' ')}, {spec.feature_set}"
+    return (
+        rows,
+        _nodes(tree, found.names, method),
+        cluster_map(points, tree, title, clusters=shown, labels=found.names),
+        number,
+    )
+
+
+def _nodes(tree: np.ndarray, names: list[str], solution: str) -> list[dict[str, Any]]:
+    """Every node of a tree, leaves too: so that any other cut can be made by SQL."""
+    from pcip_core.analysis import tree as trees
+
+    above, height, size, span = trees.parents(tree), trees.heights(tree), trees.sizes(tree), trees.spans(tree)
+    return [
+        {
+            "solution": solution,
+            "tree_node": node,
+            "parent": int(above[node]) if above[node] >= 0 else None,
+            "height": float(height[node]),
+            "size": int(size[node]),
+            "first_leaf": int(span[node, 0]),
+            "member": names[node] if node < len(names) else None,
+        }
+        for node in range(len(above))
+    ]
+
+
+def _picks(screen: Screen) -> dict[str, Any]:
+    """The nodes that a user has named, as their file has them."""
+    if screen.analyses.clusters.picks is None:
+        return {}
+    path = Path(screen.analyses.clusters.picks)
+    try:
+        picks = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ClusterError(
+            path,
+            found=f"no readable YAML ({type(error).__name__})",
+            required="names of nodes, each with proteins: `A: [P1, P2]`",
+            remedy="Correct the file, or analyses.clusters.picks.",
+        ) from error
+    if not isinstance(picks, dict):
+        raise ClusterError(
+            path,
+            found=f"a {type(picks).__name__}",
+            required="names of nodes, each with proteins: `A: [P1, P2]`",
+            remedy="Correct the file.",
+        )
+    return picks
+
+
+_TYPES = {
+    CLUSTERS: {
+        **dict.fromkeys(("protein", "member", "solution", "node", "parent"), pa.string()),
+        "height": pa.float64(),
+        "size": pa.int64(),
+        "tree_node": pa.int64(),
+    },
+    TREES: {
+        "solution": pa.string(),
+        **dict.fromkeys(("tree_node", "parent"), pa.int64()),
+        "height": pa.float64(),
+        **dict.fromkeys(("size", "first_leaf"), pa.int64()),
+        "member": pa.string(),
+    },
+}
+
+
+def _table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
+    return pa.table(
+        {column: pa.array([row[column] for row in rows], kind) for column, kind in _TYPES[name].items()}
+    )

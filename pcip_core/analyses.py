@@ -1,0 +1,87 @@
+"""What is asked of features once they are made: the settings of clusters, terms and scores of proteins.
+
+Plain dataclasses, read from the section `analyses` of a spec; this module imports nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+_STRICT = {"extra": "forbid"}
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """The protein map (paper, Figure 4) and its clusters.
+
+    Args:
+        methods: how proteins are merged, a solution each: `maximum_likelihood` (as the paper names it), `ward`,
+            `average`.
+        number: clusters that each tree is cut into; null takes the number that is most stable.
+        most: the largest number that is tried for it.
+        picks: YAML file of nodes that you have named (`A: [PROTEIN, PROTEIN]`, `A1: ...`): the smallest clade
+            that holds the proteins; a relative path starts at the spec's folder.
+        only: a localization term: only its proteins are clustered (paper, Supplementary Figures 4 and 5).
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    methods: tuple[Literal["maximum_likelihood", "ward", "average"], ...] = ("maximum_likelihood", "ward")
+    number: int | None = None
+    most: int = 20
+    picks: str | None = None
+    only: str | None = None
+
+
+@dataclass(frozen=True)
+class GeneOntology:
+    """Terms of the Gene Ontology, from files that you fetch (docs/analyses.md).
+
+    Args:
+        obo: `go-basic.obo`; a relative path starts at the spec's folder, as of the others.
+        gaf: annotations: `goa_human.gaf.gz`, `sgd.gaf.gz`.
+        names: CSV or TSV with two columns, the screen's names of proteins and the GAF's, where they differ.
+        namespaces: terms of these; the paper's is `cellular_component`.
+        without_sources: who has assigned annotations that are left out: `HPA` saw the atlas' own images.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    obo: str
+    gaf: str
+    names: str | None = None
+    namespaces: tuple[str, ...] = ("cellular_component",)
+    without_sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Analyses:
+    """Section `analyses` of a spec.
+
+    Args:
+        feature_set: what proteins and cells are described by; the paper's for human cells is conv3.
+        pool: `protein` averages all cells of a protein; `protein_and_line` keeps cell lines apart.
+        clusters: of proteins.
+        ontology: for their enrichment; without it the screen's own localization terms are used alone.
+        min_term_size: proteins that a term needs to be tested.
+        seed: of every draw.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    feature_set: str = "inpainting_conv3"
+    pool: Literal["protein", "protein_and_line"] = "protein"
+    clusters: Clustering = field(default_factory=Clustering)
+    ontology: GeneOntology | None = None
+    min_term_size: int = 3
+    seed: int = 0
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """What cannot be: (found, required)."""
+        if self.clusters.number is not None and self.clusters.number < 1:
+            yield f"analyses.clusters.number {self.clusters.number}", "1 or more"
+        if self.clusters.most < 2:
+            yield f"analyses.clusters.most {self.clusters.most}", "2 or more"
+        if not self.clusters.methods:
+            yield "analyses.clusters.methods: none", "at least one"
+        if self.min_term_size < 1:
+            yield f"analyses.min_term_size {self.min_term_size}", "1 or more"

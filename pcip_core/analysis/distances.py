@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 _BLOCK = 512  # rows at a time
@@ -31,7 +33,7 @@ def condensed_distances(points: np.ndarray) -> np.ndarray:
     return np.sqrt(condensed, out=condensed)
 
 
-def _upper_blocks(points: np.ndarray):  # type: ignore[no-untyped-def]
+def _upper_blocks(points: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """First row of a block, and its squared distances to itself and to all later rows."""
     points = np.ascontiguousarray(points, np.float64)
     points = points - points.mean(0)

@@ -118,8 +118,7 @@ def nearest_in_tree(
     Source: paper, "Of the 32 proteins closest to MKI67 in our hierarchical clustering" (Cluster D1).
     """
     _, found = smallest_clade(tree, [seed])
-    above, size = trees.parents(tree), trees.sizes(tree)
-    for node in trees.path_to_root(above, int(seed))[1:]:
+    for node in trees.path_to_root(trees.parents(tree), int(seed))[1:]:
         if len(found) >= count:
             break
         members = members_of(tree, node)
@@ -127,7 +126,6 @@ def nearest_in_tree(
         if points is not None:
             new = new[np.linalg.norm(points[new] - points[seed], axis=1).argsort(kind="stable")]
         found = np.concatenate([found, new])
-        assert len(found) == size[node]
     return found
 
 

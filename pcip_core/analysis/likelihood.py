@@ -39,13 +39,12 @@ def likelihood_linkage(points: np.ndarray, *, regularization: float) -> np.ndarr
     Source: paper, Figure 4 ("maximum likelihood agglomerative hierarchical clustering", not defined there);
     Banfield and Raftery 1993, Biometrics 49; Fraley 1998, SIAM J. Sci. Comput. 20.
     """
-    n, columns = points.shape
     gain = squared_distances(points)  # (n, n): scatter that a union has above its parts', as Ward's
     gain /= 2
     np.fill_diagonal(gain, np.inf)
     variance = float(np.square(points - points.mean(0)).mean())
     added = regularization * (variance if variance > 0 else 1.0)
-    return _Merging(gain, columns, added).run()
+    return _Merging(gain, points.shape[1], added).run()
 
 
 class _Merging:
@@ -75,9 +74,7 @@ class _Merging:
 
     def _losses(self, slot: int) -> np.ndarray:
         """(slots,) log-likelihood lost by merging this cluster with each; infinite for itself and for what is gone."""
-        union = self._term(
-            self.rows + self.rows[slot], (self.scatter + self.scatter[slot]) + self.gain[slot]
-        )
+        union = self._term(self.rows + self.rows[slot], (self.scatter + self.scatter[slot]) + self.gain[slot])
         return union - (self.term + self.term[slot])
 
     def run(self) -> np.ndarray:

@@ -67,7 +67,7 @@ def stable_number(
     n, columns = features.shape
     drawn = max(1, round(share * (columns if resample == "columns" else n)))
     least = n if resample == "columns" else drawn
-    if not (0 < share < 1 and repeats >= 1 and numbers and 2 <= min(numbers) and max(numbers) <= least):
+    if not (0 < share < 1 and repeats >= 1 and numbers and min(numbers) >= 2 and max(numbers) <= least):
         raise ClusterError(
             "stability of clusters",
             found=f"numbers {list(numbers)}, share {share}, {repeats} repeats, {n} rows",

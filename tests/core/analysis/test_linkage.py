@@ -57,7 +57,9 @@ def unions(tree: np.ndarray) -> list[frozenset[int]]:
     return under[n:]
 
 
-@pytest.mark.parametrize(("n", "columns", "regularization"), [(2, 3, 1), (18, 2, 0.05), (22, 6, 1), (22, 40, 0.3)])
+@pytest.mark.parametrize(
+    ("n", "columns", "regularization"), [(2, 3, 1), (18, 2, 0.05), (22, 6, 1), (22, 40, 0.3)]
+)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_maximum_likelihood_makes_the_best_merge_each_time(
     n: int, columns: int, regularization: float, seed: int
@@ -68,7 +70,8 @@ def test_maximum_likelihood_makes_the_best_merge_each_time(
 
     def criterion(parts: list[list[int]]) -> float:
         return sum(
-            len(part) * columns * np.log(scatter(points[part]) / (len(part) * columns) + added) for part in parts
+            len(part) * columns * np.log(scatter(points[part]) / (len(part) * columns) + added)
+            for part in parts
         )
 
     merges = naive(points, criterion)
@@ -159,7 +162,9 @@ def test_trees_are_valid_and_heights_never_fall(method: str, case: str) -> None:
     assert tree[-1, 3] == len(features)
     assert np.array_equal(tree, cluster_tree(features, method=method, regularization=0.2))  # type: ignore[arg-type]
     hierarchy.dendrogram(tree, no_plot=True)
-    assert sorted(leaf_order(ordered(tree, standardize(features), most_optimal=0))) == list(range(len(features)))
+    assert sorted(leaf_order(ordered(tree, standardize(features), most_optimal=0))) == list(
+        range(len(features))
+    )
 
 
 def test_maximum_likelihood_beats_ward_where_variances_differ() -> None:

@@ -69,6 +69,10 @@ class EvaluationError(PcipError):
     """Features and labels do not allow the evaluation that was asked for."""
 
 
+class ClusterError(PcipError):
+    """A tree of clusters cannot be made, or what is picked in it is not there."""
+
+
 class FetchError(PcipError):
     """A download cannot start, or a list of proteins or a hand-fetched archive is not what is expected."""
 

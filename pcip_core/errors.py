@@ -69,6 +69,10 @@ class EvaluationError(PcipError):
     """Features and labels do not allow the evaluation that was asked for."""
 
 
+class AnnotationError(PcipError):
+    """An ontology, a file of annotations, or a table of names cannot be read, or does not hold what is asked."""
+
+
 class FetchError(PcipError):
     """A download cannot start, or a list of proteins or a hand-fetched archive is not what is expected."""
 

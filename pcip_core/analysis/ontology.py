@@ -129,13 +129,14 @@ def read_obo(path: Path) -> Ontology:
             terms[term.id], lines[term.id] = term, start
     if not terms:
         raise _damaged(path, None, "no [Term]", "an OBO file with terms")
+    live = {term.id for term in terms.values() if not term.obsolete}
     for term in terms.values():
-        absent = [parent for parent in (*term.is_a, *term.part_of) if parent not in terms]
+        absent = [parent for parent in (*term.is_a, *term.part_of) if parent not in live]
         if absent and not term.obsolete:
             raise _damaged(
                 path,
                 lines[term.id],
-                f"{term.id} below {absent[0]}, which no term has",
+                f"{term.id} below {absent[0]}, which no term (or an obsolete one) has",
                 "every parent as a term",
             )
     _require_no_cycle(path, terms, lines)

@@ -73,7 +73,7 @@ def enrichment(
 
     Raises:
         EvaluationError: there is no cluster, or an empty one; proteins of a cluster are not in `background`; no
-            protein has a term; the sizes allow no term.
+            protein has a term; the sizes exclude each other.
     """
     clusters = {name: set(proteins) for name, proteins in members.items()}
     everyone = set().union(*clusters.values()) if background is None else set(background)
@@ -95,14 +95,15 @@ def enrichment(
         for term, count in counts.items()
         if count >= min_size and (max_size is None or count <= max_size)
     }
+    names = {term: terms[term].name if terms and term in terms else term for term in sizes}
     namespaces = {term: terms[term].namespace if terms and term in terms else "" for term in sizes}
     tests = Counter(namespaces.values())
     annotated = {name: proteins & known for name, proteins in clusters.items()}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "cluster": name,
             "term": term,
-            "name": terms[term].name if terms and term in terms else term,
+            "name": names[term],
             "namespace": namespaces[term],
             "hits": hits,
             "annotated": len(annotated[name]),

@@ -26,7 +26,7 @@ from pcip_core.analysis.ontology import GeneProduct
 from pcip_core.errors import AnnotationError
 from pcip_core.images.tables import read_table
 
-_VERSION = re.compile(r"(?<=^ENS)([A-Z]*G\d{11})\.\d+$", re.IGNORECASE)
+_VERSION = re.compile(r"^(ENS[A-Z]*G\d{11})\.\d+$", re.IGNORECASE)
 _ISOFORM = re.compile(r"^([OPQ]\d[A-Z\d]{3}\d|[A-NR-Z]\d(?:[A-Z][A-Z\d]{2}\d){1,2})-\d+$", re.IGNORECASE)
 _SHOWN = 5
 

@@ -89,7 +89,7 @@ def enrichment_dots(
     ]
     figure.legend(
         handles=handles,
-        title="proteins of\nthe cluster",
+        title="cluster's proteins\nwith the term",
         loc="outside right upper",
         frameon=False,
         fontsize=8,

@@ -73,6 +73,10 @@ class ClusterError(PcipError):
     """A tree of clusters cannot be made, or what is picked in it is not there."""
 
 
+class AnnotationError(PcipError):
+    """An ontology, a file of annotations, or a table of names cannot be read, or does not hold what is asked."""
+
+
 class FetchError(PcipError):
     """A download cannot start, or a list of proteins or a hand-fetched archive is not what is expected."""
 

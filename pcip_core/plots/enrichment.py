@@ -1,0 +1,103 @@
+"""Which terms each cluster has more often than chance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from pcip_core.plots.style import LEGEND_INCHES, add_title, no_scores
+
+LARGEST = 150.0
+"""Square points: the area of the dot of a term that all proteins of a cluster have."""
+_SHARES = (0.25, 0.5, 1.0)
+_LEAST_Q = 1e-300  # smaller ones, and 0, have this one's colour
+_LONGEST = 40  # letters of a term's name
+
+
+def enrichment_dots(
+    rows: Sequence[Mapping[str, Any]], title: str, *, per_cluster: int = 3, max_q: float = 0.05
+) -> Figure:
+    """Dots of clusters (columns) and terms (lines): area is the share of the cluster's proteins, colour is q.
+
+    Shown are the `per_cluster` terms of each cluster with the least q (ties: the largest fold), in the order of
+    clusters, so that dots near the diagonal are what a cluster is known by; and every other cluster that has one
+    of these terms with a q no more than `max_q`. A cluster without such a term keeps its empty column.
+
+    Args:
+        rows: of `enrichment`: cluster, term, name, hits, annotated, fold and q.
+        title: written above; says where images are simulated.
+        per_cluster: terms shown of each cluster.
+        max_q: the largest false discovery rate shown.
+    """
+    significant = [row for row in rows if row["q"] <= max_q]
+    if not significant:
+        return no_scores(title)
+    clusters = list(dict.fromkeys(row["cluster"] for row in rows))
+    names: dict[str, str] = {}
+    for cluster in clusters:
+        own = [row for row in significant if row["cluster"] == cluster]
+        for row in sorted(own, key=lambda row: (row["q"], -row["fold"]))[:per_cluster]:
+            names.setdefault(row["term"], _short(row["name"]))
+    lines, columns = {term: place for place, term in enumerate(names)}, {c: x for x, c in enumerate(clusters)}
+    shown = [row for row in significant if row["term"] in lines]
+
+    figure = Figure(
+        figsize=(
+            max(3.0, 0.3 * len(clusters)) + 0.07 * max(map(len, names.values())) + LEGEND_INCHES,
+            max(3.2, 0.24 * len(names) + 1.4),
+        ),
+        layout="constrained",
+    )
+    add_title(figure, title)
+    axes = figure.add_subplot()
+    dots = axes.scatter(
+        [columns[row["cluster"]] for row in shown],
+        [lines[row["term"]] for row in shown],
+        s=[LARGEST * row["hits"] / row["annotated"] for row in shown],
+        c=[-np.log10(max(row["q"], _LEAST_Q)) for row in shown],
+        cmap="viridis_r",
+        vmin=0,
+        edgecolors="black",
+        linewidths=0.4,
+        zorder=2,
+    )
+    axes.grid(color="0.92", zorder=0)
+    axes.set_axisbelow(True)
+    axes.set_xticks(range(len(clusters)), [str(one) for one in clusters], fontsize=8)
+    if max(len(str(one)) for one in clusters) > 3:
+        axes.tick_params("x", rotation=90)
+    axes.set_yticks(range(len(names)), list(names.values()), fontsize=8)
+    axes.set(xlabel="cluster", xlim=(-0.7, len(clusters) - 0.3), ylim=(len(names) - 0.3, -0.7))
+    figure.colorbar(dots, ax=axes, label="$-\\log_{10}$ q", shrink=0.6, ticks=MaxNLocator(5))
+    handles = [
+        Line2D(
+            [],
+            [],
+            linestyle="",
+            marker="o",
+            markersize=float(np.sqrt(LARGEST * share)),
+            markerfacecolor="none",
+            markeredgecolor="black",
+            label=f"{100 * share:.0f}%",
+        )
+        for share in _SHARES
+    ]
+    figure.legend(
+        handles=handles,
+        title="cluster's proteins\nwith the term",
+        loc="outside right upper",
+        frameon=False,
+        fontsize=8,
+        title_fontsize=8,
+        labelspacing=1,
+    )
+    return figure
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"

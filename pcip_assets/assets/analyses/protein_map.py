@@ -151,12 +151,13 @@ def _solution(
         tried = range(2, min(spec.clusters.most, len(found.names) - 1) + 1)
         number = stable_number(found.means, tree=tree, numbers=tried, method=method, seed=spec.seed).number
     cut = named_cut(cut_number(tree, min(number, len(found.names))))
-    nodes = {**cut, **picked_nodes(tree, found.names, _picks(screen))}
-    rows = cluster_rows(tree, found.names, nodes, solution=method)
+    picked = picked_nodes(tree, found.names, _picks(screen))
+    rows = [row for nodes in (cut, picked) for row in cluster_rows(tree, found.names, nodes, solution=method)]
     protein_of = dict(zip(found.names, found.proteins, strict=True))
     for row in rows:
         row["protein"] = protein_of[row["member"]]
-    shown = {name: members_of(tree, node) for name, node in nodes.items()}
+    names = {node: name for nodes in (cut, picked) for name, node in nodes.items()}  # your own wins
+    shown = {name: members_of(tree, node) for node, name in names.items()}
     title = f"{screen.title}: {method.replace('_', ' ')}, {spec.feature_set}"
     return (
         rows,

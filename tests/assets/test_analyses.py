@@ -1,0 +1,163 @@
+"""Clusters of proteins and their terms, through Dagster, on the tiny screen of two compartments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.cluster import hierarchy
+from scipy.stats import hypergeom
+
+from pcip_core.store.publish import connect
+from pcip_core.store.vectors import features_of
+from tests.assets.conftest import Finished, run_tiny
+
+OBO = """format-version: 1.2
+
+[Term]
+id: GO:1
+name: cellular component
+namespace: cellular_component
+
+[Term]
+id: GO:2
+name: nucleus
+namespace: cellular_component
+is_a: GO:1 ! cellular component
+
+[Term]
+id: GO:3
+name: cytosol
+namespace: cellular_component
+is_a: GO:1 ! cellular component
+"""
+
+
+def write_go(folder: Path) -> dict[str, str]:
+    """An ontology of three terms, and annotations of the tiny screen's proteins but one."""
+    (folder / "tiny.obo").write_text(OBO)
+    lines = ["!gaf-version: 2.2"]
+    for plate in (1, 2):
+        for number in range(4):
+            if (plate, number) == (2, 3):
+                continue
+            term = "GO:2" if number % 2 == 0 else "GO:3"
+            cells = [
+                "DB",
+                f"ID{plate}{number}",
+                f"P{plate}{number}",
+                "located_in",
+                term,
+                "PMID:1",
+                "IDA",
+                "",
+                "C",
+            ]
+            lines.append("\t".join([*cells, "", "", "protein", "taxon:9606", "20200101", "DB", "", ""]))
+    (folder / "tiny.gaf").write_text("\n".join(lines) + "\n")
+    return {"obo": "tiny.obo", "gaf": "tiny.gaf"}
+
+
+@pytest.fixture(scope="module")
+def analysed(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The tiny screen with clusters; look, do not touch."""
+    folder = tmp_path_factory.mktemp("analysed")
+    (folder / "picks.yaml").write_text("inner: [P10, P12, P20, P22]\neverything: [P10, P11]\n")
+    made = run_tiny(
+        folder,
+        yardsticks={"sets": []},
+        analyses={
+            "feature_set": "inpainting_conv2",
+            "clusters": {"methods": ["ward", "maximum_likelihood"], "number": 2, "picks": "picks.yaml"},
+            "ontology": write_go(folder),
+            "min_term_size": 2,
+        },
+    )
+    assert made.outcome.success, made.outcome.error
+    outcome = made.again(analyses=True)
+    assert outcome.success, outcome.error
+    return made
+
+
+def ask(made: Finished, query: str) -> list[tuple]:
+    with connect(made.workspace.published) as con:
+        return con.execute(query).fetchall()
+
+
+def test_two_clusters_are_the_two_compartments(analysed: Finished) -> None:
+    rows = ask(
+        analysed,
+        "SELECT solution, node, list(DISTINCT localization[1]), count(*) FROM tiny.clusters "
+        "JOIN tiny.images USING (protein) WHERE node IN ('1', '2') GROUP BY ALL",
+    )
+    assert len(rows) == 4
+    assert all((len(terms), n) == (1, 4) for *_, terms, n in rows)
+
+
+def test_picked_nodes_stand_under_the_cluster_that_holds_them(analysed: Finished) -> None:
+    rows = ask(
+        analysed,
+        "SELECT DISTINCT node, parent, size FROM tiny.clusters WHERE solution = 'ward' AND node NOT IN ('1', '2') ORDER BY ALL",
+    )
+    assert rows == [("everything", None, 8), ("inner", "everything", 4)]
+
+
+def test_the_tree_is_scipys_of_the_mean_features(analysed: Finished) -> None:
+    table = analysed.store.read("tiny", "protein_features_inpainting_conv2")
+    means = features_of(table).astype(np.float64)
+    spread = means.std(0)
+    expected = hierarchy.linkage((means - means.mean(0)) / np.where(spread > 0, spread, 1), "ward")
+    heights = ask(
+        analysed,
+        "SELECT height FROM tiny.cluster_trees WHERE solution = 'ward' AND member IS NULL ORDER BY height",
+    )
+    assert np.allclose([height for (height,) in heights], np.sort(expected[:, 2]), rtol=1e-3)
+    leaves = ask(
+        analysed, "SELECT member FROM tiny.cluster_trees WHERE solution = 'ward' AND member IS NOT NULL"
+    )
+    assert {name for (name,) in leaves} == set(table["protein"].to_pylist())
+
+
+def test_terms_of_clusters_have_the_closed_forms_p(analysed: Finished) -> None:
+    rows = ask(
+        analysed,
+        "SELECT vocabulary, name, hits, annotated, background_hits, background, p, q FROM tiny.enrichment "
+        "WHERE solution = 'ward' AND node IN ('1', '2') AND hits > 0",
+    )
+    assert {vocabulary for vocabulary, *_ in rows} == {"localization", "go"}
+    for _, name, hits, annotated, with_term, total, p, q in rows:
+        assert p == pytest.approx(hypergeom.sf(hits - 1, total, with_term, annotated)), name
+        assert q >= p
+    named = {(vocabulary, name) for vocabulary, name, *_, p, _ in rows if p < 0.05}
+    assert named == {
+        ("localization", "Nucleoplasm"),
+        ("localization", "Cytosol"),
+        ("go", "nucleus"),
+        ("go", "cytosol"),
+    }
+    assert {total for vocabulary, *_, total, _, _ in rows if vocabulary == "go"} == {
+        7
+    }  # one has no annotation
+
+
+def test_again_makes_nothing_and_a_changed_pick_does(analysed: Finished) -> None:
+    before = analysed.commits()
+    assert analysed.again(analyses=True).success
+    assert analysed.commits() == before
+    picks = analysed.spec.parent / "picks.yaml"
+    text = picks.read_text()
+    picks.write_text("inner: [P10, P99]\n")
+    outcome = analysed.again(analyses=True)
+    picks.write_text(text)
+    assert not outcome.success
+    assert "P99" in str(outcome.error)
+    assert analysed.commits() == before  # nothing of it is visible
+
+
+def test_a_term_that_nobody_has_and_files_that_are_not_there(tmp_path: Path) -> None:
+    analyses = {"feature_set": "intensity", "clusters": {"only": "Golgi apparatus"}}
+    made = run_tiny(tmp_path, yardsticks={"sets": []}, analyses=analyses)
+    outcome = made.again(analyses=True)
+    assert not outcome.success
+    assert "0 proteins of Golgi apparatus" in str(outcome.error)

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from pcip_core.analysis.linkage import cluster_tree
 from pcip_core.analysis.tree import heights, leaf_order, ordered, sizes, spans
@@ -79,8 +80,10 @@ def cluster_map(
         tall = max(2.4, _NAME_INCHES * n)
     widths = [1.3] * is_tree + [wide] + ([sum(depth_inches)] if bars else [])
     names_inches = _CHARACTER_INCHES * max(map(len, labels), default=0) if named and labels else 0.0
-    figure = Figure(figsize=(sum(widths) + names_inches + 1.1, tall + 1.3), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.02, wspace=0.0)  # type: ignore[union-attr]
+    figure = Figure(
+        figsize=(sum(widths) + names_inches + 1.1, tall + 1.3),
+        layout=ConstrainedLayoutEngine(w_pad=0.02, wspace=0.0),
+    )
     add_title(figure, title)
     panels = list(figure.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0])
 
@@ -157,7 +160,7 @@ def _draw_tree(axes: Axes, tree: np.ndarray) -> None:
         )
         segments.append([(from_low, low), (at, low), (at, high), (from_high, high)])
     axes.add_collection(LineCollection(segments, colors="black", linewidths=0.6, capstyle="projecting"))
-    ends = min((x for segment in segments for x, _ in segment), default=0.0)
+    ends = min(float(x) for segment in segments for x, _ in segment)
     room = 0.02 * (height[-1] - ends) or 1.0
     axes.set(xlim=(height[-1] + room, ends - room * (ends > 0)), ylim=(n, 0))
     axes.set_axis_off()

@@ -35,7 +35,7 @@ def cluster_tree(
             clusters with variances of their own (`likelihood_linkage`).
         regularization: of `maximum_likelihood`: added to each cluster's variance, in variances of all data.
             At 1 no tree of 384 columns that was tried became a chain; less tells tight clusters from wide
-            ones better in few columns (docs/decisions/0019-clusters.md).
+            ones better in few columns (docs/decisions/0020-clusters.md).
         scale: centre and scale each column here first, as for the paper's heat map.
 
     Returns:

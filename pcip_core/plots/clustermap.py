@@ -151,7 +151,7 @@ def _draw_tree(axes: Axes, tree: np.ndarray) -> None:
     middle = np.concatenate([span[:n, 0] + 0.5, np.zeros(n - 1)])
     for merge, (left, right) in enumerate(tree[:, :2].astype(int)):
         middle[n + merge] = (middle[left] + middle[right]) / 2
-    segments, ends = [], float(height[-1])
+    segments, lowest = [], float(height[-1])
     least = n / _MOST_BRANCHES
     for node in np.flatnonzero(size[n:] >= 2 * least) + n:
         ends, at = tree[node - n, :2].astype(int), height[node]
@@ -159,10 +159,10 @@ def _draw_tree(axes: Axes, tree: np.ndarray) -> None:
             (height[end] if size[end] >= least else at, middle[end]) for end in ends
         )
         segments.append([(from_low, low), (at, low), (at, high), (from_high, high)])
-        ends = min(ends, float(from_low), float(from_high))
+        lowest = min(lowest, float(from_low), float(from_high))
     axes.add_collection(LineCollection(segments, colors="black", linewidths=0.6, capstyle="projecting"))
-    room = 0.02 * (height[-1] - ends) or 1.0
-    axes.set(xlim=(height[-1] + room, ends - room * (ends > 0)), ylim=(n, 0))
+    room = 0.02 * (height[-1] - lowest) or 1.0
+    axes.set(xlim=(height[-1] + room, lowest - room * (lowest > 0)), ylim=(n, 0))
     axes.set_axis_off()
 
 

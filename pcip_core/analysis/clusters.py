@@ -155,7 +155,8 @@ def picked_nodes(
             members_of(tree, defined)
             node = defined
         else:
-            seeds = [defined] if isinstance(defined, str) or not isinstance(defined, Sequence) else defined
+            several = isinstance(defined, Sequence) and not isinstance(defined, str)
+            seeds: list[Any] = list(defined) if several else [defined]  # type: ignore[arg-type]
             unknown = [seed for seed in seeds if seed not in row]
             if unknown:
                 raise ClusterError(

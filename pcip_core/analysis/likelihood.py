@@ -84,8 +84,8 @@ class _Merging:
         for merge in range(n - 1):
             while self.bound[first := int(self.least.argmin())]:
                 losses = self._losses(first)
-                self.nearest[first] = second = losses.argmin()
-                self.least[first], self.bound[first] = losses[second], False
+                self.nearest[first] = losses.argmin()
+                self.least[first], self.bound[first] = losses[self.nearest[first]], False
             second = int(self.nearest[first])
             lost += max(float(self.least[first]), 0.0)  # rounding
             parts = sorted((self.node[first], self.node[second]))

@@ -35,8 +35,9 @@ def cluster_tree(
             clusters with variances of their own (`likelihood_linkage`).
         regularization: of `maximum_likelihood`: added to each cluster's variance, in variances of all data.
             At 1 no tree of 384 columns that was tried became a chain; less tells tight clusters from wide
-            ones better in few columns (docs/decisions/0019-clusters.md).
-        scale: centre and scale each column here first, as for the paper's heat map.
+            ones better in few columns (docs/decisions/0020-clusters.md).
+        scale: centre and scale each column here first, as for the paper's heat map. False for a part of the
+            proteins that was scaled together with all of them (Supplementary Figures 4 and 5).
 
     Returns:
         (n - 1, 4) linkage matrix as scipy's, heights never falling, so that `fcluster`, `dendrogram` and

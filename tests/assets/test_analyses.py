@@ -98,7 +98,8 @@ def test_two_clusters_are_the_two_compartments(analysed: Finished) -> None:
 def test_picked_nodes_stand_under_the_cluster_that_holds_them(analysed: Finished) -> None:
     rows = ask(
         analysed,
-        "SELECT DISTINCT node, parent, size FROM tiny.clusters WHERE solution = 'ward' AND node NOT IN ('1', '2') ORDER BY ALL",
+        "SELECT DISTINCT node, parent, size FROM tiny.clusters WHERE solution = 'ward' "
+        "AND node NOT IN ('1', '2') ORDER BY ALL",
     )
     assert rows == [("everything", None, 8), ("inner", "everything", 4)]
 

@@ -139,9 +139,8 @@ def _solution(
     from pcip_core.analysis.linkage import cluster_tree
     from pcip_core.analysis.stability import stable_number
     from pcip_core.analysis.tree import ordered
-    from pcip_core.plots.clustermap import cluster_map
-
     from pcip_core.evaluation.knn import standardize
+    from pcip_core.plots.clustermap import cluster_map
 
     spec = screen.analyses
     points = standardize(found.means)

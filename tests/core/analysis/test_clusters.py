@@ -164,7 +164,7 @@ def test_what_is_not_in_the_tree_is_an_error() -> None:
         picked_nodes(tree, [*NAMES[:7], "MKI67"], {})
     with pytest.raises(ClusterError, match="7 names"):
         cluster_rows(tree, NAMES[:7], {}, solution="ward")
-    with pytest.raises(ClusterError, match="rows 0 to 7|rows from 0 to 7"):
+    with pytest.raises(ClusterError, match="rows from 0 to 7"):
         smallest_clade(tree, [1, 8])
     with pytest.raises(ClusterError, match="one or more rows"):
         smallest_clade(tree, [])

@@ -7,6 +7,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from pcip_core.analysis.clusters import cut_number, members_of, smallest_clade
 from pcip_core.analysis.linkage import cluster_tree
@@ -89,6 +90,7 @@ def test_bars_of_clusters_and_of_clusters_in_them() -> None:
         (bar.get_x(), bar.get_y(), bar.get_height(), to_hex(bar.get_facecolor()))
         for a in axes
         for bar in a.patches
+        if isinstance(bar, Rectangle)
     ]
     bars = [bar for bar in bars if bar[3].upper() in {*MAJOR, *MINOR}]
     left = sorted({x for x, *_ in bars})
@@ -136,7 +138,7 @@ def test_what_does_not_fit_together_is_an_error() -> None:
         cluster_map(points, tree, "t", labels=["a", "b"])
     order = leaf_order(tree)
     for rows in ([order[0], order[2]], [], [30, 29]):
-        with pytest.raises(ClusterError, match="cluster A: .*not neighbours"):
+        with pytest.raises(ClusterError, match=r"cluster A: .*not neighbours"):
             cluster_map(points, tree, "t", clusters={"A": rows})
     node, members = smallest_clade(tree, [0, 4])
     assert node >= 30

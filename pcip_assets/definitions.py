@@ -6,6 +6,7 @@ import warnings
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from pcip_assets.assets.analyses.cell_scores import build_localization_scores, build_variability
 from pcip_assets.assets.analyses.enrichment import build_enrichment
 from pcip_assets.assets.analyses.protein_map import build_clusters
 from pcip_assets.assets.benchmarks.classifiers import build_classifier_benchmark
@@ -51,7 +52,12 @@ def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
         build_knn_benchmark(screen),
     ]
     encoder = [build_encoder(screen)] if screen.encoder_from is None else []
-    analyses = [build_clusters(screen), build_enrichment(screen)]
+    analyses = [
+        build_clusters(screen),
+        build_enrichment(screen),
+        build_localization_scores(screen),
+        build_variability(screen),
+    ]
     return main + encoder + analyses + (_yardsticks(screen, shards) if screen.yardsticks.sets else [])
 
 

@@ -64,6 +64,8 @@ class Analyses:
         clusters: of proteins.
         ontology: for their enrichment; without it the screen's own localization terms are used alone.
         min_term_size: proteins that a term needs to be tested.
+        compartments: pairs of localization terms; cells are scored between both (paper, Figure 5).
+        least_cells: proteins with fewer in a cell line are not ranked by how much their cells vary.
         seed: of every draw.
     """
 
@@ -73,6 +75,8 @@ class Analyses:
     clusters: Clustering = field(default_factory=Clustering)
     ontology: GeneOntology | None = None
     min_term_size: int = 3
+    compartments: tuple[tuple[str, str], ...] = ()
+    least_cells: int = 10
     seed: int = 0
 
     def problems(self) -> Iterator[tuple[str, str]]:

@@ -8,24 +8,11 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from pcip_core.store.result_tables import RESULTS
+from pcip_core.store.table_doc import TableDoc
 
 _SHARD = {"shard": "The partition that the row belongs to."}
-
-
-@dataclass(frozen=True)
-class TableDoc:
-    """A table: `name` may hold `<feature_set>`; `columns` are name -> meaning, in the table's order."""
-
-    name: str
-    about: str
-    columns: dict[str, str]
-    whole_store: bool = False
-
-    @property
-    def pattern(self) -> str:
-        """The name as a pattern of file-name style."""
-        return self.name.replace("<feature_set>", "*")
 
 
 MAIN = (
@@ -181,67 +168,7 @@ SCREEN = (
             **_SHARD,
         },
     ),
-    TableDoc(
-        "confusion",
-        "What was taken for what; pairs that never occur have no row. A view over `confusion_<noun>`.",
-        {
-            "feature_set": "What was scored.",
-            "task": "The column of `images` that was predicted.",
-            "classifier": "As in main.benchmarks.",
-            "parameter": "As in main.benchmarks.",
-            "protocol": "As in main.benchmarks.",
-            "label": "The true class.",
-            "predicted": "What was predicted.",
-            "n": "Cells.",
-        },
-    ),
-    TableDoc(
-        "exclusions",
-        "What was not scored, and why; reasons without a case have no row. A view over `exclusions_<noun>`.",
-        {
-            "feature_set": "What was scored; NULL for what all sets have in common.",
-            "task": "The column of `images` that was predicted.",
-            "classifier": "As in main.benchmarks, or several; NULL for all.",
-            "protocol": "As in main.benchmarks; NULL for all.",
-            "reason": "`cells_without_label`, `cells_with_several_labels`, `cells_seen_before` (the same pixels), "
-            "`cells_that_a_feature_set_lacks`, `columns_not_finite`, `columns_constant`, "
-            "`cells_of_classes_with_one_cell`, `cells_of_classes_in_one_group`, `ks_above_neighbours_left`, "
-            "`terms_with_few_proteins`, ...; `classes_smaller_than_k` are scored, but cannot win every vote.",
-            "n": "How many cells, columns, ks, classes or terms.",
-        },
-    ),
-    TableDoc(
-        "supervised_images",
-        "The images that the supervised network was trained on, and those kept for its score.",
-        {
-            "image_id": "Name of the image.",
-            "held": "True where it was kept.",
-            "encoder_version": "The network.",
-        },
-    ),
-    TableDoc(
-        "umap_cells",
-        "Cells with one label on a map of two dimensions, by UMAP; a sample where there are many.",
-        {
-            "feature_set": "What the map was made from.",
-            "cell_id": "Name of the cell.",
-            "image_id": "Its image.",
-            "label": "Its label.",
-            "x": "Across; the map has no unit.",
-            "y": "Up.",
-        },
-    ),
-    TableDoc(
-        "umap_proteins",
-        "Proteins on a map of two dimensions, by UMAP of their mean features.",
-        {
-            "feature_set": "What the map was made from.",
-            "protein": "Name of the protein.",
-            "label": "Its label, where all its images agree on one.",
-            "x": "Across; the map has no unit.",
-            "y": "Up.",
-        },
-    ),
+    *RESULTS,
     TableDoc(
         "truth_images",
         "Simulated screens only: the simulator's truth of each image (`docs/simulation.md`).",

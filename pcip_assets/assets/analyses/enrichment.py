@@ -12,9 +12,9 @@ from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_core.screen import Screen
 
-_TABLE = "enrichment"
+TABLE = "enrichment"
 _CODE = tuple(f"pcip_core.analysis.{name}" for name in ("enrichment", "identifiers", "ontology"))
-_TYPES = {
+TYPES = {
     **dict.fromkeys(("solution", "node", "vocabulary", "namespace", "term", "name"), pa.string()),
     **dict.fromkeys(
         ("hits", "annotated", "cluster_size", "background_hits", "background", "tests"), pa.int64()
@@ -56,7 +56,6 @@ def build_enrichment(screen: Screen) -> dg.AssetsDefinition:
 
         def make(_: str | None) -> Made:
             from pcip_core.plots.enrichment import enrichment_dots
-
             from pcip_core.plots.png import to_png
 
             clusters = library.store.read(screen.name, CLUSTERS).to_pylist()
@@ -71,12 +70,12 @@ def build_enrichment(screen: Screen) -> dg.AssetsDefinition:
             table = pa.table(
                 {
                     column: pa.array([row["cluster" if column == "node" else column] for row in rows], kind)
-                    for column, kind in _TYPES.items()
+                    for column, kind in TYPES.items()
                 }
             )
-            return Made({_TABLE: table}, metadata={**told, "preview": picture(to_png(figure))})
+            return Made({TABLE: table}, metadata={**told, "preview": picture(to_png(figure))})
 
-        return materialize(context, library, screen, config, Work(_TABLE, code, inputs, make))
+        return materialize(context, library, screen, config, Work(TABLE, code, inputs, make))
 
     return enrichment
 

@@ -209,7 +209,7 @@ def _picks(screen: Screen) -> dict[str, Any]:
     return picks
 
 
-_TYPES = {
+TYPES = {
     CLUSTERS: {
         **dict.fromkeys(("protein", "member", "solution", "node", "parent"), pa.string()),
         "height": pa.float64(),
@@ -228,5 +228,5 @@ _TYPES = {
 
 def _table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
     return pa.table(
-        {column: pa.array([row[column] for row in rows], kind) for column, kind in _TYPES[name].items()}
+        {column: pa.array([row[column] for row in rows], kind) for column, kind in TYPES[name].items()}
     )

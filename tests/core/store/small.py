@@ -10,6 +10,7 @@ import pyarrow as pa
 import yaml
 
 from pcip_assets import frames
+from pcip_assets.assets.analyses import cell_scores, enrichment, protein_map
 from pcip_assets.assets.benchmarks import umap
 from pcip_assets.assets.benchmarks.scoring import Scores
 from pcip_core.crops.shard import Rejected, ShardCells
@@ -128,6 +129,18 @@ def commit_whole(store: Store, screen: str, feature_set: str = SET) -> None:
         name: umap.map_table(name, [{**point, "x": 0.5, "y": 1.5}]) for name in (umap.CELLS, umap.PROTEINS)
     }
     store.commit(screen, maps, provenance=provenance())
+    commit_analyses(store, screen)
+
+
+def commit_analyses(store: Store, screen: str) -> None:
+    """The tables of clusters, terms and scores of cells, one empty row each."""
+    types = {**protein_map.TYPES, enrichment.TABLE: enrichment.TYPES}
+    tables = {
+        name: pa.table({column: pa.nulls(1, kind) for column, kind in columns.items()})
+        for name, columns in types.items()
+    }
+    scores = {name: cell_scores.score_table(name, [{}]) for name in cell_scores.COLUMNS}
+    store.commit(screen, {**tables, **scores}, provenance=provenance())
 
 
 PAIRS = [("Nucleus", "Nucleus", 8), ("Nucleus", "Cytosol", 2), ("Cytosol", "Nucleus", 1)]

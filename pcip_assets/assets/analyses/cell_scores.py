@@ -1,0 +1,232 @@
+"""`localization_scores` (paper, Figure 5) and `variability`: how a protein's cells differ from each other."""
+
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+
+from pcip_assets.assets.sets import PREFIX, features_hash
+from pcip_assets.assets.shared import (
+    OWNERS,
+    Made,
+    Remake,
+    Work,
+    all_shards,
+    analyses_of,
+    materialize,
+    picture,
+)
+from pcip_assets.provenance import code_version
+from pcip_assets.resources import Library
+from pcip_core.screen import Screen
+from pcip_core.store.vectors import features_of
+
+CELLS, PROTEINS, VARIABLE = "localization_scores", "protein_scores", "variability"
+_SHOWN = 4  # images beside the violins
+_TEXT = dict.fromkeys(
+    ("first", "second", "cell_id", "image_id", "protein", "cell_line", "group"), pa.string()
+)
+_NUMBER = dict.fromkeys(
+    (
+        *("score", "place", "mean", "standard_deviation", "log_intensity", "spread", "excess"),
+        *("split", "split_excess", "variability"),
+    ),
+    pa.float64(),
+)
+_KINDS = {**_TEXT, **_NUMBER, "n": pa.int64(), "rank": pa.int64()}
+COLUMNS = {
+    CELLS: ("first", "second", "cell_id", "image_id", "group", "score", "place"),
+    PROTEINS: (
+        *("first", "second", "protein", "cell_line", "group"),
+        *("mean", "standard_deviation", "n", "rank"),
+    ),
+    VARIABLE: (
+        *("protein", "cell_line", "n", "log_intensity", "spread", "excess"),
+        *("split", "split_excess", "variability", "rank"),
+    ),
+}
+
+
+def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
+    """The asset of scores between pairs of compartments."""
+    code = code_version("pcip_core.analysis.compartments", "pcip_core.analysis.variability", __name__)
+
+    @dg.asset(
+        key=[screen.name, "localization_scores"],
+        deps=all_shards(screen, "cell_features"),
+        group_name=analyses_of(screen),
+        owners=OWNERS,
+        kinds={"numpy", "parquet"},
+        code_version=code,
+    )
+    def localization_scores(
+        context: dg.AssetExecutionContext, config: Remake, library: Library
+    ) -> dg.MaterializeResult:
+        """Where each cell lies between two compartments, and how that varies within proteins."""
+        spec = screen.analyses
+
+        def make(_: str | None) -> Made:
+            from pcip_core.analysis.compartments import by_protein, compartment_scores
+            from pcip_core.analysis.variability import ranked_by_deviation
+            from pcip_core.plots.violins import compartment_violins
+
+            from pcip_core.plots.png import to_png
+
+            cells = _cells(library, screen, PREFIX + spec.feature_set)
+            terms = dict(zip(cells["image_id"], cells["localization"], strict=True))
+            tables: dict[str, list[dict[str, Any]]] = {CELLS: [], PROTEINS: []}
+            told: dict[str, Any] = {}
+            for first, second in spec.compartments:
+                scores = compartment_scores(cells["features"], cells["image_id"], terms, first, second)
+                pair = {"first": first, "second": second}
+                tables[CELLS] += [
+                    {
+                        **pair,
+                        "cell_id": cell,
+                        "image_id": image,
+                        "group": group,
+                        "score": score,
+                        "place": place,
+                    }
+                    for cell, image, group, score, place in zip(
+                        cells["cell_id"],
+                        cells["image_id"].tolist(),
+                        scores.group.tolist(),
+                        scores.score.tolist(),
+                        scores.place.tolist(),
+                        strict=True,
+                    )
+                    if group != "other"
+                ]
+                rows = by_protein(scores, cells["protein"], cells["cell_line"])
+                ranked = ranked_by_deviation(rows, least_cells=spec.least_cells)
+                rank = {(row["protein"], row["cell_line"]): row["rank"] for row in ranked.rows}
+                tables[PROTEINS] += [
+                    {
+                        **pair,
+                        **row,
+                        "rank": rank.get((row["protein"], row["cell_line"]))
+                        if row["group"] == "both"
+                        else None,
+                    }
+                    for row in rows
+                ]
+                told[f"{first} and {second}: cells"] = int((scores.group != "other").sum())
+                told[f"{first} and {second}: most variable"] = [row["protein"] for row in ranked.rows[:10]]
+                figure = compartment_violins(
+                    *_drawn(cells, scores, ranked.rows), title=f"{screen.title}: {first} or {second}"
+                )
+                told[f"{first} and {second}"] = picture(to_png(figure))
+            if not spec.compartments:
+                told["not_scored"] = "analyses.compartments names no pair of terms (docs/analyses.md)"
+            return Made({name: score_table(name, rows) for name, rows in tables.items()}, metadata=told)
+
+        inputs = _inputs(library, screen, spec.compartments, spec.least_cells)
+        return materialize(context, library, screen, config, Work(CELLS, code, inputs, make))
+
+    return localization_scores
+
+
+def build_variability(screen: Screen) -> dg.AssetsDefinition:
+    """The asset of how variable proteins are, which needs no annotation."""
+    code = code_version("pcip_core.analysis.variability", __name__)
+
+    @dg.asset(
+        key=[screen.name, "variability"],
+        deps=all_shards(screen, "cell_features", "control_features"),
+        group_name=analyses_of(screen),
+        owners=OWNERS,
+        kinds={"numpy", "parquet"},
+        code_version=code,
+    )
+    def variability(
+        context: dg.AssetExecutionContext, config: Remake, library: Library
+    ) -> dg.MaterializeResult:
+        """Proteins whose cells differ more than their brightness and cell line predict, or fall in two parts."""
+        spec = screen.analyses
+
+        def make(_: str | None) -> Made:
+            from pcip_core.analysis.variability import variability as ranked
+
+            from pcip_core.features.intensity import intensity_features
+
+            cells = _cells(library, screen, PREFIX + spec.feature_set)
+            light = _cells(library, screen, f"{PREFIX}intensity")
+            none, count = np.zeros((0, len(screen.crop_channels)), np.float32), len(screen.crop_channels)
+            names = intensity_features(
+                np.zeros((0, count, 1, 1), np.uint8), none, none, screen.crop_channels
+            )[1]
+            column = light["features"][:, names.index(f"{screen.protein[0]}_mean")]
+            of_cell = dict(zip(light["cell_id"], column.tolist(), strict=True))
+            found = ranked(
+                cells["features"],
+                cells["protein"],
+                cells["cell_line"],
+                np.array([of_cell[cell] for cell in cells["cell_id"]]),
+                least_cells=spec.least_cells,
+            )
+            told = {
+                "most_variable": [row["protein"] for row in found.rows[:10]],
+                "left_out_with_few_cells": len(found.left_out),
+            }
+            return Made({VARIABLE: score_table(VARIABLE, found.rows)}, metadata=told)
+
+        inputs = _inputs(library, screen, spec.least_cells)
+        return materialize(context, library, screen, config, Work(VARIABLE, code, inputs, make))
+
+    return variability
+
+
+def _inputs(library: Library, screen: Screen, *settings: Any) -> Any:
+    def inputs(_: str | None) -> dict[str, Any]:
+        images = library.store.read(screen.name, "images").to_pylist()
+        return {
+            "features": [
+                features_hash(library, screen, name) for name in (screen.analyses.feature_set, "intensity")
+            ],
+            "spec": [screen.analyses.feature_set, *settings],
+            "images": [
+                [row[name] for name in ("image_id", "protein", "cell_line", "localization")] for row in images
+            ],
+        }
+
+    return inputs
+
+
+def _cells(library: Library, screen: Screen, table: str) -> dict[str, Any]:
+    """Cells with their features and what is known of their images, each (n,) or (n, d)."""
+    rows = library.store.read(screen.name, table)
+    about = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_pylist()}
+    images = rows["image_id"].to_pylist()
+    return {
+        "features": features_of(rows),
+        "cell_id": rows["cell_id"].to_pylist(),
+        "image_id": np.array(images),
+        "protein": np.array([str(about[name]["protein"]) for name in images]),
+        "cell_line": np.array([str(about[name]["cell_line"] or "") for name in images]),
+        "localization": [about[name]["localization"] or [] for name in images],
+    }
+
+
+def _drawn(
+    cells: dict[str, Any], scores: Any, ranked: list[dict[str, Any]]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Scores of each group, and of the cells of the proteins that vary most and least."""
+    groups = {name: scores.score[scores.group == name] for name in ("first_only", "both", "second_only")}
+    chosen = ranked[: _SHOWN // 2] + ranked[_SHOWN // 2 :][-(_SHOWN // 2) :]
+    return groups, {
+        f"{row['protein']} {row['cell_line']}".strip(): scores.score[
+            (cells["protein"] == row["protein"])
+            & (cells["cell_line"] == row["cell_line"])
+            & (scores.group == "both")
+        ]
+        for row in chosen
+    }
+
+
+def score_table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
+    """Rows as the table of that name."""
+    return pa.table(
+        {column: pa.array([row.get(column) for row in rows], _KINDS[column]) for column in COLUMNS[name]}
+    )

@@ -1,0 +1,201 @@
+"""How far each cell is towards one of two compartments (paper, Figure 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from pcip_core.analysis.checks import require_columns_finite, require_lengths
+from pcip_core.errors import EvaluationError
+
+FIRST_ONLY, BOTH, SECOND_ONLY, OTHER = "first_only", "both", "second_only", "other"
+GROUPS = (FIRST_ONLY, BOTH, SECOND_ONLY)
+Measure = Literal["score", "place"]
+_LEAST_DISTANCE = 1e-12  # a cell upon a mean has a finite logarithm
+
+
+@dataclass(frozen=True)
+class CompartmentScores:
+    """Where cells lie between two compartments.
+
+    Attributes:
+        first, second: the compartments.
+        score: (n,) log(distance to the first mean / distance to the second): below 0 nearer to the first.
+            NaN for cells of group `other`.
+        place: (n,) projection on the line between the means: 0 at the first, 1 at the second, not bounded.
+        group: (n,) `first_only`, `both`, `second_only`, or `other`.
+    """
+
+    first: str
+    second: str
+    score: np.ndarray
+    place: np.ndarray
+    group: np.ndarray
+
+
+def compartment_scores(
+    features: np.ndarray,
+    image: np.ndarray,
+    annotations: Mapping[str, Collection[str]],
+    first: str,
+    second: str,
+) -> CompartmentScores:
+    """Score every cell of images annotated to one of two compartments alone, or to exactly these two.
+
+    The mean of a compartment is that over all cells of the images annotated to it alone. A cell of one of
+    these images is scored against the mean without its whole image, or the cells of an image would lie
+    nearer to their own compartment for being part of it (the paper does not say; its means seem to hold all).
+
+    Which measure to use: `score` is the paper's and bounded by nothing; it is a ratio of two distances, each
+    mostly variation that has nothing to do with the two compartments, which pulls it towards 0. `place` looks
+    only along the line between the means, so that variation across it does not count.
+
+    Args:
+        features: (n, d). Each column is centred and scaled here over all n cells, as for the paper's kNN.
+        image: (n,) image of each cell.
+        annotations: image -> its terms. An image that is not there, or has a third term, is `other`.
+        first, second: terms.
+
+    Raises:
+        ShapeError: features and image differ in length.
+        EvaluationError: a value is not finite; the terms are one and the same; a term that no image has
+            alone, or one image only, so that nothing is left when it is left out; the means coincide.
+
+    Source: paper, "Single cell analysis of Multiply-Localized Proteins" and Figure 5.
+    """
+    require_lengths("compartment scores", features, image=image)
+    require_columns_finite("compartment scores", features)
+    names, number = np.unique(image, return_inverse=True)
+    kinds = _groups([frozenset(annotations.get(name, ())) for name in names.tolist()], first, second)
+    _require_images(kinds, annotations, names.tolist(), first, second)
+
+    centre, spread = features.mean(0, dtype=np.float64), features.std(0, dtype=np.float64)
+    group = kinds[number]
+    score, place = np.full(len(features), np.nan), np.full(len(features), np.nan)
+    points = (features[group != OTHER] - centre) / np.where(spread > 0, spread, 1.0)
+    rows_of = np.flatnonzero(group != OTHER)
+    inside = number[rows_of]
+
+    counts = np.bincount(inside, minlength=len(names)).astype(np.float64)
+    sums = np.zeros((len(names), features.shape[1]))
+    np.add.at(sums, inside, points)
+    ends = {kind: (sums[kinds == kind].sum(0), counts[kinds == kind].sum()) for kind in GROUPS}
+    order = np.argsort(inside, kind="stable")
+    borders = np.searchsorted(inside[order], np.arange(len(names) + 1))
+    for one in np.flatnonzero(kinds != OTHER):
+        rows = order[borders[one] : borders[one + 1]]
+        means = []
+        for kind in (FIRST_ONLY, SECOND_ONLY):
+            total, n = ends[kind]
+            own = kinds[one] == kind
+            means.append((total - sums[one]) / (n - counts[one]) if own else total / n)
+        score[rows_of[rows]], place[rows_of[rows]] = _measured(points[rows], *means)
+    return CompartmentScores(first, second, score, place, group)
+
+
+def _measured(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Log ratio of the distances to two means, and the place on the line between them."""
+    line = end - start
+    length = float(line @ line)
+    if length < _LEAST_DISTANCE:
+        raise EvaluationError(
+            "compartment scores",
+            found="the same mean for both compartments",
+            required="two means that differ",
+            remedy="Use features that tell the compartments apart.",
+        )
+    near, far = (np.linalg.norm(points - mean, axis=1) for mean in (start, end))
+    ratio = np.log(np.maximum(near, _LEAST_DISTANCE)) - np.log(np.maximum(far, _LEAST_DISTANCE))
+    return ratio, (points - start) @ line / length
+
+
+def _groups(terms: list[frozenset[str]], first: str, second: str) -> np.ndarray:
+    """Group of each image."""
+    kinds = {
+        frozenset([first]): FIRST_ONLY,
+        frozenset([second]): SECOND_ONLY,
+        frozenset([first, second]): BOTH,
+    }
+    return np.array([kinds.get(one, OTHER) for one in terms], dtype="<U11")
+
+
+def _require_images(
+    kinds: np.ndarray, annotations: Mapping[str, Collection[str]], names: list[str], first: str, second: str
+) -> None:
+    """Raise an EvaluationError unless each of two different terms has two images of its own."""
+    if first == second:
+        raise EvaluationError(
+            "compartment scores",
+            found=f"{first!r} twice",
+            required="two compartments",
+            remedy="Name another second compartment.",
+        )
+    alone: dict[str, int] = {}
+    for name in names:
+        terms = frozenset(annotations.get(name, ()))
+        if len(terms) == 1:
+            alone[next(iter(terms))] = alone.get(next(iter(terms)), 0) + 1
+    for term, kind in ((first, FIRST_ONLY), (second, SECOND_ONLY)):
+        count = int((kinds == kind).sum())
+        if count == 0:
+            raise EvaluationError(
+                term,
+                found="no image with cells that is annotated to it alone",
+                required="a term of some images: " + (", ".join(sorted(alone)) or "there is none"),
+                remedy="Name one of these; spelling and case count.",
+            )
+        if count == 1:
+            raise EvaluationError(
+                term,
+                found="one image annotated to it alone",
+                required="two images or more: none is left for the mean when the scored image is left out",
+                remedy="Choose a compartment with more images.",
+            )
+
+
+def by_protein(
+    scores: CompartmentScores,
+    protein: np.ndarray,
+    cell_line: np.ndarray,
+    *,
+    measure: Measure = "score",
+) -> list[dict[str, Any]]:
+    """Mean and spread of the cells' scores by protein and cell line.
+
+    Args:
+        scores: of n cells.
+        protein, cell_line: (n,) of each cell.
+        measure: `score` or `place`.
+
+    Returns:
+        Rows by protein, cell_line, group: mean, standard_deviation (of the sample, NaN for one cell), n. A
+        protein whose images of one line differ in group has a row for each. Cells of `other` are left out.
+
+    Raises:
+        ShapeError: the arrays differ in length.
+
+    Source: paper, Supplementary Data 2.
+    """
+    values: np.ndarray = getattr(scores, measure)
+    require_lengths("scores by protein", values[:, None], protein=protein, cell_line=cell_line)
+    members: dict[tuple[str, str, str], list[float]] = {}
+    for name, line, group, value in zip(protein, cell_line, scores.group, values, strict=True):
+        if group != OTHER:
+            members.setdefault((str(name), str(line), str(group)), []).append(float(value))
+    rows = []
+    for (name, line, group), found in sorted(members.items()):
+        spread = float(np.std(found, ddof=1)) if len(found) > 1 else float("nan")
+        rows.append(
+            {
+                "protein": name,
+                "cell_line": line,
+                "group": group,
+                "mean": float(np.mean(found)),
+                "standard_deviation": spread,
+                "n": len(found),
+            }
+        )
+    return rows

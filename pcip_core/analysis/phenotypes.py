@@ -1,0 +1,172 @@
+"""The phenotypes of one protein's cells, by hierarchical clustering (paper, Figure 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.cluster.hierarchy import fcluster, leaves_list, linkage, optimal_leaf_ordering
+from scipy.spatial.distance import pdist, squareform
+
+from pcip_core.analysis.checks import require_columns_finite, require_lengths
+from pcip_core.errors import EvaluationError
+
+MOST_CELLS = 5_000
+"""Distances between all pairs are held: 200 MB for so many."""
+_MOST_ORDERED = 2_000  # the best order of leaves takes time as the square, and more
+
+
+@dataclass(frozen=True)
+class Phenotype:
+    """One cluster of cells.
+
+    Attributes:
+        cluster: its number from 1, the largest first.
+        cells: ids of its cells, in the order of the leaves.
+        share: of all cells that were clustered.
+        representatives: ids, the medoid first: least mean distance to the cluster's other cells.
+        rows: positions of the representatives among the cells given.
+    """
+
+    cluster: int
+    cells: list[str]
+    share: float
+    representatives: list[str]
+    rows: list[int]
+
+
+@dataclass(frozen=True)
+class Phenotypes:
+    """How one protein's cells fall into phenotypes.
+
+    Attributes:
+        linkage: (n - 1, 4) as scipy has it, with leaves in the best order.
+        leaves: (n,) positions of the cells from left to right.
+        cluster: (n,) number of each cell's cluster, from 1.
+        phenotypes: one a cluster, the largest first.
+        silhouettes: number of clusters -> mean silhouette, of those tried; empty if the number was given.
+        places: (n, 2) y and x of each cell in its field of view, px, as they were given, or None.
+    """
+
+    linkage: np.ndarray
+    leaves: np.ndarray
+    cluster: np.ndarray
+    phenotypes: list[Phenotype]
+    silhouettes: dict[int, float]
+    places: np.ndarray | None
+
+
+def phenotypes(
+    features: np.ndarray,
+    cells: Sequence[str],
+    *,
+    reference: np.ndarray | None = None,
+    components: int | None = None,
+    clusters: int | None = None,
+    most: int = 6,
+    least_silhouette: float = 0.0,
+    representatives: int = 3,
+    places: np.ndarray | None = None,
+) -> Phenotypes:
+    """Cluster the cells of one protein by Ward's linkage of Euclidean distances.
+
+    Args:
+        features: (n, d) of the protein's cells.
+        cells: n ids.
+        reference: (m, d) cells by which columns are centred and scaled: those of the whole screen, so that a
+            column counts by how much it varies there. Without it the protein's own cells, which gives a
+            column that hardly varies as much weight as one that parts two phenotypes.
+        components: first principal components of the protein's own cells to use; None: all features.
+        clusters: their number; None: that from 2 to `most` with the highest mean silhouette.
+        most: clusters tried.
+        least_silhouette: where none reaches it, all cells are one cluster. The silhouette itself cannot say
+            that there is one phenotype only, and by chance is well above 0 in few cells.
+        representatives: of each cluster.
+        places: (n, 2) y and x in the field of view, px; passed through.
+
+    Raises:
+        ShapeError: lengths differ.
+        EvaluationError: a value is not finite, there are fewer than 3 cells or more than `MOST_CELLS`, or
+            more clusters than cells are asked for.
+
+    Source: paper, "Clustering of single cells organizes spatial variability in proteins".
+    """
+    where = "phenotypes"
+    require_lengths(where, features, cells=np.asarray(cells), places=places)
+    require_columns_finite(where, features)
+    n = len(features)
+    if not 3 <= n <= MOST_CELLS or not 1 <= (clusters or 1) <= n or most < 2:
+        raise EvaluationError(
+            where,
+            found=f"{n} cells, {clusters or f'2 to {most}'} clusters",
+            required=f"3 to {MOST_CELLS} cells, and no more clusters than cells",
+            remedy="Cluster the cells of one protein (a sample of them if it has many), or ask for fewer clusters.",
+        )
+    points = _scaled(features, features if reference is None else reference)
+    if components is not None:
+        points = principal_components(points, components)
+    apart = pdist(points)
+    tree = linkage(apart, "ward")  # distances are Euclidean, as Ward's method asks
+    if n <= _MOST_ORDERED:
+        tree = optimal_leaf_ordering(tree, apart)
+    leaves = leaves_list(tree)
+    distances = squareform(apart)
+    silhouettes: dict[int, float] = {}
+    if clusters is None:
+        clusters, silhouettes = _best_number(tree, distances, most)
+        if not silhouettes or silhouettes[clusters] < least_silhouette:
+            clusters = 1
+    cluster = _by_size(fcluster(tree, clusters, "maxclust"))
+    found = []
+    for number in range(1, int(cluster.max()) + 1):
+        members = leaves[cluster[leaves] == number]
+        mean = distances[np.ix_(members, members)].sum(1) / max(len(members) - 1, 1)
+        chosen = members[np.argsort(mean, kind="stable")[:representatives]]
+        found.append(
+            Phenotype(
+                cluster=number,
+                cells=[cells[row] for row in members],
+                share=len(members) / n,
+                representatives=[cells[row] for row in chosen],
+                rows=[int(row) for row in chosen],
+            )
+        )
+    return Phenotypes(tree, leaves, cluster, found, silhouettes, places)
+
+
+def principal_components(points: np.ndarray, count: int) -> np.ndarray:
+    """(n, d) -> (n, count or fewer) places along the first principal components, unscaled."""
+    centred = points - points.mean(0)
+    left, size, _ = np.linalg.svd(centred, full_matrices=False)
+    return left[:, :count] * size[:count]
+
+
+def _scaled(features: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Columns centred and scaled by those of the reference; 0 where it does not vary."""
+    spread = reference.std(0, dtype=np.float64)
+    centred = features - reference.mean(0, dtype=np.float64)
+    return np.where(spread > 0, centred / np.where(spread > 0, spread, 1.0), 0.0)
+
+
+def _best_number(tree: np.ndarray, distances: np.ndarray, most: int) -> tuple[int, dict[int, float]]:
+    """The number of clusters with the highest mean silhouette, and all that were tried."""
+    from sklearn.metrics import silhouette_score
+
+    found: dict[int, float] = {}
+    for number in range(2, min(most, len(distances) - 1) + 1):
+        labels = fcluster(tree, number, "maxclust")
+        if 2 <= len(np.unique(labels)) < len(labels):  # fewer than asked for where cells are the same
+            found[number] = float(silhouette_score(distances, labels, metric="precomputed"))
+    return max(found, key=lambda number: (found[number], -number), default=1), found
+
+
+def _by_size(labels: np.ndarray) -> np.ndarray:
+    """Labels renumbered from 1, the largest cluster first; of equal ones that of the earlier cell."""
+    names, first, member, counts = np.unique(
+        labels, return_index=True, return_inverse=True, return_counts=True
+    )
+    order = np.lexsort((first, -counts))
+    number = np.empty(len(names), int)
+    number[order] = np.arange(1, len(names) + 1)
+    return number[member]

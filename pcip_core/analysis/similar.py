@@ -1,0 +1,95 @@
+"""The proteins or cells most like one, or like a set of them (paper, Figure 4: the rim of the nucleolus)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from pcip_core.analysis.checks import require_columns_finite
+from pcip_core.errors import EvaluationError
+from pcip_core.evaluation.knn import standardize
+
+By = Literal["mean", "least"]
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """What lies nearest, the nearest first.
+
+    Attributes:
+        rows: (n,) positions in the points.
+        distances: (n,) Euclidean, in standard deviations of the columns.
+    """
+
+    rows: np.ndarray
+    distances: np.ndarray
+
+
+def nearest(points: np.ndarray, seeds: Sequence[int] | np.ndarray, n: int, *, by: By = "mean") -> Nearest:
+    """The points nearest to one seed or to several; the seeds themselves are left out.
+
+    Args:
+        points: (m, d) features of proteins (their means) or of cells; standardized here over all m.
+        seeds: positions of the seeds: a protein, a set of them, a cell, the cells of an image.
+        n: how many; fewer where there are no more.
+        by: `mean`: distance to the mean of the seeds, for seeds of one pattern, whose own noise it averages
+            out. `least`: distance to the nearest seed, for seeds of several patterns.
+
+    Raises:
+        EvaluationError: no seed, or one that is no row of the points; n below 1; a value is not finite.
+    """
+    seeds = np.unique(np.asarray(seeds, dtype=np.int64))
+    if len(seeds) == 0 or seeds[0] < 0 or seeds[-1] >= len(points) or n < 1:
+        raise EvaluationError(
+            "nearest",
+            found=f"{len(seeds)} seeds"
+            + (f" from row {seeds[0]} to {seeds[-1]}" if len(seeds) else "")
+            + f", {len(points)} points, {n} asked for",
+            required="one seed or more, each a row of the points, and one or more asked for",
+            remedy="Name proteins or cells that are in this feature set.",
+        )
+    require_columns_finite("nearest", points)
+    scaled = standardize(points)
+    if by == "mean":
+        distance = np.linalg.norm(scaled - scaled[seeds].mean(0), axis=1)
+    else:
+        distance = np.full(len(scaled), np.inf)
+        for seed in seeds:  # one at a time: memory does not grow with the seeds
+            distance = np.minimum(distance, np.linalg.norm(scaled - scaled[seed], axis=1))
+    others = np.setdiff1d(np.arange(len(points)), seeds)
+    rows = others[np.argsort(distance[others], kind="stable")[:n]]
+    return Nearest(rows, distance[rows])
+
+
+def recall(found: np.ndarray, wanted: Collection[int], seeds: Collection[int], *, of: int) -> dict[str, float]:
+    """How many of those wanted were found.
+
+    Args:
+        found: rows of `nearest`.
+        wanted: rows of all points of the pattern; seeds among them count as neither found nor missed.
+        seeds: rows that were given.
+        of: number of all points.
+
+    Returns:
+        recall, precision, and chance: the recall of as many points drawn at random.
+
+    Raises:
+        EvaluationError: none is wanted but the seeds.
+    """
+    left = set(map(int, wanted)) - set(map(int, seeds))
+    if not left:
+        raise EvaluationError(
+            "recall",
+            found=f"{len(wanted)} wanted, all of them seeds",
+            required="one or more that are not seeds",
+            remedy="Leave some of the pattern out of the seeds.",
+        )
+    hits = len(left & set(found.tolist()))
+    return {
+        "recall": hits / len(left),
+        "precision": hits / max(len(found), 1),
+        "chance": len(found) / max(of - len(set(seeds)), 1),
+    }

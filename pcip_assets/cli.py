@@ -98,6 +98,19 @@ def check(screen: str, root: str | None) -> None:
 
 
 @cli.command()
+@click.argument("screen")
+@click.argument("seeds", nargs=-1, required=True)
+@click.option("-n", "count", default=20, show_default=True, help="How many.")
+@click.option("--by", "feature_set", metavar="SET", help="Feature set; default: the spec's of analyses.")
+def like(screen: str, seeds: tuple[str, ...], count: int, feature_set: str | None) -> None:
+    """Find what is most like SEEDS, proteins or cells of SCREEN; a gallery of crops is written beside."""
+    from pcip_assets.reporting import print_alike
+
+    workspace = Workspace.current()
+    print_alike(workspace, workspace.find(screen), list(seeds), count, feature_set)
+
+
+@cli.command()
 @click.option("--dagster-port", default=DAGSTER_PORT, show_default=True)
 @click.option("--mlflow-port", default=MLFLOW_PORT, show_default=True)
 def ui(dagster_port: int, mlflow_port: int) -> None:

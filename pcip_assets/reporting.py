@@ -138,3 +138,27 @@ def print_next_steps(workspace: Workspace, screen: Screen) -> None:
         f"(SELECT min(cell_id) FROM {screen.name}.cells), 10);"
     )
     click.echo(f"  3. Compare trainings in MLflow: http://127.0.0.1:{MLFLOW_PORT}, experiment {screen.name}")
+
+
+def print_alike(
+    workspace: Workspace, screen: Screen, seeds: list[str], n: int, feature_set: str | None
+) -> None:
+    """What is most like the seeds, nearest first, and where its gallery lies."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from pcip_assets.alike import find_alike, save_gallery
+    from pcip_core.store.partitions import Store
+
+    chosen = feature_set or screen.analyses.feature_set
+    found = find_alike(Store(workspace.store), screen, seeds, n=n, feature_set=chosen)
+    note = "simulated images" if screen.simulated else "real images"
+    table = Table(title=f"{screen.name} ({note}): like {', '.join(seeds)}, by {chosen}")
+    for column in found.rows[0] if found.rows else ():
+        table.add_column(column, justify="right" if column in ("distance", "clade") else "left")
+    for row in found.rows:
+        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
+    Console().print(table)
+    name = f"like_{'_'.join(seeds)[:60]}.png".replace("/", "_")
+    path = workspace.benchmark_report(screen.name).with_name(name)
+    click.echo(f"gallery: {save_gallery(found.figure, path)}")

@@ -152,7 +152,9 @@ def first_component(centred: np.ndarray) -> np.ndarray:
     """(n, d) with column means 0 -> (n,) places along the first principal component; the sign is arbitrary."""
     # the smaller Gram matrix: n cells are often fewer than d features
     _, vectors = np.linalg.eigh(centred @ centred.T)
-    return centred @ (centred.T @ vectors[:, -1]) / max(float(np.linalg.norm(centred.T @ vectors[:, -1])), _TINY)
+    return (
+        centred @ (centred.T @ vectors[:, -1]) / max(float(np.linalg.norm(centred.T @ vectors[:, -1])), _TINY)
+    )
 
 
 def two_part_split(values: np.ndarray, *, least_share: float = 0.05) -> float:

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from scipy.cluster import hierarchy
 from scipy.stats import hypergeom
 
+from pcip_assets.alike import find_alike
+from pcip_assets.cli import cli
+from pcip_core.errors import EvaluationError
 from pcip_core.store.publish import connect
 from pcip_core.store.vectors import features_of
 from tests.assets.conftest import Finished, run_tiny
@@ -162,3 +166,40 @@ def test_a_term_that_nobody_has_and_files_that_are_not_there(tmp_path: Path) -> 
     outcome = made.again(analyses=True)
     assert not outcome.success
     assert "0 proteins of Golgi apparatus" in str(outcome.error)
+
+
+def test_what_is_most_like_a_protein_is_of_its_compartment(analysed: Finished) -> None:
+    found = find_alike(analysed.store, analysed.screen, ["P10"], n=7, feature_set="inpainting_conv2")
+    assert found.kind == "protein"
+    assert {row["protein"] for row in found.rows[:3]} == {"P12", "P20", "P22"}
+    assert [row["localization"] for row in found.rows] == ["Nucleoplasm"] * 3 + ["Cytosol"] * 4
+    distances = [row["distance"] for row in found.rows]
+    assert distances == sorted(distances)
+    assert max(row["clade"] for row in found.rows[:3]) == 4  # the smallest clade around all four
+    assert {row["clade"] for row in found.rows[3:]} == {8}
+
+
+def test_what_is_most_like_a_cell_is_what_sql_says(analysed: Finished) -> None:
+    ((cell,),) = ask(analysed, "SELECT min(cell_id) FROM tiny.cells")
+    found = find_alike(analysed.store, analysed.screen, [cell], n=5, feature_set="intensity")
+    assert found.kind == "cell"
+    table = analysed.store.read("tiny", "cell_features_intensity")
+    points, names = features_of(table).astype(np.float64), table["cell_id"].to_pylist()
+    spread = points.std(0)
+    points = (points - points.mean(0)) / np.where(spread > 0, spread, 1)
+    distance = np.linalg.norm(points - points[names.index(cell)], axis=1)
+    order = [names[row] for row in np.argsort(distance, kind="stable") if names[row] != cell]
+    assert [row["cell_id"] for row in found.rows] == order[:5]
+
+
+def test_seeds_that_nobody_knows_and_the_command(analysed: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(EvaluationError, match="no protein .* named P99"):
+        find_alike(analysed.store, analysed.screen, ["P99"], n=3, feature_set="intensity")
+    with pytest.raises(EvaluationError, match="feature set nothing"):
+        find_alike(analysed.store, analysed.screen, ["P10"], n=3, feature_set="nothing")
+    monkeypatch.setenv("PCIP_DATA", str(analysed.workspace.data))
+    told = CliRunner().invoke(cli, ["like", str(analysed.spec), "P10", "-n", "3", "--by", "inpainting_conv2"])
+    assert told.exit_code == 0, told.output
+    assert "P12" in told.output
+    gallery = analysed.workspace.data / "reports" / "tiny" / "like_P10.png"
+    assert gallery.read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,174 @@
+"""What is most like some proteins or cells, with a gallery: for `pcip like` and the asset of that name."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pcip_core.errors import EvaluationError
+from pcip_core.screen import Screen
+from pcip_core.store.partitions import Store
+from pcip_core.store.vectors import features_of
+
+_CELLS_SHOWN = 6  # of each protein
+_CELLS, _PROTEINS = "cell_features_", "protein_features_"
+
+
+@dataclass(frozen=True)
+class Alike:
+    """The nearest first.
+
+    Attributes:
+        kind: `protein` or `cell`, as the seeds are.
+        rows: each with its name, distance, and what is known of it; of a protein also `clade`, the size of the
+            smallest clade of the tree that holds it and all the seeds.
+        figure: a gallery of crops, the seeds first.
+    """
+
+    kind: str
+    rows: list[dict[str, Any]]
+    figure: Any
+
+
+def find_alike(store: Store, screen: Screen, seeds: list[str], *, n: int, feature_set: str) -> Alike:
+    """The proteins nearest to proteins, or the cells nearest to cells, by a feature set.
+
+    Raises:
+        EvaluationError: the feature set is not made, or seeds are not all proteins or all cells of the screen.
+    """
+    tables = store.tables(screen.name)
+    if _CELLS + feature_set not in tables:
+        sets = sorted(name.removeprefix(_CELLS) for name in tables if name.startswith(_CELLS))
+        raise EvaluationError(
+            f"{screen.name}: feature set {feature_set}",
+            found="no such table",
+            required=f"one of {', '.join(sets) or 'none yet'}",
+            remedy=f"Name another with --by, or: pcip run {screen.name}",
+        )
+    cells = store.read(screen.name, _CELLS + feature_set, columns=["cell_id", "image_id"])
+    about = {row["image_id"]: row for row in store.read(screen.name, "images").to_pylist()}
+    proteins = {str(row["protein"]) for row in about.values()}
+    if set(seeds) <= proteins:
+        return _proteins(store, screen, seeds, n, feature_set, cells.to_pylist(), about)
+    if set(seeds) <= set(cells["cell_id"].to_pylist()):
+        return _cells(store, screen, seeds, n, feature_set, about)
+    strange = [seed for seed in seeds if seed not in proteins]
+    raise EvaluationError(
+        f"{screen.name}: like {', '.join(seeds)}",
+        found=f"no protein (and no cell) named {', '.join(strange)}",
+        required=f"names of proteins, as {', '.join(sorted(proteins)[:5])}, or ids of cells",
+        remedy=f"SELECT DISTINCT protein FROM {screen.name}.images",
+    )
+
+
+def _proteins(
+    store: Store,
+    screen: Screen,
+    seeds: list[str],
+    n: int,
+    feature_set: str,
+    cells: list[dict[str, Any]],
+    about: dict[str, dict[str, Any]],
+) -> Alike:
+    from pcip_core.analysis.clusters import smallest_clade
+    from pcip_core.analysis.linkage import cluster_tree
+    from pcip_core.analysis.similar import nearest
+
+    table = store.read(screen.name, _PROTEINS + feature_set)
+    names, vectors = table["protein"].to_pylist(), features_of(table)
+    at = [names.index(seed) for seed in seeds]
+    found = nearest(vectors, at, n)
+    tree = cluster_tree(vectors, method="ward")
+    known: dict[str, dict[str, Any]] = {}
+    for row in about.values():
+        one = known.setdefault(str(row["protein"]), {"gene": row["gene"], "localization": set()})
+        one["localization"] |= set(row["localization"] or [])
+    rows = [
+        {
+            "protein": names[row],
+            "distance": float(distance),
+            "clade": len(smallest_clade(tree, [*at, int(row)])[1]),
+            "gene": known[names[row]]["gene"],
+            "localization": ", ".join(sorted(known[names[row]]["localization"])),
+        }
+        for row, distance in zip(found.rows, found.distances, strict=True)
+    ]
+    of_protein: dict[str, list[str]] = {}
+    for cell in cells:
+        of_protein.setdefault(str(about[cell["image_id"]]["protein"]), []).append(cell["cell_id"])
+    chosen = [
+        (cell, name if place == 0 else "")
+        for name in [*seeds, *(row["protein"] for row in rows)]
+        for place, cell in enumerate(_evenly(of_protein[name], _CELLS_SHOWN))
+    ]
+    figure = _gallery(store, screen, chosen, f"like {', '.join(seeds)}, by {feature_set}", _CELLS_SHOWN)
+    return Alike("protein", rows, figure)
+
+
+def _cells(
+    store: Store,
+    screen: Screen,
+    seeds: list[str],
+    n: int,
+    feature_set: str,
+    about: dict[str, dict[str, Any]],
+) -> Alike:
+    from pcip_core.analysis.similar import nearest
+
+    table = store.read(screen.name, _CELLS + feature_set)
+    names, images = table["cell_id"].to_pylist(), table["image_id"].to_pylist()
+    found = nearest(features_of(table), [names.index(seed) for seed in seeds], n)
+    rows = [
+        {
+            "cell_id": names[row],
+            "distance": float(distance),
+            "protein": about[images[row]]["protein"],
+            "localization": ", ".join(about[images[row]]["localization"] or []),
+        }
+        for row, distance in zip(found.rows, found.distances, strict=True)
+    ]
+    chosen = [(seed, "seed") for seed in seeds] + [(row["cell_id"], str(row["protein"])) for row in rows]
+    figure = _gallery(store, screen, chosen, f"like {', '.join(seeds)}, by {feature_set}", 10)
+    return Alike("cell", rows, figure)
+
+
+def _evenly(items: list[str], n: int) -> list[str]:
+    return [items[place] for place in np.linspace(0, len(items) - 1, min(n, len(items))).astype(int)]
+
+
+def _gallery(store: Store, screen: Screen, chosen: list[tuple[str, str]], title: str, columns: int) -> Any:
+    from pcip_core.plots.gallery import gallery
+
+    crops = crops_of(store, screen, [cell for cell, _ in chosen])
+    captions = [caption for _, caption in chosen]
+    return gallery(
+        crops,
+        screen.crop_channels,
+        screen.protein,
+        captions,
+        f"{screen.title}: {title}",
+        columns=columns,
+    )
+
+
+def crops_of(store: Store, screen: Screen, cell_ids: list[str]) -> np.ndarray:
+    """The crops of some cells, (n, C, S, S), in their order; only they are read of the shards' arrays."""
+    wanted, found = pa.array(sorted(set(cell_ids))), {}
+    for shard in store.shards(screen.name, "cells"):
+        cells, crops = store.read_with_array(screen.name, "cells", "crops", shard)
+        ids = cells["cell_id"]
+        for row in pc.indices_nonzero(pc.is_in(ids, value_set=wanted)).to_pylist():
+            found[ids[row].as_py()] = np.array(crops[row])
+    return np.stack([found[cell] for cell in cell_ids])
+
+
+def save_gallery(figure: Any, path: Path) -> Path:
+    """Write a picture, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.tmp")
+    figure.savefig(beside, format="png", dpi=110)
+    beside.replace(path)
+    return path

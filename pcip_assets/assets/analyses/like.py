@@ -1,0 +1,56 @@
+"""`like`: what is most like some proteins or cells, asked for in the run's config (paper: the rim of the nucleolus)."""
+
+import dagster as dg
+from pydantic import Field
+
+from pcip_assets.alike import find_alike
+from pcip_assets.assets.shared import OWNERS, analyses_of, picture
+from pcip_assets.provenance import code_version, inputs_hash
+from pcip_assets.resources import Library
+from pcip_core.errors import EvaluationError
+from pcip_core.screen import Screen
+
+
+class Like(dg.Config):
+    """`seeds`: proteins, or ids of cells; none: nothing is looked for. `n` how many, `feature_set` by which."""
+
+    seeds: list[str] = Field(default_factory=list)
+    n: int = 20
+    feature_set: str = ""
+
+
+def build_like(screen: Screen) -> dg.AssetsDefinition:
+    """The asset of the nearest proteins or cells, as metadata with a gallery; it is kept in no table."""
+    code = code_version("pcip_core.analysis.similar", "pcip_assets.alike", __name__)
+
+    @dg.asset(
+        key=[screen.name, "like"],
+        deps=[[screen.name, "protein_features"]],
+        group_name=f"{analyses_of(screen)}_asked",
+        owners=OWNERS,
+        kinds={"numpy"},
+        code_version=code,
+    )
+    def like(context: dg.AssetExecutionContext, config: Like, library: Library) -> dg.MaterializeResult:
+        """The proteins or cells nearest to the seeds in the run's config, with their crops."""
+        from pcip_core.plots.png import to_png
+
+        if not config.seeds:
+            raise EvaluationError(
+                f"{screen.name}/like",
+                found="no seeds",
+                required="names of proteins or ids of cells",
+                remedy="Give `seeds: [PROTEIN]` in the run's config (Materialize, Open launchpad).",
+            )
+        chosen = config.feature_set or screen.analyses.feature_set
+        found = find_alike(library.store, screen, config.seeds, n=config.n, feature_set=chosen)
+        return dg.MaterializeResult(
+            metadata={
+                "nearest": dg.MetadataValue.json(found.rows),
+                "simulated": screen.simulated,
+                "gallery": picture(to_png(found.figure)),
+            },
+            data_version=dg.DataVersion(inputs_hash(rows=found.rows)),
+        )
+
+    return like

@@ -17,12 +17,12 @@ from pcip_core.errors import EvaluationError, ShapeError
 SIZES = (40, 25, 10)
 
 
-def clouds(seed: int = 0, step: float = 5.0) -> tuple[np.ndarray, list[str], np.ndarray]:
+def clouds(seed: int = 0, step: float = 9.0) -> tuple[np.ndarray, list[str], np.ndarray]:
     """Features, ids and true states of cells in three clouds, in random order."""
     rng = np.random.default_rng(seed)
     state = rng.permutation(np.repeat([0, 1, 2], SIZES))
     features = rng.normal(size=(75, 12))
-    features[:, :3] += step * np.eye(3)[state]
+    features[:, :9] += step * np.repeat(np.eye(3), 3, axis=1)[state]
     features[:, 11] = 7
     return features, [f"cell_{row:03d}" for row in range(75)], state
 

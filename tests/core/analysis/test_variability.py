@@ -103,6 +103,9 @@ def test_first_component_is_that_of_pca() -> None:
     expected = PCA(1, svd_solver="full").fit_transform(cells)[:, 0]
     places = first_component(cells - cells.mean(0))
     assert np.abs(places) == pytest.approx(np.abs(expected))
+    tall = rng.normal(size=(90, 7))
+    expected = PCA(1, svd_solver="full").fit_transform(tall)[:, 0]
+    assert np.abs(first_component(tall - tall.mean(0))) == pytest.approx(np.abs(expected))
     assert first_component(np.zeros((4, 3))) == pytest.approx(0)
 
 
@@ -140,13 +143,14 @@ def test_variable_proteins_come_first() -> None:
 
 
 def test_unbalanced_mixtures_are_found_better_than_by_spread_alone() -> None:
-    qualities = [qualities_of(seed=seed, rate=0.12, step=3.0) for seed in range(4)]
+    """One cell in eight, in a screen where proteins differ in noise by 10 % for no known reason."""
+    qualities = [qualities_of(seed=seed, rate=0.12, uneven=0.1) for seed in range(4)]
     mean = {
         name: np.mean([one[name]["average_precision"] for one in qualities])
         for name in ("excess", "variability")
     }
-    assert mean["variability"] > mean["excess"]
-    assert mean["variability"] > 0.6
+    assert mean["variability"] > mean["excess"] + 0.1
+    assert mean["variability"] > 0.55
 
 
 def test_ranks_and_those_left_out() -> None:

@@ -150,11 +150,12 @@ def _groups(protein: np.ndarray, cell_line: np.ndarray) -> list[tuple[tuple[str,
 
 def first_component(centred: np.ndarray) -> np.ndarray:
     """(n, d) with column means 0 -> (n,) places along the first principal component; the sign is arbitrary."""
-    # the smaller Gram matrix: n cells are often fewer than d features
-    _, vectors = np.linalg.eigh(centred @ centred.T)
-    return (
-        centred @ (centred.T @ vectors[:, -1]) / max(float(np.linalg.norm(centred.T @ vectors[:, -1])), _TINY)
-    )
+    if len(centred) > centred.shape[1]:
+        axis = np.linalg.eigh(centred.T @ centred)[1][:, -1]
+    else:  # the smaller of the two products
+        axis = centred.T @ np.linalg.eigh(centred @ centred.T)[1][:, -1]
+        axis /= max(float(np.linalg.norm(axis)), _TINY)
+    return centred @ axis
 
 
 def two_part_split(values: np.ndarray, *, least_share: float = 0.05) -> float:

@@ -193,7 +193,7 @@ def test_what_is_most_like_a_cell_is_what_sql_says(analysed: Finished) -> None:
 
 
 def test_seeds_that_nobody_knows_and_the_command(analysed: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(EvaluationError, match="no protein .* named P99"):
+    with pytest.raises(EvaluationError, match=r"no protein .* named P99"):
         find_alike(analysed.store, analysed.screen, ["P99"], n=3, feature_set="intensity")
     with pytest.raises(EvaluationError, match="feature set nothing"):
         find_alike(analysed.store, analysed.screen, ["P10"], n=3, feature_set="nothing")

@@ -114,9 +114,8 @@ def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
                 ]
                 told[f"{first} and {second}: cells"] = int((scores.group != "other").sum())
                 told[f"{first} and {second}: most variable"] = [row["protein"] for row in ranked.rows[:10]]
-                figure = compartment_violins(
-                    *_drawn(cells, scores, ranked.rows), title=f"{screen.title}: {first} or {second}"
-                )
+                groups, examples = _drawn(cells, scores, ranked.rows)
+                figure = compartment_violins(groups, f"{screen.title}: {first} or {second}", examples)
                 told[f"{first} and {second}"] = picture(to_png(figure))
             if not spec.compartments:
                 told["not_scored"] = "analyses.compartments names no pair of terms (docs/analyses.md)"
@@ -211,18 +210,22 @@ def _cells(library: Library, screen: Screen, table: str) -> dict[str, Any]:
 
 def _drawn(
     cells: dict[str, Any], scores: Any, ranked: list[dict[str, Any]]
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+) -> tuple[list[tuple[str, np.ndarray]], list[tuple[str, np.ndarray]]]:
     """Scores of each group, and of the cells of the proteins that vary most and least."""
-    groups = {name: scores.score[scores.group == name] for name in ("first_only", "both", "second_only")}
+    named = {"first_only": scores.first, "both": "both", "second_only": scores.second}
+    groups = [(name, scores.score[scores.group == group]) for group, name in named.items()]
     chosen = ranked[: _SHOWN // 2] + ranked[_SHOWN // 2 :][-(_SHOWN // 2) :]
-    return groups, {
-        f"{row['protein']} {row['cell_line']}".strip(): scores.score[
-            (cells["protein"] == row["protein"])
-            & (cells["cell_line"] == row["cell_line"])
-            & (scores.group == "both")
-        ]
+    return groups, [
+        (
+            f"{row['protein']} {row['cell_line']}".strip(),
+            scores.score[
+                (cells["protein"] == row["protein"])
+                & (cells["cell_line"] == row["cell_line"])
+                & (scores.group == "both")
+            ],
+        )
         for row in chosen
-    }
+    ]
 
 
 def score_table(name: str, rows: list[dict[str, Any]]) -> pa.Table:

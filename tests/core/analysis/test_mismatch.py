@@ -1,0 +1,178 @@
+"""What predictions from mismatched sources resemble, with networks whose behaviour is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pcip_core.analysis.mismatch import correlation, mismatch, network_predictor, predicted
+from pcip_core.errors import EvaluationError, ShapeError
+from pcip_core.models.inpainting import NetworkConfig, build_network
+
+CHANNELS = ("nucleus", "protein")
+KINDS = ("inside", "outside", "edge")
+SIZE = 16
+
+
+def drawn(marker: np.ndarray, kind: str) -> np.ndarray:
+    """The protein of a kind in a cell's geometry: (S, S)."""
+    inside = marker > 0.5
+    edge = inside & ~(
+        np.roll(inside, 1, 0) & np.roll(inside, -1, 0) & np.roll(inside, 1, 1) & np.roll(inside, -1, 1)
+    )
+    return {"inside": inside, "outside": ~inside, "edge": edge}[kind].astype(np.float32)
+
+
+def cells(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pixels, labels and images: 3 kinds, 3 images each, 4 cells an image, nuclei of many shapes."""
+    rng = np.random.default_rng(seed)
+    yy, xx = np.mgrid[:SIZE, :SIZE]
+    pixels, labels, image = [], [], []
+    for kind in KINDS:
+        for number in range(3):
+            for _ in range(4):
+                y, x, a, b = rng.uniform(6, 10, 2).tolist() + rng.uniform(3, 6, 2).tolist()
+                marker = ((yy - y) / a) ** 2 + ((xx - x) / b) ** 2 < 1
+                protein = drawn(marker, kind) * 0.7 + rng.uniform(0, 0.3, (SIZE, SIZE))
+                pixels.append(np.stack([marker, protein]))
+                labels.append(kind)
+                image.append(f"{kind}{number}")
+    return (np.array(pixels) * 255).astype(np.uint8), np.array(labels), np.array(image)
+
+
+def kind_of(source: np.ndarray) -> str:
+    """The kind that a source's protein channel shows."""
+    fits = {kind: correlation(drawn(source[0], kind)[None], source[1:2]) for kind in KINDS}
+    return max(fits, key=lambda kind: fits[kind])
+
+
+def copies_kind(sources: np.ndarray, markers: np.ndarray) -> np.ndarray:
+    return np.stack([drawn(m[0], kind_of(s))[None] for s, m in zip(sources, markers, strict=True)])
+
+
+class Cheat:
+    """Knows every cell's protein by its markers, which no network is given; `honest` adds some of the source."""
+
+    def __init__(self, pixels: np.ndarray, honest: float = 0.0) -> None:
+        self.known = {one[0].tobytes(): one[1:2].astype(np.float32) / 255 for one in pixels}
+        self.honest = honest
+
+    def __call__(self, sources: np.ndarray, markers: np.ndarray) -> np.ndarray:
+        own = np.stack([self.known[np.round(m[0] * 255).astype(np.uint8).tobytes()] for m in markers])
+        return own if self.honest == 0 else own + self.honest * copies_kind(sources, markers)
+
+
+OPTIONS = {"channels": CHANNELS, "structural": ["nucleus"], "protein": ["protein"]}
+
+
+def test_a_network_that_copies_the_kind_of_the_source_scores_1() -> None:
+    found = mismatch(copies_kind, *cells(), **OPTIONS, each=4)
+    assert found.summary["share_resembling_source"] == 1
+    assert found.summary["share_worse_than_matched"] == 1
+    assert found.summary["r_source"] == pytest.approx(1)
+    assert found.summary["margin"] > 0.5
+    assert found.summary["n"] == 3 * 2 * 4 == len(found.pairs)
+
+
+def test_a_network_that_returns_the_targets_own_protein_scores_0() -> None:
+    pixels, labels, image = cells()
+    found = mismatch(Cheat(pixels), pixels, labels, image, **OPTIONS)
+    assert found.summary["share_resembling_source"] == 0
+    assert found.summary["share_worse_than_matched"] == 0
+    assert found.summary["r_truth"] == pytest.approx(1)
+    assert found.summary["margin"] == pytest.approx(0)
+
+
+def test_a_network_that_ignores_the_source_scores_0() -> None:
+    found = mismatch(lambda sources, markers: 1 - markers, *cells(), **OPTIONS)
+    assert found.summary["share_resembling_source"] == 0
+    assert found.summary["share_worse_than_matched"] == 0
+
+
+def test_a_little_of_the_source_shows_in_the_margin() -> None:
+    pixels, labels, image = cells()
+    margins = [
+        mismatch(Cheat(pixels, honest), pixels, labels, image, **OPTIONS).summary["margin"]
+        for honest in (0.05, 0.5, 5.0)
+    ]
+    assert 0 < margins[0] < 0.05 < margins[1] < margins[2]
+
+
+def test_each_number_is_that_of_a_loop() -> None:
+    """With all other cells as references nothing is left to chance but the pair."""
+    pixels, labels, image = cells()
+    config = NetworkConfig(CHANNELS, ("nucleus",), ("protein",), SIZE, 0.05)
+    predict = network_predictor(build_network(config, 3))
+    found = mismatch(predict, pixels, labels, image, **OPTIONS, references=99, each=1)
+    assert len(found.pairs) == 6
+    for row in found.pairs:
+        target, a, b = row["target"], row["source_label"], row["target_label"]
+
+        def one(source: int, target: int = target) -> np.ndarray:
+            return predict(pixels[[source]] / np.float32(255), pixels[[target], :1] / np.float32(255))[0, 0]
+
+        prediction = one(row["source"])
+        same = np.flatnonzero((labels == a) & (image != image[row["source"]]))
+        matching = np.flatnonzero((labels == b) & (image != image[target]))
+        assert labels[row["source"]] == a != b == labels[target]
+        assert row["references"] == len(same) == len(matching) == 8
+
+        def r(x: np.ndarray, y: np.ndarray) -> float:
+            return float(np.corrcoef(x.ravel(), y.ravel())[0, 1])
+
+        assert row["r_source"] == pytest.approx(
+            r(prediction, np.mean([one(s) for s in same], axis=0)), abs=1e-4
+        )
+        assert row["r_target"] == pytest.approx(
+            r(prediction, np.mean([one(s) for s in matching], axis=0)), abs=1e-4
+        )
+        assert row["r_truth"] == pytest.approx(r(prediction, pixels[target, 1]), abs=1e-4)
+        each = [r(one(s), pixels[target, 1]) for s in matching]
+        assert row["r_matched"] == pytest.approx(np.mean(each), abs=1e-4)
+
+
+def test_draws_depend_on_the_seed_and_the_labels_alone() -> None:
+    pixels, labels, image = cells()
+    first, again, other = (
+        mismatch(copies_kind, pixels, labels, image, **OPTIONS, seed=seed, each=5) for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert [row["source"] for row in first.pairs] != [row["source"] for row in other.pairs]
+    fewer = mismatch(
+        copies_kind, pixels, np.where(labels == "edge", "", labels), image, **OPTIONS, seed=1, each=5
+    )
+    assert fewer.pairs == [r for r in first.pairs if "edge" not in (r["source_label"], r["target_label"])]
+
+
+def test_labels_of_one_image_are_left_out() -> None:
+    pixels, labels, image = cells()
+    image = np.where(labels == "edge", "edge0", image)
+    found = mismatch(copies_kind, pixels, labels, image, **OPTIONS)
+    assert found.left_out == ["edge"]
+    assert {row["source_label"] for row in found.pairs} == {"inside", "outside"}
+    with pytest.raises(EvaluationError, match="1 labels with two images or more, of 2"):
+        mismatch(copies_kind, pixels, np.where(labels == "inside", "", labels), image, **OPTIONS)
+    with pytest.raises(ShapeError, match="35 labels"):
+        mismatch(copies_kind, pixels, labels[1:], image, **OPTIONS)
+
+
+def test_correlation_is_a_mean_over_channels() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(size=(2, 2, 5, 5))
+    expected = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(one, other, strict=True)]
+    assert correlation(one, other) == pytest.approx(np.mean(expected))
+    assert correlation(np.ones((1, 4, 4)), rng.normal(size=(1, 4, 4))) == 0
+
+
+def test_predictions_come_in_batches() -> None:
+    pixels, _, _ = cells()
+    sizes: list[int] = []
+
+    def predict(sources: np.ndarray, markers: np.ndarray) -> np.ndarray:
+        sizes.append(len(sources))
+        return sources[:, 1:] + markers
+
+    sources, targets = np.arange(100) % 36, np.arange(100) // 3
+    found = predicted(predict, pixels, sources, targets, [0])
+    assert sizes == [64, 36]
+    assert found == pytest.approx((pixels[sources, 1:].astype(float) + pixels[targets, :1]) / 255)

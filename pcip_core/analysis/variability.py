@@ -102,11 +102,11 @@ def variability(
         if len(members) < max(least_cells, 4):
             left_out.append((name, line))
             continue
-        light = float(np.mean(intensity[members], dtype=np.float64))
-        if not light > 0:  # also NaN
+        mean_light = float(np.mean(intensity[members], dtype=np.float64))
+        if not mean_light > 0:  # also NaN
             raise EvaluationError(
                 f"variability of {name} in {line or 'no line'}",
-                found=f"a mean intensity of {light:.4g}",
+                found=f"a mean intensity of {mean_light:.4g}",
                 required="intensities above 0",
                 remedy="Pass intensities of the raw protein channel, before the background is taken off.",
             )
@@ -116,7 +116,7 @@ def variability(
                 "protein": name,
                 "cell_line": line,
                 "n": len(members),
-                "log_intensity": float(np.log(light)),
+                "log_intensity": float(np.log(mean_light)),
                 "spread": float(np.log(max((own**2).sum() / (len(own) - 1), _TINY))),
                 "split": two_part_split(first_component(own)),
             }

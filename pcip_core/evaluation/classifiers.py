@@ -88,6 +88,7 @@ def cross_validated(
         fold, folds = np.where(held, 0, -1), 1
         _require_classes(labels[~held] if held.any() else labels[:0])
     predicted = np.empty_like(labels)
+    classes, coded = np.unique(labels, return_inverse=True)  # scikit-learn's forest takes "7" for a number
 
     def fit(one: int) -> dict[str, Any]:
         training, test = fold != one, fold == one
@@ -95,8 +96,8 @@ def cross_validated(
         spread = features[training].std(0, dtype=np.float64)
         points = ((features - mean) / np.where(spread > 0, spread, 1.0)).astype(np.float32)
         model = _model(classifier, C=C, trees=trees, seed=seed, threads=threads)
-        model.fit(points[training], labels[training])
-        predicted[test] = model.predict(points[test])
+        model.fit(points[training], coded[training])
+        predicted[test] = classes[model.predict(points[test])]
         return {"iterations": int(model.n_iter_.max())} if classifier == "logistic" else {}
 
     done = []
@@ -146,7 +147,7 @@ def estimate_seconds(
     model = _model(classifier, C=C, trees=few, seed=seed, threads=threads)
     start = time.perf_counter()
     with _quiet():
-        model.fit(points, labels[tried])
+        model.fit(points, np.unique(labels[tried], return_inverse=True)[1])
     seconds = time.perf_counter() - start
     training = n * (folds - 1) / folds
     if classifier == "logistic":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -46,7 +47,8 @@ def compartment_violins(
         if len(values) < 3 or np.ptp(values) == 0:
             axes.scatter(np.full(len(values), index), values, s=9, color=colour(index), zorder=3)
             continue
-        body = axes.violinplot(values, positions=[index], widths=0.85, showextrema=False)["bodies"][0]
+        drawn: Any = axes.violinplot(values, positions=[index], widths=0.85, showextrema=False)["bodies"]
+        body = drawn[0]
         body.set(facecolor=colour(index), edgecolor="none", alpha=0.75)
         low, median, high = np.percentile(values, [25, 50, 75])
         axes.vlines(index, low, high, color="black", linewidth=5, zorder=2)

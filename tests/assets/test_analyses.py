@@ -76,6 +76,8 @@ def analysed(tmp_path_factory: pytest.TempPathFactory) -> Finished:
             "clusters": {"methods": ["ward", "maximum_likelihood"], "number": 2, "picks": "picks.yaml"},
             "ontology": write_go(folder),
             "min_term_size": 2,
+            "compartments": [["Nucleoplasm", "Cytosol"]],
+            "least_cells": 5,
         },
     )
     assert made.outcome.success, made.outcome.error
@@ -166,6 +168,37 @@ def test_a_term_that_nobody_has_and_files_that_are_not_there(tmp_path: Path) -> 
     outcome = made.again(analyses=True)
     assert not outcome.success
     assert "0 proteins of Golgi apparatus" in str(outcome.error)
+
+
+def test_cells_lie_on_the_side_of_their_compartment(analysed: Finished) -> None:
+    rows = ask(
+        analysed,
+        "SELECT s.group, l.localization[1], score, place FROM tiny.localization_scores s "
+        "JOIN tiny.images l USING (image_id)",
+    )
+    assert len(rows) == 72
+    for group, term, score, place in rows:
+        assert group == ("first_only" if term == "Nucleoplasm" else "second_only")
+        assert (score < 0) == (term == "Nucleoplasm")
+        assert (place < 0.5) == (term == "Nucleoplasm")
+    means = ask(
+        analysed,
+        "SELECT p.mean, avg(s.score), p.standard_deviation, stddev_samp(s.score), p.n, count(*) "
+        "FROM tiny.protein_scores p JOIN tiny.images i USING (protein) "
+        "JOIN tiny.localization_scores s USING (image_id) "
+        "GROUP BY p.protein, p.mean, p.standard_deviation, p.n",
+    )
+    assert len(means) == 8
+    for mean, expected, spread, expected_spread, n, count in means:
+        assert (mean, spread, n) == (pytest.approx(expected), pytest.approx(expected_spread), count)
+
+
+def test_every_protein_is_ranked_by_how_much_its_cells_differ(analysed: Finished) -> None:
+    rows = ask(analysed, "SELECT protein, n, variability, rank FROM tiny.variability ORDER BY rank")
+    assert [rank for *_, rank in rows] == list(range(1, 9))
+    values = [value for _, _, value, _ in rows]
+    assert values == sorted(values, reverse=True)
+    assert {n for _, n, _, _ in rows} == {9}
 
 
 def test_what_is_most_like_a_protein_is_of_its_compartment(analysed: Finished) -> None:

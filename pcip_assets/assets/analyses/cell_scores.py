@@ -19,6 +19,7 @@ from pcip_assets.assets.shared import (
 )
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
+from pcip_core.errors import EvaluationError
 from pcip_core.screen import Screen
 from pcip_core.store.vectors import features_of
 
@@ -69,9 +70,8 @@ def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
         def make(_: str | None) -> Made:
             from pcip_core.analysis.compartments import by_protein, compartment_scores
             from pcip_core.analysis.variability import ranked_by_deviation
-            from pcip_core.plots.violins import compartment_violins
-
             from pcip_core.plots.png import to_png
+            from pcip_core.plots.violins import compartment_violins
 
             cells = _cells(library, screen, PREFIX + spec.feature_set)
             terms = dict(zip(cells["image_id"], cells["localization"], strict=True))
@@ -147,7 +147,6 @@ def build_variability(screen: Screen) -> dg.AssetsDefinition:
 
         def make(_: str | None) -> Made:
             from pcip_core.analysis.variability import variability as ranked
-
             from pcip_core.features.intensity import intensity_features
 
             cells = _cells(library, screen, PREFIX + spec.feature_set)
@@ -158,13 +157,16 @@ def build_variability(screen: Screen) -> dg.AssetsDefinition:
             )[1]
             column = light["features"][:, names.index(f"{screen.protein[0]}_mean")]
             of_cell = dict(zip(light["cell_id"], column.tolist(), strict=True))
-            found = ranked(
-                cells["features"],
-                cells["protein"],
-                cells["cell_line"],
-                np.array([of_cell[cell] for cell in cells["cell_id"]]),
-                least_cells=spec.least_cells,
-            )
+            try:
+                found = ranked(
+                    cells["features"],
+                    cells["protein"],
+                    cells["cell_line"],
+                    np.array([of_cell[cell] for cell in cells["cell_id"]]),
+                    least_cells=spec.least_cells,
+                )
+            except EvaluationError as error:  # too few proteins, or cells: the other analyses go on
+                return Made({VARIABLE: score_table(VARIABLE, [])}, metadata={"not_ranked": str(error)})
             told = {
                 "most_variable": [row["protein"] for row in found.rows[:10]],
                 "left_out_with_few_cells": len(found.left_out),

@@ -109,6 +109,16 @@ def test_held_cells_are_tested_by_all_others(classifier: classifiers.Classifier)
         cross_validated(features, labels, classifier=classifier, held=np.zeros(len(labels), bool))
 
 
+@pytest.mark.parametrize("classifier", ["logistic", "forest"])
+def test_labels_that_read_as_numbers_are_names(classifier: classifiers.Classifier) -> None:
+    features, labels, _ = data()
+    numbers = np.unique(labels, return_inverse=True)[1].astype(str)
+    assert estimate_seconds(features, numbers, classifier=classifier, trees=5) > 0
+    done = cross_validated(features, numbers, classifier=classifier, trees=5)
+    named = cross_validated(features, labels, classifier=classifier, trees=5)
+    assert np.array_equal(done.predicted, np.unique(named.predicted, return_inverse=True)[1].astype(str))
+
+
 def test_cells_that_are_only_neighbours_are_not_scored() -> None:
     features, labels, groups = data()
     held = np.isin(groups, [1, 5, 9, 20])

@@ -151,7 +151,12 @@ def mismatch(
 
 
 def _draw(
-    labels: np.ndarray, image: np.ndarray, source_label: str, target_label: str, references: int, key: list[int]
+    labels: np.ndarray,
+    image: np.ndarray,
+    source_label: str,
+    target_label: str,
+    references: int,
+    key: list[int],
 ) -> tuple[int, int, np.ndarray, np.ndarray]:
     """A source, a target, other cells of the source's label, and as many of the target's."""
     words = [int.from_bytes(term.encode(), "little") for term in (source_label, target_label)]
@@ -216,7 +221,11 @@ def _summary(rows: list[dict[str, Any]]) -> dict[str, float]:
 def _require_shapes(
     pixels: np.ndarray, labels: np.ndarray, image: np.ndarray, channels: Sequence[str]
 ) -> None:
-    if pixels.ndim != 4 or len({len(pixels), len(labels), len(image)}) > 1 or pixels.shape[1] != len(channels):
+    if (
+        pixels.ndim != 4
+        or len({len(pixels), len(labels), len(image)}) > 1
+        or pixels.shape[1] != len(channels)
+    ):
         raise ShapeError(
             "mismatch",
             found=f"pixels {pixels.shape}, {len(labels)} labels, {len(image)} images, {len(channels)} channels",

@@ -64,7 +64,9 @@ def nearest(points: np.ndarray, seeds: Sequence[int] | np.ndarray, n: int, *, by
     return Nearest(rows, distance[rows])
 
 
-def recall(found: np.ndarray, wanted: Collection[int], seeds: Collection[int], *, of: int) -> dict[str, float]:
+def recall(
+    found: np.ndarray, wanted: Collection[int], seeds: Collection[int], *, of: int
+) -> dict[str, float]:
     """How many of those wanted were found.
 
     Args:

@@ -65,9 +65,7 @@ def mismatch_pairs(
         line[0].set_ylabel(source_label.replace(" ", "\n"), fontsize=8)
         line[3].yaxis.set_label_position("right")
         note = f"\n{notes[row]}" if notes else ""
-        line[3].set_ylabel(
-            target_label + note, fontsize=7, rotation=0, ha="left", va="center", labelpad=4
-        )
+        line[3].set_ylabel(target_label + note, fontsize=7, rotation=0, ha="left", va="center", labelpad=4)
     for axes, name in zip(grid[0], COLUMNS, strict=True):
         axes.set_title(name, fontsize=9)
     return figure

@@ -51,10 +51,14 @@ def test_equals_a_loop_over_cells() -> None:
         a = np.mean(
             [p for p, i in zip(points, image, strict=True) if i in ("a1", "a2", "a3") and i != name], axis=0
         )
-        b = np.mean([p for p, i in zip(points, image, strict=True) if i in ("b1", "b2") and i != name], axis=0)
+        b = np.mean(
+            [p for p, i in zip(points, image, strict=True) if i in ("b1", "b2") and i != name], axis=0
+        )
         expected = math.log(math.dist(points[cell], a) / math.dist(points[cell], b))
         assert found.score[cell] == pytest.approx(expected, abs=1e-5)
-        assert found.place[cell] == pytest.approx((points[cell] - a) @ (b - a) / ((b - a) @ (b - a)), abs=1e-5)
+        assert found.place[cell] == pytest.approx(
+            (points[cell] - a) @ (b - a) / ((b - a) @ (b - a)), abs=1e-5
+        )
         assert found.group[cell] == {"a": "first_only", "b": "second_only"}.get(name.rstrip("123"), "both")
 
 
@@ -104,7 +108,9 @@ def test_rows_by_protein_and_line(measure: str) -> None:
     rows = by_protein(scores, protein, line, measure=measure)  # type: ignore[arg-type]
     assert {row["protein"] for row in rows} == {"P1", "a2", "a3", "b1", "b2"}
     assert sum(row["n"] for row in rows) == 12 * 6
-    one = next(row for row in rows if (row["protein"], row["cell_line"], row["group"]) == ("P1", "A-431", "both"))
+    one = next(
+        row for row in rows if (row["protein"], row["cell_line"], row["group"]) == ("P1", "A-431", "both")
+    )
     values = getattr(scores, measure)[(image == "ab") & (line == "A-431")]
     assert one["n"] == len(values)
     assert one["mean"] == pytest.approx(values.mean())
@@ -113,7 +119,9 @@ def test_rows_by_protein_and_line(measure: str) -> None:
 
 def test_what_cannot_be_scored_is_told() -> None:
     features, image = cells()
-    with pytest.raises(EvaluationError, match=r"Nucleus.*required: a term of some images: Golgi, cytosol, nucleus"):
+    with pytest.raises(
+        EvaluationError, match=r"Nucleus.*required: a term of some images: Golgi, cytosol, nucleus"
+    ):
         compartment_scores(features, image, ANNOTATIONS, "cytosol", "Nucleus")
     with pytest.raises(EvaluationError, match="Golgi: found one image annotated to it alone"):
         compartment_scores(features, image, ANNOTATIONS, "cytosol", "Golgi")

@@ -17,7 +17,9 @@ SIZE = 16
 def drawn(marker: np.ndarray, kind: str) -> np.ndarray:
     """The protein of a kind in a cell's geometry: (S, S)."""
     inside = marker > 0.5
-    edge = inside & ~(np.roll(inside, 1, 0) & np.roll(inside, -1, 0) & np.roll(inside, 1, 1) & np.roll(inside, -1, 1))
+    edge = inside & ~(
+        np.roll(inside, 1, 0) & np.roll(inside, -1, 0) & np.roll(inside, 1, 1) & np.roll(inside, -1, 1)
+    )
     return {"inside": inside, "outside": ~inside, "edge": edge}[kind].astype(np.float32)
 
 
@@ -118,8 +120,12 @@ def test_each_number_is_that_of_a_loop() -> None:
         def r(x: np.ndarray, y: np.ndarray) -> float:
             return float(np.corrcoef(x.ravel(), y.ravel())[0, 1])
 
-        assert row["r_source"] == pytest.approx(r(prediction, np.mean([one(s) for s in same], axis=0)), abs=1e-4)
-        assert row["r_target"] == pytest.approx(r(prediction, np.mean([one(s) for s in matching], axis=0)), abs=1e-4)
+        assert row["r_source"] == pytest.approx(
+            r(prediction, np.mean([one(s) for s in same], axis=0)), abs=1e-4
+        )
+        assert row["r_target"] == pytest.approx(
+            r(prediction, np.mean([one(s) for s in matching], axis=0)), abs=1e-4
+        )
         assert row["r_truth"] == pytest.approx(r(prediction, pixels[target, 1]), abs=1e-4)
         each = [r(one(s), pixels[target, 1]) for s in matching]
         assert row["r_matched"] == pytest.approx(np.mean(each), abs=1e-4)

@@ -87,9 +87,7 @@ def test_split_is_the_best_of_all_splits() -> None:
         values = rng.normal(size=n) + 5
         least = max(2, int(np.ceil(0.05 * n)))
         ordered = np.sort(values)
-        within = min(
-            ordered[:k].var() * k + ordered[k:].var() * (n - k) for k in range(least, n - least + 1)
-        )
+        within = min(ordered[:k].var() * k + ordered[k:].var() * (n - k) for k in range(least, n - least + 1))
         assert two_part_split(values) == pytest.approx(np.log(values.var() * n / within))
     assert two_part_split(np.full(9, 2.5)) == 0
     assert two_part_split(rng.normal(size=200_000)) == pytest.approx(-np.log(1 - 2 / np.pi), abs=0.01)
@@ -164,7 +162,9 @@ def test_ranks_and_those_left_out() -> None:
     order = np.random.default_rng(0).permutation(keep.sum())
     again = variability(*(part[keep][order] for part in (features, protein, line, light)), least_cells=10)
     assert [row["protein"] for row in again.rows] == [row["protein"] for row in ranked.rows]
-    assert abs(spearmanr([r["excess"] for r in ranked.rows], [r["log_intensity"] for r in ranked.rows])[0]) < 0.3
+    assert (
+        abs(spearmanr([r["excess"] for r in ranked.rows], [r["log_intensity"] for r in ranked.rows])[0]) < 0.3
+    )
 
 
 def test_deviation_of_scores_ranks_variable_above_mixed() -> None:

@@ -79,7 +79,8 @@ def variability(
 
     `variability` is the sum of the normal scores of the ranks of both, so that neither has to be calibrated; it
     is relative to the proteins that are ranked. Each alone has its blind side: spread takes any unevenness for
-    variability, and split sees any two parts, however near, cells in mitosis among them. A line with fewer than 5 proteins has no intercept of its own.
+    variability, and split sees any two parts, however near. Both take cells in mitosis for a phenotype. A line
+    with fewer than 5 proteins has no intercept of its own.
 
     Args:
         features: (n, d) of all cells; standardized here over all of them.

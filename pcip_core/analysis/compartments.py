@@ -49,9 +49,10 @@ def compartment_scores(
     these images is scored against the mean without its whole image, or the cells of an image would lie
     nearer to their own compartment for being part of it (the paper does not say; its means seem to hold all).
 
-    Which measure to use: `score` is the paper's and bounded by nothing; it is a ratio of two distances, each
-    mostly variation that has nothing to do with the two compartments, which pulls it towards 0. `place` looks
-    only along the line between the means, so that variation across it does not count.
+    Which measure to use: within one pair of compartments both order cells alike. `score` is the paper's; its
+    size depends on how far apart the two means are, against how much cells vary across the line between them.
+    `place` is in units of that line, so that its values, and their standard deviations, can be compared from
+    one pair of compartments to another.
 
     Args:
         features: (n, d). Each column is centred and scaled here over all n cells, as for the paper's kNN.

@@ -78,7 +78,9 @@ def variability(
       well by chance. It is high for two phenotypes, and higher if they are unbalanced.
 
     `variability` is the sum of the normal scores of the ranks of both, so that neither has to be calibrated; it
-    is relative to the proteins that are ranked. A line with fewer than 5 proteins has no intercept of its own.
+    is relative to the proteins that are ranked. Each alone has its blind side: spread takes any unevenness for
+    variability, and split sees any two parts, however near. Both take cells in mitosis for a phenotype. A line
+    with fewer than 5 proteins has no intercept of its own.
 
     Args:
         features: (n, d) of all cells; standardized here over all of them.
@@ -129,10 +131,10 @@ def variability(
             remedy="Compare more proteins, or lower `least_cells`.",
         )
     lines = np.array([row["cell_line"] for row in rows])
-    light = np.array([row["log_intensity"] for row in rows])
+    logs = np.array([row["log_intensity"] for row in rows])
     counts = np.log([row["n"] for row in rows])
-    excess = robust_residuals(np.array([row["spread"] for row in rows]), [light], lines)
-    split_excess = robust_residuals(np.array([row["split"] for row in rows]), [light, counts], lines)
+    excess = robust_residuals(np.array([row["spread"] for row in rows]), [logs], lines)
+    split_excess = robust_residuals(np.array([row["split"] for row in rows]), [logs, counts], lines)
     total = normal_scores(excess) + normal_scores(split_excess)
     for row, *found in zip(rows, excess, split_excess, total, strict=True):
         row |= dict(zip(("excess", "split_excess", "variability"), map(float, found), strict=True))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 import numpy as np
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 from pcip_core.plots.style import add_title, colour, no_scores
@@ -47,9 +48,9 @@ def compartment_violins(
         if len(values) < 3 or np.ptp(values) == 0:
             axes.scatter(np.full(len(values), index), values, s=9, color=colour(index), zorder=3)
             continue
-        drawn: Any = axes.violinplot(values, positions=[index], widths=0.85, showextrema=False)["bodies"]
-        body = drawn[0]
-        body.set(facecolor=colour(index), edgecolor="none", alpha=0.75)
+        drawn = axes.violinplot(values, positions=[index], widths=0.85, showextrema=False)
+        for body in cast(list[PolyCollection], drawn["bodies"]):
+            body.set(facecolor=colour(index), edgecolor="none", alpha=0.75)
         low, median, high = np.percentile(values, [25, 50, 75])
         axes.vlines(index, low, high, color="black", linewidth=5, zorder=2)
         axes.scatter([index], [median], s=14, color="white", zorder=3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.knn import standardize
@@ -39,7 +40,10 @@ def umap_embedding(
             remedy="Map more cells or proteins, or choose fewer neighbours (yardsticks.umap).",
         )
     require_finite("UMAP", features)
-    with warnings.catch_warnings():
+    with (
+        threadpool_limits(1, user_api="openmp"),
+        warnings.catch_warnings(),
+    ):  # numba leaves torch more threads
         warnings.filterwarnings("ignore", "n_jobs value")  # that a seed means one thread
         warnings.filterwarnings(
             "ignore", "Tensorflow not installed", ImportWarning

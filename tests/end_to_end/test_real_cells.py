@@ -100,9 +100,10 @@ def test_montages_are_compared_with_a_supervised_network(
     if not name.startswith("human"):
         pytest.skip("yeast_cells has one image a class: none can be kept for the score")
     screen = workspace.find(str(workspace.data.parent / f"{name}.yaml"), root=str(root))
-    outcome = run_screen(workspace, screen, yardsticks=True)
+    outcome = run_screen(workspace, screen, yardsticks=True, analyses=True)
     assert outcome.success, outcome.error
     with connect(workspace.published) as con:
+        ((members,),) = con.sql(f"SELECT count(DISTINCT protein) FROM {name}.clusters").fetchall()
         ways = con.sql(
             "SELECT DISTINCT classifier, protocol FROM main.benchmarks WHERE classifier <> 'knn' AND label IS NULL"
         ).fetchall()
@@ -111,6 +112,7 @@ def test_montages_are_compared_with_a_supervised_network(
     honest = {(way, protocol) for way in ("logistic", "forest") for protocol in ("grouped_folds", "folds")}
     assert honest | {("end_to_end", "held_images"), ("retrieval", "leave_protein_out")} <= set(ways)
     assert dict(held)[True] >= 5  # of five classes
+    assert members == sum(n for _, n in held)  # no protein is named: each montage stands for one
     assert len(mapped) >= 4
     assert {n for _, n in mapped} == {60}
     page = workspace.benchmark_report(name).read_text()

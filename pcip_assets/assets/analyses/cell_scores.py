@@ -6,6 +6,7 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
+from pcip_assets.assets.analyses.protein_map import protein_name
 from pcip_assets.assets.sets import PREFIX, features_hash
 from pcip_assets.assets.shared import (
     OWNERS,
@@ -204,7 +205,7 @@ def _cells(library: Library, screen: Screen, table: str) -> dict[str, Any]:
         "features": features_of(rows),
         "cell_id": rows["cell_id"].to_pylist(),
         "image_id": np.array(images),
-        "protein": np.array([str(about[name]["protein"]) for name in images]),
+        "protein": np.array([protein_name(about[name]) for name in images]),
         "cell_line": np.array([str(about[name]["cell_line"] or "") for name in images]),
         "localization": [about[name]["localization"] or [] for name in images],
     }

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from pcip_assets.assets.analyses.protein_map import CLUSTERS
+from pcip_assets.assets.analyses.protein_map import CLUSTERS, protein_name
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, analyses_of, materialize, picture
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
@@ -111,8 +111,8 @@ def _vocabularies(
     told: dict[str, Any] = {}
     labels: dict[str, set[str]] = {}
     for row in library.store.read(screen.name, "images").to_pylist():
-        if row["protein"] in proteins and row["localization"]:
-            labels.setdefault(row["protein"], set()).update(row["localization"])
+        if protein_name(row) in proteins and row["localization"]:
+            labels.setdefault(protein_name(row), set()).update(row["localization"])
     if labels:
         found["localization"] = (labels, None)
     else:

@@ -88,6 +88,11 @@ def build_clusters(screen: Screen) -> dg.AssetsDefinition:
     return clusters
 
 
+def protein_name(image: dict[str, Any]) -> str:
+    """The protein of an image; where it is not known, the image is taken for a protein of its own."""
+    return str(image["protein"] or image["image_id"])
+
+
 def proteins_of(library: Library, screen: Screen) -> Proteins:
     """Mean features of the proteins that are clustered, as the spec pools and chooses them."""
     spec = screen.analyses
@@ -105,7 +110,7 @@ def proteins_of(library: Library, screen: Screen) -> Proteins:
         [spec.clusters.only is None or spec.clusters.only in row["localization"] for row in images], bool
     )
     keys = [
-        (str(row["protein"]), str(row["cell_line"]) if spec.pool == "protein_and_line" else "")
+        (protein_name(row), str(row["cell_line"]) if spec.pool == "protein_and_line" else "")
         for row, keep in zip(images, kept, strict=True)
         if keep
     ]
@@ -127,7 +132,7 @@ def proteins_of(library: Library, screen: Screen) -> Proteins:
         [f"{protein} ({line})" if line else protein for protein, line in distinct],
         [protein for protein, _ in distinct],
         means,
-        len({row["protein"] for row in images}) - len({protein for protein, _ in distinct}),
+        len({protein_name(row) for row in images}) - len({protein for protein, _ in distinct}),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from sklearn.neighbors import KNeighborsClassifier
 
 from pcip_core.analysis.embedding import umap_embedding
@@ -46,3 +47,10 @@ def test_too_few_vectors_and_values_that_are_not_finite_are_errors() -> None:
     features[3, 2] = np.nan
     with pytest.raises(EvaluationError, match="1 cells with NaN"):
         umap_embedding(features)
+
+
+def test_torch_has_as_many_threads_afterwards_as_before() -> None:
+    """Else a training after a map would differ in its last bits from one before."""
+    before = torch.get_num_threads()
+    umap_embedding(clouds()[0], neighbours=10)
+    assert torch.get_num_threads() == before

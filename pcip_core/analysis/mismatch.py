@@ -16,9 +16,8 @@ A pair resembles its source if r_source is above both r_target and r_truth. The 
 references are means of equally many predictions, equally smooth, for the same markers, and neither is of the
 source's or the target's own image. A network that ignores the source predicts the same from every source, and
 fails it by a tie. But it compares kinds, not amounts: any trace of the source passes it, and an untrained network
-lets some through (0.71 on the simulated human screen, where the trained one has 0.91; of pairs that are decided by
-chance one half pass). So read the share beside that of an untrained network, and beside two numbers of size:
-`margin`, the mean of r_source - r_target (0.02 untrained, 0.18 trained, simulated), and r_truth against
+lets many through. So read the share beside that of an untrained network, and beside two numbers of size:
+`margin`, the mean of r_source - r_target, and r_truth against
 `r_matched`: a network that follows its source predicts the true channel worse from a mismatched source than from
 a matching one (`share_worse_than_matched`), while to one that ignores it they are the same. r_truth alone says
 little: compartments overlap, and a true channel is grainier than any prediction.

@@ -5,18 +5,16 @@ one term are closer than cells of two proteins with different terms.
 
 What the paper does not say, and how it is here:
 
-- How distances are normalized "to an expectation". `normalized_pairwise_distance` is a z-score: the mean distance
-  of the pairs with one term, less the mean of the pairs with different terms, over the standard deviation of the
-  latter. It is the one reading under which the printed -0.574 is plausible: in spaces of many columns distances
-  differ by some percent, so that a difference of means over the mean stays near 0. That one is given beside it, as
-  `relative_pairwise_distance`.
+- How distances are normalized "to an expectation". Two ways are given. `normalized_pairwise_distance` is a z-score:
+  the mean distance of the pairs with one term, less the mean of the pairs with different terms, over the standard
+  deviation of the latter. `relative_pairwise_distance` is the first mean over the second, less 1. The paper's
+  numbers (-0.574 to -0.274) could be either; compare orders with it, not sizes.
 - Whether pairs are drawn with replacement. They are, so that rare terms can be scored too: `n` of a row says how
   many distinct pairs of images with one term it rests on.
 - How sure a score is. Here proteins are drawn again with replacement, as they are what is independent (two images
   of a protein are not): each sampled pair weighs the product of how often its two proteins were drawn, and `low`
   and `high` are the 2.5 and 97.5 percentiles of the scores so weighted. All rows of a call share these draws.
-  Intervals err on the wide side (on simulated proteins they held the truth in 93 to 100% of 150 trials), as the
-  products also multiply the noise of single pairs.
+  Intervals err on the wide side, as the products also multiply the noise of single pairs.
 
 Source: paper, Methods, "Comparing Pairwise Distances in Feature Spaces"; Figure 2B; Table 2.
 """

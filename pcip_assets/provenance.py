@@ -52,6 +52,14 @@ def inputs_hash(**inputs: Any) -> str:
     ).hexdigest()
 
 
+def file_stamp(path: str | Path | None) -> list[int] | None:
+    """Size and time of a file that somebody else writes; None where there is none."""
+    if path is None or not Path(path).is_file():
+        return None
+    about = Path(path).stat()
+    return [about.st_size, about.st_mtime_ns]
+
+
 @functools.cache
 def git_commit() -> str:
     """The repository's commit, with `+changes` when the work tree differs; `unknown` outside git."""

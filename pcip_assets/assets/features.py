@@ -39,6 +39,7 @@ from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, device_name
 from pcip_core.errors import EncoderError
+from pcip_core.features.means import group_means
 from pcip_core.screen import Screen
 from pcip_core.store.vectors import feature_table, features_of
 
@@ -219,7 +220,7 @@ def _protein_features(
     nouns: Sequence[str],
     sets_of: Callable[[Library, Screen], list[str]],
 ) -> dg.AssetsDefinition:
-    code = code_version(__name__)
+    code = code_version(__name__, "pcip_core.features.means")
 
     @dg.asset(
         key=[screen.name, noun],
@@ -283,18 +284,14 @@ def _mean_by_protein(
     proteins, index = np.unique(
         [protein_of[image] for image in cells["image_id"].to_pylist()], return_inverse=True
     )
-    counts = np.bincount(index, minlength=len(proteins))
-    vectors = features_of(cells)
-    sums = np.zeros((len(proteins), vectors.shape[1]))
-    np.add.at(sums, index, vectors)
-    means = (sums / counts[:, None]).astype(np.float32)
+    means, counts = group_means(features_of(cells), index)
     versions = sorted(set(cells["encoder_version"].to_pylist()))
     ids = {
         "protein": proteins.tolist(),
         "n_cells": counts.tolist(),
         "encoder_version": [", ".join(versions)] * len(proteins),
     }
-    return feature_table(ids, means)
+    return feature_table(ids, means.astype(np.float32))
 
 
 class _Meter:

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pcip_core.analysis.checks import require_columns_finite, require_lengths
 from pcip_core.errors import EvaluationError
+from pcip_core.evaluation.usable import require_finite, require_rows
 
 FIRST_ONLY, BOTH, SECOND_ONLY, OTHER = "first_only", "both", "second_only", "other"
 GROUPS = (FIRST_ONLY, BOTH, SECOND_ONLY)
@@ -67,8 +67,8 @@ def compartment_scores(
 
     Source: paper, "Single cell analysis of Multiply-Localized Proteins" and Figure 5.
     """
-    require_lengths("compartment scores", features, image=image)
-    require_columns_finite("compartment scores", features)
+    require_rows("compartment scores", features, image=image)
+    require_finite("compartment scores", features)
     names, number = np.unique(image, return_inverse=True)
     kinds = _groups([frozenset(annotations.get(name, ())) for name in names.tolist()], first, second)
     _require_images(kinds, annotations, names.tolist(), first, second)
@@ -181,7 +181,7 @@ def by_protein(
     Source: paper, Supplementary Data 2.
     """
     values: np.ndarray = getattr(scores, measure)
-    require_lengths("scores by protein", values[:, None], protein=protein, cell_line=cell_line)
+    require_rows("scores by protein", values[:, None], protein=protein, cell_line=cell_line)
     members: dict[tuple[str, str, str], list[float]] = {}
     for name, line, group, value in zip(protein, cell_line, scores.group, values, strict=True):
         if group != OTHER:

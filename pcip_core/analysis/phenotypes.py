@@ -9,8 +9,8 @@ import numpy as np
 from scipy.cluster.hierarchy import fcluster, leaves_list, linkage, optimal_leaf_ordering
 from scipy.spatial.distance import pdist, squareform
 
-from pcip_core.analysis.checks import require_columns_finite, require_lengths
 from pcip_core.errors import EvaluationError
+from pcip_core.evaluation.usable import require_finite, require_rows
 
 MOST_CELLS = 5_000
 """Distances between all pairs are held: 200 MB for so many."""
@@ -93,8 +93,8 @@ def phenotypes(
     Source: paper, "Clustering of single cells organizes spatial variability in proteins".
     """
     where = "phenotypes"
-    require_lengths(where, features, cells=np.asarray(cells), places=places)
-    require_columns_finite(where, features)
+    require_rows(where, features, cells=np.asarray(cells), places=places)
+    require_finite(where, features)
     n = len(features)
     if not 3 <= n <= MOST_CELLS or not 1 <= (clusters or 1) <= n or most < 2:
         raise EvaluationError(

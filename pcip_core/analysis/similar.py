@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from pcip_core.analysis.checks import require_columns_finite
 from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.knn import standardize
+from pcip_core.evaluation.usable import require_finite
 
 By = Literal["mean", "least"]
 
@@ -51,7 +51,7 @@ def nearest(points: np.ndarray, seeds: Sequence[int] | np.ndarray, n: int, *, by
             required="one seed or more, each a row of the points, and one or more asked for",
             remedy="Name proteins or cells that are in this feature set.",
         )
-    require_columns_finite("nearest", points)
+    require_finite("nearest", points)
     scaled = standardize(points)
     if by == "mean":
         distance = np.linalg.norm(scaled - scaled[seeds].mean(0), axis=1)

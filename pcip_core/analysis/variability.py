@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm, rankdata
 
-from pcip_core.analysis.checks import require_columns_finite, require_lengths
 from pcip_core.analysis.compartments import BOTH
 from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.knn import standardize
+from pcip_core.evaluation.usable import require_finite, require_rows
 
 _LEAST_GROUPS = 5  # of a cell line that has an intercept of its own
 _HUBER = 1.345  # 95 % efficient where residuals are normal
@@ -95,8 +95,8 @@ def variability(
         ShapeError: the arrays differ in length.
         EvaluationError: a value is not finite, a mean intensity is not above 0, too few proteins are left.
     """
-    require_lengths("variability", features, protein=protein, cell_line=cell_line, intensity=intensity)
-    require_columns_finite("variability", features)
+    require_rows("variability", features, protein=protein, cell_line=cell_line, intensity=intensity)
+    require_finite("variability", features)
     points = standardize(features)
     rows: list[dict[str, Any]] = []
     left_out = []

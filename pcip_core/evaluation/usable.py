@@ -107,26 +107,36 @@ def neighbours_left(groups: np.ndarray | None, cells: int) -> int:
 
 
 def require_rows(
-    where: str, features: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None
+    where: str,
+    features: np.ndarray,
+    labels: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    **others: np.ndarray | None,
 ) -> None:
-    """Raise a ShapeError unless there are one row of features, one label and one group a cell."""
-    n = len(features)
-    if features.ndim != 2 or len(labels) != n or (groups is not None and len(groups) != n):
+    """Raise a ShapeError unless features are (n, d) and every other array that is there has n entries."""
+    there = {
+        name: len(part)
+        for name, part in {"labels": labels, "groups": groups, **others}.items()
+        if part is not None
+    }
+    if features.ndim != 2 or any(length != len(features) for length in there.values()):
         raise ShapeError(
             where,
-            found=f"features {features.shape}, {len(labels)} labels, "
-            f"{'no' if groups is None else len(groups)} groups",
-            required="one row of features, one label and one group a cell",
+            found=f"features {features.shape}, " + ", ".join(f"{n} {name}" for name, n in there.items()),
+            required="(n, d) features and n entries of each other array",
             remedy="Pass arrays of one length.",
         )
 
 
 def require_finite(where: str, features: np.ndarray) -> None:
-    """Raise an EvaluationError when a feature is NaN or infinite."""
-    if not np.isfinite(features).all():
+    """Raise an EvaluationError that names the columns in which a feature is NaN or infinite."""
+    finite = np.isfinite(features)
+    if not finite.all():
+        columns = np.flatnonzero(~finite.all(0))
+        named = ", ".join(map(str, columns[:8])) + (", ..." if len(columns) > 8 else "")
         raise EvaluationError(
             where,
-            found=f"{int((~np.isfinite(features)).any(1).sum())} cells with NaN or infinite features",
+            found=f"{int((~finite).any(1).sum())} cells with NaN or infinite features, in the columns {named}",
             required="finite features",
-            remedy="Find the cells by the asset check `features_finite`.",
+            remedy="Leave these columns out, or find the cells by the asset check `features_finite`.",
         )

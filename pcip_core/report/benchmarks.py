@@ -254,8 +254,8 @@ def _pairwise(rows: BenchmarkRows) -> Section | None:
     blocks: list[Table | Picture | Text] = [
         Text(
             "Distance of cells of two proteins with one term, less that of two proteins with different terms, in "
-            "standard deviations of the latter; negative is closer. Intervals: 95 %, by drawing proteins again. How the "
-            "paper normalized is not known: compare the order of feature sets with it, not the sizes."
+            "standard deviations of the latter; negative is closer. Intervals: 95 %, by drawing proteins again. How "
+            "the paper normalized is not known: compare the order of feature sets with it, not the sizes."
         )
     ]
     over_all = pick(found, label=None)

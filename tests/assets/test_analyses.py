@@ -16,6 +16,7 @@ from pcip_core.errors import EvaluationError
 from pcip_core.store.publish import connect
 from pcip_core.store.vectors import features_of
 from tests.assets.conftest import Finished, run_tiny
+from tests.conftest import write_spec
 
 OBO = """format-version: 1.2
 
@@ -163,11 +164,29 @@ def test_again_makes_nothing_and_a_changed_pick_does(analysed: Finished) -> None
 
 
 def test_a_term_that_nobody_has_and_files_that_are_not_there(tmp_path: Path) -> None:
-    analyses = {"feature_set": "intensity", "clusters": {"only": "Golgi apparatus"}}
-    made = run_tiny(tmp_path, yardsticks={"sets": []}, analyses=analyses)
+    wrong = {
+        "clusters": {"only": "Golgi apparatus"},
+        "ontology": {"obo": "nowhere.obo", "gaf": "nowhere.gaf"},
+    }
+    quick: dict[str, object] = {
+        "feature_set": "intensity",
+        "compartments": [["Nucleoplasm", "Golgi apparatus"]],
+    }
+    made = run_tiny(tmp_path, yardsticks={"sets": []}, analyses={**quick, **wrong})
     outcome = made.again(analyses=True)
     assert not outcome.success
     assert "0 proteins of Golgi apparatus" in str(outcome.error)
+
+    changed = {"yardsticks": {"sets": []}, "root": str(tmp_path / "images")}
+    write_spec(tmp_path, analyses={**quick, "ontology": wrong["ontology"], "compartments": []}, **changed)
+    outcome = made.again(analyses=True)
+    assert not outcome.success
+    assert "nowhere.obo: found no such file" in str(outcome.error)
+
+    write_spec(tmp_path, analyses=quick, **changed)
+    outcome = made.again(analyses=True)
+    assert not outcome.success
+    assert "required: a term of some images: Cytosol, Nucleoplasm" in str(outcome.error)
 
 
 def test_cells_lie_on_the_side_of_their_compartment(analysed: Finished) -> None:

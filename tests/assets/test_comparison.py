@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.metrics import balanced_accuracy_score, confusion_matrix
+from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from pcip_assets.running import run_screen
@@ -103,8 +103,7 @@ def test_confusions_give_the_recalls(compared: Finished) -> None:
     assert len(rows) > 100
     for value, share, n in rows:
         assert value == pytest.approx(share or 0.0), n
-    features, labels, held = held_cells(compared, "supervised_fc2")
-    assert confusion_matrix(labels[held], labels[held]).sum() == 18
+    features, _, held = held_cells(compared, "supervised_fc2")
     ((total,),) = ask(compared, "SELECT sum(n) FROM tiny.confusion WHERE classifier = 'end_to_end'")
     assert total == len(features[held])
 
@@ -178,7 +177,6 @@ def test_the_page_tells_the_published_numbers_and_loads_nothing(compared: Finish
         if not feature_set.startswith("vgg16"):
             assert re.search(rf"<td[^>]*>{feature_set}</td><td[^>]*>{value:.3f}</td>", page), feature_set
     assert page.count("data:image/png;base64,") >= 6
-    assert "not_scored" not in page
 
 
 def test_a_screen_without_labels_has_features_and_is_told_what_scores_need(tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import tifffile
 
+from pcip_assets.assets import sets
 from pcip_assets.assets.benchmarks.scoring import best_by_knn
 from pcip_assets.running import run_screen
 from pcip_assets.tracking import Tracking
 from pcip_core.features.classic import classic_features
+from pcip_core.models import deeploc, inpainting
 from pcip_core.store.publish import connect
 from pcip_core.store.vectors import features_of
 from tests.assets.conftest import DESIGNED, QUICK, Finished, add_plate, run_tiny
@@ -204,3 +206,8 @@ def _cells_scored(made: Finished, feature_set: str) -> int:
         query = "SELECT DISTINCT n FROM main.benchmarks WHERE label IS NULL AND feature_set = ? AND classifier = 'knn'"
         ((n,),) = con.execute(query, [feature_set]).fetchall()
     return int(n)
+
+
+def test_layers_are_named_alike_where_torch_is_loaded_and_where_it_is_not() -> None:
+    assert sets.SUPERVISED_LAYERS == deeploc.LAYERS
+    assert inpainting.PairedCellInpainting.layers == sets.LAYERS

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pcip_assets.assets.analyses.protein_map import CLUSTERS, protein_name
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, analyses_of, materialize, picture
-from pcip_assets.provenance import code_version
+from pcip_assets.provenance import code_version, file_stamp
 from pcip_assets.resources import Library
 from pcip_core.screen import Screen
 
@@ -50,7 +50,7 @@ def build_enrichment(screen: Screen) -> dg.AssetsDefinition:
             return {
                 "clusters": about.get("inputs_hash"),
                 "spec": [spec.ontology, spec.min_term_size],
-                "files": [_stamp(name) for name in files],
+                "files": [file_stamp(name) for name in files],
                 "labels": {row["image_id"]: [row["protein"], row["localization"]] for row in images},
             }
 
@@ -104,16 +104,15 @@ def _vocabularies(
     library: Library, screen: Screen, proteins: set[str]
 ) -> tuple[dict[str, tuple[dict[str, set[str]], Any]], dict[str, Any]]:
     """Name -> the terms of each protein, and what is known of these terms; and what could not be mapped."""
+    from pcip_core.analysis.enrichment import annotations_from_columns
     from pcip_core.analysis.identifiers import map_proteins, read_names
     from pcip_core.analysis.ontology import propagate, read_gaf, read_obo
 
     found: dict[str, tuple[dict[str, set[str]], Any]] = {}
     told: dict[str, Any] = {}
-    labels: dict[str, set[str]] = {}
-    for row in library.store.read(screen.name, "images").to_pylist():
-        if protein_name(row) in proteins and row["localization"]:
-            labels.setdefault(protein_name(row), set()).update(row["localization"])
-    if labels:
+    images = library.store.read(screen.name, "images").to_pylist()
+    labels = annotations_from_columns({**row, "protein": protein_name(row)} for row in images)
+    if labels := {protein: terms for protein, terms in labels.items() if terms and protein in proteins}:
         found["localization"] = (labels, None)
     else:
         told["not_tested: localization"] = "no clustered protein has a localization term"
@@ -126,18 +125,7 @@ def _vocabularies(
     names = None if files.names is None else read_names(Path(files.names))
     mapped = map_proteins(sorted(proteins), gaf.products, table=names)
     told["go: names"] = str(mapped)
-    annotations = {
-        protein: gaf.annotations[one] for protein, one in mapped.ids.items() if one in gaf.annotations
-    }
-    spread = propagate(annotations, ontology, namespaces=files.namespaces)
+    spread = propagate(mapped.annotations(gaf.annotations), ontology, namespaces=files.namespaces)
     told |= {"go: terms_unknown": len(spread.unknown), "go: terms_obsolete": len(spread.obsolete)}
     found["go"] = (spread.annotations, ontology.terms)
     return found, told
-
-
-def _stamp(name: str | None) -> list[int] | None:
-    """Size and time of a file."""
-    if name is None or not Path(name).is_file():
-        return None
-    about = Path(name).stat()
-    return [about.st_size, about.st_mtime_ns]

@@ -14,6 +14,7 @@ from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, analyses_of, m
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import ClusterError, SpecError
+from pcip_core.features.means import group_means
 from pcip_core.screen import Screen
 from pcip_core.store.vectors import features_of
 
@@ -43,7 +44,7 @@ class Proteins:
 
 def build_clusters(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the protein map."""
-    code = code_version(*_CODE, __name__)
+    code = code_version(*_CODE, "pcip_core.features.means", __name__)
 
     @dg.asset(
         key=[screen.name, "clusters"],
@@ -124,10 +125,7 @@ def proteins_of(library: Library, screen: Screen) -> Proteins:
         )
     place = {key: row for row, key in enumerate(distinct)}
     of_cell = np.array([place[key] for key in keys])
-    vectors = features_of(table)[kept]
-    means = np.zeros((len(distinct), vectors.shape[1]))
-    np.add.at(means, of_cell, vectors)
-    means /= np.bincount(of_cell)[:, None]
+    means, _ = group_means(features_of(table)[kept], of_cell)
     return Proteins(
         [f"{protein} ({line})" if line else protein for protein, line in distinct],
         [protein for protein, _ in distinct],

@@ -25,7 +25,11 @@ from pcip_core.screen import Screen
 _TABLE = "benchmarks_supervised"
 _PROTOCOL = "held_images"
 _LAST = "supervised_fc2"  # the last layer before the output: the paper's
-_CODE = (*CODE, *(f"pcip_core.evaluation.{name}" for name in ("classifiers", "knn", "neighbours", "scores")))
+_CODE = (
+    *CODE,
+    "pcip_core.features.deep",
+    *(f"pcip_core.evaluation.{name}" for name in ("classifiers", "knn", "neighbours", "scores")),
+)
 
 
 def build_supervised_benchmark(screen: Screen) -> dg.AssetsDefinition:

@@ -22,9 +22,11 @@ from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.labelled import LabelledCells
+from pcip_core.features.means import group_means
 from pcip_core.screen import Screen
 
 _PAIRWISE, _RETRIEVAL = "benchmarks_pairwise", "benchmarks_retrieval"
+_RETRIEVAL_CODE = ("pcip_core.evaluation.knn", "pcip_core.evaluation.retrieval", "pcip_core.features.means")
 _TRIALS = ("any_line", "by_line")
 
 
@@ -39,12 +41,6 @@ class _Images:
     terms: np.ndarray
     proteins: np.ndarray
     lines: np.ndarray
-
-    def means(self, vectors: np.ndarray) -> np.ndarray:
-        """(m, d) the mean of each image's cells."""
-        sums = np.zeros((len(self.terms), vectors.shape[1]))
-        np.add.at(sums, self.of_cell, vectors)
-        return sums / np.bincount(self.of_cell, minlength=len(self.terms))[:, None]
 
 
 def build_pairwise_benchmark(screen: Screen) -> dg.AssetsDefinition:
@@ -139,7 +135,7 @@ def _distances(trial: str, vectors: np.ndarray, images: _Images, spec: Any) -> A
 
 def build_retrieval_benchmark(screen: Screen) -> dg.AssetsDefinition:
     """The asset of mean average precisions and silhouettes."""
-    code = code_version(*CODE, "pcip_core.evaluation.retrieval", "pcip_core.evaluation.knn", __name__)
+    code = code_version(*CODE, *_RETRIEVAL_CODE, __name__)
 
     @dg.asset(
         key=[screen.name, "retrieval_benchmark"],
@@ -196,7 +192,7 @@ def _retrieve(
     vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)
     kept = usable(vectors, cells.labels, feature_set=name)
     points = standardize(vectors[:, kept.columns])
-    profiles = images.means(points)
+    profiles, _ = group_means(points, images.of_cell)
     label = screen.benchmark.label
     more = {"feature_set": name, "task": label, "protocol": "leave_protein_out"}
     scores.exclude(kept.exclusions, classifier="retrieval, silhouette", **more)

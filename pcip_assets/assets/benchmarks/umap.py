@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pcip_assets.assets.benchmarks.scoring import chosen_sets, scores_inputs, vectors_of
 from pcip_assets.assets.labels import labelled_cells_of
-from pcip_assets.assets.sets import PREFIX, SUPERVISED, features_hash, other_sets
+from pcip_assets.assets.sets import PREFIX, SUPERVISED, other_sets
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize, picture, yardsticks_of
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
@@ -50,8 +50,7 @@ def build_umap(screen: Screen) -> dg.AssetsDefinition:
         chosen = [*chosen_sets(library, screen), *last]
 
         def inputs(_: str | None) -> dict[str, Any]:
-            proteins = {name: features_hash(library, screen, name) for name in chosen}
-            return scores_inputs(library, screen, chosen, spec, screen.yardsticks.seed, proteins)
+            return scores_inputs(library, screen, chosen, spec, screen.yardsticks.seed)
 
         def make(_: str | None) -> Made:
             from pcip_core.plots.png import to_png

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pcip_assets.assets.sets import PREFIX, crops_hash, extremes
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize, yardsticks_of
 from pcip_assets.progress import Progress
-from pcip_assets.provenance import code_version
+from pcip_assets.provenance import code_version, file_stamp
 from pcip_assets.resources import Library
 from pcip_core.screen import Screen
 from pcip_core.store.vectors import feature_table
@@ -45,12 +45,13 @@ def build_designed_features(screen: Screen, shards: dg.PartitionsDefinition) -> 
     ) -> dg.MaterializeResult:
         """Classic, interpretable and CellProfiler features of every cell of one shard."""
         spec = screen.yardsticks
+        table = spec.cellprofiler.table
 
         def inputs(shard: str | None) -> dict[str, Any]:
             return {
                 "spec": [spec.designed, spec.mask, spec.grey_levels, spec.cellprofiler, screen.channels],
                 "crops": crops_hash(library, screen, shard),
-                "table": _stamp(screen),
+                "table": None if table is None else file_stamp(screen.folder() / table),
             }
 
         def make(shard: str | None) -> Made:
@@ -78,12 +79,3 @@ def build_designed_features(screen: Screen, shards: dg.PartitionsDefinition) -> 
         )
 
     return designed_features
-
-
-def _stamp(screen: Screen) -> list[int] | None:
-    """Size and time of the table that CellProfiler's measurements are read from."""
-    named = screen.yardsticks.cellprofiler.table
-    if named is None or not (table := screen.folder() / named).is_file():
-        return None
-    about = table.stat()
-    return [about.st_size, about.st_mtime_ns]

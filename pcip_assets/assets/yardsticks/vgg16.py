@@ -51,7 +51,6 @@ def build_vgg16_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.
     ) -> dg.MaterializeResult:
         """Features of every cell of one shard by VGG16, with the weights that the spec names."""
         digest = _digest(spec.weights)
-        network = _network(spec.weights, spec.sha256, digest)
 
         def inputs(shard: str | None) -> dict[str, Any]:
             settings = [spec.strategies, spec.rgb, spec.layers, spec.resized, screen.channels]
@@ -59,6 +58,7 @@ def build_vgg16_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.
 
         def make(shard: str | None) -> Made:
             cells, crops = library.store.read_with_array(screen.name, "cells", "crops", str(shard))
+            network = _network(spec.weights, spec.sha256, digest)
             sets: dict[str, np.ndarray] = {}
             seconds: dict[str, float] = {}
             for strategy in spec.strategies:

@@ -127,10 +127,10 @@ def test_what_cannot_be_scored_is_told() -> None:
         compartment_scores(features, image, ANNOTATIONS, "cytosol", "Golgi")
     with pytest.raises(EvaluationError, match="'cytosol' twice"):
         compartment_scores(features, image, ANNOTATIONS, "cytosol", "cytosol")
-    with pytest.raises(ShapeError, match="95 of image"):
+    with pytest.raises(ShapeError, match="95 image"):
         compartment_scores(features, image[1:], ANNOTATIONS, "cytosol", "nucleus")
     with pytest.raises(EvaluationError, match="same mean"):
         compartment_scores(np.ones_like(features), image, ANNOTATIONS, "cytosol", "nucleus")
     features[0, [2, 3]] = np.nan, np.inf
-    with pytest.raises(EvaluationError, match=r"2 of 7 columns \(2, 3\)"):
+    with pytest.raises(EvaluationError, match="columns 2, 3;"):
         compartment_scores(features, image, ANNOTATIONS, "cytosol", "nucleus")

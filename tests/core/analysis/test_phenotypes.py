@@ -115,8 +115,8 @@ def test_what_cannot_be_clustered_is_told() -> None:
         phenotypes(features[:2], cells[:2])
     with pytest.raises(EvaluationError, match="75 cells, 76 clusters"):
         phenotypes(features, cells, clusters=76)
-    with pytest.raises(ShapeError, match="74 of cells"):
+    with pytest.raises(ShapeError, match="74 cells"):
         phenotypes(features, cells[1:])
     features[4, 5] = np.inf
-    with pytest.raises(EvaluationError, match=r"1 of 12 columns \(5\)"):
+    with pytest.raises(EvaluationError, match="columns 5;"):
         phenotypes(features, cells)

@@ -67,5 +67,5 @@ def test_seeds_that_are_not_there_are_told() -> None:
         with pytest.raises(EvaluationError, match="each a row of the points"):
             nearest(points, seeds, n)
     points[1, 1] = np.nan
-    with pytest.raises(EvaluationError, match=r"1 of 2 columns \(1\)"):
+    with pytest.raises(EvaluationError, match="columns 1;"):
         nearest(points, [0], 1)

@@ -213,8 +213,8 @@ def test_what_cannot_be_ranked_is_told() -> None:
         variability(features, protein, line, light, least_cells=100)
     with pytest.raises(EvaluationError, match="mean intensity of 0"):
         variability(features, protein, line, np.where(protein == "P001", 0, light))
-    with pytest.raises(ShapeError, match="of intensity"):
+    with pytest.raises(ShapeError, match="173 intensity"):
         variability(features, protein, line, light[1:])
     features[0, 0] = np.nan
-    with pytest.raises(EvaluationError, match=r"1 of 30 columns \(0\)"):
+    with pytest.raises(EvaluationError, match="columns 0;"):
         variability(features, protein, line, light)

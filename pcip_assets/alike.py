@@ -1,13 +1,9 @@
 """What is most like some proteins or cells, with a gallery: for `pcip like` and the asset of that name."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
+from pcip_assets.galleries import crops_of, evenly
 from pcip_core.errors import EvaluationError
 from pcip_core.screen import Screen
 from pcip_core.store.partitions import Store
@@ -102,7 +98,7 @@ def _proteins(
     chosen = [
         (cell, name if place == 0 else "")
         for name in [*seeds, *(row["protein"] for row in rows)]
-        for place, cell in enumerate(_evenly(of_protein[name], _CELLS_SHOWN))
+        for place, cell in enumerate(evenly(of_protein[name], _CELLS_SHOWN))
     ]
     figure = _gallery(store, screen, chosen, f"like {', '.join(seeds)}, by {feature_set}", _CELLS_SHOWN)
     return Alike("protein", rows, figure)
@@ -135,10 +131,6 @@ def _cells(
     return Alike("cell", rows, figure)
 
 
-def _evenly(items: list[str], n: int) -> list[str]:
-    return [items[place] for place in np.linspace(0, len(items) - 1, min(n, len(items))).astype(int)]
-
-
 def _gallery(store: Store, screen: Screen, chosen: list[tuple[str, str]], title: str, columns: int) -> Any:
     from pcip_core.plots.gallery import gallery
 
@@ -152,23 +144,3 @@ def _gallery(store: Store, screen: Screen, chosen: list[tuple[str, str]], title:
         f"{screen.title}: {title}",
         columns=columns,
     )
-
-
-def crops_of(store: Store, screen: Screen, cell_ids: list[str]) -> np.ndarray:
-    """The crops of some cells, (n, C, S, S), in their order; only they are read of the shards' arrays."""
-    wanted, found = pa.array(sorted(set(cell_ids))), {}
-    for shard in store.shards(screen.name, "cells"):
-        cells, crops = store.read_with_array(screen.name, "cells", "crops", shard)
-        ids = cells["cell_id"]
-        for row in pc.indices_nonzero(pc.is_in(ids, value_set=wanted)).to_pylist():
-            found[ids[row].as_py()] = np.array(crops[row])
-    return np.stack([found[cell] for cell in cell_ids])
-
-
-def save_gallery(figure: Any, path: Path) -> Path:
-    """Write a picture, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.tmp")
-    figure.savefig(beside, format="png", dpi=110)
-    beside.replace(path)
-    return path

@@ -147,7 +147,8 @@ def print_alike(
     from rich.console import Console
     from rich.table import Table
 
-    from pcip_assets.alike import find_alike, save_gallery
+    from pcip_assets.alike import find_alike
+    from pcip_core.plots.png import save_png
     from pcip_core.store.partitions import Store
 
     chosen = feature_set or screen.analyses.feature_set
@@ -159,6 +160,5 @@ def print_alike(
     for row in found.rows:
         table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
     Console().print(table)
-    name = f"like_{'_'.join(seeds)[:60]}.png".replace("/", "_")
-    path = workspace.benchmark_report(screen.name).with_name(name)
-    click.echo(f"gallery: {save_gallery(found.figure, path)}")
+    path = workspace.figure(screen.name, f"like_{'_'.join(seeds)[:60]}")
+    click.echo(f"gallery: {save_png(found.figure, path)}")

@@ -7,6 +7,7 @@ given with `--root`.
 
 import dataclasses
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,9 +47,21 @@ class Workspace:
         """Unfinished trainings, one folder each; removed when a training is done."""
         return self.data / "checkpoints"
 
+    def reports(self, screen: str) -> Path:
+        """Pages and figures of a screen."""
+        return self.data / "reports" / screen
+
     def benchmark_report(self, screen: str) -> Path:
         """The page of a screen's benchmarks."""
-        return self.data / "reports" / screen / "benchmarks.html"
+        return self.reports(screen) / "benchmarks.html"
+
+    def analysis_report(self, screen: str) -> Path:
+        """The page of a screen's analyses."""
+        return self.reports(screen) / "analyses.html"
+
+    def figure(self, screen: str, name: str) -> Path:
+        """The file of a figure of a screen; what a file name cannot hold becomes an underscore."""
+        return self.reports(screen) / f"{re.sub(r'[^A-Za-z0-9.+-]+', '_', name)}.png"
 
     @property
     def mlflow_folder(self) -> Path:

@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import pyarrow as pa
+from matplotlib.figure import Figure
 
 from pcip_assets.provenance import Stopwatch, inputs_hash, stamp
 from pcip_assets.resources import Library
@@ -45,12 +46,13 @@ class Remake(dg.Config):
 
 @dataclass(frozen=True)
 class Made:
-    """What one shard (or a whole table) was made into."""
+    """What one shard (or a whole table) was made into. Figures are kept as files beside the screen's reports."""
 
     tables: Mapping[str, pa.Table]
     arrays: Mapping[str, np.ndarray | Path] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    figures: Mapping[str, Figure] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,9 @@ def materialize(
             else:
                 with Stopwatch() as one:
                     made = work.make(shard)
+                    drawn = _drawn(
+                        library, screen, made.figures
+                    )  # before the table: it says what is up to date
                     provenance = stamp(
                         inputs_hash=wanted,
                         code_version=work.code,
@@ -96,10 +101,15 @@ def materialize(
                         screen.name, made.tables, shard=shard, arrays=made.arrays, provenance=provenance
                     )
                 rows = made.tables[work.table].num_rows
-                metadata = {**made.metadata, "dagster/row_count": rows, "seconds": round(one.seconds, 2)}
+                metadata = {
+                    **made.metadata,
+                    **drawn,
+                    "dagster/row_count": rows,
+                    "seconds": round(one.seconds, 2),
+                }
                 made_any += 1
                 total += rows
-                last = dict(made.metadata)
+                last = {**made.metadata, **drawn}
                 context.log.info(f"{where}: {rows} rows in {one.seconds:.1f} s")
             if shard is not None:
                 context.add_asset_metadata(metadata, partition_key=shard)
@@ -115,6 +125,15 @@ def materialize(
     return dg.MaterializeResult(
         metadata=metadata, data_version=dg.DataVersion(inputs_hash(parts=hashes)), asset_key=context.asset_key
     )
+
+
+def _drawn(library: Library, screen: Screen, figures: Mapping[str, Figure]) -> dict[str, Any]:
+    """Write figures to their files; previews of them for the metadata."""
+    from pcip_core.plots.png import save_png, to_png
+
+    for name, figure in figures.items():
+        save_png(figure, library.workspace.figure(screen.name, name))
+    return {name: picture(to_png(figure)) for name, figure in figures.items()}
 
 
 def picture(png: bytes) -> dg.MarkdownMetadataValue:

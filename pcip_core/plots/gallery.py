@@ -59,6 +59,33 @@ def gallery(
     return figure
 
 
+def row_gallery(
+    rows: Sequence[tuple[str, np.ndarray]], channels: tuple[str, ...], protein: tuple[str, ...], title: str
+) -> Figure:
+    """A row of crops a protein, its name at the left (paper, Figure 5: the ten most variable).
+
+    Args:
+        rows: name, over several lines if it likes, and (n, C, S, S) crops from left to right.
+        channels, protein: names of the C channels, and which of them hold the protein.
+        title: written above; says where images are simulated.
+    """
+    columns = max((len(crops) for _, crops in rows), default=0)
+    if not columns:
+        return no_scores(title)
+    label = 0.09 * max(len(line) for name, _ in rows for line in name.split("\n"))
+    size = (columns * _CROP_INCHES + label + 0.2, len(rows) * (_CROP_INCHES + 0.05) + 0.5)
+    figure = Figure(figsize=size, layout="constrained")
+    add_title(figure, title)
+    for line, (name, crops) in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
+        for axes, crop in zip(line, crops, strict=False):
+            _show(axes, crop, channels, protein, alone=False)
+        for axes in line[len(crops) :]:
+            axes.set_axis_off()
+        line[0].set_axis_on()
+        line[0].set_ylabel(name, fontsize=8, rotation=0, ha="right", va="center", labelpad=6)
+    return figure
+
+
 def dendrogram_gallery(
     tree: np.ndarray,
     crops: np.ndarray,

@@ -1,12 +1,15 @@
-"""Figures as PNG bytes small enough to be kept in a database row."""
+"""Figures as PNG: bytes small enough to be kept in a database row, and files sharp enough to be printed."""
 
 from __future__ import annotations
 
 import io
+import os
+from pathlib import Path
 
 from matplotlib.figure import Figure
 
 MAX_BYTES = 200_000
+PRINT_DPI = 200
 
 
 def to_png(figure: Figure, *, max_bytes: int = MAX_BYTES) -> bytes:
@@ -17,3 +20,12 @@ def to_png(figure: Figure, *, max_bytes: int = MAX_BYTES) -> bytes:
         if buffer.tell() <= max_bytes:
             break
     return buffer.getvalue()
+
+
+def save_png(figure: Figure, path: Path) -> Path:
+    """Write a figure for print: the old file or the new one is there, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    figure.savefig(beside, format="png", dpi=PRINT_DPI)
+    beside.replace(path)
+    return path

@@ -1,5 +1,6 @@
 """`localization_scores` (paper, Figure 5) and `variability`: how a protein's cells differ from each other."""
 
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
@@ -16,8 +17,8 @@ from pcip_assets.assets.shared import (
     all_shards,
     analyses_of,
     materialize,
-    picture,
 )
+from pcip_assets.galleries import evenly, rows_of_cells
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
@@ -26,6 +27,7 @@ from pcip_core.store.vectors import features_of
 
 CELLS, PROTEINS, VARIABLE = "localization_scores", "protein_scores", "variability"
 _SHOWN = 4  # images beside the violins
+_GALLERIES, _IN_A_GALLERY = 10, 12  # proteins, and cells of each
 _TEXT = dict.fromkeys(
     ("first", "second", "cell_id", "image_id", "protein", "cell_line", "group"), pa.string()
 )
@@ -71,13 +73,13 @@ def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
         def make(_: str | None) -> Made:
             from pcip_core.analysis.compartments import by_protein, compartment_scores
             from pcip_core.analysis.variability import ranked_by_deviation
-            from pcip_core.plots.png import to_png
             from pcip_core.plots.violins import compartment_violins
 
             cells = _cells(library, screen, PREFIX + spec.feature_set)
             terms = dict(zip(cells["image_id"], cells["localization"], strict=True))
             tables: dict[str, list[dict[str, Any]]] = {CELLS: [], PROTEINS: []}
             told: dict[str, Any] = {}
+            figures: dict[str, Any] = {}
             for first, second in spec.compartments:
                 scores = compartment_scores(cells["features"], cells["image_id"], terms, first, second)
                 pair = {"first": first, "second": second}
@@ -116,11 +118,22 @@ def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
                 told[f"{first} and {second}: cells"] = int((scores.group != "other").sum())
                 told[f"{first} and {second}: most variable"] = [row["protein"] for row in ranked.rows[:10]]
                 groups, examples = _drawn(cells, scores, ranked.rows)
-                figure = compartment_violins(groups, f"{screen.title}: {first} or {second}", examples)
-                told[f"{first} and {second}"] = picture(to_png(figure))
+                about = f"localization_scores_{first}_{second}"
+                figures[about] = compartment_violins(groups, f"{screen.title}: {first} or {second}", examples)
+                if ranked.rows:
+                    place = np.where(scores.group == "both", scores.score, np.nan)
+                    figures[f"{about}_variable"] = _gallery(
+                        library,
+                        screen,
+                        cells,
+                        ranked.rows,
+                        place.__getitem__,
+                        f"{first} and {second}, the highest standard deviations; cells by their score",
+                    )
             if not spec.compartments:
                 told["not_scored"] = "analyses.compartments names no pair of terms (docs/analyses.md)"
-            return Made({name: score_table(name, rows) for name, rows in tables.items()}, metadata=told)
+            made = {name: score_table(name, rows) for name, rows in tables.items()}
+            return Made(made, metadata=told, figures=figures)
 
         inputs = _inputs(library, screen, spec.compartments, spec.least_cells)
         return materialize(context, library, screen, config, Work(CELLS, code, inputs, make))
@@ -147,7 +160,9 @@ def build_variability(screen: Screen) -> dg.AssetsDefinition:
         spec = screen.analyses
 
         def make(_: str | None) -> Made:
+            from pcip_core.analysis.variability import first_component
             from pcip_core.analysis.variability import variability as ranked
+            from pcip_core.evaluation.knn import standardize
             from pcip_core.features.intensity import intensity_features
 
             cells = _cells(library, screen, PREFIX + spec.feature_set)
@@ -172,7 +187,17 @@ def build_variability(screen: Screen) -> dg.AssetsDefinition:
                 "most_variable": [row["protein"] for row in found.rows[:10]],
                 "left_out_with_few_cells": len(found.left_out),
             }
-            return Made({VARIABLE: score_table(VARIABLE, found.rows)}, metadata=told)
+            points = standardize(cells["features"])
+            figure = _gallery(
+                library,
+                screen,
+                cells,
+                found.rows,
+                lambda own: first_component(points[own] - points[own].mean(0)),
+                "the most variable proteins; cells along their main direction",
+            )
+            table = score_table(VARIABLE, found.rows)
+            return Made({VARIABLE: table}, metadata=told, figures={"variability": figure})
 
         inputs = _inputs(library, screen, spec.least_cells)
         return materialize(context, library, screen, config, Work(VARIABLE, code, inputs, make))
@@ -229,6 +254,26 @@ def _drawn(
         )
         for row in chosen
     ]
+
+
+def _gallery(
+    library: Library,
+    screen: Screen,
+    cells: dict[str, Any],
+    ranked: list[dict[str, Any]],
+    along: Callable[[np.ndarray], np.ndarray],
+    title: str,
+) -> Any:
+    """A row of cells for each of the first proteins; `along` gives a place to cells (rows), NaN to leave one out."""
+    rows = []
+    for row in ranked[:_GALLERIES]:
+        own = (cells["protein"] == row["protein"]) & (cells["cell_line"] == row["cell_line"])
+        members = np.flatnonzero(own)
+        place = along(members)
+        members = members[np.argsort(place, kind="stable")][: np.isfinite(place).sum()]  # NaN comes last
+        chosen = evenly([cells["cell_id"][member] for member in members], _IN_A_GALLERY)
+        rows.append((f"{row['rank']}. {row['protein']}\n{row['cell_line']}".strip(), chosen))
+    return rows_of_cells(library.store, screen, rows, title)
 
 
 def score_table(name: str, rows: list[dict[str, Any]]) -> pa.Table:

@@ -7,7 +7,7 @@ import dagster as dg
 import pyarrow as pa
 
 from pcip_assets.assets.analyses.protein_map import CLUSTERS, protein_name
-from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, analyses_of, materialize, picture
+from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, analyses_of, materialize
 from pcip_assets.provenance import code_version, file_stamp
 from pcip_assets.resources import Library
 from pcip_core.screen import Screen
@@ -56,24 +56,24 @@ def build_enrichment(screen: Screen) -> dg.AssetsDefinition:
 
         def make(_: str | None) -> Made:
             from pcip_core.plots.enrichment import enrichment_dots
-            from pcip_core.plots.png import to_png
 
             clusters = library.store.read(screen.name, CLUSTERS).to_pylist()
             vocabularies, told = _vocabularies(library, screen, {row["protein"] for row in clusters})
             rows: list[dict[str, Any]] = []
+            figures: dict[str, Any] = {}
             for solution in dict.fromkeys(row["solution"] for row in clusters):
                 for name, (annotations, terms) in vocabularies.items():
                     found = _enriched(screen, clusters, solution, annotations, terms, told, name)
                     rows += [{**row, "solution": solution, "vocabulary": name} for row in found]
-            first = [row for row in rows if row["solution"] == screen.analyses.clusters.methods[0]]
-            figure = enrichment_dots(first, f"{screen.title}: {screen.analyses.clusters.methods[0]}")
+                own = [row for row in rows if row["solution"] == solution]
+                figures[f"enrichment_{solution}"] = enrichment_dots(own, f"{screen.title}: {solution}")
             table = pa.table(
                 {
                     column: pa.array([row["cluster" if column == "node" else column] for row in rows], kind)
                     for column, kind in TYPES.items()
                 }
             )
-            return Made({TABLE: table}, metadata={**told, "preview": picture(to_png(figure))})
+            return Made({TABLE: table}, metadata=told, figures=figures)
 
         return materialize(context, library, screen, config, Work(TABLE, code, inputs, make))
 

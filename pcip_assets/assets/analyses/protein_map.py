@@ -10,7 +10,7 @@ import pyarrow as pa
 import yaml
 
 from pcip_assets.assets.sets import PREFIX, features_hash
-from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, analyses_of, materialize, picture
+from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, analyses_of, materialize
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import ClusterError, SpecError
@@ -71,18 +71,19 @@ def build_clusters(screen: Screen) -> dg.AssetsDefinition:
             }
 
         def make(_: str | None) -> Made:
-            from pcip_core.plots.png import to_png
-
             found = proteins_of(library, screen)
             tables: dict[str, list[dict[str, Any]]] = {CLUSTERS: [], TREES: []}
             told: dict[str, Any] = {"rows": len(found.names), "left_out_by_only": found.left_out}
+            figures: dict[str, Any] = {}
             for method in spec.clusters.methods:
                 context.log.info(f"{screen.name}/clusters: {method} of {len(found.names)} rows")
                 rows, nodes, figure, number = _solution(screen, found, method)
                 tables[CLUSTERS] += rows
                 tables[TREES] += nodes
-                told |= {f"{method}: clusters": number, method: picture(to_png(figure))}
-            return Made({name: _table(name, rows) for name, rows in tables.items()}, metadata=told)
+                told[f"{method}: clusters"] = number
+                figures[f"clusters_{method}"] = figure
+            made = {name: _table(name, rows) for name, rows in tables.items()}
+            return Made(made, metadata=told, figures=figures)
 
         return materialize(context, library, screen, config, Work(CLUSTERS, code, inputs, make))
 

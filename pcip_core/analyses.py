@@ -23,7 +23,8 @@ class Clustering:
         most: the largest number that is tried for it.
         picks: YAML file of nodes that you have named (`A: [PROTEIN, PROTEIN]`, `A1: ...`): the smallest clade
             that holds the proteins; a relative path starts at the spec's folder.
-        only: a localization term: only its proteins are clustered (paper, Supplementary Figures 4 and 5).
+        within: clusters of some proteins alone, a name and a condition in SQL over `images` each:
+            `vesicles: "'Vesicles' IN localization"` (paper, Supplementary Figures 4 and 5).
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -31,7 +32,7 @@ class Clustering:
     number: int | None = None
     most: int = 20
     picks: str | None = None
-    only: str | None = None
+    within: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

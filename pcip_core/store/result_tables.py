@@ -72,7 +72,8 @@ RESULTS = (
         {
             "protein": "The protein.",
             "member": "What was clustered: the protein, or `PROTEIN (line)` where lines are kept apart.",
-            "solution": "How proteins were merged: `maximum_likelihood`, `ward`, `average`.",
+            "solution": "How proteins were merged: `maximum_likelihood`, `ward`, `average`; of a part of them "
+            "`ward within <name>`.",
             "node": "Name of the cluster: `1`, `2`, ... of the cut, or your own.",
             "parent": "The smallest cluster of its kind (cut or your own) around it; NULL where there is none.",
             "height": "Of the cluster in the tree: distance, or nats of likelihood lost so far.",

@@ -74,7 +74,12 @@ def analysed(tmp_path_factory: pytest.TempPathFactory) -> Finished:
         yardsticks={"sets": []},
         analyses={
             "feature_set": "inpainting_conv2",
-            "clusters": {"methods": ["ward", "maximum_likelihood"], "number": 2, "picks": "picks.yaml"},
+            "clusters": {
+                "methods": ["ward", "maximum_likelihood"],
+                "number": 2,
+                "picks": "picks.yaml",
+                "within": {"nuclear": "'Nucleoplasm' IN localization"},
+            },
             "ontology": write_go(folder),
             "min_term_size": 2,
             "compartments": [["Nucleoplasm", "Cytosol"]],
@@ -96,7 +101,7 @@ def test_two_clusters_are_the_two_compartments(analysed: Finished) -> None:
     rows = ask(
         analysed,
         "SELECT solution, node, list(DISTINCT localization[1]), count(*) FROM tiny.clusters "
-        "JOIN tiny.images USING (protein) WHERE node IN ('1', '2') GROUP BY ALL",
+        "JOIN tiny.images USING (protein) WHERE node IN ('1', '2') AND solution NOT LIKE '%within%' GROUP BY ALL",
     )
     assert len(rows) == 4
     assert all((len(terms), n) == (1, 4) for *_, terms, n in rows)
@@ -149,6 +154,30 @@ def test_terms_of_clusters_have_the_closed_forms_p(analysed: Finished) -> None:
     }  # one has no annotation
 
 
+def test_a_part_of_the_proteins_is_a_solution_of_its_own_with_its_own_background(analysed: Finished) -> None:
+    rows = ask(
+        analysed,
+        "SELECT DISTINCT c.protein, localization[1] FROM tiny.clusters c JOIN tiny.images USING (protein) "
+        "WHERE solution = 'ward within nuclear'",
+    )
+    assert {term for _, term in rows} == {"Nucleoplasm"}
+    proteins = {protein for protein, _ in rows}
+    assert len(proteins) == 4
+    leaves = ask(
+        analysed,
+        "SELECT member FROM tiny.cluster_trees WHERE solution = 'ward within nuclear' AND member IS NOT NULL",
+    )
+    assert {member for (member,) in leaves} == proteins
+    tested = ask(
+        analysed,
+        "SELECT DISTINCT vocabulary, name, background, background_hits FROM tiny.enrichment "
+        "WHERE solution = 'ward within nuclear'",
+    )
+    assert ("localization", "Nucleoplasm", 4, 4) in tested  # all that are compared with have the term
+    assert not [name for _, name, *_ in tested if name in ("Cytosol", "cytosol")]
+    assert (analysed.workspace.reports("tiny") / "clusters_ward_within_nuclear.png").is_file()
+
+
 def test_again_makes_nothing_and_a_changed_pick_does(analysed: Finished) -> None:
     before = analysed.commits()
     assert analysed.again(analyses=True).success
@@ -165,7 +194,7 @@ def test_again_makes_nothing_and_a_changed_pick_does(analysed: Finished) -> None
 
 def test_a_term_that_nobody_has_and_files_that_are_not_there(tmp_path: Path) -> None:
     wrong = {
-        "clusters": {"only": "Golgi apparatus"},
+        "clusters": {"within": {"golgi": "'Golgi apparatus' IN localization"}},
         "ontology": {"obo": "nowhere.obo", "gaf": "nowhere.gaf"},
     }
     quick: dict[str, object] = {
@@ -175,7 +204,8 @@ def test_a_term_that_nobody_has_and_files_that_are_not_there(tmp_path: Path) -> 
     made = run_tiny(tmp_path, yardsticks={"sets": []}, analyses={**quick, **wrong})
     outcome = made.again(analyses=True)
     assert not outcome.success
-    assert "0 proteins of Golgi apparatus" in str(outcome.error)
+    assert "0 proteins with cells where 'Golgi apparatus' IN localization" in str(outcome.error)
+    assert "Cytosol, Nucleoplasm" in str(outcome.error)
 
     changed = {"yardsticks": {"sets": []}, "root": str(tmp_path / "images")}
     write_spec(tmp_path, analyses={**quick, "ontology": wrong["ontology"], "compartments": []}, **changed)

@@ -33,13 +33,11 @@ class Proteins:
         names: n names, `PROTEIN` or `PROTEIN (line)`.
         proteins: n names of the protein itself.
         means: (n, d) mean features of its cells.
-        left_out: proteins that `only` leaves out.
     """
 
     names: list[str]
     proteins: list[str]
     means: np.ndarray
-    left_out: int
 
 
 def build_clusters(screen: Screen) -> dg.AssetsDefinition:
@@ -59,29 +57,33 @@ def build_clusters(screen: Screen) -> dg.AssetsDefinition:
         spec = screen.analyses
 
         def inputs(_: str | None) -> dict[str, Any]:
-            images = library.store.read(screen.name, "images").to_pylist()
+            images = library.store.read(screen.name, "images")
+            columns = ["image_id", "protein", "cell_line"]
             return {
                 "features": features_hash(library, screen, spec.feature_set),
                 "spec": [spec.feature_set, spec.pool, spec.clusters, spec.seed],
-                "images": [
-                    [row[name] for name in ("image_id", "protein", "cell_line", "localization")]
-                    for row in images
-                ],
+                "images": images.select(columns).to_pylist(),
+                "within": {name: sorted(chosen) for name, chosen in _within(library, screen).items()},
                 "picks": _picks(screen),
             }
 
         def make(_: str | None) -> Made:
-            found = proteins_of(library, screen)
             tables: dict[str, list[dict[str, Any]]] = {CLUSTERS: [], TREES: []}
-            told: dict[str, Any] = {"rows": len(found.names), "left_out_by_only": found.left_out}
+            told: dict[str, Any] = {}
             figures: dict[str, Any] = {}
-            for method in spec.clusters.methods:
-                context.log.info(f"{screen.name}/clusters: {method} of {len(found.names)} rows")
-                rows, nodes, figure, number = _solution(screen, found, method)
-                tables[CLUSTERS] += rows
-                tables[TREES] += nodes
-                told[f"{method}: clusters"] = number
-                figures[f"clusters_{method}"] = figure
+            for name, chosen in {"": None, **_within(library, screen)}.items():
+                found = proteins_of(library, screen, chosen, name)
+                about = f" within {name}" if name else ""
+                told[f"rows{about}"] = len(found.names)
+                for method in spec.clusters.methods:
+                    solution = method + about
+                    context.log.info(f"{screen.name}/clusters: {solution}, {len(found.names)} rows")
+                    picks = {} if name else _picks(screen)
+                    rows, nodes, figure, number = _solution(screen, found, method, solution, picks)
+                    tables[CLUSTERS] += rows
+                    tables[TREES] += nodes
+                    told[f"{solution}: clusters"] = number
+                    figures[f"clusters_{solution}"] = figure
             made = {name: _table(name, rows) for name, rows in tables.items()}
             return Made(made, metadata=told, figures=figures)
 
@@ -95,8 +97,19 @@ def protein_name(image: dict[str, Any]) -> str:
     return str(image["protein"] or image["image_id"])
 
 
-def proteins_of(library: Library, screen: Screen) -> Proteins:
-    """Mean features of the proteins that are clustered, as the spec pools and chooses them."""
+def _within(library: Library, screen: Screen) -> dict[str, set[str]]:
+    """Name -> the images of the proteins that are clustered apart, as the spec's conditions choose them."""
+    from pcip_core.store.choosing import chosen_images
+
+    images = library.store.read(screen.name, "images")
+    return {
+        name: chosen_images(images, condition, f"{screen.name}: analyses.clusters.within.{name}")
+        for name, condition in screen.analyses.clusters.within.items()
+    }
+
+
+def proteins_of(library: Library, screen: Screen, chosen: set[str] | None = None, name: str = "") -> Proteins:
+    """Mean features of the proteins that are clustered, pooled as the spec has it; of chosen images alone."""
     spec = screen.analyses
     if not library.store.shards(screen.name, PREFIX + spec.feature_set):
         raise SpecError(
@@ -108,9 +121,7 @@ def proteins_of(library: Library, screen: Screen) -> Proteins:
     table = library.store.read(screen.name, PREFIX + spec.feature_set)
     about = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_pylist()}
     images = [about[name] for name in table["image_id"].to_pylist()]
-    kept = np.array(
-        [spec.clusters.only is None or spec.clusters.only in row["localization"] for row in images], bool
-    )
+    kept = np.array([chosen is None or row["image_id"] in chosen for row in images], bool)
     keys = [
         (protein_name(row), str(row["cell_line"]) if spec.pool == "protein_and_line" else "")
         for row, keep in zip(images, kept, strict=True)
@@ -120,9 +131,12 @@ def proteins_of(library: Library, screen: Screen) -> Proteins:
     if len(distinct) < _LEAST_PROTEINS:
         raise ClusterError(
             f"{screen.name}/clusters",
-            found=f"{len(distinct)} proteins" + (f" of {spec.clusters.only}" if spec.clusters.only else ""),
+            found=f"{len(distinct)} proteins"
+            + (f" with cells where {spec.clusters.within[name]}" if name else ""),
             required=f"{_LEAST_PROTEINS} or more",
-            remedy="Image more proteins, or take another term in analyses.clusters.only.",
+            remedy=f"Correct analyses.clusters.within.{name}; there are the terms {_terms(about)}."
+            if name
+            else "Image more proteins.",
         )
     place = {key: row for row, key in enumerate(distinct)}
     of_cell = np.array([place[key] for key in keys])
@@ -131,12 +145,16 @@ def proteins_of(library: Library, screen: Screen) -> Proteins:
         [f"{protein} ({line})" if line else protein for protein, line in distinct],
         [protein for protein, _ in distinct],
         means,
-        len({protein_name(row) for row in images}) - len({protein for protein, _ in distinct}),
     )
 
 
+def _terms(about: dict[str, dict[str, Any]]) -> str:
+    terms = sorted({term for row in about.values() for term in row["localization"] or ()})
+    return ", ".join(terms[:20]) or "(none)"
+
+
 def _solution(
-    screen: Screen, found: Proteins, method: Any
+    screen: Screen, found: Proteins, method: Any, solution: str, picks: dict[str, Any]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], Any, int]:
     """Rows of clusters and of nodes of one tree, its picture, and how many clusters it is cut into."""
     from pcip_core.analysis.clusters import cluster_rows, cut_number, members_of, named_cut, picked_nodes
@@ -154,17 +172,19 @@ def _solution(
         tried = range(2, min(spec.clusters.most, len(found.names) - 1) + 1)
         number = stable_number(found.means, tree=tree, numbers=tried, method=method, seed=spec.seed).number
     cut = named_cut(cut_number(tree, min(number, len(found.names))))
-    picked = picked_nodes(tree, found.names, _picks(screen))
-    rows = [row for nodes in (cut, picked) for row in cluster_rows(tree, found.names, nodes, solution=method)]
+    picked = picked_nodes(tree, found.names, picks)
+    rows = [
+        row for nodes in (cut, picked) for row in cluster_rows(tree, found.names, nodes, solution=solution)
+    ]
     protein_of = dict(zip(found.names, found.proteins, strict=True))
     for row in rows:
         row["protein"] = protein_of[row["member"]]
     names = {node: name for nodes in (cut, picked) for name, node in nodes.items()}  # your own wins
     shown = {name: members_of(tree, node) for node, name in names.items()}
-    title = f"{screen.title}: {method.replace('_', ' ')}, {spec.feature_set}"
+    title = f"{screen.title}: {solution.replace('_', ' ')}, {spec.feature_set}"
     return (
         rows,
-        _nodes(tree, found.names, method),
+        _nodes(tree, found.names, solution),
         cluster_map(points, tree, title, clusters=shown, labels=found.names),
         number,
     )

@@ -75,7 +75,7 @@ def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
             from pcip_core.analysis.variability import ranked_by_deviation
             from pcip_core.plots.violins import compartment_violins
 
-            cells = _cells(library, screen, PREFIX + spec.feature_set)
+            cells = described_cells(library, screen, PREFIX + spec.feature_set)
             terms = dict(zip(cells["image_id"], cells["localization"], strict=True))
             tables: dict[str, list[dict[str, Any]]] = {CELLS: [], PROTEINS: []}
             told: dict[str, Any] = {}
@@ -165,8 +165,8 @@ def build_variability(screen: Screen) -> dg.AssetsDefinition:
             from pcip_core.evaluation.knn import standardize
             from pcip_core.features.intensity import intensity_features
 
-            cells = _cells(library, screen, PREFIX + spec.feature_set)
-            light = _cells(library, screen, f"{PREFIX}intensity")
+            cells = described_cells(library, screen, PREFIX + spec.feature_set)
+            light = described_cells(library, screen, f"{PREFIX}intensity")
             none, count = np.zeros((0, len(screen.crop_channels)), np.float32), len(screen.crop_channels)
             names = intensity_features(
                 np.zeros((0, count, 1, 1), np.uint8), none, none, screen.crop_channels
@@ -221,7 +221,7 @@ def _inputs(library: Library, screen: Screen, *settings: Any) -> Any:
     return inputs
 
 
-def _cells(library: Library, screen: Screen, table: str) -> dict[str, Any]:
+def described_cells(library: Library, screen: Screen, table: str) -> dict[str, Any]:
     """Cells with their features and what is known of their images, each (n,) or (n, d)."""
     rows = library.store.read(screen.name, table)
     about = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_pylist()}

@@ -45,7 +45,8 @@ def phenotype_fields(
 ) -> Figure:
     """Fields of view with a ring around each cell in the colour of its phenotype.
 
-    The protein channel is grey, each field from its own darkest to its brightest pixels.
+    The protein channel is grey, each field from its own darkest to its brightest pixels, by the square root:
+    the phenotypes of one protein differ in brightness too, and the faint one would else be black.
 
     Args:
         fields: one a panel.
@@ -80,7 +81,8 @@ def _draw(axes: Axes, one: FieldOfView, radius: float) -> None:
         axes.set_facecolor("0.15")
     else:
         low, high = np.percentile(one.pixels, (_DARKEST, _BRIGHTEST))
-        axes.imshow(one.pixels, cmap="gray", vmin=low, vmax=max(high, low + 1e-9))
+        unit = np.clip((one.pixels - low) / max(high - low, 1e-9), 0, 1)
+        axes.imshow(np.sqrt(unit), cmap="gray", vmin=0, vmax=1)
     for (y, x), number, caption in zip(one.places, one.cluster, one.captions, strict=True):
         tint = colour(int(number) - 1)
         ring = Circle((x, y), radius, fill=False, edgecolor=tint, linewidth=1.5)

@@ -85,9 +85,7 @@ def build_phenotypes(screen: Screen) -> dg.AssetsDefinition:
                     if spec.phenotypes.proteins
                     else "`variability` ranks no protein with enough cells; name some in analyses.phenotypes"
                 )
-            table = {
-                column: pa.array([row[column] for row in rows], kind) for column, kind in TYPES.items()
-            }
+            table = {column: pa.array([row[column] for row in rows], kind) for column, kind in TYPES.items()}
             return Made({TABLE: pa.table(table)}, metadata=told, figures=figures)
 
         return materialize(context, library, screen, config, Work(TABLE, code, inputs, make))
@@ -179,7 +177,8 @@ def _of_protein(
         told["fields"] = "not drawn: cells come cropped, and where they lay in their fields is not known"
     else:
         fields, unread = _fields(library, screen, rows, {ids[row]: text for row, text in letters.items()})
-        figures["_fields"] = _drawn_fields(screen, fields, share, title)
+        where = f"{title} in their fields, letters as below the tree"
+        figures["_fields"] = _drawn_fields(screen, fields, share, where)
         if unread:
             told["fields_without_picture"] = unread
     return rows, told, figures
@@ -215,7 +214,9 @@ def _fields(
         row = table.slice(about[image, field], 1)
         try:
             pixels = read_field(screen, frames.fields_of(screen, row)[0])[screen.protein[0]]
-        except PcipError as error:  # moved or damaged since the crops were cut: the cells are drawn without it
+        except (
+            PcipError
+        ) as error:  # moved or damaged since the crops were cut: the cells are drawn without it
             pixels = None
             unread.append(str(error))
         spots = [place[one["cell_id"]] for one in own]

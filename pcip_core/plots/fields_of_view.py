@@ -59,7 +59,7 @@ def phenotype_fields(
     columns = min(len(fields), _COLUMNS)
     lines = -(-len(fields) // columns)
     height = _PANEL_INCHES * max(one.size[0] / one.size[1] for one in fields) + 0.25
-    figure = Figure(figsize=(columns * _PANEL_INCHES + 1.4, lines * height + 0.4), layout="constrained")
+    figure = Figure(figsize=(columns * _PANEL_INCHES + 1.7, lines * height + 0.4), layout="constrained")
     add_title(figure, title)
     grid = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes in grid[len(fields) :]:

@@ -30,6 +30,7 @@ TYPES = {
 }
 _FIELDS = 6  # drawn of each protein
 _NAMED = 10  # proteins in the message of an error
+_CROPS, _CROPS_EACH = 12, 3  # below a tree, and of one phenotype
 _RING = 0.25  # radius of a ring, of the window of a crop
 
 
@@ -137,7 +138,8 @@ def _of_protein(
         cells["features"][own], ids, reference=cells["features"], clusters=spec.clusters, most=spec.most
     )
     leaf = np.argsort(found.leaves)
-    shown = {one.cluster: one.rows for one in found.phenotypes}
+    each = max(1, min(_CROPS_EACH, _CROPS // len(found.phenotypes)))
+    shown = {one.cluster: one.rows[:each] for one in found.phenotypes}
     share = {one.cluster: one.share for one in found.phenotypes}
     drawn = sorted((row for rows in shown.values() for row in rows), key=lambda row: leaf[row])
     rows = [
@@ -177,7 +179,7 @@ def _of_protein(
         told["fields"] = "not drawn: cells come cropped, and where they lay in their fields is not known"
     else:
         fields, unread = _fields(library, screen, rows, {ids[row]: text for row, text in letters.items()})
-        where = f"{title} in their fields, letters as below the tree"
+        where = f"{title} in their fields (letters: crops of the tree)"
         figures["_fields"] = _drawn_fields(screen, fields, share, where)
         if unread:
             told["fields_without_picture"] = unread
@@ -237,5 +239,5 @@ def _drawn_fields(screen: Screen, fields: list[Any], share: dict[int, float], ti
     from pcip_core.plots.fields_of_view import phenotype_fields
 
     window = screen.crops.window_px or screen.crops.size_px
-    legend = {number: f"{number} ({part:.0%})" for number, part in share.items()}
+    legend = {number: f"phenotype {number} ({part:.0%})" for number, part in share.items()}
     return phenotype_fields(fields, title, radius_px=_RING * window, legend=legend)

@@ -56,6 +56,37 @@ class GeneOntology:
 
 
 @dataclass(frozen=True)
+class Phenotyping:
+    """The phenotypes among one protein's cells (paper, Figure 6).
+
+    Args:
+        proteins: whose cells are clustered, each cell line apart; none: the most variable ones of `variability`.
+        most_variable: how many of these, a protein in a cell line each.
+        clusters: phenotypes of each; null takes the number with the highest mean silhouette, from 2.
+        most: the largest number that is tried for it.
+        least_cells: a protein with fewer cells in a cell line is left out.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    proteins: tuple[str, ...] = ()
+    most_variable: int = 3
+    clusters: int | None = None
+    most: int = 6
+    least_cells: int = 20
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """What cannot be: (found, required)."""
+        if self.most_variable < 1:
+            yield f"analyses.phenotypes.most_variable {self.most_variable}", "1 or more"
+        if self.least_cells < 3:
+            yield f"analyses.phenotypes.least_cells {self.least_cells}", "3 or more"
+        if self.clusters is not None and not 1 <= self.clusters <= self.least_cells:
+            yield f"analyses.phenotypes.clusters {self.clusters}", f"1 to least_cells ({self.least_cells})"
+        if self.most < 2:
+            yield f"analyses.phenotypes.most {self.most}", "2 or more"
+
+
+@dataclass(frozen=True)
 class Analyses:
     """Section `analyses` of a spec.
 
@@ -67,6 +98,7 @@ class Analyses:
         min_term_size: proteins that a term needs to be tested.
         compartments: pairs of localization terms; cells are scored between both (paper, Figure 5).
         least_cells: proteins with fewer in a cell line are not ranked by how much their cells vary.
+        phenotypes: clusters of the cells of one protein.
         seed: of every draw.
     """
 
@@ -78,6 +110,7 @@ class Analyses:
     min_term_size: int = 3
     compartments: tuple[tuple[str, str], ...] = ()
     least_cells: int = 10
+    phenotypes: Phenotyping = field(default_factory=Phenotyping)
     seed: int = 0
 
     def problems(self) -> Iterator[tuple[str, str]]:
@@ -90,3 +123,4 @@ class Analyses:
             yield "analyses.clusters.methods: none", "at least one"
         if self.min_term_size < 1:
             yield f"analyses.min_term_size {self.min_term_size}", "1 or more"
+        yield from self.phenotypes.problems()

@@ -96,17 +96,19 @@ def dendrogram_gallery(
     cluster: np.ndarray,
     shown: Mapping[int, Sequence[int]],
     names: Mapping[int, str] | None = None,
+    captions: Mapping[int, str] | None = None,
 ) -> Figure:
     """A dendrogram, below it crops of each cluster, joined to their leaves by lines.
 
     Args:
         tree: (n - 1, 4) linkage, as `Phenotypes.linkage`; leaves are drawn in its order.
-        crops: (n, C, S, S) of all cells.
+        crops: (n, C, S, S) of all cells; those that are not shown are not looked at.
         title: written above; says where images are simulated.
         channels, protein: names of the C channels, and which of them hold the protein.
         cluster: (n,) number of each cell's cluster from 1, of clusters that are cut from the tree.
         shown: cluster -> positions of its cells to draw, as `Phenotype.rows`.
         names: cluster -> what it is called; by default its number. The share of the cells is added.
+        captions: position of a cell -> what stands below its crop.
 
     Raises:
         ShapeError: crops, clusters and tree differ in length.
@@ -146,6 +148,7 @@ def dendrogram_gallery(
     for column, cell in enumerate(cells):
         axes = figure.add_subplot(grid[1, column])
         _show(axes, crops[cell], channels, protein, alone=False)
+        axes.set_xlabel((captions or {}).get(cell, ""), fontsize=8, labelpad=2)
         tint = colour(int(cluster[cell]) - 1)
         for spine in axes.spines.values():
             spine.set(color=tint, linewidth=2)

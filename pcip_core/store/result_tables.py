@@ -141,6 +141,9 @@ RESULTS = (
             "standard_deviation": "Of its cells' scores; the paper's measure of variability.",
             "n": "Cells.",
             "rank": "Among those in both compartments, the most variable first; NULL for others and for few cells.",
+            "mean_place": "Mean place of its cells between the means of both compartments, from 0 to 1 and beyond.",
+            "standard_deviation_place": "Of its cells' places; unlike scores, they compare between pairs.",
+            "place_rank": "By that, over the pairs of all compartments; NULL as in `rank`.",
         },
     ),
     TableDoc(
@@ -157,6 +160,22 @@ RESULTS = (
             "split_excess": "What brightness, line and number of cells do not predict of that.",
             "variability": "Sum of the normal scores of both ranks.",
             "rank": "1 for the most variable.",
+        },
+    ),
+    TableDoc(
+        "phenotypes",
+        "The cells of chosen proteins by phenotype: clusters of one protein's cells in one line (Ward's linkage).",
+        {
+            "protein": "The protein.",
+            "cell_line": "Its cell line; empty where none is known.",
+            "cell_id": "Name of the cell.",
+            "image_id": "Its image.",
+            "phenotype": "Number of the cluster among those of the protein and line, from 1, the largest first.",
+            "share": "Of the clustered cells of the protein and line that have this phenotype.",
+            "leaf": "Place of the cell in the dendrogram from left to right, from 0.",
+            "representative": "True for the cells drawn below the dendrogram, nearest to all others of theirs.",
+            "x": "Along the first principal component of the protein's cells, in standardized features.",
+            "y": "Along the second.",
         },
     ),
 )

@@ -57,6 +57,11 @@ VGG16 = {"sets": ["vgg16"]}
         ),
         ({"yardsticks": {"held_fraction": 1.0}}, "yardsticks.held_fraction 1.0"),
         ({"yardsticks": {"controls": "P1"}}, "without whitened"),
+        ({"analyses": {"phenotypes": {"protein": ["P1"]}}}, "unknown key `analyses.phenotypes.protein`"),
+        ({"analyses": {"phenotypes": {"least_cells": 2}}}, "analyses.phenotypes.least_cells 2"),
+        ({"analyses": {"phenotypes": {"most_variable": 0}}}, "analyses.phenotypes.most_variable 0"),
+        ({"analyses": {"phenotypes": {"clusters": 21}}}, "analyses.phenotypes.clusters 21"),
+        ({"analyses": {"phenotypes": {"most": 1}}}, "analyses.phenotypes.most 1"),
         ({"yardsticks": {"supervised": {"epoch": 3}}}, "unknown key `yardsticks.supervised.epoch`"),
     ],
 )

@@ -34,16 +34,17 @@ _TEXT = dict.fromkeys(
 _NUMBER = dict.fromkeys(
     (
         *("score", "place", "mean", "standard_deviation", "log_intensity", "spread", "excess"),
-        *("split", "split_excess", "variability"),
+        *("split", "split_excess", "variability", "mean_place", "standard_deviation_place"),
     ),
     pa.float64(),
 )
-_KINDS = {**_TEXT, **_NUMBER, "n": pa.int64(), "rank": pa.int64()}
+_KINDS = {**_TEXT, **_NUMBER, **dict.fromkeys(("n", "rank", "place_rank"), pa.int64())}
 COLUMNS = {
     CELLS: ("first", "second", "cell_id", "image_id", "group", "score", "place"),
     PROTEINS: (
         *("first", "second", "protein", "cell_line", "group"),
         *("mean", "standard_deviation", "n", "rank"),
+        *("mean_place", "standard_deviation_place", "place_rank"),
     ),
     VARIABLE: (
         *("protein", "cell_line", "n", "log_intensity", "spread", "excess"),
@@ -75,7 +76,7 @@ def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
             from pcip_core.analysis.variability import ranked_by_deviation
             from pcip_core.plots.violins import compartment_violins
 
-            cells = _cells(library, screen, PREFIX + spec.feature_set)
+            cells = described_cells(library, screen, PREFIX + spec.feature_set)
             terms = dict(zip(cells["image_id"], cells["localization"], strict=True))
             tables: dict[str, list[dict[str, Any]]] = {CELLS: [], PROTEINS: []}
             told: dict[str, Any] = {}
@@ -105,6 +106,7 @@ def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
                 rows = by_protein(scores, cells["protein"], cells["cell_line"])
                 ranked = ranked_by_deviation(rows, least_cells=spec.least_cells)
                 rank = {(row["protein"], row["cell_line"]): row["rank"] for row in ranked.rows}
+                places = by_protein(scores, cells["protein"], cells["cell_line"], measure="place")
                 tables[PROTEINS] += [
                     {
                         **pair,
@@ -112,8 +114,10 @@ def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
                         "rank": rank.get((row["protein"], row["cell_line"]))
                         if row["group"] == "both"
                         else None,
+                        "mean_place": place["mean"],
+                        "standard_deviation_place": place["standard_deviation"],
                     }
-                    for row in rows
+                    for row, place in zip(rows, places, strict=True)
                 ]
                 told[f"{first} and {second}: cells"] = int((scores.group != "other").sum())
                 told[f"{first} and {second}: most variable"] = [row["protein"] for row in ranked.rows[:10]]
@@ -130,6 +134,7 @@ def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
                         place.__getitem__,
                         f"{first} and {second}, the highest standard deviations; cells by their score",
                     )
+            rank_places(tables[PROTEINS], spec.least_cells)
             if not spec.compartments:
                 told["not_scored"] = "analyses.compartments names no pair of terms (docs/analyses.md)"
             made = {name: score_table(name, rows) for name, rows in tables.items()}
@@ -165,8 +170,8 @@ def build_variability(screen: Screen) -> dg.AssetsDefinition:
             from pcip_core.evaluation.knn import standardize
             from pcip_core.features.intensity import intensity_features
 
-            cells = _cells(library, screen, PREFIX + spec.feature_set)
-            light = _cells(library, screen, f"{PREFIX}intensity")
+            cells = described_cells(library, screen, PREFIX + spec.feature_set)
+            light = described_cells(library, screen, f"{PREFIX}intensity")
             none, count = np.zeros((0, len(screen.crop_channels)), np.float32), len(screen.crop_channels)
             names = intensity_features(
                 np.zeros((0, count, 1, 1), np.uint8), none, none, screen.crop_channels
@@ -221,7 +226,7 @@ def _inputs(library: Library, screen: Screen, *settings: Any) -> Any:
     return inputs
 
 
-def _cells(library: Library, screen: Screen, table: str) -> dict[str, Any]:
+def described_cells(library: Library, screen: Screen, table: str) -> dict[str, Any]:
     """Cells with their features and what is known of their images, each (n,) or (n, d)."""
     rows = library.store.read(screen.name, table)
     about = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_pylist()}
@@ -234,6 +239,25 @@ def _cells(library: Library, screen: Screen, table: str) -> dict[str, Any]:
         "cell_line": np.array([str(about[name]["cell_line"] or "") for name in images]),
         "localization": [about[name]["localization"] or [] for name in images],
     }
+
+
+def rank_places(rows: list[dict[str, Any]], least_cells: int) -> None:
+    """Give the rows of all pairs of compartments one ranking: places compare between pairs, scores do not."""
+    from pcip_core.analysis.variability import ranked_by_deviation
+
+    keys = ("first", "second", "protein", "cell_line", "group")
+    places = [
+        {
+            **{key: row[key] for key in keys},
+            "n": row["n"],
+            "standard_deviation": row["standard_deviation_place"],
+        }
+        for row in rows
+    ]
+    ranked = ranked_by_deviation(places, least_cells=least_cells).rows
+    rank = {tuple(row[key] for key in keys): row["rank"] for row in ranked}
+    for row in rows:
+        row["place_rank"] = rank.get(tuple(row[key] for key in keys))
 
 
 def _drawn(

@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 from sklearn.preprocessing import StandardScaler
 
-from pcip_core.analysis.phenotypes import phenotypes, principal_components
+from pcip_core.analysis.phenotypes import phenotypes, principal_components, sample_of
 from pcip_core.errors import EvaluationError, ShapeError
 
 SIZES = (40, 25, 10)
@@ -101,6 +101,31 @@ def test_places_pass_through_and_components_are_those_of_pca() -> None:
     assert phenotypes(features, cells).places is None
     expected = PCA(4, svd_solver="full").fit_transform(features)
     assert np.abs(principal_components(features, 4)) == pytest.approx(np.abs(expected))
+
+
+def test_the_plane_is_that_of_pca_of_the_scaled_cells() -> None:
+    features, cells, _ = clouds()
+    plane = phenotypes(features, cells).plane
+    expected = PCA(2, svd_solver="full").fit_transform(StandardScaler().fit_transform(features))
+    assert np.abs(plane) == pytest.approx(np.abs(expected))
+    assert (plane.max(0) >= -plane.min(0)).all()  # the farthest cell is on the positive side
+    flat = phenotypes(features[:, :1], cells).plane
+    alone = StandardScaler().fit_transform(features[:, :1])[:, 0]
+    assert np.abs(flat[:, 0]) == pytest.approx(np.abs(alone))
+    assert not flat[:, 1].any()
+
+
+def test_a_sample_depends_on_the_seed_and_each_cells_own_id() -> None:
+    cells = [f"cell_{row}" for row in range(400)]
+    chosen = {cells[place] for place in sample_of(cells, 100)}
+    assert len(chosen) == 100
+    backwards = cells[::-1]
+    assert {backwards[place] for place in sample_of(backwards, 100)} == chosen
+    fewer = [cell for cell in cells if cell in chosen or int(cell[5:]) % 2]
+    assert {fewer[place] for place in sample_of(fewer, 100)} == chosen  # others only came between
+    again = {cells[place] for place in sample_of(cells, 100, seed=1)}
+    assert 5 < len(chosen & again) < 60  # 25 expected of two draws of a quarter
+    assert sample_of(cells, 400).tolist() == list(range(400))
 
 
 def test_cells_that_are_all_the_same_are_one_phenotype() -> None:

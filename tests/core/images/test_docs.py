@@ -10,7 +10,7 @@ from typing import get_args, get_type_hints
 import pytest
 import yaml
 
-from pcip_core.analyses import Analyses, Clustering, GeneOntology
+from pcip_core.analyses import Analyses, Clustering, GeneOntology, Phenotyping
 from pcip_core.screen import Channel, Files, Images, load_screen
 from pcip_core.yardsticks import Yardsticks
 
@@ -53,7 +53,8 @@ def test_every_key_of_the_yardsticks_is_in_their_rows():
 
 
 @pytest.mark.parametrize(
-    ("section", "of"), [("clusters", Clustering), ("ontology", GeneOntology), ("", Analyses)]
+    ("section", "of"),
+    [("clusters", Clustering), ("phenotypes", Phenotyping), ("ontology", GeneOntology), ("", Analyses)],
 )
 def test_every_key_of_the_analyses_is_in_their_rows(section, of):
     rows = "\n".join(line for line in PAGE.splitlines() if line.startswith(f"| `analyses.{section}"))

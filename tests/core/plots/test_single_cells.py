@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from pcip_core.analysis.phenotypes import phenotypes
 from pcip_core.errors import ShapeError
+from pcip_core.plots.fields_of_view import FieldOfView, phenotype_fields
 from pcip_core.plots.gallery import dendrogram_gallery, gallery
 from pcip_core.plots.mismatch import mismatch_pairs
 from pcip_core.plots.montage import composite
@@ -89,7 +90,7 @@ def test_dendrogram_joins_crops_to_their_leaves() -> None:
     figure = rendered(
         dendrogram_gallery(
             found.linkage, pixels, TITLE, channels=CHANNELS, protein=PROTEIN, cluster=found.cluster,
-            shown=shown, names={1: "cytosol"},
+            shown=shown, names={1: "cytosol"}, captions={shown[1][0]: "a"},
         )
     )  # fmt: skip
     top, *below = figure.axes
@@ -105,6 +106,7 @@ def test_dendrogram_joins_crops_to_their_leaves() -> None:
     for axes, cell in zip(below, cells, strict=True):
         assert picture(axes) == pytest.approx(composite(pixels[cell], CHANNELS, PROTEIN))
         assert to_hex(axes.spines["top"].get_edgecolor()) == colour(int(found.cluster[cell]) - 1).lower()
+    assert [axes.get_xlabel() for axes in below] == ["a" if cell == shown[1][0] else "" for cell in cells]
     joined = [(line.xy1[0], line.axesB) for line in figure.artists]  # type: ignore[attr-defined]
     assert joined == [(10 * order.index(cell) + 5, axes) for cell, axes in zip(cells, below, strict=True)]
     with pytest.raises(ShapeError, match="20 leaves, 19 crops"):
@@ -117,6 +119,32 @@ def test_dendrogram_joins_crops_to_their_leaves() -> None:
             cluster=found.cluster,
             shown=shown,
         )
+
+
+def test_fields_ring_each_cell_in_the_colour_of_its_phenotype() -> None:
+    pixels = np.random.default_rng(0).gamma(2, 100, (60, 90))
+    places = np.array([[10.0, 20.0], [40.0, 70.0], [55.0, 30.0]])
+    seen = FieldOfView("well A, field 1", (60, 90), places, np.array([1, 2, 1]), ["", "b", ""], pixels)
+    unseen = FieldOfView("well B", (60, 90), places[:1], np.array([2]), [""], None)
+    figure = rendered(
+        phenotype_fields([seen, unseen], TITLE, radius_px=6, legend={1: "1 (75%)", 2: "2 (25%)"})
+    )
+    first, second = figure.axes
+    low, high = np.percentile(pixels, (0.5, 99.8))
+    assert picture(first) == pytest.approx(np.sqrt(np.clip((pixels - low) / (high - low), 0, 1)))
+    for axes, one in ((first, seen), (second, unseen)):
+        assert axes.get_title() == one.name
+        assert axes.get_xlim() == (-0.5, 89.5)
+        assert axes.get_ylim() == (59.5, -0.5)  # y from the top
+        rings = [(*patch.center, patch.radius, to_hex(patch.get_edgecolor())) for patch in axes.patches]  # type: ignore[attr-defined]
+        expected = [
+            (x, y, 6, colour(n - 1).lower()) for (y, x), n in zip(one.places, one.cluster, strict=True)
+        ]
+        assert rings == expected
+    assert [text.get_text() for text in first.texts] == ["b"]
+    assert not second.images
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["1 (75%)", "2 (25%)"]
+    assert phenotype_fields([], TITLE, radius_px=6, legend={}).axes[0].texts[0].get_text() == "no scores"
 
 
 def test_mismatched_pairs_show_markers_without_protein_and_the_prediction_in_its_place() -> None:

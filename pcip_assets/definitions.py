@@ -9,6 +9,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from pcip_assets.assets.analyses.cell_scores import build_localization_scores, build_variability
 from pcip_assets.assets.analyses.enrichment import build_enrichment
 from pcip_assets.assets.analyses.like import build_like
+from pcip_assets.assets.analyses.mismatch import build_mismatch
 from pcip_assets.assets.analyses.protein_map import build_clusters
 from pcip_assets.assets.benchmarks.classifiers import build_classifier_benchmark
 from pcip_assets.assets.benchmarks.held_images import build_supervised_benchmark
@@ -58,6 +59,7 @@ def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
         build_enrichment(screen),
         build_localization_scores(screen),
         build_variability(screen),
+        build_mismatch(screen),
         build_like(screen),
     ]
     return main + encoder + analyses + (_yardsticks(screen, shards) if screen.yardsticks.sets else [])

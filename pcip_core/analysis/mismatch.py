@@ -25,12 +25,12 @@ little: compartments overlap, and a true channel is grainier than any prediction
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 from pcip_core.analysis.mismatched_pairs import Drawn, draw_pairs
 from pcip_core.errors import ShapeError
@@ -69,13 +69,14 @@ def network_predictor(network: PairedCellInpainting) -> Predict:
     """A trained network as a function of arrays, on the device where its weights are; left in eval mode."""
     import torch
 
-    network.eval()
+    last = torch.channels_last  # on a CPU a third faster
+    network = network.eval().to(memory_format=last)  # type: ignore[call-overload]
     device = next(network.parameters()).device
 
     def predict(sources: np.ndarray, markers: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
-            parts = [torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in (sources, markers)]
-            return np.asarray(network(*parts).float().cpu().numpy())
+            tensors = [torch.from_numpy(part).to(device, memory_format=last) for part in (sources, markers)]
+            return np.asarray(network(*tensors).float().cpu().numpy())
 
     return predict
 
@@ -241,7 +242,8 @@ def verdict(trained: Mismatch, untrained: Mismatch) -> Verdict:
         gaps.setdefault(row["target"], []).append(row["r_matched"] - row["r_truth"])
     votes = [gap for own in gaps.values() if abs(gap := float(np.mean(own))) > _TIE]
     worse = sum(gap > 0 for gap in votes)
-    p = float(binomtest(worse, len(votes), alternative="greater").pvalue) if votes else 1.0
+    n = len(votes)
+    p = sum(math.comb(n, k) for k in range(worse, n + 1)) / 2**n
     margins = [found.summary["margin"] for found in (trained, untrained)]
     reasons = []
     if margins[0] <= margins[1] + _TIE:
@@ -250,7 +252,7 @@ def verdict(trained: Mismatch, untrained: Mismatch) -> Verdict:
         )
     if p >= _ALPHA:
         reasons.append(
-            f"{worse} of {len(votes)} target cells are predicted worse from mismatched than from matching sources "
+            f"{worse} of {n} target cells are predicted worse from mismatched than from matching sources "
             f"(p = {p:.2g})"
         )
-    return Verdict(not reasons, p, len(votes), worse, tuple(reasons))
+    return Verdict(not reasons, p, n, worse, tuple(reasons))

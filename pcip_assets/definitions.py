@@ -118,7 +118,7 @@ def screen_jobs(screen: Screen) -> list[UnresolvedAssetJobDefinition]:
         dg.define_asset_job(
             f"{screen.name}_analyses",
             dg.AssetSelection.groups(analyses_of(screen)),
-            description="Clusters of proteins and what they are known for.",
+            description="Clusters of proteins and their terms, scores of cells, whether the network cheats.",
         )
     )
     if screen.yardsticks.sets:

@@ -16,7 +16,10 @@ from dagster._core.storage.tags import (
 )
 
 from pcip_assets.assets.sets import CONTROLS, INPAINTING, PREFIX
+from pcip_assets.assets.shared import GPU_POOL, picture
 from pcip_assets.resources import Library
+from pcip_assets.source_swaps import measured
+from pcip_assets.tracking import Tracking
 from pcip_core.screen import Screen
 from pcip_core.store.vectors import features_of
 
@@ -26,7 +29,9 @@ _RANGE = (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
 
 def build_checks(screen: Screen) -> list[dg.AssetChecksDefinition]:
     """All checks of one screen."""
+    own_encoder = [] if screen.encoder_from else [_follows_its_source(screen)]
     return [
+        *own_encoder,
         _channels_present(screen),
         _counts_reconcile(screen),
         _cells_per_image(screen),
@@ -176,5 +181,30 @@ def _store_and_files_agree(screen: Screen) -> dg.AssetChecksDefinition:
                 if described["cell_id"].to_pylist() != cells["cell_id"].to_pylist():
                     offenders.append(f"{shard}: {PREFIX}{name} describes other cells than the cells table")
         return _result(offenders)
+
+    return check
+
+
+def _follows_its_source(screen: Screen) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=[screen.name, "encoder"],
+        name="follows_its_source",
+        pool=GPU_POOL,
+    )
+    def check(library: Library, tracking: Tracking) -> dg.AssetCheckResult:
+        """Predictions show the localization of the source, more than an untrained network's do (docs/analyses.md)."""
+        from pcip_core.plots.png import to_png
+
+        found = measured(library, tracking, screen)
+        judged, run_id = found.verdict, tracking.champion(screen.name).run_id
+        tracking.log_scores(run_id, {f"mismatch_{name}": value for name, value in found.scores.items()})
+        if judged is not None:
+            tracking.log_pictures(run_id, {"mismatch.png": found.figure})
+        why = {} if judged is None or judged.follows else {"why": list(judged.reasons)}
+        return dg.AssetCheckResult(
+            passed=judged is None or judged.follows,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={**found.told, **found.scores, **why, "mismatch": picture(to_png(found.figure))},
+        )
 
     return check

@@ -9,6 +9,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from pcip_assets.assets.analyses.cell_scores import build_localization_scores, build_variability
 from pcip_assets.assets.analyses.enrichment import build_enrichment
 from pcip_assets.assets.analyses.like import build_like
+from pcip_assets.assets.analyses.mismatch import build_mismatch
 from pcip_assets.assets.analyses.phenotypes import build_phenotypes
 from pcip_assets.assets.analyses.protein_map import build_clusters
 from pcip_assets.assets.benchmarks.classifiers import build_classifier_benchmark
@@ -60,6 +61,7 @@ def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
         build_localization_scores(screen),
         build_variability(screen),
         build_phenotypes(screen),
+        build_mismatch(screen),
         build_like(screen),
     ]
     return main + encoder + analyses + (_yardsticks(screen, shards) if screen.yardsticks.sets else [])
@@ -118,7 +120,7 @@ def screen_jobs(screen: Screen) -> list[UnresolvedAssetJobDefinition]:
         dg.define_asset_job(
             f"{screen.name}_analyses",
             dg.AssetSelection.groups(analyses_of(screen)),
-            description="Clusters of proteins and what they are known for.",
+            description="Clusters of proteins and their terms, scores of cells, whether the network cheats.",
         )
     )
     if screen.yardsticks.sets:

@@ -6,7 +6,7 @@ Beside it, as yardsticks: `autoencoder`, trained on the same crops, and `supervi
 import dataclasses
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +31,7 @@ _SUPERVISED = (
     "pcip_core.pairs",
     "pcip_core.training",
 )
+HELD_OUT = "held_out_crops"  # kept with a network: cells that it was never trained on
 CODE = code_version(*_MODELS, "pcip_core.pairs", "pcip_core.training")
 
 
@@ -196,9 +197,26 @@ def _fit(screen: Screen, library: Library, network: _Network, tracker: Any, chec
         tracker=tracker,
         checkpoints=checkpoints,
     )
+    told = {HELD_OUT: held_out_crops(cells, image, network.config)}
     return _Fitted(
-        trained.network, trained.history, str(trained.device), len(image), {}, "mean squared error"
+        trained.network, trained.history, str(trained.device), len(image), told, "mean squared error"
     )
+
+
+def held_out_crops(
+    cells: Sequence[Mapping[str, Any]], image: np.ndarray, config: TrainingConfig
+) -> list[str]:
+    """Hashes of the crops that a training holds out, in order of text; of cells seen twice, both are held out.
+
+    They are kept with the network, because which cells are held out depends on all cells of the training.
+    """
+    from pcip_core.pairs import hold_out
+
+    held = hold_out(image, fraction=config.validation_fraction, seed=config.seed)
+    hashes: dict[bool, set[str]] = {False: set(), True: set()}
+    for cell, out in zip(cells, held.tolist(), strict=True):
+        hashes[out].add(cell["pixel_hash"])
+    return sorted(hashes[True] - hashes[False])
 
 
 def _fit_supervised(
@@ -307,12 +325,12 @@ def _trained(
 
 
 def _all_crops(screen: Screen, library: Library) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """Every crop of every shard, (N, C, S, S), and the id and image of each."""
+    """Every crop of every shard, (N, C, S, S), and the id, image and hash of each."""
     pixels, rows = [], []
     for shard in library.store.shards(screen.name, "cells"):
         cells, crops = library.store.read_with_array(screen.name, "cells", "crops", shard)
         pixels.append(crops)
-        rows += cells.select(["cell_id", "image_id"]).to_pylist()
+        rows += cells.select(["cell_id", "image_id", "pixel_hash"]).to_pylist()
     if not rows:
         raise CropError(
             f"{screen.name}/crops",

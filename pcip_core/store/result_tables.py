@@ -178,4 +178,22 @@ RESULTS = (
             "y": "Along the second.",
         },
     ),
+    TableDoc(
+        "mismatch",
+        "What a network predicts from a source of another label than the target: a row a pair of cells and network.",
+        {
+            "network": "`encoder`, or `untrained`: the same network before its first step of training, as a control.",
+            "encoder_version": "The network.",
+            "source_cell": "The source: all its channels are seen.",
+            "target_cell": "The target: its structural channels are seen, its protein is predicted.",
+            "source_label": "Label of the source, of the column that the benchmark scores by.",
+            "target_label": "Label of the target.",
+            "n_references": "Other sources of each of the two labels, whose predictions stand for it.",
+            "r_source": "Correlation of the prediction with the mean of those from the source's label.",
+            "r_target": "With the mean of those from the target's label.",
+            "r_truth": "With the target's true protein channel.",
+            "r_matched": "Mean correlation of the predictions from the target's label with the true channel.",
+            "resembles_source": "True where r_source is above r_target and r_truth.",
+        },
+    ),
 )

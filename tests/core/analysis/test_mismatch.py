@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
-from pcip_core.analysis.mismatch import correlation, mismatch, network_predictor, predicted
+from pcip_core.analysis.mismatch import (
+    Mismatch,
+    compare,
+    correlation,
+    mismatch,
+    network_predictor,
+    predicted,
+    verdict,
+)
+from pcip_core.analysis.mismatched_pairs import draw_pairs
 from pcip_core.errors import EvaluationError, ShapeError
 from pcip_core.models.inpainting import NetworkConfig, build_network
 
@@ -176,3 +188,106 @@ def test_predictions_come_in_batches() -> None:
     found = predicted(predict, pixels, sources, targets, [0])
     assert sizes == [64, 36]
     assert found == pytest.approx((pixels[sources, 1:].astype(float) + pixels[targets, :1]) / 255)
+
+
+def many(labels: int, images: int, cells: int) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and images of a screen that is as regular as can be."""
+    names = [f"term {number:03d}" for number in range(labels) for _ in range(images * cells)]
+    places = [f"{name} {number // cells % images}" for number, name in enumerate(names)]
+    return np.array(names), np.array(places)
+
+
+@pytest.mark.parametrize(
+    ("labels", "most", "expected"), [(3, 150, 6 * 10), (5, 150, 20 * 7), (13, 150, 150), (200, 150, 150)]
+)
+def test_there_are_never_more_pairs_than_asked_for(labels: int, most: int, expected: int) -> None:
+    terms, image = many(labels, 3, 20)
+    drawn = draw_pairs(terms, image, each=10, most=most)
+    repeated = expected - len(drawn.pairs)  # the same two cells drawn twice, of 60 x 60
+    assert 0 <= repeated <= expected // 50
+    swaps = {(terms[pair.source], terms[pair.target]) for pair in drawn.pairs}
+    assert len(swaps) == min(labels * (labels - 1), most)
+    for pair in drawn.pairs:
+        assert terms[pair.source] != terms[pair.target]
+        assert len(pair.same) == len(pair.matching) == 5
+        assert {terms[cell] for cell in pair.same} == {terms[pair.source]}
+        assert {terms[cell] for cell in pair.matching} == {terms[pair.target]}
+        assert image[pair.source] not in image[pair.same]
+        assert image[pair.target] not in image[pair.matching]
+
+
+def test_of_many_labels_each_is_a_source_as_often_as_a_target() -> None:
+    terms, image = many(40, 2, 3)
+    drawn = draw_pairs(terms, image, most=120)
+    sources, targets = (
+        Counter(terms[getattr(pair, role)].item() for pair in drawn.pairs) for role in ("source", "target")
+    )
+    assert sources == targets == dict.fromkeys(np.unique(terms).tolist(), 3)
+    other = draw_pairs(terms, image, most=120, seed=1)
+    assert {(p.source, p.target) for p in drawn.pairs} != {(p.source, p.target) for p in other.pairs}
+
+
+def test_crops_that_take_part_are_enough() -> None:
+    pixels, labels, image = cells()
+    drawn = draw_pairs(labels, image, each=1, references=2)
+    used = {cell for pair in drawn.pairs for cell in [pair.source, pair.target, *pair.same, *pair.matching]}
+    assert set(drawn.cells.tolist()) == used
+    assert len(used) < len(pixels)
+    few = {cell: pixels[cell] for cell in sorted(used)}
+    assert compare(copies_kind, few, drawn, labels, **OPTIONS) == compare(
+        copies_kind, pixels, drawn, labels, **OPTIONS
+    )
+
+
+def test_pairs_without_a_third_image_are_left_out() -> None:
+    """`a` and `b` lie together in two images: a source and a target of both leave none to compare with."""
+    labels, image = np.array(["a", "b", "a", "b"]), np.array([1, 1, 2, 2])
+    drawn = draw_pairs(labels, image, each=20)
+    assert {(pair.source, pair.target) for pair in drawn.pairs} == {(0, 1), (1, 0), (2, 3), (3, 2)}
+    found, said = set(), set()
+    for seed in range(20):
+        try:
+            found.add(len(draw_pairs(labels, image, each=1, seed=seed).pairs))
+        except EvaluationError as error:
+            said.add(str(error))
+    assert found == {1, 2}
+    assert ["images beside those of a pair" in text for text in said] == [True]
+
+
+def found_of(gaps: list[tuple[int, float]], margin: float) -> Mismatch:
+    """A result with these targets, and how much worse each is predicted than from matching sources."""
+    rows = [{"target": target, "r_truth": 0.5, "r_matched": 0.5 + gap} for target, gap in gaps]
+    return Mismatch(rows, {"margin": margin}, [])
+
+
+def test_the_verdict_is_a_sign_test_over_targets_and_a_margin_above_the_untrained() -> None:
+    gaps = [(target, 0.1) for target in range(9)] + [(9, -0.1), (10, 0.0)]
+    judged = verdict(found_of(gaps, 0.2), found_of(gaps, 0.1))
+    assert (judged.follows, judged.targets, judged.worse, judged.reasons) == (True, 10, 9, ())
+    assert judged.p == pytest.approx(binomtest(9, 10, alternative="greater").pvalue)
+
+    judged = verdict(found_of(gaps, 0.1), found_of(gaps, 0.1))
+    assert not judged.follows
+    assert "its margin 0.100 is not above" in judged.reasons[0]
+
+    gaps[0] = (0, -0.1)  # 8 of 10: p = 0.055
+    judged = verdict(found_of(gaps, 0.2), found_of(gaps, 0.1))
+    assert not judged.follows
+    assert judged.p == pytest.approx(binomtest(8, 10, alternative="greater").pvalue)
+    assert "8 of 10 target cells" in judged.reasons[0]
+
+
+def test_pairs_of_one_target_are_one_vote() -> None:
+    gaps = [(0, 0.1)] * 50 + [(1, 0.1), (1, 0.1), (1, -0.3)]
+    judged = verdict(found_of(gaps, 0.2), found_of(gaps, 0.1))
+    assert (judged.targets, judged.worse) == (2, 1)
+    assert judged.p == pytest.approx(0.75)
+    assert verdict(found_of([(0, 0.0)], 0.2), found_of([], 0.1)).p == 1
+
+
+def test_a_network_that_copies_the_kind_follows_and_one_that_ignores_the_source_does_not() -> None:
+    ignores = mismatch(lambda sources, markers: 1 - markers, *cells(), **OPTIONS, each=4)
+    copies = mismatch(copies_kind, *cells(), **OPTIONS, each=4)
+    assert verdict(copies, ignores).follows
+    judged = verdict(ignores, ignores)
+    assert (judged.follows, judged.targets, len(judged.reasons)) == (False, 0, 2)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import yaml
 
 from pcip_assets import frames
-from pcip_assets.assets.analyses import cell_scores, enrichment, phenotypes, protein_map
+from pcip_assets.assets.analyses import cell_scores, enrichment, mismatch, phenotypes, protein_map
 from pcip_assets.assets.benchmarks import umap
 from pcip_assets.assets.benchmarks.scoring import Scores
 from pcip_core.crops.shard import Rejected, ShardCells
@@ -134,7 +134,10 @@ def commit_whole(store: Store, screen: str, feature_set: str = SET) -> None:
 
 def commit_analyses(store: Store, screen: str) -> None:
     """The tables of clusters, terms, phenotypes and scores of cells, one empty row each."""
-    types = {**protein_map.TYPES, enrichment.TABLE: enrichment.TYPES, phenotypes.TABLE: phenotypes.TYPES}
+    types = {
+        **protein_map.TYPES,
+        **{module.TABLE: module.TYPES for module in (enrichment, mismatch, phenotypes)},
+    }
     tables = {
         name: pa.table({column: pa.nulls(1, kind) for column, kind in columns.items()})
         for name, columns in types.items()

@@ -1,0 +1,89 @@
+"""`mismatch` (paper, Supplementary Figure 1): does the network follow its source, or does it cheat?"""
+
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from pcip_assets.assets.sets import crops_hash
+from pcip_assets.assets.shared import (
+    GPU_POOL,
+    OWNERS,
+    Made,
+    Remake,
+    Work,
+    all_shards,
+    analyses_of,
+    materialize,
+)
+from pcip_assets.provenance import code_version
+from pcip_assets.resources import Library
+from pcip_assets.source_swaps import CODE, measured
+from pcip_assets.tracking import Tracking
+from pcip_core.screen import Screen
+
+TABLE = "mismatch"
+TYPES = {
+    **dict.fromkeys(
+        ("network", "encoder_version", "source_cell", "target_cell", "source_label", "target_label"),
+        pa.string(),
+    ),
+    "n_references": pa.int64(),
+    **dict.fromkeys(("r_source", "r_target", "r_truth", "r_matched"), pa.float64()),
+    "resembles_source": pa.bool_(),
+}
+
+
+def build_mismatch(screen: Screen) -> dg.AssetsDefinition:
+    """The asset of what is predicted from sources and targets that do not match."""
+    code = code_version("pcip_assets.source_swaps", __name__)
+
+    @dg.asset(
+        key=[screen.name, TABLE],
+        deps=[*all_shards(screen, "crops"), dg.AssetDep([screen.encoder_screen, "encoder"])],
+        group_name=analyses_of(screen),
+        owners=OWNERS,
+        kinds={"pytorch", "parquet"},
+        pool=GPU_POOL,
+        code_version=CODE + code,
+    )
+    def mismatch(
+        context: dg.AssetExecutionContext, config: Remake, library: Library, tracking: Tracking
+    ) -> dg.MaterializeResult:
+        """Whether a prediction shows the localization of its source or of its target, pair by pair."""
+
+        def inputs(_: str | None) -> dict[str, Any]:
+            champion = tracking.champion(screen.encoder_screen)
+            images = library.store.read(screen.name, "images").to_pylist()
+            return {
+                "encoder": [champion.version, champion.tags["weights_sha256"]],
+                "crops": {
+                    shard: crops_hash(library, screen, shard)
+                    for shard in library.store.shards(screen.name, "cells")
+                },
+                "labels": {row["image_id"]: row[screen.benchmark.label] for row in images},
+                "spec": [screen.benchmark.label, screen.analyses.seed, screen.encoder.seed],
+            }
+
+        def make(_: str | None) -> Made:
+            found = measured(library, tracking, screen)
+            told = {**found.told, **found.scores}
+            if found.verdict is not None:
+                told["follows_its_source"] = found.verdict.follows
+            champion = tracking.champion(screen.encoder_screen)
+            about = {"encoder_version": champion.version, "mlflow_run_id": champion.run_id}
+            return Made(
+                {TABLE: mismatch_table(found.rows)},
+                provenance=about,
+                metadata=told,
+                figures={TABLE: found.figure},
+            )
+
+        return materialize(context, library, screen, config, Work(TABLE, CODE + code, inputs, make))
+
+    return mismatch
+
+
+def mismatch_table(rows: list[dict[str, Any]]) -> pa.Table:
+    """Rows as the table `mismatch`."""
+    return pa.table({name: pa.array([row.get(name) for row in rows], kind) for name, kind in TYPES.items()})

@@ -10,6 +10,7 @@ from pcip_assets.assets.analyses.cell_scores import build_localization_scores, b
 from pcip_assets.assets.analyses.enrichment import build_enrichment
 from pcip_assets.assets.analyses.like import build_like
 from pcip_assets.assets.analyses.protein_map import build_clusters
+from pcip_assets.assets.analyses.report import build_analysis_report
 from pcip_assets.assets.benchmarks.classifiers import build_classifier_benchmark
 from pcip_assets.assets.benchmarks.held_images import build_supervised_benchmark
 from pcip_assets.assets.benchmarks.image_scores import build_pairwise_benchmark, build_retrieval_benchmark
@@ -59,6 +60,7 @@ def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
         build_localization_scores(screen),
         build_variability(screen),
         build_like(screen),
+        build_analysis_report(screen),
     ]
     return main + encoder + analyses + (_yardsticks(screen, shards) if screen.yardsticks.sets else [])
 

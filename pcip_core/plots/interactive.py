@@ -5,6 +5,7 @@ Bokeh is imported where it is used, as that takes a second. Text in tooltips is 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,10 +17,10 @@ from matplotlib.colors import to_hex
 from pcip_core.errors import ShapeError
 from pcip_core.plots.style import PALETTE, shade
 
-WIDTH = 1000
-GREY = "#b8b8b8"
-OTHERS = "others"
-UNNAMED = ""
+WIDTH = 1070
+OTHERS, SEVERAL, UNNAMED = "others", "several terms", ""
+"""Groups that are grey and lie below the points of all others."""
+_GREYS = {OTHERS: "#b8b8b8", SEVERAL: "#8f8f8f", UNNAMED: "#d4d4d4"}
 _FONT = "system-ui, sans-serif"
 _MARKERS = ("circle", "square", "triangle", "inverted_triangle", "hex", "diamond", "star")
 _NOTHING = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAAAAACH5BAEAAAAALAAAAAABAAEAAAICRAEAOw=="
@@ -75,10 +76,7 @@ class Points:
 
 def grouped(labels: Sequence[str], *, most: int = _MOST_GROUPS) -> list[str]:
     """The labels, the rarest of too many put together as `others`; "" stays."""
-    counts: dict[str, int] = {}
-    for label in labels:
-        if label:
-            counts[label] = counts.get(label, 0) + 1
+    counts = Counter(label for label in labels if label)
     kept = sorted(counts, key=lambda label: (-counts[label], label))
     kept = kept if len(kept) <= most else kept[: most - 1]
     return [label if not label or label in kept else OTHERS for label in labels]
@@ -114,7 +112,7 @@ def scatter(
         height: px.
         x_names: names in place of numbers at the x axis.
     """
-    from bokeh.models import CDSView, ColumnDataSource, GroupFilter, HoverTool, Legend, LegendItem
+    from bokeh.models import CDSView, GroupFilter, HoverTool, Legend, LegendItem
 
     groups = grouped(groups)
     finite = np.isfinite(x) & np.isfinite(y)
@@ -124,48 +122,33 @@ def scatter(
     figure = base_figure(name, height, axes=labels)
     if labels is not None and x_names is not None:
         figure.xaxis.ticker = list(x_names)
-        figure.xaxis.major_label_overrides = {place: text for place, text in x_names.items()}
-    counts = {one: groups.count(one) for one in dict.fromkeys(groups)}
+        figure.xaxis.major_label_overrides = dict(x_names)
+    counts = Counter(groups)
     names = [one for one in order or sorted(counts, key=lambda one: (-counts[one], one)) if one in counts]
-    names = [one for one in names if one not in (OTHERS, UNNAMED)] + [
-        one for one in (OTHERS, UNNAMED) if one in counts
-    ]
-    items, drawn = [], []
-    for turn, one in enumerate(names):
-        grey = one in (OTHERS, UNNAMED)
-        glyph = figure.scatter(
+    names = [one for one in names if one not in _GREYS] + [one for one in _GREYS if one in counts]
+    drawn: dict[str, Any] = {}
+    for turn, one in sorted(enumerate(names), key=lambda item: item[1] not in _GREYS):  # grey ones lie below
+        drawn[one] = figure.scatter(
             across,
             up,
             source=points.source,
             view=CDSView(filter=GroupFilter(column_name=group, group=one)),
             size=size,
-            marker="circle" if grey else _MARKERS[(turn + turn // len(PALETTE)) % len(_MARKERS)],
-            color=GREY if grey else to_hex(shade(turn)),
+            marker="circle" if one in _GREYS else _MARKERS[(turn + turn // len(PALETTE)) % len(_MARKERS)],
+            color=_GREYS.get(one) or to_hex(shade(turn)),
             fill_alpha=0.75,
             line_color="white",
             line_width=0.5,
             hover_line_color="black",
         )
-        drawn.append(glyph)
-        items.append(LegendItem(label=f"{one or 'unlabelled'} ({counts[one]:,})", renderers=[glyph]))
-        these = np.array([other == one for other in groups]) & finite
-        if numbered and not grey and these.any():
-            middle = {"x": [float(np.median(x[these]))], "y": [float(np.median(y[these]))], "text": [one]}
-            figure.text(
-                "x",
-                "y",
-                "text",
-                source=ColumnDataSource(middle),
-                text_align="center",
-                text_baseline="middle",
-                text_font={"value": _FONT},
-                text_font_style="bold",
-                text_font_size="13px",
-                text_outline_color="white",
-            )
+    if numbered:
+        _number(figure, x, y, groups, [one for one in names if one not in _GREYS])
+    items = [
+        LegendItem(label=f"{one or 'unlabelled'} ({counts[one]:,})", renderers=[drawn[one]]) for one in names
+    ]
     figure.add_tools(
         HoverTool(
-            renderers=drawn,
+            renderers=list(drawn.values()),
             tooltips=points.tooltip({heading: group}),
             limit=_MOST_SHOWN,
             point_policy="snap_to_data",
@@ -175,6 +158,33 @@ def scatter(
     legend.border_line_color = None
     figure.add_layout(legend, "right")
     return figure
+
+
+def _number(figure: Any, x: np.ndarray, y: np.ndarray, groups: Sequence[str], names: Sequence[str]) -> None:
+    """Write the names of groups at the medians of their points."""
+    from bokeh.models import ColumnDataSource
+
+    finite = np.isfinite(x) & np.isfinite(y)
+    members = {one: np.array([other == one for other in groups]) & finite for one in names}
+    shown = [one for one in names if members[one].any()]
+    places = {
+        "x": [float(np.median(x[members[one]])) for one in shown],
+        "y": [float(np.median(y[members[one]])) for one in shown],
+    }
+    figure.text(
+        "x",
+        "y",
+        "text",
+        source=ColumnDataSource({**places, "text": shown}),
+        anchor="center",
+        text_font={"value": _FONT},
+        text_font_style="bold",
+        text_font_size="13px",
+        background_fill_color="white",
+        background_fill_alpha=0.75,
+        padding=2,
+        border_radius=6,
+    )
 
 
 def base_figure(name: str, height: int, *, axes: tuple[str, str] | None, **options: Any) -> Any:
@@ -193,7 +203,7 @@ def base_figure(name: str, height: int, *, axes: tuple[str, str] | None, **optio
     add_wheel(made)
     made.toolbar.logo = None
     made.grid.grid_line_color = "#eeeeee"
-    made.outline_line_color = "#cccccc"
+    made.outline_line_color = None
     if axes is None:
         made.axis.visible = False
         made.grid.visible = False

@@ -8,8 +8,10 @@ import io
 import numpy as np
 
 from pcip_core.plots.montage import composite
+from pcip_core.plots.png import PRINT_DPI
 
 THUMBNAIL_PX = 64
+_PAGE_DPI = 105  # px of a page: what is 8 points in print is 12 px
 _QUALITY = 75  # WebP of 64 px crops of simulated human cells: 0.6 to 0.8 kB
 
 
@@ -31,15 +33,16 @@ def strip(crops: np.ndarray, channels: tuple[str, ...], protein: tuple[str, ...]
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def lighter(png: bytes, *, widest: int = 1600) -> tuple[bytes, str]:
-    """A figure as a page shows it: at most so many px wide, as WebP; and its media type."""
+def lighter(png: bytes, *, widest: int = 1600) -> tuple[bytes, int]:
+    """A figure for print as a page shows it: WebP, at most so many px wide; and its width in px of the page."""
     from PIL import Image
 
     with Image.open(io.BytesIO(png)) as read:
         picture = read.convert("RGB")
+    width = round(picture.width * _PAGE_DPI / PRINT_DPI)
     if picture.width > widest:
         height = round(picture.height * widest / picture.width)
         picture = picture.resize((widest, height), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     picture.save(file, "WEBP", quality=85, method=4, use_sharp_yuv=True)
-    return file.getvalue(), "image/webp"
+    return file.getvalue(), width

@@ -29,12 +29,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text or `Cell`s under their headings; columns after the first are numbers. Headings in
-    `paper` are of columns that hold the paper's figures alone."""
+    """Rows of text or `Cell`s under their headings; columns after the first are numbers, but those in `words`.
+    Headings in `paper` are of columns that hold the paper's figures alone."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell | str]]
     paper: frozenset[str] = frozenset()
+    words: frozenset[str] = frozenset()
     caption: str = ""
     kind: str = "table"
 
@@ -56,13 +57,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class File:
-    """A figure that lies in a file, embedded; `link` leads to the file where it lies beside the page."""
+    """A figure from a file, shown `width` px wide; `link` leads to the file where it lies beside the page."""
 
     data: bytes
     media_type: str
     alt: str
     caption: str = ""
     link: str = ""
+    width: int | None = None
     kind: str = "picture"
 
     @property

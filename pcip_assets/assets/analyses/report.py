@@ -44,7 +44,7 @@ def build_analysis_report(screen: Screen) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         """All analyses on one page that opens anywhere: hover a point, see the cells; heat maps that zoom."""
         from pcip_assets.assets.analyses.report_rows import analysis_rows
-        from pcip_core.report.analyses import analysis_page
+        from pcip_core.report.analyses.page import analysis_page
         from pcip_core.report.page import made_from
 
         path = library.workspace.analysis_report(screen.name)

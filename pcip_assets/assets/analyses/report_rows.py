@@ -11,7 +11,7 @@ from pcip_assets.assets.sets import PREFIX
 from pcip_assets.galleries import evenly
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
-from pcip_core.report.analysis_rows import AnalysisRows, Cloud, Pair, Part, Solution
+from pcip_core.report.analyses.rows import AnalysisRows, Cloud, Pair, Part, Solution
 from pcip_core.screen import Screen
 
 MOST_CROPS = {"proteins": 900, "pairs": 600, "variable": 300, "phenotypes": 300, "cells": 900}

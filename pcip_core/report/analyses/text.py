@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pcip_core.report.analysis_rows import AnalysisRows
+from pcip_core.report.analyses.rows import AnalysisRows
 from pcip_core.report.page import Block, Code, Links, Section, Table, Text
 
 
@@ -19,19 +19,24 @@ def provenance(rows: AnalysisRows) -> Section:
         [
             str(row["table"]),
             f"{row['rows']:,}",
-            str(row.get("created_at") or ""),
-            str(row.get("commit") or "")[:20],
+            str(row.get("created_at") or "")[:16].replace("T", " "),
+            str(row.get("commit") or "")[:10],
             str(row.get("dagster_run_id") or ""),
         ]
         for row in rows.tables
     ]
     blocks: list[Block] = [
         Text(", ".join(one for one in told if one) + "."),
-        Table(columns, body, caption=f"Tables of the schema {rows.screen} in feature_store.duckdb."),
+        Table(
+            columns,
+            body,
+            words=frozenset(columns[2:]),
+            caption=f"Tables of the schema {rows.screen} in feature_store.duckdb.",
+        ),
         Text(
-            f"{rows.crops:,} pictures of cells are in this page, of at most {rows.most_crops:,}, evenly chosen; points "
-            "without a picture have none for that reason. Crops: protein green, structural channels blue, red, yellow in "
-            "their order (one alone: red), each stretched to its own extremes.",
+            f"{rows.crops:,} pictures of cells are in this page, of at most {rows.most_crops:,}, evenly chosen: a point "
+            "without a picture has none for that reason. Protein green, structural channels blue, red, yellow "
+            "in their order (one alone: red), each stretched to its own extremes in each crop.",
             note=True,
         ),
     ]
@@ -78,8 +83,8 @@ GROUP BY ALL ORDER BY ALL;"""
         )
     if rows.mismatch:
         queries.append(
-            f"""-- pairs whose prediction resembles the target's own protein more than the source's label
-SELECT source_cell, target_cell, source_label, target_label, r_source, r_truth FROM {name}.mismatch
+            f"""-- pairs whose prediction does not resemble its source
+SELECT source_cell, target_cell, source_label, target_label, r_source, r_target, r_truth FROM {name}.mismatch
 WHERE network = 'encoder' AND NOT resembles_source;"""
         )
     queries.append(

@@ -111,7 +111,7 @@ def heat_map(
     height = int(np.clip(_LINE * n, _LEAST_HEIGHT, _MOST_HEIGHT)) + 60
     bars = cluster_bars(order, clusters)
     beside = _TREE + _NAMES + _BAR * (1 + max((depth for *_, depth in bars), default=0))
-    down = Range1d(n - 0.5, -0.5, bounds=(-0.5, n - 0.5), min_interval=min(n, 8))
+    down = Range1d(n - 0.5, -0.5, bounds=(-0.5, n - 0.5), min_interval=min(n / 2, 8))
     common: dict[str, Any] = {"y_range": down, "toolbar_location": None}
     left = base_figure(f"{name}_tree", height, axes=None, width=_TREE, x_range=_tree_range(tree), **common)
     heat = base_figure(

@@ -69,7 +69,7 @@ class Points:
             for heading, name in fields.items()
         )
         return (
-            f'<div style="font:13px {_FONT};max-width:640px">{lines}'
+            f'<div style="font:13px {_FONT};max-width:640px;background:white">{lines}'
             '<img src="@{picture}" alt="" style="zoom:1.5;display:block;margin-top:2px"></div>'
         )
 

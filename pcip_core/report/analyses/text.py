@@ -34,8 +34,8 @@ def provenance(rows: AnalysisRows) -> Section:
             caption=f"Tables of the schema {rows.screen} in feature_store.duckdb.",
         ),
         Text(
-            f"{rows.crops:,} pictures of cells are in this page, of at most {rows.most_crops:,}, evenly chosen: a point "
-            "without a picture has none for that reason. Protein green, structural channels blue, red, yellow "
+            f"{rows.crops:,} pictures of cells are in this page, of at most {rows.most_crops:,}, evenly chosen: a "
+            "point without a picture has none for that reason. Protein green, structural channels blue, red, yellow "
             "in their order (one alone: red), each stretched to its own extremes in each crop.",
             note=True,
         ),

@@ -12,6 +12,7 @@ from pcip_assets.assets.analyses.like import build_like
 from pcip_assets.assets.analyses.mismatch import build_mismatch
 from pcip_assets.assets.analyses.phenotypes import build_phenotypes
 from pcip_assets.assets.analyses.protein_map import build_clusters
+from pcip_assets.assets.analyses.report import build_analysis_report
 from pcip_assets.assets.benchmarks.classifiers import build_classifier_benchmark
 from pcip_assets.assets.benchmarks.held_images import build_supervised_benchmark
 from pcip_assets.assets.benchmarks.image_scores import build_pairwise_benchmark, build_retrieval_benchmark
@@ -63,6 +64,7 @@ def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
         build_phenotypes(screen),
         build_mismatch(screen),
         build_like(screen),
+        build_analysis_report(screen),
     ]
     return main + encoder + analyses + (_yardsticks(screen, shards) if screen.yardsticks.sets else [])
 

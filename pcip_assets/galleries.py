@@ -1,7 +1,7 @@
 """Crops of chosen cells, and galleries of them."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +9,8 @@ import pyarrow.compute as pc
 
 from pcip_core.screen import Screen
 from pcip_core.store.partitions import Store
+
+T = TypeVar("T")
 
 
 def crops_of(store: Store, screen: Screen, cell_ids: Sequence[str]) -> np.ndarray:
@@ -34,6 +36,6 @@ def rows_of_cells(store: Store, screen: Screen, rows: Sequence[tuple[str, Sequen
     return row_gallery(named, screen.crop_channels, screen.protein, f"{screen.title}: {title}")
 
 
-def evenly(items: Sequence[str], n: int) -> list[str]:
+def evenly(items: Sequence[T], n: int) -> list[T]:
     """At most n of them, from the first to the last at equal steps."""
     return [items[place] for place in np.linspace(0, len(items) - 1, min(n, len(items))).astype(int)]

@@ -115,9 +115,13 @@ def print_results(workspace: Workspace, screens: list[str]) -> None:
             ]
             table.add_row(feature_set, *cells)
         Console().print(table)
-        page = workspace.benchmark_report(name)
-        if page.is_file():
-            click.echo(f"all scores and figures: {page}")
+        pages = {
+            "all scores and figures": workspace.benchmark_report(name),
+            "all analyses": workspace.analysis_report(name),
+        }
+        for what, page in pages.items():
+            if page.is_file():
+                click.echo(f"{what}: {page}")
     con.close()
 
 

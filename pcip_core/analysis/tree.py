@@ -9,7 +9,7 @@ import numpy as np
 from scipy.cluster import hierarchy
 
 from pcip_core.analysis.distances import condensed_distances
-from pcip_core.errors import ShapeError
+from pcip_core.errors import ClusterError, ShapeError
 
 MOST_OPTIMAL = 500
 """Leaves up to which the optimal order is computed: under a second; half a minute at 1,500."""
@@ -59,6 +59,30 @@ def _along_first_component(points: np.ndarray) -> np.ndarray:
     centred = points - points.mean(0, dtype=np.float64)
     axis = np.linalg.eigh(centred.T @ centred)[1][:, -1]
     return centred @ (axis * np.sign(axis[np.abs(axis).argmax()]))
+
+
+def from_nodes(
+    parent: np.ndarray, height: np.ndarray, size: np.ndarray, first_leaf: np.ndarray
+) -> np.ndarray:
+    """(n - 1, 4) linkage matrix of nodes as the table `cluster_trees` has them; the order of leaves is kept.
+
+    Args:
+        parent: (2n - 1,) the node above each; -1 for the root.
+        height, size, first_leaf: (2n - 1,) of each node.
+
+    Raises:
+        ClusterError: a node has not two below it, or leaves do not come first.
+    """
+    n = (len(parent) + 1) // 2
+    pairs = np.lexsort((first_leaf, parent))[1:].reshape(-1, 2) if len(parent) % 2 else np.empty((0, 2), int)
+    if len(pairs) != n - 1 or (parent[pairs] != np.arange(n, 2 * n - 1)[:, None]).any():
+        raise ClusterError(
+            "tree of proteins",
+            found=f"{len(parent)} nodes that are no tree of pairs",
+            required="n leaves, then n - 1 nodes of two each",
+            remedy="Materialize the asset `clusters` again.",
+        )
+    return np.column_stack([pairs, height[n:], size[n:]]).astype(np.float64)
 
 
 def leaf_order(tree: np.ndarray) -> np.ndarray:

@@ -69,7 +69,7 @@ def cluster_map(
             required="each row once in the order, and one label a row",
             remedy="Pass the rows, the names and the tree of one clustering.",
         )
-    bars = _bars(order, clusters or {})
+    bars = cluster_bars(order, clusters or {})
     named = labels is not None and n <= MOST_NAMES
     depth_inches = [
         0.25 + _CHARACTER_INCHES * max(len(name) for name, _, _, at in bars if at == depth)
@@ -104,7 +104,7 @@ def _draw_heat(figure: Figure, axes: Axes, lines: np.ndarray, rows_are: str, mos
     """Rows in their order, columns by their tree, at most so many of both."""
     n, columns = lines.shape
     if columns > 1:
-        lines = lines[:, leaf_order(_columns_tree(lines))]
+        lines = lines[:, feature_order(lines)]
     shown = _means(_means(lines, most[0]).T, most[1]).T
     limit = float(np.percentile(np.abs(shown), 99)) or 1.0
     image = axes.imshow(
@@ -125,9 +125,10 @@ def _draw_heat(figure: Figure, axes: Axes, lines: np.ndarray, rows_are: str, mos
     bar.ax.tick_params(labelsize=7)
 
 
-def _columns_tree(lines: np.ndarray) -> np.ndarray:
+def feature_order(lines: np.ndarray) -> np.ndarray:
+    """(d,) columns of (n, d) lines from left to right, by their own tree (average linkage)."""
     columns = np.ascontiguousarray(lines.T)
-    return ordered(cluster_tree(columns, method="average", scale=False), columns)
+    return leaf_order(ordered(cluster_tree(columns, method="average", scale=False), columns))
 
 
 def _means(lines: np.ndarray, most: int) -> np.ndarray:
@@ -147,26 +148,33 @@ def _told(count: int, drawn: int, what: str) -> str:
 def _draw_tree(axes: Axes, tree: np.ndarray) -> None:
     """Branches from the root at the left; in a large tree, small parts end where they join."""
     n = len(tree) + 1
+    segments = branches(tree, least=n / _MOST_BRANCHES)
+    highest, lowest = float(tree[-1, 2]), float(segments[:, :, 0].min())
+    axes.add_collection(LineCollection(list(segments), colors="black", linewidths=0.6, capstyle="projecting"))
+    room = 0.02 * (highest - lowest) or 1.0
+    axes.set(xlim=(highest + room, lowest - room * (lowest > 0)), ylim=(n, 0))
+    axes.set_axis_off()
+
+
+def branches(tree: np.ndarray, *, least: float = 1.0) -> np.ndarray:
+    """The lines of a dendrogram: (branches, 4 points, 2), each point the height and the line of the map.
+
+    The middle of the first line is 0.5. Parts of fewer than `least` leaves end where they join others.
+    """
+    n = len(tree) + 1
     height, span, size = heights(tree), spans(tree), sizes(tree)
     middle = np.concatenate([span[:n, 0] + 0.5, np.zeros(n - 1)])
     for merge, (left, right) in enumerate(tree[:, :2].astype(int)):
         middle[n + merge] = (middle[left] + middle[right]) / 2
-    segments, lowest = [], float(height[-1])
-    least = n / _MOST_BRANCHES
-    for node in np.flatnonzero(size[n:] >= 2 * least) + n:
-        ends, at = tree[node - n, :2].astype(int), height[node]
-        (from_low, low), (from_high, high) = (
-            (height[end] if size[end] >= least else at, middle[end]) for end in ends
-        )
-        segments.append([(from_low, low), (at, low), (at, high), (from_high, high)])
-        lowest = min(lowest, float(from_low), float(from_high))
-    axes.add_collection(LineCollection(segments, colors="black", linewidths=0.6, capstyle="projecting"))
-    room = 0.02 * (height[-1] - lowest) or 1.0
-    axes.set(xlim=(height[-1] + room, lowest - room * (lowest > 0)), ylim=(n, 0))
-    axes.set_axis_off()
+    nodes = np.flatnonzero(size[n:] >= 2 * least) + n
+    ends, at = tree[nodes - n, :2].astype(int), height[nodes]
+    foot = np.where(size[ends] >= least, height[ends], at[:, None])
+    places = np.stack([foot[:, 0], at, at, foot[:, 1]], axis=1)
+    lines = middle[ends[:, [0, 0, 1, 1]]]
+    return np.stack([places, lines], axis=2)
 
 
-def _bars(
+def cluster_bars(
     order: np.ndarray, clusters: Mapping[str, Sequence[int] | np.ndarray]
 ) -> list[tuple[str, int, int, int]]:
     """Name, first line, line after the last, and depth (0: in no other) of each cluster, from the top."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pcip_core.evaluation.paper import CONTRADICTIONS, all_paper_numbers
-from pcip_core.report.page import Cell, Picture, Section, Table, Text
+from pcip_core.report.page import Block, Cell, Section, Table, Text
 from pcip_core.report.score_rows import BenchmarkRows
 
 
@@ -20,7 +20,7 @@ def excluded(rows: BenchmarkRows) -> Section:
         for (reason, protocol), found in sorted(count.items())
     ]
     text = "What was not scored, and why; by feature set in the view `exclusions`."
-    blocks: list[Table | Picture | Text] = [Text(text)]
+    blocks: list[Block] = [Text(text)]
     blocks.append(Table(["reason", "protocol", "n"], body) if body else Text("Nothing."))
     return Section("Left out", blocks, folded=True)
 
@@ -71,7 +71,7 @@ def printed(rows: BenchmarkRows) -> Section:
         body,
         frozenset({"the paper's"}),
     )
-    blocks: list[Table | Picture | Text] = [
+    blocks: list[Block] = [
         Text(f"{told} Here accuracies are in per cent, as printed."),
         table,
     ]

@@ -15,7 +15,7 @@ from pcip_core.plots.confusion import confusion_matrix
 from pcip_core.plots.pairwise import pairwise_by_line, pairwise_distances
 from pcip_core.plots.scatter import embedding_scatter
 from pcip_core.report.background import excluded, lineage, printed
-from pcip_core.report.page import Cell, Picture, Section, Table, Text, page
+from pcip_core.report.page import Block, Cell, Picture, Section, Table, Text, page
 from pcip_core.report.score_rows import (
     PROTOCOLS,
     BenchmarkRows,
@@ -251,7 +251,7 @@ def _pairwise(rows: BenchmarkRows) -> Section | None:
     found = pick(rows.benchmarks, classifier="pairwise", metric="normalized_pairwise_distance")
     if not found:
         return None
-    blocks: list[Table | Picture | Text] = [
+    blocks: list[Block] = [
         Text(
             "Distance of cells of two proteins with one term, less that of two proteins with different terms, in "
             "standard deviations of the latter; negative is closer. Intervals: 95 %, by drawing proteins again. How "
@@ -302,7 +302,7 @@ def _confusions(rows: BenchmarkRows) -> Section | None:
         key=lambda row: row["value"],
     )["feature_set"]
     keys = {"feature_set": best, "classifier": "knn", "parameter": parameter, "protocol": protocol}
-    blocks: list[Table | Picture | Text] = [
+    blocks: list[Block] = [
         Picture(
             confusion_matrix(pick(rows.confusion, **keys), f"{rows.title}: {best}, {parameter}, {protocol}"),
             f"What {best} takes for what",
@@ -315,7 +315,7 @@ def _confusions(rows: BenchmarkRows) -> Section | None:
 
 
 def _maps(rows: BenchmarkRows) -> Section | None:
-    blocks: list[Table | Picture | Text] = []
+    blocks: list[Block] = []
     for panels, what in (
         (rows.cells, "cells (the paper's Supplementary Figure 3)"),
         (rows.proteins, "proteins (the paper's Figure 3)"),

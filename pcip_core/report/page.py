@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from pcip_core.plots.png import to_png
@@ -26,12 +29,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text or `Cell`s under their headings; columns after the first are numbers. Headings in
-    `paper` are of columns that hold the paper's figures alone."""
+    """Rows of text or `Cell`s under their headings; columns after the first are numbers, but those in `words`.
+    Headings in `paper` are of columns that hold the paper's figures alone."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell | str]]
     paper: frozenset[str] = frozenset()
+    words: frozenset[str] = frozenset()
     caption: str = ""
     kind: str = "table"
 
@@ -52,6 +56,57 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class File:
+    """A figure from a file, shown `width` px wide; `link` leads to the file where it lies beside the page."""
+
+    data: bytes
+    media_type: str
+    alt: str
+    caption: str = ""
+    link: str = ""
+    width: int | None = None
+    kind: str = "picture"
+
+    @property
+    def source(self) -> str:
+        """The picture itself, as a data URL."""
+        return f"data:{self.media_type};base64,{base64.b64encode(self.data).decode()}"
+
+
+@dataclass(frozen=True)
+class Interactive:
+    """A plot that answers the mouse. `place` is Bokeh's own HTML, of which nothing is escaped.
+
+    Attributes:
+        place: where the plot goes; the script of the page fills it.
+        caption: what it shows and what the mouse does.
+        scale: lowest value, colour, ..., highest value of a colour bar, or nothing.
+    """
+
+    place: Markup
+    caption: str = ""
+    scale: tuple[str, ...] = ()
+    kind: str = "interactive"
+
+
+@dataclass(frozen=True)
+class Code:
+    """Lines that are typed: SQL."""
+
+    text: str
+    kind: str = "code"
+
+
+@dataclass(frozen=True)
+class Links:
+    """A line with links to files beside the page: text, (name, address) each."""
+
+    text: str
+    links: Sequence[tuple[str, str]]
+    kind: str = "links"
+
+
+@dataclass(frozen=True)
 class Text:
     """A paragraph; a `note` is set smaller."""
 
@@ -60,16 +115,27 @@ class Text:
     kind: str = "text"
 
 
+Block = Table | Picture | File | Interactive | Code | Links | Text
+
+
 @dataclass
 class Section:
     """A heading and what stands under it; a `folded` one is opened by a click."""
 
     heading: str
-    blocks: list[Table | Picture | Text] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
     folded: bool = False
 
 
-def page(title: str, sections: Sequence[Section], *, banner: str = "", subtitle: str = "") -> str:
+def page(
+    title: str,
+    sections: Sequence[Section],
+    *,
+    banner: str = "",
+    subtitle: str = "",
+    scripts: Sequence[Markup] = (),
+    made_from: str = "",
+) -> str:
     """The page as HTML.
 
     Args:
@@ -77,8 +143,26 @@ def page(title: str, sections: Sequence[Section], *, banner: str = "", subtitle:
         sections: in their order.
         banner: said at the top and in the title: that images are simulated.
         subtitle: under the title.
+        scripts: of `Interactive` blocks, Bokeh's own; nothing of them is escaped.
+        made_from: a hash, kept in the page's head for `made_from` to find.
     """
-    return _template().render(title=title, sections=sections, banner=banner, subtitle=subtitle)
+    return _template().render(
+        title=title,
+        sections=sections,
+        banner=banner,
+        subtitle=subtitle,
+        scripts=scripts,
+        made_from=made_from,
+    )
+
+
+def made_from(path: Path) -> str | None:
+    """The hash that the page in a file was made from; None where there is no such page."""
+    if not path.is_file():
+        return None
+    with path.open(encoding="utf-8", errors="replace") as file:
+        found = re.search(r'<meta name="pcip-made-from" content="([0-9a-f]+)">', file.read(2000))
+    return found[1] if found else None
 
 
 @cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from pcip_assets.alike import find_alike
 from pcip_assets.assets.analyses.cell_scores import rank_places
 from pcip_assets.cli import cli
 from pcip_core.errors import EvaluationError
+from pcip_core.report.page import made_from
 from pcip_core.store.publish import connect
 from pcip_core.store.vectors import features_of
 from tests.assets.conftest import Finished, run_tiny
@@ -274,6 +277,42 @@ def test_every_protein_is_ranked_by_how_much_its_cells_differ(analysed: Finished
     values = [value for _, _, value, _ in rows]
     assert values == sorted(values, reverse=True)
     assert {n for _, n, _, _ in rows} == {9}
+
+
+def test_one_page_has_all_analyses_and_its_queries_run(analysed: Finished) -> None:
+    path = analysed.workspace.analysis_report("tiny")
+    html = path.read_text()
+    found = re.findall(r"<h2[^>]*>(.*?)</h2>", html)
+    made = [
+        "Protein map",
+        "Clustered heat maps",
+        "Clusters and their terms",
+        "Cells between two compartments",
+    ]
+    assert found[:5] == [*made, "Variable proteins"]
+    assert html.count("data:image/webp;base64") > 100  # each cell of the tiny screen
+    told = re.search(r"<pre>(.*?)</pre>", html, re.DOTALL)
+    assert told is not None
+    queries = [one for one in unescape(told[1]).split(";") if one.strip()]
+    assert len(queries) >= 5
+    rows = [ask(analysed, query) for query in queries]
+    assert {protein for protein, *_ in rows[0]} <= {f"P{plate}{n}" for plate in (1, 2) for n in range(4)}
+    assert len(rows[0]) in (4, 8)  # a cluster of the cut, or of the picks
+    assert len(rows[-1]) == 10
+
+
+def test_the_page_is_made_again_only_where_something_changed(analysed: Finished) -> None:
+    path = analysed.workspace.analysis_report("tiny")
+    before, about = path.read_bytes(), made_from(path)
+    assert analysed.again(analyses=True).success
+    assert path.read_bytes() == before
+    figure = analysed.workspace.figure("tiny", "variability")
+    figure.touch()
+    assert analysed.again(analyses=True).success
+    assert made_from(path) not in (None, about)
+    path.unlink()
+    assert analysed.again(analyses=True).success
+    assert path.is_file()
 
 
 def test_what_is_most_like_a_protein_is_of_its_compartment(analysed: Finished) -> None:

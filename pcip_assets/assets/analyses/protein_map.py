@@ -63,7 +63,7 @@ def build_clusters(screen: Screen) -> dg.AssetsDefinition:
                 "features": features_hash(library, screen, spec.feature_set),
                 "spec": [spec.feature_set, spec.pool, spec.clusters, spec.seed],
                 "images": images.select(columns).to_pylist(),
-                "within": {name: sorted(chosen) for name, chosen in _within(library, screen).items()},
+                "within": {name: sorted(chosen) for name, chosen in parts_of(library, screen).items()},
                 "picks": _picks(screen),
             }
 
@@ -71,7 +71,7 @@ def build_clusters(screen: Screen) -> dg.AssetsDefinition:
             tables: dict[str, list[dict[str, Any]]] = {CLUSTERS: [], TREES: []}
             told: dict[str, Any] = {}
             figures: dict[str, Any] = {}
-            for name, chosen in {"": None, **_within(library, screen)}.items():
+            for name, chosen in {"": None, **parts_of(library, screen)}.items():
                 found = proteins_of(library, screen, chosen, name)
                 about = f" within {name}" if name else ""
                 told[f"rows{about}"] = len(found.names)
@@ -97,7 +97,7 @@ def protein_name(image: dict[str, Any]) -> str:
     return str(image["protein"] or image["image_id"])
 
 
-def _within(library: Library, screen: Screen) -> dict[str, set[str]]:
+def parts_of(library: Library, screen: Screen) -> dict[str, set[str]]:
     """Name -> the images of the proteins that are clustered apart, as the spec's conditions choose them."""
     from pcip_core.store.choosing import chosen_images
 

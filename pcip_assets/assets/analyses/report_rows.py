@@ -1,0 +1,282 @@
+"""What the page of analyses tells, from the partitions that the published tables are made of."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from pcip_assets.assets.analyses.protein_map import Proteins, parts_of, proteins_of
+from pcip_assets.assets.analyses.report_cells import Cells, label_of
+from pcip_assets.assets.sets import PREFIX
+from pcip_assets.galleries import evenly
+from pcip_assets.resources import Library
+from pcip_core.errors import EvaluationError
+from pcip_core.report.analyses.rows import AnalysisRows, Cloud, Pair, Part, Solution
+from pcip_core.screen import Screen
+
+MOST_CROPS = {"proteins": 900, "pairs": 600, "variable": 300, "phenotypes": 300, "cells": 900}
+"""Pictures of cells in a page, by section: about 3 MB together."""
+_OF_A_PROTEIN, _OF_A_VARIABLE = 3, 6
+_LEAST_MAPPED, _MOST_MAPPED = 8, 20_000  # proteins
+_NEIGHBOURS = {"proteins": 20, "cells": 30}  # the paper's
+_TOP = 10
+
+
+def analysis_rows(library: Library, screen: Screen, tables: Iterable[str]) -> AnalysisRows:
+    """All that the page tells."""
+    cells = Cells.of(library, screen)
+    there = [name for name in tables if library.store.has(screen.name, name)]
+    rows = {name: library.store.read(screen.name, name).to_pylist() for name in there}
+    found = proteins_of(library, screen)
+    parts, solutions = _solutions(library, screen, found, rows)
+    proteins, no_map = _proteins(cells, found, solutions)
+    pairs = _pairs(cells, rows)
+    variable = _variable(cells, rows.get("variability", []))
+    phenotypes = _phenotypes(cells, rows.get("phenotypes", []))
+    sample = _sample(cells)
+    return AnalysisRows(
+        title=screen.title,
+        description=screen.description or screen.organism,
+        simulated=screen.simulated,
+        screen=screen.name,
+        feature_set=screen.analyses.feature_set,
+        proteins=proteins,
+        no_map=no_map,
+        parts=parts,
+        solutions=solutions,
+        enrichment=rows.get("enrichment", []),
+        pairs=pairs,
+        variable=variable,
+        variability=rows.get("variability", []),
+        phenotypes=phenotypes,
+        mismatch=rows.get("mismatch", []),
+        cells=sample,
+        figures=_figures(library, screen),
+        tables=[_made(library, screen, name, len(rows[name])) for name in there],
+        about_features=_about(library, screen),
+        links=_links(library, screen),
+        crops=cells.shown,
+        most_crops=sum(MOST_CROPS.values()),
+    )
+
+
+def _solutions(
+    library: Library, screen: Screen, found: Proteins, rows: dict[str, list[dict[str, Any]]]
+) -> tuple[dict[str, Part], list[Solution]]:
+    """Trees and their clusters; one whose proteins are not those of today's features is left out."""
+    from pcip_core.analysis.tree import from_nodes
+    from pcip_core.evaluation.knn import standardize
+
+    chosen = parts_of(library, screen)
+    row_of = {name: row for row, name in enumerate(found.names)}
+    parts: dict[str, Part] = {}
+    solutions: list[Solution] = []
+    trees: dict[str, list[dict[str, Any]]] = {}
+    for row in rows.get("cluster_trees", []):
+        trees.setdefault(row["solution"], []).append(row)
+    for name, nodes in trees.items():
+        part = name.partition(" within ")[2]
+        if part and part not in chosen:
+            continue
+        if part not in parts:
+            own = proteins_of(library, screen, chosen[part], part) if part else found
+            places = np.array([row_of[one] for one in own.names])
+            parts[part] = Part(places, own.names, standardize(own.means))
+        nodes = sorted(nodes, key=lambda node: node["tree_node"])
+        if [node["member"] for node in nodes if node["member"] is not None] != list(parts[part].names):
+            continue
+        columns = {
+            key: np.array([-1 if node[key] is None else node[key] for node in nodes])
+            for key in ("parent", "height", "size", "first_leaf")
+        }
+        named: dict[int, str] = {}
+        members: dict[int, list[int]] = {}
+        leaf = {one: number for number, one in enumerate(parts[part].names)}
+        for row in rows.get("clusters", []):
+            if row["solution"] == name:
+                if named.get(row["tree_node"]) != row["node"]:
+                    named[row["tree_node"]], members[row["tree_node"]] = row["node"], []  # your own wins
+                members[row["tree_node"]].append(leaf[row["member"]])
+        clusters = {text: members[node] for node, text in named.items()}
+        solutions.append(Solution(name, part, from_nodes(**columns), clusters))
+    return {part: one for part, one in parts.items() if any(s.part == part for s in solutions)}, solutions
+
+
+def _proteins(cells: Cells, found: Proteins, solutions: list[Solution]) -> tuple[Cloud, str]:
+    """The protein map, and why there is none; without trees their names are told all the same."""
+    pooled = cells.screen.analyses.pool == "protein"
+    of_protein: dict[str, list[str]] = {}
+    images: dict[str, set[str]] = {}
+    keys = zip(cells.ids, cells.image.tolist(), cells.protein.tolist(), cells.line.tolist(), strict=True)
+    for cell, image, protein, line in keys:
+        name = protein if pooled or not line else f"{protein} ({line})"
+        of_protein.setdefault(name, []).append(cell)
+        images.setdefault(name, set()).add(image)
+    about = [[cells.about[image] for image in sorted(images[name])] for name in found.names]
+    n, most = len(found.names), MOST_CROPS["proteins"]
+    each = _OF_A_PROTEIN if n * _OF_A_PROTEIN <= most else 1
+    shown = set(evenly(_by_tree(found, solutions), most))
+    wanted = [evenly(of_protein[name], each) if name in shown else [] for name in found.names]
+    told = {
+        "protein": found.names,
+        "gene": [", ".join(sorted({str(row["gene"]) for row in own if row["gene"]})) for own in about],
+        "localization": [
+            ", ".join(sorted({term for row in own for term in row["localization"] or []})) for own in about
+        ],
+        "cells": [f"{len(of_protein[name]):,}" for name in found.names],
+    }
+    places, why = _mapped(cells, found.means)
+    clusters = _colours(solutions[0], n) if solutions and not solutions[0].part else [""] * n
+    return Cloud(told, cells.strips(wanted), places[:, 0], places[:, 1], clusters), why
+
+
+def _by_tree(found: Proteins, solutions: list[Solution]) -> list[str]:
+    """Names in the order of the first tree, so that those evenly chosen are of all clusters."""
+    from pcip_core.analysis.tree import leaf_order
+
+    if not solutions or solutions[0].part:
+        return found.names
+    return [found.names[leaf] for leaf in leaf_order(solutions[0].tree)]
+
+
+def _colours(solution: Solution, n: int) -> list[str]:
+    """The largest cluster of each leaf: that of the cut."""
+    names = [""] * n
+    for name, leaves in sorted(solution.clusters.items(), key=lambda one: len(one[1])):
+        for leaf in leaves:
+            names[leaf] = name
+    return names
+
+
+def _mapped(cells: Cells, means: np.ndarray) -> tuple[np.ndarray, str]:
+    from pcip_core.analysis.embedding import umap_embedding
+
+    n, nowhere = len(means), np.full((len(means), 2), np.nan)
+    if not _LEAST_MAPPED <= n <= _MOST_MAPPED:
+        return nowhere, f"{n:,} proteins; it is drawn of {_LEAST_MAPPED} to {_MOST_MAPPED:,}"
+    neighbours = min(_NEIGHBOURS["proteins"], n // 2)
+    try:
+        return umap_embedding(means, neighbours=neighbours, seed=cells.screen.analyses.seed), ""
+    except EvaluationError as error:
+        return nowhere, str(error)
+
+
+def _pairs(cells: Cells, rows: dict[str, list[dict[str, Any]]]) -> list[Pair]:
+    """Cells of each pair, evenly chosen along their scores."""
+    scored: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
+    for row in rows.get("localization_scores", []):
+        if row["cell_id"] in cells.row_of:
+            groups = scored.setdefault((row["first"], row["second"]), {})
+            groups.setdefault(row["group"], []).append(row)
+    found = []
+    for (first, second), groups in scored.items():
+        each = MOST_CROPS["pairs"] // len(scored) // len(groups)
+        names = {"first_only": f"{first} only", "both": "both", "second_only": f"{second} only"}
+        chosen = [
+            row
+            for group in names
+            if group in groups
+            for row in evenly(sorted(groups[group], key=lambda row: row["score"]), each)
+        ]
+        ids = [row["cell_id"] for row in chosen]
+        told = cells.told(ids) | {"score": [f"{row['score']:.2f}" for row in chosen]}
+        score = np.array([row["score"] for row in chosen])
+        cloud = Cloud(
+            told,
+            cells.strips([[one] for one in ids]),
+            np.zeros(len(ids)),
+            score,
+            [names[row["group"]] for row in chosen],
+            sum(map(len, groups.values())),
+        )
+        own = [row for row in rows["protein_scores"] if (row["first"], row["second"]) == (first, second)]
+        found.append(Pair(first, second, cloud, own))
+    return found
+
+
+def _variable(cells: Cells, rows: list[dict[str, Any]]) -> Cloud | None:
+    if not rows:
+        return None
+    with_crops = MOST_CROPS["variable"] // _OF_A_VARIABLE
+    wanted: list[list[str]] = []
+    for row in rows:
+        own = np.flatnonzero((cells.protein == row["protein"]) & (cells.line == row["cell_line"]))
+        if row["rank"] <= with_crops and len(own):
+            own = own[np.argsort(cells.along(own), kind="stable")]
+            wanted.append(evenly([cells.ids[place] for place in own], _OF_A_VARIABLE))
+        else:
+            wanted.append([])
+    told = {
+        "protein": [row["protein"] for row in rows],
+        "cell line": [row["cell_line"] or "" for row in rows],
+        "rank": [str(row["rank"]) for row in rows],
+        "cells": [str(row["n"]) for row in rows],
+    }
+    x, y = (np.array([row[name] for row in rows], np.float64) for name in ("excess", "split_excess"))
+    groups = [f"1 to {_TOP}" if row["rank"] <= _TOP else "others" for row in rows]
+    return Cloud(told, cells.strips(wanted), x, y, groups)
+
+
+def _phenotypes(cells: Cells, rows: list[dict[str, Any]]) -> list[tuple[str, Cloud, list[dict[str, Any]]]]:
+    of_protein: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["cell_id"] in cells.row_of:
+            of_protein.setdefault((row["protein"], row["cell_line"] or ""), []).append(row)
+    found = []
+    for (protein, line), own in of_protein.items():
+        chosen = evenly(
+            sorted(own, key=lambda row: row["leaf"]), max(MOST_CROPS["phenotypes"] // len(of_protein), 1)
+        )
+        ids = [row["cell_id"] for row in chosen]
+        x, y = (np.array([row[name] for row in chosen], np.float64) for name in ("x", "y"))
+        groups = [str(row["phenotype"]) for row in chosen]
+        cloud = Cloud(cells.told(ids), cells.strips([[one] for one in ids]), x, y, groups, len(own))
+        found.append((f"{protein} {line}".strip(), cloud, own))
+    return found
+
+
+def _sample(cells: Cells) -> Cloud | None:
+    """A map of cells from all images."""
+    from pcip_core.analysis.embedding import umap_embedding
+
+    ids = cells.over_images(MOST_CROPS["cells"])
+    rows = [cells.row_of[name] for name in ids]
+    try:
+        places = umap_embedding(
+            cells.features[rows], neighbours=_NEIGHBOURS["cells"], seed=cells.screen.analyses.seed
+        )
+    except EvaluationError:  # too few cells
+        return None
+    labels = [label_of(cells.about[str(cells.image[row])]) for row in rows]
+    strips = cells.strips([[one] for one in ids])
+    return Cloud(cells.told(ids), strips, places[:, 0], places[:, 1], labels, len(cells.ids))
+
+
+def _figures(library: Library, screen: Screen) -> dict[str, bytes]:
+    """The figures for print that the page shows."""
+    folder = library.workspace.reports(screen.name)
+    wanted = ("enrichment_", "localization_scores_", "variability", "phenotypes_", "mismatch")
+    return {
+        path.stem: path.read_bytes() for path in sorted(folder.glob("*.png")) if path.name.startswith(wanted)
+    }
+
+
+def _links(library: Library, screen: Screen) -> list[tuple[str, str]]:
+    """What lies beside the page: the scores of all feature sets, and heat maps for print."""
+    folder, benchmarks = (
+        library.workspace.reports(screen.name),
+        library.workspace.benchmark_report(screen.name),
+    )
+    links = [("all scores of all feature sets", benchmarks.name)] if benchmarks.is_file() else []
+    return links + [(f"{path.stem} for print", path.name) for path in sorted(folder.glob("clusters_*.png"))]
+
+
+def _made(library: Library, screen: Screen, table: str, rows: int) -> dict[str, Any]:
+    return {**(library.store.provenance(screen.name, table) or {}), "table": table, "rows": rows}
+
+
+def _about(library: Library, screen: Screen) -> dict[str, Any]:
+    """What main.feature_sets says of the feature set."""
+    table = PREFIX + screen.analyses.feature_set
+    shard = library.store.shards(screen.name, table)[-1]
+    return library.store.provenance(screen.name, table, shard) or {}

@@ -1,0 +1,313 @@
+"""A clustered heat map that zooms: dendrogram, features, bars of clusters, all over the same lines (by Bokeh)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import to_hex
+
+from pcip_core.analysis.tree import leaf_order
+from pcip_core.errors import ShapeError
+from pcip_core.plots.clustermap import (
+    BLUE_YELLOW,
+    MAJOR,
+    MINOR,
+    branches,
+    cluster_bars,
+    feature_order,
+)
+from pcip_core.plots.interactive import WIDTH, Points, add_wheel, base_figure
+
+LEVELS = 255
+"""Colours of the heat map; the middle one is 0."""
+_TILE = 4096  # lines: browsers draw no picture of any height
+_FEW = 400  # lines that are seen in every detail of the tree
+_LEAST_HEIGHT, _MOST_HEIGHT, _LINE = 360, 760, 12  # px
+_TREE, _NAMES, _BAR = 170, 130, 70
+
+
+@dataclass
+class Lines:
+    """The heat map of one set of rows. It can be shown in the order of several trees, and is in the page once.
+
+    Attributes:
+        levels: (n, d) uint8, columns in their order.
+        limit: the magnitude at which colours saturate, the 99th percentile.
+        order: of the first tree that they were shown in.
+        source: in the page, in that order.
+        callbacks: that put them in the order of the others, when the page has been drawn.
+    """
+
+    levels: np.ndarray
+    limit: float
+    order: np.ndarray | None = None
+    source: Any = None
+    callbacks: list[Any] = field(default_factory=list)
+
+
+def lines_of(points: np.ndarray) -> Lines:
+    """Standardized features as levels of colour.
+
+    Args:
+        points: (n, d).
+    """
+    if points.shape[1] > 1:
+        points = points[:, feature_order(points)]
+    limit = float(np.percentile(np.abs(points), 99)) or 1.0
+    middle = LEVELS // 2
+    levels = np.clip(np.round(points / limit * middle), -middle, middle) + middle
+    return Lines(levels.astype(np.uint8), limit)
+
+
+def palette() -> list[str]:
+    """Blue, black at 0, yellow."""
+    return [to_hex(BLUE_YELLOW(place)) for place in np.linspace(0, 1, LEVELS)]
+
+
+def heat_map(
+    points: Points,
+    lines: Lines,
+    tree: np.ndarray,
+    clusters: Mapping[str, Sequence[int]],
+    *,
+    name: str,
+    rows: np.ndarray,
+    names: Sequence[str],
+    notes: Mapping[str, str] | None = None,
+) -> Any:
+    """Rows from the top in the order of a tree, the tree at the left, bars of clusters at the right.
+
+    The wheel zooms all three over the same rows; names of rows are written when there is room for them.
+
+    Args:
+        points: what is told of things; the rows are some of them.
+        lines: of the leaves, in the order of their numbers.
+        tree: (n - 1, 4) linkage matrix.
+        clusters: name -> leaves, which must be neighbours in the order.
+        name: of the plot in the page.
+        rows: (n,) which of the things each leaf is.
+        names: (n,) of the leaves.
+        notes: cluster -> what is told of it.
+
+    Raises:
+        ShapeError: lines, tree, rows and names differ in length.
+        ClusterError: leaves of a cluster are not neighbours.
+    """
+    from bokeh.layouts import gridplot
+    from bokeh.models import CustomJS, Range1d
+
+    order = leaf_order(tree)
+    n, columns = lines.levels.shape
+    if not n == len(order) == len(rows) == len(names):
+        raise ShapeError(
+            f"heat map {name}",
+            found=f"{n} lines, {len(order)} leaves, {len(rows)} rows, {len(names)} names",
+            required="as many of each",
+            remedy="Pass the rows, the names and the tree of one clustering.",
+        )
+    height = int(np.clip(_LINE * n, _LEAST_HEIGHT, _MOST_HEIGHT)) + 60
+    bars = cluster_bars(order, clusters)
+    beside = _TREE + _NAMES + _BAR * (1 + max((depth for *_, depth in bars), default=0))
+    down = Range1d(n - 0.5, -0.5, bounds=(-0.5, n - 0.5), min_interval=min(n / 2, 8))
+    common: dict[str, Any] = {"y_range": down, "toolbar_location": None}
+    left = base_figure(f"{name}_tree", height, axes=None, width=_TREE, x_range=_tree_range(tree), **common)
+    heat = base_figure(
+        f"{name}_heat", height, axes=None, width=WIDTH - beside + _NAMES,
+        x_range=Range1d(0, columns, bounds=(0, columns)), **common,
+    )  # fmt: skip
+    right = base_figure(f"{name}_bars", height, axes=None, width=beside - _TREE - _NAMES, **common)
+    for one in (left, heat, right):
+        one.min_border = 0
+        one.outline_line_color = None
+    for one in (left, right):
+        one.toolbar.tools = []
+        add_wheel(one, "height")
+    heat.toolbar.tools = [tool for tool in heat.toolbar.tools if type(tool).__name__ != "WheelZoomTool"]
+    add_wheel(heat, "height")
+
+    _draw_tree(left, tree, down, n)
+    _draw_lines(heat, lines, order)
+    _draw_rows(heat, points, order, rows, clusters, columns)
+    _write_names(heat, [names[leaf] for leaf in order], height - 60)
+    _draw_bars(right, bars, order, notes or {})
+    for one in (left, heat, right):
+        one.js_on_event(
+            "doubletap", CustomJS(args={"down": down}, code=f"down.start = {n - 0.5}; down.end = -0.5")
+        )
+    return gridplot([[left, heat, right]], toolbar_options={"logo": None}, toolbar_location="above")
+
+
+def _tree_range(tree: np.ndarray) -> Any:
+    """Heights from the root at the left; merges of no distance are lifted to 0."""
+    from bokeh.models import Range1d
+
+    top = float(tree[-1, 2]) or 1.0
+    return Range1d(1.02 * top, -0.01 * top)
+
+
+def _draw_tree(figure: Any, tree: np.ndarray, down: Any, n: int) -> None:
+    """The whole tree; of a large one only the large parts, until one has zoomed in."""
+    from bokeh.models import ColumnDataSource, CustomJS
+
+    def draw(least: float, width: float) -> Any:
+        found = branches(tree, least=least).astype(np.float32)
+        ended = np.concatenate([found, np.full((len(found), 1, 2), np.nan, np.float32)], axis=1)
+        source = ColumnDataSource({"x": ended[:, :, 0].ravel(), "y": ended[:, :, 1].ravel() - 0.5})
+        return figure.line("x", "y", source=source, color="black", line_width=width)
+
+    if n <= _FEW:
+        draw(1, 1.0)
+        return
+    coarse, fine = draw(n / _FEW, 1.0), draw(1, 0.7)
+    fine.visible = False
+    code = f"""
+      const few = Math.abs(down.end - down.start) <= {_FEW};
+      if (fine.visible != few) {{ fine.visible = few; coarse.visible = !few; }}
+    """
+    chosen = CustomJS(args={"down": down, "fine": fine, "coarse": coarse}, code=code)
+    down.js_on_change("start", chosen)
+    down.js_on_change("end", chosen)
+
+
+def _draw_lines(figure: Any, lines: Lines, order: np.ndarray) -> None:
+    """The picture, in tiles that any browser draws; nearest lines where there are more than pixels."""
+    from bokeh.models import ColumnDataSource, CustomJS, LinearColorMapper
+
+    n, columns = lines.levels.shape
+    starts = list(range(0, n, _TILE))
+    heights = [min(_TILE, n - start) for start in starts]
+    first = lines.source is None
+    tiles = [
+        np.ascontiguousarray(lines.levels[order[start : start + _TILE]])
+        if first
+        else np.zeros((1, 1), np.uint8)
+        for start in starts
+    ]
+    source = ColumnDataSource(
+        {
+            "image": tiles,
+            "x": [0] * len(tiles),
+            "y": [start - 0.5 for start in starts],
+            "dw": [columns] * len(tiles),
+            "dh": heights,
+        }
+    )
+    mapper = LinearColorMapper(palette=palette(), low=0, high=LEVELS - 1)
+    figure.image("image", "x", "y", "dw", "dh", source=source, color_mapper=mapper)
+    if first:
+        lines.source, lines.order = source, order
+        return
+    place = np.empty(n, np.int32)
+    place[lines.order] = np.arange(n)
+    moved = ColumnDataSource({"line": place[order]})
+    args = {"shown": lines.source, "wanted": source, "moved": moved, "columns": columns, "tile": _TILE}
+    lines.callbacks.append(CustomJS(args=args, code=_REORDER))
+
+
+_REORDER = """
+  const line = moved.data.line, tiles = shown.data.image;
+  const bytes = tiles.map((one) => new Uint8Array(one.buffer, one.byteOffset, one.length));
+  const image = tiles.map((one, number) => {
+    const rows = one.length / columns, out = new Uint8Array(one.length);
+    for (let row = 0; row < rows; row++) {
+      const at = line[number * tile + row], from = (at % tile) * columns;
+      out.set(bytes[Math.floor(at / tile)].subarray(from, from + columns), row * columns);
+    }
+    return new one.constructor(out, [rows, columns]);
+  });
+  wanted.data = {...wanted.data, image};
+"""
+
+
+def _draw_rows(
+    figure: Any,
+    points: Points,
+    order: np.ndarray,
+    rows: np.ndarray,
+    clusters: Mapping[str, Sequence[int]],
+    columns: int,
+) -> None:
+    """Bars that are not seen until the mouse is on one."""
+    from bokeh.models import HoverTool
+
+    told: list[list[str]] = [[] for _ in order]
+    for name, leaves in sorted(clusters.items(), key=lambda one: -len(one[1])):
+        for leaf in leaves:
+            told[leaf].append(name)
+    count = len(points.pictures)
+    place, cluster = np.full(count, np.nan, np.float32), [""] * count
+    place[rows[order]] = np.arange(len(order))
+    for leaf, row in enumerate(rows):
+        cluster[row] = ", ".join(told[leaf])
+    y, named = points.add("leaf", place), points.add("cluster", cluster)
+    bars = figure.hbar(
+        y=y, height=1, left=0, right=columns, source=points.source, fill_alpha=0, line_alpha=0,
+        hover_fill_color="white", hover_fill_alpha=0.12, hover_line_color="white", hover_line_alpha=1,
+        nonselection_fill_alpha=0, nonselection_line_alpha=0,
+    )  # fmt: skip
+    figure.add_tools(
+        HoverTool(
+            renderers=[bars],
+            tooltips=points.tooltip({"cluster": named}),
+            limit=1,
+            point_policy="follow_mouse",
+            attachment="right",
+        )
+    )
+
+
+def _write_names(figure: Any, names: list[str], px: int) -> None:
+    """At the right of the lines, where every line can have its own."""
+    from bokeh.models import BasicTicker, CustomJSTickFormatter, LinearAxis
+
+    axis = LinearAxis(
+        ticker=BasicTicker(min_interval=1, desired_num_ticks=max(px // 11, 10)),
+        formatter=CustomJSTickFormatter(
+            args={"names": names, "most": px / 8},
+            code="""
+              const each = ticks.length < 2 || ticks[1] - ticks[0] == 1;
+              return each && ticks.length <= most && tick in names ? names[tick] : "";
+            """,
+        ),
+        major_label_text_font_size="9px",
+        major_tick_line_color=None,
+        minor_tick_line_color=None,
+        axis_line_color=None,
+        major_label_standoff=0,
+    )
+    figure.add_layout(axis, "right")
+
+
+def _draw_bars(
+    figure: Any, bars: list[tuple[str, int, int, int]], order: np.ndarray, notes: Mapping[str, str]
+) -> None:
+    """Clusters, those within others further right."""
+    from bokeh.models import ColumnDataSource, HoverTool, Range1d
+
+    deepest = max((depth for *_, depth in bars), default=0)
+    figure.x_range = Range1d(0, deepest + 1)
+    turns: dict[int, int] = {}
+    rows: dict[str, list[Any]] = {
+        key: []
+        for key in ("left", "right", "top", "bottom", "middle", "colour", "name", "size", "note", "text")
+    }
+    for name, start, stop, depth in bars:
+        turn = turns[depth] = turns.get(depth, -1) + 1
+        values = {
+            "left": depth, "right": depth + 0.15, "text": depth + 0.22, "top": start - 0.5, "bottom": stop - 0.5,
+            "middle": (start + stop - 1) / 2, "colour": (MINOR if depth else MAJOR)[turn % 2], "name": name,
+            "size": str(stop - start), "note": notes.get(name, ""),
+        }  # fmt: skip
+        for key, value in values.items():
+            rows[key].append(value)
+    source = ColumnDataSource(rows)
+    drawn = figure.quad("left", "right", "top", "bottom", source=source, color="colour", line_color="white")
+    figure.text(
+        "text", "middle", "name", source=source, text_color="colour", text_font_size="12px",
+        text_baseline="middle",
+    )  # fmt: skip
+    told = "<div><b>cluster @name</b>: @size members</div><div>@note</div>"
+    figure.add_tools(HoverTool(renderers=[drawn], tooltips=told, attachment="left"))

@@ -1,0 +1,72 @@
+"""The page of a screen's analyses: maps and heat maps that answer the mouse, figures for print, tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pcip_core.plots.interactive import Points
+from pcip_core.report.analyses.cells import cell_map, compartments, mismatch, phenotypes, variable_proteins
+from pcip_core.report.analyses.plots import Plots
+from pcip_core.report.analyses.proteins import cluster_terms, heat_maps, protein_map
+from pcip_core.report.analyses.rows import AnalysisRows
+from pcip_core.report.analyses.text import provenance, sql_examples
+from pcip_core.report.page import Section, Text, page
+
+
+def analysis_page(rows: AnalysisRows, *, made_from: str = "") -> str:
+    """The page as HTML, one file that loads nothing.
+
+    Args:
+        rows: what it tells.
+        made_from: a hash, kept in it.
+    """
+    proteins = None if rows.proteins is None else Points(rows.proteins.told, rows.proteins.pictures)
+    plots = Plots(rows, proteins)
+    parts = [(what, remedy, make(rows, plots)) for make, what, remedy in _PARTS]
+    missing = [
+        f"{what}: {rows.no_map if make is protein_map and rows.no_map else remedy}."
+        for (make, *_), (what, remedy, section) in zip(_PARTS, parts, strict=True)
+        if section is None
+    ]
+    sections = [section for *_, section in parts if section is not None]
+    if missing:
+        sections.append(Section("Not on this page", [Text(line) for line in missing]))
+    sections += [provenance(rows), sql_examples(rows)]
+    scripts = plots.finish()
+    return page(
+        f"{rows.title}: analyses",
+        sections,
+        banner="SIMULATED images: no figure here is of real cells" if rows.simulated else "",
+        subtitle=rows.description,
+        scripts=scripts,
+        made_from=made_from,
+    )
+
+
+_PARTS: tuple[tuple[Callable[[AnalysisRows, Plots], Section | None], str, str], ...] = (
+    (protein_map, "Protein map", "it needs the asset clusters, and 8 to 20,000 proteins"),
+    (heat_maps, "Clustered heat maps", "they need the asset clusters, up to date with the features"),
+    (
+        cluster_terms,
+        "Clusters and their terms",
+        "they need the asset enrichment, and proteins with localization terms or a Gene Ontology "
+        "(analyses.ontology)",
+    ),
+    (
+        compartments,
+        "Cells between two compartments",
+        "they need pairs of terms in analyses.compartments, and the asset localization_scores",
+    ),
+    (
+        variable_proteins,
+        "Variable proteins",
+        "they need the asset variability, and proteins with analyses.least_cells cells",
+    ),
+    (phenotypes, "Cells of one protein", "they need the asset phenotypes, and proteins with enough cells"),
+    (
+        mismatch,
+        "Does the network cheat?",
+        "it needs the asset mismatch, and images with localization terms",
+    ),
+    (cell_map, "Map of cells", "it needs features of 32 cells or more"),
+)

@@ -1,0 +1,84 @@
+"""What the sections share: plots that are put in their places at the end, figures for print, names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from pcip_core.plots.heatmap import Lines
+from pcip_core.plots.interactive import Points, embedded
+from pcip_core.plots.thumbnails import lighter
+from pcip_core.report.analyses.rows import AnalysisRows, Cloud
+from pcip_core.report.page import Block, File, Interactive, Text
+
+MOUSE = "Hover a point to see its cells; the wheel zooms, dragging moves; a click on a group hides it."
+WORDS = frozenset({"term", "cell line"})
+"""Columns of tables that are words."""
+
+
+@dataclass
+class Plots:
+    """The plots so far; their places in the page are put in at the end."""
+
+    rows: AnalysisRows
+    proteins: Points | None
+    drawn: list[Any] = field(default_factory=list)
+    blocks: list[tuple[list[Block], int, str, tuple[str, ...]]] = field(default_factory=list)
+    lines: dict[str, Lines] = field(default_factory=dict)
+
+    def add(self, blocks: list[Block], plot: Any, caption: str, scale: tuple[str, ...] = ()) -> None:
+        """A plot at this place of a section."""
+        self.drawn.append(plot)
+        self.blocks.append((blocks, len(blocks), said(self.rows, caption), scale))
+        blocks.append(Text(""))
+
+    def finish(self) -> list[Markup]:
+        """Put the plots in their places; the scripts of the page."""
+        callbacks = [one for lines in self.lines.values() for one in lines.callbacks]
+        scripts, places = embedded(self.drawn, callbacks)
+        for (blocks, at, caption, scale), place in zip(self.blocks, places, strict=True):
+            blocks[at] = Interactive(place, caption, scale)
+        return scripts
+
+
+def said(rows: AnalysisRows, caption: str) -> str:
+    """A caption, which says where images are simulated."""
+    return f"{caption} SIMULATED images." if rows.simulated else caption
+
+
+def figure(rows: AnalysisRows, name: str, alt: str, caption: str) -> Block:
+    """A figure for print, or what is said where its file is missing."""
+    if name not in rows.figures:
+        return Text(f"{caption} (The file of this figure is missing: {name}.png.)", note=True)
+    data, width = lighter(rows.figures[name])
+    return File(data, "image/webp", alt, said(rows, caption), link=f"{name}.png", width=width)
+
+
+def count(cloud: Cloud) -> str:
+    """How many cells are drawn, and of how many."""
+    drawn = len(cloud.x)
+    return f"{drawn:,} cells" + (f" of {cloud.of:,}" if cloud.of > drawn else "")
+
+
+def point_size(n: int) -> float:
+    """Diameter of n points, px."""
+    return float(np.clip(400 / max(n, 1) ** 0.5, 4, 11))
+
+
+def natural(names: Iterable[str]) -> list[str]:
+    """Once each, 2 before 10."""
+    return sorted(
+        set(names) - {""},
+        key=lambda name: [(not piece.isdecimal(), int(piece) if piece.isdecimal() else 0, piece)
+                          for piece in re.split(r"(\d+)", name) if piece],
+    )  # fmt: skip
+
+
+def file_name(name: str) -> str:
+    """As files of figures are named: what a file name cannot hold is an underscore."""
+    return re.sub(r"[^A-Za-z0-9.+-]+", "_", name)

@@ -1,0 +1,136 @@
+"""Sections about proteins: their map, clustered heat maps, terms of clusters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pcip_core.plots.heatmap import heat_map, lines_of, palette
+from pcip_core.plots.interactive import scatter
+from pcip_core.report.analyses.plots import MOUSE, WORDS, Plots, figure, file_name, natural, point_size, said
+from pcip_core.report.analyses.rows import AnalysisRows
+from pcip_core.report.page import Block, Section, Table, Text
+
+_TERMS = 3  # of a cluster
+_SIGNIFICANT = 0.05
+
+
+def protein_map(rows: AnalysisRows, plots: Plots) -> Section | None:
+    """Proteins by the means of their cells, coloured by cluster."""
+    cloud = rows.proteins
+    if cloud is None or plots.proteins is None or not np.isfinite(cloud.x).any():
+        return None
+    first = rows.solutions[0].name.replace("_", " ") if rows.solutions else ""
+    blocks: list[Block] = [
+        Text(
+            "Each point is a protein, placed by the mean features of its cells: neighbours look alike. "
+            "Distances between far groups mean little in such a map."
+        )
+    ]
+    plot = scatter(
+        plots.proteins,
+        cloud.x,
+        cloud.y,
+        cloud.groups,
+        name="protein_map",
+        order=natural(cloud.groups),
+        heading="cluster",
+        numbered=True,
+        sizes=point_size(len(cloud.x)),
+    )
+    caption = f"UMAP of {len(cloud.x):,} proteins, by {rows.feature_set}"
+    plots.add(blocks, plot, f"{caption}{f'; colours: clusters of {first}' if first else ''}. {MOUSE}")
+    return Section("Protein map", blocks)
+
+
+def heat_maps(rows: AnalysisRows, plots: Plots) -> Section | None:
+    """A clustered heat map a solution."""
+    if not rows.solutions or plots.proteins is None:
+        return None
+    blocks: list[Block] = [
+        Text(
+            "Rows are proteins in the order of their tree, columns are features in the order of theirs. Yellow is "
+            "above the mean of all proteins, blue below, black at it. Bars at the right are clusters. The wheel zooms "
+            "tree, rows and bars together; rows get their names when there is room; a double click shows all again."
+        )
+    ]
+    for solution in rows.solutions:
+        part = rows.parts[solution.part]
+        lines = plots.lines.get(solution.part)
+        if lines is None:
+            lines = plots.lines[solution.part] = lines_of(part.features)
+        plot = heat_map(
+            plots.proteins,
+            lines,
+            solution.tree,
+            solution.clusters,
+            name=f"heat_{len(plots.drawn)}",
+            rows=part.rows,
+            names=part.names,
+            notes=_terms_of(rows, solution.name),
+        )
+        n, d = lines.levels.shape
+        caption = f"{solution.name.replace('_', ' ')}: {n:,} proteins, {d} standardized features of {rows.feature_set}."
+        ends = (f"−{lines.limit:.1f}", f"{lines.limit:.1f} standard deviations")
+        plots.add(blocks, plot, caption, (ends[0], *palette()[:: len(palette()) // 2], ends[1]))
+    return Section("Clustered heat maps", blocks)
+
+
+def _terms_of(rows: AnalysisRows, solution: str) -> dict[str, str]:
+    """Cluster -> its best terms in a line."""
+    found: dict[str, list[Any]] = {}
+    for row in _significant(rows, solution):
+        found.setdefault(row["node"], []).append(row)
+    return {
+        node: "; ".join(f"{row['name']} {row['hits']}/{row['annotated']}" for row in best[:_TERMS])
+        for node, best in found.items()
+    }
+
+
+def _significant(rows: AnalysisRows, solution: str) -> list[Any]:
+    """Rows of a solution's terms below the threshold, the least q of each cluster first."""
+    own = [row for row in rows.enrichment if row["solution"] == solution and row["q"] < _SIGNIFICANT]
+    return sorted(own, key=lambda row: (row["q"], row["p"], -row["hits"], row["name"]))
+
+
+def cluster_terms(rows: AnalysisRows, plots: Plots) -> Section | None:
+    """The best terms of each cluster."""
+    if not rows.enrichment or not rows.solutions:
+        return None
+    blocks: list[Block] = []
+    for solution in rows.solutions:
+        own = _significant(rows, solution.name)
+        body = []
+        for node in natural(list(solution.clusters)):
+            size = str(len(solution.clusters[node]))
+            best = [row for row in own if row["node"] == node][:_TERMS]
+            body += [
+                [
+                    node if place == 0 else "",
+                    size if place == 0 else "",
+                    row["name"],
+                    f"{row['hits']}/{row['annotated']}",
+                    f"{row['background_hits']}/{row['background']}",
+                    f"{row['fold']:.1f}",
+                    f"{row['q']:.2g}",
+                ]
+                for place, row in enumerate(best)
+            ]
+            body += [] if best else [[node, size, f"none with q below {_SIGNIFICANT}", "", "", "", ""]]
+        columns = ["cluster", "members", "term", "k/n", "of all", "fold", "q"]
+        caption = (
+            f"{solution.name.replace('_', ' ')}: the {_TERMS} best terms of each cluster. k of the n proteins with any "
+            "term have it; q: false discovery rate (Benjamini and Hochberg) of the hypergeometric test."
+        )
+        blocks.append(Table(columns, body, words=WORDS, caption=said(rows, caption)))
+        name = file_name(f"enrichment_{solution.name}")
+        blocks.append(
+            figure(
+                rows,
+                name,
+                "Terms of clusters",
+                f"Terms of the clusters of {solution.name.replace('_', ' ')}.",
+            )
+        )
+    return Section("Clusters and their terms", blocks)

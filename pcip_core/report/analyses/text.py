@@ -1,0 +1,104 @@
+"""Where the numbers of the page of analyses come from, and how to ask for the proteins behind its figures."""
+
+from __future__ import annotations
+
+from pcip_core.report.analyses.rows import AnalysisRows
+from pcip_core.report.page import Block, Code, Links, Section, Table, Text
+
+
+def provenance(rows: AnalysisRows) -> Section:
+    """Tables with their run and commit, the network, and what else lies beside the page."""
+    about = rows.about_features
+    told = [
+        f"Everything on this page is made from the feature set {rows.feature_set}",
+        f"encoder version {about['encoder_version']}" if about.get("encoder_version") else "",
+        f"MLflow run {about['mlflow_run_id']}" if about.get("mlflow_run_id") else "",
+    ]
+    columns = ["table", "rows", "made", "commit", "Dagster run"]
+    body = [
+        [
+            str(row["table"]),
+            f"{row['rows']:,}",
+            str(row.get("created_at") or "")[:16].replace("T", " "),
+            str(row.get("commit") or "")[:10],
+            str(row.get("dagster_run_id") or ""),
+        ]
+        for row in rows.tables
+    ]
+    blocks: list[Block] = [
+        Text(", ".join(one for one in told if one) + "."),
+        Table(
+            columns,
+            body,
+            words=frozenset(columns[2:]),
+            caption=f"Tables of the schema {rows.screen} in feature_store.duckdb.",
+        ),
+        Text(
+            f"{rows.crops:,} pictures of cells are in this page, of at most {rows.most_crops:,}, evenly chosen: a "
+            "point without a picture has none for that reason. Protein green, structural channels blue, red, yellow "
+            "in their order (one alone: red), each stretched to its own extremes in each crop.",
+            note=True,
+        ),
+    ]
+    if rows.links:
+        blocks.append(Links("Beside this page:", rows.links))
+    return Section("Where everything comes from", blocks)
+
+
+def sql_examples(rows: AnalysisRows) -> Section:
+    """Queries that list what is behind each figure."""
+    name = rows.screen
+    solution = rows.solutions[0].name if rows.solutions else "ward"
+    node = next(iter(rows.solutions[0].clusters), "1") if rows.solutions else "1"
+    queries = []
+    if rows.solutions:
+        queries.append(
+            f"""-- the proteins of a cluster
+SELECT DISTINCT protein, gene, localization FROM {name}.clusters JOIN {name}.images USING (protein)
+WHERE solution = '{_quoted(solution)}' AND node = '{_quoted(node)}';"""
+        )
+    if rows.enrichment:
+        queries.append(
+            f"""-- what each cluster is known for
+SELECT node, name, hits || '/' || annotated AS proteins, q FROM {name}.enrichment
+WHERE solution = '{_quoted(solution)}' AND q < 0.05 ORDER BY node, q;"""
+        )
+    if rows.pairs:
+        first, second = _quoted(rows.pairs[0].first), _quoted(rows.pairs[0].second)
+        queries.append(
+            f"""-- cells of proteins in both compartments, from the first to the second
+SELECT protein, cell_id, score FROM {name}.localization_scores JOIN {name}.images USING (image_id)
+WHERE first = '{first}' AND second = '{second}' AND "group" = 'both' ORDER BY score;"""
+        )
+    if rows.variability:
+        queries.append(
+            f"""-- the most variable proteins
+SELECT protein, cell_line, n, excess, split_excess, rank FROM {name}.variability ORDER BY rank LIMIT 10;"""
+        )
+    if rows.phenotypes:
+        queries.append(
+            f"""-- proportions of phenotypes
+SELECT protein, cell_line, phenotype, count(*) AS cells, any_value(share) AS share FROM {name}.phenotypes
+GROUP BY ALL ORDER BY ALL;"""
+        )
+    if rows.mismatch:
+        queries.append(
+            f"""-- pairs whose prediction does not resemble its source
+SELECT source_cell, target_cell, source_label, target_label, r_source, r_target, r_truth FROM {name}.mismatch
+WHERE network = 'encoder' AND NOT resembles_source;"""
+        )
+    queries.append(
+        f"""-- the ten cells most like one cell
+SELECT * FROM {name}.similar_cells('{_quoted(rows.feature_set)}', (SELECT min(cell_id) FROM {name}.cells), 10);"""
+    )
+    return Section(
+        "Ask for what is behind a figure",
+        [
+            Text("In the DuckDB file that the run publishes (feature_store.duckdb):"),
+            Code("\n\n".join(queries)),
+        ],
+    )
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")

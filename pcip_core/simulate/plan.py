@@ -115,17 +115,14 @@ def plan_screen(simulation: Simulation) -> list[PlannedImage]:
             jobs.append(({name: 1.0}, "single", 0.0))
             order.append(number + copy)
     rng = keyed_rng(simulation, "plan")
-    for number in range(simulation.mixed_proteins + simulation.variable_proteins):
-        kind = "mixed" if number < simulation.mixed_proteins else "variable"
-        if (
-            simulation.pairs
-        ):  # a block of each kind to each pair, as cell lines and plates alternate by number
-            start, count = (
-                (0, simulation.mixed_proteins)
-                if kind == "mixed"
-                else (simulation.mixed_proteins, simulation.variable_proteins)
+    mixed = simulation.mixed_proteins
+    for number in range(mixed + simulation.variable_proteins):
+        kind = "mixed" if number < mixed else "variable"
+        if simulation.pairs:  # each has a block, as cell lines and plates alternate by number
+            turn, count = (
+                (number, mixed) if kind == "mixed" else (number - mixed, simulation.variable_proteins)
             )
-            first, second = simulation.pairs[(number - start) * len(simulation.pairs) // count]
+            first, second = simulation.pairs[turn * len(simulation.pairs) // count]
         else:
             first, second = (str(name) for name in rng.choice(classes, 2, replace=False))
         share = float(rng.choice(simulation.shares))

@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks.compared import rows_of
 from pcip_core.evaluation.matching import matched
+from pcip_core.screen import Screen
 
 _WITHIN_PX = 10.0  # of a cell's centre
 
@@ -38,3 +39,7 @@ def states_of_cells(con: duckdb.DuckDBPyConnection, schema: str) -> dict[str, st
 def share_of(shares: str, compartment: str) -> float:
     """Of `compartment=share;compartment=share`, that of one compartment; 0 where it is not named."""
     return float(dict(part.split("=") for part in shares.split(";")).get(compartment, 0.0))
+
+
+def about(screen: Screen) -> str:
+    return f"{screen.name} (SIMULATED images)"

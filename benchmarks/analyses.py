@@ -1,8 +1,8 @@
 """Do the analyses find what is true of simulated screens: mixtures, variable proteins, phenotypes, rare patterns?
 
-Three screens an organism, in one workspace: that of the demo, on which the encoder is trained; another of mixtures at
-every balance and of variable proteins, and one of 2,000 proteins with rare patterns, both described by that encoder,
-which has seen none of their cells.
+Three screens an organism, in one workspace: that of the demo, on which the encoder is trained and whose proteins are
+clustered; one of mixtures at every balance and of variable proteins; and one of 2,000 proteins with rare patterns. The
+latter two are described by the encoder of the first, which has seen none of their cells.
 """
 
 from __future__ import annotations
@@ -44,22 +44,24 @@ def run() -> list[Row]:
     for organism in ("human", "yeast"):
         with tempfile.TemporaryDirectory() as folder:
             workspace = Workspace(Path(folder) / "data")
-            rows += _rows(workspace, *_screens(workspace, organism), _RARE[organism])
+            screens = _screens(workspace, organism)
+            rows += _rows(workspace, *screens, _RARE[organism])
     return rows
 
 
-def _screens(workspace: Workspace, organism: str) -> tuple[Screen, Screen]:
-    """Those of mixtures and of rare patterns."""
+def _screens(workspace: Workspace, organism: str) -> tuple[Screen, Screen, Screen]:
+    """The demo's, that of mixtures, and that of rare patterns."""
     name = f"simulated_{organism}"
     trained = f"{name}_trained"
     pairs = [list(pair) for pair in _PAIRS[organism]]
+    clusters = {"methods": ["maximum_likelihood", "ward", "average"]}
     mixtures = {
         "encoder_from": trained,
         "simulation": {
             "proteins_per_class": 16, "mixed_proteins": 120, "variable_proteins": 60, "pairs": pairs,
             "shares": [round(0.1 * tenth, 1) for tenth in range(1, 10)], "seed": 1,
         },
-        "analyses": {"compartments": pairs, "clusters": {"methods": ["maximum_likelihood", "ward", "average"]}},
+        "analyses": {"compartments": pairs, "clusters": clusters},
     }  # fmt: skip
     many = {
         "encoder_from": trained,
@@ -70,18 +72,21 @@ def _screens(workspace: Workspace, organism: str) -> tuple[Screen, Screen]:
         "shards": {"by": None, "buckets": 4},
         "crops": {"min_cells": 2},
     }  # fmt: skip
-    run_changed(workspace, name, trained, {})
     return (
+        run_changed(workspace, name, trained, {"analyses": {"clusters": clusters}}, analyses=True),
         run_changed(workspace, name, f"{name}_mixtures", mixtures, analyses=True),
         run_changed(workspace, name, f"{name}_rare", many),
     )
 
 
-def _rows(workspace: Workspace, mixtures: Screen, rare: Screen, patterns: Sequence[str]) -> Iterator[Row]:
+def _rows(
+    workspace: Workspace, trained: Screen, mixtures: Screen, rare: Screen, patterns: Sequence[str]
+) -> Iterator[Row]:
     with connect(workspace.published) as con:
         yield from compartment_rows(con, mixtures)
         yield from variable_rows(con, mixtures)
         yield from phenotype_rows(con, mixtures)
+        yield from cluster_rows(con, trained)
         yield from cluster_rows(con, mixtures)
         yield from rare_rows(con, rare, patterns)
         yield from mismatch_rows(con, workspace, mixtures)

@@ -144,28 +144,31 @@ def phenotype_rows(con: duckdb.DuckDBPyConnection, screen: Screen) -> Iterator[R
     place = {cell: row for row, cell in enumerate(names)}
     cells = rows_of(
         con,
-        f"SELECT c.cell_id, t.protein FROM {screen.name}.cells c JOIN {screen.name}.truth_images t "
-        "USING (image_id) WHERE t.kind = 'variable' ORDER BY c.cell_id",
+        f"SELECT c.cell_id, t.protein, t.fractions FROM {screen.name}.cells c "
+        f"JOIN {screen.name}.truth_images t USING (image_id) WHERE t.kind = 'variable' ORDER BY c.cell_id",
     )
-    own: dict[str, list[str]] = {}
+    own: dict[tuple[str, float], list[str]] = {}
     for row in cells:
         if row["cell_id"] in states:
-            own.setdefault(row["protein"], []).append(row["cell_id"])
-    for clusters, told in ((None, "as many as the silhouette says"), (2, "two")):
-        scores = []
-        for members in own.values():
+            own.setdefault((row["protein"], _smaller_share(row["fractions"])), []).append(row["cell_id"])
+    for clusters, number in ((None, "as many as the silhouette says"), (2, "two")):
+        scores: dict[str, list[float]] = {"all": [], "unbalanced": [], "balanced": []}
+        for (_, share), members in own.items():
             if len(members) >= _LEAST_CELLS:
                 points = features[[place[cell] for cell in members]]
                 found = phenotypes(points, members, reference=features, clusters=clusters)
-                scores.append(adjusted_rand_score([states[cell] for cell in members], found.cluster))
-        low, middle, high = np.quantile(scores, (0.25, 0.5, 0.75))
-        yield Row(
-            what=f"{about(screen)}: phenotypes of a variable protein's cells, {told}: mean adjusted Rand index "
-            f"(median {middle:.3f}; spread: quartiles)",
-            value=float(np.mean(scores)),
-            n=len(scores),
-            spread=(float(low), float(high)),
-        )
+                score = float(adjusted_rand_score([states[cell] for cell in members], found.cluster))
+                scores["all"].append(score)
+                scores["unbalanced" if share <= _UNBALANCED else "balanced"].append(score)
+        for told, values in scores.items():
+            low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+            yield Row(
+                what=f"{about(screen)}: phenotypes of a variable protein's cells, {number}, {told} mixtures: "
+                f"mean adjusted Rand index (median {middle:.3f}; spread: quartiles)",
+                value=float(np.mean(values)),
+                n=len(values),
+                spread=(float(low), float(high)),
+            )
 
 
 def _cell_features(

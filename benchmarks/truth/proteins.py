@@ -32,26 +32,48 @@ def cluster_rows(con: duckdb.DuckDBPyConnection, screen: Screen) -> Iterator[Row
     )
     for method in screen.analyses.clusters.methods:
         own = [row for row in rows if row["solution"] == method]
-        single = [row for row in own if row["kind"] == "single"]
-        number = len({row["node"] for row in own})
-        yield Row(
-            what=f"{about(screen)}: {method}, {number} clusters: adjusted Rand index of proteins in one compartment",
-            value=float(
-                adjusted_rand_score([row["localization"] for row in single], [row["node"] for row in single])
-            ),
-            n=len(single),
-        )
+        single = {row["protein"]: row["localization"] for row in own if row["kind"] == "single"}
+        compartments = len(set(single.values()))
+        of_cut = {row["protein"]: row["node"] for row in own}
+        for told, cluster in (
+            (f"{len(set(of_cut.values()))} clusters, the most stable number", of_cut),
+            (f"cut into {compartments}", _cut(con, screen.name, method, compartments)),
+        ):
+            yield Row(
+                what=f"{about(screen)}: {method}, {told}: adjusted Rand index of proteins in one compartment",
+                value=float(
+                    adjusted_rand_score(list(single.values()), [cluster[protein] for protein in single])
+                ),
+                n=len(single),
+            )
         best = {row["node"]: row for row in top if row["solution"] == method}
         right = [
-            (node in best and best[node]["term"] == term and best[node]["q"] < 0.05)
+            node in best and best[node]["term"] == term and best[node]["q"] < 0.05
             for node, term in _majorities(own).items()
         ]
         yield Row(
             what=f"{about(screen)}: {method}, clusters of which more than half are proteins of one compartment "
-            "alone: share whose first term is that compartment, q < 0.05",
+            + ("alone: share whose first term is that compartment, q < 0.05" if right else "alone: none"),
             value=float(np.mean(right)) if right else None,
             n=len(right),
         )
+
+
+def _cut(con: duckdb.DuckDBPyConnection, schema: str, method: str, number: int) -> dict[str, int]:
+    """Protein -> its cluster when a tree is cut into so many: the highest merges are undone."""
+    nodes = rows_of(con, f"SELECT * FROM {schema}.cluster_trees WHERE solution = '{method}'")
+    merges = sorted(
+        (row for row in nodes if row["size"] > 1), key=lambda row: (-row["height"], -row["tree_node"])
+    )
+    undone = {row["tree_node"] for row in merges[: number - 1]}
+    clusters = [row for row in nodes if row["parent"] in undone and row["tree_node"] not in undone]
+    return {
+        leaf["member"]: cluster["tree_node"]
+        for cluster in clusters
+        for leaf in nodes
+        if leaf["member"] is not None
+        and cluster["first_leaf"] <= leaf["first_leaf"] < cluster["first_leaf"] + cluster["size"]
+    }
 
 
 def _majorities(rows: Rows) -> dict[str, str]:

@@ -31,9 +31,9 @@ _RARE = {
     "human": ("Nuclear membrane", "Golgi apparatus", "Microtubules"),
     "yeast": ("Nuclear periphery", "Nucleolus", "Punctate"),
 }
-_MANY = {  # 2,000 proteins in all; fields of about five whole cells
-    "human": {"proteins_per_class": 242, "mixed_proteins": 4, "field_size_px": 480},
-    "yeast": {"proteins_per_class": 277, "mixed_proteins": 1, "field_size_px": 208},
+_MANY = {  # 2,000 proteins in all; fields of seven or eight whole cells
+    "human": {"proteins_per_class": 242, "mixed_proteins": 4, "field_size_px": 520},
+    "yeast": {"proteins_per_class": 277, "mixed_proteins": 1, "field_size_px": 256},
 }
 _OF_A_PATTERN = 20
 

@@ -74,7 +74,7 @@ def run_changed(
     if root is not None:
         spec["root"] = root
     path = workspace.data.parent / f"{called}.yaml"
-    path.write_text(yaml.safe_dump(spec))
+    path.write_text(yaml.safe_dump(spec, sort_keys=False))  # the order of channels counts
     screen = workspace.find(str(path))
     ensure_simulated(screen)
     outcome = run_screen(workspace, screen, **jobs)

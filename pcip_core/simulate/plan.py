@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,14 +111,21 @@ def plan_screen(simulation: Simulation) -> list[PlannedImage]:
     jobs: list[tuple[dict[str, float], str, float]] = []
     order: list[int] = []
     for number, name in enumerate(classes):
-        for copy in range(simulation.proteins_per_class):
+        for copy in range(simulation.rare.get(name, simulation.proteins_per_class)):
             jobs.append(({name: 1.0}, "single", 0.0))
             order.append(number + copy)
     rng = keyed_rng(simulation, "plan")
-    for number in range(simulation.mixed_proteins + simulation.variable_proteins):
-        first, second = (str(name) for name in rng.choice(classes, 2, replace=False))
-        share = float(rng.choice([0.25, 0.4, 0.5]))
-        kind = "mixed" if number < simulation.mixed_proteins else "variable"
+    mixed = simulation.mixed_proteins
+    for number in range(mixed + simulation.variable_proteins):
+        kind = "mixed" if number < mixed else "variable"
+        if simulation.pairs:  # each has a block, as cell lines and plates alternate by number
+            turn, count = (
+                (number, mixed) if kind == "mixed" else (number - mixed, simulation.variable_proteins)
+            )
+            first, second = simulation.pairs[turn * len(simulation.pairs) // count]
+        else:
+            first, second = (str(name) for name in rng.choice(classes, 2, replace=False))
+        share = float(rng.choice(simulation.shares))
         jobs.append(({first: 1 - share, second: share}, kind, share if kind == "variable" else 0.0))
         order.append(number)
     used = dict.fromkeys(range(simulation.plates), 0)
@@ -164,6 +171,8 @@ def _check(simulation: Simulation) -> None:
             required=f"one of {', '.join(YEAST_MARKERS)} for yeast, none for human",
             remedy="Correct the spec.",
         )
+    for key, found, required in _problems(simulation):
+        raise SpecError(f"simulation.{key}", found=repr(found), required=required, remedy="Correct the spec.")
     least = {
         "plates": 1,
         "proteins_per_class": 1,
@@ -184,6 +193,25 @@ def _check(simulation: Simulation) -> None:
             required=f"counts of 1 or more (0 for mixed, variable and seed), fields of {small} to {large} px",
             remedy="Correct the spec.",
         )
+
+
+def _problems(simulation: Simulation) -> Iterator[tuple[str, object, str]]:
+    """Which key of the mixtures and of rare classes has what value, and which it should have."""
+    classes = CLASSES[simulation.organism]
+    known = ", ".join(classes)
+    for pair in simulation.pairs:
+        if len(set(pair)) < 2 or not set(pair) <= set(classes):
+            yield "pairs", pair, f"two different ones of {known}"
+    if not simulation.shares:
+        yield "shares", simulation.shares, "one share or more, between 0 and 1"
+    for share in simulation.shares:
+        if not 0 < share < 1:
+            yield "shares", share, "shares between 0 and 1"
+    for name, count in simulation.rare.items():
+        if name not in classes:
+            yield "rare", name, f"one of {known}"
+        if count < 1:
+            yield f"rare.{name}", count, "1 protein or more"
 
 
 def _check_wells(used: Mapping[int, int]) -> None:

@@ -8,12 +8,16 @@ import json
 import multiprocessing
 import re
 import time
-from dataclasses import replace
+import zlib
+from collections import Counter
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
+from pydantic import TypeAdapter
 
 from pcip_core.errors import SpecError
 from pcip_core.simulate import simulate_screen
@@ -99,7 +103,8 @@ def test_everything_says_that_it_is_simulated(screen: tuple[Simulation, Path]) -
             assert file.pages[0].description.startswith("SIMULATED image")
     assert "These images are simulated" in (folder / "SIMULATED.md").read_text()
     told = json.loads((folder / "simulation.json").read_text())
-    assert Simulation(**{name: value for name, value in told.items() if name != "version"}) == simulation
+    told_parameters = {name: value for name, value in told.items() if name != "version"}
+    assert TypeAdapter(Simulation).validate_python(told_parameters) == simulation
     assert {row["simulator_version"] for row in rows_of(folder / "truth_images.csv")} == {
         str(told["version"])
     }
@@ -169,6 +174,61 @@ def test_classes_proteins_and_cell_lines(organism: str) -> None:
         assert (image.rate > 0) == (image.kind == "variable")
 
 
+@pytest.mark.parametrize("organism", CLASSES)
+def test_mixtures_are_drawn_as_they_were_before_they_could_be_chosen(organism: str) -> None:
+    simulation = Simulation(organism, seed=3)
+    words = [zlib.crc32(word.encode()) for word in (organism, "plan")]
+    rng = np.random.default_rng([3, *words])
+    for image in plan_screen(simulation)[-14:]:
+        first, second = rng.choice(CLASSES[organism], 2, replace=False)
+        share = rng.choice([0.25, 0.4, 0.5])
+        assert dict(image.fractions) == {first: 1 - share, second: share}
+
+
+def test_mixtures_of_chosen_compartments_and_balances() -> None:
+    pairs = (("Cytoplasm", "Nucleus"), ("Vacuole", "Punctate"))
+    shares = (0.1, 0.3, 0.9)
+    simulation = Simulation(
+        "yeast", plates=10, mixed_proteins=90, variable_proteins=60, pairs=pairs, shares=shares
+    )
+    plan = plan_screen(simulation)
+    assert plan[:40] == plan_screen(Simulation("yeast", plates=10))[:40]
+    for kind, count in (("mixed", 90), ("variable", 60)):
+        own = [image for image in plan if image.kind == kind]
+        assert [tuple(image.fractions) for image in own].count(pairs[0]) == count / 2
+        for pair in pairs:
+            of_pair = [image for image in own if tuple(image.fractions) == pair]
+            assert len(of_pair) == count / 2
+            assert {image.cell_line for image in of_pair} == set(CELL_LINES["yeast"])
+            assert len({image.plate for image in of_pair}) == 10
+        assert {image.fractions[tuple(image.fractions)[1]] for image in own} == set(shares)
+        assert all(
+            image.rate == (image.fractions[tuple(image.fractions)[1]] if kind == "variable" else 0)
+            for image in own
+        )
+
+
+def test_a_rare_class_among_many() -> None:
+    plan = plan_screen(
+        Simulation(
+            "yeast", proteins_per_class=12, rare={"Nucleolus": 2}, mixed_proteins=0, variable_proteins=0
+        )
+    )
+    count = Counter(tuple(image.fractions) for image in plan)
+    assert count == {(name,): 2 if name == "Nucleolus" else 12 for name in CLASSES["yeast"]}
+    rare = [image for image in plan if tuple(image.fractions) == ("Nucleolus",)]
+    assert len({image.plate for image in rare}) == 2
+
+
+def test_every_key_is_on_the_pages() -> None:
+    for page, text in (("simulation.md", "`{}`"), ("screens.md", "{}")):
+        section = (DOCS / page).read_text()
+        if page == "screens.md":
+            section = next(line for line in section.splitlines() if line.startswith("| `simulation` |"))
+        for key in fields(Simulation):
+            assert text.format(key.name) in section, (page, key.name)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -183,9 +243,20 @@ def test_classes_proteins_and_cell_lines(organism: str) -> None:
         ({"organism": "human", "field_size_px": 4000}, "found field_size_px 4000"),
         ({"plates": 1, "proteins_per_class": 10}, "found 114 proteins on one of 1 plates; required: 96"),
         ({"plates": 1, "mixed_proteins": 90}, "proteins on one of 1 plates"),
+        ({"plates": 1, "rare": {"Nucleus": 80}}, "found 130 proteins on one of 1 plates"),
+        (
+            {"pairs": (("Nucleus", "Cytosol"),)},
+            r"simulation\.pairs: found \('Nucleus', 'Cytosol'\); required: two",
+        ),
+        ({"pairs": (("Nucleus", "Nucleus"),)}, "required: two different ones of Cytoplasm, Nucleus"),
+        ({"shares": ()}, r"simulation\.shares: found \(\); required: one share or more"),
+        ({"shares": (0.5, 1.0)}, r"simulation\.shares: found 1\.0; required: shares between 0 and 1"),
+        ({"shares": (float("nan"),)}, r"simulation\.shares: found nan"),
+        ({"rare": {"Cytosol": 3}}, r"simulation\.rare: found 'Cytosol'; required: one of Cytoplasm"),
+        ({"rare": {"Nucleus": 0}}, r"simulation\.rare\.Nucleus: found 0; required: 1 protein or more"),
     ],
 )
-def test_parameters_that_make_no_screen(tmp_path: Path, changes: dict[str, int], said: str) -> None:
+def test_parameters_that_make_no_screen(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(SpecError, match=said):
         write_screen(replace(Simulation("yeast"), **changes), tmp_path / "screen")
     assert not list(tmp_path.iterdir())

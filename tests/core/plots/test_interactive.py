@@ -133,9 +133,9 @@ def test_names_and_rows_that_do_not_fit() -> None:
     told = Points({"protein": ["x"] * 12}, [""] * 12)
     with pytest.raises(ShapeError, match="11 names"):
         heat_map(told, lines_of(points), tree, {}, name="h", rows=np.arange(12), names=["x"] * 11)
+    order = leaf_order(tree)
+    apart = {"A": [order[0], order[5]]}
     with pytest.raises(ClusterError, match="not neighbours"):
-        order = leaf_order(tree)
-        apart = {"A": [order[0], order[5]]}
         heat_map(told, lines_of(points), tree, apart, name="h", rows=np.arange(12), names=["x"] * 12)
     with pytest.raises(ShapeError, match="3 told_0"):
         Points({"protein": ["a", "b", "c"]}, ["", ""])

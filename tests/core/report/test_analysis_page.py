@@ -132,7 +132,9 @@ def test_every_section_stands_once_in_its_order_and_in_the_contents() -> None:
 
 
 def test_without_tables_each_section_says_what_it_needs() -> None:
-    html = analysis_page(AnalysisRows("screen_1", "", simulated=False, screen="screen_1", feature_set="inpainting_conv3"))
+    html = analysis_page(
+        AnalysisRows("screen_1", "", simulated=False, screen="screen_1", feature_set="inpainting_conv3")
+    )
     assert headings(html)[0] == "Not on this page"
     told = re.findall(r"<p>(.*?)</p>", html)
     for heading in HEADINGS:

@@ -23,7 +23,7 @@ OTHERS, SEVERAL, UNNAMED = "others", "several terms", ""
 _GREYS = {OTHERS: "#b8b8b8", SEVERAL: "#8f8f8f", UNNAMED: "#d4d4d4"}
 _FONT = "system-ui, sans-serif"
 _MARKERS = ("circle", "square", "triangle", "inverted_triangle", "hex", "diamond", "star")
-_NOTHING = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAAAAACH5BAEAAAAALAAAAAABAAEAAAICRAEAOw=="
+_NOTHING = "data:,"  # no picture, and nothing that a browser would look for
 _MOST_GROUPS = 2 * len(PALETTE) - 1
 _MOST_SHOWN = 4  # tooltips at once
 

@@ -78,7 +78,7 @@ def measured(library: Library, tracking: Tracking, screen: Screen) -> SourceSwap
     require_same_crops(trained.config, screen, champion.version)
     cells = labelled_cells_of(library, screen)
     try:
-        drawn, about = _draw(library, screen, cells, read_extra(champion.folder).get(HELD_OUT))
+        drawn, about = draw_swaps(library, screen, cells, read_extra(champion.folder).get(HELD_OUT))
     except EvaluationError as error:
         needed = f"{error} Labels are those of column {screen.benchmark.label} of images."
         return SourceSwaps(no_scores(_title(screen)), {"not_judged": needed})
@@ -128,7 +128,7 @@ def measured(library: Library, tracking: Tracking, screen: Screen) -> SourceSwap
     return SourceSwaps(figure, told, rows, networks, judged)
 
 
-def _draw(
+def draw_swaps(
     library: Library, screen: Screen, cells: LabelledCells, held: Sequence[str] | None
 ) -> tuple[Drawn, dict[str, str]]:
     """Pairs, and from which cells: those held out if there are enough; fields stand for images if they must.

@@ -162,7 +162,7 @@ def draw_swaps(
 
 
 def _title(screen: Screen) -> str:
-    return f"{screen.title}: what is predicted from a source of another {screen.benchmark.label}"
+    return f"{screen.title}: predicted from sources of another {screen.benchmark.label}"
 
 
 def _figure(screen: Screen, pairs: Sequence[dict[str, Any]], crops: Any, predict: Any) -> Figure:

@@ -78,7 +78,7 @@ def measured(library: Library, tracking: Tracking, screen: Screen) -> SourceSwap
     require_same_crops(trained.config, screen, champion.version)
     cells = labelled_cells_of(library, screen)
     try:
-        drawn, about = _draw(library, screen, cells, read_extra(champion.folder).get(HELD_OUT))
+        drawn, about = draw_swaps(library, screen, cells, read_extra(champion.folder).get(HELD_OUT))
     except EvaluationError as error:
         needed = f"{error} Labels are those of column {screen.benchmark.label} of images."
         return SourceSwaps(no_scores(_title(screen)), {"not_judged": needed})
@@ -128,7 +128,7 @@ def measured(library: Library, tracking: Tracking, screen: Screen) -> SourceSwap
     return SourceSwaps(figure, told, rows, networks, judged)
 
 
-def _draw(
+def draw_swaps(
     library: Library, screen: Screen, cells: LabelledCells, held: Sequence[str] | None
 ) -> tuple[Drawn, dict[str, str]]:
     """Pairs, and from which cells: those held out if there are enough; fields stand for images if they must.
@@ -162,7 +162,7 @@ def _draw(
 
 
 def _title(screen: Screen) -> str:
-    return f"{screen.title}: what is predicted from a source of another {screen.benchmark.label}"
+    return f"{screen.title}: predicted from sources of another {screen.benchmark.label}"
 
 
 def _figure(screen: Screen, pairs: Sequence[dict[str, Any]], crops: Any, predict: Any) -> Figure:

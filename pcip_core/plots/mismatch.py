@@ -11,7 +11,7 @@ from pcip_core.errors import ShapeError
 from pcip_core.plots.montage import composite
 from pcip_core.plots.style import add_title, no_scores
 
-COLUMNS = ("source", "target markers", "prediction", "truth")
+COLUMNS = ("source", "target markers", "prediction", "its protein", "truth", "its protein")
 
 
 def mismatch_pairs(
@@ -26,6 +26,9 @@ def mismatch_pairs(
     notes: Sequence[str] = (),
 ) -> Figure:
     """A row a pair: the source, the target's markers, the predicted and the true protein in these markers.
+
+    Beside both the (first) protein channel stands alone, in grey from its own minimum to its own maximum: a network
+    that is unsure predicts a faint protein, whose place is hard to see among markers.
 
     Args:
         sources, targets: (n, C, S, S) uint8.
@@ -54,18 +57,24 @@ def mismatch_pairs(
     markers[:, held] = 0
     inpainted[:, held] = np.clip(predictions, 0, 1)
     side = 1.25 if notes else 0.0
-    figure = Figure(figsize=(4 * 1.1 + 1.0 + side, 1.1 * len(sources) + 0.6), layout="constrained")
+    figure = Figure(figsize=(len(COLUMNS) * 1.1 + 1.0 + side, 1.1 * len(sources) + 0.6), layout="constrained")
     add_title(figure, title)
-    grid = figure.subplots(len(sources), 4, squeeze=False)
+    grid = figure.subplots(len(sources), len(COLUMNS), squeeze=False)
     for row, line in enumerate(grid):
-        for axes, picture in zip(line, (sources[row], markers[row], inpainted[row], unit[row]), strict=True):
+        coloured, alone = line[[0, 1, 2, 4]], line[[3, 5]]
+        for axes, picture in zip(
+            coloured, (sources[row], markers[row], inpainted[row], unit[row]), strict=True
+        ):
             axes.imshow(composite(picture, channels, protein), interpolation="nearest")
+        for axes, channel in zip(alone, (predictions[row, 0], unit[row, held[0]]), strict=True):
+            axes.imshow(channel, cmap="gray", interpolation="nearest")
+        for axes in line:
             axes.set(xticks=[], yticks=[])
         source_label, target_label = labels[row]
         line[0].set_ylabel(source_label.replace(" ", "\n"), fontsize=8)
-        line[3].yaxis.set_label_position("right")
+        line[-1].yaxis.set_label_position("right")
         note = f"\n{notes[row]}" if notes else ""
-        line[3].set_ylabel(target_label + note, fontsize=7, rotation=0, ha="left", va="center", labelpad=4)
+        line[-1].set_ylabel(target_label + note, fontsize=7, rotation=0, ha="left", va="center", labelpad=4)
     for axes, name in zip(grid[0], COLUMNS, strict=True):
         axes.set_title(name, fontsize=9)
     return figure

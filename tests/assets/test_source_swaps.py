@@ -12,7 +12,10 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
+from pcip_assets.assets.labels import labelled_cells_of
+from pcip_assets.resources import Library
 from pcip_assets.running import open_instance, run_screen
+from pcip_assets.source_swaps import EACH, draw_swaps
 from pcip_assets.tracking import Tracking
 from pcip_assets.workspace import Workspace
 from pcip_core.models.files import load_encoder
@@ -237,3 +240,18 @@ def test_an_encoder_of_another_screen_is_compared_on_all_cells_and_has_no_check(
         outcome.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
     )
     assert CHECK not in str(records)
+
+
+@pytest.mark.parametrize(
+    ("held", "said"), [(None, "does not tell which were held out"), ([], "too few were")]
+)
+def test_without_cells_known_to_be_held_out_all_are_used(
+    finished: Finished, held: list[str] | None, said: str
+) -> None:
+    library = Library(data=str(finished.workspace.data))
+    with library.yield_for_execution(dg.build_init_resource_context()) as opened:
+        cells = labelled_cells_of(opened, finished.screen)
+        drawn, about = draw_swaps(opened, finished.screen, cells, held)
+    assert said in about["cells"]
+    assert about["references_are_of_another"] == "image"
+    assert len(drawn.pairs) == 2 * EACH

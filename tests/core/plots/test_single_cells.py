@@ -158,21 +158,22 @@ def test_mismatched_pairs_show_markers_without_protein_and_the_prediction_in_its
     figure = rendered(
         mismatch_pairs(sources, targets, predictions, TITLE, **options, notes=["r 0.9", "r 0.8"])
     )
-    assert [axes.get_title() for axes in figure.axes[:4]] == [
-        "source",
-        "target markers",
-        "prediction",
-        "truth",
-    ]
+    titles = ["source", "target markers", "prediction", "its protein", "truth", "its protein"]
+    assert [axes.get_title() for axes in figure.axes[:6]] == titles
     markers, inpainted = targets / 255.0, targets / 255.0
     markers[:, 2] = 0
     inpainted[:, 2] = np.clip(predictions[:, 0], 0, 1)
     for row in range(2):
+        line = figure.axes[6 * row : 6 * row + 6]
+        coloured, alone = [line[place] for place in (0, 1, 2, 4)], [line[place] for place in (3, 5)]
         expected = (sources[row], markers[row], inpainted[row], targets[row])
-        for axes, one in zip(figure.axes[4 * row : 4 * row + 4], expected, strict=True):
+        for axes, one in zip(coloured, expected, strict=True):
             assert picture(axes) == pytest.approx(composite(one, CHANNELS, PROTEIN), abs=1e-6)
-    assert figure.axes[4].get_ylabel() == "Golgi"
-    assert figure.axes[7].get_ylabel() == "Cytosol\nr 0.8"
+        for axes, grey in zip(alone, (predictions[row, 0], targets[row, 2] / 255.0), strict=True):
+            assert picture(axes) == pytest.approx(grey, abs=1e-6)
+            assert axes.images[0].get_clim() == pytest.approx((grey.min(), grey.max()))
+    assert figure.axes[6].get_ylabel() == "Golgi"
+    assert figure.axes[11].get_ylabel() == "Cytosol\nr 0.8"
     empty = mismatch_pairs(
         sources[:0], targets[:0], predictions[:0], TITLE, channels=CHANNELS, protein=PROTEIN, labels=[]
     )

@@ -15,6 +15,7 @@ from scipy.cluster import hierarchy
 from pcip_core.report.analyses.page import analysis_page
 from pcip_core.report.analyses.rows import AnalysisRows, Cloud, Pair, Part, Solution
 from pcip_core.report.page import made_from
+from tests.core.plots.test_interactive import attributes, documents, values_of
 from tests.core.report.test_benchmark_page import Tables
 
 BAD = "</script><img src=x onerror=bad()>"
@@ -129,6 +130,31 @@ def test_every_section_stands_once_in_its_order_and_in_the_contents() -> None:
         "Ask for what is behind a figure",
     ]
     assert html.count('href="#s') == len(headings(html))
+
+
+def test_a_tree_of_some_of_the_proteins_stands_beside_that_of_all() -> None:
+    rows = made_up()
+    features = np.random.default_rng(2).normal(size=(4, 4))
+    part = Part(np.array([7, 2, 5, 0]), [NAMES[row] for row in (7, 2, 5, 0)], features)
+    tree = hierarchy.linkage(features, "ward")
+    small = Solution("ward within vesicles", "vesicles", tree, {"1": [0, 1, 2, 3]})
+    html = analysis_page(
+        replace(rows, parts={**rows.parts, "vesicles": part}, solutions=[*rows.solutions, small])
+    )
+    assert "ward within vesicles: 4 proteins, 4 standardized features of inpainting_conv3." in html
+    assert "ward: 10 proteins, 4 standardized features of inpainting_conv3." in html
+    columns = [dict(one["data"]["entries"]) for one in attributes(documents([html]), "ColumnDataSource")]
+    (shared,) = (
+        one for one in columns if one.get("told_0") == NAMES and any(name.startswith("leaf_") for name in one)
+    )
+    leaves = [values for name, values in shared.items() if name.startswith("leaf_")]
+    assert len(leaves) == 2
+    places = values_of(leaves[1])
+    order = hierarchy.leaves_list(tree)
+    expected = np.full(10, np.nan)
+    for place, leaf in enumerate(order):
+        expected[(7, 2, 5, 0)[leaf]] = place
+    assert np.array_equal(places, expected, equal_nan=True)
 
 
 def test_without_tables_each_section_says_what_it_needs() -> None:

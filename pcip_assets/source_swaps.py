@@ -2,6 +2,7 @@
 `follows_its_source` share.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -166,10 +167,10 @@ def _title(screen: Screen) -> str:
 
 
 def _figure(screen: Screen, pairs: Sequence[dict[str, Any]], crops: Any, predict: Any) -> Figure:
-    """Pairs at equal steps through the list, with their correlations."""
+    """A few pairs with their correlations."""
     from pcip_core.plots.mismatch import mismatch_pairs
 
-    shown = [pairs[place] for place in np.linspace(0, len(pairs) - 1, min(SHOWN, len(pairs))).astype(int)]
+    shown = of_many_labels(pairs, screen.analyses.seed)
     sources, targets = (np.array([pair[end] for pair in shown]) for end in ("source", "target"))
     seen = [screen.crop_channels.index(name) for name in screen.crop_channels if name in screen.structural]
     return mismatch_pairs(
@@ -185,3 +186,21 @@ def _figure(screen: Screen, pairs: Sequence[dict[str, Any]], crops: Any, predict
             for pair in shown
         ],
     )
+
+
+def of_many_labels(pairs: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
+    """At most `SHOWN` pairs, drawn one after the other among those whose labels have been shown least."""
+    shown: list[int] = []
+    order = np.random.default_rng(seed).permutation(len(pairs)).tolist()
+    for _ in range(min(SHOWN, len(pairs))):
+        used = Counter((end, pairs[place][f"{end}_label"]) for place in shown for end in ("source", "target"))
+        left = [place for place in order if place not in shown]
+        shown.append(
+            min(
+                left,
+                key=lambda place: sum(
+                    used[end, pairs[place][f"{end}_label"]] for end in ("source", "target")
+                ),
+            )
+        )
+    return [pairs[place] for place in sorted(shown)]

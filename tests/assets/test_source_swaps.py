@@ -15,7 +15,7 @@ from scipy.stats import binomtest
 from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.resources import Library
 from pcip_assets.running import open_instance, run_screen
-from pcip_assets.source_swaps import EACH, draw_swaps
+from pcip_assets.source_swaps import EACH, SHOWN, draw_swaps, of_many_labels
 from pcip_assets.tracking import Tracking
 from pcip_assets.workspace import Workspace
 from pcip_core.models.files import load_encoder
@@ -255,3 +255,15 @@ def test_without_cells_known_to_be_held_out_all_are_used(
     assert said in about["cells"]
     assert about["references_are_of_another"] == "image"
     assert len(drawn.pairs) == 2 * EACH
+
+
+def test_the_pairs_shown_are_of_as_many_labels_as_there_are() -> None:
+    terms = [f"term {number}" for number in range(SHOWN + 1)]
+    pairs = [{"source_label": a, "target_label": b} for a in terms for b in terms if a != b]
+    for seed in range(5):
+        shown = of_many_labels(pairs, seed)
+        assert len({pair["source_label"] for pair in shown}) == SHOWN
+        assert len({pair["target_label"] for pair in shown}) == SHOWN
+        assert shown == sorted(shown, key=pairs.index)
+    assert of_many_labels(pairs, 0) != of_many_labels(pairs, 1)
+    assert of_many_labels(pairs[:2], 0) == pairs[:2]

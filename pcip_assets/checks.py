@@ -200,11 +200,12 @@ def _follows_its_source(screen: Screen) -> dg.AssetChecksDefinition:
         tracking.log_scores(run_id, {f"mismatch_{name}": value for name, value in found.scores.items()})
         if judged is not None:
             tracking.log_pictures(run_id, {"mismatch.png": found.figure})
-        why = {} if judged is None or judged.follows else {"why": list(judged.reasons)}
+        why = () if judged is None or judged.follows else judged.reasons
         return dg.AssetCheckResult(
-            passed=judged is None or judged.follows,
+            passed=not why,
             severity=dg.AssetCheckSeverity.WARN,
-            metadata={**found.told, **found.scores, **why, "mismatch": picture(to_png(found.figure))},
+            description="; ".join(why) or None,
+            metadata={**found.told, **found.scores, "mismatch": picture(to_png(found.figure))},
         )
 
     return check

@@ -60,6 +60,8 @@ def _run(
     outcome = run_screen(
         workspace, screen, shards=shards, retrain=retrain, yardsticks=yardsticks, analyses=analyses
     )
+    for warning in outcome.warnings:
+        click.secho(f"  {warning}", fg="yellow")
     if not outcome.success:
         raise click.ClickException(f"{outcome.error}\n(Dagster run {outcome.run_id})")
     click.echo(f"  done in {time.perf_counter() - start:.0f} s (Dagster run {outcome.run_id})")

@@ -21,12 +21,13 @@ _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What a run did: the Dagster run, and the user's error if one stopped it."""
+    """What a run did: the Dagster run, the user's error if one stopped it, and what checks warn of."""
 
     run_id: str
     success: bool
     trained: bool
     error: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def dagster_home(workspace: Workspace) -> Path:
@@ -98,6 +99,7 @@ def run_screen(
         jobs["yardsticks"] = {}
     if analyses:
         jobs["analyses"] = {}
+    warnings: list[str] = []
     for name, config in jobs.items():
         result = definitions.resolve_job_def(f"{screen.name}_{name}").execute_in_process(
             instance=instance,
@@ -105,9 +107,11 @@ def run_screen(
             tags={_RANGE[0]: order[0], _RANGE[1]: order[-1]},
             raise_on_error=False,
         )
+        warnings += _warned(result)
         if not result.success:
             break
-    return RunOutcome(result.run_id, result.success, train, None if result.success else _why(result))
+    error = None if result.success else _why(result)
+    return RunOutcome(result.run_id, result.success, train, error, tuple(warnings))
 
 
 def _require_neighbours(order: list[str], known: Sequence[str], screen: Screen) -> None:
@@ -120,6 +124,16 @@ def _require_neighbours(order: list[str], known: Sequence[str], screen: Screen) 
             required="shards that follow each other, as one run covers one range",
             remedy=f"Name {', '.join(between)} too, or run the shards one after the other.",
         )
+
+
+def _warned(result: dg.ExecuteInProcessResult) -> list[str]:
+    """What the checks that stop nothing have found."""
+    return [
+        f"{check.asset_key.to_user_string()}: the check {check.check_name} warns: "
+        + (check.description or str(check.metadata["first_offenders"].value))
+        for check in result.get_asset_check_evaluations()
+        if not check.passed and check.severity == dg.AssetCheckSeverity.WARN
+    ]
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:

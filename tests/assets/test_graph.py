@@ -184,4 +184,8 @@ def test_every_check_passes_but_that_of_a_network_of_two_epochs(finished: Finish
         "store_and_files_agree",
         "follows_its_source",
     }
-    assert {name for name, good in passed.items() if not good} <= {"follows_its_source"}, passed
+    bad = {name for name, good in passed.items() if not good}
+    assert bad <= {"follows_its_source"}, passed
+    assert [told.split(": ")[1] for told in finished.outcome.warnings] == [
+        f"the check {name} warns" for name in bad
+    ]

@@ -118,9 +118,10 @@ def _no_duplicate_cells(screen: Screen) -> dg.AssetChecksDefinition:
     def check(library: Library) -> dg.AssetCheckResult:
         """No cell stands in two shards with the same pixels (within a shard they are in quarantine)."""
         cells = library.store.read(screen.name, "cells", columns=["cell_id", "pixel_hash"])
-        counts = pc.value_counts(cells["pixel_hash"].combine_chunks())
+        hashes = cells["pixel_hash"].combine_chunks()
+        counts = pc.value_counts(hashes)
         repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
-        cells = cells.filter(pc.is_in(cells["pixel_hash"], repeated))
+        cells = cells.filter(pc.is_in(hashes, repeated))
         seen: dict[str, str] = {}
         twins = []
         for cell_id, pixels in zip(

@@ -18,7 +18,9 @@ def crops_of(store: Store, screen: Screen, cell_ids: Sequence[str]) -> np.ndarra
     wanted, found = pa.array(sorted(set(cell_ids)), pa.string()), {}
     for shard in store.shards(screen.name, "cells"):
         cells, crops = store.read_with_array(screen.name, "cells", "crops", shard)
-        ids = cells["cell_id"].combine_chunks()  # is_in of no chunk at all, an empty shard's, ends the process
+        ids = cells[
+            "cell_id"
+        ].combine_chunks()  # is_in of no chunk at all, an empty shard's, ends the process
         for row in pc.indices_nonzero(pc.is_in(ids, value_set=wanted)).to_pylist():
             found[ids[row].as_py()] = np.array(crops[row])
     size = screen.crops.size_px

@@ -15,12 +15,14 @@ from scipy.stats import hypergeom
 from pcip_assets.alike import find_alike
 from pcip_assets.assets.analyses.cell_scores import rank_places
 from pcip_assets.cli import cli
+from pcip_assets.running import run_screen
+from pcip_assets.workspace import Workspace
 from pcip_core.errors import EvaluationError
 from pcip_core.report.page import made_from
 from pcip_core.store.publish import connect
 from pcip_core.store.vectors import features_of
 from tests.assets.conftest import Finished, run_tiny
-from tests.conftest import write_spec
+from tests.conftest import write_spec, write_tiny_screen
 
 OBO = """format-version: 1.2
 
@@ -350,3 +352,43 @@ def test_seeds_that_nobody_knows_and_the_command(analysed: Finished, monkeypatch
     assert "P12" in told.output
     gallery = analysed.workspace.data / "reports" / "tiny" / "like_P10.png"
     assert gallery.read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_annotations_all_that_needs_none_is_made_and_the_rest_says_what_it_needs(
+    tmp_path: Path,
+) -> None:
+    write_tiny_screen(tmp_path)
+    spec = write_spec(
+        tmp_path,
+        root=str(tmp_path / "images"),
+        images={"values": {"protein": "{well}"}},
+        yardsticks={"sets": []},
+        analyses={
+            "feature_set": "inpainting_conv2",
+            "clusters": {"methods": ["ward"], "number": 2},
+            "phenotypes": {"least_cells": 10},
+        },
+    )
+    workspace = Workspace(tmp_path / "data")
+    screen = workspace.find(str(spec))
+    outcome = run_screen(workspace, screen, analyses=True)
+    made = Finished(workspace, screen, spec, outcome)
+    assert outcome.success, outcome.error
+    rows = {
+        table: made.store.read("tiny", table).num_rows
+        for table in (
+            "clusters",
+            "variability",
+            "phenotypes",
+            "enrichment",
+            "localization_scores",
+            "mismatch",
+        )
+    }
+    assert rows["clusters"] == rows["variability"] == 4  # a well, of two plates, is a protein
+    assert rows["phenotypes"] == 3 * 18
+    assert rows["enrichment"] == rows["localization_scores"] == rows["mismatch"] == 0
+    page = made.workspace.analysis_report("tiny").read_text(encoding="utf-8")
+    missing = page.split("Not on this page</h2>")[1].split("<h2")[0]
+    for needed in ("Clusters and their terms", "Cells between two compartments", "Does the network cheat"):
+        assert needed in missing

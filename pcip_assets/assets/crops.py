@@ -13,9 +13,7 @@ from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize, p
 from pcip_assets.progress import Progress
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
-from pcip_core.crops.shard import ShardCells, cut_shard
-from pcip_core.plots.montage import crop_montage
-from pcip_core.plots.png import to_png
+from pcip_core.crops.found import ShardCells
 from pcip_core.screen import Screen
 
 
@@ -44,6 +42,9 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
     )
     def crops(context: dg.AssetExecutionContext, config: Cutting, library: Library) -> dg.MaterializeResult:
         """Single-cell crops of one shard: found, cut, rescaled; everything left out is in quarantine."""
+        from pcip_core.crops.shard import cut_shard
+        from pcip_core.plots.montage import crop_montage
+        from pcip_core.plots.png import to_png
 
         def inputs(shard: str | None) -> dict[str, Any]:
             fields = library.store.provenance(screen.name, "fields", shard) or {}

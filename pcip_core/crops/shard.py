@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pcip_core.crops.cut import CutCells, cut_cells
+from pcip_core.crops.found import Rejected, ShardCells
 from pcip_core.crops.growing import GrowingArray
 from pcip_core.errors import ImageFileError
 from pcip_core.images.field import Field
@@ -21,41 +21,6 @@ from pcip_core.screen import Screen
 from pcip_core.segmentation import segmenter
 
 _FIELDS_A_WORKER = 4  # fewer are cut sooner than a process starts
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """Something that was found and is not used: a `file`, a `cell` or an `image`, and why.
-
-    Of a field that cannot be read, `field_id` and `content_hash` tell later whether it was mended.
-    """
-
-    file: str
-    what: str
-    image_id: str | None
-    reason: str
-    field_id: str | None = None
-    content_hash: str | None = None
-
-
-@dataclass(frozen=True)
-class ShardCells:
-    """The cells of a shard, those of an image together.
-
-    Attributes:
-        pixels: (n, C, size, size) uint8.
-        columns: name -> n values. Lists of text: cell_id, image_id, field, pixel_hash. Arrays: y_px, x_px,
-            area_px, crop_row (n,); intensity_min, intensity_max (n, C).
-        rejected: one row for each object, file or image that is left out.
-        found: objects found by the segmenter; equals the cells plus the rejected objects.
-        hash_of_pixels: equal for equal pixels.
-    """
-
-    pixels: np.ndarray
-    columns: dict[str, list[str] | np.ndarray]
-    rejected: list[Rejected] = field(default_factory=list)
-    found: int = 0
-    hash_of_pixels: str = ""
 
 
 def cut_shard(

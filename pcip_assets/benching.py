@@ -15,7 +15,7 @@ from pcip_assets.workspace import REPOSITORY
 from pcip_core.errors import PcipError
 
 _FOLDER = REPOSITORY / "benchmarks"
-_NOT_BENCHMARKS = {"__init__", "harness", "compared"}
+_NOT_BENCHMARKS = {"__init__", "authors", "compared", "harness"}
 
 
 def list_benchmarks() -> dict[str, str]:

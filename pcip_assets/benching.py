@@ -53,7 +53,9 @@ def print_benchmarks() -> None:
         minutes = "" if one.seconds is None else f"{one.seconds / 60:.1f} min"
         click.echo(f"{name:<14} {minutes:>9}  {one.description}" + (" (by name only)" if one.long else ""))
     short = [one.seconds or 0 for one in known.values() if not one.long]
-    click.echo(f"\nAbout, on two cores. `pcip bench --all` runs the first {len(short)}: {sum(short) / 60:.0f} min.")
+    click.echo(
+        f"\nAbout, on two cores. `pcip bench --all` runs the first {len(short)}: {sum(short) / 60:.0f} min."
+    )
 
 
 def run_all() -> None:
@@ -95,7 +97,9 @@ def run_benchmark(name: str, json_file: Path | None) -> None:
             required=f"one of {', '.join(list_benchmarks())}",
             remedy="pcip bench",
         )
+    start = time.perf_counter()
     rows = [row if isinstance(row, dict) else asdict(row) for row in _module(name).run()]
+    taken = round(time.perf_counter() - start)
     for row in rows:
         against = (
             "" if row.get("against_value") is None else f"  vs {row['against']} {row['against_value']:.4g}"
@@ -104,7 +108,7 @@ def run_benchmark(name: str, json_file: Path | None) -> None:
         aim = "" if row.get("aim") is None else f"  aim {row['aim']}: {_HELD[row.get('held')]}"
         value = "-" if row.get("value") is None else f"{row['value']:.4g} {row.get('unit') or ''}"
         click.echo(f"{row['what']}: {value}{against}{ratio}{aim}")
-    record = {"benchmark": name, "machine": machine(), "commit": git_commit(), "rows": rows}
+    record = {"benchmark": name, "machine": machine(), "commit": git_commit(), "seconds": taken, "rows": rows}
     target = json_file or _FOLDER / "results" / f"{name}.json"
     target.write_text(json.dumps(record, indent=1) + "\n")
     click.echo(f"written: {target}")

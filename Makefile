@@ -35,8 +35,8 @@ check: $(READY) ## lint, types, tests
 ui: $(READY) ## Dagster and MLflow on 127.0.0.1
 	$(BIN)/pcip ui
 
-bench: $(READY) ## every benchmark, results in benchmarks/results/
-	@for name in $$($(BIN)/pcip bench | cut -d' ' -f1); do $(BIN)/pcip bench $$name || exit 1; done
+bench: $(READY) ## every benchmark but the long ones (`pcip bench` lists them), results in benchmarks/results/
+	$(BIN)/pcip bench --all
 
 clean: ## remove .venv and everything under data/ but the specs
 	rm -rf $(VENV) && find data -mindepth 1 -maxdepth 1 ! -name screens -exec rm -rf {} +

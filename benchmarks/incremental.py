@@ -23,6 +23,7 @@ from pcip_assets.workspace import Workspace
 from pcip_core.store.partitions import Store
 
 DESCRIPTION = "adding one shard to screens of 4, 16 and 64: seconds to published features"
+SECONDS = 250
 SIZES, ADDITIONS = (4, 16, 64), 15
 _IMAGES = 4  # a shard, of nine cells each
 _SPEC = {
@@ -43,7 +44,7 @@ def run() -> list[Row]:
     """Three screens; in each round every one gets one more shard, so that a slow minute is slow for all."""
     logging.getLogger("dagster").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
-        screens = {size: _Growing(Path(folder) / str(size)) for size in SIZES}
+        screens = {size: Growing(Path(folder) / str(size)) for size in SIZES}
         for size, screen in screens.items():
             screen.grow_to(size - 1)
             screen.add_one()  # warm: the first one to be published after a large change
@@ -90,39 +91,39 @@ class Added:
     others: int
 
 
-class _Growing:
+class Growing:
     """A screen of tiny pictures, its workspace and its job."""
 
     def __init__(self, folder: Path) -> None:
-        self._root = folder / "images"
-        self._root.mkdir(parents=True)
-        self._rng = np.random.default_rng(0)
-        self._shards: list[str] = []
+        self.root = folder / "images"
+        self.root.mkdir(parents=True)
+        self.rng = np.random.default_rng(0)
+        self.shards: list[str] = []
         spec = folder / "growing.yaml"
-        spec.write_text(yaml.safe_dump({**_SPEC, "root": str(self._root)}))
-        with (self._root / "images.csv").open("w", newline="") as file:
+        spec.write_text(yaml.safe_dump({**_SPEC, "root": str(self.root)}))
+        with (self.root / "images.csv").open("w", newline="") as file:
             csv.writer(file).writerow(("image_id", "protein", "localization"))
-        self._workspace = Workspace(folder / "data")
-        self._write_shard()
-        self._screen = self._workspace.find(str(spec))
-        self._instance = open_instance(self._workspace)
-        self._store = Store(self._workspace.store)
-        self._check(run_screen(self._workspace, self._screen, instance=self._instance).success)
-        definitions = build_definitions(self._workspace, [self._screen])
-        self._job = definitions.resolve_job_def("growing_shards")
+        self.workspace = Workspace(folder / "data")
+        self.write_shard()
+        self.screen = self.workspace.find(str(spec))
+        self.instance = open_instance(self.workspace)
+        self.store = Store(self.workspace.store)
+        self._check(run_screen(self.workspace, self.screen, instance=self.instance).success)
+        self.definitions = build_definitions(self.workspace, [self.screen])
+        self.job = self.definitions.resolve_job_def("growing_shards")
 
     def grow_to(self, size: int) -> None:
         """Bring shards up to that many, in one run over the new ones."""
-        new = [self._write_shard() for _ in range(size - len(self._shards))]
+        new = [self.write_shard() for _ in range(size - len(self.shards))]
         if new:
-            register_shards(self._instance, self._screen)
+            register_shards(self.instance, self.screen)
             ends = {"start": new[0], "end": new[-1]}
             self._run(tags={f"dagster/asset_partition_range_{end}": shard for end, shard in ends.items()})
 
     def add_one(self) -> Added:
         """One more shard, as the sensor asks for it: partition known, one run of the shard's job."""
-        before, shard = self._commits(), self._write_shard()
-        register_shards(self._instance, self._screen)
+        before, shard = self._commits(), self.write_shard()
+        register_shards(self.instance, self.screen)
         began, cpu = time.perf_counter(), time.process_time()
         self._run(partition_key=shard)
         taken, used = time.perf_counter() - began, time.process_time() - cpu
@@ -130,8 +131,8 @@ class _Growing:
         return Added(taken, used, sum(key[1] != shard for key in changed))
 
     def _run(self, **options: object) -> None:
-        result = self._job.execute_in_process(
-            instance=self._instance, run_config={"loggers": {"console": {}}}, raise_on_error=False, **options
+        result = self.job.execute_in_process(
+            instance=self.instance, run_config={"loggers": {"console": {}}}, raise_on_error=False, **options
         )
         self._check(result.success)
 
@@ -140,23 +141,23 @@ class _Growing:
 
     def _commits(self) -> dict[tuple[str, str | None], str]:
         """(table, shard) -> the commit that made it."""
-        store, name = self._store, self._screen.name
+        store, name = self.store, self.screen.name
         return {
             (table, shard): (store.provenance(name, table, shard) or {})["commit_id"]
             for table in store.tables(name)
             for shard in store.shards(name, table) or [None]
         }
 
-    def _write_shard(self) -> str:
+    def write_shard(self) -> str:
         """Pictures of one more shard and its rows of the table."""
-        shard = f"plate_{len(self._shards) + 1}"
-        (self._root / shard).mkdir()
-        with (self._root / "images.csv").open("a", newline="") as file:
+        shard = f"plate_{len(self.shards) + 1}"
+        (self.root / shard).mkdir()
+        with (self.root / "images.csv").open("a", newline="") as file:
             for image in range(_IMAGES):
                 csv.writer(file).writerow((f"{shard}_A0{image}", f"P{image}", f"class {image % 2}"))
-                for channel, plane in _picture(self._rng, inside=image % 2 == 0).items():
-                    tifffile.imwrite(self._root / shard / f"A0{image}_f1_{channel}.tif", plane)
-        self._shards.append(shard)
+                for channel, plane in _picture(self.rng, inside=image % 2 == 0).items():
+                    tifffile.imwrite(self.root / shard / f"A0{image}_f1_{channel}.tif", plane)
+        self.shards.append(shard)
         return shard
 
 

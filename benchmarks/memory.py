@@ -16,6 +16,8 @@ from pcip_assets.running import open_instance
 from pcip_assets.workspace import REPOSITORY, Workspace
 
 DESCRIPTION = "time and peak memory of the demo, by asset"
+SECONDS = 400
+LONG = True
 _NOUNS = (
     "fields",
     "crops",

@@ -16,6 +16,8 @@ from pcip_core.evaluation.knn import standardize
 from pcip_core.evaluation.pairwise import pairwise_scores, pairwise_scores_by_line
 
 DESCRIPTION = "normalized pairwise distances: time, memory, error, and Table 2 on a simulated screen"
+SECONDS = 400
+LONG = True
 _TERMS, _IMAGES, _CELLS, _COLUMNS = 18, 2000, 15, 384  # the paper's terms, conv4's columns
 _DRAWN = _TERMS * _TERMS * 1000  # pairs: 1,000 with the own term and 1,000 with each other one
 _SAMPLE = 3000  # pairs that the naive loop is timed on

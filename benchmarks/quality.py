@@ -12,6 +12,8 @@ from pcip_assets.workspace import REPOSITORY, Workspace
 from pcip_core.store.publish import connect
 
 DESCRIPTION = "11-NN balanced accuracy by layer against untrained and intensity controls"
+SECONDS = 700
+LONG = True
 _REAL = REPOSITORY.parent / "shared" / "data"
 _LAYERS = tuple(f"conv{number}" for number in range(1, 6))
 

@@ -26,6 +26,8 @@ from pcip_core.simulate.plan import keyed_rng, plan_screen
 from pcip_core.simulate.screen import photograph, true_labels
 
 DESCRIPTION = "cells found: recall, precision, pieces and speed on real and simulated fields"
+SECONDS = 200
+LONG = True
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 POPULATED, EMPTY = ("r01c01f01", "r01c01f02", "r01c01f04"), ("r02c01f01", "r02c01f02")
 WITHIN_PX = 10.0  # of a cell's centre

@@ -11,6 +11,8 @@ from pcip_assets.workspace import REPOSITORY
 from pcip_core.features.names import split_name
 
 DESCRIPTION = "every feature set by every classifier, on larger simulated screens and on real labelled cells"
+SECONDS = 2400
+LONG = True
 _REAL = REPOSITORY.parent / "shared" / "data"
 _METHODS = ("inpainting", "autoencoder", "untrained", "classic", "designed", "intensity")
 _WAYS = (  # classifier, parameter (None: any), protocol

@@ -125,13 +125,15 @@ def ui(dagster_port: int, mlflow_port: int) -> None:
 @cli.command()
 @click.argument("name", required=False)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Where to write the rows.")
-def bench(name: str | None, json_file: Path | None) -> None:
-    """Run benchmark NAME and print its table; without NAME list the benchmarks."""
-    from pcip_assets.benching import list_benchmarks, run_benchmark
+@click.option("--all", "every", is_flag=True, help="Run all but the long ones, one after the other.")
+def bench(name: str | None, json_file: Path | None, *, every: bool) -> None:
+    """Run benchmark NAME and print its table; without NAME list the benchmarks and what they take."""
+    from pcip_assets.benching import print_benchmarks, run_all, run_benchmark
 
-    if name is None:
-        for known, description in list_benchmarks().items():
-            click.echo(f"{known:<14} {description}")
+    if every:
+        run_all()
+    elif name is None:
+        print_benchmarks()
     else:
         run_benchmark(name, json_file)
 

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import yaml
 
-from pcip_core.crops.shard import Rejected, ShardCells
+from pcip_core.crops.found import Rejected, ShardCells
 from pcip_core.images.annotations import ImageRecord
 from pcip_core.images.field import Field
 from pcip_core.screen import Screen
@@ -131,6 +130,8 @@ def quarantine_table(stage: str, rejected: Iterable[Rejected], shard: str) -> pa
 
 def truth_tables(folder: Path, image_ids: set[str]) -> dict[str, pa.Table]:
     """The simulator's truth of these images."""
+    import pandas as pd
+
     tables = {}
     for name in ("truth_images", "truth_cells"):
         frame = pd.read_csv(folder / f"{name}.csv", keep_default_na=True)

@@ -13,9 +13,7 @@ from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize, p
 from pcip_assets.progress import Progress
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
-from pcip_core.crops.shard import ShardCells, cut_shard
-from pcip_core.plots.montage import crop_montage
-from pcip_core.plots.png import to_png
+from pcip_core.crops.found import ShardCells
 from pcip_core.screen import Screen
 
 
@@ -44,6 +42,9 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
     )
     def crops(context: dg.AssetExecutionContext, config: Cutting, library: Library) -> dg.MaterializeResult:
         """Single-cell crops of one shard: found, cut, rescaled; everything left out is in quarantine."""
+        from pcip_core.crops.shard import Cutters, cut_shard
+        from pcip_core.plots.montage import crop_montage
+        from pcip_core.plots.png import to_png
 
         def inputs(shard: str | None) -> dict[str, Any]:
             fields = library.store.provenance(screen.name, "fields", shard) or {}
@@ -53,7 +54,7 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
         def make(shard: str | None, into: Path) -> Made:
             fields = frames.fields_of(screen, library.store.read(screen.name, "fields", shards=[str(shard)]))
             with Progress(context.log, f"{screen.name}/crops {shard}", len(fields), "field") as progress:
-                cells = cut_shard(screen, fields, progress=progress, workers=config.workers, into=into)
+                cells = cut_shard(screen, fields, progress=progress, workers=cutters, into=into)
             images = set(cells.columns["image_id"])
             return Made(
                 {
@@ -73,7 +74,7 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
                 },
             )
 
-        with library.store.scratch(screen.name) as folder:
+        with library.store.scratch(screen.name) as folder, Cutters(config.workers) as cutters:
             work = Work("cells", code, inputs, partial(make, into=folder / "crops.npy"))
             return materialize(context, library, screen, config, work)
 

@@ -8,7 +8,7 @@ from pcip_assets import frames
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize
 from pcip_assets.provenance import code_version, inputs_hash, stamp
 from pcip_assets.resources import Library
-from pcip_core.crops.shard import Rejected
+from pcip_core.crops.found import Rejected
 from pcip_core.errors import ImageFileError
 from pcip_core.images.layout import Layout, scan
 from pcip_core.images.localization import annotated_images

@@ -5,16 +5,18 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
 import pyarrow as pa
-from matplotlib.figure import Figure
 
 from pcip_assets.provenance import Stopwatch, inputs_hash, stamp
 from pcip_assets.resources import Library
 from pcip_core.screen import Screen
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # A ranged run over many shards needs `backfill_policy`, which Dagster still calls beta.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
@@ -52,7 +54,7 @@ class Made:
     arrays: Mapping[str, np.ndarray | Path] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    figures: Mapping[str, Figure] = field(default_factory=dict)
+    figures: Mapping[str, "Figure"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,10 @@ def materialize(
     )
 
 
-def _drawn(library: Library, screen: Screen, figures: Mapping[str, Figure]) -> dict[str, Any]:
+def _drawn(library: Library, screen: Screen, figures: Mapping[str, "Figure"]) -> dict[str, Any]:
     """Write figures to their files; previews of them for the metadata."""
+    if not figures:
+        return {}
     from pcip_core.plots.png import save_png, to_png
 
     for name, figure in figures.items():

@@ -5,14 +5,15 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pcip_core.crops.cut import CutCells, cut_cells
+from pcip_core.crops.found import Rejected, ShardCells
 from pcip_core.crops.growing import GrowingArray
 from pcip_core.errors import ImageFileError
 from pcip_core.images.field import Field
@@ -23,39 +24,29 @@ from pcip_core.segmentation import segmenter
 _FIELDS_A_WORKER = 4  # fewer are cut sooner than a process starts
 
 
-@dataclass(frozen=True)
-class Rejected:
-    """Something that was found and is not used: a `file`, a `cell` or an `image`, and why.
+class Cutters:
+    """Processes that cut fields of one shard after the other; started when fields are many enough for two.
 
-    Of a field that cannot be read, `field_id` and `content_hash` tell later whether it was mended.
+    A process takes longer to start than to cut a field, as it imports what finding cells needs.
     """
 
-    file: str
-    what: str
-    image_id: str | None
-    reason: str
-    field_id: str | None = None
-    content_hash: str | None = None
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._pool: ProcessPoolExecutor | None = None
 
+    def map(self, call: Callable[[Field], Any], fields: Sequence[Field]) -> Iterator[Any]:
+        """Results in the order of the fields."""
+        if self._pool is None and min(self._workers, len(fields) // _FIELDS_A_WORKER) > 1:
+            spawned = multiprocessing.get_context("spawn")  # not forked: Dagster's process has threads
+            self._pool = ProcessPoolExecutor(self._workers, mp_context=spawned)
+        return map(call, fields) if self._pool is None else self._pool.map(call, fields)
 
-@dataclass(frozen=True)
-class ShardCells:
-    """The cells of a shard, those of an image together.
+    def __enter__(self) -> Cutters:
+        return self
 
-    Attributes:
-        pixels: (n, C, size, size) uint8.
-        columns: name -> n values. Lists of text: cell_id, image_id, field, pixel_hash. Arrays: y_px, x_px,
-            area_px, crop_row (n,); intensity_min, intensity_max (n, C).
-        rejected: one row for each object, file or image that is left out.
-        found: objects found by the segmenter; equals the cells plus the rejected objects.
-        hash_of_pixels: equal for equal pixels.
-    """
-
-    pixels: np.ndarray
-    columns: dict[str, list[str] | np.ndarray]
-    rejected: list[Rejected] = field(default_factory=list)
-    found: int = 0
-    hash_of_pixels: str = ""
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
 
 
 def cut_shard(
@@ -63,7 +54,7 @@ def cut_shard(
     fields: Iterable[Field],
     *,
     progress: Callable[[int], None] | None = None,
-    workers: int = 1,
+    workers: int | Cutters = 1,
     into: Path | None = None,
 ) -> ShardCells:
     """Cut every cell of the fields of one shard.
@@ -72,7 +63,8 @@ def cut_shard(
         screen: the spec; `segmentation` and `crops` are used.
         fields: the shard's fields, those of one image together.
         progress: called with the number of fields done.
-        workers: processes; the cells and their order do not depend on it.
+        workers: processes, started for this shard, or those that several shards share; the cells and their
+            order do not depend on it.
         into: a .npy file for the crops, which are then mapped: memory does not grow with the shard.
     """
     segmenter(screen.segmentation.method)  # an unknown one is the spec's fault, not a field's
@@ -94,15 +86,14 @@ def cut_shard(
     return ShardCells(pixels, shard.columns(), shard.rejected, shard.found, hashed)
 
 
-def _each_cut(screen: Screen, fields: Sequence[Field], workers: int) -> Iterator[CutCells | str]:
+def _each_cut(screen: Screen, fields: Sequence[Field], workers: int | Cutters) -> Iterator[CutCells | str]:
     """The cells of each field in turn, or why the field cannot be used."""
     cut = partial(_cut_field, screen)
-    workers = min(workers, len(fields) // _FIELDS_A_WORKER)
-    if workers <= 1:
-        yield from map(cut, fields)
+    if isinstance(workers, Cutters):
+        yield from workers.map(cut, fields)
         return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(cut, fields)
+    with Cutters(min(workers, len(fields) // _FIELDS_A_WORKER)) as own:
+        yield from own.map(cut, fields)
 
 
 def _cut_field(screen: Screen, one: Field) -> CutCells | str:

@@ -15,7 +15,9 @@ def group_means(features: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, np
     Returns:
         (g, d) float64, and (g,) the cells of each group.
     """
-    counts = np.bincount(group)
+    counts, order = np.bincount(group), np.argsort(group, kind="stable")
+    ends = counts.cumsum()
     sums = np.zeros((len(counts), features.shape[1]))
-    np.add.at(sums, group, features)
+    for number, (start, end) in enumerate(zip(ends - counts, ends, strict=True)):
+        sums[number] = features[order[start:end]].sum(0, dtype=np.float64)  # np.add.at takes 30 times as long
     return sums / counts[:, None], counts

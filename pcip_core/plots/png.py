@@ -10,12 +10,19 @@ from matplotlib.figure import Figure
 
 MAX_BYTES = 200_000
 PRINT_DPI = 200
+_RESOLUTIONS = (110, 80, 60, 40, 25)
 
 
 def to_png(figure: Figure, *, max_bytes: int = MAX_BYTES) -> bytes:
-    """Render a figure, at a lower resolution each time it comes out over so many bytes."""
-    for dpi in (110, 80, 60, 40, 25):
-        buffer = io.BytesIO()
+    """Render a figure, at a lower resolution each time it comes out over so many bytes.
+
+    Bytes grow about as the pixels do, so resolutions that cannot be low enough are not tried.
+    """
+    buffer, last = io.BytesIO(), _RESOLUTIONS[0]
+    for dpi in _RESOLUTIONS:
+        if dpi > _RESOLUTIONS[-1] and buffer.tell() * (dpi / last) ** 2 > 1.5 * max_bytes:
+            continue
+        buffer, last = io.BytesIO(), dpi
         figure.savefig(buffer, format="png", dpi=dpi)
         if buffer.tell() <= max_bytes:
             break

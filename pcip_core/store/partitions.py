@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 from pcip_core.errors import CropError, StoreError
 from pcip_core.locks import locked
 from pcip_core.store import journal
+from pcip_core.store.vectors import parquet_options
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _METADATA = b"pcip"
@@ -367,9 +368,9 @@ def _check_lengths(
 def _write_part(path: Path, table: pa.Table, about: Mapping[str, Any]) -> None:
     """Write one Parquet file; its pages carry checksums, as damage within them goes unnoticed without."""
     metadata = {**(table.schema.metadata or {}), _METADATA: json.dumps(about, default=str).encode()}
-    pq.write_table(
-        table.replace_schema_metadata(metadata), path, compression="zstd", write_page_checksum=True
-    )
+    described = table.replace_schema_metadata(metadata)
+    options = parquet_options(table.schema)
+    pq.write_table(described, path, compression="zstd", write_page_checksum=True, **options)
 
 
 def _first_different(parts: Sequence[pa.Table]) -> tuple[int, int]:

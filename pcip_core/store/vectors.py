@@ -40,3 +40,18 @@ def features_of(table: pa.Table) -> np.ndarray:
     flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
     joined = np.concatenate(flat) if flat else np.empty(0, np.float32)
     return joined.reshape(table.num_rows, column.type.list_size)
+
+
+def parquet_options(schema: pa.Schema) -> dict[str, Any]:
+    """How pyarrow is to write a table: vectors byte by byte, without looking for values that come again.
+
+    The first bytes of all numbers are much alike, the last ones are noise; and no dictionary holds numbers
+    that are all different. Less time and less disk than pyarrow's defaults (`pcip bench feature_store`).
+    """
+    vectors = [field.name for field in schema if pa.types.is_fixed_size_list(field.type)]
+    if not vectors:
+        return {}
+    return {
+        "use_dictionary": [name for name in schema.names if name not in vectors],
+        "column_encoding": {f"{name}.list.element": "BYTE_STREAM_SPLIT" for name in vectors},
+    }

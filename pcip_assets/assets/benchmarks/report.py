@@ -1,7 +1,7 @@
 """`benchmark_report`: one page with all scores and figures of a screen, the paper's numbers beside them."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -12,8 +12,10 @@ from pcip_assets.assets.shared import OWNERS, Remake, picture, yardsticks_of
 from pcip_assets.provenance import Stopwatch, code_version, inputs_hash
 from pcip_assets.resources import Library
 from pcip_core.features.names import split_name
-from pcip_core.report.score_rows import BenchmarkRows
 from pcip_core.screen import Screen
+
+if TYPE_CHECKING:
+    from pcip_core.report.score_rows import BenchmarkRows
 
 _CODE = ("pcip_core.report", "pcip_core.plots", "pcip_core.evaluation.paper")
 
@@ -70,8 +72,10 @@ def build_benchmark_report(screen: Screen) -> dg.AssetsDefinition:
     return benchmark_report
 
 
-def _rows(library: Library, screen: Screen) -> BenchmarkRows:
+def _rows(library: Library, screen: Screen) -> "BenchmarkRows":
     """All that the page tells, from the partitions that the published tables are made of."""
+    from pcip_core.report.score_rows import BenchmarkRows
+
     store = library.store
 
     def every(kind: str) -> list[dict[str, Any]]:

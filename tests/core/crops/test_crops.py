@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
 from pcip_core.crops.cut import cut_cells
 from pcip_core.crops.growing import GrowingArray
-from pcip_core.crops.shard import cut_shard
+from pcip_core.crops.shard import Cutters, cut_shard
 from pcip_core.errors import ImageFileError, SpecError
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import read_field
@@ -102,6 +104,29 @@ def test_processes_and_a_file_give_the_same_cells_in_the_same_order(tmp_path):
     assert np.array_equal(one.pixels, two.pixels)
     assert np.array_equal(np.load(tmp_path / "crops.npy"), one.pixels)
     assert done == list(range(1, 10))
+
+
+def test_shards_share_processes_and_their_cells_are_those_of_one_process(tmp_path):
+    screen = load_screen(write_tiny_screen(tmp_path, plates=2, images=9))
+    layout = scan(screen)
+    with Cutters(2) as cutters:
+        pids = {pid for _ in range(2) for pid in cutters.map(process, layout.of_shard("plate_1"))}
+        shared = [cut_shard(screen, layout.of_shard(shard), workers=cutters) for shard in layout.shards()]
+    assert len(pids) <= 2
+    assert os.getpid() not in pids
+    alone = [cut_shard(screen, layout.of_shard(shard)) for shard in layout.shards()]
+    assert [one.hash_of_pixels for one in shared] == [one.hash_of_pixels for one in alone]
+
+
+def test_few_fields_are_cut_in_this_process(tmp_path):
+    fields = scan(load_screen(write_tiny_screen(tmp_path, plates=1, images=4))).fields
+    with Cutters(2) as cutters:
+        assert set(cutters.map(process, fields)) == {os.getpid()}
+
+
+def process(_):
+    """Where a field is cut."""
+    return os.getpid()
 
 
 def test_an_error_in_a_worker_reaches_the_user(tmp_path):

@@ -13,7 +13,7 @@ from pcip_assets import frames
 from pcip_assets.assets.analyses import cell_scores, enrichment, mismatch, phenotypes, protein_map
 from pcip_assets.assets.benchmarks import umap
 from pcip_assets.assets.benchmarks.scoring import Scores
-from pcip_core.crops.shard import Rejected, ShardCells
+from pcip_core.crops.found import Rejected, ShardCells
 from pcip_core.images.annotations import ImageRecord
 from pcip_core.images.field import Field
 from pcip_core.screen import load_screen

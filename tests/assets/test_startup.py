@@ -1,0 +1,41 @@
+"""What is loaded when the command line answers, and when Dagster loads the code location."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from pcip_assets.workspace import REPOSITORY
+
+HEAVY = {
+    *("torch", "sklearn", "scipy", "skimage", "pandas", "matplotlib", "umap", "numba", "mlflow", "bokeh"),
+    *("mahotas", "cp_measure", "imagecodecs", "zarr", "h5py"),
+}
+OF_A_RUN = {"dagster", "numpy", "pyarrow", "duckdb"}  # the code location needs them, help does not
+
+
+@pytest.mark.parametrize(
+    ("load", "unwanted"),
+    [
+        pytest.param(
+            "from pcip_assets.cli import cli; cli(['--help'], standalone_mode=False)",
+            HEAVY | OF_A_RUN,
+            id="help",
+        ),
+        pytest.param("import pcip_assets.definitions", HEAVY, id="code location"),
+    ],
+)
+def test_nothing_heavy_is_imported(load: str, unwanted: set[str]) -> None:
+    code = f"import sys; {load}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "pcip_assets" in loaded
+    assert not loaded & unwanted

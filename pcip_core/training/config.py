@@ -21,6 +21,8 @@ class TrainingConfig:
         preview_every: epochs between inpainting previews.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
         precision: `auto` (bf16 where the GPU has it, else float32), `float32`, `bf16`.
+        processes: how many share each batch, on GPUs each with its own; the weights are the same within the
+            error of floating point. Under torchrun its number counts.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
@@ -34,3 +36,4 @@ class TrainingConfig:
     preview_every: int = 5
     device: str = "auto"
     precision: str = "auto"
+    processes: int = 1

@@ -11,14 +11,26 @@ import torch
 from pcip_core.models.network import CellNetwork
 from pcip_core.training.cells import CellSet
 from pcip_core.training.config import TrainingConfig
+from pcip_core.training.processes import ALONE, Processes
 from pcip_core.training.tracker import Preview
 
 
 class Batch(NamedTuple):
-    """What goes into the network, and what should come out."""
+    """What goes into the network, and what should come out.
+
+    Attributes:
+        inputs, truth: one row a pair or cell.
+        others: how many rows of the same batch other processes have.
+    """
 
     inputs: tuple[torch.Tensor, ...]
     truth: torch.Tensor
+    others: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Rows of the whole batch."""
+        return len(self.truth) + self.others
 
 
 class Task(Protocol):
@@ -38,14 +50,18 @@ class Task(Protocol):
     def build(self) -> CellNetwork:
         """The untrained network."""
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        """All batches of an epoch: a function of seed and epoch, whatever was drawn before."""
+    def batches(self, epoch: int, processes: Processes = ALONE) -> Iterator[Batch]:
+        """This process's rows of all batches of an epoch: a function of seed and epoch, whatever was drawn
+        before."""
 
     def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
         """The mean loss of a batch, a scalar."""
 
-    def validate(self, network: CellNetwork, precision: torch.dtype) -> dict[str, float]:
-        """`validation_loss` and others on the cells held out; nothing when there are none."""
+    def validate(
+        self, network: CellNetwork, precision: torch.dtype, processes: Processes = ALONE
+    ) -> dict[str, float]:
+        """`validation_loss` and others on the cells held out, the same in all processes; nothing when there
+        are none."""
 
     def preview(self, network: CellNetwork) -> Preview | None:
         """Something to look at, or None."""
@@ -61,10 +77,23 @@ def output_of(network: CellNetwork, batch: Batch, precision: torch.dtype) -> tor
     return output.float()
 
 
-def mean_loss(task: Task, network: CellNetwork, batches: Iterable[Batch], precision: torch.dtype) -> float:
-    """The mean of the task's loss over batches."""
+def share_of_loss(task: Task, output: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """What this process's rows add to the mean loss of the whole batch: of no rows 0, with a gradient."""
+    mine = len(batch.truth)
+    return task.loss(output, batch) * (mine / batch.rows) if mine else output.sum()
+
+
+def mean_loss(
+    task: Task,
+    network: CellNetwork,
+    batches: Iterable[Batch],
+    precision: torch.dtype,
+    processes: Processes,
+) -> float:
+    """The mean of the task's loss over the batches of all processes."""
     total, count = 0.0, 0
     for batch in batches:
-        total += float(task.loss(output_of(network, batch, precision), batch)) * len(batch.truth)
-        count += len(batch.truth)
-    return total / count
+        total += float(share_of_loss(task, output_of(network, batch, precision), batch)) * batch.rows
+        count += batch.rows
+    device = next(network.parameters()).device
+    return float(processes.sum(torch.tensor(total, dtype=torch.float64, device=device))) / count

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import dagster as dg
 import numpy as np
+import pyarrow as pa
 
 from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.assets.shared import GPU_POOL, OWNERS, Remake, all_shards, picture, yardsticks_of
@@ -22,6 +23,7 @@ from pcip_assets.tracking import Encoder, Tracking, as_json, device_name
 from pcip_core.errors import CropError, EvaluationError
 from pcip_core.screen import Screen
 from pcip_core.training.config import TrainingConfig
+from pcip_core.training.pixels import ShardedPixels
 
 _MODELS = tuple(f"pcip_core.models.{name}" for name in ("autoencoder", "inpainting", "network"))
 _SUPERVISED = (
@@ -83,7 +85,11 @@ def build_supervised(screen: Screen) -> dg.AssetsDefinition:
         return inputs_hash(
             kind="supervised",
             code=code_version(*_SUPERVISED),
-            spec=[_supervised_config(screen), screen.yardsticks.held_fraction, screen.section("channels")],
+            spec=[
+                _supervised_config(screen).deciding(),
+                screen.yardsticks.held_fraction,
+                screen.section("channels"),
+            ],
             label=screen.benchmark.label,
             labels={row["image_id"]: row[screen.benchmark.label] for row in labels},
             crops=_data_hash(screen, library),
@@ -141,7 +147,9 @@ def supervised_model(screen: str) -> str:
 def encoder_inputs(screen: Screen, library: Library) -> str:
     """Hash of all that decides the weights: code, network, training settings, every shard's crops."""
     return inputs_hash(
-        code=CODE, spec=screen.section("channels", "encoder"), crops=_data_hash(screen, library)
+        code=CODE,
+        spec=[screen.section("channels"), screen.encoder.deciding()],
+        crops=_data_hash(screen, library),
     )
 
 
@@ -187,7 +195,7 @@ def _fit(screen: Screen, library: Library, network: _Network, tracker: Any, chec
     }
     shape, task = kinds[network.kind]
     pixels, cells = _all_crops(screen, library)
-    image = np.unique([cell["image_id"] for cell in cells], return_inverse=True)[1]
+    image = np.unique(cells["image_id"].to_numpy(), return_inverse=True)[1]
     trained = train(
         CellSet(pixels, image, channels),
         shape,
@@ -218,8 +226,8 @@ def _fit_supervised(
             required=f"two classes or more in the column {screen.benchmark.label} of images",
             remedy="Give labels (docs/screens.md, `images`), or take supervised out of yardsticks.sets.",
         )
-    row_of = {cell["cell_id"]: row for row, cell in enumerate(every)}
-    rows = [row_of[cell_id] for cell_id in cells.cell_ids]
+    row_of = {cell_id: row for row, cell_id in enumerate(every["cell_id"].to_pylist())}
+    rows = np.array([row_of[cell_id] for cell_id in cells.cell_ids])
     classes, labels = np.unique(cells.labels, return_inverse=True)
     images, image = np.unique(cells.image_ids, return_inverse=True)
     fraction = screen.yardsticks.held_fraction
@@ -235,7 +243,7 @@ def _fit_supervised(
         screen.crop_channels, tuple(classes.tolist()), screen.crops.size_px, network.config.width
     )
     trained = train_supervised(
-        CellSet(pixels[rows], image, screen.crop_channels),
+        CellSet(pixels.only(rows), image, screen.crop_channels),
         labels,
         shape,
         network.config,
@@ -306,13 +314,14 @@ def _trained(
     }
 
 
-def _all_crops(screen: Screen, library: Library) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """Every crop of every shard, (N, C, S, S), and the id and image of each."""
-    pixels, rows = [], []
+def _all_crops(screen: Screen, library: Library) -> tuple[ShardedPixels, pa.Table]:
+    """Every crop of every shard, (N, C, S, S), in its file, and the id and image of each."""
+    files, rows = [], []
     for shard in library.store.shards(screen.name, "cells"):
         cells, crops = library.store.read_with_array(screen.name, "cells", "crops", shard)
-        pixels.append(crops)
-        rows += cells.select(["cell_id", "image_id"]).to_pylist()
+        if len(crops):
+            files.append(str(crops.filename))
+            rows.append(cells.select(["cell_id", "image_id"]).replace_schema_metadata())
     if not rows:
         raise CropError(
             f"{screen.name}/crops",
@@ -320,4 +329,4 @@ def _all_crops(screen: Screen, library: Library) -> tuple[np.ndarray, list[dict[
             required="crops to train on",
             remedy=f"Materialize the crops first, or see {screen.name}.quarantine for why none is used.",
         )
-    return np.concatenate(pixels), rows
+    return ShardedPixels(files), pa.concat_tables(rows)

@@ -33,7 +33,8 @@ class Autoencoding:
         held = hold_out(cells.image, fraction=config.validation_fraction, seed=config.seed)
         self.training, self.validation = np.flatnonzero(~held), np.flatnonzero(held)
         self._network, self._config = network, config
-        self._cells = CellBatches(cells.pixels, device)
+        self._cells = CellBatches(cells.pixels, device, config.memory_fraction)
+        self.streamed = self._cells.streamed
 
     def build(self) -> Autoencoder:
         """The untrained network."""

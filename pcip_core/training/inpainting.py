@@ -34,7 +34,8 @@ class Inpainting:
         held = hold_out(cells.image, fraction=config.validation_fraction, seed=config.seed)
         self.training, self.validation = np.flatnonzero(~held), np.flatnonzero(held)
         self._cells, self._network, self._config = cells, network, config
-        self._pairs = PairBatches(cells.pixels, network, device)
+        self._pairs = PairBatches(cells.pixels, network, device, config.memory_fraction)
+        self.streamed = self._pairs.streamed
 
     def build(self) -> PairedCellInpainting:
         """The untrained network."""

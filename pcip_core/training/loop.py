@@ -21,7 +21,7 @@ from pcip_core.training.device import choose_device, choose_precision
 from pcip_core.training.inpainting import Inpainting
 from pcip_core.training.processes import join
 from pcip_core.training.starting import run_in_processes
-from pcip_core.training.task import TaskKind, output_of, share_of_loss
+from pcip_core.training.task import TaskKind, ahead, output_of, share_of_loss
 from pcip_core.training.tracker import ProgressTracker, SilentTracker, Tracker
 
 _CHECK_EVERY = 50  # steps between looks at the loss, each of which waits for the device
@@ -65,11 +65,11 @@ def train(
     """
     _check(cells, network, config)
     tracker = tracker or ProgressTracker()
-    cuda = choose_device(config.device).type == "cuda"
-    processes = join(cuda=cuda)
+    backend = "nccl" if choose_device(config.device).type == "cuda" else "gloo"
+    processes = join(backend)
     if config.processes > 1 and processes.size == 1:
         job = partial(train, cells, network, config, task=task, checkpoints=checkpoints)
-        return run_in_processes(job, config.processes, cuda=cuda, tracker=tracker)
+        return run_in_processes(job, config.processes, backend=backend, tracker=tracker)
     if processes.rank > 0:
         tracker = SilentTracker()
     device = choose_device(config.device, number=processes.local if processes.size > 1 else None)
@@ -78,7 +78,7 @@ def train(
 
     model = work.build().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     processes.share_norms(model)
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(config.beta1, 0.999))
+    optimizer = build_optimizer(model, config)
     kept = Checkpoints(checkpoints, work, network, config)
     history = kept.resume(model, optimizer, device)[: config.epochs]
     tracker.start(
@@ -100,7 +100,7 @@ def train(
         start = time.perf_counter()
         model.train()
         total, done = torch.zeros((), device=device, dtype=torch.float64), 0
-        for step, batch in enumerate(work.batches(epoch, processes)):
+        for step, batch in enumerate(ahead(work.batches(epoch, processes), streamed=work.streamed)):
             loss = share_of_loss(work, output_of(model, batch, precision), batch)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -133,6 +133,11 @@ def train(
     return TrainedEncoder(trained.eval(), history, device)
 
 
+def build_optimizer(model: torch.nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    """Adam, as the paper and its authors set it."""
+    return torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(config.beta1, 0.999))
+
+
 def _check(cells: CellSet, network: Shape, config: TrainingConfig) -> None:
     if cells.channels != network.channels or cells.pixels.shape[-1] != network.size_px:
         raise TrainingError(
@@ -142,12 +147,13 @@ def _check(cells: CellSet, network: Shape, config: TrainingConfig) -> None:
             remedy="Build the network from the screen whose crops these are.",
         )
     least = min(config.epochs, config.batch_size, config.processes)
-    if least < 1 or not 0 <= config.validation_fraction < 1:
+    if least < 1 or not 0 <= config.validation_fraction < 1 or not 0 <= config.memory_fraction <= 1:
         raise TrainingError(
             "encoder settings",
             found=f"epochs {config.epochs}, batch_size {config.batch_size}, processes {config.processes}, "
-            f"validation_fraction {config.validation_fraction}",
-            required="epochs, batch_size and processes of 1 or more, validation_fraction in [0, 1)",
+            f"validation_fraction {config.validation_fraction}, memory_fraction {config.memory_fraction}",
+            required="epochs, batch_size and processes of 1 or more, validation_fraction in [0, 1), "
+            "memory_fraction in [0, 1]",
             remedy="Correct `encoder` in the spec.",
         )
 

@@ -74,25 +74,23 @@ class Processes:
 ALONE = Processes()
 
 
-def join(*, cuda: bool) -> Processes:
+def join(backend: str) -> Processes:
     """The processes that this one belongs to: those of torchrun, those of `starting`, or itself alone.
 
     Args:
-        cuda: whether each computes on a GPU of its own (they talk by NCCL) or on the CPU (gloo).
+        backend: what they talk by: `nccl` where each has a GPU of its own, `gloo` on the CPU.
     """
     if not dist.is_initialized():
         if not os.environ.keys() >= _TORCHRUN:
             return ALONE
-        enter(cuda=cuda, rank=int(os.environ["RANK"]), size=int(os.environ["WORLD_SIZE"]), at="env://")
+        enter(backend, rank=int(os.environ["RANK"]), size=int(os.environ["WORLD_SIZE"]), at="env://")
     rank = dist.get_rank()
     return Processes(rank, dist.get_world_size(), int(os.environ.get("LOCAL_RANK", rank)))
 
 
-def enter(*, cuda: bool, rank: int, size: int, at: str) -> None:
+def enter(backend: str, *, rank: int, size: int, at: str) -> None:
     """Meet the other processes at an address of torch's; they stay together until they end."""
-    dist.init_process_group(
-        "nccl" if cuda else "gloo", init_method=at, rank=rank, world_size=size, timeout=_LONGEST_WAIT
-    )
+    dist.init_process_group(backend, init_method=at, rank=rank, world_size=size, timeout=_LONGEST_WAIT)
 
 
 class _Sum(torch.autograd.Function):
@@ -140,7 +138,10 @@ class SharedBatchNorm(_BatchNorm):
         mean = sums[:-1] / n
         centred = wide - mean.view(shape)
         variance = _Sum.apply(centred.square().sum(places)) / n
-        assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+        assert self.num_batches_tracked is not None
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.momentum is not None
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)

@@ -28,13 +28,13 @@ from pcip_core.training.tracker import Preview, Tracker
 _GRACE_S = 1.0  # for the other processes to say what they know of a failure
 
 
-def run_in_processes(job: Callable[..., Any], count: int, *, cuda: bool, tracker: Tracker) -> Any:
+def run_in_processes(job: Callable[..., Any], count: int, *, backend: str, tracker: Tracker) -> Any:
     """Call a function in several new processes that have joined; the result of the first.
 
     Args:
         job: called with `tracker`; it and its result go through pickle.
         count: how many processes.
-        cuda: whether each is to use the GPU of its number.
+        backend: what they talk by: `nccl` or `gloo`.
         tracker: hears what the first process reports; what it raises ends them all.
 
     Raises:
@@ -47,7 +47,7 @@ def run_in_processes(job: Callable[..., Any], count: int, *, cuda: bool, tracker
         try:
             for rank in range(count):
                 ours, theirs = context.Pipe()
-                told = (job, rank, count, f"file://{Path(folder) / 'rendezvous'}", cuda, theirs)
+                told = (job, rank, count, f"file://{Path(folder) / 'rendezvous'}", backend, theirs)
                 process = context.Process(target=_work, args=told, daemon=True)
                 process.start()
                 theirs.close()
@@ -126,14 +126,14 @@ def _failure(first: _Worker, word: tuple[Any, ...], working: list[_Worker]) -> P
 
 
 def _work(
-    job: Callable[..., Any], rank: int, count: int, rendezvous: str, cuda: bool, pipe: Connection
+    job: Callable[..., Any], rank: int, count: int, rendezvous: str, backend: str, pipe: Connection
 ) -> None:
     """What each process does."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        os.environ["LOCAL_RANK"] = str(rank)
+        os.environ |= {"LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(count)}
         torch.set_num_threads(max(1, torch.get_num_threads() // count))
-        enter(cuda=cuda, rank=rank, size=count, at=rendezvous)
+        enter(backend, rank=rank, size=count, at=rendezvous)
         result = job(tracker=_Piped(pipe))
         pipe.send(("trained", pickle.dumps(result if rank == 0 else None)))
     except BaseException as error:

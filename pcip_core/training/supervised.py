@@ -22,8 +22,9 @@ from pcip_core.training.batches import CellBatches, slices
 from pcip_core.training.cells import CellSet
 from pcip_core.training.config import TrainingConfig
 from pcip_core.training.loop import train
+from pcip_core.training.pixels import only
 from pcip_core.training.processes import ALONE, Processes
-from pcip_core.training.task import Batch, output_of
+from pcip_core.training.task import Batch, ahead, output_of
 from pcip_core.training.tracker import Tracker
 
 
@@ -90,7 +91,7 @@ def train_supervised(
     task = partial(Classification, labels=labels, held=held, balanced=balanced)
     trained = train(cells, network, config, task=task, tracker=tracker, checkpoints=checkpoints)
     probabilities = classify(
-        trained.network, cells.pixels[held], batch_size=config.batch_size, device=trained.device
+        trained.network, only(cells.pixels, held), batch_size=config.batch_size, device=trained.device
     )
     predicted = probabilities.argmax(1)
     balanced_accuracy, accuracy = _accuracies(labels[held], predicted)
@@ -136,7 +137,8 @@ class Classification:
         told = hashlib.sha256(labels.astype("<i8").tobytes() + np.packbits(held).tobytes()).hexdigest()[:16]
         self.identity = f"supervised by {told}, {'balanced' if balanced else 'plain'}"
         self._network, self._config, self._labels = network, config, labels.astype(np.int64)
-        self._cells = CellBatches(cells.pixels, device)
+        self._cells = CellBatches(cells.pixels, device, config.memory_fraction)
+        self.streamed = self._cells.streamed
         count = np.bincount(self._labels[self.training], minlength=len(network.classes))
         weights = np.where(count > 0, len(self.training) / np.maximum(count, 1) / (count > 0).sum(), 0)
         self._weights = torch.tensor(weights if balanced else np.ones(len(count)), dtype=torch.float32).to(
@@ -177,9 +179,9 @@ class Classification:
             return {}
         truth = self._truth(self.validation)
         output = torch.zeros(len(truth), len(self._network.classes), device=truth.device)
-        for part in slices(len(truth), self._config.batch_size):
-            mine = processes.share(part)
-            batch = Batch((self._cells.of(self.validation[mine]),), truth[mine])
+        parts = [processes.share(part) for part in slices(len(truth), self._config.batch_size)]
+        batches = (Batch((self._cells.of(self.validation[mine]),), truth[mine]) for mine in parts)
+        for mine, batch in zip(parts, ahead(batches, streamed=self.streamed), strict=True):
             output[mine] = output_of(network, batch, precision)
         output = processes.sum(output)  # of rows that one process has and the others left 0
         predicted = output.argmax(1).cpu().numpy()

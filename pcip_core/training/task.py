@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -39,11 +41,13 @@ class Task(Protocol):
     Attributes:
         identity: with settings and network, what must be equal for a checkpoint to be gone on from.
         unit: what a batch counts, `pairs` or `cells`.
+        streamed: whether the crops are read from files, batch by batch.
         training, validation: (n,) positions of the cells trained on, and of those held out.
     """
 
     identity: str
     unit: str
+    streamed: bool
     training: np.ndarray
     validation: np.ndarray
 
@@ -67,7 +71,21 @@ class Task(Protocol):
         """Something to look at, or None."""
 
 
+_AHEAD = 3  # batches
+
 TaskKind = Callable[[CellSet, Any, TrainingConfig, torch.device], Task]  # the class of a task
+
+
+def ahead(batches: Iterator[Batch], *, streamed: bool) -> Iterator[Batch]:
+    """The same batches; where crops are read from files, a few are made ahead by a thread."""
+    if not streamed:
+        yield from batches
+        return
+    with ThreadPoolExecutor(1, "batches") as thread:  # one, so that they stay in order
+        waiting = deque(thread.submit(next, batches, None) for _ in range(_AHEAD))
+        while (batch := waiting.popleft().result()) is not None:
+            waiting.append(thread.submit(next, batches, None))
+            yield batch
 
 
 def output_of(network: CellNetwork, batch: Batch, precision: torch.dtype) -> torch.Tensor:
@@ -86,13 +104,13 @@ def share_of_loss(task: Task, output: torch.Tensor, batch: Batch) -> torch.Tenso
 def mean_loss(
     task: Task,
     network: CellNetwork,
-    batches: Iterable[Batch],
+    batches: Iterator[Batch],
     precision: torch.dtype,
     processes: Processes,
 ) -> float:
     """The mean of the task's loss over the batches of all processes."""
     total, count = 0.0, 0
-    for batch in batches:
+    for batch in ahead(batches, streamed=task.streamed):
         total += float(share_of_loss(task, output_of(network, batch, precision), batch)) * batch.rows
         count += batch.rows
     device = next(network.parameters()).device

@@ -147,7 +147,7 @@ def test_under_torchrun_as_alone(tmp_path: Path) -> None:
 
 def broken(how: str, tracker: Any) -> None:
     """What the processes of a failing training do: the second fails, the first waits for it."""
-    processes = join(cuda=False)
+    processes = join("gloo")
     if processes.rank == 1 and how == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     if processes.rank == 1 and how == "known":
@@ -168,7 +168,7 @@ def broken(how: str, tracker: Any) -> None:
 )
 def test_a_process_that_fails_ends_the_training_with_its_reason(how: str, message: str) -> None:
     with pytest.raises(TrainingError, match=message) as caught:
-        run_in_processes(partial(broken, how), 2, cuda=False, tracker=Recorder())
+        run_in_processes(partial(broken, how), 2, backend="gloo", tracker=Recorder())
     notes = getattr(caught.value, "__notes__", [])
     assert (how == "unknown") == any("line" in note and "in broken" in note for note in notes)
     assert multiprocessing.active_children() == []
@@ -226,7 +226,7 @@ def test_shares_are_the_whole_batch_once() -> None:
 @pytest.fixture
 def group_of_one(tmp_path: Path) -> Iterator[None]:
     """A process group that this process has for itself."""
-    enter(cuda=False, rank=0, size=1, at=f"file://{tmp_path / 'rendezvous'}")
+    enter("gloo", rank=0, size=1, at=f"file://{tmp_path / 'rendezvous'}")
     yield
     dist.destroy_process_group()
 

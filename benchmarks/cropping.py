@@ -98,13 +98,24 @@ def whole_plates(folder: Path) -> list[Row]:
     return [*rows, *_sizes(folder / "store", folder / "tiffs", whole.cells)]
 
 
-def write_plates(root: Path) -> None:
-    """Files of all fields; a field is one of a few that are drawn, turned by a right angle or mirrored."""
+def bytes_a_cell(folder: Path, fields: int) -> tuple[float, int]:
+    """What a store holds for each cell of so many fields, its tables included; and the number of cells."""
+    write_plates(folder / "raw", fields)
+    cropped = _alone(folder / "raw", folder / "store", fields, os.cpu_count() or 1, ())
+    return _stored(folder / "store") / cropped.cells, cropped.cells
+
+
+def _stored(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def write_plates(root: Path, fields: int = PLATES * WELLS * FIELDS) -> None:
+    """Files of the fields; a field is one of a few that are drawn, turned by a right angle or mirrored."""
     simulation = Simulation("yeast", plates=PLATES, field_size_px=SIDE_PX)
     drawn = [photograph(simulation, image, 1)[0] for image in plan_screen(simulation)[:DRAWN]]
     for plate in range(PLATES):
         (root / f"plate_{plate + 1}").mkdir(parents=True)
-    for number in range(PLATES * WELLS * FIELDS):
+    for number in range(fields):
         rng = np.random.default_rng(number)
         well, field = divmod(number % (WELLS * FIELDS), FIELDS)
         place = (
@@ -159,7 +170,7 @@ def _to_store(
 
 def _sizes(store: Path, folder: Path, cells: int) -> list[Row]:
     """Bytes a cell: what the store holds, and a sample of its cells as one float TIFF a channel."""
-    ours = sum(file.stat().st_size for file in store.rglob("*") if file.is_file()) / cells
+    ours = _stored(store) / cells
     home = Store(store)
     (screen,) = home.screens()
     rows, crops = home.read_with_array(screen, "cells", "crops", home.shards(screen, "cells")[0])

@@ -1,101 +1,304 @@
-"""Does the training loop keep the arithmetic busy: its pairs/s against the bare step on random tensors."""
+"""Does training keep the arithmetic busy: the loop against the bare step, crops from files, several processes, a GPU.
+
+On a machine without a GPU its rows say so; the rest is of the CPU.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import statistics
+import tempfile
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn.functional import mse_loss
+from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.cropping import bytes_a_cell
 from benchmarks.harness import Row
 from pcip_core.models.inpainting import NetworkConfig, build_network
 from pcip_core.training.cells import CellSet
 from pcip_core.training.config import TrainingConfig
 from pcip_core.training.device import choose_device, choose_precision
-from pcip_core.training.loop import train
-from pcip_core.training.tracker import Preview
+from pcip_core.training.inpainting import Inpainting
+from pcip_core.training.loop import build_optimizer, train
+from pcip_core.training.pixels import ShardedPixels
+from pcip_core.training.processes import ALONE, Processes
+from pcip_core.training.task import Batch, output_of, share_of_loss
+from pcip_core.training.tracker import SilentTracker
 
-DESCRIPTION = "training loop against the bare forward, backward and step"
-_CHANNELS = ("nucleus", "microtubules", "protein")
+DESCRIPTION = "training: loop against bare step, crops from files, two processes, size on disk, GPU"
+YEAST = 1_165_713  # cells of the paper's largest yeast screen
+EPOCHS = 30
+PEAK = {"H100": 989e12, "H200": 989e12}  # dense bf16 operations a second, NVIDIA's data sheets (SXM)
+_HUMAN = ("nucleus", "microtubules", "protein")
 _REPEATS = 5
-_CASES = ((0.25, 16, 16), (1.0, 16, 4))  # width, batch, steps a repeat
-
-
-class _Silent:
-    """Keeps the throughput of the last epoch."""
-
-    pairs_per_s = 0.0
-
-    def start(self, params: Mapping[str, Any]) -> None:
-        pass
-
-    def batch(self, epoch: int, done: int, total: int) -> None:
-        pass
-
-    def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
-        self.pairs_per_s = metrics["pairs_per_s"]
-
-    def preview(self, number: int, preview: Preview) -> None:
-        pass
+_ROUNDING = 1e-5  # relative: what float32 leaves of a loss after a few dozen steps
 
 
 def run() -> list[Row]:
-    """One row a width: medians of alternating repeats, both sides in one process."""
-    return [_compared(*case) for case in _CASES]
+    """Everything; the last rows need a GPU."""
+    return [
+        loop_against_bare(network(_HUMAN, 1.0), batch=16, steps=4),
+        loop_against_bare(network(_HUMAN, 0.25), batch=16, steps=16),
+        streamed_against_held(network(_HUMAN, 0.25), batch=16, steps=16),
+        two_processes_against_one(network(_HUMAN, 0.25), cells=72, epochs=3),
+        size_on_disk(fields=48),
+        *on_gpu(network(("cytosol", "protein"), 1.0), batch=1024, cells=204_800),
+    ]
 
 
-def _compared(width: float, batch: int, steps: int) -> Row:
-    network = NetworkConfig(_CHANNELS, _CHANNELS[:2], _CHANNELS[2:], width=width)
-    pixels = np.random.default_rng(0).integers(0, 256, (batch * steps, 3, 64, 64), np.uint8)
-    cells = CellSet(pixels, np.arange(len(pixels)) // 8, _CHANNELS)
-    config = TrainingConfig(
-        epochs=1, batch_size=batch, width=width, validation_fraction=0.0, preview_every=100
+def network(channels: tuple[str, ...], width: float, size_px: int = 64) -> NetworkConfig:
+    """Inpainting's network for these channels, the protein last."""
+    return NetworkConfig(channels, channels[:-1], channels[-1:], size_px, width)
+
+
+def loop_against_bare(shape: NetworkConfig, *, batch: int, steps: int, repeats: int = _REPEATS) -> Row:
+    """`train` against nothing but the arithmetic: alternating repeats, both sides in one process."""
+    cells, config = drawn(shape, batch * steps), settings(shape, batch)
+    bare(shape, batch, 2)  # warm
+    loop, alone = compared(lambda: speed(cells, shape, config), lambda: bare(shape, batch, steps), repeats)
+    return against(
+        f"training loop, width {shape.width:g}, batch {batch}, {shape.size_px} px, on {choose_device('auto')}, "
+        f"{torch.get_num_threads()} thread(s)",
+        (loop, alone),
+        "bare forward, backward and step on random tensors",
+        0.97,
     )
-    _bare(network, batch, 2)  # warm
-    loops, bares = [], []
-    for _ in range(_REPEATS):
-        bares.append(_bare(network, batch, steps))
-        listener = _Silent()
-        train(cells, network, config, tracker=listener)
-        loops.append(listener.pairs_per_s)
-    ratios = [loop / bare for loop, bare in zip(loops, bares, strict=True)]
-    ratio = statistics.median(ratios)
+
+
+def streamed_against_held(shape: NetworkConfig, *, batch: int, steps: int, repeats: int = _REPEATS) -> Row:
+    """Crops read batch by batch from 16 files, which the system is told to forget before, against RAM or GPU."""
+    cells, config = drawn(shape, batch * steps), settings(shape, batch)
+    with tempfile.TemporaryDirectory() as folder:
+        files = in_files(np.asarray(cells.pixels), Path(folder), 16)
+
+        def streamed() -> float:
+            forget(files)
+            there = CellSet(ShardedPixels(files), cells.image, cells.channels)
+            return speed(there, shape, dataclasses.replace(config, memory_fraction=0.0))
+
+        streamed()  # warm
+        values = compared(streamed, lambda: speed(cells, shape, config), repeats)
+    return against(
+        f"training from files, width {shape.width:g}, batch {batch}, on {choose_device('auto')}",
+        values,
+        "crops in memory",
+        0.9,
+    )
+
+
+def two_processes_against_one(shape: NetworkConfig, *, cells: int, epochs: int) -> Row:
+    """Largest relative difference of an epoch's losses; beside it, that by turning each batch's rows around."""
+    given, config = drawn(shape, cells), dataclasses.replace(settings(shape, 16), epochs=epochs)
+    config = dataclasses.replace(config, device="cpu", validation_fraction=0.2)
+    two = dataclasses.replace(config, processes=2)
+    one, other, turned = (
+        train(given, shape, how, task=task, tracker=SilentTracker()).history
+        for how, task in ((config, Inpainting), (two, Inpainting), (config, _Turned))
+    )
+    value, noise = largest_difference(one, other), largest_difference(one, turned)
     return Row(
-        what=f"training loop, width {width:g}, batch {batch}, 64 px, on {choose_device('auto')}",
-        value=statistics.median(loops),
-        unit="pairs/s",
-        against="bare forward, backward and step on random tensors",
-        against_value=statistics.median(bares),
-        ratio=ratio,
-        n=_REPEATS,
-        spread=(min(ratios), max(ratios)),
-        aim="at least 0.95 of the bare step",
-        held=ratio >= 0.95,
+        what=f"two processes (gloo, CPU) against one, losses of {epochs} epochs, width {shape.width:g}",
+        value=value,
+        unit="largest relative difference",
+        against="one process, the rows of each batch in reverse order",
+        against_value=noise,
+        n=epochs,
+        aim=f"at most {_ROUNDING:g}",
+        held=value <= _ROUNDING,
     )
 
 
-def _bare(network: NetworkConfig, batch: int, steps: int) -> float:
-    """Pairs/s of nothing but the arithmetic."""
+def size_on_disk(*, fields: int) -> Row:
+    """What the store would hold of the paper's largest screen, from the bytes a cell of a simulated one."""
+    with tempfile.TemporaryDirectory() as folder:
+        each, cells = bytes_a_cell(Path(folder), fields)
+    value = each * YEAST / 1e9
+    return Row(
+        what=f"crops, cells table and quarantine of {YEAST:,} yeast cells (2 channels, 64 px), extrapolated from "
+        f"{each:,.0f} bytes a cell (SIMULATED)",
+        value=value,
+        unit="GB",
+        n=cells,
+        aim="at most 9.6 GB",
+        held=value <= 9.6,
+    )
+
+
+def on_gpu(shape: NetworkConfig, *, batch: int, cells: int) -> list[Row]:
+    """Share of the peak, loop against bare step, and all epochs of the paper's largest screen."""
+    what = f"training, width {shape.width:g}, batch {batch}, {len(shape.channels)} channels"
+    aims = ("at least 0.40 of dense bf16 peak", "at least 0.97 of the bare step", "under 45 minutes")
+    if not torch.cuda.is_available():
+        return [Row(f"{what}: not run: no GPU here", None, aim=aim) for aim in aims]
+    name = torch.cuda.get_device_name()
+    given, config = drawn(shape, cells), settings(shape, batch)
+    bare(shape, batch, 10)  # warm
+    loop, alone = compared(
+        lambda: speed(given, shape, config), lambda: bare(shape, batch, cells // batch), _REPEATS
+    )
+    pairs_per_s = statistics.median(loop)
+    return [
+        share_of_peak(what, name, pairs_per_s, operations(shape)),
+        against(f"{what}, on {name}", (loop, alone), "bare step, no data", 0.97),
+        all_epochs(f"{what}, on {name}", pairs_per_s, cells),
+    ]
+
+
+def share_of_peak(what: str, device: str, pairs_per_s: float, operations_a_pair: float) -> Row:
+    """Of a GPU whose peak is known."""
+    aim = "at least 0.40 of dense bf16 peak"
+    peak = next((value for name, value in PEAK.items() if name in device), None)
+    if peak is None:
+        return Row(f"{what}: the peak of {device} is not known here", None, aim=aim)
+    done = pairs_per_s * operations_a_pair
+    return Row(
+        what=f"{what}, on {device}: operations of the network ({operations_a_pair / 1e9:.2f} GFLOP a pair)",
+        value=done / 1e12,
+        unit="TFLOP/s",
+        against="dense bf16 peak",
+        against_value=peak / 1e12,
+        ratio=done / peak,
+        aim=aim,
+        held=done >= 0.4 * peak,
+    )
+
+
+def all_epochs(what: str, pairs_per_s: float, cells: int) -> Row:
+    """Minutes that the paper's training would take at a measured speed."""
+    minutes = EPOCHS * YEAST / pairs_per_s / 60
+    return Row(
+        what=f"{what}: {EPOCHS} epochs of {YEAST:,} cells, extrapolated from one of {cells:,}",
+        value=minutes,
+        unit="min",
+        n=cells,
+        aim="under 45 minutes",
+        held=minutes < 45,
+    )
+
+
+def operations(shape: NetworkConfig) -> float:
+    """Multiplications and additions of one pair, forward and backward, as torch counts them; nothing is computed."""
+    model = build_network(shape, 0).to("meta").train()
+    size, counter = shape.size_px, FlopCounterMode(display=False)
+    with counter:
+        x, markers = (
+            torch.empty(1, len(n), size, size, device="meta") for n in (shape.channels, shape.structural)
+        )
+        model(x, markers).sum().backward()
+    return float(counter.get_total_flops())
+
+
+def bare(shape: NetworkConfig, batch: int, steps: int) -> float:
+    """Pairs/s of forward, backward and step on one batch of random tensors."""
     device = choose_device("auto")
     precision = choose_precision("auto", device)
-    model = build_network(network, 0).to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, betas=(0.5, 0.999))
-    x, markers, truth = (
-        torch.rand(batch, channels, 64, 64, device=device).to(memory_format=torch.channels_last)
-        for channels in (3, 2, 1)
+    cells = CellSet(
+        np.zeros((2, len(shape.channels), shape.size_px, shape.size_px), np.uint8),
+        np.zeros(2),
+        shape.channels,
     )
+    task = Inpainting(cells, shape, settings(shape, batch), device)
+    model = build_network(shape, 0).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    optimizer = build_optimizer(model, settings(shape, batch))
+    x, markers, truth = (
+        torch.rand(batch, len(names), shape.size_px, shape.size_px, device=device).to(
+            memory_format=torch.channels_last
+        )
+        for names in (shape.channels, shape.structural, shape.protein)
+    )
+    given = Batch((x, markers), truth)
     start = time.perf_counter()
     for _ in range(steps):
-        with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
-            prediction = model(x, markers)
-        loss = mse_loss(prediction.float(), truth)
+        loss = share_of_loss(task, output_of(model, given, precision), given)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return batch * steps / (time.perf_counter() - start)
+
+
+def speed(cells: CellSet, shape: NetworkConfig, config: TrainingConfig) -> float:
+    """Pairs/s of the one epoch of a training."""
+    return train(cells, shape, config, tracker=SilentTracker()).history[-1]["pairs_per_s"]
+
+
+def settings(shape: NetworkConfig, batch: int) -> TrainingConfig:
+    """One epoch, nothing held out."""
+    return TrainingConfig(
+        epochs=1, batch_size=batch, width=shape.width, validation_fraction=0.0, preview_every=100
+    )
+
+
+def drawn(shape: NetworkConfig, n: int) -> CellSet:
+    """Random crops, eight an image."""
+    size = (n, len(shape.channels), shape.size_px, shape.size_px)
+    return CellSet(
+        np.random.default_rng(0).integers(0, 256, size, np.uint8), np.arange(n) // 8, shape.channels
+    )
+
+
+def in_files(pixels: np.ndarray, folder: Path, n: int) -> list[Path]:
+    """The crops in n files."""
+    files = [folder / f"{number}.npy" for number in range(n)]
+    for file, part in zip(files, np.array_split(pixels, n), strict=True):
+        np.save(file, part)
+    return files
+
+
+def forget(files: list[Path]) -> None:
+    """Tell the system that what it keeps of files in memory is not needed, so that they are read from disk."""
+    for file in files:
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def compared(
+    ours: Callable[[], float], other: Callable[[], float], repeats: int
+) -> tuple[list[float], list[float]]:
+    """Both in turns."""
+    pairs = [(other(), ours()) for _ in range(repeats)]
+    return [pair[1] for pair in pairs], [pair[0] for pair in pairs]
+
+
+def against(what: str, speeds: tuple[list[float], list[float]], other: str, least: float) -> Row:
+    """Ours against another's pairs/s, by the median of the ratios of neighbouring repeats."""
+    ours, theirs = speeds
+    ratios = [one / two for one, two in zip(ours, theirs, strict=True)]
+    ratio = statistics.median(ratios)
+    return Row(
+        what=what,
+        value=statistics.median(ours),
+        unit="pairs/s",
+        against=other,
+        against_value=statistics.median(theirs),
+        ratio=ratio,
+        n=len(ratios),
+        spread=(min(ratios), max(ratios)),
+        aim=f"at least {least:g} of it",
+        held=ratio >= least,
+    )
+
+
+def largest_difference(one: list[dict[str, float]], other: list[dict[str, float]]) -> float:
+    """Of the losses of two trainings, relative."""
+    names = ("loss", "validation_loss")
+    return max(
+        abs(a[name] - b[name]) / abs(b[name]) for a, b in zip(one, other, strict=True) for name in names
+    )
+
+
+class _Turned(Inpainting):
+    """The rows of each batch in reverse order: the same training but for rounding."""
+
+    def batches(self, epoch: int, processes: Processes = ALONE) -> Iterator[Batch]:
+        for batch in super().batches(epoch, processes):
+            inputs = (x.flip(0).contiguous(memory_format=torch.channels_last) for x in batch.inputs)
+            yield batch._replace(inputs=tuple(inputs), truth=batch.truth.flip(0))

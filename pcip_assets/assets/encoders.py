@@ -6,13 +6,14 @@ Beside it, as yardsticks: `autoencoder`, trained on the same crops, and `supervi
 import dataclasses
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import dagster as dg
 import numpy as np
+import pyarrow as pa
 
 from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.assets.shared import GPU_POOL, OWNERS, Remake, all_shards, picture, yardsticks_of
@@ -22,6 +23,7 @@ from pcip_assets.tracking import Encoder, Tracking, as_json, device_name
 from pcip_core.errors import CropError, EvaluationError
 from pcip_core.screen import Screen
 from pcip_core.training.config import TrainingConfig
+from pcip_core.training.pixels import ShardedPixels
 
 _MODELS = tuple(f"pcip_core.models.{name}" for name in ("autoencoder", "inpainting", "network"))
 _SUPERVISED = (
@@ -84,7 +86,11 @@ def build_supervised(screen: Screen) -> dg.AssetsDefinition:
         return inputs_hash(
             kind="supervised",
             code=code_version(*_SUPERVISED),
-            spec=[_supervised_config(screen), screen.yardsticks.held_fraction, screen.section("channels")],
+            spec=[
+                _supervised_config(screen).deciding(),
+                screen.yardsticks.held_fraction,
+                screen.section("channels"),
+            ],
             label=screen.benchmark.label,
             labels={row["image_id"]: row[screen.benchmark.label] for row in labels},
             crops=_data_hash(screen, library),
@@ -142,7 +148,9 @@ def supervised_model(screen: str) -> str:
 def encoder_inputs(screen: Screen, library: Library) -> str:
     """Hash of all that decides the weights: code, network, training settings, every shard's crops."""
     return inputs_hash(
-        code=CODE, spec=screen.section("channels", "encoder"), crops=_data_hash(screen, library)
+        code=CODE,
+        spec=[screen.section("channels"), screen.encoder.deciding()],
+        crops=_data_hash(screen, library),
     )
 
 
@@ -188,7 +196,7 @@ def _fit(screen: Screen, library: Library, network: _Network, tracker: Any, chec
     }
     shape, task = kinds[network.kind]
     pixels, cells = _all_crops(screen, library)
-    image = np.unique([cell["image_id"] for cell in cells], return_inverse=True)[1]
+    image = np.unique(cells["image_id"].to_numpy(), return_inverse=True)[1]
     trained = train(
         CellSet(pixels, image, channels),
         shape,
@@ -197,16 +205,14 @@ def _fit(screen: Screen, library: Library, network: _Network, tracker: Any, chec
         tracker=tracker,
         checkpoints=checkpoints,
     )
-    told = {HELD_OUT: held_out_crops(cells, image, network.config)}
+    told = {HELD_OUT: held_out_crops(cells["pixel_hash"].to_pylist(), image, network.config)}
     return _Fitted(
         trained.network, trained.history, str(trained.device), len(image), told, "mean squared error"
     )
 
 
-def held_out_crops(
-    cells: Sequence[Mapping[str, Any]], image: np.ndarray, config: TrainingConfig
-) -> list[str]:
-    """Hashes of the crops that a training holds out, in order of text; of cells seen twice, both are held out.
+def held_out_crops(pixel_hashes: Sequence[str], image: np.ndarray, config: TrainingConfig) -> list[str]:
+    """Hashes of the crops that a training holds out, in order of text; one that is trained on elsewhere is none.
 
     They are kept with the network, because which cells are held out depends on all cells of the training.
     """
@@ -214,8 +220,8 @@ def held_out_crops(
 
     held = hold_out(image, fraction=config.validation_fraction, seed=config.seed)
     hashes: dict[bool, set[str]] = {False: set(), True: set()}
-    for cell, out in zip(cells, held.tolist(), strict=True):
-        hashes[out].add(cell["pixel_hash"])
+    for pixels, out in zip(pixel_hashes, held.tolist(), strict=True):
+        hashes[out].add(pixels)
     return sorted(hashes[True] - hashes[False])
 
 
@@ -236,8 +242,8 @@ def _fit_supervised(
             required=f"two classes or more in the column {screen.benchmark.label} of images",
             remedy="Give labels (docs/screens.md, `images`), or take supervised out of yardsticks.sets.",
         )
-    row_of = {cell["cell_id"]: row for row, cell in enumerate(every)}
-    rows = [row_of[cell_id] for cell_id in cells.cell_ids]
+    row_of = {cell_id: row for row, cell_id in enumerate(every["cell_id"].to_pylist())}
+    rows = np.array([row_of[cell_id] for cell_id in cells.cell_ids])
     classes, labels = np.unique(cells.labels, return_inverse=True)
     images, image = np.unique(cells.image_ids, return_inverse=True)
     fraction = screen.yardsticks.held_fraction
@@ -253,7 +259,7 @@ def _fit_supervised(
         screen.crop_channels, tuple(classes.tolist()), screen.crops.size_px, network.config.width
     )
     trained = train_supervised(
-        CellSet(pixels[rows], image, screen.crop_channels),
+        CellSet(pixels.only(rows), image, screen.crop_channels),
         labels,
         shape,
         network.config,
@@ -324,13 +330,14 @@ def _trained(
     }
 
 
-def _all_crops(screen: Screen, library: Library) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """Every crop of every shard, (N, C, S, S), and the id, image and hash of each."""
-    pixels, rows = [], []
+def _all_crops(screen: Screen, library: Library) -> tuple[ShardedPixels, pa.Table]:
+    """Every crop of every shard, (N, C, S, S), in its file, and the id, image and hash of each."""
+    files, rows = [], []
     for shard in library.store.shards(screen.name, "cells"):
         cells, crops = library.store.read_with_array(screen.name, "cells", "crops", shard)
-        pixels.append(crops)
-        rows += cells.select(["cell_id", "image_id", "pixel_hash"]).to_pylist()
+        if len(crops):
+            files.append(str(crops.filename))
+            rows.append(cells.select(["cell_id", "image_id", "pixel_hash"]).replace_schema_metadata())
     if not rows:
         raise CropError(
             f"{screen.name}/crops",
@@ -338,4 +345,4 @@ def _all_crops(screen: Screen, library: Library) -> tuple[np.ndarray, list[dict[
             required="crops to train on",
             remedy=f"Materialize the crops first, or see {screen.name}.quarantine for why none is used.",
         )
-    return np.concatenate(pixels), rows
+    return ShardedPixels(files), pa.concat_tables(rows)

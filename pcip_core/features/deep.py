@@ -12,12 +12,13 @@ from pcip_core.errors import EncoderError, ShapeError
 from pcip_core.models.deeploc import DeepLoc
 from pcip_core.models.inpainting import NetworkConfig, PairedCellInpainting, build_network
 from pcip_core.models.network import CellNetwork
+from pcip_core.training.pixels import Pixels
 
 
 @torch.inference_mode()
 def extract_features(
     network: CellNetwork,
-    pixels: np.ndarray,
+    pixels: Pixels,
     *,
     layers: Sequence[str] | None = None,
     batch_size: int = 64,
@@ -28,7 +29,7 @@ def extract_features(
 
     Args:
         network: a trained (or untrained) network; it is moved to the device and put in evaluation mode.
-        pixels: (n, C, S, S) uint8, channels in the network's order; may be a memory map.
+        pixels: (n, C, S, S) uint8, channels in the network's order; may be a memory map, or in files.
         layers: which of `network.layers`; by default all.
         batch_size: cells at a time; decides memory only.
         device: where to compute.
@@ -80,7 +81,7 @@ def extract_features(
 
 @torch.inference_mode()
 def classify(
-    network: DeepLoc, pixels: np.ndarray, *, batch_size: int = 64, device: str | torch.device = "cpu"
+    network: DeepLoc, pixels: Pixels, *, batch_size: int = 64, device: str | torch.device = "cpu"
 ) -> np.ndarray:
     """What a supervised network says of cells.
 

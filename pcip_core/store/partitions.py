@@ -134,7 +134,7 @@ class Store:
                 remedy=f"Materialize the shards of {screen}/{table} that are out of date.",
             ) from error
 
-    def read_with_array(self, screen: str, table: str, array: str, shard: str) -> tuple[pa.Table, np.ndarray]:
+    def read_with_array(self, screen: str, table: str, array: str, shard: str) -> tuple[pa.Table, np.memmap]:
         """One shard of a table and the array that was committed with it, as a read-only memory map.
 
         Raises:

@@ -7,24 +7,44 @@ import torch
 
 from pcip_core.models.inpainting import NetworkConfig
 from pcip_core.pairs import draw_flips, draw_order, draw_partners
+from pcip_core.training.pixels import Pixels, ShardedPixels, free_memory
 
 _PREVIEWED = 8
+_PIECE = 4096  # crops that are copied at a time
 
 
 class CellBatches:
-    """Batches of crops that lie, as uint8, on the device when they fit there, else in RAM.
+    """Batches of crops that lie, as uint8, on the device when they fit there, else in RAM, else in their files.
 
     Args:
         pixels: (n, C, S, S) uint8.
         device: where the batches are wanted.
+        memory: the share of free memory that they may take; an array that is in RAM may stay there.
+
+    Attributes:
+        streamed: whether they stay in their files. Batches are then best made ahead.
     """
 
-    def __init__(self, pixels: np.ndarray, device: torch.device) -> None:
-        tensor = torch.from_numpy(np.ascontiguousarray(pixels))
-        if device.type == "cuda":
-            free, _ = torch.cuda.mem_get_info(device)
-            tensor = tensor.to(device) if tensor.nbytes < free * 0.6 else tensor.pin_memory()
-        self._pixels, self.device = tensor, device
+    def __init__(self, pixels: Pixels, device: torch.device, memory: float = 0.6) -> None:
+        on_gpu = device.type == "cuda" and pixels.nbytes < torch.cuda.mem_get_info(device)[0] * memory
+        in_files = isinstance(pixels, ShardedPixels)
+        self.device = device
+        self.streamed = in_files and not on_gpu and pixels.nbytes >= free_memory() * memory
+        self._pixels = self._held(pixels, on_gpu=on_gpu)
+
+    def _held(self, pixels: Pixels, *, on_gpu: bool) -> torch.Tensor | ShardedPixels:
+        """The crops where they stay: on the GPU, in RAM (from which a GPU reads by itself), or in their files."""
+        cuda = self.device.type == "cuda"
+        if isinstance(pixels, np.ndarray) and not cuda:
+            return torch.from_numpy(np.ascontiguousarray(pixels))
+        if isinstance(pixels, ShardedPixels) and self.streamed:
+            return pixels
+        place = self.device if on_gpu else torch.device("cpu")
+        held = torch.empty(pixels.shape, dtype=torch.uint8, device=place, pin_memory=cuda and not on_gpu)
+        for start in range(0, len(pixels), _PIECE):
+            part = slice(start, start + _PIECE)
+            held[part] = torch.from_numpy(np.array(pixels[part]))
+        return held
 
     def of(self, cells: np.ndarray) -> torch.Tensor:
         """Cells at the (B,) given positions as they are: (B, C, S, S) in [0, 1]."""
@@ -56,6 +76,10 @@ class CellBatches:
 
     def gather(self, cells: np.ndarray) -> torch.Tensor:
         """(B,) positions -> (B, C, S, S) uint8 on the device."""
+        if isinstance(self._pixels, ShardedPixels):
+            read = torch.from_numpy(self._pixels[cells])
+            read = read.pin_memory() if self.device.type == "cuda" else read
+            return read.to(self.device, non_blocking=True)
         index = torch.from_numpy(cells).to(self._pixels.device, non_blocking=True)
         return self._pixels[index].to(self.device, non_blocking=True)
 
@@ -67,8 +91,10 @@ class CellBatches:
 class PairBatches(CellBatches):
     """Batches of pairs."""
 
-    def __init__(self, pixels: np.ndarray, network: NetworkConfig, device: torch.device) -> None:
-        super().__init__(pixels, device)
+    def __init__(
+        self, pixels: Pixels, network: NetworkConfig, device: torch.device, memory: float = 0.6
+    ) -> None:
+        super().__init__(pixels, device, memory)
         self._markers, self._protein = network.index(network.structural), network.index(network.protein)
 
     def of(  # type: ignore[override]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pcip_core.errors import ShapeError
+from pcip_core.training.pixels import Pixels
 
 
 @dataclass(frozen=True)
@@ -14,12 +15,12 @@ class CellSet:
     """Crops of many images.
 
     Attributes:
-        pixels: (n, C, S, S) uint8, each channel of each crop rescaled to 0..255.
+        pixels: (n, C, S, S) uint8, each channel of each crop rescaled to 0..255; an array, or in files.
         image: (n,) integer number of each cell's image.
         channels: names of the C channels.
     """
 
-    pixels: np.ndarray
+    pixels: Pixels
     image: np.ndarray
     channels: tuple[str, ...]
 

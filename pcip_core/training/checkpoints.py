@@ -25,7 +25,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path | None, task: Task, network: Shape, config: TrainingConfig) -> None:
-        same = dataclasses.replace(config, epochs=0, preview_every=0, device="", precision="")
+        same = dataclasses.replace(config.deciding(), epochs=0, preview_every=0, device="", precision="")
         self._path = folder / "last.pt" if folder else None
         self._identity = f"{task.identity} {same} {network}"
 

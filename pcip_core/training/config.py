@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 
@@ -21,6 +21,10 @@ class TrainingConfig:
         preview_every: epochs between inpainting previews.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
         precision: `auto` (bf16 where the GPU has it, else float32), `float32`, `bf16`.
+        processes: how many share each batch, on GPUs each with its own; the weights are the same within the
+            error of floating point. Under torchrun its number counts.
+        memory_fraction: share of the free memory, of the GPU or else of the machine, that the crops may take;
+            more of them are streamed from their files. The weights do not depend on it.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
@@ -34,3 +38,10 @@ class TrainingConfig:
     preview_every: int = 5
     device: str = "auto"
     precision: str = "auto"
+    processes: int = 1
+    memory_fraction: float = 0.6
+
+    def deciding(self) -> TrainingConfig:
+        """These settings, with those at their defaults that leave the weights as they are."""
+        default = TrainingConfig()
+        return replace(self, processes=default.processes, memory_fraction=default.memory_fraction)

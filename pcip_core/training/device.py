@@ -7,14 +7,27 @@ import torch
 from pcip_core.errors import TrainingError
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str, *, number: int | None = None) -> torch.device:
     """`auto`: the first CUDA GPU, else the CPU; any other name as torch understands it.
 
+    Args:
+        name: `auto`, `cpu`, `cuda` or `cuda:N`.
+        number: of several processes, which take a GPU each: the number of this one's.
+
     Raises:
-        TrainingError: the name is unknown, or there is no such processor here.
+        TrainingError: the name is unknown, there is no such processor here, or all processes are sent to one.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda:") and number is not None:
+        raise TrainingError(
+            f"device {name!r}",
+            found="one GPU for several processes",
+            required="auto, cpu, or cuda: a GPU for each",
+            remedy="Take the number out of encoder.device, or leave encoder.processes at 1.",
+        )
+    if name == "cuda" and number is not None:
+        name = f"cuda:{number}"
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

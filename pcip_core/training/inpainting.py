@@ -14,6 +14,7 @@ from pcip_core.pairs import draw_partners, hold_out
 from pcip_core.training.batches import PairBatches, chosen_evenly, epoch_pairs, slices
 from pcip_core.training.cells import CellSet
 from pcip_core.training.config import TrainingConfig
+from pcip_core.training.processes import ALONE, Processes
 from pcip_core.training.task import Batch, mean_loss
 from pcip_core.training.tracker import Preview
 
@@ -33,30 +34,34 @@ class Inpainting:
         held = hold_out(cells.image, fraction=config.validation_fraction, seed=config.seed)
         self.training, self.validation = np.flatnonzero(~held), np.flatnonzero(held)
         self._cells, self._network, self._config = cells, network, config
-        self._pairs = PairBatches(cells.pixels, network, device)
+        self._pairs = PairBatches(cells.pixels, network, device, config.memory_fraction)
+        self.streamed = self._pairs.streamed
 
     def build(self) -> PairedCellInpainting:
         """The untrained network."""
         return build_network(self._network, self._config.seed)
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
+    def batches(self, epoch: int, processes: Processes = ALONE) -> Iterator[Batch]:
         """Pairs of the cells trained on, flipped."""
         image = self._cells.image[self.training]
         source, target, flips = epoch_pairs(image, seed=self._config.seed, epoch=epoch)
         source, target = self.training[source], self.training[target]
         for part in slices(len(source), self._config.batch_size):
-            x, markers, truth = self._pairs.of(source[part], target[part], flips[part])
-            yield Batch((x, markers), truth)
+            mine = processes.share(part)
+            x, markers, truth = self._pairs.of(source[mine], target[mine], flips[mine])
+            yield Batch((x, markers), truth, processes.others(part))
 
     def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Mean squared error over the pixels of the targets' protein channels."""
         return mse_loss(output, batch.truth)
 
-    def validate(self, network: CellNetwork, precision: torch.dtype) -> dict[str, float]:
+    def validate(
+        self, network: CellNetwork, precision: torch.dtype, processes: Processes = ALONE
+    ) -> dict[str, float]:
         """The loss on targets that were never trained on."""
         if not len(self.validation):
             return {}
-        return {"validation_loss": mean_loss(self, network, self._pairs_held(), precision)}
+        return {"validation_loss": mean_loss(self, network, self._held(processes), precision, processes)}
 
     def preview(self, network: CellNetwork) -> Preview:
         """A few pairs, held out where there are any."""
@@ -68,11 +73,12 @@ class Inpainting:
         channels, protein = self._network.channels, self._network.protein
         return Preview(x.cpu().numpy(), truth, prediction, channels, protein)
 
-    def _pairs_held(self) -> Iterator[Batch]:
+    def _held(self, processes: Processes) -> Iterator[Batch]:
         source, target = self._sources(self.validation), self.validation
         for part in slices(len(target), self._config.batch_size):
-            x, markers, truth = self._pairs.of(source[part], target[part])
-            yield Batch((x, markers), truth)
+            mine = processes.share(part)
+            x, markers, truth = self._pairs.of(source[mine], target[mine])
+            yield Batch((x, markers), truth, processes.others(part))
 
     def _sources(self, targets: np.ndarray) -> np.ndarray:
         """For each target another cell of its image, the same every epoch."""

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from pcip_core.training.checkpoints import Checkpoints
 from pcip_core.training.config import TrainingConfig
 from pcip_core.training.device import choose_device, choose_precision
 from pcip_core.training.inpainting import Inpainting
-from pcip_core.training.task import TaskKind, output_of
-from pcip_core.training.tracker import ProgressTracker, Tracker
+from pcip_core.training.processes import join
+from pcip_core.training.starting import run_in_processes
+from pcip_core.training.task import TaskKind, ahead, output_of, share_of_loss
+from pcip_core.training.tracker import ProgressTracker, SilentTracker, Tracker
 
 _CHECK_EVERY = 50  # steps between looks at the loss, each of which waits for the device
 
@@ -49,28 +52,39 @@ def train(
         network: the network's shape, of the kind that the task wants; its channels are those of the cells.
         config: epochs, rates, seed, device.
         task: `Inpainting`, `Autoencoding`, or a supervised task (see `train_supervised`).
-        tracker: hears of parameters, epochs and previews; by default they are printed.
+        tracker: hears of parameters, epochs and previews; by default they are printed. Of several processes
+            only the first reports.
         checkpoints: a folder for the state after each epoch. When it holds one of the same training,
             training goes on from there and ends at the same weights (on a CPU bit for bit).
 
+    `config.processes` are started here; in processes that torchrun started, call this in each.
+
     Raises:
-        TrainingError: channels differ, the device is not there, the loss is no longer finite, or the
-            task cannot use the cells (inpainting: an image has one cell).
+        TrainingError: channels differ, the device is not there, the loss is no longer finite, the task
+            cannot use the cells (inpainting: an image has one cell), or one of several processes failed.
     """
     _check(cells, network, config)
     tracker = tracker or ProgressTracker()
-    device = choose_device(config.device)
+    backend = "nccl" if choose_device(config.device).type == "cuda" else "gloo"
+    processes = join(backend)
+    if config.processes > 1 and processes.size == 1:
+        job = partial(train, cells, network, config, task=task, checkpoints=checkpoints)
+        return run_in_processes(job, config.processes, backend=backend, tracker=tracker)
+    if processes.rank > 0:
+        tracker = SilentTracker()
+    device = choose_device(config.device, number=processes.local if processes.size > 1 else None)
     precision = choose_precision(config.precision, device)
     work = task(cells, network, config, device)
 
-    model = work.build().to(device)
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(config.beta1, 0.999))
+    model = work.build().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    processes.share_norms(model)
+    optimizer = build_optimizer(model, config)
     kept = Checkpoints(checkpoints, work, network, config)
     history = kept.resume(model, optimizer, device)[: config.epochs]
     tracker.start(
         {
             **dataclasses.asdict(config),
+            "processes": processes.size,
             "device_used": str(device),
             "precision_used": str(precision).removeprefix("torch."),
             "parameters": count_parameters(model),
@@ -86,31 +100,42 @@ def train(
         start = time.perf_counter()
         model.train()
         total, done = torch.zeros((), device=device, dtype=torch.float64), 0
-        for step, batch in enumerate(work.batches(epoch)):
-            loss = work.loss(output_of(model, batch, precision), batch)
+        for step, batch in enumerate(ahead(work.batches(epoch, processes), streamed=work.streamed)):
+            loss = share_of_loss(work, output_of(model, batch, precision), batch)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
+            processes.add_gradients(model)
             optimizer.step()
-            total += loss.detach() * len(batch.truth)
-            done += len(batch.truth)
+            total += loss.detach() * batch.rows
+            done += batch.rows
             if step % _CHECK_EVERY == 0:
-                _require_finite(float(total), epoch, config)
+                _require_finite(float(processes.sum(total)), epoch, config)
             tracker.batch(epoch, done, len(work.training))
+        total = processes.sum(total)
         _require_finite(float(total), epoch, config)
         seconds = time.perf_counter() - start
 
         model.eval()
         with torch.no_grad():
-            metrics = {"loss": float(total) / done, **work.validate(model, precision)}
+            metrics = {"loss": float(total) / done, **work.validate(model, precision, processes)}
             metrics |= {f"{work.unit}_per_s": done / seconds, "seconds": seconds}
             history.append({"epoch": epoch, **metrics})
             tracker.epoch(epoch, metrics)
-            if epoch % config.preview_every == 0 or epoch == config.epochs:
+            previewed = epoch % config.preview_every == 0 or epoch == config.epochs
+            if previewed and processes.rank == 0:
                 preview = work.preview(model)
                 if preview is not None:
                     tracker.preview(epoch, preview)
-        kept.save(model, optimizer, history)
-    return TrainedEncoder(model.eval(), history, device)
+        if processes.rank == 0:
+            kept.save(model, optimizer, history)
+    trained = work.build().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    trained.load_state_dict(model.state_dict())  # a plain network, whatever norms it was trained with
+    return TrainedEncoder(trained.eval(), history, device)
+
+
+def build_optimizer(model: torch.nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    """Adam, as the paper and its authors set it."""
+    return torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(config.beta1, 0.999))
 
 
 def _check(cells: CellSet, network: Shape, config: TrainingConfig) -> None:
@@ -121,12 +146,14 @@ def _check(cells: CellSet, network: Shape, config: TrainingConfig) -> None:
             required=f"channels {network.channels} of {network.size_px} px",
             remedy="Build the network from the screen whose crops these are.",
         )
-    if config.epochs < 1 or config.batch_size < 1 or not 0 <= config.validation_fraction < 1:
+    least = min(config.epochs, config.batch_size, config.processes)
+    if least < 1 or not 0 <= config.validation_fraction < 1 or not 0 <= config.memory_fraction <= 1:
         raise TrainingError(
             "encoder settings",
-            found=f"epochs {config.epochs}, batch_size {config.batch_size}, "
-            f"validation_fraction {config.validation_fraction}",
-            required="epochs and batch_size of 1 or more, validation_fraction in [0, 1)",
+            found=f"epochs {config.epochs}, batch_size {config.batch_size}, processes {config.processes}, "
+            f"validation_fraction {config.validation_fraction}, memory_fraction {config.memory_fraction}",
+            required="epochs, batch_size and processes of 1 or more, validation_fraction in [0, 1), "
+            "memory_fraction in [0, 1]",
             remedy="Correct `encoder` in the spec.",
         )
 

@@ -22,7 +22,9 @@ from pcip_core.training.batches import CellBatches, slices
 from pcip_core.training.cells import CellSet
 from pcip_core.training.config import TrainingConfig
 from pcip_core.training.loop import train
-from pcip_core.training.task import Batch, output_of
+from pcip_core.training.pixels import only
+from pcip_core.training.processes import ALONE, Processes
+from pcip_core.training.task import Batch, ahead, output_of
 from pcip_core.training.tracker import Tracker
 
 
@@ -89,7 +91,7 @@ def train_supervised(
     task = partial(Classification, labels=labels, held=held, balanced=balanced)
     trained = train(cells, network, config, task=task, tracker=tracker, checkpoints=checkpoints)
     probabilities = classify(
-        trained.network, cells.pixels[held], batch_size=config.batch_size, device=trained.device
+        trained.network, only(cells.pixels, held), batch_size=config.batch_size, device=trained.device
     )
     predicted = probabilities.argmax(1)
     balanced_accuracy, accuracy = _accuracies(labels[held], predicted)
@@ -135,7 +137,8 @@ class Classification:
         told = hashlib.sha256(labels.astype("<i8").tobytes() + np.packbits(held).tobytes()).hexdigest()[:16]
         self.identity = f"supervised by {told}, {'balanced' if balanced else 'plain'}"
         self._network, self._config, self._labels = network, config, labels.astype(np.int64)
-        self._cells = CellBatches(cells.pixels, device)
+        self._cells = CellBatches(cells.pixels, device, config.memory_fraction)
+        self.streamed = self._cells.streamed
         count = np.bincount(self._labels[self.training], minlength=len(network.classes))
         weights = np.where(count > 0, len(self.training) / np.maximum(count, 1) / (count > 0).sum(), 0)
         self._weights = torch.tensor(weights if balanced else np.ones(len(count)), dtype=torch.float32).to(
@@ -146,14 +149,14 @@ class Classification:
         """The untrained network."""
         return build_deeploc(self._network, self._config.seed)
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
+    def batches(self, epoch: int, processes: Processes = ALONE) -> Iterator[Batch]:
         """The cells trained on, turned, flipped and shifted, with the units to keep."""
         n, seed, size = len(self.training), self._config.seed, self._network.size_px
         order = draw_order(n, seed=seed, epoch=epoch)
         turns = draw_turns(n, seed=seed, epoch=epoch)
         shifts = draw_shifts(n, most=size // 32, seed=seed, epoch=epoch)
         for part in slices(n, self._config.batch_size, fewest=2):
-            drawn = order[part]
+            drawn = order[processes.share(part)]
             x = self._cells.warped(
                 self.training[drawn],
                 turns[drawn, 0],
@@ -161,21 +164,26 @@ class Classification:
                 _lines(size, turns[drawn, 2], shifts[drawn, 1]),
             )
             kept = draw_kept(drawn, sum(self._network.hidden), seed=seed, epoch=epoch)
-            yield Batch((x, self._cells.on_device(kept)), self._truth(self.training[drawn]))
+            truth = self._truth(self.training[drawn])
+            yield Batch((x, self._cells.on_device(kept)), truth, processes.others(part))
 
     def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Cross-entropy, each cell weighted by its class; the weights of the cells trained on have mean 1."""
         return cross_entropy(output, batch.truth, weight=self._weights, reduction="none").mean()
 
-    def validate(self, network: CellNetwork, precision: torch.dtype) -> dict[str, float]:
+    def validate(
+        self, network: CellNetwork, precision: torch.dtype, processes: Processes = ALONE
+    ) -> dict[str, float]:
         """Loss and balanced accuracy of the cells held out."""
         if not len(self.validation):
             return {}
-        outputs = []
-        for part in slices(len(self.validation), self._config.batch_size):
-            cells = self.validation[part]
-            outputs.append(output_of(network, Batch((self._cells.of(cells),), self._truth(cells)), precision))
-        output, truth = torch.cat(outputs), self._truth(self.validation)
+        truth = self._truth(self.validation)
+        output = torch.zeros(len(truth), len(self._network.classes), device=truth.device)
+        parts = [processes.share(part) for part in slices(len(truth), self._config.batch_size)]
+        batches = (Batch((self._cells.of(self.validation[mine]),), truth[mine]) for mine in parts)
+        for mine, batch in zip(parts, ahead(batches, streamed=self.streamed), strict=True):
+            output[mine] = output_of(network, batch, precision)
+        output = processes.sum(output)  # of rows that one process has and the others left 0
         predicted = output.argmax(1).cpu().numpy()
         return {
             "validation_loss": float(self.loss(output, Batch((), truth))),

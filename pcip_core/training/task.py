@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -11,14 +13,26 @@ import torch
 from pcip_core.models.network import CellNetwork
 from pcip_core.training.cells import CellSet
 from pcip_core.training.config import TrainingConfig
+from pcip_core.training.processes import ALONE, Processes
 from pcip_core.training.tracker import Preview
 
 
 class Batch(NamedTuple):
-    """What goes into the network, and what should come out."""
+    """What goes into the network, and what should come out.
+
+    Attributes:
+        inputs, truth: one row a pair or cell.
+        others: how many rows of the same batch other processes have.
+    """
 
     inputs: tuple[torch.Tensor, ...]
     truth: torch.Tensor
+    others: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Rows of the whole batch."""
+        return len(self.truth) + self.others
 
 
 class Task(Protocol):
@@ -27,31 +41,51 @@ class Task(Protocol):
     Attributes:
         identity: with settings and network, what must be equal for a checkpoint to be gone on from.
         unit: what a batch counts, `pairs` or `cells`.
+        streamed: whether the crops are read from files, batch by batch.
         training, validation: (n,) positions of the cells trained on, and of those held out.
     """
 
     identity: str
     unit: str
+    streamed: bool
     training: np.ndarray
     validation: np.ndarray
 
     def build(self) -> CellNetwork:
         """The untrained network."""
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        """All batches of an epoch: a function of seed and epoch, whatever was drawn before."""
+    def batches(self, epoch: int, processes: Processes = ALONE) -> Iterator[Batch]:
+        """This process's rows of all batches of an epoch: a function of seed and epoch, whatever was drawn
+        before."""
 
     def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
         """The mean loss of a batch, a scalar."""
 
-    def validate(self, network: CellNetwork, precision: torch.dtype) -> dict[str, float]:
-        """`validation_loss` and others on the cells held out; nothing when there are none."""
+    def validate(
+        self, network: CellNetwork, precision: torch.dtype, processes: Processes = ALONE
+    ) -> dict[str, float]:
+        """`validation_loss` and others on the cells held out, the same in all processes; nothing when there
+        are none."""
 
     def preview(self, network: CellNetwork) -> Preview | None:
         """Something to look at, or None."""
 
 
+_AHEAD = 3  # batches
+
 TaskKind = Callable[[CellSet, Any, TrainingConfig, torch.device], Task]  # the class of a task
+
+
+def ahead(batches: Iterator[Batch], *, streamed: bool) -> Iterator[Batch]:
+    """The same batches; where crops are read from files, a few are made ahead by a thread."""
+    if not streamed:
+        yield from batches
+        return
+    with ThreadPoolExecutor(1, "batches") as thread:  # one, so that they stay in order
+        waiting = deque(thread.submit(next, batches, None) for _ in range(_AHEAD))
+        while (batch := waiting.popleft().result()) is not None:
+            waiting.append(thread.submit(next, batches, None))
+            yield batch
 
 
 def output_of(network: CellNetwork, batch: Batch, precision: torch.dtype) -> torch.Tensor:
@@ -61,10 +95,23 @@ def output_of(network: CellNetwork, batch: Batch, precision: torch.dtype) -> tor
     return output.float()
 
 
-def mean_loss(task: Task, network: CellNetwork, batches: Iterable[Batch], precision: torch.dtype) -> float:
-    """The mean of the task's loss over batches."""
+def share_of_loss(task: Task, output: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """What this process's rows add to the mean loss of the whole batch: of no rows 0, with a gradient."""
+    mine = len(batch.truth)
+    return task.loss(output, batch) * (mine / batch.rows) if mine else output.sum()
+
+
+def mean_loss(
+    task: Task,
+    network: CellNetwork,
+    batches: Iterator[Batch],
+    precision: torch.dtype,
+    processes: Processes,
+) -> float:
+    """The mean of the task's loss over the batches of all processes."""
     total, count = 0.0, 0
-    for batch in batches:
-        total += float(task.loss(output_of(network, batch, precision), batch)) * len(batch.truth)
-        count += len(batch.truth)
-    return total / count
+    for batch in ahead(batches, streamed=task.streamed):
+        total += float(share_of_loss(task, output_of(network, batch, precision), batch)) * batch.rows
+        count += batch.rows
+    device = next(network.parameters()).device
+    return float(processes.sum(torch.tensor(total, dtype=torch.float64, device=device))) / count

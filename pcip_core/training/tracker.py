@@ -44,18 +44,28 @@ class Tracker(Protocol):
         """Every few epochs: what the network makes of a few cells; never of a supervised network."""
 
 
-class ProgressTracker:
-    """Prints a line an epoch to stderr."""
+class SilentTracker:
+    """Hears, and says nothing."""
 
     def start(self, params: Mapping[str, Any]) -> None:
-        print(", ".join(f"{name}={value}" for name, value in params.items()), file=sys.stderr)
+        pass
 
     def batch(self, epoch: int, done: int, total: int) -> None:
         pass
 
     def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
-        told = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-        print(f"epoch {number}: {told}", file=sys.stderr)
+        pass
 
     def preview(self, number: int, preview: Preview) -> None:
         pass
+
+
+class ProgressTracker(SilentTracker):
+    """Prints a line an epoch to stderr."""
+
+    def start(self, params: Mapping[str, Any]) -> None:
+        print(", ".join(f"{name}={value}" for name, value in params.items()), file=sys.stderr)
+
+    def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
+        told = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        print(f"epoch {number}: {told}", file=sys.stderr)

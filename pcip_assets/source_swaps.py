@@ -5,10 +5,9 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from pcip_assets.assets.encoders import HELD_OUT
 from pcip_assets.assets.features import require_same_crops
@@ -22,6 +21,9 @@ from pcip_core.analysis.mismatched_pairs import Drawn, draw_pairs
 from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.labelled import LabelledCells
 from pcip_core.screen import Screen
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 EACH, SHOWN = 10, 6  # pairs of two labels at most, and pairs in the picture
 CODE = code_version(
@@ -43,7 +45,7 @@ class SourceSwaps:
         verdict: on the encoder; None where there was too little.
     """
 
-    figure: Figure
+    figure: "Figure"
     told: dict[str, Any]
     rows: list[dict[str, Any]] = field(default_factory=list)
     networks: dict[str, Mismatch] = field(default_factory=dict)
@@ -166,7 +168,7 @@ def _title(screen: Screen) -> str:
     return f"{screen.title}: predicted from sources of another {screen.benchmark.label}"
 
 
-def _figure(screen: Screen, pairs: Sequence[dict[str, Any]], crops: Any, predict: Any) -> Figure:
+def _figure(screen: Screen, pairs: Sequence[dict[str, Any]], crops: Any, predict: Any) -> "Figure":
     """A few pairs with their correlations."""
     from pcip_core.plots.mismatch import mismatch_pairs
 

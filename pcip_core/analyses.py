@@ -21,6 +21,7 @@ class Clustering:
             `average`.
         number: clusters that each tree is cut into; null takes the number that is most stable.
         most: the largest number that is tried for it.
+        heights: cut these methods' trees at a height instead: `{ward: 12.5}`; heights differ in kind by method.
         picks: YAML file of nodes that you have named (`A: [PROTEIN, PROTEIN]`, `A1: ...`): the smallest clade
             that holds the proteins; a relative path starts at the spec's folder.
         within: clusters of some proteins alone, a name and a condition in SQL over `images` each:
@@ -31,6 +32,7 @@ class Clustering:
     methods: tuple[Literal["maximum_likelihood", "ward", "average"], ...] = ("maximum_likelihood", "ward")
     number: int | None = None
     most: int = 20
+    heights: dict[str, float] = field(default_factory=dict)
     picks: str | None = None
     within: dict[str, str] = field(default_factory=dict)
 
@@ -95,6 +97,8 @@ class Analyses:
         pool: `protein` averages all cells of a protein; `protein_and_line` keeps cell lines apart.
         clusters: of proteins.
         ontology: for their enrichment; without it the screen's own localization terms are used alone.
+        annotations: other terms to test: a name and a CSV or TSV with two columns each, proteins and their terms;
+            a relative path starts at the spec's folder.
         min_term_size: proteins that a term needs to be tested.
         compartments: pairs of localization terms; cells are scored between both (paper, Figure 5).
         least_cells: proteins with fewer in a cell line are not ranked by how much their cells vary.
@@ -107,6 +111,7 @@ class Analyses:
     pool: Literal["protein", "protein_and_line"] = "protein"
     clusters: Clustering = field(default_factory=Clustering)
     ontology: GeneOntology | None = None
+    annotations: dict[str, str] = field(default_factory=dict)
     min_term_size: int = 3
     compartments: tuple[tuple[str, str], ...] = ()
     least_cells: int = 10
@@ -121,6 +126,10 @@ class Analyses:
             yield f"analyses.clusters.most {self.clusters.most}", "2 or more"
         if not self.clusters.methods:
             yield "analyses.clusters.methods: none", "at least one"
+        if strange := sorted(set(self.clusters.heights) - set(self.clusters.methods)):
+            yield f"analyses.clusters.heights of {', '.join(strange)}", "some of analyses.clusters.methods"
+        if taken := sorted({"localization", "go"} & set(self.annotations)):
+            yield f"analyses.annotations named {', '.join(taken)}", "another name: this one is pcip's"
         if self.min_term_size < 1:
             yield f"analyses.min_term_size {self.min_term_size}", "1 or more"
         yield from self.phenotypes.problems()

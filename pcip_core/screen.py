@@ -171,7 +171,15 @@ def load_screen(path: Path, *, root: str | None = None) -> Screen:
         root=root,
         yardsticks=_beside(screen.yardsticks, path.parent, "vgg16.weights"),
         analyses=_beside(
-            screen.analyses, path.parent, "clusters.picks", "ontology.obo", "ontology.gaf", "ontology.names"
+            dataclasses.replace(
+                screen.analyses,
+                annotations={
+                    name: str((path.parent / Path(table).expanduser()).resolve())
+                    for name, table in screen.analyses.annotations.items()
+                },
+            ),
+            path.parent,
+            *("clusters.picks", "ontology.obo", "ontology.gaf", "ontology.names"),
         ),
     )
     _validate(screen, path)

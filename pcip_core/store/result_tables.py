@@ -100,7 +100,8 @@ RESULTS = (
         {
             "solution": "As in `clusters`.",
             "node": "The cluster.",
-            "vocabulary": "`localization`: the screen's own terms; `go`: the Gene Ontology's.",
+            "vocabulary": "`localization`: the screen's own terms; `go`: the Gene Ontology's; or the name of a table "
+            "of `analyses.annotations`.",
             "namespace": "Of the term: `cellular_component`; empty for the screen's own.",
             "term": "Its id.",
             "name": "Its name.",

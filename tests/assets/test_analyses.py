@@ -74,6 +74,8 @@ def write_go(folder: Path) -> dict[str, str]:
 def analysed(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """The tiny screen with clusters; look, do not touch."""
     folder = tmp_path_factory.mktemp("analysed")
+    (folder / "complexes.csv").write_text("protein,complex\nP10,one;two\nP12,one\nP11,two\nP99,one\n")
+    (folder / "nothing.csv").write_text("protein,complex\nP99,one\n")
     (folder / "picks.yaml").write_text("inner: [P10, P12, P20, P22]\neverything: [P10, P11]\n")
     made = run_tiny(
         folder,
@@ -87,6 +89,7 @@ def analysed(tmp_path_factory: pytest.TempPathFactory) -> Finished:
                 "within": {"nuclear": "'Nucleoplasm' IN localization"},
             },
             "ontology": write_go(folder),
+            "annotations": {"complexes": "complexes.csv", "nothing": "nothing.csv"},
             "min_term_size": 2,
             "compartments": [["Nucleoplasm", "Cytosol"]],
             "least_cells": 5,
@@ -144,7 +147,11 @@ def test_terms_of_clusters_have_the_closed_forms_p(analysed: Finished) -> None:
         "SELECT vocabulary, name, hits, annotated, background_hits, background, p, q FROM tiny.enrichment "
         "WHERE solution = 'ward' AND node IN ('1', '2') AND hits > 0",
     )
-    assert {vocabulary for vocabulary, *_ in rows} == {"localization", "go"}
+    assert {vocabulary for vocabulary, *_ in rows} == {"localization", "go", "complexes"}
+    assert {(name, total) for vocabulary, name, *_, total, _, _ in rows if vocabulary == "complexes"} == {
+        ("one", 3),
+        ("two", 3),
+    }
     for _, name, hits, annotated, with_term, total, p, q in rows:
         assert p == pytest.approx(hypergeom.sf(hits - 1, total, with_term, annotated)), name
         assert q >= p
@@ -365,7 +372,7 @@ def test_without_annotations_all_that_needs_none_is_made_and_the_rest_says_what_
         yardsticks={"sets": []},
         analyses={
             "feature_set": "inpainting_conv2",
-            "clusters": {"methods": ["ward"], "number": 2},
+            "clusters": {"methods": ["ward"], "heights": {"ward": 0.0}},  # below any merge
             "phenotypes": {"least_cells": 10},
         },
     )
@@ -386,6 +393,8 @@ def test_without_annotations_all_that_needs_none_is_made_and_the_rest_says_what_
         )
     }
     assert rows["clusters"] == rows["variability"] == 4  # a well, of two plates, is a protein
+    nodes = ask(made, "SELECT node, size, count(*) FROM tiny.clusters GROUP BY ALL ORDER BY ALL")
+    assert nodes == [(str(number), 1, 1) for number in range(1, 5)]
     assert rows["phenotypes"] == 3 * 18
     assert rows["enrichment"] == rows["localization_scores"] == rows["mismatch"] == 0
     page = made.workspace.analysis_report("tiny").read_text(encoding="utf-8")

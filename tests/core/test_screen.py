@@ -62,6 +62,8 @@ VGG16 = {"sets": ["vgg16"]}
         ({"analyses": {"phenotypes": {"most_variable": 0}}}, "analyses.phenotypes.most_variable 0"),
         ({"analyses": {"phenotypes": {"clusters": 21}}}, "analyses.phenotypes.clusters 21"),
         ({"analyses": {"phenotypes": {"most": 1}}}, "analyses.phenotypes.most 1"),
+        ({"analyses": {"clusters": {"heights": {"average": 1.0}}}}, "analyses.clusters.heights of average"),
+        ({"analyses": {"annotations": {"go": "terms.csv"}}}, "analyses.annotations named go"),
         ({"yardsticks": {"supervised": {"epoch": 3}}}, "unknown key `yardsticks.supervised.epoch`"),
     ],
 )

@@ -43,13 +43,13 @@ def build_enrichment(screen: Screen) -> dg.AssetsDefinition:
 
         def inputs(_: str | None) -> dict[str, Any]:
             about = library.store.provenance(screen.name, CLUSTERS) or {}
-            files = (
-                [] if spec.ontology is None else [spec.ontology.obo, spec.ontology.gaf, spec.ontology.names]
-            )
+            files: list[str | None] = [*spec.annotations.values()]
+            if spec.ontology is not None:
+                files += [spec.ontology.obo, spec.ontology.gaf, spec.ontology.names]
             images = library.store.read(screen.name, "images").to_pylist()
             return {
                 "clusters": about.get("inputs_hash"),
-                "spec": [spec.ontology, spec.min_term_size],
+                "spec": [spec.ontology, spec.annotations, spec.min_term_size],
                 "files": [file_stamp(name) for name in files],
                 "labels": {row["image_id"]: [row["protein"], row["localization"]] for row in images},
             }
@@ -116,6 +116,13 @@ def _vocabularies(
         found["localization"] = (labels, None)
     else:
         told["not_tested: localization"] = "no clustered protein has a localization term"
+    for name, path in screen.analyses.annotations.items():
+        given = read_names(Path(path))
+        found[name] = ({protein: terms for protein, terms in given.items() if protein in proteins}, None)
+        told[f"{name}: clustered proteins in the table"] = f"{len(found[name][0])} of {len(proteins)}"
+        if not found[name][0]:
+            told[f"not_tested: {name}"] = f"no clustered protein is in the first column of {Path(path).name}"
+            del found[name]
     files = screen.analyses.ontology
     if files is None:
         told["not_tested: go"] = "analyses.ontology names no files (docs/analyses.md)"

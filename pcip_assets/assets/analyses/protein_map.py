@@ -157,7 +157,14 @@ def _solution(
     screen: Screen, found: Proteins, method: Any, solution: str, picks: dict[str, Any]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], Any, int]:
     """Rows of clusters and of nodes of one tree, its picture, and how many clusters it is cut into."""
-    from pcip_core.analysis.clusters import cluster_rows, cut_number, members_of, named_cut, picked_nodes
+    from pcip_core.analysis.clusters import (
+        cluster_rows,
+        cut_height,
+        cut_number,
+        members_of,
+        named_cut,
+        picked_nodes,
+    )
     from pcip_core.analysis.linkage import cluster_tree
     from pcip_core.analysis.stability import stable_number
     from pcip_core.analysis.tree import ordered
@@ -168,10 +175,15 @@ def _solution(
     points = standardize(found.means)
     tree = ordered(cluster_tree(found.means, method=method), points)
     number = spec.clusters.number
-    if number is None:
+    if method in spec.clusters.heights:
+        nodes = cut_height(tree, spec.clusters.heights[method])
+    elif number is not None:
+        nodes = cut_number(tree, min(number, len(found.names)))
+    else:
         tried = range(2, min(spec.clusters.most, len(found.names) - 1) + 1)
-        number = stable_number(found.means, tree=tree, numbers=tried, method=method, seed=spec.seed).number
-    cut = named_cut(cut_number(tree, min(number, len(found.names))))
+        stable = stable_number(found.means, tree=tree, numbers=tried, method=method, seed=spec.seed)
+        nodes = cut_number(tree, stable.number)
+    cut = named_cut(nodes)
     picked = picked_nodes(tree, found.names, picks)
     rows = [
         row for nodes in (cut, picked) for row in cluster_rows(tree, found.names, nodes, solution=solution)
@@ -186,7 +198,7 @@ def _solution(
         rows,
         _nodes(tree, found.names, solution),
         cluster_map(points, tree, title, clusters=shown, labels=found.names),
-        number,
+        len(cut),
     )
 
 

@@ -71,8 +71,14 @@ def build_clusters(screen: Screen) -> dg.AssetsDefinition:
             tables: dict[str, list[dict[str, Any]]] = {CLUSTERS: [], TREES: []}
             told: dict[str, Any] = {}
             figures: dict[str, Any] = {}
-            for name, chosen in {"": None, **parts_of(library, screen)}.items():
-                found = proteins_of(library, screen, chosen, name)
+            parts: dict[str, set[str] | None] = {"": None, **parts_of(library, screen)}
+            for name, chosen in parts.items():
+                found = proteins_of(library, screen, chosen)
+                if few := _too_few(library, screen, found, name):
+                    if name:  # a part is asked for by name, the whole is not
+                        raise few
+                    told["not_clustered"] = str(few)
+                    continue
                 about = f" within {name}" if name else ""
                 told[f"rows{about}"] = len(found.names)
                 for method in spec.clusters.methods:
@@ -108,7 +114,24 @@ def parts_of(library: Library, screen: Screen) -> dict[str, set[str]]:
     }
 
 
-def proteins_of(library: Library, screen: Screen, chosen: set[str] | None = None, name: str = "") -> Proteins:
+def _too_few(library: Library, screen: Screen, found: Proteins, name: str) -> ClusterError | None:
+    """What is wrong with a part of so few proteins; nothing where a tree can be made of them."""
+    if len(found.names) >= _LEAST_PROTEINS:
+        return None
+    images = library.store.read(screen.name, "images").to_pylist()
+    terms = sorted({term for row in images for term in row["localization"] or ()})
+    within = screen.analyses.clusters.within
+    return ClusterError(
+        f"{screen.name}/clusters",
+        found=f"{len(found.names)} proteins" + (f" with cells where {within[name]}" if name else ""),
+        required=f"{_LEAST_PROTEINS} or more",
+        remedy=f"Correct analyses.clusters.within.{name}; there are the terms {', '.join(terms[:20]) or '(none)'}."
+        if name
+        else "Image more proteins.",
+    )
+
+
+def proteins_of(library: Library, screen: Screen, chosen: set[str] | None = None) -> Proteins:
     """Mean features of the proteins that are clustered, pooled as the spec has it; of chosen images alone."""
     spec = screen.analyses
     if not library.store.shards(screen.name, PREFIX + spec.feature_set):
@@ -128,29 +151,14 @@ def proteins_of(library: Library, screen: Screen, chosen: set[str] | None = None
         if keep
     ]
     distinct = sorted(set(keys))
-    if len(distinct) < _LEAST_PROTEINS:
-        raise ClusterError(
-            f"{screen.name}/clusters",
-            found=f"{len(distinct)} proteins"
-            + (f" with cells where {spec.clusters.within[name]}" if name else ""),
-            required=f"{_LEAST_PROTEINS} or more",
-            remedy=f"Correct analyses.clusters.within.{name}; there are the terms {_terms(about)}."
-            if name
-            else "Image more proteins.",
-        )
     place = {key: row for row, key in enumerate(distinct)}
-    of_cell = np.array([place[key] for key in keys])
+    of_cell = np.array([place[key] for key in keys], np.int64)
     means, _ = group_means(features_of(table)[kept], of_cell)
     return Proteins(
         [f"{protein} ({line})" if line else protein for protein, line in distinct],
         [protein for protein, _ in distinct],
         means,
     )
-
-
-def _terms(about: dict[str, dict[str, Any]]) -> str:
-    terms = sorted({term for row in about.values() for term in row["localization"] or ()})
-    return ", ".join(terms[:20]) or "(none)"
 
 
 def _solution(

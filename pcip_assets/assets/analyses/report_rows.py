@@ -79,7 +79,7 @@ def _solutions(
         if part and part not in chosen:
             continue
         if part not in parts:
-            own = proteins_of(library, screen, chosen[part], part) if part else found
+            own = proteins_of(library, screen, chosen[part]) if part else found
             places = np.array([row_of[one] for one in own.names])
             parts[part] = Part(places, own.names, standardize(own.means))
         nodes = sorted(nodes, key=lambda node: node["tree_node"])

@@ -71,8 +71,10 @@ def test_files_hold_the_crops(tmp_path: Path) -> None:
 def test_two_processes_are_compared_with_one() -> None:
     row = training.two_processes_against_one(TINY, cells=24, epochs=1)
     assert row.value is not None
+    assert row.against_value is not None
     assert row.value < 1e-5
-    assert row.held
+    assert 0 < row.against_value < 1e-5
+    assert row.held == (row.value <= 3 * row.against_value)
 
 
 def test_rows_of_a_gpu() -> None:

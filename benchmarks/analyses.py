@@ -23,6 +23,7 @@ from pcip_core.store.publish import connect
 DESCRIPTION = (
     "clusters, mixtures, variable proteins, phenotypes, rare patterns, mismatched pairs, against truth"
 )
+SECONDS, LONG = 1800, True
 _PAIRS = {  # the demo's first
     "human": (("Cytosol", "Nuclear membrane"), ("Cytosol", "Nucleoplasm"), ("Nucleoplasm", "Nucleoli")),
     "yeast": (("Mitochondria", "Cytoplasm"), ("Cytoplasm", "Nucleus"), ("Cell periphery", "Vacuole")),

@@ -31,6 +31,7 @@ from pcip_core.training.task import Batch, output_of, share_of_loss
 from pcip_core.training.tracker import SilentTracker
 
 DESCRIPTION = "training: loop against bare step, crops from files, two processes, size on disk, GPU"
+SECONDS = 130
 YEAST = 1_165_713  # cells of the paper's largest yeast screen
 EPOCHS = 30
 PEAK = {"H100": 989e12, "H200": 989e12}  # dense bf16 operations a second, NVIDIA's data sheets (SXM)

@@ -42,4 +42,5 @@ def share_of(shares: str, compartment: str) -> float:
 
 
 def about(screen: Screen) -> str:
+    """How a row names a simulated screen."""
     return f"{screen.name} (SIMULATED images)"

@@ -49,7 +49,6 @@ class Phenotypes:
         silhouettes: number of clusters -> mean silhouette, of those tried; empty if the number was given.
         plane: (n, 2) places along the first two principal components of the cells, each turned so that its
             farthest cell lies on the positive side.
-        places: (n, 2) y and x of each cell in its field of view, px, as they were given, or None.
     """
 
     linkage: np.ndarray
@@ -58,7 +57,6 @@ class Phenotypes:
     phenotypes: list[Phenotype]
     silhouettes: dict[int, float]
     plane: np.ndarray
-    places: np.ndarray | None
 
 
 def phenotypes(
@@ -71,7 +69,6 @@ def phenotypes(
     most: int = 6,
     least_silhouette: float = 0.0,
     representatives: int = 3,
-    places: np.ndarray | None = None,
 ) -> Phenotypes:
     """Cluster the cells of one protein by Ward's linkage of Euclidean distances.
 
@@ -87,7 +84,6 @@ def phenotypes(
         least_silhouette: where none reaches it, all cells are one cluster. The silhouette itself cannot say
             that there is one phenotype only, and by chance is well above 0 in few cells.
         representatives: of each cluster.
-        places: (n, 2) y and x in the field of view, px; passed through.
 
     Raises:
         ShapeError: lengths differ.
@@ -97,7 +93,7 @@ def phenotypes(
     Source: paper, "Clustering of single cells organizes spatial variability in proteins".
     """
     where = "phenotypes"
-    require_rows(where, features, cells=np.asarray(cells), places=places)
+    require_rows(where, features, cells=np.asarray(cells))
     require_finite(where, features)
     n = len(features)
     if not 3 <= n <= MOST_CELLS or not 1 <= (clusters or 1) <= n or most < 2:
@@ -136,7 +132,7 @@ def phenotypes(
                 rows=[int(row) for row in chosen],
             )
         )
-    return Phenotypes(tree, leaves, cluster, found, silhouettes, _plane(points), places)
+    return Phenotypes(tree, leaves, cluster, found, silhouettes, _plane(points))
 
 
 def principal_components(points: np.ndarray, count: int) -> np.ndarray:

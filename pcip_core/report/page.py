@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -154,6 +155,14 @@ def page(
         scripts=scripts,
         made_from=made_from,
     )
+
+
+def save_page(html: str, path: Path) -> None:
+    """Write a page: the old file or the new one is there, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside.write_text(html, encoding="utf-8")
+    beside.replace(path)
 
 
 def made_from(path: Path) -> str | None:

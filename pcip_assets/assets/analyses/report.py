@@ -1,6 +1,5 @@
 """`analysis_report`: one page a screen with all its analyses, over whose points one sees the cells."""
 
-import os
 from importlib.resources import files
 from typing import Any
 
@@ -45,7 +44,7 @@ def build_analysis_report(screen: Screen) -> dg.AssetsDefinition:
         """All analyses on one page that opens anywhere: hover a point, see the cells; heat maps that zoom."""
         from pcip_assets.assets.analyses.report_rows import analysis_rows
         from pcip_core.report.analyses.page import analysis_page
-        from pcip_core.report.page import made_from
+        from pcip_core.report.page import made_from, save_page
 
         path = library.workspace.analysis_report(screen.name)
         wanted = inputs_hash(code=code, **_inputs(library, screen))
@@ -54,10 +53,7 @@ def build_analysis_report(screen: Screen) -> dg.AssetsDefinition:
             with Stopwatch() as watch:
                 rows = analysis_rows(library, screen, TABLES)
                 html = analysis_page(rows, made_from=wanted)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-                beside.write_text(html, encoding="utf-8")
-                beside.replace(path)  # the old page or the new one
+                save_page(html, path)
             told = {
                 "kilobytes": path.stat().st_size // 1000,
                 "pictures_of_cells": rows.crops,

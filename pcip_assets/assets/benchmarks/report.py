@@ -1,6 +1,5 @@
 """`benchmark_report`: one page with all scores and figures of a screen, the paper's numbers beside them."""
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -47,15 +46,13 @@ def build_benchmark_report(screen: Screen) -> dg.AssetsDefinition:
         """All scores and figures on one page that opens anywhere, beside the paper's printed numbers."""
         from pcip_core.plots.png import to_png
         from pcip_core.report.benchmarks import benchmark_page
+        from pcip_core.report.page import save_page
 
         rows = _rows(library, screen)
         path = library.workspace.benchmark_report(screen.name)
         with Stopwatch() as watch:
             html, figures = benchmark_page(rows)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-            beside.write_text(html)
-            beside.replace(path)  # the old page or the new one
+            save_page(html, path)
         return dg.MaterializeResult(
             metadata={
                 "page": dg.MetadataValue.path(str(path)),

@@ -94,11 +94,8 @@ def test_columns_are_scaled_by_the_reference() -> None:
     assert adjusted_rand_score(state, alone.cluster) < 0.7
 
 
-def test_places_pass_through_and_components_are_those_of_pca() -> None:
-    features, cells, _ = clouds()
-    places = np.random.default_rng(0).uniform(0, 700, (75, 2))
-    assert phenotypes(features, cells, places=places).places is places
-    assert phenotypes(features, cells).places is None
+def test_components_are_those_of_pca() -> None:
+    features, _, _ = clouds()
     expected = PCA(4, svd_solver="full").fit_transform(features)
     assert np.abs(principal_components(features, 4)) == pytest.approx(np.abs(expected))
 

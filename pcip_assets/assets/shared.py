@@ -97,11 +97,14 @@ def materialize(
                         inputs_hash=wanted,
                         code_version=work.code,
                         dagster_run_id=context.run.run_id,
+                        figures="\n".join(made.figures) or None,
                         **made.provenance,
                     )
                     library.store.commit(
                         screen.name, made.tables, shard=shard, arrays=made.arrays, provenance=provenance
                     )
+                for name in set((before.get("figures") or "").split("\n")) - {"", *made.figures}:
+                    library.workspace.figure(screen.name, name).unlink(missing_ok=True)  # of other settings
                 rows = made.tables[work.table].num_rows
                 metadata = {
                     **made.metadata,

@@ -397,7 +397,13 @@ def test_without_annotations_all_that_needs_none_is_made_and_the_rest_says_what_
     assert nodes == [(str(number), 1, 1) for number in range(1, 5)]
     assert rows["phenotypes"] == 3 * 18
     assert rows["enrichment"] == rows["localization_scores"] == rows["mismatch"] == 0
+    figures = made.workspace.reports("tiny")
+    assert (figures / "clusters_ward.png").is_file()
     page = made.workspace.analysis_report("tiny").read_text(encoding="utf-8")
     missing = page.split("Not on this page</h2>")[1].split("<h2")[0]
     for needed in ("Clusters and their terms", "Cells between two compartments", "Does the network cheat"):
         assert needed in missing
+
+    spec.write_text(spec.read_text().replace("ward", "average"))
+    assert made.again(analyses=True).success
+    assert {path.name for path in figures.glob("clusters_*.png")} == {"clusters_average.png"}

@@ -163,7 +163,7 @@ class _Merging:
             self.node[first] = n + merge
             tree[merge] = *parts, loss, self.rows[first]
             left = n - merge - 1
-            if 64 < left < len(self.rows) / 2:
+            if 64 < left < 0.7 * len(self.rows):
                 self._compact()
         return tree
 

@@ -13,7 +13,7 @@ from pcip_core.evaluation.usable import neighbours_left, require_finite, require
 
 def standardize(features: np.ndarray) -> np.ndarray:
     """Each column with mean 0 and standard deviation 1 (constant columns become 0): (n, d) float64."""
-    centred = features.astype(np.float64) - features.mean(0, dtype=np.float64)
+    centred = features - features.mean(0, dtype=np.float64)
     spread = centred.std(0)
     centred /= np.where(spread > 0, spread, 1.0)
     return centred

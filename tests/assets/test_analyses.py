@@ -13,7 +13,6 @@ from scipy.cluster import hierarchy
 from scipy.stats import hypergeom
 
 from pcip_assets.alike import find_alike
-from pcip_assets.assets.analyses.cell_scores import rank_places
 from pcip_assets.cli import cli
 from pcip_assets.running import run_screen
 from pcip_assets.workspace import Workspace
@@ -267,17 +266,6 @@ def test_places_are_summed_up_beside_scores(analysed: Finished) -> None:
     for mean, expected, spread, expected_spread, rank in rows:
         assert (mean, spread) == (pytest.approx(expected), pytest.approx(expected_spread))
         assert rank is None  # no image is in both
-
-
-def test_one_ranking_by_place_over_all_pairs() -> None:
-    def row(first: str, protein: str, spread: float, n: int = 9, group: str = "both") -> dict[str, object]:
-        return {"first": first, "second": "B", "protein": protein, "cell_line": "", "group": group, "n": n,
-                "standard_deviation": 1 / spread, "standard_deviation_place": spread}  # fmt: skip
-
-    rows = [row("A", "P1", 0.2), row("C", "P1", 0.3), row("A", "P2", 0.4), row("A", "P3", 0.5, n=4),
-            row("C", "P4", 0.6, group="first_only")]  # fmt: skip
-    rank_places(rows, least_cells=5)
-    assert [one["place_rank"] for one in rows] == [3, 2, 1, None, None]
 
 
 def test_every_protein_is_ranked_by_how_much_its_cells_differ(analysed: Finished) -> None:

@@ -134,7 +134,7 @@ def test_a_network_that_has_learned_passes_and_mlflow_has_its_numbers(followed: 
     said = {name: value.value for name, value in check.metadata.items()}
     assert said["cells"] == "held out of the training"
     assert said["references_are_of_another"] == "image"
-    assert "data:image/png;base64" in said["mismatch"]
+    assert "data:image/webp;base64" in said["mismatch"]
     client = mlflow.MlflowClient(followed.workspace.mlflow_uri)
     run_id = Tracking(data=str(followed.workspace.data)).champion("tiny").run_id
     logged = client.get_run(run_id).data.metrics

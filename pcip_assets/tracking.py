@@ -221,9 +221,10 @@ class Tracking(dg.ConfigurableResource):
 
     def log_scores(self, run_id: str, scores: Mapping[str, float]) -> None:
         """Scores of an encoder as metrics of its training run, so that runs can be compared by them."""
-        client = self._client()
-        for name, value in scores.items():
-            client.log_metric(run_id, name, value)
+        import mlflow
+
+        self._client()
+        mlflow.log_metrics(dict(scores), run_id=run_id)
 
 
 def device_name(device: str) -> str:

@@ -6,6 +6,7 @@ used, because importing it takes seconds and the definitions module must load fa
 
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ from pcip_core.screen import Screen
 CHAMPION = "champion"
 SYSTEM_METRICS_EVERY_S = 5.0
 _WEIGHTS = "encoder.safetensors"
+os.environ.setdefault(
+    "MLFLOW_DISABLE_TELEMETRY", "true"
+)  # else importing mlflow reports what is run to its makers
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What the page of analyses tells, from the partitions that the published tables are made of."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,10 +52,10 @@ def analysis_rows(library: Library, screen: Screen, tables: Iterable[str]) -> An
         phenotypes=phenotypes,
         mismatch=rows.get("mismatch", []),
         cells=sample,
-        figures=_figures(library, screen),
+        figures={path.stem: path.read_bytes() for path in shown_figures(library, screen)},
         tables=[_made(library, screen, name, len(rows[name])) for name in there],
         about_features=_about(library, screen),
-        links=_links(library, screen),
+        links=links(library, screen),
         crops=cells.shown,
         most_crops=sum(MOST_CROPS.values()),
     )
@@ -252,23 +253,19 @@ def _sample(cells: Cells) -> Cloud | None:
     return Cloud(cells.told(ids), strips, places[:, 0], places[:, 1], labels, len(cells.ids))
 
 
-def _figures(library: Library, screen: Screen) -> dict[str, bytes]:
-    """The figures for print that the page shows."""
+def shown_figures(library: Library, screen: Screen) -> list[Path]:
+    """The files of the figures for print that the page shows."""
     folder = library.workspace.reports(screen.name)
     wanted = ("enrichment_", "localization_scores_", "variability", "phenotypes_", "mismatch")
-    return {
-        path.stem: path.read_bytes() for path in sorted(folder.glob("*.png")) if path.name.startswith(wanted)
-    }
+    return [path for path in sorted(folder.glob("*.png")) if path.name.startswith(wanted)]
 
 
-def _links(library: Library, screen: Screen) -> list[tuple[str, str]]:
+def links(library: Library, screen: Screen) -> list[tuple[str, str]]:
     """What lies beside the page: the scores of all feature sets, and heat maps for print."""
-    folder, benchmarks = (
-        library.workspace.reports(screen.name),
-        library.workspace.benchmark_report(screen.name),
-    )
-    links = [("all scores of all feature sets", benchmarks.name)] if benchmarks.is_file() else []
-    return links + [(f"{path.stem} for print", path.name) for path in sorted(folder.glob("clusters_*.png"))]
+    folder = library.workspace.reports(screen.name)
+    benchmarks = library.workspace.benchmark_report(screen.name)
+    found = [("all scores of all feature sets", benchmarks.name)] if benchmarks.is_file() else []
+    return found + [(f"{path.stem} for print", path.name) for path in sorted(folder.glob("clusters_*.png"))]
 
 
 def _made(library: Library, screen: Screen, table: str, rows: int) -> dict[str, Any]:

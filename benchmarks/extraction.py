@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -13,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.authors import SCRIPT, authors_missing
+from benchmarks.authors import SCRIPT, alone, authors_missing, extracted
 from benchmarks.harness import Row
 from pcip_core.features.deep import extract_features
 from pcip_core.models.inpainting import NetworkConfig, PairedCellInpainting, build_network
@@ -95,10 +92,7 @@ def _beside_the_authors() -> list[Row]:
             start = time.perf_counter()
             extract_features(network, pixels, batch_size=_BATCH)
             ours.append(_BESIDE / (time.perf_counter() - start))
-            code = "import sys; from benchmarks import authors; authors.measured_alone(*sys.argv[1:])"
-            command = [sys.executable, "-c", code, folder, str(torch.get_num_threads())]
-            done = subprocess.run(command, check=True, capture_output=True, text=True, env=_quiet())
-            script, batches, backend = done.stdout.split()[-3:]
+            script, batches, backend = alone(extracted, folder, torch.get_num_threads())[-3:]
             theirs["script"].append(float(script))
             theirs["network"].append(float(batches))
     told = {
@@ -116,7 +110,3 @@ def _beside_the_authors() -> list[Row]:
                 spread=(min(ratios), max(ratios)), aim=aim, held=ratio >= times)
         )  # fmt: skip
     return rows
-
-
-def _quiet() -> dict[str, str]:
-    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}

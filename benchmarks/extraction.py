@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -13,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.authors import SCRIPT, authors_missing
+from benchmarks.authors import SCRIPT, alone, authors_missing, extracted
 from benchmarks.harness import Row
 from pcip_core.features.deep import extract_features
 from pcip_core.models.inpainting import NetworkConfig, PairedCellInpainting, build_network
@@ -101,10 +98,7 @@ def _beside_the_authors() -> list[Row]:
             start = time.perf_counter()
             extract_features(network, pixels)
             ours.append(_BESIDE / (time.perf_counter() - start))
-            code = "import sys; from benchmarks import authors; authors.measured_alone(*sys.argv[1:])"
-            command = [sys.executable, "-c", code, folder, str(torch.get_num_threads())]
-            done = subprocess.run(command, check=True, capture_output=True, text=True, env=_quiet())
-            *speeds, backend = done.stdout.split()[-4:]
+            *speeds, backend = alone(extracted, folder, torch.get_num_threads())[-4:]
             theirs.append([float(speed) for speed in speeds])
     rows = []
     for (told, aim, times), *speeds in zip(_THEIRS, *theirs, strict=True):
@@ -117,7 +111,3 @@ def _beside_the_authors() -> list[Row]:
                 held=None if times is None else ratio >= times)
         )  # fmt: skip
     return rows
-
-
-def _quiet() -> dict[str, str]:
-    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +47,7 @@ class LabelledCells:
 
 
 def labelled_cells(
-    cells: Sequence[Mapping[str, Any]], labels_of: Mapping[str, Sequence[str]]
+    cells: Iterable[Mapping[str, Any]], labels_of: Mapping[str, Sequence[str]]
 ) -> LabelledCells:
     """Keep the cells of images with one label; of cells with the same pixels keep the first.
 

@@ -98,37 +98,6 @@ def smallest_clade(tree: np.ndarray, seeds: Iterable[int]) -> tuple[int, np.ndar
     return node, members_of(tree, node)
 
 
-def nearest_in_tree(
-    tree: np.ndarray, seed: int, count: int, *, points: np.ndarray | None = None
-) -> np.ndarray:
-    """Rows of the smallest clade around a seed that has so many, the nearest first.
-
-    Nearest is what the seed is merged with lowest in the tree; of rows that come by one merge, the nearest in
-    Euclidean distance if points are given, else in the order of the leaves.
-
-    Args:
-        tree: (n - 1, 4) linkage matrix.
-        seed: a row, which comes first in the answer.
-        count: least number of rows, the seed among them; all rows where there are fewer.
-        points: (n, d) the rows as they were clustered.
-
-    Raises:
-        ClusterError: the seed is no row of the tree.
-
-    Source: paper, "Of the 32 proteins closest to MKI67 in our hierarchical clustering" (Cluster D1).
-    """
-    _, found = smallest_clade(tree, [seed])
-    for node in trees.path_to_root(trees.parents(tree), int(seed))[1:]:
-        if len(found) >= count:
-            break
-        members = members_of(tree, node)
-        new = members[~np.isin(members, found)]
-        if points is not None:
-            new = new[np.linalg.norm(points[new] - points[seed], axis=1).argsort(kind="stable")]
-        found = np.concatenate([found, new])
-    return found
-
-
 def picked_nodes(
     tree: np.ndarray, members: Sequence[str], picks: Mapping[Any, Sequence[str] | int]
 ) -> dict[str, int]:

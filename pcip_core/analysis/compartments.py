@@ -77,7 +77,7 @@ def compartment_scores(
     names, number = np.unique(image, return_inverse=True)
     kinds = _groups([frozenset(annotations.get(name, ())) for name in names.tolist()], first, second)
     _require_images(kinds, annotations, names.tolist(), first, second)
-    group = kinds[number]
+    group = kinds.astype(object)[number]  # 8 bytes a cell
 
     ends = np.full(len(names), -1)  # the row of sums of each image that is annotated to one of the two alone
     alone = (kinds == FIRST_ONLY) | (kinds == SECOND_ONLY)

@@ -80,7 +80,7 @@ def heat_map(
 ) -> Any:
     """Rows from the top in the order of a tree, the tree at the left, bars of clusters at the right.
 
-    The wheel zooms all three over the same rows; names of rows are written when there is room for them.
+    Ctrl and the wheel zoom all three over the same rows; names of rows are written when there is room for them.
 
     Args:
         points: what is told of things; the rows are some of them.

@@ -97,7 +97,7 @@ def scatter(
     height: int = 560,
     x_names: Mapping[float, str] | None = None,
 ) -> Any:
-    """A map of points, coloured by group; the wheel zooms, a click on the legend hides a group.
+    """A map of points, coloured by group; ctrl and the wheel zoom, a click on the legend hides a group.
 
     Args:
         points: what is told of the n points.
@@ -213,10 +213,10 @@ def base_figure(name: str, height: int, *, axes: tuple[str, str] | None, **optio
 
 
 def add_wheel(figure: Any, dimensions: str = "both") -> None:
-    """Let the wheel zoom."""
+    """Let ctrl and the wheel zoom; the wheel alone scrolls the page."""
     from bokeh.models import WheelZoomTool
 
-    wheel = WheelZoomTool(dimensions=dimensions)
+    wheel = WheelZoomTool(dimensions=dimensions, modifiers="ctrl")
     figure.add_tools(wheel)
     figure.toolbar.active_scroll = wheel
 

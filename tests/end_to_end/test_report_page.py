@@ -102,16 +102,29 @@ def test_a_name_is_text_in_the_tooltip(opened: Page) -> None:
     assert opened.evaluate("window.hacked") is None
 
 
-def test_the_wheel_zooms_a_map(opened: Page) -> None:
+def _zoom(page: Page) -> None:
+    """Ctrl and the wheel, where the mouse is."""
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -400)
+    page.keyboard.up("Control")
+
+
+def test_the_wheel_scrolls_the_page_and_with_ctrl_zooms_a_map(opened: Page) -> None:
     _hover(opened, "protein_map", "P11")
-    before = opened.evaluate(_RANGE, "protein_map")
-    opened.mouse.wheel(0, -400)
+    before, place = opened.evaluate(_RANGE, "protein_map"), opened.evaluate("window.scrollY")
+    opened.mouse.wheel(0, 400)
+    opened.wait_for_function(f"window.scrollY == {place} + 400")
+    assert opened.evaluate(_RANGE, "protein_map") == before
+    _hover(opened, "protein_map", "P11")
+    place = opened.evaluate("window.scrollY")
+    _zoom(opened)
     opened.wait_for_function(
         f"({_RANGE})('protein_map')[0] < {before[0]} && ({_RANGE})('protein_map')[1] < {before[1]}"
     )
+    assert opened.evaluate("window.scrollY") == place
 
 
-def test_the_wheel_zooms_tree_rows_and_bars_of_a_heat_map_together(opened: Page) -> None:
+def test_ctrl_and_the_wheel_zoom_tree_rows_and_bars_of_a_heat_map_together(opened: Page) -> None:
     parts = [f"heat_1_{part}" for part in ("tree", "heat", "bars")]
     before = [opened.evaluate(_RANGE, name) for name in parts]
     assert [up for _, up in before] == [8, 8, 8]  # proteins
@@ -119,7 +132,7 @@ def test_the_wheel_zooms_tree_rows_and_bars_of_a_heat_map_together(opened: Page)
     opened.evaluate(f"{view}.scrollIntoView()")
     left, top = opened.evaluate(f"[{view}.getBoundingClientRect().left, {view}.getBoundingClientRect().top]")
     opened.mouse.move(left + 60, top + 120)
-    opened.mouse.wheel(0, -400)
+    _zoom(opened)
     opened.wait_for_function(f"({_RANGE})('heat_1_heat')[1] < 8")
     after = [opened.evaluate(_RANGE, name) for name in parts]
     assert len({up for _, up in after}) == 1

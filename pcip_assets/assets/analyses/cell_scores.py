@@ -1,7 +1,7 @@
 """`localization_scores` (paper, Figure 5) and `variability`: how a protein's cells differ from each other."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
@@ -25,6 +25,9 @@ from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.screen import Screen
 from pcip_core.store.streamed import StoredFeatures
+
+if TYPE_CHECKING:
+    from pcip_core.analysis.between import BetweenPair
 
 CELLS, PROTEINS, VARIABLE = "localization_scores", "protein_scores", "variability"
 _SHOWN = 4  # images beside the violins
@@ -56,7 +59,9 @@ COLUMNS = {
 
 def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
     """The asset of scores between pairs of compartments."""
-    code = code_version("pcip_core.analysis.compartments", "pcip_core.analysis.variability", __name__)
+    code = code_version(
+        *(f"pcip_core.analysis.{name}" for name in ("between", "compartments", "variability")), __name__
+    )
 
     @dg.asset(
         key=[screen.name, "localization_scores"],
@@ -73,72 +78,30 @@ def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
         spec = screen.analyses
 
         def make(_: str | None) -> Made:
-            from pcip_core.analysis.compartments import by_protein, compartment_scores
-            from pcip_core.analysis.variability import ranked_by_deviation
-            from pcip_core.plots.violins import compartment_violins
+            from pcip_core.analysis.between import between_compartments
 
             cells = described_cells(library, screen, PREFIX + spec.feature_set)
-            terms = dict(zip(cells["image_id"], cells["localization"], strict=True))
-            tables: dict[str, list[dict[str, Any]]] = {CELLS: [], PROTEINS: []}
+            found = between_compartments(
+                cells["features"],
+                cells["cell_id"],
+                cells["image_id"],
+                cells["protein"],
+                cells["cell_line"],
+                cells["terms"],
+                spec.compartments,
+                least_cells=spec.least_cells,
+            )
             told: dict[str, Any] = {}
             figures: dict[str, Any] = {}
-            for first, second in spec.compartments:
-                scores = compartment_scores(cells["features"], cells["image_id"], terms, first, second)
-                pair = {"first": first, "second": second}
-                tables[CELLS] += [
-                    {
-                        **pair,
-                        "cell_id": cell,
-                        "image_id": image,
-                        "group": group,
-                        "score": score,
-                        "place": place,
-                    }
-                    for cell, image, group, score, place in zip(
-                        cells["cell_id"],
-                        cells["image_id"].tolist(),
-                        scores.group.tolist(),
-                        scores.score.tolist(),
-                        scores.place.tolist(),
-                        strict=True,
-                    )
-                    if group != "other"
-                ]
-                rows = by_protein(scores, cells["protein"], cells["cell_line"])
-                ranked = ranked_by_deviation(rows, least_cells=spec.least_cells)
-                rank = {(row["protein"], row["cell_line"]): row["rank"] for row in ranked.rows}
-                places = by_protein(scores, cells["protein"], cells["cell_line"], measure="place")
-                tables[PROTEINS] += [
-                    {
-                        **pair,
-                        **row,
-                        "rank": rank.get((row["protein"], row["cell_line"]))
-                        if row["group"] == "both"
-                        else None,
-                        "mean_place": place["mean"],
-                        "standard_deviation_place": place["standard_deviation"],
-                    }
-                    for row, place in zip(rows, places, strict=True)
-                ]
-                told[f"{first} and {second}: cells"] = int((scores.group != "other").sum())
-                told[f"{first} and {second}: most variable"] = [row["protein"] for row in ranked.rows[:10]]
-                groups, examples = _drawn(cells, scores, ranked.rows)
-                about = f"localization_scores_{first}_{second}"
-                figures[about] = compartment_violins(groups, f"{screen.title}: {first} or {second}", examples)
-                if ranked.rows:
-                    place = np.where(scores.group == "both", scores.score, np.nan)
-                    figures[f"{about}_variable"] = _gallery(
-                        library,
-                        screen,
-                        cells,
-                        ranked.rows,
-                        place.__getitem__,
-                        f"{first} and {second}, the highest standard deviations; cells by their score",
-                    )
-            rank_places(tables[PROTEINS], spec.least_cells)
+            for pair in found.pairs:
+                names = f"{pair.scores.first} and {pair.scores.second}"
+                told[f"{names}: cells"] = pair.scored
+                told[f"{names}: most variable"] = [row["protein"] for row in pair.ranked.rows[:10]]
+                figures |= _pictures(library, screen, cells, pair)
             if not spec.compartments:
                 told["not_scored"] = "analyses.compartments names no pair of terms (docs/analyses.md)"
-            made = {name: score_table(name, rows) for name, rows in tables.items()}
+            scored = {name: pa.array(found.cells.get(name, []), _KINDS[name]) for name in COLUMNS[CELLS]}
+            made = {CELLS: pa.table(scored), PROTEINS: score_table(PROTEINS, found.proteins)}
             return Made(made, metadata=told, figures=figures)
 
         inputs = _inputs(library, screen, spec.compartments, spec.least_cells)
@@ -222,7 +185,7 @@ def _inputs(library: Library, screen: Screen, *settings: Any) -> Any:
 
 
 def described_cells(library: Library, screen: Screen, table: str) -> dict[str, Any]:
-    """Cells, their features, which stream, and what is known of their images, (n,) each."""
+    """Cells, their features, which stream, and what is known of their images, (n,) each; `terms` by image."""
     features = StoredFeatures(library.store, screen.name, table)
     about = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_pylist()}
     rows = [about[name] for name in features.images]
@@ -239,7 +202,7 @@ def described_cells(library: Library, screen: Screen, table: str) -> dict[str, A
         "image_id": of_cells(features.images),
         "protein": of_cells([protein_name(row) for row in rows]),
         "cell_line": of_cells([str(row["cell_line"] or "") for row in rows]),
-        "localization": of_cells([row["localization"] or [] for row in rows]),
+        "terms": {row["image_id"]: row["localization"] or [] for row in rows},
     }
 
 
@@ -263,23 +226,25 @@ def _brightness(library: Library, screen: Screen, cells: StoredFeatures) -> np.n
     return values[place.to_numpy(zero_copy_only=False)]
 
 
-def rank_places(rows: list[dict[str, Any]], least_cells: int) -> None:
-    """Give the rows of all pairs of compartments one ranking: places compare between pairs, scores do not."""
-    from pcip_core.analysis.variability import ranked_by_deviation
+def _pictures(library: Library, screen: Screen, cells: dict[str, Any], pair: "BetweenPair") -> dict[str, Any]:
+    """Violins of one pair of compartments, and the cells of the proteins that vary most between them."""
+    from pcip_core.plots.violins import compartment_violins
 
-    keys = ("first", "second", "protein", "cell_line", "group")
-    places = [
-        {
-            **{key: row[key] for key in keys},
-            "n": row["n"],
-            "standard_deviation": row["standard_deviation_place"],
-        }
-        for row in rows
-    ]
-    ranked = ranked_by_deviation(places, least_cells=least_cells).rows
-    rank = {tuple(row[key] for key in keys): row["rank"] for row in ranked}
-    for row in rows:
-        row["place_rank"] = rank.get(tuple(row[key] for key in keys))
+    scores, ranked = pair.scores, pair.ranked.rows
+    about = f"localization_scores_{scores.first}_{scores.second}"
+    groups, examples = _drawn(cells, scores, ranked)
+    title = f"{screen.title}: {scores.first} or {scores.second}"
+    figures = {about: compartment_violins(groups, title, examples)}
+    if ranked:
+        figures[f"{about}_variable"] = _gallery(
+            library,
+            screen,
+            cells,
+            ranked,
+            np.where(scores.group == "both", scores.score, np.nan).__getitem__,
+            f"{scores.first} and {scores.second}, the highest standard deviations; cells by their score",
+        )
+    return figures
 
 
 def _drawn(
@@ -304,9 +269,7 @@ def _drawn(
 
 def _members(cells: dict[str, Any], row: dict[str, Any]) -> np.ndarray:
     """The cells of a row's protein and cell line."""
-    return np.flatnonzero(
-        (cells["protein"] == row["protein"]) & (cells["cell_line"] == row["cell_line"])
-    )
+    return np.flatnonzero((cells["protein"] == row["protein"]) & (cells["cell_line"] == row["cell_line"]))
 
 
 def _gallery(

@@ -77,18 +77,18 @@ def build_analysis_report(screen: Screen) -> dg.AssetsDefinition:
 
 
 def _inputs(library: Library, screen: Screen) -> dict[str, Any]:
-    """What decides the page, the figures for print among it."""
+    """What decides the page, the figures for print that it shows among it."""
+    from pcip_assets.assets.analyses.report_rows import links, shown_figures
+
     store = library.store
     made = {name: (store.provenance(screen.name, name) or {}).get("inputs_hash") for name in TABLES}
-    reports = library.workspace.reports(screen.name)
-    pages = library.workspace.benchmark_report(screen.name).is_file()
     return {
         "spec": [screen.title, screen.description, screen.organism, screen.crop_channels, screen.protein],
         "analyses": screen.analyses,
         "features": features_hash(library, screen, screen.analyses.feature_set),
         "tables": made,
         "images": store.read(screen.name, "images").to_pylist(),
-        "figures": {path.name: file_stamp(path) for path in sorted(reports.glob("*.png"))},
-        "pages": pages,
+        "figures": {path.name: file_stamp(path) for path in shown_figures(library, screen)},
+        "links": links(library, screen),
         "template": files("pcip_core.report").joinpath("page.html.j2").read_text(encoding="utf-8"),
     }

@@ -49,6 +49,10 @@ class Cells:
         """Ids of the cells in these rows."""
         return self.features.cell_id.take(pa.array(rows, pa.int64())).to_pylist()
 
+    def some(self, rows: np.ndarray, most: int) -> list[str]:
+        """Ids of at most so many of the cells in these rows, from the first to the last at equal steps."""
+        return self.ids(rows[evenly(range(len(rows)), most)])
+
     def rows(self, ids: Sequence[str]) -> np.ndarray:
         """The rows of cells that are there."""
         found = pc.index_in(pa.array(ids, pa.string()), value_set=self.features.cell_id)
@@ -64,8 +68,9 @@ class Cells:
         number = {name: place for place, name in enumerate(distinct)}
         of_cell = np.array([number[name] for name in names], np.int64)[self.features.image]
         order = np.argsort(of_cell, kind="stable")
-        ends = np.bincount(of_cell, minlength=len(distinct)).cumsum()[:-1] if distinct else []
-        return dict(zip(distinct, np.split(order, ends), strict=bool(distinct)))
+        counts = np.bincount(of_cell, minlength=len(distinct))
+        ends = counts.cumsum()
+        return {name: order[end - n : end] for name, end, n in zip(distinct, ends, counts, strict=True)}
 
     def strips(self, wanted: Sequence[Sequence[str]]) -> list[str]:
         """A picture of the cells of each entry beside each other; "" for an entry without cells."""
@@ -90,7 +95,10 @@ class Cells:
         of_image = self.by_image(self.features.images)
         images = evenly(sorted(of_image), most)
         each = max(most // max(len(images), 1), 1)
-        return np.array([row for image in images for row in evenly(of_image[image], each)], np.int64)
+        own = (of_image[image] for image in images)
+        return np.concatenate(
+            [np.zeros(0, np.int64), *(rows[evenly(range(len(rows)), each)] for rows in own)]
+        )
 
 
 def terms_of(image: dict[str, Any]) -> str:

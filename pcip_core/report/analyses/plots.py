@@ -16,7 +16,7 @@ from pcip_core.plots.thumbnails import lighter
 from pcip_core.report.analyses.rows import AnalysisRows, Cloud
 from pcip_core.report.page import Block, File, Interactive, Text
 
-MOUSE = "Hover a point to see its cells; the wheel zooms, dragging moves; a click on a group hides it."
+MOUSE = "Hover a point to see its cells; ctrl + wheel zooms, dragging moves; a click on a group hides it."
 WORDS = frozenset({"term", "cell line"})
 """Columns of tables that are words."""
 

@@ -51,8 +51,9 @@ def heat_maps(rows: AnalysisRows, plots: Plots) -> Section | None:
     blocks: list[Block] = [
         Text(
             "Rows are proteins in the order of their tree, columns are features in the order of theirs. Yellow is "
-            "above the mean of all proteins, blue below, black at it. Bars at the right are clusters. The wheel zooms "
-            "tree, rows and bars together; rows get their names when there is room; a double click shows all again."
+            "above the mean of all proteins, blue below, black at it. Bars at the right are clusters. Ctrl + wheel "
+            "zooms tree, rows and bars together; rows get their names when there is room; a double click shows all "
+            "again."
         )
     ]
     for solution in rows.solutions:

@@ -14,7 +14,6 @@ from pcip_core.analysis.clusters import (
     labels_of,
     members_of,
     named_cut,
-    nearest_in_tree,
     picked_nodes,
     smallest_clade,
 )
@@ -76,24 +75,6 @@ def test_the_smallest_clade_by_looking_at_every_node(method: str) -> None:
         expected = min((node for node in nodes if node >= set(seeds)), key=len)
         node, members = smallest_clade(tree, seeds)
         assert set(members) == nodes[node] == expected
-
-
-def test_nearest_in_the_tree_by_cophenetic_distance() -> None:
-    features = standardize(np.random.default_rng(0).normal(size=(40, 4)))
-    tree = cluster_tree(features)
-    nodes = under(tree)
-    from scipy.spatial.distance import squareform
-
-    cophenetic = squareform(hierarchy.cophenet(tree))
-    for seed in (0, 17, 39):
-        for count in (1, 2, 10, 40, 99):
-            found = nearest_in_tree(tree, seed, count, points=features)
-            enough = [node for node in nodes if seed in node and len(node) >= count]
-            assert set(found) == min(enough, key=len, default=set(range(40)))
-            assert found[0] == seed
-            far = np.linalg.norm(features - features[seed], axis=1)
-            assert np.array_equal(found, found[np.lexsort([far[found], cophenetic[seed, found]])])
-            assert set(nearest_in_tree(tree, seed, count)) == set(found)
 
 
 def test_picks_by_members_by_number_and_nested() -> None:

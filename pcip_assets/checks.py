@@ -159,13 +159,14 @@ def _features_vary(screen: Screen) -> dg.AssetChecksDefinition:
         share = {}
         for name in INPAINTING:
             shards = _shards(context, library, screen, PREFIX + name)
-            kinds = library.store.schema(screen.name, PREFIX + name, shard=shards[0])
-            moments = Moments(kinds.field("features").type.list_size)
+            moments = None
             for cells in library.store.batches(
                 screen.name, PREFIX + name, shards=shards, columns=["features"]
             ):
-                moments.add(features_of(cells))
-            share[name] = float((moments.deviation > 1e-6).mean())
+                vectors = features_of(cells)
+                moments = moments or Moments(vectors.shape[1])
+                moments.add(vectors)
+            share[name] = 0.0 if moments is None else float((moments.deviation > 1e-6).mean())
         return _result(
             [f"{name}: {value:.0%}" for name, value in share.items() if value < 0.5], share_that_vary=share
         )

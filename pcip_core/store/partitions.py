@@ -118,9 +118,7 @@ class Store:
         wanted: Sequence[str | None] = shards if shards is not None else self.shards(screen, table) or [None]
         parts = [self._read_part(screen, table, shard, columns) for shard in wanted]
         if not parts:
-            raise StoreError(
-                f"{screen}.{table}", found="no shard", required="at least one", remedy="Name one."
-            )
+            raise _no_shard(screen, table)
         try:
             return pa.concat_tables(
                 [part.replace_schema_metadata() for part in parts], promote_options="default"
@@ -153,6 +151,8 @@ class Store:
             StoreError: as `read`, when the batch in question is reached.
         """
         wanted: Sequence[str | None] = shards if shards is not None else self.shards(screen, table) or [None]
+        if not wanted:
+            raise _no_shard(screen, table)
         names = list(columns) if columns is not None else None
         first: pa.Schema | None = None
         for shard in wanted:
@@ -439,6 +439,10 @@ def _different(
         required="partitions that were made in the same way",
         remedy=f"Materialize the shards of {screen}/{table} that are out of date.",
     )
+
+
+def _no_shard(screen: str, table: str) -> StoreError:
+    return StoreError(f"{screen}.{table}", found="no shard", required="at least one", remedy="Name one.")
 
 
 def _damaged(path: Path, error: Exception) -> StoreError:

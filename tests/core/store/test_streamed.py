@@ -99,6 +99,8 @@ def test_batches_of_shards_that_differ_in_kind(features: StoredFeatures) -> None
         next(store.batches("scr", "f", columns=["ids"]))
     with pytest.raises(StoreError, match="no such partition"):
         next(store.batches("scr", "g"))
+    with pytest.raises(StoreError, match="no shard"):
+        next(store.batches("scr", "f", shards=[]))
 
 
 def test_a_shard_that_is_replaced_meanwhile(features: StoredFeatures) -> None:

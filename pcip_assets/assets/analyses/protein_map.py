@@ -14,9 +14,9 @@ from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, analyses_of, m
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import ClusterError, SpecError
-from pcip_core.features.streamed import sums_of_groups
+from pcip_core.features.means import group_means
 from pcip_core.screen import Screen
-from pcip_core.store.streamed import StoredFeatures
+from pcip_core.store.vectors import features_of
 
 CLUSTERS, TREES = "clusters", "cluster_trees"
 _CODE = tuple(
@@ -42,7 +42,7 @@ class Proteins:
 
 def build_clusters(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the protein map."""
-    code = code_version(*_CODE, "pcip_core.features.streamed", __name__)
+    code = code_version(*_CODE, "pcip_core.features.means", __name__)
 
     @dg.asset(
         key=[screen.name, "clusters"],
@@ -141,24 +141,23 @@ def proteins_of(library: Library, screen: Screen, chosen: set[str] | None = None
             required="a feature set that is made",
             remedy="Name one of main.feature_sets, or make it first.",
         )
-    features = StoredFeatures(library.store, screen.name, PREFIX + spec.feature_set)
+    table = library.store.read(screen.name, PREFIX + spec.feature_set)
     about = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_pylist()}
-    keys = {
-        image: (
-            protein_name(about[image]),
-            str(about[image]["cell_line"]) if spec.pool == "protein_and_line" else "",
-        )
-        for image in features.images
-        if chosen is None or image in chosen
-    }
-    distinct = sorted(set(keys.values()))
+    images = [about[name] for name in table["image_id"].to_pylist()]
+    kept = np.array([chosen is None or row["image_id"] in chosen for row in images], bool)
+    keys = [
+        (protein_name(row), str(row["cell_line"]) if spec.pool == "protein_and_line" else "")
+        for row, keep in zip(images, kept, strict=True)
+        if keep
+    ]
+    distinct = sorted(set(keys))
     place = {key: row for row, key in enumerate(distinct)}
-    of_image = np.array([place[keys[image]] if image in keys else -1 for image in features.images], np.int64)
-    sums, counts = sums_of_groups(features, of_image[features.image], len(distinct))
+    of_cell = np.array([place[key] for key in keys], np.int64)
+    means, _ = group_means(features_of(table)[kept], of_cell)
     return Proteins(
         [f"{protein} ({line})" if line else protein for protein, line in distinct],
         [protein for protein, _ in distinct],
-        sums / counts[:, None],
+        means,
     )
 
 

@@ -10,17 +10,16 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
 from dagster._core.execution.api import create_execution_plan
 
+from benchmarks.called import call_asset
 from benchmarks.harness import Row
 from benchmarks.incremental import Growing
 from pcip_assets import frames
 from pcip_assets.assets.crops import Cutting
-from pcip_assets.assets.shared import Remake
 from pcip_assets.definitions import build_definitions
 from pcip_assets.partitions import register_shards
 from pcip_assets.resources import Library
@@ -100,17 +99,9 @@ def by_assets(screen: Growing) -> None:
     library._store = screen.store
     for noun in _NOUNS:
         asset = screen.definitions.resolve_assets_def([screen.screen.name, noun])
-        context = SimpleNamespace(
-            assets_def=asset,
-            asset_key=dg.AssetKey([screen.screen.name, noun]),
-            partition_keys=list(screen.shards),
-            log=SimpleNamespace(info=lambda *_: None),
-            run=SimpleNamespace(run_id="none"),
-            add_asset_metadata=lambda *_, **__: None,
-        )
-        config = Cutting(force=True) if noun == "crops" else Remake(force=True)
+        config = Cutting(force=True) if noun == "crops" else None
         given = {"library": library} | ({"tracking": tracking} if noun == "cell_features" else {})
-        asset.op.compute_fn.decorated_fn(context, config, **given)
+        call_asset(asset, screen.shards, config=config, **given)
     publish(screen.store, screen.workspace.published)
 
 

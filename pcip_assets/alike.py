@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from pcip_assets.galleries import crops_of, evenly
 from pcip_core.errors import EvaluationError
 from pcip_core.screen import Screen
 from pcip_core.store.partitions import Store
+from pcip_core.store.streamed import StoredFeatures
 from pcip_core.store.vectors import features_of
 
 _CELLS_SHOWN = 6  # of each protein
@@ -44,12 +48,12 @@ def find_alike(store: Store, screen: Screen, seeds: list[str], *, n: int, featur
             required=f"one of {', '.join(sets) or 'none yet'}",
             remedy=f"Name another with --by, or: pcip run {screen.name}",
         )
-    cells = store.read(screen.name, _CELLS + feature_set, columns=["cell_id", "image_id"])
+    cells = store.read(screen.name, _CELLS + feature_set, columns=["cell_id", "image_id"]).combine_chunks()
     about = {row["image_id"]: row for row in store.read(screen.name, "images").to_pylist()}
     proteins = {str(row["protein"]) for row in about.values()}
     if set(seeds) <= proteins:
-        return _proteins(store, screen, seeds, n, feature_set, cells.to_pylist(), about)
-    if set(seeds) <= set(cells["cell_id"].to_pylist()):
+        return _proteins(store, screen, seeds, n, feature_set, cells, about)
+    if pc.all(pc.is_in(pa.array(seeds), value_set=cells["cell_id"])).as_py():
         return _cells(store, screen, seeds, n, feature_set, about)
     strange = [seed for seed in seeds if seed not in proteins]
     raise EvaluationError(
@@ -66,7 +70,7 @@ def _proteins(
     seeds: list[str],
     n: int,
     feature_set: str,
-    cells: list[dict[str, Any]],
+    cells: pa.Table,
     about: dict[str, dict[str, Any]],
 ) -> Alike:
     from pcip_core.analysis.clusters import smallest_clade
@@ -92,13 +96,13 @@ def _proteins(
         }
         for row, distance in zip(found.rows, found.distances, strict=True)
     ]
-    of_protein: dict[str, list[str]] = {}
-    for cell in cells:
-        of_protein.setdefault(str(about[cell["image_id"]]["protein"]), []).append(cell["cell_id"])
+    images_of: dict[str, list[str]] = {}
+    for image, row in about.items():
+        images_of.setdefault(str(row["protein"]), []).append(image)
     chosen = [
         (cell, name if place == 0 else "")
         for name in [*seeds, *(row["protein"] for row in rows)]
-        for place, cell in enumerate(evenly(of_protein[name], _CELLS_SHOWN))
+        for place, cell in enumerate(evenly(_cells_of(cells, images_of[name]), _CELLS_SHOWN))
     ]
     figure = _gallery(store, screen, chosen, f"like {', '.join(seeds)}, by {feature_set}", _CELLS_SHOWN)
     return Alike("protein", rows, figure)
@@ -114,21 +118,27 @@ def _cells(
 ) -> Alike:
     from pcip_core.analysis.similar import nearest
 
-    table = store.read(screen.name, _CELLS + feature_set)
-    names, images = table["cell_id"].to_pylist(), table["image_id"].to_pylist()
-    found = nearest(features_of(table), [names.index(seed) for seed in seeds], n)
+    features = StoredFeatures(store, screen.name, _CELLS + feature_set)
+    at = [pc.index(features.cell_id, seed).as_py() for seed in seeds]
+    found = nearest(features, at, n)
+    images = [about[features.images[features.image[row]]] for row in found.rows]
     rows = [
         {
-            "cell_id": names[row],
+            "cell_id": features.cell_id[int(row)].as_py(),
             "distance": float(distance),
-            "protein": about[images[row]]["protein"],
-            "localization": ", ".join(about[images[row]]["localization"] or []),
+            "protein": image["protein"],
+            "localization": ", ".join(image["localization"] or []),
         }
-        for row, distance in zip(found.rows, found.distances, strict=True)
+        for row, distance, image in zip(found.rows, found.distances, images, strict=True)
     ]
     chosen = [(seed, "seed") for seed in seeds] + [(row["cell_id"], str(row["protein"])) for row in rows]
     figure = _gallery(store, screen, chosen, f"like {', '.join(seeds)}, by {feature_set}", 10)
     return Alike("cell", rows, figure)
+
+
+def _cells_of(cells: pa.Table, images: list[str]) -> list[str]:
+    """Ids of the cells of some images, in the table's order."""
+    return cells.filter(pc.is_in(cells["image_id"], value_set=pa.array(images)))["cell_id"].to_pylist()
 
 
 def _gallery(store: Store, screen: Screen, chosen: list[tuple[str, str]], title: str, columns: int) -> Any:

@@ -17,7 +17,7 @@ from pcip_assets.workspace import REPOSITORY
 from pcip_core.errors import PcipError
 
 _FOLDER = REPOSITORY / "benchmarks"
-_NOT_BENCHMARKS = {"__init__", "authors", "compared", "harness"}
+_NOT_BENCHMARKS = {"__init__", "authors", "called", "compared", "harness"}
 
 
 @dataclass(frozen=True)

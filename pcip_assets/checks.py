@@ -20,6 +20,7 @@ from pcip_assets.assets.shared import GPU_POOL, picture
 from pcip_assets.resources import Library
 from pcip_assets.source_swaps import measured
 from pcip_assets.tracking import Tracking
+from pcip_core.features.streamed import Moments
 from pcip_core.screen import Screen
 from pcip_core.store.vectors import features_of
 
@@ -103,8 +104,9 @@ def _cells_per_image(screen: Screen) -> dg.AssetChecksDefinition:
     def check(context: dg.AssetCheckExecutionContext, library: Library) -> dg.AssetCheckResult:
         """Every image that is used has at least the spec's `crops.min_cells` cells."""
         shards = _shards(context, library, screen, "cells")
-        cells = library.store.read(screen.name, "cells", shards=shards, columns=["image_id"])
-        counts = Counter(cells["image_id"].to_pylist())
+        counts: Counter[str] = Counter()
+        for cells in library.store.batches(screen.name, "cells", shards=shards, columns=["image_id"]):
+            counts.update(cells["image_id"].to_pylist())
         few = [f"{image}: {n}" for image, n in counts.items() if n < screen.crops.min_cells]
         median = float(np.median(list(counts.values()))) if counts else 0.0
         nothing = f"no cells at all; SELECT reason, count(*) FROM {screen.name}.quarantine GROUP BY ALL"
@@ -142,9 +144,9 @@ def _features_finite(screen: Screen) -> dg.AssetChecksDefinition:
         offenders = []
         for name in INPAINTING:
             shards = _shards(context, library, screen, PREFIX + name)
-            cells = library.store.read(screen.name, PREFIX + name, shards=shards)
-            bad = ~np.isfinite(features_of(cells)).all(1)
-            offenders += [f"{name}: {cells['cell_id'][int(i)].as_py()}" for i in np.flatnonzero(bad)]
+            for cells in library.store.batches(screen.name, PREFIX + name, shards=shards):
+                bad = ~np.isfinite(features_of(cells)).all(1)
+                offenders += [f"{name}: {cells['cell_id'][int(i)].as_py()}" for i in np.flatnonzero(bad)]
         return _result(offenders)
 
     return check
@@ -157,8 +159,14 @@ def _features_vary(screen: Screen) -> dg.AssetChecksDefinition:
         share = {}
         for name in INPAINTING:
             shards = _shards(context, library, screen, PREFIX + name)
-            vectors = features_of(library.store.read(screen.name, PREFIX + name, shards=shards))
-            share[name] = float((vectors.std(0) > 1e-6).mean())
+            moments = None
+            for cells in library.store.batches(
+                screen.name, PREFIX + name, shards=shards, columns=["features"]
+            ):
+                vectors = features_of(cells)
+                moments = moments or Moments(vectors.shape[1])
+                moments.add(vectors)
+            share[name] = 0.0 if moments is None else float((moments.deviation > 1e-6).mean())
         return _result(
             [f"{name}: {value:.0%}" for name, value in share.items() if value < 0.5], share_that_vary=share
         )

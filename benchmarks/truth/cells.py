@@ -11,6 +11,7 @@ from benchmarks.compared import rows_of
 from benchmarks.harness import Row
 from benchmarks.truth.states import about, share_of, states_of_cells
 from pcip_core.analysis.phenotypes import phenotypes
+from pcip_core.features.streamed import columns_of
 from pcip_core.screen import Screen
 
 _UNBALANCED = 0.2  # the smaller share, at most
@@ -151,12 +152,13 @@ def phenotype_rows(con: duckdb.DuckDBPyConnection, screen: Screen) -> Iterator[R
     for row in cells:
         if row["cell_id"] in states:
             own.setdefault((row["protein"], _smaller_share(row["fractions"])), []).append(row["cell_id"])
+    columns = columns_of(features)
     for clusters, number in ((None, "as many as the silhouette says"), (2, "two")):
         scores: dict[str, list[float]] = {"all": [], "unbalanced": [], "balanced": []}
         for (_, share), members in own.items():
             if len(members) >= _LEAST_CELLS:
                 points = features[[place[cell] for cell in members]]
-                found = phenotypes(points, members, reference=features, clusters=clusters)
+                found = phenotypes(points, members, reference=columns, clusters=clusters)
                 score = float(adjusted_rand_score([states[cell] for cell in members], found.cluster))
                 scores["all"].append(score)
                 scores["unbalanced" if share <= _UNBALANCED else "balanced"].append(score)

@@ -3,25 +3,33 @@
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from pcip_assets.assets.sets import PREFIX
 from pcip_assets.resources import Library
 from pcip_core.evaluation.labelled import LabelledCells, labelled_cells
 from pcip_core.screen import Screen
 
+_ROWS = 4096  # as Python objects at a time
+
 
 def labelled_cells_of(library: Library, screen: Screen, sets: Iterable[str] = ()) -> LabelledCells:
     """The labelled cells that all of these feature sets describe, with their labels and groups."""
-    cells = library.store.read(
-        screen.name, "cells", columns=["cell_id", "image_id", "field", "pixel_hash"]
-    ).to_pylist()
-    everywhere = {cell["cell_id"] for cell in cells}
+    store = library.store
+    cells = store.read(screen.name, "cells", columns=["cell_id", "image_id", "field", "pixel_hash"])
+    ids = cells["cell_id"].combine_chunks()
+    everywhere = pa.array(np.ones(len(ids), bool))
     for name in sets:
-        table = library.store.read(screen.name, PREFIX + name, columns=["cell_id"])
-        everywhere &= set(table["cell_id"].to_pylist())
-    images = library.store.read(screen.name, "images").to_pylist()
+        described = store.read(screen.name, PREFIX + name, columns=["cell_id"])["cell_id"].combine_chunks()
+        if not described.equals(ids):
+            everywhere = pc.and_(everywhere, pc.is_in(ids, value_set=described))
+    images = store.read(screen.name, "images").to_pylist()
     label_of = {row["image_id"]: _terms(row[screen.benchmark.label]) for row in images}
-    kept = labelled_cells([cell for cell in cells if cell["cell_id"] in everywhere], label_of)
-    kept.left_out["cells_that_a_feature_set_lacks"] = len(cells) - len(everywhere)
+    batches = cells.filter(everywhere).to_batches(max_chunksize=_ROWS)
+    kept = labelled_cells((cell for batch in batches for cell in batch.to_pylist()), label_of)
+    kept.left_out["cells_that_a_feature_set_lacks"] = len(ids) - pc.sum(everywhere, min_count=0).as_py()
     return kept
 
 

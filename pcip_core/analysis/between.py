@@ -11,7 +11,9 @@ import numpy as np
 from pcip_core.analysis.compartments import BOTH, OTHER, CompartmentScores, by_protein, compartment_scores
 from pcip_core.analysis.variability import Ranked, ranked_by_deviation
 from pcip_core.evaluation.usable import require_rows
+from pcip_core.features.streamed import Features, columns_of
 
+_CELLS = ("first", "second", "cell_id", "image_id", "group", "score", "place")
 _KEYS = ("first", "second", "protein", "cell_line", "group")
 
 
@@ -39,19 +41,20 @@ class Between:
 
     Attributes:
         pairs: in the order in which they were asked for.
-        cells: rows of the scored cells of every pair: first, second, cell_id, image_id, group, score, place.
+        cells: columns of the scored cells of every pair, (m,) each: first, second, cell_id, image_id, group, score,
+            place.
         proteins: rows of `by_protein` of every pair, with first, second, `rank` (by the standard deviation of the
             score, within the pair), mean_place, standard_deviation_place, and `place_rank` (by that of the place,
             over all pairs). Ranks are of proteins of the group `both` with enough cells, None for all others.
     """
 
     pairs: list[BetweenPair]
-    cells: list[dict[str, Any]]
+    cells: dict[str, np.ndarray]
     proteins: list[dict[str, Any]]
 
 
 def between_compartments(
-    features: np.ndarray,
+    features: Features,
     cell_id: Sequence[str],
     image: np.ndarray,
     protein: np.ndarray,
@@ -75,26 +78,29 @@ def between_compartments(
 
     Source: paper, Figure 5 and Supplementary Data 2.
     """
-    require_rows("compartment scores", features, cell_id=np.asarray(cell_id))
-    found = Between([], [], [])
+    ids = np.asarray(cell_id, object)
+    require_rows("compartment scores", features, cell_id=ids)
+    columns = columns_of(features, "compartment scores") if pairs else None
+    found = Between([], {}, [])
+    cells = []
     for first, second in pairs:
-        scores = compartment_scores(features, image, annotations, first, second)
+        scores = compartment_scores(features, image, annotations, first, second, columns=columns)
         rows = by_protein(scores, protein, cell_line)
         places = by_protein(scores, protein, cell_line, measure="place")
         ranked = ranked_by_deviation(rows, least_cells=least_cells)
         rank = {(row["protein"], row["cell_line"]): row["rank"] for row in ranked.rows}
         pair = {"first": first, "second": second}
         found.pairs.append(BetweenPair(scores, ranked))
-        found.cells.extend(
+        scored = np.flatnonzero(scores.group != OTHER)
+        cells.append(
             {
-                **pair,
-                "cell_id": cell_id[cell],
-                "image_id": str(image[cell]),
-                "group": str(scores.group[cell]),
-                "score": float(scores.score[cell]),
-                "place": float(scores.place[cell]),
+                **{end: np.full(len(scored), term, object) for end, term in pair.items()},
+                "cell_id": ids[scored],
+                "image_id": image[scored],
+                "group": scores.group[scored],
+                "score": scores.score[scored],
+                "place": scores.place[scored],
             }
-            for cell in np.flatnonzero(scores.group != OTHER).tolist()
         )
         found.proteins.extend(
             {
@@ -107,6 +113,7 @@ def between_compartments(
             for row, place in zip(rows, places, strict=True)
         )
     _rank_places(found.proteins, least_cells)
+    found.cells.update({name: np.concatenate([one[name] for one in cells]) for name in _CELLS if cells})
     return found
 
 

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from pcip_core.errors import EvaluationError
-from pcip_core.evaluation.usable import require_finite, require_rows
+from pcip_core.evaluation.usable import require_rows
+from pcip_core.features.streamed import Columns, Features, columns_of, places_of, sums_of_groups
 
 FIRST_ONLY, BOTH, SECOND_ONLY, OTHER = "first_only", "both", "second_only", "other"
 GROUPS = (FIRST_ONLY, BOTH, SECOND_ONLY)
@@ -37,11 +38,13 @@ class CompartmentScores:
 
 
 def compartment_scores(
-    features: np.ndarray,
+    features: Features,
     image: np.ndarray,
     annotations: Mapping[str, Collection[str]],
     first: str,
     second: str,
+    *,
+    columns: Columns | None = None,
 ) -> CompartmentScores:
     """Score every cell of images annotated to one of two compartments alone, or to exactly these two.
 
@@ -55,10 +58,12 @@ def compartment_scores(
     one pair of compartments to another.
 
     Args:
-        features: (n, d). Each column is centred and scaled here over all n cells, as for the paper's kNN.
+        features: (n, d). Each column is centred and scaled here over all n cells, as for the paper's kNN. Those
+            that stream are gone through twice, and once more without `columns`.
         image: (n,) image of each cell.
         annotations: image -> its terms. An image that is not there, or has a third term, is `other`.
         first, second: terms.
+        columns: `columns_of` the features, where several pairs of terms share them.
 
     Raises:
         ShapeError: features and image differ in length.
@@ -68,33 +73,34 @@ def compartment_scores(
     Source: paper, "Single cell analysis of Multiply-Localized Proteins" and Figure 5.
     """
     require_rows("compartment scores", features, image=image)
-    require_finite("compartment scores", features)
+    columns = columns_of(features, "compartment scores") if columns is None else columns
     names, number = np.unique(image, return_inverse=True)
     kinds = _groups([frozenset(annotations.get(name, ())) for name in names.tolist()], first, second)
     _require_images(kinds, annotations, names.tolist(), first, second)
+    group = kinds.astype(object)[number]  # 8 bytes a cell
 
-    centre, spread = features.mean(0, dtype=np.float64), features.std(0, dtype=np.float64)
-    group = kinds[number]
-    score, place = np.full(len(features), np.nan), np.full(len(features), np.nan)
-    points = (features[group != OTHER] - centre) / np.where(spread > 0, spread, 1.0)
-    rows_of = np.flatnonzero(group != OTHER)
-    inside = number[rows_of]
+    ends = np.full(len(names), -1)  # the row of sums of each image that is annotated to one of the two alone
+    alone = (kinds == FIRST_ONLY) | (kinds == SECOND_ONLY)
+    ends[alone] = np.arange(alone.sum())
+    sums, counts = sums_of_groups(features, ends[number], len(names[alone]))
+    sums = columns.standardized(sums / counts[:, None]) * counts[:, None]
+    wholes = {
+        kind: (sums[kinds[alone] == kind].sum(0), counts[kinds[alone] == kind].sum())
+        for kind in (FIRST_ONLY, SECOND_ONLY)
+    }
 
-    counts = np.bincount(inside, minlength=len(names)).astype(np.float64)
-    sums = np.zeros((len(names), features.shape[1]))
-    np.add.at(sums, inside, points)
-    ends = {kind: (sums[kinds == kind].sum(0), counts[kinds == kind].sum()) for kind in GROUPS}
-    order = np.argsort(inside, kind="stable")
-    borders = np.searchsorted(inside[order], np.arange(len(names) + 1))
-    for one in np.flatnonzero(kinds != OTHER):
-        rows = order[borders[one] : borders[one + 1]]
-        means = []
-        for kind in (FIRST_ONLY, SECOND_ONLY):
-            total, n = ends[kind]
-            own = kinds[one] == kind
-            means.append((total - sums[one]) / (n - counts[one]) if own else total / n)
-        score[rows_of[rows]], place[rows_of[rows]] = _measured(points[rows], *means)
-    return CompartmentScores(first, second, score, place, group)
+    score, position = np.full(len(features), np.nan), np.full(len(features), np.nan)
+    for place, block in places_of(features):
+        images = number[place]
+        for one in np.unique(images[kinds[images] != OTHER]).tolist():
+            rows = np.flatnonzero(images == one)
+            means = []
+            for kind, (total, n) in wholes.items():
+                own = kinds[one] == kind
+                means.append((total - sums[ends[one]]) / (n - counts[ends[one]]) if own else total / n)
+            found = _measured(columns.standardized(block[rows]), *means)
+            score[place][rows], position[place][rows] = found
+    return CompartmentScores(first, second, score, position, group)
 
 
 def _measured(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ from scipy.spatial.distance import pdist, squareform
 
 from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.usable import require_finite, require_rows
+from pcip_core.features.streamed import Columns, columns_of
 
 MOST_CELLS = 5_000
 """Distances between all pairs are held: 200 MB for so many."""
@@ -63,7 +64,7 @@ def phenotypes(
     features: np.ndarray,
     cells: Sequence[str],
     *,
-    reference: np.ndarray | None = None,
+    reference: Columns | None = None,
     components: int | None = None,
     clusters: int | None = None,
     most: int = 6,
@@ -75,7 +76,7 @@ def phenotypes(
     Args:
         features: (n, d) of the protein's cells.
         cells: n ids.
-        reference: (m, d) cells by which columns are centred and scaled: those of the whole screen, so that a
+        reference: by which columns are centred and scaled: those of all cells of the screen, so that a
             column counts by how much it varies there. Without it the protein's own cells, which gives a
             column that hardly varies as much weight as one that parts two phenotypes.
         components: first principal components of the protein's own cells to use; None: all features.
@@ -103,7 +104,7 @@ def phenotypes(
             required=f"3 to {MOST_CELLS} cells, and no more clusters than cells",
             remedy="Cluster the cells of one protein (a sample of them if it has many), or ask for fewer clusters.",
         )
-    points = _scaled(features, features if reference is None else reference)
+    points = (columns_of(features) if reference is None else reference).standardized(features)
     if components is not None:
         points = principal_components(points, components)
     apart = pdist(points)
@@ -156,13 +157,6 @@ def _plane(points: np.ndarray) -> np.ndarray:
     found[:, : min(2, *points.shape)] = principal_components(points, 2)
     farthest = found[np.abs(found).argmax(0), [0, 1]]
     return np.where(farthest < 0, -found, found)
-
-
-def _scaled(features: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Columns centred and scaled by those of the reference; 0 where it does not vary."""
-    spread = reference.std(0, dtype=np.float64)
-    centred = features - reference.mean(0, dtype=np.float64)
-    return np.where(spread > 0, centred / np.where(spread > 0, spread, 1.0), 0.0)
 
 
 def _best_number(tree: np.ndarray, distances: np.ndarray, most: int) -> tuple[int, dict[int, float]]:

@@ -9,8 +9,7 @@ from typing import Literal
 import numpy as np
 
 from pcip_core.errors import EvaluationError
-from pcip_core.evaluation.knn import standardize
-from pcip_core.evaluation.usable import require_finite
+from pcip_core.features.streamed import Features, columns_of, places_of, rows_of
 
 By = Literal["mean", "least"]
 
@@ -28,11 +27,12 @@ class Nearest:
     distances: np.ndarray
 
 
-def nearest(points: np.ndarray, seeds: Sequence[int] | np.ndarray, n: int, *, by: By = "mean") -> Nearest:
+def nearest(points: Features, seeds: Sequence[int] | np.ndarray, n: int, *, by: By = "mean") -> Nearest:
     """The points nearest to one seed or to several; the seeds themselves are left out.
 
     Args:
-        points: (m, d) features of proteins (their means) or of cells; standardized here over all m.
+        points: (m, d) features of proteins (their means) or of cells; standardized here over all m. Those that
+            stream are gone through three times, and only the distances are held.
         seeds: positions of the seeds: a protein, a set of them, a cell, the cells of an image.
         n: how many; fewer where there are no more.
         by: `mean`: distance to the mean of the seeds, for seeds of one pattern, whose own noise it averages
@@ -51,14 +51,14 @@ def nearest(points: np.ndarray, seeds: Sequence[int] | np.ndarray, n: int, *, by
             required="one seed or more, each a row of the points, and one or more asked for",
             remedy="Name proteins or cells that are in this feature set.",
         )
-    require_finite("nearest", points)
-    scaled = standardize(points)
-    if by == "mean":
-        distance = np.linalg.norm(scaled - scaled[seeds].mean(0), axis=1)
-    else:
-        distance = np.full(len(scaled), np.inf)
-        for seed in seeds:  # one at a time: memory does not grow with the seeds
-            distance = np.minimum(distance, np.linalg.norm(scaled - scaled[seed], axis=1))
+    columns = columns_of(points, "nearest")
+    asked = columns.standardized(rows_of(points, seeds))
+    asked = asked.mean(0, keepdims=True) if by == "mean" else asked
+    distance = np.full(len(points), np.inf)
+    for place, block in places_of(points):
+        scaled = columns.standardized(block)
+        for one in asked:  # one at a time: memory does not grow with the seeds
+            distance[place] = np.minimum(distance[place], np.linalg.norm(scaled - one, axis=1))
     others = np.setdiff1d(np.arange(len(points)), seeds)
     rows = others[np.argsort(distance[others], kind="stable")[:n]]
     return Nearest(rows, distance[rows])

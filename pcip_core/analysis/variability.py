@@ -11,8 +11,8 @@ from scipy.stats import norm, rankdata
 
 from pcip_core.analysis.compartments import BOTH
 from pcip_core.errors import EvaluationError
-from pcip_core.evaluation.knn import standardize
-from pcip_core.evaluation.usable import require_finite, require_rows
+from pcip_core.evaluation.usable import require_rows
+from pcip_core.features.streamed import Columns, Features, columns_of, groups_of
 
 _LEAST_GROUPS = 5  # of a cell line that has an intercept of its own
 _HUBER = 1.345  # 95 % efficient where residuals are normal
@@ -57,12 +57,13 @@ def ranked_by_deviation(
 
 
 def variability(
-    features: np.ndarray,
+    features: Features,
     protein: np.ndarray,
     cell_line: np.ndarray,
     intensity: np.ndarray,
     *,
     least_cells: int = 10,
+    columns: Columns | None = None,
 ) -> Ranked:
     """How variable each protein's cells are, without known compartments: a wide spread, and in two parts.
 
@@ -83,10 +84,12 @@ def variability(
     with fewer than 5 proteins has no intercept of its own.
 
     Args:
-        features: (n, d) of all cells; standardized here over all of them.
+        features: (n, d) of all cells; standardized here over all of them. Of those that stream, the cells of one
+            protein in one line are in memory at a time.
         protein, cell_line: (n,) of each cell.
         intensity: (n,) mean of the protein channel, background included or not, above 0 on average.
         least_cells: a protein with fewer in a line is left out.
+        columns: `columns_of` the features, where they are known.
 
     Returns:
         Rows: protein, cell_line, n, log_intensity, spread, excess, split, split_excess, variability, rank.
@@ -96,14 +99,18 @@ def variability(
         EvaluationError: a value is not finite, a mean intensity is not above 0, too few proteins are left.
     """
     require_rows("variability", features, protein=protein, cell_line=cell_line, intensity=intensity)
-    require_finite("variability", features)
-    points = standardize(features)
+    columns = columns_of(features, "variability") if columns is None else columns
     rows: list[dict[str, Any]] = []
-    left_out = []
-    for (name, line), members in _groups(protein, cell_line):
+    left_out, kept = [], []
+    for key, members in _groups(protein, cell_line):
         if len(members) < max(least_cells, 4):
-            left_out.append((name, line))
-            continue
+            left_out.append(key)
+        else:
+            kept.append((key, members))
+    group = np.full(len(features), -1)
+    for number, (_, members) in enumerate(kept):
+        group[members] = number
+    for ((name, line), members), vectors in zip(kept, groups_of(features, group), strict=True):
         mean_light = float(np.mean(intensity[members], dtype=np.float64))
         if not mean_light > 0:  # also NaN
             raise EvaluationError(
@@ -112,7 +119,8 @@ def variability(
                 required="intensities above 0",
                 remedy="Pass intensities of the raw protein channel, before the background is taken off.",
             )
-        own = points[members] - points[members].mean(0)
+        points = columns.standardized(vectors)
+        own = points - points.mean(0)
         rows.append(
             {
                 "protein": name,
@@ -158,6 +166,27 @@ def first_component(centred: np.ndarray) -> np.ndarray:
         axis = centred.T @ np.linalg.eigh(centred @ centred.T)[1][:, -1]
         axis /= max(float(np.linalg.norm(axis)), _TINY)
     return centred @ axis
+
+
+def main_directions(features: Features, members: Sequence[np.ndarray], columns: Columns) -> np.ndarray:
+    """Where cells lie along the first principal component of their own protein's cells.
+
+    Args:
+        features: (n, d); of those that stream, the cells of one protein are in memory at a time.
+        members: the rows of the cells of each protein.
+        columns: `columns_of` the features, by which they are standardized.
+
+    Returns:
+        (n,) places, the sign of each protein's arbitrary; NaN for all other cells.
+    """
+    place, group = np.full(len(features), np.nan), np.full(len(features), -1)
+    members = [rows for rows in members if len(rows)]
+    for number, rows in enumerate(members):
+        group[rows] = number
+    for rows, vectors in zip(members, groups_of(features, group), strict=True):
+        points = columns.standardized(vectors)
+        place[np.sort(rows)] = first_component(points - points.mean(0))
+    return place
 
 
 def two_part_split(values: np.ndarray, *, least_share: float = 0.05) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +47,7 @@ class LabelledCells:
 
 
 def labelled_cells(
-    cells: Sequence[Mapping[str, Any]], labels_of: Mapping[str, Sequence[str]]
+    cells: Iterable[Mapping[str, Any]], labels_of: Mapping[str, Sequence[str]]
 ) -> LabelledCells:
     """Keep the cells of images with one label; of cells with the same pixels keep the first.
 
@@ -57,7 +57,9 @@ def labelled_cells(
         cells: rows with cell_id, image_id, field and pixel_hash.
         labels_of: image id -> its labels; images with none or with several are left out.
     """
-    kept, seen = [], set()
+    kept: dict[str, list[str]] = {name: [] for name in ("cell_id", "label", "image_id", "field")}
+    seen: set[str] = set()
+    texts: dict[str, str] = {}  # those that many cells share are held once
     left_out = {"cells_without_label": 0, "cells_with_several_labels": 0, "cells_seen_before": 0}
     for cell in cells:
         terms = labels_of.get(cell["image_id"], ())
@@ -67,7 +69,10 @@ def labelled_cells(
             left_out["cells_seen_before"] += 1
         else:
             seen.add(cell["pixel_hash"])
-            kept.append((cell["cell_id"], terms[0], cell["image_id"], cell["field"]))
-    cell_ids = [cell_id for cell_id, *_ in kept]
-    labels, images, fields = (np.array([row[place] for row in kept], dtype=str) for place in (1, 2, 3))
+            kept["cell_id"].append(cell["cell_id"])
+            for name, text in (("label", terms[0]), ("image_id", cell["image_id"]), ("field", cell["field"])):
+                kept[name].append(texts.setdefault(text, text))
+    del seen
+    cell_ids = kept["cell_id"]
+    labels, images, fields = (np.array(kept[name], dtype=str) for name in ("label", "image_id", "field"))
     return LabelledCells(cell_ids, labels, images, fields, left_out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -106,9 +107,19 @@ def neighbours_left(groups: np.ndarray | None, cells: int) -> int:
     return cells - int(np.unique(groups, return_counts=True)[1].max())
 
 
+class Shaped(Protocol):
+    """An array, or what stands for one that is not in memory."""
+
+    @property
+    def ndim(self) -> int: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def __len__(self) -> int: ...
+
+
 def require_rows(
     where: str,
-    features: np.ndarray,
+    features: Shaped,
     labels: np.ndarray | None = None,
     groups: np.ndarray | None = None,
     **others: np.ndarray | None,

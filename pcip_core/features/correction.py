@@ -12,6 +12,7 @@ import numpy as np
 
 from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.usable import require_finite, require_rows
+from pcip_core.features.streamed import Features, Moments, places_of
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,63 @@ class Corrected:
 
     features: np.ndarray
     notes: dict[str, int]
+
+
+@dataclass(frozen=True)
+class GroupScales:
+    """What `by_group` takes out: centre and scale of each column in each group.
+
+    Attributes:
+        groups: (g,) the groups, sorted.
+        centre: (g, d) float64.
+        scale: (g, d) float64; 0: the column is the same in all cells of the group, or the group is of one cell.
+        notes: as of `by_group`.
+    """
+
+    groups: np.ndarray
+    centre: np.ndarray
+    scale: np.ndarray
+    notes: dict[str, int]
+
+    @classmethod
+    def of(cls, features: Features, groups: np.ndarray) -> GroupScales:
+        """Those of all cells, which may stream: one pass. Arguments and errors are those of `by_group`."""
+        require_rows("correction by group", features, groups)
+        names, member, size = np.unique(groups, return_inverse=True, return_counts=True)
+        columns = features.shape[1]
+        moments = [Moments(columns) for _ in names]
+        least, most = np.full((len(names), columns), np.inf), np.full((len(names), columns), -np.inf)
+        for place, block in places_of(features):
+            require_finite("correction by group", block)
+            own = member[place]
+            for group in np.unique(own).tolist():
+                values = block[own == group]
+                moments[group].add(values)
+                least[group] = np.minimum(least[group], values.min(0))
+                most[group] = np.maximum(most[group], values.max(0))
+        varied = least < most  # exact, where a standard deviation is subject to rounding
+        squares = np.array([one.squares for one in moments]).reshape(varied.shape)
+        constant = (~varied[size > 1]).any(0) if (size > 1).any() else np.zeros(columns, bool)
+        return cls(
+            names,
+            np.array([one.mean for one in moments]).reshape(varied.shape),
+            np.where(varied, np.sqrt(squares / size[:, None]), 0),
+            {
+                "groups": len(names),
+                "groups_of_one_cell": int((size == 1).sum()),
+                "columns_constant_in_a_group": int(constant.sum()),
+            },
+        )
+
+    def corrected(self, features: np.ndarray, groups: np.ndarray) -> np.ndarray:
+        """Some of the cells, (m, d), of these groups, (m,): (m, d) float32."""
+        out = np.zeros(features.shape, np.float32)
+        member = np.searchsorted(self.groups, groups)
+        for group in np.unique(member).tolist():
+            scale = self.scale[group]
+            centred = features[member == group] - self.centre[group]
+            out[member == group] = np.where(scale > 0, centred / np.where(scale > 0, scale, 1), 0)
+        return out
 
 
 def by_group(features: np.ndarray, groups: np.ndarray) -> Corrected:
@@ -46,28 +104,76 @@ def by_group(features: np.ndarray, groups: np.ndarray) -> Corrected:
         ShapeError: features and groups differ in length.
         EvaluationError: a feature is not finite.
     """
-    require_rows("correction by group", features, groups)
-    require_finite("correction by group", features)
-    names, member, size = np.unique(groups, return_inverse=True, return_counts=True)
-    order = member.argsort(kind="stable")
-    out = np.zeros(features.shape, np.float32)
-    constant = np.zeros(features.shape[1], bool)
-    for rows in np.split(order, size.cumsum()[:-1]):
-        if len(rows) < 2:
-            continue
-        values = features[rows].astype(np.float64)  # (cells of the group, d)
-        varied = values.min(0) < values.max(0)  # exact, where a standard deviation is subject to rounding
-        centred = values - values.mean(0)
-        out[rows] = np.where(varied, centred / np.where(varied, centred.std(0), 1), 0)
-        constant |= ~varied
-    return Corrected(
-        out,
-        {
-            "groups": len(names),
-            "groups_of_one_cell": int((size == 1).sum()),
-            "columns_constant_in_a_group": int(constant.sum()),
-        },
-    )
+    scales = GroupScales.of(features, groups)
+    return Corrected(scales.corrected(features, groups), scales.notes)
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """What `whitened` does: columns that vary among controls, their centre and scale, and the turn after that.
+
+    Attributes:
+        varied: (d,) bool.
+        centre, scale: of the v columns that vary, float64.
+        turn: (v, v) float64.
+        notes: as of `whitened`.
+    """
+
+    varied: np.ndarray
+    centre: np.ndarray
+    scale: np.ndarray
+    turn: np.ndarray
+    notes: dict[str, int]
+
+    @classmethod
+    def of(cls, features: Features, controls: np.ndarray, *, regularization: float = 0.01) -> Whitening:
+        """That of all cells, which may stream: two passes. Arguments and errors are those of `whitened`."""
+        require_rows("whitening", features, controls)
+        if not regularization > 0:
+            raise EvaluationError(
+                "whitening",
+                found=f"regularization {regularization}",
+                required="more than 0, as directions without variation would become infinite",
+                remedy="Choose 0.01, or less where controls are many.",
+            )
+        chosen, columns = controls.astype(bool), features.shape[1]
+        count = int(chosen.sum())
+        moments = Moments(columns)
+        least, most = np.full(columns, np.inf), np.full(columns, -np.inf)
+        for place, block in places_of(features):
+            require_finite("whitening", block)
+            if chosen[place].any():
+                own = block[chosen[place]]
+                moments.add(own)
+                least, most = np.minimum(least, own.min(0)), np.maximum(most, own.max(0))
+        varied = least < most if count > 1 else np.zeros(columns, bool)
+        if not varied.any():
+            raise EvaluationError(
+                "whitening",
+                found=f"{count} control cells, among which {varied.sum()} of {len(varied)} columns vary",
+                required="two control cells that differ, better many more than columns",
+                remedy="Name controls that the screen has, or correct by group instead.",
+            )
+        centre, scale = moments.mean[varied], np.sqrt(moments.squares[varied] / (count - 1))
+        correlation = np.zeros((len(centre), len(centre)))  # R
+        for place, block in places_of(features):
+            own = (block[chosen[place]][:, varied] - centre) / scale
+            correlation += own.T @ own
+        values, vectors = np.linalg.eigh(correlation / (count - 1))
+        values = np.maximum(values, 0)  # rounding can leave them a little below
+        notes = {
+            "controls": count,
+            "columns_constant_in_controls": int((~varied).sum()),
+            "directions_below_regularization": int((values < regularization).sum()),
+        }
+        return cls(varied, centre, scale, (vectors / np.sqrt(values + regularization)) @ vectors.T, notes)
+
+    def corrected(self, features: np.ndarray) -> np.ndarray:
+        """Some of the cells, (m, d): (m, d) float32."""
+        out = np.zeros(features.shape, np.float32)
+        for place, block in places_of(features):
+            out[place, self.varied] = ((block[:, self.varied] - self.centre) / self.scale) @ self.turn
+        return out
 
 
 def whitened(features: np.ndarray, controls: np.ndarray, *, regularization: float = 0.01) -> Corrected:
@@ -100,38 +206,5 @@ def whitened(features: np.ndarray, controls: np.ndarray, *, regularization: floa
     Source: not in the paper; Ando et al. 2017, "Improving phenotypic measurements in high-content imaging
     screens" (typical variation normalization); Kessy et al. 2018, "Optimal whitening and decorrelation".
     """
-    require_rows("whitening", features, controls)
-    require_finite("whitening", features)
-    if not regularization > 0:
-        raise EvaluationError(
-            "whitening",
-            found=f"regularization {regularization}",
-            required="more than 0, as directions without variation would become infinite",
-            remedy="Choose 0.01, or less where controls are many.",
-        )
-    count = int(controls.sum())
-    chosen = features[controls.astype(bool)].astype(np.float64)
-    varied = chosen.min(0) < chosen.max(0) if count > 1 else np.zeros(features.shape[1], bool)
-    if not varied.any():
-        raise EvaluationError(
-            "whitening",
-            found=f"{count} control cells, among which {varied.sum()} of {len(varied)} columns vary",
-            required="two control cells that differ, better many more than columns",
-            remedy="Name controls that the screen has, or correct by group instead.",
-        )
-    chosen = chosen[:, varied]
-    centre, scale = chosen.mean(0), chosen.std(0, ddof=1)
-    chosen = (chosen - centre) / scale
-    values, vectors = np.linalg.eigh(chosen.T @ chosen / (count - 1))  # of R
-    values = np.maximum(values, 0)  # rounding can leave them a little below
-    turn = (vectors / np.sqrt(values + regularization)) @ vectors.T  # (varied columns, varied columns)
-    out = np.zeros(features.shape, np.float32)
-    out[:, varied] = ((features[:, varied] - centre) / scale) @ turn
-    return Corrected(
-        out,
-        {
-            "controls": count,
-            "columns_constant_in_controls": int((~varied).sum()),
-            "directions_below_regularization": int((values < regularization).sum()),
-        },
-    )
+    whitening = Whitening.of(features, controls, regularization=regularization)
+    return Corrected(whitening.corrected(features), whitening.notes)

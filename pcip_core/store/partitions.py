@@ -118,21 +118,52 @@ class Store:
         wanted: Sequence[str | None] = shards if shards is not None else self.shards(screen, table) or [None]
         parts = [self._read_part(screen, table, shard, columns) for shard in wanted]
         if not parts:
-            raise StoreError(
-                f"{screen}.{table}", found="no shard", required="at least one", remedy="Name one."
-            )
+            raise _no_shard(screen, table)
         try:
             return pa.concat_tables(
                 [part.replace_schema_metadata() for part in parts], promote_options="default"
             )
         except pa.ArrowException as error:
-            first, other = _first_different(parts)
-            raise StoreError(
-                f"{screen}.{table}",
-                found=f"columns of different types in shards {wanted[first]} and {wanted[other]} ({error})",
-                required="partitions that were made in the same way",
-                remedy=f"Materialize the shards of {screen}/{table} that are out of date.",
-            ) from error
+            first, other = _first_different([part.schema for part in parts])
+            raise _different(screen, table, wanted[first], wanted[other], error) from error
+
+    def schema(self, screen: str, table: str, *, shard: str | None = None) -> pa.Schema:
+        """Names and types of a partition's columns; its rows are not read.
+
+        Raises:
+            StoreError: there is no such partition, or it is damaged.
+        """
+        with self._opened(screen, table, shard, None) as part:
+            return part.schema_arrow.remove_metadata()
+
+    def batches(
+        self,
+        screen: str,
+        table: str,
+        *,
+        shards: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+        rows: int = 4096,
+    ) -> Iterator[pa.Table]:
+        """What `read` gives, at most so many rows at a time, so that memory does not grow with the table.
+
+        Raises:
+            StoreError: as `read`, when the batch in question is reached.
+        """
+        wanted: Sequence[str | None] = shards if shards is not None else self.shards(screen, table) or [None]
+        if not wanted:
+            raise _no_shard(screen, table)
+        names = list(columns) if columns is not None else None
+        first: pa.Schema | None = None
+        for shard in wanted:
+            with self._opened(screen, table, shard, columns) as part:
+                kinds = part.schema_arrow.remove_metadata()
+                kinds = kinds if names is None else pa.schema([kinds.field(name) for name in names])
+                first = kinds if first is None else first
+                if other := _unlike(first, kinds):
+                    raise _different(screen, table, wanted[0], shard, other)
+                for batch in part.iter_batches(rows, columns=names):
+                    yield pa.Table.from_batches([batch]).replace_schema_metadata()
 
     def read_with_array(self, screen: str, table: str, array: str, shard: str) -> tuple[pa.Table, np.memmap]:
         """One shard of a table and the array that was committed with it, as a read-only memory map.
@@ -289,6 +320,14 @@ class Store:
     def _read_part(
         self, screen: str, table: str, shard: str | None, columns: Sequence[str] | None
     ) -> pa.Table:
+        with self._opened(screen, table, shard, columns) as part:
+            return part.read(columns=list(columns) if columns is not None else None)
+
+    @contextmanager
+    def _opened(
+        self, screen: str, table: str, shard: str | None, columns: Sequence[str] | None
+    ) -> Iterator[pq.ParquetFile]:
+        """One partition, opened; what goes wrong within the block is told as of its file."""
         self._settle(screen)
         path = self._part(screen, table, shard)
         try:
@@ -302,7 +341,7 @@ class Store:
                         required=f"some of {', '.join(part.schema_arrow.names)}",
                         remedy="Check the name.",
                     )
-                return part.read(columns=list(columns) if columns is not None else None)
+                yield part
         except FileNotFoundError as error:
             raise StoreError(
                 f"{screen}.{table}" + (f" shard {shard}" if shard else ""),
@@ -373,14 +412,37 @@ def _write_part(path: Path, table: pa.Table, about: Mapping[str, Any]) -> None:
     pq.write_table(described, path, compression="zstd", write_page_checksum=True, **options)
 
 
-def _first_different(parts: Sequence[pa.Table]) -> tuple[int, int]:
+def _first_different(schemas: Sequence[pa.Schema]) -> tuple[int, int]:
     """Positions of the first partition and of the first that does not go with it."""
-    for number, part in enumerate(parts):
-        try:
-            pa.unify_schemas([one.schema.remove_metadata() for one in (parts[0], part)])
-        except pa.ArrowException:
+    for number, schema in enumerate(schemas):
+        if _unlike(schemas[0], schema):
             return 0, number
     return 0, 0
+
+
+def _unlike(first: pa.Schema, other: pa.Schema) -> str:
+    """The first column that both have, of different types; "" where there is none. All null goes with any type."""
+    for name in other.names:
+        if name in first.names:
+            kinds = first.field(name).type, other.field(name).type
+            if kinds[0] != kinds[1] and not any(map(pa.types.is_null, kinds)):
+                return f"{name}: {kinds[0]} and {kinds[1]}"
+    return ""
+
+
+def _different(
+    screen: str, table: str, first: str | None, other: str | None, why: str | Exception
+) -> StoreError:
+    return StoreError(
+        f"{screen}.{table}",
+        found=f"columns of different types in shards {first} and {other} ({why})",
+        required="partitions that were made in the same way",
+        remedy=f"Materialize the shards of {screen}/{table} that are out of date.",
+    )
+
+
+def _no_shard(screen: str, table: str) -> StoreError:
+    return StoreError(f"{screen}.{table}", found="no shard", required="at least one", remedy="Name one.")
 
 
 def _damaged(path: Path, error: Exception) -> StoreError:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pcip_assets.assets.analyses.protein_map import protein_name
 from pcip_assets.assets.sets import PREFIX, features_hash
@@ -23,7 +24,7 @@ from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.screen import Screen
-from pcip_core.store.vectors import features_of
+from pcip_core.store.streamed import StoredFeatures
 
 if TYPE_CHECKING:
     from pcip_core.analysis.between import BetweenPair
@@ -86,7 +87,7 @@ def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
                 cells["image_id"],
                 cells["protein"],
                 cells["cell_line"],
-                dict(zip(cells["image_id"], cells["localization"], strict=True)),
+                cells["terms"],
                 spec.compartments,
                 least_cells=spec.least_cells,
             )
@@ -99,8 +100,8 @@ def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
                 figures |= _pictures(library, screen, cells, pair)
             if not spec.compartments:
                 told["not_scored"] = "analyses.compartments names no pair of terms (docs/analyses.md)"
-            rows = {CELLS: found.cells, PROTEINS: found.proteins}
-            made = {name: score_table(name, own) for name, own in rows.items()}
+            scored = {name: pa.array(found.cells.get(name, []), _KINDS[name]) for name in COLUMNS[CELLS]}
+            made = {CELLS: pa.table(scored), PROTEINS: score_table(PROTEINS, found.proteins)}
             return Made(made, metadata=told, figures=figures)
 
         inputs = _inputs(library, screen, spec.compartments, spec.least_cells)
@@ -128,26 +129,20 @@ def build_variability(screen: Screen) -> dg.AssetsDefinition:
         spec = screen.analyses
 
         def make(_: str | None) -> Made:
-            from pcip_core.analysis.variability import first_component
+            from pcip_core.analysis.variability import main_directions
             from pcip_core.analysis.variability import variability as ranked
-            from pcip_core.evaluation.knn import standardize
-            from pcip_core.features.intensity import intensity_features
+            from pcip_core.features.streamed import columns_of
 
             cells = described_cells(library, screen, PREFIX + spec.feature_set)
-            light = described_cells(library, screen, f"{PREFIX}intensity")
-            none, count = np.zeros((0, len(screen.crop_channels)), np.float32), len(screen.crop_channels)
-            names = intensity_features(
-                np.zeros((0, count, 1, 1), np.uint8), none, none, screen.crop_channels
-            )[1]
-            column = light["features"][:, names.index(f"{screen.protein[0]}_mean")]
-            of_cell = dict(zip(light["cell_id"], column.tolist(), strict=True))
             try:
+                columns = columns_of(cells["features"], "variability")
                 found = ranked(
                     cells["features"],
                     cells["protein"],
                     cells["cell_line"],
-                    np.array([of_cell[cell] for cell in cells["cell_id"]]),
+                    _brightness(library, screen, cells["features"]),
                     least_cells=spec.least_cells,
+                    columns=columns,
                 )
             except EvaluationError as error:  # too few proteins, or cells: the other analyses go on
                 return Made({VARIABLE: score_table(VARIABLE, [])}, metadata={"not_ranked": str(error)})
@@ -155,13 +150,13 @@ def build_variability(screen: Screen) -> dg.AssetsDefinition:
                 "most_variable": [row["protein"] for row in found.rows[:10]],
                 "left_out_with_few_cells": len(found.left_out),
             }
-            points = standardize(cells["features"])
+            shown = [_members(cells, row) for row in found.rows[:_GALLERIES]]
             figure = _gallery(
                 library,
                 screen,
                 cells,
                 found.rows,
-                lambda own: first_component(points[own] - points[own].mean(0)),
+                main_directions(cells["features"], shown, columns).__getitem__,
                 "the most variable proteins; cells along their main direction",
             )
             table = score_table(VARIABLE, found.rows)
@@ -190,18 +185,45 @@ def _inputs(library: Library, screen: Screen, *settings: Any) -> Any:
 
 
 def described_cells(library: Library, screen: Screen, table: str) -> dict[str, Any]:
-    """Cells with their features and what is known of their images, each (n,) or (n, d)."""
-    rows = library.store.read(screen.name, table)
+    """Cells, their features, which stream, and what is known of their images, (n,) each; `terms` by image."""
+    features = StoredFeatures(library.store, screen.name, table)
     about = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_pylist()}
-    images = rows["image_id"].to_pylist()
+    rows = [about[name] for name in features.images]
+
+    def of_cells(values: list[Any]) -> np.ndarray:
+        """The value of each cell's image: 8 bytes a cell, however long."""
+        of_images = np.empty(len(values), object)
+        of_images[:] = values
+        return of_images[features.image]
+
     return {
-        "features": features_of(rows),
-        "cell_id": rows["cell_id"].to_pylist(),
-        "image_id": np.array(images),
-        "protein": np.array([protein_name(about[name]) for name in images]),
-        "cell_line": np.array([str(about[name]["cell_line"] or "") for name in images]),
-        "localization": [about[name]["localization"] or [] for name in images],
+        "features": features,
+        "cell_id": features.cell_id.to_pylist(),
+        "image_id": of_cells(features.images),
+        "protein": of_cells([protein_name(row) for row in rows]),
+        "cell_line": of_cells([str(row["cell_line"] or "") for row in rows]),
+        "terms": {row["image_id"]: row["localization"] or [] for row in rows},
     }
+
+
+def _brightness(library: Library, screen: Screen, cells: StoredFeatures) -> np.ndarray:
+    """Mean intensity of the protein channel of each cell, (n,)."""
+    from pcip_core.features.intensity import intensity_features
+
+    none, count = np.zeros((0, len(screen.crop_channels)), np.float32), len(screen.crop_channels)
+    names = intensity_features(np.zeros((0, count, 1, 1), np.uint8), none, none, screen.crop_channels)[1]
+    column = names.index(f"{screen.protein[0]}_mean")
+    light = StoredFeatures(library.store, screen.name, f"{PREFIX}intensity")
+    values = np.concatenate([np.zeros(0, np.float32), *(block[:, column] for block in light.blocks())])
+    place = pc.index_in(cells.cell_id, value_set=light.cell_id)
+    if place.null_count:
+        raise EvaluationError(
+            f"{screen.name}/variability",
+            found=f"{place.null_count} cells without an intensity",
+            required="the feature set `intensity` of every cell",
+            remedy=f"Materialize {screen.name}/control_features for every shard.",
+        )
+    return values[place.to_numpy(zero_copy_only=False)]
 
 
 def _pictures(library: Library, screen: Screen, cells: dict[str, Any], pair: "BetweenPair") -> dict[str, Any]:
@@ -245,6 +267,11 @@ def _drawn(
     ]
 
 
+def _members(cells: dict[str, Any], row: dict[str, Any]) -> np.ndarray:
+    """The cells of a row's protein and cell line."""
+    return np.flatnonzero((cells["protein"] == row["protein"]) & (cells["cell_line"] == row["cell_line"]))
+
+
 def _gallery(
     library: Library,
     screen: Screen,
@@ -256,8 +283,7 @@ def _gallery(
     """A row of cells for each of the first proteins; `along` gives a place to cells (rows), NaN to leave one out."""
     rows = []
     for row in ranked[:_GALLERIES]:
-        own = (cells["protein"] == row["protein"]) & (cells["cell_line"] == row["cell_line"])
-        members = np.flatnonzero(own)
+        members = _members(cells, row)
         place = along(members)
         members = members[np.argsort(place, kind="stable")][: np.isfinite(place).sum()]  # NaN comes last
         chosen = evenly([cells["cell_id"][member] for member in members], _IN_A_GALLERY)

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pcip_assets import frames
 from pcip_assets.assets.analyses.cell_scores import VARIABLE, described_cells
@@ -63,7 +64,10 @@ def build_phenotypes(screen: Screen) -> dg.AssetsDefinition:
             }
 
         def make(_: str | None) -> Made:
+            from pcip_core.features.streamed import columns_of
+
             cells = described_cells(library, screen, PREFIX + spec.feature_set)
+            columns = columns_of(cells["features"], "phenotypes")
             lines = Counter(protein for protein, _ in set(_pairs(cells)))
             rows: list[dict[str, Any]] = []
             told: dict[str, Any] = {}
@@ -75,7 +79,7 @@ def build_phenotypes(screen: Screen) -> dg.AssetsDefinition:
                     told[f"left_out: {name}"] = f"{len(own)} cells, fewer than {spec.phenotypes.least_cells}"
                     continue
                 context.log.info(f"{screen.name}/phenotypes: {len(own)} cells of {name}")
-                found, clustered, drawn = _of_protein(library, screen, cells, own, name)
+                found, clustered, drawn = _of_protein(library, screen, cells, columns, own, name)
                 rows += found
                 told[name] = clustered
                 about = f"phenotypes_{protein}" + (f"_{line}" if lines[protein] > 1 else "")
@@ -124,10 +128,11 @@ def _chosen(library: Library, screen: Screen, cells: dict[str, Any]) -> list[tup
 
 
 def _of_protein(
-    library: Library, screen: Screen, cells: dict[str, Any], own: np.ndarray, name: str
+    library: Library, screen: Screen, cells: dict[str, Any], columns: Any, own: np.ndarray, name: str
 ) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
     """Rows of one protein in a cell line, what is told of it, and its figures by the end of their names."""
     from pcip_core.analysis import phenotypes as core
+    from pcip_core.features.streamed import rows_of
     from pcip_core.plots.gallery import dendrogram_gallery
 
     spec = screen.analyses.phenotypes
@@ -135,7 +140,7 @@ def _of_protein(
     own = own[core.sample_of(of_all, core.MOST_CELLS, seed=screen.analyses.seed)]
     ids = [cells["cell_id"][row] for row in own]
     found = core.phenotypes(
-        cells["features"][own], ids, reference=cells["features"], clusters=spec.clusters, most=spec.most
+        rows_of(cells["features"], own), ids, reference=columns, clusters=spec.clusters, most=spec.most
     )
     leaf = np.argsort(found.leaves)
     each = max(1, min(_CROPS_EACH, _CROPS // len(found.phenotypes)))
@@ -200,8 +205,11 @@ def _fields(
     from pcip_core.plots.fields_of_view import FieldOfView
 
     columns = ["cell_id", "field", "y_px", "x_px"]
+    wanted = pa.array([row["cell_id"] for row in rows], pa.string())
     place = {
-        row["cell_id"]: row for row in library.store.read(screen.name, "cells", columns=columns).to_pylist()
+        row["cell_id"]: row
+        for batch in library.store.batches(screen.name, "cells", columns=columns)
+        for row in batch.filter(pc.is_in(batch["cell_id"], value_set=wanted)).to_pylist()
     }
     members: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:

@@ -1,10 +1,12 @@
 """Cells for the page of analyses: which are shown, what is told of them, their pictures."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pcip_assets.assets.analyses.protein_map import protein_name
 from pcip_assets.assets.sets import PREFIX
@@ -12,7 +14,7 @@ from pcip_assets.galleries import crops_of, evenly
 from pcip_assets.resources import Library
 from pcip_core.plots.thumbnails import strip
 from pcip_core.screen import Screen
-from pcip_core.store.vectors import features_of
+from pcip_core.store.streamed import StoredFeatures
 
 
 @dataclass
@@ -20,44 +22,55 @@ class Cells:
     """All cells of the feature set, and the pictures that were made of some.
 
     Attributes:
-        ids: n names.
-        image, protein, line: (n,) of each.
-        features: (n, d).
+        features: (n, d), which stream, with the id of each cell and the number of its image.
         about: image -> its row.
-        row_of: id -> its place.
+        protein, line: of each image, by number.
         shown: pictures so far.
     """
 
     library: Library
     screen: Screen
-    ids: list[str]
-    image: np.ndarray
-    protein: np.ndarray
-    line: np.ndarray
-    features: np.ndarray
+    features: StoredFeatures
     about: dict[str, dict[str, Any]]
-    row_of: dict[str, int] = field(init=False)
+    protein: list[str]
+    line: list[str]
     shown: int = 0
-
-    def __post_init__(self) -> None:
-        self.row_of = {name: row for row, name in enumerate(self.ids)}
 
     @classmethod
     def of(cls, library: Library, screen: Screen) -> "Cells":
         """Those that the analyses are made from."""
-        table = library.store.read(screen.name, PREFIX + screen.analyses.feature_set)
+        features = StoredFeatures(library.store, screen.name, PREFIX + screen.analyses.feature_set)
         about = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_pylist()}
-        images = table["image_id"].to_pylist()
-        return cls(
-            library,
-            screen,
-            table["cell_id"].to_pylist(),
-            np.array(images),
-            np.array([protein_name(about[name]) for name in images]),
-            np.array([str(about[name]["cell_line"] or "") for name in images]),
-            features_of(table),
-            about,
-        )
+        proteins = [protein_name(about[name]) for name in features.images]
+        lines = [str(about[name]["cell_line"] or "") for name in features.images]
+        return cls(library, screen, features, about, proteins, lines)
+
+    def ids(self, rows: Sequence[int] | np.ndarray) -> list[str]:
+        """Ids of the cells in these rows."""
+        return self.features.cell_id.take(pa.array(rows, pa.int64())).to_pylist()
+
+    def some(self, rows: np.ndarray, most: int) -> list[str]:
+        """Ids of at most so many of the cells in these rows, from the first to the last at equal steps."""
+        return self.ids(rows[evenly(range(len(rows)), most)])
+
+    def rows(self, ids: Sequence[str]) -> np.ndarray:
+        """The rows of cells that are there."""
+        found = pc.index_in(pa.array(ids, pa.string()), value_set=self.features.cell_id)
+        return found.to_numpy(zero_copy_only=False)
+
+    def there(self, ids: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Which of these ids are of cells of the feature set."""
+        return pc.is_in(ids, value_set=self.features.cell_id)
+
+    def by_image(self, names: Sequence[Any]) -> dict[Any, np.ndarray]:
+        """Name -> rows of its cells, in order; `names` are of the images, by number."""
+        distinct = sorted(set(names))
+        number = {name: place for place, name in enumerate(distinct)}
+        of_cell = np.array([number[name] for name in names], np.int64)[self.features.image]
+        order = np.argsort(of_cell, kind="stable")
+        counts = np.bincount(of_cell, minlength=len(distinct))
+        ends = counts.cumsum()
+        return {name: order[end - n : end] for name, end, n in zip(distinct, ends, counts, strict=True)}
 
     def strips(self, wanted: Sequence[Sequence[str]]) -> list[str]:
         """A picture of the cells of each entry beside each other; "" for an entry without cells."""
@@ -69,30 +82,23 @@ class Cells:
 
     def told(self, ids: Sequence[str]) -> dict[str, list[str]]:
         """What the tooltip says of cells."""
-        rows = [self.row_of[name] for name in ids]
+        images = self.features.image[self.rows(ids)].tolist() if ids else []
         return {
-            "protein": [str(self.protein[row]) for row in rows],
-            "cell line": [str(self.line[row]) for row in rows],
-            "localization": [terms_of(self.about[str(self.image[row])]) for row in rows],
+            "protein": [self.protein[image] for image in images],
+            "cell line": [self.line[image] for image in images],
+            "localization": [terms_of(self.about[self.features.images[image]]) for image in images],
             "cell": list(ids),
         }
 
-    def along(self, rows: np.ndarray) -> np.ndarray:
-        """Places of some cells along their main direction, features scaled by their spread over all cells."""
-        from pcip_core.analysis.variability import first_component
-
-        own = self.features[rows].astype(np.float64)
-        spread = self.features.std(0, dtype=np.float64)
-        return first_component((own - own.mean(0)) / np.where(spread > 0, spread, 1))
-
-    def over_images(self, most: int) -> list[str]:
-        """At most so many cells, as many of each image as there is room for."""
-        of_image: dict[str, list[str]] = {}
-        for name, image in zip(self.ids, self.image.tolist(), strict=True):
-            of_image.setdefault(image, []).append(name)
+    def over_images(self, most: int) -> np.ndarray:
+        """The rows of at most so many cells, as many of each image as there is room for."""
+        of_image = self.by_image(self.features.images)
         images = evenly(sorted(of_image), most)
         each = max(most // max(len(images), 1), 1)
-        return [name for image in images for name in evenly(of_image[image], each)]
+        own = (of_image[image] for image in images)
+        return np.concatenate(
+            [np.zeros(0, np.int64), *(rows[evenly(range(len(rows)), each)] for rows in own)]
+        )
 
 
 def terms_of(image: dict[str, Any]) -> str:

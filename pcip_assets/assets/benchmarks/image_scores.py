@@ -26,7 +26,12 @@ from pcip_core.features.means import group_means
 from pcip_core.screen import Screen
 
 _PAIRWISE, _RETRIEVAL = "benchmarks_pairwise", "benchmarks_retrieval"
-_RETRIEVAL_CODE = ("pcip_core.evaluation.knn", "pcip_core.evaluation.retrieval", "pcip_core.features.means")
+_RETRIEVAL_CODE = (
+    "pcip_core.evaluation.knn",
+    "pcip_core.evaluation.retrieval",
+    "pcip_core.features.means",
+    "pcip_core.features.streamed",
+)
 _TRIALS = ("any_line", "by_line")
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from pcip_core.errors import ShapeError
-from pcip_core.features.means import group_means, means_of_parts
+from pcip_core.features.means import group_means, means_by_image
 
 
 def test_means_are_those_of_adding_row_by_row() -> None:
@@ -30,36 +28,27 @@ def test_a_single_group() -> None:
     assert counts.tolist() == [2]
 
 
-@pytest.mark.parametrize("part", [1, 7, 300, 1000])
-def test_means_of_parts_are_those_of_all_cells_at_once(part: int) -> None:
-    """Groups of text and of pairs, spread over the parts; cells without one are left out."""
+def test_means_by_key_are_those_of_the_cells_of_its_images() -> None:
+    """Keys of text and of pairs, each of several images; cells of images without one are left out."""
     rng = np.random.default_rng(1)
-    number = rng.integers(0, 40, 1000)
+    image = np.concatenate([np.arange(90), rng.integers(0, 90, 910)])
     features = (1000 + rng.normal(size=(1000, 7))).astype(np.float32)
-    kept = number != 3
-    distinct, group = np.unique(number[kept], return_inverse=True)
-    expected, cells = group_means(features[kept], group)
     for name in (lambda row: f"protein {row:02d}", lambda row: (f"protein {row:02d}", "line")):
-        groups = [name(row) if row != 3 else None for row in number]
-        parts = ((features[at : at + part], groups[at : at + part]) for at in range(0, 1000, part))
+        keys = [name(row % 40) if row % 40 != 3 else None for row in range(90)]
 
-        found, means, counts = means_of_parts(parts)
+        found, means, counts = means_by_image(features, image, keys)
 
-        assert found == [name(row) for row in distinct]
-        np.testing.assert_array_equal(counts, cells)
-        np.testing.assert_allclose(means, expected, rtol=1e-14)
+        assert found == [name(row) for row in range(40) if row != 3]
+        for key, mean, count in zip(found, means, counts, strict=True):
+            own = np.array([keys[each] == key for each in image])
+            assert count == own.sum()
+            np.testing.assert_allclose(mean, features[own].astype(np.float64).mean(0), rtol=1e-14)
 
 
-def test_parts_without_a_cell() -> None:
-    for groups in ([], [None, None]):
-        found, means, counts = means_of_parts([(np.ones((len(groups), 5), np.float32), groups)])
+def test_no_image_with_a_key() -> None:
+    for keys in ([], [None, None]):
+        features, image = np.ones((len(keys), 5), np.float32), np.arange(len(keys))
+        found, means, counts = means_by_image(features, image, keys)
         assert found == []
         assert means.shape == (0, 5)
         assert counts.shape == (0,)
-
-
-def test_parts_that_do_not_go_together() -> None:
-    whole = (np.ones((2, 5), np.float32), ["a", "b"])
-    for other in ((np.ones((2, 4), np.float32), ["a", "b"]), (np.ones((2, 5), np.float32), ["a"])):
-        with pytest.raises(ShapeError, match=r"found features \(2, .\).*required: \(., 5\)"):
-            means_of_parts([whole, other])

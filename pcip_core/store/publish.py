@@ -34,6 +34,7 @@ from pcip_core.store.tables import MAIN, doc_of
 
 CELL_FEATURES, PROTEIN_FEATURES = "cell_features_", "protein_features_"
 _VIEWS = ("quarantine", "confusion", "exclusions")  # each over all tables <view>_<noun>
+_MEMORY = "1GB"  # of DuckDB's own, beside one shard; else it keeps up to 80 % of the machine's
 _PLAIN_VECTORS = "SET disabled_compression_methods = 'alp,alprd'"  # as a config of `connect`, it is not heard
 _SCORES = "benchmarks"  # and benchmarks_<noun>: one table for each asset that scores
 
@@ -123,7 +124,7 @@ def _publish(store: Store, path: Path, beside: Path) -> Published:
 def _update(store: Store, file: Path, wanted: Books, have: Books) -> Published:
     """Bring a file, which nobody else knows of, from the partitions that it has to those that are wanted."""
     result = Published()
-    with duckdb.connect(str(file), config=NO_EXTENSIONS) as con:
+    with duckdb.connect(str(file), config={**NO_EXTENSIONS, "memory_limit": _MEMORY}) as con:
         con.execute(_PLAIN_VECTORS)
         for screen in sorted({key[0] for key in wanted | have}):
             con.execute("BEGIN")
@@ -220,21 +221,37 @@ def _loaded_whole(
     shards: list[str],
     result: Published,
 ) -> None:
-    """Make a table from all its partitions; vectors of another length than the newest ones are left out."""
-    parts = {shard: _rows(store, screen, table, shard) for shard in shards}
-    if all("features" in part.column_names for part in parts.values()):
+    """Make a table from all its partitions, one after the other; vectors of another length than the newest
+    ones are left out.
+    """
+    kinds = {shard: _shown(_empty(store, screen, table, shard), table, shard).schema for shard in shards}
+    if all("features" in kind.names for kind in kinds.values()):
         newest = max(shards, key=lambda shard: _about(store, screen, table, shard).get("created_at", ""))
         for shard in shards:
-            if parts[shard]["features"].type != parts[newest]["features"].type:
-                del parts[shard]
+            if kinds[shard].field("features").type != kinds[newest].field("features").type:
+                del kinds[shard]
                 result.stale.append(f"{screen}.{table} {shard}")
-    rows = pa.concat_tables(list(parts.values()), promote_options="permissive")  # noqa: F841  (see above)
-    con.execute(f"CREATE OR REPLACE TABLE {_quoted(screen, table)} AS SELECT * FROM rows")
+    target = _quoted(screen, table)
+    rows = pa.unify_schemas(list(kinds.values()), promote_options="permissive").empty_table()
+    con.execute(f"CREATE OR REPLACE TABLE {target} AS SELECT * FROM rows")
+    for shard in kinds:
+        rows = _rows(store, screen, table, shard)  # noqa: F841  (see above)
+        con.execute(f"INSERT INTO {target} BY NAME SELECT * FROM rows")
 
 
 def _rows(store: Store, screen: str, table: str, shard: str) -> pa.Table:
-    """One partition; its shard is a column, unless the table is made whole. `images` is counted later."""
-    rows = store.read(screen, table, shards=[shard] if shard else None).replace_schema_metadata()
+    """One partition, as it is shown."""
+    return _shown(store.read(screen, table, shards=[shard] if shard else None), table, shard)
+
+
+def _empty(store: Store, screen: str, table: str, shard: str) -> pa.Table:
+    """The columns of one partition."""
+    return store.schema(screen, table, shard=shard or None).empty_table()
+
+
+def _shown(rows: pa.Table, table: str, shard: str) -> pa.Table:
+    """Rows with their shard as a column, unless the table is made whole. `images` is counted later."""
+    rows = rows.replace_schema_metadata()
     if table == "images" and "n_cells" in rows.column_names:
         rows = rows.drop_columns("n_cells")
     if shard == WHOLE:

@@ -48,6 +48,7 @@ def run() -> list[Row]:
     return [
         loop_against_bare(network(_HUMAN, 1.0), batch=16, steps=4),
         loop_against_bare(network(_HUMAN, 0.25), batch=16, steps=16),
+        bf16_against_float32(network(_HUMAN, 0.25), batch=16, steps=16),
         streamed_against_held(network(_HUMAN, 0.25), batch=16, steps=16),
         two_processes_against_one(network(_HUMAN, 0.25), cells=72, epochs=3),
         size_on_disk(fields=48),
@@ -72,6 +73,21 @@ def loop_against_bare(shape: NetworkConfig, *, batch: int, steps: int, repeats: 
         (loop, alone),
         "bare forward, backward and step on random tensors",
         0.97,
+    )
+
+
+def bf16_against_float32(shape: NetworkConfig, *, batch: int, steps: int, repeats: int = _REPEATS) -> Row:
+    """The loop in either precision; how they compare depends on the processor."""
+    cells = drawn(shape, batch * steps)
+    short, full = (
+        dataclasses.replace(settings(shape, batch), precision=name) for name in ("bf16", "float32")
+    )
+    speed(cells, shape, short)  # warm
+    return against(
+        f"training loop in bf16, width {shape.width:g}, batch {batch}, on {choose_device('auto')}",
+        compared(lambda: speed(cells, shape, short), lambda: speed(cells, shape, full), repeats),
+        "the same in float32",
+        None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import resource
 import statistics
 import subprocess
@@ -103,9 +104,13 @@ def _labels(found: dict[str, Any]) -> Iterator[Row]:
 
 
 def _growth() -> Iterator[Row]:
-    """Seconds as cells double, and what a whole screen would take by the square of the last step."""
-    last = 0.0
-    for cells in _GROWTH:
+    """Seconds as cells double, and what a whole screen would take by the square of the last step.
+
+    PCIP_KNN_CELLS names one more size, such as 123556 (a minute) or 1165713, the whole screen.
+    """
+    last, before = 0.0, 0
+    further = os.environ.get("PCIP_KNN_CELLS")
+    for cells in (*_GROWTH, *([int(further)] if further else [])):
         features, labels = _random_cells(cells)
         start = time.perf_counter()
         leave_one_out_knn(features, labels, ks=_KS)
@@ -114,18 +119,19 @@ def _growth() -> Iterator[Row]:
             what=f"leave-one-out kNN, {cells:,} cells",
             value=seconds,
             unit="s",
-            against=f"{cells // 2:,} cells" if last else None,
+            against=f"{before:,} cells" if last else None,
             against_value=last or None,
             ratio=seconds / last if last else None,
             n=1,
         )
-        last = seconds
-    yield Row(
-        what=f"leave-one-out kNN, {_SCREEN:,} cells: extrapolated from {_GROWTH[-1]:,} by the square, not run",
-        value=last * (_SCREEN / _GROWTH[-1]) ** 2 / 3600,
-        unit="h",
-        n=1,
-    )
+        last, before = seconds, cells
+    if before < _SCREEN:
+        yield Row(
+            what=f"leave-one-out kNN, {_SCREEN:,} cells: extrapolated from {before:,} by the square, not run",
+            value=last * (_SCREEN / before) ** 2 / 3600,
+            unit="h",
+            n=1,
+        )
 
 
 def _random_cells(cells: int = _CELLS) -> tuple[np.ndarray, np.ndarray]:

@@ -89,7 +89,10 @@ def _module(name: str):  # type: ignore[no-untyped-def]
 
 
 def run_benchmark(name: str, json_file: Path | None) -> None:
-    """Run one benchmark, print its rows, write them as JSON (default: benchmarks/results/NAME.json)."""
+    """Run one benchmark, print its rows, write them as JSON.
+
+    By default to benchmarks/results/NAME.json, and then into docs/performance.md too.
+    """
     if name not in list_benchmarks():
         raise PcipError(
             name,
@@ -112,6 +115,10 @@ def run_benchmark(name: str, json_file: Path | None) -> None:
     target = json_file or _FOLDER / "results" / f"{name}.json"
     target.write_text(json.dumps(record, indent=1) + "\n")
     click.echo(f"written: {target}")
+    if json_file is None:
+        from pcip_assets.bench_summary import write_summary
+
+        write_summary()
 
 
 _HELD = {True: "held", False: "NOT held", None: "not judged"}

@@ -207,7 +207,7 @@ def _follows_its_source(screen: Screen) -> dg.AssetChecksDefinition:
     )
     def check(library: Library, tracking: Tracking) -> dg.AssetCheckResult:
         """Predictions show the localization of the source, more than an untrained network's do (docs/analyses.md)."""
-        from pcip_core.plots.png import to_png
+        from pcip_core.plots.pictures import preview
 
         found = measured(library, tracking, screen)
         judged, run_id = found.verdict, tracking.champion(screen.name).run_id
@@ -219,7 +219,7 @@ def _follows_its_source(screen: Screen) -> dg.AssetChecksDefinition:
             passed=not why,
             severity=dg.AssetCheckSeverity.WARN,
             description="; ".join(why) or None,
-            metadata={**found.told, **found.scores, "mismatch": picture(to_png(found.figure))},
+            metadata={**found.told, **found.scores, "mismatch": picture(preview(found.figure))},
         )
 
     return check

@@ -126,11 +126,15 @@ def ui(dagster_port: int, mlflow_port: int) -> None:
 @click.argument("name", required=False)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Where to write the rows.")
 @click.option("--all", "every", is_flag=True, help="Run all but the long ones, one after the other.")
-def bench(name: str | None, json_file: Path | None, *, every: bool) -> None:
+@click.option("--summary", is_flag=True, help="Write the results of record into docs/performance.md.")
+def bench(name: str | None, json_file: Path | None, *, every: bool, summary: bool) -> None:
     """Run benchmark NAME and print its table; without NAME list the benchmarks and what they take."""
+    from pcip_assets.bench_summary import write_summary
     from pcip_assets.benching import print_benchmarks, run_all, run_benchmark
 
-    if every:
+    if summary:
+        write_summary()
+    elif every:
         run_all()
     elif name is None:
         print_benchmarks()

@@ -152,7 +152,7 @@ def print_alike(
     from rich.table import Table
 
     from pcip_assets.alike import find_alike
-    from pcip_core.plots.png import save_png
+    from pcip_core.plots.pictures import save_png
     from pcip_core.store.partitions import Store
 
     chosen = feature_set or screen.analyses.feature_set

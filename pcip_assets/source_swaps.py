@@ -2,9 +2,10 @@
 `follows_its_source` share.
 """
 
+import hashlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from pcip_assets.assets.encoders import HELD_OUT
 from pcip_assets.assets.features import require_same_crops
 from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.galleries import crops_of
-from pcip_assets.provenance import code_version
+from pcip_assets.provenance import code_version, inputs_hash
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking
 from pcip_core.analysis.mismatch import Mismatch, Verdict, compare, network_predictor, predicted, verdict
@@ -66,7 +67,8 @@ class SourceSwaps:
 def measured(library: Library, tracking: Tracking, screen: Screen) -> SourceSwaps:
     """Compare predictions of pairs of labels, on cells that the champion was never trained on if they suffice.
 
-    Where there is too little to compare, `told` says under `not_judged` what is needed.
+    They are compared once for an encoder and the same cells, and kept as an artifact of its run. Where there is too
+    little to compare, `told` says under `not_judged` what is needed.
 
     Raises:
         EncoderError: there is no champion, or it is one of other crops.
@@ -91,22 +93,33 @@ def measured(library: Library, tracking: Tracking, screen: Screen) -> SourceSwap
     )
     device, seed = choose_device("auto"), screen.encoder.seed
     untrained = f"untrained, seed {seed}"
-    predictors = {
-        "encoder": network_predictor(trained.to(device)),
-        "untrained": network_predictor(untrained_network(trained.config, seed).to(device)),
-    }
-    networks = {
-        name: compare(
-            predict,
-            crops,
-            drawn,
-            cells.labels,
-            channels=screen.crop_channels,
-            structural=screen.structural,
-            protein=screen.protein,
-        )
-        for name, predict in predictors.items()
-    }
+    predict = network_predictor(trained.to(device))
+
+    def both() -> dict[str, Mismatch]:
+        plain = network_predictor(untrained_network(trained.config, seed).to(device))
+        return {
+            name: compare(
+                one,
+                crops,
+                drawn,
+                cells.labels,
+                channels=screen.crop_channels,
+                structural=screen.structural,
+                protein=screen.protein,
+            )
+            for name, one in {"encoder": predict, "untrained": plain}.items()
+        }
+
+    made_from = inputs_hash(
+        code=CODE,
+        networks=[champion.tags["weights_sha256"], seed],
+        channels=[screen.crop_channels, screen.structural, screen.protein],
+        pairs=[[pair.target, pair.sources.tolist(), len(pair.same)] for pair in drawn.pairs],
+        labels=cells.labels[used].tolist(),
+        left_out=drawn.left_out,
+        crops=hashlib.sha256(np.stack([crops[cell] for cell in used]).tobytes()).hexdigest(),
+    )
+    networks = _once(tracking, champion.run_id, f"mismatch/{screen.name}.json", made_from, both)
     rows = [
         {
             **pair,
@@ -127,8 +140,19 @@ def measured(library: Library, tracking: Tracking, screen: Screen) -> SourceSwap
         "labels_left_out": drawn.left_out,
         **about,
     }
-    figure = _figure(screen, networks["encoder"].pairs, crops, predictors["encoder"])
+    figure = _figure(screen, networks["encoder"].pairs, crops, predict)
     return SourceSwaps(figure, told, rows, networks, judged)
+
+
+def _once(
+    tracking: Tracking, run_id: str, name: str, made_from: str, make: Callable[[], dict[str, Mismatch]]
+) -> dict[str, Mismatch]:
+    """What the check or the asset has compared before, from the encoder's run; else compare, and keep it there."""
+    kept = tracking.document(run_id, name)
+    if kept is None or kept["made_from"] != made_from:
+        kept = {"made_from": made_from, "networks": {network: asdict(one) for network, one in make().items()}}
+        tracking.log_document(run_id, name, kept)
+    return {network: Mismatch(**one) for network, one in kept["networks"].items()}
 
 
 def draw_swaps(

@@ -6,6 +6,7 @@ used, because importing it takes seconds and the definitions module must load fa
 
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ from pcip_core.screen import Screen
 CHAMPION = "champion"
 SYSTEM_METRICS_EVERY_S = 5.0
 _WEIGHTS = "encoder.safetensors"
+os.environ.setdefault(
+    "MLFLOW_DISABLE_TELEMETRY", "true"
+)  # else importing mlflow reports what is run to its makers
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,17 @@ class Tracking(dg.ConfigurableResource):
         """A JSON artifact of a run."""
         self._client().log_dict(run_id, value, name)
 
+    def document(self, run_id: str, name: str) -> Any:
+        """What `log_document` was given; None where a run has no such artifact, or none that can be read."""
+        import mlflow
+        from mlflow.exceptions import MlflowException
+
+        self._client()
+        try:
+            return mlflow.artifacts.load_dict(f"runs:/{run_id}/{name}")
+        except (MlflowException, OSError):
+            return None
+
     def register(
         self, model: str, screen: str, run_id: str, folder: Path, tags: Mapping[str, str]
     ) -> Encoder:
@@ -210,9 +225,10 @@ class Tracking(dg.ConfigurableResource):
 
     def log_scores(self, run_id: str, scores: Mapping[str, float]) -> None:
         """Scores of an encoder as metrics of its training run, so that runs can be compared by them."""
-        client = self._client()
-        for name, value in scores.items():
-            client.log_metric(run_id, name, value)
+        import mlflow
+
+        self._client()
+        mlflow.log_metrics(dict(scores), run_id=run_id)
 
 
 def device_name(device: str) -> str:

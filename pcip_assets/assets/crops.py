@@ -44,7 +44,7 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
         """Single-cell crops of one shard: found, cut, rescaled; everything left out is in quarantine."""
         from pcip_core.crops.shard import Cutters, cut_shard
         from pcip_core.plots.montage import crop_montage
-        from pcip_core.plots.png import to_png
+        from pcip_core.plots.pictures import preview
 
         def inputs(shard: str | None) -> dict[str, Any]:
             fields = library.store.provenance(screen.name, "fields", shard) or {}
@@ -69,7 +69,9 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
                     "cells_quarantined": sum(row.what == "cell" for row in cells.rejected),
                     "images": len(images),
                     "preview": picture(
-                        to_png(crop_montage(cells.pixels, screen.crop_channels, screen.protein, screen.title))
+                        preview(
+                            crop_montage(cells.pixels, screen.crop_channels, screen.protein, screen.title)
+                        )
                     ),
                 },
             )

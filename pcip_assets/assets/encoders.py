@@ -283,7 +283,7 @@ def _trained(
     wanted: str,
 ) -> tuple[Encoder, dict[str, Any]]:
     from pcip_core.models.files import save_encoder
-    from pcip_core.plots.png import to_png
+    from pcip_core.plots.pictures import preview
     from pcip_core.plots.training import loss_curve
 
     tags = {
@@ -325,7 +325,7 @@ def _trained(
         **{name: value for name, value in last.items() if name.endswith("_per_s")},
         "device": fitted.device,
         "config": dg.MetadataValue.json(dataclasses.asdict(network.config)),
-        "loss_curve": picture(to_png(curve)),
+        "loss_curve": picture(preview(curve)),
         "inputs": as_json({"inputs_hash": wanted}),
     }
 

@@ -39,9 +39,11 @@ from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, device_name
 from pcip_core.errors import EncoderError
-from pcip_core.features.means import group_means
+from pcip_core.features.means import means_by_image
 from pcip_core.screen import Screen
-from pcip_core.store.vectors import feature_table, features_of
+from pcip_core.store.partitions import Store
+from pcip_core.store.streamed import StoredFeatures
+from pcip_core.store.vectors import feature_table
 
 _EXTRACTION = ("pcip_core.models.network", "pcip_core.models.inpainting", "pcip_core.features.deep")
 
@@ -220,7 +222,7 @@ def _protein_features(
     nouns: Sequence[str],
     sets_of: Callable[[Library, Screen], list[str]],
 ) -> dg.AssetsDefinition:
-    code = code_version(__name__, "pcip_core.features.means")
+    code = code_version(__name__, "pcip_core.features.means", "pcip_core.features.streamed")
 
     @dg.asset(
         key=[screen.name, noun],
@@ -244,13 +246,8 @@ def _protein_features(
             }
 
         def make(_: str | None) -> Made:
-            images = library.store.read(screen.name, "images", columns=["image_id", "protein"])
-            protein_of = dict(
-                zip(*(images[name].to_pylist() for name in ("image_id", "protein")), strict=True)
-            )
             tables = {
-                f"protein_features_{name}": _mean_by_protein(library, screen, name, protein_of)
-                for name in sets
+                f"protein_features_{name}": mean_by_protein(library.store, screen.name, name) for name in sets
             }
             return Made(tables, metadata={"feature_sets": sets})
 
@@ -277,19 +274,19 @@ def require_same_crops(network: Any, screen: Screen, version: str) -> None:
         )
 
 
-def _mean_by_protein(
-    library: Library, screen: Screen, feature_set: str, protein_of: dict[str, str]
-) -> pa.Table:
-    cells = library.store.read(screen.name, PREFIX + feature_set)
-    proteins, index = np.unique(
-        [protein_of[image] for image in cells["image_id"].to_pylist()], return_inverse=True
-    )
-    means, counts = group_means(features_of(cells), index)
-    versions = sorted(set(cells["encoder_version"].to_pylist()))
+def mean_by_protein(store: Store, screen: str, feature_set: str) -> pa.Table:
+    """Mean features of each protein of a screen, of one feature set: a row a protein."""
+    images = store.read(screen, "images", columns=["image_id", "protein"])
+    protein_of = dict(zip(*(images[name].to_pylist() for name in ("image_id", "protein")), strict=True))
+    cells = StoredFeatures(store, screen, PREFIX + feature_set)
+    proteins, means, counts = means_by_image(cells, cells.image, [protein_of[name] for name in cells.images])
+    versions = store.read(screen, PREFIX + feature_set, columns=["encoder_version"])[
+        "encoder_version"
+    ].unique()
     ids = {
-        "protein": proteins.tolist(),
+        "protein": proteins,
         "n_cells": counts.tolist(),
-        "encoder_version": [", ".join(versions)] * len(proteins),
+        "encoder_version": [", ".join(sorted(versions.to_pylist()))] * len(proteins),
     }
     return feature_table(ids, means.astype(np.float32))
 

@@ -136,13 +136,14 @@ def _drawn(library: Library, screen: Screen, figures: Mapping[str, "Figure"]) ->
     """Write figures to their files; previews of them for the metadata."""
     if not figures:
         return {}
-    from pcip_core.plots.png import save_png, to_png
+    from pcip_core.plots.pictures import preview, save_png
 
-    for name, figure in figures.items():
-        save_png(figure, library.workspace.figure(screen.name, name))
-    return {name: picture(to_png(figure)) for name, figure in figures.items()}
+    files = {
+        name: save_png(one, library.workspace.figure(screen.name, name)) for name, one in figures.items()
+    }
+    return {name: picture(preview(file)) for name, file in files.items()}
 
 
-def picture(png: bytes) -> dg.MarkdownMetadataValue:
-    """A PNG as metadata that the Dagster UI shows in place."""
-    return dg.MetadataValue.md(f"![preview](data:image/png;base64,{base64.b64encode(png).decode()})")
+def picture(webp: bytes) -> dg.MarkdownMetadataValue:
+    """A preview as metadata that the Dagster UI shows in place."""
+    return dg.MetadataValue.md(f"![preview](data:image/webp;base64,{base64.b64encode(webp).decode()})")

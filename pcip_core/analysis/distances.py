@@ -6,26 +6,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-_BLOCK = 512  # rows at a time
+_BLOCK = 256  # rows at a time
 _CANCELLED = 1e-10  # of the squared lengths; below it a squared distance is computed anew from differences
-
-
-def squared_distances(points: np.ndarray) -> np.ndarray:
-    """(n, n) float64, symmetric; 0 for equal rows."""
-    n = len(points)
-    square = np.zeros((n, n))
-    for start, block in _upper_blocks(points):
-        stop = start + len(block)
-        square[start:stop, start:] = block
-        square[stop:, start:stop] = block[:, len(block) :].T
-    return square
 
 
 def condensed_distances(points: np.ndarray) -> np.ndarray:
     """(n (n - 1) / 2,) float64 distances in the order of scipy's pdist."""
     n = len(points)
     condensed, done = np.empty(n * (n - 1) // 2), 0
-    for start, block in _upper_blocks(points):
+    for start, block in upper_blocks(points):
         for row in range(len(block)):
             count = n - start - row - 1
             condensed[done : done + count] = block[row, row + 1 :]
@@ -33,7 +22,7 @@ def condensed_distances(points: np.ndarray) -> np.ndarray:
     return np.sqrt(condensed, out=condensed)
 
 
-def _upper_blocks(points: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+def upper_blocks(points: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """First row of a block, and its squared distances to itself and to all later rows."""
     points = np.ascontiguousarray(points, np.float64)
     points = points - points.mean(0)

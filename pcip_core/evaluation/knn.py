@@ -13,9 +13,10 @@ from pcip_core.evaluation.usable import neighbours_left, require_finite, require
 
 def standardize(features: np.ndarray) -> np.ndarray:
     """Each column with mean 0 and standard deviation 1 (constant columns become 0): (n, d) float64."""
-    centred = features.astype(np.float64) - features.mean(0, dtype=np.float64)
+    centred = features - features.mean(0, dtype=np.float64)
     spread = centred.std(0)
-    return centred / np.where(spread > 0, spread, 1.0)
+    centred /= np.where(spread > 0, spread, 1.0)
+    return centred
 
 
 def leave_one_out_knn(
@@ -60,8 +61,9 @@ def leave_one_out_knn(
     classes, votes_for = np.unique(labels, return_inverse=True)
     blocks = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
     nearest = nearest_others(standardize(features), blocks, ks, progress=progress)  # (n, max k)
-    predicted, votes, counted = {}, np.zeros((n, len(classes)), np.int32), 0
+    predicted, votes, counted = {}, np.zeros((n, len(classes)), np.int64), 0
     for k in sorted(set(ks)):
-        np.add.at(votes, (np.arange(n)[:, None], votes_for[nearest[:, counted:k]]), 1)
+        cast = np.arange(n)[:, None] * len(classes) + votes_for[nearest[:, counted:k]]
+        votes += np.bincount(cast.ravel(), minlength=votes.size).reshape(votes.shape)
         predicted[k], counted = classes[votes.argmax(1)], k
     return predicted

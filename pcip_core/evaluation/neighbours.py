@@ -6,7 +6,7 @@ half of all products is enough. Of a product only what lies within a row's k-th 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Any
@@ -15,11 +15,12 @@ import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
 _BLOCK = 2048  # points
-_STRIP = 512  # rows of a block whose distances are held at a time: 4 MiB, which stay in the cache
-_SEED = 1024  # points that give each row its first k-th distance
+_STRIP = 512  # points of the other block whose distances are held at a time: 4 MiB, which stay in the cache
 _SPARE = 8  # candidates beyond k, so that rounding at the k-th place is seen
 _NARROW = 32  # up to so many columns float64 costs little, and many points lie closer than float32 tells
 _PAIRS = 1024  # pairs whose exact distances are taken at a time
+_LOW = np.uint64(32)  # bits of a key below its distance
+_NONE = np.uint64(0x7F800000) << _LOW  # the key of an infinite distance
 
 
 def nearest_others(
@@ -41,32 +42,31 @@ def nearest_others(
         (n, max(ks)) positions, nearest first (between two ks to within rounding); of equally near points
         the earlier one first.
     """
-    k = max(ks)
-    n, d = points.shape
-    order = np.random.default_rng(0).permutation(n)  # so that no order of the cells is a slow one
-    kind = np.float64 if d <= _NARROW else np.float32
-    search = _Search(points[order], groups[order], k + _SPARE, kind)
+    kind = np.float64 if points.shape[1] <= _NARROW else np.float32
+    search = _Search(points, groups, max(ks) + _SPARE, kind)
     search.run(progress)
-    distance, nearest = np.empty((n, k + _SPARE)), np.empty((n, k + _SPARE), np.int64)
-    distance[order], nearest[order] = search.distance, order[search.nearest]
+    distance, nearest = search.found()
     del search
     return _settled(points, groups, ks, distance, nearest, _rounding(points, distance, kind))
 
 
 class _Search:
-    """The `kept` nearest points of each point, in no order, by rounded halves of squared distances."""
+    """The `kept` nearest points of each point, in no order, by rounded halves of squared distances.
+
+    A neighbour is kept as one number, its key: the bits of its float32 distance, which for numbers that are
+    not negative are in the order of the numbers, and below them its position.
+    """
 
     def __init__(self, points: np.ndarray, groups: np.ndarray, kept: int, kind: Any) -> None:
-        n = len(points)
-        half = np.einsum("nd,nd->n", points, points)[:, None].astype(kind) / 2
-        points, one = points.astype(kind), np.ones((n, 1), kind)
-        self.left = np.hstack([-points, half, one])  # left @ right.T = |a - b|^2 / 2
-        self.right = np.hstack([points, one, half])
-        self.groups, self.kept = groups, kept
-        self.distance = np.full((n, kept), np.inf, kind)
-        self.nearest = np.zeros((n, kept), np.int32)
-        self.limit = np.full(n, np.inf, kind)  # the largest distance kept
-        self.locks = [Lock() for _ in range(0, n, _BLOCK)]
+        n, d = points.shape
+        self.points, self.groups, self.kept = points, groups, kept
+        self.order = np.random.default_rng(0).permutation(n)  # so that no order of the cells is a slow one
+        self.left = np.empty((n, d + 2), kind)  # in that order, as all that follows
+        self.right = np.empty((n, d + 2), kind)  # left @ right.T = |a - b|^2 / 2
+        self.keys = np.full((n, kept), _NONE)
+        self.limit = np.full(n, np.inf, np.float32)  # the largest distance kept
+        self.blocks = [slice(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
+        self.locks = [Lock() for _ in self.blocks]
 
     def run(self, progress: Callable[[int], None] | None) -> None:
         """Meet each block with itself, which sets the limits, then with each later block.
@@ -74,66 +74,89 @@ class _Search:
         One product a thread, rather than one product by all threads: so the search goes on beside the
         arithmetic. Limits only fall, so an old one lets through too many candidates, never too few.
         """
-        n = len(self.left)
-        blocks = [slice(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
-        alone = [(one, one) for one in blocks]
-        later = [(one, other) for at, one in enumerate(blocks) for other in blocks[at + 1 :]]
+        later = [(one, other) for at, one in enumerate(self.blocks) for other in self.blocks[at + 1 :]]
         done, workers = 0, threads()  # asked before they are limited
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
-            for pairs in (alone, later):
-                for _ in pool.map(lambda pair: self._meet(*pair), pairs):
+            for task, over in ((self._begin, self.blocks), (self._meet, later)):
+                for _ in pool.map(task, over):
                     done += 1
                     if progress is not None:
-                        progress(n * done // (len(alone) + len(later)))
+                        progress(len(self.order) * done // (len(self.blocks) + len(later)))
 
-    def _meet(self, one: slice, other: slice) -> None:
-        """Offer two blocks each other's points, or a block its own."""
-        ours, theirs = [], []  # candidates of each: rows of one, rows of other, distance
-        for start in range(one.start, one.stop, _STRIP):
-            strip = slice(start, min(start + _STRIP, one.stop))
-            distance = self.left[strip] @ self.right[other].T  # (rows of strip, rows of other)
-            if one == other:
-                self._begin(strip, other, distance)
-            else:
-                theirs.append(_entries(distance, distance <= self.limit[other], start - one.start))
-            ours.append(_entries(distance, distance <= self.limit[strip, None], start - one.start))
-        rows, columns, distance = map(np.concatenate, zip(*ours, strict=True))
-        self._offer(one, rows, other.start + columns, distance)
-        if theirs:
-            rows, columns, distance = map(np.concatenate, zip(*theirs, strict=True))
-            order = columns.astype(np.int16).argsort(kind="stable")  # 16 bits are sorted by radix
-            self._offer(other, columns[order], one.start + rows[order], distance[order])
+    def found(self) -> tuple[np.ndarray, np.ndarray]:
+        """(n, kept) distances, rising, and positions, by the order of the points."""
+        keys = np.empty_like(self.keys)
+        keys[self.order] = np.sort(self.keys, axis=1)
+        return _distance(keys).astype(np.float64), (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
-    def _begin(self, strip: slice, block: slice, distance: np.ndarray) -> None:
-        """First limits: the k-th distance within a part of the block."""
-        distance[self.groups[strip, None] == self.groups[None, block]] = np.inf
-        if distance.shape[1] > self.kept:
-            first = np.partition(distance[:, : max(_SEED, self.kept)], self.kept - 1, axis=1)
-            self.limit[strip] = first[:, self.kept - 1]
+    def _begin(self, block: slice) -> None:
+        """Set a block's vectors, and its first limits by its own points: the k-th distance so far."""
+        rows = self.points[self.order[block]]
+        half = np.einsum("nd,nd->n", rows, rows) / 2
+        self.left[block, :-2], self.left[block, -2], self.left[block, -1] = -rows, half, 1
+        self.right[block, :-2], self.right[block, -2], self.right[block, -1] = rows, 1, half
+        groups = self.groups[self.order[block]]
+        for strip, distance in self._distances(block, block):
+            distance[groups[:, None] == self.groups[self.order[strip]]] = np.inf
+            if strip.start == block.start and distance.shape[1] > self.kept:
+                self.limit[block] = np.partition(distance, self.kept - 1, axis=1)[:, self.kept - 1]
+            rows, columns, near = _entries(distance, distance <= self.limit[block, None])
+            self._offer(block, rows, strip.start + columns, near)
+
+    def _meet(self, pair: tuple[slice, slice]) -> None:
+        """Offer two blocks each other's points."""
+        one, other = pair
+        ours = []  # candidates: rows of one, of all, distances
+        for strip, distance in self._distances(one, other):
+            rows, columns, near = _entries(distance, distance <= self.limit[one, None])
+            ours.append((rows, strip.start + columns, near))
+            rows, columns, near = _entries(distance, distance <= self.limit[strip])
+            self._offer(strip, columns, one.start + rows, near)
+        self._offer(one, *map(np.concatenate, zip(*ours, strict=True)))
+
+    def _distances(self, one: slice, other: slice) -> Iterator[tuple[slice, np.ndarray]]:
+        """(rows of one, rows of strip) distances, strip by strip of the other block; overwritten by the next."""
+        held = np.empty((one.stop - one.start) * _STRIP, self.left.dtype)
+        for start in range(other.start, other.stop, _STRIP):
+            strip = slice(start, min(start + _STRIP, other.stop))
+            shape = one.stop - one.start, strip.stop - strip.start
+            distance = held[: shape[0] * shape[1]].reshape(shape)
+            yield strip, np.matmul(self.left[one], self.right[strip].T, out=distance)
 
     def _offer(self, block: slice, rows: np.ndarray, others: np.ndarray, distance: np.ndarray) -> None:
         """Keep the nearest of those that a block has and of candidates.
 
         Args:
-            block: whose.
-            rows: (candidates,) within the block, rising.
-            others: (candidates,) positions of the candidates.
+            block: whose, or a part of one.
+            rows: (candidates,) within the block.
+            others: (candidates,) which points the candidates are.
             distance: (candidates,)
         """
-        allowed = self.groups[block][rows] != self.groups[others]
+        order = rows.astype(np.int16).argsort(kind="stable")  # 16 bits are sorted by radix
+        rows, others, distance = rows[order], self.order[others[order]], distance[order]
+        allowed = self.groups[self.order[block]][rows] != self.groups[others]
         rows, others, distance = rows[allowed], others[allowed], distance[allowed]
         size, kept = block.stop - block.start, self.kept
         counts = np.bincount(rows, minlength=size)
         place = np.arange(len(rows)) - np.repeat(counts.cumsum() - counts, counts)
-        near = np.full((size, kept + counts.max()), np.inf, distance.dtype)
-        who = np.zeros(near.shape, np.int32)
-        near[rows, kept + place], who[rows, kept + place] = distance, others
+        keys = np.full((size, kept + counts.max()), _NONE)
+        keys[rows, kept + place] = _keys(distance, others)
         with self.locks[block.start // _BLOCK]:
-            near[:, :kept], who[:, :kept] = self.distance[block], self.nearest[block]
-            chosen = near.argpartition(kept - 1, axis=1)[:, :kept]
-            self.distance[block] = np.take_along_axis(near, chosen, axis=1)
-            self.nearest[block] = np.take_along_axis(who, chosen, axis=1)
-            self.limit[block] = self.distance[block].max(1)
+            keys[:, :kept] = self.keys[block]
+            keys.partition(kept - 1, axis=1)
+            self.keys[block] = keys[:, :kept]
+            self.limit[block] = _distance(keys[:, kept - 1])
+
+
+def _keys(distance: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """(...) uint64; what rounding has made negative is taken as that much above 0, which is no less near."""
+    bits = np.abs(distance).astype(np.float32).view(np.uint32)
+    return bits.astype(np.uint64) << _LOW | positions.astype(np.uint64)
+
+
+def _distance(keys: np.ndarray) -> np.ndarray:
+    """(...) float32"""
+    return (keys >> _LOW).astype(np.uint32).view(np.float32)
 
 
 def threads() -> int:
@@ -143,11 +166,11 @@ def threads() -> int:
     )
 
 
-def _entries(distance: np.ndarray, chosen: np.ndarray, start: int) -> tuple[np.ndarray, ...]:
-    """Rows (from `start` on), columns and values of the chosen entries, by rows; fast when they are few."""
+def _entries(distance: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, columns and values of the chosen entries; fast when they are few."""
     at = np.flatnonzero(chosen)
     rows, columns = np.divmod(at, distance.shape[1])
-    return rows + start, columns, distance.ravel()[at]
+    return rows, columns, distance.ravel()[at]
 
 
 def _rounding(points: np.ndarray, distance: np.ndarray, kind: Any) -> np.ndarray:
@@ -155,11 +178,13 @@ def _rounding(points: np.ndarray, distance: np.ndarray, kind: Any) -> np.ndarray
 
     A sum of d + 2 products of numbers of relative error u is off, in any order of adding, by at most
     (d + 5) u times the sum of their sizes, which here is at most (|a| + |b|)^2 / 2 (Higham, "Accuracy and
-    Stability of Numerical Algorithms", section 3.1); and |b| is at most |a| + |a - b|.
+    Stability of Numerical Algorithms", section 3.1); and |b| is at most |a| + |a - b|. Of either kind, the
+    distance that is kept is rounded to float32 once more.
     """
     reach = np.where(np.isfinite(distance), distance, 0).max(1)
-    sizes = 2 * np.linalg.norm(points, axis=1) + np.sqrt(2 * np.maximum(reach, 0))  # |a| + |b|
-    return (points.shape[1] + 16) * np.finfo(kind).eps / 4 * sizes**2  # eps is 2 u
+    sizes = 2 * np.sqrt(np.einsum("nd,nd->n", points, points)) + np.sqrt(2 * reach)  # |a| + |b|
+    kept = np.finfo(np.float32).eps / 2 * reach  # eps is 2 u
+    return (points.shape[1] + 16) * np.finfo(kind).eps / 4 * sizes**2 + kept
 
 
 def _settled(
@@ -170,9 +195,10 @@ def _settled(
     nearest: np.ndarray,
     error: np.ndarray,
 ) -> np.ndarray:
-    """(n, max k) the first k exact for each k: distances that decide it are taken again, in float64."""
-    order = distance.argsort(axis=1)
-    distance, nearest = (np.take_along_axis(each, order, axis=1) for each in (distance, nearest))
+    """(n, max k) the first k exact for each k: distances that decide it are taken again, in float64.
+
+    `distance` rises in each row, and is written to.
+    """
     with np.errstate(invalid="ignore"):  # of two absent ones
         close = np.diff(distance, axis=1) <= 2 * error[:, None]
     run = np.zeros(distance.shape, np.int32)  # of neighbours whose order rounding may have changed
@@ -183,9 +209,11 @@ def _settled(
     rows, places = np.nonzero(doubtful)
     farthest = distance[:, -1].copy()
     distance[rows, places] = _halved_squares(points, rows, nearest[rows, places])
-    order = np.lexsort((nearest, distance), axis=1)[:, : max(ks)]
-    nearest = np.take_along_axis(nearest, order, axis=1)
-    reach = np.take_along_axis(distance, order, axis=1)[:, -1]
+    changed = np.flatnonzero(doubtful.any(1))
+    order = np.lexsort((nearest[changed], distance[changed]), axis=1)
+    nearest[changed] = np.take_along_axis(nearest[changed], order, axis=1)
+    distance[changed] = np.take_along_axis(distance[changed], order, axis=1)
+    nearest, reach = nearest[:, : max(ks)], distance[:, max(ks) - 1]
     for row in np.flatnonzero(farthest <= reach + 2 * error):  # one that was not kept may belong
         nearest[row] = _nearest_of_one(points, groups, int(row), max(ks))
     return nearest

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from torch import nn
 
 from pcip_core.errors import EncoderError, ShapeError
 from pcip_core.models.deeploc import DeepLoc
@@ -21,7 +22,7 @@ def extract_features(
     pixels: Pixels,
     *,
     layers: Sequence[str] | None = None,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     device: str | torch.device = "cpu",
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, np.ndarray]:
@@ -31,7 +32,8 @@ def extract_features(
         network: a trained (or untrained) network; it is moved to the device and put in evaluation mode.
         pixels: (n, C, S, S) uint8, channels in the network's order; may be a memory map, or in files.
         layers: which of `network.layers`; by default all.
-        batch_size: cells at a time; decides memory only.
+        batch_size: cells at a time; decides memory and speed only. By default 16 on a CPU, whose caches then
+            hold what one layer passes to the next, and 64 on a GPU.
         device: where to compute.
         progress: called with the number of cells done.
 
@@ -62,6 +64,7 @@ def extract_features(
             remedy="Ask for layers that this network has.",
         )
     network = network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    batch_size = batch_size or (16 if torch.device(device).type == "cpu" else 64)
     out: dict[str, np.ndarray] = {}
     for start in range(0, max(len(pixels), 1), batch_size):
         batch = np.array(pixels[start : start + batch_size])  # from the map
@@ -71,7 +74,7 @@ def extract_features(
         x = cells.to(torch.float32, memory_format=torch.channels_last).div_(255)  # (B, C, S, S)
         for layer, activation in zip(network.layers, network.activations(x), strict=True):
             if layer in layers:
-                described = activation.amax(dim=(2, 3)) if activation.ndim == 4 else activation
+                described = _maxima(activation) if activation.ndim == 4 else activation
                 rows = out.setdefault(layer, np.empty((len(pixels), described.shape[1]), np.float32))
                 rows[start : start + batch_size] = described.cpu().numpy()[: len(pixels)]
         if progress is not None and len(pixels):
@@ -79,9 +82,16 @@ def extract_features(
     return {layer: out[layer] for layer in layers}
 
 
+def _maxima(activation: torch.Tensor) -> torch.Tensor:
+    """(B, filters, h, w) -> (B, filters), the largest over space."""
+    if activation.device.type == "cpu":  # with channels last amax takes up to 14 times as long as pooling
+        return nn.functional.max_pool2d(activation, activation.shape[2:]).flatten(1)
+    return activation.amax(dim=(2, 3))
+
+
 @torch.inference_mode()
 def classify(
-    network: DeepLoc, pixels: Pixels, *, batch_size: int = 64, device: str | torch.device = "cpu"
+    network: DeepLoc, pixels: Pixels, *, batch_size: int | None = None, device: str | torch.device = "cpu"
 ) -> np.ndarray:
     """What a supervised network says of cells.
 

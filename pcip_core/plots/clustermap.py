@@ -50,7 +50,7 @@ def cluster_map(
         labels: (n,) names of rows, written when there are 80 rows or fewer.
         rows_are: what a row is, for the axis.
         most_lines, most_columns: of the heat map; by default about its pixels at 110 dots an inch, when a PNG
-            of 12,000 proteins has 0.5 MB. With half of both it stays readable in `to_png`'s 200 kB.
+            of 12,000 proteins has 0.5 MB. With half of both it stays readable in `preview`'s 200 kB.
 
     Raises:
         ShapeError: points, tree or order, and labels differ in the number of rows.

@@ -8,7 +8,7 @@ import io
 import numpy as np
 
 from pcip_core.plots.montage import composite
-from pcip_core.plots.png import PRINT_DPI
+from pcip_core.plots.pictures import PRINT_DPI, scaled, webp
 
 THUMBNAIL_PX = 64
 _PAGE_DPI = 105  # px of a page: what is 8 points in print is 12 px
@@ -40,9 +40,4 @@ def lighter(png: bytes, *, widest: int = 1600) -> tuple[bytes, int]:
     with Image.open(io.BytesIO(png)) as read:
         picture = read.convert("RGB")
     width = round(picture.width * _PAGE_DPI / PRINT_DPI)
-    if picture.width > widest:
-        height = round(picture.height * widest / picture.width)
-        picture = picture.resize((widest, height), Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    picture.save(file, "WEBP", quality=85, method=4, use_sharp_yuv=True)
-    return file.getvalue(), width
+    return webp(scaled(picture, min(widest / picture.width, 1))), width

@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from pcip_core.plots.png import to_png
+from pcip_core.plots.pictures import preview
 
 _MAX_BYTES = 800_000  # a picture: a page is a file, not a row of a database
 
@@ -53,7 +53,9 @@ class Picture:
     @property
     def source(self) -> str:
         """The picture itself, as a data URL."""
-        return f"data:image/png;base64,{base64.b64encode(to_png(self.figure, max_bytes=_MAX_BYTES)).decode()}"
+        return (
+            f"data:image/webp;base64,{base64.b64encode(preview(self.figure, max_bytes=_MAX_BYTES)).decode()}"
+        )
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from pcip_core.store.tables import MAIN, doc_of
 
 CELL_FEATURES, PROTEIN_FEATURES = "cell_features_", "protein_features_"
 _VIEWS = ("quarantine", "confusion", "exclusions")  # each over all tables <view>_<noun>
+_PLAIN_VECTORS = "SET disabled_compression_methods = 'alp,alprd'"  # as a config of `connect`, it is not heard
 _SCORES = "benchmarks"  # and benchmarks_<noun>: one table for each asset that scores
 
 
@@ -123,6 +124,7 @@ def _update(store: Store, file: Path, wanted: Books, have: Books) -> Published:
     """Bring a file, which nobody else knows of, from the partitions that it has to those that are wanted."""
     result = Published()
     with duckdb.connect(str(file), config=NO_EXTENSIONS) as con:
+        con.execute(_PLAIN_VECTORS)
         for screen in sorted({key[0] for key in wanted | have}):
             con.execute("BEGIN")
             if any(key[0] == screen for key in wanted):
@@ -267,11 +269,15 @@ def _finish_screen(con: duckdb.DuckDBPyConnection, screen: str, touched: set[str
 
 
 def _similar(schema: str, macro: str, key: str, shown: str, prefix: str) -> str:
-    """A macro; in it an unqualified name of a parameter is the parameter, `f.` and `w.` are columns."""
+    """A macro; in it an unqualified name of a parameter is the parameter, `f.` and `w.` are columns.
+
+    The wanted vector is looked up, or missed, in a subquery of one row: `coalesce` beside the distance would
+    copy the vector for each row of the table.
+    """
     source = f"query_table(concat('{prefix}', feature_set))"
     wanted = (
-        f"coalesce((SELECT w.features FROM {source} w WHERE w.{key} = {key}), "
-        f"error(concat('no {key} ', {key}, ' in {prefix}', feature_set)))"
+        f"(SELECT coalesce((SELECT w.features FROM {source} w WHERE w.{key} = {key}), "
+        f"error(concat('no {key} ', {key}, ' in {prefix}', feature_set))))"
     )
     return (
         f"CREATE OR REPLACE MACRO {schema}.{macro}(feature_set, {key}, n) AS TABLE "

@@ -82,10 +82,27 @@ def ahead(batches: Iterator[Batch], *, streamed: bool) -> Iterator[Batch]:
         yield from batches
         return
     with ThreadPoolExecutor(1, "batches") as thread:  # one, so that they stay in order
+        _arithmetic_alone(thread)
         waiting = deque(thread.submit(next, batches, None) for _ in range(_AHEAD))
         while (batch := waiting.popleft().result()) is not None:
             waiting.append(thread.submit(next, batches, None))
             yield batch
+
+
+def _arithmetic_alone(thread: ThreadPoolExecutor) -> None:
+    """Let a thread compute by itself, and all others as before.
+
+    With helpers of its own there were more threads of OpenMP than cores, and those of the network, which else wait
+    for each other awake, would sleep and be woken at each operation.
+    """
+
+    def alone() -> None:
+        torch.set_num_threads(1)
+        torch.get_num_threads()  # torch takes the number over in a thread when it is first asked there
+
+    threads = torch.get_num_threads()
+    thread.submit(alone).result()
+    torch.set_num_threads(threads)  # for threads to come
 
 
 def output_of(network: CellNetwork, batch: Batch, precision: torch.dtype) -> torch.Tensor:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from pcip_assets import benching
+from pcip_assets import bench_summary, benching
 from pcip_assets.cli import cli
 from pcip_assets.workspace import REPOSITORY
 from pcip_core.errors import PcipError
@@ -52,3 +54,43 @@ def test_one_that_fails_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(PcipError, match="first failed"):
         benching.run_all()
     assert ran == ["first", "second"]
+
+
+def test_the_page_tells_the_results_of_record() -> None:
+    text = bench_summary.PAGE.read_text()
+    told = text.split(bench_summary.BEGIN)[1].split(bench_summary.END)[0]
+    assert told.strip() == bench_summary.summary().strip(), "run `pcip bench --summary`"
+
+
+def test_a_summary_has_each_figure_with_an_aim(tmp_path: Path) -> None:
+    rows = [
+        {"what": "a | b", "value": 1234.5, "unit": "s", "aim": "< 2", "held": False},
+        {
+            "what": "fast",
+            "value": 0.01234,
+            "against": "slow",
+            "against_value": 2.0,
+            "ratio": 162.07,
+            "aim": "> 1",
+        },
+        {"what": "told only", "value": 1.0},
+    ]
+    record = {"machine": "one core", "commit": "abcdef0123456789", "seconds": 3, "rows": rows}
+    (tmp_path / "knn.json").write_text(json.dumps(record))
+    page = tmp_path / "page.md"
+    page.write_text(f"above\n{bench_summary.BEGIN}old\n{bench_summary.END}below\n")
+    bench_summary.write_summary(page, tmp_path)
+    text = page.read_text()
+    assert text.startswith("above\n")
+    assert text.endswith("below\n")
+    assert "old" not in text
+    assert "told only" not in text
+    assert "`pcip bench knn`" in text
+    assert "Aims: 1 not held, 1 not judged; 3 figures" in text
+    assert "one core; commit abcdef012. It took 3 s." in text
+    assert "| a \\| b | 1,234 s |  |  | < 2 | **no** |" in text
+    assert "| fast | 0.0123 | slow: 2 | 162 | > 1 | not judged |" in text
+    page.write_text("no marks")
+    with pytest.raises(PcipError, match="no place"):
+        bench_summary.write_summary(page, tmp_path)
+    assert page.read_text() == "no marks"

@@ -176,7 +176,7 @@ def test_the_page_tells_the_published_numbers_and_loads_nothing(compared: Finish
     for feature_set, value in rows:
         if not feature_set.startswith("vgg16"):
             assert re.search(rf"<td[^>]*>{feature_set}</td><td[^>]*>{value:.3f}</td>", page), feature_set
-    assert page.count("data:image/png;base64,") >= 6
+    assert page.count("data:image/webp;base64,") >= 6
 
 
 def test_a_screen_without_labels_has_features_and_is_told_what_scores_need(tmp_path: Path) -> None:

@@ -159,11 +159,11 @@ def test_materializations_say_what_was_made(finished: Finished) -> None:
     encoder = latest("encoder")
     assert champion.run_id in str(encoder["mlflow_run"].value)
     assert encoder["encoder_version"].value == "tiny/1"
-    assert "data:image/png;base64" in str(encoder["loss_curve"].value)
+    assert "data:image/webp;base64" in str(encoder["loss_curve"].value)
     crops = latest("crops")
     assert crops["dagster/row_count"].value == 36
-    assert "data:image/png;base64" in str(crops["preview"].value)
-    assert "data:image/png;base64" in str(latest("knn_benchmark")["preview"].value)
+    assert "data:image/webp;base64" in str(crops["preview"].value)
+    assert "data:image/webp;base64" in str(latest("knn_benchmark")["preview"].value)
 
 
 def test_every_check_passes_but_that_of_a_network_of_two_epochs(finished: Finished) -> None:

@@ -154,7 +154,7 @@ def test_a_protein_with_few_cells_is_left_out_and_said_so(clustered: Finished) -
 def test_pictures_of_the_tree_and_of_the_fields(clustered: Finished) -> None:
     for name in ("phenotypes_P11", "phenotypes_P11_fields"):
         assert clustered.workspace.figure("tiny", name).read_bytes().startswith(b"\x89PNG")
-        assert "data:image/png;base64," in told(clustered)[name]
+        assert "data:image/webp;base64," in told(clustered)[name]
     assert "fields_without_picture" not in told(clustered)["P11 line"]
     assert not clustered.workspace.figure("tiny", "phenotypes_P12").exists()
 

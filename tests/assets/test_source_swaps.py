@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import dagster as dg
 import mlflow
@@ -12,6 +14,8 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
+from pcip_assets import source_swaps
+from pcip_assets.assets.analyses.mismatch import mismatch_table
 from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.resources import Library
 from pcip_assets.running import open_instance, run_screen
@@ -21,6 +25,7 @@ from pcip_assets.workspace import Workspace
 from pcip_core.models.files import load_encoder
 from pcip_core.models.inpainting import build_network
 from pcip_core.pairs import hold_out
+from pcip_core.screen import Screen
 from pcip_core.store.publish import connect
 from tests.assets.conftest import Finished, add_plate, run_tiny
 from tests.conftest import write_spec, write_tiny_screen
@@ -134,7 +139,7 @@ def test_a_network_that_has_learned_passes_and_mlflow_has_its_numbers(followed: 
     said = {name: value.value for name, value in check.metadata.items()}
     assert said["cells"] == "held out of the training"
     assert said["references_are_of_another"] == "image"
-    assert "data:image/png;base64" in said["mismatch"]
+    assert "data:image/webp;base64" in said["mismatch"]
     client = mlflow.MlflowClient(followed.workspace.mlflow_uri)
     run_id = Tracking(data=str(followed.workspace.data)).champion("tiny").run_id
     logged = client.get_run(run_id).data.metrics
@@ -166,6 +171,36 @@ def test_the_picture_is_a_file_and_again_makes_nothing(followed: Finished) -> No
     before = followed.commits()
     assert followed.again(analyses=True).success
     assert followed.commits() == before
+
+
+def test_pairs_are_compared_once_for_the_same_encoder_and_cells(
+    followed: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared, compare = [], source_swaps.compare
+    monkeypatch.setattr(
+        source_swaps, "compare", lambda *args, **named: (compared.append(1), compare(*args, **named))[1]
+    )
+    tracking, screen = Tracking(data=str(followed.workspace.data)), followed.screen
+    library = Library(data=str(followed.workspace.data))
+
+    def measured(screen: Screen) -> source_swaps.SourceSwaps:
+        with library.yield_for_execution(dg.build_init_resource_context()) as opened:
+            return source_swaps.measured(opened, tracking, screen)
+
+    kept = measured(screen)  # by the check of the first run
+    assert compared == []
+    assert mismatch_table(kept.rows).to_pylist() == followed.store.read("tiny", "mismatch").to_pylist()
+    file = "mismatch/tiny.json"
+    run_id = tracking.champion("tiny").run_id
+    document = tracking.document(run_id, file)
+    tracking.log_document(run_id, file, {**document, "made_from": "other cells"})
+    assert measured(screen) == replace(kept, figure=ANY)
+    assert len(compared) == 2  # networks
+    assert tracking.document(run_id, file) == document
+    measured(replace(screen, encoder=replace(screen.encoder, seed=1)))  # another untrained network
+    assert len(compared) == 4
+    tracking.log_document(run_id, file, document)
+    assert tracking.document(run_id, "mismatch/other.json") is None
 
 
 def test_two_epochs_are_not_enough_and_say_why(finished: Finished) -> None:

@@ -16,6 +16,18 @@ HEAVY = {
 OF_A_RUN = {"dagster", "numpy", "pyarrow", "duckdb"}  # the code location needs them, help does not
 
 
+def printed(code: str) -> str:
+    """What a process of its own prints."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
 @pytest.mark.parametrize(
     ("load", "unwanted"),
     [
@@ -28,14 +40,15 @@ OF_A_RUN = {"dagster", "numpy", "pyarrow", "duckdb"}  # the code location needs 
     ],
 )
 def test_nothing_heavy_is_imported(load: str, unwanted: set[str]) -> None:
-    code = f"import sys; {load}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    loaded = set(done.stdout.splitlines()[-1].split())
+    told = printed(f"import sys; {load}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))")
+    loaded = set(told.splitlines()[-1].split())
     assert "pcip_assets" in loaded
     assert not loaded & unwanted
+
+
+def test_mlflow_reports_to_nobody() -> None:
+    code = (
+        "import os; os.environ.pop('MLFLOW_DISABLE_TELEMETRY', None); import pcip_assets.tracking; "
+        "from mlflow.telemetry.utils import is_telemetry_disabled; print(is_telemetry_disabled())"
+    )
+    assert printed(code).split()[-1] == "True"

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from benchmarks import training
+from benchmarks import authors, training
 from pcip_core.training.pixels import ShardedPixels
 
 TINY = training.network(("nucleus", "protein"), 0.06, 16)
@@ -75,6 +76,32 @@ def test_two_processes_are_compared_with_one() -> None:
     assert row.value < 1e-5
     assert 0 < row.against_value < 1e-5
     assert row.held == (row.value <= 3 * row.against_value)
+
+
+def test_without_the_authors_code_the_rows_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(authors.AUTHORS, raising=False)
+    monkeypatch.setattr(training, "choose_device", lambda _: torch.device("cpu"))
+    rows = training.beside_the_authors(batch=4, steps=3)
+    assert [(row.value, row.held, row.aim) for row in rows] == [
+        (None, None, "at least 1.2 of it"),
+        (None, None, None),
+    ]
+    assert all("not run: needs a checkout" in row.what for row in rows)
+
+
+def test_crops_are_laid_as_the_authors_loader_reads_them(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 3, 64, 64)).astype(np.uint8)
+    authors.write_crops(tmp_path, pixels, np.array([0, 0, 1, 1, 1]))
+    found = sorted((tmp_path / "toy_dataset").glob("protein_1/*.tif"))
+    assert [file.stem for file in found] == [f"{n}_{c}" for n in (2, 3, 4) for c in ("blue", "green", "red")]
+    read = np.array(Image.open(tmp_path / "toy_dataset" / "protein_1" / "3_green.tif"))
+    assert (read.dtype, read.shape) == (np.float32, (128, 128))
+    assert np.array_equal((read[1::2, ::2] * 255).round(), pixels[3, 2])
+
+
+def test_what_a_process_of_its_own_prints() -> None:
+    with pytest.raises(RuntimeError, match=f"KeyError.*{authors.AUTHORS}|No module named 'keras'"):
+        authors.alone(authors.trained, ".", 1, 4)
 
 
 def test_rows_of_a_gpu() -> None:

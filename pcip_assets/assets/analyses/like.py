@@ -33,7 +33,7 @@ def build_like(screen: Screen) -> dg.AssetsDefinition:
     )
     def like(context: dg.AssetExecutionContext, config: Like, library: Library) -> dg.MaterializeResult:
         """The proteins or cells nearest to the seeds in the run's config, with their crops."""
-        from pcip_core.plots.png import to_png
+        from pcip_core.plots.pictures import preview
 
         if not config.seeds:
             raise EvaluationError(
@@ -48,7 +48,7 @@ def build_like(screen: Screen) -> dg.AssetsDefinition:
             metadata={
                 "nearest": dg.MetadataValue.json(found.rows),
                 "simulated": screen.simulated,
-                "gallery": picture(to_png(found.figure)),
+                "gallery": picture(preview(found.figure)),
             },
             data_version=dg.DataVersion(inputs_hash(rows=found.rows)),
         )

@@ -14,9 +14,9 @@ from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, analyses_of, m
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import ClusterError, SpecError
-from pcip_core.features.means import group_means
+from pcip_core.features.means import means_by_image
 from pcip_core.screen import Screen
-from pcip_core.store.vectors import features_of
+from pcip_core.store.streamed import StoredFeatures
 
 CLUSTERS, TREES = "clusters", "cluster_trees"
 _CODE = tuple(
@@ -42,7 +42,7 @@ class Proteins:
 
 def build_clusters(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the protein map."""
-    code = code_version(*_CODE, "pcip_core.features.means", __name__)
+    code = code_version(*_CODE, "pcip_core.features.means", "pcip_core.features.streamed", __name__)
 
     @dg.asset(
         key=[screen.name, "clusters"],
@@ -141,19 +141,15 @@ def proteins_of(library: Library, screen: Screen, chosen: set[str] | None = None
             required="a feature set that is made",
             remedy="Name one of main.feature_sets, or make it first.",
         )
-    table = library.store.read(screen.name, PREFIX + spec.feature_set)
-    about = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_pylist()}
-    images = [about[name] for name in table["image_id"].to_pylist()]
-    kept = np.array([chosen is None or row["image_id"] in chosen for row in images], bool)
-    keys = [
-        (protein_name(row), str(row["cell_line"]) if spec.pool == "protein_and_line" else "")
-        for row, keep in zip(images, kept, strict=True)
-        if keep
-    ]
-    distinct = sorted(set(keys))
-    place = {key: row for row, key in enumerate(distinct)}
-    of_cell = np.array([place[key] for key in keys], np.int64)
-    means, _ = group_means(features_of(table)[kept], of_cell)
+    about = library.store.read(screen.name, "images").to_pylist()
+    by_line = spec.pool == "protein_and_line"
+    key_of: dict[str, tuple[str, str] | None] = {
+        row["image_id"]: (protein_name(row), str(row["cell_line"]) if by_line else "") for row in about
+    }
+    if chosen is not None:
+        key_of |= dict.fromkeys(key_of.keys() - chosen)
+    cells = StoredFeatures(library.store, screen.name, PREFIX + spec.feature_set)
+    distinct, means, _ = means_by_image(cells, cells.image, [key_of[name] for name in cells.images])
     return Proteins(
         [f"{protein} ({line})" if line else protein for protein, line in distinct],
         [protein for protein, _ in distinct],

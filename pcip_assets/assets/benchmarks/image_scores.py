@@ -26,7 +26,12 @@ from pcip_core.features.means import group_means
 from pcip_core.screen import Screen
 
 _PAIRWISE, _RETRIEVAL = "benchmarks_pairwise", "benchmarks_retrieval"
-_RETRIEVAL_CODE = ("pcip_core.evaluation.knn", "pcip_core.evaluation.retrieval", "pcip_core.features.means")
+_RETRIEVAL_CODE = (
+    "pcip_core.evaluation.knn",
+    "pcip_core.evaluation.retrieval",
+    "pcip_core.features.means",
+    "pcip_core.features.streamed",
+)
 _TRIALS = ("any_line", "by_line")
 
 
@@ -71,7 +76,7 @@ def build_pairwise_benchmark(screen: Screen) -> dg.AssetsDefinition:
         def make(_: str | None) -> Made:
             from pcip_core.evaluation.usable import usable
             from pcip_core.plots.pairwise import pairwise_by_line, pairwise_distances
-            from pcip_core.plots.png import to_png
+            from pcip_core.plots.pictures import preview
 
             cells = labelled_cells_of(library, screen, chosen)
             told: dict[str, Any] = without_labels(cells, screen)
@@ -98,7 +103,7 @@ def build_pairwise_benchmark(screen: Screen) -> dg.AssetsDefinition:
                     "feature_sets": chosen,
                     **scores.exclusions_by_reason(),
                     **told,
-                    **{name: picture(to_png(one)) for name, one in pictures.items() if scores.rows},
+                    **{name: picture(preview(one)) for name, one in pictures.items() if scores.rows},
                 },
             )
 

@@ -89,7 +89,7 @@ def _knn(
 
         def make(_: str | None) -> Made:
             from pcip_core.plots.benchmarks import accuracy_by_layer
-            from pcip_core.plots.png import to_png
+            from pcip_core.plots.pictures import preview
 
             cells = labelled_cells_of(library, screen, {*main_sets(library, screen), *sets})
             scores = Scores()
@@ -114,7 +114,7 @@ def _knn(
                     **scores.exclusions_by_reason(),
                     **({} if table == KNN else {"feature_sets_that_lack_shards": behind}),
                     **nothing,
-                    "preview": picture(to_png(figure)),
+                    "preview": picture(preview(figure)),
                 },
             )
 

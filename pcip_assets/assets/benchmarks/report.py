@@ -44,7 +44,7 @@ def build_benchmark_report(screen: Screen) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: Remake, library: Library
     ) -> dg.MaterializeResult:
         """All scores and figures on one page that opens anywhere, beside the paper's printed numbers."""
-        from pcip_core.plots.png import to_png
+        from pcip_core.plots.pictures import preview
         from pcip_core.report.benchmarks import benchmark_page
         from pcip_core.report.page import save_page
 
@@ -61,7 +61,7 @@ def build_benchmark_report(screen: Screen) -> dg.AssetsDefinition:
                 "scores": len(rows.benchmarks),
                 "seconds": round(watch.seconds, 2),
                 "simulated": screen.simulated,
-                **{heading: picture(to_png(figure)) for heading, figure in figures.items()},
+                **{heading: picture(preview(figure)) for heading, figure in figures.items()},
             },
             data_version=dg.DataVersion(inputs_hash(code=code, page=html)),
         )

@@ -53,7 +53,7 @@ def build_umap(screen: Screen) -> dg.AssetsDefinition:
             return scores_inputs(library, screen, chosen, spec, screen.yardsticks.seed)
 
         def make(_: str | None) -> Made:
-            from pcip_core.plots.png import to_png
+            from pcip_core.plots.pictures import preview
             from pcip_core.plots.scatter import embedding_scatter
 
             told: dict[str, Any] = {}
@@ -75,7 +75,7 @@ def build_umap(screen: Screen) -> dg.AssetsDefinition:
                         for key, (x, y) in zip(keys, xy, strict=True)
                     ]
             pictures = {
-                table: picture(to_png(embedding_scatter(panels_of(found), f"{screen.title}: {table}")))
+                table: picture(preview(embedding_scatter(panels_of(found), f"{screen.title}: {table}")))
                 for table, found in rows.items()
                 if found
             }

@@ -10,7 +10,7 @@ from scipy.cluster import hierarchy
 from scipy.spatial.distance import pdist, squareform
 from sklearn.metrics import adjusted_rand_score
 
-from pcip_core.analysis.distances import condensed_distances, squared_distances
+from pcip_core.analysis.distances import condensed_distances
 from pcip_core.analysis.linkage import METHODS, cluster_tree
 from pcip_core.analysis.tree import leaf_order, ordered, parents, sizes, spans
 from pcip_core.errors import ClusterError, EvaluationError, ShapeError
@@ -129,7 +129,21 @@ def test_ward_and_average_are_those_of_scipy(method: str) -> None:
     expected = hierarchy.linkage(standardize(features), method)
     found = cluster_tree(features.astype(np.float64), method=method)  # type: ignore[arg-type]
     assert unions(found) == unions(expected)
-    assert np.allclose(found, expected)
+    assert np.allclose(found, expected, rtol=1e-5 if method == "average" else 1e-12, atol=0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("size", [1e-30, 1e30])
+def test_a_tree_does_not_depend_on_the_unit(method: str, size: float) -> None:
+    """Squares of such numbers are outside of float32."""
+    points, _ = clouds(spreads=(1, 2), apart=2, columns=5)
+    before = points.copy()
+    tree = cluster_tree(points, method=method, scale=False)  # type: ignore[arg-type]
+    assert np.array_equal(points, before)
+    other = cluster_tree(points * size, method=method, scale=False)  # type: ignore[arg-type]
+    assert unions(other) == unions(tree)
+    unit = 1 if method == "maximum_likelihood" else size
+    assert np.allclose(other[:, 2] / unit, tree[:, 2], atol=0)
 
 
 def test_distances_are_those_of_scipy_also_of_nearly_equal_rows() -> None:
@@ -139,10 +153,7 @@ def test_distances_are_those_of_scipy_also_of_nearly_equal_rows() -> None:
     points[6] = points[601] + 1e-7
     expected = pdist(points)
     assert np.allclose(condensed_distances(points), expected, rtol=1e-6, atol=0)
-    square = squared_distances(points)
-    assert np.array_equal(square, square.T)
-    assert square[5, 600] == 0
-    assert np.allclose(np.sqrt(square), squareform(expected), rtol=1e-6, atol=0)
+    assert squareform(condensed_distances(points))[5, 600] == 0
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -26,11 +26,21 @@ def test_equals_a_naive_search(columns: int, *, grouped: bool, monkeypatch: pyte
     groups = rng.integers(0, 9, 700) if grouped else np.arange(700)
     monkeypatch.setattr(neighbours, "_BLOCK", 128)
     monkeypatch.setattr(neighbours, "_STRIP", 50)
-    monkeypatch.setattr(neighbours, "_SEED", 32)
     found = nearest_others(points, groups, (3, 50))
     for k in (3, 50):
         assert (np.sort(found[:, :k]) == np.sort(naive(points, groups, k))).all()
     assert (nearest_others(points, groups, range(1, 51)) == naive(points, groups, 50)).all()
+
+
+def test_of_twins_that_float32_cannot_tell_apart_the_nearer_one_is_chosen() -> None:
+    """Each odd k lies between two points whose distances from a third differ by less than float32 tells."""
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(400, 200))
+    points = np.concatenate([points, points + 1e-6 * rng.normal(size=points.shape)])
+    groups, ks = np.arange(800) % 400, (1, 5, 11, 25)
+    found, expected = nearest_others(points, groups, ks), naive(points, groups, 25)
+    for k in ks:
+        assert (np.sort(found[:, :k]) == np.sort(expected[:, :k])).all()
 
 
 def test_near_ties_beyond_float32_are_in_exact_order() -> None:

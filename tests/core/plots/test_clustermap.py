@@ -15,7 +15,7 @@ from pcip_core.analysis.tree import leaf_order, ordered
 from pcip_core.errors import ClusterError, ShapeError
 from pcip_core.evaluation.knn import standardize
 from pcip_core.plots.clustermap import BLUE_YELLOW, MAJOR, MINOR, _apart, cluster_map
-from pcip_core.plots.png import to_png
+from pcip_core.plots.pictures import preview
 
 
 def made(n: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
@@ -126,8 +126,8 @@ def test_yellow_is_positive_and_blue_negative() -> None:
 @pytest.mark.parametrize("shape", [(2, 1), (3, 600), (900, 2)])
 def test_small_and_wide_maps_are_drawn(shape: tuple[int, int]) -> None:
     points = standardize(np.random.default_rng(0).normal(size=shape))
-    assert to_png(cluster_map(points, cluster_tree(points), "simulated"))[:4] == b"\x89PNG"
-    assert to_png(cluster_map(np.zeros(shape), np.arange(shape[0]), "simulated"))[:4] == b"\x89PNG"
+    assert preview(cluster_map(points, cluster_tree(points), "simulated"))[8:12] == b"WEBP"
+    assert preview(cluster_map(np.zeros(shape), np.arange(shape[0]), "simulated"))[8:12] == b"WEBP"
 
 
 def test_what_does_not_fit_together_is_an_error() -> None:

@@ -11,7 +11,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 from pcip_core.plots.enrichment import LARGEST, enrichment_dots
-from pcip_core.plots.png import to_png
+from pcip_core.plots.pictures import preview
 
 TITLE = "yeast (simulated images)"
 
@@ -55,7 +55,7 @@ def test_size_is_the_share_and_colour_the_rate() -> None:
     }
     assert figure.get_suptitle() == TITLE
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["25%", "50%", "100%"]
-    assert to_png(figure).startswith(b"\x89PNG")
+    assert preview(figure)[8:12] == b"WEBP"
 
 
 def test_the_best_terms_of_each_cluster_are_shown_wherever_they_are_significant() -> None:

@@ -16,7 +16,7 @@ from pcip_core.plots.benchmarks import VGG_LAYERS, accuracy_by_layer, accuracy_b
 from pcip_core.plots.classes import accuracy_by_k, recall_by_class
 from pcip_core.plots.confusion import confusion_matrix
 from pcip_core.plots.pairwise import pairwise_by_line, pairwise_distances
-from pcip_core.plots.png import to_png
+from pcip_core.plots.pictures import preview
 from pcip_core.plots.scatter import embedding_scatter
 from pcip_core.plots.style import PALETTE, colour, marker, shade
 
@@ -94,7 +94,7 @@ def test_nothing_to_draw_says_so(draw: Callable[..., Figure]) -> None:
     figure = draw([], TITLE)
     assert [text.get_text() for text in figure.axes[0].texts] == ["no scores"]
     assert title_of(figure) == TITLE
-    assert to_png(figure).startswith(b"\x89PNG")
+    assert preview(figure)[8:12] == b"WEBP"
 
 
 def test_rows_of_other_kinds_are_nothing_to_draw() -> None:
@@ -113,7 +113,7 @@ def test_a_title_wider_than_the_figure_is_wrapped_not_cut() -> None:
     figure = confusion_matrix(
         rows, "a long title of a screen, its protocol and its parameter " * 3 + "(simulated images)"
     )
-    to_png(figure)
+    preview(figure)
     assert figure._suptitle is not None  # type: ignore[attr-defined]
     box = figure._suptitle.get_window_extent()  # type: ignore[attr-defined]
     assert "(simulated images)" in title_of(figure)
@@ -357,7 +357,7 @@ class TestScatter:
         assert len({(colour(index), marker(index)) for index in range(81)}) == 81
         names = [f"class {index:02}" for index in range(18)]
         figure = embedding_scatter([("map", np.zeros((18, 2)), np.array(names))], TITLE)
-        to_png(figure)
+        preview(figure)
         box = figure.legends[0].get_window_extent()
         assert legend(figure) == [f"{number}  {name}" for number, name in enumerate(names, 1)]
         assert [text.get_text() for text in figure.axes[0].texts] == [str(number) for number in range(1, 19)]

@@ -163,7 +163,7 @@ def test_scores_are_found_on_the_page_the_best_of_a_column_marked() -> None:
         assert text in html, text
     for heading in HEADINGS:
         assert re.search(rf"<h2[^>]*>{heading}", html), heading
-    assert html.count("data:image/png;base64,") == html.count("<img ") == 9
+    assert html.count("data:image/webp;base64,") == html.count("<img ") == 9
     assert len(re.findall('<img alt="[^"]+"', html)) == 9
 
 
@@ -177,7 +177,7 @@ def test_nothing_is_loaded_from_elsewhere_and_no_text_becomes_markup() -> None:
     assert "Cells &lt;of&gt; a test" in html
     sources = Tables(html).sources
     assert len(sources) > 9
-    assert all(source.startswith(("data:image/png;base64,", "#")) for source in sources)
+    assert all(source.startswith(("data:image/webp;base64,", "#")) for source in sources)
     assert not re.search(r"@import|url\(", html)
 
 
@@ -196,7 +196,7 @@ def test_every_picture_of_simulated_images_says_so(monkeypatch: pytest.MonkeyPat
         drawn.append(figure)
         return b""
 
-    monkeypatch.setattr("pcip_core.report.page.to_png", kept)
+    monkeypatch.setattr("pcip_core.report.page.preview", kept)
     html_of(made_up(simulated=True))
     html_of(made_up(simulated=True, title="screen_1 (simulated images)"))
     assert len(drawn) == 18

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -191,6 +192,36 @@ def test_similar_cells_and_proteins(filled: Store, path: Path) -> None:
     assert [row[0] for row in found] == [proteins[row] for row in order]
     assert [row[1] for row in found] == [counts[row] for row in order]
     assert [row[2] for row in found] == pytest.approx(distances[order].tolist(), abs=1e-5)
+
+
+def test_vectors_are_stored_as_they_are(filled: Store, path: Path) -> None:
+    """At a size at which DuckDB would compress them, when loaded whole and when replaced."""
+    for seed in (1, 2):
+        small.commit_features(filled, "scr", "plate_1", dim=2_000, seed=seed)
+        small.commit_features(filled, "scr", "plate_2", dim=2_000, seed=seed)
+        publish(filled, path)
+        kinds = ask(
+            path,
+            "SELECT DISTINCT compression FROM pragma_storage_info(?) WHERE segment_type = 'FLOAT'",
+            f"scr.cell_features_{small.SET}",
+        )
+        assert kinds == [("Uncompressed",)]
+
+
+def test_the_wanted_vector_is_looked_up_once(filled: Store, path: Path) -> None:
+    """Not beside the distance, which would copy it for each of the cells: that takes half as long again."""
+    cell_id = min(filled.read("scr", "cells")["cell_id"].to_pylist())
+    with connect(path) as con:
+        con.execute("SET explain_output = 'optimized_only'")
+        sql = "EXPLAIN (FORMAT json) FROM scr.similar_cells(?, ?, 3)"
+        ((_, plan),) = con.execute(sql, [small.SET, cell_id]).fetchall()
+    nodes, lookups = json.loads(plan), []
+    while nodes:
+        node = nodes.pop()
+        nodes += node["children"]
+        if "COALESCE" in str(node["extra_info"].get("Expressions")):
+            lookups.append(node["extra_info"]["Estimated Cardinality"])
+    assert lookups == ["1"]
 
 
 def test_unknown_cells_and_feature_sets_are_named(filled: Store, path: Path) -> None:

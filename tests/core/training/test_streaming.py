@@ -6,6 +6,7 @@ import dataclasses
 import pickle
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -160,3 +161,22 @@ def test_batches_made_ahead_keep_order_and_errors() -> None:
     assert threading.active_count() == before + 1
     made.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
+
+
+def test_batches_made_ahead_take_no_thread_from_the_network() -> None:
+    def threads() -> Iterator[Batch]:
+        for _ in range(8):
+            yield Batch((), torch.tensor([torch.get_num_threads()]))
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        made = ahead(threads(), streamed=True)
+        first = int(next(made).truth)
+        with ThreadPoolExecutor(1) as another:
+            assert another.submit(torch.get_num_threads).result() == 2
+        assert torch.get_num_threads() == 2
+        assert [first, *(int(batch.truth) for batch in made)] == [1] * 8
+        assert [int(batch.truth) for batch in ahead(threads(), streamed=False)] == [2] * 8
+    finally:
+        torch.set_num_threads(before)

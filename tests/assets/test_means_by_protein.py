@@ -1,0 +1,38 @@
+"""Means by protein, which are added up block by block, against a plain loop over all cells at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pcip_assets.assets.features import mean_by_protein
+from pcip_core.errors import StoreError
+from pcip_core.store.partitions import Store
+from pcip_core.store.vectors import features_of
+from tests.core.store import small
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Three plates, each with cells of the same three proteins."""
+    made = Store(tmp_path / "store")
+    small.fill(made, "scr", plates=3)
+    return made
+
+
+def test_block_by_block_equals_all_at_once(store: Store) -> None:
+    found = mean_by_protein(store, "scr", small.SET)
+
+    proteins, means, counts = small.protein_means(store, "scr", small.SET)
+    assert found["protein"].to_pylist() == proteins
+    assert found["n_cells"].to_pylist() == counts == [3 * small.CELLS] * 3
+    assert found["encoder_version"].to_pylist() == ["scr/1"] * 3
+    np.testing.assert_allclose(features_of(found), means, rtol=1e-5, atol=1e-6)
+
+
+def test_shards_of_another_dimension_are_named(store: Store) -> None:
+    small.commit_features(store, "scr", "plate_2", dim=12)
+    with pytest.raises(StoreError, match=r"different types in shards plate_1 and plate_2"):
+        mean_by_protein(store, "scr", small.SET)

@@ -35,6 +35,9 @@ from pcip_core.store.tables import MAIN, doc_of
 CELL_FEATURES, PROTEIN_FEATURES = "cell_features_", "protein_features_"
 _VIEWS = ("quarantine", "confusion", "exclusions")  # each over all tables <view>_<noun>
 _PLAIN_VECTORS = "SET disabled_compression_methods = 'alp,alprd'"  # as a config of `connect`, it is not heard
+_MEMORY = (
+    "SET memory_limit = '512MB'"  # what is written is on the disk; DuckDB would keep it all in memory as well
+)
 _SCORES = "benchmarks"  # and benchmarks_<noun>: one table for each asset that scores
 
 
@@ -125,6 +128,7 @@ def _update(store: Store, file: Path, wanted: Books, have: Books) -> Published:
     result = Published()
     with duckdb.connect(str(file), config=NO_EXTENSIONS) as con:
         con.execute(_PLAIN_VECTORS)
+        con.execute(_MEMORY)
         for screen in sorted({key[0] for key in wanted | have}):
             con.execute("BEGIN")
             if any(key[0] == screen for key in wanted):
@@ -221,20 +225,34 @@ def _loaded_whole(
     result: Published,
 ) -> None:
     """Make a table from all its partitions; vectors of another length than the newest ones are left out."""
-    parts = {shard: _rows(store, screen, table, shard) for shard in shards}
-    if all("features" in part.column_names for part in parts.values()):
+    empty = {shard: _named(_kinds(store, screen, table, shard), table, shard) for shard in shards}
+    if all("features" in part.column_names for part in empty.values()):
         newest = max(shards, key=lambda shard: _about(store, screen, table, shard).get("created_at", ""))
         for shard in shards:
-            if parts[shard]["features"].type != parts[newest]["features"].type:
-                del parts[shard]
+            if empty[shard]["features"].type != empty[newest]["features"].type:
+                del empty[shard]
                 result.stale.append(f"{screen}.{table} {shard}")
-    rows = pa.concat_tables(list(parts.values()), promote_options="permissive")  # noqa: F841  (see above)
-    con.execute(f"CREATE OR REPLACE TABLE {_quoted(screen, table)} AS SELECT * FROM rows")
+    target = _quoted(screen, table)
+    rows = pa.concat_tables(list(empty.values()), promote_options="permissive")
+    con.execute(f"CREATE OR REPLACE TABLE {target} AS SELECT * FROM rows")
+    for shard in empty:  # one in memory at a time
+        rows = _rows(store, screen, table, shard)  # noqa: F841  (see above)
+        con.execute(f"INSERT INTO {target} BY NAME SELECT * FROM rows")
 
 
 def _rows(store: Store, screen: str, table: str, shard: str) -> pa.Table:
-    """One partition; its shard is a column, unless the table is made whole. `images` is counted later."""
-    rows = store.read(screen, table, shards=[shard] if shard else None).replace_schema_metadata()
+    """One partition, as it is published."""
+    return _named(store.read(screen, table, shards=[shard] if shard else None), table, shard)
+
+
+def _kinds(store: Store, screen: str, table: str, shard: str) -> pa.Table:
+    """The columns of one partition, without rows."""
+    return store.schema(screen, table, shard=shard or None).empty_table()
+
+
+def _named(rows: pa.Table, table: str, shard: str) -> pa.Table:
+    """Its shard is a column, unless the table is made whole. `images` is counted later."""
+    rows = rows.replace_schema_metadata()
     if table == "images" and "n_cells" in rows.column_names:
         rows = rows.drop_columns("n_cells")
     if shard == WHOLE:

@@ -32,7 +32,7 @@ from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import feature_table
 
 DESCRIPTION = "peak memory of every asset that streams, 50,000 to 400,000 cells; 6 GB of disk"
-SECONDS = 600
+SECONDS = 800
 LONG = True
 SIZES = (50_000, 100_000, 200_000, 400_000)
 A_SHARD, AN_IMAGE, PROTEINS = 12_500, 50, 1_000  # cells, cells, and proteins of the screen

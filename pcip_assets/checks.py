@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-import pyarrow.compute as pc
+import pyarrow as pa
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -119,22 +119,27 @@ def _no_duplicate_cells(screen: Screen) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=[screen.name, "crops"], name="no_duplicate_cells")
     def check(library: Library) -> dg.AssetCheckResult:
         """No cell stands in two shards with the same pixels (within a shard they are in quarantine)."""
-        cells = library.store.read(screen.name, "cells", columns=["cell_id", "pixel_hash"])
-        hashes = cells["pixel_hash"].combine_chunks()
-        counts = pc.value_counts(hashes)
-        repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
-        cells = cells.filter(pc.is_in(hashes, repeated))
+        columns = ["cell_id", "pixel_hash"]
+        batches = library.store.batches(screen.name, "cells", columns=columns)
+        marks = np.concatenate([np.zeros(0, np.int64), *map(_marks, batches)])  # 8 bytes a cell
+        values, counts = np.unique(marks, return_counts=True)
+        repeated = values[counts > 1]
         seen: dict[str, str] = {}
         twins = []
-        for cell_id, pixels in zip(
-            cells["cell_id"].to_pylist(), cells["pixel_hash"].to_pylist(), strict=True
-        ):
-            first = seen.setdefault(pixels, cell_id)
-            if first != cell_id:
-                twins.append(f"{cell_id} = {first}")
+        for cells in library.store.batches(screen.name, "cells", columns=columns):
+            cells = cells.filter(pa.array(np.isin(_marks(cells), repeated)))
+            for cell_id, pixels in zip(*(cells[name].to_pylist() for name in columns), strict=True):
+                first = seen.setdefault(pixels, cell_id)
+                if first != cell_id:
+                    twins.append(f"{cell_id} = {first}")
         return _result(twins, warn=True)
 
     return check
+
+
+def _marks(cells: pa.Table) -> np.ndarray:
+    """A number for each pixel hash, (n,): the same for the same, and for hardly any others."""
+    return np.fromiter(map(hash, cells["pixel_hash"].to_pylist()), np.int64, cells.num_rows)
 
 
 def _features_finite(screen: Screen) -> dg.AssetChecksDefinition:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import dagster as dg
 import numpy as np
-import pyarrow as pa
 import pytest
 import tifffile
 
@@ -85,9 +84,9 @@ def test_adding_a_shard_reads_no_other_but_for_twins(own: Finished, monkeypatch:
     ticks, opened = Ticks(own), set()
     add_plate(Path(str(own.screen.root)), "plate_1", "plate_3")
     ticks.instance.add_dynamic_partitions("tiny_shards", ["plate_3"])
-    read, provenance = Store._read_part, Store.provenance
+    read, provenance = Store._opened, Store.provenance
 
-    def reading(self: Store, screen: str, table: str, shard: str | None, columns: object) -> pa.Table:
+    def reading(self: Store, screen: str, table: str, shard: str | None, columns: object) -> object:
         opened.add((table, shard))
         return read(self, screen, table, shard, columns)  # type: ignore[arg-type]
 
@@ -95,7 +94,7 @@ def test_adding_a_shard_reads_no_other_but_for_twins(own: Finished, monkeypatch:
         opened.add((table, shard))
         return provenance(self, screen, table, shard)
 
-    monkeypatch.setattr(Store, "_read_part", reading)
+    monkeypatch.setattr(Store, "_opened", reading)
     monkeypatch.setattr(Store, "provenance", looking)
     assert ticks.run(dg.RunRequest(partition_key="plate_3")).success
     assert {one for one in opened if one[1] in ("plate_1", "plate_2")} == {

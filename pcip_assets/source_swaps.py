@@ -174,12 +174,12 @@ def draw_swaps(
         known = set(held)
         out = np.array([hash_of[cell] in known for cell in cells.cell_ids], bool)
         choices = {"held out of the training": out, "all, as too few were held out": whole}
-    groups = {"image": cells.image_ids, "field": cells.groups("leave_field_out")}
+    groups = {"image": lambda: cells.image_ids, "field": lambda: cells.groups("leave_field_out")}
     tries = [(group, which) for group in groups for which in choices]
     for group, which in tries:
         labels = np.where(choices[which], cells.labels, "")
         try:
-            drawn = draw_pairs(labels, np.asarray(groups[group]), each=EACH, seed=screen.analyses.seed)
+            drawn = draw_pairs(labels, np.asarray(groups[group]()), each=EACH, seed=screen.analyses.seed)
         except EvaluationError:
             if (group, which) == tries[-1]:
                 raise

@@ -60,7 +60,9 @@ COLUMNS = {
 def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
     """The asset of scores between pairs of compartments."""
     code = code_version(
-        *(f"pcip_core.analysis.{name}" for name in ("between", "compartments", "variability")), __name__
+        *(f"pcip_core.analysis.{name}" for name in ("between", "compartments", "variability")),
+        "pcip_core.features.streamed",
+        __name__,
     )
 
     @dg.asset(
@@ -112,7 +114,7 @@ def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
 
 def build_variability(screen: Screen) -> dg.AssetsDefinition:
     """The asset of how variable proteins are, which needs no annotation."""
-    code = code_version("pcip_core.analysis.variability", __name__)
+    code = code_version("pcip_core.analysis.variability", "pcip_core.features.streamed", __name__)
 
     @dg.asset(
         key=[screen.name, "variability"],

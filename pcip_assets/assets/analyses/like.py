@@ -21,7 +21,9 @@ class Like(dg.Config):
 
 def build_like(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the nearest proteins or cells, as metadata with a gallery; it is kept in no table."""
-    code = code_version("pcip_core.analysis.similar", "pcip_assets.alike", __name__)
+    code = code_version(
+        "pcip_core.analysis.similar", "pcip_core.features.streamed", "pcip_assets.alike", __name__
+    )
 
     @dg.asset(
         key=[screen.name, "like"],

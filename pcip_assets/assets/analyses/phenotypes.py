@@ -37,7 +37,7 @@ _RING = 0.25  # radius of a ring, of the window of a crop
 
 def build_phenotypes(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the phenotypes of chosen proteins."""
-    code = code_version("pcip_core.analysis.phenotypes", __name__)
+    code = code_version("pcip_core.analysis.phenotypes", "pcip_core.features.streamed", __name__)
 
     @dg.asset(
         key=[screen.name, "phenotypes"],

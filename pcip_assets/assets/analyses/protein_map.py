@@ -20,7 +20,8 @@ from pcip_core.store.streamed import StoredFeatures
 
 CLUSTERS, TREES = "clusters", "cluster_trees"
 _CODE = tuple(
-    f"pcip_core.analysis.{name}" for name in ("clusters", "likelihood", "linkage", "stability", "tree")
+    f"pcip_core.analysis.{name}"
+    for name in ("clusters", "distances", "likelihood", "linkage", "merging", "stability", "tree")
 )
 _LEAST_PROTEINS = 3
 

@@ -41,7 +41,7 @@ from pcip_core.simulate.screen import photograph
 from pcip_core.store.partitions import Store
 
 DESCRIPTION = "files to crops: speed, memory, size; and the authors' script beside it"
-SECONDS = 240
+SECONDS = 170
 PLATES, WELLS, FIELDS, SIDE_PX = 2, 96, 3, 1080
 DRAWN = 12  # distinct fields; each is written turned and with noise of its own under many wells
 SAMPLE = 500  # cells written as the authors' script would

@@ -20,7 +20,7 @@ from pcip_core.features.yeast_designed import yeast_features
 from pcip_core.images.layout import scan
 
 DESCRIPTION = "designed features: cells/s of masks, classic, designed and CellProfiler's"
-SECONDS = 60
+SECONDS = 30
 
 
 def run() -> list[Row]:

@@ -44,8 +44,8 @@ def choose_device(name: str, *, number: int | None = None) -> torch.device:
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
     """`auto`: bf16 on a GPU that has it, float32 on a CPU, so that figures do not depend on its make.
 
-    Asked for on a CPU, bf16 nearly halves a step where the CPU multiplies it (AVX512-BF16, AMX), and is several
-    times slower where it does not.
+    Asked for on a CPU, bf16 is faster where the CPU multiplies it (AVX512-BF16, AMX; `pcip bench training`), and
+    several times slower where it does not.
 
     Raises:
         TrainingError: the name is unknown.

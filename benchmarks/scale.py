@@ -246,6 +246,12 @@ class Untrained:
         """No note is taken."""
         return "none"
 
+    def document(self, *_: object) -> None:
+        """Nothing was kept before."""
+
+    def log_document(self, *_: object) -> None:
+        """Nothing is kept."""
+
     def url(self, *_: object) -> str:
         """Nowhere."""
         return "http://localhost"

@@ -19,7 +19,7 @@ from pcip_core.training.device import choose_device
 DESCRIPTION = (
     "extraction of all five layers against the bare encoder; the authors' script and network beside it"
 )
-SECONDS = 45  # four minutes with the authors' code
+SECONDS = 45  # two minutes with the authors' code
 _CHANNELS = ("nucleus", "microtubules", "protein")
 _REPEATS = 5
 _BATCHES = (16, 64)  # of the bare encoder, which is given the better of both

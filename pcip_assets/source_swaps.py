@@ -4,7 +4,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +92,6 @@ def measured(library: Library, tracking: Tracking, screen: Screen) -> SourceSwap
         zip(used, crops_of(library.store, screen, [cells.cell_ids[cell] for cell in used]), strict=True)
     )
     device, seed = choose_device("auto"), screen.encoder.seed
-    untrained = f"untrained, seed {seed}"
     predict = network_predictor(trained.to(device))
 
     def both() -> dict[str, Mismatch]:
@@ -120,18 +119,6 @@ def measured(library: Library, tracking: Tracking, screen: Screen) -> SourceSwap
         crops=hashlib.sha256(np.stack([crops[cell] for cell in used]).tobytes()).hexdigest(),
     )
     networks = _once(tracking, champion.run_id, f"mismatch/{screen.name}.json", made_from, both)
-    rows = [
-        {
-            **pair,
-            "network": name,
-            "encoder_version": champion.version if name == "encoder" else untrained,
-            "source_cell": cells.cell_ids[pair["source"]],
-            "target_cell": cells.cell_ids[pair["target"]],
-            "n_references": pair["references"],
-        }
-        for name, found in networks.items()
-        for pair in found.pairs
-    ]
     judged = verdict(networks["encoder"], networks["untrained"])
     told = {
         "encoder_version": champion.version,
@@ -141,7 +128,26 @@ def measured(library: Library, tracking: Tracking, screen: Screen) -> SourceSwap
         **about,
     }
     figure = _figure(screen, networks["encoder"].pairs, crops, predict)
-    return SourceSwaps(figure, told, rows, networks, judged)
+    versions = {"encoder": champion.version, "untrained": f"untrained, seed {seed}"}
+    return SourceSwaps(figure, told, _rows(networks, versions, cells.cell_ids), networks, judged)
+
+
+def _rows(
+    networks: Mapping[str, Mismatch], versions: Mapping[str, str], cell_ids: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Rows of the table `mismatch`: each pair by each network."""
+    return [
+        {
+            **pair,
+            "network": name,
+            "encoder_version": versions[name],
+            "source_cell": cell_ids[pair["source"]],
+            "target_cell": cell_ids[pair["target"]],
+            "n_references": pair["references"],
+        }
+        for name, found in networks.items()
+        for pair in found.pairs
+    ]
 
 
 def _once(

@@ -24,9 +24,8 @@ from pcip_core.screen import Screen
 CHAMPION = "champion"
 SYSTEM_METRICS_EVERY_S = 5.0
 _WEIGHTS = "encoder.safetensors"
-os.environ.setdefault(
-    "MLFLOW_DISABLE_TELEMETRY", "true"
-)  # else importing mlflow reports what is run to its makers
+# Else importing mlflow reports what is run to its makers.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ import pyarrow.compute as pc
 from pcip_assets.assets.sets import PREFIX
 from pcip_assets.resources import Library
 from pcip_core.evaluation.labelled import LabelledCells, labelled_cells
+from pcip_core.features.streamed import ROWS
 from pcip_core.screen import Screen
-
-_ROWS = 4096  # as Python objects at a time
 
 
 def labelled_cells_of(library: Library, screen: Screen, sets: Iterable[str] = ()) -> LabelledCells:
@@ -27,7 +26,7 @@ def labelled_cells_of(library: Library, screen: Screen, sets: Iterable[str] = ()
             everywhere = pc.and_(everywhere, pc.is_in(ids, value_set=described))
     images = store.read(screen.name, "images").to_pylist()
     label_of = {row["image_id"]: _terms(row[screen.benchmark.label]) for row in images}
-    batches = cells.filter(everywhere).to_batches(max_chunksize=_ROWS)
+    batches = cells.filter(everywhere).to_batches(max_chunksize=ROWS)  # so many as Python objects at a time
     kept = labelled_cells((cell for batch in batches for cell in batch.to_pylist()), label_of)
     kept.left_out["cells_that_a_feature_set_lacks"] = len(ids) - pc.sum(everywhere, min_count=0).as_py()
     return kept

@@ -34,9 +34,7 @@ from pcip_core.store.tables import MAIN, doc_of
 
 CELL_FEATURES, PROTEIN_FEATURES = "cell_features_", "protein_features_"
 _VIEWS = ("quarantine", "confusion", "exclusions")  # each over all tables <view>_<noun>
-_MEMORY = (
-    "512MB"  # of DuckDB's own, beside one shard; what it writes it would keep, up to 80 % of the machine's
-)
+_MEMORY = "512MB"  # of DuckDB's own, beside one shard; else it keeps what it writes, up to 80 % of all memory
 _PLAIN_VECTORS = "SET disabled_compression_methods = 'alp,alprd'"  # as a config of `connect`, it is not heard
 _SCORES = "benchmarks"  # and benchmarks_<noun>: one table for each asset that scores
 

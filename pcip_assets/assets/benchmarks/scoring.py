@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from pcip_assets.assets.sets import PREFIX, features_hash
 from pcip_assets.resources import Library
+from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.labelled import LabelledCells
 from pcip_core.features.names import best_layers
 from pcip_core.features.streamed import rows_of
@@ -100,9 +101,20 @@ def benchmark_tables(tables: Iterable[str], kind: str) -> list[str]:
 def vectors_of(
     library: Library, screen: Screen, feature_set: str, cell_ids: list[str]
 ) -> tuple[np.ndarray, str | None]:
-    """The vectors of these cells, (n, d), and the training that made them, None where there was none."""
+    """The vectors of these cells, (n, d), and the training that made them, None where there was none.
+
+    Raises:
+        EvaluationError: a cell has no vector.
+    """
     features = StoredFeatures(library.store, screen.name, PREFIX + feature_set)
     rows = pc.index_in(pa.array(cell_ids, pa.string()), value_set=features.cell_id)
+    if rows.null_count:
+        raise EvaluationError(
+            f"{screen.name}/{feature_set}",
+            found=f"{rows.null_count} cells without a vector",
+            required="a vector of each cell that is scored",
+            remedy=f"Materialize the shards of {screen.name}/{PREFIX}{feature_set} that are out of date.",
+        )
     shard = library.store.shards(screen.name, PREFIX + feature_set)[-1]
     about = library.store.provenance(screen.name, PREFIX + feature_set, shard) or {}
     return rows_of(features, rows.to_numpy(zero_copy_only=False)), about.get("mlflow_run_id")

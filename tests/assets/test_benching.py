@@ -74,6 +74,12 @@ def test_a_summary_has_each_figure_with_an_aim(tmp_path: Path) -> None:
             "aim": "> 1",
         },
         {"what": "told only", "value": 1.0},
+        {"what": "beside", "value": 1.0, "against": "other", "against_value": 3.0},
+        {"what": "neighbours of 5 cells", "value": 1.0, "unit": "s"},
+        *(
+            {"what": f"reading, {n} x 4 by {n} shards", "value": n / 10, "unit": "s", "against_value": 1.0}
+            for n in (10, 20, 40)
+        ),
     ]
     record = {"machine": "one core", "commit": "abcdef0123456789", "seconds": 3, "rows": rows}
     (tmp_path / "knn.json").write_text(json.dumps(record))
@@ -86,10 +92,13 @@ def test_a_summary_has_each_figure_with_an_aim(tmp_path: Path) -> None:
     assert "old" not in text
     assert "told only" not in text
     assert "`pcip bench knn`" in text
-    assert "Aims: 1 not held, 1 not judged; 3 figures" in text
+    assert "Aims: 1 not held, 1 not judged; 8 figures" in text
     assert "one core; commit abcdef012. It took 3 s." in text
     assert "| a \\| b | 1,234 s |  |  | < 2 | **no** |" in text
     assert "| fast | 0.0123 | slow: 2 | 162 | > 1 | not judged |" in text
+    assert "| beside | 1 | other: 3 |  |  |  |" in text
+    assert "| N | 10 | 20 | 40 |\n|---|---|---|---|\n| reading, N x 4 by shards, s | 1 | 2 | 4 |\n" in text
+    assert "neighbours" not in text
     page.write_text("no marks")
     with pytest.raises(PcipError, match="no place"):
         bench_summary.write_summary(page, tmp_path)

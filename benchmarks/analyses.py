@@ -17,7 +17,7 @@ from benchmarks.truth.cells import compartment_rows, phenotype_rows, variable_ro
 from benchmarks.truth.mismatched import mismatch_rows
 from benchmarks.truth.proteins import cluster_rows, rare_rows
 from pcip_assets.workspace import Workspace
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 from pcip_core.store.publish import connect
 
 DESCRIPTION = (

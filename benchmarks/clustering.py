@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.harness import Row
-from pcip_core.analysis.clusters import cut_number, labels_of
-from pcip_core.analysis.linkage import METHODS, Method, cluster_tree
-from pcip_core.analysis.micro import micro_clusters
+from pcip_core.clustering.clusters import cut_number, labels_of
+from pcip_core.clustering.linkage import METHODS, Method, cluster_tree
+from pcip_core.clustering.micro import micro_clusters
 from pcip_core.evaluation.knn import standardize
 
 DESCRIPTION = (

@@ -15,10 +15,10 @@ from typing import Any
 import duckdb
 import yaml
 
-from pcip_assets.running import run_screen
+from pcip_assets.cli.run import run_screen
 from pcip_assets.simulated import ensure_simulated
 from pcip_assets.workspace import REPOSITORY, Workspace
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 from pcip_core.store.publish import connect
 
 _LARGER = {"plates": 4, "proteins_per_class": 12, "fields_per_image": 1}
@@ -26,18 +26,18 @@ Rows = list[dict[str, Any]]
 
 
 @contextmanager
-def compared(name: str, *, root: str | None = None, **yardsticks: object) -> Iterator[Rows]:
-    """The rows of main.benchmarks after `pcip run NAME --yardsticks` in a workspace of its own.
+def compared(name: str, *, root: str | None = None, **baselines: object) -> Iterator[Rows]:
+    """The rows of main.benchmarks after `pcip run NAME --baselines` in a workspace of its own.
 
     Args:
         name: a screen; of a simulated one a larger copy is run.
         root: of a real one.
-        yardsticks: changes to that section of its spec.
+        baselines: changes to that section of its spec.
     """
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder) / "data")
-        changes = {"yardsticks": yardsticks, "simulation": _LARGER if root is None else {}}
-        run_changed(workspace, name, f"{name}_compared", changes, root=root, yardsticks=True)
+        changes = {"baselines": baselines, "simulation": _LARGER if root is None else {}}
+        run_changed(workspace, name, f"{name}_compared", changes, root=root, baselines=True)
         with connect(workspace.published) as con:
             yield rows_of(con, "SELECT * FROM main.benchmarks")
 
@@ -59,7 +59,7 @@ def run_changed(
         called: the copy's name, as two screens of one name are refused.
         changes: key of the spec -> value; of a section, the keys in it that change.
         root: of a real screen.
-        jobs: `yardsticks` or `analyses`, to run these too.
+        jobs: `baselines` or `analyses`, to run these too.
 
     Raises:
         RuntimeError: the run failed, with its error.

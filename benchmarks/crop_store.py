@@ -19,10 +19,10 @@ import zarr
 from benchmarks.harness import Row
 from pcip_assets.workspace import REPOSITORY
 from pcip_core.crops.cut import cut_cells
-from pcip_core.screen import load_screen
 from pcip_core.segmentation import segmenter
 from pcip_core.simulate.plan import plan_screen
 from pcip_core.simulate.screen import photograph
+from pcip_core.spec.screen import load_screen
 from pcip_core.store.partitions import Store
 
 DESCRIPTION = "crops in one .npy a shard against a TIFF a channel and cell, zarr and HDF5: pairs, scan, bytes"

@@ -29,15 +29,15 @@ from PIL import Image
 from skimage.morphology import remove_small_holes, remove_small_objects
 
 from benchmarks.harness import Row
-from pcip_assets import frames
 from pcip_assets.provenance import Stopwatch
 from pcip_assets.workspace import REPOSITORY
 from pcip_core.crops.shard import cut_shard
 from pcip_core.images.layout import Field, scan
-from pcip_core.screen import Screen, load_screen
-from pcip_core.simulate.parameters import Simulation
 from pcip_core.simulate.plan import plan_screen
 from pcip_core.simulate.screen import photograph
+from pcip_core.spec.screen import Screen, load_screen
+from pcip_core.spec.simulation import Simulation
+from pcip_core.store import rows as frames
 from pcip_core.store.partitions import Store
 
 DESCRIPTION = "files to crops: speed, memory, size; and the authors' script beside it"

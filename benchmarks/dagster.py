@@ -18,18 +18,18 @@ from dagster._core.execution.api import create_execution_plan
 from benchmarks.called import call_asset
 from benchmarks.harness import Row
 from benchmarks.incremental import Growing
-from pcip_assets import frames
-from pcip_assets.assets.crops import Cutting
+from pcip_assets.assets.main.crops import Cutting
 from pcip_assets.definitions import build_definitions
 from pcip_assets.partitions import register_shards
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking
 from pcip_core.crops.shard import cut_shard
-from pcip_core.features.deep import extract_features
 from pcip_core.images.layout import scan
 from pcip_core.images.localization import annotated_images
 from pcip_core.images.reading import content_hash, read_field
 from pcip_core.models.files import load_encoder
+from pcip_core.models.inference import extract_features
+from pcip_core.store import rows as frames
 from pcip_core.store.publish import publish
 from pcip_core.store.vectors import feature_table
 

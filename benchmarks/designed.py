@@ -13,10 +13,10 @@ from benchmarks.harness import Row
 from pcip_assets.simulated import ensure_simulated
 from pcip_assets.workspace import Workspace
 from pcip_core.crops.shard import cut_shard
-from pcip_core.features.cellprofiler import measure
-from pcip_core.features.classic import classic_features
-from pcip_core.features.masks import centre_masks
-from pcip_core.features.yeast_designed import yeast_features
+from pcip_core.features.designed.cellprofiler import measure
+from pcip_core.features.designed.classic import classic_features
+from pcip_core.features.designed.masks import centre_masks
+from pcip_core.features.designed.yeast import yeast_features
 from pcip_core.images.layout import scan
 
 DESCRIPTION = "designed features: cells/s of masks, classic, designed and CellProfiler's"

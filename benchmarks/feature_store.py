@@ -21,7 +21,7 @@ import psutil
 import pyarrow as pa
 
 from benchmarks.harness import Row
-from pcip_assets.assets.features import mean_by_protein
+from pcip_assets.assets.main.features import mean_by_protein
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect, publish
 from pcip_core.store.vectors import feature_table, features_of

@@ -16,9 +16,9 @@ import tifffile
 import yaml
 
 from benchmarks.harness import Row
+from pcip_assets.cli.run import open_instance, run_screen
 from pcip_assets.definitions import build_definitions
 from pcip_assets.partitions import register_shards
-from pcip_assets.running import open_instance, run_screen
 from pcip_assets.workspace import Workspace
 from pcip_core.store.partitions import Store
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import dagster as dg
 
 from benchmarks.harness import Row
-from pcip_assets.running import open_instance
+from pcip_assets.cli.run import open_instance
 from pcip_assets.workspace import REPOSITORY, Workspace
 
 DESCRIPTION = "time and peak memory of the demo, by asset"

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.harness import Row
-from pcip_assets.running import run_screen
+from pcip_assets.cli.run import run_screen
 from pcip_assets.simulated import ensure_simulated
 from pcip_assets.workspace import REPOSITORY, Workspace
 from pcip_core.store.publish import connect

@@ -25,9 +25,9 @@ import yaml
 
 from benchmarks.harness import Row
 from pcip_assets.workspace import REPOSITORY, Workspace
-from pcip_core.crops.found import ShardCells
+from pcip_core.crops.shard_cells import ShardCells
 from pcip_core.images.annotations import ImageRecord
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import feature_table
 
@@ -49,7 +49,7 @@ _SPEC: dict[str, Any] = {
     "segmentation": {"method": "whole"},
     "crops": {"window_px": 16, "size_px": 16, "min_cells": 2},
     "encoder": {"width": 0.05},
-    "yardsticks": {
+    "baselines": {
         "sets": ["classic"], "umap": {"cells": 2000}, "classifiers": ["inpainting_conv3"],
         "corrected": ["inpainting_conv3"], "corrections": ["by_plate", "whitened"], "grey_levels": 8,
     },
@@ -155,7 +155,7 @@ def peak_mb() -> float:
 
 def screen_of(folder: Path, name: str) -> Screen:
     """One of the three screens, its spec written where it is not there."""
-    from pcip_core.screen import load_screen
+    from pcip_core.spec.screen import load_screen
 
     spec = folder / f"{name}.yaml"
     if not spec.is_file():
@@ -165,8 +165,8 @@ def screen_of(folder: Path, name: str) -> Screen:
 
 def fill(folder: Path, first: int, last: int) -> None:
     """Write the shards from `first` on up to `last` of every screen, and a network where there is none."""
-    from pcip_core.features.deep import untrained_network
     from pcip_core.models.files import save_encoder
+    from pcip_core.models.inference import untrained_network
     from pcip_core.models.inpainting import NetworkConfig
 
     store = Store(Workspace(folder).store)
@@ -181,7 +181,7 @@ def fill(folder: Path, first: int, last: int) -> None:
 
 def write_shard(store: Store, screen: Screen, number: int, cells: int) -> None:
     """Random cells and crops of one plate, and in the first screen random features."""
-    from pcip_assets import frames
+    from pcip_core.store import rows as frames
 
     shard, rng = f"plate_{number + 1}", np.random.default_rng(number)
     images = [f"{shard}_{place:05d}" for place in range(cells // AN_IMAGE)]

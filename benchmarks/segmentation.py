@@ -15,15 +15,15 @@ from skimage.filters import threshold_otsu
 from skimage.segmentation import clear_border, watershed
 
 from benchmarks.harness import Row
-from pcip_core.evaluation.matching import centres, crowded, matched
 from pcip_core.segmentation import segmenter
 from pcip_core.segmentation.ellipses import likeness, moments
+from pcip_core.segmentation.matching import centres, crowded, matched
 from pcip_core.segmentation.otsu import keep_objects
 from pcip_core.simulate import human
 from pcip_core.simulate.optics import expose, illumination
-from pcip_core.simulate.parameters import Simulation
 from pcip_core.simulate.plan import keyed_rng, plan_screen
 from pcip_core.simulate.screen import photograph, true_labels
+from pcip_core.spec.simulation import Simulation
 
 DESCRIPTION = "cells found: recall, precision, pieces and speed on real and simulated fields"
 SECONDS = 200

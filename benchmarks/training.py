@@ -20,15 +20,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.authors import TRAINING, alone, authors_missing, trained, write_crops
 from benchmarks.cropping import bytes_a_cell
 from benchmarks.harness import Row
+from pcip_core.crops.pixels import ShardedPixels
 from pcip_core.models.inpainting import NetworkConfig, build_network
+from pcip_core.spec.training import TrainingConfig
 from pcip_core.training.cells import CellSet
-from pcip_core.training.config import TrainingConfig
 from pcip_core.training.device import choose_device, choose_precision
-from pcip_core.training.inpainting import Inpainting
 from pcip_core.training.loop import build_optimizer, train
-from pcip_core.training.pixels import ShardedPixels
 from pcip_core.training.processes import ALONE, Processes
 from pcip_core.training.task import Batch, output_of, share_of_loss
+from pcip_core.training.tasks.inpainting import Inpainting
 from pcip_core.training.tracker import SilentTracker
 
 DESCRIPTION = (

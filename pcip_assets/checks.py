@@ -15,13 +15,13 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-from pcip_assets.assets.sets import CONTROLS, INPAINTING, PREFIX
+from pcip_assets.assets.analyses.source_swaps import measured
+from pcip_assets.assets.feature_sets import CONTROLS, INPAINTING, PREFIX
 from pcip_assets.assets.shared import GPU_POOL, picture
 from pcip_assets.resources import Library
-from pcip_assets.source_swaps import measured
 from pcip_assets.tracking import Tracking
-from pcip_core.features.streamed import Moments
-from pcip_core.screen import Screen
+from pcip_core.features.blocks import Moments
+from pcip_core.spec.screen import Screen
 from pcip_core.store.vectors import features_of
 
 _SHOWN = 20

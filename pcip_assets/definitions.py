@@ -13,35 +13,35 @@ from pcip_assets.assets.analyses.mismatch import build_mismatch
 from pcip_assets.assets.analyses.phenotypes import build_phenotypes
 from pcip_assets.assets.analyses.protein_map import build_clusters
 from pcip_assets.assets.analyses.report import build_analysis_report
+from pcip_assets.assets.baselines.corrected import build_corrected_features
+from pcip_assets.assets.baselines.designed import build_designed_features
+from pcip_assets.assets.baselines.vgg16 import build_vgg16_features
 from pcip_assets.assets.benchmarks.classifiers import build_classifier_benchmark
 from pcip_assets.assets.benchmarks.held_images import build_supervised_benchmark
 from pcip_assets.assets.benchmarks.image_scores import build_pairwise_benchmark, build_retrieval_benchmark
-from pcip_assets.assets.benchmarks.knn import build_knn_benchmark, build_yardstick_benchmark
+from pcip_assets.assets.benchmarks.knn import build_baseline_benchmark, build_knn_benchmark
 from pcip_assets.assets.benchmarks.report import build_benchmark_report
 from pcip_assets.assets.benchmarks.umap import build_umap
-from pcip_assets.assets.crops import build_crops
-from pcip_assets.assets.encoders import build_autoencoder, build_encoder, build_supervised
-from pcip_assets.assets.features import (
+from pcip_assets.assets.encoders.networks import build_autoencoder, build_encoder, build_supervised
+from pcip_assets.assets.feature_sets import MAIN_NOUNS, baseline_nouns
+from pcip_assets.assets.main.crops import build_crops
+from pcip_assets.assets.main.features import (
     build_autoencoder_features,
+    build_baseline_protein_features,
     build_cell_features,
     build_control_features,
     build_protein_features,
     build_supervised_features,
-    build_yardstick_protein_features,
 )
-from pcip_assets.assets.fields import build_fields
-from pcip_assets.assets.sets import MAIN_NOUNS, yardstick_nouns
-from pcip_assets.assets.shared import analyses_of, yardsticks_of
-from pcip_assets.assets.yardsticks.corrected import build_corrected_features
-from pcip_assets.assets.yardsticks.designed import build_designed_features
-from pcip_assets.assets.yardsticks.vgg16 import build_vgg16_features
-from pcip_assets.automation import build_sensor
+from pcip_assets.assets.main.fields import build_fields
+from pcip_assets.assets.shared import analyses_of, baselines_of
 from pcip_assets.checks import build_checks
 from pcip_assets.partitions import shards_of
 from pcip_assets.resources import Library
+from pcip_assets.sensors import build_sensor
 from pcip_assets.tracking import Tracking
 from pcip_assets.workspace import Workspace
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 
 
 def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
@@ -66,22 +66,22 @@ def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
         build_like(screen),
         build_analysis_report(screen),
     ]
-    return main + encoder + analyses + (_yardsticks(screen, shards) if screen.yardsticks.sets else [])
+    return main + encoder + analyses + (_baselines(screen, shards) if screen.baselines.sets else [])
 
 
-def _yardsticks(screen: Screen, shards: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+def _baselines(screen: Screen, shards: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
     """The other feature sets of a screen, and their scores."""
-    sets = screen.yardsticks.sets
+    sets = screen.baselines.sets
     graph = [
-        build_yardstick_protein_features(screen),
-        build_yardstick_benchmark(screen),
+        build_baseline_protein_features(screen),
+        build_baseline_benchmark(screen),
         build_classifier_benchmark(screen),
         build_pairwise_benchmark(screen),
         build_retrieval_benchmark(screen),
         build_umap(screen),
         build_benchmark_report(screen),
     ]
-    if screen.yardsticks.designed:
+    if screen.baselines.designed:
         graph.append(build_designed_features(screen, shards))
     if "autoencoder" in sets:
         graph.append(build_autoencoder_features(screen, shards))
@@ -94,8 +94,8 @@ def _yardsticks(screen: Screen, shards: dg.PartitionsDefinition) -> list[dg.Asse
             build_supervised_features(screen, shards),
             build_supervised_benchmark(screen),
         ]
-    if screen.yardsticks.corrections:
-        nouns = [noun for noun in yardstick_nouns(screen) if noun != "corrected_features"]
+    if screen.baselines.corrections:
+        nouns = [noun for noun in baseline_nouns(screen) if noun != "corrected_features"]
         graph.append(build_corrected_features(screen, shards, [*MAIN_NOUNS, *nouns]))
     return graph
 
@@ -125,11 +125,11 @@ def screen_jobs(screen: Screen) -> list[UnresolvedAssetJobDefinition]:
             description="Clusters of proteins and their terms, scores of cells, whether the network cheats.",
         )
     )
-    if screen.yardsticks.sets:
+    if screen.baselines.sets:
         jobs.append(
             dg.define_asset_job(
-                f"{screen.name}_yardsticks",
-                dg.AssetSelection.groups(yardsticks_of(screen)),
+                f"{screen.name}_baselines",
+                dg.AssetSelection.groups(baselines_of(screen)),
                 description="Every other feature set of crops that are made, and how it scores.",
             )
         )

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from pcip_core.images.layout import scan
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 
 
 def shards_of(screen: Screen) -> dg.DynamicPartitionsDefinition:

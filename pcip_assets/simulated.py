@@ -5,8 +5,8 @@ import sys
 from tqdm import tqdm
 
 from pcip_core.images.layout import scan
-from pcip_core.screen import Screen
 from pcip_core.simulate import simulate_screen
+from pcip_core.spec.screen import Screen
 
 WORKERS = 2
 

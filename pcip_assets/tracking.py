@@ -19,7 +19,7 @@ import dagster as dg
 from pcip_assets.progress import Progress
 from pcip_assets.workspace import MLFLOW_PORT, Workspace
 from pcip_core.errors import EncoderError
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 
 CHAMPION = "champion"
 SYSTEM_METRICS_EVERY_S = 5.0
@@ -195,7 +195,7 @@ class Tracking(dg.ConfigurableResource):
                 found=f"no trained {noun or 'encoder'}",
                 required="a registered model version with the alias `champion`",
                 remedy=f"Materialize {screen}/{noun or 'encoder'}, or: pcip run {screen}"
-                + (" --yardsticks" if noun else ""),
+                + (" --baselines" if noun else ""),
             ) from error
         folder = Path(mlflow.artifacts.download_artifacts(version.source))
         found, expected = _sha256(folder / _WEIGHTS), version.tags.get("weights_sha256")

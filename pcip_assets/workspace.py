@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from pcip_core.errors import DuplicateScreenError, PcipError, SpecError
-from pcip_core.screen import Screen, load_screen
+from pcip_core.spec.screen import Screen, load_screen
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MLFLOW_PORT = int(os.environ.get("PCIP_MLFLOW_PORT", "5000"))

@@ -11,8 +11,8 @@ from benchmarks.compared import rows_of
 from benchmarks.harness import Row
 from benchmarks.truth.states import about, share_of, states_of_cells
 from pcip_core.analysis.phenotypes import phenotypes
-from pcip_core.features.streamed import columns_of
-from pcip_core.screen import Screen
+from pcip_core.features.blocks import columns_of
+from pcip_core.spec.screen import Screen
 
 _UNBALANCED = 0.2  # the smaller share, at most
 _LEAST_CELLS = 10

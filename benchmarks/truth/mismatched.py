@@ -11,13 +11,13 @@ import numpy as np
 from benchmarks.compared import rows_of
 from benchmarks.harness import Row
 from benchmarks.truth.states import about
-from pcip_assets.alike import crops_of
+from pcip_assets.assets.analyses.nearest import crops_of
 from pcip_assets.tracking import Tracking
 from pcip_assets.workspace import Workspace
 from pcip_core.analysis.mismatch import mismatch, network_predictor
-from pcip_core.features.deep import untrained_network
 from pcip_core.models.files import load_encoder
-from pcip_core.screen import Screen
+from pcip_core.models.inference import untrained_network
+from pcip_core.spec.screen import Screen
 from pcip_core.store.partitions import Store
 
 

@@ -11,7 +11,7 @@ from benchmarks.compared import Rows, rows_of
 from benchmarks.harness import Row
 from benchmarks.truth.states import about
 from pcip_core.analysis.similar import nearest, recall
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 
 _FOUND = 32
 

@@ -8,8 +8,8 @@ import duckdb
 import numpy as np
 
 from benchmarks.compared import rows_of
-from pcip_core.evaluation.matching import matched
-from pcip_core.screen import Screen
+from pcip_core.segmentation.matching import matched
+from pcip_core.spec.screen import Screen
 
 _WITHIN_PX = 10.0  # of a cell's centre
 

@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pcip_assets.assets.sets import PREFIX
+from pcip_assets.assets.feature_sets import PREFIX
 from pcip_assets.resources import Library
 from pcip_core.evaluation.labelled import LabelledCells, labelled_cells
-from pcip_core.features.streamed import ROWS
-from pcip_core.screen import Screen
+from pcip_core.features.blocks import ROWS
+from pcip_core.spec.screen import Screen
 
 
 def labelled_cells_of(library: Library, screen: Screen, sets: Iterable[str] = ()) -> LabelledCells:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pcip_assets.provenance import Stopwatch, inputs_hash, stamp
 from pcip_assets.resources import Library
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,9 +30,9 @@ def all_shards(screen: Screen, *nouns: str) -> list[dg.AssetDep]:
     return [dg.AssetDep([screen.name, noun], partition_mapping=dg.AllPartitionMapping()) for noun in nouns]
 
 
-def yardsticks_of(screen: Screen) -> str:
-    """The Dagster group of a screen's yardsticks: materialize it whole to compare all feature sets."""
-    return f"{screen.name}_yardsticks"
+def baselines_of(screen: Screen) -> str:
+    """The Dagster group of a screen's baselines: materialize it whole to compare all feature sets."""
+    return f"{screen.name}_baselines"
 
 
 def analyses_of(screen: Screen) -> str:

@@ -37,7 +37,7 @@ def umap_embedding(
             "UMAP",
             found=f"{n} vectors",
             required=f"{neighbours + 2} or more, for {neighbours} neighbours",
-            remedy="Map more cells or proteins, or choose fewer neighbours (yardsticks.umap).",
+            remedy="Map more cells or proteins, or choose fewer neighbours (baselines.umap).",
         )
     require_finite("UMAP", features)
     with (

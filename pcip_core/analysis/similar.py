@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from pcip_core.errors import EvaluationError
-from pcip_core.features.streamed import Features, columns_of, places_of, rows_of
+from pcip_core.features.blocks import Features, columns_of, places_of, rows_of
 
 By = Literal["mean", "least"]
 

@@ -11,7 +11,7 @@ from skimage.transform import resize
 
 from pcip_core.errors import ImageFileError
 from pcip_core.images.reading import is_constant
-from pcip_core.screen import Crops
+from pcip_core.spec.screen import Crops
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from pcip_core.crops.cut import CutCells, cut_cells
-from pcip_core.crops.found import Rejected, ShardCells
 from pcip_core.crops.growing import GrowingArray
+from pcip_core.crops.shard_cells import Rejected, ShardCells
 from pcip_core.errors import ImageFileError
 from pcip_core.images.field import Field
 from pcip_core.images.reading import read_field
-from pcip_core.screen import Screen
 from pcip_core.segmentation import segmenter
+from pcip_core.spec.screen import Screen
 
 _FIELDS_A_WORKER = 4  # fewer are cut sooner than a process starts
 

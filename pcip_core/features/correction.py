@@ -12,7 +12,7 @@ import numpy as np
 
 from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.usable import require_finite, require_rows
-from pcip_core.features.streamed import Features, Moments, places_of
+from pcip_core.features.blocks import Features, Moments, places_of
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from pcip_core.features.streamed import Features, sums_of_groups
+from pcip_core.features.blocks import Features, sums_of_groups
 
 Key = TypeVar("Key", str, tuple[str, ...])
 

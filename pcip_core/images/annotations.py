@@ -10,7 +10,7 @@ from pcip_core.errors import SpecError
 from pcip_core.images.field import Field
 from pcip_core.images.layouts.grouping import filled, well_name
 from pcip_core.images.tables import our_name, read_table
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 
 COLUMNS = ("protein", "gene", "cell_line", "plate", "well")
 

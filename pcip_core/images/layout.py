@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pcip_core.errors import RootError
 from pcip_core.images.field import Field
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pcip_core.errors import SpecError
 from pcip_core.images.annotations import ImageRecord, describe_images
 from pcip_core.images.field import Field
 from pcip_core.images.tables import read_table
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 
 IDS = ("ensembl", "orf", "uniprot", "gene")  # in the order in which they are trusted
 RELIABILITIES = ("Enhanced", "Supported", "Approved", "Uncertain")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pcip_core.images.field import Field
 from pcip_core.images.layout import Layout
 from pcip_core.images.reading import content_hash
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The paper's autoencoder: a yardstick with inpainting's source encoder and decoder on one cell.
+"""The paper's autoencoder: a baseline with inpainting's source encoder and decoder on one cell.
 
 Paper, "Quantitative comparison": "an autoencoder trained on the same dataset [...], using our source cell
 encoder and decoder architecture". Open there: what it reconstructs (here all channels of the cell), and the

@@ -1,4 +1,4 @@
-"""A supervised network after DeepLoc (Kraus et al. 2017, Mol Syst Biol 13:924): the paper's upper yardstick.
+"""A supervised network after DeepLoc (Kraus et al. 2017, Mol Syst Biol 13:924): the paper's upper baseline.
 
 As published: crops of 64 px; eight 3x3 convolutions of 64, 64, pool, 128, 128, pool, 256, 256, 256, 256
 filters, pool (2x2 maximum); two fully connected layers of 512; a softmax over the classes; batch norm and

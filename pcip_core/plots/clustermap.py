@@ -11,8 +11,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from pcip_core.analysis.linkage import cluster_tree
-from pcip_core.analysis.tree import heights, leaf_order, ordered, sizes, spans
+from pcip_core.clustering.linkage import cluster_tree
+from pcip_core.clustering.tree import heights, leaf_order, ordered, sizes, spans
 from pcip_core.errors import ClusterError, ShapeError
 from pcip_core.plots.style import add_title
 

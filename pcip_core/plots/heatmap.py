@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import to_hex
 
-from pcip_core.analysis.tree import leaf_order
+from pcip_core.clustering.tree import leaf_order
 from pcip_core.errors import ShapeError
 from pcip_core.plots.clustermap import (
     BLUE_YELLOW,

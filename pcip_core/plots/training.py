@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from pcip_core.plots.montage import composite
+from pcip_core.plots.cells.montage import composite
 from pcip_core.training.tracker import Preview
 
 

@@ -9,11 +9,11 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from pcip_core.features.names import best_layers, split_name
-from pcip_core.plots.benchmarks import accuracy_by_layer, accuracy_by_vgg_layer
-from pcip_core.plots.classes import accuracy_by_k, recall_by_class
-from pcip_core.plots.confusion import confusion_matrix
-from pcip_core.plots.pairwise import pairwise_by_line, pairwise_distances
 from pcip_core.plots.scatter import embedding_scatter
+from pcip_core.plots.scores.benchmarks import accuracy_by_layer, accuracy_by_vgg_layer
+from pcip_core.plots.scores.classes import accuracy_by_k, recall_by_class
+from pcip_core.plots.scores.confusion import confusion_matrix
+from pcip_core.plots.scores.pairwise import pairwise_by_line, pairwise_distances
 from pcip_core.report.background import excluded, lineage, printed
 from pcip_core.report.page import Block, Cell, Picture, Section, Table, Text, page
 from pcip_core.report.score_rows import (
@@ -338,9 +338,9 @@ _PARTS: tuple[
     (
         _held,
         "Beside a supervised network",
-        "name supervised in yardsticks.sets, materialize supervised_benchmark",
+        "name supervised in baselines.sets, materialize supervised_benchmark",
     ),
-    (_vgg, "Layers of VGG16", "name vgg16 in yardsticks.sets, materialize yardstick_benchmark"),
+    (_vgg, "Layers of VGG16", "name vgg16 in baselines.sets, materialize yardstick_benchmark"),
     (_pairwise, "Pairwise distances", "materialize pairwise_benchmark"),
     (_retrieval, "Retrieval", "materialize retrieval_benchmark"),
     (_confusions, "What is taken for what", "materialize knn_benchmark and yardstick_benchmark"),

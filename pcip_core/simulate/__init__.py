@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from pcip_core.simulate.parameters import Simulation
+from pcip_core.spec.simulation import Simulation
 
 
 def simulate_screen(

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from pcip_core.simulate.parameters import Simulation
 from pcip_core.simulate.plan import PlannedImage, keyed_rng, varied
 from pcip_core.simulate.textures import dots, filaments, noise, ridges, soft
+from pcip_core.spec.simulation import Simulation
 
 _HALF = 110  # half a cell's window, px
 _SPACING = 84.0  # least distance of two nuclei, px

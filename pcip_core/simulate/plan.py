@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pcip_core.errors import SpecError
-from pcip_core.simulate.parameters import Simulation
+from pcip_core.spec.simulation import Simulation
 
 CLASSES = {
     "human": (

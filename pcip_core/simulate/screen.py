@@ -19,8 +19,8 @@ import tifffile
 from pcip_core.locks import locked
 from pcip_core.simulate import human, yeast
 from pcip_core.simulate.optics import expose, illumination
-from pcip_core.simulate.parameters import Simulation
 from pcip_core.simulate.plan import PlannedImage, channels, keyed_rng, plan_screen
+from pcip_core.spec.simulation import Simulation
 
 VERSION = 3  # raise when equal parameters give other pictures
 TRUTH = {  # the columns of what only the simulator knows

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from pcip_core.crops.pixels import Pixels, ShardedPixels, free_memory
 from pcip_core.models.inpainting import NetworkConfig
-from pcip_core.pairs import draw_flips, draw_order, draw_partners
-from pcip_core.training.pixels import Pixels, ShardedPixels, free_memory
+from pcip_core.training.sampling import draw_flips, draw_order, draw_partners
 
 _PREVIEWED = 8
 _PIECE = 4096  # crops that are copied at a time

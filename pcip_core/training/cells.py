@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pcip_core.crops.pixels import Pixels
 from pcip_core.errors import ShapeError
-from pcip_core.training.pixels import Pixels
 
 
 @dataclass(frozen=True)

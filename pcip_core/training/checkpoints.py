@@ -11,7 +11,7 @@ import torch
 
 from pcip_core.errors import TrainingError
 from pcip_core.models.network import CellNetwork, Shape
-from pcip_core.training.config import TrainingConfig
+from pcip_core.spec.training import TrainingConfig
 from pcip_core.training.task import Task
 
 

@@ -14,14 +14,14 @@ import torch
 
 from pcip_core.errors import TrainingError
 from pcip_core.models.network import Shape, count_parameters
+from pcip_core.spec.training import TrainingConfig
 from pcip_core.training.cells import CellSet
 from pcip_core.training.checkpoints import Checkpoints
-from pcip_core.training.config import TrainingConfig
 from pcip_core.training.device import choose_device, choose_precision
-from pcip_core.training.inpainting import Inpainting
 from pcip_core.training.processes import join
 from pcip_core.training.starting import run_in_processes
 from pcip_core.training.task import TaskKind, ahead, output_of, share_of_loss
+from pcip_core.training.tasks.inpainting import Inpainting
 from pcip_core.training.tracker import ProgressTracker, SilentTracker, Tracker
 
 _CHECK_EVERY = 50  # steps between looks at the loss, each of which waits for the device

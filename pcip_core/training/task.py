@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from pcip_core.models.network import CellNetwork
+from pcip_core.spec.training import TrainingConfig
 from pcip_core.training.cells import CellSet
-from pcip_core.training.config import TrainingConfig
 from pcip_core.training.processes import ALONE, Processes
 from pcip_core.training.tracker import Preview
 

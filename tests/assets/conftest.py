@@ -12,9 +12,9 @@ import tifffile
 import torch
 
 from pcip_assets import tracking
-from pcip_assets.running import RunOutcome, run_screen
+from pcip_assets.cli.run import RunOutcome, run_screen
 from pcip_assets.workspace import Workspace
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 from pcip_core.store.partitions import Store
 from tests.conftest import write_tiny_screen
 
@@ -115,7 +115,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     write_random_vgg16(folder / "vgg16.pth")
     made = run_tiny(
         folder,
-        yardsticks={
+        baselines={
             "sets": [*DESIGNED, "autoencoder", "supervised", "vgg16"],
             "vgg16": {"weights": "vgg16.pth", "layers": ["block1_conv2"]},
             "supervised": {"width": 0.1, "epochs": 15, "batch_size": 9, "learning_rate": 3e-3},
@@ -125,6 +125,6 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Finished:
         },
     )
     assert made.outcome.success, made.outcome.error
-    outcome = made.again(yardsticks=True)
+    outcome = made.again(baselines=True)
     assert outcome.success, outcome.error
     return made

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from scipy.cluster import hierarchy
 from scipy.stats import hypergeom
 
-from pcip_assets.alike import find_alike
-from pcip_assets.cli import cli
-from pcip_assets.running import run_screen
+from pcip_assets.assets.analyses.nearest import find_alike
+from pcip_assets.cli.main import cli
+from pcip_assets.cli.run import run_screen
 from pcip_assets.workspace import Workspace
 from pcip_core.errors import EvaluationError
 from pcip_core.report.page import made_from
@@ -78,7 +78,7 @@ def analysed(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     (folder / "picks.yaml").write_text("inner: [P10, P12, P20, P22]\neverything: [P10, P11]\n")
     made = run_tiny(
         folder,
-        yardsticks={"sets": []},
+        baselines={"sets": []},
         analyses={
             "feature_set": "inpainting_conv2",
             "clusters": {
@@ -213,13 +213,13 @@ def test_a_term_that_nobody_has_and_files_that_are_not_there(tmp_path: Path) -> 
         "feature_set": "intensity",
         "compartments": [["Nucleoplasm", "Golgi apparatus"]],
     }
-    made = run_tiny(tmp_path, yardsticks={"sets": []}, analyses={**quick, **wrong})
+    made = run_tiny(tmp_path, baselines={"sets": []}, analyses={**quick, **wrong})
     outcome = made.again(analyses=True)
     assert not outcome.success
     assert "0 proteins with cells where 'Golgi apparatus' IN localization" in str(outcome.error)
     assert "Cytosol, Nucleoplasm" in str(outcome.error)
 
-    changed = {"yardsticks": {"sets": []}, "root": str(tmp_path / "images")}
+    changed = {"baselines": {"sets": []}, "root": str(tmp_path / "images")}
     write_spec(tmp_path, analyses={**quick, "ontology": wrong["ontology"], "compartments": []}, **changed)
     outcome = made.again(analyses=True)
     assert not outcome.success
@@ -360,7 +360,7 @@ def test_without_annotations_all_that_needs_none_is_made_and_the_rest_says_what_
         tmp_path,
         root=str(tmp_path / "images"),
         images={"values": {"protein": "{well}"}},
-        yardsticks={"sets": []},
+        baselines={"sets": []},
         analyses={
             "feature_set": "inpainting_conv2",
             "clusters": {"methods": ["ward"], "heights": {"ward": 0.0}},  # below any merge

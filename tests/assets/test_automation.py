@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tifffile
 
+from pcip_assets.cli.run import open_instance, run_screen
 from pcip_assets.definitions import build_definitions
-from pcip_assets.running import open_instance, run_screen
 from pcip_assets.tracking import Tracking
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect

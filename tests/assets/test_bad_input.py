@@ -10,7 +10,7 @@ import pytest
 import tifffile
 import yaml
 
-from pcip_assets.cli import main
+from pcip_assets.cli.main import main
 from pcip_core.store.publish import connect
 from tests.assets.conftest import damage
 from tests.conftest import TINY_SPEC, draw_field, write_spec, write_tiny_screen

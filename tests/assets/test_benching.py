@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pcip_assets import bench_summary, benching
-from pcip_assets.cli import cli
+from pcip_assets.cli import bench as benching
+from pcip_assets.cli import bench_summary
+from pcip_assets.cli.main import cli
 from pcip_assets.workspace import REPOSITORY
 from pcip_core.errors import PcipError
 

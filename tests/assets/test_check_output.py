@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pcip_assets.reporting import print_check
-from pcip_core.screen import load_screen
+from pcip_assets.cli.check import print_check
+from pcip_core.spec.screen import load_screen
 from tests.conftest import write_spec, write_tiny_screen
 
 

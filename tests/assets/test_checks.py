@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pcip_assets.assets.sets import INPAINTING
+from pcip_assets.assets.feature_sets import INPAINTING
 from pcip_assets.checks import build_checks
-from pcip_core.screen import Screen, load_screen
+from pcip_core.spec.screen import Screen, load_screen
 from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import feature_table
 from tests.conftest import write_tiny_screen

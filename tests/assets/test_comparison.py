@@ -10,12 +10,12 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from pcip_assets.running import run_screen
+from pcip_assets.cli.run import run_screen
 from pcip_assets.tracking import Tracking
 from pcip_assets.workspace import Workspace
-from pcip_core.features.deep import classify
 from pcip_core.features.transfer import vgg16_features
 from pcip_core.models.files import load_encoder
+from pcip_core.models.inference import classify
 from pcip_core.models.vgg16 import load_vgg16
 from pcip_core.store.publish import connect
 from pcip_core.store.vectors import features_of
@@ -180,22 +180,22 @@ def test_the_page_tells_the_published_numbers_and_loads_nothing(compared: Finish
 
 
 def test_a_screen_without_labels_has_features_and_is_told_what_scores_need(tmp_path: Path) -> None:
-    yardsticks = {"sets": ["classic"], **QUICK, "classifiers": None}
+    baselines = {"sets": ["classic"], **QUICK, "classifiers": None}
     write_tiny_screen(tmp_path)
     protein = {"values": {"protein": "{plate}_{well}"}}
-    spec = write_spec(tmp_path, root=str(tmp_path / "images"), images=protein, yardsticks=yardsticks)
+    spec = write_spec(tmp_path, root=str(tmp_path / "images"), images=protein, baselines=baselines)
     workspace = Workspace(tmp_path / "data")
     screen = workspace.find(str(spec))
     made = Finished(workspace, screen, spec, run_screen(workspace, screen))
     assert made.outcome.success, made.outcome.error
-    outcome = made.again(yardsticks=True)
+    outcome = made.again(baselines=True)
     assert outcome.success, outcome.error
     assert ask(made, "SELECT count(*) FROM main.benchmarks") == [(0,)]
     assert ask(made, "SELECT count(*) FROM tiny.cell_features_classic") == [(72,)]
 
 
 def test_what_cannot_be_scored_is_counted_in_a_table(tmp_path: Path) -> None:
-    made = run_tiny(tmp_path, benchmark={"ks": [1, 3, 500]}, yardsticks={"sets": []})
+    made = run_tiny(tmp_path, benchmark={"ks": [1, 3, 500]}, baselines={"sets": []})
     table = tmp_path / "images" / "images.csv"
     rows = table.read_text().splitlines()
     rows[1] = rows[1].replace("Nucleoplasm", "Golgi apparatus")  # the only image of its class

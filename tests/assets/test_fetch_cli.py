@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from pcip_assets import cli
+from pcip_assets.cli import main as cli
 from tests.core.fetch.test_archives import _write_fields
 from tests.fake_atlas import ALPHA, BETA, FakeAtlas, fill, serving
 

@@ -12,10 +12,10 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from pcip_assets.running import open_instance
+from pcip_assets.cli.run import open_instance
 from pcip_assets.tracking import Tracking
-from pcip_core.features.deep import extract_features
 from pcip_core.models.files import load_encoder
+from pcip_core.models.inference import extract_features
 from pcip_core.store.publish import connect
 from pcip_core.store.vectors import features_of
 from tests.assets.conftest import Finished

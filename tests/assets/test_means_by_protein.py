@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pcip_assets.assets.features import mean_by_protein
+from pcip_assets.assets.main.features import mean_by_protein
 from pcip_core.errors import StoreError
 from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import features_of

@@ -15,11 +15,11 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 from sklearn.preprocessing import StandardScaler
 
+from pcip_assets.cli.run import open_instance, run_screen
 from pcip_assets.definitions import build_definitions
-from pcip_assets.running import open_instance, run_screen
 from pcip_assets.workspace import Workspace
 from pcip_core.analysis import phenotypes as core
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 from pcip_core.store.publish import connect
 from pcip_core.store.vectors import features_of
 from tests.assets.conftest import Finished
@@ -49,7 +49,7 @@ def clustered(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """The tiny screen with the phenotypes of two proteins asked for; look, do not touch."""
     folder = tmp_path_factory.mktemp("clustered")
     options: dict[str, Any] = {
-        "yardsticks": {"sets": []},
+        "baselines": {"sets": []},
         "analyses": {"feature_set": SET, "least_cells": 5, "phenotypes": SETTINGS},
     }
     spec = write_tiny_screen(folder, **options)

@@ -14,19 +14,19 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
-from pcip_assets import source_swaps
+from pcip_assets.assets.analyses import source_swaps
 from pcip_assets.assets.analyses.mismatch import mismatch_table
+from pcip_assets.assets.analyses.source_swaps import EACH, SHOWN, draw_swaps, of_many_labels
 from pcip_assets.assets.labels import labelled_cells_of
+from pcip_assets.cli.run import open_instance, run_screen
 from pcip_assets.resources import Library
-from pcip_assets.running import open_instance, run_screen
-from pcip_assets.source_swaps import EACH, SHOWN, draw_swaps, of_many_labels
 from pcip_assets.tracking import Tracking
 from pcip_assets.workspace import Workspace
 from pcip_core.models.files import load_encoder
 from pcip_core.models.inpainting import build_network
-from pcip_core.pairs import hold_out
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 from pcip_core.store.publish import connect
+from pcip_core.training.sampling import hold_out
 from tests.assets.conftest import Finished, add_plate, run_tiny
 from tests.conftest import write_spec, write_tiny_screen
 
@@ -35,7 +35,7 @@ LEARNS = {
     **{"width": 0.1, "epochs": 12, "batch_size": 4, "learning_rate": 3e-3, "preview_every": 12},
     "validation_fraction": 0.15,
 }
-QUICK: dict[str, Any] = {"yardsticks": {"sets": []}, "analyses": {"feature_set": "intensity"}}
+QUICK: dict[str, Any] = {"baselines": {"sets": []}, "analyses": {"feature_set": "intensity"}}
 
 
 def checked(made: Finished, run_id: str) -> Any:

@@ -32,7 +32,7 @@ def printed(code: str) -> str:
     ("load", "unwanted"),
     [
         pytest.param(
-            "from pcip_assets.cli import cli; cli(['--help'], standalone_mode=False)",
+            "from pcip_assets.cli.main import cli; cli(['--help'], standalone_mode=False)",
             HEAVY | OF_A_RUN,
             id="help",
         ),

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from benchmarks import authors, training
-from pcip_core.training.pixels import ShardedPixels
+from pcip_core.crops.pixels import ShardedPixels
 
 TINY = training.network(("nucleus", "protein"), 0.06, 16)
 

@@ -18,7 +18,7 @@ import pytest
 from mlflow import MlflowClient
 from playwright.sync_api import Page, sync_playwright
 
-from pcip_assets.running import run_screen
+from pcip_assets.cli.run import run_screen
 from pcip_assets.tracking import Tracking
 from pcip_assets.workspace import Workspace
 from pcip_core.store.publish import connect

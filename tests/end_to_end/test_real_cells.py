@@ -10,7 +10,7 @@ import pytest
 import tifffile
 import yaml
 
-from pcip_assets.running import run_screen
+from pcip_assets.cli.run import run_screen
 from pcip_assets.workspace import REPOSITORY, Workspace
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect
@@ -22,12 +22,12 @@ def quick_spec(name: str, folder: Path) -> Path:
     spec = yaml.safe_load((REPOSITORY / "data" / "screens" / f"{name}.yaml").read_text())
     spec["name"] = f"{name}_quick"
     spec["encoder"] |= {"width": 0.05, "epochs": 1}
-    spec["yardsticks"] = {
+    spec["baselines"] = {
         **{"sets": ["classic", "supervised"], "folds": 2, "trees": 5, "corrections": ["by_plate"]},
         "umap": {"cells": 60},
     }
     if name.startswith("human"):  # no plate is known of its montages
-        del spec["yardsticks"]["corrections"]
+        del spec["baselines"]["corrections"]
     path = folder / f"{spec['name']}.yaml"
     path.write_text(yaml.safe_dump(spec))
     return path
@@ -100,7 +100,7 @@ def test_montages_are_compared_with_a_supervised_network(
     if not name.startswith("human"):
         pytest.skip("yeast_cells has one image a class: none can be kept for the score")
     screen = workspace.find(str(workspace.data.parent / f"{name}.yaml"), root=str(root))
-    outcome = run_screen(workspace, screen, yardsticks=True, analyses=True)
+    outcome = run_screen(workspace, screen, baselines=True, analyses=True)
     assert outcome.success, outcome.error
     with connect(workspace.published) as con:
         ((members,),) = con.sql(f"SELECT count(DISTINCT protein) FROM {name}.clusters").fetchall()
@@ -129,10 +129,10 @@ def test_archives_of_labelled_yeast_cells_through_every_score(tmp_path: Path) ->
     spec = yaml.safe_load((REPOSITORY / "data" / "screens" / "chong_labelled_cells.yaml").read_text())
     spec |= {"name": "labelled_quick", "encoder_from": encoder.name}
     spec["files"]["pattern"] = "Schuldiner_{set}_set.hdf5"
-    spec["yardsticks"] = {"sets": ["designed"], "folds": 2, "trees": 5}
+    spec["baselines"] = {"sets": ["designed"], "folds": 2, "trees": 5}
     path = tmp_path / "labelled_quick.yaml"
     path.write_text(yaml.safe_dump(spec))
-    outcome = run_screen(workspace, workspace.find(str(path), root=str(root)), yardsticks=True)
+    outcome = run_screen(workspace, workspace.find(str(path), root=str(root)), baselines=True)
     assert outcome.success, outcome.error
     with connect(workspace.published) as con:
         n = con.sql(
@@ -148,8 +148,8 @@ def test_archives_of_labelled_yeast_cells_through_every_score(tmp_path: Path) ->
     assert ("classes_smaller_than_k", 7) in reasons
     assert alone >= 2
 
-    spec["yardsticks"] |= {"sets": ["designed", "supervised"]}
+    spec["baselines"] |= {"sets": ["designed", "supervised"]}
     path.write_text(yaml.safe_dump(spec))
-    outcome = run_screen(workspace, workspace.find(str(path), root=str(root)), yardsticks=True)
+    outcome = run_screen(workspace, workspace.find(str(path), root=str(root)), baselines=True)
     assert not outcome.success
     assert "no class with an image to spare" in str(outcome.error)

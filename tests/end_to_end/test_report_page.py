@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from pcip_assets.running import run_screen
+from pcip_assets.cli.run import run_screen
 from pcip_assets.workspace import Workspace
 from tests.conftest import write_tiny_screen
 
@@ -46,7 +46,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "compartments": [["Nucleoplasm", "Cytosol"]],
         "least_cells": 5,
     }
-    spec = write_tiny_screen(folder, yardsticks={"sets": []}, analyses=analyses)
+    spec = write_tiny_screen(folder, baselines={"sets": []}, analyses=analyses)
     table = folder / "images" / "images.csv"
     table.write_text(table.read_text().replace(",P10,", f",{BAD},"))
     workspace = Workspace(folder / "data")

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pcip_assets.assets.analyses.galleries import evenly, rows_of_cells
 from pcip_assets.assets.analyses.protein_map import protein_name
-from pcip_assets.assets.sets import PREFIX, features_hash
+from pcip_assets.assets.feature_sets import PREFIX, features_hash
 from pcip_assets.assets.shared import (
     OWNERS,
     Made,
@@ -19,12 +20,11 @@ from pcip_assets.assets.shared import (
     analyses_of,
     materialize,
 )
-from pcip_assets.galleries import evenly, rows_of_cells
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
-from pcip_core.screen import Screen
-from pcip_core.store.streamed import StoredFeatures
+from pcip_core.spec.screen import Screen
+from pcip_core.store.feature_blocks import StoredFeatures
 
 if TYPE_CHECKING:
     from pcip_core.analysis.between import BetweenPair
@@ -61,7 +61,7 @@ def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
     """The asset of scores between pairs of compartments."""
     code = code_version(
         *(f"pcip_core.analysis.{name}" for name in ("between", "compartments", "variability")),
-        "pcip_core.features.streamed",
+        "pcip_core.features.blocks",
         __name__,
     )
 
@@ -114,7 +114,7 @@ def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
 
 def build_variability(screen: Screen) -> dg.AssetsDefinition:
     """The asset of how variable proteins are, which needs no annotation."""
-    code = code_version("pcip_core.analysis.variability", "pcip_core.features.streamed", __name__)
+    code = code_version("pcip_core.analysis.variability", "pcip_core.features.blocks", __name__)
 
     @dg.asset(
         key=[screen.name, "variability"],
@@ -133,7 +133,7 @@ def build_variability(screen: Screen) -> dg.AssetsDefinition:
         def make(_: str | None) -> Made:
             from pcip_core.analysis.variability import main_directions
             from pcip_core.analysis.variability import variability as ranked
-            from pcip_core.features.streamed import columns_of
+            from pcip_core.features.blocks import columns_of
 
             cells = described_cells(library, screen, PREFIX + spec.feature_set)
             try:

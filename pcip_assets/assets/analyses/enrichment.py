@@ -10,10 +10,10 @@ from pcip_assets.assets.analyses.protein_map import CLUSTERS, protein_name
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, analyses_of, materialize
 from pcip_assets.provenance import code_version, file_stamp
 from pcip_assets.resources import Library
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 
 TABLE = "enrichment"
-_CODE = tuple(f"pcip_core.analysis.{name}" for name in ("enrichment", "identifiers", "ontology"))
+_CODE = tuple(f"pcip_core.ontology.{name}" for name in ("enrichment", "identifiers", "ontology"))
 TYPES = {
     **dict.fromkeys(("solution", "node", "vocabulary", "namespace", "term", "name"), pa.string()),
     **dict.fromkeys(
@@ -89,7 +89,7 @@ def _enriched(
     told: dict[str, Any],
     vocabulary: str,
 ) -> list[dict[str, Any]]:
-    from pcip_core.analysis.enrichment import enrichment
+    from pcip_core.ontology.enrichment import enrichment
 
     members: dict[str, set[str]] = {}
     for row in clusters:
@@ -104,9 +104,9 @@ def _vocabularies(
     library: Library, screen: Screen, proteins: set[str]
 ) -> tuple[dict[str, tuple[dict[str, set[str]], Any]], dict[str, Any]]:
     """Name -> the terms of each protein, and what is known of these terms; and what could not be mapped."""
-    from pcip_core.analysis.enrichment import annotations_from_columns
-    from pcip_core.analysis.identifiers import map_proteins, read_names
-    from pcip_core.analysis.ontology import propagate, read_gaf, read_obo
+    from pcip_core.ontology.enrichment import annotations_from_columns
+    from pcip_core.ontology.identifiers import map_proteins, read_names
+    from pcip_core.ontology.ontology import propagate, read_gaf, read_obo
 
     found: dict[str, tuple[dict[str, set[str]], Any]] = {}
     told: dict[str, Any] = {}

@@ -3,12 +3,12 @@
 import dagster as dg
 from pydantic import Field
 
-from pcip_assets.alike import find_alike
+from pcip_assets.assets.analyses.nearest import find_alike
 from pcip_assets.assets.shared import OWNERS, analyses_of, picture
 from pcip_assets.provenance import code_version, inputs_hash
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 
 
 class Like(dg.Config):
@@ -22,7 +22,10 @@ class Like(dg.Config):
 def build_like(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the nearest proteins or cells, as metadata with a gallery; it is kept in no table."""
     code = code_version(
-        "pcip_core.analysis.similar", "pcip_core.features.streamed", "pcip_assets.alike", __name__
+        "pcip_core.analysis.similar",
+        "pcip_core.features.blocks",
+        "pcip_assets.assets.analyses.nearest",
+        __name__,
     )
 
     @dg.asset(

@@ -5,7 +5,8 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from pcip_assets.assets.sets import crops_hash
+from pcip_assets.assets.analyses.source_swaps import CODE, measured
+from pcip_assets.assets.feature_sets import crops_hash
 from pcip_assets.assets.shared import (
     GPU_POOL,
     OWNERS,
@@ -18,9 +19,8 @@ from pcip_assets.assets.shared import (
 )
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
-from pcip_assets.source_swaps import CODE, measured
 from pcip_assets.tracking import Tracking
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 
 TABLE = "mismatch"
 TYPES = {
@@ -36,7 +36,7 @@ TYPES = {
 
 def build_mismatch(screen: Screen) -> dg.AssetsDefinition:
     """The asset of what is predicted from sources and targets that do not match."""
-    code = code_version("pcip_assets.source_swaps", __name__)
+    code = code_version("pcip_assets.assets.analyses.source_swaps", __name__)
 
     @dg.asset(
         key=[screen.name, TABLE],

@@ -9,15 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pcip_assets import frames
 from pcip_assets.assets.analyses.cell_scores import VARIABLE, described_cells
-from pcip_assets.assets.sets import PREFIX, features_hash
+from pcip_assets.assets.analyses.galleries import crops_of
+from pcip_assets.assets.feature_sets import PREFIX, features_hash
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, all_shards, analyses_of, materialize
-from pcip_assets.galleries import crops_of
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import PcipError, SpecError
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
+from pcip_core.store import rows as frames
 
 TABLE = "phenotypes"
 TYPES = {
@@ -37,7 +37,7 @@ _RING = 0.25  # radius of a ring, of the window of a crop
 
 def build_phenotypes(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the phenotypes of chosen proteins."""
-    code = code_version("pcip_core.analysis.phenotypes", "pcip_core.features.streamed", __name__)
+    code = code_version("pcip_core.analysis.phenotypes", "pcip_core.features.blocks", __name__)
 
     @dg.asset(
         key=[screen.name, "phenotypes"],
@@ -64,7 +64,7 @@ def build_phenotypes(screen: Screen) -> dg.AssetsDefinition:
             }
 
         def make(_: str | None) -> Made:
-            from pcip_core.features.streamed import columns_of
+            from pcip_core.features.blocks import columns_of
 
             cells = described_cells(library, screen, PREFIX + spec.feature_set)
             columns = columns_of(cells["features"], "phenotypes")
@@ -132,8 +132,8 @@ def _of_protein(
 ) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
     """Rows of one protein in a cell line, what is told of it, and its figures by the end of their names."""
     from pcip_core.analysis import phenotypes as core
-    from pcip_core.features.streamed import rows_of
-    from pcip_core.plots.gallery import dendrogram_gallery
+    from pcip_core.features.blocks import rows_of
+    from pcip_core.plots.cells.gallery import dendrogram_gallery
 
     spec = screen.analyses.phenotypes
     of_all = [cells["cell_id"][row] for row in own]
@@ -202,7 +202,7 @@ def _fields(
 ) -> tuple[list[Any], list[str]]:
     """The fields with most of these cells, as they are drawn, and why the pictures of some could not be read."""
     from pcip_core.images.reading import read_field
-    from pcip_core.plots.fields_of_view import FieldOfView
+    from pcip_core.plots.cells.fields_of_view import FieldOfView
 
     columns = ["cell_id", "field", "y_px", "x_px"]
     wanted = pa.array([row["cell_id"] for row in rows], pa.string())
@@ -244,7 +244,7 @@ def _fields(
 
 
 def _drawn_fields(screen: Screen, fields: list[Any], share: dict[int, float], title: str) -> Any:
-    from pcip_core.plots.fields_of_view import phenotype_fields
+    from pcip_core.plots.cells.fields_of_view import phenotype_fields
 
     window = screen.crops.window_px or screen.crops.size_px
     legend = {number: f"phenotype {number} ({part:.0%})" for number, part in share.items()}

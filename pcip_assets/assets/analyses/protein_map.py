@@ -9,18 +9,18 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from pcip_assets.assets.sets import PREFIX, features_hash
+from pcip_assets.assets.feature_sets import PREFIX, features_hash
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, analyses_of, materialize
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import ClusterError, SpecError
 from pcip_core.features.means import means_by_image
-from pcip_core.screen import Screen
-from pcip_core.store.streamed import StoredFeatures
+from pcip_core.spec.screen import Screen
+from pcip_core.store.feature_blocks import StoredFeatures
 
 CLUSTERS, TREES = "clusters", "cluster_trees"
 _CODE = tuple(
-    f"pcip_core.analysis.{name}"
+    f"pcip_core.clustering.{name}"
     for name in ("clusters", "distances", "likelihood", "linkage", "merging", "stability", "tree")
 )
 _LEAST_PROTEINS = 3
@@ -43,7 +43,7 @@ class Proteins:
 
 def build_clusters(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the protein map."""
-    code = code_version(*_CODE, "pcip_core.features.means", "pcip_core.features.streamed", __name__)
+    code = code_version(*_CODE, "pcip_core.features.means", "pcip_core.features.blocks", __name__)
 
     @dg.asset(
         key=[screen.name, "clusters"],
@@ -162,7 +162,7 @@ def _solution(
     screen: Screen, found: Proteins, method: Any, solution: str, picks: dict[str, Any]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], Any, int]:
     """Rows of clusters and of nodes of one tree, its picture, and how many clusters it is cut into."""
-    from pcip_core.analysis.clusters import (
+    from pcip_core.clustering.clusters import (
         cluster_rows,
         cut_height,
         cut_number,
@@ -170,9 +170,9 @@ def _solution(
         named_cut,
         picked_nodes,
     )
-    from pcip_core.analysis.linkage import cluster_tree
-    from pcip_core.analysis.stability import stable_number
-    from pcip_core.analysis.tree import ordered
+    from pcip_core.clustering.linkage import cluster_tree
+    from pcip_core.clustering.stability import stable_number
+    from pcip_core.clustering.tree import ordered
     from pcip_core.evaluation.knn import standardize
     from pcip_core.plots.clustermap import cluster_map
 
@@ -209,7 +209,7 @@ def _solution(
 
 def _nodes(tree: np.ndarray, names: list[str], solution: str) -> list[dict[str, Any]]:
     """Every node of a tree, leaves too: so that any other cut can be made by SQL."""
-    from pcip_core.analysis import tree as trees
+    from pcip_core.clustering import tree as trees
 
     above, height, size, span = trees.parents(tree), trees.heights(tree), trees.sizes(tree), trees.spans(tree)
     return [

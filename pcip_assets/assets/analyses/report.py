@@ -5,18 +5,18 @@ from typing import Any
 
 import dagster as dg
 
-from pcip_assets.assets.sets import features_hash
+from pcip_assets.assets.feature_sets import features_hash
 from pcip_assets.assets.shared import OWNERS, Remake, analyses_of
 from pcip_assets.provenance import Stopwatch, code_version, file_stamp, inputs_hash
 from pcip_assets.resources import Library
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 
 _NOUNS = ("clusters", "enrichment", "localization_scores", "variability", "phenotypes", "mismatch")
 _CODE = (
     "pcip_core.report",
     "pcip_core.plots",
     "pcip_core.analysis.embedding",
-    "pcip_core.analysis.tree",
+    "pcip_core.clustering.tree",
     "pcip_assets.assets.analyses.report_rows",
     "pcip_assets.assets.analyses.report_cells",
 )

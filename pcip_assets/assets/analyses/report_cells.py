@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pcip_assets.assets.analyses.galleries import crops_of, evenly
 from pcip_assets.assets.analyses.protein_map import protein_name
-from pcip_assets.assets.sets import PREFIX
-from pcip_assets.galleries import crops_of, evenly
+from pcip_assets.assets.feature_sets import PREFIX
 from pcip_assets.resources import Library
-from pcip_core.plots.thumbnails import strip
-from pcip_core.screen import Screen
-from pcip_core.store.streamed import StoredFeatures
+from pcip_core.plots.cells.thumbnails import strip
+from pcip_core.spec.screen import Screen
+from pcip_core.store.feature_blocks import StoredFeatures
 
 
 @dataclass

@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pcip_assets.assets.analyses.galleries import evenly
 from pcip_assets.assets.analyses.protein_map import Proteins, parts_of, proteins_of
 from pcip_assets.assets.analyses.report_cells import Cells, label_of
-from pcip_assets.assets.sets import PREFIX
-from pcip_assets.galleries import evenly
+from pcip_assets.assets.feature_sets import PREFIX
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.report.analyses.rows import AnalysisRows, Cloud, Pair, Part, Solution
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 
 MOST_CROPS = {"proteins": 900, "pairs": 600, "variable": 300, "phenotypes": 300, "cells": 900}
 """Pictures of cells in a page, by section: about 3 MB together."""
@@ -70,7 +70,7 @@ def _solutions(
     library: Library, screen: Screen, found: Proteins, rows: dict[str, list[dict[str, Any]]]
 ) -> tuple[dict[str, Part], list[Solution]]:
     """Trees and their clusters; one whose proteins are not those of today's features is left out."""
-    from pcip_core.analysis.tree import from_nodes
+    from pcip_core.clustering.tree import from_nodes
     from pcip_core.evaluation.knn import standardize
 
     chosen = parts_of(library, screen)
@@ -139,7 +139,7 @@ def _proteins(cells: Cells, found: Proteins, solutions: list[Solution]) -> tuple
 
 def _by_tree(found: Proteins, solutions: list[Solution]) -> list[str]:
     """Names in the order of the first tree, so that those evenly chosen are of all clusters."""
-    from pcip_core.analysis.tree import leaf_order
+    from pcip_core.clustering.tree import leaf_order
 
     if not solutions or solutions[0].part:
         return found.names
@@ -203,7 +203,7 @@ def _variable(cells: Cells, rows: list[dict[str, Any]]) -> Cloud | None:
     if not rows:
         return None
     from pcip_core.analysis.variability import main_directions
-    from pcip_core.features.streamed import columns_of
+    from pcip_core.features.blocks import columns_of
 
     with_crops = MOST_CROPS["variable"] // _OF_A_VARIABLE
     of_protein = cells.by_image(list(zip(cells.protein, cells.line, strict=True)))
@@ -247,7 +247,7 @@ def _phenotypes(cells: Cells, rows: list[dict[str, Any]]) -> list[tuple[str, Clo
 def _sample(cells: Cells) -> Cloud | None:
     """A map of cells from all images."""
     from pcip_core.analysis.embedding import umap_embedding
-    from pcip_core.features.streamed import rows_of
+    from pcip_core.features.blocks import rows_of
 
     chosen = cells.over_images(MOST_CROPS["cells"])
     try:

@@ -12,15 +12,15 @@ from pcip_assets.assets.benchmarks.scoring import (
     vectors_of,
     without_labels,
 )
+from pcip_assets.assets.feature_sets import main_sets, unsupervised_sets
 from pcip_assets.assets.labels import labelled_cells_of
-from pcip_assets.assets.sets import main_sets, unsupervised_sets
-from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize, yardsticks_of
+from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, baselines_of, materialize
 from pcip_assets.progress import Progress
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.labelled import LabelledCells
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 
 CLASSIFIERS: tuple[Literal["logistic", "forest"], ...] = ("logistic", "forest")
 _TABLE = "benchmarks_classifiers"
@@ -34,7 +34,7 @@ def build_classifier_benchmark(screen: Screen) -> dg.AssetsDefinition:
     @dg.asset(
         key=[screen.name, "classifier_benchmark"],
         deps=[[screen.name, "knn_benchmark"], [screen.name, "yardstick_benchmark"]],
-        group_name=yardsticks_of(screen),
+        group_name=baselines_of(screen),
         owners=OWNERS,
         kinds={"scikitlearn", "parquet"},
         code_version=code,
@@ -43,12 +43,12 @@ def build_classifier_benchmark(screen: Screen) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: Remake, library: Library
     ) -> dg.MaterializeResult:
         """Balanced accuracy under cross-validation, of each method's best layer by kNN."""
-        spec = screen.yardsticks
+        spec = screen.baselines
         known = main_sets(library, screen) + unsupervised_sets(library, screen)
         chosen = chosen_sets(library, screen)
         if unknown := [name for name in chosen if name not in known]:
             raise EvaluationError(
-                f"{screen.name}: yardsticks.classifiers",
+                f"{screen.name}: baselines.classifiers",
                 found=", ".join(unknown),
                 required=f"some of {', '.join(known)}",
                 remedy="Correct the spec, or materialize these feature sets for every shard first.",
@@ -80,7 +80,7 @@ def _score(
     from pcip_core.evaluation.scores import classifier_scores
     from pcip_core.evaluation.usable import usable
 
-    spec = screen.yardsticks
+    spec = screen.baselines
     vectors, run_id = vectors_of(library, screen, feature_set, cells.cell_ids)
     honest = next((name for name in screen.benchmark.protocols if name != "leave_cell_out"), None)
     grouped = {"folds": None} if honest is None else {"grouped_folds": cells.groups(honest), "folds": None}

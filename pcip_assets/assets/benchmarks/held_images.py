@@ -12,22 +12,22 @@ import pyarrow as pa
 
 from pcip_assets.assets.benchmarks.classifiers import CLASSIFIERS
 from pcip_assets.assets.benchmarks.scoring import CODE, Scores, best_by_knn, scores_inputs, vectors_of
-from pcip_assets.assets.encoders import supervised_model
+from pcip_assets.assets.encoders.networks import supervised_model
+from pcip_assets.assets.feature_sets import SUPERVISED, baseline_nouns, main_sets, other_sets
 from pcip_assets.assets.labels import labelled_cells_of
-from pcip_assets.assets.sets import SUPERVISED, main_sets, other_sets, yardstick_nouns
-from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, all_shards, materialize, yardsticks_of
+from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, all_shards, baselines_of, materialize
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Encoder, Tracking
 from pcip_core.evaluation.labelled import LabelledCells
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 
 _TABLE = "benchmarks_supervised"
 _PROTOCOL = "held_images"
 _LAST = "supervised_fc2"  # the last layer before the output: the paper's
 _CODE = (
     *CODE,
-    "pcip_core.features.deep",
+    "pcip_core.models.inference",
     *(f"pcip_core.evaluation.{name}" for name in ("classifiers", "knn", "neighbours", "scores")),
 )
 
@@ -39,11 +39,11 @@ def build_supervised_benchmark(screen: Screen) -> dg.AssetsDefinition:
     @dg.asset(
         key=[screen.name, "supervised_benchmark"],
         deps=[
-            *all_shards(screen, *yardstick_nouns(screen)),
+            *all_shards(screen, *baseline_nouns(screen)),
             dg.AssetDep([screen.name, "supervised"]),
             dg.AssetDep([screen.name, "knn_benchmark"]),
         ],
-        group_name=yardsticks_of(screen),
+        group_name=baselines_of(screen),
         owners=OWNERS,
         kinds={"scikitlearn", "parquet"},
         code_version=code,
@@ -52,7 +52,7 @@ def build_supervised_benchmark(screen: Screen) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: Remake, library: Library, tracking: Tracking
     ) -> dg.MaterializeResult:
         """Every feature set, and the supervised network end to end, on images that it was not trained on."""
-        spec = screen.yardsticks
+        spec = screen.baselines
         champion = tracking.champion(supervised_model(screen.name))
         sets = main_sets(library, screen) + other_sets(library, screen)
 
@@ -147,7 +147,7 @@ def _classifiers(
     from pcip_core.evaluation.scores import classifier_scores
     from pcip_core.evaluation.usable import usable
 
-    spec = screen.yardsticks
+    spec = screen.baselines
     vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)
     columns = usable(vectors, cells.labels, feature_set=name).columns
     for classifier in CLASSIFIERS:
@@ -174,8 +174,8 @@ def _end_to_end(
 ) -> None:
     """What the network itself says of held cells."""
     from pcip_core.evaluation.scores import class_scores, confusion
-    from pcip_core.features.deep import class_probabilities
     from pcip_core.models.files import load_encoder
+    from pcip_core.models.inference import class_probabilities
 
     network: Any = load_encoder(champion.folder)
     vectors, run_id = vectors_of(library, screen, _LAST, cells.cell_ids)

@@ -17,20 +17,20 @@ from pcip_assets.assets.benchmarks.scoring import (
     without_labels,
 )
 from pcip_assets.assets.labels import labelled_cells_of
-from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize, picture, yardsticks_of
+from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, baselines_of, materialize, picture
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.labelled import LabelledCells
 from pcip_core.features.means import group_means
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 
 _PAIRWISE, _RETRIEVAL = "benchmarks_pairwise", "benchmarks_retrieval"
 _RETRIEVAL_CODE = (
     "pcip_core.evaluation.knn",
     "pcip_core.evaluation.retrieval",
     "pcip_core.features.means",
-    "pcip_core.features.streamed",
+    "pcip_core.features.blocks",
 )
 _TRIALS = ("any_line", "by_line")
 
@@ -57,7 +57,7 @@ def build_pairwise_benchmark(screen: Screen) -> dg.AssetsDefinition:
     @dg.asset(
         key=[screen.name, "pairwise_benchmark"],
         deps=[[screen.name, "knn_benchmark"], [screen.name, "yardstick_benchmark"]],
-        group_name=yardsticks_of(screen),
+        group_name=baselines_of(screen),
         owners=OWNERS,
         kinds={"numpy", "parquet"},
         code_version=code,
@@ -66,17 +66,17 @@ def build_pairwise_benchmark(screen: Screen) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: Remake, library: Library
     ) -> dg.MaterializeResult:
         """Whether cells of images with one term are closer than others, over all cell lines and by line."""
-        chosen, spec = chosen_sets(library, screen), screen.yardsticks
+        chosen, spec = chosen_sets(library, screen), screen.baselines
 
         def inputs(_: str | None) -> dict[str, Any]:
             return scores_inputs(
-                library, screen, chosen, screen.section("yardsticks")["yardsticks"]["pairwise"]
+                library, screen, chosen, screen.section("baselines")["baselines"]["pairwise"]
             )
 
         def make(_: str | None) -> Made:
             from pcip_core.evaluation.usable import usable
-            from pcip_core.plots.pairwise import pairwise_by_line, pairwise_distances
             from pcip_core.plots.pictures import preview
+            from pcip_core.plots.scores.pairwise import pairwise_by_line, pairwise_distances
 
             cells = labelled_cells_of(library, screen, chosen)
             told: dict[str, Any] = without_labels(cells, screen)
@@ -145,7 +145,7 @@ def build_retrieval_benchmark(screen: Screen) -> dg.AssetsDefinition:
     @dg.asset(
         key=[screen.name, "retrieval_benchmark"],
         deps=[[screen.name, "knn_benchmark"], [screen.name, "yardstick_benchmark"]],
-        group_name=yardsticks_of(screen),
+        group_name=baselines_of(screen),
         owners=OWNERS,
         kinds={"numpy", "parquet"},
         code_version=code,
@@ -157,7 +157,7 @@ def build_retrieval_benchmark(screen: Screen) -> dg.AssetsDefinition:
         chosen = chosen_sets(library, screen)
 
         def inputs(_: str | None) -> dict[str, Any]:
-            return scores_inputs(library, screen, chosen, screen.yardsticks.seed)
+            return scores_inputs(library, screen, chosen, screen.baselines.seed)
 
         def make(_: str | None) -> Made:
             cells = labelled_cells_of(library, screen, chosen)
@@ -208,7 +208,7 @@ def _retrieve(
         of_protein = {**more, "task": "protein", "protocol": "leave_image_out"}
         scores.add(of_protein, retrieval_scores(profiles, images.proteins), run_id=run_id)
     with _stated(told, f"{name}: silhouette"):
-        rows = silhouette_scores(points, cells.labels, seed=screen.yardsticks.seed)
+        rows = silhouette_scores(points, cells.labels, seed=screen.baselines.seed)
         scores.add({**more, "protocol": "all_cells"}, rows, run_id=run_id)
 
 

@@ -9,37 +9,37 @@ from typing import Any
 import dagster as dg
 
 from pcip_assets.assets.benchmarks.scoring import (
+    BASELINES,
     CODE,
     KNN,
-    YARDSTICKS,
     Scores,
     scores_inputs,
     vectors_of,
     without_labels,
 )
-from pcip_assets.assets.labels import labelled_cells_of
-from pcip_assets.assets.sets import (
+from pcip_assets.assets.feature_sets import (
     MAIN_NOUNS,
+    baseline_nouns,
     main_sets,
     shards_lacking,
     unsupervised_sets,
-    yardstick_nouns,
 )
+from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.assets.shared import (
     OWNERS,
     Made,
     Remake,
     Work,
     all_shards,
+    baselines_of,
     materialize,
     picture,
-    yardsticks_of,
 )
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking
 from pcip_core.evaluation.labelled import LabelledCells
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 
 _CODE = (*CODE, *(f"pcip_core.evaluation.{name}" for name in ("knn", "neighbours", "scores")))
 
@@ -50,12 +50,12 @@ def build_knn_benchmark(screen: Screen) -> dg.AssetsDefinition:
     return _knn(screen, "knn_benchmark", KNN, group=screen.name, deps=deps, sets_of=main_sets)
 
 
-def build_yardstick_benchmark(screen: Screen) -> dg.AssetsDefinition:
+def build_baseline_benchmark(screen: Screen) -> dg.AssetsDefinition:
     """The asset of kNN scores of the other feature sets."""
-    nouns = [noun for noun in yardstick_nouns(screen) if noun != "supervised_features"]
+    nouns = [noun for noun in baseline_nouns(screen) if noun != "supervised_features"]
     deps = [*all_shards(screen, *nouns), dg.AssetDep([screen.name, "knn_benchmark"])]
-    group = yardsticks_of(screen)
-    return _knn(screen, "yardstick_benchmark", YARDSTICKS, group=group, deps=deps, sets_of=unsupervised_sets)
+    group = baselines_of(screen)
+    return _knn(screen, "yardstick_benchmark", BASELINES, group=group, deps=deps, sets_of=unsupervised_sets)
 
 
 def _knn(
@@ -88,8 +88,8 @@ def _knn(
             return scores_inputs(library, screen, sets)
 
         def make(_: str | None) -> Made:
-            from pcip_core.plots.benchmarks import accuracy_by_layer
             from pcip_core.plots.pictures import preview
+            from pcip_core.plots.scores.benchmarks import accuracy_by_layer
 
             cells = labelled_cells_of(library, screen, {*main_sets(library, screen), *sets})
             scores = Scores()

@@ -6,12 +6,12 @@ import dagster as dg
 
 from pcip_assets.assets.benchmarks.scoring import benchmark_tables
 from pcip_assets.assets.benchmarks.umap import CELLS, PROTEINS, panels_of
-from pcip_assets.assets.sets import PREFIX
-from pcip_assets.assets.shared import OWNERS, Remake, picture, yardsticks_of
+from pcip_assets.assets.feature_sets import PREFIX
+from pcip_assets.assets.shared import OWNERS, Remake, baselines_of, picture
 from pcip_assets.provenance import Stopwatch, code_version, inputs_hash
 from pcip_assets.resources import Library
 from pcip_core.features.names import split_name
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 
 if TYPE_CHECKING:
     from pcip_core.report.score_rows import BenchmarkRows
@@ -28,14 +28,14 @@ def build_benchmark_report(screen: Screen) -> dg.AssetsDefinition:
         "retrieval_benchmark",
         "umap",
     ]
-    if "supervised" in screen.yardsticks.sets:
+    if "supervised" in screen.baselines.sets:
         nouns.append("supervised_benchmark")
     code = code_version(*_CODE, __name__)
 
     @dg.asset(
         key=[screen.name, "benchmark_report"],
         deps=[[screen.name, noun] for noun in nouns],
-        group_name=yardsticks_of(screen),
+        group_name=baselines_of(screen),
         owners=OWNERS,
         kinds={"html"},
         code_version=code,

@@ -8,17 +8,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pcip_assets.assets.sets import PREFIX, features_hash
+from pcip_assets.assets.feature_sets import PREFIX, features_hash
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.labelled import LabelledCells
+from pcip_core.features.blocks import rows_of
 from pcip_core.features.names import best_layers
-from pcip_core.features.streamed import rows_of
-from pcip_core.screen import Screen
-from pcip_core.store.streamed import StoredFeatures
+from pcip_core.spec.screen import Screen
+from pcip_core.store.feature_blocks import StoredFeatures
 from pcip_core.store.tables import MAIN, SCREEN
 
-KNN, YARDSTICKS = "benchmarks", "benchmarks_yardsticks"  # tables of scores; others are benchmarks_<noun>
+KNN, BASELINES = "benchmarks", "benchmarks_yardsticks"  # tables of scores; others are benchmarks_<noun>
 CODE = (
     "pcip_assets.assets.benchmarks.scoring",
     "pcip_core.evaluation.labelled",
@@ -158,9 +158,7 @@ def chosen_sets(library: Library, screen: Screen) -> list[str]:
 
     Where nothing could be scored, the layers that the paper found best.
     """
-    if screen.yardsticks.classifiers is not None:
-        return list(screen.yardsticks.classifiers)
-    scored = [
-        row for table in (KNN, YARDSTICKS) for row in library.store.read(screen.name, table).to_pylist()
-    ]
+    if screen.baselines.classifiers is not None:
+        return list(screen.baselines.classifiers)
+    scored = [row for table in (KNN, BASELINES) for row in library.store.read(screen.name, table).to_pylist()]
     return best_by_knn(scored, screen.benchmark.protocols[0]) or ["inpainting_conv3", "inpainting_conv4"]

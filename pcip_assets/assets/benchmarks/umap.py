@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow as pa
 
 from pcip_assets.assets.benchmarks.scoring import chosen_sets, scores_inputs, vectors_of
+from pcip_assets.assets.feature_sets import PREFIX, SUPERVISED, other_sets
 from pcip_assets.assets.labels import labelled_cells_of
-from pcip_assets.assets.sets import PREFIX, SUPERVISED, other_sets
-from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize, picture, yardsticks_of
+from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, baselines_of, materialize, picture
 from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 from pcip_core.store.vectors import features_of
 
 CELLS, PROTEINS = "umap_cells", "umap_proteins"
@@ -38,19 +38,19 @@ def build_umap(screen: Screen) -> dg.AssetsDefinition:
                 "yardstick_protein_features",
             )
         ],
-        group_name=yardsticks_of(screen),
+        group_name=baselines_of(screen),
         owners=OWNERS,
         kinds={"parquet"},
         code_version=code,
     )
     def umap(context: dg.AssetExecutionContext, config: Remake, library: Library) -> dg.MaterializeResult:
         """Cells and proteins on a map of two dimensions by UMAP, near where their features are alike."""
-        spec = screen.yardsticks.umap
+        spec = screen.baselines.umap
         last = [name for name in other_sets(library, screen) if name == SUPERVISED[-1]]
         chosen = [*chosen_sets(library, screen), *last]
 
         def inputs(_: str | None) -> dict[str, Any]:
-            return scores_inputs(library, screen, chosen, spec, screen.yardsticks.seed)
+            return scores_inputs(library, screen, chosen, spec, screen.baselines.seed)
 
         def make(_: str | None) -> Made:
             from pcip_core.plots.pictures import preview
@@ -92,7 +92,7 @@ def build_umap(screen: Screen) -> dg.AssetsDefinition:
 def _embedded(screen: Screen, vectors: np.ndarray, neighbours: int) -> np.ndarray:
     from pcip_core.analysis.embedding import umap_embedding
 
-    spec = screen.yardsticks
+    spec = screen.baselines
     return umap_embedding(vectors, neighbours=neighbours, min_distance=spec.umap.min_distance, seed=spec.seed)
 
 
@@ -115,7 +115,7 @@ def _cells(library: Library, screen: Screen, name: str) -> tuple[list[dict[str, 
         table = library.store.read(screen.name, PREFIX + name, columns=["cell_id", "image_id"])
         ids, images = table["cell_id"].to_pylist(), table["image_id"].to_pylist()
         labels = [None] * len(ids)
-    n = min(len(ids), screen.yardsticks.umap.cells)
+    n = min(len(ids), screen.baselines.umap.cells)
     rows = np.linspace(0, len(ids) - 1, n).astype(int)
     keys = [{"cell_id": ids[row], "image_id": images[row], "label": labels[row]} for row in rows]
     return keys, vectors_of(library, screen, name, [key["cell_id"] for key in keys])[0]

@@ -11,7 +11,7 @@ from pathlib import Path
 from pcip_core.errors import RootError, SpecError
 from pcip_core.images.field import Field
 from pcip_core.images.reference import Reference
-from pcip_core.screen import Channel, Screen
+from pcip_core.spec.screen import Channel, Screen
 
 UNREADABLE = "unreadable"  # the part that tells a field which stands for what could not be listed
 _PART = re.compile(r"{(\w+)}")

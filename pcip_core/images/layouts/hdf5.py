@@ -14,7 +14,7 @@ from pcip_core.images.formats.cell_archive import read_classes, read_info
 from pcip_core.images.layouts.grouping import UNREADABLE, Fields, files_under
 from pcip_core.images.layouts.pattern import expression
 from pcip_core.images.reference import Reference
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 
 
 def scan_hdf5(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:

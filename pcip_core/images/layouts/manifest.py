@@ -15,7 +15,7 @@ from pcip_core.errors import RootError
 from pcip_core.images.field import Field
 from pcip_core.images.layouts.grouping import Fields, files_under, plane_of
 from pcip_core.images.tables import our_name, read_table
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 
 _FILE, _FOLDER = ("path", "filename", "file"), "pathname"
 

@@ -15,7 +15,7 @@ from typing import Any
 from pcip_core.images.field import Field
 from pcip_core.images.formats.ngff import METADATA_FILES, group_metadata
 from pcip_core.images.layouts.grouping import UNREADABLE, Fields, channel_of, well_at, well_name
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 
 _WELL_ITSELF = {"path": "."}  # in the place of its images: it is no image, and reading it says so
 

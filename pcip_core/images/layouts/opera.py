@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 from pcip_core.errors import RootError
 from pcip_core.images.field import Field
 from pcip_core.images.layouts.grouping import Fields, files_under, plane_of, well_at
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 
 _NAME = re.compile(
     r"r(?P<row>\d+)c(?P<column>\d+)f(?P<field>\d+)p(?P<plane>\d+)-ch(?P<channel>\d+)"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pcip_core.images.field import Field
 from pcip_core.images.layouts.grouping import Fields, channel_of, files_under, plane_of
-from pcip_core.screen import Screen
+from pcip_core.spec.screen import Screen
 
 _PIECES = re.compile(r"(?P<folders>\*\*/)|(?P<any>\*)|{(?P<part>\w+)(?P<digits>:d)?}|(?P<text>[^*{]+|.)")
 

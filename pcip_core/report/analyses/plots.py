@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from pcip_core.plots.cells.thumbnails import lighter
 from pcip_core.plots.heatmap import Lines
 from pcip_core.plots.interactive import Points, embedded
-from pcip_core.plots.thumbnails import lighter
 from pcip_core.report.analyses.rows import AnalysisRows, Cloud
 from pcip_core.report.page import Block, File, Interactive, Text
 

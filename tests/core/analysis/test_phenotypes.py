@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from pcip_core.analysis.phenotypes import phenotypes, principal_components, sample_of
 from pcip_core.errors import EvaluationError, ShapeError
-from pcip_core.features.streamed import columns_of
+from pcip_core.features.blocks import columns_of
 
 SIZES = (40, 25, 10)
 

@@ -13,8 +13,8 @@ from pcip_core.crops.shard import Cutters, cut_shard
 from pcip_core.errors import ImageFileError, SpecError
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import read_field
-from pcip_core.screen import Crops, load_screen
 from pcip_core.segmentation import segmenter
+from pcip_core.spec.screen import Crops, load_screen
 from tests.conftest import real_folder, write_tiny_screen
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from pcip_core.errors import ShapeError
-from pcip_core.features.deep import extract_features, untrained_network
 from pcip_core.features.intensity import intensity_features
+from pcip_core.models.inference import extract_features, untrained_network
 from pcip_core.models.inpainting import LAYERS, NetworkConfig
 
 CONFIG = NetworkConfig(("cytosol", "protein"), ("cytosol",), ("protein",), size_px=16, width=0.06)

@@ -10,9 +10,9 @@ from typing import get_args, get_type_hints
 import pytest
 import yaml
 
-from pcip_core.analyses import Analyses, Clustering, GeneOntology, Phenotyping
-from pcip_core.screen import Channel, Files, Images, load_screen
-from pcip_core.yardsticks import Yardsticks
+from pcip_core.spec.analyses import Analyses, Clustering, GeneOntology, Phenotyping
+from pcip_core.spec.baselines import Baselines
+from pcip_core.spec.screen import Channel, Files, Images, load_screen
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "screens.md").read_text()
 BLOCKS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
@@ -46,10 +46,10 @@ def test_every_key_is_in_the_table(section, of):
         assert f"`{section}.{one.name}`" in PAGE
 
 
-def test_every_key_of_the_yardsticks_is_in_their_rows():
-    rows = "\n".join(line for line in PAGE.splitlines() if line.startswith("| `yardsticks."))
-    for one in dataclasses.fields(Yardsticks):
-        assert re.search(rf"`(yardsticks\.)?{one.name}`", rows), one.name
+def test_every_key_of_the_baselines_is_in_their_rows():
+    rows = "\n".join(line for line in PAGE.splitlines() if line.startswith("| `baselines."))
+    for one in dataclasses.fields(Baselines):
+        assert re.search(rf"`(baselines\.)?{one.name}`", rows), one.name
 
 
 @pytest.mark.parametrize(

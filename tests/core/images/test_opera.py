@@ -60,7 +60,7 @@ def _write_plate(folder: Path, *, fields: int = 2, planes: int = 1) -> dict[str,
 
 def test_the_real_plate_without_an_index_is_named_by_its_folder():
     from pcip_assets.workspace import REPOSITORY
-    from pcip_core.screen import load_screen
+    from pcip_core.spec.screen import load_screen
 
     folder = real_folder("yeast_fields")
     screen = load_screen(REPOSITORY / "data" / "screens" / "yeast_opera.yaml", root=str(folder))

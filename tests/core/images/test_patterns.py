@@ -11,7 +11,7 @@ from pcip_core.errors import ImageFileError, RootError, SpecError
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import read_field
 from pcip_core.images.reference import Reference, by_path
-from pcip_core.screen import load_screen
+from pcip_core.spec.screen import load_screen
 from tests.conftest import real_folder, write_spec
 from tests.core.images.writers import noise, screen_of
 

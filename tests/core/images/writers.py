@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pcip_core.screen import Screen, load_screen
+from pcip_core.spec.screen import Screen, load_screen
 from tests.conftest import write_spec
 
 

@@ -14,13 +14,13 @@ import pytest
 from PIL import Image
 from scipy.cluster import hierarchy
 
-from pcip_core.analysis.tree import from_nodes, heights, leaf_order, parents, sizes, spans
+from pcip_core.clustering.tree import from_nodes, heights, leaf_order, parents, sizes, spans
 from pcip_core.errors import ClusterError, ShapeError
+from pcip_core.plots.cells.montage import composite
+from pcip_core.plots.cells.thumbnails import lighter, strip
 from pcip_core.plots.clustermap import branches
 from pcip_core.plots.heatmap import LEVELS, heat_map, lines_of, palette
 from pcip_core.plots.interactive import OTHERS, Points, embedded, grouped, scatter
-from pcip_core.plots.montage import composite
-from pcip_core.plots.thumbnails import lighter, strip
 
 
 def made_tree(n: int = 12) -> tuple[np.ndarray, np.ndarray]:

@@ -12,12 +12,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from pcip_core.plots.benchmarks import VGG_LAYERS, accuracy_by_layer, accuracy_by_vgg_layer
-from pcip_core.plots.classes import accuracy_by_k, recall_by_class
-from pcip_core.plots.confusion import confusion_matrix
-from pcip_core.plots.pairwise import pairwise_by_line, pairwise_distances
 from pcip_core.plots.pictures import preview
 from pcip_core.plots.scatter import embedding_scatter
+from pcip_core.plots.scores.benchmarks import VGG_LAYERS, accuracy_by_layer, accuracy_by_vgg_layer
+from pcip_core.plots.scores.classes import accuracy_by_k, recall_by_class
+from pcip_core.plots.scores.confusion import confusion_matrix
+from pcip_core.plots.scores.pairwise import pairwise_by_line, pairwise_distances
 from pcip_core.plots.style import PALETTE, colour, marker, shade
 
 TITLE = "yeast (simulated images)"

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 
 from pcip_core.analysis.phenotypes import phenotypes
 from pcip_core.errors import ShapeError
-from pcip_core.plots.fields_of_view import FieldOfView, phenotype_fields
-from pcip_core.plots.gallery import dendrogram_gallery, gallery
-from pcip_core.plots.mismatch import mismatch_pairs
-from pcip_core.plots.montage import composite
+from pcip_core.plots.cells.fields_of_view import FieldOfView, phenotype_fields
+from pcip_core.plots.cells.gallery import dendrogram_gallery, gallery
+from pcip_core.plots.cells.montage import composite
+from pcip_core.plots.scores.mismatch import mismatch_pairs
 from pcip_core.plots.style import colour
 from pcip_core.plots.violins import compartment_violins
 

@@ -16,8 +16,8 @@ from pcip_core.errors import ImageFileError, SpecError
 from pcip_core.images.field import Field
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import Planes, read_field
-from pcip_core.screen import load_screen
 from pcip_core.segmentation import segmenter
+from pcip_core.spec.screen import load_screen
 from tests.conftest import draw_field, real_folder, write_spec
 
 MASKED = {

@@ -6,11 +6,11 @@ import tifffile
 from imageio.v3 import imwrite
 from skimage.segmentation import find_boundaries
 
-from pcip_core.evaluation.matching import centres, matched
 from pcip_core.segmentation import segmenter
-from pcip_core.simulate.parameters import Simulation
+from pcip_core.segmentation.matching import centres, matched
 from pcip_core.simulate.plan import plan_screen
 from pcip_core.simulate.screen import photograph, true_labels
+from pcip_core.spec.simulation import Simulation
 from tests.conftest import real_folder
 
 MARKERS = ("cytosol", "brightfield", "nuclear_pore")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pcip_core.errors import SpecError
-from pcip_core.simulate.parameters import Simulation
 from pcip_core.simulate.plan import channels, plan_screen
 from pcip_core.simulate.screen import photograph, true_labels
+from pcip_core.spec.simulation import Simulation
 
 USUAL = Simulation("yeast", field_size_px=200)
 

@@ -17,8 +17,8 @@ from skimage.measure import label, regionprops
 
 from pcip_core.simulate import human, yeast
 from pcip_core.simulate.optics import expose, illumination
-from pcip_core.simulate.parameters import Simulation
 from pcip_core.simulate.plan import CELL_LINES, CLASSES, PlannedImage, plan_screen
+from pcip_core.spec.simulation import Simulation
 
 DRAW = {"human": human.draw_field, "yeast": yeast.draw_field}
 SIMULATION = {

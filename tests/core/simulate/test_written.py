@@ -21,9 +21,9 @@ from pydantic import TypeAdapter
 
 from pcip_core.errors import SpecError
 from pcip_core.simulate import simulate_screen
-from pcip_core.simulate.parameters import Simulation
 from pcip_core.simulate.plan import CELL_LINES, CLASSES, channels, plan_screen
 from pcip_core.simulate.screen import TRUTH, write_screen
+from pcip_core.spec.simulation import Simulation
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 SMALL = Simulation(

@@ -9,15 +9,15 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from pcip_assets import frames
 from pcip_assets.assets.analyses import cell_scores, enrichment, mismatch, phenotypes, protein_map
 from pcip_assets.assets.benchmarks import umap
 from pcip_assets.assets.benchmarks.scoring import Scores
-from pcip_core.crops.found import Rejected, ShardCells
+from pcip_core.crops.shard_cells import Rejected, ShardCells
 from pcip_core.images.annotations import ImageRecord
 from pcip_core.images.field import Field
-from pcip_core.screen import load_screen
 from pcip_core.simulate.screen import TRUTH
+from pcip_core.spec.screen import load_screen
+from pcip_core.store import rows as frames
 from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import feature_table, features_of
 from tests.conftest import TINY_SPEC

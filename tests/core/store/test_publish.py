@@ -19,7 +19,7 @@ import pytest
 
 from pcip_core.errors import SpecError, StoreError
 from pcip_core.locks import locked
-from pcip_core.screen import load_screen
+from pcip_core.spec.screen import load_screen
 from pcip_core.store import publish as publishing
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect, publish

@@ -13,12 +13,12 @@ import torch
 
 from pcip_core.errors import ShapeError, TrainingError
 from pcip_core.models.inpainting import NetworkConfig
-from pcip_core.pairs import hold_out
-from pcip_core.training import inpainting
+from pcip_core.spec.training import TrainingConfig
 from pcip_core.training.batches import PairBatches, epoch_pairs
 from pcip_core.training.cells import CellSet
-from pcip_core.training.config import TrainingConfig
 from pcip_core.training.loop import train
+from pcip_core.training.sampling import hold_out
+from pcip_core.training.tasks import inpainting
 from pcip_core.training.tracker import Preview
 
 CHANNELS = ("cytosol", "protein")

@@ -26,13 +26,13 @@ from torch import nn
 from pcip_core.errors import TrainingError
 from pcip_core.models.deeploc import DeepLocConfig
 from pcip_core.models.inpainting import NetworkConfig
+from pcip_core.spec.training import TrainingConfig
 from pcip_core.training.cells import CellSet
-from pcip_core.training.config import TrainingConfig
 from pcip_core.training.device import choose_device
 from pcip_core.training.loop import train
 from pcip_core.training.processes import Processes, SharedBatchNorm, enter, join
 from pcip_core.training.starting import run_in_processes
-from pcip_core.training.supervised import train_supervised
+from pcip_core.training.tasks.supervised import train_supervised
 from pcip_core.training.tracker import SilentTracker
 
 CHANNELS = ("cytosol", "protein")

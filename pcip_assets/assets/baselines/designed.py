@@ -1,0 +1,81 @@
+"""`designed_features`: what experts would measure of a cell, to score learned features against."""
+
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+
+from pcip_assets.assets.feature_sets import PREFIX, crops_hash, extremes
+from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, baselines_of, materialize
+from pcip_assets.progress import Progress
+from pcip_assets.provenance import code_version, file_stamp
+from pcip_assets.resources import Library
+from pcip_core.spec.screen import Screen
+from pcip_core.store.vectors import feature_table
+
+_MODULES = (
+    "cellprofiler",
+    "cellprofiler_tables",
+    "classic",
+    "geometry",
+    "masks",
+    "yeast",
+    "sets",
+)
+_KEYS = ("cell_id", "image_id", "field", "y_px", "x_px")
+
+
+def build_designed_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The asset of designed feature sets, those that the spec's `baselines.sets` names."""
+    code = code_version(*(f"pcip_core.features.designed.{name}" for name in _MODULES))
+
+    @dg.asset(
+        key=[screen.name, "designed_features"],
+        partitions_def=shards,
+        deps=[[screen.name, "crops"]],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name=baselines_of(screen),
+        owners=OWNERS,
+        kinds={"scikitimage", "parquet"},
+        code_version=code,
+    )
+    def designed_features(
+        context: dg.AssetExecutionContext, config: Remake, library: Library
+    ) -> dg.MaterializeResult:
+        """Classic, interpretable and CellProfiler features of every cell of one shard."""
+        spec = screen.baselines
+        table = spec.cellprofiler.table
+
+        def inputs(shard: str | None) -> dict[str, Any]:
+            return {
+                "spec": [spec.designed, spec.mask, spec.grey_levels, spec.cellprofiler, screen.channels],
+                "crops": crops_hash(library, screen, shard),
+                "table": None if table is None else file_stamp(screen.folder() / table),
+            }
+
+        def make(shard: str | None) -> Made:
+            from pcip_core.features.designed.sets import ShardCrops, designed_sets
+
+            cells, crops = library.store.read_with_array(screen.name, "cells", "crops", str(shard))
+            columns = {name: cells[name].to_pylist() for name in _KEYS}
+            found = designed_sets(
+                screen,
+                ShardCrops(columns, np.asarray(crops), *extremes(cells, screen)),
+                progress=lambda step: Progress(
+                    context.log, f"{screen.name}/designed_features {shard}: {step}", len(crops), "cell"
+                ),
+            )
+            tables: dict[str, pa.Table] = {}
+            for name, one in found.items():
+                ids = {key: [columns[key][row] for row in one.rows] for key in ("cell_id", "image_id")}
+                ids["encoder_version"] = [f"{name}, code {code}"] * len(one.rows)
+                tables[PREFIX + name] = feature_table(ids, one.values)
+            told = {name: {"columns": one.names, **one.notes} for name, one in found.items()}
+            return Made(tables, metadata={"feature_sets": dg.MetadataValue.json(told)})
+
+        return materialize(
+            context, library, screen, config, Work(PREFIX + spec.designed[0], code, inputs, make)
+        )
+
+    return designed_features

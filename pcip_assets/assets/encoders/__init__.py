@@ -1,0 +1,1 @@
+"""The networks that a screen trains, one file per network."""

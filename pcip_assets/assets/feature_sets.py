@@ -1,0 +1,111 @@
+"""Which feature sets a screen has, and what they are made of: what the assets of scores and means share."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pcip_assets.assets.shared import Made
+from pcip_assets.resources import Library
+from pcip_core.errors import EvaluationError
+from pcip_core.spec.screen import Screen
+from pcip_core.store.vectors import feature_table
+
+LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5")
+INPAINTING = tuple(f"inpainting_{layer}" for layer in LAYERS)
+UNTRAINED = tuple(f"untrained_{layer}" for layer in LAYERS)
+CONTROLS = (*UNTRAINED, "intensity")
+SUPERVISED_LAYERS = (*(f"conv{number}" for number in range(1, 9)), "fc1", "fc2")
+SUPERVISED = tuple(f"supervised_{layer}" for layer in SUPERVISED_LAYERS)
+PREFIX = "cell_features_"
+MAIN_NOUNS = ("cell_features", "control_features")  # the assets of these
+
+
+def crops_hash(library: Library, screen: Screen, shard: str | None) -> str | None:
+    """Hash of the crops of a shard."""
+    return (library.store.provenance(screen.name, "cells", shard) or {}).get("data_hash")
+
+
+def features_hash(library: Library, screen: Screen, feature_set: str) -> dict[str, str | None]:
+    """shard -> hash of what made its features."""
+    table = PREFIX + feature_set
+    return {
+        shard: (library.store.provenance(screen.name, table, shard) or {}).get("inputs_hash")
+        for shard in library.store.shards(screen.name, table)
+    }
+
+
+def main_sets(library: Library, screen: Screen) -> list[str]:
+    """The learned feature sets and their controls."""
+    return [name for name in (*INPAINTING, *CONTROLS) if library.store.shards(screen.name, PREFIX + name)]
+
+
+def other_sets(library: Library, screen: Screen) -> list[str]:
+    """The other feature sets that describe every shard which the learned ones do.
+
+    Those of the supervised network are among them, although scores on what it was trained on are none.
+
+    Raises:
+        EvaluationError: there is none.
+    """
+    lacking = shards_lacking(library, screen)
+    whole = [name for name, shards in lacking.items() if not shards]
+    if not whole:
+        raise EvaluationError(
+            f"{screen.name}: other feature sets",
+            found="; ".join(f"{name} without {', '.join(sorted(shards))}" for name, shards in lacking.items())
+            or "none",
+            required="one that describes every shard",
+            remedy=f"pcip run {screen.name} --baselines, over all shards",
+        )
+    return whole
+
+
+def unsupervised_sets(library: Library, screen: Screen) -> list[str]:
+    """`other_sets` that were made without labels, so that every cell may be scored."""
+    return [name for name in other_sets(library, screen) if name not in SUPERVISED]
+
+
+def shards_lacking(library: Library, screen: Screen) -> dict[str, set[str]]:
+    """Other feature set -> the shards that the learned ones have and it has not."""
+    store, main = library.store, (*INPAINTING, *CONTROLS)
+    have = {
+        table.removeprefix(PREFIX): set(store.shards(screen.name, table))
+        for table in store.tables(screen.name)
+        if table.startswith(PREFIX)
+    }
+    whole = set().union(*(have.get(name, ()) for name in main))
+    return {name: whole - shards for name, shards in have.items() if name not in main}
+
+
+def baseline_nouns(screen: Screen) -> list[str]:
+    """The assets of a screen's other feature sets."""
+    made_by = {
+        "designed_features": bool(screen.baselines.designed),
+        "autoencoder_features": "autoencoder" in screen.baselines.sets,
+        "vgg16_features": "vgg16" in screen.baselines.sets,
+        "supervised_features": "supervised" in screen.baselines.sets,
+        "corrected_features": bool(screen.baselines.corrections),
+    }
+    return [noun for noun, wanted in made_by.items() if wanted]
+
+
+def extremes(cells: pa.Table, screen: Screen) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the greatest pixel of each channel of each crop, (n, C) each, in the image's units."""
+    low, high = (
+        np.array(cells[f"intensity_{end}"].to_pylist(), np.float32).reshape(-1, len(screen.crop_channels))
+        for end in ("min", "max")
+    )
+    return low, high
+
+
+def made_features(
+    cells: pa.Table, sets: dict[str, np.ndarray], version: str, run_id: str | None, **metadata: Any
+) -> Made:
+    """Feature sets of the cells of one shard, (n, d) each, as tables; and what decides them."""
+    ids = {name: cells[name].to_pylist() for name in ("cell_id", "image_id")}
+    ids["encoder_version"] = [version] * cells.num_rows
+    tables = {PREFIX + name: feature_table(ids, vectors) for name, vectors in sets.items()}
+    provenance = {"encoder_version": version, "mlflow_run_id": run_id}
+    spread = {name: float((vectors.std(0) > 0).mean()) for name, vectors in sets.items() if len(vectors)}
+    return Made(tables, provenance=provenance, metadata={"share_of_features_that_vary": spread, **metadata})

@@ -1,0 +1,1 @@
+"""From raw files to features: fields, crops, feature tables."""

@@ -1,0 +1,99 @@
+"""`crops`: the single cells of a shard."""
+
+import hashlib
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize, picture
+from pcip_assets.progress import Progress
+from pcip_assets.provenance import code_version
+from pcip_assets.resources import Library
+from pcip_core.crops.shard_cells import ShardCells
+from pcip_core.spec.screen import Screen
+from pcip_core.store import rows as frames
+
+
+class Cutting(Remake):
+    """`workers` are the processes that cut one shard; the crops do not depend on it."""
+
+    workers: int = os.cpu_count() or 1
+
+
+def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The asset of the screen's crops and of its `cells` table."""
+    code = code_version(
+        *("pcip_core.images.reading", "pcip_core.images.reference", "pcip_core.images.formats"),
+        *("pcip_core.segmentation", "pcip_core.crops", __name__),
+    )
+
+    @dg.asset(
+        key=[screen.name, "crops"],
+        partitions_def=shards,
+        deps=[[screen.name, "fields"]],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name=screen.name,
+        owners=OWNERS,
+        kinds={"numpy", "scikitimage"},
+        code_version=code,
+    )
+    def crops(context: dg.AssetExecutionContext, config: Cutting, library: Library) -> dg.MaterializeResult:
+        """Single-cell crops of one shard: found, cut, rescaled; everything left out is in quarantine."""
+        from pcip_core.crops.shard import Cutters, cut_shard
+        from pcip_core.plots.cells.montage import crop_montage
+        from pcip_core.plots.pictures import preview
+
+        def inputs(shard: str | None) -> dict[str, Any]:
+            fields = library.store.provenance(screen.name, "fields", shard) or {}
+            sections = screen.section("channels", "segmentation", "crops")
+            return {"spec": sections, "fields": fields.get("data_hash"), "table": _table_hash(screen)}
+
+        def make(shard: str | None, into: Path) -> Made:
+            fields = frames.fields_of(screen, library.store.read(screen.name, "fields", shards=[str(shard)]))
+            with Progress(context.log, f"{screen.name}/crops {shard}", len(fields), "field") as progress:
+                cells = cut_shard(screen, fields, progress=progress, workers=cutters, into=into)
+            images = set(cells.columns["image_id"])
+            return Made(
+                {
+                    "cells": frames.cells_table(cells, str(shard)),
+                    "quarantine_crops": frames.quarantine_table("crops", cells.rejected, str(shard)),
+                },
+                {"crops": into},
+                {"found": cells.found, "data_hash": _hash(cells)},
+                {
+                    "cells_found": cells.found,
+                    "cells_used": len(cells.pixels),
+                    "cells_quarantined": sum(row.what == "cell" for row in cells.rejected),
+                    "images": len(images),
+                    "preview": picture(
+                        preview(
+                            crop_montage(cells.pixels, screen.crop_channels, screen.protein, screen.title)
+                        )
+                    ),
+                },
+            )
+
+        with library.store.scratch(screen.name) as folder, Cutters(config.workers) as cutters:
+            work = Work("cells", code, inputs, partial(make, into=folder / "crops.npy"))
+            return materialize(context, library, screen, config, work)
+
+    return crops
+
+
+def _table_hash(screen: Screen) -> str | None:
+    """Hash of the table that the segmenter reads besides the fields, if any."""
+    table = screen.segmentation.options.get("table")
+    path = None if table is None else screen.folder() / str(table)
+    return hashlib.blake2b(path.read_bytes()).hexdigest() if path is not None and path.is_file() else None
+
+
+def _hash(cells: ShardCells) -> str:
+    """Hash of all that features are made from: which cells, their pixels, and their intensities."""
+    digest = hashlib.blake2b(cells.hash_of_pixels.encode(), digest_size=12)
+    for name in ("cell_id", "image_id", "intensity_min", "intensity_max"):
+        values = cells.columns[name]
+        digest.update(repr(values).encode() if isinstance(values, list) else values.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,312 @@
+"""Feature tables: `cell_features` by the champion, `control_features` beside them, `protein_features`."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+
+from pcip_assets.assets.encoders.networks import autoencoder_model, supervised_model
+from pcip_assets.assets.feature_sets import (
+    CONTROLS,
+    LAYERS,
+    MAIN_NOUNS,
+    PREFIX,
+    SUPERVISED_LAYERS,
+    baseline_nouns,
+    crops_hash,
+    extremes,
+    features_hash,
+    made_features,
+    main_sets,
+    other_sets,
+)
+from pcip_assets.assets.shared import (
+    GPU_POOL,
+    OWNERS,
+    Made,
+    Remake,
+    Work,
+    all_shards,
+    baselines_of,
+    materialize,
+)
+from pcip_assets.progress import Progress
+from pcip_assets.provenance import code_version
+from pcip_assets.resources import Library
+from pcip_assets.tracking import Tracking, device_name
+from pcip_core.errors import EncoderError
+from pcip_core.features.means import means_by_image
+from pcip_core.spec.screen import Screen
+from pcip_core.store.feature_blocks import StoredFeatures
+from pcip_core.store.partitions import Store
+from pcip_core.store.vectors import feature_table
+
+_EXTRACTION = ("pcip_core.models.network", "pcip_core.models.inpainting", "pcip_core.models.inference")
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """Features by a registered network: their asset, and the asset, screen and model of the network."""
+
+    noun: str
+    method: str
+    layers: tuple[str, ...]
+    network: str
+    trained_on: str  # the screen
+    model: str
+    group: str
+    about: str
+
+
+def build_cell_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The asset of inpainting features, one table a layer."""
+    about = "Features of every cell of one shard by the champion encoder: the spatial maximum of each layer."
+    own = screen.encoder_screen
+    learned = _Learned("cell_features", "inpainting", LAYERS, "encoder", own, own, screen.name, about)
+    return _learned_features(screen, shards, learned)
+
+
+def build_autoencoder_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The asset of the autoencoder's features, one table a layer."""
+    about = "Features of every cell of one shard by the autoencoder: the spatial maximum of each layer."
+    own, group = screen.encoder_screen, baselines_of(screen)
+    model, noun = autoencoder_model(own), "autoencoder_features"
+    learned = _Learned(noun, "autoencoder", LAYERS, "autoencoder", own, model, group, about)
+    return _learned_features(screen, shards, learned)
+
+
+def build_supervised_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The asset of the supervised network's features, one table a layer."""
+    about = (
+        "Features of every cell of one shard by the supervised network, which has seen most of their labels."
+    )
+    own, group = screen.name, baselines_of(screen)
+    model, noun = supervised_model(own), "supervised_features"
+    learned = _Learned(noun, "supervised", SUPERVISED_LAYERS, "supervised", own, model, group, about)
+    return _learned_features(screen, shards, learned)
+
+
+def _learned_features(
+    screen: Screen, shards: dg.PartitionsDefinition, learned: _Learned
+) -> dg.AssetsDefinition:
+    code = code_version(*_EXTRACTION, "pcip_core.models.autoencoder", "pcip_core.models.deeploc")
+
+    @dg.asset(
+        key=[screen.name, learned.noun],
+        description=learned.about,
+        partitions_def=shards,
+        deps=[[screen.name, "crops"], [learned.trained_on, learned.network]],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name=learned.group,
+        owners=OWNERS,
+        kinds={"pytorch", "parquet"},
+        pool=GPU_POOL,
+        code_version=code,
+    )
+    def features(
+        context: dg.AssetExecutionContext, config: Remake, library: Library, tracking: Tracking
+    ) -> dg.MaterializeResult:
+        from pcip_core.models.files import load_encoder
+
+        champion = tracking.champion(learned.model)
+        network = load_encoder(champion.folder)
+        require_same_crops(network.config, screen, champion.version)
+        meter = _Meter(context.log)
+
+        def inputs(shard: str | None) -> dict[str, Any]:
+            return {"weights": champion.tags["weights_sha256"], "crops": crops_hash(library, screen, shard)}
+
+        def make(shard: str | None) -> Made:
+            cells, crops = library.store.read_with_array(screen.name, "cells", "crops", str(shard))
+            what = f"{screen.name}/{learned.noun} {shard}"
+            layers = meter.extract(network, crops, what, layers=learned.layers)
+            sets = {f"{learned.method}_{layer}": vectors for layer, vectors in layers.items()}
+            return made_features(cells, sets, champion.version, champion.run_id)
+
+        work = Work(f"{PREFIX}{learned.method}_{learned.layers[0]}", code, inputs, make)
+        result = materialize(context, library, screen, config, work)
+        if meter.cells:
+            run_id = tracking.log_extraction(
+                learned.trained_on,
+                champion,
+                params={
+                    "screen": screen.name,
+                    "device": f"{meter.device} ({device_name(meter.device)})",
+                    "dagster_run_id": context.run.run_id,
+                },
+                metrics={"cells": meter.cells, "cells_per_s": meter.cells / meter.seconds},
+            )
+            context.add_asset_metadata(
+                {
+                    "mlflow_run": dg.MetadataValue.url(tracking.url(learned.trained_on, run_id)),
+                    "cells_per_s": meter.cells / meter.seconds,
+                }
+            )
+        context.add_asset_metadata({"encoder_version": champion.version})
+        return result
+
+    return features
+
+
+def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The asset of what learned features must beat: the same network untrained, and plain intensities."""
+    code = code_version(*_EXTRACTION, "pcip_core.features.intensity")
+
+    @dg.asset(
+        key=[screen.name, "control_features"],
+        partitions_def=shards,
+        deps=[[screen.name, "crops"]],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name=screen.name,
+        owners=OWNERS,
+        kinds={"pytorch", "parquet"},
+        pool=GPU_POOL,
+        code_version=code,
+    )
+    def control_features(
+        context: dg.AssetExecutionContext, config: Remake, library: Library
+    ) -> dg.MaterializeResult:
+        """Controls of one shard: the untrained network's features, and intensity statistics."""
+        from pcip_core.features.intensity import intensity_features
+        from pcip_core.models.inference import untrained_network
+        from pcip_core.models.inpainting import NetworkConfig
+
+        network = untrained_network(
+            NetworkConfig(
+                channels=screen.crop_channels,
+                structural=screen.structural,
+                protein=screen.protein,
+                size_px=screen.crops.size_px,
+                width=screen.encoder.width,
+            ),
+            screen.encoder.seed,
+        )
+
+        def inputs(shard: str | None) -> dict[str, Any]:
+            spec = {"width": screen.encoder.width, "seed": screen.encoder.seed}
+            return {"spec": spec, "crops": crops_hash(library, screen, shard)}
+
+        def make(shard: str | None) -> Made:
+            cells, crops = library.store.read_with_array(screen.name, "cells", "crops", str(shard))
+            what = f"{screen.name}/control_features {shard}"
+            layers = _Meter(context.log).extract(network, crops, what, layers=LAYERS)
+            sets = {f"untrained_{layer}": vectors for layer, vectors in layers.items()}
+            sets["intensity"], _ = intensity_features(crops, *extremes(cells, screen), screen.crop_channels)
+            return made_features(cells, sets, f"untrained, seed {screen.encoder.seed}", None)
+
+        return materialize(context, library, screen, config, Work(PREFIX + CONTROLS[0], code, inputs, make))
+
+    return control_features
+
+
+def build_protein_features(screen: Screen) -> dg.AssetsDefinition:
+    """The asset of mean features by protein."""
+    return _protein_features(screen, "protein_features", screen.name, MAIN_NOUNS, main_sets)
+
+
+def build_baseline_protein_features(screen: Screen) -> dg.AssetsDefinition:
+    """The asset of mean features by protein, of the other feature sets."""
+    return _protein_features(
+        screen, "yardstick_protein_features", baselines_of(screen), baseline_nouns(screen), other_sets
+    )
+
+
+def _protein_features(
+    screen: Screen,
+    noun: str,
+    group: str,
+    nouns: Sequence[str],
+    sets_of: Callable[[Library, Screen], list[str]],
+) -> dg.AssetsDefinition:
+    code = code_version(__name__, "pcip_core.features.means", "pcip_core.features.blocks")
+
+    @dg.asset(
+        key=[screen.name, noun],
+        description="Mean of the features of all cells of a protein, all its images and cell lines pooled.",
+        deps=all_shards(screen, *nouns),
+        group_name=group,
+        owners=OWNERS,
+        kinds={"parquet"},
+        code_version=code,
+    )
+    def protein_features(
+        context: dg.AssetExecutionContext, config: Remake, library: Library
+    ) -> dg.MaterializeResult:
+        sets = sets_of(library, screen)
+
+        def inputs(_: str | None) -> dict[str, Any]:
+            images = library.store.read(screen.name, "images", columns=["image_id", "protein"])
+            return {
+                "features": {name: features_hash(library, screen, name) for name in sets},
+                "images": images.to_pylist(),
+            }
+
+        def make(_: str | None) -> Made:
+            tables = {
+                f"protein_features_{name}": mean_by_protein(library.store, screen.name, name) for name in sets
+            }
+            return Made(tables, metadata={"feature_sets": sets})
+
+        work = Work(f"protein_features_{sets[0]}", code, inputs, make)
+        return materialize(context, library, screen, config, work)
+
+    return protein_features
+
+
+def require_same_crops(network: Any, screen: Screen, version: str) -> None:
+    """An encoder describes the crops it was trained on: the same channels in the same order, the same size.
+
+    Raises:
+        EncoderError: they differ.
+    """
+    found = (network.channels, network.size_px)
+    required = (screen.crop_channels, screen.crops.size_px)
+    if found != required:
+        raise EncoderError(
+            f"encoder {version}",
+            found=f"an encoder of {found[1]} px crops with the channels {', '.join(found[0])}",
+            required=f"one of {required[1]} px crops with the channels {', '.join(required[0])}",
+            remedy=f"Name another screen in `encoder_from` of {screen.name}, or name its channels and size alike.",
+        )
+
+
+def mean_by_protein(store: Store, screen: str, feature_set: str) -> pa.Table:
+    """Mean features of each protein of a screen, of one feature set: a row a protein."""
+    images = store.read(screen, "images", columns=["image_id", "protein"])
+    protein_of = dict(zip(*(images[name].to_pylist() for name in ("image_id", "protein")), strict=True))
+    cells = StoredFeatures(store, screen, PREFIX + feature_set)
+    proteins, means, counts = means_by_image(cells, cells.image, [protein_of[name] for name in cells.images])
+    versions = store.read(screen, PREFIX + feature_set, columns=["encoder_version"])[
+        "encoder_version"
+    ].unique()
+    ids = {
+        "protein": proteins,
+        "n_cells": counts.tolist(),
+        "encoder_version": [", ".join(sorted(versions.to_pylist()))] * len(proteins),
+    }
+    return feature_table(ids, means.astype(np.float32))
+
+
+class _Meter:
+    """Extraction with progress, and a count of cells and seconds for the throughput that is logged."""
+
+    def __init__(self, log: Any) -> None:
+        self.cells, self.seconds, self.device = 0, 0.0, "cpu"
+        self._log = log
+
+    def extract(
+        self, network: Any, crops: np.ndarray, what: str, *, layers: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        from pcip_core.models.inference import extract_features
+        from pcip_core.training.device import choose_device
+
+        self.device = str(choose_device("auto"))
+        start = time.perf_counter()
+        with Progress(self._log, what, len(crops), "cell") as progress:
+            found = extract_features(network, crops, layers=layers, device=self.device, progress=progress)
+        self.cells, self.seconds = self.cells + len(crops), self.seconds + time.perf_counter() - start
+        return found

@@ -1,0 +1,1 @@
+"""Trees of proteins or cells, and the clusters they are cut into."""

@@ -1,0 +1,1 @@
+"""Terms of proteins (Gene Ontology or a user's own) and their enrichment in clusters."""

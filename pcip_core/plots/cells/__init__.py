@@ -1,0 +1,1 @@
+"""Pictures of cells: montages, galleries, thumbnails, fields of view."""

@@ -1,0 +1,183 @@
+"""Crops with captions, in a grid or at the branches of a dendrogram (paper, Figure 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import ConnectionPatch
+from scipy.cluster.hierarchy import dendrogram
+
+from pcip_core.errors import ShapeError
+from pcip_core.plots.cells.montage import composite
+from pcip_core.plots.style import add_title, colour, no_scores
+
+_CROP_INCHES = 0.95
+
+
+def gallery(
+    crops: np.ndarray,
+    channels: tuple[str, ...],
+    protein: tuple[str, ...],
+    captions: Sequence[str],
+    title: str,
+    *,
+    columns: int = 8,
+    alone: bool = False,
+) -> Figure:
+    """Crops as composites in a grid, a caption below each.
+
+    Args:
+        crops: (n, C, S, S) uint8, or float in [0, 1].
+        channels, protein: names of the C channels, and which of them hold the protein.
+        captions: n, one or more short lines each.
+        title: written above; says where images are simulated.
+        columns: of the grid; one row is as wide as it has crops.
+        alone: the first protein channel in grey instead of the composite.
+
+    Raises:
+        ShapeError: crops and captions differ in length.
+    """
+    _require_captions("gallery", crops, captions)
+    if not len(crops):
+        return no_scores(title)
+    columns = min(columns, len(crops))
+    rows = -(-len(crops) // columns)
+    below = 0.16 * max(caption.count("\n") + 1 for caption in captions)
+    figure = Figure(
+        figsize=(max(columns * _CROP_INCHES, 2.4), rows * (_CROP_INCHES + below) + 0.5), layout="constrained"
+    )
+    add_title(figure, title)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid[len(crops) :]:
+        axes.set_axis_off()
+    for axes, crop, caption in zip(grid, crops, captions, strict=False):
+        _show(axes, crop, channels, protein, alone=alone)
+        axes.set_xlabel(caption, fontsize=7, labelpad=2)
+    return figure
+
+
+def row_gallery(
+    rows: Sequence[tuple[str, np.ndarray]], channels: tuple[str, ...], protein: tuple[str, ...], title: str
+) -> Figure:
+    """A row of crops a protein, its name at the left (paper, Figure 5: the ten most variable).
+
+    Args:
+        rows: name, over several lines if it likes, and (n, C, S, S) crops from left to right.
+        channels, protein: names of the C channels, and which of them hold the protein.
+        title: written above; says where images are simulated.
+    """
+    columns = max((len(crops) for _, crops in rows), default=0)
+    if not columns:
+        return no_scores(title)
+    label = 0.09 * max(len(line) for name, _ in rows for line in name.split("\n"))
+    size = (columns * _CROP_INCHES + label + 0.2, len(rows) * (_CROP_INCHES + 0.05) + 0.5)
+    figure = Figure(figsize=size, layout="constrained")
+    add_title(figure, title)
+    for line, (name, crops) in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
+        for axes, crop in zip(line, crops, strict=False):
+            _show(axes, crop, channels, protein, alone=False)
+        for axes in line[len(crops) :]:
+            axes.set_axis_off()
+        line[0].set_axis_on()
+        line[0].set_ylabel(name, fontsize=8, rotation=0, ha="right", va="center", labelpad=6)
+    return figure
+
+
+def dendrogram_gallery(
+    tree: np.ndarray,
+    crops: np.ndarray,
+    title: str,
+    *,
+    channels: tuple[str, ...],
+    protein: tuple[str, ...],
+    cluster: np.ndarray,
+    shown: Mapping[int, Sequence[int]],
+    names: Mapping[int, str] | None = None,
+    captions: Mapping[int, str] | None = None,
+) -> Figure:
+    """A dendrogram, below it crops of each cluster, joined to their leaves by lines.
+
+    Args:
+        tree: (n - 1, 4) linkage, as `Phenotypes.linkage`; leaves are drawn in its order.
+        crops: (n, C, S, S) of all cells; those that are not shown are not looked at.
+        title: written above; says where images are simulated.
+        channels, protein: names of the C channels, and which of them hold the protein.
+        cluster: (n,) number of each cell's cluster from 1, of clusters that are cut from the tree.
+        shown: cluster -> positions of its cells to draw, as `Phenotype.rows`.
+        names: cluster -> what it is called; by default its number. The share of the cells is added.
+        captions: position of a cell -> what stands below its crop.
+
+    Raises:
+        ShapeError: crops, clusters and tree differ in length.
+    """
+    cluster = np.asarray(cluster)
+    if not len(tree) + 1 == len(crops) == len(cluster):
+        raise ShapeError(
+            "dendrogram gallery",
+            found=f"{len(tree) + 1} leaves, {len(crops)} crops, {len(cluster)} clusters of cells",
+            required="as many of each",
+            remedy="Pass the crops of the cells that were clustered, in the same order.",
+        )
+    drawn = dendrogram(tree, no_plot=True)
+    place_of = {leaf: 10.0 * index + 5 for index, leaf in enumerate(drawn["leaves"])}  # as scipy draws them
+    cells = sorted((cell for rows in shown.values() for cell in rows), key=lambda cell: place_of[cell])
+    columns = max(len(cells), 1)
+    figure = Figure(figsize=(max(columns * _CROP_INCHES, 4.0), 4.0), layout="constrained")
+    add_title(figure, title)
+    grid = figure.add_gridspec(2, columns, height_ratios=(2.0, 1.0))
+    top = figure.add_subplot(grid[0, :])
+    labels = cluster[np.array(drawn["leaves"])]
+    for across, up in zip(drawn["icoord"], drawn["dcoord"], strict=True):
+        first, last = (int(np.clip(round((x - 5) / 10), 0, len(labels) - 1)) for x in (across[0], across[3]))
+        under = set(labels[first : last + 1].tolist())
+        top.plot(across, up, color=colour(under.pop() - 1) if len(under) == 1 else "dimgrey", linewidth=1)
+    for number in sorted(set(cluster.tolist())):
+        leaves = np.flatnonzero(labels == number)
+        span = (10.0 * leaves.min(), 10.0 * leaves.max() + 10)
+        top.axvspan(*span, ymax=0.03, color=colour(number - 1), linewidth=0)
+        called = (names or {}).get(number, str(number))
+        text = f"{called}\n{np.mean(cluster == number):.0%}"
+        top.text(sum(span) / 2, 1.01, text, ha="center", va="bottom", fontsize=8, color=colour(number - 1),
+                 transform=top.get_xaxis_transform())  # fmt: skip
+    top.set(xlim=(0, 10 * len(labels)), ylim=(0, None), xticks=[])
+    top.set_ylabel("Ward distance", fontsize=8)
+    top.spines[["top", "right"]].set_visible(False)
+    for column, cell in enumerate(cells):
+        axes = figure.add_subplot(grid[1, column])
+        _show(axes, crops[cell], channels, protein, alone=False)
+        axes.set_xlabel((captions or {}).get(cell, ""), fontsize=8, labelpad=2)
+        tint = colour(int(cluster[cell]) - 1)
+        for spine in axes.spines.values():
+            spine.set(color=tint, linewidth=2)
+        figure.add_artist(
+            ConnectionPatch(
+                (place_of[cell], 0), (0.5, 1), "data", "axes fraction", axesA=top, axesB=axes,
+                color=tint, linewidth=0.8,
+            )
+        )  # fmt: skip
+    return figure
+
+
+def _show(
+    axes: Axes, crop: np.ndarray, channels: tuple[str, ...], protein: tuple[str, ...], *, alone: bool
+) -> None:
+    """One crop, without ticks."""
+    if alone:
+        top = 255 if crop.dtype == np.uint8 else 1
+        axes.imshow(crop[channels.index(protein[0])], cmap="gray", vmin=0, vmax=top, interpolation="nearest")
+    else:
+        axes.imshow(composite(crop, channels, protein), interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+
+
+def _require_captions(where: str, crops: np.ndarray, captions: Sequence[str]) -> None:
+    if len(crops) != len(captions):
+        raise ShapeError(
+            where,
+            found=f"{len(crops)} crops, {len(captions)} captions",
+            required="one caption a crop",
+            remedy="Pass a caption for each crop; it may be empty.",
+        )

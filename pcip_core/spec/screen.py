@@ -1,0 +1,283 @@
+"""A screen spec: one YAML file that says what a screen is and how to turn it into features.
+
+Everything the platform does with a screen follows from this file; `docs/screens.md` shows each key.
+The sections are plain dataclasses, so that code which takes one needs nothing but Python; pydantic is
+imported only to read the file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pcip_core.errors import RootError, SpecError
+from pcip_core.spec.analyses import Analyses
+from pcip_core.spec.baselines import Baselines
+from pcip_core.spec.sections import Benchmark, Channel, Crops, Files, Images, Segmentation, Shards
+from pcip_core.spec.simulation import Simulation
+from pcip_core.spec.training import TrainingConfig
+
+_STRICT = {"extra": "forbid"}
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_RESERVED = {"main", "temp", "system", "information_schema", "pg_catalog", "feature_store"}
+_PART = re.compile(r"{(\w+)(?::d)?}")
+_WITH_PATTERN = ("pattern", "ome_tiff", "hdf5")
+_PARTS = {  # that layouts know besides those of a pattern
+    "opera": ("plate", "well", "row", "column", "field", "plane", "time"),
+    "ome_zarr": ("plate", "well", "row", "column", "field", "acquisition"),
+    "hdf5": ("row", "class"),
+}
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A collection of images with the same channels and optics.
+
+    `encoder_from` names another screen of the same channels, whose encoder describes this one's cells.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    name: str
+    organism: str
+    channels: dict[str, Channel]
+    files: Files
+    segmentation: Segmentation
+    crops: Crops
+    shards: Shards
+    description: str = ""
+    root: str | None = None
+    images: Images = field(default_factory=Images)
+    encoder: TrainingConfig = field(default_factory=TrainingConfig)
+    encoder_from: str | None = None
+    benchmark: Benchmark = field(default_factory=Benchmark)
+    baselines: Baselines = field(default_factory=Baselines)
+    analyses: Analyses = field(default_factory=Analyses)
+    simulation: Simulation | None = None
+
+    @property
+    def simulated(self) -> bool:
+        """True when the images are made by `pcip_core.simulate`; shown wherever a figure is."""
+        return self.simulation is not None
+
+    @property
+    def title(self) -> str:
+        """The screen as pictures name it; says where its images are simulated."""
+        return f"{self.name} (simulated images)" if self.simulated else self.name
+
+    @property
+    def encoder_screen(self) -> str:
+        """The screen whose champion encoder describes the cells of this one."""
+        return self.encoder_from or self.name
+
+    @property
+    def structural(self) -> tuple[str, ...]:
+        """Names of the structural channels, in the spec's order."""
+        return tuple(name for name, channel in self.channels.items() if channel.role == "structural")
+
+    @property
+    def protein(self) -> tuple[str, ...]:
+        """Names of the protein channels, in the spec's order."""
+        return tuple(name for name, channel in self.channels.items() if channel.role == "protein")
+
+    @property
+    def crop_channels(self) -> tuple[str, ...]:
+        """Names of the channels that crops have: all but label images, in the spec's order."""
+        return tuple(name for name, channel in self.channels.items() if channel.role != "labels")
+
+    def folder(self) -> Path:
+        """The root folder of the images.
+
+        Raises:
+            RootError: the spec names no root, or the folder is not there.
+        """
+        if self.root is None:
+            raise RootError(
+                f"screen {self.name}",
+                found="no root",
+                required="the folder that holds its images",
+                remedy=f"Give it once: pcip run {self.name} --root FOLDER (or write `root:` in the spec).",
+            )
+        folder = Path(self.root)
+        if not folder.is_dir():
+            raise RootError(
+                folder,
+                found="no such folder",
+                required=f"the root of screen {self.name}",
+                remedy="Correct `root:` in the spec, or give --root FOLDER.",
+            )
+        return folder
+
+    def folder_to_make(self) -> Path:
+        """The root of a simulated screen, which need not be there yet."""
+        if self.root is None:
+            raise RootError(
+                f"screen {self.name}",
+                found="no root",
+                required="a folder for its simulated images",
+                remedy="Load the spec through the workspace.",
+            )
+        return Path(self.root)
+
+    def section(self, *names: str) -> dict[str, Any]:
+        """The named sections as plain values, for hashing and for logs."""
+        return {name: _plain(getattr(self, name)) for name in names}
+
+    def resolved(self) -> dict[str, Any]:
+        """The whole spec with every default filled in."""
+        return self.section(*(f.name for f in dataclasses.fields(self)))
+
+
+def load_screen(path: Path, *, root: str | None = None) -> Screen:
+    """Read a spec; `root` replaces the spec's own.
+
+    A relative root is taken from the spec's folder.
+
+    Raises:
+        SpecError: the file is not there, is not YAML, has an unknown or missing key or a wrong value.
+    """
+    import yaml
+    from pydantic import TypeAdapter, ValidationError
+
+    if not path.is_file():
+        raise SpecError(path, found="no such file", required="a screen spec", remedy="Check the path.")
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SpecError(
+            path, found=f"not YAML ({error})", required="a YAML mapping", remedy="Correct it there."
+        ) from error
+    if not isinstance(values, dict):
+        raise SpecError(
+            path,
+            found=f"a {type(values).__name__}",
+            required="a YAML mapping with name, organism, channels, files, ...",
+            remedy="Start from a spec in data/screens/.",
+        )
+    try:
+        screen = TypeAdapter(Screen).validate_python(values)
+    except ValidationError as error:
+        raise SpecError(
+            path, found=_said(error), required="the keys of docs/screens.md", remedy="Correct the spec."
+        ) from error
+    root = root or screen.root
+    if root is not None:
+        root = str((path.parent / Path(root).expanduser()).resolve())
+    screen = dataclasses.replace(
+        screen,
+        root=root,
+        baselines=_beside(screen.baselines, path.parent, "vgg16.weights"),
+        analyses=_beside(
+            dataclasses.replace(
+                screen.analyses,
+                annotations={
+                    name: str((path.parent / Path(table).expanduser()).resolve())
+                    for name, table in screen.analyses.annotations.items()
+                },
+            ),
+            path.parent,
+            *("clusters.picks", "ontology.obo", "ontology.gaf", "ontology.names"),
+        ),
+    )
+    _validate(screen, path)
+    return screen
+
+
+def _beside(section: Any, folder: Path, *keys: str) -> Any:
+    """Relative paths under these keys (`part.key`) start at the spec's folder, as the root does."""
+    for key in keys:
+        part_name, name = key.split(".")
+        part = getattr(section, part_name)
+        if part is not None and (value := getattr(part, name)) is not None:
+            path = str((folder / Path(value).expanduser()).resolve())
+            section = dataclasses.replace(section, **{part_name: dataclasses.replace(part, **{name: path})})
+    return section
+
+
+def _said(error: Any) -> str:
+    """pydantic's errors in one line: where, what."""
+    parts = []
+    for one in error.errors():
+        where = ".".join(str(step) for step in one["loc"] if step != "Screen")
+        unknown = one["type"] in ("unexpected_keyword_argument", "extra_forbidden")
+        parts.append(f"unknown key `{where}`" if unknown else f"`{where}`: {one['msg'].lower()}")
+    return "; ".join(parts)
+
+
+def _validate(screen: Screen, path: Path) -> None:
+    def refuse(found: str, required: str, remedy: str = "Correct the spec.") -> None:
+        raise SpecError(path, found=found, required=required, remedy=remedy)
+
+    if not _NAME.fullmatch(screen.name) or screen.name in _RESERVED:
+        refuse(f"name {screen.name!r}", "lower-case letters, digits and _ (it names the schema in SQL)")
+    if not screen.protein:
+        refuse("no channel with `role: protein`", "one channel whose protein varies from image to image")
+    if not screen.structural:
+        refuse("no channel with `role: structural`", "at least one channel that marks the same in all images")
+    _validate_files(screen, refuse)
+    if (screen.shards.by is None) == (screen.shards.buckets is None):
+        refuse("shards: neither or both of `by` and `buckets`", "exactly one of them")
+    if screen.shards.buckets is not None and screen.shards.buckets < 1:
+        refuse(f"shards.buckets {screen.shards.buckets}", "1 or more")
+    if screen.encoder_from == screen.name:
+        refuse("encoder_from names the screen itself", "another screen, or no encoder_from")
+    for found, required in (
+        *screen.baselines.problems(screen.crop_channels, screen.files.layout),
+        *screen.analyses.problems(),
+    ):
+        refuse(found, required)
+    for name in screen.crops.floor:
+        if name not in screen.crop_channels:
+            refuse(f"crops.floor names channel {name!r}", f"one of {list(screen.crop_channels)}")
+    if screen.segmentation.method == "centres" and screen.crops.area_fraction is not None:
+        refuse("crops.area_fraction with segmentation.method centres", "none: a centre has no area")
+    if screen.crops.size_px % 4 or screen.crops.size_px < 16:
+        refuse(
+            f"crops.size_px {screen.crops.size_px}", "a multiple of 4, at least 16 (the network pools twice)"
+        )
+    if screen.crops.min_cells < 2:
+        refuse(f"crops.min_cells {screen.crops.min_cells}", "at least 2 (a pair is two cells of one image)")
+
+
+def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:
+    """The keys of `files` that its layout needs, and templates that name parts it has."""
+    files = screen.files
+    for key, layouts in (("pattern", _WITH_PATTERN), ("table", ("manifest",))):
+        given = getattr(files, key) is not None
+        if given != (files.layout in layouts):
+            found = f"files.{key} with layout {files.layout}" if given else f"no files.{key}"
+            refuse(found, f"files.{key} for the layouts {', '.join(layouts)}, and only for them")
+    if isinstance(files.pattern, dict):
+        if set(files.pattern) != set(screen.channels):
+            refuse(f"files.pattern for {list(files.pattern)}", f"one for each of {list(screen.channels)}")
+    elif files.layout == "pattern" and "{channel}" not in str(files.pattern):
+        if any(channel.plane is None for channel in screen.channels.values()):
+            refuse(f"files.pattern {files.pattern!r}", "a part {channel}, or a `plane` for every channel")
+    elif files.layout != "pattern" and "{channel}" in str(files.pattern):
+        refuse(f"files.pattern {files.pattern!r}", "no part {channel}: one file holds all channels")
+    parts = [set(_PART.findall(pattern)) - {"channel"} for pattern in files.patterns]
+    if any(one != parts[0] for one in parts):
+        refuse(f"patterns with the parts {[sorted(one) for one in parts]}", "the same parts in each pattern")
+    if files.layout == "manifest":
+        return  # its parts are the table's columns
+    known = {*(parts[0] if parts else ()), *_PARTS.get(files.layout, ())}
+    templates = {"files.image_id": files.image_id, "shards.by": screen.shards.by or ""}
+    templates |= {f"images.values.{name}": value for name, value in screen.images.values.items()}
+    templates |= {"files.only": "".join(f"{{{name}}}" for name in files.only)}
+    for key, template in templates.items():
+        unknown = set(_PART.findall(template)) - known
+        if unknown:
+            refuse(f"{key} names {{{sorted(unknown)[0]}}}", f"one of the parts {sorted(known)}")
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

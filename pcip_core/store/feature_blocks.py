@@ -1,0 +1,102 @@
+"""The vectors of a feature table, read a few thousand at a time: memory does not grow with the cells."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from pcip_core.errors import StoreError
+from pcip_core.features.blocks import ROWS
+from pcip_core.store.partitions import Store
+from pcip_core.store.vectors import features_of
+
+
+class StoredFeatures:
+    """All vectors of a feature table, in the shards' natural order. Which cells they are of is held in memory.
+
+    It can be gone through again and again; that the cells are still the same ones is looked at each time.
+
+    Args:
+        store, screen, table: which.
+
+    Attributes:
+        cell_id: their n ids.
+        image: (n,) number of each cell's image.
+        images: names of the images, by number.
+        shape, ndim: as of an array (n, d).
+
+    Raises:
+        StoreError: there is no such table, or its partitions differ in kind.
+    """
+
+    ndim = 2
+
+    def __init__(self, store: Store, screen: str, table: str) -> None:
+        self._store, self._screen, self._table = store, screen, table
+        shards: list[str] = store.shards(screen, table)
+        kinds = store.schema(screen, table, shard=shards[0] if shards else None)
+        ids = store.read(screen, table, columns=["cell_id", "image_id"])
+        self.cell_id: pa.StringArray = ids["cell_id"].combine_chunks()
+        numbered = ids["image_id"].combine_chunks().dictionary_encode()
+        self.image: np.ndarray = numbered.indices.to_numpy(zero_copy_only=False)
+        self.images: list[str] = numbered.dictionary.to_pylist()
+        self.shape: tuple[int, ...] = (ids.num_rows, kinds.field("features").type.list_size)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """All vectors in order, (at most ROWS, d) float32 at a time.
+
+        Raises:
+            StoreError: a shard has been replaced by other cells meanwhile.
+        """
+        done = 0
+        for batch in self._store.batches(
+            self._screen, self._table, columns=["cell_id", "features"], rows=ROWS
+        ):
+            self._require_same(batch["cell_id"].combine_chunks(), done)
+            done += batch.num_rows
+            yield features_of(batch)
+        self._require_same(None, done)
+
+    def groups(self, group: np.ndarray) -> Iterator[np.ndarray]:
+        """The vectors of each group in turn, (its cells, d), as `groups_of`.
+
+        By way of a file on the store's own disk, as long as the vectors of all groups, which goes afterwards.
+        """
+        counts = np.bincount(group[group >= 0])
+        ends, width = counts.cumsum(), self.shape[1]
+        free, start = ends - counts, 0  # the next place in the file of each group
+        a_row = width * np.dtype(np.float32).itemsize
+        with (
+            self._store.scratch(self._screen) as folder,
+            (folder / "by_group").open("w+b", buffering=0) as file,
+        ):
+            for block in self.blocks():
+                own = group[start : start + len(block)]
+                start += len(block)
+                order = np.argsort(own, kind="stable")
+                names, first, many = np.unique(own[order], return_index=True, return_counts=True)
+                for name, at, count in zip(names.tolist(), first.tolist(), many.tolist(), strict=True):
+                    if name >= 0:
+                        rows = block[order[at : at + count]]
+                        os.pwrite(file.fileno(), rows.tobytes(), int(free[name]) * a_row)
+                        free[name] += count
+            for end, count in zip(ends.tolist(), counts.tolist(), strict=True):
+                file.seek((end - count) * a_row)
+                yield np.fromfile(file, np.float32, count * width).reshape(count, width)
+
+    def _require_same(self, found: pa.StringArray | None, start: int) -> None:
+        """The cells from `start` on must be those found; None: there must be no more."""
+        same = start == len(self) if found is None else found.equals(self.cell_id.slice(start, len(found)))
+        if not same:
+            raise StoreError(
+                f"{self._screen}.{self._table}",
+                found="other cells than when the reading began",
+                required="shards that are not replaced meanwhile",
+                remedy="Run again when no other run makes these features.",
+            )

@@ -1,0 +1,1 @@
+"""What each network is trained to do: inpaint, reconstruct, classify."""

@@ -1,0 +1,191 @@
+"""Cuts against scipy's, clades by looking at every node, picks by name, and the number of clusters made."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.cluster import hierarchy
+from sklearn.metrics import adjusted_rand_score
+
+from pcip_core.clustering.clusters import (
+    cluster_rows,
+    cut_height,
+    cut_number,
+    labels_of,
+    members_of,
+    named_cut,
+    picked_nodes,
+    smallest_clade,
+)
+from pcip_core.clustering.linkage import METHODS, cluster_tree
+from pcip_core.clustering.stability import stable_number
+from pcip_core.clustering.tree import leaf_order, ordered
+from pcip_core.errors import ClusterError, EvaluationError
+from pcip_core.evaluation.knn import standardize
+
+NAMES = ["MKI67", "NCL", "EN1", "ETV4", "SRRM2", "SON", "TP53", "ACTB"]
+LINE = np.array([[0.0], [1], [3], [3.5], [20], [21], [30], [31.5]])
+"""((0 1) (2 3)) and ((4 5) (6 7)) by any method."""
+
+
+def random_tree(method: str = "ward", n: int = 40) -> np.ndarray:
+    return cluster_tree(np.random.default_rng(0).normal(size=(n, 4)), method=method)  # type: ignore[arg-type]
+
+
+def under(tree: np.ndarray) -> list[set[int]]:
+    rows = [{row} for row in range(len(tree) + 1)]
+    for left, right in tree[:, :2].astype(int):
+        rows.append(rows[left] | rows[right])
+    return rows
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_cuts_are_those_of_fcluster(method: str) -> None:
+    tree = random_tree(method)
+    for number in (1, 2, 3, 7, 39, 40):
+        labels = labels_of(tree, cut_number(tree, number))
+        expected = hierarchy.fcluster(tree, number, "maxclust")
+        assert len(np.unique(labels)) == number
+        assert adjusted_rand_score(labels, expected) == 1
+    for height in (-1.0, 0.0, *tree[[0, 5, 20, 38], 2], tree[10, 2] + 1e-9, tree[-1, 2] + 1):
+        labels = labels_of(tree, cut_height(tree, height))
+        assert adjusted_rand_score(labels, hierarchy.fcluster(tree, height, "distance")) == 1
+
+
+def test_clusters_are_numbered_from_the_first_leaf() -> None:
+    tree = ordered(random_tree(), standardize(np.random.default_rng(0).normal(size=(40, 4))))
+    labels = labels_of(tree, cut_number(tree, 6))
+    assert (np.diff(labels[leaf_order(tree)]) >= 0).all()
+    assert set(labels) == set(range(1, 7))
+
+
+def test_of_nested_nodes_a_row_has_the_smallest() -> None:
+    tree = cluster_tree(LINE)
+    inner, outer = smallest_clade(tree, [0, 1])[0], smallest_clade(tree, [0, 3])[0]
+    assert labels_of(tree, [inner, outer]).tolist() == [1, 1, 2, 2, 0, 0, 0, 0]
+    assert labels_of(tree, [outer, inner]).tolist() == [2, 2, 1, 1, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_smallest_clade_by_looking_at_every_node(method: str) -> None:
+    tree = random_tree(method)
+    nodes, rng = under(tree), np.random.default_rng(1)
+    for count in (1, 2, 2, 2, 3, 5, 40):
+        seeds = rng.permutation(40)[:count]
+        expected = min((node for node in nodes if node >= set(seeds)), key=len)
+        node, members = smallest_clade(tree, seeds)
+        assert set(members) == nodes[node] == expected
+
+
+def test_picks_by_members_by_number_and_nested() -> None:
+    tree = cluster_tree(LINE)
+    rim, speck = smallest_clade(tree, [0, 1, 2, 3])[0], smallest_clade(tree, [4, 5])[0]
+    nodes = picked_nodes(
+        tree, NAMES, {"A1": ["NCL", "MKI67"], "A": ["MKI67", "ETV4"], "B": speck, "all": ["SON", "EN1"]}
+    )
+    assert nodes == {"A1": smallest_clade(tree, [0, 1])[0], "A": rim, "B": speck, "all": 14}
+    rows = cluster_rows(tree, NAMES, nodes, solution="ward")
+    assert {row["solution"] for row in rows} == {"ward"}
+    found = {
+        name: (
+            {row["member"] for row in rows if row["node"] == name},
+            *{
+                (row["parent"], row["size"], row["tree_node"], row["height"])
+                for row in rows
+                if row["node"] == name
+            },
+        )
+        for name in nodes
+    }
+    for name, members, parent in (
+        ("all", NAMES, None),
+        ("A", NAMES[:4], "all"),
+        ("A1", NAMES[:2], "A"),
+        ("B", NAMES[4:6], "all"),
+    ):
+        facts = (parent, len(members), nodes[name], tree[nodes[name] - 8, 2])
+        assert found[name] == (set(members), facts)
+    ranks = [list(found).index(row["node"]) for row in rows]
+    assert len(rows) == 8 + 4 + 2 + 2
+    assert ranks[:8] == [3] * 8  # the largest first
+    leaves = [NAMES[row] for row in leaf_order(tree)]
+    assert [row["member"] for row in rows[:8]] == leaves
+
+
+def test_a_cut_as_rows() -> None:
+    tree = cluster_tree(LINE)
+    rows = cluster_rows(tree, NAMES, named_cut(cut_number(tree, 2)), solution="ward")
+    assert sorted(row["member"] for row in rows) == sorted(NAMES)
+    assert [row["node"] for row in rows] == ["1"] * 4 + ["2"] * 4
+    assert {row["parent"] for row in rows} == {None}
+
+
+@pytest.mark.parametrize(
+    ("picks", "told"),
+    [
+        ({"A": ["MKI67", "MK167"]}, "cluster A: found MK167 among what defines it"),
+        ({"A": ["MKI67"]}, "one member or none"),
+        ({"A": []}, "one member or none"),
+        ({"A": "MKI67"}, "one member or none"),
+        ({"A": None}, "None among what defines it"),
+        ({"A": 3}, "one member or none"),
+        ({"A": 15}, "found 15; required: 0 to 14"),
+        ({"A": ["MKI67", "NCL"], "B": ["NCL", "MKI67"]}, "cluster B: found the node 8?.*A is a pick"),
+        ({"1": ["MKI67", "NCL"], 1: ["SON", "NCL"]}, "1 is a pick of this name"),
+    ],
+)
+def test_picks_that_are_not_there_are_errors(picks: dict[str, list[str] | int], told: str) -> None:
+    with pytest.raises(ClusterError, match=told):
+        picked_nodes(cluster_tree(LINE), NAMES, picks)
+
+
+def test_what_is_not_in_the_tree_is_an_error() -> None:
+    tree = cluster_tree(LINE)
+    with pytest.raises(ClusterError, match="8 names, 7 of them distinct"):
+        picked_nodes(tree, [*NAMES[:7], "MKI67"], {})
+    with pytest.raises(ClusterError, match="7 names"):
+        cluster_rows(tree, NAMES[:7], {}, solution="ward")
+    with pytest.raises(ClusterError, match="rows from 0 to 7"):
+        smallest_clade(tree, [1, 8])
+    with pytest.raises(ClusterError, match="one or more rows"):
+        smallest_clade(tree, [])
+    with pytest.raises(ClusterError, match="required: 0 to 14"):
+        members_of(tree, -1)
+    with pytest.raises(ClusterError, match="1 to 8"):
+        cut_number(tree, 9)
+    with pytest.raises(ClusterError, match="1 rows of 1 columns"):
+        cluster_tree(LINE[:1])
+    with pytest.raises(EvaluationError, match="NaN"):
+        cluster_tree(np.where(LINE == 20, np.nan, LINE))
+
+
+@pytest.mark.parametrize("resample", ["columns", "rows"])
+@pytest.mark.parametrize("method", ["ward", "maximum_likelihood"])
+def test_the_stable_number_is_the_number_of_clouds(resample: str, method: str) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(5), 30)
+    features = (3 * rng.normal(size=(5, 20)))[labels] + rng.normal(size=(150, 20))
+    asked = {"resample": resample, "method": method, "repeats": 6, "numbers": range(2, 10)}
+    found = stable_number(features, **asked)  # type: ignore[arg-type]
+    assert found.number == 5
+    assert found.scores[5] > 0.99 > found.scores[9]
+    given = stable_number(features, tree=cluster_tree(features, method=method), **asked)  # type: ignore[arg-type]
+    assert given == found
+
+
+def test_the_seed_decides_and_noise_is_not_stable() -> None:
+    features = np.random.default_rng(0).normal(size=(80, 20))
+    again = [stable_number(features, repeats=3, numbers=(4, 8), seed=seed) for seed in (0, 0, 1)]
+    assert again[0] == again[1] != again[2]
+    assert max(again[0].scores.values()) < 0.6
+    done: list[int] = []
+    stable_number(features, repeats=3, numbers=(4,), progress=done.append)
+    assert done == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "asked", [{"numbers": (1, 2)}, {"numbers": (2, 81)}, {"share": 1.0}, {"repeats": 0}, {"numbers": ()}]
+)
+def test_a_stability_that_cannot_be_asked_for_is_an_error(asked: dict[str, object]) -> None:
+    with pytest.raises(ClusterError, match="a share between 0 and 1"):
+        stable_number(np.random.default_rng(0).normal(size=(80, 5)), **asked)  # type: ignore[arg-type]

@@ -1,0 +1,103 @@
+"""Bad specs are refused with the key at fault; good ones resolve every default."""
+
+from __future__ import annotations
+
+import pytest
+
+from pcip_core.errors import RootError, SpecError
+from pcip_core.images.layout import scan
+from pcip_core.spec.screen import load_screen
+from tests.conftest import TINY_SPEC, write_spec
+
+
+def test_every_shipped_spec_loads():
+    from pcip_assets.workspace import REPOSITORY
+
+    specs = sorted((REPOSITORY / "data" / "screens").glob("*.yaml"))
+    assert {load_screen(path).name for path in specs} >= {"simulated_human", "yeast_cells"}
+
+
+def test_roles_and_defaults(tiny_spec):
+    screen = load_screen(tiny_spec)
+    assert (screen.structural, screen.protein) == (("nucleus",), ("protein",))
+    assert screen.encoder.beta1 == 0.5  # the authors' value, not in the file
+    assert screen.resolved()["crops"]["window_px"] == 32
+
+
+VGG16 = {"sets": ["vgg16"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"chanels": {}}, "unknown key `chanels`"),
+        ({"crops": {"window_px": 32, "sise_px": 16}}, "unknown key `crops.sise_px`"),
+        ({"encoder": {"epoch": 3}}, "unknown key `encoder.epoch`"),
+        ({"channels": {"nucleus": {"role": "structural"}}}, "no channel with `role: protein`"),
+        ({"channels": {"protein": {"role": "protein"}}}, "no channel with `role: structural`"),
+        ({"channels": {"a": {"role": "nucleus"}}}, "channels.a.role"),
+        ({"name": "main"}, "name 'main'"),
+        ({"name": "Two words"}, "name 'Two words'"),
+        ({"files": {"pattern": "{well}.tif", "image_id": "{well}"}}, "a part {channel}"),
+        ({"files": {"pattern": "{well}_{channel}.tif", "image_id": "{plate}"}}, "names {plate}"),
+        ({"shards": {}}, "shards"),
+        ({"crops": {"window_px": 32, "size_px": 30}}, "crops.size_px 30"),
+        ({"crops": {"window_px": 32, "floor": {"dna": 0.05}}}, "names channel 'dna'"),
+        ({"organism": None}, "organism"),
+        ({"baselines": {"mask": "dna"}}, "baselines.mask 'dna'"),
+        ({"baselines": {"sets": ["vgg16"]}}, "vgg16 in baselines.sets"),
+        ({"baselines": {"vgg16": {"weights": "a.h5"}}}, "vgg16 in baselines.sets"),
+        ({"baselines": VGG16 | {"vgg16": {"weights": "a.h5", "strategies": ["rgb"]}}}, "colours in rgb"),
+        (
+            {
+                "baselines": VGG16
+                | {"vgg16": {"weights": "a.h5", "strategies": ["rgb"], "rgb": {"red": "dna"}}}
+            },
+            "baselines.vgg16.rgb {'red': 'dna'}",
+        ),
+        ({"baselines": {"held_fraction": 1.0}}, "baselines.held_fraction 1.0"),
+        ({"baselines": {"controls": "P1"}}, "without whitened"),
+        ({"analyses": {"phenotypes": {"protein": ["P1"]}}}, "unknown key `analyses.phenotypes.protein`"),
+        ({"analyses": {"phenotypes": {"least_cells": 2}}}, "analyses.phenotypes.least_cells 2"),
+        ({"analyses": {"phenotypes": {"most_variable": 0}}}, "analyses.phenotypes.most_variable 0"),
+        ({"analyses": {"phenotypes": {"clusters": 21}}}, "analyses.phenotypes.clusters 21"),
+        ({"analyses": {"phenotypes": {"most": 1}}}, "analyses.phenotypes.most 1"),
+        ({"analyses": {"clusters": {"heights": {"average": 1.0}}}}, "analyses.clusters.heights of average"),
+        ({"analyses": {"annotations": {"go": "terms.csv"}}}, "analyses.annotations named go"),
+        ({"baselines": {"supervised": {"epoch": 3}}}, "unknown key `baselines.supervised.epoch`"),
+    ],
+)
+def test_bad_specs_name_the_key(tmp_path, changes, said):
+    path = write_spec(tmp_path, **changes)
+    with pytest.raises(SpecError) as caught:
+        load_screen(path)
+    assert said in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_weights_lie_beside_the_spec(tmp_path):
+    spec = write_spec(tmp_path, baselines=VGG16 | {"vgg16": {"weights": "w/vgg16.h5"}})
+    assert load_screen(spec).baselines.vgg16.weights == str(tmp_path / "w" / "vgg16.h5")
+
+
+def test_not_yaml_and_not_there(tmp_path):
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("name: [unclosed")
+    with pytest.raises(SpecError, match="not YAML"):
+        load_screen(bad)
+    with pytest.raises(SpecError, match="no such file"):
+        load_screen(tmp_path / "absent.yaml")
+
+
+def test_a_root_that_is_not_there(tmp_path):
+    with pytest.raises(RootError, match="no such folder"):
+        scan(load_screen(write_spec(tmp_path, root="nowhere")))
+    with pytest.raises(RootError, match="no root"):
+        scan(load_screen(write_spec(tmp_path)))
+
+
+def test_a_pattern_that_matches_nothing_names_a_file_that_is_there(tiny_spec):
+    folder = tiny_spec.parent
+    files = {**TINY_SPEC["files"], "pattern": "{plate}/{well}-{field}-{channel}.png"}
+    with pytest.raises(RootError, match=r"the first file there is images\.csv"):
+        scan(load_screen(write_spec(folder, root=str(folder / "images"), files=files)))

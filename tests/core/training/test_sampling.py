@@ -1,0 +1,74 @@
+"""Pairs: checked against counts over many epochs and a naive loop."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pcip_core.errors import TrainingError
+from pcip_core.training.sampling import draw_flips, draw_order, draw_partners, hold_out, keyed_uniform
+
+IMAGE = np.array([3, 1, 1, 3, 3, 1, 1, 7, 7, 3])
+
+
+def test_partner_is_another_cell_of_the_same_image() -> None:
+    for epoch in range(50):
+        partner = draw_partners(IMAGE, seed=1, epoch=epoch)
+        assert (partner != np.arange(len(IMAGE))).all()
+        assert (IMAGE[partner] == IMAGE).all()
+
+
+def test_every_other_cell_is_equally_likely() -> None:
+    epochs = 6000
+    counts = np.zeros((len(IMAGE), len(IMAGE)))
+    for epoch in range(epochs):
+        counts[np.arange(len(IMAGE)), draw_partners(IMAGE, seed=0, epoch=epoch)] += 1
+    for cell, image in enumerate(IMAGE):
+        others = [c for c in range(len(IMAGE)) if IMAGE[c] == image and c != cell]
+        expected = epochs / len(others)
+        assert (abs(counts[cell, others] - expected) < 5 * expected**0.5).all()
+        assert counts[cell].sum() == counts[cell, others].sum()
+
+
+def test_draws_depend_on_seed_and_epoch_only() -> None:
+    first = draw_partners(IMAGE, seed=5, epoch=9)
+    draw_partners(IMAGE, seed=6, epoch=2)
+    assert (draw_partners(IMAGE, seed=5, epoch=9) == first).all()
+    many = np.repeat(np.arange(20), 30)
+    assert (draw_partners(many, seed=5, epoch=9) != draw_partners(many, seed=5, epoch=10)).any()
+    assert (draw_partners(many, seed=5, epoch=9) != draw_partners(many, seed=6, epoch=9)).any()
+
+
+def test_uniform_draws_are_uniform_and_uncorrelated() -> None:
+    cells = np.arange(200_000)
+    u = keyed_uniform("target", 3, 4, cells)
+    v = keyed_uniform("order", 3, 4, cells)
+    assert u.min() >= 0
+    assert u.max() < 1
+    counts = np.histogram(u, bins=20, range=(0, 1))[0]
+    assert (abs(counts - 10_000) < 5 * 100).all()
+    for one, other in ((u, v), (u[1:], u[:-1]), (u, keyed_uniform("target", 3, 5, cells))):
+        assert abs(np.corrcoef(one, other)[0, 1]) < 0.01
+
+
+def test_order_is_a_permutation_and_flips_are_independent() -> None:
+    assert sorted(draw_order(1000, seed=0, epoch=3)) == list(range(1000))
+    flips = draw_flips(40_000, seed=0, epoch=1)
+    assert (abs(flips.mean(0) - 0.5) < 0.015).all()
+    assert (abs(np.corrcoef(flips.T) - np.eye(4)) < 0.02).all()
+
+
+def test_one_cell_in_an_image_is_an_error() -> None:
+    with pytest.raises(TrainingError, match="image number 7: found one cell"):
+        draw_partners(np.array([1, 1, 7]), seed=0, epoch=0)
+
+
+def test_hold_out_leaves_two_cells_and_takes_its_fraction() -> None:
+    image = np.repeat(np.arange(300), np.random.default_rng(0).integers(2, 30, 300))
+    held = hold_out(image, fraction=0.2, seed=0)
+    for one in np.unique(image):
+        n = (image == one).sum()
+        assert (held & (image == one)).sum() <= n - 2
+        assert abs((held & (image == one)).sum() - 0.2 * n) < 1
+    assert abs(held.mean() - 0.2) < 0.02
+    assert not hold_out(image, fraction=0.0, seed=0).any()

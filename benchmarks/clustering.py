@@ -84,7 +84,7 @@ def run() -> list[Row]:
 
 
 def _grouped_first() -> list[Row]:
-    """Rows that no tree can hold, by groups of them (docs/analyses.md), each size in a process of its own."""
+    """Rows that no tree can hold, by groups of them (docs/explanation/analyses.md), each size in its own process."""
     rows, before = [], None
     with tempfile.TemporaryDirectory() as folder:
         for count in _MANY:

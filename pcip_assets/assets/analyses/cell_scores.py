@@ -101,7 +101,9 @@ def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
                 told[f"{names}: most variable"] = [row["protein"] for row in pair.ranked.rows[:10]]
                 figures |= _pictures(library, screen, cells, pair)
             if not spec.compartments:
-                told["not_scored"] = "analyses.compartments names no pair of terms (docs/analyses.md)"
+                told["not_scored"] = (
+                    "analyses.compartments names no pair of terms (docs/how-to/run-analyses.md)"
+                )
             scored = {name: pa.array(found.cells.get(name, []), _KINDS[name]) for name in COLUMNS[CELLS]}
             made = {CELLS: pa.table(scored), PROTEINS: score_table(PROTEINS, found.proteins)}
             return Made(made, metadata=told, figures=figures)

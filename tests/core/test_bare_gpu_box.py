@@ -85,5 +85,8 @@ def test_a_network_trains_and_describes_cells() -> None:
 
 
 def test_another_package_is_refused() -> None:
-    code = REFUSING + "\ntry:\n    import pcip_core.evaluation.scores\nexcept ImportError as error:\n    print(error)"
+    code = (
+        REFUSING
+        + "\ntry:\n    import pcip_core.evaluation.scores\nexcept ImportError as error:\n    print(error)"
+    )
     assert printed(code) == ["pcip_core.evaluation.scores imports pcip_core.evaluation.classifiers"]

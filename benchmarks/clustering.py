@@ -15,7 +15,7 @@ from benchmarks.harness import Row
 from pcip_core.clustering.clusters import cut_number, labels_of
 from pcip_core.clustering.linkage import METHODS, Method, cluster_tree
 from pcip_core.clustering.micro import micro_clusters
-from pcip_core.evaluation.knn import standardize
+from pcip_core.features.scaling import standardize
 
 DESCRIPTION = (
     "trees of 12,000 proteins: time and memory, against scipy's; maximum likelihood against Ward on blobs"

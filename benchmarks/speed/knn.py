@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import Row
+from benchmarks.common.harness import Row
 from pcip_core.evaluation.knn import leave_one_out_knn
 from pcip_core.evaluation.neighbours import threads
 from pcip_core.features.scaling import standardize
@@ -184,7 +184,7 @@ def _product(points: np.ndarray) -> None:
 
 def _peak_memory() -> float:
     """GiB of a process that makes the features and predicts."""
-    code = "from benchmarks import knn; print(knn.measured_alone())"
+    code = "from benchmarks.speed import knn; print(knn.measured_alone())"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     return float(done.stdout)
 

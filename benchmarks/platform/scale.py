@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from benchmarks.harness import Row
+from benchmarks.common.harness import Row
 from pcip_assets.workspace import REPOSITORY, Workspace
 from pcip_core.crops.shard_cells import ShardCells
 from pcip_core.images.annotations import ImageRecord
@@ -131,7 +131,7 @@ def _rows(what: str, found: dict[int, float]) -> Iterator[Row]:
 def _measured(folder: str, *asked: object) -> float:
     """Peak memory in MiB of a process that does one thing."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.scale", folder, *map(str, asked)],
+        [sys.executable, "-m", "benchmarks.platform.scale", folder, *map(str, asked)],
         cwd=REPOSITORY,
         check=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
@@ -259,7 +259,7 @@ class Untrained:
 
 def ask_asset(folder: Path, noun: str, name: str, *shards: str) -> None:
     """Make one asset of a screen, over all its shards or over some."""
-    from benchmarks.called import call_asset
+    from benchmarks.common.assets import call_asset
     from pcip_assets.assets.analyses.like import Like
     from pcip_assets.definitions import screen_assets
 

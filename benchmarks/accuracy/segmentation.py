@@ -14,7 +14,7 @@ from skimage.feature import peak_local_max
 from skimage.filters import threshold_otsu
 from skimage.segmentation import clear_border, watershed
 
-from benchmarks.harness import Row
+from benchmarks.common.harness import Row
 from pcip_core.segmentation import segmenter
 from pcip_core.segmentation.ellipses import likeness, moments
 from pcip_core.segmentation.matching import centres, crowded, matched
@@ -28,7 +28,7 @@ from pcip_core.spec.simulation import Simulation
 DESCRIPTION = "cells found: recall, precision, pieces and speed on real and simulated fields"
 SECONDS = 200
 LONG = True
-REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data"
 POPULATED, EMPTY = ("r01c01f01", "r01c01f02", "r01c01f04"), ("r02c01f01", "r02c01f02")
 WITHIN_PX = 10.0  # of a cell's centre
 EDGE_PX = 3  # an object that comes closer to the border touches it

@@ -50,7 +50,7 @@ def authors_missing(script: Path) -> str | None:
 
 def alone(measure: Callable[..., None], *arguments: object) -> list[str]:
     """What one of the functions here prints in a process of its own, which leaves a GPU alone; the words of it."""
-    code = f"import sys; from benchmarks import authors; authors.{measure.__name__}(*sys.argv[1:])"
+    code = f"import sys; from benchmarks.common import authors; authors.{measure.__name__}(*sys.argv[1:])"
     command = [sys.executable, "-c", code, *map(str, arguments)]
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=quiet)

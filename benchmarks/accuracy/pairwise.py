@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from benchmarks.compared import compared
-from benchmarks.harness import Row
+from benchmarks.common.screens import compared
+from benchmarks.common.harness import Row
 from pcip_core.evaluation.image_pairs import mean_distances, term_pairs
-from pcip_core.evaluation.knn import standardize
 from pcip_core.evaluation.pairwise import pairwise_scores, pairwise_scores_by_line
+from pcip_core.features.scaling import standardize
 
 DESCRIPTION = "normalized pairwise distances: time, memory, error, and Table 2 on a simulated screen"
 SECONDS = 400

@@ -15,9 +15,9 @@ from typing import Any
 import dagster as dg
 from dagster._core.execution.api import create_execution_plan
 
-from benchmarks.called import call_asset
-from benchmarks.harness import Row
-from benchmarks.incremental import Growing
+from benchmarks.common.assets import call_asset
+from benchmarks.common.harness import Row
+from benchmarks.platform.incremental import Growing
 from pcip_assets.assets.main.crops import Cutting
 from pcip_assets.definitions import build_definitions
 from pcip_assets.partitions import register_shards

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from benchmarks.harness import Row
+from benchmarks.common.harness import Row
 from pcip_core.evaluation.classifiers import cross_validated, estimate_seconds
 
 DESCRIPTION = "logistic regression and random forest on 30,889 x 384: seconds, and the estimate told before"

@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 import torch
 
-from benchmarks.harness import Row
+from benchmarks.common.harness import Row
 from pcip_core.features.transfer import BEST_LAYER, FEATURE_LAYERS, vgg16_features
 from pcip_core.models.vgg16 import SIDE_PX, VGG16, assemble, load_vgg16, random_weights
 from pcip_core.training.device import choose_device

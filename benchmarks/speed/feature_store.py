@@ -20,7 +20,7 @@ import pandas as pd
 import psutil
 import pyarrow as pa
 
-from benchmarks.harness import Row
+from benchmarks.common.harness import Row
 from pcip_assets.assets.main.features import mean_by_protein
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect, publish
@@ -373,7 +373,7 @@ def _waiting(screen: Written, publications: int = 5) -> Iterator[Row]:
     during: list[float] = []
     lasted: list[float] = []
     for _ in range(publications):
-        code = "import sys; from benchmarks import feature_store; feature_store.publish_one(*sys.argv[1:])"
+        code = "import sys; from benchmarks.speed import feature_store; feature_store.publish_one(*sys.argv[1:])"
         command = [sys.executable, "-c", code, str(screen.folder), str(screen.size), str(screen.shards)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
             assert writer.stdin is not None

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import Row
-from pcip_core.evaluation.knn import leave_one_out_knn, standardize
+from benchmarks.common.harness import Row
+from pcip_core.evaluation.knn import leave_one_out_knn
 from pcip_core.evaluation.neighbours import threads
+from pcip_core.features.scaling import standardize
 
 DESCRIPTION = "leave-one-out kNN of 30,889 cells against scikit-learn, faiss and the bare product; its growth"
 SECONDS = 110
@@ -183,7 +184,7 @@ def _product(points: np.ndarray) -> None:
 
 def _peak_memory() -> float:
     """GiB of a process that makes the features and predicts."""
-    code = "from benchmarks import knn; print(knn.measured_alone())"
+    code = "from benchmarks.speed import knn; print(knn.measured_alone())"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     return float(done.stdout)
 

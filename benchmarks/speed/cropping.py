@@ -28,7 +28,7 @@ import yaml
 from PIL import Image
 from skimage.morphology import remove_small_holes, remove_small_objects
 
-from benchmarks.harness import Row
+from benchmarks.common.harness import Row
 from pcip_assets.provenance import Stopwatch
 from pcip_assets.workspace import REPOSITORY
 from pcip_core.crops.shard import cut_shard

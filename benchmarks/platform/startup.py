@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from benchmarks.harness import Row
+from benchmarks.common.harness import Row
 from pcip_assets.workspace import REPOSITORY
 
 DESCRIPTION = "seconds of pcip --help and of importing the code location, and the largest imports of each"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from benchmarks.harness import Row
+from benchmarks.common.harness import Row
 from pcip_assets.cli.run import open_instance
 from pcip_assets.workspace import REPOSITORY, Workspace
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.authors import SCRIPT, alone, authors_missing, extracted
-from benchmarks.harness import Row
+from benchmarks.common.authors import SCRIPT, alone, authors_missing, extracted
+from benchmarks.common.harness import Row
 from pcip_core.models.inference import extract_features
 from pcip_core.models.inpainting import NetworkConfig, PairedCellInpainting, build_network
 from pcip_core.training.device import choose_device

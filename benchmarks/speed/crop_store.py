@@ -16,7 +16,7 @@ import pyarrow as pa
 import tifffile
 import zarr
 
-from benchmarks.harness import Row
+from benchmarks.common.harness import Row
 from pcip_assets.workspace import REPOSITORY
 from pcip_core.crops.cut import cut_cells
 from pcip_core.segmentation import segmenter

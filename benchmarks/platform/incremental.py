@@ -15,7 +15,7 @@ import numpy as np
 import tifffile
 import yaml
 
-from benchmarks.harness import Row
+from benchmarks.common.harness import Row
 from pcip_assets.cli.run import open_instance, run_screen
 from pcip_assets.definitions import build_definitions
 from pcip_assets.partitions import register_shards

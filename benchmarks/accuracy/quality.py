@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from benchmarks.harness import Row
+from benchmarks.common.harness import Row
 from pcip_assets.cli.run import run_screen
 from pcip_assets.simulated import ensure_simulated
 from pcip_assets.workspace import REPOSITORY, Workspace

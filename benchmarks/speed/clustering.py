@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.harness import Row
+from benchmarks.common.harness import Row
 from pcip_core.clustering.clusters import cut_number, labels_of
 from pcip_core.clustering.linkage import METHODS, Method, cluster_tree
 from pcip_core.clustering.micro import micro_clusters
-from pcip_core.evaluation.knn import standardize
+from pcip_core.features.scaling import standardize
 
 DESCRIPTION = (
     "trees of 12,000 proteins: time and memory, against scipy's; maximum likelihood against Ward on blobs"
@@ -137,7 +137,7 @@ def _on_blobs(what: str, regularization: float = 1.0) -> Row:
 
 def _alone(name: str, file: Path, count: int = _PROTEINS) -> tuple[float, float]:
     """Seconds and peak GiB of a process that makes the features and this tree, which it saves."""
-    code = "import sys; from benchmarks import clustering; clustering.measured_alone(*sys.argv[1:])"
+    code = "import sys; from benchmarks.speed import clustering; clustering.measured_alone(*sys.argv[1:])"
     command = [sys.executable, "-c", code, name, str(file), str(count)]
     seconds, peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     return float(seconds), float(peak)

@@ -12,7 +12,7 @@ import numpy as np
 from pcip_core.errors import ImageFileError, SpecError
 from pcip_core.images.layouts.grouping import well_name
 from pcip_core.images.reading import Planes
-from pcip_core.images.tables import our_name, read_table
+from pcip_core.user_tables.table import open_table, our_name
 
 _AXES = {"y": ("y", "y_px", "location_center_y"), "x": ("x", "x_px", "location_center_x")}
 
@@ -22,7 +22,7 @@ def centres(planes: Mapping[str, np.ndarray], *, table: str, radius_px: int = 2)
 
     Args:
         planes: the field's planes, as `read_field` gives them: they know which field they are of.
-        table: CSV, TSV or Parquet under the root. Its columns `y` and `x` (also `y_px`, `x_px`, or
+        table: CSV, TSV, Parquet or Excel file under the root. Its columns `y` and `x` (also `y_px`, `x_px`, or
             CellProfiler's `Location_Center_Y`, `Location_Center_X`, with or without an object's name before
             it) are in pixels of the field from its upper left corner; columns with the names of the field's
             parts (plate, well, field, or Cytomining's names for them) say which field a row is of.
@@ -84,25 +84,29 @@ def _positions(
 
     `stamp` (time and size of the file) is there so that a changed table is read again.
     """
-    rows = [{our_name(name): text for name, text in row.items()} for row in read_table(path)]
-    names = list(rows[0]) if rows else []
-    y, x = (_column(path, names, axis) for axis in ("y", "x"))
-    columns = tuple(name for name in names if name in parts)
+    table = open_table(path)
+    ours = {our_name(name): name for name in table.columns}
+    y, x = (_column(path, table.columns, axis) for axis in ("y", "x"))
+    columns = tuple(name for name in ours if name in parts)
     if not columns:
-        raise _unusable(path, names, f"a column for one of the field's parts {', '.join(parts)}")
-    found: Positions = defaultdict(list)
-    for row in rows:
-        try:
-            position = (float(row[y]), float(row[x]))
-        except ValueError as error:
+        raise _unusable(path, table.columns, f"a column for one of the field's parts {', '.join(parts)}")
+    try:
+        rows = table.select([ours[name] for name in columns], [y, x])
+    except SpecError as error:
+        raise ImageFileError(path, found=error.found, required=error.required, remedy=error.remedy) from error
+    positions: Positions = defaultdict(list)
+    for *values, row_y, row_x in rows.iter_rows():
+        if row_y is None or row_x is None:
             raise ImageFileError(
                 path,
-                found=f"{y} {row[y]!r}, {x} {row[x]!r}",
+                found=f"{y} {row_y}, {x} {row_x} in a row of {' '.join(values)}",
                 required="numbers",
                 remedy="Correct the table, or take the row out.",
-            ) from error
-        found[tuple(_text(name, row[name]) for name in columns)].append(position)
-    return columns, dict(found)
+            )
+        positions[tuple(_text(name, value) for name, value in zip(columns, values, strict=True))].append(
+            (row_y, row_x)
+        )
+    return columns, dict(positions)
 
 
 def _column(path: Path, names: list[str], axis: str) -> str:

@@ -7,7 +7,7 @@ import click
 
 from pcip_assets.workspace import DAGSTER_PORT, MLFLOW_PORT, REPOSITORY, Workspace
 from pcip_core.errors import ImageFileError, PcipError
-from pcip_core.images.annotations import ImageRecord, off_platemap
+from pcip_core.images.annotations import unlisted
 from pcip_core.images.layout import Layout, scan
 from pcip_core.images.localization import annotated_images
 from pcip_core.spec.screen import Screen
@@ -34,7 +34,7 @@ def print_check(screen: Screen) -> bool:
     click.echo(f"  terms       {', '.join(f'{term} ({n})' for term, n in labels.most_common()) or 'none'}")
     if screen.images.annotations is not None:
         click.echo(f"  annotations {annotated}")
-    problems = _off_platemap(screen, layout, images) + [
+    problems = _unlisted(screen, layout, len(images)) + [
         f"channel {name}: no file for {n} of {len(layout.fields)} fields" for name, n in missing.items()
     ]
     if layout.unclaimed:
@@ -51,13 +51,15 @@ def print_check(screen: Screen) -> bool:
     return not absent
 
 
-def _off_platemap(screen: Screen, layout: Layout, images: list[ImageRecord]) -> list[str]:
-    """Images that the platemap says nothing of."""
-    off = off_platemap(screen, layout.fields)
-    if screen.images.platemap is not None:
-        click.echo(f"  platemap    {len(images) - len(off)} of {len(images)} images have a row")
-    shown = ", ".join(off[:_SHOWN])
-    return [f"{screen.images.platemap}: no row for {len(off)} images: {shown}"] if off else []
+def _unlisted(screen: Screen, layout: Layout, n_images: int) -> list[str]:
+    """Images that the platemap or the table has no row for."""
+    problems = []
+    for table, images in unlisted(screen, layout.fields).items():
+        label = "platemap" if table == screen.images.platemap else "table"
+        click.echo(f"  {label:<11} {n_images - len(images)} of {n_images} images have a row")
+        if images:
+            problems.append(f"{table}: no row for {len(images)} images: {', '.join(images[:_SHOWN])}")
+    return problems
 
 
 def _first_field_problems(screen: Screen) -> list[str]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pcip_assets.assets.feature_sets import INPAINTING
-from pcip_assets.checks import cells_per_image, features_finite, features_vary, no_duplicate_cells
+from pcip_assets.checks import features_finite, features_vary, no_duplicate_cells
 from pcip_core.spec.screen import Screen, load_screen
 from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import feature_table

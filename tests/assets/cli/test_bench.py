@@ -13,7 +13,6 @@ from pcip_assets.cli.main import cli
 from pcip_assets.workspace import REPOSITORY
 from pcip_core.errors import PcipError
 
-
 NAMES = {
     *("quality", "segmentation", "baselines", "analyses", "training", "extraction", "cropping", "crop_store"),
     *("feature_store", "knn", "clustering", "pairwise", "dagster", "incremental", "memory"),

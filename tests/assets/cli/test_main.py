@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import click
@@ -10,38 +9,23 @@ import pytest
 from click.testing import CliRunner
 
 from pcip_assets.cli.main import COMMANDS, cli, main
-from pcip_assets.workspace import REPOSITORY
+from tests.assets.imports import HEAVY, imported_packages
 
-HEAVY = {
-    *("torch", "sklearn", "scipy", "skimage", "pandas", "matplotlib", "umap", "numba", "mlflow", "bokeh"),
-    *("mahotas", "cp_measure", "imagecodecs", "zarr", "h5py"),
-}
-NEEDED_BY_RUNS = {"dagster", "numpy", "polars", "pyarrow", "duckdb", "rich"}  # and by no help
-
-
-def imported(code: str) -> set[str]:
-    """Top-level packages that a process imports."""
-    process = subprocess.run(
-        [
-            *(sys.executable, "-W", "ignore", "-c"),
-            f"import sys; {code}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))",
-        ],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return set(process.stdout.splitlines()[-1].split())
+NEEDED_BY_RUNS = {"dagster", "numpy", "polars", "pyarrow", "duckdb", "rich"}  # and by no help text
 
 
 def test_help_imports_no_command_and_nothing_heavy() -> None:
-    packages = imported("from pcip_assets.cli.main import cli; cli(['--help'], standalone_mode=False)")
+    packages = imported_packages(
+        "from pcip_assets.cli.main import cli; cli(['--help'], standalone_mode=False)"
+    )
     assert "pcip_assets" in packages
     assert not packages & (HEAVY | NEEDED_BY_RUNS)
 
 
 def test_help_of_a_run_does_not_import_dagster() -> None:
-    packages = imported("from pcip_assets.cli.main import cli; cli(['run', '--help'], standalone_mode=False)")
+    packages = imported_packages(
+        "from pcip_assets.cli.main import cli; cli(['run', '--help'], standalone_mode=False)"
+    )
     assert not packages & (HEAVY | NEEDED_BY_RUNS)
 
 

@@ -11,8 +11,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.common.screens import run_changed
 from benchmarks.common.harness import Row
+from benchmarks.common.screens import run_changed
 from benchmarks.truth.cells import compartment_rows, phenotype_rows, variable_rows
 from benchmarks.truth.mismatched import mismatch_rows
 from benchmarks.truth.proteins import cluster_rows, rare_rows

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.common.screens import Rows, compared
 from benchmarks.common.harness import Row
+from benchmarks.common.screens import Rows, compared
 from pcip_assets.workspace import REPOSITORY
 from pcip_core.features.names import split_name
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from benchmarks.common.screens import compared
 from benchmarks.common.harness import Row
+from benchmarks.common.screens import compared
 from pcip_core.evaluation.image_pairs import mean_distances, term_pairs
 from pcip_core.evaluation.pairwise import pairwise_scores, pairwise_scores_by_line
 from pcip_core.features.scaling import standardize

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.common.harness import Row
 from pcip_assets.cli.run import run_screen
-from pcip_assets.simulated import ensure_simulated
+from pcip_assets.cli.simulated import ensure_simulated
 from pcip_assets.workspace import REPOSITORY, Workspace
 from pcip_core.store.publish import connect
 

@@ -16,7 +16,7 @@ import duckdb
 import yaml
 
 from pcip_assets.cli.run import run_screen
-from pcip_assets.simulated import ensure_simulated
+from pcip_assets.cli.simulated import ensure_simulated
 from pcip_assets.workspace import REPOSITORY, Workspace
 from pcip_core.spec.screen import Screen
 from pcip_core.store.publish import connect

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.execution.api import create_execution_plan
 
 from benchmarks.common.assets import call_asset
 from benchmarks.common.harness import Row
 from benchmarks.platform.incremental import Growing
 from pcip_assets.assets.main.crops import Cutting
+from pcip_assets.dagster_compat import create_execution_plan, partition_range_tags
 from pcip_assets.definitions import build_definitions
 from pcip_assets.partitions import register_shards
 from pcip_assets.resources import Library
@@ -38,7 +38,6 @@ SECONDS = 310
 SHARDS, REPEATS = 64, 3
 PLANNED = (125, 250, 500, 1000)
 _NOUNS = ("fields", "crops", "cell_features", "control_features")
-_ENDS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 
 def run() -> list[Row]:
@@ -87,7 +86,7 @@ def by_dagster(screen: Growing) -> None:
     result = screen.job.execute_in_process(
         instance=screen.instance,
         run_config={"loggers": {"console": {}}, "ops": ops},
-        tags=dict(zip(_ENDS, (screen.shards[0], screen.shards[-1]), strict=True)),
+        tags=partition_range_tags(screen.shards[0], screen.shards[-1]),
     )
     assert result.success
 
@@ -189,7 +188,7 @@ def _planned(screen: Growing) -> dict[str, float]:
     timed("known", lambda: register_shards(instance, spec))
     name = f"{spec.name}_shards"
     job = timed("built", lambda: build_definitions(screen.workspace, [spec]).resolve_job_def(name))
-    tags = dict(zip(_ENDS, (screen.shards[0], screen.shards[-1]), strict=True))
+    tags = partition_range_tags(screen.shards[0], screen.shards[-1])
     quiet: dict[str, Any] = {"loggers": {"console": {}}}
     timed("plan", lambda: create_execution_plan(job, run_config=quiet, tags=tags))
     key = dg.AssetKey([spec.name, "fields"])

@@ -17,6 +17,7 @@ import yaml
 
 from benchmarks.common.harness import Row
 from pcip_assets.cli.run import open_instance, run_screen
+from pcip_assets.dagster_compat import partition_range_tags
 from pcip_assets.definitions import build_definitions
 from pcip_assets.partitions import register_shards
 from pcip_assets.workspace import Workspace
@@ -117,8 +118,7 @@ class Growing:
         new = [self.write_shard() for _ in range(size - len(self.shards))]
         if new:
             register_shards(self.instance, self.screen)
-            ends = {"start": new[0], "end": new[-1]}
-            self._run(tags={f"dagster/asset_partition_range_{end}": shard for end, shard in ends.items()})
+            self._run(tags=partition_range_tags(new[0], new[-1]))
 
     def add_one(self) -> Added:
         """One more shard, as the sensor asks for it: partition known, one run of the shard's job."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common.harness import Row
-from pcip_assets.simulated import ensure_simulated
+from pcip_assets.cli.simulated import ensure_simulated
 from pcip_assets.workspace import Workspace
 from pcip_core.crops.shard import cut_shard
 from pcip_core.features.designed.cellprofiler import measure

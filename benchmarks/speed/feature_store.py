@@ -373,7 +373,9 @@ def _waiting(screen: Written, publications: int = 5) -> Iterator[Row]:
     during: list[float] = []
     lasted: list[float] = []
     for _ in range(publications):
-        code = "import sys; from benchmarks.speed import feature_store; feature_store.publish_one(*sys.argv[1:])"
+        code = (
+            "import sys; from benchmarks.speed import feature_store; feature_store.publish_one(*sys.argv[1:])"
+        )
         command = [sys.executable, "-c", code, str(screen.folder), str(screen.size), str(screen.shards)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
             assert writer.stdin is not None

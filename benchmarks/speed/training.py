@@ -18,8 +18,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.common.authors import TRAINING, alone, authors_missing, trained, write_crops
-from benchmarks.speed.cropping import bytes_a_cell
 from benchmarks.common.harness import Row
+from benchmarks.speed.cropping import bytes_a_cell
 from pcip_core.crops.pixels import ShardedPixels
 from pcip_core.models.inpainting import NetworkConfig, build_network
 from pcip_core.spec.training import TrainingConfig

@@ -20,7 +20,7 @@ from pcip_assets.assets.shared import (
     analyses_of,
     materialize,
 )
-from pcip_assets.provenance import code_version
+from pcip_assets.lineage import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen
@@ -59,11 +59,7 @@ COLUMNS = {
 
 def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
     """The asset of scores between pairs of compartments."""
-    code = code_version(
-        *(f"pcip_core.analysis.{name}" for name in ("between", "compartments", "variability")),
-        "pcip_core.features.blocks",
-        __name__,
-    )
+    code = code_version(build_localization_scores, figures=True)
 
     @dg.asset(
         key=[screen.name, "localization_scores"],
@@ -116,7 +112,7 @@ def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
 
 def build_variability(screen: Screen) -> dg.AssetsDefinition:
     """The asset of how variable proteins are, which needs no annotation."""
-    code = code_version("pcip_core.analysis.variability", "pcip_core.features.blocks", __name__)
+    code = code_version(build_variability, figures=True)
 
     @dg.asset(
         key=[screen.name, "variability"],

@@ -8,12 +8,12 @@ import pyarrow as pa
 
 from pcip_assets.assets.analyses.protein_map import CLUSTERS, protein_name
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, analyses_of, materialize
-from pcip_assets.provenance import code_version, file_stamp
+from pcip_assets.lineage import code_version
+from pcip_assets.provenance import file_stamp
 from pcip_assets.resources import Library
 from pcip_core.spec.screen import Screen
 
 TABLE = "enrichment"
-_CODE = tuple(f"pcip_core.ontology.{name}" for name in ("enrichment", "identifiers", "ontology"))
 TYPES = {
     **dict.fromkeys(("solution", "node", "vocabulary", "namespace", "term", "name"), pa.string()),
     **dict.fromkeys(
@@ -25,7 +25,7 @@ TYPES = {
 
 def build_enrichment(screen: Screen) -> dg.AssetsDefinition:
     """The asset of enriched terms."""
-    code = code_version(*_CODE, __name__)
+    code = code_version(build_enrichment, figures=True)
 
     @dg.asset(
         key=[screen.name, "enrichment"],

@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from pcip_assets.assets.analyses.source_swaps import CODE, measured
+from pcip_assets.assets.analyses.source_swaps import measured
 from pcip_assets.assets.feature_sets import crops_hash
 from pcip_assets.assets.shared import (
     GPU_POOL,
@@ -17,7 +17,7 @@ from pcip_assets.assets.shared import (
     analyses_of,
     materialize,
 )
-from pcip_assets.provenance import code_version
+from pcip_assets.lineage import code_version
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking
 from pcip_core.spec.screen import Screen
@@ -36,7 +36,7 @@ TYPES = {
 
 def build_mismatch(screen: Screen) -> dg.AssetsDefinition:
     """The asset of what is predicted from sources and targets that do not match."""
-    code = code_version("pcip_assets.assets.analyses.source_swaps", __name__)
+    code = code_version(build_mismatch, figures=True)
 
     @dg.asset(
         key=[screen.name, TABLE],
@@ -45,7 +45,7 @@ def build_mismatch(screen: Screen) -> dg.AssetsDefinition:
         owners=OWNERS,
         kinds={"pytorch", "parquet"},
         pool=GPU_POOL,
-        code_version=CODE + code,
+        code_version=code,
     )
     def mismatch(
         context: dg.AssetExecutionContext, config: Remake, library: Library, tracking: Tracking
@@ -79,7 +79,7 @@ def build_mismatch(screen: Screen) -> dg.AssetsDefinition:
                 figures={TABLE: found.figure},
             )
 
-        return materialize(context, library, screen, config, Work(TABLE, CODE + code, inputs, make))
+        return materialize(context, library, screen, config, Work(TABLE, code, inputs, make))
 
     return mismatch
 

@@ -13,7 +13,7 @@ from pcip_assets.assets.analyses.cell_scores import VARIABLE, described_cells
 from pcip_assets.assets.analyses.galleries import crops_of
 from pcip_assets.assets.feature_sets import PREFIX, features_hash
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, all_shards, analyses_of, materialize
-from pcip_assets.provenance import code_version
+from pcip_assets.lineage import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import PcipError, SpecError
 from pcip_core.spec.screen import Screen
@@ -37,7 +37,7 @@ _RING = 0.25  # radius of a ring, of the window of a crop
 
 def build_phenotypes(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the phenotypes of chosen proteins."""
-    code = code_version("pcip_core.analysis.phenotypes", "pcip_core.features.blocks", __name__)
+    code = code_version(build_phenotypes, figures=True)
 
     @dg.asset(
         key=[screen.name, "phenotypes"],

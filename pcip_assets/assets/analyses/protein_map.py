@@ -11,7 +11,7 @@ import yaml
 
 from pcip_assets.assets.feature_sets import PREFIX, features_hash
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, analyses_of, materialize
-from pcip_assets.provenance import code_version
+from pcip_assets.lineage import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import ClusterError, SpecError
 from pcip_core.features.means import means_by_image
@@ -19,10 +19,6 @@ from pcip_core.spec.screen import Screen
 from pcip_core.store.feature_blocks import StoredFeatures
 
 CLUSTERS, TREES = "clusters", "cluster_trees"
-_CODE = tuple(
-    f"pcip_core.clustering.{name}"
-    for name in ("clusters", "distances", "likelihood", "linkage", "merging", "stability", "tree")
-)
 _LEAST_PROTEINS = 3
 
 
@@ -43,7 +39,7 @@ class Proteins:
 
 def build_clusters(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the protein map."""
-    code = code_version(*_CODE, "pcip_core.features.means", "pcip_core.features.blocks", __name__)
+    code = code_version(build_clusters, figures=True)
 
     @dg.asset(
         key=[screen.name, "clusters"],

@@ -17,7 +17,7 @@ from pcip_assets.assets.shared import (
     baselines_of,
     materialize,
 )
-from pcip_assets.provenance import code_version
+from pcip_assets.lineage import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen
@@ -35,7 +35,7 @@ def build_corrected_features(
     screen: Screen, shards: dg.PartitionsDefinition, nouns: list[str]
 ) -> dg.AssetsDefinition:
     """The asset of corrected copies of feature sets, which the assets `nouns` make."""
-    code = code_version("pcip_core.features.correction", "pcip_core.features.blocks")
+    code = code_version(build_corrected_features)
 
     @dg.asset(
         key=[screen.name, "corrected_features"],

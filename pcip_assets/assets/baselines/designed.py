@@ -8,27 +8,19 @@ import pyarrow as pa
 
 from pcip_assets.assets.feature_sets import PREFIX, crops_hash, extremes
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, baselines_of, materialize
+from pcip_assets.lineage import code_version
 from pcip_assets.progress import Progress
-from pcip_assets.provenance import code_version, file_stamp
+from pcip_assets.provenance import file_stamp
 from pcip_assets.resources import Library
 from pcip_core.spec.screen import Screen
 from pcip_core.store.vectors import feature_table
 
-_MODULES = (
-    "cellprofiler",
-    "cellprofiler_tables",
-    "classic",
-    "geometry",
-    "masks",
-    "yeast",
-    "sets",
-)
 _KEYS = ("cell_id", "image_id", "field", "y_px", "x_px")
 
 
 def build_designed_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The asset of designed feature sets, those that the spec's `baselines.sets` names."""
-    code = code_version(*(f"pcip_core.features.designed.{name}" for name in _MODULES))
+    code = code_version(build_designed_features)
 
     @dg.asset(
         key=[screen.name, "designed_features"],

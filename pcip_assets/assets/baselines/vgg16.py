@@ -19,19 +19,17 @@ from pcip_assets.assets.shared import (
     baselines_of,
     materialize,
 )
+from pcip_assets.lineage import code_version
 from pcip_assets.progress import Progress
-from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import EncoderError
 from pcip_core.spec.baselines import Vgg16
 from pcip_core.spec.screen import Screen
 
-_CODE = ("pcip_core.features.transfer", "pcip_core.models.vgg16", "pcip_core.models.weights")
-
 
 def build_vgg16_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The asset of features by VGG16, one table an input strategy and layer."""
-    code = code_version(*_CODE)
+    code = code_version(build_vgg16_features)
     spec = screen.baselines.vgg16
     assert spec is not None, "the graph holds this asset where the spec has the section"
 

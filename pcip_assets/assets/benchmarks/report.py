@@ -8,15 +8,14 @@ from pcip_assets.assets.benchmarks.scoring import benchmark_tables
 from pcip_assets.assets.benchmarks.umap import CELLS, PROTEINS, panels_of
 from pcip_assets.assets.feature_sets import PREFIX
 from pcip_assets.assets.shared import OWNERS, Remake, baselines_of, picture
-from pcip_assets.provenance import Stopwatch, code_version, inputs_hash
+from pcip_assets.lineage import code_version
+from pcip_assets.provenance import Stopwatch, inputs_hash
 from pcip_assets.resources import Library
 from pcip_core.features.names import split_name
 from pcip_core.spec.screen import Screen
 
 if TYPE_CHECKING:
     from pcip_core.report.score_rows import BenchmarkRows
-
-_CODE = ("pcip_core.report", "pcip_core.plots", "pcip_core.evaluation.paper")
 
 
 def build_benchmark_report(screen: Screen) -> dg.AssetsDefinition:
@@ -30,7 +29,7 @@ def build_benchmark_report(screen: Screen) -> dg.AssetsDefinition:
     ]
     if "supervised" in screen.baselines.sets:
         nouns.append("supervised_benchmark")
-    code = code_version(*_CODE, __name__)
+    code = code_version(build_benchmark_report, figures=True)
 
     @dg.asset(
         key=[screen.name, "benchmark_report"],

@@ -19,11 +19,6 @@ from pcip_core.store.feature_blocks import StoredFeatures
 from pcip_core.store.tables import MAIN, SCREEN
 
 KNN, BASELINES = "benchmarks", "benchmarks_yardsticks"  # tables of scores; others are benchmarks_<noun>
-CODE = (
-    "pcip_assets.assets.benchmarks.scoring",
-    "pcip_core.evaluation.labelled",
-    "pcip_core.evaluation.usable",
-)
 _TYPES = {**dict.fromkeys(("value", "low", "high"), pa.float64()), "n": pa.int64()}
 _COLUMNS = {
     doc.name: tuple(name for name in doc.columns if name != "screen")

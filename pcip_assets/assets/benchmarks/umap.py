@@ -10,7 +10,7 @@ from pcip_assets.assets.benchmarks.scoring import chosen_sets, scores_inputs, ve
 from pcip_assets.assets.feature_sets import PREFIX, SUPERVISED, other_sets
 from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, baselines_of, materialize, picture
-from pcip_assets.provenance import code_version
+from pcip_assets.lineage import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen
@@ -25,7 +25,7 @@ _COLUMNS = {
 
 def build_umap(screen: Screen) -> dg.AssetsDefinition:
     """The asset of maps of the best layer of each method, and of the supervised network's last one."""
-    code = code_version("pcip_core.analysis.embedding", "pcip_core.evaluation.labelled", __name__)
+    code = code_version(build_umap)
 
     @dg.asset(
         key=[screen.name, "umap"],

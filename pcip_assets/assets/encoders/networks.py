@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.assets.shared import GPU_POOL, OWNERS, Remake, all_shards, baselines_of, picture
-from pcip_assets.provenance import Stopwatch, code_version, git_commit, inputs_hash
+from pcip_assets.lineage import code_version
+from pcip_assets.provenance import Stopwatch, git_commit, inputs_hash
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Encoder, Tracking, as_json, device_name
 from pcip_core.crops.pixels import ShardedPixels
@@ -25,16 +26,7 @@ from pcip_core.errors import CropError, EvaluationError
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.training import TrainingConfig
 
-_MODELS = tuple(f"pcip_core.models.{name}" for name in ("autoencoder", "inpainting", "network"))
-_SUPERVISED = (
-    "pcip_core.models.deeploc",
-    "pcip_core.models.network",
-    "pcip_core.evaluation.labelled",
-    "pcip_core.training.sampling",
-    "pcip_core.training",
-)
 HELD_OUT = "held_out_crops"  # kept with a network: cells that it was never trained on
-CODE = code_version(*_MODELS, "pcip_core.training.sampling", "pcip_core.training")
 
 
 @dataclass(frozen=True)
@@ -67,7 +59,8 @@ def build_autoencoder(screen: Screen) -> dg.AssetsDefinition:
     about = "Autoencoder of the encoder's layout and settings, trained on every crop there is."
 
     def wanted(_: Library, tracking: Tracking) -> str:
-        return inputs_hash(kind="autoencoder", beside=tracking.champion(screen.name).version)
+        beside = tracking.champion(screen.name).version
+        return inputs_hash(kind="autoencoder", code=code_version(_network), beside=beside)
 
     model, group = autoencoder_model(screen.name), baselines_of(screen)
     network = _Network("autoencoder", model, "autoencoder", screen.encoder, group, about, wanted)
@@ -85,7 +78,7 @@ def build_supervised(screen: Screen) -> dg.AssetsDefinition:
         labels = library.store.read(screen.name, "images").to_pylist()
         return inputs_hash(
             kind="supervised",
-            code=code_version(*_SUPERVISED),
+            code=code_version(_network),
             spec=[
                 _supervised_config(screen).deciding(),
                 screen.baselines.held_fraction,
@@ -114,7 +107,7 @@ def _network(screen: Screen, network: _Network) -> dg.AssetsDefinition:
         owners=OWNERS,
         kinds={"pytorch", "mlflow"},
         pool=GPU_POOL,
-        code_version=CODE,
+        code_version=code_version(_network),
     )
     def trained(
         context: dg.AssetExecutionContext, config: Remake, library: Library, tracking: Tracking
@@ -148,7 +141,7 @@ def supervised_model(screen: str) -> str:
 def encoder_inputs(screen: Screen, library: Library) -> str:
     """Hash of all that decides the weights: code, network, training settings, every shard's crops."""
     return inputs_hash(
-        code=CODE,
+        code=code_version(_network),
         spec=[screen.section("channels"), screen.encoder.deciding()],
         crops=_data_hash(screen, library),
     )
@@ -293,7 +286,7 @@ def _trained(
         "inputs_hash": wanted,
         "data_hash": _data_hash(screen, library),
         "commit": git_commit(),
-        "code_version": CODE,
+        "code_version": code_version(_network),
         "network": network.kind,
     }
     checkpoints = (

@@ -34,8 +34,8 @@ from pcip_assets.assets.shared import (
     baselines_of,
     materialize,
 )
+from pcip_assets.lineage import code_version
 from pcip_assets.progress import Progress
-from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, device_name
 from pcip_core.errors import EncoderError
@@ -44,8 +44,6 @@ from pcip_core.spec.screen import Screen
 from pcip_core.store.feature_blocks import StoredFeatures
 from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import feature_table
-
-_EXTRACTION = ("pcip_core.models.network", "pcip_core.models.inpainting", "pcip_core.models.inference")
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ def build_supervised_features(screen: Screen, shards: dg.PartitionsDefinition) -
 def _learned_features(
     screen: Screen, shards: dg.PartitionsDefinition, learned: _Learned
 ) -> dg.AssetsDefinition:
-    code = code_version(*_EXTRACTION, "pcip_core.models.autoencoder", "pcip_core.models.deeploc")
+    code = code_version(_learned_features)
 
     @dg.asset(
         key=[screen.name, learned.noun],
@@ -154,7 +152,7 @@ def _learned_features(
 
 def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The asset of what learned features must beat: the same network untrained, and plain intensities."""
-    code = code_version(*_EXTRACTION, "pcip_core.features.intensity")
+    code = code_version(build_control_features)
 
     @dg.asset(
         key=[screen.name, "control_features"],
@@ -222,7 +220,7 @@ def _protein_features(
     nouns: Sequence[str],
     sets_of: Callable[[Library, Screen], list[str]],
 ) -> dg.AssetsDefinition:
-    code = code_version(__name__, "pcip_core.features.means", "pcip_core.features.blocks")
+    code = code_version(_protein_features)
 
     @dg.asset(
         key=[screen.name, noun],

@@ -31,6 +31,10 @@ CHANNELS = TINY_SPEC["channels"]
 SPECS = {
     "an unknown key": ({"colour": "red"}, "unknown key `colour`"),
     "an unknown key deep down": ({"crops": {"window": 32}}, "unknown key `crops.window`"),
+    "the former name of a key": (
+        {"yardsticks": {"sets": ["classic"]}},
+        "Rename `yardsticks:` to `baselines:`",
+    ),
     "no protein channel": (
         {"channels": {name: {"role": "structural"} for name in CHANNELS}},
         "no channel with `role: protein`",

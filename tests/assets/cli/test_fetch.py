@@ -1,4 +1,4 @@
-"""`pcip fetch` as a person types it: what it prints, and its exit code."""
+"""`pcip fetch` as a person types it: its output and its exit code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from pcip_assets.cli import main as cli
+from pcip_assets.cli.main import main
 from tests.core.fetch.test_archives import _write_fields
 from tests.fake_atlas import ALPHA, BETA, FakeAtlas, fill, serving
 
@@ -31,7 +31,7 @@ def pcip(monkeypatch, capsys):
     def run(*arguments: object) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["pcip", *map(str, arguments)])
         try:
-            cli.main()
+            main()
             code = 0
         except SystemExit as left:
             code = int(left.code or 0)
@@ -75,7 +75,7 @@ def test_what_is_missing_is_printed_and_the_exit_code_says_so(pcip, atlas, tmp_p
     assert code == 1
     assert "unknown   NOSUCH" in text
     assert "762_F2_1_blue_red_green.jpg: HTTP 404 Not Found" in text
-    assert "1 files failed" in text
+    assert "1 files failed and are listed in" in text
     assert (tmp_path / "hpa/failures.csv").is_file()
 
 

@@ -1,10 +1,9 @@
-"""Raw images of simulated screens: written when they are first asked for."""
+"""The raw images of simulated screens, which commands write before they read them."""
 
 import sys
 
 from tqdm import tqdm
 
-from pcip_core.images.layout import scan
 from pcip_core.simulate import simulate_screen
 from pcip_core.spec.screen import Screen
 
@@ -12,7 +11,7 @@ WORKERS = 2
 
 
 def ensure_simulated(screen: Screen) -> None:
-    """Write the images of a simulated screen under its root, unless they are there already."""
+    """Write the images of a simulated screen under its root, unless they exist."""
     if screen.simulation is None:
         return
     with tqdm(desc=f"  simulating {screen.name}", unit="field", disable=not sys.stderr.isatty()) as bar:
@@ -22,9 +21,3 @@ def ensure_simulated(screen: Screen) -> None:
             bar.update(done - bar.n)
 
         simulate_screen(screen.simulation, screen.folder_to_make(), progress=progress, workers=WORKERS)
-
-
-def demo_shards(screen: Screen) -> list[str]:
-    """Every shard but the last, which is left for the user to materialize."""
-    ensure_simulated(screen)
-    return scan(screen).shards()[:-1]

@@ -1,4 +1,4 @@
-"""What `pcip check` says of layouts, platemaps and annotations."""
+"""`pcip check`: what it reports of layouts, platemaps and annotations."""
 
 from __future__ import annotations
 

@@ -82,3 +82,16 @@ def test_every_page_that_the_code_names_exists() -> None:
     }
     assert len(named) > 20
     assert sorted((file, path) for file, path in named if not (ROOT / path).exists()) == []
+
+
+def test_every_module_that_a_page_names_exists() -> None:
+    pages = [page for page in PAGES if page.parent.name != "decisions"]  # those keep the names of their time
+    named = {
+        (relative_name(page), path)
+        for page in pages
+        for path in re.findall(r"`((?:[\w-]+/)+[\w-]+\.py)`", page.read_text())
+    }
+    assert len(named) > 10
+    places = (ROOT, ROOT / "pcip_core", ROOT / "pcip_assets")
+    missing = [pair for pair in named if not any((place / pair[1]).is_file() for place in places)]
+    assert sorted(missing) == []

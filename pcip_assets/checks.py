@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-import pyarrow as pa
+import polars as pl
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -73,7 +73,7 @@ def _channels_present(screen: Screen) -> dg.AssetChecksDefinition:
     def check(context: dg.AssetCheckExecutionContext, library: Library) -> dg.AssetCheckResult:
         """No field lacks a file of a named channel."""
         shards = _shards(context, library, screen, "quarantine_fields")
-        rows = library.store.read(screen.name, "quarantine_fields", shards=shards).to_pylist()
+        rows = library.store.read(screen.name, "quarantine_fields", shards=shards).to_dicts()
         return _result([row["file"] for row in rows if "no file for channel" in row["reason"]], warn=True)
 
     return check
@@ -90,8 +90,8 @@ def _counts_reconcile(screen: Screen) -> dg.AssetChecksDefinition:
         ):
             for shard in _shards(context, library, screen, table):
                 found = int((store.provenance(screen.name, table, shard) or {}).get("found", -1))
-                used = store.read(screen.name, table, shards=[shard]).num_rows
-                kept_out = store.read(screen.name, quarantine, shards=[shard])["what"].to_pylist().count(what)
+                used = store.read(screen.name, table, shards=[shard]).height
+                kept_out = store.read(screen.name, quarantine, shards=[shard])["what"].to_list().count(what)
                 if found != used + kept_out:
                     offenders.append(f"{table} {shard}: found {found}, used {used}, quarantined {kept_out}")
         return _result(offenders)
@@ -106,7 +106,7 @@ def _cells_per_image(screen: Screen) -> dg.AssetChecksDefinition:
         shards = _shards(context, library, screen, "cells")
         counts: Counter[str] = Counter()
         for cells in library.store.batches(screen.name, "cells", shards=shards, columns=["image_id"]):
-            counts.update(cells["image_id"].to_pylist())
+            counts.update(cells["image_id"].to_list())
         few = [f"{image}: {n}" for image, n in counts.items() if n < screen.crops.min_cells]
         median = float(np.median(list(counts.values()))) if counts else 0.0
         nothing = f"no cells at all; SELECT reason, count(*) FROM {screen.name}.quarantine GROUP BY ALL"
@@ -127,8 +127,8 @@ def _no_duplicate_cells(screen: Screen) -> dg.AssetChecksDefinition:
         seen: dict[str, str] = {}
         twins = []
         for cells in library.store.batches(screen.name, "cells", columns=columns):
-            cells = cells.filter(pa.array(np.isin(_marks(cells), repeated)))
-            for cell_id, pixels in zip(*(cells[name].to_pylist() for name in columns), strict=True):
+            cells = cells.filter(np.isin(_marks(cells), repeated))
+            for cell_id, pixels in zip(*(cells[name].to_list() for name in columns), strict=True):
                 first = seen.setdefault(pixels, cell_id)
                 if first != cell_id:
                     twins.append(f"{cell_id} = {first}")
@@ -137,9 +137,9 @@ def _no_duplicate_cells(screen: Screen) -> dg.AssetChecksDefinition:
     return check
 
 
-def _marks(cells: pa.Table) -> np.ndarray:
+def _marks(cells: pl.DataFrame) -> np.ndarray:
     """A number for each pixel hash, (n,): the same for the same, and for hardly any others."""
-    return np.fromiter(map(hash, cells["pixel_hash"].to_pylist()), np.int64, cells.num_rows)
+    return np.fromiter(map(hash, cells["pixel_hash"].to_list()), np.int64, cells.height)
 
 
 def _features_finite(screen: Screen) -> dg.AssetChecksDefinition:
@@ -151,7 +151,7 @@ def _features_finite(screen: Screen) -> dg.AssetChecksDefinition:
             shards = _shards(context, library, screen, PREFIX + name)
             for cells in library.store.batches(screen.name, PREFIX + name, shards=shards):
                 bad = ~np.isfinite(features_of(cells)).all(1)
-                offenders += [f"{name}: {cells['cell_id'][int(i)].as_py()}" for i in np.flatnonzero(bad)]
+                offenders += [f"{name}: {cells['cell_id'][int(i)]}" for i in np.flatnonzero(bad)]
         return _result(offenders)
 
     return check
@@ -186,13 +186,13 @@ def _store_and_files_agree(screen: Screen) -> dg.AssetChecksDefinition:
         offenders, store = [], library.store
         for shard in _shards(context, library, screen, "cells"):
             cells, crops = store.read_with_array(screen.name, "cells", "crops", shard)
-            if len(crops) != cells.num_rows:
-                offenders.append(f"{shard}: {len(crops)} crops, {cells.num_rows} cells")
+            if len(crops) != cells.height:
+                offenders.append(f"{shard}: {len(crops)} crops, {cells.height} cells")
             for name in (*INPAINTING, *CONTROLS):
                 if not store.has(screen.name, PREFIX + name, shard):
                     continue
                 described = store.read(screen.name, PREFIX + name, shards=[shard], columns=["cell_id"])
-                if described["cell_id"].to_pylist() != cells["cell_id"].to_pylist():
+                if described["cell_id"].to_list() != cells["cell_id"].to_list():
                     offenders.append(f"{shard}: {PREFIX}{name} describes other cells than the cells table")
         return _result(offenders)
 

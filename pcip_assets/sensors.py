@@ -46,7 +46,7 @@ def known_fields(store: Store, screen: str, shard: str) -> dict[str, str]:
     known: dict[str, str] = {}
     for table in ("fields", "quarantine_fields"):
         rows = store.read(screen, table, shards=[shard], columns=["field_id", "content_hash"])
-        known |= dict(zip(*(rows[name].to_pylist() for name in ("field_id", "content_hash")), strict=True))
+        known |= dict(zip(*(rows[name].to_list() for name in ("field_id", "content_hash")), strict=True))
     return known
 
 

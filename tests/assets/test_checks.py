@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 import pytest
 
 from pcip_assets.assets.feature_sets import INPAINTING
@@ -37,8 +37,8 @@ def checked(name: str, screen: Screen, store: Store, *, with_context: bool = Tru
 def test_twins_are_named_wherever_they_lie(screen: Screen, store: Store) -> None:
     hashes = {"p1": ["a", "b", "c"], "p2": [], "p3": ["d", "b"], "p4": ["b", "e", "a"]}
     for shard, own in hashes.items():
-        ids = pa.array([f"{shard} {place}" for place in range(len(own))], pa.string())
-        table = pa.table({"cell_id": ids, "pixel_hash": pa.array(own, pa.string())})
+        ids = [f"{shard} {place}" for place in range(len(own))]
+        table = pl.DataFrame({"cell_id": ids, "pixel_hash": own})
         store.commit(screen.name, {"cells": table}, shard=shard)
     found = checked("no_duplicate_cells", screen, store, with_context=False)
     assert not found.passed

@@ -87,7 +87,7 @@ def _inputs(library: Library, screen: Screen) -> dict[str, Any]:
         "analyses": screen.analyses,
         "features": features_hash(library, screen, screen.analyses.feature_set),
         "tables": made,
-        "images": store.read(screen.name, "images").to_pylist(),
+        "images": store.read(screen.name, "images").to_dicts(),
         "figures": {path.name: file_stamp(path) for path in shown_figures(library, screen)},
         "links": links(library, screen),
         "template": files("pcip_core.report").joinpath("page.html.j2").read_text(encoding="utf-8"),

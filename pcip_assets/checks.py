@@ -206,7 +206,7 @@ def _follows_its_source(screen: Screen) -> dg.AssetChecksDefinition:
         pool=GPU_POOL,
     )
     def check(library: Library, tracking: Tracking) -> dg.AssetCheckResult:
-        """Predictions show the localization of the source, more than an untrained network's do (docs/analyses.md)."""
+        """Predictions follow the source more than an untrained network's do (docs/explanation/analyses.md)."""
         from pcip_core.plots.pictures import preview
 
         found = measured(library, tracking, screen)

@@ -23,7 +23,7 @@ def print_sources() -> None:
     click.secho("pcip fetches:", bold=True)
     click.echo("  human_protein_atlas   Human Protein Atlas, immunofluorescence of cells")
     click.echo("      pcip fetch hpa --proteins FILE --to FOLDER")
-    click.secho("You fetch by hand (docs/fetching.md), and pcip checks:", bold=True)
+    click.secho("You fetch by hand (docs/how-to/import-an-archive.md), and pcip checks:", bold=True)
     for name, archive in ARCHIVES.items():
         click.echo(f"  {name:<21} {archive.title}")
         click.echo(f"      from    {archive.source}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import scale
+from benchmarks.platform import scale
 from pcip_assets.workspace import Workspace
 from pcip_core.store.partitions import Store
 

@@ -98,7 +98,9 @@ def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
                 told[f"{names}: most variable"] = [row["protein"] for row in pair.ranked.rows[:10]]
                 figures |= _pictures(library, screen, cells, pair)
             if not spec.compartments:
-                told["not_scored"] = "analyses.compartments names no pair of terms (docs/analyses.md)"
+                told["not_scored"] = (
+                    "analyses.compartments names no pair of terms (docs/how-to/run-analyses.md)"
+                )
             scored = {name: found.cells.get(name, []) for name in COLUMNS[CELLS]}
             cell_table = pl.DataFrame(scored, {name: _KINDS[name] for name in scored})
             made = {CELLS: cell_table, PROTEINS: score_table(PROTEINS, found.proteins)}

@@ -120,7 +120,7 @@ def _vocabularies(
             del found[name]
     files = screen.analyses.ontology
     if files is None:
-        told["not_tested: go"] = "analyses.ontology names no files (docs/analyses.md)"
+        told["not_tested: go"] = "analyses.ontology names no files (docs/how-to/run-analyses.md)"
         return found, told
     ontology = read_obo(Path(files.obo))
     gaf = read_gaf(Path(files.gaf), without_sources=files.without_sources)

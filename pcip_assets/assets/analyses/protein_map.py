@@ -173,7 +173,7 @@ def _solution(
     from pcip_core.clustering.linkage import cluster_tree
     from pcip_core.clustering.stability import stable_number
     from pcip_core.clustering.tree import ordered
-    from pcip_core.evaluation.knn import standardize
+    from pcip_core.features.scaling import standardize
     from pcip_core.plots.clustermap import cluster_map
 
     spec = screen.analyses

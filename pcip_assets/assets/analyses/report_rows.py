@@ -70,7 +70,7 @@ def _solutions(
 ) -> tuple[dict[str, Part], list[Solution]]:
     """Trees and their clusters; one whose proteins are not those of today's features is left out."""
     from pcip_core.clustering.tree import from_nodes
-    from pcip_core.evaluation.knn import standardize
+    from pcip_core.features.scaling import standardize
 
     chosen = parts_of(library, screen)
     row_of = {name: row for row, name in enumerate(found.names)}

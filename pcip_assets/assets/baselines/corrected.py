@@ -113,7 +113,7 @@ def _corrections(library: Library, screen: Screen, feature_set: str) -> dict[str
                     f"{screen.name}: baselines.corrections {correction}",
                     found=f"images without `{column}`",
                     required=f"a {column.replace('_', ' ')} for every image",
-                    remedy="Give it in `images` of the spec (docs/screens.md), or leave this correction out.",
+                    remedy="Give it in `images` of the spec (docs/reference/spec.md), or leave this correction out.",
                 )
             of_image = np.array([group_of[image] for image in features.images])
             scales = GroupScales.of(features, of_image[features.image])

@@ -1,4 +1,4 @@
-"""`vgg16_features`: transfer learning from photographs (paper, Supplementary Figure 2; docs/transfer.md)."""
+"""`vgg16_features`: transfer learning from photographs (Supplementary Figure 2; docs/explanation/transfer.md)."""
 
 import functools
 import hashlib
@@ -142,7 +142,7 @@ def _digest(weights: str) -> str:
             path,
             found="no such file",
             required="weights of VGG16 (baselines.vgg16.weights)",
-            remedy="Fetch them with the command in docs/transfer.md, or take vgg16 out of baselines.sets.",
+            remedy="Fetch them with the command in docs/how-to/use-vgg16.md, or take vgg16 out of baselines.sets.",
         )
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -190,9 +190,9 @@ def _retrieve(
     scores: Scores,
     told: dict[str, Any],
 ) -> None:
-    from pcip_core.evaluation.knn import standardize
     from pcip_core.evaluation.retrieval import retrieval_scores, silhouette_scores
     from pcip_core.evaluation.usable import usable
+    from pcip_core.features.scaling import standardize
 
     vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)
     kept = usable(vectors, cells.labels, feature_set=name)

@@ -240,7 +240,7 @@ def _fit_supervised(
             f"{screen.name}/supervised",
             found=f"{len(cells.labels)} cells with one label each, of {len(set(cells.labels))} classes",
             required=f"two classes or more in the column {screen.benchmark.label} of images",
-            remedy="Give labels (docs/screens.md, `images`), or take supervised out of baselines.sets.",
+            remedy="Give labels (docs/reference/spec.md, `images`), or take supervised out of baselines.sets.",
         )
     row_of = {cell_id: row for row, cell_id in enumerate(every["cell_id"].to_list())}
     rows = np.array([row_of[cell_id] for cell_id in cells.cell_ids])

@@ -14,10 +14,10 @@ from pcip_core.analysis.compartments import compartment_scores
 from pcip_core.analysis.similar import nearest
 from pcip_core.analysis.variability import variability
 from pcip_core.errors import EvaluationError, StoreError
-from pcip_core.evaluation.knn import standardize
 from pcip_core.features import blocks as streamed
 from pcip_core.features.blocks import blocks_of, columns_of, groups_of, rows_of, sums_of_groups
 from pcip_core.features.correction import GroupScales, Whitening
+from pcip_core.features.scaling import standardize
 from pcip_core.store import feature_blocks as stored
 from pcip_core.store.feature_blocks import StoredFeatures
 from pcip_core.store.partitions import Store

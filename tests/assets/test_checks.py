@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 import pytest
 
 from pcip_assets.assets.feature_sets import INPAINTING
@@ -29,8 +29,8 @@ def store(tmp_path: Path) -> Store:
 def test_twins_are_named_wherever_they_lie(screen: Screen, store: Store) -> None:
     hashes = {"p1": ["a", "b", "c"], "p2": [], "p3": ["d", "b"], "p4": ["b", "e", "a"]}
     for shard, own in hashes.items():
-        ids = pa.array([f"{shard} {place}" for place in range(len(own))], pa.string())
-        table = pa.table({"cell_id": ids, "pixel_hash": pa.array(own, pa.string())})
+        ids = [f"{shard} {place}" for place in range(len(own))]
+        table = pl.DataFrame({"cell_id": ids, "pixel_hash": own})
         store.commit(screen.name, {"cells": table}, shard=shard)
     found = no_duplicate_cells(store, screen, None)
     assert not found.passed

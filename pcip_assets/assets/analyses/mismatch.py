@@ -3,7 +3,7 @@
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
+import polars as pl
 
 from pcip_assets.assets.analyses.source_swaps import measured
 from pcip_assets.assets.feature_sets import crops_hash
@@ -26,11 +26,11 @@ TABLE = "mismatch"
 TYPES = {
     **dict.fromkeys(
         ("network", "encoder_version", "source_cell", "target_cell", "source_label", "target_label"),
-        pa.string(),
+        pl.String,
     ),
-    "n_references": pa.int64(),
-    **dict.fromkeys(("r_source", "r_target", "r_truth", "r_matched"), pa.float64()),
-    "resembles_source": pa.bool_(),
+    "n_references": pl.Int64,
+    **dict.fromkeys(("r_source", "r_target", "r_truth", "r_matched"), pl.Float64),
+    "resembles_source": pl.Boolean,
 }
 
 
@@ -54,7 +54,7 @@ def build_mismatch(screen: Screen) -> dg.AssetsDefinition:
 
         def inputs(_: str | None) -> dict[str, Any]:
             champion = tracking.champion(screen.encoder_screen)
-            images = library.store.read(screen.name, "images").to_pylist()
+            images = library.store.read(screen.name, "images").to_dicts()
             return {
                 "encoder": [champion.version, champion.tags["weights_sha256"]],
                 "crops": {
@@ -84,6 +84,6 @@ def build_mismatch(screen: Screen) -> dg.AssetsDefinition:
     return mismatch
 
 
-def mismatch_table(rows: list[dict[str, Any]]) -> pa.Table:
+def mismatch_table(rows: list[dict[str, Any]]) -> pl.DataFrame:
     """Rows as the table `mismatch`."""
-    return pa.table({name: pa.array([row.get(name) for row in rows], kind) for name, kind in TYPES.items()})
+    return pl.DataFrame({name: [row.get(name) for row in rows] for name in TYPES}, TYPES)

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-import pyarrow as pa
+import polars as pl
 import yaml
 
 from pcip_assets.assets.feature_sets import PREFIX, features_hash
@@ -59,7 +59,7 @@ def build_clusters(screen: Screen) -> dg.AssetsDefinition:
             return {
                 "features": features_hash(library, screen, spec.feature_set),
                 "spec": [spec.feature_set, spec.pool, spec.clusters, spec.seed],
-                "images": images.select(columns).to_pylist(),
+                "images": images.select(columns).to_dicts(),
                 "within": {name: sorted(chosen) for name, chosen in parts_of(library, screen).items()},
                 "picks": _picks(screen),
             }
@@ -115,7 +115,7 @@ def _too_few(library: Library, screen: Screen, found: Proteins, name: str) -> Cl
     """What is wrong with a part of so few proteins; nothing where a tree can be made of them."""
     if len(found.names) >= _LEAST_PROTEINS:
         return None
-    images = library.store.read(screen.name, "images").to_pylist()
+    images = library.store.read(screen.name, "images").to_dicts()
     terms = sorted({term for row in images for term in row["localization"] or ()})
     within = screen.analyses.clusters.within
     return ClusterError(
@@ -138,7 +138,7 @@ def proteins_of(library: Library, screen: Screen, chosen: set[str] | None = None
             required="a feature set that is made",
             remedy="Name one of main.feature_sets, or make it first.",
         )
-    about = library.store.read(screen.name, "images").to_pylist()
+    about = library.store.read(screen.name, "images").to_dicts()
     by_line = spec.pool == "protein_and_line"
     key_of: dict[str, tuple[str, str] | None] = {
         row["image_id"]: (protein_name(row), str(row["cell_line"]) if by_line else "") for row in about
@@ -248,22 +248,20 @@ def _picks(screen: Screen) -> dict[str, Any]:
 
 TYPES = {
     CLUSTERS: {
-        **dict.fromkeys(("protein", "member", "solution", "node", "parent"), pa.string()),
-        "height": pa.float64(),
-        "size": pa.int64(),
-        "tree_node": pa.int64(),
+        **dict.fromkeys(("protein", "member", "solution", "node", "parent"), pl.String),
+        "height": pl.Float64,
+        "size": pl.Int64,
+        "tree_node": pl.Int64,
     },
     TREES: {
-        "solution": pa.string(),
-        **dict.fromkeys(("tree_node", "parent"), pa.int64()),
-        "height": pa.float64(),
-        **dict.fromkeys(("size", "first_leaf"), pa.int64()),
-        "member": pa.string(),
+        "solution": pl.String,
+        **dict.fromkeys(("tree_node", "parent"), pl.Int64),
+        "height": pl.Float64,
+        **dict.fromkeys(("size", "first_leaf"), pl.Int64),
+        "member": pl.String,
     },
 }
 
 
-def _table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
-    return pa.table(
-        {column: pa.array([row[column] for row in rows], kind) for column, kind in TYPES[name].items()}
-    )
+def _table(name: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
+    return pl.DataFrame(rows, TYPES[name])

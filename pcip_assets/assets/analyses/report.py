@@ -79,7 +79,7 @@ def _inputs(library: Library, screen: Screen) -> dict[str, Any]:
         "analyses": screen.analyses,
         "features": features_hash(library, screen, screen.analyses.feature_set),
         "tables": made,
-        "images": store.read(screen.name, "images").to_pylist(),
+        "images": store.read(screen.name, "images").to_dicts(),
         "figures": {path.name: file_stamp(path) for path in shown_figures(library, screen)},
         "links": links(library, screen),
     }

@@ -173,7 +173,7 @@ def draw_swaps(
         choices = {"all, as this encoder does not tell which were held out: train again": whole}
     else:
         table = library.store.read(screen.name, "cells", columns=["cell_id", "pixel_hash"])
-        hash_of = dict(zip(*(table[name].to_pylist() for name in ("cell_id", "pixel_hash")), strict=True))
+        hash_of = dict(zip(*(table[name].to_list() for name in ("cell_id", "pixel_hash")), strict=True))
         known = set(held)
         out = np.array([hash_of[cell] in known for cell in cells.cell_ids], bool)
         choices = {"held out of the training": out, "all, as too few were held out": whole}

@@ -68,7 +68,7 @@ def build_corrected_features(
             return {
                 "features": {name: features_hash(library, screen, name) for name in sets},
                 "spec": [spec.corrections, spec.controls],
-                "images": images.to_pylist(),
+                "images": images.to_dicts(),
             }
 
         def make(shard: str | None) -> Made:
@@ -78,7 +78,7 @@ def build_corrected_features(
             made: dict[str, np.ndarray] = {}
             for name, corrections in ways.items():
                 cells = library.store.read(screen.name, PREFIX + name, shards=[str(shard)])
-                vectors, images = features_of(cells), cells["image_id"].to_pylist()
+                vectors, images = features_of(cells), cells["image_id"].to_list()
                 made |= {one: correct(vectors, images) for one, correct in corrections.items()}
             about = [library.store.provenance(screen.name, PREFIX + name, shard) or {} for name in sets]
             runs = {one.get("mlflow_run_id") for one in about}
@@ -96,7 +96,7 @@ def _corrections(library: Library, screen: Screen, feature_set: str) -> dict[str
     from pcip_core.features.correction import GroupScales, Whitening
 
     features = StoredFeatures(library.store, screen.name, PREFIX + feature_set)
-    about = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_pylist()}
+    about = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_dicts()}
     out: dict[str, _Correct] = {}
     for correction in screen.baselines.corrections:
         name = f"{feature_set}_{correction}"

@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-import pyarrow as pa
+import polars as pl
 
 from pcip_assets.assets.feature_sets import PREFIX, crops_hash, extremes
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, baselines_of, materialize
@@ -50,7 +50,7 @@ def build_designed_features(screen: Screen, shards: dg.PartitionsDefinition) -> 
             from pcip_core.features.designed.sets import ShardCrops, designed_sets
 
             cells, crops = library.store.read_with_array(screen.name, "cells", "crops", str(shard))
-            columns = {name: cells[name].to_pylist() for name in _KEYS}
+            columns = {name: cells[name].to_list() for name in _KEYS}
             found = designed_sets(
                 screen,
                 ShardCrops(columns, np.asarray(crops), *extremes(cells, screen)),
@@ -58,7 +58,7 @@ def build_designed_features(screen: Screen, shards: dg.PartitionsDefinition) -> 
                     context.log, f"{screen.name}/designed_features {shard}: {step}", len(crops), "cell"
                 ),
             )
-            tables: dict[str, pa.Table] = {}
+            tables: dict[str, pl.DataFrame] = {}
             for name, one in found.items():
                 ids = {key: [columns[key][row] for row in one.rows] for key in ("cell_id", "image_id")}
                 ids["encoder_version"] = [f"{name}, code {code}"] * len(one.rows)

@@ -94,7 +94,7 @@ def _knn(
                 scores.exclude(cells.left_out, task=screen.benchmark.label)
                 for name in sets:
                     _score(library, screen, name, cells, scores)
-            others = [] if table == KNN else library.store.read(screen.name, KNN).to_pylist()
+            others = [] if table == KNN else library.store.read(screen.name, KNN).to_dicts()
             figure = accuracy_by_layer([*others, *scores.rows], screen.title)
             borrowed = f"{screen.name}/" if screen.encoder_from else ""  # the run is another screen's
             tracking.log_pictures(champion.run_id, {f"{borrowed}{noun}.png": figure})

@@ -76,10 +76,10 @@ def _rows(library: Library, screen: Screen) -> "BenchmarkRows":
 
     def every(kind: str) -> list[dict[str, Any]]:
         tables = benchmark_tables(store.tables(screen.name), kind)
-        return [row for table in tables for row in store.read(screen.name, table).to_pylist()]
+        return [row for table in tables for row in store.read(screen.name, table).to_dicts()]
 
     maps = {
-        name: panels_of(store.read(screen.name, name).to_pylist()) if store.has(screen.name, name) else []
+        name: panels_of(store.read(screen.name, name).to_dicts()) if store.has(screen.name, name) else []
         for name in (CELLS, PROTEINS)
     }
     return BenchmarkRows(
@@ -111,6 +111,6 @@ def _lineage(library: Library, screen: Screen, table: str) -> dict[str, Any]:
         **about,
         "feature_set": name,
         "method": split_name(name).method,
-        "n_cells": library.store.read(screen.name, table, columns=["cell_id"]).num_rows,
+        "n_cells": library.store.read(screen.name, table, columns=["cell_id"]).height,
         "dim": one["features"].type.list_size,
     }

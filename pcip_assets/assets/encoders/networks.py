@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import dagster as dg
 import numpy as np
-import pyarrow as pa
+import polars as pl
 
 from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.assets.shared import GPU_POOL, OWNERS, Remake, all_shards, baselines_of, picture
@@ -75,7 +75,7 @@ def build_supervised(screen: Screen) -> dg.AssetsDefinition:
     )
 
     def wanted(library: Library, _: Tracking) -> str:
-        labels = library.store.read(screen.name, "images").to_pylist()
+        labels = library.store.read(screen.name, "images").to_dicts()
         return inputs_hash(
             kind="supervised",
             code=code_version(_network),
@@ -198,7 +198,7 @@ def _fit(screen: Screen, library: Library, network: _Network, tracker: Any, chec
         tracker=tracker,
         checkpoints=checkpoints,
     )
-    told = {HELD_OUT: held_out_crops(cells["pixel_hash"].to_pylist(), image, network.config)}
+    told = {HELD_OUT: held_out_crops(cells["pixel_hash"].to_list(), image, network.config)}
     return _Fitted(
         trained.network, trained.history, str(trained.device), len(image), told, "mean squared error"
     )
@@ -235,7 +235,7 @@ def _fit_supervised(
             required=f"two classes or more in the column {screen.benchmark.label} of images",
             remedy="Give labels (docs/reference/spec.md, `images`), or take supervised out of baselines.sets.",
         )
-    row_of = {cell_id: row for row, cell_id in enumerate(every["cell_id"].to_pylist())}
+    row_of = {cell_id: row for row, cell_id in enumerate(every["cell_id"].to_list())}
     rows = np.array([row_of[cell_id] for cell_id in cells.cell_ids])
     classes, labels = np.unique(cells.labels, return_inverse=True)
     images, image = np.unique(cells.image_ids, return_inverse=True)
@@ -323,14 +323,14 @@ def _trained(
     }
 
 
-def _all_crops(screen: Screen, library: Library) -> tuple[ShardedPixels, pa.Table]:
+def _all_crops(screen: Screen, library: Library) -> tuple[ShardedPixels, pl.DataFrame]:
     """Every crop of every shard, (N, C, S, S), in its file, and the id, image and hash of each."""
     files, rows = [], []
     for shard in library.store.shards(screen.name, "cells"):
         cells, crops = library.store.read_with_array(screen.name, "cells", "crops", shard)
         if len(crops):
             files.append(str(crops.filename))
-            rows.append(cells.select(["cell_id", "image_id", "pixel_hash"]).replace_schema_metadata())
+            rows.append(cells.select(["cell_id", "image_id", "pixel_hash"]))
     if not rows:
         raise CropError(
             f"{screen.name}/crops",
@@ -338,4 +338,4 @@ def _all_crops(screen: Screen, library: Library) -> tuple[ShardedPixels, pa.Tabl
             required="crops to train on",
             remedy=f"Materialize the crops first, or see {screen.name}.quarantine for why none is used.",
         )
-    return ShardedPixels(files), pa.concat_tables(rows)
+    return ShardedPixels(files), pl.concat(rows)

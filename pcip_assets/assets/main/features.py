@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-import pyarrow as pa
+import polars as pl
 
 from pcip_assets.assets.encoders.networks import autoencoder_model, supervised_model
 from pcip_assets.assets.feature_sets import (
@@ -240,7 +240,7 @@ def _protein_features(
             images = library.store.read(screen.name, "images", columns=["image_id", "protein"])
             return {
                 "features": {name: features_hash(library, screen, name) for name in sets},
-                "images": images.to_pylist(),
+                "images": images.to_dicts(),
             }
 
         def make(_: str | None) -> Made:
@@ -272,10 +272,10 @@ def require_same_crops(network: Any, screen: Screen, version: str) -> None:
         )
 
 
-def mean_by_protein(store: Store, screen: str, feature_set: str) -> pa.Table:
+def mean_by_protein(store: Store, screen: str, feature_set: str) -> pl.DataFrame:
     """Mean features of each protein of a screen, of one feature set: a row a protein."""
     images = store.read(screen, "images", columns=["image_id", "protein"])
-    protein_of = dict(zip(*(images[name].to_pylist() for name in ("image_id", "protein")), strict=True))
+    protein_of = dict(zip(*(images[name].to_list() for name in ("image_id", "protein")), strict=True))
     cells = StoredFeatures(store, screen, PREFIX + feature_set)
     proteins, means, counts = means_by_image(cells, cells.image, [protein_of[name] for name in cells.images])
     versions = store.read(screen, PREFIX + feature_set, columns=["encoder_version"])[
@@ -284,7 +284,7 @@ def mean_by_protein(store: Store, screen: str, feature_set: str) -> pa.Table:
     ids = {
         "protein": proteins,
         "n_cells": counts.tolist(),
-        "encoder_version": [", ".join(sorted(versions.to_pylist()))] * len(proteins),
+        "encoder_version": [", ".join(sorted(versions.to_list()))] * len(proteins),
     }
     return feature_table(ids, means.astype(np.float32))
 

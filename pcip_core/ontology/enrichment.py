@@ -162,11 +162,10 @@ def false_discovery_rates(p: np.ndarray, *, tests: int | None = None) -> np.ndar
             required=f"{len(p)} or more, as there are values",
             remedy="Count them all.",
         )
-    order = np.argsort(p, kind="stable")[::-1]
-    scaled = p[order] * tests / np.arange(len(p), 0, -1)
-    q = np.empty(len(p))
-    q[order] = np.minimum(np.minimum.accumulate(scaled), 1.0)
-    return q
+    if not len(p):
+        return p
+    family = np.append(p, np.ones(tests - len(p)))
+    return stats.false_discovery_control(family, method="bh")[: len(p)]
 
 
 def annotations_from_columns(

@@ -208,7 +208,7 @@ def _draw_bars(
     for depth in range(len(inches)):
         own = [(name, start, stop) for name, start, stop, at in bars if at == depth]
         colours = MAJOR if depth == 0 else MINOR
-        places = _apart([(start + stop) / 2 for _, start, stop in own], gap, n)
+        places = spread_apart([(start + stop) / 2 for _, start, stop in own], gap, n)
         for turn, ((name, start, stop), place) in enumerate(zip(own, places, strict=True)):
             colour = colours[turn % 2]
             axes.bar(left[depth], stop - start, 0.1, bottom=start, align="edge", color=colour)
@@ -219,7 +219,7 @@ def _draw_bars(
     axes.set_axis_off()
 
 
-def _apart(places: list[float], gap: float, n: int) -> list[float]:
+def spread_apart(places: list[float], gap: float, n: int) -> list[float]:
     """Ascending places moved as little as is simple so that neighbours are `gap` apart, within 0 to n if they fit."""
     moved = list(places)
     for k in range(1, len(moved)):

@@ -20,7 +20,7 @@ models
 crops
 fetch segmentation
 images simulate
-spec
+spec user_tables
 errors files locks
 """
 LEVEL = {name: level for level, line in enumerate(LAYERS.split("\n")) for name in line.split()}

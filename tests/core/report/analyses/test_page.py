@@ -15,8 +15,8 @@ from scipy.cluster import hierarchy
 from pcip_core.report.analyses.page import analysis_page
 from pcip_core.report.analyses.rows import AnalysisRows, Cloud, Pair, Part, Solution
 from pcip_core.report.page import made_from
-from tests.core.plots.test_interactive import attributes, documents, values_of
-from tests.core.report.test_benchmark_page import Tables
+from tests.core.plots.bokeh_pages import attributes, documents, values_of
+from tests.core.report.test_benchmarks import Tables
 
 BAD = "</script><img src=x onerror=bad()>"
 NAMES = [BAD, *(f"P{row}" for row in range(1, 10))]

@@ -9,38 +9,35 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import duckdb
+import numpy as np
+import pandas as pd
 import polars as pl
 import psutil
 
-from benchmarks.common.feature_peers import Peer, in_duckdb, in_pandas, in_text
-from benchmarks.common.feature_screen import (
-    CELL,
-    COLUMNS,
-    FEATURE_SET,
-    SCREEN,
-    TABLE,
-    Written,
-    nearest,
-    seconds_of,
-)
 from benchmarks.common.harness import Row
 from pcip_assets.assets.main.features import mean_by_protein
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect, publish
+from pcip_core.store.vectors import feature_table, features_of
 
 DESCRIPTION = (
     "N x 384 features by 32 shards: write, publish, means, ten most similar; pandas, TSV, plain DuckDB"
 )
 SECONDS = 285
 SIZES, PAPER = (50_000, 100_000, 200_000, 400_000), 1_165_713  # cells; the paper's yeast screen
-PEERS_AT = 200_000
+PEERS_AT, TSV_CELLS = 200_000, 20_000
+SHARDS, COLUMNS, AN_IMAGE, A_PROTEIN = 32, 384, 20, 280  # 20 cells an image, 280 a protein
 _REPEATS = 5
 _PAPER_DISK, _PAPER_MEMORY = 12e9, 8e9  # bytes that the largest size needs
+_SCREEN, _SET = "screen", "inpainting_conv4"
+_TABLE = f"cell_features_{_SET}"
+_CELL = "plate_1_0000007"
 _WRITE, _MEAN, _COLD, _TOP = "at least 100 MB/s", "< 10 s", "< 3 s", "< 1 s"
 
 
@@ -64,6 +61,61 @@ def run() -> list[Row]:
 def _room(folder: Path) -> bool:
     free = psutil.virtual_memory().available
     return shutil.disk_usage(folder).free > _PAPER_DISK and free > _PAPER_MEMORY
+
+
+# -- our store ----------------------------------------------------------------------------------------
+
+
+class Written:
+    """A screen's feature table, written by shards and published; seconds of each."""
+
+    def __init__(self, folder: Path, size: int, shards: int = SHARDS) -> None:
+        self.folder, self.size, self.shards = folder, size, shards
+        self.store, self.published = Store(folder / "store"), folder / "feature_store.duckdb"
+        self.commits = [self.commit(shard) for shard in range(shards)]
+        start = time.perf_counter()
+        publish(self.store, self.published)
+        self.publishing = time.perf_counter() - start
+
+    def rows(self, shard: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Features and images of one shard."""
+        count = self.size // self.shards + (shard < self.size % self.shards)
+        cell = np.arange(count)
+        images = [f"plate_{shard}_{number:05d}" for number in cell // AN_IMAGE]
+        ids = {"cell_id": [f"plate_{shard}_{number:07d}" for number in cell], "image_id": images}
+        ids["encoder_version"] = ["screen/1"] * count
+        first = cell[::AN_IMAGE]
+        of_images = pl.DataFrame(
+            {
+                "image_id": images[::AN_IMAGE],
+                "protein": [f"protein {shard}.{number}" for number in first // A_PROTEIN],
+                "shard": [f"plate_{shard}"] * len(first),
+            }
+        )
+        return feature_table(ids, random_features(count, shard)), of_images
+
+    def commit(self, shard: int) -> float:
+        """Seconds of writing one shard."""
+        features, images = self.rows(shard)
+        start = time.perf_counter()
+        self.store.commit(_SCREEN, {_TABLE: features, "images": images}, shard=f"plate_{shard}")
+        return time.perf_counter() - start
+
+    @property
+    def megabytes(self) -> float:
+        """Of the vectors alone."""
+        return self.size * COLUMNS * 4 / 1e6
+
+    @property
+    def parquet(self) -> str:
+        """All partitions of the table, for SQL."""
+        return f"read_parquet('{self.store.root}/{_SCREEN}/{_TABLE}/*/part.parquet')"
+
+
+def random_features(count: int, seed: int) -> np.ndarray:
+    """(count, COLUMNS) float32, some of them 0, as maxima over space of rectified filters are."""
+    drawn = np.random.default_rng(seed).standard_normal((count, COLUMNS), np.float32)
+    return np.maximum(drawn + 1, 0)
 
 
 def measured(screen: Written, *, judged: bool) -> Iterator[Row]:
@@ -97,7 +149,7 @@ def measured(screen: Written, *, judged: bool) -> Iterator[Row]:
         for _ in range(repeats):
             if cold in what:
                 _forget(screen)
-            seconds.append(seconds_of(partial(measure, screen)))
+            seconds.append(_seconds(partial(measure, screen)))
         middle, judge = statistics.median(seconds), judged and most is not None
         yield Row(
             f"{what}: {about}", middle, "s", n=repeats, spread=(min(seconds), max(seconds)),
@@ -114,7 +166,7 @@ def _while_open(screen: Written, about: str, *, judged: bool) -> Iterator[Row]:
         with connect(screen.published) as con:
             _similar(con)
             answered.append(time.perf_counter() - start)
-            again.append(seconds_of(partial(_similar, con)))
+            again.append(_seconds(partial(_similar, con)))
     for what, seconds, judge in (
         ("opened anew, until the answer is there", answered, judged),
         ("asked again", again, False),
@@ -141,12 +193,12 @@ def _forget(screen: Written) -> None:
 
 
 def _mean_by_asset(screen: Written) -> pl.DataFrame:
-    return mean_by_protein(screen.store, SCREEN, FEATURE_SET)
+    return mean_by_protein(screen.store, _SCREEN, _SET)
 
 
 def _mean_by_sql(screen: Written) -> object:
     means = ", ".join(f"avg(features[{column}])" for column in range(1, COLUMNS + 1))
-    sql = f"SELECT protein, {means} FROM {SCREEN}.{TABLE} JOIN {SCREEN}.images USING (image_id) GROUP BY 1"
+    sql = f"SELECT protein, {means} FROM {_SCREEN}.{_TABLE} JOIN {_SCREEN}.images USING (image_id) GROUP BY 1"
     with connect(screen.published) as con:
         return con.sql(sql).pl()
 
@@ -157,27 +209,48 @@ def _similar_published(screen: Written) -> list[tuple[object, ...]]:
 
 
 def _similar(con: duckdb.DuckDBPyConnection) -> list[tuple[object, ...]]:
-    return con.execute(f"FROM {SCREEN}.similar_cells('{FEATURE_SET}', '{CELL}', 10)").fetchall()
+    return con.execute(f"FROM {_SCREEN}.similar_cells('{_SET}', '{_CELL}', 10)").fetchall()
 
 
 def _similar_parquet(screen: Written) -> list[tuple[object, ...]]:
     with duckdb.connect() as con:
-        return con.execute(nearest(screen.parquet)).fetchall()
+        return con.execute(_nearest(screen.parquet)).fetchall()
+
+
+def _nearest(source: str) -> str:
+    vector = f"features::FLOAT[{COLUMNS}]"
+    wanted = f"(SELECT {vector} FROM {source} WHERE cell_id = '{_CELL}')"
+    return (
+        f"SELECT cell_id, image_id, array_distance({vector}, {wanted}) AS distance FROM {source} "
+        "ORDER BY distance, cell_id LIMIT 10"
+    )
 
 
 def _one_image(screen: Written) -> list[tuple[object, ...]]:
     with connect(screen.published) as con:
-        sql = f"SELECT cell_id, features FROM {SCREEN}.{TABLE} WHERE image_id = 'plate_1_00003'"
+        sql = f"SELECT cell_id, features FROM {_SCREEN}.{_TABLE} WHERE image_id = 'plate_1_00003'"
         return con.execute(sql).fetchall()
 
 
 # -- others -------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Peer:
+    """Another way to keep the same cells, `cells` of them: seconds of writing, and its questions."""
+
+    name: str
+    cells: int
+    writing: float
+    mean: Callable[[], object]
+    similar: Callable[[], list[str]]
+    image: Callable[[], object]
+
+
 def _beside(screen: Written) -> Iterator[Row]:
     """The same questions to others, by cell where they hold fewer; ours and theirs in turns."""
     expected = [str(row[0]) for row in _similar_published(screen)]
-    for make in (in_pandas, in_duckdb, in_text):
+    for make in (_pandas, _native, _tsv):
         peer = make(screen)
         if peer.cells == screen.size:
             assert peer.similar() == expected, peer.name
@@ -190,8 +263,14 @@ def _beside(screen: Written) -> Iterator[Row]:
             ("ten most similar cells", lambda: _similar_published(screen), peer.similar),
             ("all cells of one image", lambda: _one_image(screen), peer.image),
         ):  # fmt: skip
-            pairs = [(seconds_of(ours), seconds_of(theirs) * share) for _ in range(3)]
+            pairs = [(_seconds(ours), _seconds(theirs) * share) for _ in range(3)]
             yield _ratio(f"{what}, {screen.size:,} x {COLUMNS}", *map(list, zip(*pairs, strict=True)), peer)
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
 
 
 def _ratio(what: str, ours: list[float], theirs: list[float], peer: Peer) -> Row:
@@ -202,12 +281,95 @@ def _ratio(what: str, ours: list[float], theirs: list[float], peer: Peer) -> Row
                n=len(ours), spread=(min(ours), max(ours)))  # fmt: skip
 
 
+def _frame(screen: Written, cells: int) -> pd.DataFrame:
+    """Ids, protein and a column a feature, of the first cells."""
+    rows, images = (pl.concat(tables) for tables in zip(*map(screen.rows, range(SHARDS)), strict=True))
+    rows = rows.slice(0, cells)
+    frame = pd.DataFrame(features_of(rows), columns=[f"f{column}" for column in range(COLUMNS)])
+    frame.insert(0, "cell_id", rows["cell_id"].to_list())
+    frame.insert(1, "image_id", rows["image_id"].to_list())
+    protein_of = dict(zip(*(images[name].to_list() for name in ("image_id", "protein")), strict=True))
+    frame.insert(2, "protein", frame["image_id"].map(protein_of))
+    return frame
+
+
+def _nearest_in(frame: pd.DataFrame) -> list[str]:
+    values = frame.iloc[:, 3:].to_numpy()
+    row = int(np.flatnonzero(frame["cell_id"] == _CELL)[0])
+    distance = np.sqrt(np.square(values - values[row]).sum(1))
+    return frame["cell_id"].iloc[distance.argsort(kind="stable")[:10]].tolist()
+
+
+def _mean_in(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.drop(columns=["cell_id", "image_id"]).groupby("protein").mean()
+
+
+def _pandas(screen: Written) -> Peer:
+    frame, file = _frame(screen, screen.size), screen.folder / "pandas.parquet"
+    writing = _seconds(lambda: frame.to_parquet(file))
+    return Peer(
+        "pandas on Parquet, a column a feature",
+        screen.size,
+        writing,
+        lambda: _mean_in(pd.read_parquet(file)),
+        lambda: _nearest_in(pd.read_parquet(file)),
+        lambda: pd.read_parquet(file, filters=[("image_id", "==", "plate_1_00003")]),
+    )
+
+
+def _tsv(screen: Written) -> Peer:
+    """A line a cell, as the authors' script writes a layer; read with the names that it lacks."""
+    frame, file = _frame(screen, TSV_CELLS), screen.folder / "layer.tsv"
+
+    def write() -> None:
+        frame.to_csv(file, sep="\t", index=False)
+
+    def read() -> pd.DataFrame:
+        return pd.read_csv(file, sep="\t", dtype=dict.fromkeys(frame.columns[3:], np.float32))
+
+    return Peer(
+        "one tab-separated file",
+        TSV_CELLS,
+        _seconds(write),
+        lambda: _mean_in(read()),
+        lambda: _nearest_in(read()),
+        lambda: read().query("image_id == 'plate_1_00003'"),
+    )
+
+
+def _native(screen: Written) -> Peer:
+    """A table of a DuckDB file that is written in place."""
+    file, tables = screen.folder / "native.duckdb", [screen.rows(shard) for shard in range(SHARDS)]
+
+    def write() -> None:
+        with duckdb.connect(str(file)) as con:
+            for number, (features, images) in enumerate(tables):
+                for name, arriving in (("cells", features), ("images", images)):
+                    con.register("arriving", arriving)
+                    verb = f"INSERT INTO {name}" if number else f"CREATE TABLE {name} AS"
+                    con.execute(f"{verb} SELECT * FROM arriving")
+
+    def ask(sql: str) -> list[tuple[object, ...]]:
+        with duckdb.connect(str(file), read_only=True) as con:
+            return con.execute(sql).fetchall()
+
+    means = ", ".join(f"avg(features[{column}])" for column in range(1, COLUMNS + 1))
+    return Peer(
+        "a table of DuckDB, written in place",
+        screen.size,
+        _seconds(write),
+        lambda: ask(f"SELECT protein, {means} FROM cells JOIN images USING (image_id) GROUP BY 1"),
+        lambda: [str(row[0]) for row in ask(_nearest("cells"))],
+        lambda: ask("SELECT cell_id, features FROM cells WHERE image_id = 'plate_1_00003'"),
+    )
+
+
 # -- who waits ----------------------------------------------------------------------------------------
 
 
 def _waiting(screen: Written, publications: int = 5) -> Iterator[Row]:
     """Questions one after the other, with another process publishing a changed shard, and without."""
-    alone = [seconds_of(lambda: _similar_published(screen)) for _ in range(20)]
+    alone = [_seconds(lambda: _similar_published(screen)) for _ in range(20)]
     during: list[float] = []
     lasted: list[float] = []
     for _ in range(publications):
@@ -223,7 +385,7 @@ def _waiting(screen: Written, publications: int = 5) -> Iterator[Row]:
             writer.stdin.flush()
             start = time.perf_counter()
             while writer.poll() is None:
-                during.append(seconds_of(lambda: _similar_published(screen)))
+                during.append(_seconds(lambda: _similar_published(screen)))
             lasted.append(time.perf_counter() - start)
     longest, shortest_wait = max(during), min(lasted)
     yield Row(

@@ -93,8 +93,8 @@ def cross_validated(
     predicted = np.empty_like(labels)
     classes, coded = np.unique(labels, return_inverse=True)  # scikit-learn's forest takes "7" for a number
 
-    def fit(one: int) -> dict[str, Any]:
-        training, test = fold != one, fold == one
+    def fit(number: int) -> dict[str, Any]:
+        training, test = fold != number, fold == number
         mean = features[training].mean(0, dtype=np.float64)
         spread = features[training].std(0, dtype=np.float64)
         points = ((features - mean) / np.where(spread > 0, spread, 1.0)).astype(np.float32)
@@ -119,7 +119,9 @@ def cross_validated(
         "classes_smaller_than_folds": int((sizes < folds).sum()),
         **_settings(classifier, C, trees, max_iter, [facts.get("iterations", 0) for facts in done]),
     }
-    accuracies = [balanced_accuracy(labels[fold == one], predicted[fold == one]) for one in range(folds)]
+    accuracies = [
+        balanced_accuracy(labels[fold == number], predicted[fold == number]) for number in range(folds)
+    ]
     return CrossValidated(predicted, fold, tuple(accuracies), settings)
 
 
@@ -227,8 +229,8 @@ def _folds(labels: np.ndarray, groups: np.ndarray | None, folds: int, seed: int)
         splits = kind(folds, shuffle=True, random_state=seed).split(
             np.zeros((len(labels), 1)), labels, groups
         )
-        for one, (training, test) in enumerate(splits):
-            fold[test] = one
+        for number, (training, test) in enumerate(splits):
+            fold[test] = number
             _require_classes(labels[training] if len(test) else labels[:0])
     return fold
 

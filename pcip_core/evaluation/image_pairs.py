@@ -168,18 +168,18 @@ def mean_distances(
 
     def measure(block: slice) -> int:
         """Fill in the distances of some pairs of one first image; where they end."""
-        one = slice(start[firsts[block.start]], start[firsts[block.start] + 1])
+        first = slice(start[firsts[block.start]], start[firsts[block.start] + 1])
         partners = seconds[block]
         ends = size[partners].cumsum()
         begins = ends - size[partners]
         others = np.arange(ends[-1]) + np.repeat(start[partners] - begins, size[partners])
-        apart = points[one] @ points[others].T  # (cells of the image, cells of its partners)
+        apart = points[first] @ points[others].T  # (cells of the image, cells of its partners)
         apart *= -2
-        apart += squares[one, None]
+        apart += squares[first, None]
         apart += squares[others]
         np.sqrt(np.maximum(apart, 0, out=apart), out=apart)
         sums = np.add.reduceat(apart.sum(0), begins)
-        distance[block] = sums / (size[partners] * (one.stop - one.start))
+        distance[block] = sums / (size[partners] * (first.stop - first.start))
         return block.stop
 
     workers = threads()  # asked before they are limited: products are too small to share

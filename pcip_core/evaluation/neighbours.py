@@ -80,7 +80,7 @@ class _Search:
         One product a thread, rather than one product by all threads: so the search goes on beside the
         arithmetic. Limits only fall, so an old one lets through too many candidates, never too few.
         """
-        later = [(one, other) for at, one in enumerate(self.blocks) for other in self.blocks[at + 1 :]]
+        later = [(block, other) for at, block in enumerate(self.blocks) for other in self.blocks[at + 1 :]]
         done, workers = 0, threads()  # asked before they are limited
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
             for task, over in ((self._begin, self.blocks), (self._meet, later)):
@@ -111,23 +111,23 @@ class _Search:
 
     def _meet(self, pair: tuple[slice, slice]) -> None:
         """Offer two blocks each other's points."""
-        one, other = pair
-        ours = []  # candidates: rows of one, of all, distances
-        for strip, distance in self._distances(one, other):
-            rows, columns, near = _entries(distance, distance <= self.limit[one, None])
-            ours.append((rows, strip.start + columns, near))
+        first, second = pair
+        of_first = []  # candidates: rows of the first block, rows of all, distances
+        for strip, distance in self._distances(first, second):
+            rows, columns, near = _entries(distance, distance <= self.limit[first, None])
+            of_first.append((rows, strip.start + columns, near))
             rows, columns, near = _entries(distance, distance <= self.limit[strip])
-            self._offer(strip, columns, one.start + rows, near)
-        self._offer(one, *map(np.concatenate, zip(*ours, strict=True)))
+            self._offer(strip, columns, first.start + rows, near)
+        self._offer(first, *map(np.concatenate, zip(*of_first, strict=True)))
 
-    def _distances(self, one: slice, other: slice) -> Iterator[tuple[slice, np.ndarray]]:
-        """(rows of one, rows of strip) distances, strip by strip of the other block; overwritten by the next."""
-        held = np.empty((one.stop - one.start) * self.strip, self.left.dtype)
+    def _distances(self, block: slice, other: slice) -> Iterator[tuple[slice, np.ndarray]]:
+        """(rows of block, rows of strip) distances, strip by strip of the other block; overwritten by the next."""
+        held = np.empty((block.stop - block.start) * self.strip, self.left.dtype)
         for start in range(other.start, other.stop, self.strip):
             strip = slice(start, min(start + self.strip, other.stop))
-            shape = one.stop - one.start, strip.stop - strip.start
+            shape = block.stop - block.start, strip.stop - strip.start
             distance = held[: shape[0] * shape[1]].reshape(shape)
-            yield strip, np.matmul(self.left[one], self.right[strip].T, out=distance)
+            yield strip, np.matmul(self.left[block], self.right[strip].T, out=distance)
 
     def _offer(self, block: slice, rows: np.ndarray, others: np.ndarray, distance: np.ndarray) -> None:
         """Keep the nearest of those that a block has and of candidates.

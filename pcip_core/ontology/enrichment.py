@@ -181,7 +181,7 @@ def annotations_from_columns(
     Raises:
         EvaluationError: a row lacks a column.
     """
-    found: dict[str, set[str]] = {}
+    terms_of: dict[str, set[str]] = {}
     for number, row in enumerate(rows):
         if lacking := [column for column in (protein, terms) if column not in row]:
             raise EvaluationError(
@@ -193,8 +193,10 @@ def annotations_from_columns(
         if row[protein]:
             value = row[terms]
             pieces = value.split(";") if isinstance(value, str) else ([] if value is None else value)
-            found.setdefault(row[protein], set()).update(one.strip() for one in pieces if one.strip())
-    return found
+            terms_of.setdefault(row[protein], set()).update(
+                piece.strip() for piece in pieces if piece.strip()
+            )
+    return terms_of
 
 
 def _counts(proteins: Iterable[str], annotations: Mapping[str, Collection[str]]) -> Counter[str]:

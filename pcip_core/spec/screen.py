@@ -1,6 +1,6 @@
 """A screen spec: one YAML file that says what a screen is and how to turn it into features.
 
-Everything the platform does with a screen follows from this file; `docs/screens.md` shows each key.
+Everything the platform does with a screen follows from this file; `docs/reference/spec.md` shows each key.
 The sections are plain dataclasses, so that code which takes one needs nothing but Python; pydantic is
 imported only to read the file.
 """
@@ -26,6 +26,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _RESERVED = {"main", "temp", "system", "information_schema", "pg_catalog", "feature_store"}
 _PART = re.compile(r"{(\w+)(?::d)?}")
 _WITH_PATTERN = ("pattern", "ome_tiff", "hdf5")
+_RENAMED = {"yardsticks": "baselines"}  # former key -> key
 _PARTS = {  # that layouts know besides those of a pattern
     "opera": ("plate", "well", "row", "column", "field", "plane", "time"),
     "ome_zarr": ("plate", "well", "row", "column", "field", "acquisition"),
@@ -157,11 +158,22 @@ def load_screen(path: Path, *, root: str | None = None) -> Screen:
             required="a YAML mapping with name, organism, channels, files, ...",
             remedy="Start from a spec in data/screens/.",
         )
+    for old, new in _RENAMED.items():
+        if old in values:
+            raise SpecError(
+                path,
+                found=f"the key `{old}`",
+                required=f"the key `{new}`, as it is called now",
+                remedy=f"Rename `{old}:` to `{new}:` in the spec.",
+            )
     try:
         screen = TypeAdapter(Screen).validate_python(values)
     except ValidationError as error:
         raise SpecError(
-            path, found=_said(error), required="the keys of docs/screens.md", remedy="Correct the spec."
+            path,
+            found=_said(error),
+            required="the keys of docs/reference/spec.md",
+            remedy="Correct the spec.",
         ) from error
     root = root or screen.root
     if root is not None:

@@ -28,7 +28,7 @@ from pcip_core.store.publish import connect, publish
 from pcip_core.store.vectors import features_of
 
 DESCRIPTION = (
-    "N x 384 features by 32 shards: write, publish, means, ten most similar; pandas, TSV, plain DuckDB"
+    "N x 384 features in 32 shards: writing, publishing, means, ten nearest cells; pandas, TSV, plain DuckDB"
 )
 SECONDS = 285
 SIZES, PAPER = (50_000, 100_000, 200_000, 400_000), 1_165_713  # cells; the paper's yeast screen

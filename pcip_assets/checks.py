@@ -81,7 +81,7 @@ def _existing(store: Store, screen: Screen, table: str, shards: list[str] | None
 def channels_present(store: Store, screen: Screen, shards: list[str] | None) -> dg.AssetCheckResult:
     """Every field has a file for each named channel."""
     shards = _existing(store, screen, "quarantine_fields", shards)
-    fields = pl.from_arrow(store.read(screen.name, "quarantine_fields", shards=shards))
+    fields = store.read(screen.name, "quarantine_fields", shards=shards)
     incomplete = fields.filter(pl.col("reason").str.contains("no file for channel", literal=True))
     return _result(incomplete["file"].to_list(), warn=True)
 
@@ -95,8 +95,8 @@ def counts_reconcile(store: Store, screen: Screen, shards: list[str] | None) -> 
     ):
         for shard in _existing(store, screen, table, shards):
             n_found = int((store.provenance(screen.name, table, shard) or {}).get("found", -1))
-            n_used = store.read(screen.name, table, shards=[shard]).num_rows
-            rejected = pl.from_arrow(store.read(screen.name, quarantine, shards=[shard]))
+            n_used = store.read(screen.name, table, shards=[shard]).height
+            rejected = store.read(screen.name, quarantine, shards=[shard])
             n_rejected = rejected.filter(what=what).height
             if n_found != n_used + n_rejected:
                 offenders.append(f"{table} {shard}: found {n_found}, used {n_used}, quarantined {n_rejected}")
@@ -107,16 +107,17 @@ def cells_per_image(store: Store, screen: Screen, shards: list[str] | None) -> d
     """Every image that is used has at least `crops.min_cells` cells (a key of the spec)."""
     shards = _existing(store, screen, "cells", shards)
     batches = store.batches(screen.name, "cells", shards=shards, columns=["image_id"])
-    counted = [pl.from_arrow(cells).group_by("image_id", maintain_order=True).len("n") for cells in batches]
-    if not counted:
+    none = pl.DataFrame(schema={"image_id": pl.String, "n": pl.UInt32})
+    counted = (cells.group_by("image_id", maintain_order=True).len("n") for cells in batches)
+    counts = pl.concat([none, *counted]).group_by("image_id", maintain_order=True).sum()
+    if counts.is_empty():
         nothing = f"no cells at all; SELECT reason, count(*) FROM {screen.name}.quarantine GROUP BY ALL"
         return _result([nothing], images=0, median_cells=0.0)
-    counts = pl.concat(counted).group_by("image_id", maintain_order=True).sum()
     few = counts.filter(pl.col("n") < screen.crops.min_cells)
     return _result(
         [f"{image}: {n}" for image, n in few.iter_rows()],
         images=counts.height,
-        median_cells=float(counts["n"].median()),
+        median_cells=float(np.median(counts["n"])),
     )
 
 
@@ -128,7 +129,7 @@ def no_duplicate_cells(store: Store, screen: Screen, shards: list[str] | None) -
 
     def batches() -> Any:
         for cells in store.batches(screen.name, "cells", columns=["cell_id", "pixel_hash"]):
-            yield pl.from_arrow(cells).with_columns(mark=pl.col("pixel_hash").hash())
+            yield cells.with_columns(mark=pl.col("pixel_hash").hash())
 
     marks = pl.concat([pl.Series("mark", [], pl.UInt64), *(cells["mark"] for cells in batches())])
     repeated = marks.filter(marks.is_duplicated()).unique()
@@ -139,10 +140,9 @@ def no_duplicate_cells(store: Store, screen: Screen, shards: list[str] | None) -
         pl.concat(candidates)
         .with_columns(first=pl.col("cell_id").first().over("pixel_hash"))
         .filter(pl.col("cell_id") != pl.col("first"))
+        .select(pl.format("{} = {}", "cell_id", "first"))
     )
-    return _result(
-        [f"{cell} = {first}" for cell, first in twins.select("cell_id", "first").iter_rows()], warn=True
-    )
+    return _result(twins.to_series().to_list(), warn=True)
 
 
 def features_finite(store: Store, screen: Screen, shards: list[str] | None) -> dg.AssetCheckResult:
@@ -152,8 +152,7 @@ def features_finite(store: Store, screen: Screen, shards: list[str] | None) -> d
         existing = _existing(store, screen, PREFIX + name, shards)
         for cells in store.batches(screen.name, PREFIX + name, shards=existing):
             bad = ~np.isfinite(features_of(cells)).all(1)
-            ids = pl.from_arrow(cells.select(["cell_id"]))["cell_id"]
-            offenders += [f"{name}: {cell}" for cell in ids.filter(bad)]
+            offenders += [f"{name}: {cell}" for cell in cells["cell_id"].filter(bad)]
     return _result(offenders)
 
 
@@ -177,8 +176,8 @@ def store_and_files_agree(store: Store, screen: Screen, shards: list[str] | None
     offenders = []
     for shard in _existing(store, screen, "cells", shards):
         cells, crops = store.read_with_array(screen.name, "cells", "crops", shard)
-        if len(crops) != cells.num_rows:
-            offenders.append(f"{shard}: {len(crops)} crops, {cells.num_rows} cells")
+        if len(crops) != cells.height:
+            offenders.append(f"{shard}: {len(crops)} crops, {cells.height} cells")
         for name in (*INPAINTING, *CONTROLS):
             if not store.has(screen.name, PREFIX + name, shard):
                 continue
@@ -195,7 +194,7 @@ def _follows_its_source(screen: Screen) -> dg.AssetChecksDefinition:
         pool=GPU_POOL,
     )
     def check(library: Library, tracking: Tracking) -> dg.AssetCheckResult:
-        """Predictions show the localization of the source, more than an untrained network's do (docs/analyses.md)."""
+        """Predictions follow the source more than an untrained network's do (docs/explanation/analyses.md)."""
         from pcip_core.plots.pictures import preview
 
         found = measured(library, tracking, screen)

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 import dagster as dg
-import polars as pl
 
 from pcip_assets.dagster_compat import AssetJob
 from pcip_assets.partitions import shards_of
@@ -49,7 +48,7 @@ def known_fields(store: Store, screen: str, shard: str) -> dict[str, str]:
     columns = ["field_id", "content_hash"]
     known: dict[str, str] = {}
     for table in ("fields", "quarantine_fields"):
-        fields = pl.from_arrow(store.read(screen, table, shards=[shard], columns=columns))
+        fields = store.read(screen, table, shards=[shard], columns=columns)
         known |= dict(fields.select(columns).iter_rows())
     return known
 

@@ -12,8 +12,8 @@ import numpy as np
 from benchmarks.common.harness import Row
 from benchmarks.common.screens import compared
 from pcip_core.evaluation.image_pairs import mean_distances, term_pairs
-from pcip_core.evaluation.knn import standardize
 from pcip_core.evaluation.pairwise import pairwise_scores, pairwise_scores_by_line
+from pcip_core.features.scaling import standardize
 
 DESCRIPTION = "normalized pairwise distances: time, memory, error, and Table 2 on a simulated screen"
 SECONDS = 400

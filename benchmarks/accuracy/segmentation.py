@@ -101,7 +101,7 @@ def real_yeast() -> list[Row]:
         Row("yeast_cytosol, real: time for a field of 1080 x 1080 px", 1000 * float(np.median(seconds)), "ms",
             n=len(seconds), spread=(1000 * min(seconds), 1000 * max(seconds)), aim="< 1000 ms",
             held=float(np.median(seconds)) < 1),
-        Row("yeast_cytosol, real: precision (judged by eye on drawn windows: docs/segmentation.md)", None),
+        Row("yeast_cytosol, real: precision (judged by eye on drawn windows: docs/reference/segmentation.md)", None),
     ]  # fmt: skip
     return rows
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import publish
@@ -28,7 +28,7 @@ class Written:
         publish(self.store, self.published)
         self.publishing = time.perf_counter() - start
 
-    def rows(self, shard: int) -> tuple[pa.Table, pa.Table]:
+    def rows(self, shard: int) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The features and the images of one shard."""
         count = self.size // self.shards + (shard < self.size % self.shards)
         cell = np.arange(count)
@@ -36,7 +36,7 @@ class Written:
         ids = {"cell_id": [f"plate_{shard}_{number:07d}" for number in cell], "image_id": images}
         ids["encoder_version"] = ["screen/1"] * count
         first = cell[::AN_IMAGE]
-        of_images = pa.table(
+        of_images = pl.DataFrame(
             {
                 "image_id": images[::AN_IMAGE],
                 "protein": [f"protein {shard}.{number}" for number in first // A_PROTEIN],

@@ -15,7 +15,7 @@ from benchmarks.common.harness import Row
 from pcip_core.clustering.clusters import cut_number, labels_of
 from pcip_core.clustering.linkage import METHODS, Method, cluster_tree
 from pcip_core.clustering.micro import micro_clusters
-from pcip_core.evaluation.knn import standardize
+from pcip_core.features.scaling import standardize
 
 DESCRIPTION = (
     "trees of 12,000 proteins: time and memory against scipy; maximum likelihood against Ward on blobs"
@@ -84,7 +84,7 @@ def run() -> list[Row]:
 
 
 def _grouped_first() -> list[Row]:
-    """Rows that no tree can hold, by groups of them (docs/analyses.md), each size in a process of its own."""
+    """Rows that no tree can hold, by groups of them (docs/explanation/analyses.md), each size in its own process."""
     rows, before = [], None
     with tempfile.TemporaryDirectory() as folder:
         for count in _MANY:

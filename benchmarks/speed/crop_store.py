@@ -12,7 +12,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import pyarrow as pa
+import polars as pl
 import tifffile
 import zarr
 
@@ -179,7 +179,7 @@ def _on_disk(folder: Path) -> int:
 
 
 def _write_ours(folder: Path, pixels: np.ndarray) -> None:
-    rows = pa.table({"cell_id": [f"cell {row}" for row in range(len(pixels))]})
+    rows = pl.DataFrame({"cell_id": [f"cell {row}" for row in range(len(pixels))]})
     Store(folder).commit("screen", {"cells": rows}, shard="plate_1", arrays={"crops": pixels})
 
 

@@ -176,7 +176,7 @@ def _sizes(store: Path, folder: Path, cells: int) -> list[Row]:
     home = Store(store)
     (screen,) = home.screens()
     rows, crops = home.read_with_array(screen, "cells", "crops", home.shards(screen, "cells")[0])
-    low, high = (np.array(rows[f"intensity_{end}"].to_pylist()) for end in ("min", "max"))
+    low, high = (np.array(rows[f"intensity_{end}"].to_list()) for end in ("min", "max"))
     folder.mkdir()
     for cell in range(SAMPLE):
         for channel, plane in enumerate(crops[cell]):
@@ -230,7 +230,7 @@ def beside_the_authors(folder: Path) -> list[Row]:
                 spread=(min(ratios), max(ratios)), aim=">= 5 times", held=ratio >= 5)
         )  # fmt: skip
         published = _read_theirs(crops)
-        cells = store.read(screen.name, "cells", columns=["field", "y_px", "x_px"]).to_pylist()
+        cells = store.read(screen.name, "cells", columns=["field", "y_px", "x_px"]).to_dicts()
         apart = np.array(
             [min(np.hypot(cell["y_px"] - y, cell["x_px"] - x) for cell in cells if cell["field"] == turn)
              for turn, y, x in published]

@@ -17,8 +17,8 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pandas as pd
+import polars as pl
 import psutil
-import pyarrow as pa
 
 from benchmarks.common.feature_tables import COLUMNS, FEATURE_SET, SCREEN, SHARDS, TABLE, Written
 from benchmarks.common.harness import Row
@@ -138,7 +138,7 @@ def _forget(screen: Written) -> None:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def _mean_by_asset(screen: Written) -> pa.Table:
+def _mean_by_asset(screen: Written) -> pl.DataFrame:
     return mean_by_protein(screen.store, SCREEN, FEATURE_SET)
 
 
@@ -146,7 +146,7 @@ def _mean_by_sql(screen: Written) -> object:
     means = ", ".join(f"avg(features[{column}])" for column in range(1, COLUMNS + 1))
     sql = f"SELECT protein, {means} FROM {SCREEN}.{TABLE} JOIN {SCREEN}.images USING (image_id) GROUP BY 1"
     with connect(screen.published) as con:
-        return con.sql(sql).to_arrow_table()
+        return con.sql(sql).pl()
 
 
 def _similar_published(screen: Written) -> list[tuple[object, ...]]:
@@ -229,12 +229,12 @@ def _ratio(what: str, ours: list[float], theirs: list[float], peer: Peer) -> Row
 
 def _frame(screen: Written, cells: int) -> pd.DataFrame:
     """Ids, protein and a column a feature, of the first cells."""
-    rows, images = (pa.concat_tables(tables) for tables in zip(*map(screen.rows, range(SHARDS)), strict=True))
+    rows, images = (pl.concat(tables) for tables in zip(*map(screen.rows, range(SHARDS)), strict=True))
     rows = rows.slice(0, cells)
     frame = pd.DataFrame(features_of(rows), columns=[f"f{column}" for column in range(COLUMNS)])
-    frame.insert(0, "cell_id", rows["cell_id"].to_pylist())
-    frame.insert(1, "image_id", rows["image_id"].to_pylist())
-    protein_of = dict(zip(*(images[name].to_pylist() for name in ("image_id", "protein")), strict=True))
+    frame.insert(0, "cell_id", rows["cell_id"].to_list())
+    frame.insert(1, "image_id", rows["image_id"].to_list())
+    protein_of = dict(zip(*(images[name].to_list() for name in ("image_id", "protein")), strict=True))
     frame.insert(2, "protein", frame["image_id"].map(protein_of))
     return frame
 

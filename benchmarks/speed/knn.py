@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common.harness import Row
-from pcip_core.evaluation.knn import leave_one_out_knn, standardize
+from pcip_core.evaluation.knn import leave_one_out_knn
 from pcip_core.evaluation.neighbours import threads
+from pcip_core.features.scaling import standardize
 
 DESCRIPTION = (
     "leave-one-out kNN of 30,889 cells against scikit-learn, faiss and the bare matrix product; growth"

@@ -8,7 +8,7 @@ import click
 from pcip_assets.cli.simulated import ensure_simulated
 from pcip_assets.workspace import Workspace
 from pcip_core.errors import ImageFileError
-from pcip_core.images.annotations import ImageRecord, off_platemap
+from pcip_core.images.annotations import unlisted
 from pcip_core.images.layout import Layout, scan
 from pcip_core.images.localization import annotated_images
 from pcip_core.spec.screen import Screen
@@ -57,7 +57,7 @@ def print_check(screen: Screen) -> bool:
     if layout.unclaimed:
         shown = ", ".join(layout.unclaimed[:_SHOWN])
         _print_line("unclaimed", f"{len(layout.unclaimed)} files belong to no field: {shown}")
-    problems = _platemap_problems(screen, layout, annotated.records) + [
+    problems = _unlisted_problems(screen, layout, n_images) + [
         f"channel {name}: no file for {n} of {len(layout.fields)} fields" for name, n in missing.items()
     ]
     if not absent:
@@ -75,14 +75,15 @@ def _print_line(label: str, text: object, **style: str) -> None:
     click.secho(f"  {label:<11} {text}", **style)  # type: ignore[arg-type]
 
 
-def _platemap_problems(screen: Screen, layout: Layout, images: list[ImageRecord]) -> list[str]:
-    """Print how many images the platemap describes; return a problem if it lacks some."""
-    if screen.images.platemap is None:
-        return []
-    lacking = off_platemap(screen, layout.fields)
-    _print_line("platemap", f"{len(images) - len(lacking)} of {len(images)} images have a row")
-    shown = ", ".join(lacking[:_SHOWN])
-    return [f"{screen.images.platemap}: no row for {len(lacking)} images: {shown}"] if lacking else []
+def _unlisted_problems(screen: Screen, layout: Layout, n_images: int) -> list[str]:
+    """Print how many images the platemap and the table describe; return a problem for each that lacks some."""
+    problems = []
+    for table, images in unlisted(screen, layout.fields).items():
+        label = "platemap" if table == screen.images.platemap else "table"
+        _print_line(label, f"{n_images - len(images)} of {n_images} images have a row")
+        if images:
+            problems.append(f"{table}: no row for {len(images)} images: {', '.join(images[:_SHOWN])}")
+    return problems
 
 
 def _sample_problems(screen: Screen, layout: Layout) -> list[str]:

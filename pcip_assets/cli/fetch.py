@@ -82,7 +82,7 @@ def print_sources() -> None:
     click.secho("pcip downloads:", bold=True)
     click.echo("  human_protein_atlas   Human Protein Atlas, immunofluorescence of cells")
     click.echo("      pcip fetch hpa --proteins FILE --to FOLDER")
-    click.secho("You download (docs/fetching.md), and pcip checks:", bold=True)
+    click.secho("You download (docs/how-to/import-an-archive.md), and pcip checks:", bold=True)
     for name, archive in ARCHIVES.items():
         click.echo(f"  {name:<21} {archive.title}")
         click.echo(f"      from    {archive.source}")

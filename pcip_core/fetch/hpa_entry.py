@@ -5,7 +5,7 @@
     data > cellLine, location*, assayImage > image > imageUrl     (one imageUrl a field, or one a channel)
 
 A field's address ends in `<plate>_<well>_<field>[_<suffix>]_<channel>.<extension>`, where the channel is a
-colour or several joined, `blue_red_green` being the composite. docs/fetching.md says which of this was seen.
+colour or several joined, `blue_red_green` being the composite. docs/reference/fetching.md says which of this was seen.
 """
 
 from __future__ import annotations

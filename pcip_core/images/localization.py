@@ -15,8 +15,8 @@ from pathlib import Path
 from pcip_core.errors import SpecError
 from pcip_core.images.annotations import ImageRecord, describe_images
 from pcip_core.images.field import Field
-from pcip_core.images.tables import read_table
 from pcip_core.spec.screen import Screen
+from pcip_core.user_tables.table import read_table
 
 IDS = ("ensembl", "orf", "uniprot", "gene")  # in the order in which they are trusted
 RELIABILITIES = ("Enhanced", "Supported", "Approved", "Uncertain")
@@ -79,7 +79,7 @@ def read_localization(
     """Read a table of localization terms, one entry a protein (rows of one protein are joined).
 
     Known by their headers: the Human Protein Atlas' `subcellular_location.tsv` and `proteinatlas.tsv`; any
-    other CSV or TSV must have a column of ids (gene, ORF, Ensembl, UniProt) and one of terms, separated by
+    other table must have a column of ids (gene, ORF, Ensembl, UniProt) and one of terms, separated by
     `;`, `,`, `|` or `<br>`.
 
     Args:
@@ -91,14 +91,14 @@ def read_localization(
     Raises:
         SpecError: no column of ids or of terms is recognised.
     """
-    rows = read_table(path)
-    header = set(rows[0]) if rows else set()
+    table = read_table(path)
+    header, rows = set(table.columns), table.to_dicts()
     if {"Gene", "Gene name"} <= header:
         located = [_of_atlas(row, "Gene", "Gene name", reliabilities, main_only=main_only) for row in rows]
     elif {"Gene", "Ensembl"} <= header and any("ubcellular" in name for name in header):
         located = [_of_atlas(row, "Ensembl", "Gene", reliabilities, main_only=main_only) for row in rows]
     else:
-        columns = _columns(path, list(rows[0]) if rows else [])
+        columns = _columns(path, table.columns)
         located = [
             Located(
                 **{name: row[column] for name, column in columns.items() if name != "localization"},

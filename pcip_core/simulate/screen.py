@@ -58,7 +58,7 @@ def write_screen(
 
     The folder gets `<plate>/<well>_f<field>_<channel>.tif` (uint16), `images.csv` (what a laboratory
     knows), `truth_images.csv` and `truth_cells.csv` (what only the simulator knows; columns in
-    docs/simulation.md), `SIMULATED.md` and `simulation.json`. It is made beside and renamed, so that a
+    docs/reference/simulation.md), `SIMULATED.md` and `simulation.json`. It is made beside and renamed, so that a
     simulation that is interrupted leaves nothing half written; what a killed one leaves beside goes with the
     next. Several processes that want the same screen wait for the first.
 

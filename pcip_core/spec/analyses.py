@@ -39,7 +39,7 @@ class Clustering:
 
 @dataclass(frozen=True)
 class GeneOntology:
-    """Terms of the Gene Ontology, from files that you fetch (docs/analyses.md).
+    """Terms of the Gene Ontology, from files that you fetch (docs/how-to/run-analyses.md).
 
     Args:
         obo: `go-basic.obo`; a relative path starts at the spec's folder, as of the others.

@@ -42,7 +42,7 @@ class CellProfiler:
 
 @dataclass(frozen=True)
 class Vgg16:
-    """Transfer learning from VGG16 (paper, Supplementary Figure 2; docs/transfer.md).
+    """Transfer learning from VGG16 (paper, Supplementary Figure 2; docs/explanation/transfer.md).
 
     Args:
         weights: file that Keras or torchvision distributes; a relative path starts at the spec's folder.

@@ -1,6 +1,6 @@
 """A screen spec: one YAML file that says what a screen is and how to turn it into features.
 
-Everything the platform does with a screen follows from this file; `docs/screens.md` shows each key.
+Everything the platform does with a screen follows from this file; `docs/reference/spec.md` shows each key.
 The sections are plain dataclasses, so that code which takes one needs nothing but Python; pydantic is
 imported only to read the file.
 """
@@ -170,7 +170,10 @@ def load_screen(path: Path, *, root: str | None = None) -> Screen:
         screen = TypeAdapter(Screen).validate_python(values)
     except ValidationError as error:
         raise SpecError(
-            path, found=_said(error), required="the keys of docs/screens.md", remedy="Correct the spec."
+            path,
+            found=_said(error),
+            required="the keys of docs/reference/spec.md",
+            remedy="Correct the spec.",
         ) from error
     root = root or screen.root
     if root is not None:

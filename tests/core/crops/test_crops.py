@@ -1,4 +1,4 @@
-"""Crops against naive slicing and rescaling, and every found object accounted for."""
+"""Crops against naive slicing and rescaling; every object found is used or rejected."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_equal_to_naive_slicing():
             assert cut.intensity_max[cell, channel] == pytest.approx(small.max(), rel=1e-6)
 
 
-def test_windows_over_the_edge_and_odd_areas_are_rejected_by_name():
+def test_windows_over_the_edge_and_areas_out_of_range_are_rejected_with_a_reason():
     planes, labels = _spotted(np.random.default_rng(1), [(10, 50), (50, 50)])
     labels[80, 80] = 3
     cut = cut_cells(planes, labels, Crops(window_px=32, size_px=16, area_fraction=(0.02, 0.95)))
@@ -72,15 +72,14 @@ def test_every_object_of_a_shard_is_used_or_rejected(tiny_spec):
     assert len(set(cells.columns["cell_id"])) == len(cells.pixels)
 
 
-def test_images_with_too_few_cells_and_twins_are_left_out(tiny_spec, tmp_path):
+def test_duplicates_and_images_with_too_few_cells_are_rejected(tiny_spec, tmp_path):
     screen = load_screen(tiny_spec)
     folder = screen.folder() / "plate_1"
     for channel in screen.channels:
-        twin = (folder / f"A01_f1_{channel}.tif").read_bytes()
-        (folder / f"A02_f1_{channel}.tif").write_bytes(twin)
+        (folder / f"A02_f1_{channel}.tif").write_bytes((folder / f"A01_f1_{channel}.tif").read_bytes())
     cells = cut_shard(screen, scan(screen).of_shard("plate_1"))
-    twins = [row for row in cells.rejected if row.reason.startswith("same pixels as cell plate_1_A01_1_")]
-    assert len(twins) == 9
+    duplicates = [row for row in cells.rejected if "plate_1_A01_1_" in row.reason]
+    assert len(duplicates) == 9
     (tmp_path / "strict").mkdir()
     strict = load_screen(
         write_tiny_screen(tmp_path / "strict", crops={"window_px": 32, "size_px": 16, "min_cells": 10})
@@ -95,18 +94,20 @@ def test_processes_and_a_file_give_the_same_cells_in_the_same_order(tmp_path):
     (screen.folder() / "plate_1" / "A03_f1_protein.tif").write_bytes(b"damaged")
     fields = scan(screen).fields
     done = []
-    one = cut_shard(screen, fields)
-    two = cut_shard(screen, fields, workers=2, into=tmp_path / "crops.npy", progress=done.append)
-    assert one.rejected
-    assert (one.rejected, one.found) == (two.rejected, two.found)
-    assert all(np.array_equal(one.columns[name], two.columns[name]) for name in one.columns | two.columns)
-    assert one.hash_of_pixels == two.hash_of_pixels
-    assert np.array_equal(one.pixels, two.pixels)
-    assert np.array_equal(np.load(tmp_path / "crops.npy"), one.pixels)
+    alone = cut_shard(screen, fields)
+    shared = cut_shard(screen, fields, workers=2, into=tmp_path / "crops.npy", progress=done.append)
+    assert alone.rejected
+    assert (alone.rejected, alone.found) == (shared.rejected, shared.found)
+    assert all(
+        np.array_equal(alone.columns[name], shared.columns[name]) for name in alone.columns | shared.columns
+    )
+    assert alone.hash_of_pixels == shared.hash_of_pixels
+    assert np.array_equal(alone.pixels, shared.pixels)
+    assert np.array_equal(np.load(tmp_path / "crops.npy"), alone.pixels)
     assert done == list(range(1, 10))
 
 
-def test_shards_share_processes_and_their_cells_are_those_of_one_process(tmp_path):
+def test_shards_that_share_processes_have_the_same_cells_as_one_process(tmp_path):
     screen = load_screen(write_tiny_screen(tmp_path, plates=2, images=9))
     layout = scan(screen)
     with Cutters(2) as cutters:
@@ -115,7 +116,7 @@ def test_shards_share_processes_and_their_cells_are_those_of_one_process(tmp_pat
     assert len(pids) <= 2
     assert os.getpid() not in pids
     alone = [cut_shard(screen, layout.of_shard(shard)) for shard in layout.shards()]
-    assert [one.hash_of_pixels for one in shared] == [one.hash_of_pixels for one in alone]
+    assert [cells.hash_of_pixels for cells in shared] == [cells.hash_of_pixels for cells in alone]
 
 
 def test_few_fields_are_cut_in_this_process(tmp_path):
@@ -125,7 +126,7 @@ def test_few_fields_are_cut_in_this_process(tmp_path):
 
 
 def process(_):
-    """Where a field is cut."""
+    """The id of the process that cuts a field."""
     return os.getpid()
 
 
@@ -143,7 +144,7 @@ def test_an_error_in_a_worker_reaches_the_user(tmp_path):
 
 
 def refuse(planes):
-    """A segmenter that finds the spec at fault."""
+    """A segmenter that raises a SpecError."""
     raise SpecError("field", found="a fault", required="none", remedy="Correct it.")
 
 
@@ -155,20 +156,20 @@ def test_an_array_that_grows(tmp_path, rows):
         growing = GrowingArray(path, (2, 3), np.int32)
         for part in np.array_split(values, 3):
             growing.append(part)
-        found, hashed = growing.finish()
-        assert found.dtype == values.dtype
-        assert np.array_equal(found, values)
-        hashes.add(hashed)
+        array, digest = growing.finish()
+        assert array.dtype == values.dtype
+        assert np.array_equal(array, values)
+        hashes.add(digest)
     assert len(hashes) == 1
     assert np.array_equal(np.load(tmp_path / "values.npy"), values)
 
 
-def test_cells_that_come_cropped_pass_whole():
+def test_images_of_single_cells_are_cropped_whole():
     from pcip_assets.workspace import REPOSITORY
 
     folder = real_folder("yeast_cells")
     screen = load_screen(REPOSITORY / "data" / "screens" / "yeast_cells.yaml", root=str(folder))
-    fields = [one for one in scan(screen).fields if one.image_id == "AAC1"]
+    fields = [field for field in scan(screen).fields if field.image_id == "AAC1"]
     cells = cut_shard(screen, fields)
     assert cells.pixels.shape == (len(fields), 2, 64, 64)
     first = np.stack(list(read_field(screen, fields[0]).values())).astype(float)

@@ -1,4 +1,4 @@
-"""Crops in many files: gathered and trained on as if they were one array in memory."""
+"""Crops in many files: indexing and training give the same results as with one array in memory."""
 
 from __future__ import annotations
 
@@ -73,14 +73,14 @@ def test_crops_in_files_are_the_array(pixels: np.ndarray, files: list[Path]) -> 
         sharded[np.array([50])]
 
 
-def test_crops_in_files_travel_as_names(pixels: np.ndarray, files: list[Path]) -> None:
+def test_crops_in_files_are_pickled_as_file_names(pixels: np.ndarray, files: list[Path]) -> None:
     some = np.array([49, 3])
     packed = pickle.dumps(ShardedPixels(files).only(some))
     assert len(packed) < pixels.nbytes / 20
     assert np.array_equal(pickle.loads(packed)[:], pixels[some])
 
 
-def test_files_that_cannot_be(files: list[Path]) -> None:
+def test_unusable_files_are_refused(files: list[Path]) -> None:
     with pytest.raises(CropError, match="found none"):
         ShardedPixels([])
     with pytest.raises(CropError, match=r"absent\.npy: found no readable array"):
@@ -102,7 +102,7 @@ def test_streamed_batches_are_those_from_memory(
     held = task(CellSet(pixels, IMAGE, CHANNELS), SHAPES[kind], CONFIG, cpu)
     loaded = task(CellSet(ShardedPixels(files), IMAGE, CHANNELS), SHAPES[kind], CONFIG, cpu)
     streamed = task(CellSet(ShardedPixels(files), IMAGE, CHANNELS), SHAPES[kind], STREAMED, cpu)
-    assert [one.streamed for one in (held, loaded, streamed)] == [False, False, True]
+    assert [data.streamed for data in (held, loaded, streamed)] == [False, False, True]
     for other in (loaded, streamed):
         pairs = zip(held.batches(1), ahead(other.batches(1), streamed=other.streamed), strict=True)
         for a, b in pairs:
@@ -138,7 +138,7 @@ def test_larger_than_memory_is_streamed(
     assert not batches.CellBatches(pixels, cpu, 0.0).streamed  # is in memory already
 
 
-def test_free_memory_is_what_the_machine_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_free_memory_is_at_most_what_is_available(monkeypatch: pytest.MonkeyPatch) -> None:
     alone = free_memory()
     assert 0 < alone <= 1.2 * psutil.virtual_memory().available
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")

@@ -30,7 +30,7 @@ from pcip_core.spec.screen import Screen
 from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import feature_table
 
-DESCRIPTION = "peak memory of every asset that streams, 50,000 to 400,000 cells; 6 GB of disk"
+DESCRIPTION = "peak memory of every asset that streams, at 50,000 to 400,000 cells; needs 6 GB of disk"
 SECONDS = 800
 LONG = True
 SIZES = (50_000, 100_000, 200_000, 400_000)

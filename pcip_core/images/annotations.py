@@ -1,4 +1,4 @@
-"""What is known of each image besides its pixels: protein, gene, cell line, localization terms."""
+"""Annotations of each image: protein, gene, cell line, plate, well, localization terms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = ("protein", "gene", "cell_line", "plate", "well")
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """One image: `values` holds the columns of `COLUMNS` and any further ones of the user's table."""
+    """One image. `values` holds the columns of `COLUMNS` and all other columns of the user's tables."""
 
     image_id: str
     shard: str
@@ -27,17 +27,48 @@ class ImageRecord:
 
 
 def describe_images(screen: Screen, fields: Iterable[Field]) -> list[ImageRecord]:
-    """One record an image of `fields`, from the spec's templates, platemap and table (later ones win).
+    """Describe each image by the spec's templates, platemap and table; later sources take precedence.
 
-    Without a protein of its own, an image is its own protein.
+    An image without a protein gets its image id as its protein.
+
+    Args:
+        screen: the spec; its section `images` is used.
+        fields: the fields of the images to describe, from `scan`.
+
+    Returns:
+        One record per image, in the order of the fields.
 
     Raises:
-        SpecError: a table is not there or lacks its key column, or a template names an unknown part.
+        SpecError: a table does not exist or lacks its key column, or a template names an unknown part.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from pcip_core.images.layout import scan
+    >>> from pcip_core.spec.screen import load_screen
+    >>> spec = '''
+    ... name: example
+    ... organism: yeast
+    ... root: .
+    ... files: {pattern: "{protein}_{field}_{channel}.tif", image_id: "{protein}"}
+    ... channels: {cytosol: {role: structural}, protein: {role: protein}}
+    ... images: {values: {cell_line: "wild type"}}
+    ... shards: {buckets: 1}
+    ... segmentation: {method: whole}
+    ... crops: {window_px: null}
+    ... '''
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "example.yaml").write_text(spec)
+    ...     for name in ("AAC1_1_cytosol.tif", "AAC1_1_protein.tif"):
+    ...         (Path(folder) / name).touch()
+    ...     screen = load_screen(Path(folder) / "example.yaml")
+    ...     records = describe_images(screen, scan(screen).fields)
+    >>> records[0].image_id, records[0].values["protein"], records[0].values["cell_line"]
+    ('AAC1', 'AAC1', 'wild type')
     """
     table, platemap = _table(screen), read_platemap(screen)
     by_image: dict[str, list[Field]] = {}
-    for one in fields:
-        by_image.setdefault(one.image_id, []).append(one)
+    for field in fields:
+        by_image.setdefault(field.image_id, []).append(field)
     records = []
     for image_id, members in by_image.items():
         parts = members[0].parts
@@ -51,7 +82,7 @@ def describe_images(screen: Screen, fields: Iterable[Field]) -> list[ImageRecord
             ImageRecord(
                 image_id,
                 members[0].shard,
-                len({one.number for one in members}),
+                len({field.number for field in members}),
                 list(dict.fromkeys(screen.images.terms.get(term, term) for term in terms if term)),
                 values,
             )
@@ -63,30 +94,30 @@ Platemap = dict[tuple[str, str], dict[str, str | None]]
 
 
 def read_platemap(screen: Screen) -> Platemap:
-    """(plate, well) -> the other columns of the spec's platemap; plate "" where it has no column of plates.
+    """Read the spec's platemap: (plate, well) -> its other columns. Without a plate column, plate is "".
 
-    Columns are named as Cytomining does (`Metadata_Plate`, `Metadata_Well`, `well_position`, and any
-    `Metadata_<name>` for name) or plainly; A1 and A01 are one well.
+    Columns have plain names or Cytomining's (`Metadata_Plate`, `Metadata_Well`, `well_position`, and
+    `Metadata_<name>` for any other name). A1 and A01 are the same well.
 
     Raises:
-        SpecError: it is not there or has no column of wells.
+        SpecError: the platemap does not exist or has no well column.
     """
     if screen.images.platemap is None:
         return {}
     path = screen.folder() / screen.images.platemap
-    found: Platemap = {}
+    platemap: Platemap = {}
     for row in read_table(path):
-        ours = {_plain_name(name): text or None for name, text in row.items()}
-        if "well" not in ours:
+        values = {_plain_name(name): text or None for name, text in row.items()}
+        if "well" not in values:
             raise SpecError(
                 path,
                 found=f"columns {', '.join(row)}",
                 required="a column of wells: well, well_position or Metadata_Well",
                 remedy="Rename the column.",
             )
-        key = (ours.pop("plate", None) or "", well_name(ours.pop("well") or ""))
-        found[key] = ours
-    return found
+        key = (values.pop("plate", None) or "", well_name(values.pop("well") or ""))
+        platemap[key] = values
+    return platemap
 
 
 def _plain_name(column: str) -> str:
@@ -96,21 +127,21 @@ def _plain_name(column: str) -> str:
 
 
 def _place(platemap: Platemap, parts: dict[str, str]) -> tuple[str, str]:
-    """The platemap's key for a field; one without plates is for all plates."""
+    """The key of a field in the platemap. Rows without a plate apply to all plates."""
     well = well_name(parts.get("well", ""))
     key = (parts.get("plate", ""), well)
     return key if key in platemap else ("", well)
 
 
 def off_platemap(screen: Screen, fields: Iterable[Field]) -> list[str]:
-    """Ids of the images that the platemap has no row for; none when there is no platemap."""
+    """Ids of the images without a row in the platemap; empty if the spec names no platemap."""
     platemap = read_platemap(screen)
-    ids = {one.image_id: _place(platemap, one.parts) in platemap for one in fields}
-    return [image_id for image_id, there in ids.items() if not there] if platemap else []
+    ids = {field.image_id: _place(platemap, field.parts) in platemap for field in fields}
+    return [image_id for image_id, listed in ids.items() if not listed] if platemap else []
 
 
 def _table(screen: Screen) -> dict[str, dict[str, str | None]]:
-    """image id -> the other columns of the spec's CSV table; empty cells are None."""
+    """Read the spec's CSV table: image id -> its other columns, None for empty cells."""
     if screen.images.table is None:
         return {}
     path, key = screen.folder() / screen.images.table, screen.images.key

@@ -1,4 +1,4 @@
-"""The short specs of docs/screens.md load with the rest of a spec added, and its table names every key."""
+"""The short specs of docs/screens.md load when completed to a full spec, and its tables name every key."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LAYOUTS = [block for block in BLOCKS[1:] if "files" in block]
 
 @pytest.mark.parametrize("block", LAYOUTS, ids=lambda block: block["files"].get("layout", "pattern"))
 def test_a_short_spec_loads(tmp_path, block):
-    marker = next(name for name, one in block["channels"].items() if one["role"] == "structural")
+    marker = next(name for name, channel in block["channels"].items() if channel["role"] == "structural")
     rest = {
         "segmentation": {"method": "otsu", "options": {"channel": marker}},
         "crops": {"window_px": 64},
@@ -42,14 +42,14 @@ def test_every_layout_has_a_short_spec():
     ("section", "of"), [("channels.<name>", Channel), ("files", Files), ("images", Images)]
 )
 def test_every_key_is_in_the_table(section, of):
-    for one in dataclasses.fields(of):
-        assert f"`{section}.{one.name}`" in PAGE
+    for key in dataclasses.fields(of):
+        assert f"`{section}.{key.name}`" in PAGE
 
 
 def test_every_key_of_the_baselines_is_in_their_rows():
     rows = "\n".join(line for line in PAGE.splitlines() if line.startswith("| `baselines."))
-    for one in dataclasses.fields(Baselines):
-        assert re.search(rf"`(baselines\.)?{one.name}`", rows), one.name
+    for key in dataclasses.fields(Baselines):
+        assert re.search(rf"`(baselines\.)?{key.name}`", rows), key.name
 
 
 @pytest.mark.parametrize(
@@ -58,5 +58,5 @@ def test_every_key_of_the_baselines_is_in_their_rows():
 )
 def test_every_key_of_the_analyses_is_in_their_rows(section, of):
     rows = "\n".join(line for line in PAGE.splitlines() if line.startswith(f"| `analyses.{section}"))
-    for one in dataclasses.fields(of):
-        assert re.search(rf"`(analyses\.)?{one.name}`", rows), one.name
+    for key in dataclasses.fields(of):
+        assert re.search(rf"`(analyses\.)?{key.name}`", rows), key.name

@@ -7,7 +7,7 @@ from functools import cache
 import duckdb
 import numpy as np
 
-from benchmarks.compared import rows_of
+from benchmarks.common.screens import rows_of
 from pcip_core.segmentation.matching import matched
 from pcip_core.spec.screen import Screen
 

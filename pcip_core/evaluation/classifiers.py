@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pcip_core.errors import EvaluationError
-from pcip_core.evaluation.usable import require_finite, require_rows
+from pcip_core.features.checks import require_finite, require_rows
 
 Classifier = Literal["logistic", "forest"]
 _TOLERANCE, _MAX_ITER = 1e-2, 200  # of saga: a smaller tolerance costs several times more and scores the same

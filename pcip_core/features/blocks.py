@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from pcip_core.evaluation.usable import Shaped, require_finite
+from pcip_core.features.checks import Shaped, require_finite
 
 ROWS = 4096
 """Rows of a block: 6 MB of 384 features, 12 MB as float64."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pcip_core.errors import EvaluationError
-from pcip_core.evaluation.usable import require_finite, require_rows
 from pcip_core.features.blocks import Features, Moments, places_of
+from pcip_core.features.checks import require_finite, require_rows
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@
     data > cellLine, location*, assayImage > image > imageUrl     (one imageUrl per field or per channel)
 
 The address of a field ends in `<plate>_<well>_<field>[_<suffix>]_<channel>.<extension>`. The channel is one colour
-or several joined colours; `blue_red_green` is the composite. docs/fetching.md states which parts of this form were
-verified.
+or several joined colours; `blue_red_green` is the composite. docs/reference/fetching.md states which
+parts of this form were verified.
 """
 
 from __future__ import annotations

@@ -8,8 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import polars as pl
+
 from pcip_core.errors import FetchError
-from pcip_core.images.tables import read_table, read_text
+from pcip_core.user_tables.damage import refuse_damaged
+from pcip_core.user_tables.table import is_text, read_table
+from pcip_core.user_tables.text import SEPARATORS, read_text
 
 _ENSEMBL = re.compile(r"ENSG\d{11}(\.\d+)?")
 _HEADERS = (
@@ -28,7 +32,7 @@ class Mapped:
 
 
 def read_proteins(path: Path, *, column: str | None = None) -> list[str]:
-    """Read a list of proteins: one per line, or one column of a CSV or TSV.
+    """Read a list of proteins: one per line, or one column of a table.
 
     Args:
         path: the list; lines that start with `#` are ignored.
@@ -44,35 +48,43 @@ def read_proteins(path: Path, *, column: str | None = None) -> list[str]:
     ...     read_proteins(Path(folder) / "proteins.txt")
     ['ENSG00000000001', 'ALPHA1']
     """
-    lines = [line.strip() for line in read_text(path).splitlines()]
-    lines = [line for line in lines if line and not line.startswith("#")]
-    if lines and column is None and not any(mark in lines[0] for mark in "\t,"):
-        entries = lines[1:] if lines[0].lower() in _HEADERS else lines
-    else:
-        rows = read_table(path) if lines else []
-        name = column or (_column(path, rows) if rows else "")
-        if rows and name not in rows[0]:
+    entries = _listed(path) if column is None and is_text(path) else None
+    if entries is None:
+        table = read_table(path)
+        name = column or _column(path, table)
+        if name not in table.columns:
             raise FetchError(
                 path,
-                found=f"columns {', '.join(rows[0])}",
+                found=f"columns {', '.join(table.columns)}",
                 required=f"a column {name!r}",
                 remedy="Pass the name of the column that holds the genes.",
             )
-        entries = [row[name] for row in rows if row.get(name)]
+        entries = [entry for entry in table[name] if entry]
     if not entries:
         raise FetchError(
             path,
             found="no protein",
-            required="Ensembl gene ids or gene names, one per line or as a column of a CSV or TSV",
+            required="Ensembl gene ids or gene names, one per line or as a column of a table",
             remedy="Add the proteins.",
         )
     return entries
 
 
-def _column(path: Path, rows: Sequence[Mapping[str, str]]) -> str:
-    header = list(rows[0])
+def _listed(path: Path) -> list[str] | None:
+    """The entries of a file that has one per line; None where it is a table of several columns."""
+    lines = [line.strip() for line in read_text(path).splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if lines and any(mark in lines[0] for mark in SEPARATORS):
+        return None
+    entries = lines[1:] if lines and lines[0].lower() in _HEADERS else lines
+    refuse_damaged(path, pl.DataFrame({"gene": entries}, {"gene": pl.String}))
+    return entries
+
+
+def _column(path: Path, table: pl.DataFrame) -> str:
+    header = table.columns
     for name in header:
-        filled = [row[name] for row in rows if row[name]]
+        filled = [value for value in table[name] if value]
         if filled and all(_ENSEMBL.fullmatch(value) for value in filled):
             return name
     for known in _HEADERS:
@@ -107,8 +119,8 @@ def read_gene_ids(path: Path) -> dict[str, list[str]]:
     ...     read_gene_ids(table)
     {'ALPHA1': ['ENSG00000000001']}
     """
-    rows = read_table(path)
-    header = set(rows[0]) if rows else set()
+    table = read_table(path)
+    header = set(table.columns)
     if {"Ensembl", "Gene"} <= header:
         name_column, id_column = "Gene", "Ensembl"
     elif {"Gene", "Gene name"} <= header:
@@ -122,7 +134,7 @@ def read_gene_ids(path: Path) -> dict[str, list[str]]:
         )
     names: dict[str, list[str]] = defaultdict(list)
     synonyms: dict[str, list[str]] = defaultdict(list)
-    for row in rows:
+    for row in table.iter_rows(named=True):
         if row[name_column]:
             names[row[name_column].upper()].append(row[id_column])
         for synonym in re.split(r"[,;]", row.get("Gene synonym", "")):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pcip_core.errors import SpecError
 from pcip_core.images.field import Field
 from pcip_core.images.layouts.grouping import filled, well_name
-from pcip_core.images.tables import our_name, read_table
 from pcip_core.spec.screen import Screen
+from pcip_core.user_tables.table import our_name, read_table
 
 COLUMNS = ("protein", "gene", "cell_line", "plate", "well")
 
@@ -75,7 +75,7 @@ def describe_images(screen: Screen, fields: Iterable[Field]) -> list[ImageRecord
         values: dict[str, str | None] = {name: parts.get(name) for name in COLUMNS}
         for name, text in screen.images.values.items():
             values[name] = filled(text, parts, f"images.values.{name}")
-        values |= platemap.get(_place(platemap, parts), {}) | table.get(image_id, {})
+        values |= platemap.get(_place(screen, platemap, parts), {}) | table.get((image_id,), {})
         terms = [term.strip() for term in (values.pop("localization", None) or "").split(";")]
         values["protein"] = values["protein"] or image_id
         records.append(
@@ -90,34 +90,37 @@ def describe_images(screen: Screen, fields: Iterable[Field]) -> list[ImageRecord
     return records
 
 
-Platemap = dict[tuple[str, str], dict[str, str | None]]
+Key = tuple[str, ...]
+Rows = dict[Key, dict[str, str | None]]
 
 
-def read_platemap(screen: Screen) -> Platemap:
+def read_platemap(screen: Screen) -> Rows:
     """Read the spec's platemap: (plate, well) -> its other columns. Without a plate column, plate is "".
 
     Columns have plain names or Cytomining's (`Metadata_Plate`, `Metadata_Well`, `well_position`, and
     `Metadata_<name>` for any other name). A1 and A01 are the same well.
 
     Raises:
-        SpecError: the platemap does not exist or has no well column.
+        SpecError: the platemap does not exist or has no well column, a row has no well or no plate, or two rows of
+            one well differ.
     """
     if screen.images.platemap is None:
         return {}
     path = screen.folder() / screen.images.platemap
-    platemap: Platemap = {}
-    for row in read_table(path):
-        values = {_plain_name(name): text or None for name, text in row.items()}
-        if "well" not in values:
-            raise SpecError(
-                path,
-                found=f"columns {', '.join(row)}",
-                required="a column of wells: well, well_position or Metadata_Well",
-                remedy="Rename the column.",
-            )
-        key = (values.pop("plate", None) or "", well_name(values.pop("well") or ""))
-        platemap[key] = values
-    return platemap
+    table = read_table(path)
+    table = table.rename({name: _plain_name(name) for name in table.columns}, strict=False)
+    if "well" not in table.columns:
+        raise SpecError(
+            path,
+            found=f"columns {', '.join(table.columns)}",
+            required="a column of wells: well, well_position or Metadata_Well",
+            remedy="Rename the column.",
+        )
+    keys = ("plate", "well") if "plate" in table.columns else ("well",)
+    rows = _by_key(
+        path, [row | {"well": well_name(row["well"])} for row in table.iter_rows(named=True)], keys
+    )
+    return rows if len(keys) == 2 else {("", *key): values for key, values in rows.items()}
 
 
 def _plain_name(column: str) -> str:
@@ -126,36 +129,82 @@ def _plain_name(column: str) -> str:
     return name.lower() if name.lower() in (*COLUMNS, "localization") else name
 
 
-def _place(platemap: Platemap, parts: dict[str, str]) -> tuple[str, str]:
+def _by_key(path: Path, rows: Iterable[Mapping[str, str]], keys: Sequence[str]) -> Rows:
+    """Index rows by the cells of the key columns: key -> other columns, None for empty cells.
+
+    Raises:
+        SpecError: a cell of a key column is empty, or two rows with the same keys differ.
+    """
+    by_key: Rows = {}
+    incomplete: list[str] = []
+    for row in rows:
+        key = tuple(row[name] for name in keys)
+        values = {name: text or None for name, text in row.items() if name not in keys}
+        if not all(key):
+            incomplete.append(", ".join(text for text in row.values() if text))
+        elif by_key.setdefault(key, values) != values:
+            raise SpecError(
+                path,
+                found=f"two rows for {' '.join(keys)} {' '.join(key)}: {_written(by_key[key])}; {_written(values)}",
+                required="one row",
+                remedy="Remove the wrong row (A1 and A01 are the same well).",
+            )
+    if incomplete:
+        raise SpecError(
+            path,
+            found=f"{len(incomplete)} rows in which {' or '.join(keys)} is empty, the first with {incomplete[0]}",
+            required=f"{' and '.join(keys)} in each row",
+            remedy="Fill in each row. Merged cells of Excel have a value only in their first row.",
+        )
+    return by_key
+
+
+def _written(values: Mapping[str, str | None]) -> str:
+    return ", ".join(f"{name} {text}" for name, text in values.items() if text) or "nothing else"
+
+
+def _well(screen: Screen, parts: Mapping[str, str]) -> str:
+    """The well of a field: the template of the spec, otherwise the part."""
+    template = screen.images.values.get("well")
+    return well_name(
+        parts.get("well", "") if template is None else filled(template, parts, "images.values.well")
+    )
+
+
+def _place(screen: Screen, platemap: Rows, parts: Mapping[str, str]) -> Key:
     """The key of a field in the platemap. Rows without a plate apply to all plates."""
-    well = well_name(parts.get("well", ""))
-    key = (parts.get("plate", ""), well)
-    return key if key in platemap else ("", well)
+    key = (parts.get("plate", ""), _well(screen, parts))
+    return key if key in platemap else ("", key[1])
 
 
-def off_platemap(screen: Screen, fields: Iterable[Field]) -> list[str]:
-    """Ids of the images without a row in the platemap; empty if the spec names no platemap."""
-    platemap = read_platemap(screen)
-    ids = {field.image_id: _place(platemap, field.parts) in platemap for field in fields}
-    return [image_id for image_id, listed in ids.items() if not listed] if platemap else []
+def unlisted(screen: Screen, fields: Iterable[Field]) -> dict[str, list[str]]:
+    """The spec's platemap and table, by file name -> ids of the images without a row in it."""
+    platemap, table = read_platemap(screen), _table(screen)
+    fields = list(fields)
+    listed = {}
+    if screen.images.platemap is not None:
+        listed[screen.images.platemap] = {
+            field.image_id: _place(screen, platemap, field.parts) in platemap for field in fields
+        }
+    if screen.images.table is not None:
+        listed[screen.images.table] = {field.image_id: (field.image_id,) in table for field in fields}
+    return {
+        name: [image_id for image_id, has_row in images.items() if not has_row]
+        for name, images in listed.items()
+    }
 
 
-def _table(screen: Screen) -> dict[str, dict[str, str | None]]:
-    """Read the spec's CSV table: image id -> its other columns, None for empty cells."""
+def _table(screen: Screen) -> Rows:
+    """Read the spec's table: (image id,) -> its other columns, None for empty cells."""
     if screen.images.table is None:
         return {}
     path, key = screen.folder() / screen.images.table, screen.images.key
-    if not path.is_file():
+    table = read_table(path)
+    if key not in table.columns:
         raise SpecError(
-            path, found="no such file", required="the table named by images.table", remedy="Correct the spec."
+            path,
+            found=f"columns {', '.join(table.columns)}",
+            required=f"a column {key!r} that holds the image ids",
+            remedy="Name the right column as images.key in the spec.",
         )
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        if key not in (reader.fieldnames or []):
-            raise SpecError(
-                path,
-                found=f"columns {', '.join(reader.fieldnames or [])}",
-                required=f"a column {key!r} that holds the image ids",
-                remedy="Name the right column as images.key in the spec.",
-            )
-        return {row[key]: {name: row[name] or None for name in row if name and name != key} for row in reader}
+    return _by_key(path, table.iter_rows(named=True), (key,))

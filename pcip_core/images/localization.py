@@ -15,8 +15,8 @@ from pathlib import Path
 from pcip_core.errors import SpecError
 from pcip_core.images.annotations import ImageRecord, describe_images
 from pcip_core.images.field import Field
-from pcip_core.images.tables import read_table
 from pcip_core.spec.screen import Screen
+from pcip_core.user_tables.table import read_table
 
 IDS = ("ensembl", "orf", "uniprot", "gene")  # in order of precedence
 RELIABILITIES = ("Enhanced", "Supported", "Approved", "Uncertain")
@@ -79,8 +79,8 @@ def read_localization(
     """Read a table of localization terms: one entry per protein. Several rows of one protein are merged.
 
     The header identifies `subcellular_location.tsv` and `proteinatlas.tsv` of the Human Protein Atlas. Any other
-    CSV or TSV must have a column of ids (gene, ORF, Ensembl, UniProt) and a column of terms, separated by `;`,
-    `,`, `|` or `<br>`.
+    table must have a column of ids (gene, ORF, Ensembl, UniProt) and a column of terms, separated by `;`, `,`,
+    `|` or `<br>`.
 
     Args:
         path: the table; it may be gzipped, or the only file in a zip archive.
@@ -101,14 +101,14 @@ def read_localization(
     ...     read_localization(table)
     [Located(gene='AAT2', ensembl='', orf='YLR027C', uniprot='', localization=('cytoplasm', 'nucleus'))]
     """
-    rows = read_table(path)
-    header = set(rows[0]) if rows else set()
+    table = read_table(path)
+    header, rows = set(table.columns), table.to_dicts()
     if {"Gene", "Gene name"} <= header:
         located = [_of_atlas(row, "Gene", "Gene name", reliabilities, main_only=main_only) for row in rows]
     elif {"Gene", "Ensembl"} <= header and any("ubcellular" in name for name in header):
         located = [_of_atlas(row, "Ensembl", "Gene", reliabilities, main_only=main_only) for row in rows]
     else:
-        columns = _columns(path, list(rows[0]) if rows else [])
+        columns = _columns(path, table.columns)
         located = [
             Located(
                 **{name: row[column] for name, column in columns.items() if name != "localization"},

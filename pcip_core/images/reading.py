@@ -11,8 +11,8 @@ import numpy as np
 
 from pcip_core.errors import ImageFileError
 from pcip_core.images.field import Field
-from pcip_core.images.formats import HDF5, Select, decoder
-from pcip_core.images.reference import Reference, by_path
+from pcip_core.images.formats import HDF5, decoder
+from pcip_core.images.reference import Reference, Select, by_path
 from pcip_core.spec.screen import Channel, Screen
 
 _KINDS = "a signed or unsigned integer type of at most 32 bits, float32 or float64"

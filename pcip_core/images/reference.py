@@ -11,8 +11,12 @@ Chong_train_set.hdf5#row=17&c=0         a channel of one row of an archive of ce
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode
+
+Select = Mapping[str, str]
+"""Which plane of a file: some of the keys rgb, c, channel, row."""
 
 _TEXT = re.compile(r"(?P<path>.*)#(?P<select>(?:rgb|c|channel|row)=[^#/]*)")
 

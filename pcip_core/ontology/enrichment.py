@@ -88,13 +88,8 @@ def enrichment(
             remedy="Check that the names of the clusters' proteins are those of the annotations.",
         )
     counts = _counts(known, annotations)
-    few = sum(count < min_size for count in counts.values())
-    many = 0 if max_size is None else sum(count > max_size for count in counts.values())
-    sizes = {
-        term: count
-        for term, count in counts.items()
-        if count >= min_size and (max_size is None or count <= max_size)
-    }
+    most = len(known) if max_size is None else max_size
+    sizes = {term: count for term, count in counts.items() if min_size <= count <= most}
     names = {term: terms[term].name if terms and term in terms else term for term in sizes}
     namespaces = {term: terms[term].namespace if terms and term in terms else "" for term in sizes}
     tests = Counter(namespaces.values())
@@ -125,8 +120,8 @@ def enrichment(
         rows,
         {
             "proteins_without_annotation": len(everyone) - len(known),
-            "terms_with_few_proteins": few,
-            "terms_with_many_proteins": many,
+            "terms_with_few_proteins": sum(count < min_size for count in counts.values()),
+            "terms_with_many_proteins": sum(count > most for count in counts.values()),
             "clusters_without_annotation": sum(not proteins for proteins in annotated.values()),
         },
     )

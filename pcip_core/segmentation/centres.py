@@ -12,7 +12,7 @@ import numpy as np
 from pcip_core.errors import ImageFileError, SpecError
 from pcip_core.images.layouts.grouping import well_name
 from pcip_core.images.reading import Planes
-from pcip_core.images.tables import our_name, read_table
+from pcip_core.user_tables.table import open_table, our_name
 
 _AXES = {"y": ("y", "y_px", "location_center_y"), "x": ("x", "x_px", "location_center_x")}
 
@@ -22,7 +22,7 @@ def centres(planes: Mapping[str, np.ndarray], *, table: str, radius_px: int = 2)
 
     Args:
         planes: the planes of the field from `read_field`, which also records the field they belong to.
-        table: path of a CSV, TSV or Parquet file, relative to the root. The columns `y` and `x` (also `y_px`,
+        table: path of a CSV, TSV, Parquet or Excel file, relative to the root. The columns `y` and `x` (also `y_px`,
             `x_px`, or CellProfiler's `Location_Center_Y` and `Location_Center_X`, with or without the name of
             the object as a prefix) are positions in px from the upper left corner of the field. The columns
             named after the parts of the field (plate, well, field, or Cytomining's names for them) give the
@@ -96,24 +96,28 @@ def _positions(
 
     `stamp` holds the time and size of the file: a changed table is read again.
     """
-    rows = [{our_name(name): text for name, text in row.items()} for row in read_table(path)]
-    names = list(rows[0]) if rows else []
-    y, x = (_column(path, names, axis) for axis in ("y", "x"))
-    columns = tuple(name for name in names if name in parts)
+    table = open_table(path)
+    ours = {our_name(name): name for name in table.columns}
+    y, x = (_column(path, table.columns, axis) for axis in ("y", "x"))
+    columns = tuple(name for name in ours if name in parts)
     if not columns:
-        raise _column_error(path, names, f"a column for one of the field's parts {', '.join(parts)}")
+        raise _column_error(path, table.columns, f"a column for one of the field's parts {', '.join(parts)}")
+    try:
+        rows = table.select([ours[name] for name in columns], [y, x])
+    except SpecError as error:
+        raise ImageFileError(path, found=error.found, required=error.required, remedy=error.remedy) from error
     positions: Positions = defaultdict(list)
-    for row in rows:
-        try:
-            position = (float(row[y]), float(row[x]))
-        except ValueError as error:
+    for *values, row_y, row_x in rows.iter_rows():
+        if row_y is None or row_x is None:
             raise ImageFileError(
                 path,
-                found=f"{y} {row[y]!r}, {x} {row[x]!r}",
+                found=f"{y} {row_y}, {x} {row_x} in a row of {' '.join(values)}",
                 required="numbers",
                 remedy="Correct the table, or remove the row.",
-            ) from error
-        positions[tuple(_text(name, row[name]) for name in columns)].append(position)
+            )
+        positions[tuple(_text(name, value) for name, value in zip(columns, values, strict=True))].append(
+            (row_y, row_x)
+        )
     return columns, dict(positions)
 
 

@@ -58,9 +58,9 @@ def write_screen(
 
     The folder gets `<plate>/<well>_f<field>_<channel>.tif` (uint16), `images.csv` (the annotations that a
     laboratory would have), `truth_images.csv` and `truth_cells.csv` (known only to the simulator; columns in
-    docs/simulation.md), `SIMULATED.md` and `simulation.json`. It is written under a temporary name and then renamed,
-    so an interrupted simulation leaves no incomplete folder. The next simulation removes the remains of a killed
-    one. If several processes request the same screen, they wait for the first.
+    docs/reference/simulation.md), `SIMULATED.md` and `simulation.json`. It is written under a temporary name and
+    then renamed, so an interrupted simulation leaves no incomplete folder. The next simulation removes the remains
+    of a killed one. If several processes request the same screen, they wait for the first.
 
     Args:
         simulation: the parameters.

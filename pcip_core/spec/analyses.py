@@ -40,7 +40,7 @@ class Clustering:
 
 @dataclass(frozen=True)
 class GeneOntology:
-    """Terms of the Gene Ontology, from files that you download (docs/analyses.md).
+    """Terms of the Gene Ontology, from files that you download (docs/how-to/run-analyses.md).
 
     Relative paths start at the folder of the spec.
 

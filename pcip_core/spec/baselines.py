@@ -43,7 +43,7 @@ class CellProfiler:
 
 @dataclass(frozen=True)
 class Vgg16:
-    """Transfer learning from VGG16 (paper, Supplementary Figure 2; docs/transfer.md).
+    """Transfer learning from VGG16 (paper, Supplementary Figure 2; docs/explanation/transfer.md).
 
     Args:
         weights: file distributed by Keras or torchvision; a relative path starts at the folder of the spec.

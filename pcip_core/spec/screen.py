@@ -1,6 +1,6 @@
 """A screen spec: one YAML file that describes a screen and how its features are computed.
 
-The spec determines everything that the platform does with a screen; `docs/screens.md` documents each key. The
+The spec determines everything that the platform does with a screen; `docs/reference/spec.md` documents each key. The
 sections are plain dataclasses, so code that takes a section needs only Python. pydantic is imported only when a
 file is read.
 """
@@ -26,6 +26,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _RESERVED = {"main", "temp", "system", "information_schema", "pg_catalog", "feature_store"}
 _PART = re.compile(r"{(\w+)(?::d)?}")
 _WITH_PATTERN = ("pattern", "ome_tiff", "hdf5")
+_RENAMED = {"yardsticks": "baselines"}  # former key -> key
 _PARTS = {  # parts of each layout, in addition to those of a pattern
     "opera": ("plate", "well", "row", "column", "field", "plane", "time"),
     "ome_zarr": ("plate", "well", "row", "column", "field", "acquisition"),
@@ -195,13 +196,21 @@ def load_screen(path: Path, *, root: str | None = None) -> Screen:
             required="a YAML mapping with name, organism, channels, files, ...",
             remedy="Start from a spec in data/screens/.",
         )
+    for old, new in _RENAMED.items():
+        if old in values:
+            raise SpecError(
+                path,
+                found=f"the key `{old}`",
+                required=f"the key `{new}`, as it is called now",
+                remedy=f"Rename `{old}:` to `{new}:` in the spec.",
+            )
     try:
         screen = TypeAdapter(Screen).validate_python(values)
     except ValidationError as error:
         raise SpecError(
             path,
             found=_validation_message(error),
-            required="the keys of docs/screens.md",
+            required="the keys of docs/reference/spec.md",
             remedy="Correct the spec.",
         ) from error
     root = root or screen.root

@@ -41,8 +41,7 @@ class Files:
         pattern: paths relative to the root, with named parts: `{plate}/{well}_f{field}_{channel}.tif`. A part
             that is named twice must have the same text both times. `{field:d}` matches digits only, `*` any text
             within a name, `**/` any folders. Alternatively one pattern per channel.
-        table: layout `manifest` only: path of the CSV, TSV or Parquet table that lists the fields, relative to
-            the root.
+        table: layout `manifest` only: path of the table that lists the fields, relative to the root.
         only: part -> the single value to use, if the files have several (a focal plane, a time).
     """
 
@@ -69,8 +68,8 @@ class Images:
 
     Args:
         values: column -> template (`protein: "{protein}"`) or constant.
-        platemap: CSV or TSV with one row per well, and a plate column if the plates differ.
-        table: CSV with one row per image, joined by its column `key`, which holds the image id. Several
+        platemap: table with one row per well, and a plate column if the plates differ.
+        table: table with one row per image, joined by its column `key`, which holds the image id. Several
             localization terms are separated by `;`.
         key: name of this column.
         annotations: table of localization terms by protein (see `pcip_core.images.localization`), for images

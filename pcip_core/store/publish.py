@@ -241,17 +241,16 @@ def _loaded_whole(
 
 def _rows(store: Store, screen: str, table: str, shard: str) -> pa.Table:
     """One partition, as it is shown."""
-    return _shown(store.read(screen, table, shards=[shard] if shard else None), table, shard)
+    return _shown(store.arrow(screen, table, shard=shard or None), table, shard)
 
 
 def _empty(store: Store, screen: str, table: str, shard: str) -> pa.Table:
     """The columns of one partition."""
-    return store.schema(screen, table, shard=shard or None).empty_table()
+    return store.arrow_schema(screen, table, shard=shard or None).empty_table()
 
 
 def _shown(rows: pa.Table, table: str, shard: str) -> pa.Table:
     """Rows with their shard as a column, unless the table is made whole. `images` is counted later."""
-    rows = rows.replace_schema_metadata()
     if table == "images" and "n_cells" in rows.column_names:
         rows = rows.drop_columns("n_cells")
     if shard == WHOLE:
@@ -309,14 +308,14 @@ def _update_main(con: duckdb.DuckDBPyConnection, store: Store, books: Books) -> 
     for screen in store.screens():
         there = set(_tables(con, screen))
         if store.has(screen, "screen"):
-            about = store.read(screen, "screen").to_pylist()[0]
+            about = store.read(screen, "screen").row(0, named=True)
             counts = {f"n_{name}": _count(con, screen, name) for name in ("images", "cells") if name in there}
             screens.append({"n_images": 0, "n_cells": 0, **about, **counts})
         described = sorted(table for table in there if table.startswith(CELL_FEATURES))
         sets += [_feature_set(con, books, screen, table) for table in described]
         for table in store.tables(screen):
             if _is_scores(table):
-                scores += [{"screen": screen, **row} for row in store.read(screen, table).to_pylist()]
+                scores += [{"screen": screen, **row} for row in store.read(screen, table).to_dicts()]
     types = {
         "channels": pa.list_(pa.string()),
         "simulated": pa.bool_(),

@@ -39,7 +39,7 @@ MAIN = (
             "feature_set": "Method and layer: `inpainting_conv4`, `untrained_conv4`, `intensity`, `classic`.",
             "method": "How cells are described: `inpainting`, `untrained` (control), `intensity` (control), "
             "`classic`, `designed`, `cellprofiler`, `autoencoder`, `supervised`, `vgg16_<input>`, with its "
-            "correction if it has one (docs/baselines.md).",
+            "correction if it has one (docs/explanation/baselines.md).",
             "layer": "Layer of the network; NULL for methods without one.",
             "dim": "Numbers in one vector.",
             "n_cells": "Cells described.",
@@ -61,7 +61,7 @@ MAIN = (
             "feature_set": "What was scored.",
             "task": "The column of `images` that was predicted: `localization`, `protein`.",
             "classifier": "`knn`, `logistic`, `forest`, `end_to_end` (the supervised network itself); `pairwise`, "
-            "`retrieval`, `silhouette`, which need none (docs/baselines.md).",
+            "`retrieval`, `silhouette`, which need none (docs/explanation/baselines.md).",
             "parameter": "Its setting: `k=11`, `C=1`, `trees=500`, `pairs=1000`, `cosine`.",
             "label": "The class or term that a row is of; NULL for scores over all.",
             "metric": "`balanced_accuracy` (mean recall of the classes), `accuracy`, `recall`; "
@@ -171,7 +171,7 @@ SCREEN = (
     *RESULTS,
     TableDoc(
         "truth_images",
-        "Simulated screens only: the simulator's truth of each image (`docs/simulation.md`).",
+        "Simulated screens only: the simulator's truth of each image (`docs/reference/simulation.md`).",
         {
             "image_id": "Name of the image.",
             "protein": "Name of the simulated protein.",
@@ -191,7 +191,7 @@ SCREEN = (
     ),
     TableDoc(
         "truth_cells",
-        "Simulated screens only: the simulator's truth of each cell (`docs/simulation.md`).",
+        "Simulated screens only: the simulator's truth of each cell (`docs/reference/simulation.md`).",
         {
             "image_id": "Name of the image.",
             "cell_line": "Cell line or strain of the image.",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import scale
+from benchmarks.platform import scale
 from pcip_assets.workspace import Workspace
 from pcip_core.store.partitions import Store
 
@@ -17,7 +17,7 @@ def test_assets_are_made_of_screens_that_grow(tmp_path: Path, monkeypatch: pytes
     for first in (0, 1):
         scale.fill(tmp_path, first, first + 1)
     scale.ask_asset(tmp_path, "localization_scores", scale.NAME)
-    assert set(store.read(scale.NAME, "localization_scores")["group"].to_pylist()) == {
+    assert set(store.read(scale.NAME, "localization_scores")["group"].to_list()) == {
         *("first_only", "both", "second_only")
     }
     scale.ask_asset(tmp_path, "cell_features", scale.CROPPED, "plate_2")

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+import polars as pl
 
 from pcip_assets.assets.feature_sets import PREFIX, features_hash
 from pcip_assets.resources import Library
@@ -19,12 +18,7 @@ from pcip_core.store.feature_blocks import StoredFeatures
 from pcip_core.store.tables import MAIN, SCREEN
 
 KNN, BASELINES = "benchmarks", "benchmarks_yardsticks"  # tables of scores; others are benchmarks_<noun>
-CODE = (
-    "pcip_assets.assets.benchmarks.scoring",
-    "pcip_core.evaluation.labelled",
-    "pcip_core.evaluation.usable",
-)
-_TYPES = {**dict.fromkeys(("value", "low", "high"), pa.float64()), "n": pa.int64()}
+_TYPES = {**dict.fromkeys(("value", "low", "high"), pl.Float64), "n": pl.Int64}
 _COLUMNS = {
     doc.name: tuple(name for name in doc.columns if name != "screen")
     for doc in (*MAIN, *SCREEN)
@@ -62,7 +56,7 @@ class Scores:
         """What was left out, by reason; reasons that left out nothing are not told."""
         self.exclusions += [{**more, "reason": reason, "n": n} for reason, n in counts.items() if n]
 
-    def tables(self, benchmarks: str) -> dict[str, pa.Table]:
+    def tables(self, benchmarks: str) -> dict[str, pl.DataFrame]:
         """The three tables of the asset whose scores are in the table `benchmarks`."""
         noun = benchmarks.removeprefix("benchmarks").removeprefix("_") or "knn"
         return {
@@ -79,15 +73,15 @@ class Scores:
         return counts
 
 
-def benchmark_table(rows: list[dict[str, Any]]) -> pa.Table:
+def benchmark_table(rows: list[dict[str, Any]]) -> pl.DataFrame:
     """Score rows as the `benchmarks` table."""
     return _table("benchmarks", rows)
 
 
-def _table(doc: str, rows: list[dict[str, Any]]) -> pa.Table:
-    return pa.table(
+def _table(doc: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
+    return pl.DataFrame(
         {
-            name: pa.array([row.get(name) for row in rows], _TYPES.get(name, pa.string()))
+            name: pl.Series([row.get(name) for row in rows], dtype=_TYPES.get(name, pl.String))
             for name in _COLUMNS[doc]
         }
     )
@@ -107,17 +101,17 @@ def vectors_of(
         EvaluationError: a cell has no vector.
     """
     features = StoredFeatures(library.store, screen.name, PREFIX + feature_set)
-    rows = pc.index_in(pa.array(cell_ids, pa.string()), value_set=features.cell_id)
-    if rows.null_count:
+    rows = features.places(cell_ids)
+    if missing := int((rows < 0).sum()):
         raise EvaluationError(
             f"{screen.name}/{feature_set}",
-            found=f"{rows.null_count} cells without a vector",
+            found=f"{missing} cells without a vector",
             required="a vector of each cell that is scored",
             remedy=f"Materialize the shards of {screen.name}/{PREFIX}{feature_set} that are out of date.",
         )
     shard = library.store.shards(screen.name, PREFIX + feature_set)[-1]
     about = library.store.provenance(screen.name, PREFIX + feature_set, shard) or {}
-    return rows_of(features, rows.to_numpy(zero_copy_only=False)), about.get("mlflow_run_id")
+    return rows_of(features, rows), about.get("mlflow_run_id")
 
 
 def scores_inputs(library: Library, screen: Screen, sets: Iterable[str], *spec: Any) -> dict[str, Any]:
@@ -125,7 +119,7 @@ def scores_inputs(library: Library, screen: Screen, sets: Iterable[str], *spec: 
     return {
         "features": {name: features_hash(library, screen, name) for name in sets},
         "spec": [screen.section("benchmark"), *spec],
-        "images": library.store.read(screen.name, "images").to_pylist(),
+        "images": library.store.read(screen.name, "images").to_dicts(),
     }
 
 
@@ -160,5 +154,5 @@ def chosen_sets(library: Library, screen: Screen) -> list[str]:
     """
     if screen.baselines.classifiers is not None:
         return list(screen.baselines.classifiers)
-    scored = [row for table in (KNN, BASELINES) for row in library.store.read(screen.name, table).to_pylist()]
+    scored = [row for table in (KNN, BASELINES) for row in library.store.read(screen.name, table).to_dicts()]
     return best_by_knn(scored, screen.benchmark.protocols[0]) or ["inpainting_conv3", "inpainting_conv4"]

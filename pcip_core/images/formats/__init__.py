@@ -8,14 +8,14 @@ decoder, which `pcip_core.images.reading` converts to an ImageFileError.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pcip_core.errors import ImageFileError
+from pcip_core.images.reference import Select
 
-Select = Mapping[str, str]
 Decoder = Callable[[Path, Sequence[Select]], list[np.ndarray]]
 
 TIFF = (".tif", ".tiff", ".tif.gz", ".tiff.gz")

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from pcip_core.errors import ImageFileError
-from pcip_core.images.formats import Select
 from pcip_core.images.formats.tiff import channel_number
+from pcip_core.images.reference import Select
 
 CHANNELS, SIDE_PX = 2, 64
 _BLOCK = 256  # rows read at a time, because cells are read in the order of their rows

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from pcip_core.errors import ImageFileError
-from pcip_core.images.formats import Select
 from pcip_core.images.formats.limits import check_size
 from pcip_core.images.formats.tiff import channel_number
+from pcip_core.images.reference import Select
 
 METADATA_FILES = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 _AXES = ("t", "c", "z", "y", "x")  # axes of NGFF 0.1 and 0.2, whose metadata does not name them

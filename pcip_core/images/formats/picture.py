@@ -11,8 +11,8 @@ from imagecodecs import jpeg8_decode
 from PIL import Image
 
 from pcip_core.errors import ImageFileError
-from pcip_core.images.formats import Select
 from pcip_core.images.formats.limits import check_rgb, check_size, colour_of
+from pcip_core.images.reference import Select
 
 _GREY = {"L": np.uint8, "I;16": np.uint16, "I;16B": np.uint16, "I": np.int32, "F": np.float32}
 _ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}

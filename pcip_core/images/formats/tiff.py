@@ -13,8 +13,8 @@ import numpy as np
 import tifffile
 
 from pcip_core.errors import ImageFileError
-from pcip_core.images.formats import Select
 from pcip_core.images.formats.limits import MAX_BYTES, check_rgb, check_size, colour_of
+from pcip_core.images.reference import Select
 
 _PIECE = 1 << 20
 _SLACK = 1 << 24  # allowance for the bytes of a file that are not pixels

@@ -1,4 +1,4 @@
-"""A table that lists the fields (CSV, TSV or Parquet): one row per field, or one row per file.
+"""A table that lists the fields (CSV, TSV, Parquet or Excel): one row per field, or one row per file.
 
 One row per field: each channel has a column `FileName_<channel>` and optionally `PathName_<channel>`, as in the
 LoadData tables of CellProfiler, or a column with the name of the channel. One row per file: the columns are
@@ -14,8 +14,8 @@ from pathlib import Path
 from pcip_core.errors import RootError
 from pcip_core.images.field import Field
 from pcip_core.images.layouts.grouping import Fields, files_under, plane_of
-from pcip_core.images.tables import our_name, read_table
 from pcip_core.spec.screen import Screen
+from pcip_core.user_tables.table import our_name, read_table
 
 _FILE, _FOLDER = ("path", "filename", "file"), "pathname"
 
@@ -28,7 +28,8 @@ def scan_manifest(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
         RootError: the table has no column of files for any channel.
     """
     table = root / str(screen.files.table)
-    rows = [{our_name(name): text for name, text in row.items()} for row in read_table(table)]
+    listed = read_table(table)
+    rows = listed.rename({name: our_name(name) for name in listed.columns}).to_dicts()
     fields = Fields(screen, ("plate", "well", "field"))
     used = {str(screen.files.table)}
     has_files = False
@@ -44,7 +45,7 @@ def scan_manifest(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
         names = [channel.named or name for name, channel in screen.channels.items()]
         raise RootError(
             table,
-            found=f"columns {', '.join(rows[0] if rows else [])}",
+            found=f"columns {', '.join(listed.columns)}",
             required=f"FileName_<channel> for {', '.join(names)}, or channel and path",
             remedy="Rename the columns, or correct channels.*.named in the spec.",
         )

@@ -21,7 +21,7 @@ from pcip_core.clustering.linkage import METHODS, cluster_tree
 from pcip_core.clustering.stability import stable_number
 from pcip_core.clustering.tree import leaf_order, ordered
 from pcip_core.errors import ClusterError, EvaluationError
-from pcip_core.evaluation.knn import standardize
+from pcip_core.features.scaling import standardize
 
 NAMES = ["MKI67", "NCL", "EN1", "ETV4", "SRRM2", "SON", "TP53", "ACTB"]
 LINE = np.array([[0.0], [1], [3], [3.5], [20], [21], [30], [31.5]])

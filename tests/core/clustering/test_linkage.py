@@ -14,7 +14,7 @@ from pcip_core.clustering.distances import condensed_distances
 from pcip_core.clustering.linkage import METHODS, cluster_tree
 from pcip_core.clustering.tree import leaf_order, ordered, parents, sizes, spans
 from pcip_core.errors import ClusterError, EvaluationError, ShapeError
-from pcip_core.evaluation.knn import standardize
+from pcip_core.features.scaling import standardize
 
 
 def clouds(

@@ -10,8 +10,9 @@ from sklearn.preprocessing import StandardScaler
 
 from pcip_core.errors import EvaluationError, ShapeError
 from pcip_core.evaluation import neighbours
-from pcip_core.evaluation.knn import leave_one_out_knn, standardize
+from pcip_core.evaluation.knn import leave_one_out_knn
 from pcip_core.evaluation.scores import knn_scores
+from pcip_core.features.scaling import standardize
 
 KS = (1, 5, 11, 25, 50)
 

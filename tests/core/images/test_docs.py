@@ -1,4 +1,4 @@
-"""The short specs of docs/screens.md load when completed to a full spec, and its tables name every key."""
+"""The short specs of docs/reference/spec.md load when completed to a full spec, and its tables name every key."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pcip_core.spec.analyses import Analyses, Clustering, GeneOntology, Phenotyp
 from pcip_core.spec.baselines import Baselines
 from pcip_core.spec.screen import Channel, Files, Images, load_screen
 
-PAGE = (Path(__file__).resolve().parents[3] / "docs" / "screens.md").read_text()
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "reference" / "spec.md").read_text()
 BLOCKS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
-LAYOUTS = [block for block in BLOCKS[1:] if "files" in block]
+LAYOUTS = [block for block in BLOCKS if "files" in block]
 
 
 @pytest.mark.parametrize("block", LAYOUTS, ids=lambda block: block["files"].get("layout", "pattern"))

@@ -6,7 +6,7 @@ import pytest
 import tifffile
 
 from pcip_core.errors import SpecError
-from pcip_core.images.annotations import describe_images, off_platemap
+from pcip_core.images.annotations import describe_images, unlisted
 from pcip_core.images.layout import scan
 from pcip_core.images.localization import annotated_images
 from tests.core.images.writers import noise, screen_of
@@ -45,7 +45,7 @@ def test_wells_are_joined_by_plate_where_there_is_one(root, text, genes):
     screen = screen_of(root, FILES, images={"platemap": "platemap.txt", "values": {"cell_line": "wt"}})
     assert _values(screen, "gene") == genes
     assert _values(screen, "cell_line") == ["wt"] * 3
-    assert off_platemap(screen, scan(screen).fields) == [
+    assert unlisted(screen, scan(screen).fields)["platemap.txt"] == [
         image_id for image_id, gene in zip(("p1_A01", "p1_A02", "p2_A01"), genes, strict=True) if gene is None
     ]
 

@@ -26,7 +26,7 @@ from tests.conftest import draw_field, real_folder
 from tests.fake_atlas import ALPHA, BETA, fill, serving
 
 SCREENS = Path(__file__).resolve().parents[3] / "data" / "screens"
-DOCS = SCREENS.parents[1] / "docs" / "screens"
+DOCS = SCREENS.parents[1] / "docs" / "reference" / "screens"
 YEAST = {
     "cyclops_wt2": (("cytosol", "rfp"), 4, "yeast_cytosol"),
     "nop1pr_gfp": (("brightfield", "brightfield"), 3, "yeast_brightfield"),

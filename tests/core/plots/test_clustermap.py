@@ -13,7 +13,7 @@ from pcip_core.clustering.clusters import cut_number, members_of, smallest_clade
 from pcip_core.clustering.linkage import cluster_tree
 from pcip_core.clustering.tree import leaf_order, ordered
 from pcip_core.errors import ClusterError, ShapeError
-from pcip_core.evaluation.knn import standardize
+from pcip_core.features.scaling import standardize
 from pcip_core.plots.clustermap import BLUE_YELLOW, MAJOR, MINOR, _apart, cluster_map
 from pcip_core.plots.pictures import preview
 

@@ -25,7 +25,7 @@ from pcip_core.simulate.plan import CELL_LINES, CLASSES, channels, plan_screen
 from pcip_core.simulate.screen import TRUTH, write_screen
 from pcip_core.spec.simulation import Simulation
 
-DOCS = Path(__file__).resolve().parents[3] / "docs"
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "reference"
 SMALL = Simulation(
     "yeast",
     plates=2,
@@ -219,9 +219,9 @@ def test_a_rare_class_among_many() -> None:
 
 
 def test_every_key_is_documented() -> None:
-    for page, text in (("simulation.md", "`{}`"), ("screens.md", "{}")):
+    for page, text in (("simulation.md", "`{}`"), ("spec.md", "{}")):
         section = (DOCS / page).read_text()
-        if page == "screens.md":
+        if page == "spec.md":
             section = next(line for line in section.splitlines() if line.startswith("| `simulation` |"))
         for key in fields(Simulation):
             assert text.format(key.name) in section, (page, key.name)

@@ -31,6 +31,7 @@ VGG16 = {"sets": ["vgg16"]}
     ("changes", "message"),
     [
         ({"chanels": {}}, "unknown key `chanels`"),
+        ({"yardsticks": {"sets": ["classic"]}}, "Rename `yardsticks:` to `baselines:` in the spec"),
         ({"crops": {"window_px": 32, "sise_px": 16}}, "unknown key `crops.sise_px`"),
         ({"encoder": {"epoch": 3}}, "unknown key `encoder.epoch`"),
         ({"channels": {"nucleus": {"role": "structural"}}}, "no channel with `role: protein`"),

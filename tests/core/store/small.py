@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 import yaml
 
 from pcip_assets.assets.analyses import cell_scores, enrichment, mismatch, phenotypes, protein_map
@@ -67,8 +67,10 @@ def commit_plate(store: Store, screen: str, shard: str, *, dim: int = DIM, seed:
     commit_features(store, screen, shard, dim=dim, seed=seed)
 
 
-def _truth(columns: tuple[str, ...], image_ids: list[str]) -> pa.Table:
-    return pa.table({name: image_ids if name == "image_id" else [1.0] * len(image_ids) for name in columns})
+def _truth(columns: tuple[str, ...], image_ids: list[str]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {name: image_ids if name == "image_id" else [1.0] * len(image_ids) for name in columns}
+    )
 
 
 def cells_of(image_ids: list[str]) -> ShardCells:
@@ -94,10 +96,10 @@ def commit_features(
 ) -> None:
     """Commit random features of the cells of one plate."""
     cells = store.read(screen, "cells", shards=[shard])
-    ids = {name: cells[name].to_pylist() for name in ("cell_id", "image_id")}
-    ids["encoder_version"] = [f"{screen}/1"] * cells.num_rows
+    ids = {name: cells[name].to_list() for name in ("cell_id", "image_id")}
+    ids["encoder_version"] = [f"{screen}/1"] * cells.height
     rng = np.random.default_rng([seed, *shard.encode()])
-    vectors = rng.normal(size=(cells.num_rows, dim)).astype(np.float32)
+    vectors = rng.normal(size=(cells.height, dim)).astype(np.float32)
     about = {**provenance(), "encoder_version": f"{screen}/1", "mlflow_run_id": "run"}
     table = feature_table(ids, vectors)
     store.commit(screen, {f"cell_features_{feature_set}": table}, shard=shard, provenance=about)
@@ -122,7 +124,7 @@ def commit_whole(store: Store, screen: str, feature_set: str = SET) -> None:
     ]  # fmt: skip
     store.commit(screen, _scores(scores, PAIRS[:2]).tables("benchmarks"), provenance=provenance())
     store.commit(screen, _scores([], PAIRS[2:]).tables("benchmarks_supervised"), provenance=provenance())
-    split = pa.table({"image_id": ["a", "b"], "held": [False, True], "encoder_version": ["v", "v"]})
+    split = pl.DataFrame({"image_id": ["a", "b"], "held": [False, True], "encoder_version": ["v", "v"]})
     store.commit(screen, {"supervised_images": split}, provenance=provenance())
     point = {"feature_set": feature_set, "cell_id": "c", "image_id": "a", "protein": "P", "label": "Nucleus"}
     maps = {
@@ -139,8 +141,7 @@ def commit_analyses(store: Store, screen: str) -> None:
         **{module.TABLE: module.TYPES for module in (enrichment, mismatch, phenotypes)},
     }
     tables = {
-        name: pa.table({column: pa.nulls(1, kind) for column, kind in columns.items()})
-        for name, columns in types.items()
+        name: pl.DataFrame({column: [None] for column in columns}, columns) for name, columns in types.items()
     }
     scores = {name: cell_scores.score_table(name, [{}]) for name in cell_scores.COLUMNS}
     store.commit(screen, {**tables, **scores}, provenance=provenance())
@@ -163,8 +164,8 @@ def protein_means(store: Store, screen: str, feature_set: str) -> tuple[list[str
     """Proteins, their mean vectors and numbers of cells, by a plain loop."""
     cells = store.read(screen, f"cell_features_{feature_set}")
     images = store.read(screen, "images")
-    protein_of = dict(zip(images["image_id"].to_pylist(), images["protein"].to_pylist(), strict=True))
-    of_cell = np.array([protein_of[image] for image in cells["image_id"].to_pylist()])
+    protein_of = dict(zip(images["image_id"].to_list(), images["protein"].to_list(), strict=True))
+    of_cell = np.array([protein_of[image] for image in cells["image_id"].to_list()])
     vectors, proteins = features_of(cells), sorted(set(of_cell.tolist()))
     means = np.stack([vectors[of_cell == protein].mean(0) for protein in proteins])
     return proteins, means, [int((of_cell == protein).sum()) for protein in proteins]

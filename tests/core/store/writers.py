@@ -13,7 +13,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import publish
@@ -32,7 +32,7 @@ def commit_version(store: Store, version: int, shard: str = "s") -> str:
     rows = rows_of(version)
     return store.commit(
         "scr",
-        {"cells": pa.table({"v": [version] * rows}), "quarantine_crops": pa.table({"v": [version]})},
+        {"cells": pl.DataFrame({"v": [version] * rows}), "quarantine_crops": pl.DataFrame({"v": [version]})},
         shard=shard,
         arrays={"crops": np.full((rows, 64, 64), version, np.int32)},
         provenance={"version": version},
@@ -42,8 +42,8 @@ def commit_version(store: Store, version: int, shard: str = "s") -> str:
 def version_of(store: Store, shard: str = "s") -> int:
     """The version that table and array agree on."""
     cells, crops = store.read_with_array("scr", "cells", "crops", shard)
-    version = int(cells["v"][0].as_py())
-    assert cells["v"].to_pylist() == [version] * rows_of(version)
+    version = int(cells["v"][0])
+    assert cells["v"].to_list() == [version] * rows_of(version)
     assert crops.shape == (rows_of(version), 64, 64)
     assert (crops == version).all()
     return version

@@ -101,7 +101,7 @@ def test_errors_name_the_file_and_the_columns(tmp_path):
     with pytest.raises(SpecError, match="no such file"):
         imported_by_id(tmp_path / "none.parquet", CELLS)
     (tmp_path / "bad.parquet").write_bytes(b"no table")
-    with pytest.raises(SpecError, match="no readable table"):
+    with pytest.raises(SpecError, match="no Parquet"):
         imported_by_id(tmp_path / "bad.parquet", CELLS)
     (tmp_path / "empty.csv").write_bytes(b"")
     with pytest.raises(SpecError, match="no readable table"):

@@ -23,7 +23,13 @@ _TEXT = re.compile(r"(?P<path>.*)#(?P<select>(?:rgb|c|channel|row)=[^#/]*)")
 
 @dataclass(frozen=True)
 class Reference:
-    """A plane of a file. `select` has some of the keys rgb, c, channel and row; it is empty for the only plane."""
+    """A plane of a file. `select` has some of the keys rgb, c, channel and row; it is empty for the only plane.
+
+    >>> Reference.parse("A01_f1.ome.tif#channel=GFP")
+    Reference(path='A01_f1.ome.tif', select={'channel': 'GFP'})
+    >>> str(Reference("A01_f1.ome.tif", {"c": "1"}))
+    'A01_f1.ome.tif#c=1'
+    """
 
     path: str
     select: dict[str, str] = field(default_factory=dict)

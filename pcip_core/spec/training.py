@@ -42,6 +42,10 @@ class TrainingConfig:
     memory_fraction: float = 0.6
 
     def deciding(self) -> TrainingConfig:
-        """These settings with all that do not affect the weights reset to their defaults."""
+        """These settings with all that do not affect the weights reset to their defaults.
+
+        >>> TrainingConfig(epochs=3, processes=4).deciding() == TrainingConfig(epochs=3)
+        True
+        """
         default = TrainingConfig()
         return replace(self, processes=default.processes, memory_fraction=default.memory_fraction)

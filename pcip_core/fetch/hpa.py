@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from pcip_core.fetch.hpa_entry import COMPOSITE, AtlasField, read_entry
 from pcip_core.fetch.manifest import Failure, write_failures
 from pcip_core.fetch.pace import Policy
 from pcip_core.fetch.proteins import needs_table, read_gene_ids, to_ensembl
+from pcip_core.files import replacing
 
 BASE_URL = "https://www.proteinatlas.org"
 CHANNELS = ("blue", "red", "green", "yellow", COMPOSITE)
@@ -234,15 +234,13 @@ def write_tables(root: Path, fields: Iterable[AtlasField], source: Source) -> No
 
 
 def _merge(path: Path, columns: Sequence[str], key: str, rows: list[dict[str, str]]) -> None:
-    """Add rows to a table, or replace rows with the same key. The new file is written, then renamed."""
+    """Add rows to a table, or replace rows with the same key."""
     merged: dict[str, dict[str, str]] = {}
     if path.is_file():
         with path.open(newline="", encoding="utf-8") as stream:
             merged = {row[key]: row for row in csv.DictReader(stream)}
     merged |= {row[key]: row for row in rows}
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as stream:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, columns)
         writer.writeheader()
         writer.writerows(merged[value] for value in sorted(merged))
-    temporary.replace(path)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 from pcip_core.errors import RootError
+from pcip_core.files import natural_key
 from pcip_core.images.field import Field
 from pcip_core.spec.screen import Screen
 
@@ -19,7 +19,7 @@ class Layout:
 
     def shards(self) -> list[str]:
         """Names of the shards in natural order (plate_2 before plate_10)."""
-        return sorted({field.shard for field in self.fields}, key=natural)
+        return sorted({field.shard for field in self.fields}, key=natural_key)
 
     def of_shard(self, shard: str) -> list[Field]:
         """The fields of one shard, grouped by image."""
@@ -83,14 +83,5 @@ def scan(screen: Screen) -> Layout:
             required=f"files for the channels {', '.join(names)}",
             remedy="Correct the spec's files and channels.*.named, or the root.",
         )
-    fields = sorted(fields, key=lambda field: (natural(field.image_id), natural(field.field_id)))
+    fields = sorted(fields, key=lambda field: (natural_key(field.image_id), natural_key(field.field_id)))
     return Layout(fields, unclaimed)
-
-
-def natural(text: str) -> list[tuple[int, int | str]]:
-    """Sort key that orders numbers within text by their value.
-
-    >>> sorted(["plate_10", "plate_2"], key=natural)
-    ['plate_2', 'plate_10']
-    """
-    return [(0, int(piece)) if piece.isdigit() else (1, piece) for piece in re.split(r"(\d+)", text) if piece]

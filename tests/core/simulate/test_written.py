@@ -72,11 +72,11 @@ def test_the_same_seed_gives_the_same_bytes_for_any_number_of_workers(tmp_path: 
 def test_another_seed_gives_other_images(tmp_path: Path) -> None:
     write_screen(SMALL, tmp_path / "zero")
     write_screen(replace(SMALL, seed=1), tmp_path / "one")
-    zero, one = (bytes_of(tmp_path / name) for name in ("zero", "one"))
-    pictures = {name for name in zero if name.endswith(".tif")}
+    first, second = (bytes_of(tmp_path / name) for name in ("zero", "one"))
+    pictures = {name for name in first if name.endswith(".tif")}
     assert len(pictures) == 2 * len(plan_screen(SMALL))
-    assert pictures <= set(one)
-    assert not [name for name in pictures if zero[name] == one[name]]
+    assert pictures <= set(second)
+    assert not [name for name in pictures if first[name] == second[name]]
 
 
 def test_every_file_of_the_plan_exists(screen: tuple[Simulation, Path]) -> None:

@@ -197,17 +197,21 @@ def _follows_its_source(screen: Screen) -> dg.AssetChecksDefinition:
         """Predictions follow the source more than an untrained network's do (docs/explanation/analyses.md)."""
         from pcip_core.plots.pictures import preview
 
-        found = measured(library, tracking, screen)
-        judged, run_id = found.verdict, tracking.champion(screen.name).run_id
-        tracking.log_scores(run_id, {f"mismatch_{name}": value for name, value in found.scores.items()})
-        if judged is not None:
-            tracking.log_pictures(run_id, {"mismatch.png": found.figure})
-        why = () if judged is None or judged.follows else judged.reasons
+        comparison = measured(library, tracking, screen)
+        verdict, run_id = comparison.verdict, tracking.champion(screen.name).run_id
+        tracking.log_scores(run_id, {f"mismatch_{name}": value for name, value in comparison.scores.items()})
+        if verdict is not None:
+            tracking.log_pictures(run_id, {"mismatch.png": comparison.figure})
+        reasons = () if verdict is None or verdict.follows else verdict.reasons
         return dg.AssetCheckResult(
-            passed=not why,
+            passed=not reasons,
             severity=dg.AssetCheckSeverity.WARN,
-            description="; ".join(why) or None,
-            metadata={**found.told, **found.scores, "mismatch": picture(preview(found.figure))},
+            description="; ".join(reasons) or None,
+            metadata={
+                **comparison.told,
+                **comparison.scores,
+                "mismatch": picture(preview(comparison.figure)),
+            },
         )
 
     return check

@@ -1,4 +1,4 @@
-"""Are the learned features worth it: each layer's kNN score against both controls, by the whole platform."""
+"""Do learned features beat the controls: the kNN score of each layer, from a run of the whole platform."""
 
 from __future__ import annotations
 

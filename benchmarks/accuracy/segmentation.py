@@ -1,4 +1,4 @@
-"""Cells found against cells that are there: real fields with others' masks, simulated fields with truth."""
+"""Segmented cells against reference cells: published masks of real fields, the truth of simulated fields."""
 
 from __future__ import annotations
 

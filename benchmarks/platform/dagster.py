@@ -1,4 +1,4 @@
-"""What does Dagster cost: one run over 64 shards against the same functions called directly; 1,000 shards planned."""
+"""The overhead of Dagster: one run over 64 shards against the same functions called directly; planning of 1,000."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does one more shard cost the same however many there are: a shard to features on screens of 4, 16 and 64."""
+"""Does an added shard cost the same whatever the size of the screen: one shard to features, on 4, 16 and 64 shards."""
 
 from __future__ import annotations
 

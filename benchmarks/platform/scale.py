@@ -1,8 +1,8 @@
-"""Does memory stay flat as cells grow: 50,000 cells, doubled to 400,000, through every asset that streams.
+"""Does peak memory stay constant as the number of cells grows from 50,000 to 400,000, in every asset that streams.
 
-Each asset runs in a process of its own, over all shards of the screen, by its own function without Dagster's run;
-what is told is the most that the process ever had in memory, with what it imports. The numbers are random: what an
-asset holds does not depend on them. A screen grows by plates: 12,500 cells each, 4 to 32 of them.
+Each asset runs in its own process, over all shards of the screen, without a Dagster run. The figure is the peak memory
+of the process, imports included. The features are random, because memory does not depend on their values. The screen
+grows by plates of 12,500 cells, from 4 to 32 plates.
 """
 
 from __future__ import annotations

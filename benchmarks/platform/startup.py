@@ -1,4 +1,4 @@
-"""Does the command line answer at once, and does the code location load fast: seconds, and what they import."""
+"""Start-up time of the command line and of Dagster's code location, and their largest imports."""
 
 from __future__ import annotations
 

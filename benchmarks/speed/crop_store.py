@@ -1,4 +1,4 @@
-"""Are crops well kept in one .npy a shard: pair reads, a scan of the shard and size, against other containers."""
+"""Crops in one .npy file per shard against other containers: reads of pairs, scans of a shard, and size."""
 
 from __future__ import annotations
 

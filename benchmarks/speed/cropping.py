@@ -1,4 +1,4 @@
-"""From files to crops: how fast, in how much memory, how large; and beside the authors' own script."""
+"""From image files to crops: speed, memory and size, against the authors' script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long designed features take: cells/s of each kind, on one core."""
+"""Speed of the designed features: cells per second of each kind, on one core."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does extraction keep the arithmetic busy: against the bare encoder, and against the authors' script and network."""
+"""Speed of feature extraction against the bare encoder, and against the authors' script and network."""
 
 from __future__ import annotations
 

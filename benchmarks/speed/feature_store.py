@@ -1,4 +1,4 @@
-"""Is the feature store fast: writing, means by protein, the most similar cells, one image; and who waits for whom."""
+"""Speed of the feature store: writing, means by protein, nearest cells, one image; and whether readers wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is kNN faster than scikit-learn's and faiss at the paper's size, within 2 GiB, and are the labels the same?"""
+"""Leave-one-out kNN against scikit-learn and faiss at the paper's size: speed, memory, and equality of the labels."""
 
 from __future__ import annotations
 

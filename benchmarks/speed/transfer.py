@@ -1,6 +1,6 @@
-"""What a cell costs by VGG16, at its own size and stretched to 224 px; and ours beside Keras' own network.
+"""Speed of VGG16 features, on crops of 64 px and resized to 224 px; and equality with the network of Keras.
 
-Weights are random: time does not depend on them. The comparison needs Keras, which pcip does not:
+The weights are random, because speed does not depend on them. The comparison needs Keras, which pcip does not require:
 
     pip install --no-deps --target KERAS keras absl-py namex optree ml-dtypes
     PYTHONPATH=KERAS pcip bench transfer
@@ -101,7 +101,9 @@ def _beside_keras(weights: dict[str, torch.Tensor]) -> Row:
     aim = f"at most {_TOLERANCE:g}"
     if find_spec("keras") is None:
         return Row(
-            what=f"{what}: Keras is not installed (benchmarks/transfer.py says how)", value=None, aim=aim
+            what=f"{what}: Keras is not installed (the docstring of the benchmark says how)",
+            value=None,
+            aim=aim,
         )
     os.environ["KERAS_BACKEND"] = "torch"
     from keras import Model

@@ -56,7 +56,7 @@ def test_a_download_ends_by_naming_the_next_command(pcip, atlas, tmp_path):
     code, text = pcip("fetch", "hpa", *arguments)
     assert code == 0
     assert "2 listed = 2 known + 0 unknown" in text
-    assert "5 found = 5 fetched + 0 there already + 0 failed" in text
+    assert "5 found = 5 fetched + 0 already present + 0 failed" in text
     assert "1 pictures: ciliated cell lines" in text
     assert text.rstrip().endswith(f"Next: pcip run human_protein_atlas --root {to}")
     code, text = pcip("fetch", "hpa", *arguments, "--channels", "blue,red,green", "--connections", 2)

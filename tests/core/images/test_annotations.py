@@ -1,4 +1,4 @@
-"""What is known of images: platemaps by well, localization tables, renamed terms, in their order of trust."""
+"""Annotations of images: platemaps, localization tables and renamed terms, in their order of precedence."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def root(tmp_path):
 
 
 def _values(screen, column):
-    return [one.values.get(column) for one in describe_images(screen, scan(screen).fields)]
+    return [record.values.get(column) for record in describe_images(screen, scan(screen).fields)]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_wells_are_joined_by_plate_where_there_is_one(root, text, genes):
     assert _values(screen, "gene") == genes
     assert _values(screen, "cell_line") == ["wt"] * 3
     assert unlisted(screen, scan(screen).fields)["platemap.txt"] == [
-        one for one, gene in zip(("p1_A01", "p1_A02", "p2_A01"), genes, strict=True) if gene is None
+        image_id for image_id, gene in zip(("p1_A01", "p1_A02", "p2_A01"), genes, strict=True) if gene is None
     ]
 
 
@@ -63,7 +63,7 @@ def test_the_table_of_images_wins_over_the_platemap_and_terms_are_renamed(root):
     screen = screen_of(root, FILES, images=images)
     assert _values(screen, "gene") == ["X", None, "T"]
     records = describe_images(screen, scan(screen).fields)
-    assert [one.localization for one in records] == [["Spindle", "Cytosol"], [], ["Spindle", "Cytosol"]]
+    assert [record.localization for record in records] == [["Spindle", "Cytosol"], [], ["Spindle", "Cytosol"]]
 
 
 def test_annotations_give_terms_to_images_without_any(root):
@@ -72,7 +72,7 @@ def test_annotations_give_terms_to_images_without_any(root):
     images = {"platemap": "platemap.csv", "annotations": "terms.csv", "terms": {"nuclei": "nucleus"}}
     screen = screen_of(root, FILES, images=images)
     annotated = annotated_images(screen, scan(screen).fields)
-    terms = [one.localization for one in annotated.records]
+    terms = [record.localization for record in annotated.records]
     assert terms == [["cytoplasm", "nucleus"], ["vacuole"], ["cytoplasm", "nucleus"]]
     assert annotated.records[0].values["orf"] == "YLR027C"
     assert annotated.matched == 3

@@ -1,4 +1,4 @@
-"""Every kind of damage ends in one ImageFileError that names it, and the rest of the shard goes on."""
+"""Every kind of damage raises an ImageFileError that names it, and the other fields of the shard are cut."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHANNELS = {
     "nucleus": {"role": "structural", "plane": "max"},
     "protein": {"role": "protein", "plane": "max"},
 }
-SAID = {
+MESSAGES = {
     "gone": "no such file",
     "empty": "an empty file",
     "all zeros": "cannot be decoded",
@@ -50,13 +50,13 @@ def test_each_kind_of_damage_is_named(tmp_path, kind):
     path = tmp_path / f"picture.{kind}"
     seen = set()
     for name, spoil in damages(pixels, kind).items():
-        if name not in SAID:
+        if name not in MESSAGES:
             continue
         path.unlink(missing_ok=True)
         data = spoil(rng)
         if data is not None:
             path.write_bytes(data)
-        with pytest.raises(ImageFileError, match=SAID[name]) as caught:
+        with pytest.raises(ImageFileError, match=MESSAGES[name]) as caught:
             read_plane(path)
         assert str(path) in str(caught.value)
         seen.add(name)
@@ -64,7 +64,7 @@ def test_each_kind_of_damage_is_named(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_cut_is_noticed(tmp_path, kind):
+def test_every_truncated_file_is_refused(tmp_path, kind):
     whole = encoded(noise(2, (40, 36), np.uint8), kind)
     path = tmp_path / f"picture.{kind}"
     for length in sorted({0, 1, 4, 9, 60, *np.linspace(100, len(whole) - 1, 25).astype(int).tolist()}):
@@ -76,7 +76,7 @@ def test_every_cut_is_noticed(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_huge_header_is_refused_before_memory_is_asked_for(tmp_path, kind):
+def test_a_huge_header_is_refused_before_memory_is_allocated(tmp_path, kind):
     path = tmp_path / f"picture.{kind}"
     path.write_bytes(huge_header(kind))
     tracemalloc.start()
@@ -90,17 +90,17 @@ def test_a_huge_header_is_refused_before_memory_is_asked_for(tmp_path, kind):
 
 
 def test_a_thousand_damaged_files_beside_good_ones(tmp_path):
-    """500 fields with both files damaged, 200 with none: nothing is lost, nothing stops the shard."""
+    """Of 700 fields, 500 have both files damaged: every field is read or rejected, and the shard is completed."""
     root = tmp_path / "images"
     root.mkdir()
     rng = np.random.default_rng(11)
     drawn = [draw_field(rng, in_nucleus=bool(i % 2)) for i in range(4)]
-    as_bytes = [{name: (plane // 8).astype(np.uint8) for name, plane in one.items()} for one in drawn]
+    as_bytes = [{name: (plane // 8).astype(np.uint8) for name, plane in planes.items()} for planes in drawn]
     ways = {
         (i, kind, name): damages(pixels, kind)
-        for i, one in enumerate(as_bytes)
+        for i, planes in enumerate(as_bytes)
         for kind in KINDS
-        for name, pixels in one.items()
+        for name, pixels in planes.items()
     }
     done: Counter[str] = Counter()
     damaged = 0
@@ -110,7 +110,7 @@ def test_a_thousand_damaged_files_beside_good_ones(tmp_path):
         for channel in CHANNELS:
             known = ways[int(rng.integers(4)), kind, channel]
             how = (
-                str(rng.choice([one for one in known if one != "whole"]))
+                str(rng.choice([damage for damage in known if damage != "whole"]))
                 if channel in spoilt_channels
                 else "whole"
             )
@@ -140,8 +140,8 @@ def test_a_thousand_damaged_files_beside_good_ones(tmp_path):
     assert len(reasons) == len(quarantined)
     assert all(row.reason for row in quarantined)
     assert cells.found == len(cells.pixels) + sum(row.what == "cell" for row in cells.rejected)
-    assert len(used) >= 200  # those that nothing was done to
-    assert {f"p_{number:03d}" for number in range(500, 700)} <= {one.field_id for one in used}
+    assert len(used) >= 200  # the undamaged fields
+    assert {f"p_{number:03d}" for number in range(500, 700)} <= {field.field_id for field in used}
     assert len(set(done)) >= 20
     assert grown_mb < 400
     assert time.perf_counter() - start < 30

@@ -24,7 +24,7 @@ EXAMPLES = ("how-to/bring-a-screen.md", "tutorial/first-screen.md")
 
 @pytest.mark.parametrize("block", LAYOUTS, ids=lambda block: block["files"].get("layout", "pattern"))
 def test_a_short_spec_loads(tmp_path, block):
-    marker = next(name for name, one in block["channels"].items() if one["role"] == "structural")
+    marker = next(name for name, channel in block["channels"].items() if channel["role"] == "structural")
     rest = {
         "segmentation": {"method": "otsu", "options": {"channel": marker}},
         "crops": {"window_px": 64},
@@ -54,14 +54,14 @@ def test_every_layout_has_a_short_spec():
     ("section", "of"), [("channels.<name>", Channel), ("files", Files), ("images", Images)]
 )
 def test_every_key_is_in_the_table(section, of):
-    for one in dataclasses.fields(of):
-        assert f"`{section}.{one.name}`" in PAGE
+    for key in dataclasses.fields(of):
+        assert f"`{section}.{key.name}`" in PAGE
 
 
 def test_every_key_of_the_baselines_is_in_their_rows():
     rows = "\n".join(line for line in PAGE.splitlines() if line.startswith("| `baselines."))
-    for one in dataclasses.fields(Baselines):
-        assert re.search(rf"`(baselines\.)?{one.name}`", rows), one.name
+    for key in dataclasses.fields(Baselines):
+        assert re.search(rf"`(baselines\.)?{key.name}`", rows), key.name
 
 
 @pytest.mark.parametrize(
@@ -70,5 +70,5 @@ def test_every_key_of_the_baselines_is_in_their_rows():
 )
 def test_every_key_of_the_analyses_is_in_their_rows(section, of):
     rows = "\n".join(line for line in PAGE.splitlines() if line.startswith(f"| `analyses.{section}"))
-    for one in dataclasses.fields(of):
-        assert re.search(rf"`(analyses\.)?{one.name}`", rows), one.name
+    for key in dataclasses.fields(of):
+        assert re.search(rf"`(analyses\.)?{key.name}`", rows), key.name

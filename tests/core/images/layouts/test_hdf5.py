@@ -1,4 +1,4 @@
-"""Archives of labelled cells: a real one, and files written here with the arrays of the big ones."""
+"""Archives of labelled cells: a real archive, and files written here with the same arrays."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAMES = ["Actin", "Spindle", "Spindle Pole"]
 
 
 def write_archive(path: Path, cells: int, **changes: np.ndarray | None) -> np.ndarray:
-    """An archive of that many cells, classes in turn; returns the pixels (cells, 2, 64, 64)."""
+    """Write an archive of cells with alternating classes; return the pixels (cells, 2, 64, 64)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(cells).random((cells, 2, 64, 64)) * 30_000
     content = {
@@ -51,7 +51,7 @@ def test_rows_are_fields_across_blocks_of_rows(tmp_path):
     pixels = write_archive(tmp_path / "images" / "x" / "Chong_test_set.hdf5", 300)
     screen = screen_of(tmp_path / "images", FILES, channels=CHANNELS, shards={"by": "{set}"})
     fields = scan(screen).fields
-    assert [one.field_id for one in fields[-2:]] == ["test_298", "test_299"]
+    assert [field.field_id for field in fields[-2:]] == ["test_298", "test_299"]
     assert fields[299].parts == {"set": "test", "row": "299", "class": "Spindle Pole"}
     for row in (0, 255, 256, 299):
         planes = read_field(screen, fields[row])
@@ -81,7 +81,7 @@ def test_the_real_archive_reads_back_row_by_row(tmp_path):
     screen = _shipped(tmp_path)
     layout = scan(screen)
     assert len(layout.fields) == 36
-    classes = Counter(one.parts["class"] for one in layout.fields)
+    classes = Counter(field.parts["class"] for field in layout.fields)
     assert classes == {f"class_{n:02d}": count for n, count in enumerate(index.sum(0)) if count}
     for field in layout.fields:
         planes, row = read_field(screen, field), int(field.parts["row"])
@@ -89,7 +89,7 @@ def test_the_real_archive_reads_back_row_by_row(tmp_path):
         assert np.array_equal(planes["cytosol"], data[row, 4096:].reshape(64, 64))
 
 
-def test_the_archives_own_features_come_with_the_fields(tmp_path):
+def test_features_in_the_archives_are_read_by_field(tmp_path):
     write_archive(tmp_path / "images" / "Chong_test_set.hdf5", 4)
     write_archive(tmp_path / "images" / "Chong_valid_set.hdf5", 2, Info1=None)
     screen = screen_of(tmp_path / "images", FILES, channels=CHANNELS, shards={"by": "{set}"})
@@ -104,24 +104,24 @@ def test_one_changed_row_changes_one_hash(tmp_path):
     pixels = write_archive(path, 5)
     screen = screen_of(tmp_path / "images", FILES, channels=CHANNELS, shards={"by": "{set}"})
     fields = scan(screen).fields
-    before = [content_hash(screen, one) for one in fields]
+    before = [content_hash(screen, field) for field in fields]
     pixels[3, 0, 0, 0] += 1
     write_archive(path, 5, data1=pixels.reshape(5, -1))
-    after = [content_hash(screen, one) for one in scan(screen).fields]
-    assert [one == other for one, other in zip(before, after, strict=True)] == [True, True, True, False, True]
+    after = [content_hash(screen, field) for field in scan(screen).fields]
+    assert [a == b for a, b in zip(before, after, strict=True)] == [True, True, True, False, True]
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"data1": None}, "no array data1"),
         ({"data1": np.zeros((3, 100))}, r"data1 of shape \(3, 100\)"),
-        ({"Index1": np.ones((3, 3))}, "not one 1 a row"),
+        ({"Index1": np.ones((3, 3))}, r"Index1 of shape \(3, 3\)"),
         ({"Index1": np.eye(3)[:2]}, r"Index1 of shape \(2, 3\)"),
         (None, "cannot be decoded"),
     ],
 )
-def test_a_damaged_archive_is_one_bad_field_beside_the_good_ones(tmp_path, changes, said):
+def test_a_damaged_archive_is_one_unreadable_field(tmp_path, changes, message):
     write_archive(tmp_path / "images" / "Chong_valid_set.hdf5", 2)
     bad = tmp_path / "images" / "Chong_test_set.hdf5"
     if changes is None:
@@ -129,15 +129,15 @@ def test_a_damaged_archive_is_one_bad_field_beside_the_good_ones(tmp_path, chang
     else:
         write_archive(bad, 3, **changes)
     screen = screen_of(tmp_path / "images", FILES, channels=CHANNELS, shards={"by": "{set}"})
-    fields = {one.field_id: one for one in scan(screen).fields}
+    fields = {field.field_id: field for field in scan(screen).fields}
     assert set(fields) == {"test_unreadable", "valid_0", "valid_1"}
     content_hash(screen, fields["test_unreadable"])
     read_field(screen, fields["valid_1"])
-    with pytest.raises(ImageFileError, match=said):
+    with pytest.raises(ImageFileError, match=message):
         read_field(screen, fields["test_unreadable"])
 
 
-def test_nan_in_one_cell_is_that_cells_alone(tmp_path):
+def test_nan_in_a_cell_affects_no_other_cell(tmp_path):
     data = np.random.default_rng(0).random((3, 8192))
     data[1, 77] = np.nan
     write_archive(tmp_path / "images" / "Chong_test_set.hdf5", 3, data1=data)

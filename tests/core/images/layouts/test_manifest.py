@@ -1,4 +1,4 @@
-"""Tables that list fields, one row a field or a file, in the names of CellProfiler and Cytomining."""
+"""Tables that list fields, one row per field or per file, with the column names of CellProfiler and Cytomining."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_every_form_of_table_gives_the_same_fields(tmp_path, kind):
     (root / "p1" / "left.tif").write_bytes(b"x")
     screen = screen_of(root, FILES | {"table": name}, channels=CHANNELS)
     layout = scan(screen)
-    assert [one.field_id for one in layout.fields] == ["p1_A01_1", "p1_A01_2", "p1_A02_1"]
+    assert [field.field_id for field in layout.fields] == ["p1_A01_1", "p1_A01_2", "p1_A02_1"]
     assert layout.unclaimed == ["p1/left.tif"]
     for field, (dna, gfp) in zip(layout.fields, written, strict=True):
         planes = read_field(screen, field)
@@ -93,7 +93,7 @@ def test_other_columns_are_parts_for_templates(tmp_path):
         scan(screen_of(root, FILES | {"image_id": "{gene}"}, channels=CHANNELS))
 
 
-def test_a_listed_file_that_is_not_there_is_a_bad_field_and_an_empty_cell_a_missing_channel(tmp_path):
+def test_a_missing_file_and_an_empty_cell_of_the_table_are_refused_on_reading(tmp_path):
     root = tmp_path / "images"
     _write(root)
     table = _load_data(root)
@@ -102,7 +102,7 @@ def test_a_listed_file_that_is_not_there_is_a_bad_field_and_an_empty_cell_a_miss
     table.to_csv(root / "load_data.csv", index=False)
     screen = screen_of(root, FILES, channels=CHANNELS)
     gone, missing, good = scan(screen).fields
-    assert len({content_hash(screen, one) for one in (gone, missing, good)}) == 3
+    assert len({content_hash(screen, field) for field in (gone, missing, good)}) == 3
     with pytest.raises(ImageFileError, match=r"gone\.tif: found no such file"):
         read_field(screen, gone)
     with pytest.raises(ImageFileError, match="no file for channel protein of field p1_A01_2"):

@@ -1,4 +1,4 @@
-"""OME-TIFF: one file a field, channels by name or number, compressed as microscopes do, and ImageJ's kin."""
+"""OME-TIFF: one file per field, channels by name or number, common compressions, and ImageJ hyperstacks."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_channels_by_name_and_by_number_are_the_pixels_that_were_written(tmp_pat
     assert np.array_equal(planes["protein"], pixels[2])
 
 
-def test_five_axes_of_which_only_channels_are_long(tmp_path):
+def test_five_axes_with_a_single_time_point_and_focal_plane(tmp_path):
     pixels = noise(2, (1, 2, 1, 24, 32))
     _write(tmp_path / "images" / "p1" / "A01_1.ome.tif", pixels, "TCZYX")
     channels = {
@@ -57,7 +57,7 @@ def test_five_axes_of_which_only_channels_are_long(tmp_path):
     assert np.array_equal(planes["protein"], pixels[0, 1, 0])
 
 
-def test_a_stack_a_missing_name_and_a_number_too_high_say_what_is_there(tmp_path):
+def test_a_stack_an_unknown_name_and_an_unknown_number_are_refused(tmp_path):
     _write(tmp_path / "images" / "p1" / "A01_1.ome.tif", noise(3, (2, 3, 24, 32)), "ZCYX")
     screen = screen_of(tmp_path / "images", FILES, channels=BY_NAME)
     with pytest.raises(ImageFileError, match=r"a stack of shape \(2, 3, 24, 32\), axes ZCYX"):

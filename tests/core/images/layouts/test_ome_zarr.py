@@ -30,12 +30,12 @@ def _group(folder: Path, version: str, attributes: dict[str, Any]) -> None:
         (folder / ".zgroup").write_text('{"zarr_format": 2}')
         (folder / ".zattrs").write_text(json.dumps(attributes))
     else:
-        about = {
+        metadata = {
             "zarr_format": 3,
             "node_type": "group",
             "attributes": {"ome": {"version": version, **attributes}},
         }
-        (folder / "zarr.json").write_text(json.dumps(about))
+        (folder / "zarr.json").write_text(json.dumps(metadata))
 
 
 def _multiscales(axes: str) -> dict[str, Any]:
@@ -57,8 +57,8 @@ def _array(path: Path, version: str, pixels: np.ndarray) -> None:
 def write_plate(
     plate: Path, version: str, *, wells: tuple[str, ...] = ("A/1", "B/12"), depth: int = 1
 ) -> dict:
-    """A plate of two fields a well; returns the pixels, (c, H, W) and the labels (H, W), by path."""
-    about = {
+    """Write a plate with two fields per well; return path -> pixels (c, H, W) and labels (H, W)."""
+    metadata = {
         "plate": {
             "name": "plate one",
             "rows": [{"name": "A"}, {"name": "B"}],
@@ -66,7 +66,7 @@ def write_plate(
             "wells": [{"path": path, "rowIndex": 0, "columnIndex": 0} for path in wells],
         }
     }
-    _group(plate, version, about)
+    _group(plate, version, metadata)
     written = {}
     for number, well in enumerate(wells):
         _group(plate / well, version, {"well": {"images": [{"path": "0", "acquisition": 0}, {"path": "1"}]}})
@@ -92,7 +92,7 @@ def test_wells_fields_channels_and_labels_are_what_was_written(tmp_path, version
     (root / "notes.txt").write_text("x")
     screen = screen_of(root, FILES, channels=CHANNELS)
     layout = scan(screen)
-    assert [one.field_id for one in layout.fields] == [
+    assert [field.field_id for field in layout.fields] == [
         *("plate one_A01_0", "plate one_A01_1", "plate one_B12_0", "plate one_B12_1")
     ]
     assert layout.unclaimed == ["notes.txt"]
@@ -111,28 +111,30 @@ def test_the_root_may_be_the_plate_and_a_hash_is_of_one_field(tmp_path, version)
     screen = screen_of(root, FILES, channels=CHANNELS)
     fields = scan(screen).fields
     assert fields[0].files["nucleus"] == "A/1/0#channel=DAPI"
-    before = [content_hash(screen, one) for one in fields]
+    before = [content_hash(screen, field) for field in fields]
     assert len(set(before)) == 4
     array = zarr.open_array(root / "A/1/1/0", mode="r+")
     array[0, 1, 0, 3, 3] += 1
-    after = [content_hash(screen, one) for one in fields]
-    assert [one == other for one, other in zip(before, after, strict=True)] == [True, False, True, True]
+    after = [content_hash(screen, field) for field in fields]
+    assert [a == b for a, b in zip(before, after, strict=True)] == [True, False, True, True]
 
 
 @VERSIONS
-def test_damage_ends_with_the_field(tmp_path, version):
+def test_damage_affects_only_the_field(tmp_path, version):
     root = tmp_path / "images"
     write_plate(root / "p.zarr", version, wells=("A/1", "A/2", "A/3"))
     metadata = "zarr.json" if version == "0.5" else ".zattrs"
     (root / "p.zarr" / "A" / "1" / metadata).write_text("{half")
     chunk = next(
-        one for one in sorted((root / "p.zarr" / "A/2/0/0").rglob("*")) if one.is_file() and one.name == "0"
+        path
+        for path in sorted((root / "p.zarr" / "A/2/0/0").rglob("*"))
+        if path.is_file() and path.name == "0"
     )
     chunk.write_bytes(chunk.read_bytes()[:20])
-    about = root / "p.zarr" / "A/3/0/0" / ("zarr.json" if version == "0.5" else ".zarray")
-    text = json.loads(about.read_text())
+    array_metadata = root / "p.zarr" / "A/3/0/0" / ("zarr.json" if version == "0.5" else ".zarray")
+    text = json.loads(array_metadata.read_text())
     text["shape"][-2:] = [100_000, 100_000]
-    about.write_text(json.dumps(text))
+    array_metadata.write_text(json.dumps(text))
     screen = screen_of(root, FILES, channels=CHANNELS)
     outcome = {}
     for field in scan(screen).fields:
@@ -146,7 +148,10 @@ def test_damage_ends_with_the_field(tmp_path, version):
         "plate one_A01_unreadable",
         *(f"plate one_A0{n}_{f}" for n in (2, 3) for f in (0, 1)),
     }
-    assert [one for one, said in outcome.items() if said == "read"] == ["plate one_A02_1", "plate one_A03_1"]
+    assert [field_id for field_id, result in outcome.items() if result == "read"] == [
+        "plate one_A02_1",
+        "plate one_A03_1",
+    ]
     assert "cannot be decoded" in outcome["plate one_A02_0"]
     assert outcome["plate one_A03_0"].startswith("a header of 1 x 2 x 1 x 100,000 x 100,000")
 
@@ -158,7 +163,7 @@ def test_a_stack_of_focal_planes_is_refused(tmp_path):
         read_field(screen, scan(screen).fields[0])
 
 
-def test_a_name_that_no_channel_has(tmp_path):
+def test_an_unknown_channel_name_is_refused(tmp_path):
     write_plate(tmp_path / "images" / "p.zarr", "0.4")
     channels = {
         "nucleus": {"role": "structural", "named": "RFP"},

@@ -1,4 +1,4 @@
-"""Harmony exports: names, plates, index, focal planes; the real plate among them."""
+"""Harmony exports: names, plates, index and focal planes, on a real plate and on plates written here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHANNELS = {
 
 
 def _index(plate: str, *, newer: bool = False) -> str:
-    """An index as Harmony writes it: V5 names channels at each image, V7 once in a map of entries."""
+    """An index as Harmony writes it: V5 names the channel of each image, V7 has one map of channel names."""
     names = {1: "HOECHST 33342", 2: "EGFP"}
     images = "".join(
         f"<Image Version='1'><id>0201K1F1P1R{number}</id><Row>2</Row><ChannelID>{number}</ChannelID>"
@@ -63,8 +63,8 @@ def test_the_real_plate_without_an_index_is_named_by_its_folder():
     folder = real_folder("yeast_fields")
     screen = load_screen(REPOSITORY / "data" / "screens" / "yeast_opera.yaml", root=str(folder))
     layout = scan(screen)
-    assert {one.image_id: 0 for one in layout.fields} == {"yeast_fields_A01": 0, "yeast_fields_B01": 0}
-    assert [one.number for one in layout.fields] == ["1", "2", "4", "1", "2"]
+    assert {field.image_id: 0 for field in layout.fields} == {"yeast_fields_A01": 0, "yeast_fields_B01": 0}
+    assert [field.number for field in layout.fields] == ["1", "2", "4", "1", "2"]
     assert len(layout.unclaimed) == 5  # the masks
     planes = read_field(screen, layout.fields[0])
     for name, number in (("protein", 1), ("nucleus", 2), ("cytosol", 3)):
@@ -81,14 +81,14 @@ def test_the_index_names_plate_and_channels(tmp_path, newer):
         path.write_text(_index("BR1" if "__" in name else "BR2", newer=newer))
     screen = screen_of(tmp_path / "images", FILES, channels=CHANNELS)
     layout = scan(screen)
-    assert [one.field_id for one in layout.fields] == ["BR1_B01_1", "BR1_B01_2", "BR2_B01_1", "BR2_B01_2"]
+    assert [field.field_id for field in layout.fields] == ["BR1_B01_1", "BR1_B01_2", "BR2_B01_1", "BR2_B01_2"]
     assert layout.shards() == ["BR1", "BR2"]
     planes = read_field(screen, layout.fields[1])
     assert np.array_equal(planes["nucleus"], written["r02c01f02p01-ch1sk1fk1fl1.tiff"])
     assert np.array_equal(planes["protein"], written["r02c01f02p01-ch2sk1fk1fl1.tiff"])
 
 
-def test_a_plate_whose_index_is_half_copied_waits_and_the_other_goes_on(tmp_path):
+def test_a_plate_with_an_incomplete_index_is_unclaimed(tmp_path):
     for name in ("BR1", "BR2"):
         _write_plate(tmp_path / "images" / name / "Images", fields=1)
         (tmp_path / "images" / name / "Images" / "Index.xml").write_text(_index(name))
@@ -113,10 +113,10 @@ def test_several_focal_planes_are_refused_until_one_is_chosen(tmp_path):
     (field,) = scan(screen).fields
     assert np.array_equal(read_field(screen, field)["nucleus"], written["r02c01f01p02-ch1sk1fk1fl1.tiff"])
     apart = screen_of(tmp_path / "images", FILES | {"image_id": "{plate}_{well}_{plane}"}, channels=channels)
-    assert [one.field_id for one in scan(apart).fields] == ["P_B01_1_1", "P_B01_1_2", "P_B01_1_3"]
+    assert [field.field_id for field in scan(apart).fields] == ["P_B01_1_1", "P_B01_1_2", "P_B01_1_3"]
 
 
-def test_channels_that_are_not_there_are_answered_with_those_that_are(tmp_path):
+def test_unknown_channels_are_refused_with_the_names_of_the_existing_ones(tmp_path):
     _write_plate(tmp_path / "images" / "P", fields=1)
     (tmp_path / "images" / "P" / "Index.xml").write_text(_index("P"))
     channels = {
@@ -129,6 +129,6 @@ def test_channels_that_are_not_there_are_answered_with_those_that_are(tmp_path):
 
 def test_wells():
     assert [well_at(1, 1), well_at(26, 7), well_at(27, 48), well_at(32, 3)] == ["A01", "Z07", "AA48", "AF03"]
-    assert [well_name(one) for one in ("A1", "a01", "H012", "AF3", "r01c01", "")] == [
+    assert [well_name(name) for name in ("A1", "a01", "H012", "AF3", "r01c01", "")] == [
         *("A01", "A01", "H12", "AF03", "r01c01", "")
     ]

@@ -1,4 +1,4 @@
-"""Patterns of named parts: any folders, digits, one pattern a channel, RGB pictures, values left out."""
+"""Patterns of named parts: any folders, digits, one pattern per channel, RGB images, selected values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.core.images.writers import noise, screen_of
         ("x.hdf5#row=17&c=0", "x.hdf5", {"row": "17", "c": "0"}),
     ],
 )
-def test_a_reference_reads_as_it_was_written(text, path, select):
+def test_a_reference_is_read_as_it_was_written(text, path, select):
     assert Reference.parse(text) == Reference(path, select)
     assert str(Reference(path, select)) == text
 
@@ -45,7 +45,7 @@ def test_any_folders_digits_letter_case_and_other_endings(tmp_path):
         tifffile.imwrite(path, noise(seed))
     files = {"pattern": "**/{gene}_{field:d}_{channel}.tif*", "image_id": "{gene}"}
     layout = scan(screen_of(tmp_path / "images", files, shards={"buckets": 1}))
-    assert [(one.image_id, one.number, one.files["nucleus"]) for one in layout.fields] == [
+    assert [(field.image_id, field.number, field.files["nucleus"]) for field in layout.fields] == [
         ("YBR001W-A", "1", names[0]),
         ("YBR001W-A", "2", names[1]),
         ("YBR_2", "01", names[2]),
@@ -53,7 +53,7 @@ def test_any_folders_digits_letter_case_and_other_endings(tmp_path):
     assert layout.unclaimed == ["x/YBR001W_b_nucleus.tif"]
 
 
-def test_two_files_for_one_plane_are_refused_and_one_value_can_be_chosen(tmp_path):
+def test_two_files_for_one_plane_are_refused_unless_one_value_is_selected(tmp_path):
     for plate in ("p1", "p2"):
         (tmp_path / "images" / plate).mkdir(parents=True)
         for channel in ("nucleus", "protein"):
@@ -63,7 +63,7 @@ def test_two_files_for_one_plane_are_refused_and_one_value_can_be_chosen(tmp_pat
         scan(screen_of(tmp_path / "images", files, shards={"buckets": 1}))
     files = {"pattern": "{p}/{gene}_{field:d}_z{z}_{channel}.tif", "image_id": "{gene}", "only": {"p": "p2"}}
     layout = scan(screen_of(tmp_path / "images", files, shards={"buckets": 1}))
-    assert [one.files["protein"] for one in layout.fields] == ["p2/A_1_z1_protein.tif"]
+    assert [field.files["protein"] for field in layout.fields] == ["p2/A_1_z1_protein.tif"]
     assert len(layout.unclaimed) == 2
 
 
@@ -112,7 +112,7 @@ def test_a_file_for_all_channels_needs_no_channel_in_its_name(tmp_path):
     assert np.array_equal(planes["protein"], pages[0])
 
 
-def test_one_pattern_a_channel_joins_the_authors_masks_to_their_images(tmp_path):
+def test_one_pattern_per_channel_joins_published_masks_to_their_images(tmp_path):
     channels = {
         "cytosol": {"role": "structural"},
         "protein": {"role": "protein"},
@@ -135,7 +135,7 @@ def test_one_pattern_a_channel_joins_the_authors_masks_to_their_images(tmp_path)
 
 
 def test_templates_and_keys_that_do_not_fit_the_layout_are_refused(tmp_path):
-    for files, said in (
+    for files, message in (
         ({"layout": "opera", "pattern": "{plate}", "image_id": "{well}"}, "files.pattern with layout opera"),
         ({"layout": "manifest", "image_id": "{well}"}, "no files.table"),
         (
@@ -150,21 +150,21 @@ def test_templates_and_keys_that_do_not_fit_the_layout_are_refused(tmp_path):
     ):
         with pytest.raises(SpecError) as caught:
             screen_of(tmp_path, files, shards={"buckets": 1})
-        assert said in str(caught.value)
+        assert message in str(caught.value)
 
 
-def test_a_field_whose_channels_have_other_sizes_or_bit_depths(tmp_path):
+def test_channels_of_different_sizes_or_bit_depths_are_refused(tmp_path):
     root = tmp_path / "images"
     root.mkdir()
     files = {"pattern": "{plate}_{well}_{channel}.tif", "image_id": "{plate}_{well}"}
     tifffile.imwrite(root / "p_A_nucleus.tif", noise(1))
-    for pixels, said in (
+    for pixels, message in (
         (noise(2, (24, 30)), "different shapes"),
         (noise(2, dtype=np.uint8), "different bit depths"),
     ):
         tifffile.imwrite(root / "p_A_protein.tif", pixels)
         screen = screen_of(root, files)
-        with pytest.raises(ImageFileError, match=said):
+        with pytest.raises(ImageFileError, match=message):
             read_field(screen, scan(screen).fields[0])
     channels = {"nucleus": {"role": "structural"}, "protein": {"role": "protein", "dtype": "uint8"}}
     screen = screen_of(root, files, channels=channels)

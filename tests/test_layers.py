@@ -20,7 +20,7 @@ models
 crops
 fetch segmentation
 images simulate
-spec
+spec user_tables
 errors files locks
 """
 LEVEL = {name: level for level, line in enumerate(LAYERS.split("\n")) for name in line.split()}
@@ -34,7 +34,7 @@ MODULES = {
 def imports_of(path: Path) -> Iterator[str]:
     """The first-party modules that a file imports anywhere, also within functions."""
     for node in ast.walk(ast.parse(path.read_text())):
-        names = [alias.name for alias in getattr(node, "names", [])]
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative imports are hard to follow"
             names = [
@@ -56,6 +56,21 @@ def test_no_import_goes_up() -> None:
 
 def test_no_import_goes_in_a_circle() -> None:
     TopologicalSorter(IMPORTS).prepare()  # raises a CycleError that names the circle
+
+
+def test_pandas_is_imported_nowhere() -> None:
+    trees = {module: ast.walk(ast.parse(path.read_text())) for module, path in MODULES.items()}
+    imported = {
+        module: {
+            *(alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names),
+            *(str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)),
+        }
+        for module, nodes in ((module, list(tree)) for module, tree in trees.items())
+    }
+    assert any("polars" in names for names in imported.values())
+    assert [
+        module for module, names in imported.items() if any(n.split(".")[0] == "pandas" for n in names)
+    ] == []
 
 
 def test_nothing_outgrows_a_reader() -> None:

@@ -21,7 +21,7 @@ from pcip_core.spec.screen import Screen
 from pcip_core.store.publish import connect
 
 DESCRIPTION = (
-    "clusters, mixtures, variable proteins, phenotypes, rare patterns, mismatched pairs, against truth"
+    "clusters, mixtures, variable proteins, phenotypes, rare patterns and mismatched pairs against the truth"
 )
 SECONDS, LONG = 1800, True
 _PAIRS = {  # the demo's first

@@ -11,7 +11,7 @@ from pcip_assets.cli.simulated import ensure_simulated
 from pcip_assets.workspace import REPOSITORY, Workspace
 from pcip_core.store.publish import connect
 
-DESCRIPTION = "11-NN balanced accuracy by layer against untrained and intensity controls"
+DESCRIPTION = "11-NN balanced accuracy by layer, against untrained and intensity controls"
 SECONDS = 700
 LONG = True
 _REAL = REPOSITORY.parent / "shared" / "data"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from benchmarks.common.harness import Row
 from pcip_assets.workspace import REPOSITORY
 
-DESCRIPTION = "seconds of pcip --help and of importing the code location, and the largest imports of each"
+DESCRIPTION = "seconds of `pcip --help` and of importing the code location, with the largest imports of each"
 SECONDS = 30
 _REPEATS, _TOLD = 5, 6
 _CASES = {

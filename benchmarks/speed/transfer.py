@@ -24,7 +24,7 @@ from pcip_core.features.transfer import BEST_LAYER, FEATURE_LAYERS, vgg16_featur
 from pcip_core.models.vgg16 import SIDE_PX, VGG16, assemble, load_vgg16, random_weights
 from pcip_core.training.device import choose_device
 
-DESCRIPTION = "VGG16: seconds a cell at 64 px and at 224 px, and the difference from Keras' network"
+DESCRIPTION = "VGG16: seconds per cell at 64 px and at 224 px, and the difference from Keras's network"
 SECONDS = 20
 _REPEATS, _CELLS = 5, {False: 32, True: 8}
 _PAPER = {False: 0.02, True: 0.31}  # seconds an image, on the paper's machine

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -18,6 +16,7 @@ from pcip_core.fetch.manifest import Entry, Failure, Manifest
 from pcip_core.fetch.pace import Pace, Policy
 from pcip_core.fetch.transfer import GivenUpError, Transfer
 from pcip_core.fetch.verify import fault
+from pcip_core.locks import locked
 
 _LOCK = ".pcip_fetch.lock"
 
@@ -189,9 +188,9 @@ def check_path(path: str, root: Path) -> None:
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
     """Hold the root's lock; it goes with the process, however that ends."""
-    with (root / _LOCK).open("w") as stream:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(locked(root / _LOCK, wait=False))
         except BlockingIOError as error:
             raise FetchError(
                 root,
@@ -199,6 +198,4 @@ def _alone(root: Path) -> Iterator[None]:
                 required="one at a time",
                 remedy="Wait for it, or stop it.",
             ) from error
-        stream.write(str(os.getpid()))
-        stream.flush()
         yield

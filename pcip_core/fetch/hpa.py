@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from pcip_core.fetch.hpa_entry import COMPOSITE, AtlasField, read_entry
 from pcip_core.fetch.manifest import Failure, write_failures
 from pcip_core.fetch.pace import Policy
 from pcip_core.fetch.proteins import needs_table, read_gene_ids, to_ensembl
+from pcip_core.files import replacing
 
 BASE_URL = "https://www.proteinatlas.org"
 CHANNELS = ("blue", "red", "green", "yellow", COMPOSITE)
@@ -216,15 +216,13 @@ def write_tables(root: Path, fields: Iterable[AtlasField], source: Source) -> No
 
 
 def _merge(path: Path, columns: Sequence[str], key: str, rows: list[dict[str, str]]) -> None:
-    """Add rows to a table, those with the same key replaced; written beside and renamed."""
+    """Add rows to a table, those with the same key replaced."""
     merged: dict[str, dict[str, str]] = {}
     if path.is_file():
         with path.open(newline="", encoding="utf-8") as stream:
             merged = {row[key]: row for row in csv.DictReader(stream)}
     merged |= {row[key]: row for row in rows}
-    beside = path.with_suffix(f".{os.getpid()}.tmp")
-    with beside.open("w", newline="", encoding="utf-8") as stream:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, columns)
         writer.writeheader()
-        writer.writerows(merged[one] for one in sorted(merged))
-    beside.replace(path)
+        writer.writerows(merged[value] for value in sorted(merged))

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
 
+from pcip_core.files import replacing
+
 MANIFEST, FAILURES = "downloads.jsonl", "failures.csv"
 
 
@@ -81,9 +83,7 @@ def write_failures(root: Path, failures: Iterable[Failure]) -> None:
     if not rows:
         path.unlink(missing_ok=True)
         return
-    beside = path.with_suffix(f".{os.getpid()}.tmp")
-    with beside.open("w", newline="", encoding="utf-8") as stream:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["path", "url", "reason"])
         writer.writerows([row.path, row.url, row.reason] for row in rows)
-    beside.replace(path)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 from pcip_core.errors import RootError
+from pcip_core.files import natural_key
 from pcip_core.images.field import Field
 from pcip_core.spec.screen import Screen
 
@@ -19,7 +19,7 @@ class Layout:
 
     def shards(self) -> list[str]:
         """Names of the shards, sorted naturally (plate_2 before plate_10)."""
-        return sorted({one.shard for one in self.fields}, key=natural)
+        return sorted({one.shard for one in self.fields}, key=natural_key)
 
     def of_shard(self, shard: str) -> list[Field]:
         """The fields of one shard, those of one image together."""
@@ -55,9 +55,6 @@ def scan(screen: Screen) -> Layout:
             required=f"files for the channels {', '.join(names)}",
             remedy="Correct the spec's files and channels.*.named, or the root.",
         )
-    return Layout(sorted(fields, key=lambda one: (natural(one.image_id), natural(one.field_id))), unclaimed)
-
-
-def natural(text: str) -> list[tuple[int, int | str]]:
-    """A key that sorts numbers within text by their value."""
-    return [(0, int(piece)) if piece.isdigit() else (1, piece) for piece in re.split(r"(\d+)", text) if piece]
+    return Layout(
+        sorted(fields, key=lambda one: (natural_key(one.image_id), natural_key(one.field_id))), unclaimed
+    )

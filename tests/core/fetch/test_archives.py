@@ -7,28 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
 
 from pcip_core.errors import FetchError
 from pcip_core.fetch.archives import ARCHIVES, check_archive
 from tests.conftest import real_folder
-
-
-def _write_fields(
-    folder: Path, proteins: int, fields: int, channels: tuple[str, ...] = ("rfp", "gfp")
-) -> None:
-    rng = np.random.default_rng(0)
-    (folder / "plate_1").mkdir(parents=True)
-    for protein in range(proteins):
-        for number in range(1, fields + 1):
-            for channel in channels:
-                pixels = rng.integers(0, 4000, (16, 16)).astype(np.uint16)
-                name = f"YBR{protein:03d}W-A_{number}_{channel}.tif"
-                tifffile.imwrite(folder / "plate_1" / name, pixels)
+from tests.core.fetch.yeast_fields import write_fields
 
 
 def test_a_part_of_a_screen_can_be_used_and_what_is_missing_is_said(tmp_path):
-    _write_fields(tmp_path, 3, 4)
+    write_fields(tmp_path, 3, 4)
     report = check_archive("cyclops_wt2", tmp_path)
     assert report.problems == []
     assert report.counts == {"proteins": 3, "fields": 12, "files": 24, "other files": 0}
@@ -36,7 +23,7 @@ def test_a_part_of_a_screen_can_be_used_and_what_is_missing_is_said(tmp_path):
 
 
 def test_a_missing_channel_a_damaged_field_and_few_fields_are_told_apart(tmp_path):
-    _write_fields(tmp_path, 2, 2)
+    write_fields(tmp_path, 2, 2)
     (tmp_path / "plate_1/YBR000W-A_1_gfp.tif").unlink()
     (tmp_path / "plate_1/YBR001W-A_1_rfp.tif").write_bytes(b"II*\0")
     (tmp_path / "notes.txt").write_text("x")

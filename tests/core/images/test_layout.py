@@ -11,12 +11,10 @@ from pcip_core.images.annotations import describe_images
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import content_hash, read_field, read_plane
 from pcip_core.spec.screen import load_screen
-from tests.conftest import real_folder, write_tiny_screen
+from tests.conftest import REPOSITORY, real_folder, write_tiny_screen
 
 
 def _shipped(name, folder):
-    from pcip_assets.workspace import REPOSITORY
-
     return load_screen(REPOSITORY / "data" / "screens" / f"{name}.yaml", root=str(folder))
 
 

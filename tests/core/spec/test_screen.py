@@ -7,12 +7,10 @@ import pytest
 from pcip_core.errors import RootError, SpecError
 from pcip_core.images.layout import scan
 from pcip_core.spec.screen import load_screen
-from tests.conftest import TINY_SPEC, write_spec
+from tests.conftest import REPOSITORY, TINY_SPEC, write_spec
 
 
 def test_every_shipped_spec_loads():
-    from pcip_assets.workspace import REPOSITORY
-
     specs = sorted((REPOSITORY / "data" / "screens").glob("*.yaml"))
     assert {load_screen(path).name for path in specs} >= {"simulated_human", "yeast_cells"}
 

@@ -1,4 +1,4 @@
-"""Crops against naive slicing and rescaling; every object found is used or rejected."""
+"""Crops of a shard: every object found is used or rejected, by any number of processes."""
 
 from __future__ import annotations
 
@@ -7,60 +7,13 @@ import os
 import numpy as np
 import pytest
 
-from pcip_core.crops.cut import cut_cells
-from pcip_core.crops.growing import GrowingArray
 from pcip_core.crops.shard import Cutters, cut_shard
-from pcip_core.errors import ImageFileError, SpecError
+from pcip_core.errors import SpecError
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import read_field
 from pcip_core.segmentation import segmenter
-from pcip_core.spec.screen import Crops, load_screen
-from tests.conftest import real_folder, write_tiny_screen
-
-
-def _spotted(rng, centres, size=100):
-    planes = {name: rng.integers(100, 4000, (size, size)).astype(np.uint16) for name in ("dna", "tag")}
-    labels = np.zeros((size, size), np.int32)
-    for number, (y, x) in enumerate(centres, 1):
-        labels[y - 3 : y + 4, x - 3 : x + 4] = number
-    return planes, labels
-
-
-def test_equal_to_naive_slicing():
-    planes, labels = _spotted(np.random.default_rng(0), [(30, 40), (60, 55)])
-    cut = cut_cells(planes, labels, Crops(window_px=32, size_px=16, floor={"dna": 0.3}))
-    for cell, (y, x) in enumerate([(30, 40), (60, 55)]):
-        for channel, name in enumerate(planes):
-            window = planes[name][y - 16 : y + 16, x - 16 : x + 16].astype(float)
-            small = window.reshape(16, 2, 16, 2).mean((1, 3))
-            unit = (small - small.min()) / (small.max() - small.min())
-            if name == "dna":
-                unit[unit < 0.3] = 0
-            assert np.abs(cut.pixels[cell, channel] - np.rint(unit * 255)).max() <= 1
-            assert cut.intensity_min[cell, channel] == pytest.approx(small.min(), rel=1e-6)
-            assert cut.intensity_max[cell, channel] == pytest.approx(small.max(), rel=1e-6)
-
-
-def test_windows_over_the_edge_and_areas_out_of_range_are_rejected_with_a_reason():
-    planes, labels = _spotted(np.random.default_rng(1), [(10, 50), (50, 50)])
-    labels[80, 80] = 3
-    cut = cut_cells(planes, labels, Crops(window_px=32, size_px=16, area_fraction=(0.02, 0.95)))
-    assert cut.label.tolist() == [2]
-    assert [(label, reason.split(" ")[0]) for label, reason in cut.rejected] == [(1, "window"), (3, "area")]
-
-
-def test_a_channel_constant_in_the_crop_is_rejected():
-    planes, labels = _spotted(np.random.default_rng(2), [(50, 50)])
-    planes["tag"][:] = 5
-    cut = cut_cells(planes, labels, Crops(window_px=32, size_px=16))
-    assert cut.rejected == [(1, "constant channel tag in the crop")]
-    assert cut.pixels.shape == (0, 2, 16, 16)
-
-
-def test_a_window_larger_than_the_field():
-    planes, labels = _spotted(np.random.default_rng(3), [(50, 50)])
-    with pytest.raises(ImageFileError, match="window, 128 x 128"):
-        cut_cells(planes, labels, Crops(window_px=128))
+from pcip_core.spec.screen import load_screen
+from tests.conftest import REPOSITORY, real_folder, write_tiny_screen
 
 
 def test_every_object_of_a_shard_is_used_or_rejected(tiny_spec):
@@ -136,7 +89,7 @@ def test_an_error_in_a_worker_reaches_the_user(tmp_path):
             tmp_path,
             plates=1,
             images=8,
-            segmentation={"method": "tests.core.crops.test_crops:refuse"},
+            segmentation={"method": "tests.core.crops.test_shard:refuse"},
         )
     )
     with pytest.raises(SpecError, match="field: found a fault; required: none"):
@@ -148,25 +101,7 @@ def refuse(planes):
     raise SpecError("field", found="a fault", required="none", remedy="Correct it.")
 
 
-@pytest.mark.parametrize("rows", [0, 1, 5])
-def test_an_array_that_grows(tmp_path, rows):
-    values = np.random.default_rng(0).integers(0, 99, (rows, 2, 3)).astype(np.int32)
-    hashes = set()
-    for path in (None, tmp_path / "values.npy"):
-        growing = GrowingArray(path, (2, 3), np.int32)
-        for part in np.array_split(values, 3):
-            growing.append(part)
-        array, digest = growing.finish()
-        assert array.dtype == values.dtype
-        assert np.array_equal(array, values)
-        hashes.add(digest)
-    assert len(hashes) == 1
-    assert np.array_equal(np.load(tmp_path / "values.npy"), values)
-
-
 def test_images_of_single_cells_are_cropped_whole():
-    from pcip_assets.workspace import REPOSITORY
-
     folder = real_folder("yeast_cells")
     screen = load_screen(REPOSITORY / "data" / "screens" / "yeast_cells.yaml", root=str(folder))
     fields = [field for field in scan(screen).fields if field.image_id == "AAC1"]

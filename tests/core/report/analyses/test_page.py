@@ -15,8 +15,8 @@ from scipy.cluster import hierarchy
 from pcip_core.report.analyses.page import analysis_page
 from pcip_core.report.analyses.rows import AnalysisRows, Cloud, Pair, Part, Solution
 from pcip_core.report.page import made_from
-from tests.core.plots.test_interactive import attributes, documents, values_of
-from tests.core.report.test_benchmark_page import Tables
+from tests.core.plots.bokeh_pages import attributes, documents, values_of
+from tests.core.report.test_benchmarks import Tables
 
 BAD = "</script><img src=x onerror=bad()>"
 NAMES = [BAD, *(f"P{row}" for row in range(1, 10))]
@@ -45,10 +45,8 @@ def png() -> bytes:
     return file.getvalue()
 
 
-def made_up(**other: Any) -> AnalysisRows:
-    features = np.random.default_rng(1).normal(size=(10, 4))
-    tree = hierarchy.linkage(features, "ward")
-    order = hierarchy.leaves_list(tree).tolist()
+def made_up_tables() -> dict[str, list[dict[str, Any]]]:
+    """Rows of the tables that the page shows."""
     terms = {
         "vocabulary": "localization", "namespace": "", "term": "T", "cluster_size": 6, "background_hits": 7,
         "background": 10, "tests": 2, "fold": 1.25, "p": 0.001,
@@ -90,6 +88,20 @@ def made_up(**other: Any) -> AnalysisRows:
          "resembles_source": source > 0.3}
         for network, source in (("encoder", 0.9), ("encoder", 0.5), ("encoder", 0.1), ("untrained", 0.2))
     ]  # fmt: skip
+    return {
+        "enrichment": enrichment,
+        "scores": scores,
+        "variability": variable,
+        "cells": cells,
+        "mismatch": pairs,
+    }
+
+
+def made_up(**other: Any) -> AnalysisRows:
+    features = np.random.default_rng(1).normal(size=(10, 4))
+    tree = hierarchy.linkage(features, "ward")
+    order = hierarchy.leaves_list(tree).tolist()
+    tables = made_up_tables()
     rows = AnalysisRows(
         title="screen_1",
         description="Cells <of> a test",
@@ -99,14 +111,19 @@ def made_up(**other: Any) -> AnalysisRows:
         proteins=cloud(10, ["1"] * 6 + ["2"] * 4),
         parts={"": Part(np.arange(10), NAMES, features)},
         solutions=[Solution("ward", "", tree, {"1": order[:6], "2": order[6:]})],
-        enrichment=enrichment,
+        enrichment=tables["enrichment"],
         pairs=[
-            Pair("Nuclear membrane", "ER", cloud(3, ["Nuclear membrane only", "both", "ER only"]), scores)
+            Pair(
+                "Nuclear membrane",
+                "ER",
+                cloud(3, ["Nuclear membrane only", "both", "ER only"]),
+                tables["scores"],
+            )
         ],
         variable=cloud(10, ["1 to 10"] * 10),
-        variability=variable,
-        phenotypes=[("Q L", cloud(4, ["1", "1", "1", "2"]), cells)],
-        mismatch=pairs,
+        variability=tables["variability"],
+        phenotypes=[("Q L", cloud(4, ["1", "1", "1", "2"]), tables["cells"])],
+        mismatch=tables["mismatch"],
         cells=cloud(9, ["a"] * 4 + [""] * 5),
         figures={"enrichment_ward": png(), "phenotypes_Q": png()},
         tables=[{"table": "clusters", "rows": 10, "commit": "abc1234567890", "dagster_run_id": "run-1"}],

@@ -17,7 +17,7 @@ from pcip_core.images.layout import scan
 from pcip_core.images.layouts.hdf5 import cell_info
 from pcip_core.images.reading import content_hash, read_field
 from pcip_core.spec.screen import Screen, load_screen
-from tests.conftest import real_folder
+from tests.conftest import REPOSITORY, real_folder
 from tests.core.images.writers import screen_of
 
 FILES = {"layout": "hdf5", "pattern": "**/Chong_{set}_set.hdf5", "image_id": "{set}_{row}"}
@@ -44,8 +44,6 @@ def write_archive(path: Path, cells: int, **changes: np.ndarray | None) -> np.nd
 
 
 def _shipped(root: Path) -> Screen:
-    from pcip_assets.workspace import REPOSITORY
-
     return load_screen(REPOSITORY / "data" / "screens" / "chong_labelled_cells.yaml", root=str(root))
 
 

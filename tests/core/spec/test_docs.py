@@ -1,4 +1,4 @@
-"""The short specs of docs/reference/spec.md load with the rest of a spec added, and its table names every key."""
+"""The specs in the documentation load, and the table of docs/reference/spec.md names every key."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from pcip_core.spec.analyses import Analyses, Clustering, GeneOntology, Phenotyp
 from pcip_core.spec.baselines import Baselines
 from pcip_core.spec.screen import Channel, Files, Images, load_screen
 
-PAGE = (Path(__file__).resolve().parents[3] / "docs" / "reference" / "spec.md").read_text()
-BLOCKS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+PAGE = (DOCS / "reference" / "spec.md").read_text()
+CELLS = (DOCS / "how-to" / "bring-your-own-cells.md").read_text()
+BLOCKS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE + CELLS, re.DOTALL)]
 LAYOUTS = [block for block in BLOCKS if "files" in block]
+EXAMPLES = ("how-to/bring-a-screen.md", "tutorial/first-screen.md")
 
 
 @pytest.mark.parametrize("block", LAYOUTS, ids=lambda block: block["files"].get("layout", "pattern"))
@@ -31,6 +34,15 @@ def test_a_short_spec_loads(tmp_path, block):
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(spec))
     assert load_screen(path).files.layout == block["files"].get("layout", "pattern")
+
+
+@pytest.mark.parametrize("page", EXAMPLES)
+def test_the_example_of_a_page_loads(tmp_path, page):
+    text = (DOCS / page).read_text()
+    (example,) = [block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "name:" in block]
+    path = tmp_path / "my_screen.yaml"
+    path.write_text(example)
+    assert load_screen(path).name == "my_screen"
 
 
 def test_every_layout_has_a_short_spec():

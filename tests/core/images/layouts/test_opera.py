@@ -12,7 +12,8 @@ from pcip_core.errors import RootError
 from pcip_core.images.layout import scan
 from pcip_core.images.layouts.grouping import well_at, well_name
 from pcip_core.images.reading import read_field
-from tests.conftest import real_folder
+from pcip_core.spec.screen import load_screen
+from tests.conftest import REPOSITORY, real_folder
 from tests.core.images.writers import noise, screen_of
 
 FILES = {"layout": "opera", "image_id": "{plate}_{well}"}
@@ -59,9 +60,6 @@ def _write_plate(folder: Path, *, fields: int = 2, planes: int = 1) -> dict[str,
 
 
 def test_the_real_plate_without_an_index_is_named_by_its_folder():
-    from pcip_assets.workspace import REPOSITORY
-    from pcip_core.spec.screen import load_screen
-
     folder = real_folder("yeast_fields")
     screen = load_screen(REPOSITORY / "data" / "screens" / "yeast_opera.yaml", root=str(folder))
     layout = scan(screen)

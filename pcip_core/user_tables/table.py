@@ -115,8 +115,8 @@ class UserTable:
 
     @property
     def columns(self) -> list[str]:
-        """The columns that have a name."""
-        return [name for name in self.schema if not name.startswith(UNNAMED)]
+        """The columns that have a name; the row names that pandas writes into Parquet are none."""
+        return [name for name in self.schema if not name.startswith((UNNAMED, "__index_level_"))]
 
     def select(
         self,

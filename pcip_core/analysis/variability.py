@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from scipy.stats import norm, rankdata
 
 from pcip_core.analysis.compartments import BOTH
 from pcip_core.errors import EvaluationError
-from pcip_core.features.blocks import Columns, Features, columns_of, groups_of
+from pcip_core.features.blocks import Features, columns_of, groups_of
 from pcip_core.features.checks import require_rows
 
 _LEAST_GROUPS = 5  # of a cell line that has an intercept of its own
@@ -24,12 +24,15 @@ class Ranked:
     """Proteins, the most variable first.
 
     Attributes:
-        rows: one a protein and cell line, with `rank` from 1.
+        rows: one per protein and cell line, with `rank` from 1.
         left_out: protein and cell line of those with too few cells.
+        places: (n,) of `variability`: position of each cell along the first principal component of the cells of its
+            protein and line, whose sign is arbitrary; NaN for cells of those left out.
     """
 
     rows: list[dict[str, Any]]
     left_out: list[tuple[str, str]]
+    places: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 def ranked_by_deviation(
@@ -63,7 +66,6 @@ def variability(
     intensity: np.ndarray,
     *,
     least_cells: int = 10,
-    columns: Columns | None = None,
 ) -> Ranked:
     """How variable each protein's cells are, without known compartments: a wide spread, and in two parts.
 
@@ -89,7 +91,6 @@ def variability(
         protein, cell_line: (n,) of each cell.
         intensity: (n,) mean of the protein channel, background included or not, above 0 on average.
         least_cells: a protein with fewer in a line is left out.
-        columns: `columns_of` the features, where they are known.
 
     Returns:
         Rows: protein, cell_line, n, log_intensity, spread, excess, split, split_excess, variability, rank.
@@ -99,7 +100,7 @@ def variability(
         EvaluationError: a value is not finite, a mean intensity is not above 0, too few proteins are left.
     """
     require_rows("variability", features, protein=protein, cell_line=cell_line, intensity=intensity)
-    columns = columns_of(features, "variability") if columns is None else columns
+    columns = columns_of(features, "variability")
     rows: list[dict[str, Any]] = []
     left_out, kept = [], []
     for key, members in _groups(protein, cell_line):
@@ -107,7 +108,7 @@ def variability(
             left_out.append(key)
         else:
             kept.append((key, members))
-    group = np.full(len(features), -1)
+    group, places = np.full(len(features), -1), np.full(len(features), np.nan)
     for number, (_, members) in enumerate(kept):
         group[members] = number
     for ((name, line), members), vectors in zip(kept, groups_of(features, group), strict=True):
@@ -120,15 +121,16 @@ def variability(
                 remedy="Pass intensities of the raw protein channel, before the background is taken off.",
             )
         points = columns.standardized(vectors)
-        own = points - points.mean(0)
+        centred = points - points.mean(0)
+        places[members] = first_component(centred)
         rows.append(
             {
                 "protein": name,
                 "cell_line": line,
                 "n": len(members),
                 "log_intensity": float(np.log(mean_light)),
-                "spread": float(np.log(max((own**2).sum() / (len(own) - 1), _TINY))),
-                "split": two_part_split(first_component(own)),
+                "spread": float(np.log(max((centred**2).sum() / (len(centred) - 1), _TINY))),
+                "split": two_part_split(places[members]),
             }
         )
     if len(rows) < 4:
@@ -147,7 +149,7 @@ def variability(
     for row, *found in zip(rows, excess, split_excess, total, strict=True):
         row |= dict(zip(("excess", "split_excess", "variability"), map(float, found), strict=True))
     rows.sort(key=lambda row: (-row["variability"], row["protein"], row["cell_line"]))
-    return Ranked([{**row, "rank": rank} for rank, row in enumerate(rows, 1)], left_out)
+    return Ranked([{**row, "rank": rank} for rank, row in enumerate(rows, 1)], left_out, places)
 
 
 def _groups(protein: np.ndarray, cell_line: np.ndarray) -> list[tuple[tuple[str, str], np.ndarray]]:
@@ -166,27 +168,6 @@ def first_component(centred: np.ndarray) -> np.ndarray:
         axis = centred.T @ np.linalg.eigh(centred @ centred.T)[1][:, -1]
         axis /= max(float(np.linalg.norm(axis)), _TINY)
     return centred @ axis
-
-
-def main_directions(features: Features, members: Sequence[np.ndarray], columns: Columns) -> np.ndarray:
-    """Where cells lie along the first principal component of their own protein's cells.
-
-    Args:
-        features: (n, d); of those that stream, the cells of one protein are in memory at a time.
-        members: the rows of the cells of each protein.
-        columns: `columns_of` the features, by which they are standardized.
-
-    Returns:
-        (n,) places, the sign of each protein's arbitrary; NaN for all other cells.
-    """
-    place, group = np.full(len(features), np.nan), np.full(len(features), -1)
-    members = [rows for rows in members if len(rows)]
-    for number, rows in enumerate(members):
-        group[rows] = number
-    for rows, vectors in zip(members, groups_of(features, group), strict=True):
-        points = columns.standardized(vectors)
-        place[np.sort(rows)] = first_component(points - points.mean(0))
-    return place
 
 
 def two_part_split(values: np.ndarray, *, least_share: float = 0.05) -> float:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
+import polars as pl
 
 from pcip_assets.assets.analyses.galleries import evenly, rows_of_cells
 from pcip_assets.assets.analyses.protein_map import protein_name
@@ -28,7 +29,8 @@ from pcip_core.store.feature_blocks import StoredFeatures
 if TYPE_CHECKING:
     from pcip_core.analysis.between import BetweenPair
 
-CELLS, PROTEINS, VARIABLE = "localization_scores", "protein_scores", "variability"
+CELLS, PROTEINS = "localization_scores", "protein_scores"
+VARIABLE, VARIABLE_CELLS = "variability", "variability_cells"
 _SHOWN = 4  # images beside the violins
 _GALLERIES, _IN_A_GALLERY = 10, 12  # proteins, and cells of each
 
@@ -107,38 +109,40 @@ def build_variability(screen: Screen) -> dg.AssetsDefinition:
         spec = screen.analyses
 
         def make(_: str | None) -> Made:
-            from pcip_core.analysis.variability import main_directions
             from pcip_core.analysis.variability import variability as ranked
-            from pcip_core.features.blocks import columns_of
 
             cells = described_cells(library, screen, PREFIX + spec.feature_set)
             try:
-                columns = columns_of(cells["features"], "variability")
                 found = ranked(
                     cells["features"],
                     cells["protein"],
                     cells["cell_line"],
                     _brightness(library, screen, cells["features"]),
                     least_cells=spec.least_cells,
-                    columns=columns,
                 )
             except EvaluationError as error:  # too few proteins, or cells: the other analyses go on
-                return Made({VARIABLE: schemas.VARIABILITY.empty()}, metadata={"not_ranked": str(error)})
+                empty = {
+                    VARIABLE: schemas.VARIABILITY.empty(),
+                    VARIABLE_CELLS: schemas.VARIABILITY_CELLS.empty(),
+                }
+                return Made(empty, metadata={"not_ranked": str(error)})
             told = {
                 "most_variable": [row["protein"] for row in found.rows[:10]],
                 "left_out_with_few_cells": len(found.left_out),
             }
-            shown = [_members(cells, row) for row in found.rows[:_GALLERIES]]
             figure = _gallery(
                 library,
                 screen,
                 cells,
                 found.rows,
-                main_directions(cells["features"], shown, columns).__getitem__,
+                found.places.__getitem__,
                 "the most variable proteins; cells along their main direction",
             )
-            table = schemas.VARIABILITY.frame(found.rows)
-            return Made({VARIABLE: table}, metadata=told, figures={"variability": figure})
+            made = {
+                VARIABLE: schemas.VARIABILITY.frame(found.rows),
+                VARIABLE_CELLS: _placed(cells, found.places),
+            }
+            return Made(made, metadata=told, figures={"variability": figure})
 
         inputs = _inputs(library, screen, spec.least_cells)
         return materialize(context, library, screen, config, Work(VARIABLE, code, inputs, make))
@@ -182,6 +186,12 @@ def described_cells(library: Library, screen: Screen, table: str) -> dict[str, A
         "cell_line": of_cells([str(row["cell_line"] or "") for row in rows]),
         "terms": {row["image_id"]: row["localization"] or [] for row in rows},
     }
+
+
+def _placed(cells: dict[str, Any], places: np.ndarray) -> pl.DataFrame:
+    """The table `variability_cells`: the cells that have a place along the main direction of their protein."""
+    columns = {name: list(cells[name]) for name in ("protein", "cell_line", "cell_id", "image_id")}
+    return schemas.VARIABILITY_CELLS.frame({**columns, "place": places}).filter(pl.col("place").is_not_nan())
 
 
 def _brightness(library: Library, screen: Screen, cells: StoredFeatures) -> np.ndarray:

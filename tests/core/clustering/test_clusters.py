@@ -8,6 +8,7 @@ from scipy.cluster import hierarchy
 from sklearn.metrics import adjusted_rand_score
 
 from pcip_core.clustering.clusters import (
+    clade_sizes,
     cluster_rows,
     cut_height,
     cut_number,
@@ -109,6 +110,14 @@ def test_picks_by_members_by_number_and_nested() -> None:
     assert ranks[:8] == [3] * 8  # the largest first
     leaves = [NAMES[row] for row in leaf_order(tree)]
     assert [row["member"] for row in rows[:8]] == leaves
+
+
+def test_sizes_are_those_of_the_clades_around_each_row_and_the_seeds() -> None:
+    tree = cluster_tree(LINE)
+    sizes = clade_sizes(tree, [0], range(8))
+    assert sizes[:4] == [1, 2, 4, 4]
+    assert sizes[4:] == [8] * 4
+    assert clade_sizes(tree, [0, 4], [1, 5]) == [8, 8]
 
 
 def test_a_cut_as_rows() -> None:

@@ -107,16 +107,17 @@ def cells_per_image(store: Store, screen: Screen, shards: list[str] | None) -> d
     """Every image that is used has at least `crops.min_cells` cells (a key of the spec)."""
     shards = _existing(store, screen, "cells", shards)
     batches = store.batches(screen.name, "cells", shards=shards, columns=["image_id"])
-    counted = [cells.group_by("image_id", maintain_order=True).len("n") for cells in batches]
-    if not counted:
+    none = pl.DataFrame(schema={"image_id": pl.String, "n": pl.UInt32})
+    counted = (cells.group_by("image_id", maintain_order=True).len("n") for cells in batches)
+    counts = pl.concat([none, *counted]).group_by("image_id", maintain_order=True).sum()
+    if counts.is_empty():
         nothing = f"no cells at all; SELECT reason, count(*) FROM {screen.name}.quarantine GROUP BY ALL"
         return _result([nothing], images=0, median_cells=0.0)
-    counts = pl.concat(counted).group_by("image_id", maintain_order=True).sum()
     few = counts.filter(pl.col("n") < screen.crops.min_cells)
     return _result(
         [f"{image}: {n}" for image, n in few.iter_rows()],
         images=counts.height,
-        median_cells=float(np.median(counts["n"].to_numpy())),
+        median_cells=float(np.median(counts["n"])),
     )
 
 
@@ -139,10 +140,9 @@ def no_duplicate_cells(store: Store, screen: Screen, shards: list[str] | None) -
         pl.concat(candidates)
         .with_columns(first=pl.col("cell_id").first().over("pixel_hash"))
         .filter(pl.col("cell_id") != pl.col("first"))
+        .select(pl.format("{} = {}", "cell_id", "first"))
     )
-    return _result(
-        [f"{cell} = {first}" for cell, first in twins.select("cell_id", "first").iter_rows()], warn=True
-    )
+    return _result(twins.to_series().to_list(), warn=True)
 
 
 def features_finite(store: Store, screen: Screen, shards: list[str] | None) -> dg.AssetCheckResult:
@@ -152,8 +152,7 @@ def features_finite(store: Store, screen: Screen, shards: list[str] | None) -> d
         existing = _existing(store, screen, PREFIX + name, shards)
         for cells in store.batches(screen.name, PREFIX + name, shards=existing):
             bad = ~np.isfinite(features_of(cells)).all(1)
-            ids = cells.select(["cell_id"])["cell_id"]
-            offenders += [f"{name}: {cell}" for cell in ids.filter(bad)]
+            offenders += [f"{name}: {cell}" for cell in cells["cell_id"].filter(bad)]
     return _result(offenders)
 
 
@@ -198,17 +197,21 @@ def _follows_its_source(screen: Screen) -> dg.AssetChecksDefinition:
         """Predictions follow the source more than an untrained network's do (docs/explanation/analyses.md)."""
         from pcip_core.plots.pictures import preview
 
-        found = measured(library, tracking, screen)
-        judged, run_id = found.verdict, tracking.champion(screen.name).run_id
-        tracking.log_scores(run_id, {f"mismatch_{name}": value for name, value in found.scores.items()})
-        if judged is not None:
-            tracking.log_pictures(run_id, {"mismatch.png": found.figure})
-        why = () if judged is None or judged.follows else judged.reasons
+        comparison = measured(library, tracking, screen)
+        verdict, run_id = comparison.verdict, tracking.champion(screen.name).run_id
+        tracking.log_scores(run_id, {f"mismatch_{name}": value for name, value in comparison.scores.items()})
+        if verdict is not None:
+            tracking.log_pictures(run_id, {"mismatch.png": comparison.figure})
+        reasons = () if verdict is None or verdict.follows else verdict.reasons
         return dg.AssetCheckResult(
-            passed=not why,
+            passed=not reasons,
             severity=dg.AssetCheckSeverity.WARN,
-            description="; ".join(why) or None,
-            metadata={**found.told, **found.scores, "mismatch": picture(preview(found.figure))},
+            description="; ".join(reasons) or None,
+            metadata={
+                **comparison.told,
+                **comparison.scores,
+                "mismatch": picture(preview(comparison.figure)),
+            },
         )
 
     return check

@@ -1,8 +1,8 @@
-"""Do the analyses find what is true of simulated screens: mixtures, variable proteins, phenotypes, rare patterns?
+"""Do the analyses recover the truth of simulated screens: mixtures, variable proteins, phenotypes, rare patterns?
 
-Three screens an organism, in one workspace: that of the demo, on which the encoder is trained and whose proteins are
-clustered; one of mixtures at every balance and of variable proteins; and one of 2,000 proteins with rare patterns. The
-latter two are described by the encoder of the first, which has seen none of their cells.
+There are three screens per organism, in one workspace: that of the demo, on which the encoder is trained and whose
+proteins are clustered; one with mixtures in all proportions and with variable proteins; and one of 2,000 proteins with
+rare patterns. The encoder of the first also describes the cells of the other two, none of which it was trained on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pcip_core.spec.screen import Screen
 from pcip_core.store.publish import connect
 
 DESCRIPTION = (
-    "clusters, mixtures, variable proteins, phenotypes, rare patterns, mismatched pairs, against truth"
+    "clusters, mixtures, variable proteins, phenotypes, rare patterns and mismatched pairs against the truth"
 )
 SECONDS, LONG = 1800, True
 _PAIRS = {  # the demo's first

@@ -1,4 +1,4 @@
-"""Does the comparison come out as expected: supervised above inpainting, inpainting above autoencoder and controls?"""
+"""Do the feature sets rank as in the paper: supervised above inpainting, inpainting above autoencoder and controls?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Are pairwise distances of the paper's sampling fast, right, and small in memory, and is their sign right?"""
+"""Normalized pairwise distances with the paper's sampling: speed, memory, error, and sign."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Are the learned features worth it: each layer's kNN score against both controls, by the whole platform."""
+"""Do learned features beat the controls: the kNN score of each layer, from a run of the whole platform."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pcip_assets.cli.simulated import ensure_simulated
 from pcip_assets.workspace import REPOSITORY, Workspace
 from pcip_core.store.publish import connect
 
-DESCRIPTION = "11-NN balanced accuracy by layer against untrained and intensity controls"
+DESCRIPTION = "11-NN balanced accuracy by layer, against untrained and intensity controls"
 SECONDS = 700
 LONG = True
 _REAL = REPOSITORY.parent / "shared" / "data"

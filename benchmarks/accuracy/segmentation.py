@@ -1,4 +1,4 @@
-"""Cells found against cells that are there: real fields with others' masks, simulated fields with truth."""
+"""Segmented cells against reference cells: published masks of real fields, the truth of simulated fields."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pcip_core.simulate.plan import keyed_rng, plan_screen
 from pcip_core.simulate.screen import photograph, true_labels
 from pcip_core.spec.simulation import Simulation
 
-DESCRIPTION = "cells found: recall, precision, pieces and speed on real and simulated fields"
+DESCRIPTION = "recall, precision, split cells and speed of segmentation on real and simulated fields"
 SECONDS = 200
 LONG = True
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data"

@@ -1,4 +1,4 @@
-"""Assets called without Dagster: their own functions, with a context that takes no note of anything."""
+"""Calls of assets without Dagster: the asset's function, with a context that records nothing."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pcip_assets.assets.shared import Remake
 def call_asset(
     asset: dg.AssetsDefinition, shards: Sequence[str], *, config: dg.Config | None = None, **given: Any
 ) -> Any:
-    """What an asset's function returns.
+    """Call the function of an asset and return its result.
 
     Args:
         asset: of one key.
-        shards: the partitions of the run; of no meaning to an asset without.
-        config: by default everything is made again.
+        shards: the partitions of the run; ignored by an asset without partitions.
+        config: by default one that makes everything again.
         given: the resources that the function names.
     """
     context = SimpleNamespace(

@@ -1,9 +1,9 @@
-"""The authors' published scripts and network, run beside ours on today's Keras; a checkout of theirs is needed.
+"""The authors' published scripts and network, run on a current Keras for comparison; needs a checkout of their code.
 
-Their code is GPL-2.0 and no part of this repository. It was written for TensorFlow 1; what has moved since is put
-in its place here: `tensorflow.contrib.keras` is Keras, and weights, which do not matter to speed, are neither loaded
-nor saved. `fit_generator` is `fit`, which reads from the same generator, on TensorFlow ahead of time in a thread, where
-the script asks for 40 processes: what is to be computed is the same, and two cores have no room for more.
+Their code is GPL-2.0 and not part of this repository. It was written for TensorFlow 1, so this module adapts what
+has changed since: `tensorflow.contrib.keras` is Keras, and weights, which do not affect speed, are neither loaded nor
+saved. `fit_generator` is `fit`, which reads from the same generator; with TensorFlow it reads ahead in a thread. The
+script asks for 40 processes; the computation is the same, and two cores could not use them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every benchmark returns: rows, as DESIGN.md ("Commands") has them."""
+"""The row that every benchmark returns; `pcip bench NAME --json FILE` writes its attributes as they are."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """One figure.
+    """One measured figure.
 
     Attributes:
-        what: what was measured, in words; when `held` is None for want of data, why.
-        value, unit: the figure; None where it could not be had.
-        against, against_value: what it is compared with, and that one's figure.
+        what: what was measured, in words; if it could not be measured, also why.
+        value, unit: the figure; None if it could not be measured.
+        against, against_value: what it is compared with, and the value of that.
         ratio: value over against_value.
-        n: how many things were measured.
+        n: number of measurements.
         spread: of repeated measurements, in the same unit: lowest and highest.
-        aim: the figure asked for, as text.
-        held: whether the aim was reached; None where there is none or it cannot be judged.
+        aim: the required figure, as text.
+        held: whether the aim is met; None if there is none or it cannot be judged.
     """
 
     what: str

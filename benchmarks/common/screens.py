@@ -1,7 +1,7 @@
-"""Changed copies of screens, each run as a user would in a workspace of its own; for the benchmarks that read tables.
+"""Modified copies of screens, each run in its own workspace, for benchmarks that read the published tables.
 
-The screens of the demo have three or four images a class, of which a split by image leaves one to test with.
-Those of `compared` have twelve, with one field each.
+The screens of the demo have three or four images per class, so a split by image leaves one to test on. Those of
+`compared` have twelve, with one field each.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Rows = list[dict[str, Any]]
 
 @contextmanager
 def compared(name: str, *, root: str | None = None, **baselines: object) -> Iterator[Rows]:
-    """The rows of main.benchmarks after `pcip run NAME --baselines` in a workspace of its own.
+    """The rows of main.benchmarks after `pcip run NAME --baselines` in a new workspace.
 
     Args:
         name: a screen; of a simulated one a larger copy is run.
@@ -84,7 +84,7 @@ def run_changed(
 
 
 def rows_of(con: duckdb.DuckDBPyConnection, query: str) -> Rows:
-    """What a query finds, a mapping a row."""
+    """The rows of a query, each as a mapping of column to value."""
     found = con.execute(query)
     names = [column[0] for column in found.description or []]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]

@@ -1,4 +1,4 @@
-"""What does Dagster cost: one run over 64 shards against the same functions called directly; 1,000 shards planned."""
+"""The overhead of Dagster: one run over 64 shards against the same functions called directly; planning of 1,000."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ from pcip_core.store import rows as frames
 from pcip_core.store.publish import publish
 from pcip_core.store.vectors import feature_table
 
-DESCRIPTION = "overhead of a Dagster run a shard, against the same functions called; planning of 1,000 shards"
+DESCRIPTION = (
+    "overhead of Dagster per shard against the same functions called directly; planning of 1,000 shards"
+)
 SECONDS = 310
 SHARDS, REPEATS = 64, 3
 PLANNED = (125, 250, 500, 1000)

@@ -1,4 +1,4 @@
-"""Does one more shard cost the same however many there are: a shard to features on screens of 4, 16 and 64."""
+"""Does an added shard cost the same whatever the size of the screen: one shard to features, on 4, 16 and 64 shards."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pcip_assets.partitions import register_shards
 from pcip_assets.workspace import Workspace
 from pcip_core.store.partitions import Store
 
-DESCRIPTION = "adding one shard to screens of 4, 16 and 64: seconds to published features"
+DESCRIPTION = "seconds from files to published features of one added shard, on screens of 4, 16 and 64 shards"
 SECONDS = 155
 SIZES, ADDITIONS = (4, 16, 64), 15
 _IMAGES = 4  # a shard, of nine cells each

@@ -1,4 +1,4 @@
-"""What the demo costs: seconds and peak memory of each asset, of the whole, and of running it again."""
+"""The cost of the demo: peak memory of each asset, seconds of the whole and of a second run."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Does memory stay flat as cells grow: 50,000 cells, doubled to 400,000, through every asset that streams.
+"""Does peak memory stay constant as the number of cells grows from 50,000 to 400,000, in every asset that streams.
 
-Each asset runs in a process of its own, over all shards of the screen, by its own function without Dagster's run;
-what is told is the most that the process ever had in memory, with what it imports. The numbers are random: what an
-asset holds does not depend on them. A screen grows by plates: 12,500 cells each, 4 to 32 of them.
+Each asset runs in its own process, over all shards of the screen, without a Dagster run. The figure is the peak memory
+of the process, imports included. The features are random, because memory does not depend on their values. The screen
+grows by plates of 12,500 cells, from 4 to 32 plates.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pcip_core.spec.screen import Screen
 from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import feature_table
 
-DESCRIPTION = "peak memory of every asset that streams, 50,000 to 400,000 cells; 6 GB of disk"
+DESCRIPTION = "peak memory of every asset that streams, at 50,000 to 400,000 cells; needs 6 GB of disk"
 SECONDS = 800
 LONG = True
 SIZES = (50_000, 100_000, 200_000, 400_000)
@@ -102,7 +102,7 @@ def run() -> list[Row]:
                     for what, peak in found.items():
                         peaks.setdefault(what, {})[size] = peak
         one = _measured(folder, "asset", "cell_features", CROPPED, "plate_1")
-    rows = [row for what, found in peaks.items() if what[0] != "(" for row in _rows(what, found)]
+    rows = [row for what, found in peaks.items() if what[0] != "(" for row in rows_of(what, found)]
     alone = Row(
         f"cell_features, one shard of {A_SHARD:,} cells: peak memory", one, "MiB", n=1, aim=None,
         against=f"all {SIZES[-1] // A_SHARD} shards in one run", against_value=peaks["cell_features"][SIZES[-1]],
@@ -115,7 +115,7 @@ def _in_turn(folder: str, lane: dict[str, tuple[str, ...]]) -> dict[str, float]:
     return {what: _measured(folder, *asked) for what, asked in lane.items()}
 
 
-def _rows(what: str, found: dict[int, float]) -> Iterator[Row]:
+def rows_of(what: str, found: dict[int, float]) -> Iterator[Row]:
     least = found[SIZES[0]]
     for size, peak in found.items():
         few = f", of which {_DESIGNED:,} a shard are measured" if what == "designed_features" else ""

@@ -1,4 +1,4 @@
-"""Does the command line answer at once, and does the code location load fast: seconds, and what they import."""
+"""Start-up time of the command line and of Dagster's code location, and their largest imports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from benchmarks.common.harness import Row
 from pcip_assets.workspace import REPOSITORY
 
-DESCRIPTION = "seconds of pcip --help and of importing the code location, and the largest imports of each"
+DESCRIPTION = "seconds of `pcip --help` and of importing the code location, with the largest imports of each"
 SECONDS = 30
 _REPEATS, _TOLD = 5, 6
 _CASES = {

@@ -1,4 +1,4 @@
-"""Are crops well kept in one .npy a shard: pair reads, a scan of the shard and size, against other containers."""
+"""Crops in one .npy file per shard against other containers: reads of pairs, scans of a shard, and size."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ from pcip_core.simulate.screen import photograph
 from pcip_core.spec.screen import load_screen
 from pcip_core.store.partitions import Store
 
-DESCRIPTION = "crops in one .npy a shard against a TIFF a channel and cell, zarr and HDF5: pairs, scan, bytes"
+DESCRIPTION = (
+    "crops in one .npy per shard against TIFF per channel and cell, zarr and HDF5: pairs, scans, bytes"
+)
 SECONDS = 150
 SIZES = (1000, 2000, 4000, 8000)  # cells of a shard
 _DRAWN, _AN_IMAGE = 4, 20  # simulated fields whose cells are turned and mirrored; cells that make pairs

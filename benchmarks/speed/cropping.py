@@ -1,4 +1,4 @@
-"""From files to crops: how fast, in how much memory, how large; and beside the authors' own script."""
+"""From image files to crops: speed, memory and size, against the authors' script."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from pcip_core.spec.simulation import Simulation
 from pcip_core.store import rows as frames
 from pcip_core.store.partitions import Store
 
-DESCRIPTION = "files to crops: speed, memory, size; and the authors' script beside it"
+DESCRIPTION = "files to crops: speed, memory and size, against the authors' script"
 SECONDS = 170
 PLATES, WELLS, FIELDS, SIDE_PX = 2, 96, 3, 1080
 DRAWN = 12  # distinct fields; each is written turned and with noise of its own under many wells

@@ -1,4 +1,4 @@
-"""How long designed features take: cells/s of each kind, on one core."""
+"""Speed of the designed features: cells per second of each kind, on one core."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pcip_core.features.designed.masks import centre_masks
 from pcip_core.features.designed.yeast import yeast_features
 from pcip_core.images.layout import scan
 
-DESCRIPTION = "designed features: cells/s of masks, classic, designed and CellProfiler's"
+DESCRIPTION = "designed features: cells per second of masks, classic, designed and CellProfiler's features"
 SECONDS = 30
 
 

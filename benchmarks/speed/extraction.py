@@ -1,4 +1,4 @@
-"""Does extraction keep the arithmetic busy: against the bare encoder, and against the authors' script and network."""
+"""Speed of feature extraction against the bare encoder, and against the authors' script and network."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ from pcip_core.models.inference import extract_features
 from pcip_core.models.inpainting import NetworkConfig, PairedCellInpainting, build_network
 from pcip_core.training.device import choose_device
 
-DESCRIPTION = (
-    "extraction of all five layers against the bare encoder; the authors' script and network beside it"
-)
+DESCRIPTION = "extraction of all five layers against the bare encoder and the authors' script and network"
 SECONDS = 45  # two minutes with the authors' code
 _CHANNELS = ("nucleus", "microtubules", "protein")
 _REPEATS = 5

@@ -1,4 +1,4 @@
-"""Is the feature store fast: writing, means by protein, the most similar cells, one image; and who waits for whom."""
+"""Speed of the feature store: writing, means by protein, nearest cells, one image; and whether readers wait."""
 
 from __future__ import annotations
 
@@ -20,23 +20,21 @@ import pandas as pd
 import polars as pl
 import psutil
 
+from benchmarks.common.feature_tables import COLUMNS, FEATURE_SET, SCREEN, SHARDS, TABLE, Written
 from benchmarks.common.harness import Row
 from pcip_assets.assets.main.features import mean_by_protein
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect, publish
-from pcip_core.store.vectors import feature_table, features_of
+from pcip_core.store.vectors import features_of
 
 DESCRIPTION = (
-    "N x 384 features by 32 shards: write, publish, means, ten most similar; pandas, TSV, plain DuckDB"
+    "N x 384 features in 32 shards: writing, publishing, means, ten nearest cells; pandas, TSV, plain DuckDB"
 )
 SECONDS = 285
 SIZES, PAPER = (50_000, 100_000, 200_000, 400_000), 1_165_713  # cells; the paper's yeast screen
 PEERS_AT, TSV_CELLS = 200_000, 20_000
-SHARDS, COLUMNS, AN_IMAGE, A_PROTEIN = 32, 384, 20, 280  # 20 cells an image, 280 a protein
 _REPEATS = 5
 _PAPER_DISK, _PAPER_MEMORY = 12e9, 8e9  # bytes that the largest size needs
-_SCREEN, _SET = "screen", "inpainting_conv4"
-_TABLE = f"cell_features_{_SET}"
 _CELL = "plate_1_0000007"
 _WRITE, _MEAN, _COLD, _TOP = "at least 100 MB/s", "< 10 s", "< 3 s", "< 1 s"
 
@@ -64,58 +62,6 @@ def _room(folder: Path) -> bool:
 
 
 # -- our store ----------------------------------------------------------------------------------------
-
-
-class Written:
-    """A screen's feature table, written by shards and published; seconds of each."""
-
-    def __init__(self, folder: Path, size: int, shards: int = SHARDS) -> None:
-        self.folder, self.size, self.shards = folder, size, shards
-        self.store, self.published = Store(folder / "store"), folder / "feature_store.duckdb"
-        self.commits = [self.commit(shard) for shard in range(shards)]
-        start = time.perf_counter()
-        publish(self.store, self.published)
-        self.publishing = time.perf_counter() - start
-
-    def rows(self, shard: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Features and images of one shard."""
-        count = self.size // self.shards + (shard < self.size % self.shards)
-        cell = np.arange(count)
-        images = [f"plate_{shard}_{number:05d}" for number in cell // AN_IMAGE]
-        ids = {"cell_id": [f"plate_{shard}_{number:07d}" for number in cell], "image_id": images}
-        ids["encoder_version"] = ["screen/1"] * count
-        first = cell[::AN_IMAGE]
-        of_images = pl.DataFrame(
-            {
-                "image_id": images[::AN_IMAGE],
-                "protein": [f"protein {shard}.{number}" for number in first // A_PROTEIN],
-                "shard": [f"plate_{shard}"] * len(first),
-            }
-        )
-        return feature_table(ids, random_features(count, shard)), of_images
-
-    def commit(self, shard: int) -> float:
-        """Seconds of writing one shard."""
-        features, images = self.rows(shard)
-        start = time.perf_counter()
-        self.store.commit(_SCREEN, {_TABLE: features, "images": images}, shard=f"plate_{shard}")
-        return time.perf_counter() - start
-
-    @property
-    def megabytes(self) -> float:
-        """Of the vectors alone."""
-        return self.size * COLUMNS * 4 / 1e6
-
-    @property
-    def parquet(self) -> str:
-        """All partitions of the table, for SQL."""
-        return f"read_parquet('{self.store.root}/{_SCREEN}/{_TABLE}/*/part.parquet')"
-
-
-def random_features(count: int, seed: int) -> np.ndarray:
-    """(count, COLUMNS) float32, some of them 0, as maxima over space of rectified filters are."""
-    drawn = np.random.default_rng(seed).standard_normal((count, COLUMNS), np.float32)
-    return np.maximum(drawn + 1, 0)
 
 
 def measured(screen: Written, *, judged: bool) -> Iterator[Row]:
@@ -193,12 +139,12 @@ def _forget(screen: Written) -> None:
 
 
 def _mean_by_asset(screen: Written) -> pl.DataFrame:
-    return mean_by_protein(screen.store, _SCREEN, _SET)
+    return mean_by_protein(screen.store, SCREEN, FEATURE_SET)
 
 
 def _mean_by_sql(screen: Written) -> object:
     means = ", ".join(f"avg(features[{column}])" for column in range(1, COLUMNS + 1))
-    sql = f"SELECT protein, {means} FROM {_SCREEN}.{_TABLE} JOIN {_SCREEN}.images USING (image_id) GROUP BY 1"
+    sql = f"SELECT protein, {means} FROM {SCREEN}.{TABLE} JOIN {SCREEN}.images USING (image_id) GROUP BY 1"
     with connect(screen.published) as con:
         return con.sql(sql).pl()
 
@@ -209,7 +155,7 @@ def _similar_published(screen: Written) -> list[tuple[object, ...]]:
 
 
 def _similar(con: duckdb.DuckDBPyConnection) -> list[tuple[object, ...]]:
-    return con.execute(f"FROM {_SCREEN}.similar_cells('{_SET}', '{_CELL}', 10)").fetchall()
+    return con.execute(f"FROM {SCREEN}.similar_cells('{FEATURE_SET}', '{_CELL}', 10)").fetchall()
 
 
 def _similar_parquet(screen: Written) -> list[tuple[object, ...]]:
@@ -228,7 +174,7 @@ def _nearest(source: str) -> str:
 
 def _one_image(screen: Written) -> list[tuple[object, ...]]:
     with connect(screen.published) as con:
-        sql = f"SELECT cell_id, features FROM {_SCREEN}.{_TABLE} WHERE image_id = 'plate_1_00003'"
+        sql = f"SELECT cell_id, features FROM {SCREEN}.{TABLE} WHERE image_id = 'plate_1_00003'"
         return con.execute(sql).fetchall()
 
 

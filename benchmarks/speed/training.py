@@ -1,6 +1,6 @@
-"""Does training keep the arithmetic busy: the loop against the bare step, crops from files, several processes, a GPU.
+"""Speed of training: the loop against the bare step, crops from files, several processes, a GPU, the authors' script.
 
-And how fast it is beside the authors' script. On a machine without a GPU its rows say so; the rest is of the CPU.
+On a machine without a GPU, the rows of the GPU say so; all others are measured on the CPU.
 """
 
 from __future__ import annotations

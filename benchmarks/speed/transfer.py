@@ -1,6 +1,6 @@
-"""What a cell costs by VGG16, at its own size and stretched to 224 px; and ours beside Keras' own network.
+"""Speed of VGG16 features, on crops of 64 px and resized to 224 px; and equality with the network of Keras.
 
-Weights are random: time does not depend on them. The comparison needs Keras, which pcip does not:
+The weights are random, because speed does not depend on them. The comparison needs Keras, which pcip does not require:
 
     pip install --no-deps --target KERAS keras absl-py namex optree ml-dtypes
     PYTHONPATH=KERAS pcip bench transfer
@@ -24,7 +24,7 @@ from pcip_core.features.transfer import BEST_LAYER, FEATURE_LAYERS, vgg16_featur
 from pcip_core.models.vgg16 import SIDE_PX, VGG16, assemble, load_vgg16, random_weights
 from pcip_core.training.device import choose_device
 
-DESCRIPTION = "VGG16: seconds a cell at 64 px and at 224 px, and the difference from Keras' network"
+DESCRIPTION = "VGG16: seconds per cell at 64 px and at 224 px, and the difference from Keras's network"
 SECONDS = 20
 _REPEATS, _CELLS = 5, {False: 32, True: 8}
 _PAPER = {False: 0.02, True: 0.31}  # seconds an image, on the paper's machine
@@ -101,7 +101,9 @@ def _beside_keras(weights: dict[str, torch.Tensor]) -> Row:
     aim = f"at most {_TOLERANCE:g}"
     if find_spec("keras") is None:
         return Row(
-            what=f"{what}: Keras is not installed (benchmarks/transfer.py says how)", value=None, aim=aim
+            what=f"{what}: Keras is not installed (the docstring of the benchmark says how)",
+            value=None,
+            aim=aim,
         )
     os.environ["KERAS_BACKEND"] = "torch"
     from keras import Model

@@ -1,4 +1,4 @@
-"""Cells between compartments, variable proteins, and phenotypes, against what each cell truly shows."""
+"""Cells between compartments, variable proteins and phenotypes, against the truth of each cell."""
 
 from __future__ import annotations
 

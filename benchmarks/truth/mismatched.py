@@ -1,4 +1,4 @@
-"""What a trained network paints from mismatched sources, beside an untrained one."""
+"""Predictions of a trained network from mismatched source cells, against those of an untrained one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clusters of proteins, their terms, and rare patterns, against the compartments of each protein."""
+"""Clusters of proteins, their terms and rare patterns, against the true compartments of each protein."""
 
 from __future__ import annotations
 

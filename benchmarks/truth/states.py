@@ -1,4 +1,4 @@
-"""What a simulated screen says of its cells, for the cells that were found."""
+"""The truth of a simulated screen for the cells that were segmented."""
 
 from __future__ import annotations
 

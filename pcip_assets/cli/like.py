@@ -30,7 +30,8 @@ def command(screen: str, seeds: tuple[str, ...], count: int, feature_set: str | 
     loaded = workspace.find(screen)
     chosen = feature_set or loaded.analyses.feature_set
     nearest = find_alike(Store(workspace.store), loaded, list(seeds), n=count, feature_set=chosen)
-    table = Table(title=f"{loaded.title}: most similar to {', '.join(seeds)}, by {chosen}")
+    click.secho(f"{loaded.title}: most similar to {', '.join(seeds)}, by {chosen}", bold=True)
+    table = Table()
     for column in nearest.rows[0] if nearest.rows else ():
         table.add_column(column, justify="right" if column in ("distance", "clade") else "left")
     for row in nearest.rows:

@@ -44,8 +44,8 @@ class _LazyGroup(click.Group):
 def cli() -> None:
     """Paired cell inpainting: single-cell features from microscopy images, with lineage.
 
-    Start with `pcip demo`. For your own images, write a spec (docs/screens.md), then `pcip check SPEC` and
-    `pcip run SPEC`. All results are written under the folder PCIP_DATA (default: data/ of the repository).
+    Start with `pcip demo`. For your own images, write a spec (docs/how-to/bring-a-screen.md), then `pcip check SPEC`
+    and `pcip run SPEC`. All results are written under the folder PCIP_DATA (default: data/ of the repository).
     """
 
 

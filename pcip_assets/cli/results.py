@@ -8,6 +8,8 @@ from pcip_assets.workspace import Workspace
 from pcip_core.errors import PcipError
 from pcip_core.store.publish import connect
 
+_PAPER_K = 11  # nearest neighbours
+
 
 def print_results(workspace: Workspace, screens: list[str]) -> None:
     """Print the published kNN scores of these screens, one row per feature set, and the paths of their pages.
@@ -15,8 +17,11 @@ def print_results(workspace: Workspace, screens: list[str]) -> None:
     Raises:
         PcipError: a screen is not published.
     """
+    console = Console()
     for screen in screens:
-        Console().print(score_table(workspace, screen))
+        heading, table = score_table(workspace, screen)
+        click.secho(f"\n{heading}", bold=True)
+        console.print(table)
         pages = {
             "all scores and figures": workspace.benchmark_report(screen),
             "all analyses": workspace.analysis_report(screen),
@@ -26,8 +31,11 @@ def print_results(workspace: Workspace, screens: list[str]) -> None:
                 click.echo(f"{label}: {page}")
 
 
-def score_table(workspace: Workspace, screen: str) -> Table:
-    """Balanced accuracy by feature set and protocol, the best feature set first.
+def score_table(workspace: Workspace, screen: str) -> tuple[str, Table]:
+    """A heading, and the balanced accuracy by feature set and protocol, the best feature set first.
+
+    The scores are those of 11 nearest neighbours, as in the paper, or of the largest number in the spec's
+    `benchmark.ks` if 11 is not among them.
 
     Raises:
         PcipError: the screen is not published.
@@ -37,8 +45,9 @@ def score_table(workspace: Workspace, screen: str) -> Table:
             "SELECT n_images, n_cells, simulated FROM main.screens WHERE screen = ?", [screen]
         ).fetchone()
         rows = con.execute(
-            "SELECT feature_set, protocol, value FROM main.benchmarks WHERE screen = ? AND label IS NULL "
-            "AND metric = 'balanced_accuracy' AND parameter = 'k=11'",
+            "SELECT CAST(replace(parameter, 'k=', '') AS INTEGER), feature_set, protocol, value "
+            "FROM main.benchmarks WHERE screen = ? AND classifier = 'knn' AND label IS NULL "
+            "AND metric = 'balanced_accuracy'",
             [screen],
         ).fetchall()
     if counts is None:
@@ -46,19 +55,22 @@ def score_table(workspace: Workspace, screen: str) -> Table:
             screen, found="no published screen", required="a finished run", remedy=f"pcip run {screen}"
         )
     n_images, n_cells, simulated = counts
-    scores = {(feature_set, protocol): value for feature_set, protocol, value in rows}
+    ks = {k for k, *_ in rows}
+    shown = _PAPER_K if _PAPER_K in ks else max(ks, default=_PAPER_K)
+    scores = {(feature_set, protocol): value for k, feature_set, protocol, value in rows if k == shown}
     protocols = sorted({protocol for _, protocol in scores}, reverse=True)
     origin = "simulated images" if simulated else "real images"
-    table = Table(
-        title=f"{screen} ({origin}): {n_images} images, {n_cells} cells; balanced accuracy of 11 nearest neighbours"
+    heading = (
+        f"{screen} ({origin}): {n_images} images, {n_cells} cells; "
+        f"balanced accuracy of {shown} nearest neighbours"
     )
-    table.add_column("feature set")
+    table = Table("feature set")
     for protocol in protocols:
         table.add_column(protocol.replace("_", " "), justify="right")
     for feature_set in sorted(
         {feature_set for feature_set, _ in scores},
-        key=lambda name: [-scores.get((name, protocol), 0.0) for protocol in protocols],
+        key=lambda name: ([-scores.get((name, protocol), 0.0) for protocol in protocols], name),
     ):
         values = (scores.get((feature_set, protocol)) for protocol in protocols)
         table.add_row(feature_set, *("-" if value is None else f"{value:.3f}" for value in values))
-    return table
+    return heading, table

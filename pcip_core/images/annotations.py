@@ -1,4 +1,4 @@
-"""What is known of each image besides its pixels: protein, gene, cell line, localization terms."""
+"""Annotations of each image: protein, gene, cell line, plate, well, localization terms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = ("protein", "gene", "cell_line", "plate", "well")
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """One image: `values` holds the columns of `COLUMNS` and any further ones of the user's table."""
+    """One image. `values` holds the columns of `COLUMNS` and all other columns of the user's tables."""
 
     image_id: str
     shard: str
@@ -27,17 +27,48 @@ class ImageRecord:
 
 
 def describe_images(screen: Screen, fields: Iterable[Field]) -> list[ImageRecord]:
-    """One record an image of `fields`, from the spec's templates, platemap and table (later ones win).
+    """Describe each image by the spec's templates, platemap and table; later sources take precedence.
 
-    Without a protein of its own, an image is its own protein.
+    An image without a protein gets its image id as its protein.
+
+    Args:
+        screen: the spec; its section `images` is used.
+        fields: the fields of the images to describe, from `scan`.
+
+    Returns:
+        One record per image, in the order of the fields.
 
     Raises:
-        SpecError: a table is not there or lacks its key column, or a template names an unknown part.
+        SpecError: a table does not exist or lacks its key column, or a template names an unknown part.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from pcip_core.images.layout import scan
+    >>> from pcip_core.spec.screen import load_screen
+    >>> spec = '''
+    ... name: example
+    ... organism: yeast
+    ... root: .
+    ... files: {pattern: "{protein}_{field}_{channel}.tif", image_id: "{protein}"}
+    ... channels: {cytosol: {role: structural}, protein: {role: protein}}
+    ... images: {values: {cell_line: "wild type"}}
+    ... shards: {buckets: 1}
+    ... segmentation: {method: whole}
+    ... crops: {window_px: null}
+    ... '''
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "example.yaml").write_text(spec)
+    ...     for name in ("AAC1_1_cytosol.tif", "AAC1_1_protein.tif"):
+    ...         (Path(folder) / name).touch()
+    ...     screen = load_screen(Path(folder) / "example.yaml")
+    ...     records = describe_images(screen, scan(screen).fields)
+    >>> records[0].image_id, records[0].values["protein"], records[0].values["cell_line"]
+    ('AAC1', 'AAC1', 'wild type')
     """
     table, platemap = _table(screen), read_platemap(screen)
     by_image: dict[str, list[Field]] = {}
-    for one in fields:
-        by_image.setdefault(one.image_id, []).append(one)
+    for field in fields:
+        by_image.setdefault(field.image_id, []).append(field)
     records = []
     for image_id, members in by_image.items():
         parts = members[0].parts
@@ -51,7 +82,7 @@ def describe_images(screen: Screen, fields: Iterable[Field]) -> list[ImageRecord
             ImageRecord(
                 image_id,
                 members[0].shard,
-                len({one.number for one in members}),
+                len({field.number for field in members}),
                 list(dict.fromkeys(screen.images.terms.get(term, term) for term in terms if term)),
                 values,
             )
@@ -64,14 +95,14 @@ Rows = dict[Key, dict[str, str | None]]
 
 
 def read_platemap(screen: Screen) -> Rows:
-    """(plate, well) -> the other columns of the spec's platemap; plate "" where it has no column of plates.
+    """Read the spec's platemap: (plate, well) -> its other columns. Without a plate column, plate is "".
 
-    Columns are named as Cytomining does (`Metadata_Plate`, `Metadata_Well`, `well_position`, and any
-    `Metadata_<name>` for name) or plainly; A1 and A01 are one well.
+    Columns have plain names or Cytomining's (`Metadata_Plate`, `Metadata_Well`, `well_position`, and
+    `Metadata_<name>` for any other name). A1 and A01 are the same well.
 
     Raises:
-        SpecError: it is not there or has no column of wells, a row has no well or no plate, or two rows of one well
-            differ.
+        SpecError: the platemap does not exist or has no well column, a row has no well or no plate, or two rows of
+            one well differ.
     """
     if screen.images.platemap is None:
         return {}
@@ -99,7 +130,7 @@ def _plain_name(column: str) -> str:
 
 
 def _by_key(path: Path, rows: Iterable[Mapping[str, str]], keys: Sequence[str]) -> Rows:
-    """The cells of the key columns -> the other columns of the row; empty cells are None.
+    """Index rows by the cells of the key columns: key -> other columns, None for empty cells.
 
     Raises:
         SpecError: a cell of a key column is empty, or two rows with the same keys differ.
@@ -116,14 +147,14 @@ def _by_key(path: Path, rows: Iterable[Mapping[str, str]], keys: Sequence[str]) 
                 path,
                 found=f"two rows for {' '.join(keys)} {' '.join(key)}: {_written(by_key[key])}; {_written(values)}",
                 required="one row",
-                remedy="Remove the wrong row (A1 and A01 are one well).",
+                remedy="Remove the wrong row (A1 and A01 are the same well).",
             )
     if incomplete:
         raise SpecError(
             path,
             found=f"{len(incomplete)} rows in which {' or '.join(keys)} is empty, the first with {incomplete[0]}",
             required=f"{' and '.join(keys)} in each row",
-            remedy="Fill in each row; cells that were merged in Excel have their value in the first row alone.",
+            remedy="Fill in each row. Merged cells of Excel have a value only in their first row.",
         )
     return by_key
 
@@ -133,7 +164,7 @@ def _written(values: Mapping[str, str | None]) -> str:
 
 
 def _well(screen: Screen, parts: Mapping[str, str]) -> str:
-    """The well of a field: the spec's own template for it, or the part."""
+    """The well of a field: the template of the spec, otherwise the part."""
     template = screen.images.values.get("well")
     return well_name(
         parts.get("well", "") if template is None else filled(template, parts, "images.values.well")
@@ -141,13 +172,13 @@ def _well(screen: Screen, parts: Mapping[str, str]) -> str:
 
 
 def _place(screen: Screen, platemap: Rows, parts: Mapping[str, str]) -> Key:
-    """The platemap's key for a field; one without plates is for all plates."""
+    """The key of a field in the platemap. Rows without a plate apply to all plates."""
     key = (parts.get("plate", ""), _well(screen, parts))
     return key if key in platemap else ("", key[1])
 
 
 def unlisted(screen: Screen, fields: Iterable[Field]) -> dict[str, list[str]]:
-    """The spec's platemap and table -> ids of the images that it has no row for."""
+    """The spec's platemap and table, by file name -> ids of the images without a row in it."""
     platemap, table = read_platemap(screen), _table(screen)
     fields = list(fields)
     listed = {}
@@ -158,12 +189,13 @@ def unlisted(screen: Screen, fields: Iterable[Field]) -> dict[str, list[str]]:
     if screen.images.table is not None:
         listed[screen.images.table] = {field.image_id: (field.image_id,) in table for field in fields}
     return {
-        name: [image_id for image_id, there in images.items() if not there] for name, images in listed.items()
+        name: [image_id for image_id, has_row in images.items() if not has_row]
+        for name, images in listed.items()
     }
 
 
 def _table(screen: Screen) -> Rows:
-    """(image id,) -> the other columns of the spec's table; empty cells are None."""
+    """Read the spec's table: (image id,) -> its other columns, None for empty cells."""
     if screen.images.table is None:
         return {}
     path, key = screen.folder() / screen.images.table, screen.images.key

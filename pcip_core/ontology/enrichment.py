@@ -162,11 +162,10 @@ def false_discovery_rates(p: np.ndarray, *, tests: int | None = None) -> np.ndar
             required=f"{len(p)} or more, as there are values",
             remedy="Count them all.",
         )
-    order = np.argsort(p, kind="stable")[::-1]
-    scaled = p[order] * tests / np.arange(len(p), 0, -1)
-    q = np.empty(len(p))
-    q[order] = np.minimum(np.minimum.accumulate(scaled), 1.0)
-    return q
+    if not len(p):
+        return p
+    family = np.append(p, np.ones(tests - len(p)))
+    return stats.false_discovery_control(family, method="bh")[: len(p)]
 
 
 def annotations_from_columns(
@@ -182,7 +181,7 @@ def annotations_from_columns(
     Raises:
         EvaluationError: a row lacks a column.
     """
-    found: dict[str, set[str]] = {}
+    terms_of: dict[str, set[str]] = {}
     for number, row in enumerate(rows):
         if lacking := [column for column in (protein, terms) if column not in row]:
             raise EvaluationError(
@@ -194,8 +193,10 @@ def annotations_from_columns(
         if row[protein]:
             value = row[terms]
             pieces = value.split(";") if isinstance(value, str) else ([] if value is None else value)
-            found.setdefault(row[protein], set()).update(one.strip() for one in pieces if one.strip())
-    return found
+            terms_of.setdefault(row[protein], set()).update(
+                piece.strip() for piece in pieces if piece.strip()
+            )
+    return terms_of
 
 
 def _counts(proteins: Iterable[str], annotations: Mapping[str, Collection[str]]) -> Counter[str]:

@@ -45,7 +45,7 @@ class Points:
         from bokeh.models import ColumnDataSource
 
         columns = {f"told_{number}": list(texts) for number, texts in enumerate(self.told.values())}
-        columns["picture"] = [one or _NOTHING for one in self.pictures]
+        columns["picture"] = [picture or _NOTHING for picture in self.pictures]
         if len({len(values) for values in columns.values()}) > 1:
             raise ShapeError(
                 "points of a plot",

@@ -53,7 +53,8 @@ def torchscript(
     >>> plane = np.zeros((40, 40))
     >>> plane[10:20, 10:20] = 500
     >>> with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(action="ignore"):
-    ...     torch.jit.save(torch.jit.trace(Threshold(), torch.zeros(1, 1, 40, 40)), f"{folder}/model.pt")
+    ...     model = torch.jit.trace(Threshold(), torch.zeros(1, 1, 40, 40), check_trace=False)
+    ...     torch.jit.save(model, f"{folder}/model.pt")
     ...     labels = torchscript({"dna": plane}, model=f"{folder}/model.pt", channels=["dna"])
     >>> np.bincount(labels.ravel()).tolist()
     [1500, 100]

@@ -131,7 +131,7 @@ class SharedBatchNorm(_BatchNorm):
             return super().forward(x)
         places = (0, *range(2, x.ndim))
         shape = (1, -1, *[1] * (x.ndim - 2))
-        wide = x.float()
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
         count = wide.new_full((1,), wide.numel() // self.num_features)
         sums = _Sum.apply(torch.cat([wide.sum(places), count]))  # (C + 1,)
         n = sums[-1].detach()

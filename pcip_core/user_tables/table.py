@@ -6,6 +6,7 @@ numbers as numbers, from tables too large to be read whole.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from pcip_core.user_tables.damage import refuse_damaged
 from pcip_core.user_tables.text import UNNAMED, scan_text
 
 _MISSING = ("", "nan", "-nan", "na", "n/a", "#n/a", "<na>", "null", "none", "nan(ind)", "-nan(ind)")
+_AS_IS = ""  # in place of a decimal mark: polars reads all cells of the column as they are
+_HEAD = 1000  # rows by which `UserTable.select` first judges a large table
 _THOUSANDS = r"^[+-]?[1-9]\d{0,2}([.,]\d{3})+$"
 _OURS = {  # Cytomining's and CellProfiler's names, in lower case -> ours
     "metadata_plate": "plate",
@@ -80,7 +83,9 @@ def open_table(path: Path) -> UserTable:
         sheet = excel.read_excel(path)
         return UserTable(path, sheet.lazy(), sheet.schema)
     text = scan_text(path)
-    return UserTable(path, text.frame, text.frame.collect_schema(), separator=text.separator)
+    return UserTable(
+        path, text.frame, text.frame.collect_schema(), separator=text.separator, as_numbers=text.as_numbers
+    )
 
 
 def is_text(path: Path) -> bool:
@@ -98,6 +103,7 @@ class UserTable:
         schema: of the frame; columns without a name begin with `UNNAMED`.
         separator: of a text table.
         typed: whether the columns have types of their own.
+        as_numbers: opens a text table again with some columns as numbers, which must hold nothing else.
     """
 
     path: Path
@@ -105,6 +111,7 @@ class UserTable:
     schema: pl.Schema
     separator: str | None = None
     typed: bool = False
+    as_numbers: Callable[[Sequence[str]], pl.LazyFrame] | None = None
 
     @property
     def columns(self) -> list[str]:
@@ -119,39 +126,61 @@ class UserTable:
         measured: Sequence[str] = (),
         dtype: type[pl.DataType] = pl.Float64,
     ) -> pl.DataFrame:
-        """Some columns, in the order of the arguments; rows without anything in them are left out.
+        """Some columns, in the order of the arguments; rows in which all of them are missing are left out.
 
         Args:
             texts: columns to read as text; missing cells are empty.
             numbers: columns that must hold numbers; missing cells are null.
             measured: further columns, of which those that hold numbers alone are read, as `dtype`.
-            dtype: of the columns `measured`; `numbers` are Float64.
+            dtype: of the columns `measured`, in which missing cells may be NaN; `numbers` are Float64.
 
         Raises:
             SpecError: a column is not there, one of `numbers` holds text, or the decimal mark cannot be told.
         """
         self._require([*texts, *numbers])
         measured = [name for name in measured if not self.typed or self.schema[name].is_numeric()]
-        marks = self._decimal_marks([*numbers, *measured])
+        if self.as_numbers is not None:
+            with contextlib.suppress(SpecError):  # a cell below the head may be no number
+                return self._selected(texts, numbers, measured, dtype, quick=True)
+        return self._selected(texts, numbers, measured, dtype, quick=False)
+
+    def _selected(
+        self,
+        texts: Sequence[str],
+        numbers: Sequence[str],
+        measured: Sequence[str],
+        dtype: type[pl.DataType],
+        *,
+        quick: bool,
+    ) -> pl.DataFrame:
+        """What `select` gives; `quick` lets polars parse columns as numbers that begin with numbers."""
+        marks = self._decimal_marks([*numbers, *measured], quick=quick)
         for name in numbers:
             if name not in marks:
-                bad = (
-                    self._no_number(".,")(name)
-                    if self.schema[name] == pl.String
-                    else pl.col(name).is_not_null()
-                )
                 raise SpecError(
                     self.path,
-                    found=f"{name} {self._first(name, bad)!r}",
+                    found=f"{name} {self._first(name, self._no_number('.,')(name))!r}",
                     required="numbers",
                     remedy="Correct the table, or take the row out.",
                 )
-        kept = [name for name in measured if name in marks]
         columns = [self._text(name) for name in texts]
-        columns += [self._number(name, marks[name]) for name in numbers]
-        columns += [self._number(name, marks[name]).cast(dtype) for name in kept]
-        filled = [self._filled(name) for name in (*texts, *numbers, *kept)]
-        return self._collected(self.frame.filter(pl.any_horizontal(filled)).select(columns))
+        columns += [self._number(name, marks[name]).fill_nan(None) for name in numbers]
+        columns += [self._number(name, marks[name]).cast(dtype) for name in measured if name in marks]
+        plain = [name for name, mark in marks.items() if mark == _AS_IS]
+        frame = self.as_numbers(plain) if self.as_numbers is not None and quick else self.frame
+        read = self._collected(frame.select(columns))
+        for names in (
+            [*texts, *numbers],
+            read.columns,
+        ):  # most tables have no such row: look at few columns first
+            filled = (pl.col(name) != "" if name in texts else pl.col(name).is_not_null() for name in names)
+            if not names or read.select(pl.any_horizontal(filled).all()).item():
+                return read
+        return read.filter(
+            pl.any_horizontal(
+                pl.col(name) != "" if name in texts else pl.col(name).is_not_null() for name in read.columns
+            )
+        )
 
     def _require(self, names: Sequence[str]) -> None:
         missing = [name for name in names if name not in self.schema]
@@ -183,16 +212,10 @@ class UserTable:
             column = column.dt.to_string("%Y-%m-%d %H:%M:%S%.f")
         return column.cast(pl.String).str.strip_chars().fill_null("")
 
-    def _filled(self, name: str) -> pl.Expr:
-        """Whether a cell has anything in it."""
-        if self.schema[name].is_nested() or self.schema[name] != pl.String:
-            return pl.col(name).is_not_null()
-        return pl.col(name).str.strip_chars().fill_null("") != ""
-
     def _number(self, name: str, mark: str) -> pl.Expr:
         """The numbers of a column; null for what is none."""
-        if self.schema[name] != pl.String:
-            return pl.col(name).cast(pl.Float64)
+        if mark == _AS_IS:
+            return pl.col(name).cast(pl.Float64, strict=False)
         text = pl.col(name).str.strip_chars()
         text = text if mark == "." else text.str.replace(mark, ".", literal=True)
         return pl.when(~self._absent(name)).then(text.cast(pl.Float64, strict=False)).alias(name)
@@ -201,18 +224,21 @@ class UserTable:
     def _absent(name: str) -> pl.Expr:
         return pl.col(name).str.strip_chars().str.to_lowercase().fill_null("").is_in(_MISSING)
 
-    def _decimal_marks(self, names: Sequence[str]) -> dict[str, str]:
-        """Column -> its decimal mark, point or comma, for the columns that hold numbers alone.
+    def _decimal_marks(self, names: Sequence[str], *, quick: bool) -> dict[str, str]:
+        """Column -> its decimal mark (or `_AS_IS`), for the columns that hold numbers alone.
 
         Raises:
             SpecError: two decimal marks, or commas that may separate thousands.
         """
-        marks = {name: "." for name in names if self.schema[name].is_numeric()}
-        texts = [name for name in names if self.schema[name] == pl.String]
-        for name, count in self._counts(texts, self._no_number(".")).items():
-            if count == 0:
-                marks[name] = "."
-        rest = [name for name in texts if name not in marks]
+        marks = {name: _AS_IS for name in names if self.schema[name].is_numeric()}
+        rest = [name for name in names if self.schema[name] == pl.String]
+        begin = self.frame.head(_HEAD) if quick else self.frame
+        marks |= {
+            name: _AS_IS for name, n in self._counts(rest, self._no_plain_number, begin).items() if n == 0
+        }
+        rest = [name for name in rest if name not in marks]
+        marks |= {name: "." for name, count in self._counts(rest, self._no_number(".")).items() if count == 0}
+        rest = [name for name in rest if name not in marks]
         rest = [name for name, count in self._counts(rest, self._no_number(".,")).items() if count == 0]
         if not rest:
             return marks
@@ -235,6 +261,11 @@ class UserTable:
             )
         return marks | dict.fromkeys(rest, ",")
 
+    @staticmethod
+    def _no_plain_number(name: str) -> pl.Expr:
+        """The same as `_no_number(".")` and much faster, for columns without spaces and words for missing numbers."""
+        return pl.col(name).is_not_null() & pl.col(name).cast(pl.Float64, strict=False).is_null()
+
     def _no_number(self, marks: str) -> Callable[[str], pl.Expr]:
         """Whether a cell holds something that is no number with any of these decimal marks."""
 
@@ -245,11 +276,14 @@ class UserTable:
 
         return condition
 
-    def _counts(self, names: Sequence[str], condition: Callable[[str], pl.Expr]) -> dict[str, int]:
+    def _counts(
+        self, names: Sequence[str], condition: Callable[[str], pl.Expr], frame: pl.LazyFrame | None = None
+    ) -> dict[str, int]:
         """Column -> how many of its cells meet a condition."""
         if not names:
             return {}
-        counted = self._collected(self.frame.select(condition(name).sum().alias(name) for name in names))
+        frame = self.frame if frame is None else frame
+        counted = self._collected(frame.select(condition(name).sum().alias(name) for name in names))
         return counted.row(0, named=True)
 
     def _first(self, name: str, condition: pl.Expr) -> str:

@@ -14,7 +14,7 @@ import itertools
 import mmap
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,10 +37,17 @@ _OTHER_FORMATS = {
 
 
 class Text(NamedTuple):
-    """A text table: columns of text, null where a row has no such cell, and what separates the cells."""
+    """An open text table.
+
+    Args:
+        frame: columns of text, null where a row has no such cell.
+        separator: between the cells.
+        as_numbers: opens the table again with some columns as float64; polars refuses what is no number there.
+    """
 
     frame: pl.LazyFrame
     separator: str
+    as_numbers: Callable[[Sequence[str]], pl.LazyFrame] | None = None
 
 
 def scan_text(path: Path) -> Text:
@@ -68,16 +75,19 @@ def scan_text(path: Path) -> Text:
     plain = data.find(b'"') < 0
     if plain and _widest(source, separator, before.lines) <= len(header):
         names = named(path, header)
-        frame = pl.scan_csv(
-            source,
-            separator=separator,
-            has_header=False,
-            schema=dict.fromkeys(names, pl.String),
-            skip_lines=before.lines + 1,
-            comment_prefix="#",
-            quote_char=None,
-        )
-        return Text(frame, separator)
+
+        def as_numbers(numbers: Sequence[str]) -> pl.LazyFrame:
+            return pl.scan_csv(
+                source,
+                separator=separator,
+                has_header=False,
+                schema=dict.fromkeys(names, pl.String) | dict.fromkeys(numbers, pl.Float64),
+                skip_lines=before.lines + 1,
+                comment_prefix="#",
+                quote_char=None,
+            )
+
+        return Text(as_numbers([]), separator, as_numbers)
     return Text(_tidied(path, bytes(data).decode("utf-8-sig"), separator, before.lines), separator)
 
 
@@ -280,20 +290,21 @@ def _records(
     path: Path, lines: Iterable[str], separator: str, before: int
 ) -> Iterator[tuple[int, list[str]]]:
     """(number of its first line, cells) of each record; comments and empty lines between records are left out."""
-    start, number = True, before
+    start, number, first = True, before, before
 
     def feed() -> Iterator[str]:
-        nonlocal start, number
+        nonlocal start, number, first
         for line in lines:
             number += 1
             if start and (not line.strip() or line.startswith("#")):
                 continue
+            first = number if start else first
             start = False
             yield line
 
     reader = csv.reader(feed(), delimiter=separator, skipinitialspace=True, strict=True)
     while True:
-        start, first = True, number + 1
+        start = True
         try:
             row = next(reader, None)
         except csv.Error as error:

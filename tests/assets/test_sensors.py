@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -81,26 +83,52 @@ def test_a_plate_that_arrives_flows_to_features(own: Finished) -> None:
 
 
 def test_adding_a_shard_reads_no_other_but_for_twins(own: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
-    ticks, opened = Ticks(own), set()
+    ticks = Ticks(own)
     add_plate(Path(str(own.screen.root)), "plate_1", "plate_3")
     ticks.instance.add_dynamic_partitions("tiny_shards", ["plate_3"])
-    read, provenance = Store._opened, Store.provenance
-
-    def reading(self: Store, screen: str, table: str, shard: str | None, columns: object) -> object:
-        opened.add((table, shard))
-        return read(self, screen, table, shard, columns)  # type: ignore[arg-type]
-
-    def looking(self: Store, screen: str, table: str, shard: str | None = None) -> dict | None:
-        opened.add((table, shard))
-        return provenance(self, screen, table, shard)
-
-    monkeypatch.setattr(Store, "_opened", reading)
-    monkeypatch.setattr(Store, "provenance", looking)
+    opened = _partitions_read(monkeypatch)
     assert ticks.run(dg.RunRequest(partition_key="plate_3")).success
-    assert {one for one in opened if one[1] in ("plate_1", "plate_2")} == {
+    assert {(table, shard) for table, shard in opened if shard in ("plate_1", "plate_2")} == {
         ("cells", "plate_1"),
         ("cells", "plate_2"),
     }
+
+
+def _partitions_read(monkeypatch: pytest.MonkeyPatch) -> set[tuple[str, str | None]]:
+    """(table, shard) of every partition that the store reads from now on; it fills while the test runs."""
+    opened: set[tuple[str, str | None]] = set()
+    read, batches, read_with_array = Store.read, Store.batches, Store.read_with_array
+    schema, provenance = Store.schema, Store.provenance
+
+    def note(store: Store, screen: str, table: str, shards: Sequence[str] | None) -> None:
+        opened.update((table, shard) for shard in (store.shards(screen, table) if shards is None else shards))
+
+    def noted_read(self: Store, screen: str, table: str, **options: Any) -> Any:
+        note(self, screen, table, options.get("shards"))
+        return read(self, screen, table, **options)
+
+    def noted_batches(self: Store, screen: str, table: str, **options: Any) -> Any:
+        note(self, screen, table, options.get("shards"))
+        return batches(self, screen, table, **options)
+
+    def noted_read_with_array(self: Store, screen: str, table: str, array: str, shard: str) -> Any:
+        note(self, screen, table, [shard])
+        return read_with_array(self, screen, table, array, shard)
+
+    def noted_schema(self: Store, screen: str, table: str, *, shard: str | None = None) -> Any:
+        opened.add((table, shard))
+        return schema(self, screen, table, shard=shard)
+
+    def noted_provenance(self: Store, screen: str, table: str, shard: str | None = None) -> Any:
+        opened.add((table, shard))
+        return provenance(self, screen, table, shard)
+
+    monkeypatch.setattr(Store, "read", noted_read)
+    monkeypatch.setattr(Store, "batches", noted_batches)
+    monkeypatch.setattr(Store, "read_with_array", noted_read_with_array)
+    monkeypatch.setattr(Store, "schema", noted_schema)
+    monkeypatch.setattr(Store, "provenance", noted_provenance)
+    return opened
 
 
 def test_changed_and_removed_files_are_marked_by_content_and_made_again_on_request(own: Finished) -> None:

@@ -28,7 +28,7 @@ def test_assets_are_made_of_screens_that_grow(tmp_path: Path, monkeypatch: pytes
 
 
 def test_peaks_are_judged_at_the_largest_size() -> None:
-    flat, grows = (list(scale._rows("x", dict(zip(scale.SIZES, peaks, strict=True))))
+    flat, grows = (list(scale.rows_of("x", dict(zip(scale.SIZES, peaks, strict=True))))
                    for peaks in ((400, 410, 430, 500), (400, 500, 700, 501)))  # fmt: skip
     assert [row.held for row in flat] == [None, None, None, True]
     assert [row.held for row in grows] == [None, None, None, False]

@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 
 from pcip_assets.cli.main import main
-from tests.core.fetch.test_archives import _write_fields
+from tests.core.fetch.yeast_fields import write_fields
 from tests.fake_atlas import ALPHA, BETA, FakeAtlas, fill, serving
 
 
@@ -56,7 +56,7 @@ def test_a_download_ends_by_naming_the_next_command(pcip, atlas, tmp_path):
     code, text = pcip("fetch", "hpa", *arguments)
     assert code == 0
     assert "2 listed = 2 known + 0 unknown" in text
-    assert "5 found = 5 fetched + 0 there already + 0 failed" in text
+    assert "5 found = 5 fetched + 0 already present + 0 failed" in text
     assert "1 pictures: ciliated cell lines" in text
     assert text.rstrip().endswith(f"Next: pcip run human_protein_atlas --root {to}")
     code, text = pcip("fetch", "hpa", *arguments, "--channels", "blue,red,green", "--connections", 2)
@@ -134,7 +134,7 @@ def test_ctrl_c_ends_a_download_soon_and_without_a_traceback(atlas, tmp_path):
 
 
 def test_check_tells_what_is_there_and_what_is_missing(pcip, tmp_path):
-    _write_fields(tmp_path / "nup", 2, 3)
+    write_fields(tmp_path / "nup", 2, 3)
     code, text = pcip("fetch", "check", "nup49_rfp", tmp_path / "nup")
     assert code == 0
     assert "found       2 proteins" in text

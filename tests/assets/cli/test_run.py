@@ -69,9 +69,9 @@ def test_a_bad_spec_ends_in_one_line(
     values = {**yaml.safe_load(spec.read_text()), **changes}
     spec.write_text(yaml.safe_dump({key: value for key, value in values.items() if value is not None}))
     assert pcip(monkeypatch, tmp_path, command, str(spec)) == 1
-    said = capsys.readouterr()
-    assert message in said.err
-    assert "Traceback" not in said.err + said.out
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert "Traceback" not in printed.err + printed.out
 
 
 def test_a_missing_channel_is_said_by_check(
@@ -138,11 +138,12 @@ def test_damaged_files_are_quarantined_and_the_rest_goes_on(
 def test_a_screen_of_which_nothing_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spec = write_tiny_screen(tmp_path, plates=1, images=2)
+    spec = write_tiny_screen(tmp_path, plates=1, images=2, baselines={"sets": []})
     for path in (tmp_path / "images").rglob("*.tif"):
         damage(path)
-    assert pcip(monkeypatch, tmp_path, "run", str(spec)) == 1
-    said = capsys.readouterr()
-    assert "no cells" in said.err
-    assert "SELECT" in said.err, "it says where the reasons are"
-    assert "Traceback" not in said.err
+    assert pcip(monkeypatch, tmp_path, "run", str(spec), "--baselines") == 1
+    printed = capsys.readouterr()
+    assert "no baselines to compute: the spec has no `baselines.sets`" in printed.out
+    assert "no cells" in printed.err
+    assert "SELECT" in printed.err, "it says where the reasons are"
+    assert "Traceback" not in printed.err

@@ -13,7 +13,7 @@ from pcip_core.errors import SpecError
 from pcip_core.features.designed.cellprofiler_tables import archived, imported_by_id, imported_by_place
 from pcip_core.images.layout import scan
 from tests.conftest import real_folder
-from tests.core.images.test_hdf5 import CHANNELS, FILES, write_archive
+from tests.core.images.layouts.test_hdf5 import CHANNELS, FILES, write_archive
 from tests.core.images.writers import screen_of
 
 CELLS = {

@@ -13,7 +13,8 @@ import polars as pl
 
 from pcip_assets.assets.analyses.source_swaps import measured
 from pcip_assets.assets.feature_sets import CONTROLS, INPAINTING, PREFIX
-from pcip_assets.assets.shared import GPU_POOL, picture
+from pcip_assets.assets.results import picture
+from pcip_assets.assets.skeleton import GPU_POOL
 from pcip_assets.dagster_compat import partitions_of_run
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking

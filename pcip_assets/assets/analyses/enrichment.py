@@ -6,8 +6,8 @@ from typing import Any
 import dagster as dg
 
 from pcip_assets.assets.analyses.protein_map import CLUSTERS, protein_name
-from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, analyses_of, materialize
-from pcip_assets.lineage import code_version
+from pcip_assets.assets.results import Made, Tables
+from pcip_assets.assets.skeleton import analyses_of, asset
 from pcip_assets.provenance import file_stamp
 from pcip_assets.resources import Library
 from pcip_core.spec.screen import Screen
@@ -18,19 +18,16 @@ TABLE = "enrichment"
 
 def build_enrichment(screen: Screen) -> dg.AssetsDefinition:
     """The asset of enriched terms."""
-    code = code_version(build_enrichment, figures=True)
 
-    @dg.asset(
-        key=[screen.name, "enrichment"],
+    @asset(
+        screen,
+        "enrichment",
         deps=[[screen.name, "clusters"]],
-        group_name=analyses_of(screen),
-        owners=OWNERS,
+        group=analyses_of(screen),
         kinds={"scipy", "parquet"},
-        code_version=code,
+        figures=True,
     )
-    def enrichment(
-        context: dg.AssetExecutionContext, config: Remake, library: Library
-    ) -> dg.MaterializeResult:
+    def enrichment(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Terms of each cluster against all clustered proteins: hypergeometric, with false discovery rates."""
         spec = screen.analyses
 
@@ -66,7 +63,7 @@ def build_enrichment(screen: Screen) -> dg.AssetsDefinition:
             )
             return Made({TABLE: table}, metadata=told, figures=figures)
 
-        return materialize(context, library, screen, config, Work(TABLE, code, inputs, make))
+        return Tables(TABLE, inputs, make)
 
     return enrichment
 

@@ -7,17 +7,8 @@ import polars as pl
 
 from pcip_assets.assets.analyses.source_swaps import measured
 from pcip_assets.assets.feature_sets import crops_hash
-from pcip_assets.assets.shared import (
-    GPU_POOL,
-    OWNERS,
-    Made,
-    Remake,
-    Work,
-    all_shards,
-    analyses_of,
-    materialize,
-)
-from pcip_assets.lineage import code_version
+from pcip_assets.assets.results import Made, Tables
+from pcip_assets.assets.skeleton import GPU_POOL, all_shards, analyses_of, asset
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking
 from pcip_core.spec.screen import Screen
@@ -28,20 +19,17 @@ TABLE = "mismatch"
 
 def build_mismatch(screen: Screen) -> dg.AssetsDefinition:
     """The asset of what is predicted from sources and targets that do not match."""
-    code = code_version(build_mismatch, figures=True)
 
-    @dg.asset(
-        key=[screen.name, TABLE],
+    @asset(
+        screen,
+        TABLE,
         deps=[*all_shards(screen, "crops"), dg.AssetDep([screen.encoder_screen, "encoder"])],
-        group_name=analyses_of(screen),
-        owners=OWNERS,
+        group=analyses_of(screen),
         kinds={"pytorch", "parquet"},
         pool=GPU_POOL,
-        code_version=code,
+        figures=True,
     )
-    def mismatch(
-        context: dg.AssetExecutionContext, config: Remake, library: Library, tracking: Tracking
-    ) -> dg.MaterializeResult:
+    def mismatch(context: dg.AssetExecutionContext, library: Library, tracking: Tracking) -> Tables:
         """Whether a prediction shows the localization of its source or of its target, pair by pair."""
 
         def inputs(_: str | None) -> dict[str, Any]:
@@ -71,7 +59,7 @@ def build_mismatch(screen: Screen) -> dg.AssetsDefinition:
                 figures={TABLE: found.figure},
             )
 
-        return materialize(context, library, screen, config, Work(TABLE, code, inputs, make))
+        return Tables(TABLE, inputs, make)
 
     return mismatch
 

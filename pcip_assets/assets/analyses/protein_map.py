@@ -9,8 +9,8 @@ import numpy as np
 import yaml
 
 from pcip_assets.assets.feature_sets import PREFIX, features_hash
-from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, analyses_of, materialize
-from pcip_assets.lineage import code_version
+from pcip_assets.assets.results import Made, Tables
+from pcip_assets.assets.skeleton import analyses_of, asset
 from pcip_assets.resources import Library
 from pcip_core.errors import ClusterError, SpecError
 from pcip_core.features.means import means_by_image
@@ -39,17 +39,16 @@ class Proteins:
 
 def build_clusters(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the protein map."""
-    code = code_version(build_clusters, figures=True)
 
-    @dg.asset(
-        key=[screen.name, "clusters"],
+    @asset(
+        screen,
+        "clusters",
         deps=[[screen.name, "protein_features"]],
-        group_name=analyses_of(screen),
-        owners=OWNERS,
+        group=analyses_of(screen),
         kinds={"scipy", "parquet"},
-        code_version=code,
+        figures=True,
     )
-    def clusters(context: dg.AssetExecutionContext, config: Remake, library: Library) -> dg.MaterializeResult:
+    def clusters(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Trees of proteins by their mean features, cut into clusters, with the clusters that you have named."""
         spec = screen.analyses
 
@@ -93,7 +92,7 @@ def build_clusters(screen: Screen) -> dg.AssetsDefinition:
             }
             return Made(made, metadata=told, figures=figures)
 
-        return materialize(context, library, screen, config, Work(CLUSTERS, code, inputs, make))
+        return Tables(CLUSTERS, inputs, make)
 
     return clusters
 

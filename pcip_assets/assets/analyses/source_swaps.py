@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pcip_assets.assets.analyses.galleries import crops_of
-from pcip_assets.assets.encoders.networks import HELD_OUT
+from pcip_assets.assets.encoders.training_cells import HELD_OUT
 from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.assets.main.features import require_same_crops
 from pcip_assets.lineage import code_version

@@ -293,14 +293,19 @@ def test_the_very_screen_is_left_alone_and_another_replaced(tmp_path: Path) -> N
     assert {path.name for path in tmp_path.iterdir()} == {"screen", ".screen.lock"}
 
 
+def stay(done: int, total: int) -> None:
+    time.sleep(3600)
+
+
 def test_killed_and_then_wanted_by_two_at_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("forkserver")
     folder = tmp_path / "screen"
-    killed = context.Process(target=write_screen, args=(SMALL, folder))
+    killed = context.Process(target=write_screen, args=(SMALL, folder), kwargs={"progress": stay})
     killed.start()
-    end = time.monotonic() + 30
-    while not list(tmp_path.rglob("*.tif")) and time.monotonic() < end:
-        time.sleep(0.005)
+    end = time.monotonic() + 300
+    while not list(tmp_path.rglob("*.tif")):
+        assert time.monotonic() < end
+        time.sleep(0.01)
     killed.kill()
     killed.join()
     assert not folder.exists()
@@ -308,7 +313,7 @@ def test_killed_and_then_wanted_by_two_at_once(tmp_path: Path) -> None:
     for process in both:
         process.start()
     for process in both:
-        process.join(60)
+        process.join(600)
         assert process.exitcode == 0
     assert {path.name for path in tmp_path.iterdir()} == {"screen", ".screen.lock"}
     assert len(list(folder.rglob("*.tif"))) == 2 * len(plan_screen(SMALL))

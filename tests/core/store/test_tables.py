@@ -22,7 +22,9 @@ SERVING = {
 
 def test_the_page_is_what_the_module_prints() -> None:
     command = [sys.executable, "-m", "pcip_core.store.tables"]
-    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
+    printed = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=600
+    ).stdout
     assert (ROOT / "docs" / "tables.md").read_text() == printed
 
 

@@ -29,6 +29,7 @@ from polars.io.plugins import register_io_source
 from pcip_core.errors import CropError, StoreError
 from pcip_core.locks import locked
 from pcip_core.store import journal, parquet
+from pcip_core.store.schemas import stored_table
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _READ_ATTEMPTS = 20
@@ -261,9 +262,11 @@ class Store:
             The commit's id.
 
         Raises:
+            StoreError: the rows of a table do not fit its schema.
             CropError: an array has another length than every table.
         """
         arrays = arrays or {}
+        tables = {name: _checked_rows(screen, name, frame) for name, frame in tables.items()}
         _check_lengths(screen, tables, arrays)
         commit = uuid.uuid4().hex
         described = {
@@ -422,6 +425,12 @@ def _shard_folder(shard: str) -> str:
             remedy="Change `shards.by` in the spec.",
         )
     return name
+
+
+def _checked_rows(screen: str, name: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """A frame in the types of its schema; a table that pcip does not know has none."""
+    known = stored_table(name)
+    return frame if known is None else known.checked(frame, f"{screen}.{name}")
 
 
 def _check_lengths(

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
-import polars as pl
 
 from pcip_assets.assets.analyses.galleries import evenly, rows_of_cells
 from pcip_assets.assets.analyses.protein_map import protein_name
@@ -23,6 +22,7 @@ from pcip_assets.lineage import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen
+from pcip_core.store import schemas
 from pcip_core.store.feature_blocks import StoredFeatures
 
 if TYPE_CHECKING:
@@ -31,27 +31,6 @@ if TYPE_CHECKING:
 CELLS, PROTEINS, VARIABLE = "localization_scores", "protein_scores", "variability"
 _SHOWN = 4  # images beside the violins
 _GALLERIES, _IN_A_GALLERY = 10, 12  # proteins, and cells of each
-_TEXT = dict.fromkeys(("first", "second", "cell_id", "image_id", "protein", "cell_line", "group"), pl.String)
-_NUMBER = dict.fromkeys(
-    (
-        *("score", "place", "mean", "standard_deviation", "log_intensity", "spread", "excess"),
-        *("split", "split_excess", "variability", "mean_place", "standard_deviation_place"),
-    ),
-    pl.Float64,
-)
-_KINDS = {**_TEXT, **_NUMBER, **dict.fromkeys(("n", "rank", "place_rank"), pl.Int64)}
-COLUMNS = {
-    CELLS: ("first", "second", "cell_id", "image_id", "group", "score", "place"),
-    PROTEINS: (
-        *("first", "second", "protein", "cell_line", "group"),
-        *("mean", "standard_deviation", "n", "rank"),
-        *("mean_place", "standard_deviation_place", "place_rank"),
-    ),
-    VARIABLE: (
-        *("protein", "cell_line", "n", "log_intensity", "spread", "excess"),
-        *("split", "split_excess", "variability", "rank"),
-    ),
-}
 
 
 def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
@@ -97,9 +76,10 @@ def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
                 told["not_scored"] = (
                     "analyses.compartments names no pair of terms (docs/how-to/run-analyses.md)"
                 )
-            scored = {name: found.cells.get(name, []) for name in COLUMNS[CELLS]}
-            cell_table = pl.DataFrame(scored, {name: _KINDS[name] for name in scored})
-            made = {CELLS: cell_table, PROTEINS: score_table(PROTEINS, found.proteins)}
+            made = {
+                CELLS: schemas.LOCALIZATION_SCORES.frame(found.cells),
+                PROTEINS: schemas.PROTEIN_SCORES.frame(found.proteins),
+            }
             return Made(made, metadata=told, figures=figures)
 
         inputs = _inputs(library, screen, spec.compartments, spec.least_cells)
@@ -143,7 +123,7 @@ def build_variability(screen: Screen) -> dg.AssetsDefinition:
                     columns=columns,
                 )
             except EvaluationError as error:  # too few proteins, or cells: the other analyses go on
-                return Made({VARIABLE: score_table(VARIABLE, [])}, metadata={"not_ranked": str(error)})
+                return Made({VARIABLE: schemas.VARIABILITY.empty()}, metadata={"not_ranked": str(error)})
             told = {
                 "most_variable": [row["protein"] for row in found.rows[:10]],
                 "left_out_with_few_cells": len(found.left_out),
@@ -157,7 +137,7 @@ def build_variability(screen: Screen) -> dg.AssetsDefinition:
                 main_directions(cells["features"], shown, columns).__getitem__,
                 "the most variable proteins; cells along their main direction",
             )
-            table = score_table(VARIABLE, found.rows)
+            table = schemas.VARIABILITY.frame(found.rows)
             return Made({VARIABLE: table}, metadata=told, figures={"variability": figure})
 
         inputs = _inputs(library, screen, spec.least_cells)
@@ -287,9 +267,3 @@ def _gallery(
         chosen = evenly([cells["cell_id"][member] for member in members], _IN_A_GALLERY)
         rows.append((f"{row['rank']}. {row['protein']}\n{row['cell_line']}".strip(), chosen))
     return rows_of_cells(library.store, screen, rows, title)
-
-
-def score_table(name: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
-    """Rows as the table of that name."""
-    columns = {column: [row.get(column) for row in rows] for column in COLUMNS[name]}
-    return pl.DataFrame(columns, {column: _KINDS[column] for column in columns})

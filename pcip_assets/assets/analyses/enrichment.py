@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import polars as pl
 
 from pcip_assets.assets.analyses.protein_map import CLUSTERS, protein_name
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, analyses_of, materialize
@@ -12,15 +11,9 @@ from pcip_assets.lineage import code_version
 from pcip_assets.provenance import file_stamp
 from pcip_assets.resources import Library
 from pcip_core.spec.screen import Screen
+from pcip_core.store import schemas
 
 TABLE = "enrichment"
-TYPES = {
-    **dict.fromkeys(("solution", "node", "vocabulary", "namespace", "term", "name"), pl.String),
-    **dict.fromkeys(
-        ("hits", "annotated", "cluster_size", "background_hits", "background", "tests"), pl.Int64
-    ),
-    **dict.fromkeys(("fold", "p", "q"), pl.Float64),
-}
 
 
 def build_enrichment(screen: Screen) -> dg.AssetsDefinition:
@@ -67,7 +60,10 @@ def build_enrichment(screen: Screen) -> dg.AssetsDefinition:
                     rows += [{**row, "solution": solution, "vocabulary": name} for row in found]
                 own = [row for row in rows if row["solution"] == solution]
                 figures[f"enrichment_{solution}"] = enrichment_dots(own, f"{screen.title}: {solution}")
-            table = pl.DataFrame([{**row, "node": row["cluster"]} for row in rows], TYPES)
+            table = schemas.ENRICHMENT.frame(
+                {("node" if name == "cluster" else name): value for name, value in row.items()}
+                for row in rows
+            )
             return Made({TABLE: table}, metadata=told, figures=figures)
 
         return materialize(context, library, screen, config, Work(TABLE, code, inputs, make))

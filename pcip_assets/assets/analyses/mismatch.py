@@ -21,17 +21,9 @@ from pcip_assets.lineage import code_version
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking
 from pcip_core.spec.screen import Screen
+from pcip_core.store import schemas
 
 TABLE = "mismatch"
-TYPES = {
-    **dict.fromkeys(
-        ("network", "encoder_version", "source_cell", "target_cell", "source_label", "target_label"),
-        pl.String,
-    ),
-    "n_references": pl.Int64,
-    **dict.fromkeys(("r_source", "r_target", "r_truth", "r_matched"), pl.Float64),
-    "resembles_source": pl.Boolean,
-}
 
 
 def build_mismatch(screen: Screen) -> dg.AssetsDefinition:
@@ -86,4 +78,5 @@ def build_mismatch(screen: Screen) -> dg.AssetsDefinition:
 
 def mismatch_table(rows: list[dict[str, Any]]) -> pl.DataFrame:
     """Rows as the table `mismatch`."""
-    return pl.DataFrame({name: [row.get(name) for row in rows] for name in TYPES}, TYPES)
+    columns = schemas.MISMATCH.columns
+    return schemas.MISMATCH.frame([{name: row[name] for name in columns} for row in rows])

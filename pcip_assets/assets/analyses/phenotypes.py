@@ -17,17 +17,9 @@ from pcip_assets.resources import Library
 from pcip_core.errors import PcipError, SpecError
 from pcip_core.spec.screen import Screen
 from pcip_core.store import rows as frames
+from pcip_core.store import schemas
 
 TABLE = "phenotypes"
-TYPES = {
-    **dict.fromkeys(("protein", "cell_line", "cell_id", "image_id"), pl.String),
-    "phenotype": pl.Int64,
-    "share": pl.Float64,
-    "leaf": pl.Int64,
-    "representative": pl.Boolean,
-    "x": pl.Float64,
-    "y": pl.Float64,
-}
 _FIELDS = 6  # drawn of each protein
 _NAMED = 10  # proteins in the message of an error
 _CROPS, _CROPS_EACH = 12, 3  # below a tree, and of one phenotype
@@ -89,7 +81,7 @@ def build_phenotypes(screen: Screen) -> dg.AssetsDefinition:
                     if spec.phenotypes.proteins
                     else "`variability` ranks no protein with enough cells; name some in analyses.phenotypes"
                 )
-            return Made({TABLE: pl.DataFrame(rows, TYPES)}, metadata=told, figures=figures)
+            return Made({TABLE: schemas.PHENOTYPES.frame(rows)}, metadata=told, figures=figures)
 
         return materialize(context, library, screen, config, Work(TABLE, code, inputs, make))
 

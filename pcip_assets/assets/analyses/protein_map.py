@@ -6,7 +6,6 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-import polars as pl
 import yaml
 
 from pcip_assets.assets.feature_sets import PREFIX, features_hash
@@ -16,6 +15,7 @@ from pcip_assets.resources import Library
 from pcip_core.errors import ClusterError, SpecError
 from pcip_core.features.means import means_by_image
 from pcip_core.spec.screen import Screen
+from pcip_core.store import schemas
 from pcip_core.store.feature_blocks import StoredFeatures
 
 CLUSTERS, TREES = "clusters", "cluster_trees"
@@ -87,7 +87,10 @@ def build_clusters(screen: Screen) -> dg.AssetsDefinition:
                     tables[TREES] += nodes
                     told[f"{solution}: clusters"] = number
                     figures[f"clusters_{solution}"] = figure
-            made = {name: _table(name, rows) for name, rows in tables.items()}
+            made = {
+                CLUSTERS: schemas.CLUSTERS.frame(tables[CLUSTERS]),
+                TREES: schemas.CLUSTER_TREES.frame(tables[TREES]),
+            }
             return Made(made, metadata=told, figures=figures)
 
         return materialize(context, library, screen, config, Work(CLUSTERS, code, inputs, make))
@@ -244,24 +247,3 @@ def _picks(screen: Screen) -> dict[str, Any]:
             remedy="Correct the file.",
         )
     return picks
-
-
-TYPES = {
-    CLUSTERS: {
-        **dict.fromkeys(("protein", "member", "solution", "node", "parent"), pl.String),
-        "height": pl.Float64,
-        "size": pl.Int64,
-        "tree_node": pl.Int64,
-    },
-    TREES: {
-        "solution": pl.String,
-        **dict.fromkeys(("tree_node", "parent"), pl.Int64),
-        "height": pl.Float64,
-        **dict.fromkeys(("size", "first_leaf"), pl.Int64),
-        "member": pl.String,
-    },
-}
-
-
-def _table(name: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
-    return pl.DataFrame(rows, TYPES[name])

@@ -8,7 +8,6 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-import polars as pl
 
 from pcip_assets.assets.benchmarks.classifiers import CLASSIFIERS
 from pcip_assets.assets.benchmarks.scoring import Scores, best_by_knn, scores_inputs, vectors_of
@@ -21,6 +20,7 @@ from pcip_assets.resources import Library
 from pcip_assets.tracking import Encoder, Tracking
 from pcip_core.evaluation.labelled import LabelledCells
 from pcip_core.spec.screen import Screen
+from pcip_core.store import schemas
 
 _TABLE = "benchmarks_supervised"
 _PROTOCOL = "held_images"
@@ -71,7 +71,7 @@ def build_supervised_benchmark(screen: Screen) -> dg.AssetsDefinition:
             _end_to_end(library, screen, champion, cells, held, scores)
             accuracy = next(row for row in scores.rows if row["classifier"] == "end_to_end")
             tracking.log_scores(champion.run_id, {f"held_images/{accuracy['metric']}": accuracy["value"]})
-            table = pl.DataFrame(
+            table = schemas.SUPERVISED_IMAGES.frame(
                 {
                     "image_id": [*split["trained_on"], *split["held"]],
                     "held": [False] * len(split["trained_on"]) + [True] * len(split["held"]),

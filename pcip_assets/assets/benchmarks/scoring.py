@@ -14,16 +14,10 @@ from pcip_core.evaluation.labelled import LabelledCells
 from pcip_core.features.blocks import rows_of
 from pcip_core.features.names import best_layers
 from pcip_core.spec.screen import Screen
+from pcip_core.store import schemas
 from pcip_core.store.feature_blocks import StoredFeatures
-from pcip_core.store.tables import MAIN, SCREEN
 
 KNN, BASELINES = "benchmarks", "benchmarks_yardsticks"  # tables of scores; others are benchmarks_<noun>
-_TYPES = {**dict.fromkeys(("value", "low", "high"), pl.Float64), "n": pl.Int64}
-_COLUMNS = {
-    doc.name: tuple(name for name in doc.columns if name != "screen")
-    for doc in (*MAIN, *SCREEN)
-    if doc.name in ("benchmarks", "confusion", "exclusions")
-}
 
 
 @dataclass
@@ -60,9 +54,9 @@ class Scores:
         """The three tables of the asset whose scores are in the table `benchmarks`."""
         noun = benchmarks.removeprefix("benchmarks").removeprefix("_") or "knn"
         return {
-            benchmarks: benchmark_table(self.rows),
-            f"confusion_{noun}": _table("confusion", self.confusion),
-            f"exclusions_{noun}": _table("exclusions", self.exclusions),
+            benchmarks: schemas.BENCHMARKS.frame(self.rows),
+            f"confusion_{noun}": schemas.CONFUSION.frame(self.confusion),
+            f"exclusions_{noun}": schemas.EXCLUSIONS.frame(self.exclusions),
         }
 
     def exclusions_by_reason(self) -> dict[str, int]:
@@ -71,20 +65,6 @@ class Scores:
         for row in self.exclusions:
             counts[row["reason"]] = max(counts.get(row["reason"], 0), row["n"])
         return counts
-
-
-def benchmark_table(rows: list[dict[str, Any]]) -> pl.DataFrame:
-    """Score rows as the `benchmarks` table."""
-    return _table("benchmarks", rows)
-
-
-def _table(doc: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            name: pl.Series([row.get(name) for row in rows], dtype=_TYPES.get(name, pl.String))
-            for name in _COLUMNS[doc]
-        }
-    )
 
 
 def benchmark_tables(tables: Iterable[str], kind: str) -> list[str]:

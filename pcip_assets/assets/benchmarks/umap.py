@@ -4,7 +4,6 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-import polars as pl
 
 from pcip_assets.assets.benchmarks.scoring import chosen_sets, scores_inputs, vectors_of
 from pcip_assets.assets.feature_sets import PREFIX, SUPERVISED, other_sets
@@ -14,13 +13,10 @@ from pcip_assets.lineage import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen
+from pcip_core.store import schemas
 from pcip_core.store.vectors import features_of
 
 CELLS, PROTEINS = "umap_cells", "umap_proteins"
-_COLUMNS = {
-    CELLS: ("feature_set", "cell_id", "image_id", "label"),
-    PROTEINS: ("feature_set", "protein", "label"),
-}
 
 
 def build_umap(screen: Screen) -> dg.AssetsDefinition:
@@ -80,7 +76,10 @@ def build_umap(screen: Screen) -> dg.AssetsDefinition:
                 if found
             }
             return Made(
-                {table: map_table(table, found) for table, found in rows.items()},
+                {
+                    CELLS: schemas.UMAP_CELLS.frame(rows[CELLS]),
+                    PROTEINS: schemas.UMAP_PROTEINS.frame(rows[PROTEINS]),
+                },
                 metadata={"feature_sets": chosen, **told, **pictures},
             )
 
@@ -133,12 +132,3 @@ def _proteins(library: Library, screen: Screen, name: str) -> tuple[list[dict[st
     }
     keys = [{"protein": protein, "label": label_of.get(protein)} for protein in table["protein"].to_list()]
     return keys, features_of(table)
-
-
-def map_table(name: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
-    """Places of cells or of proteins as the table `name`."""
-    columns = {
-        column: pl.Series([row.get(column) for row in rows], dtype=pl.String) for column in _COLUMNS[name]
-    }
-    places = {axis: pl.Series([row[axis] for row in rows], dtype=pl.Float64) for axis in ("x", "y")}
-    return pl.DataFrame({**columns, **places})

@@ -28,16 +28,16 @@ def test_vectors_come_back_to_the_last_bit_as_from_pyarrow_with_its_defaults(
 ) -> None:
     plain = tmp_path / "plain.parquet"
     pq.write_table(arrow_of(table), plain)
-    Store(tmp_path / "store").commit("screen", {"cell_features_x": table}, shard="plate_1")
+    Store(tmp_path / "store").commit("screen", {"vectors": table}, shard="plate_1")
 
-    read = Store(tmp_path / "store").read("screen", "cell_features_x")
+    read = Store(tmp_path / "store").read("screen", "vectors")
 
     assert features_of(read).tobytes() == features_of(frame_of(pq.read_table(plain))).tobytes()
     assert read["cell_id"].equals(table["cell_id"])
 
 
 def test_duckdb_reads_such_files(table: pl.DataFrame, tmp_path: Path) -> None:
-    Store(tmp_path).commit("screen", {"cell_features_x": table}, shard="plate_1")
+    Store(tmp_path).commit("screen", {"vectors": table}, shard="plate_1")
     (file,) = (tmp_path / "screen").rglob("part.parquet")
     sql = f"SELECT features::FLOAT[24] FROM read_parquet('{file}') ORDER BY file_row_number"
     with duckdb.connect() as con:
@@ -46,7 +46,7 @@ def test_duckdb_reads_such_files(table: pl.DataFrame, tmp_path: Path) -> None:
 
 
 def test_files_of_vectors_have_no_dictionary_and_split_bytes(table: pl.DataFrame, tmp_path: Path) -> None:
-    Store(tmp_path).commit("screen", {"cell_features_x": table}, shard="plate_1")
+    Store(tmp_path).commit("screen", {"vectors": table}, shard="plate_1")
     (file,) = (tmp_path / "screen").rglob("part.parquet")
     column = pq.ParquetFile(file).metadata.row_group(0).column(1)
     assert column.path_in_schema == "features.list.element"

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from pcip_assets import lineage
-from pcip_assets.definitions import build_definitions
+from pcip_assets.definitions import screen_assets
 from pcip_assets.lineage import DECIDES_NOTHING, FIGURES, Code, Part
+from pcip_assets.resources import Library
+from pcip_assets.tracking import Tracking
 from pcip_assets.workspace import REPOSITORY, Workspace
 from tests.assets.conftest import DESIGNED, QUICK, write_random_vgg16
+from tests.assets.tracing import traced
 from tests.conftest import write_tiny_screen
 
 FILES = {
@@ -40,10 +45,12 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dg.AssetsDefin
             **QUICK,
         },
     )
-    workspace = Workspace(folder / "data")
-    definitions = build_definitions(workspace, [workspace.find(str(spec))])
-    made = [asset for asset in definitions.assets or () if isinstance(asset, dg.AssetsDefinition)]
-    return {asset.key.path[-1]: asset for asset in made}
+    return assets_of(Workspace(folder / "data"), spec)
+
+
+def assets_of(workspace: Workspace, spec: Path) -> dict[str, dg.AssetsDefinition]:
+    """Noun -> asset of a screen."""
+    return {asset.key.path[-1]: asset for asset in screen_assets(workspace.find(str(spec)))}
 
 
 def root_of(asset: dg.AssetsDefinition) -> str:
@@ -157,7 +164,7 @@ def test_what_decides_nothing_changes_no_version(assets: dict[str, dg.AssetsDefi
     files = dict(FILES)
     for path, text in FILES.items():
         module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-        if any(module == name or module.startswith(f"{name}.") for name in DECIDES_NOTHING):
+        if is_below(module, DECIDES_NOTHING):
             tree = ast.parse(text)
             for node in ast.walk(tree):
                 if isinstance(node, ast.FunctionDef):
@@ -217,8 +224,8 @@ def test_moving_a_module_changes_no_version(
 @pytest.mark.parametrize(
     ("noun", "module"),
     [
-        ("clusters", "pcip_core.evaluation.knn"),
-        ("umap", "pcip_core.evaluation.knn"),
+        ("clusters", "pcip_core.features.scaling"),  # standardize
+        ("umap", "pcip_core.features.scaling"),
         ("designed_features", "pcip_core.segmentation.pieces"),
         ("designed_features", "pcip_core.segmentation.matching"),
         ("crops", "pcip_core.store.rows"),
@@ -231,6 +238,39 @@ def test_what_hand_written_lists_had_left_out(
     assets: dict[str, dg.AssetsDefinition], noun: str, module: str
 ) -> None:
     assert module in {part.module for part in closure_of(assets[noun])}
+
+
+def test_what_assets_call_is_in_their_closures(tmp_path: Path) -> None:
+    """An independent truth: the calls that Python's profiler hears while a screen without training is made."""
+    spec = write_tiny_screen(
+        tmp_path, plates=1, analyses={"feature_set": "untrained_conv3", "phenotypes": {"least_cells": 9}}
+    )
+    workspace = Workspace(tmp_path / "data")
+    assets, data = assets_of(workspace, spec), str(workspace.data)
+    with dg.DagsterInstance.ephemeral() as instance, traced() as calls:
+        instance.add_dynamic_partitions("tiny_shards", ["plate_1"])
+        for nouns, shard in ((("fields", "crops", "control_features"), "plate_1"), (UNTRAINED, None)):
+            made = dg.materialize(
+                [assets[noun] for noun in nouns],
+                partition_key=shard,
+                instance=instance,
+                resources={"library": Library(data=data), "tracking": Tracking(data=data)},
+            )
+            assert made.success
+    assert len(calls) == 8
+    for root, called in calls.items():
+        closure = INSTALLED.closure(root, figures=True)
+        deciding = {part for part in called if not is_below(part.module, DECIDES_NOTHING)}
+        assert len(deciding) > 5, root
+        assert deciding - {Part(f"{FIGURES}.pictures", name) for name in PREVIEW} <= closure, root
+
+
+UNTRAINED = ("protein_features", "clusters", "localization_scores", "variability", "phenotypes")
+PREVIEW = ("preview", "scaled", "webp")  # of figures, in metadata
+
+
+def is_below(module: str, names: Iterable[str]) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in names)
 
 
 def test_closures_hold_no_other_asset(assets: dict[str, dg.AssetsDefinition]) -> None:
@@ -254,7 +294,10 @@ SMALL = {
         "def build_noun(name, n=1):\n"
         "    @dg.asset(key=[name, 'noun'])\n"
         "    def noun():\n"
-        "        from pcip_core.inside import inner\n"
+        "        if n == 1:\n"
+        "            from pcip_core.inside import inner\n"
+        "        else:\n"
+        "            from pcip_core.instead import inner\n"
         "        return inner(forms.area(n), norm)\n"
         "    return noun\n\n\n"
         "def build_other(name):\n    return _shared(name, twice)\n\n\n"
@@ -272,6 +315,7 @@ SMALL = {
         "def helper(x):\n    return inner(x) if x else Class().method()\n\n\n"
         "class Class:\n    def method(self):\n        return 5\n"
     ),
+    "pcip_core/instead.py": "def inner(x, y):\n    return 7\n",
     "pcip_core/numbers.csv": "1,2\n",
     "pcip_core/shapes_of_old.py": "SIDE = 2\n",
 }
@@ -284,6 +328,7 @@ SMALL = {
         pytest.param("pcip_core/shapes.py", "UNUSED = 3", "UNUSED = 4", False, False, id="unused constant"),
         pytest.param("pcip_core/shapes.py", "area(1)", "area(2)", False, False, id="unused function"),
         pytest.param("pcip_core/shapes.py", "= 4", "= 5", True, False, id="value set later"),
+        pytest.param("pcip_core/instead.py", "7", "8", True, False, id="the other of two imports"),
         pytest.param("pcip_core/inside.py", "return 5", "return 6", True, True, id="method"),
         pytest.param("pcip_core/inside.py", "'bare'", "'other'", True, True, id="bare statement"),
         pytest.param("pcip_core/inside.py", "y=0", "y=1", True, True, id="default"),

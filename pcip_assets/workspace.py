@@ -7,13 +7,13 @@ given with `--root`.
 
 import dataclasses
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from pcip_core.errors import DuplicateScreenError, PcipError, SpecError
+from pcip_core.files import file_name, replacing
 from pcip_core.spec.screen import Screen, load_screen
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -61,7 +61,7 @@ class Workspace:
 
     def figure(self, screen: str, name: str) -> Path:
         """The file of a figure; characters that a file name should not have become underscores."""
-        return self.reports(screen) / f"{re.sub(r'[^A-Za-z0-9.+-]+', '_', name)}.png"
+        return self.reports(screen) / f"{file_name(name)}.png"
 
     @property
     def mlflow_folder(self) -> Path:
@@ -170,10 +170,8 @@ class Workspace:
             entry["root"] = root
         if not entry or entry == entries.get(name):
             return
-        self.data.mkdir(parents=True, exist_ok=True)
-        beside = self._local.with_suffix(f".{os.getpid()}.tmp")
-        beside.write_text(yaml.safe_dump(entries | {name: entry}))
-        beside.replace(self._local)
+        with replacing(self._local) as temporary:
+            temporary.write_text(yaml.safe_dump(entries | {name: entry}))
 
 
 def _duplicate(name: str, first: Path, second: Path) -> DuplicateScreenError:

@@ -1,6 +1,6 @@
 """The sections of a spec: plain dataclasses, so that code which takes one needs nothing but Python.
 
-`baselines.py`, `analyses.py` and `training/config.py` hold the others.
+`baselines.py`, `analyses.py` and `training.py` hold the others.
 """
 
 from __future__ import annotations

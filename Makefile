@@ -8,10 +8,10 @@ PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 .PHONY: help setup demo test check ui bench clean
 .DEFAULT_GOAL := help
 
-help: ## this list
+help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-setup: $(READY) ## make .venv with the pinned dependencies
+setup: $(READY) ## create .venv with the pinned dependencies
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pcip needs Python 3.11 or newer, found " + sys.version)'
@@ -20,23 +20,23 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $(READY)
 
-demo: $(READY) ## two simulated screens from images to benchmark
+demo: $(READY) ## process two simulated screens from images to benchmark
 	$(BIN)/pcip demo
 
-test: $(READY) ## every test
+test: $(READY) ## run every test
 	$(PYTEST)
 
-check: $(READY) ## lint, types, tests
+check: $(READY) ## run lint, types and every test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(PYTEST)
 
-ui: $(READY) ## Dagster and MLflow on 127.0.0.1
+ui: $(READY) ## serve Dagster and MLflow on 127.0.0.1
 	$(BIN)/pcip ui
 
-bench: $(READY) ## every benchmark but the long ones (`pcip bench` lists them), results in benchmarks/results/
+bench: $(READY) ## run every benchmark except the long ones (`pcip bench` lists them); results in benchmarks/results/
 	$(BIN)/pcip bench --all
 
-clean: ## remove .venv and everything under data/ but the specs
+clean: ## remove .venv and everything under data/ except the specs
 	rm -rf $(VENV) && find data -mindepth 1 -maxdepth 1 ! -name screens -exec rm -rf {} +

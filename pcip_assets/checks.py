@@ -1,46 +1,65 @@
-"""Asset checks: each says whether a screen's tables hold what they should, and names those that do not.
+"""Asset checks: whether the tables of a screen hold what they should; each names the rows that do not.
 
-A run over some shards checks those; a run over all, or of the checks alone, checks all.
+A check is a plain function of the store, the screen and the shards of the run. A run over some shards checks those
+shards; a run over all shards, or of the checks alone, checks all.
 """
 
-from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
 import numpy as np
-import pyarrow as pa
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-    PARTITION_NAME_TAG,
-)
+import polars as pl
 
 from pcip_assets.assets.analyses.source_swaps import measured
 from pcip_assets.assets.feature_sets import CONTROLS, INPAINTING, PREFIX
 from pcip_assets.assets.shared import GPU_POOL, picture
+from pcip_assets.dagster_compat import partitions_of_run
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking
 from pcip_core.features.blocks import Moments
 from pcip_core.spec.screen import Screen
+from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import features_of
 
-_SHOWN = 20
-_RANGE = (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
+_SHOWN = 20  # offenders in the metadata
+_LEAST_VARYING = 0.5  # share of the features of a layer
+_LEAST_DEVIATION = 1e-6  # of a feature that varies
+
+Check = Callable[[Store, Screen, list[str] | None], dg.AssetCheckResult]
+"""Takes the shards of the run, None for all of them."""
 
 
 def build_checks(screen: Screen) -> list[dg.AssetChecksDefinition]:
     """All checks of one screen."""
-    own_encoder = [] if screen.encoder_from else [_follows_its_source(screen)]
-    return [
-        *own_encoder,
-        _channels_present(screen),
-        _counts_reconcile(screen),
-        _cells_per_image(screen),
-        _no_duplicate_cells(screen),
-        _features_finite(screen),
-        _features_vary(screen),
-        _store_and_files_agree(screen),
+    checks = [
+        _asset_check(screen, "fields", channels_present),
+        _asset_check(screen, "crops", counts_reconcile, blocking=True),
+        _asset_check(screen, "crops", cells_per_image, blocking=True),
+        _asset_check(screen, "crops", no_duplicate_cells),
+        _asset_check(screen, "cell_features", features_finite, blocking=True),
+        _asset_check(screen, "cell_features", features_vary),
+        _asset_check(screen, "cell_features", store_and_files_agree),
     ]
+    return checks if screen.encoder_from else [_follows_its_source(screen), *checks]
+
+
+def _asset_check(
+    screen: Screen, noun: str, function: Check, *, blocking: bool = False
+) -> dg.AssetChecksDefinition:
+    """The check of one asset, over the shards of the run: adding a shard must not cost a look at all others."""
+
+    @dg.asset_check(
+        asset=[screen.name, noun],
+        name=function.__name__,
+        description=function.__doc__,
+        blocking=blocking,
+    )
+    def check(context: dg.AssetCheckExecutionContext, library: Library) -> dg.AssetCheckResult:
+        known = context.instance.get_dynamic_partitions(f"{screen.name}_shards")
+        return function(library.store, screen, partitions_of_run(context.run.tags, known))
+
+    return check
 
 
 def _result(offenders: list[str], *, warn: bool = False, **metadata: Any) -> dg.AssetCheckResult:
@@ -52,151 +71,120 @@ def _result(offenders: list[str], *, warn: bool = False, **metadata: Any) -> dg.
     )
 
 
-def _shards(
-    context: dg.AssetCheckExecutionContext, library: Library, screen: Screen, table: str
-) -> list[str]:
-    """Shards of a table that the run is about: adding one must not cost a look at all others."""
-    store, tags = library.store, context.run.tags
-    if PARTITION_NAME_TAG in tags:
-        named = [tags[PARTITION_NAME_TAG]]
-    elif ASSET_PARTITION_RANGE_START_TAG in tags:
-        known = list(context.instance.get_dynamic_partitions(f"{screen.name}_shards"))
-        first, last = (known.index(tags[tag]) for tag in _RANGE)
-        named = known[first : last + 1]
-    else:
+def _existing(store: Store, screen: Screen, table: str, shards: list[str] | None) -> list[str]:
+    """The shards of a table; of `shards` those that the table has."""
+    if shards is None:
         return store.shards(screen.name, table)
-    return [shard for shard in named if store.has(screen.name, table, shard)]
+    return [shard for shard in shards if store.has(screen.name, table, shard)]
 
 
-def _channels_present(screen: Screen) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset=[screen.name, "fields"], name="channels_present")
-    def check(context: dg.AssetCheckExecutionContext, library: Library) -> dg.AssetCheckResult:
-        """No field lacks a file of a named channel."""
-        shards = _shards(context, library, screen, "quarantine_fields")
-        rows = library.store.read(screen.name, "quarantine_fields", shards=shards).to_pylist()
-        return _result([row["file"] for row in rows if "no file for channel" in row["reason"]], warn=True)
-
-    return check
+def channels_present(store: Store, screen: Screen, shards: list[str] | None) -> dg.AssetCheckResult:
+    """Every field has a file for each named channel."""
+    shards = _existing(store, screen, "quarantine_fields", shards)
+    fields = store.read(screen.name, "quarantine_fields", shards=shards)
+    incomplete = fields.filter(pl.col("reason").str.contains("no file for channel", literal=True))
+    return _result(incomplete["file"].to_list(), warn=True)
 
 
-def _counts_reconcile(screen: Screen) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset=[screen.name, "crops"], name="counts_reconcile", blocking=True)
-    def check(context: dg.AssetCheckExecutionContext, library: Library) -> dg.AssetCheckResult:
-        """In each shard, fields and cells found are those used plus those in quarantine."""
-        offenders, store = [], library.store
-        for table, quarantine, what in (
-            ("fields", "quarantine_fields", "file"),
-            ("cells", "quarantine_crops", "cell"),
-        ):
-            for shard in _shards(context, library, screen, table):
-                found = int((store.provenance(screen.name, table, shard) or {}).get("found", -1))
-                used = store.read(screen.name, table, shards=[shard]).num_rows
-                kept_out = store.read(screen.name, quarantine, shards=[shard])["what"].to_pylist().count(what)
-                if found != used + kept_out:
-                    offenders.append(f"{table} {shard}: found {found}, used {used}, quarantined {kept_out}")
-        return _result(offenders)
-
-    return check
+def counts_reconcile(store: Store, screen: Screen, shards: list[str] | None) -> dg.AssetCheckResult:
+    """In each shard, the fields and cells found are those used plus those in quarantine."""
+    offenders = []
+    for table, quarantine, what in (
+        ("fields", "quarantine_fields", "file"),
+        ("cells", "quarantine_crops", "cell"),
+    ):
+        for shard in _existing(store, screen, table, shards):
+            n_found = int((store.provenance(screen.name, table, shard) or {}).get("found", -1))
+            n_used = store.read(screen.name, table, shards=[shard]).height
+            rejected = store.read(screen.name, quarantine, shards=[shard])
+            n_rejected = rejected.filter(what=what).height
+            if n_found != n_used + n_rejected:
+                offenders.append(f"{table} {shard}: found {n_found}, used {n_used}, quarantined {n_rejected}")
+    return _result(offenders)
 
 
-def _cells_per_image(screen: Screen) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset=[screen.name, "crops"], name="cells_per_image", blocking=True)
-    def check(context: dg.AssetCheckExecutionContext, library: Library) -> dg.AssetCheckResult:
-        """Every image that is used has at least the spec's `crops.min_cells` cells."""
-        shards = _shards(context, library, screen, "cells")
-        counts: Counter[str] = Counter()
-        for cells in library.store.batches(screen.name, "cells", shards=shards, columns=["image_id"]):
-            counts.update(cells["image_id"].to_pylist())
-        few = [f"{image}: {n}" for image, n in counts.items() if n < screen.crops.min_cells]
-        median = float(np.median(list(counts.values()))) if counts else 0.0
+def cells_per_image(store: Store, screen: Screen, shards: list[str] | None) -> dg.AssetCheckResult:
+    """Every image that is used has at least `crops.min_cells` cells (a key of the spec)."""
+    shards = _existing(store, screen, "cells", shards)
+    batches = store.batches(screen.name, "cells", shards=shards, columns=["image_id"])
+    none = pl.DataFrame(schema={"image_id": pl.String, "n": pl.UInt32})
+    counted = (cells.group_by("image_id", maintain_order=True).len("n") for cells in batches)
+    counts = pl.concat([none, *counted]).group_by("image_id", maintain_order=True).sum()
+    if counts.is_empty():
         nothing = f"no cells at all; SELECT reason, count(*) FROM {screen.name}.quarantine GROUP BY ALL"
-        return _result(few if counts else [nothing], images=len(counts), median_cells=median)
-
-    return check
-
-
-def _no_duplicate_cells(screen: Screen) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset=[screen.name, "crops"], name="no_duplicate_cells")
-    def check(library: Library) -> dg.AssetCheckResult:
-        """No cell stands in two shards with the same pixels (within a shard they are in quarantine)."""
-        columns = ["cell_id", "pixel_hash"]
-        batches = library.store.batches(screen.name, "cells", columns=columns)
-        marks = np.concatenate([np.zeros(0, np.int64), *map(_marks, batches)])  # 8 bytes a cell
-        values, counts = np.unique(marks, return_counts=True)
-        repeated = values[counts > 1]
-        seen: dict[str, str] = {}
-        twins = []
-        for cells in library.store.batches(screen.name, "cells", columns=columns):
-            cells = cells.filter(pa.array(np.isin(_marks(cells), repeated)))
-            for cell_id, pixels in zip(*(cells[name].to_pylist() for name in columns), strict=True):
-                first = seen.setdefault(pixels, cell_id)
-                if first != cell_id:
-                    twins.append(f"{cell_id} = {first}")
-        return _result(twins, warn=True)
-
-    return check
+        return _result([nothing], images=0, median_cells=0.0)
+    few = counts.filter(pl.col("n") < screen.crops.min_cells)
+    return _result(
+        [f"{image}: {n}" for image, n in few.iter_rows()],
+        images=counts.height,
+        median_cells=float(np.median(counts["n"])),
+    )
 
 
-def _marks(cells: pa.Table) -> np.ndarray:
-    """A number for each pixel hash, (n,): the same for the same, and for hardly any others."""
-    return np.fromiter(map(hash, cells["pixel_hash"].to_pylist()), np.int64, cells.num_rows)
+def no_duplicate_cells(store: Store, screen: Screen, shards: list[str] | None) -> dg.AssetCheckResult:
+    """No two cells of different shards have the same pixels (within a shard, one of them is in quarantine).
+
+    All shards are read whichever the run covers. The first pass keeps 8 bytes per cell.
+    """
+
+    def batches() -> Any:
+        for cells in store.batches(screen.name, "cells", columns=["cell_id", "pixel_hash"]):
+            yield cells.with_columns(mark=pl.col("pixel_hash").hash())
+
+    marks = pl.concat([pl.Series("mark", [], pl.UInt64), *(cells["mark"] for cells in batches())])
+    repeated = marks.filter(marks.is_duplicated()).unique()
+    candidates = [cells.filter(pl.col("mark").is_in(repeated.implode())) for cells in batches()]
+    if not candidates:
+        return _result([], warn=True)
+    twins = (
+        pl.concat(candidates)
+        .with_columns(first=pl.col("cell_id").first().over("pixel_hash"))
+        .filter(pl.col("cell_id") != pl.col("first"))
+        .select(pl.format("{} = {}", "cell_id", "first"))
+    )
+    return _result(twins.to_series().to_list(), warn=True)
 
 
-def _features_finite(screen: Screen) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset=[screen.name, "cell_features"], name="features_finite", blocking=True)
-    def check(context: dg.AssetCheckExecutionContext, library: Library) -> dg.AssetCheckResult:
-        """No NaN and no infinity in any inpainting feature."""
-        offenders = []
-        for name in INPAINTING:
-            shards = _shards(context, library, screen, PREFIX + name)
-            for cells in library.store.batches(screen.name, PREFIX + name, shards=shards):
-                bad = ~np.isfinite(features_of(cells)).all(1)
-                offenders += [f"{name}: {cells['cell_id'][int(i)].as_py()}" for i in np.flatnonzero(bad)]
-        return _result(offenders)
-
-    return check
+def features_finite(store: Store, screen: Screen, shards: list[str] | None) -> dg.AssetCheckResult:
+    """No inpainting feature is NaN or infinite."""
+    offenders = []
+    for name in INPAINTING:
+        existing = _existing(store, screen, PREFIX + name, shards)
+        for cells in store.batches(screen.name, PREFIX + name, shards=existing):
+            bad = ~np.isfinite(features_of(cells)).all(1)
+            offenders += [f"{name}: {cell}" for cell in cells["cell_id"].filter(bad)]
+    return _result(offenders)
 
 
-def _features_vary(screen: Screen) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset=[screen.name, "cell_features"], name="features_vary")
-    def check(context: dg.AssetCheckExecutionContext, library: Library) -> dg.AssetCheckResult:
-        """At least half of each layer's features differ from cell to cell: no collapsed encoder."""
-        share = {}
-        for name in INPAINTING:
-            shards = _shards(context, library, screen, PREFIX + name)
-            moments = None
-            for cells in library.store.batches(
-                screen.name, PREFIX + name, shards=shards, columns=["features"]
-            ):
-                vectors = features_of(cells)
-                moments = moments or Moments(vectors.shape[1])
-                moments.add(vectors)
-            share[name] = 0.0 if moments is None else float((moments.deviation > 1e-6).mean())
-        return _result(
-            [f"{name}: {value:.0%}" for name, value in share.items() if value < 0.5], share_that_vary=share
-        )
-
-    return check
+def features_vary(store: Store, screen: Screen, shards: list[str] | None) -> dg.AssetCheckResult:
+    """At least half of each layer's features differ between cells; otherwise the encoder has collapsed."""
+    shares = {}
+    for name in INPAINTING:
+        existing = _existing(store, screen, PREFIX + name, shards)
+        moments = None
+        for cells in store.batches(screen.name, PREFIX + name, shards=existing, columns=["features"]):
+            vectors = features_of(cells)
+            moments = moments or Moments(vectors.shape[1])
+            moments.add(vectors)
+        shares[name] = 0.0 if moments is None else float((moments.deviation > _LEAST_DEVIATION).mean())
+    collapsed = [f"{name}: {share:.0%}" for name, share in shares.items() if share < _LEAST_VARYING]
+    return _result(collapsed, share_that_vary=shares)
 
 
-def _store_and_files_agree(screen: Screen) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset=[screen.name, "cell_features"], name="store_and_files_agree")
-    def check(context: dg.AssetCheckExecutionContext, library: Library) -> dg.AssetCheckResult:
-        """Crops on disk, the cells table and every feature table hold the same cells, shard by shard."""
-        offenders, store = [], library.store
-        for shard in _shards(context, library, screen, "cells"):
-            cells, crops = store.read_with_array(screen.name, "cells", "crops", shard)
-            if len(crops) != cells.num_rows:
-                offenders.append(f"{shard}: {len(crops)} crops, {cells.num_rows} cells")
-            for name in (*INPAINTING, *CONTROLS):
-                if not store.has(screen.name, PREFIX + name, shard):
-                    continue
-                described = store.read(screen.name, PREFIX + name, shards=[shard], columns=["cell_id"])
-                if described["cell_id"].to_pylist() != cells["cell_id"].to_pylist():
-                    offenders.append(f"{shard}: {PREFIX}{name} describes other cells than the cells table")
-        return _result(offenders)
-
-    return check
+def store_and_files_agree(store: Store, screen: Screen, shards: list[str] | None) -> dg.AssetCheckResult:
+    """In each shard, the crops on disk, the cells table and every feature table hold the same cells."""
+    offenders = []
+    for shard in _existing(store, screen, "cells", shards):
+        cells, crops = store.read_with_array(screen.name, "cells", "crops", shard)
+        if len(crops) != cells.height:
+            offenders.append(f"{shard}: {len(crops)} crops, {cells.height} cells")
+        for name in (*INPAINTING, *CONTROLS):
+            if not store.has(screen.name, PREFIX + name, shard):
+                continue
+            described = store.read(screen.name, PREFIX + name, shards=[shard], columns=["cell_id"])
+            if not described["cell_id"].equals(cells["cell_id"]):
+                offenders.append(f"{shard}: the cells of {PREFIX}{name} are not those of the cells table")
+    return _result(offenders)
 
 
 def _follows_its_source(screen: Screen) -> dg.AssetChecksDefinition:
@@ -206,20 +194,24 @@ def _follows_its_source(screen: Screen) -> dg.AssetChecksDefinition:
         pool=GPU_POOL,
     )
     def check(library: Library, tracking: Tracking) -> dg.AssetCheckResult:
-        """Predictions show the localization of the source, more than an untrained network's do (docs/analyses.md)."""
+        """Predictions follow the source more than an untrained network's do (docs/explanation/analyses.md)."""
         from pcip_core.plots.pictures import preview
 
-        found = measured(library, tracking, screen)
-        judged, run_id = found.verdict, tracking.champion(screen.name).run_id
-        tracking.log_scores(run_id, {f"mismatch_{name}": value for name, value in found.scores.items()})
-        if judged is not None:
-            tracking.log_pictures(run_id, {"mismatch.png": found.figure})
-        why = () if judged is None or judged.follows else judged.reasons
+        comparison = measured(library, tracking, screen)
+        verdict, run_id = comparison.verdict, tracking.champion(screen.name).run_id
+        tracking.log_scores(run_id, {f"mismatch_{name}": value for name, value in comparison.scores.items()})
+        if verdict is not None:
+            tracking.log_pictures(run_id, {"mismatch.png": comparison.figure})
+        reasons = () if verdict is None or verdict.follows else verdict.reasons
         return dg.AssetCheckResult(
-            passed=not why,
+            passed=not reasons,
             severity=dg.AssetCheckSeverity.WARN,
-            description="; ".join(why) or None,
-            metadata={**found.told, **found.scores, "mismatch": picture(preview(found.figure))},
+            description="; ".join(reasons) or None,
+            metadata={
+                **comparison.told,
+                **comparison.scores,
+                "mismatch": picture(preview(comparison.figure)),
+            },
         )
 
     return check

@@ -1,10 +1,8 @@
-"""The one assembly point: every known screen's graph, resources and jobs. Loaded by `dagster dev`."""
+"""The one place where assets, checks, jobs, sensors and resources are put together. Loaded by `dagster dev`."""
 
-import logging
 import warnings
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from pcip_assets.assets.analyses.cell_scores import build_localization_scores, build_variability
 from pcip_assets.assets.analyses.enrichment import build_enrichment
@@ -34,9 +32,10 @@ from pcip_assets.assets.main.features import (
     build_supervised_features,
 )
 from pcip_assets.assets.main.fields import build_fields
-from pcip_assets.assets.shared import analyses_of, baselines_of
 from pcip_assets.checks import build_checks
+from pcip_assets.jobs import screen_jobs, shards_job
 from pcip_assets.partitions import shards_of
+from pcip_assets.progress import plain_console
 from pcip_assets.resources import Library
 from pcip_assets.sensors import build_sensor
 from pcip_assets.tracking import Tracking
@@ -45,7 +44,7 @@ from pcip_core.spec.screen import Screen
 
 
 def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
-    """The graph of one screen."""
+    """All assets of one screen."""
     shards = shards_of(screen)
     main = [
         build_fields(screen, shards),
@@ -70,7 +69,7 @@ def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
 
 
 def _baselines(screen: Screen, shards: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
-    """The other feature sets of a screen, and their scores."""
+    """The baseline feature sets of a screen, and their scores."""
     sets = screen.baselines.sets
     graph = [
         build_baseline_protein_features(screen),
@@ -100,82 +99,8 @@ def _baselines(screen: Screen, shards: dg.PartitionsDefinition) -> list[dg.Asset
     return graph
 
 
-_OF_A_SHARD = ("fields", "crops", "cell_features", "control_features")
-
-
-def screen_jobs(screen: Screen) -> list[UnresolvedAssetJobDefinition]:
-    """`<screen>_features`: everything but training. `<screen>_training`: the deliberate act.
-
-    A screen that borrows its encoder (`encoder_from`) has nothing to train.
-    """
-    main = dg.AssetSelection.groups(screen.name)
-    training = dg.AssetSelection.assets([screen.name, "encoder"])
-    without = main if screen.encoder_from else main - training
-    jobs = [
-        dg.define_asset_job(
-            f"{screen.name}_features",
-            without,
-            description="Bring shards from fields to features with the champion encoder; no training.",
-        ),
-    ]
-    jobs.append(
-        dg.define_asset_job(
-            f"{screen.name}_analyses",
-            dg.AssetSelection.groups(analyses_of(screen)),
-            description="Clusters of proteins and their terms, scores of cells, whether the network cheats.",
-        )
-    )
-    if screen.baselines.sets:
-        jobs.append(
-            dg.define_asset_job(
-                f"{screen.name}_baselines",
-                dg.AssetSelection.groups(baselines_of(screen)),
-                description="Every other feature set of crops that are made, and how it scores.",
-            )
-        )
-    if not screen.encoder_from:
-        jobs += [
-            dg.define_asset_job(
-                f"{screen.name}_training",
-                training,
-                description="Train a new encoder on the crops of all shards; it becomes the champion.",
-            ),
-            dg.define_asset_job(f"{screen.name}_all", main, description="Everything, training included."),
-        ]
-    return jobs
-
-
-def shards_job(screen: Screen) -> UnresolvedAssetJobDefinition:
-    """`<screen>_shards`: what is made shard by shard, and nothing that takes in all shards."""
-    return dg.define_asset_job(
-        f"{screen.name}_shards",
-        dg.AssetSelection.assets(*([screen.name, noun] for noun in _OF_A_SHARD)),
-        description="Bring one shard to features, touching no other; what is over all shards is left.",
-    )
-
-
-@dg.logger
-def plain_console(context: dg.InitLoggerContext) -> logging.Logger:
-    """What assets say, one line each; Dagster's own events stay in its event log."""
-    logger = logging.getLogger("pcip")
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("  %(message)s"))
-    handler.addFilter(_is_said_by_an_asset)
-    logger.handlers = [handler]
-    return logger
-
-
-def _is_said_by_an_asset(record: logging.LogRecord) -> bool:
-    """Dagster's events and its list of steps that a failure has stopped are left to its own log."""
-    meta = getattr(record, "dagster_meta", {})
-    record.msg = meta.get("orig_message", record.msg)
-    return meta.get("dagster_event") is None and not record.msg.startswith("Dependencies for step")
-
-
 def build_definitions(workspace: Workspace, screens: list[Screen]) -> dg.Definitions:
-    """Definitions for these screens over one workspace; tests call this with their own."""
+    """The definitions of these screens over one workspace; tests call it with their own."""
     data = str(workspace.data)
     shards_jobs = {screen.name: shards_job(screen) for screen in screens}
     return dg.Definitions(
@@ -193,7 +118,7 @@ def _current() -> dg.Definitions:
     workspace = Workspace.current()
     screens, problems = workspace.screens()
     for problem in problems:
-        warnings.warn(f"left out: {problem}", stacklevel=1)
+        warnings.warn(f"screen left out: {problem}", stacklevel=1)
     return build_definitions(workspace, list(screens.values()))
 
 

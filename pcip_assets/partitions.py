@@ -1,4 +1,4 @@
-"""The partitions of a screen: one dynamic partition a shard (a plate, or a bucket of images)."""
+"""The partitions of a screen: one dynamic partition per shard (a plate, or a bucket of images)."""
 
 import dagster as dg
 
@@ -7,16 +7,16 @@ from pcip_core.spec.screen import Screen
 
 
 def shards_of(screen: Screen) -> dg.DynamicPartitionsDefinition:
-    """The partitions definition that all sharded assets of a screen share."""
+    """The partitions of all assets of a screen that are made shard by shard."""
     return dg.DynamicPartitionsDefinition(name=f"{screen.name}_shards")
 
 
 def register_shards(instance: dg.DagsterInstance, screen: Screen) -> list[str]:
-    """Make each shard found under the screen's root known to Dagster; returns all of them."""
-    found = scan(screen).shards()
+    """Register every shard under the screen's root with Dagster; return their names."""
+    shards = scan(screen).shards()
     name = f"{screen.name}_shards"
     known = set(instance.get_dynamic_partitions(name))
-    new = [shard for shard in found if shard not in known]
+    new = [shard for shard in shards if shard not in known]
     if new:
         instance.add_dynamic_partitions(name, new)
-    return found
+    return shards

@@ -1,35 +1,37 @@
-"""Progress of long work: a bar in a terminal, a line a minute in the log elsewhere."""
+"""What a run shows while it works: log lines, and progress as a bar in a terminal or one log line per minute."""
 
+import logging
 import sys
 import time
 from typing import Any
 
+import dagster as dg
 from tqdm import tqdm
 
-_EVERY_S = 60.0
+_LOG_EVERY_S = 60.0
 
 
 class Progress:
-    """Called with how much is done so far; to be closed, or used in a `with`.
+    """Call it with the amount done so far; close it, or use it in a `with` block.
 
     Args:
         log: Dagster's log of the running asset.
-        what: named in front of the count.
-        total: how much there is to do.
-        unit: of what.
+        what: the label in front of the count.
+        total: the amount to do.
+        unit: what is counted, in the singular.
     """
 
     def __init__(self, log: Any, what: str, total: int, unit: str) -> None:
         self._log, self._what, self._total, self._unit = log, what, total, unit
-        self._told = time.monotonic()
+        self._logged_at = time.monotonic()
         self._bar = tqdm(
             total=total, desc=f"  {what}", unit=unit, leave=False, disable=not sys.stderr.isatty()
         )
 
     def __call__(self, done: int) -> None:
         self._bar.update(done - self._bar.n)
-        if self._bar.disable and time.monotonic() - self._told > _EVERY_S:
-            self._told = time.monotonic()
+        if self._bar.disable and time.monotonic() - self._logged_at > _LOG_EVERY_S:
+            self._logged_at = time.monotonic()
             self._log.info(f"{self._what}: {done} of {self._total} {self._unit}s")
 
     def __enter__(self) -> "Progress":
@@ -39,5 +41,25 @@ class Progress:
         self.close()
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._bar.close()
+
+
+@dg.logger
+def plain_console(context: dg.InitLoggerContext) -> logging.Logger:
+    """The messages of assets, one line each. Dagster's own events stay in its event log."""
+    logger = logging.getLogger("pcip")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("  %(message)s"))
+    handler.addFilter(_comes_from_an_asset)
+    logger.handlers = [handler]
+    return logger
+
+
+def _comes_from_an_asset(record: logging.LogRecord) -> bool:
+    """False for Dagster's events and for its list of steps that a failure has stopped."""
+    metadata = getattr(record, "dagster_meta", {})
+    record.msg = metadata.get("orig_message", record.msg)
+    return metadata.get("dagster_event") is None and not record.msg.startswith("Dependencies for step")

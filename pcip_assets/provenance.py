@@ -4,10 +4,8 @@ A partition carries the hash of its inputs and of the code that made it. When bo
 making it again would give the same, so it is left as it is.
 """
 
-import ast
 import functools
 import hashlib
-import importlib.util
 import itertools
 import json
 import subprocess
@@ -17,32 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from pcip_assets.workspace import REPOSITORY
-
-
-@functools.cache
-def code_version(*packages: str) -> str:
-    """Hash of what the source of these modules and packages does: comments and docstrings do not count."""
-    digest = hashlib.blake2b(digest_size=8)
-    for name in packages:
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is None:
-            raise ModuleNotFoundError(name)
-        origin = Path(spec.origin)
-        files = sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
-        for path in files:
-            digest.update(path.name.encode() + _meaning(path).encode())
-    return digest.hexdigest()
-
-
-def _meaning(path: Path) -> str:
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            value = body[0].value
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                body.pop(0)
-    return ast.dump(tree)
 
 
 def inputs_hash(**inputs: Any) -> str:

@@ -1,4 +1,4 @@
-"""What assets are given: the library of tables and crops, and the tracking of trainings."""
+"""The resource that gives assets the feature store. MLflow's resource is in `tracking`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from pcip_core.store.publish import publish
 
 
 class Library(dg.ConfigurableResource):
-    """The feature store. Whatever a run changed is published when the run ends, also when it fails."""
+    """The feature store. It is published when a run ends, also when the run fails."""
 
     data: str
     _store: Store = PrivateAttr()
@@ -30,7 +30,7 @@ class Library(dg.ConfigurableResource):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Library"]:
-        """Open the store; publish it at the end."""
+        """Open the store; publish it when the run ends."""
         self._store = Store(self.workspace.store)
         try:
             yield self

@@ -1,4 +1,4 @@
-"""MLflow: one experiment a screen, one run a training, one model version an encoder.
+"""MLflow: one experiment per screen, one run per training, one model version per trained network.
 
 Weights are logged as safetensors with a JSON config; nothing is pickled. mlflow is imported where it is
 used, because importing it takes seconds and the definitions module must load fast.
@@ -24,7 +24,7 @@ from pcip_core.spec.screen import Screen
 CHAMPION = "champion"
 SYSTEM_METRICS_EVERY_S = 5.0
 _WEIGHTS = "encoder.safetensors"
-# Else importing mlflow reports what is run to its makers.
+# Without this, importing mlflow sends usage data to its makers.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
@@ -46,14 +46,14 @@ class TrainingRun:
         self._progress: Progress | None = None
 
     def start(self, params: Mapping[str, Any]) -> None:
-        """Parameters of the run; a resumed run has them already and keeps them."""
+        """Log the parameters of the run; a resumed run keeps those it has."""
         import mlflow
 
         known = mlflow.MlflowClient().get_run(self.run_id).data.params
         mlflow.log_params({key: value for key, value in params.items() if key not in known})
 
     def batch(self, epoch: int, done: int, total: int) -> None:
-        """Progress within an epoch, which may take hours."""
+        """Show the progress within an epoch, which may take hours."""
         if self._progress is None:
             self._progress = Progress(self._log, f"epoch {epoch}/{self._epochs}", total, "pair")
         self._progress(done)
@@ -62,15 +62,15 @@ class TrainingRun:
             self._progress = None
 
     def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
-        """One point of the loss curve and of the throughput."""
+        """Log one point of the loss curve and of the throughput."""
         import mlflow
 
         mlflow.log_metrics(dict(metrics), step=number)
-        told = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-        self._log.info(f"epoch {number}/{self._epochs}: {told}")
+        values = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        self._log.info(f"epoch {number}/{self._epochs}: {values}")
 
     def preview(self, number: int, preview: Any) -> None:
-        """Source, target markers, prediction and truth of a few held-out pairs."""
+        """Log a figure of a few held-out pairs: source, target markers, prediction and truth."""
         import mlflow
 
         from pcip_core.plots.training import inpainting_preview
@@ -95,27 +95,27 @@ class Tracking(dg.ConfigurableResource):
 
     def _experiment(self, screen: str) -> str:
         client = self._client()
-        known = client.get_experiment_by_name(screen)
-        if known is not None:
-            return known.experiment_id
+        experiment = client.get_experiment_by_name(screen)
+        if experiment is not None:
+            return experiment.experiment_id
         artifacts = Workspace(Path(self.data)).mlflow_folder / "artifacts" / screen
         return client.create_experiment(screen, artifact_location=artifacts.as_uri())
 
     def url(self, screen: str, run_id: str) -> str:
-        """The run's page in the MLflow UI that `make ui` serves."""
+        """The page of a run in the MLflow UI that `pcip ui` serves."""
         return f"http://127.0.0.1:{MLFLOW_PORT}/#/experiments/{self._experiment(screen)}/runs/{run_id}"
 
     @contextmanager
     def training(
         self, screen: Screen, epochs: int, *, checkpoints: Path, tags: Mapping[str, str], log: Any
     ) -> Iterator[TrainingRun]:
-        """An MLflow run for one training; taken up again when `checkpoints` names an unfinished one."""
+        """An MLflow run for one training; an unfinished run that `checkpoints` names is resumed."""
         import mlflow
 
         experiment = self._experiment(screen.name)
         mlflow.set_system_metrics_sampling_interval(SYSTEM_METRICS_EVERY_S)
-        noted = checkpoints / "mlflow_run_id"
-        run_id = noted.read_text() if noted.is_file() else None
+        run_id_file = checkpoints / "mlflow_run_id"
+        run_id = run_id_file.read_text() if run_id_file.is_file() else None
         with mlflow.start_run(
             run_id=run_id,
             experiment_id=None if run_id else experiment,
@@ -124,21 +124,21 @@ class Tracking(dg.ConfigurableResource):
             log_system_metrics=True,
         ) as run:
             checkpoints.mkdir(parents=True, exist_ok=True)
-            noted.write_text(run.info.run_id)
+            run_id_file.write_text(run.info.run_id)
             yield TrainingRun(run.info.run_id, screen.title, epochs, log)
 
     def log_pictures(self, run_id: str, pictures: Mapping[str, Any]) -> None:
-        """Figures as artifacts of a run, by file name."""
+        """Log figures as artifacts of a run, by file name."""
         client = self._client()
         for name, figure in pictures.items():
             client.log_figure(run_id, figure, name)
 
     def log_document(self, run_id: str, name: str, value: Any) -> None:
-        """A JSON artifact of a run."""
+        """Log a JSON artifact of a run."""
         self._client().log_dict(run_id, value, name)
 
     def document(self, run_id: str, name: str) -> Any:
-        """What `log_document` was given; None where a run has no such artifact, or none that can be read."""
+        """Read a JSON artifact of a run; None if it does not exist or cannot be read."""
         import mlflow
         from mlflow.exceptions import MlflowException
 
@@ -151,7 +151,7 @@ class Tracking(dg.ConfigurableResource):
     def register(
         self, model: str, screen: str, run_id: str, folder: Path, tags: Mapping[str, str]
     ) -> Encoder:
-        """Log the files of a trained network and make it the champion of the registered model."""
+        """Register a trained network from its files, and make it the champion of its model."""
         import mlflow
 
         client = self._client()
@@ -166,7 +166,7 @@ class Tracking(dg.ConfigurableResource):
         return self.champion(model)
 
     def has_champion(self, model: str) -> bool:
-        """Whether a network was trained and registered under this name: a screen's, for its encoder."""
+        """Whether a network is registered under this name; an encoder has the name of its screen."""
         from mlflow.exceptions import MlflowException
 
         client = self._client()
@@ -177,10 +177,10 @@ class Tracking(dg.ConfigurableResource):
         return True
 
     def champion(self, model: str) -> Encoder:
-        """The network in use, its files verified; the encoder of a screen is registered by the screen's name.
+        """The network in use, its weights verified; an encoder has the name of its screen.
 
         Raises:
-            EncoderError: none was trained, or its weights are not the ones that were registered.
+            EncoderError: no network was trained, or its weights are not those that were registered.
         """
         import mlflow
         from mlflow.exceptions import MlflowException
@@ -198,20 +198,20 @@ class Tracking(dg.ConfigurableResource):
                 + (" --baselines" if noun else ""),
             ) from error
         folder = Path(mlflow.artifacts.download_artifacts(version.source))
-        found, expected = _sha256(folder / _WEIGHTS), version.tags.get("weights_sha256")
-        if found != expected:
+        digest, registered = _sha256(folder / _WEIGHTS), version.tags.get("weights_sha256")
+        if digest != registered:
             raise EncoderError(
                 folder / _WEIGHTS,
-                found=f"weights with SHA-256 {found}",
-                required=f"those registered as {model} version {version.version} ({expected})",
-                remedy="Restore the file, or train again.",
+                found=f"weights with SHA-256 {digest}",
+                required=f"the weights registered as {model} version {version.version} ({registered})",
+                remedy="Restore the file, or train again (`pcip run SCREEN --retrain`).",
             )
         return Encoder(f"{model}/{version.version}", version.run_id, folder, dict(version.tags))
 
     def log_extraction(
         self, screen: str, encoder: Encoder, *, params: Mapping[str, Any], metrics: Mapping[str, float]
     ) -> str:
-        """A run of its own under the encoder's training run; returns its id."""
+        """Log an extraction as a child run of the encoder's training run; return its id."""
         import mlflow
 
         tags = {"kind": "extraction", "mlflow.parentRunId": encoder.run_id}
@@ -223,7 +223,7 @@ class Tracking(dg.ConfigurableResource):
             return run.info.run_id
 
     def log_scores(self, run_id: str, scores: Mapping[str, float]) -> None:
-        """Scores of an encoder as metrics of its training run, so that runs can be compared by them."""
+        """Log scores of an encoder as metrics of its training run, so that trainings can be compared by them."""
         import mlflow
 
         self._client()
@@ -231,7 +231,7 @@ class Tracking(dg.ConfigurableResource):
 
 
 def device_name(device: str) -> str:
-    """The processor behind a torch device name."""
+    """The name of the processor behind a torch device name."""
     if device.startswith("cuda"):
         import torch
 

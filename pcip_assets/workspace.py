@@ -1,19 +1,19 @@
-"""Where everything lies: the folders under PCIP_DATA, and the screens that are known.
+"""The folders under PCIP_DATA, and the known screens.
 
-A screen is known when its spec lies in `data/screens/` or when it was run once from elsewhere.
-`data/local.yaml` remembers what belongs to this machine alone: where such specs are, and each root
+A screen is known when its spec is in `data/screens/`, or when its spec was run once from elsewhere.
+`data/local.yaml` remembers what belongs to this machine alone: the paths of such specs, and each root
 given with `--root`.
 """
 
 import dataclasses
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from pcip_core.errors import DuplicateScreenError, PcipError, SpecError
+from pcip_core.files import file_name, replacing
 from pcip_core.spec.screen import Screen, load_screen
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -34,7 +34,7 @@ class Workspace:
 
     @property
     def store(self) -> Path:
-        """The Parquet partitions: the truth of every table."""
+        """The Parquet partitions, from which every table is built."""
         return self.data / "store"
 
     @property
@@ -44,24 +44,24 @@ class Workspace:
 
     @property
     def checkpoints(self) -> Path:
-        """Unfinished trainings, one folder each; removed when a training is done."""
+        """Unfinished trainings, one folder each; a folder is removed when its training is done."""
         return self.data / "checkpoints"
 
     def reports(self, screen: str) -> Path:
-        """Pages and figures of a screen."""
+        """The folder of a screen's pages and figures."""
         return self.data / "reports" / screen
 
     def benchmark_report(self, screen: str) -> Path:
-        """The page of a screen's benchmarks."""
+        """The HTML page of a screen's benchmark scores."""
         return self.reports(screen) / "benchmarks.html"
 
     def analysis_report(self, screen: str) -> Path:
-        """The page of a screen's analyses."""
+        """The HTML page of a screen's analyses."""
         return self.reports(screen) / "analyses.html"
 
     def figure(self, screen: str, name: str) -> Path:
-        """The file of a figure of a screen; what a file name cannot hold becomes an underscore."""
-        return self.reports(screen) / f"{re.sub(r'[^A-Za-z0-9.+-]+', '_', name)}.png"
+        """The file of a figure; characters that a file name should not have become underscores."""
+        return self.reports(screen) / f"{file_name(name)}.png"
 
     @property
     def mlflow_folder(self) -> Path:
@@ -75,7 +75,7 @@ class Workspace:
 
     @property
     def dagster_home(self) -> Path:
-        """Dagster's storage."""
+        """Dagster's instance: runs, events, partitions."""
         return self.data / "dagster"
 
     @property
@@ -83,14 +83,14 @@ class Workspace:
         return self.data / "local.yaml"
 
     def specs(self) -> list[Path]:
-        """Every known spec file: shipped, under PCIP_DATA, or run once from elsewhere."""
+        """Every known spec file: shipped with pcip, under PCIP_DATA, or run once from elsewhere."""
         folders = {REPOSITORY / "data" / "screens", self.data / "screens"}
         shipped = [path for folder in sorted(folders) for path in sorted(folder.glob("*.yaml"))]
         elsewhere = [Path(entry["spec"]) for entry in self._remembered().values() if "spec" in entry]
         return shipped + [path for path in elsewhere if path.is_file()]
 
     def screens(self) -> tuple[dict[str, Screen], list[PcipError]]:
-        """The known screens by name, and what is wrong with specs that cannot be used."""
+        """The known screens by name, and the errors of specs that cannot be used."""
         screens: dict[str, Screen] = {}
         owner: dict[str, Path] = {}
         problems: list[PcipError] = []
@@ -107,7 +107,7 @@ class Workspace:
         return screens, problems
 
     def load(self, path: Path, *, root: str | None = None) -> Screen:
-        """One spec with the root that applies here: given, remembered, simulated, or the spec's own."""
+        """One spec with the root that applies on this machine: given, remembered, simulated, or the spec's own."""
         screen = load_screen(path, root=root and str(Path(root).expanduser().resolve()))
         if root is not None:
             return screen
@@ -117,11 +117,11 @@ class Workspace:
         return dataclasses.replace(screen, root=remembered or screen.root)
 
     def find(self, name_or_path: str, *, root: str | None = None) -> Screen:
-        """The screen of a spec file or of a known name; remembered from now on.
+        """The screen of a spec file or of a known name; `data/local.yaml` remembers it.
 
         Raises:
-            SpecError: no such file and no such name.
-            DuplicateScreenError: another spec carries the same name.
+            SpecError: there is neither such a file nor such a name.
+            DuplicateScreenError: another spec has the same name.
         """
         path = self.spec_path(name_or_path)
         screen = self.load(path, root=root)
@@ -130,7 +130,7 @@ class Workspace:
         return screen
 
     def spec_path(self, name_or_path: str) -> Path:
-        """The spec file of a path or a known screen's name."""
+        """The spec file of a path, or of the name of a known screen."""
         path = Path(name_or_path).expanduser()
         if path.is_file():
             return path.resolve()
@@ -140,12 +140,12 @@ class Workspace:
         raise SpecError(
             name_or_path,
             found="no such file",
-            required=f"a spec file, or one of {', '.join(sorted(by_stem))}",
-            remedy="Check the path.",
+            required=f"the path of a spec, or one of the known screens {', '.join(sorted(by_stem))}",
+            remedy="Correct the path or the name.",
         )
 
     def check_unique(self, name: str, path: Path) -> None:
-        """Raise DuplicateScreenError when another known spec carries this name."""
+        """Raise DuplicateScreenError when another known spec has this name."""
         for other in self.specs():
             if other.resolve() == path.resolve():
                 continue
@@ -170,16 +170,14 @@ class Workspace:
             entry["root"] = root
         if not entry or entry == entries.get(name):
             return
-        self.data.mkdir(parents=True, exist_ok=True)
-        beside = self._local.with_suffix(f".{os.getpid()}.tmp")
-        beside.write_text(yaml.safe_dump(entries | {name: entry}))
-        beside.replace(self._local)
+        with replacing(self._local) as temporary:
+            temporary.write_text(yaml.safe_dump(entries | {name: entry}))
 
 
 def _duplicate(name: str, first: Path, second: Path) -> DuplicateScreenError:
     return DuplicateScreenError(
         second,
-        found=f"the name {name!r}, which {first} has already",
-        required="one name a screen",
-        remedy="Rename one of them (`name:` in the spec), or remove it.",
+        found=f"the name {name!r}, which {first} already has",
+        required="a different name for each screen",
+        remedy="Rename one of the screens (`name:` in its spec), or remove its spec.",
     )

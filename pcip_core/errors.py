@@ -1,6 +1,6 @@
-"""Every error a user can cause, each saying what was found, what was required and the remedy.
+"""All errors that a user can cause. Each states what was found, what was required and the remedy.
 
-The command line prints the message and leaves; the `quarantine` table keeps it as the reason.
+The command line prints the message and exits. The `quarantine` table stores the message as the reason.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ from functools import partial
 
 
 class PcipError(Exception):
-    """A problem that the user can mend.
+    """A problem that the user can correct.
 
     Args:
         where: the file, table, channel or argument at fault.
         found: what was found there.
         required: what pcip needs instead.
-        remedy: what to do about it, as an instruction.
+        remedy: an instruction that corrects the problem.
+
+    >>> print(PcipError("field_1.tif", found="40 x 40 px", required="64 x 64 px", remedy="Crop larger fields."))
+    field_1.tif: found 40 x 40 px; required: 64 x 64 px. Crop larger fields.
     """
 
     def __init__(self, where: object, *, found: str, required: str, remedy: str) -> None:
@@ -24,21 +27,21 @@ class PcipError(Exception):
         super().__init__(f"{where}: found {found}; required: {required}. {remedy}")
 
     def __reduce__(self) -> tuple[Callable[..., PcipError], tuple[str]]:
-        """Pickle by the arguments, so that an error passes from one process to another."""
-        told = {"found": self.found, "required": self.required, "remedy": self.remedy}
-        return partial(type(self), **told), (self.where,)
+        """Pickle the arguments, so that an error can pass from one process to another."""
+        arguments = {"found": self.found, "required": self.required, "remedy": self.remedy}
+        return partial(type(self), **arguments), (self.where,)
 
 
 class SpecError(PcipError):
-    """A screen spec is not valid."""
+    """A screen spec is invalid."""
 
 
 class DuplicateScreenError(PcipError):
-    """Two specs carry one screen name."""
+    """Two specs have the same screen name."""
 
 
 class RootError(PcipError):
-    """A screen's root folder is not there or nothing in it matches the layout."""
+    """A screen's root folder does not exist, or no file in it matches the layout."""
 
 
 class ImageFileError(PcipError):
@@ -50,15 +53,15 @@ class ShapeError(PcipError):
 
 
 class CropError(PcipError):
-    """Crops are missing, or do not agree with the table that describes them."""
+    """Crops are missing, or disagree with the table that describes them."""
 
 
 class TrainingError(PcipError):
-    """Training cannot start, or has left the numbers (NaN or infinite loss)."""
+    """Training cannot start, or its loss has become NaN or infinite."""
 
 
 class EncoderError(PcipError):
-    """A trained encoder is missing, damaged, or made for other channels."""
+    """A trained encoder is missing, damaged, or was trained on other channels."""
 
 
 class StoreError(PcipError):
@@ -66,19 +69,19 @@ class StoreError(PcipError):
 
 
 class EvaluationError(PcipError):
-    """Features and labels do not allow the evaluation that was asked for."""
+    """The features and labels do not permit the requested evaluation."""
 
 
 class ClusterError(PcipError):
-    """A tree of clusters cannot be made, or what is picked in it is not there."""
+    """A cluster tree cannot be computed, or does not contain the requested cluster or protein."""
 
 
 class AnnotationError(PcipError):
-    """An ontology, a file of annotations, or a table of names cannot be read, or does not hold what is asked."""
+    """An ontology, an annotation file or a table of names cannot be read, or lacks the requested entry."""
 
 
 class FetchError(PcipError):
-    """A download cannot start, or a list of proteins or a hand-fetched archive is not what is expected."""
+    """A download cannot start, or a protein list or a manually downloaded archive is not as expected."""
 
 
 class MissingPackageError(PcipError):

@@ -1,4 +1,4 @@
-"""Locks between processes: who holds one makes the others wait; the kernel frees it when the holder dies."""
+"""Locks between processes. The holder makes the others wait; the kernel releases the lock when the holder dies."""
 
 from __future__ import annotations
 
@@ -11,10 +11,21 @@ from pathlib import Path
 
 @contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold an exclusive lock on a file, which is made when it is not there and stays.
+    """Hold an exclusive lock on a file. The file is created if it does not exist, and is never deleted.
+
+    Args:
+        path: the lock file.
+        wait: wait for the current holder.
 
     Raises:
-        BlockingIOError: another holds it, and `wait` is false.
+        BlockingIOError: another process holds the lock and `wait` is false.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, locked(Path(folder) / "lock"):
+    ...     with locked(Path(folder) / "lock", wait=False):
+    ...         pass
+    Traceback (most recent call last):
+    BlockingIOError: [Errno 11] Resource temporarily unavailable
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -22,6 +33,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
         try:
             yield
         finally:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing would leave it with a child forked meanwhile
+            # After a mere close, a child that was forked meanwhile would hold the lock.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         os.close(descriptor)

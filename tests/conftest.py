@@ -11,7 +11,8 @@ import torch
 import yaml
 
 torch.set_num_threads(1)  # networks in tests are so small that threads only wait for each other
-REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
+REPOSITORY = Path(__file__).resolve().parents[1]
+REAL = REPOSITORY.parent / "shared" / "data"
 
 
 def real_folder(name: str) -> Path:

@@ -1,8 +1,8 @@
-"""A small Human Protein Atlas on 127.0.0.1, made of tiny valid files, that fails in every way a server can.
+"""A small Human Protein Atlas on 127.0.0.1, made of tiny valid files, that can fail in every way a server can.
 
-Each path can be given a list of moods, one a request: `500`, `503:<seconds>`, `stall`, `drip`, `cut` (the
-announced length is longer than the body), `html` (a web page with status 200), `norange`. When the
-list is used up, the file is served as it should be, ranges included.
+Each path can have a list of moods, one per request: `500`, `503:<seconds>`, `stall`, `drip`, `cut` (the announced
+length is longer than the body), `html` (a web page with status 200), `norange`. After the last mood, the file is
+served correctly, including ranges.
 """
 
 from __future__ import annotations

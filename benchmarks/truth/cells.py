@@ -1,4 +1,4 @@
-"""Cells between compartments, variable proteins, and phenotypes, against what each cell truly shows."""
+"""Cells between compartments, variable proteins and phenotypes, against the truth of each cell."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import duckdb
 import numpy as np
 
-from benchmarks.compared import rows_of
-from benchmarks.harness import Row
+from benchmarks.common.harness import Row
+from benchmarks.common.screens import rows_of
 from benchmarks.truth.states import about, share_of, states_of_cells
 from pcip_core.analysis.phenotypes import phenotypes
 from pcip_core.features.blocks import columns_of

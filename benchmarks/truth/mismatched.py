@@ -1,4 +1,4 @@
-"""What a trained network paints from mismatched sources, beside an untrained one."""
+"""Predictions of a trained network from mismatched source cells, against those of an untrained one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from benchmarks.compared import rows_of
-from benchmarks.harness import Row
+from benchmarks.common.harness import Row
+from benchmarks.common.screens import rows_of
 from benchmarks.truth.states import about
 from pcip_assets.assets.analyses.nearest import crops_of
 from pcip_assets.tracking import Tracking

@@ -1,4 +1,4 @@
-"""Clusters of proteins, their terms, and rare patterns, against the compartments of each protein."""
+"""Clusters of proteins, their terms and rare patterns, against the true compartments of each protein."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import duckdb
 import numpy as np
 
-from benchmarks.compared import Rows, rows_of
-from benchmarks.harness import Row
+from benchmarks.common.harness import Row
+from benchmarks.common.screens import Rows, rows_of
 from benchmarks.truth.states import about
 from pcip_core.analysis.similar import nearest, recall
 from pcip_core.spec.screen import Screen

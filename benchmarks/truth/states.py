@@ -1,4 +1,4 @@
-"""What a simulated screen says of its cells, for the cells that were found."""
+"""The truth of a simulated screen for the cells that were segmented."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 import duckdb
 import numpy as np
 
-from benchmarks.compared import rows_of
+from benchmarks.common.screens import rows_of
 from pcip_core.segmentation.matching import matched
 from pcip_core.spec.screen import Screen
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 
 from pcip_assets.assets.shared import Made
 from pcip_assets.resources import Library
@@ -90,21 +90,21 @@ def baseline_nouns(screen: Screen) -> list[str]:
     return [noun for noun, wanted in made_by.items() if wanted]
 
 
-def extremes(cells: pa.Table, screen: Screen) -> tuple[np.ndarray, np.ndarray]:
+def extremes(cells: pl.DataFrame, screen: Screen) -> tuple[np.ndarray, np.ndarray]:
     """The least and the greatest pixel of each channel of each crop, (n, C) each, in the image's units."""
     low, high = (
-        np.array(cells[f"intensity_{end}"].to_pylist(), np.float32).reshape(-1, len(screen.crop_channels))
+        np.array(cells[f"intensity_{end}"].to_list(), np.float32).reshape(-1, len(screen.crop_channels))
         for end in ("min", "max")
     )
     return low, high
 
 
 def made_features(
-    cells: pa.Table, sets: dict[str, np.ndarray], version: str, run_id: str | None, **metadata: Any
+    cells: pl.DataFrame, sets: dict[str, np.ndarray], version: str, run_id: str | None, **metadata: Any
 ) -> Made:
     """Feature sets of the cells of one shard, (n, d) each, as tables; and what decides them."""
-    ids = {name: cells[name].to_pylist() for name in ("cell_id", "image_id")}
-    ids["encoder_version"] = [version] * cells.num_rows
+    ids = {name: cells[name].to_list() for name in ("cell_id", "image_id")}
+    ids["encoder_version"] = [version] * cells.height
     tables = {PREFIX + name: feature_table(ids, vectors) for name, vectors in sets.items()}
     provenance = {"encoder_version": version, "mlflow_run_id": run_id}
     spread = {name: float((vectors.std(0) > 0).mean()) for name, vectors in sets.items() if len(vectors)}

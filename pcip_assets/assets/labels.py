@@ -3,9 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+import polars as pl
 
 from pcip_assets.assets.feature_sets import PREFIX
 from pcip_assets.resources import Library
@@ -18,17 +16,16 @@ def labelled_cells_of(library: Library, screen: Screen, sets: Iterable[str] = ()
     """The labelled cells that all of these feature sets describe, with their labels and groups."""
     store = library.store
     cells = store.read(screen.name, "cells", columns=["cell_id", "image_id", "field", "pixel_hash"])
-    ids = cells["cell_id"].combine_chunks()
-    everywhere = pa.array(np.ones(len(ids), bool))
+    total = cells.height
     for name in sets:
-        described = store.read(screen.name, PREFIX + name, columns=["cell_id"])["cell_id"].combine_chunks()
-        if not described.equals(ids):
-            everywhere = pc.and_(everywhere, pc.is_in(ids, value_set=described))
-    images = store.read(screen.name, "images").to_pylist()
+        described = store.read(screen.name, PREFIX + name, columns=["cell_id"])["cell_id"]
+        if not described.equals(cells["cell_id"]):
+            cells = cells.filter(pl.col("cell_id").is_in(described.implode()))
+    images = store.read(screen.name, "images").to_dicts()
     label_of = {row["image_id"]: _terms(row[screen.benchmark.label]) for row in images}
-    batches = cells.filter(everywhere).to_batches(max_chunksize=ROWS)  # so many as Python objects at a time
-    kept = labelled_cells((cell for batch in batches for cell in batch.to_pylist()), label_of)
-    kept.left_out["cells_that_a_feature_set_lacks"] = len(ids) - pc.sum(everywhere, min_count=0).as_py()
+    batches = cells.iter_slices(ROWS)  # so many as Python objects at a time
+    kept = labelled_cells((cell for batch in batches for cell in batch.iter_rows(named=True)), label_of)
+    kept.left_out["cells_that_a_feature_set_lacks"] = total - cells.height
     return kept
 
 

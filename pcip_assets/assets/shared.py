@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
-import pyarrow as pa
+import polars as pl
 
 from pcip_assets.provenance import Stopwatch, inputs_hash, stamp
 from pcip_assets.resources import Library
@@ -50,7 +50,7 @@ class Remake(dg.Config):
 class Made:
     """What one shard (or a whole table) was made into. Figures are kept as files beside the screen's reports."""
 
-    tables: Mapping[str, pa.Table]
+    tables: Mapping[str, pl.DataFrame]
     arrays: Mapping[str, np.ndarray | Path] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -105,7 +105,7 @@ def materialize(
                     )
                 for name in set((before.get("figures") or "").split("\n")) - {"", *made.figures}:
                     library.workspace.figure(screen.name, name).unlink(missing_ok=True)  # of other settings
-                rows = made.tables[work.table].num_rows
+                rows = made.tables[work.table].height
                 metadata = {
                     **made.metadata,
                     **drawn,

@@ -1,4 +1,4 @@
-"""`pcip bench`: the modules of `benchmarks/`, run one at a time; rows printed and written as JSON."""
+"""`pcip bench`: list the benchmarks of `benchmarks/`, run them, print their figures and write them as JSON."""
 
 import importlib
 import json
@@ -7,27 +7,57 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import click
 
+from pcip_assets.cli.bench_summary import write_summary
 from pcip_assets.provenance import git_commit
 from pcip_assets.workspace import REPOSITORY
 from pcip_core.errors import PcipError
 
-_FOLDER = REPOSITORY / "benchmarks"
-_NOT_BENCHMARKS = {"__init__", "authors", "called", "compared", "harness"}
+FOLDER = REPOSITORY / "benchmarks"
+_NO_BENCHMARKS = {"common", "truth"}  # folders of what benchmarks share
+_RENAMED = {"yardsticks": "baselines"}  # former name -> name
+_MET = {True: "met", False: "NOT met", None: "not judged"}
+
+
+@click.command("bench")
+@click.argument("name", required=False)
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE",
+    help="Write the figures to FILE, and leave the reference results and docs/performance.md unchanged.",
+)  # fmt: skip
+@click.option("--all", "run_every", is_flag=True, help="Run all benchmarks except the long ones.")
+@click.option("--summary", is_flag=True, help="Only write the reference results into docs/performance.md.")
+def command(name: str | None, json_file: Path | None, *, run_every: bool, summary: bool) -> None:
+    """Run the benchmark NAME; without NAME, list the benchmarks and how long each takes.
+
+    The figures are printed and written to benchmarks/results/NAME.json, the reference results, from which the
+    tables of docs/performance.md are made.
+    """
+    if summary:
+        write_summary(descriptions())
+    elif run_every:
+        run_all()
+    elif name is None:
+        print_benchmarks()
+    else:
+        run_benchmark(name, json_file)
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What a module of `benchmarks/` says of itself.
+    """One module under `benchmarks/`.
 
     Attributes:
-        description: what it measures.
-        seconds: about how long it takes on two cores, its constant SECONDS; None when it does not say.
-        long: its constant LONG: left out by `pcip bench --all`, run by name.
+        description: what it measures, its constant DESCRIPTION.
+        seconds: how long it takes on two cores, its constant SECONDS; None if it has none.
+        long: its constant LONG: `pcip bench --all` leaves it out, only its name runs it.
     """
 
     description: str
@@ -36,92 +66,119 @@ class Benchmark:
 
 
 def list_benchmarks() -> dict[str, Benchmark]:
-    """name -> what is known of it; the long ones last."""
-    names = sorted(path.stem for path in _FOLDER.glob("*.py") if path.stem not in _NOT_BENCHMARKS)
-    modules = {name: _module(name) for name in names}
-    found = {
+    """Name -> benchmark, the long ones last."""
+    modules = {name: _load(path) for name, path in sorted(_paths().items())}
+    benchmarks = {
         name: Benchmark(module.DESCRIPTION, getattr(module, "SECONDS", None), getattr(module, "LONG", False))
         for name, module in modules.items()
     }
-    return dict(sorted(found.items(), key=lambda item: item[1].long))
+    return dict(sorted(benchmarks.items(), key=lambda item: item[1].long))
+
+
+def descriptions() -> dict[str, str]:
+    """Name -> what the benchmark measures."""
+    return {name: benchmark.description for name, benchmark in list_benchmarks().items()}
+
+
+def _paths() -> dict[str, Path]:
+    """Name -> file of every benchmark, whichever folder it is in."""
+    return {path.stem: path for path in FOLDER.glob("*/*.py") if path.parent.name not in _NO_BENCHMARKS}
+
+
+def _load(path: Path) -> ModuleType:
+    if str(REPOSITORY) not in sys.path:
+        sys.path.insert(0, str(REPOSITORY))
+    return importlib.import_module(f"benchmarks.{path.parent.name}.{path.stem}")
 
 
 def print_benchmarks() -> None:
-    """The list, with the minutes of each and of all that are not long."""
-    known = list_benchmarks()
-    for name, one in known.items():
-        minutes = "" if one.seconds is None else f"{one.seconds / 60:.1f} min"
-        click.echo(f"{name:<14} {minutes:>9}  {one.description}" + (" (by name only)" if one.long else ""))
-    short = [one.seconds or 0 for one in known.values() if not one.long]
+    """Print each benchmark with its minutes, and the minutes of all that are not long."""
+    benchmarks = list_benchmarks()
+    for name, benchmark in benchmarks.items():
+        minutes = "" if benchmark.seconds is None else f"{benchmark.seconds / 60:.1f} min"
+        note = " (run by name only)" if benchmark.long else ""
+        click.echo(f"{name:<14} {minutes:>9}  {benchmark.description}{note}")
+    short = [benchmark.seconds or 0 for benchmark in benchmarks.values() if not benchmark.long]
     click.echo(
-        f"\nAbout, on two cores. `pcip bench --all` runs the first {len(short)}: {sum(short) / 60:.0f} min."
+        f"\nTimes are approximate, on two cores. "
+        f"`pcip bench --all` runs the first {len(short)} in {sum(short) / 60:.0f} min."
     )
 
 
 def run_all() -> None:
-    """Each benchmark that is not long, in a process of its own; one that fails does not stop the others.
+    """Run each benchmark that is not long in its own process; a failure does not stop the others.
 
     Raises:
         PcipError: some failed.
     """
     failed = []
-    for name, one in list_benchmarks().items():
-        if one.long:
+    for name, benchmark in list_benchmarks().items():
+        if benchmark.long:
             continue
-        click.secho(f"\n{name}: {one.description}", bold=True)
+        click.secho(f"\n{name}: {benchmark.description}", bold=True)
         start = time.perf_counter()
-        done = subprocess.run([sys.executable, "-m", "pcip_assets.cli", "bench", name], check=False)
+        process = subprocess.run([sys.executable, "-m", "pcip_assets.cli", "bench", name], check=False)
         click.echo(f"{name} took {time.perf_counter() - start:.0f} s")
-        failed += [name] if done.returncode else []
+        failed += [name] if process.returncode else []
     if failed:
         raise PcipError(
             "pcip bench --all",
             found=f"{', '.join(failed)} failed",
             required="benchmarks that run to their end",
-            remedy=f"pcip bench {failed[0]}",
+            remedy=f"See the error of one alone: pcip bench {failed[0]}",
         )
-
-
-def _module(name: str):  # type: ignore[no-untyped-def]
-    if str(REPOSITORY) not in sys.path:
-        sys.path.insert(0, str(REPOSITORY))
-    return importlib.import_module(f"benchmarks.{name}")
 
 
 def run_benchmark(name: str, json_file: Path | None) -> None:
-    """Run one benchmark, print its rows, write them as JSON.
+    """Run one benchmark, print its figures, and write them as JSON.
 
-    By default to benchmarks/results/NAME.json, and then into docs/performance.md too.
+    Without `json_file` they become the reference results, and docs/performance.md is written anew.
+
+    Raises:
+        PcipError: there is no such benchmark.
     """
-    if name not in list_benchmarks():
+    paths = _paths()
+    if name in _RENAMED:
+        new = _RENAMED[name]
+        raise PcipError(
+            name,
+            found="the former name of a benchmark",
+            required=f"its name now, {new}",
+            remedy=f"pcip bench {new}",
+        )
+    if name not in paths:
         raise PcipError(
             name,
             found="no such benchmark",
-            required=f"one of {', '.join(list_benchmarks())}",
-            remedy="pcip bench",
+            required=f"one of {', '.join(sorted(paths))}",
+            remedy="pcip bench lists them.",
         )
     start = time.perf_counter()
-    rows = [row if isinstance(row, dict) else asdict(row) for row in _module(name).run()]
-    taken = round(time.perf_counter() - start)
+    rows = [row if isinstance(row, dict) else asdict(row) for row in _load(paths[name]).run()]
+    seconds = round(time.perf_counter() - start)
     for row in rows:
-        against = (
-            "" if row.get("against_value") is None else f"  vs {row['against']} {row['against_value']:.4g}"
-        )
-        ratio = "" if row.get("ratio") is None else f"  ratio {row['ratio']:.3f}"
-        aim = "" if row.get("aim") is None else f"  aim {row['aim']}: {_HELD[row.get('held')]}"
-        value = "-" if row.get("value") is None else f"{row['value']:.4g} {row.get('unit') or ''}"
-        click.echo(f"{row['what']}: {value}{against}{ratio}{aim}")
-    record = {"benchmark": name, "machine": machine(), "commit": git_commit(), "seconds": taken, "rows": rows}
-    target = json_file or _FOLDER / "results" / f"{name}.json"
+        click.echo(_line(row))
+    record = {
+        "benchmark": name,
+        "machine": machine(),
+        "commit": git_commit(),
+        "seconds": seconds,
+        "rows": rows,
+    }
+    target = json_file or FOLDER / "results" / f"{name}.json"
     target.write_text(json.dumps(record, indent=1) + "\n")
     click.echo(f"written: {target}")
     if json_file is None:
-        from pcip_assets.cli.bench_summary import write_summary
-
-        write_summary()
+        write_summary(descriptions())
 
 
-_HELD = {True: "held", False: "NOT held", None: "not judged"}
+def _line(row: Mapping[str, Any]) -> str:
+    """One figure in words."""
+    value = "-" if row.get("value") is None else f"{row['value']:.4g} {row.get('unit') or ''}"
+    against = "" if row.get("against_value") is None else f"  vs {row['against']} {row['against_value']:.4g}"
+    ratio = "" if row.get("ratio") is None else f"  ratio {row['ratio']:.3f}"
+    aim = "" if row.get("aim") is None else f"  aim {row['aim']}: {_MET[row.get('held')]}"
+    return f"{row['what']}: {value}{against}{ratio}{aim}"
 
 
 def machine() -> str:

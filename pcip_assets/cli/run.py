@@ -1,27 +1,102 @@
-"""Running a screen from the command line: one Dagster run in this process, on the shared instance."""
+"""`pcip run`: a screen from images to features and scores, as Dagster runs in this process.
 
+Dagster is imported inside the functions that need it, because importing it takes longer than `pcip run --help` should.
+"""
+
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dagster as dg
+import click
 import yaml
 
-from pcip_assets.definitions import build_definitions
-from pcip_assets.partitions import register_shards
-from pcip_assets.tracking import Tracking
 from pcip_assets.workspace import REPOSITORY, Workspace
 from pcip_core.errors import PcipError, SpecError
-from pcip_core.segmentation import segmenter
 from pcip_core.spec.screen import Screen
 
-_RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+if TYPE_CHECKING:
+    import dagster as dg
+
+
+@click.command("run")
+@click.argument("screen")
+@click.option("--root", metavar="FOLDER", help="Folder of the screen's images; pcip remembers it.")
+@click.option(
+    "--shards", metavar="A,B,...", help="Process only these shards, which must be neighbours; default: all."
+)
+@click.option("--retrain", is_flag=True, help="Train a new encoder, even if the screen has one.")
+@click.option("--baselines", is_flag=True, help="Also compute and score the baseline feature sets.")
+@click.option("--analyses", is_flag=True, help="Also cluster the proteins, and analyse clusters and cells.")
+@click.option("--yardsticks", is_flag=True, hidden=True, help="The former name of --baselines.")
+def command(
+    screen: str,
+    root: str | None,
+    shards: str | None,
+    *,
+    retrain: bool,
+    baselines: bool,
+    analyses: bool,
+    yardsticks: bool,
+) -> None:
+    """Take SCREEN from images to single-cell features and scores.
+
+    SCREEN is the path of a spec, or the name of a known screen. Results that are up to date are kept. An encoder
+    is trained if the screen has none. The table of scores is printed at the end.
+    """
+    from pcip_assets.cli.results import print_results
+    from pcip_assets.cli.simulated import ensure_simulated
+
+    if yardsticks:
+        raise click.UsageError("the option --yardsticks is now called --baselines")
+    workspace = Workspace.current()
+    loaded = workspace.find(screen, root=root)
+    ensure_simulated(loaded)
+    chosen = shards.split(",") if shards else None
+    bring_up_to_date(
+        workspace, loaded, shards=chosen, retrain=retrain, baselines=baselines, analyses=analyses
+    )
+    print_results(workspace, [loaded.name])
+
+
+def bring_up_to_date(
+    workspace: Workspace,
+    screen: Screen,
+    *,
+    shards: Sequence[str] | None = None,
+    retrain: bool = False,
+    baselines: bool = False,
+    analyses: bool = False,
+) -> None:
+    """`run_screen`, with what it does printed.
+
+    Raises:
+        click.ClickException: the run failed.
+    """
+    click.secho(f"{screen.name}: {screen.description or screen.organism}", bold=True)
+    start = time.perf_counter()
+    outcome = run_screen(
+        workspace, screen, shards=shards, retrain=retrain, baselines=baselines, analyses=analyses
+    )
+    for warning in outcome.warnings:
+        click.secho(f"  {warning}", fg="yellow")
+    if not outcome.success:
+        raise click.ClickException(f"{outcome.error}\n(Dagster run {outcome.run_id})")
+    click.echo(f"  done in {time.perf_counter() - start:.0f} s (Dagster run {outcome.run_id})")
 
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What a run did: the Dagster run, the user's error if one stopped it, and what checks warn of."""
+    """How a run ended.
+
+    Attributes:
+        run_id: the last Dagster run.
+        success: whether all runs succeeded.
+        trained: whether an encoder was trained.
+        error: the message of the error that stopped the run.
+        warnings: the messages of failed checks that do not stop a run.
+    """
 
     run_id: str
     success: bool
@@ -45,8 +120,10 @@ def dagster_home(workspace: Workspace) -> Path:
     return home
 
 
-def open_instance(workspace: Workspace) -> dg.DagsterInstance:
-    """The Dagster instance of a workspace; the one that `dagster dev` opens at the repository's root."""
+def open_instance(workspace: Workspace) -> "dg.DagsterInstance":
+    """The Dagster instance of a workspace, the same that `dagster dev` opens in the repository."""
+    import dagster as dg
+
     return dg.DagsterInstance.from_config(str(dagster_home(workspace)))
 
 
@@ -58,76 +135,99 @@ def run_screen(
     retrain: bool = False,
     baselines: bool = False,
     analyses: bool = False,
-    instance: dg.DagsterInstance | None = None,
+    instance: "dg.DagsterInstance | None" = None,
 ) -> RunOutcome:
-    """Bring a screen up to date: what is fresh is left; an encoder is trained when there is none.
+    """Bring a screen up to date. Results that are up to date are kept; an encoder is trained if there is none.
 
     Args:
-        workspace: where everything lies.
-        screen: what to run.
-        shards: only these; by default every shard under the screen's root.
-        retrain: train again, on the crops of all shards.
-        baselines: make the other feature sets too, and score them beside the learned ones.
-        analyses: cluster the proteins too, and find what the clusters are known for.
-        instance: another instance than the workspace's own, for tests.
+        workspace: the folders of all results.
+        screen: the screen to run.
+        shards: the shards to process; by default every shard under the screen's root.
+        retrain: train a new encoder on the crops of all shards.
+        baselines: also compute and score the baseline feature sets.
+        analyses: also cluster the proteins and analyse clusters and cells.
+        instance: the Dagster instance, by default that of the workspace.
 
     Raises:
-        SpecError: a shard that is asked for, or the segmentation method, is not there.
-        RootError: the screen has no root, or nothing matches.
+        SpecError: a shard or the segmentation method does not exist, or the shards are not neighbours.
+        RootError: the screen has no root, or no file matches.
     """
+    from pcip_assets.dagster_compat import partition_range_tags
+    from pcip_assets.definitions import build_definitions
+    from pcip_assets.partitions import register_shards
+    from pcip_core.segmentation import segmenter
+
     segmenter(screen.segmentation.method)
     instance = instance or open_instance(workspace)
-    found = register_shards(instance, screen)
-    chosen = list(shards) if shards is not None else found
-    unknown = [shard for shard in chosen if shard not in found]
-    if unknown:
-        raise SpecError(
-            f"screen {screen.name}",
-            found=f"no shard {', '.join(unknown)}",
-            required=f"some of {', '.join(found)}",
-            remedy="Correct --shards.",
+    existing = register_shards(instance, screen)
+    registered = instance.get_dynamic_partitions(f"{screen.name}_shards")
+    first, last = _range_of(screen, existing if shards is None else shards, existing, registered)
+    jobs = _jobs(workspace, screen, retrain=retrain, baselines=baselines, analyses=analyses)
+    definitions = build_definitions(workspace, [screen])
+    warnings: list[str] = []
+    if baselines and not screen.baselines.sets:
+        warnings.append("no baselines to compute: the spec has no `baselines.sets`")
+    for job, config in jobs.items():
+        result = definitions.resolve_job_def(f"{screen.name}_{job}").execute_in_process(
+            instance=instance,
+            run_config={"loggers": {"console": {}}, **config},
+            tags=partition_range_tags(first, last),
+            raise_on_error=False,
         )
-    order = [key for key in instance.get_dynamic_partitions(f"{screen.name}_shards") if key in chosen]
-    _require_neighbours(order, instance.get_dynamic_partitions(f"{screen.name}_shards"), screen)
+        warnings += _warnings(result)
+        if not result.success:
+            break
+    error = None if result.success else _reason(result)
+    return RunOutcome(result.run_id, result.success, "all" in jobs, error, tuple(warnings))
+
+
+def _jobs(
+    workspace: Workspace, screen: Screen, *, retrain: bool, baselines: bool, analyses: bool
+) -> dict[str, dict[str, Any]]:
+    """Job -> its run configuration, in the order in which they run. The job `all` trains an encoder."""
+    from pcip_assets.tracking import Tracking
+
     train = screen.encoder_from is None and (
         retrain or not Tracking(data=str(workspace.data)).has_champion(screen.name)
     )
-    definitions = build_definitions(workspace, [screen])
     force = {"ops": {f"{screen.name}__encoder": {"config": {"force": retrain}}}}
     jobs: dict[str, dict[str, Any]] = {"all": force} if train else {"features": {}}
     if baselines and screen.baselines.sets:
         jobs["baselines"] = {}
     if analyses:
         jobs["analyses"] = {}
-    warnings: list[str] = []
-    for name, config in jobs.items():
-        result = definitions.resolve_job_def(f"{screen.name}_{name}").execute_in_process(
-            instance=instance,
-            run_config={"loggers": {"console": {}}, **config},
-            tags={_RANGE[0]: order[0], _RANGE[1]: order[-1]},
-            raise_on_error=False,
+    return jobs
+
+
+def _range_of(
+    screen: Screen, chosen: Sequence[str], existing: Sequence[str], registered: Sequence[str]
+) -> tuple[str, str]:
+    """The first and the last of the chosen shards in Dagster's order; one run covers one range of partitions."""
+    unknown = [shard for shard in chosen if shard not in existing]
+    if unknown:
+        raise SpecError(
+            f"screen {screen.name}",
+            found=f"no shard {', '.join(unknown)}",
+            required=f"some of {', '.join(existing)}",
+            remedy="Correct --shards.",
         )
-        warnings += _warned(result)
-        if not result.success:
-            break
-    error = None if result.success else _why(result)
-    return RunOutcome(result.run_id, result.success, train, error, tuple(warnings))
-
-
-def _require_neighbours(order: list[str], known: Sequence[str], screen: Screen) -> None:
-    """One Dagster run covers one range of partitions."""
-    between = [key for key in known[known.index(order[0]) : known.index(order[-1])] if key not in order]
+    order = [shard for shard in registered if shard in chosen]
+    span = registered[registered.index(order[0]) : registered.index(order[-1])]
+    between = [shard for shard in span if shard not in order]
     if between:
         raise SpecError(
             f"screen {screen.name}",
-            found=f"--shards {','.join(order)} without {', '.join(between)}, between them",
-            required="shards that follow each other, as one run covers one range",
-            remedy=f"Name {', '.join(between)} too, or run the shards one after the other.",
+            found=f"--shards {','.join(order)} without {', '.join(between)}, which lies between them",
+            required="shards that follow each other, because one run covers one range",
+            remedy=f"Add {', '.join(between)}, or run the shards one after the other.",
         )
+    return order[0], order[-1]
 
 
-def _warned(result: dg.ExecuteInProcessResult) -> list[str]:
-    """What the checks that stop nothing have found."""
+def _warnings(result: "dg.ExecuteInProcessResult") -> list[str]:
+    """The messages of failed checks that do not stop the run."""
+    import dagster as dg
+
     return [
         f"{check.asset_key.to_user_string()}: the check {check.check_name} warns: "
         + (check.description or str(check.metadata["first_offenders"].value))
@@ -136,26 +236,25 @@ def _warned(result: dg.ExecuteInProcessResult) -> list[str]:
     ]
 
 
-def _why(result: dg.ExecuteInProcessResult) -> str:
-    """The check that failed and its offenders; else the user's own error of the first failed step, or any."""
+def _reason(result: "dg.ExecuteInProcessResult") -> str:
+    """Why a run failed: the failed check and its offenders, or the user's error behind the first failed step."""
+    import dagster as dg
+
     for check in result.get_asset_check_evaluations():
         if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
             offenders = check.metadata["first_offenders"].value
             return f"{check.asset_key.to_user_string()}: the check {check.check_name} failed: {offenders}"
+    user_errors = {error.__name__ for error in _subclasses(PcipError)}
     for event in result.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error
             while error is not None:
-                if error.cls_name in {cls.__name__ for cls in _all_errors()} or error.cause is None:
+                if error.cls_name in user_errors or error.cause is None:
                     return f"{event.step_key}: {error.message.strip()}"
                 error = error.cause
-    return "the run failed; see its log in the Dagster UI"
+    return "the run failed; its log is in the Dagster UI (pcip ui)"
 
 
-def _all_errors() -> set[type[PcipError]]:
-    todo, found = [PcipError], {PcipError}
-    while todo:
-        for cls in todo.pop().__subclasses__():
-            found.add(cls)
-            todo.append(cls)
-    return found
+def _subclasses(cls: type[PcipError]) -> set[type[PcipError]]:
+    """A class and all classes derived from it."""
+    return {cls}.union(*(_subclasses(derived) for derived in cls.__subclasses__()))

@@ -1,4 +1,4 @@
-"""`pcip ui`: Dagster and MLflow over one workspace, on 127.0.0.1 only."""
+"""`pcip ui`: the Dagster and MLflow pages of one workspace, on 127.0.0.1 only."""
 
 import contextlib
 import os
@@ -10,22 +10,35 @@ import time
 
 import click
 
-from pcip_assets.cli.run import dagster_home, open_instance
-from pcip_assets.partitions import register_shards
-from pcip_assets.workspace import REPOSITORY, Workspace
+from pcip_assets.workspace import DAGSTER_PORT, MLFLOW_PORT, REPOSITORY, Workspace
 from pcip_core.errors import PcipError
 
 HOST = "127.0.0.1"
+_STOPPING_S = 20  # that a server has to stop by itself
+
+
+@click.command("ui")
+@click.option("--dagster-port", default=DAGSTER_PORT, show_default=True, help="Port of the Dagster pages.")
+@click.option("--mlflow-port", default=MLFLOW_PORT, show_default=True, help="Port of the MLflow pages.")
+def command(dagster_port: int, mlflow_port: int) -> None:
+    """Serve the Dagster and MLflow pages on 127.0.0.1 until you press Ctrl-C.
+
+    Dagster shows every result with its inputs, code and runs, and materializes shards. MLflow compares trainings.
+    """
+    serve(Workspace.current(), dagster_port=dagster_port, mlflow_port=mlflow_port)
 
 
 def serve(workspace: Workspace, *, dagster_port: int, mlflow_port: int) -> None:
-    """Start both servers and wait; Ctrl-C or SIGTERM stops both."""
+    """Start both servers and wait; Ctrl-C or SIGTERM stops both.
+
+    Raises:
+        PcipError: a port is in use.
+    """
+    from pcip_assets.cli.run import dagster_home
+
     for port in (dagster_port, mlflow_port):
-        _check_free(port)
-    instance = open_instance(workspace)
-    for screen in workspace.screens()[0].values():
-        with contextlib.suppress(PcipError):  # a screen without its images simply has no shards yet
-            register_shards(instance, screen)
+        _require_free(port)
+    _register_screens(workspace)
     workspace.mlflow_folder.mkdir(parents=True, exist_ok=True)
     environment = {
         **os.environ,
@@ -42,34 +55,52 @@ def serve(workspace: Workspace, *, dagster_port: int, mlflow_port: int) -> None:
         "--backend-store-uri", workspace.mlflow_uri,
         "--artifacts-destination", str(workspace.mlflow_folder / "artifacts"),
     ]  # fmt: skip
-    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell in the background ignores them
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell in the background ignores SIGINT by default
         signal.signal(number, _interrupt)
-    children = [subprocess.Popen(command, cwd=REPOSITORY, env=environment) for command in (dagster, mlflow)]
+    servers = [subprocess.Popen(server, cwd=REPOSITORY, env=environment) for server in (dagster, mlflow)]
     click.secho(
-        f"Dagster http://{HOST}:{dagster_port}   MLflow http://{HOST}:{mlflow_port}   (Ctrl-C stops)",
+        f"Dagster http://{HOST}:{dagster_port}   MLflow http://{HOST}:{mlflow_port}   (Ctrl-C stops both)",
         bold=True,
     )
     try:
-        while all(child.poll() is None for child in children):
+        while all(server.poll() is None for server in servers):
             time.sleep(0.5)
     except KeyboardInterrupt:
         pass
     finally:
-        for child in children:
-            if child.poll() is None:
-                child.send_signal(signal.SIGINT)
-        for child in children:
-            try:
-                child.wait(20)
-            except subprocess.TimeoutExpired:
-                child.kill()
+        _stop(servers)
+
+
+def _register_screens(workspace: Workspace) -> None:
+    """Register the shards of every known screen, so that the pages show them; name screens that are left out."""
+    from pcip_assets.cli.run import open_instance
+    from pcip_assets.partitions import register_shards
+
+    instance = open_instance(workspace)
+    screens, problems = workspace.screens()
+    for problem in problems:
+        click.secho(f"screen left out: {problem}", fg="yellow", err=True)
+    for screen in screens.values():
+        with contextlib.suppress(PcipError):  # a screen without images has no shards yet
+            register_shards(instance, screen)
+
+
+def _stop(servers: list[subprocess.Popen[bytes]]) -> None:
+    for server in servers:
+        if server.poll() is None:
+            server.send_signal(signal.SIGINT)
+    for server in servers:
+        try:
+            server.wait(_STOPPING_S)
+        except subprocess.TimeoutExpired:
+            server.kill()
 
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _check_free(port: int) -> None:
+def _require_free(port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -79,5 +110,5 @@ def _check_free(port: int) -> None:
                 f"{HOST}:{port}",
                 found="the port in use",
                 required="a free port",
-                remedy="Stop the other server, or give --dagster-port / --mlflow-port another number.",
+                remedy="Stop the other server, or choose another port with --dagster-port or --mlflow-port.",
             ) from error

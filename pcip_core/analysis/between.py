@@ -10,8 +10,8 @@ import numpy as np
 
 from pcip_core.analysis.compartments import BOTH, OTHER, CompartmentScores, by_protein, compartment_scores
 from pcip_core.analysis.variability import Ranked, ranked_by_deviation
-from pcip_core.evaluation.usable import require_rows
 from pcip_core.features.blocks import Features, columns_of
+from pcip_core.features.checks import require_rows
 
 _CELLS = ("first", "second", "cell_id", "image_id", "group", "score", "place")
 _KEYS = ("first", "second", "protein", "cell_line", "group")

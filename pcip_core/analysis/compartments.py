@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from pcip_core.errors import EvaluationError
-from pcip_core.evaluation.usable import require_rows
 from pcip_core.features.blocks import Columns, Features, columns_of, places_of, sums_of_groups
+from pcip_core.features.checks import require_rows
 
 FIRST_ONLY, BOTH, SECOND_ONLY, OTHER = "first_only", "both", "second_only", "other"
 GROUPS = (FIRST_ONLY, BOTH, SECOND_ONLY)

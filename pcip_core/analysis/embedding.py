@@ -8,8 +8,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from pcip_core.errors import EvaluationError
-from pcip_core.evaluation.knn import standardize
-from pcip_core.evaluation.usable import require_finite
+from pcip_core.features.checks import require_finite
+from pcip_core.features.scaling import standardize
 
 
 def umap_embedding(

@@ -11,8 +11,8 @@ from scipy.cluster.hierarchy import fcluster, leaves_list, linkage, optimal_leaf
 from scipy.spatial.distance import pdist, squareform
 
 from pcip_core.errors import EvaluationError
-from pcip_core.evaluation.usable import require_finite, require_rows
 from pcip_core.features.blocks import Columns, columns_of
+from pcip_core.features.checks import require_finite, require_rows
 
 MOST_CELLS = 5_000
 """Distances between all pairs are held: 200 MB for so many."""

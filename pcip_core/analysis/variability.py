@@ -11,8 +11,8 @@ from scipy.stats import norm, rankdata
 
 from pcip_core.analysis.compartments import BOTH
 from pcip_core.errors import EvaluationError
-from pcip_core.evaluation.usable import require_rows
 from pcip_core.features.blocks import Columns, Features, columns_of, groups_of
+from pcip_core.features.checks import require_rows
 
 _LEAST_GROUPS = 5  # of a cell line that has an intercept of its own
 _HUBER = 1.345  # 95 % efficient where residuals are normal

@@ -9,8 +9,8 @@ import numpy as np
 from pcip_core.clustering.likelihood import Likelihood
 from pcip_core.clustering.merging import Average, Ward, merge_all
 from pcip_core.errors import ClusterError, ShapeError
-from pcip_core.evaluation.knn import standardize
-from pcip_core.evaluation.usable import require_finite
+from pcip_core.features.checks import require_finite
+from pcip_core.features.scaling import standardize
 
 Method = Literal["ward", "average", "maximum_likelihood"]
 METHODS: tuple[Method, ...] = get_args(Method)

@@ -6,9 +6,9 @@ import numpy as np
 
 from pcip_core.clustering.linkage import MOST_ROWS
 from pcip_core.errors import ClusterError
-from pcip_core.evaluation.knn import standardize
-from pcip_core.evaluation.usable import require_finite
+from pcip_core.features.checks import require_finite
 from pcip_core.features.means import group_means
+from pcip_core.features.scaling import standardize
 
 _BATCH, _PASSES = 4096, 3
 

@@ -19,14 +19,15 @@ class CutCells:
     """The cells of one field, in the order of their labels.
 
     Attributes:
-        pixels: (n, C, size, size) uint8, each crop and channel rescaled to 0..255 by its own extremes.
-        label: (n,) the object's label in the field.
-        y_px, x_px: (n,) centre of mass in the field.
-        area_px: (n,) area of the object in the field.
-        intensity_min, intensity_max: (n, C) float32 extremes before rescaling: intensity is
-            min + pixel / 255 * (max - min), except where the floor cut it.
-        pixel_hash: n hashes of the unscaled crop; equal for the same pixels in two places.
-        rejected: (label, reason) of each object that is not a cell here.
+        pixels: (n, C, size, size) uint8; each channel of each crop is rescaled from its minimum and maximum
+            to 0..255.
+        label: (n,) label of the object in the field.
+        y_px, x_px: (n,) centre of mass in the field, px.
+        area_px: (n,) area of the object in the field, px.
+        intensity_min, intensity_max: (n, C) float32 extremes before rescaling. The intensity of a pixel is
+            min + pixel / 255 * (max - min), unless the floor has set it to 0.
+        pixel_hash: n hashes of the crops before resizing and rescaling; equal pixels have equal hashes.
+        rejected: (label, reason) of each object that is not used as a cell.
     """
 
     pixels: np.ndarray
@@ -44,12 +45,23 @@ def cut_cells(planes: Mapping[str, np.ndarray], labels: np.ndarray, spec: Crops)
     """Cut a window around each labelled object, resize it, and rescale each channel to [0, 1].
 
     Args:
-        planes: channel name -> (H, W); the order of the channels is the crops' order.
+        planes: channel name -> (H, W). The crops have their channels in this order.
         labels: (H, W) int, 0 is background.
         spec: window, size, floors and area limits.
 
+    Returns:
+        The crops, their positions and intensities, and the rejected objects with the reason for each.
+
     Raises:
         ImageFileError: `window_px` is larger than the field.
+
+    >>> labels = np.zeros((20, 20), int)
+    >>> labels[8:12, 8:12], labels[0:2, 0:2] = 1, 2
+    >>> cells = cut_cells({"protein": np.arange(400).reshape(20, 20)}, labels, Crops(window_px=8, size_px=4))
+    >>> cells.pixels.shape, cells.y_px, cells.rejected
+    ((1, 1, 4, 4), array([9.5]), [(2, 'window over the edge of the field')])
+
+    Source: Lu et al. 2019, Methods, "Datasets, Preprocessing, and Training".
     """
     height, width = next(iter(planes.values())).shape
     window = spec.window_px
@@ -96,13 +108,13 @@ def _objects(labels: np.ndarray) -> list[tuple[int, float, float, float]]:
     y = place // labels.shape[1]  # faster than divmod
     x = place - y * labels.shape[1]
     area = np.bincount(number).astype(np.float64)
-    there = np.flatnonzero(area)
-    middle = [np.bincount(number, axis)[there] / area[there] for axis in (y, x)]
-    return list(zip(there.tolist(), *(one.tolist() for one in middle), area[there].tolist(), strict=True))
+    present = np.flatnonzero(area)
+    centres = [(np.bincount(number, axis)[present] / area[present]).tolist() for axis in (y, x)]
+    return list(zip(present.tolist(), *centres, area[present].tolist(), strict=True))
 
 
 def _misfit(y: float, x: float, area: float, height: int, width: int, spec: Crops) -> str | None:
-    """Why an object is not cut, or None."""
+    """The reason for which an object is not cut, or None."""
     if spec.window_px is None:
         return None
     top, left = _corner(y, x, spec.window_px)
@@ -128,7 +140,7 @@ def _window(plane: np.ndarray, y: float, x: float, window: int | None) -> np.nda
 
 
 def _resized(crop: np.ndarray, size: int) -> np.ndarray:
-    """(C, h, w) -> (C, size, size) float32; block means where the factor is whole, else anti-aliased."""
+    """Resize (C, h, w) to (C, size, size) float32 by block means if the factor is whole, otherwise anti-aliased."""
     channels, height, width = crop.shape
     if height == width == size:
         return crop.astype(np.float32)
@@ -145,7 +157,9 @@ def _resized(crop: np.ndarray, size: int) -> np.ndarray:
 def _rescaled(
     crops: np.ndarray, low: np.ndarray, high: np.ndarray, channels: list[str], floor: Mapping[str, float]
 ) -> np.ndarray:
-    """(n, C, s, s) float -> uint8, each crop and channel by its own extremes; floors cut to 0."""
+    """Rescale each channel of each crop from its extremes to 0..255, (n, C, s, s) uint8; set values below the
+    floor to 0.
+    """
     span = np.maximum(high - low, np.finfo(np.float32).tiny)[:, :, None, None]
     unit = (crops - low[:, :, None, None]) / span
     for name, value in floor.items():
@@ -155,4 +169,4 @@ def _rescaled(
 
 
 def _hash(crop: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(crop).data).hexdigest()[:16]  # processors have it built in
+    return hashlib.sha256(np.ascontiguousarray(crop).data).hexdigest()[:16]  # SHA-256 runs in hardware

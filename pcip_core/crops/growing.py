@@ -1,4 +1,4 @@
-"""An array that grows row by row, on disk or in memory, so that no list of its pieces has to be joined."""
+"""An array that grows by rows, on disk or in memory, so that no list of parts has to be concatenated."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ import numpy as np
 
 
 class GrowingArray:
-    """Rows of one shape and type, appended; `finish` gives the array.
+    """Append rows of one shape and type; `finish` returns the array.
 
     Args:
-        path: a .npy file to write, which is then mapped and costs no memory; None for memory.
+        path: a .npy file to write, which `finish` maps into memory; None keeps the rows in memory.
         row: shape of one row.
-        dtype: of its values.
+        dtype: type of the values.
+
+    >>> array = GrowingArray(None, (2,), np.int32)
+    >>> array.append(np.array([[1, 2], [3, 4]]))
+    >>> array.append(np.array([[5, 6]]))
+    >>> array.finish()[0].tolist()
+    [[1, 2], [3, 4], [5, 6]]
     """
 
     def __init__(self, path: Path | None, row: tuple[int, ...], dtype: type[np.generic]) -> None:
@@ -28,14 +34,14 @@ class GrowingArray:
         self._start = self._stream.tell()
 
     def append(self, rows: np.ndarray) -> None:
-        """Add rows at the end: (n, *row)."""
+        """Append rows: (n, *row)."""
         packed = np.ascontiguousarray(rows, self._dtype)
         self._stream.write(packed.data)
         self._digest.update(packed.data)
         self._rows += len(packed)
 
     def finish(self) -> tuple[np.ndarray, str]:
-        """The array, read-only where it lies in a file, and a hash of its values; nothing is added later."""
+        """Return the array, read-only if it is a file, and a hash of its values. No row can be appended later."""
         self._stream.seek(0)
         self._header()
         if isinstance(self._stream, io.BytesIO):
@@ -46,6 +52,6 @@ class GrowingArray:
         return np.lib.format.open_memmap(self._path, mode="r"), self._digest.hexdigest()
 
     def _header(self) -> None:
-        """NumPy leaves room in a header for the number of rows to grow, so that it can be written again."""
-        about = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._rows, *self._row)}
-        np.lib.format.write_array_header_1_0(self._stream, about)
+        """Write the header. NumPy pads it, so it can be overwritten when the number of rows has grown."""
+        header = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._rows, *self._row)}
+        np.lib.format.write_array_header_1_0(self._stream, header)

@@ -1,4 +1,4 @@
-"""Crops that lie in many files, as one array that need not fit into memory."""
+"""Crops in many files, presented as one array that need not fit into memory."""
 
 from __future__ import annotations
 
@@ -12,19 +12,28 @@ from pcip_core.errors import CropError
 
 
 class ShardedPixels:
-    """The crops of several .npy files, one after the other, read as they are asked for.
+    """The crops of several .npy files, concatenated and read on access.
 
-    It passes to other processes as the files' names.
+    Pickling stores the file names, not the pixels.
 
     Args:
-        files: of (n, C, S, S) uint8 each, with the same C and S; at least one.
-        rows: which of all crops, in which order; by default all.
+        files: at least one file of (n, C, S, S) uint8, all with the same C and S.
+        rows: positions of the crops to present, in this order; by default all.
 
     Attributes:
-        shape, dtype, ndim, nbytes: as of an array of these crops.
+        shape, dtype, ndim, nbytes: those of an array of these crops.
 
     Raises:
-        CropError: no file, one that cannot be read, or one whose crops are of another kind.
+        CropError: there is no file, a file cannot be read, or the crops differ in shape or type.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = [Path(folder) / "1.npy", Path(folder) / "2.npy"]
+    ...     for value, file in enumerate(files):
+    ...         np.save(file, np.full((3, 2, 8, 8), value, np.uint8))
+    ...     crops = ShardedPixels(files)
+    ...     crops.shape, crops[np.array([2, 3])].mean((1, 2, 3)).tolist()
+    ((6, 2, 8, 8), [0.0, 1.0])
     """
 
     dtype, ndim = np.dtype(np.uint8), 4
@@ -36,9 +45,10 @@ class ShardedPixels:
         if len(kinds) != 1 or next(iter(kinds))[0] != self.dtype or self._maps[0].ndim != self.ndim:
             raise CropError(
                 f"crops of {len(files)} shards",
-                found=", ".join(f"{dtype} (n, {', '.join(map(str, one))})" for dtype, one in kinds) or "none",
-                required="uint8 (n, C, S, S) with one C and one S",
-                remedy="Materialize the crops of the shards that differ again.",
+                found=", ".join(f"{dtype} (n, {', '.join(map(str, shape))})" for dtype, shape in kinds)
+                or "none",
+                required="uint8 (n, C, S, S), with the same C and S in all shards",
+                remedy="Materialize the crops of the differing shards again.",
             )
         self._starts = np.cumsum([0, *map(len, self._maps)])
         self._rows = rows
@@ -50,11 +60,11 @@ class ShardedPixels:
 
     @property
     def nbytes(self) -> int:
-        """What all crops would take in memory."""
+        """Memory that all crops would need."""
         return int(np.prod(self.shape, dtype=np.int64))
 
     def __getitem__(self, cells: np.ndarray | slice) -> np.ndarray:
-        """Crops at positions (integers, or a slice), read into memory: (B, C, S, S) uint8."""
+        """Read the crops at these positions (integers or a slice) into memory: (B, C, S, S) uint8."""
         if isinstance(cells, slice):
             cells = np.arange(*cells.indices(len(self)))
         rows = cells if self._rows is None else self._rows[cells]
@@ -66,7 +76,7 @@ class ShardedPixels:
         return crops
 
     def only(self, cells: np.ndarray) -> ShardedPixels:
-        """The crops at these positions (or where a mask is true), still in their files."""
+        """Select crops by positions or by a mask; the pixels stay in their files."""
         chosen = np.flatnonzero(cells) if cells.dtype == bool else cells
         return ShardedPixels(self._files, chosen if self._rows is None else self._rows[chosen])
 
@@ -78,24 +88,33 @@ Pixels = np.ndarray | ShardedPixels
 
 
 def only(pixels: Pixels, cells: np.ndarray) -> Pixels:
-    """Some of the crops, by positions or by a mask; those in files stay there."""
+    """Select crops by positions or by a mask; the pixels of crops in files stay there.
+
+    >>> only(np.zeros((5, 2, 8, 8), np.uint8), np.array([0, 3])).shape
+    (2, 2, 8, 8)
+    """
     return pixels.only(cells) if isinstance(pixels, ShardedPixels) else pixels[cells]
 
 
 def free_memory() -> int:
-    """Bytes of RAM that this process may take: of what the machine has free, within the limit of a container,
-    its share when several train.
+    """Bytes of RAM that this process may use.
+
+    This is the machine's available memory, at most what the limit of its container leaves, divided by the
+    number of training processes on the machine.
+
+    >>> free_memory() > 0
+    True
     """
     page = os.sysconf("SC_PAGE_SIZE")
-    free = page * os.sysconf("SC_PHYS_PAGES") // 2  # where nothing better is known
-    told = Path("/proc/meminfo")
-    if told.is_file():
-        lines = dict(line.split(":") for line in told.read_text().splitlines())
+    free = page * os.sysconf("SC_PHYS_PAGES") // 2  # a guess, for systems without /proc/meminfo
+    meminfo = Path("/proc/meminfo")
+    if meminfo.is_file():
+        lines = dict(line.split(":") for line in meminfo.read_text().splitlines())
         free = int(lines["MemAvailable"].split()[0]) * 1024
     limit, used = (Path("/sys/fs/cgroup", name) for name in ("memory.max", "memory.current"))
-    if limit.is_file() and used.is_file() and (most := limit.read_text().strip()).isdigit():
-        free = min(free, int(most) - int(used.read_text()))
-    return free // int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # torchrun's name for it
+    if limit.is_file() and used.is_file() and (maximum := limit.read_text().strip()).isdigit():
+        free = min(free, int(maximum) - int(used.read_text()))
+    return free // int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # set by torchrun
 
 
 def _mapped(file: str) -> np.ndarray:
@@ -105,6 +124,6 @@ def _mapped(file: str) -> np.ndarray:
         raise CropError(
             file,
             found=f"no readable array ({error})",
-            required="crops as the store keeps them, which are not replaced during a training",
-            remedy="Start the training again; when it still fails, materialize that shard's crops again.",
+            required="crops as the store writes them, not replaced during training",
+            remedy="Start the training again. If it still fails, materialize the crops of this shard again.",
         ) from error

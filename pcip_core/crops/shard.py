@@ -1,4 +1,4 @@
-"""All cells of one shard: read, segment, cut, and account for every object that was found."""
+"""All cells of one shard: read, segment and cut its fields, and account for every object found."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from pcip_core.images.reading import read_field
 from pcip_core.segmentation import segmenter
 from pcip_core.spec.screen import Screen
 
-_FIELDS_A_WORKER = 4  # fewer are cut sooner than a process starts
+_FIELDS_PER_WORKER = 4  # a process takes longer to start than to cut fewer fields
 
 
 class Cutters:
-    """Processes that cut fields of one shard after the other; started when fields are many enough for two.
+    """Worker processes that cut the fields of one shard after another.
 
-    A process takes longer to start than to cut a field, as it imports what finding cells needs.
+    They start with the first shard that has enough fields for two workers: because of its imports, a process
+    takes longer to start than to cut a field.
     """
 
     def __init__(self, workers: int) -> None:
@@ -35,10 +36,10 @@ class Cutters:
         self._pool: ProcessPoolExecutor | None = None
 
     def map(self, call: Callable[[Field], Any], fields: Sequence[Field]) -> Iterator[Any]:
-        """Results in the order of the fields."""
-        if self._pool is None and min(self._workers, len(fields) // _FIELDS_A_WORKER) > 1:
-            spawned = multiprocessing.get_context("spawn")  # not forked: Dagster's process has threads
-            self._pool = ProcessPoolExecutor(self._workers, mp_context=spawned)
+        """Yield the results in the order of the fields."""
+        if self._pool is None and min(self._workers, len(fields) // _FIELDS_PER_WORKER) > 1:
+            context = multiprocessing.get_context("spawn")  # a process with threads must not be forked
+            self._pool = ProcessPoolExecutor(self._workers, mp_context=context)
         return map(call, fields) if self._pool is None else self._pool.map(call, fields)
 
     def __enter__(self) -> Cutters:
@@ -60,46 +61,77 @@ def cut_shard(
     """Cut every cell of the fields of one shard.
 
     Args:
-        screen: the spec; `segmentation` and `crops` are used.
-        fields: the shard's fields, those of one image together.
+        screen: the spec; its sections `segmentation` and `crops` are used.
+        fields: the fields of the shard, grouped by image.
         progress: called with the number of fields done.
-        workers: processes, started for this shard, or those that several shards share; the cells and their
-            order do not depend on it.
-        into: a .npy file for the crops, which are then mapped: memory does not grow with the shard.
+        workers: number of processes to start for this shard, or a `Cutters` that several shards share. The
+            cells and their order do not depend on it.
+        into: a .npy file for the crops, which are then memory-mapped, so memory does not grow with the shard.
+
+    Returns:
+        The cells and the rejected files, cells and images. Cells with the same pixels as an earlier cell, and
+        images with fewer than `crops.min_cells` cells, are rejected.
+
+    Raises:
+        SpecError: the segmentation method is unknown, or the segmenter does not accept the spec's options.
+
+    >>> import tempfile, tifffile
+    >>> from pcip_core.images.layout import scan
+    >>> from pcip_core.spec.screen import load_screen
+    >>> spec = '''
+    ... name: example
+    ... organism: yeast
+    ... root: .
+    ... files: {pattern: "{well}_{field}_{channel}.tif", image_id: "{well}"}
+    ... channels: {nucleus: {role: structural}, protein: {role: protein}}
+    ... shards: {buckets: 1}
+    ... segmentation: {method: whole}
+    ... crops: {window_px: null, size_px: 16, min_cells: 2}
+    ... '''
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "example.yaml").write_text(spec)
+    ...     for number in (1, 2):
+    ...         for channel in ("nucleus", "protein"):
+    ...             plane = np.random.default_rng(number).integers(0, 4000, (32, 32)).astype(np.uint16)
+    ...             tifffile.imwrite(Path(folder) / f"A01_{number}_{channel}.tif", plane)
+    ...     screen = load_screen(Path(folder) / "example.yaml")
+    ...     cells = cut_shard(screen, scan(screen).fields)
+    >>> cells.pixels.shape, cells.found, cells.rejected
+    ((2, 2, 16, 16), 2, [])
     """
-    segmenter(screen.segmentation.method)  # an unknown one is the spec's fault, not a field's
+    segmenter(screen.segmentation.method)  # raise here for an unknown method: no field is at fault
     fields = list(fields)
     shard = _Shard(screen, into)
     done = enumerate(zip(fields, _each_cut(screen, fields, workers), strict=True), 1)
     for _, members in groupby(done, key=lambda item: item[1][0].image_id):
         pieces = []
-        for number, (one, cut) in members:
+        for number, (field, cut) in members:
             if isinstance(cut, str):
-                shard.reject(one, "file", cut)
+                shard.reject(field, "file", cut)
             else:
-                pieces.append((one, cut))
+                pieces.append((field, cut))
             if progress is not None:
                 progress(number)
         if pieces:
             shard.add_image(pieces)
-    pixels, hashed = shard.pixels.finish()
-    return ShardCells(pixels, shard.columns(), shard.rejected, shard.found, hashed)
+    pixels, digest = shard.pixels.finish()
+    return ShardCells(pixels, shard.columns(), shard.rejected, shard.found, digest)
 
 
 def _each_cut(screen: Screen, fields: Sequence[Field], workers: int | Cutters) -> Iterator[CutCells | str]:
-    """The cells of each field in turn, or why the field cannot be used."""
+    """Yield, for each field, its cells or the reason for which the field cannot be used."""
     cut = partial(_cut_field, screen)
     if isinstance(workers, Cutters):
         yield from workers.map(cut, fields)
         return
-    with Cutters(min(workers, len(fields) // _FIELDS_A_WORKER)) as own:
-        yield from own.map(cut, fields)
+    with Cutters(min(workers, len(fields) // _FIELDS_PER_WORKER)) as cutters:
+        yield from cutters.map(cut, fields)
 
 
-def _cut_field(screen: Screen, one: Field) -> CutCells | str:
+def _cut_field(screen: Screen, field: Field) -> CutCells | str:
     segment = segmenter(screen.segmentation.method)
     try:
-        planes = read_field(screen, one)
+        planes = read_field(screen, field)
         labels = segment(planes, **screen.segmentation.options)
         return cut_cells({name: planes[name] for name in screen.crop_channels}, labels, screen.crops)
     except ImageFileError as error:
@@ -107,7 +139,7 @@ def _cut_field(screen: Screen, one: Field) -> CutCells | str:
 
 
 class _Shard:
-    """What a shard holds so far: duplicates and images with too few cells are left out as images arrive."""
+    """The cells of a shard so far. Duplicates and images with too few cells are rejected as images arrive."""
 
     def __init__(self, screen: Screen, into: Path | None) -> None:
         size = screen.crops.size_px
@@ -118,58 +150,58 @@ class _Shard:
             name: [] for name in ("cell_id", "image_id", "field", "pixel_hash")
         }
         extremes = (len(screen.crop_channels),)
-        self._numbers = {  # as objects of Python they would need several times the memory
+        self._numbers = {  # lists of Python numbers would need several times the memory
             **{name: GrowingArray(None, (), np.float64) for name in ("y_px", "x_px", "area_px")},
             **{name: GrowingArray(None, extremes, np.float32) for name in ("intensity_min", "intensity_max")},
         }
         self._minimum = screen.crops.min_cells
         self._first_with: dict[str, str] = {}
 
-    def reject(self, one: Field, what: str, reason: str) -> None:
-        """Leave something of a field out."""
-        self.rejected.append(Rejected(next(iter(one.files.values())), what, one.image_id, reason))
+    def reject(self, field: Field, what: str, reason: str) -> None:
+        """Record an object, a file or an image of this field that is not used."""
+        self.rejected.append(Rejected(next(iter(field.files.values())), what, field.image_id, reason))
 
     def add_image(self, pieces: list[tuple[Field, CutCells]]) -> None:
-        """All fields of one image that could be cut."""
+        """Add all fields of one image that could be cut."""
         kept: list[dict[int, str]] = []
-        for one, cut in pieces:
+        for field, cut in pieces:
             self.found += len(cut.label) + len(cut.rejected)
             for _, reason in cut.rejected:
-                self.reject(one, "cell", reason)
-            kept.append(self._without_twins(one, cut))
+                self.reject(field, "cell", reason)
+            kept.append(self._without_duplicates(field, cut))
         count = sum(map(len, kept))
         if count == 0:
             self.reject(pieces[0][0], "image", f"no cells (required: {self._minimum} or more)")
-        for (one, cut), ids in zip(pieces, kept, strict=True):
+        for (field, cut), ids in zip(pieces, kept, strict=True):
             if count >= self._minimum:
-                self._add_cells(one, cut, ids)
+                self._add_cells(field, cut, ids)
                 continue
             for _ in ids:
-                self.reject(one, "cell", f"image with {count} cells (required: {self._minimum} or more)")
+                self.reject(field, "cell", f"image with {count} cells (required: {self._minimum} or more)")
 
     def columns(self) -> dict[str, list[str] | np.ndarray]:
-        """Everything but the pixels, as `ShardCells` has it; nothing is added later."""
+        """The columns of `ShardCells`. No image can be added later."""
         numbers = {name: growing.finish()[0] for name, growing in self._numbers.items()}
         return {**self._texts, **numbers, "crop_row": np.arange(len(self._texts["cell_id"]))}
 
-    def _without_twins(self, one: Field, cut: CutCells) -> dict[int, str]:
-        """Row and id of each cell whose pixels have not been seen before; the others are rejected."""
-        fresh = {}
+    def _without_duplicates(self, field: Field, cut: CutCells) -> dict[int, str]:
+        """Row -> id of each cell whose pixels are new; reject the others."""
+        new_ids = {}
         for i, (label, pixels) in enumerate(zip(cut.label, cut.pixel_hash, strict=True)):
-            cell_id = f"{one.field_id}_{label:04d}"
-            twin = self._first_with.setdefault(pixels, cell_id)
-            if twin is cell_id:
-                fresh[i] = cell_id
+            cell_id = f"{field.field_id}_{label:04d}"
+            first = self._first_with.setdefault(pixels, cell_id)
+            if first is cell_id:
+                new_ids[i] = cell_id
             else:
-                self.reject(one, "cell", f"same pixels as cell {twin}")
-        return fresh
+                self.reject(field, "cell", f"same pixels as cell {first}")
+        return new_ids
 
-    def _add_cells(self, one: Field, cut: CutCells, ids: dict[int, str]) -> None:
+    def _add_cells(self, field: Field, cut: CutCells, ids: dict[int, str]) -> None:
         rows = list(ids)
         self.pixels.append(cut.pixels if len(rows) == len(cut.pixels) else cut.pixels[rows])
         self._texts["cell_id"] += ids.values()
-        self._texts["image_id"] += [one.image_id] * len(rows)
-        self._texts["field"] += [one.number] * len(rows)
+        self._texts["image_id"] += [field.image_id] * len(rows)
+        self._texts["field"] += [field.number] * len(rows)
         self._texts["pixel_hash"] += [cut.pixel_hash[i] for i in rows]
         for name, growing in self._numbers.items():
             growing.append(getattr(cut, name)[rows])

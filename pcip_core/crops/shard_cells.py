@@ -1,4 +1,4 @@
-"""What cutting a shard comes to: its cells, and what is left out. Needs no library of images."""
+"""The result of cutting a shard: its cells and the rejected objects. Imports no image library."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Rejected:
-    """Something that was found and is not used: a `file`, a `cell` or an `image`, and why.
+    """A `file`, a `cell` or an `image` that is not used, and the reason.
 
-    Of a field that cannot be read, `field_id` and `content_hash` tell later whether it was mended.
+    If a field cannot be read, `field_id` and `content_hash` show later whether its files were replaced.
     """
 
     file: str
@@ -24,15 +24,15 @@ class Rejected:
 
 @dataclass(frozen=True)
 class ShardCells:
-    """The cells of a shard, those of an image together.
+    """The cells of a shard, grouped by image.
 
     Attributes:
         pixels: (n, C, size, size) uint8.
-        columns: name -> n values. Lists of text: cell_id, image_id, field, pixel_hash. Arrays: y_px, x_px,
-            area_px, crop_row (n,); intensity_min, intensity_max (n, C).
-        rejected: one row for each object, file or image that is left out.
-        found: objects found by the segmenter; equals the cells plus the rejected objects.
-        hash_of_pixels: equal for equal pixels.
+        columns: name -> n values. Lists of text: cell_id, image_id, field, pixel_hash. Arrays: y_px, x_px (px),
+            area_px (px), crop_row (n,); intensity_min, intensity_max (n, C).
+        rejected: one row per object, file or image that is not used.
+        found: number of objects that the segmenter found: the cells plus the rejected objects.
+        hash_of_pixels: a hash of `pixels`.
     """
 
     pixels: np.ndarray

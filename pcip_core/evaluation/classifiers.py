@@ -14,10 +14,11 @@ from typing import Any, Literal
 import numpy as np
 
 from pcip_core.errors import EvaluationError
-from pcip_core.evaluation.usable import require_finite, require_rows
+from pcip_core.features.checks import require_finite, require_rows
 
 Classifier = Literal["logistic", "forest"]
-_TOLERANCE, _MAX_ITER = 1e-2, 200  # of saga: a smaller tolerance costs several times more and scores the same
+_TOLERANCE = 1e-2  # of saga: a smaller one costs several times more and scores the same
+MAX_ITER = 200
 _TRIED_CELLS, _TRIED_TREES = 2000, 10
 
 
@@ -49,6 +50,7 @@ def cross_validated(
     seed: int = 0,
     C: float = 1.0,
     trees: int = 500,
+    max_iter: int = MAX_ITER,
     threads: int = 2,
     progress: Callable[[int], None] | None = None,
 ) -> CrossValidated:
@@ -70,6 +72,7 @@ def cross_validated(
         seed: of the folds and the classifiers.
         C: inverse strength of the penalty of `logistic`.
         trees: of `forest`.
+        max_iter: passes over the cells after which `logistic` stops.
         threads: folds (logistic) or trees (forest) fitted at a time.
         progress: called with the number of folds done.
 
@@ -90,12 +93,12 @@ def cross_validated(
     predicted = np.empty_like(labels)
     classes, coded = np.unique(labels, return_inverse=True)  # scikit-learn's forest takes "7" for a number
 
-    def fit(one: int) -> dict[str, Any]:
-        training, test = fold != one, fold == one
+    def fit(number: int) -> dict[str, Any]:
+        training, test = fold != number, fold == number
         mean = features[training].mean(0, dtype=np.float64)
         spread = features[training].std(0, dtype=np.float64)
         points = ((features - mean) / np.where(spread > 0, spread, 1.0)).astype(np.float32)
-        model = _model(classifier, C=C, trees=trees, seed=seed, threads=threads)
+        model = _model(classifier, C=C, trees=trees, max_iter=max_iter, seed=seed, threads=threads)
         model.fit(points[training], coded[training])
         predicted[test] = classes[model.predict(points[test])]
         return {"iterations": int(model.n_iter_.max())} if classifier == "logistic" else {}
@@ -114,9 +117,11 @@ def cross_validated(
         "seed": seed,
         "class_weight": "balanced",
         "classes_smaller_than_folds": int((sizes < folds).sum()),
-        **_settings(classifier, C, trees, [facts.get("iterations", 0) for facts in done]),
+        **_settings(classifier, C, trees, max_iter, [facts.get("iterations", 0) for facts in done]),
     }
-    accuracies = [balanced_accuracy(labels[fold == one], predicted[fold == one]) for one in range(folds)]
+    accuracies = [
+        balanced_accuracy(labels[fold == number], predicted[fold == number]) for number in range(folds)
+    ]
     return CrossValidated(predicted, fold, tuple(accuracies), settings)
 
 
@@ -144,7 +149,7 @@ def estimate_seconds(
     points = (points - points.mean(0)) / np.where(spread > 0, spread, 1)
     _require_classes(labels[tried])
     few = min(trees, _TRIED_TREES)
-    model = _model(classifier, C=C, trees=few, seed=seed, threads=threads)
+    model = _model(classifier, C=C, trees=few, max_iter=MAX_ITER, seed=seed, threads=threads)
     start = time.perf_counter()
     with _quiet():
         model.fit(points, np.unique(labels[tried], return_inverse=True)[1])
@@ -162,7 +167,7 @@ def balanced_accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:
     return float(np.mean([hit[truth == label].mean() for label in np.unique(truth)]))
 
 
-def _model(classifier: Classifier, *, C: float, trees: int, seed: int, threads: int) -> Any:
+def _model(classifier: Classifier, *, C: float, trees: int, seed: int, threads: int, max_iter: int) -> Any:
     if classifier == "logistic":
         from sklearn.linear_model import LogisticRegression
 
@@ -171,7 +176,7 @@ def _model(classifier: Classifier, *, C: float, trees: int, seed: int, threads: 
             l1_ratio=1.0,  # the L1 penalty
             C=C,
             tol=_TOLERANCE,
-            max_iter=_MAX_ITER,
+            max_iter=max_iter,
             class_weight="balanced",
             random_state=seed,
         )
@@ -186,7 +191,9 @@ def _model(classifier: Classifier, *, C: float, trees: int, seed: int, threads: 
     )
 
 
-def _settings(classifier: Classifier, C: float, trees: int, iterations: list[int]) -> dict[str, Any]:
+def _settings(
+    classifier: Classifier, C: float, trees: int, max_iter: int, iterations: list[int]
+) -> dict[str, Any]:
     if classifier == "forest":
         return {"trees": trees, "max_features": 0.2}
     return {
@@ -194,9 +201,9 @@ def _settings(classifier: Classifier, C: float, trees: int, iterations: list[int
         "penalty": "l1",
         "C": C,
         "tolerance": _TOLERANCE,
-        "max_iter": _MAX_ITER,
+        "max_iter": max_iter,
         "iterations": tuple(iterations),
-        "converged": max(iterations) < _MAX_ITER,
+        "converged": max(iterations) < max_iter,
     }
 
 
@@ -222,8 +229,8 @@ def _folds(labels: np.ndarray, groups: np.ndarray | None, folds: int, seed: int)
         splits = kind(folds, shuffle=True, random_state=seed).split(
             np.zeros((len(labels), 1)), labels, groups
         )
-        for one, (training, test) in enumerate(splits):
-            fold[test] = one
+        for number, (training, test) in enumerate(splits):
+            fold[test] = number
             _require_classes(labels[training] if len(test) else labels[:0])
     return fold
 

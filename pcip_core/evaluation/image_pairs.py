@@ -12,8 +12,6 @@ from threadpoolctl import threadpool_limits
 from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.neighbours import threads
 
-_CELLS = 4096  # of partners, at a time: what bounds the memory
-
 
 def keyed(seed: int, *names: str) -> np.random.Generator:
     """Random numbers that depend on the seed and the names alone."""
@@ -141,12 +139,13 @@ def mean_distances(
     start: np.ndarray,
     pairs: np.ndarray,
     *,
+    cells: int = 4096,
     progress: Callable[[int], None] | None = None,
 ) -> np.ndarray:
     """Mean Euclidean distance of all cells of one image to all cells of another, for each pair.
 
     A pair that occurs twice, or the other way round, is computed once. One product serves many partners of
-    an image. Beside the pairs, memory is for the distances between the cells of one image and some 4,000 others
+    an image. Beside the pairs, memory is for the distances between the cells of one image and `cells` others
     (or those of one partner, if it has more), in each thread.
 
     Args:
@@ -154,6 +153,7 @@ def mean_distances(
             rounding of the products grows with the distance from the origin.
         start: (m + 1,) where the cells of each image begin, and n.
         pairs: (p, 2) image numbers; each image has a cell.
+        cells: how many cells of partners are taken at a time; decides memory and speed only.
         progress: called with the number of cells done, in proportion to the work.
 
     Returns:
@@ -168,40 +168,40 @@ def mean_distances(
 
     def measure(block: slice) -> int:
         """Fill in the distances of some pairs of one first image; where they end."""
-        one = slice(start[firsts[block.start]], start[firsts[block.start] + 1])
+        first = slice(start[firsts[block.start]], start[firsts[block.start] + 1])
         partners = seconds[block]
         ends = size[partners].cumsum()
         begins = ends - size[partners]
-        cells = np.arange(ends[-1]) + np.repeat(start[partners] - begins, size[partners])
-        apart = points[one] @ points[cells].T  # (cells of the image, cells of its partners)
+        others = np.arange(ends[-1]) + np.repeat(start[partners] - begins, size[partners])
+        apart = points[first] @ points[others].T  # (cells of the image, cells of its partners)
         apart *= -2
-        apart += squares[one, None]
-        apart += squares[cells]
+        apart += squares[first, None]
+        apart += squares[others]
         np.sqrt(np.maximum(apart, 0, out=apart), out=apart)
         sums = np.add.reduceat(apart.sum(0), begins)
-        distance[block] = sums / (size[partners] * (one.stop - one.start))
+        distance[block] = sums / (size[partners] * (first.stop - first.start))
         return block.stop
 
     workers = threads()  # asked before they are limited: products are too small to share
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
-        for done in pool.map(measure, _blocks(firsts, size[seconds])):
+        for done in pool.map(measure, _blocks(firsts, size[seconds], cells)):
             if progress is not None:
                 progress(len(points) * done // len(keys))
     return distance[back.ravel()]
 
 
-def _blocks(firsts: np.ndarray, cells: np.ndarray) -> list[slice]:
-    """Runs of pairs with one first image, whose partners have about so many cells as are taken at a time.
+def _blocks(firsts: np.ndarray, sizes: np.ndarray, cells: int) -> list[slice]:
+    """Runs of pairs with one first image, whose partners have about `cells` cells together.
 
     Args:
         firsts: (p,) rising.
-        cells: (p,) of the second image of each pair.
+        sizes: (p,) cells of the second image of each pair.
     """
-    before = cells.cumsum() - cells
+    before = sizes.cumsum() - sizes
     new = np.diff(firsts, prepend=-1) > 0
     run = np.maximum.accumulate(
         np.where(new, np.arange(len(firsts)), 0)
     )  # (p,) where the image's pairs begin
-    part = (before - before[run]) // _CELLS
+    part = (before - before[run]) // cells
     edges = np.flatnonzero(new | (np.diff(part, prepend=0) != 0))
     return [slice(int(a), int(b)) for a, b in zip(edges, np.append(edges[1:], len(firsts)), strict=True)]

@@ -8,15 +8,9 @@ import numpy as np
 
 from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.neighbours import nearest_others
-from pcip_core.evaluation.usable import neighbours_left, require_finite, require_rows
-
-
-def standardize(features: np.ndarray) -> np.ndarray:
-    """Each column with mean 0 and standard deviation 1 (constant columns become 0): (n, d) float64."""
-    centred = features - features.mean(0, dtype=np.float64)
-    spread = centred.std(0)
-    centred /= np.where(spread > 0, spread, 1.0)
-    return centred
+from pcip_core.evaluation.usable import neighbours_left
+from pcip_core.features.checks import require_finite, require_rows
+from pcip_core.features.scaling import standardize
 
 
 def leave_one_out_knn(

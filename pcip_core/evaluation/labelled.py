@@ -36,7 +36,7 @@ class LabelledCells:
             return self.image_ids
         if protocol == "leave_field_out":
             return np.array(
-                [f"{image}\0{one}" for image, one in zip(self.image_ids, self.fields, strict=True)]
+                [f"{image}\0{field}" for image, field in zip(self.image_ids, self.fields, strict=True)]
             )
         raise EvaluationError(
             "benchmark.protocols",

@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
-_BLOCK = 2048  # points
-_STRIP = 512  # points of the other block whose distances are held at a time: 4 MiB, which stay in the cache
 _SPARE = 8  # candidates beyond k, so that rounding at the k-th place is seen
 _NARROW = 32  # up to so many columns float64 costs little, and many points lie closer than float32 tells
 _PAIRS = 1024  # pairs whose exact distances are taken at a time
@@ -28,6 +26,8 @@ def nearest_others(
     groups: np.ndarray,
     ks: Sequence[int],
     *,
+    block: int = 2048,
+    strip: int = 512,
     progress: Callable[[int], None] | None = None,
 ) -> np.ndarray:
     """The nearest points of other groups by Euclidean distance.
@@ -36,6 +36,9 @@ def nearest_others(
         points: (n, d) float64, of similar scale in all columns.
         groups: (n,) integers; each point has at least max(ks) points in other groups.
         ks: how many: for each of them the first k are exactly the k nearest.
+        block: points in a block; decides speed and memory only.
+        strip: points of the other block whose distances are held at a time; by default 4 MiB, which stay in
+            the cache.
         progress: called with the number of points done, in proportion to the work.
 
     Returns:
@@ -43,7 +46,7 @@ def nearest_others(
         the earlier one first.
     """
     kind = np.float64 if points.shape[1] <= _NARROW else np.float32
-    search = _Search(points, groups, max(ks) + _SPARE, kind)
+    search = _Search(points, groups, max(ks) + _SPARE, kind, block, strip)
     search.run(progress)
     distance, nearest = search.found()
     del search
@@ -57,15 +60,18 @@ class _Search:
     not negative are in the order of the numbers, and below them its position.
     """
 
-    def __init__(self, points: np.ndarray, groups: np.ndarray, kept: int, kind: Any) -> None:
+    def __init__(
+        self, points: np.ndarray, groups: np.ndarray, kept: int, kind: Any, block: int, strip: int
+    ) -> None:
         n, d = points.shape
         self.points, self.groups, self.kept = points, groups, kept
+        self.size, self.strip = block, strip
         self.order = np.random.default_rng(0).permutation(n)  # so that no order of the cells is a slow one
         self.left = np.empty((n, d + 2), kind)  # in that order, as all that follows
         self.right = np.empty((n, d + 2), kind)  # left @ right.T = |a - b|^2 / 2
         self.keys = np.full((n, kept), _NONE)
         self.limit = np.full(n, np.inf, np.float32)  # the largest distance kept
-        self.blocks = [slice(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
+        self.blocks = [slice(start, min(start + block, n)) for start in range(0, n, block)]
         self.locks = [Lock() for _ in self.blocks]
 
     def run(self, progress: Callable[[int], None] | None) -> None:
@@ -74,7 +80,7 @@ class _Search:
         One product a thread, rather than one product by all threads: so the search goes on beside the
         arithmetic. Limits only fall, so an old one lets through too many candidates, never too few.
         """
-        later = [(one, other) for at, one in enumerate(self.blocks) for other in self.blocks[at + 1 :]]
+        later = [(block, other) for at, block in enumerate(self.blocks) for other in self.blocks[at + 1 :]]
         done, workers = 0, threads()  # asked before they are limited
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
             for task, over in ((self._begin, self.blocks), (self._meet, later)):
@@ -105,23 +111,23 @@ class _Search:
 
     def _meet(self, pair: tuple[slice, slice]) -> None:
         """Offer two blocks each other's points."""
-        one, other = pair
-        ours = []  # candidates: rows of one, of all, distances
-        for strip, distance in self._distances(one, other):
-            rows, columns, near = _entries(distance, distance <= self.limit[one, None])
-            ours.append((rows, strip.start + columns, near))
+        first, second = pair
+        of_first = []  # candidates: rows of the first block, rows of all, distances
+        for strip, distance in self._distances(first, second):
+            rows, columns, near = _entries(distance, distance <= self.limit[first, None])
+            of_first.append((rows, strip.start + columns, near))
             rows, columns, near = _entries(distance, distance <= self.limit[strip])
-            self._offer(strip, columns, one.start + rows, near)
-        self._offer(one, *map(np.concatenate, zip(*ours, strict=True)))
+            self._offer(strip, columns, first.start + rows, near)
+        self._offer(first, *map(np.concatenate, zip(*of_first, strict=True)))
 
-    def _distances(self, one: slice, other: slice) -> Iterator[tuple[slice, np.ndarray]]:
-        """(rows of one, rows of strip) distances, strip by strip of the other block; overwritten by the next."""
-        held = np.empty((one.stop - one.start) * _STRIP, self.left.dtype)
-        for start in range(other.start, other.stop, _STRIP):
-            strip = slice(start, min(start + _STRIP, other.stop))
-            shape = one.stop - one.start, strip.stop - strip.start
+    def _distances(self, block: slice, other: slice) -> Iterator[tuple[slice, np.ndarray]]:
+        """(rows of block, rows of strip) distances, strip by strip of the other block; overwritten by the next."""
+        held = np.empty((block.stop - block.start) * self.strip, self.left.dtype)
+        for start in range(other.start, other.stop, self.strip):
+            strip = slice(start, min(start + self.strip, other.stop))
+            shape = block.stop - block.start, strip.stop - strip.start
             distance = held[: shape[0] * shape[1]].reshape(shape)
-            yield strip, np.matmul(self.left[one], self.right[strip].T, out=distance)
+            yield strip, np.matmul(self.left[block], self.right[strip].T, out=distance)
 
     def _offer(self, block: slice, rows: np.ndarray, others: np.ndarray, distance: np.ndarray) -> None:
         """Keep the nearest of those that a block has and of candidates.
@@ -141,7 +147,7 @@ class _Search:
         place = np.arange(len(rows)) - np.repeat(counts.cumsum() - counts, counts)
         keys = np.full((size, kept + counts.max()), _NONE)
         keys[rows, kept + place] = _keys(distance, others)
-        with self.locks[block.start // _BLOCK]:
+        with self.locks[block.start // self.size]:
             keys[:, :kept] = self.keys[block]
             keys.partition(kept - 1, axis=1)
             self.keys[block] = keys[:, :kept]

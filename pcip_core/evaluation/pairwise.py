@@ -31,9 +31,9 @@ from threadpoolctl import threadpool_limits
 
 from pcip_core.errors import EvaluationError, ShapeError
 from pcip_core.evaluation.image_pairs import constrained_pairs, keyed, mean_distances, term_pairs
-from pcip_core.evaluation.knn import standardize
 from pcip_core.evaluation.neighbours import threads
-from pcip_core.evaluation.usable import require_finite, require_rows
+from pcip_core.features.checks import require_finite, require_rows
+from pcip_core.features.scaling import standardize
 
 _DRAWS = 64  # bootstrap draws whose weights are held at a time
 _LEAST_SPREAD = 1e-6  # of the distances, over their mean: what is below is rounding

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from pcip_core.errors import EvaluationError
-from pcip_core.evaluation.knn import standardize
-from pcip_core.evaluation.usable import require_finite, require_rows
+from pcip_core.features.checks import require_finite, require_rows
+from pcip_core.features.scaling import standardize
 
 _BLOCK = 512  # queries at a time
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from pcip_core.evaluation.usable import Shaped, require_finite
+from pcip_core.features.checks import Shaped, require_finite
 
 ROWS = 4096
 """Rows of a block: 6 MB of 384 features, 12 MB as float64."""
@@ -56,11 +56,11 @@ def rows_of(features: Features, rows: np.ndarray) -> np.ndarray:
         return features[rows]
     order = np.argsort(rows, kind="stable")
     wanted = np.asarray(rows)[order]
-    found = np.empty((len(rows), features.shape[1]), np.float32)
+    picked = np.empty((len(rows), features.shape[1]), np.float32)
     for place, block in places_of(features):
         first, last = np.searchsorted(wanted, [place.start, place.stop])
-        found[order[first:last]] = block[wanted[first:last] - place.start]
-    return found
+        picked[order[first:last]] = block[wanted[first:last] - place.start]
+    return picked
 
 
 def groups_of(features: Features, group: np.ndarray) -> Iterator[np.ndarray]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pcip_core.errors import EvaluationError
-from pcip_core.evaluation.usable import require_finite, require_rows
 from pcip_core.features.blocks import Features, Moments, places_of
+from pcip_core.features.checks import require_finite, require_rows
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,18 @@ class GroupScales:
         least, most = np.full((len(names), columns), np.inf), np.full((len(names), columns), -np.inf)
         for place, block in places_of(features):
             require_finite("correction by group", block)
-            own = member[place]
-            for group in np.unique(own).tolist():
-                values = block[own == group]
+            groups_here = member[place]
+            for group in np.unique(groups_here).tolist():
+                values = block[groups_here == group]
                 moments[group].add(values)
                 least[group] = np.minimum(least[group], values.min(0))
                 most[group] = np.maximum(most[group], values.max(0))
         varied = least < most  # exact, where a standard deviation is subject to rounding
-        squares = np.array([one.squares for one in moments]).reshape(varied.shape)
+        squares = np.array([group.squares for group in moments]).reshape(varied.shape)
         constant = (~varied[size > 1]).any(0) if (size > 1).any() else np.zeros(columns, bool)
         return cls(
             names,
-            np.array([one.mean for one in moments]).reshape(varied.shape),
+            np.array([group.mean for group in moments]).reshape(varied.shape),
             np.where(varied, np.sqrt(squares / size[:, None]), 0),
             {
                 "groups": len(names),
@@ -143,9 +143,9 @@ class Whitening:
         for place, block in places_of(features):
             require_finite("whitening", block)
             if chosen[place].any():
-                own = block[chosen[place]]
-                moments.add(own)
-                least, most = np.minimum(least, own.min(0)), np.maximum(most, own.max(0))
+                rows = block[chosen[place]]
+                moments.add(rows)
+                least, most = np.minimum(least, rows.min(0)), np.maximum(most, rows.max(0))
         varied = least < most if count > 1 else np.zeros(columns, bool)
         if not varied.any():
             raise EvaluationError(
@@ -157,8 +157,8 @@ class Whitening:
         centre, scale = moments.mean[varied], np.sqrt(moments.squares[varied] / (count - 1))
         correlation = np.zeros((len(centre), len(centre)))  # R
         for place, block in places_of(features):
-            own = (block[chosen[place]][:, varied] - centre) / scale
-            correlation += own.T @ own
+            rows = (block[chosen[place]][:, varied] - centre) / scale
+            correlation += rows.T @ rows
         values, vectors = np.linalg.eigh(correlation / (count - 1))
         values = np.maximum(values, 0)  # rounding can leave them a little below
         notes = {

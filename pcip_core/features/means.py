@@ -39,8 +39,8 @@ def means_by_image(
     Returns:
         The g keys in their order, (g, d) float64, and (g,) the cells of each.
     """
-    found = sorted({key for key in keys if key is not None})
-    number: dict[Key | None, int] = {key: place for place, key in enumerate(found)}
+    present = sorted({key for key in keys if key is not None})
+    number: dict[Key | None, int] = {key: place for place, key in enumerate(present)}
     of_image = np.array([number.get(key, -1) for key in keys], np.int64)
     means, counts = group_means(features, of_image[image])
-    return found, means, counts
+    return present, means, counts

@@ -21,8 +21,8 @@ class FeatureSetName(NamedTuple):
 
 def split_name(feature_set: str) -> FeatureSetName:
     """Method, layer and correction of a feature set."""
-    found = _NAME.fullmatch(feature_set)
-    return FeatureSetName(*found.groups()) if found else FeatureSetName(feature_set, None, None)
+    match = _NAME.fullmatch(feature_set)
+    return FeatureSetName(*match.groups()) if match else FeatureSetName(feature_set, None, None)
 
 
 def best_layers(scores: Mapping[str, float]) -> list[str]:

@@ -165,7 +165,7 @@ def _check_layers(network: VGG16, layers: Sequence[str], side: int, *, resized: 
             f"{', '.join(missing)} of VGG16",
             found="weights of the convolutions alone",
             required="a file with the fully connected layers",
-            remedy="Take the file without `notop` in its name (docs/transfer.md), or name convolutions.",
+            remedy="Take the file without `notop` in its name (docs/how-to/use-vgg16.md), or name convolutions.",
         )
     deepest = max(int(layer[5]) for layer in layers) if not connected else 0  # its block's number
     smallest = 2 ** (deepest - 1) if not resized and deepest else 1

@@ -1,1 +1,1 @@
-"""Screens from elsewhere: resumable, verified, polite downloads, and checks of hand-fetched archives."""
+"""Screens from other sites: resumable, verified, rate-limited downloads, and checks of manual downloads."""

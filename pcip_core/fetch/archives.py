@@ -1,7 +1,7 @@
-"""The archives of the paper that a user must fetch by hand, and a check of what was unpacked.
+"""The archives of the paper that a user must download manually, and a check of the unpacked files.
 
-What is checked is what pcip needs and what the paper says of each screen; how the archives are laid out when
-they come could not be seen, so the check states the layout that it accepts.
+The check compares the files with what pcip needs and what the paper reports for each screen. The original layout of
+the archives could not be inspected, so the check states the layout that it accepts.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ _CHONG_PIXELS = 2 * 64 * 64
 
 @dataclass(frozen=True)
 class Archive:
-    """One archive: where it comes from, and what the paper says it holds.
+    """One archive: its source, and its contents according to the paper.
 
     Args:
         title: the screen and its publication.
-        source: where to ask for it.
-        channels: as files name them, the structural one first; none for the labelled cells' HDF5 archives.
-        proteins: in the screen.
-        kept: of these, proteins that the paper's filter of 30 cells left.
-        fields: fields of view a protein.
-        cells: that the paper reports.
+        source: where to obtain the archive.
+        channels: names of the channels in file names, the structural one first; empty for the HDF5 archives of
+            labelled cells.
+        proteins: number of proteins in the screen.
+        kept: number of proteins after the paper's filter (at least 30 cells).
+        fields: fields of view per protein.
+        cells: number of cells in the paper.
     """
 
     title: str
@@ -48,9 +49,9 @@ class Archive:
 
     @property
     def layout(self) -> str:
-        """The files that the check and the screen's spec expect."""
+        """The file names that the check and the spec of the screen expect."""
         if not self.channels:
-            return ", ".join(_CHONG) + ", in the folder or any below it"
+            return ", ".join(_CHONG) + ", in the folder or any of its subfolders"
         return f"<any folders>/<protein>_<field>_<{'|'.join(self.channels)}>.tif (or .tiff)"
 
 
@@ -85,12 +86,12 @@ ARCHIVES: Mapping[str, Archive] = {
 
 @dataclass
 class Report:
-    """What a folder holds of an archive.
+    """The contents of a folder compared with an archive.
 
     Args:
-        counts: what was found, by name.
-        missing: what the paper has and the folder has not; the folder can be used without.
-        problems: what must be mended before the folder can be used.
+        counts: name -> number found.
+        missing: contents of the paper's screen that the folder lacks; the folder can be used without them.
+        problems: errors to correct before the folder can be used.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
@@ -99,10 +100,21 @@ class Report:
 
 
 def check_archive(name: str, folder: Path) -> Report:
-    """Hold an unpacked archive against what is expected of it.
+    """Compare an unpacked archive with its expected contents.
+
+    Args:
+        name: a key of `ARCHIVES`.
+        folder: the folder with the unpacked files.
 
     Raises:
-        FetchError: no archive of this name, or no such folder.
+        FetchError: there is no archive with this name, or the folder does not exist.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "YBR001W_1_rfp.tif").write_text("not an image")
+    ...     report = check_archive("cyclops_wt2", Path(folder))
+    >>> report.counts["proteins"], report.problems[0]
+    (1, 'channel gfp: no file for 1 of 1 fields or cells')
     """
     if name not in ARCHIVES:
         raise FetchError(
@@ -115,8 +127,8 @@ def check_archive(name: str, folder: Path) -> Report:
         raise FetchError(
             folder,
             found="no such folder",
-            required="where the archive was unpacked",
-            remedy="Check the path.",
+            required="the folder with the unpacked archive",
+            remedy="Correct the path.",
         )
     archive = ARCHIVES[name]
     return _check_fields(archive, folder) if archive.channels else _check_labelled(folder)
@@ -129,37 +141,40 @@ def _check_fields(archive: Archive, folder: Path) -> Report:
         rf"_(?P<channel>{'|'.join(archive.channels)})\.tiff?",
         re.IGNORECASE,
     )
-    found: dict[tuple[str, str, str], dict[str, Path]] = defaultdict(dict)
+    files_of_field: dict[tuple[str, str, str], dict[str, Path]] = defaultdict(dict)
     other: list[str] = []
-    for path in sorted(one for one in folder.rglob("*") if one.is_file()):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         match = expression.fullmatch(path.name)
         if match is None:
             other.append(path.relative_to(folder).as_posix())
             continue
         key = (match["protein"], match["field"], match["cell"] or "")
-        if match["channel"].lower() in found[key]:
-            report.problems.append(f"{path.name} is there twice, in different folders")
-        found[key][match["channel"].lower()] = path
+        if match["channel"].lower() in files_of_field[key]:
+            report.problems.append(f"{path.name} exists twice, in different folders")
+        files_of_field[key][match["channel"].lower()] = path
     fields: dict[str, set[str]] = defaultdict(set)
-    for protein, number, _ in found:
+    for protein, number, _ in files_of_field:
         fields[protein].add(number)
     report.counts = {
         "proteins": len(fields),
         "fields": sum(map(len, fields.values())),
-        "files": sum(map(len, found.values())),
+        "files": sum(map(len, files_of_field.values())),
         "other files": len(other),
     }
-    if any(cell for *_, cell in found):
-        report.counts["cells, already cropped"] = sum(1 for *_, cell in found if cell)
-    if not found:
+    if any(cell for *_, cell in files_of_field):
+        report.counts["cells, already cropped"] = sum(1 for *_, cell in files_of_field if cell)
+    if not files_of_field:
         example = f"; the first file there is {other[0]}" if other else "; the folder is empty"
         report.problems.append(f"no file of the form {archive.layout}{example}")
         return report
-    lacking = Counter(one for files in found.values() for one in archive.channels if one not in files)
+    lacking = Counter(
+        channel for files in files_of_field.values() for channel in archive.channels if channel not in files
+    )
     report.problems += [
-        f"channel {one}: no file for {n:,} of {len(found):,} fields or cells" for one, n in lacking.items()
+        f"channel {channel}: no file for {n:,} of {len(files_of_field):,} fields or cells"
+        for channel, n in lacking.items()
     ]
-    report.problems += _undecodable(list(found.values()))
+    report.problems += _undecodable(list(files_of_field.values()))
     if len(fields) < archive.kept:
         report.missing.append(
             f"proteins: {len(fields):,} here, {archive.proteins:,} in the screen "
@@ -174,7 +189,7 @@ def _check_fields(archive: Archive, folder: Path) -> Report:
 
 
 def _undecodable(pictures: Sequence[Mapping[str, Path]]) -> list[str]:
-    """Decode some fields, evenly chosen, and see that their channels fit one another."""
+    """Decode some evenly spaced fields and check that their channels have the same shape."""
     problems = []
     for number in sorted(set(np.linspace(0, len(pictures) - 1, min(_SAMPLED, len(pictures))).astype(int))):
         try:
@@ -195,14 +210,14 @@ def _check_labelled(folder: Path) -> Report:
     for name in _CHONG:
         path = next(iter(sorted(folder.rglob(name))), None)
         if path is None:
-            report.missing.append(f"{name}: not in {folder} nor below it")
+            report.missing.append(f"{name}: not in {folder} or its subfolders")
             continue
         report.counts["archives"] += 1
         _check_hdf5(path, report, classes)
     if report.counts["archives"] == 0:
         packed = next(iter(sorted(folder.rglob("DeepLoc_full_datasets.zip"))), None)
         report.problems.append(
-            f"no archive; {packed} is still packed: unzip it" if packed else f"none of {', '.join(_CHONG)}"
+            f"no unpacked archive: unzip {packed}" if packed else f"none of {', '.join(_CHONG)}"
         )
         return report
     report.counts |= {f"class {name}": n for name, n in sorted(classes.items())}
@@ -224,20 +239,20 @@ def _check_hdf5(path: Path, report: Report, classes: Counter[str]) -> None:
                 report.missing.append(f"{path.name}: no CellProfiler features (Info1, Info1_columns)")
             shape, labels = file["data1"].shape, np.asarray(file["Index1"])
             names = [
-                one.decode() if isinstance(one, bytes) else str(one) for one in file["Index1_columns"][:]
+                name.decode() if isinstance(name, bytes) else str(name) for name in file["Index1_columns"][:]
             ]
             sample = np.asarray(file["data1"][:256])
     except (OSError, RuntimeError, KeyError) as error:
-        report.problems.append(f"{path.name}: cannot be read ({error}); fetch and unpack it again")
+        report.problems.append(f"{path.name}: cannot be read ({error}); download and unpack it again")
         return
     if len(shape) != 2 or shape[1] != _CHONG_PIXELS:
         report.problems.append(f"{path.name}: data1 is {shape}, required (cells, {_CHONG_PIXELS})")
     elif labels.shape != (shape[0], len(names)):
         report.problems.append(
-            f"{path.name}: Index1 is {labels.shape}, required ({shape[0]}, {len(names)}), a row a cell"
+            f"{path.name}: Index1 is {labels.shape}, required ({shape[0]}, {len(names)}), one row per cell"
         )
     elif not (np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()):
-        report.problems.append(f"{path.name}: Index1 is not one-hot: a cell must have one class")
+        report.problems.append(f"{path.name}: Index1 is not one-hot: each cell must have one class")
     elif not np.isfinite(sample).all():
         report.problems.append(f"{path.name}: data1 has NaN or infinite pixels")
     else:

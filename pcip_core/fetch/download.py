@@ -1,13 +1,11 @@
-"""A list of (url, path) becomes files under a root: found = fetched + there already + failed, always."""
+"""Download of a list of (url, path) into a root folder: found = fetched + already present + failed."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -18,13 +16,14 @@ from pcip_core.fetch.manifest import Entry, Failure, Manifest
 from pcip_core.fetch.pace import Pace, Policy
 from pcip_core.fetch.transfer import GivenUpError, Transfer
 from pcip_core.fetch.verify import fault
+from pcip_core.locks import locked
 
 _LOCK = ".pcip_fetch.lock"
 
 
 @dataclass(frozen=True)
 class Task:
-    """One file to have: its address, and its path under the root with `/` between folders."""
+    """One file to download: its address, and its path relative to the root, with `/` between folders."""
 
     url: str
     path: str
@@ -32,7 +31,7 @@ class Task:
 
 @dataclass
 class Summary:
-    """What became of the tasks; `bytes` counts the files that were fetched."""
+    """The result of all tasks; `bytes` is the size of the fetched files."""
 
     fetched: list[str] = field(default_factory=list)
     there: list[str] = field(default_factory=list)
@@ -41,12 +40,12 @@ class Summary:
 
     @property
     def found(self) -> int:
-        """The number of different files that were asked for."""
+        """The number of different files in the tasks."""
         return len(self.fetched) + len(self.there) + len(self.failed)
 
     def __str__(self) -> str:
         return (
-            f"{self.found} found = {len(self.fetched)} fetched + {len(self.there)} there already "
+            f"{self.found} found = {len(self.fetched)} fetched + {len(self.there)} already present "
             f"+ {len(self.failed)} failed"
         )
 
@@ -58,22 +57,31 @@ def download(
     *,
     progress: Callable[[str], None] = lambda path: None,
 ) -> Summary:
-    """Bring every task's file under `root`, and say of each what became of it.
+    """Download the files of all tasks into `root` and report the result of each.
 
-    A file that the manifest knows from the same address with the same size is there already. One that is
-    there but unknown (copied by hand, or renamed just before a kill) is verified and taken into the manifest
-    when it is good, and fetched when not. A run that is interrupted leaves whole files and `.part` files,
-    never half a file under its final name.
+    A file is already present if the manifest lists it with the same address and size. A file that exists but is not
+    in the manifest (copied by hand, or renamed just before the process was killed) is verified: a valid file is
+    added to the manifest, an invalid one is downloaded. An interrupted run leaves complete files and `.part`
+    files, never a partial file under its final name.
 
     Args:
-        tasks: duplicates count once.
-        root: made when it is not there; one run at a time works in it.
-        policy: rate, connections, patience; by default 2 requests a second over 4 connections.
-        progress: called in this thread with each path that is settled.
+        tasks: the files; duplicates count once.
+        root: created if it does not exist. Only one run at a time can use it.
+        policy: rate, connections and timeouts; by default 2 requests per second over 4 connections.
+        progress: called in the calling thread with the path of each finished task.
+
+    Returns:
+        The paths that were fetched, were already present, or failed, with the reasons.
 
     Raises:
-        FetchError: a path would leave the root, two addresses share a path, the limits make no sense, or
-            another run is at work in the root.
+        FetchError: a path would leave the root, two addresses have the same path, a limit of the policy is not
+            positive, or another run uses the root.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     summary = download([Task("ftp://example.org/a.jpg", "a.jpg")], Path(folder))
+    >>> str(summary), summary.failed[0].reason
+    ('1 found = 0 fetched + 0 already present + 1 failed', 'not a web address (http:// or https://)')
     """
     policy = policy or Policy()
     _check_policy(policy)
@@ -100,7 +108,7 @@ def _download(wanted: list[Task], root: Path, policy: Policy, progress: Callable
         except GivenUpError as given_up:
             return Failure(task.path, task.url, str(given_up))
         except OSError as error:
-            return Failure(task.path, task.url, f"cannot be written here ({error})")
+            return Failure(task.path, task.url, f"cannot be written ({error})")
         entry = _entry(task, final)
         manifest.add(entry)
         return "fetched", entry.bytes
@@ -148,12 +156,12 @@ def _check_policy(policy: Policy) -> None:
         value = getattr(policy, name)
         if value <= 0:
             raise FetchError(
-                name, found=str(value), required="more than 0", remedy="Leave it out to take the default."
+                name, found=str(value), required="more than 0", remedy="Omit it to use the default."
             )
 
 
 def _unique(tasks: Iterable[Task], root: Path) -> list[Task]:
-    """Each path once, in order."""
+    """Remove duplicates, keeping the order."""
     by_path: dict[str, Task] = {}
     for task in tasks:
         check_path(task.path, root)
@@ -162,17 +170,17 @@ def _unique(tasks: Iterable[Task], root: Path) -> list[Task]:
             raise FetchError(
                 task.path,
                 found=f"two addresses for it, {other.url} and {task.url}",
-                required="one address a file",
+                required="one address per file",
                 remedy="Give the two files different paths.",
             )
     return list(by_path.values())
 
 
 def check_path(path: str, root: Path) -> None:
-    """Refuse a path that would lie outside the root, by its text or through a link on the disk.
+    """Refuse a path that leaves the root, by its text or through a symbolic link.
 
     Raises:
-        FetchError: it does.
+        FetchError: the path leaves the root or cannot be the name of a file.
     """
     pure = PurePosixPath(path)
     plain = bool(pure.parts) and not pure.is_absolute() and ".." not in pure.parts and pure.as_posix() == path
@@ -182,23 +190,21 @@ def check_path(path: str, root: Path) -> None:
         repr(path),
         found="a path that leaves the download folder or cannot be a file's name",
         required="a plain relative path such as gene/antibody/file.jpg",
-        remedy="Look at where the list of files came from.",
+        remedy="Check the source of the list of files.",
     )
 
 
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
-    """Hold the root's lock; it goes with the process, however that ends."""
-    with (root / _LOCK).open("w") as stream:
+    """Hold the lock of the root, which the kernel releases when the process ends for any reason."""
+    with ExitStack() as stack:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(locked(root / _LOCK, wait=False))
         except BlockingIOError as error:
             raise FetchError(
                 root,
-                found="another run that is fetching into this folder",
-                required="one at a time",
-                remedy="Wait for it, or stop it.",
+                found="another run that downloads into this folder",
+                required="one run at a time",
+                remedy="Wait for the other run, or stop it.",
             ) from error
-        stream.write(str(os.getpid()))
-        stream.flush()
         yield

@@ -1,16 +1,16 @@
-"""The Human Protein Atlas: a list of proteins becomes a folder of images and two tables that describe it.
+"""Download of proteins of the Human Protein Atlas: a folder of images and two tables that describe them.
 
-<root>/xml/<ensembl>.xml                                             a gene's page
+<root>/xml/<ensembl>.xml                                             the page of a gene
 <root>/<ensembl>/<antibody>/<plate>_<well>_<field>_<channel>.<ext>   its images
-<root>/images.csv     one row an image: gene x antibody x cell line, as in the paper
-<root>/fields.csv     one row a file: to which image it belongs
-<root>/downloads.jsonl, failures.csv                                 what was fetched, what was not
+<root>/images.csv       one row per image: gene x antibody x cell line, as in the paper
+<root>/fields.csv       one row per file, with the image it belongs to
+<root>/downloads.jsonl  the files that were fetched
+<root>/failures.csv     the files that could not be fetched
 """
 
 from __future__ import annotations
 
 import csv
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +22,7 @@ from pcip_core.fetch.hpa_entry import COMPOSITE, AtlasField, read_entry
 from pcip_core.fetch.manifest import Failure, write_failures
 from pcip_core.fetch.pace import Policy
 from pcip_core.fetch.proteins import needs_table, read_gene_ids, to_ensembl
+from pcip_core.files import replacing
 
 BASE_URL = "https://www.proteinatlas.org"
 CHANNELS = ("blue", "red", "green", "yellow", COMPOSITE)
@@ -34,17 +35,17 @@ FIELD_COLUMNS = ("image_id", "ensembl", "antibody", "plate", "well", "field", "c
 
 @dataclass(frozen=True)
 class Source:
-    """Where the atlas is, and which of its files are wanted.
+    """The site of the atlas and the selection of its files.
 
     Args:
         base_url: the site; `https://v18.proteinatlas.org` is the paper's version.
-        image_base_url: takes the place of everything before `<number>/<file>` in image addresses (a mirror);
-            by default the pages' own addresses are used.
-        channels: names as files carry them. The composite `blue_red_green` is one RGB file a field, as the
-            paper used; blue is the nucleus, red microtubules, green the protein, yellow the ER.
+        image_base_url: a mirror, which replaces everything before `<number>/<file>` in image addresses. By default
+            the addresses on the pages are used.
+        channels: channels as in the file names. The composite `blue_red_green` is one RGB file per field, as
+            used in the paper: blue is the nucleus, red microtubules, green the protein, yellow the ER.
         extension: jpg, png, tif or tif.gz.
-        genes_table: `proteinatlas.tsv` or `subcellular_location.tsv` on this disk, to look up gene names;
-            by default it is fetched where the list holds names.
+        genes_table: local copy of `proteinatlas.tsv` or `subcellular_location.tsv` to look up gene names. By
+            default the table is downloaded if the list contains names.
     """
 
     base_url: str = BASE_URL
@@ -56,7 +57,19 @@ class Source:
 
 @dataclass
 class Result:
-    """What became of a list of proteins. Nothing is dropped: each count here adds up to the one before it."""
+    """The result for a list of proteins. It accounts for every entry, page, field and file.
+
+    Args:
+        listed: entries of the list.
+        unknown: entries without an Ensembl id.
+        repeated: entries that repeat an earlier gene.
+        pages: the downloaded pages of genes.
+        files: the downloaded image files.
+        n_images: images (gene x antibody x cell line) on the pages.
+        n_fields: fields of view on the pages.
+        without_fields: genes without a usable field.
+        left_out: reason -> number of addresses of images that are not used.
+    """
 
     listed: int
     unknown: list[str]
@@ -70,12 +83,12 @@ class Result:
 
     @property
     def failures(self) -> list[Failure]:
-        """Every file that is missing."""
+        """All files that could not be downloaded."""
         return self.pages.failed + self.files.failed
 
     @property
     def complete(self) -> bool:
-        """Whether every protein of the list was known and every file is here."""
+        """Whether all proteins of the list are known and all files are present."""
         return not self.unknown and not self.failures
 
 
@@ -87,17 +100,20 @@ def fetch_hpa(
     *,
     progress: Callable[[str, int], Callable[[str], None]] = lambda what, total: lambda path: None,
 ) -> Result:
-    """Fetch the fields of these proteins and describe them.
+    """Download the fields of these proteins and write the tables that describe them.
 
-    Running it again fetches what is missing; a longer list adds to the folder and its tables.
+    A second call downloads only what is missing. A longer list adds to the folder and its tables.
 
     Args:
         proteins: Ensembl gene ids or gene names.
-        progress: called with the name and size of each stage; what it returns is called with each path.
+        root: the folder.
+        source: the site, channels and file format.
+        policy: rate, connections and timeouts.
+        progress: called with the name and size of each stage; returns a function that is called with each path.
 
     Raises:
-        FetchError: a channel or extension that the atlas has not, no table to look names up in, or what
-            `download` raises.
+        FetchError: the atlas does not have a channel or the extension, the table of gene names cannot be
+            downloaded, or `download` raises it.
     """
     source = source or Source()
     _check(source)
@@ -106,7 +122,7 @@ def fetch_hpa(
         gene_ids = read_gene_ids(source.genes_table or _fetch_table(root, source, policy))
     mapped = to_ensembl(proteins, gene_ids)
     base = source.base_url.rstrip("/")
-    pages = [Task(f"{base}/{one}.xml", f"xml/{one}.xml") for one in mapped.ensembl]
+    pages = [Task(f"{base}/{gene}.xml", f"xml/{gene}.xml") for gene in mapped.ensembl]
     result = Result(
         len(proteins),
         mapped.unknown,
@@ -118,34 +134,36 @@ def fetch_hpa(
     )
     fields = list(_fields(root, pages, result))
     write_tables(root, fields, source)
-    result.n_images, result.n_fields = len({one.image_id for one in fields}), len(fields)
-    wanted = [
-        Task(one.url(channel, source.extension, source.image_base_url), one.path(channel, source.extension))
-        for one in fields
+    result.n_images, result.n_fields = len({field.image_id for field in fields}), len(fields)
+    tasks = [
+        Task(
+            field.url(channel, source.extension, source.image_base_url), field.path(channel, source.extension)
+        )
+        for field in fields
         for channel in source.channels
     ]
-    result.files = download(wanted, root, policy, progress=progress("images", len(wanted)))
+    result.files = download(tasks, root, policy, progress=progress("images", len(tasks)))
     write_failures(root, result.failures)
     return result
 
 
 def _check(source: Source) -> None:
-    for what, given, known in (
+    for key, names, known in (
         ("channels", source.channels, CHANNELS),
         ("extension", (source.extension,), EXTENSIONS),
     ):
-        wrong = [one for one in given if one not in known]
-        if wrong or not given:
+        unknown = [name for name in names if name not in known]
+        if unknown or not names:
             raise FetchError(
-                what,
-                found=", ".join(wrong) or "none",
-                required=f"of {', '.join(known)}",
+                key,
+                found=", ".join(unknown) or "none",
+                required=f"one or more of {', '.join(known)}",
                 remedy="Correct the name.",
             )
 
 
 def _fetch_table(root: Path, source: Source, policy: Policy | None) -> Path:
-    """The site's table of all genes."""
+    """Download the table of all genes."""
     task = Task(f"{source.base_url.rstrip('/')}/download/proteinatlas.tsv.zip", "proteinatlas.tsv.zip")
     summary = download([task], root, policy)
     if summary.failed:
@@ -153,15 +171,15 @@ def _fetch_table(root: Path, source: Source, policy: Policy | None) -> Path:
             task.url,
             found=summary.failed[0].reason,
             required="the table that maps gene names to Ensembl ids",
-            remedy="Give proteinatlas.tsv or subcellular_location.tsv yourself (--genes-table FILE), "
+            remedy="Pass a copy of proteinatlas.tsv or subcellular_location.tsv (--genes-table FILE), "
             "or list Ensembl ids.",
         )
     return root / task.path
 
 
 def _fields(root: Path, pages: Sequence[Task], result: Result) -> Iterator[AtlasField]:
-    """The fields of every page that is here; one that is no page is removed and becomes a failure."""
-    failed = {one.path for one in result.pages.failed}
+    """Yield the fields of all downloaded pages. An invalid page is deleted and becomes a failure."""
+    failed = {failure.path for failure in result.pages.failed}
     for task in pages:
         if task.path in failed:
             continue
@@ -169,9 +187,9 @@ def _fields(root: Path, pages: Sequence[Task], result: Result) -> Iterator[Atlas
             entry = read_entry(root / task.path)
         except FetchError as error:
             (root / task.path).unlink(missing_ok=True)
-            for settled in (result.pages.fetched, result.pages.there):
-                if task.path in settled:
-                    settled.remove(task.path)
+            for paths in (result.pages.fetched, result.pages.there):
+                if task.path in paths:
+                    paths.remove(task.path)
             result.pages.failed.append(Failure(task.path, task.url, error.found))
             continue
         result.left_out.update(entry.left_out)
@@ -182,32 +200,32 @@ def _fields(root: Path, pages: Sequence[Task], result: Result) -> Iterator[Atlas
 
 
 def write_tables(root: Path, fields: Iterable[AtlasField], source: Source) -> None:
-    """Bring `images.csv` and `fields.csv` up to date; what earlier runs have described stays in them."""
+    """Update `images.csv` and `fields.csv`; the rows of earlier runs are kept."""
     images: dict[str, dict[str, str]] = {}
     terms: dict[str, dict[str, None]] = {}
     files = []
-    for one in fields:
-        terms.setdefault(one.image_id, {}).update(dict.fromkeys(one.localization))
-        images[one.image_id] = {
-            "image_id": one.image_id,
-            "protein": one.gene,
-            "gene": one.gene,
-            "ensembl": one.ensembl,
-            "uniprot": one.uniprot,
-            "antibody": one.antibody,
-            "cell_line": one.cell_line,
-            "localization": ";".join(terms[one.image_id]),
+    for atlas_field in fields:
+        terms.setdefault(atlas_field.image_id, {}).update(dict.fromkeys(atlas_field.localization))
+        images[atlas_field.image_id] = {
+            "image_id": atlas_field.image_id,
+            "protein": atlas_field.gene,
+            "gene": atlas_field.gene,
+            "ensembl": atlas_field.ensembl,
+            "uniprot": atlas_field.uniprot,
+            "antibody": atlas_field.antibody,
+            "cell_line": atlas_field.cell_line,
+            "localization": ";".join(terms[atlas_field.image_id]),
         }
         files += [
             {
-                "image_id": one.image_id,
-                "ensembl": one.ensembl,
-                "antibody": one.antibody,
-                "plate": one.plate,
-                "well": one.well,
-                "field": one.number,
+                "image_id": atlas_field.image_id,
+                "ensembl": atlas_field.ensembl,
+                "antibody": atlas_field.antibody,
+                "plate": atlas_field.plate,
+                "well": atlas_field.well,
+                "field": atlas_field.number,
                 "channel": channel,
-                "path": one.path(channel, source.extension),
+                "path": atlas_field.path(channel, source.extension),
             }
             for channel in source.channels
         ]
@@ -216,15 +234,13 @@ def write_tables(root: Path, fields: Iterable[AtlasField], source: Source) -> No
 
 
 def _merge(path: Path, columns: Sequence[str], key: str, rows: list[dict[str, str]]) -> None:
-    """Add rows to a table, those with the same key replaced; written beside and renamed."""
+    """Add rows to a table, or replace rows with the same key."""
     merged: dict[str, dict[str, str]] = {}
     if path.is_file():
         with path.open(newline="", encoding="utf-8") as stream:
             merged = {row[key]: row for row in csv.DictReader(stream)}
     merged |= {row[key]: row for row in rows}
-    beside = path.with_suffix(f".{os.getpid()}.tmp")
-    with beside.open("w", newline="", encoding="utf-8") as stream:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, columns)
         writer.writeheader()
-        writer.writerows(merged[one] for one in sorted(merged))
-    beside.replace(path)
+        writer.writerows(merged[value] for value in sorted(merged))

@@ -1,11 +1,12 @@
-"""The page of one gene in the Human Protein Atlas, as XML: its immunofluorescence fields.
+"""The XML page of one gene in the Human Protein Atlas and its immunofluorescence fields.
 
     entry > name, identifier[@id] > xref[@db="Uniprot/..."]
     entry > antibody[@id] > cellExpression > subAssay[@type, @subtype] > data
-    data > cellLine, location*, assayImage > image > imageUrl     (one imageUrl a field, or one a channel)
+    data > cellLine, location*, assayImage > image > imageUrl     (one imageUrl per field or per channel)
 
-A field's address ends in `<plate>_<well>_<field>[_<suffix>]_<channel>.<extension>`, where the channel is a
-colour or several joined, `blue_red_green` being the composite. docs/fetching.md says which of this was seen.
+The address of a field ends in `<plate>_<well>_<field>[_<suffix>]_<channel>.<extension>`. The channel is one colour
+or several joined colours; `blue_red_green` is the composite. docs/reference/fetching.md states which
+parts of this form were verified.
 """
 
 from __future__ import annotations
@@ -27,17 +28,17 @@ _ADDRESS = re.compile(
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.\-]*")
 _HUMAN_SUBTYPES = (None, "", "human cell lines")
-_HEAVY = {
+_SKIPPED = {  # unused elements, which make up most of the file
     "tissueExpression",
     "rnaExpression",
     "cellTypeExpression",
     "patient",
-}  # not ours, and most of the file
+}
 
 
 @dataclass(frozen=True)
 class AtlasField:
-    """One field of view: what it shows, and its addresses by (channel, extension) as the page lists them."""
+    """One field of view: its annotations, and the addresses on the page by (channel, extension)."""
 
     gene: str
     ensembl: str
@@ -53,15 +54,15 @@ class AtlasField:
 
     @property
     def image_id(self) -> str:
-        """The paper's image: gene, antibody and cell line."""
+        """Gene, antibody and cell line, which define an image in the paper."""
         return f"{self.ensembl}_{self.antibody}_{re.sub(r'[^A-Za-z0-9.]+', '-', self.cell_line)}"
 
     def path(self, channel: str, extension: str) -> str:
-        """Where a channel's file lies under the root."""
+        """Path of the file of a channel, relative to the root."""
         return f"{self.ensembl}/{self.antibody}/{self._name(channel, extension)}"
 
     def url(self, channel: str, extension: str, image_base_url: str | None = None) -> str:
-        """A channel's address: the listed one, or made after it; on a mirror where one is given."""
+        """Address of a channel: the address on the page, or one of the same form; on the mirror if there is one."""
         url = self.listed.get((channel, extension)) or self.folder_url + self._name(channel, extension)
         if image_base_url is None:
             return url
@@ -73,7 +74,7 @@ class AtlasField:
 
 @dataclass
 class Entry:
-    """What a page holds: the fields to have, and why other pictures of cells are left out, counted."""
+    """The contents of a page: the usable fields, and reason -> number of other images of cells."""
 
     ensembl: str
     gene: str
@@ -82,13 +83,27 @@ class Entry:
 
 
 def read_entry(path: Path) -> Entry:
-    """Read one page; memory stays small, however many tissues it shows.
+    """Read the page of one gene, with little memory for any number of tissues.
 
-    Human cell lines only: other species and the z-stacks of ciliated cells and sperm are left out and
-    counted, and so are pictures not named `<plate>_<well>_<field>_<channel>` (siRNA and GFP controls).
+    Only human cell lines are used. Other species, z-stacks of ciliated cells and sperm, and images that are not
+    named `<plate>_<well>_<field>_<channel>` (siRNA and GFP controls) are counted in `left_out`.
 
     Raises:
         FetchError: the file is not a page of the atlas.
+
+    >>> import tempfile
+    >>> url = "https://images.proteinatlas.org/36770/410_D12_1_blue_red_green.jpg"
+    >>> page = (
+    ...     "<proteinAtlas><entry><name>ALPHA1</name><identifier id='ENSG00000000001'/><antibody id='HPA000001'>"
+    ...     "<cellExpression><subAssay type='human'><data><cellLine>U-2 OS</cellLine><location>cytosol</location>"
+    ...     f"<assayImage><image><imageUrl>{url}</imageUrl></image></assayImage></data></subAssay>"
+    ...     "</cellExpression></antibody></entry></proteinAtlas>"
+    ... )
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "page.xml").write_text(page)
+    ...     entry = read_entry(Path(folder) / "page.xml")
+    >>> entry.gene, entry.fields[0].image_id, entry.fields[0].localization
+    ('ALPHA1', 'ENSG00000000001_HPA000001_U-2-OS', ('Cytosol',))
     """
     gene = ensembl = uniprot = ""
     fields: dict[tuple[str, ...], AtlasField] = {}
@@ -101,26 +116,27 @@ def read_entry(path: Path) -> Entry:
             elif tag == "identifier" and not ensembl:
                 ensembl, uniprot = _identifiers(element)
             elif tag == "antibody":
-                for one in _antibody(element, left_out):
-                    key = (one.antibody, one.plate, one.well, one.number)
-                    known = fields.setdefault(key, one)
-                    known.listed.update(one.listed)
+                for new in _antibody(element, left_out):
+                    key = (new.antibody, new.plate, new.well, new.number)
+                    known = fields.setdefault(key, new)
+                    known.listed.update(new.listed)
                 element.clear()
-            elif tag in _HEAVY:
+            elif tag in _SKIPPED:
                 element.clear()
     except (ElementTree.ParseError, OSError) as error:
         raise _not_a_page(path, str(error)) from error
     if not _NAME.fullmatch(ensembl):
         raise _not_a_page(path, f"no usable Ensembl id ({ensembl[:40]!r})")
-    named = [replace(one, gene=gene or ensembl, ensembl=ensembl, uniprot=uniprot) for one in fields.values()]
-    return Entry(ensembl, gene or ensembl, named, left_out)
+    gene = gene or ensembl
+    named = [replace(known, gene=gene, ensembl=ensembl, uniprot=uniprot) for known in fields.values()]
+    return Entry(ensembl, gene, named, left_out)
 
 
 def _antibody(antibody: ElementTree.Element, left_out: Counter[str]) -> Iterator[AtlasField]:
     name = antibody.get("id", "")
     for expression in _children(antibody, "cellExpression"):
         for assay in _children(expression, "subAssay"):
-            urls = sum(1 for one in assay.iter() if _tag(one) == "imageUrl")
+            urls = sum(1 for element in assay.iter() if _tag(element) == "imageUrl")
             if assay.get("type", "human") != "human" or assay.get("subtype") not in _HUMAN_SUBTYPES:
                 left_out[assay.get("subtype") or assay.get("type") or ""] += urls
                 continue
@@ -132,8 +148,8 @@ def _antibody(antibody: ElementTree.Element, left_out: Counter[str]) -> Iterator
 
 
 def _fields(data: ElementTree.Element, antibody: str, left_out: Counter[str]) -> Iterator[AtlasField]:
-    cell_line = next((_text(one) for one in _children(data, "cellLine")), "")
-    terms = dict.fromkeys(term(_text(one)) for one in _children(data, "location") if _text(one))
+    cell_line = next((_text(element) for element in _children(data, "cellLine")), "")
+    terms = dict.fromkeys(term(_text(element)) for element in _children(data, "location") if _text(element))
     for element in data.iter():
         if _tag(element) != "imageUrl":
             continue
@@ -150,17 +166,21 @@ def _fields(data: ElementTree.Element, antibody: str, left_out: Counter[str]) ->
 
 
 def term(text: str) -> str:
-    """A location as `subcellular_location.tsv` spells it: pages write `cytosol`, the table `Cytosol`."""
+    """Convert a location from the spelling of the pages to that of `subcellular_location.tsv`.
+
+    >>> term("cytosol")
+    'Cytosol'
+    """
     return "Rods & Rings" if text.lower() == "rods & rings" else text[:1].upper() + text[1:]
 
 
 def _identifiers(element: ElementTree.Element) -> tuple[str, str]:
-    refs = [one for one in _children(element, "xref") if one.get("db", "").lower().startswith("uniprot")]
-    return element.get("id", ""), ";".join(one.get("id", "") for one in refs)
+    refs = [ref for ref in _children(element, "xref") if ref.get("db", "").lower().startswith("uniprot")]
+    return element.get("id", ""), ";".join(ref.get("id", "") for ref in refs)
 
 
 def _children(element: ElementTree.Element, tag: str) -> list[ElementTree.Element]:
-    return [one for one in element if _tag(one) == tag]
+    return [child for child in element if _tag(child) == tag]
 
 
 def _tag(element: ElementTree.Element) -> str:
@@ -174,5 +194,8 @@ def _text(element: ElementTree.Element) -> str:
 
 def _not_a_page(path: Path, found: str) -> FetchError:
     return FetchError(
-        path, found=found, required="the XML page of one gene", remedy="Remove the file and fetch it again."
+        path,
+        found=found,
+        required="the XML page of one gene",
+        remedy="Delete the file and download it again.",
     )

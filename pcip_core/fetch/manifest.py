@@ -1,4 +1,4 @@
-"""The record of what was fetched: `downloads.jsonl`, one line a file, of which the last one counts."""
+"""The record of fetched files: `downloads.jsonl`, one line per file. The last line of a file is valid."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
 
+from pcip_core.files import replacing
+
 MANIFEST, FAILURES = "downloads.jsonl", "failures.csv"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One fetched file: path under the root, where it came from, and what came (`fetched_at` is UTC, ISO)."""
+    """One fetched file: its path relative to the root, address, size, digest and time (`fetched_at`: UTC, ISO)."""
 
     path: str
     url: str
@@ -26,7 +28,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Failure:
-    """One file that could not be fetched, and why; the next run tries again."""
+    """One file that could not be fetched, with the reason. The next run tries again."""
 
     path: str
     url: str
@@ -34,7 +36,7 @@ class Failure:
 
 
 class Manifest:
-    """`downloads.jsonl` of a root: read once, then appended to, a whole line at a time, from any thread."""
+    """`downloads.jsonl` of a root. It is read once; then any thread can append complete lines."""
 
     def __init__(self, root: Path) -> None:
         self._path, self._lock = root / MANIFEST, Lock()
@@ -42,7 +44,7 @@ class Manifest:
         self.entries = {entry.path: entry for entry in read_manifest(root)}
 
     def add(self, entry: Entry) -> None:
-        """Append an entry; it is on the disk when this returns."""
+        """Append an entry and write it to the disk before returning."""
         line = json.dumps(asdict(entry)) + "\n"
         with self._lock, self._path.open("a", encoding="utf-8") as stream:
             stream.write("\n" + line if self._torn else line)
@@ -53,7 +55,7 @@ class Manifest:
 
 
 def _ends_mid_line(path: Path) -> bool:
-    """Whether a kill has cut the last line short, so that the next one must start with a line break."""
+    """Whether the last line is incomplete, because the process was killed. The next line then needs a line break."""
     if not path.is_file() or path.stat().st_size == 0:
         return False
     with path.open("rb") as stream:
@@ -62,7 +64,7 @@ def _ends_mid_line(path: Path) -> bool:
 
 
 def read_manifest(root: Path) -> list[Entry]:
-    """The entries in the order of fetching; a line that a kill cut short is left out."""
+    """Read the entries in the order of fetching. Incomplete lines are skipped."""
     path = root / MANIFEST
     if not path.is_file():
         return []
@@ -76,14 +78,12 @@ def read_manifest(root: Path) -> list[Entry]:
 
 
 def write_failures(root: Path, failures: Iterable[Failure]) -> None:
-    """Replace `failures.csv` by these; without any, remove it."""
+    """Write `failures.csv`, or delete it if there are no failures."""
     rows, path = list(failures), root / FAILURES
     if not rows:
         path.unlink(missing_ok=True)
         return
-    beside = path.with_suffix(f".{os.getpid()}.tmp")
-    with beside.open("w", newline="", encoding="utf-8") as stream:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["path", "url", "reason"])
         writer.writerows([row.path, row.url, row.reason] for row in rows)
-    beside.replace(path)

@@ -1,4 +1,4 @@
-"""How hard a server is asked: the limits of one run, and the clock that all its connections share."""
+"""Rate limits: the limits of one run, and the clock that all its connections share."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ class Policy:
     """The limits of one run.
 
     Args:
-        rate_per_s: requests a second over all connections, retries included.
-        connections: connections open at one time.
-        attempts: tries a file; what has arrived is kept between them.
-        backoff_s: wait before the second try; doubled for each further one, between half and one and a
-            half times that at random, so that many clients do not come back at one moment.
-        max_backoff_s: longest such wait.
-        patience_s: longest wait that a server may ask for (`Retry-After`); asked for more, the run ends.
-        connect_s: limit for making a connection.
-        stall_s: a connection that brings less than 1 KiB in this time is given up.
-        max_bytes: a larger file is refused.
+        rate_per_s: requests per second over all connections, including retries.
+        connections: number of simultaneous connections.
+        attempts: attempts per file; the bytes already received are kept between attempts.
+        backoff_s: wait before the second attempt, s. It doubles for each further attempt and is multiplied by a
+            random factor between 0.5 and 1.5, so that clients do not return at the same time.
+        max_backoff_s: longest such wait, s.
+        patience_s: longest wait that a server may request (`Retry-After`), s; a longer one ends the run.
+        connect_s: time limit for opening a connection, s.
+        stall_s: a connection that delivers less than 1 KiB in this time is closed, s.
+        max_bytes: larger files are refused.
     """
 
     rate_per_s: float = 2.0
@@ -38,11 +38,11 @@ class Policy:
 
 
 class ClosedError(Exception):
-    """No further request may be made in this run; the message says why."""
+    """No further request may be made in this run. The message gives the reason."""
 
 
 class Pace:
-    """Gives each request its moment: 1 / rate seconds apart, and none while the server wants to rest."""
+    """Schedules requests: 1 / rate seconds apart, and none while the server has asked clients to wait."""
 
     def __init__(self, rate_per_s: float, patience_s: float) -> None:
         self._interval_s, self._patience_s = 1.0 / rate_per_s, patience_s
@@ -53,7 +53,7 @@ class Pace:
         """Return when the next request may start.
 
         Raises:
-            ClosedError: the run was stopped, or the server asks for more patience than there is.
+            ClosedError: the run was stopped, or the server asks for a wait longer than `patience_s`.
         """
         while not self._closed.is_set():
             with self._lock:
@@ -66,15 +66,15 @@ class Pace:
         raise ClosedError(self._reason)
 
     def hold(self, seconds: float) -> None:
-        """Let no connection start a request for so long; longer than the patience closes the run."""
+        """Let no connection start a request for this time. A time longer than `patience_s` ends the run."""
         if seconds > self._patience_s:
-            self.close(f"the server asks to come back in {seconds:.0f} s")
+            self.close(f"the server asks to wait {seconds:.0f} s")
             return
         with self._lock:
             self._next = max(self._next, time.monotonic() + seconds)
 
     def sleep(self, seconds: float) -> None:
-        """Wait before a further try; cut short when the run is closed."""
+        """Wait before another attempt, but no longer than the run lasts."""
         self._closed.wait(seconds)
 
     def close(self, reason: str = "stopped") -> None:

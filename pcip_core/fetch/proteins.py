@@ -1,4 +1,4 @@
-"""From a list of proteins to Ensembl gene ids, by which the Human Protein Atlas names its pages."""
+"""Conversion of a list of proteins to Ensembl gene ids, which name the pages of the Human Protein Atlas."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import polars as pl
+
 from pcip_core.errors import FetchError
-from pcip_core.images.tables import read_table, read_text
+from pcip_core.user_tables.damage import refuse_damaged
+from pcip_core.user_tables.table import is_text, read_table
+from pcip_core.user_tables.text import SEPARATORS, read_text
 
 _ENSEMBL = re.compile(r"ENSG\d{11}(\.\d+)?")
 _HEADERS = (
@@ -20,7 +24,7 @@ _HEADERS = (
 
 @dataclass
 class Mapped:
-    """Ensembl ids in the order of the list, without repeats, and the names that no table knows."""
+    """Ensembl ids in the order of the list, without repeats, and the names without an id."""
 
     ensembl: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
@@ -28,42 +32,59 @@ class Mapped:
 
 
 def read_proteins(path: Path, *, column: str | None = None) -> list[str]:
-    """The entries of a list of proteins: one a line, or one column of a CSV or TSV.
+    """Read a list of proteins: one per line, or one column of a table.
 
-    Without `column`, a table's first column of Ensembl ids is taken, else one named gene, protein or symbol.
+    Args:
+        path: the list; lines that start with `#` are ignored.
+        column: the column of the table. By default the first column of Ensembl ids, otherwise a column named gene,
+            protein or symbol.
 
     Raises:
-        FetchError: the list is empty, or has several columns of which none is recognised.
+        FetchError: the list is empty, or none of its columns is recognized.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "proteins.txt").write_text("# my list\\nENSG00000000001\\nALPHA1\\n")
+    ...     read_proteins(Path(folder) / "proteins.txt")
+    ['ENSG00000000001', 'ALPHA1']
     """
-    lines = [line.strip() for line in read_text(path).splitlines()]
-    lines = [line for line in lines if line and not line.startswith("#")]
-    if lines and column is None and not any(mark in lines[0] for mark in "\t,"):
-        entries = lines[1:] if lines[0].lower() in _HEADERS else lines
-    else:
-        rows = read_table(path) if lines else []
-        name = column or (_column(path, rows) if rows else "")
-        if rows and name not in rows[0]:
+    entries = _listed(path) if column is None and is_text(path) else None
+    if entries is None:
+        table = read_table(path)
+        name = column or _column(path, table)
+        if name not in table.columns:
             raise FetchError(
                 path,
-                found=f"columns {', '.join(rows[0])}",
+                found=f"columns {', '.join(table.columns)}",
                 required=f"a column {name!r}",
-                remedy="Name the column that holds the genes.",
+                remedy="Pass the name of the column that holds the genes.",
             )
-        entries = [row[name] for row in rows if row.get(name)]
+        entries = [entry for entry in table[name] if entry]
     if not entries:
         raise FetchError(
             path,
             found="no protein",
-            required="Ensembl gene ids or gene names, one a line or as a column of a CSV or TSV",
-            remedy="Add them.",
+            required="Ensembl gene ids or gene names, one per line or as a column of a table",
+            remedy="Add the proteins.",
         )
     return entries
 
 
-def _column(path: Path, rows: Sequence[Mapping[str, str]]) -> str:
-    header = list(rows[0])
+def _listed(path: Path) -> list[str] | None:
+    """The entries of a file that has one per line; None where it is a table of several columns."""
+    lines = [line.strip() for line in read_text(path).splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if lines and any(mark in lines[0] for mark in SEPARATORS):
+        return None
+    entries = lines[1:] if lines and lines[0].lower() in _HEADERS else lines
+    refuse_damaged(path, pl.DataFrame({"gene": entries}, {"gene": pl.String}))
+    return entries
+
+
+def _column(path: Path, table: pl.DataFrame) -> str:
+    header = table.columns
     for name in header:
-        filled = [row[name] for row in rows if row[name]]
+        filled = [value for value in table[name] if value]
         if filled and all(_ENSEMBL.fullmatch(value) for value in filled):
             return name
     for known in _HEADERS:
@@ -74,25 +95,32 @@ def _column(path: Path, rows: Sequence[Mapping[str, str]]) -> str:
         path,
         found=f"columns {', '.join(header)}",
         required="a column of Ensembl gene ids, or one named gene, gene name, protein or symbol",
-        remedy="Name the column that holds the genes, or leave only that one.",
+        remedy="Pass the name of the column that holds the genes, or remove the other columns.",
     )
 
 
 def needs_table(entries: Sequence[str]) -> bool:
-    """Whether a list holds gene names, which must be looked up."""
+    """Whether a list contains gene names, which must be looked up."""
     return not all(_ENSEMBL.fullmatch(entry) for entry in entries)
 
 
 def read_gene_ids(path: Path) -> dict[str, list[str]]:
-    """Gene name in capitals -> Ensembl ids, from the atlas' `proteinatlas.tsv` or `subcellular_location.tsv`.
+    """Read gene name in capitals -> Ensembl ids from `proteinatlas.tsv` or `subcellular_location.tsv`.
 
-    Synonyms count where no gene carries the name itself.
+    A synonym is used only if it is not the name of another gene.
 
     Raises:
-        FetchError: the table has not the columns of either.
+        FetchError: the table does not have the columns of either file.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     table = Path(folder) / "subcellular_location.tsv"
+    ...     _ = table.write_text("Gene\\tGene name\\nENSG00000000001\\tAlpha1\\n")
+    ...     read_gene_ids(table)
+    {'ALPHA1': ['ENSG00000000001']}
     """
-    rows = read_table(path)
-    header = set(rows[0]) if rows else set()
+    table = read_table(path)
+    header = set(table.columns)
     if {"Ensembl", "Gene"} <= header:
         name_column, id_column = "Gene", "Ensembl"
     elif {"Gene", "Gene name"} <= header:
@@ -102,11 +130,11 @@ def read_gene_ids(path: Path) -> dict[str, list[str]]:
             path,
             found=f"columns {', '.join(sorted(header)) or 'none'}",
             required="Gene and Ensembl (proteinatlas.tsv), or Gene and Gene name (subcellular_location.tsv)",
-            remedy="Give one of these two tables of the atlas.",
+            remedy="Pass one of these two tables of the atlas.",
         )
     names: dict[str, list[str]] = defaultdict(list)
     synonyms: dict[str, list[str]] = defaultdict(list)
-    for row in rows:
+    for row in table.iter_rows(named=True):
         if row[name_column]:
             names[row[name_column].upper()].append(row[id_column])
         for synonym in re.split(r"[,;]", row.get("Gene synonym", "")):
@@ -116,7 +144,11 @@ def read_gene_ids(path: Path) -> dict[str, list[str]]:
 
 
 def to_ensembl(entries: Sequence[str], gene_ids: Mapping[str, Sequence[str]]) -> Mapped:
-    """Map a list; a name of several genes stands for all of them, an unknown one is kept in `unknown`."""
+    """Map entries to Ensembl ids. A name of several genes gives all of them; unknown names are listed.
+
+    >>> to_ensembl(["alpha1", "ENSG00000000002.3", "BETA"], {"ALPHA1": ["ENSG00000000001"]})
+    Mapped(ensembl=['ENSG00000000001', 'ENSG00000000002'], unknown=['BETA'], repeated=0)
+    """
     mapped, seen = Mapped(), set()
     for entry in entries:
         if _ENSEMBL.fullmatch(entry):
@@ -125,10 +157,10 @@ def to_ensembl(entries: Sequence[str], gene_ids: Mapping[str, Sequence[str]]) ->
             ids = gene_ids.get(entry.upper(), [])
         if not ids:
             mapped.unknown.append(entry)
-        for one in ids:
-            if one in seen:
+        for gene in ids:
+            if gene in seen:
                 mapped.repeated += 1
             else:
-                seen.add(one)
-                mapped.ensembl.append(one)
+                seen.add(gene)
+                mapped.ensembl.append(gene)
     return mapped

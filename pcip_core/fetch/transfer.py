@@ -1,7 +1,7 @@
-"""One file over HTTP: tried again, continued where it broke off, and verified, all beside its final name.
+"""Download of one file over HTTP, with retries, resumption and verification, before it gets its final name.
 
-What has arrived of `a.jpg` lies in `a.jpg.part`; `a.jpg.part.json` remembers which version of the file that
-is (ETag or Last-Modified, and length), so that a continuation can never join two versions.
+The received bytes of `a.jpg` are in `a.jpg.part`. `a.jpg.part.json` records their version (ETag or Last-Modified,
+and length), so that a resumed download never joins two versions.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from pcip_core.fetch.verify import fault
 
 _CHUNK = 64 << 10
 _STALLED_BYTES = 1 << 10
-_LATER = {408, 425, 429, 500, 502, 503, 504}
-_ASKS_FOR_REST = {429, 503}
+_RETRIED = {408, 425, 429, 500, 502, 503, 504}
+_BUSY = {429, 503}
 
 
 class GivenUpError(Exception):
-    """A file that cannot be had in this run; the message says why."""
+    """A file cannot be downloaded in this run. The message gives the reason."""
 
 
-class _AgainError(Exception):
-    """This try failed; another may not. `wait_s` is the least wait."""
+class _RetryError(Exception):
+    """This attempt failed, but another may succeed after at least `wait_s`."""
 
     def __init__(self, reason: str, wait_s: float = 0.0) -> None:
         self.reason, self.wait_s = reason, wait_s
@@ -44,7 +44,7 @@ class _AgainError(Exception):
 
 @dataclass(frozen=True)
 class _Version:
-    """Which version of a file a `.part` holds the start of."""
+    """The version of the file whose start is in a `.part` file."""
 
     url: str
     validator: str | None
@@ -52,46 +52,46 @@ class _Version:
 
 
 class Transfer:
-    """Fetches files one by one from any number of threads, each with a connection of its own."""
+    """Downloads files from any number of threads; each thread has its own connection."""
 
     def __init__(self, policy: Policy, pace: Pace) -> None:
         self._policy, self._pace, self._local = policy, pace, threading.local()
 
     def fetch(self, url: str, final: Path) -> None:
-        """Bring `url` to `final`, which holds the whole verified file or is left as it was.
+        """Download `url` to `final`, which then holds the complete verified file or is unchanged.
 
         Raises:
-            GivenUpError: it cannot be had; the reason is that of the last try.
+            GivenUpError: the file cannot be downloaded; the reason is that of the last attempt.
         """
         part = final.with_name(final.name + ".part")
         part.parent.mkdir(parents=True, exist_ok=True)
-        reason = "no try was allowed"
+        reason = "no attempt was allowed"
         for attempt in range(self._policy.attempts):
             try:
                 self._pace.wait()
                 self._once(url, part)
-                wrong = fault(part, final.name)
-                if wrong is None:
+                damage = fault(part, final.name)
+                if damage is None:
                     part.replace(final)
                     _version_file(part).unlink(missing_ok=True)
                     return
                 _discard(part)
-                raise _AgainError(wrong)
+                raise _RetryError(damage)
             except ClosedError as closed:
                 raise GivenUpError(str(closed)) from closed
-            except _AgainError as again:
+            except _RetryError as again:
                 reason = again.reason
                 if attempt + 1 < self._policy.attempts:
                     self._pace.sleep(max(again.wait_s, self._backoff(attempt)))
-        raise GivenUpError(f"{reason} ({self._policy.attempts} tries)")
+        raise GivenUpError(f"{reason} ({self._policy.attempts} attempts)")
 
     def _backoff(self, attempt: int) -> float:
         wait = min(self._policy.backoff_s * 2**attempt, self._policy.max_backoff_s)
         return wait * random.uniform(0.5, 1.5)
 
     def _once(self, url: str, part: Path) -> None:
-        """One try: after it, `part` holds everything that the server has announced."""
-        have, version = _held(part, url)
+        """Make one attempt. If it succeeds, `part` has the length that the server announced."""
+        have, version = _resumable(part, url)
         headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
         if have:
             headers["Range"] = f"bytes={have}-"
@@ -104,7 +104,7 @@ class Transfer:
             with closing(response):
                 self._receive(response, url, part, have, version)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise _AgainError(_named(error, self._policy)) from error
+            raise _RetryError(_transport_reason(error, self._policy)) from error
 
     def _receive(
         self, response: requests.Response, url: str, part: Path, have: int, version: _Version | None
@@ -114,15 +114,15 @@ class Transfer:
         if response.status_code == 206:
             if _range_start(response) != have or (version and version.total not in (None, total)):
                 _discard(part)
-                raise _AgainError("the file has changed at the server since its first half was fetched")
-        else:  # the whole file, whether or not a part was asked for
+                raise _RetryError("the file has changed on the server since its first part was received")
+        else:  # the complete file, even if a range was requested
             have = 0
             _remember(part, _Version(url, _validator(response), total))
         if (total or 0) > self._policy.max_bytes:
-            raise GivenUpError(f"{total:,} bytes are announced, more than {self._policy.max_bytes:,}")
+            raise GivenUpError(f"the server announces {total:,} bytes, more than {self._policy.max_bytes:,}")
         size = self._write(response, part, have)
         if total is not None and size != total:
-            raise _AgainError(f"cut short: {size:,} of {total:,} bytes")
+            raise _RetryError(f"truncated: {size:,} of {total:,} bytes")
 
     def _refuse_errors(self, response: requests.Response, part: Path) -> None:
         status = response.status_code
@@ -130,35 +130,35 @@ class Transfer:
             return
         if status == 416:
             _discard(part)
-            raise _AgainError("the server has no such range of the file")
-        if status not in _LATER:
+            raise _RetryError("the server does not have this range of the file")
+        if status not in _RETRIED:
             raise GivenUpError(f"HTTP {status} {response.reason}")
         wait_s = _retry_after(response.headers.get("Retry-After"))
-        if status in _ASKS_FOR_REST and wait_s:
+        if status in _BUSY and wait_s:
             self._pace.hold(wait_s)
-        raise _AgainError(f"HTTP {status} {response.reason}", wait_s)
+        raise _RetryError(f"HTTP {status} {response.reason}", wait_s)
 
     def _write(self, response: requests.Response, part: Path, have: int) -> int:
-        """Append the body to the first `have` bytes; the size then."""
-        size, since, brought = have, time.monotonic(), 0
+        """Append the body to the first `have` bytes and return the new size."""
+        size, since, received = have, time.monotonic(), 0
         with part.open("ab" if have else "wb") as stream:
             while chunk := response.raw.read1(_CHUNK, decode_content=False):
                 stream.write(chunk)
-                size, brought = size + len(chunk), brought + len(chunk)
+                size, received = size + len(chunk), received + len(chunk)
                 if size > self._policy.max_bytes:
                     raise GivenUpError(f"more than {self._policy.max_bytes:,} bytes")
                 if self._pace.closed:
                     raise GivenUpError("stopped")
                 if time.monotonic() - since > self._policy.stall_s:
-                    if brought < _STALLED_BYTES:
-                        raise _AgainError(f"stalled: {brought} bytes in {self._policy.stall_s:g} s")
-                    since, brought = time.monotonic(), 0
+                    if received < _STALLED_BYTES:
+                        raise _RetryError(f"stalled: {received} bytes in {self._policy.stall_s:g} s")
+                    since, received = time.monotonic(), 0
             stream.flush()
             os.fsync(stream.fileno())
         return size
 
     def _session(self) -> requests.Session:
-        """This thread's own session: one kept-alive connection a host."""
+        """The session of this thread, with one persistent connection per host."""
         if not hasattr(self._local, "session"):
             self._local.session = requests.Session()
             self._local.session.max_redirects = 5
@@ -166,8 +166,8 @@ class Transfer:
         return session
 
 
-def _held(part: Path, url: str) -> tuple[int, _Version | None]:
-    """How many bytes of which version are here; bytes of unknown origin are not built on."""
+def _resumable(part: Path, url: str) -> tuple[int, _Version | None]:
+    """Return the number of bytes that can be resumed and their version; 0 if their version is unknown."""
     try:
         version = _Version(**json.loads(_version_file(part).read_text(encoding="utf-8")))
         have = part.stat().st_size
@@ -181,7 +181,7 @@ def _held(part: Path, url: str) -> tuple[int, _Version | None]:
 
 
 def _remember(part: Path, version: _Version) -> None:
-    part.unlink(missing_ok=True)  # before its new description, so that the two never disagree
+    part.unlink(missing_ok=True)  # first, so that the bytes and their version never disagree
     _version_file(part).write_text(json.dumps(asdict(version)), encoding="utf-8")
 
 
@@ -195,7 +195,7 @@ def _version_file(part: Path) -> Path:
 
 
 def _validator(response: requests.Response) -> str | None:
-    """What `If-Range` may carry: a strong ETag, or the date of the last change."""
+    """The validator for `If-Range`: a strong ETag, otherwise the date of the last change."""
     tag = response.headers.get("ETag")
     if tag and not tag.startswith("W/"):
         return tag
@@ -203,7 +203,7 @@ def _validator(response: requests.Response) -> str | None:
 
 
 def _length(response: requests.Response, have: int) -> int | None:
-    """The length of the whole file, where the server tells it."""
+    """The length of the complete file, if the server states it."""
     if response.status_code == 206:
         match = re.fullmatch(r"bytes \d+-\d+/(\d+)", response.headers.get("Content-Range", ""))
         if match:
@@ -220,7 +220,7 @@ def _range_start(response: requests.Response) -> int | None:
 
 
 def _retry_after(value: str | None) -> float:
-    """Seconds that a `Retry-After` header asks for, given as a number or as a date; 0 without one."""
+    """Seconds to wait according to a `Retry-After` header, a number or a date; 0 without a header."""
     if not value:
         return 0.0
     if value.strip().isdigit():
@@ -234,17 +234,17 @@ def _retry_after(value: str | None) -> float:
     return max(0.0, (when - datetime.now(UTC)).total_seconds())
 
 
-def _named(error: Exception, policy: Policy) -> str:
-    """A transport error in the words of a person."""
+def _transport_reason(error: Exception, policy: Policy) -> str:
+    """Describe a transport error."""
     text = f"{type(error).__name__} {error}"
     if "IncompleteRead" in text:
-        return "cut short: the connection ended before the file did"
+        return "truncated: the connection ended before the end of the file"
     if "ReadTimeout" in text or "Read timed out" in text:
-        return f"stalled: nothing came for {policy.stall_s:g} s"
+        return f"stalled: no data for {policy.stall_s:g} s"
     if "ConnectTimeout" in text:
         return f"no connection within {policy.connect_s:g} s"
     if "Connection refused" in text:
         return "connection refused"
     if "NameResolution" in text:
-        return "the server's name is not known here"
+        return "the name of the server cannot be resolved"
     return f"{type(error).__name__}: {str(error)[:200]}"

@@ -1,4 +1,4 @@
-"""What has arrived, looked through before it gets its final name."""
+"""Verification of downloaded files before they get their final names."""
 
 from __future__ import annotations
 
@@ -15,10 +15,20 @@ _END_BYTES = 4096
 
 
 def fault(path: Path, name: str) -> str | None:
-    """Why the file at `path` is not what `name` promises, or None when it is.
+    """Check that a file has the format of its name; return the reason if it has not, otherwise None.
 
-    Pictures are decoded whole, XML is parsed, archives are unpacked against their checksums. A web page
-    in the place of anything else is called one. Other kinds must only not be empty.
+    Images are decoded in full, XML is parsed, and archives are unpacked and compared with their checksums. A web
+    page in place of another file is reported. Files of other formats must only be non-empty.
+
+    Args:
+        path: the file.
+        name: its final name, whose extension gives the format.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "a.part").write_text("<!DOCTYPE html><html>Sorry</html>")
+    ...     fault(Path(folder) / "a.part", "a.jpg")
+    'a web page instead of the file'
     """
     if path.stat().st_size == 0:
         return "an empty file"
@@ -28,13 +38,13 @@ def fault(path: Path, name: str) -> str | None:
         return "a web page instead of the file"
     try:
         _check_of(name)(path)
-    except Exception as error:  # decoders raise whatever they like on damaged files
+    except Exception as error:  # decoders raise any kind of exception on damaged files
         return f"a damaged file ({type(error).__name__}: {error})"
     return None
 
 
 def _check_of(name: str) -> Callable[[Path], None]:
-    """The check for this kind of file."""
+    """The check for a file with this name."""
     lower = name.lower()
     for suffixes, check in _CHECKS.items():
         if lower.endswith(suffixes):
@@ -51,11 +61,11 @@ def _png(path: Path) -> None:
 
 
 def _picture(path: Path, form: str, *, end: bytes) -> None:
-    """Decode a picture; its end mark must be there too, which decoders do not miss."""
+    """Decode an image and check its end marker, without which decoders accept truncated files."""
     from PIL import Image
 
     if end not in path.read_bytes()[-_END_BYTES:]:
-        raise ValueError("it stops before its end mark")
+        raise ValueError("no end marker")
     with Image.open(path, formats=(form,)) as picture:
         width, height = picture.size
         if width * height > MAX_PIXELS:
@@ -84,7 +94,7 @@ def _tiff_bytes(data: bytes) -> None:
                 continue
             ends = [at + size for at, size in zip(page.dataoffsets, page.databytecounts, strict=True)]
             if max(ends, default=0) > len(data):
-                raise ValueError(f"pixels end at byte {max(ends)} of a file of {len(data)}")
+                raise ValueError(f"pixels end at byte {max(ends)} of a file of {len(data)} bytes")
             if page.imagewidth * page.imagelength > MAX_PIXELS:
                 raise ValueError(f"{page.imagewidth} x {page.imagelength} px, more than {MAX_PIXELS:,} px")
         tiff.asarray()

@@ -1,1 +1,1 @@
-"""Raw images: files of a field (`layout`), what is known of it (`annotations`), its pixels (`reading`)."""
+"""Raw images: the files of a field (`layout`), its annotations (`annotations`) and its pixels (`reading`)."""

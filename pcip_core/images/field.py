@@ -1,4 +1,4 @@
-"""One field of view, as every layout names it."""
+"""One field of view, as all layouts describe it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Field:
-    """One field of view: its parts as file names or metadata give them, and one plane a channel.
+    """One field of view: its parts, from file names or metadata, and one plane per channel.
 
-    `files` maps channel names to paths relative to the screen's root, with what selects the plane where a
-    file holds several (`pcip_core.images.reference`); a channel may be missing.
+    `files` maps channel names to references (`pcip_core.images.reference`): a path relative to the screen's
+    root and, if the file holds several planes, the selected plane. A channel may be missing.
     """
 
     field_id: str
@@ -21,5 +21,5 @@ class Field:
 
     @property
     def number(self) -> str:
-        """The field's own name within its image: the part called `field`, or the whole id."""
+        """The name of the field within its image: its part `field`, or its id if there is no such part."""
         return self.parts.get("field", self.field_id)

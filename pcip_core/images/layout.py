@@ -1,37 +1,65 @@
-"""From a folder of files to fields and images, as the layout of the spec says. No pixel is read here."""
+"""Grouping of files into fields and images, following the layout of the spec. No pixels are read."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 from pcip_core.errors import RootError
+from pcip_core.files import natural_key
 from pcip_core.images.field import Field
 from pcip_core.spec.screen import Screen
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What a screen's root holds: fields in the order of their ids, and files that no field claims."""
+    """The contents of a screen's root: fields, sorted by their ids, and files that belong to no field."""
 
     fields: list[Field]
     unclaimed: list[str] = field(default_factory=list)
 
     def shards(self) -> list[str]:
-        """Names of the shards, sorted naturally (plate_2 before plate_10)."""
-        return sorted({one.shard for one in self.fields}, key=natural)
+        """Names of the shards in natural order (plate_2 before plate_10)."""
+        return sorted({field.shard for field in self.fields}, key=natural_key)
 
     def of_shard(self, shard: str) -> list[Field]:
-        """The fields of one shard, those of one image together."""
-        return [one for one in self.fields if one.shard == shard]
+        """The fields of one shard, grouped by image."""
+        return [field for field in self.fields if field.shard == shard]
 
 
 def scan(screen: Screen) -> Layout:
     """Group the files under the screen's root into fields.
 
+    Args:
+        screen: the spec; its sections `files`, `channels` and `shards` are used.
+
+    Returns:
+        The fields, sorted by image and field id, and the files that belong to no field.
+
     Raises:
-        RootError: there is no root, nothing in it is of the layout, or two files are one plane.
-        SpecError: a table of the layout cannot be read, or a template names a part that is not there.
+        RootError: the root does not exist, no file matches the layout, or two files hold the same plane.
+        SpecError: a table of the layout cannot be read, or a template names a part that does not exist.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from pcip_core.spec.screen import load_screen
+    >>> spec = '''
+    ... name: example
+    ... organism: yeast
+    ... root: images
+    ... files: {pattern: "{plate}/{well}_{field}_{channel}.tif", image_id: "{plate}_{well}"}
+    ... channels: {cytosol: {role: structural}, protein: {role: protein}}
+    ... shards: {by: "{plate}"}
+    ... segmentation: {method: whole}
+    ... crops: {window_px: null}
+    ... '''
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "example.yaml").write_text(spec)
+    ...     (Path(folder) / "images" / "p1").mkdir(parents=True)
+    ...     for name in ("A01_1_cytosol.tif", "A01_1_protein.tif", "notes.txt"):
+    ...         (Path(folder) / "images" / "p1" / name).touch()
+    ...     layout = scan(load_screen(Path(folder) / "example.yaml"))
+    >>> [field.field_id for field in layout.fields], layout.shards(), layout.unclaimed
+    (['p1_A01_1'], ['p1'], ['p1/notes.txt'])
     """
     from pcip_core.images.layouts import hdf5, manifest, ome_zarr, opera, pattern
 
@@ -47,17 +75,13 @@ def scan(screen: Screen) -> Layout:
     fields, unclaimed = layouts[screen.files.layout](screen, root)
     if not fields:
         example = f"; the first file there is {unclaimed[0]}" if unclaimed else "; the folder is empty"
-        files, names = screen.files, [one.named or name for name, one in screen.channels.items()]
-        like = f"matches {files.pattern!r}" if files.pattern else f"is of layout {files.layout}"
+        files, names = screen.files, [channel.named or name for name, channel in screen.channels.items()]
+        rule = f"the pattern {files.pattern!r}" if files.pattern else f"the layout {files.layout}"
         raise RootError(
             root,
-            found=f"no file that {like}{example}",
+            found=f"no file that matches {rule}{example}",
             required=f"files for the channels {', '.join(names)}",
             remedy="Correct the spec's files and channels.*.named, or the root.",
         )
-    return Layout(sorted(fields, key=lambda one: (natural(one.image_id), natural(one.field_id))), unclaimed)
-
-
-def natural(text: str) -> list[tuple[int, int | str]]:
-    """A key that sorts numbers within text by their value."""
-    return [(0, int(piece)) if piece.isdigit() else (1, piece) for piece in re.split(r"(\d+)", text) if piece]
+    fields = sorted(fields, key=lambda field: (natural_key(field.image_id), natural_key(field.field_id)))
+    return Layout(fields, unclaimed)

@@ -1,7 +1,7 @@
-"""Localization terms from the tables that atlases and yeast screens publish, in one form, joined to images.
+"""Localization terms from the published tables of atlases and yeast screens, joined to images.
 
-`read_localization` makes any of them a list of `Located`; `annotate` gives the terms to a screen's images and
-counts what did not match.
+`read_localization` reads any of these tables into a list of `Located`. `annotate` assigns the terms to the
+images of a screen and counts images and proteins without a match.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pathlib import Path
 from pcip_core.errors import SpecError
 from pcip_core.images.annotations import ImageRecord, describe_images
 from pcip_core.images.field import Field
-from pcip_core.images.tables import read_table
 from pcip_core.spec.screen import Screen
+from pcip_core.user_tables.table import read_table
 
-IDS = ("ensembl", "orf", "uniprot", "gene")  # in the order in which they are trusted
+IDS = ("ensembl", "orf", "uniprot", "gene")  # in order of precedence
 RELIABILITIES = ("Enhanced", "Supported", "Approved", "Uncertain")
 _SEPARATORS = re.compile(r"[;,|]|<br\s*/?>")
 _ATLAS_TERMS = (
@@ -39,7 +39,7 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Located:
-    """One protein of a table: its ids, empty where the table has none, and its terms in the table's words."""
+    """One protein of a table: its ids, empty if the table has none, and its terms as the table names them."""
 
     gene: str = ""
     ensembl: str = ""
@@ -50,14 +50,14 @@ class Located:
 
 @dataclass(frozen=True)
 class Annotated:
-    """Images with terms, and the count of what did not match.
+    """Images with terms, and counts of images and proteins without a match.
 
     Args:
-        records: all images, in their order.
-        matched: images whose protein the table has; those that had terms of their own keep them.
-        unmatched: ids of images whose protein it has not.
-        ambiguous: ids of images whose name several proteins of the table carry; they get no terms.
-        unused: proteins of the table that no image shows.
+        records: all images, in the original order.
+        matched: number of images whose protein is in the table. Images that already have terms keep them.
+        unmatched: ids of images whose protein is not in the table.
+        ambiguous: ids of images whose protein name matches several proteins of the table; they get no terms.
+        unused: number of proteins of the table without an image.
     """
 
     records: list[ImageRecord]
@@ -76,29 +76,39 @@ class Annotated:
 def read_localization(
     path: Path, *, reliabilities: Sequence[str] = RELIABILITIES, main_only: bool = False
 ) -> list[Located]:
-    """Read a table of localization terms, one entry a protein (rows of one protein are joined).
+    """Read a table of localization terms: one entry per protein. Several rows of one protein are merged.
 
-    Known by their headers: the Human Protein Atlas' `subcellular_location.tsv` and `proteinatlas.tsv`; any
-    other CSV or TSV must have a column of ids (gene, ORF, Ensembl, UniProt) and one of terms, separated by
-    `;`, `,`, `|` or `<br>`.
+    The header identifies `subcellular_location.tsv` and `proteinatlas.tsv` of the Human Protein Atlas. Any other
+    table must have a column of ids (gene, ORF, Ensembl, UniProt) and a column of terms, separated by `;`, `,`,
+    `|` or `<br>`.
 
     Args:
-        path: may be gzipped, or alone in a zip.
-        reliabilities: of the atlas' `subcellular_location.tsv`, only rows (before the table had `Main
-            location`: only columns) with these words.
-        main_only: of the atlas' tables, leave additional locations out.
+        path: the table; it may be gzipped, or the only file in a zip archive.
+        reliabilities: of `subcellular_location.tsv`, use only rows with these reliabilities (in versions without
+            the column `Main location`: only these columns).
+        main_only: ignore the additional locations of the atlas' tables.
+
+    Returns:
+        The proteins with their ids and terms, in the order of the table.
 
     Raises:
-        SpecError: no column of ids or of terms is recognised.
+        SpecError: the table has no recognized column of ids or of terms.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     table = Path(folder) / "terms.csv"
+    ...     _ = table.write_text("ORF,gene,localization\\nYLR027C,AAT2,cytoplasm;nucleus\\n")
+    ...     read_localization(table)
+    [Located(gene='AAT2', ensembl='', orf='YLR027C', uniprot='', localization=('cytoplasm', 'nucleus'))]
     """
-    rows = read_table(path)
-    header = set(rows[0]) if rows else set()
+    table = read_table(path)
+    header, rows = set(table.columns), table.to_dicts()
     if {"Gene", "Gene name"} <= header:
         located = [_of_atlas(row, "Gene", "Gene name", reliabilities, main_only=main_only) for row in rows]
     elif {"Gene", "Ensembl"} <= header and any("ubcellular" in name for name in header):
         located = [_of_atlas(row, "Ensembl", "Gene", reliabilities, main_only=main_only) for row in rows]
     else:
-        columns = _columns(path, list(rows[0]) if rows else [])
+        columns = _columns(path, table.columns)
         located = [
             Located(
                 **{name: row[column] for name, column in columns.items() if name != "localization"},
@@ -106,7 +116,7 @@ def read_localization(
             )
             for row in rows
         ]
-    return _joined(one for one in located if one.gene or one.ensembl or one.orf or one.uniprot)
+    return _joined(protein for protein in located if any(getattr(protein, name) for name in IDS))
 
 
 def _of_atlas(
@@ -128,15 +138,16 @@ def _of_atlas(
 
 
 def _columns(path: Path, header: list[str]) -> dict[str, str]:
-    """What each column holds, by its name."""
-    found: dict[str, str] = {}
-    for what, names in _HEADERS.items():
+    """Kind of id, or `localization` -> the name of its column."""
+    columns: dict[str, str] = {}
+    for kind, names in _HEADERS.items():
         for name in names:
-            match = next((one for one in header if one.lower() == name and one not in found.values()), None)
+            unused = (column for column in header if column not in columns.values())
+            match = next((column for column in unused if column.lower() == name), None)
             if match is not None:
-                found[what] = match
+                columns[kind] = match
                 break
-    if "localization" not in found or len(found) < 2:
+    if "localization" not in columns or len(columns) < 2:
         raise SpecError(
             path,
             found=f"columns {', '.join(header) or 'none'}",
@@ -144,7 +155,7 @@ def _columns(path: Path, header: list[str]) -> dict[str, str]:
             "Ensembl, UniProt)",
             remedy="Rename the columns.",
         )
-    return found
+    return columns
 
 
 def _terms(texts: Iterable[str]) -> tuple[str, ...]:
@@ -153,22 +164,24 @@ def _terms(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def _joined(located: Iterable[Located]) -> list[Located]:
-    """Rows of one protein as one, their terms in order."""
+    """Merge the rows of each protein, with their terms in order."""
     by_ids: dict[tuple[str, ...], Located] = {}
-    for one in located:
-        key = tuple(getattr(one, name).upper() for name in IDS)
+    for protein in located:
+        key = tuple(getattr(protein, name).upper() for name in IDS)
         known = by_ids.get(key)
         if known is not None:
-            one = replace(known, localization=tuple(dict.fromkeys(known.localization + one.localization)))
-        by_ids[key] = one
+            protein = replace(
+                known, localization=tuple(dict.fromkeys(known.localization + protein.localization))
+            )
+        by_ids[key] = protein
     return list(by_ids.values())
 
 
 def annotated_images(screen: Screen, fields: Iterable[Field]) -> Annotated:
-    """`describe_images`, with the terms and ids of the spec's table `images.annotations` where it names one.
+    """Describe the images (`describe_images`) and add terms and ids from the spec's table `images.annotations`.
 
     Raises:
-        SpecError: what `describe_images` and `read_localization` raise.
+        SpecError: see `describe_images` and `read_localization`.
     """
     records = describe_images(screen, fields)
     if screen.images.annotations is None:
@@ -176,8 +189,10 @@ def annotated_images(screen: Screen, fields: Iterable[Field]) -> Annotated:
     joined = annotate(records, read_localization(screen.folder() / screen.images.annotations))
     terms = screen.images.terms
     renamed = [
-        replace(one, localization=list(dict.fromkeys(terms.get(term, term) for term in one.localization)))
-        for one in joined.records
+        replace(
+            record, localization=list(dict.fromkeys(terms.get(term, term) for term in record.localization))
+        )
+        for record in joined.records
     ]
     return replace(joined, records=renamed)
 
@@ -185,11 +200,23 @@ def annotated_images(screen: Screen, fields: Iterable[Field]) -> Annotated:
 def annotate(
     records: Iterable[ImageRecord], table: Sequence[Located], *, overwrite: bool = False
 ) -> Annotated:
-    """Give each image the terms and ids of its protein.
+    """Assign to each image the terms and missing ids of its protein.
 
     An image is looked up by its columns `ensembl`, `orf`, `uniprot` and `gene`, then by `protein`, which may
-    be any of these; letter case does not matter. Terms that it has already (per image, from the atlas' pages)
-    stay unless `overwrite`; ids are filled in where they are missing.
+    be any of these ids. Letter case is ignored.
+
+    Args:
+        records: the images.
+        table: the proteins, from `read_localization`.
+        overwrite: replace the terms that an image already has.
+
+    Returns:
+        The images with their terms, and the images and proteins without a match.
+
+    >>> image = ImageRecord("plate_1_A01", "plate_1", 4, [], {"protein": "aat2"})
+    >>> annotated = annotate([image], [Located(gene="AAT2", localization=("cytoplasm",))])
+    >>> annotated.records[0].localization, str(annotated)
+    (['cytoplasm'], '1 images = 1 matched + 0 unmatched + 0 ambiguous; 0 proteins of the table have no image')
     """
     index = _index(table)
     out: list[ImageRecord] = []
@@ -201,7 +228,7 @@ def annotate(
         if len(hits) == 1:
             (number,) = hits
             used.add(number)
-            out.append(_with(record, table[number], overwrite=overwrite))
+            out.append(_with_terms(record, table[number], overwrite=overwrite))
             continue
         (ambiguous if hits else unmatched).append(record.image_id)
         out.append(record)
@@ -210,21 +237,21 @@ def annotate(
 
 
 def _index(table: Sequence[Located]) -> dict[tuple[str, str], set[int]]:
-    """(kind of id, id in capitals) -> the entries that carry it."""
+    """(kind of id, id in capitals) -> positions of the proteins that have it."""
     index: dict[tuple[str, str], set[int]] = defaultdict(set)
-    for number, one in enumerate(table):
+    for number, located in enumerate(table):
         for name in IDS:
-            for value in getattr(one, name).upper().replace(",", ";").split(";"):
+            for value in getattr(located, name).upper().replace(",", ";").split(";"):
                 if value.strip():
                     index[name, value.strip()].add(number)
     return index
 
 
 def _look_up(record: ImageRecord, index: Mapping[tuple[str, str], set[int]]) -> set[int]:
-    """The entries of the first id by which any is found."""
-    tries = [(name, record.values.get(name)) for name in IDS]
-    tries += [(name, record.values.get("protein")) for name in IDS]
-    for name, value in tries:
+    """Positions of the proteins that match the first id of the image with any match."""
+    candidates = [(name, record.values.get(name)) for name in IDS]
+    candidates += [(name, record.values.get("protein")) for name in IDS]
+    for name, value in candidates:
         hits = {
             hit for piece in (value or "").upper().split(";") for hit in index.get((name, piece.strip()), ())
         }
@@ -233,7 +260,9 @@ def _look_up(record: ImageRecord, index: Mapping[tuple[str, str], set[int]]) -> 
     return set()
 
 
-def _with(record: ImageRecord, one: Located, *, overwrite: bool) -> ImageRecord:
-    terms = list(one.localization) if overwrite or not record.localization else record.localization
-    ids = {name: getattr(one, name) for name in IDS if getattr(one, name) and not record.values.get(name)}
+def _with_terms(record: ImageRecord, located: Located, *, overwrite: bool) -> ImageRecord:
+    terms = list(located.localization) if overwrite or not record.localization else record.localization
+    ids = {
+        name: getattr(located, name) for name in IDS if getattr(located, name) and not record.values.get(name)
+    }
     return replace(record, localization=terms, values={**record.values, **ids})

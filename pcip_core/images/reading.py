@@ -1,4 +1,4 @@
-"""Pixels of a field, checked: every way in which a file can be bad ends in one ImageFileError."""
+"""Reading and checking the pixels of a field. All problems with a file are raised as ImageFileError."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy as np
 
 from pcip_core.errors import ImageFileError
 from pcip_core.images.field import Field
-from pcip_core.images.formats import HDF5, Select, decoder
-from pcip_core.images.reference import Reference, by_path
+from pcip_core.images.formats import HDF5, decoder
+from pcip_core.images.reference import Reference, Select, by_path
 from pcip_core.spec.screen import Channel, Screen
 
-_KINDS = "uint8, uint16, uint32, their signed kin, float32 or float64"
+_KINDS = "a signed or unsigned integer type of at most 32 bits, float32 or float64"
 _PIECE = 1 << 20
 
 
 class Planes(dict[str, np.ndarray]):
-    """Channel name -> (H, W), in the spec's order, and which field of which root they are of."""
+    """Channel name -> (H, W), in the order of the spec, with the field and the root of the screen."""
 
     def __init__(self, planes: Mapping[str, np.ndarray], field: Field, root: Path) -> None:
         super().__init__(planes)
@@ -34,12 +34,19 @@ class Planes(dict[str, np.ndarray]):
 
 
 def read_plane(path: Path) -> np.ndarray:
-    """The only plane of a file, (H, W), in the file's own type.
+    """Read the only plane of a file: (H, W), in the pixel type of the file.
 
     Raises:
-        ImageFileError: missing, truncated or undecodable file, a header over the limits of
-            `pcip_core.images.formats.limits`, not one grey plane, NaN or infinite pixels, or the same value
-            everywhere.
+        ImageFileError: the file is missing, truncated or cannot be decoded, its header exceeds the limits of
+            `pcip_core.images.formats.limits`, it does not hold exactly one grey-level plane, or its pixels are NaN,
+            infinite or constant.
+
+    >>> import tempfile, tifffile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     tifffile.imwrite(Path(folder) / "plane.tif", np.arange(12, dtype=np.uint16).reshape(3, 4))
+    ...     plane = read_plane(Path(folder) / "plane.tif")
+    >>> plane.shape, plane.dtype, plane.max()
+    ((3, 4), dtype('uint16'), np.uint16(11))
     """
     (plane,) = _decoded(path, [{}])
     check_plane(plane, str(path))
@@ -47,10 +54,39 @@ def read_plane(path: Path) -> np.ndarray:
 
 
 def read_field(screen: Screen, field: Field) -> Planes:
-    """All channels of a field, each file decoded once.
+    """Read all channels of a field; each file is decoded once.
+
+    Args:
+        screen: the spec.
+        field: a field of this screen, from `scan`.
+
+    Returns:
+        Channel name -> (H, W), in the order of the spec and in the pixel type of the files.
 
     Raises:
-        ImageFileError: a channel has no file or a bad one, or channels differ in shape or pixel type.
+        ImageFileError: the file of a channel is missing or unusable, or channels differ in shape or pixel type.
+
+    >>> import tempfile, tifffile
+    >>> from pcip_core.images.layout import scan
+    >>> from pcip_core.spec.screen import load_screen
+    >>> spec = '''
+    ... name: example
+    ... organism: yeast
+    ... root: .
+    ... files: {pattern: "{well}_{channel}.tif", image_id: "{well}"}
+    ... channels: {cytosol: {role: structural}, protein: {role: protein}}
+    ... shards: {buckets: 1}
+    ... segmentation: {method: whole}
+    ... crops: {window_px: null}
+    ... '''
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "example.yaml").write_text(spec)
+    ...     for channel in ("cytosol", "protein"):
+    ...         tifffile.imwrite(Path(folder) / f"A01_{channel}.tif", np.arange(12, dtype=np.uint16).reshape(3, 4))
+    ...     screen = load_screen(Path(folder) / "example.yaml")
+    ...     planes = read_field(screen, scan(screen).fields[0])
+    >>> list(planes), planes.shape, planes["protein"][0].tolist()
+    (['cytosol', 'protein'], (3, 4), [0, 1, 2, 3])
     """
     missing = [name for name in screen.channels if name not in field.files]
     if missing:
@@ -72,38 +108,47 @@ def read_field(screen: Screen, field: Field) -> Planes:
 
 
 def _decoded(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
-    """The planes of one file; whatever the decoder raises becomes an ImageFileError."""
+    """Decode planes of one file. Any exception of the decoder becomes an ImageFileError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             planes = decoder(path)(path, selects)
     except ImageFileError:
         raise
-    except Exception as error:  # decoders raise whatever they like on damaged files
+    except Exception as error:  # decoders raise any kind of exception on damaged files
         raise ImageFileError(
             path,
             found=f"pixels that cannot be decoded ({type(error).__name__}: {error})",
-            required="a whole TIFF, PNG or JPEG",
-            remedy="Copy the file again from where it came.",
+            required="a complete TIFF, PNG or JPEG",
+            remedy="Copy the file again from its source.",
         ) from error
     return [np.squeeze(plane) for plane in planes]
 
 
 def check_plane(plane: np.ndarray, where: str, *, labels: bool = False) -> None:
-    """Refuse what is not one plane of usable numbers; label images may be empty, but hold whole numbers."""
+    """Raise unless an array is one plane of finite, varying numbers, or a label image of non-negative integers.
+
+    Args:
+        plane: the decoded pixels.
+        where: the file, for the error.
+        labels: the plane is a label image, which may be empty.
+
+    Raises:
+        ImageFileError: the plane is unusable.
+    """
     if plane.ndim != 2 or min(plane.shape) < 2:
         raise ImageFileError(
             where,
             found=f"an array of shape {plane.shape}",
             required="one plane (height, width)",
-            remedy="Export one grey-level file a channel.",
+            remedy="Export one grey-level file per channel.",
         )
     if plane.dtype.kind not in "uif" or (plane.dtype.kind != "f" and plane.dtype.itemsize > 4 and not labels):
         raise ImageFileError(
             where,
             found=f"pixels of type {plane.dtype}",
             required=_KINDS,
-            remedy="Export the image with its own bit depth.",
+            remedy="Export the image with its original bit depth.",
         )
     if plane.dtype.kind == "f" and not np.isfinite(plane).all():
         raise ImageFileError(
@@ -116,8 +161,8 @@ def check_plane(plane: np.ndarray, where: str, *, labels: bool = False) -> None:
         if plane.min() < 0 or (plane.dtype.kind == "f" and (plane != np.rint(plane)).any()):
             raise ImageFileError(
                 where,
-                found="negative or broken numbers in a label image",
-                required="0 for background and a whole number for each object",
+                found="negative or fractional numbers in a label image",
+                required="0 for background and a positive integer for each object",
                 remedy="Export the label image, not probabilities.",
             )
     elif is_constant(plane):
@@ -125,17 +170,19 @@ def check_plane(plane: np.ndarray, where: str, *, labels: bool = False) -> None:
             where,
             found=f"a constant channel (every pixel is {plane.flat[0]})",
             required="an exposed channel",
-            remedy="Check the exposure; the field is left out.",
+            remedy="Check the exposure. The field is not used.",
         )
 
 
 def is_constant(plane: np.ndarray) -> bool:
-    """Whether every pixel has the same value; the first row nearly always tells."""
-    return bool((plane[0] == plane[0, 0]).all() and (plane == plane[0, 0]).all())
+    """Whether all pixels have the same value."""
+    return bool(
+        (plane[0] == plane[0, 0]).all() and (plane == plane[0, 0]).all()
+    )  # the first row nearly always varies
 
 
 def _check_agreement(channels: Mapping[str, Channel], planes: Mapping[str, np.ndarray], field: Field) -> None:
-    """One shape for all channels, one pixel type for all that the spec gives none."""
+    """Raise unless all channels have one shape, and one pixel type where the spec gives none."""
 
     def refuse(name: str, found: str, required: str, remedy: str) -> None:
         raise ImageFileError(field.files[name], found=found, required=required, remedy=remedy)
@@ -162,14 +209,15 @@ def _check_agreement(channels: Mapping[str, Channel], planes: Mapping[str, np.nd
             next(iter(types)),
             f"channels of different bit depths {types}",
             "one pixel type for all channels of a field",
-            "Export the field again; if the channels do differ, give each its `dtype` in the spec.",
+            "Export the field again. If the channels differ on purpose, give the `dtype` of each in the spec.",
         )
 
 
 def content_hash(screen: Screen, field: Field) -> str:
-    """Hash of all that a field's planes are made from: a changed file is noticed by content, not by its date.
+    """Hash the contents of the files of a field; a new date alone does not change the hash.
 
-    Files are hashed whole; of an OME-Zarr plate the files of this image, of an archive of cells this row.
+    Files are hashed in full. Of an OME-Zarr plate, only the files of this image are hashed; of an archive of
+    cells, only this row.
     """
     digest = hashlib.blake2b(digest_size=16)
     for path, selects in by_path(field.files).items():
@@ -177,7 +225,7 @@ def content_hash(screen: Screen, field: Field) -> str:
         digest.update(f"{references}\0".encode())
         try:
             _hash_into(digest, screen.folder() / path, next(iter(selects.values())))
-        except Exception as error:  # the same damage that reading it will tell of
+        except Exception as error:  # a damaged file; reading its pixels reports the damage
             digest.update(type(error).__name__.encode())
     return digest.hexdigest()
 
@@ -186,9 +234,9 @@ def _hash_into(digest: hashlib.blake2b, path: Path, select: Select) -> None:
     if path.is_dir():
         from pcip_core.images.formats.ngff import files_of
 
-        for one in files_of(path):
-            digest.update(f"{one.relative_to(path).as_posix()}\0".encode())
-            _hash_file(digest, one)
+        for file in files_of(path):
+            digest.update(f"{file.relative_to(path).as_posix()}\0".encode())
+            _hash_file(digest, file)
     elif path.name.lower().endswith(HDF5) and "row" in select:
         from pcip_core.images.formats.cell_archive import cell
 

@@ -1,4 +1,4 @@
-"""What has changed under a screen's root since it was last read: by date and size first, then by content."""
+"""Changes under a screen's root since it was last read, detected by date and size first, then by content."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pcip_core.spec.screen import Screen
 
 @dataclass(frozen=True)
 class Changes:
-    """Fields of one shard that are not what they were when the shard was last made.
+    """Ids of the fields of one shard that have changed since the shard was last read.
 
     Attributes:
-        changed: fields whose files have other bytes.
-        removed: fields that are gone.
-        added: fields that were not there.
+        changed: fields with different file contents.
+        removed: fields that no longer exist.
+        added: new fields.
     """
 
     changed: list[str] = field(default_factory=list)
@@ -30,31 +30,32 @@ class Changes:
         return bool(self.changed or self.removed or self.added)
 
     def lines(self) -> list[str]:
-        """One line a field, for a person."""
-        return [f"{what}: {one}" for what in ("changed", "removed", "added") for one in getattr(self, what)]
+        """One line of text per field."""
+        kinds = ("changed", "removed", "added")
+        return [f"{kind}: {field_id}" for kind in kinds for field_id in getattr(self, kind)]
 
 
 def stamps(screen: Screen, layout: Layout) -> dict[str, str]:
-    """shard -> hash of the names, sizes and dates of its files: cheap, and other whenever a file is touched."""
+    """Shard -> hash of the names, sizes and dates of its files: fast, and different after any write to a file."""
     root = screen.folder()
     digests: dict[str, hashlib.blake2b] = {}
-    for one in layout.fields:
-        digest = digests.setdefault(one.shard, hashlib.blake2b(digest_size=12))
-        for name, relative in one.files.items():
-            about = (root / relative.partition("#")[0]).stat()
-            digest.update(f"{name}\0{relative}\0{about.st_size}\0{about.st_mtime_ns}\0".encode())
+    for member in layout.fields:
+        digest = digests.setdefault(member.shard, hashlib.blake2b(digest_size=12))
+        for name, relative in member.files.items():
+            status = (root / relative.partition("#")[0]).stat()
+            digest.update(f"{name}\0{relative}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
     return {shard: digest.hexdigest() for shard, digest in digests.items()}
 
 
 def changes(screen: Screen, members: list[Field], known: Mapping[str, str]) -> Changes:
-    """Compare the fields of one shard with what was read of them.
+    """Compare the fields of one shard with their state when the shard was last read.
 
     Args:
         screen: the spec.
-        members: the shard's fields as they are now.
-        known: field id -> content hash when the shard was made, of every field that was found.
+        members: the current fields of the shard.
+        known: field id -> content hash when the shard was last read, for all its fields.
     """
-    now = {one.field_id: one for one in members}
+    now = {member.field_id: member for member in members}
     return Changes(
         changed=[name for name in now if name in known and content_hash(screen, now[name]) != known[name]],
         removed=[name for name in known if name not in now],

@@ -7,7 +7,7 @@ of each crop standardized; trained by Adam on the cross-entropy with random crop
 
 Ours, where the publication is open or we differ:
 - any channels, any size that is a multiple of 8, and a `width` on every count but the classes';
-- crops are not cut to 60 px: they are shifted by as much as such a cut (see `training/supervised.py`);
+- crops are not cut to 60 px: they are shifted by as much as such a cut (see `training/tasks/supervised.py`);
 - rotations are quarter turns, which need no interpolation;
 - layers before a batch norm have no bias, which the norm would take away again;
 - first weights are Glorot uniform, as in the other networks; batch norm is torch's (momentum 0.1, epsilon 1e-5).

@@ -48,7 +48,7 @@ _POSITIONS = (
 )  # in torchvision's list, ReLUs and pools between
 _TORCHVISION_NAMES = dict(zip(CONVOLUTIONS, (f"features.{n}" for n in _POSITIONS), strict=True))
 _TORCHVISION_NAMES |= {"fc1": "classifier.0", "fc2": "classifier.3", "predictions": "classifier.6"}
-_REMEDY = "Fetch the weights as docs/transfer.md says, and give that file."
+_REMEDY = "Fetch the weights as docs/how-to/use-vgg16.md says, and give that file."
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 from pcip_core.errors import EncoderError
 
@@ -13,7 +14,7 @@ _REMEDY = "Fetch the file again, or name the right one."
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """All tensors of a file, whose kind is told by its first bytes; nothing in it is executed.
+    """All tensors of a file, whose first bytes say of what kind it is; nothing in it is executed.
 
     Args:
         path: safetensors, HDF5 (keys are paths, `group/dataset`), or a dict of tensors by `torch.save`.
@@ -27,8 +28,6 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         if start.startswith(b"\x89HDF\r\n\x1a\n"):
             return _read_hdf5(path)
         if start[8:] == b"{":  # JSON, after its length in eight bytes
-            from safetensors.torch import load_file
-
             return dict(load_file(path))
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each of the libraries raises its own
@@ -50,7 +49,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _read_hdf5(path: Path) -> dict[str, torch.Tensor]:
-    import h5py
+    import h5py  # for Keras' files alone: a GPU machine without it reads the two other kinds
 
     weights: dict[str, torch.Tensor] = {}
 
@@ -76,17 +75,17 @@ def check_digest(path: Path, algorithm: str, digest: str) -> None:
     """
     try:
         with path.open("rb") as stream:
-            found = hashlib.file_digest(
+            actual = hashlib.file_digest(
                 stream, lambda: hashlib.new(algorithm, usedforsecurity=False)
             ).hexdigest()
     except OSError as error:
         raise EncoderError(
             path, found=f"no file ({error.strerror})", required="weights", remedy=_REMEDY
         ) from error
-    if len(digest) < 8 or not found.startswith(digest.lower()):
+    if len(digest) < 8 or not actual.startswith(digest.lower()):
         raise EncoderError(
             path,
-            found=f"{algorithm} {found}",
+            found=f"{algorithm} {actual}",
             required=f"{algorithm} {digest.lower()!r} (8 digits or more)",
             remedy=_REMEDY,
         )

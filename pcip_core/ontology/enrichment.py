@@ -88,13 +88,8 @@ def enrichment(
             remedy="Check that the names of the clusters' proteins are those of the annotations.",
         )
     counts = _counts(known, annotations)
-    few = sum(count < min_size for count in counts.values())
-    many = 0 if max_size is None else sum(count > max_size for count in counts.values())
-    sizes = {
-        term: count
-        for term, count in counts.items()
-        if count >= min_size and (max_size is None or count <= max_size)
-    }
+    most = len(known) if max_size is None else max_size
+    sizes = {term: count for term, count in counts.items() if min_size <= count <= most}
     names = {term: terms[term].name if terms and term in terms else term for term in sizes}
     namespaces = {term: terms[term].namespace if terms and term in terms else "" for term in sizes}
     tests = Counter(namespaces.values())
@@ -125,8 +120,8 @@ def enrichment(
         rows,
         {
             "proteins_without_annotation": len(everyone) - len(known),
-            "terms_with_few_proteins": few,
-            "terms_with_many_proteins": many,
+            "terms_with_few_proteins": sum(count < min_size for count in counts.values()),
+            "terms_with_many_proteins": sum(count > most for count in counts.values()),
             "clusters_without_annotation": sum(not proteins for proteins in annotated.values()),
         },
     )
@@ -167,11 +162,10 @@ def false_discovery_rates(p: np.ndarray, *, tests: int | None = None) -> np.ndar
             required=f"{len(p)} or more, as there are values",
             remedy="Count them all.",
         )
-    order = np.argsort(p, kind="stable")[::-1]
-    scaled = p[order] * tests / np.arange(len(p), 0, -1)
-    q = np.empty(len(p))
-    q[order] = np.minimum(np.minimum.accumulate(scaled), 1.0)
-    return q
+    if not len(p):
+        return p
+    family = np.append(p, np.ones(tests - len(p)))
+    return stats.false_discovery_control(family, method="bh")[: len(p)]
 
 
 def annotations_from_columns(
@@ -187,7 +181,7 @@ def annotations_from_columns(
     Raises:
         EvaluationError: a row lacks a column.
     """
-    found: dict[str, set[str]] = {}
+    terms_of: dict[str, set[str]] = {}
     for number, row in enumerate(rows):
         if lacking := [column for column in (protein, terms) if column not in row]:
             raise EvaluationError(
@@ -199,8 +193,10 @@ def annotations_from_columns(
         if row[protein]:
             value = row[terms]
             pieces = value.split(";") if isinstance(value, str) else ([] if value is None else value)
-            found.setdefault(row[protein], set()).update(one.strip() for one in pieces if one.strip())
-    return found
+            terms_of.setdefault(row[protein], set()).update(
+                piece.strip() for piece in pieces if piece.strip()
+            )
+    return terms_of
 
 
 def _counts(proteins: Iterable[str], annotations: Mapping[str, Collection[str]]) -> Counter[str]:

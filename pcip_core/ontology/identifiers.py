@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pcip_core.errors import AnnotationError
-from pcip_core.images.tables import read_table
 from pcip_core.ontology.ontology import GeneProduct
+from pcip_core.user_tables.table import read_table
 
 _VERSION = re.compile(r"^(ENS[A-Z]*G\d{11})\.\d+$", re.IGNORECASE)
 _ISOFORM = re.compile(r"^([OPQ]\d[A-Z\d]{3}\d|[A-NR-Z]\d(?:[A-Z][A-Z\d]{2}\d){1,2})-\d+$", re.IGNORECASE)
@@ -99,7 +99,7 @@ def read_names(path: Path, *, columns: tuple[str, str] | None = None) -> dict[st
     """Read a table that says which name of the annotation file each name of the screen is.
 
     Args:
-        path: CSV or TSV with a header, as `read_table` reads it; rows with an empty cell are passed over.
+        path: a table as `read_table` reads it; rows with an empty cell are passed over.
         columns: headers of the screen's names and of the annotation file's (`("Ensembl", "Uniprot")` of the
             Human Protein Atlas' `proteinatlas.tsv`); by default, the table has only these two.
 
@@ -110,10 +110,10 @@ def read_names(path: Path, *, columns: tuple[str, str] | None = None) -> dict[st
         SpecError: the table cannot be read.
         AnnotationError: it has more or fewer than two columns, lacks those named, or has no row with both.
     """
-    rows = read_table(path)
-    header = list(rows[0]) if rows else []
+    table = read_table(path)
+    header = table.columns
     wanted = columns or tuple(header)
-    if rows and (len(wanted) != 2 or not set(wanted) <= set(header)):
+    if len(wanted) != 2 or not set(wanted) <= set(header):
         raise AnnotationError(
             path,
             found=f"columns {', '.join(header)}",
@@ -121,7 +121,7 @@ def read_names(path: Path, *, columns: tuple[str, str] | None = None) -> dict[st
             remedy="Name the two columns: the screen's names, then the annotation file's.",
         )
     found: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
+    for row in table.iter_rows(named=True):
         name, others = row[wanted[0]], [piece.strip() for piece in row[wanted[1]].split(";")]
         if name and any(others):
             found[name].update(piece for piece in others if piece)

@@ -180,7 +180,7 @@ def cluster_bars(
     """Name, first line, line after the last, and depth (0: in no other) of each cluster, from the top."""
     line = np.empty(len(order), int)
     line[order] = np.arange(len(order))
-    found = []
+    bars = []
     for name, rows in clusters.items():
         wanted = np.unique(np.asarray(rows, int))
         known = wanted.size > 0 and wanted[0] >= 0 and wanted[-1] < len(order)
@@ -192,11 +192,11 @@ def cluster_bars(
                 required="rows that stand together in the order",
                 remedy="Pass the members of a node of the tree that is drawn.",
             )
-        found.append((str(name), int(lines.min()), int(lines.max()) + 1))
-    found.sort(key=lambda bar: (bar[1], -bar[2]))
+        bars.append((str(name), int(lines.min()), int(lines.max()) + 1))
+    bars.sort(key=lambda bar: (bar[1], -bar[2]))
     return [
-        (name, start, stop, sum(a <= start and stop <= b for other, a, b in found if other != name))
-        for name, start, stop in found
+        (name, start, stop, sum(a <= start and stop <= b for other, a, b in bars if other != name))
+        for name, start, stop in bars
     ]
 
 
@@ -206,10 +206,10 @@ def _draw_bars(
     """A column of bars a depth, with the names at their right, pushed apart where they would overlap."""
     left = np.concatenate([[0], np.cumsum(inches)])
     for depth in range(len(inches)):
-        own = [(name, start, stop) for name, start, stop, at in bars if at == depth]
+        at_depth = [(name, start, stop) for name, start, stop, at in bars if at == depth]
         colours = MAJOR if depth == 0 else MINOR
-        places = _apart([(start + stop) / 2 for _, start, stop in own], gap, n)
-        for turn, ((name, start, stop), place) in enumerate(zip(own, places, strict=True)):
+        places = spread_apart([(start + stop) / 2 for _, start, stop in at_depth], gap, n)
+        for turn, ((name, start, stop), place) in enumerate(zip(at_depth, places, strict=True)):
             colour = colours[turn % 2]
             axes.bar(left[depth], stop - start, 0.1, bottom=start, align="edge", color=colour)
             line = [left[depth] + 0.1, left[depth] + 0.18], [(start + stop) / 2, place]
@@ -219,7 +219,7 @@ def _draw_bars(
     axes.set_axis_off()
 
 
-def _apart(places: list[float], gap: float, n: int) -> list[float]:
+def spread_apart(places: list[float], gap: float, n: int) -> list[float]:
     """Ascending places moved as little as is simple so that neighbours are `gap` apart, within 0 to n if they fit."""
     moved = list(places)
     for k in range(1, len(moved)):

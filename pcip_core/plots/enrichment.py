@@ -40,8 +40,8 @@ def enrichment_dots(
     clusters = list(dict.fromkeys(row["cluster"] for row in rows))
     names: dict[str, str] = {}
     for cluster in clusters:
-        own = [row for row in significant if row["cluster"] == cluster]
-        for row in sorted(own, key=lambda row: (row["q"], -row["fold"]))[:per_cluster]:
+        of_cluster = [row for row in significant if row["cluster"] == cluster]
+        for row in sorted(of_cluster, key=lambda row: (row["q"], -row["fold"]))[:per_cluster]:
             names.setdefault(row["term"], _short(row["name"]))
     lines, columns = {term: place for place, term in enumerate(names)}, {c: x for x, c in enumerate(clusters)}
     shown = [row for row in significant if row["term"] in lines]
@@ -68,12 +68,18 @@ def enrichment_dots(
     )
     axes.grid(color="0.92", zorder=0)
     axes.set_axisbelow(True)
-    axes.set_xticks(range(len(clusters)), [str(one) for one in clusters], fontsize=8)
-    if max(len(str(one)) for one in clusters) > 3:
+    axes.set_xticks(range(len(clusters)), [str(cluster) for cluster in clusters], fontsize=8)
+    if max(len(str(cluster)) for cluster in clusters) > 3:
         axes.tick_params("x", rotation=90)
     axes.set_yticks(range(len(names)), list(names.values()), fontsize=8)
     axes.set(xlabel="cluster", xlim=(-0.7, len(clusters) - 0.3), ylim=(len(names) - 0.3, -0.7))
     figure.colorbar(dots, ax=axes, label="$-\\log_{10}$ q", shrink=0.6, ticks=MaxNLocator(5))
+    _add_legend(figure)
+    return figure
+
+
+def _add_legend(figure: Figure) -> None:
+    """What the areas of the dots stand for."""
     handles = [
         Line2D(
             [],
@@ -96,7 +102,6 @@ def enrichment_dots(
         title_fontsize=8,
         labelspacing=1,
     )
-    return figure
 
 
 def _short(name: str) -> str:

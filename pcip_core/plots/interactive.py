@@ -45,7 +45,7 @@ class Points:
         from bokeh.models import ColumnDataSource
 
         columns = {f"told_{number}": list(texts) for number, texts in enumerate(self.told.values())}
-        columns["picture"] = [one or _NOTHING for one in self.pictures]
+        columns["picture"] = [picture or _NOTHING for picture in self.pictures]
         if len({len(values) for values in columns.values()}) > 1:
             raise ShapeError(
                 "points of a plot",
@@ -112,7 +112,7 @@ def scatter(
         height: px.
         x_names: names in place of numbers at the x axis.
     """
-    from bokeh.models import CDSView, GroupFilter, HoverTool, Legend, LegendItem
+    from bokeh.models import CDSView, GroupFilter, HoverTool
 
     groups = grouped(groups)
     finite = np.isfinite(x) & np.isfinite(y)
@@ -124,28 +124,26 @@ def scatter(
         figure.xaxis.ticker = list(x_names)
         figure.xaxis.major_label_overrides = dict(x_names)
     counts = Counter(groups)
-    names = [one for one in order or sorted(counts, key=lambda one: (-counts[one], one)) if one in counts]
-    names = [one for one in names if one not in _GREYS] + [one for one in _GREYS if one in counts]
+    names = _in_order(counts, order)
+    coloured = [label for label in names if label not in _GREYS]
     drawn: dict[str, Any] = {}
-    for turn, one in sorted(enumerate(names), key=lambda item: item[1] not in _GREYS):  # grey ones lie below
-        drawn[one] = figure.scatter(
+    for turn, label in sorted(enumerate(names), key=lambda item: item[1] in coloured):  # grey ones lie below
+        marker = _MARKERS[(turn + turn // len(PALETTE)) % len(_MARKERS)]
+        drawn[label] = figure.scatter(
             across,
             up,
             source=points.source,
-            view=CDSView(filter=GroupFilter(column_name=group, group=one)),
+            view=CDSView(filter=GroupFilter(column_name=group, group=label)),
             size=size,
-            marker="circle" if one in _GREYS else _MARKERS[(turn + turn // len(PALETTE)) % len(_MARKERS)],
-            color=_GREYS.get(one) or to_hex(shade(turn)),
+            marker=marker if label in coloured else "circle",
+            color=to_hex(shade(turn)) if label in coloured else _GREYS[label],
             fill_alpha=0.75,
             line_color="white",
             line_width=0.5,
             hover_line_color="black",
         )
     if numbered:
-        _number(figure, x, y, groups, [one for one in names if one not in _GREYS])
-    items = [
-        LegendItem(label=f"{one or 'unlabelled'} ({counts[one]:,})", renderers=[drawn[one]]) for one in names
-    ]
+        _number(figure, x, y, groups, coloured)
     figure.add_tools(
         HoverTool(
             renderers=list(drawn.values()),
@@ -154,10 +152,27 @@ def scatter(
             point_policy="snap_to_data",
         )
     )
+    _add_legend(
+        figure, heading, {f"{label or 'unlabelled'} ({counts[label]:,})": drawn[label] for label in names}
+    )
+    return figure
+
+
+def _in_order(counts: Mapping[str, int], order: Sequence[str] | None) -> list[str]:
+    """The groups that have points, in the given order or the largest first; those that are grey come last."""
+    ordered = order or sorted(counts, key=lambda label: (-counts[label], label))
+    coloured = [label for label in ordered if label in counts and label not in _GREYS]
+    return coloured + [label for label in _GREYS if label in counts]
+
+
+def _add_legend(figure: Any, heading: str, drawn: Mapping[str, Any]) -> None:
+    """A line for each label with its points, which a click on it hides."""
+    from bokeh.models import Legend, LegendItem
+
+    items = [LegendItem(label=label, renderers=[points]) for label, points in drawn.items()]
     legend = Legend(items=items, title=heading, click_policy="hide", label_text_font_size="12px", spacing=0)
     legend.border_line_color = None
     figure.add_layout(legend, "right")
-    return figure
 
 
 def _number(figure: Any, x: np.ndarray, y: np.ndarray, groups: Sequence[str], names: Sequence[str]) -> None:
@@ -165,11 +180,11 @@ def _number(figure: Any, x: np.ndarray, y: np.ndarray, groups: Sequence[str], na
     from bokeh.models import ColumnDataSource
 
     finite = np.isfinite(x) & np.isfinite(y)
-    members = {one: np.array([other == one for other in groups]) & finite for one in names}
-    shown = [one for one in names if members[one].any()]
+    members = {label: np.array([group == label for group in groups]) & finite for label in names}
+    shown = [label for label in names if members[label].any()]
     places = {
-        "x": [float(np.median(x[members[one]])) for one in shown],
-        "y": [float(np.median(y[members[one]])) for one in shown],
+        "x": [float(np.median(x[members[label]])) for label in shown],
+        "y": [float(np.median(y[members[label]])) for label in shown],
     }
     figure.text(
         "x",

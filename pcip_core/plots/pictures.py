@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
+
+from pcip_core.files import replacing
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -20,10 +21,8 @@ _WEBP_PX = 16_383  # a side at most
 
 def save_png(figure: Figure, path: Path) -> Path:
     """Write a figure for print: the old file or the new one is there, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    figure.savefig(beside, format="png", dpi=PRINT_DPI)
-    beside.replace(path)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=PRINT_DPI)
     return path
 
 

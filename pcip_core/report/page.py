@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import jinja2
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from pcip_core.files import replacing
 from pcip_core.plots.pictures import preview
 
 _MAX_BYTES = 800_000  # a picture: a page is a file, not a row of a database
@@ -161,10 +161,8 @@ def page(
 
 def save_page(html: str, path: Path) -> None:
     """Write a page: the old file or the new one is there, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    beside.write_text(html, encoding="utf-8")
-    beside.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(html, encoding="utf-8")
 
 
 def made_from(path: Path) -> str | None:

@@ -1,7 +1,8 @@
-"""Finding cells. A segmenter takes the planes of one field by channel name, and its own options, and
-returns a label image: `(planes: Mapping[str, (H, W)], **options) -> (H, W) int, 0 is background`.
+"""Segmentation of cells.
 
-A user's own is named in the spec by import path, `package.module:function`.
+A segmenter takes the planes of one field by channel name and its own options, and returns a label image:
+`(planes: Mapping[str, (H, W)], **options) -> (H, W) int, 0 is background`. A spec names a segmenter of `METHODS`,
+or a user's function by its import path, `package.module:function`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ Segmenter = Callable[..., np.ndarray]
 
 
 def whole(planes: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The whole picture is one cell: for cells that come already cropped."""
+    """Label the whole field as one cell: for images that already show one cell each.
+
+    >>> whole({"protein": np.zeros((2, 3))}).tolist()
+    [[1, 1, 1], [1, 1, 1]]
+    """
     return np.ones(next(iter(planes.values())).shape, np.int32)
 
 
@@ -41,10 +46,13 @@ METHODS: dict[str, Segmenter] = {
 
 
 def segmenter(method: str) -> Segmenter:
-    """The segmenter of that name or import path.
+    """Return the segmenter with this name or import path.
 
     Raises:
-        SpecError: there is none.
+        SpecError: no such segmenter exists.
+
+    >>> segmenter("otsu") is segmenter("pcip_core.segmentation.otsu:otsu")
+    True
     """
     if method in METHODS:
         return METHODS[method]

@@ -1,4 +1,4 @@
-"""Cells of which only the positions are known: a table of centres, by CellProfiler or anything else."""
+"""Cells of which only the positions are known: a table of centres, from CellProfiler or any other program."""
 
 from __future__ import annotations
 
@@ -12,40 +12,52 @@ import numpy as np
 from pcip_core.errors import ImageFileError, SpecError
 from pcip_core.images.layouts.grouping import well_name
 from pcip_core.images.reading import Planes
-from pcip_core.images.tables import our_name, read_table
+from pcip_core.user_tables.table import open_table, our_name
 
 _AXES = {"y": ("y", "y_px", "location_center_y"), "x": ("x", "x_px", "location_center_x")}
 
 
 def centres(planes: Mapping[str, np.ndarray], *, table: str, radius_px: int = 2) -> np.ndarray:
-    """A small disc at each position that a table gives for the field.
+    """Label a small disc at each position that a table lists for the field.
 
     Args:
-        planes: the field's planes, as `read_field` gives them: they know which field they are of.
-        table: CSV, TSV or Parquet under the root. Its columns `y` and `x` (also `y_px`, `x_px`, or
-            CellProfiler's `Location_Center_Y`, `Location_Center_X`, with or without an object's name before
-            it) are in pixels of the field from its upper left corner; columns with the names of the field's
-            parts (plate, well, field, or Cytomining's names for them) say which field a row is of.
-        radius_px: of the disc; nothing but its centre of mass is used.
+        planes: the planes of the field from `read_field`, which also records the field they belong to.
+        table: path of a CSV, TSV, Parquet or Excel file, relative to the root. The columns `y` and `x` (also `y_px`,
+            `x_px`, or CellProfiler's `Location_Center_Y` and `Location_Center_X`, with or without the name of
+            the object as a prefix) are positions in px from the upper left corner of the field. The columns
+            named after the parts of the field (plate, well, field, or Cytomining's names for them) give the
+            field of each row.
+        radius_px: radius of the disc; only its centre of mass is used later.
 
     Returns:
-        (H, W) int32 labels, in the order of the table; where discs overlap the nearer centre has the pixel,
-        and positions in one pixel are one cell.
+        (H, W) int32 labels in the order of the table. Where discs overlap, a pixel belongs to the nearer centre.
+        Several positions in one pixel are one cell.
 
     Raises:
-        SpecError: the table is not there, or has no columns of positions or of parts.
-        ImageFileError: a position is no number or lies outside the field.
+        SpecError: the table does not exist, or has no columns of positions or of parts.
+        ImageFileError: a position is not a number or lies outside the field.
+
+    >>> import tempfile
+    >>> from pcip_core.images.field import Field
+    >>> field = Field("A01_1", "A01", "plate_1", {"well": "A01", "field": "1"}, {})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "cells.csv").write_text("well,field,y,x\\nA01,1,1,1\\nA01,1,1,4\\n")
+    ...     planes = Planes({"protein": np.zeros((3, 6))}, field, Path(folder))
+    ...     centres(planes, table="cells.csv", radius_px=1)
+    array([[0, 1, 0, 0, 2, 0],
+           [1, 1, 1, 2, 2, 2],
+           [0, 1, 0, 0, 2, 0]], dtype=int32)
     """
     if not isinstance(planes, Planes):
         raise SpecError(
             "segmentation.method centres",
-            found=f"planes of no field ({type(planes).__name__})",
-            required="planes as pcip_core.images.reading.read_field gives them",
-            remedy="Read the field through read_field.",
+            found=f"planes of an unknown field ({type(planes).__name__})",
+            required="planes from pcip_core.images.reading.read_field",
+            remedy="Read the field with read_field.",
         )
     path, parts = planes.root / table, planes.field.parts
-    about = path.stat() if path.is_file() else None
-    stamp = (about.st_mtime_ns, about.st_size) if about else None
+    status = path.stat() if path.is_file() else None
+    stamp = (status.st_mtime_ns, status.st_size) if status else None
     columns, positions = _positions(path, stamp, tuple(parts))
     height, width = planes.shape
     nearest = np.full((height, width), np.inf)
@@ -57,19 +69,19 @@ def centres(planes: Mapping[str, np.ndarray], *, table: str, radius_px: int = 2)
                 path,
                 found=f"a centre at y {y}, x {x} of field {planes.field.field_id}, {height} x {width} px",
                 required="positions within the field, in pixels",
-                remedy="Correct the table (units, or y and x exchanged).",
+                remedy="Correct the table: check the units and the order of y and x.",
             )
         row, column = min(round(y), height - 1), min(round(x), width - 1)
         if nearest[row, column] == 0:
-            continue  # the same pixel: the same cell
+            continue  # this pixel already is the centre of a cell
         number += 1
         top, left = max(0, row - radius_px), max(0, column - radius_px)
         window = np.s_[top : row + radius_px + 1, left : column + radius_px + 1]
         ys, xs = np.ogrid[top : min(height, row + radius_px + 1), left : min(width, column + radius_px + 1)]
         distance = np.hypot(ys - row, xs - column)
-        won = (distance <= radius_px) & (distance < nearest[window])
-        nearest[window][won] = distance[won]
-        out[window][won] = number
+        nearer = (distance <= radius_px) & (distance < nearest[window])
+        nearest[window][nearer] = distance[nearer]
+        out[window][nearer] = number
     return out
 
 
@@ -80,47 +92,51 @@ Positions = dict[tuple[str, ...], list[tuple[float, float]]]
 def _positions(
     path: Path, stamp: tuple[int, int] | None, parts: tuple[str, ...]
 ) -> tuple[tuple[str, ...], Positions]:
-    """The table's columns that are parts of fields, and their values -> positions (y, x).
+    """Return the table's columns that are parts of fields, and a map from their values to positions (y, x).
 
-    `stamp` (time and size of the file) is there so that a changed table is read again.
+    `stamp` holds the time and size of the file: a changed table is read again.
     """
-    rows = [{our_name(name): text for name, text in row.items()} for row in read_table(path)]
-    names = list(rows[0]) if rows else []
-    y, x = (_column(path, names, axis) for axis in ("y", "x"))
-    columns = tuple(name for name in names if name in parts)
+    table = open_table(path)
+    ours = {our_name(name): name for name in table.columns}
+    y, x = (_column(path, table.columns, axis) for axis in ("y", "x"))
+    columns = tuple(name for name in ours if name in parts)
     if not columns:
-        raise _unusable(path, names, f"a column for one of the field's parts {', '.join(parts)}")
-    found: Positions = defaultdict(list)
-    for row in rows:
-        try:
-            position = (float(row[y]), float(row[x]))
-        except ValueError as error:
+        raise _column_error(path, table.columns, f"a column for one of the field's parts {', '.join(parts)}")
+    try:
+        rows = table.select([ours[name] for name in columns], [y, x])
+    except SpecError as error:
+        raise ImageFileError(path, found=error.found, required=error.required, remedy=error.remedy) from error
+    positions: Positions = defaultdict(list)
+    for *values, row_y, row_x in rows.iter_rows():
+        if row_y is None or row_x is None:
             raise ImageFileError(
                 path,
-                found=f"{y} {row[y]!r}, {x} {row[x]!r}",
+                found=f"{y} {row_y}, {x} {row_x} in a row of {' '.join(values)}",
                 required="numbers",
-                remedy="Correct the table, or take the row out.",
-            ) from error
-        found[tuple(_text(name, row[name]) for name in columns)].append(position)
-    return columns, dict(found)
+                remedy="Correct the table, or remove the row.",
+            )
+        positions[tuple(_text(name, value) for name, value in zip(columns, values, strict=True))].append(
+            (row_y, row_x)
+        )
+    return columns, dict(positions)
 
 
 def _column(path: Path, names: list[str], axis: str) -> str:
-    """The column of one axis; `Cells_Location_Center_Y` is known by its end."""
+    """Return the name of the column of an axis; `Cells_Location_Center_Y` is recognized by its ending."""
     for known in _AXES[axis]:
-        matches = [one for one in names if one.lower() == known or one.lower().endswith(f"_{known}")]
-        exact = [one for one in matches if one.lower() == known]
+        matches = [name for name in names if name.lower() == known or name.lower().endswith(f"_{known}")]
+        exact = [name for name in matches if name.lower() == known]
         if exact or (known.startswith("location") and len(matches) == 1):
             return (exact or matches)[0]
-    raise _unusable(path, names, f"one of {', '.join(_AXES[axis])}")
+    raise _column_error(path, names, f"one of {', '.join(_AXES[axis])}")
 
 
 def _text(part: str, value: str) -> str:
-    """A part's value to compare by: A1 is A01, and 01 is 1."""
+    """Normalize the value of a part for comparison: A1 equals A01, and 01 equals 1."""
     return well_name(value) if part == "well" else value.lstrip("0") or value
 
 
-def _unusable(path: Path, names: list[str], required: str) -> SpecError:
+def _column_error(path: Path, names: list[str], required: str) -> SpecError:
     return SpecError(
         path, found=f"columns {', '.join(names) or 'none'}", required=required, remedy="Rename the columns."
     )

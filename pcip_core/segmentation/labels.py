@@ -1,4 +1,4 @@
-"""Cells that another program has found: label images of YeastSpotter, Cellpose, InstanSeg or CellProfiler."""
+"""Cells segmented by another program: label images of YeastSpotter, Cellpose, InstanSeg or CellProfiler."""
 
 from __future__ import annotations
 
@@ -19,22 +19,25 @@ def labels(
     clear_border: bool = False,
     split: bool = False,
 ) -> np.ndarray:
-    """The objects of a label image, renumbered.
+    """Renumber the objects of a label image.
 
     Args:
         planes: channel name -> (H, W).
         channel: the label image, a channel with `role: labels`; 0 is background.
-        min_area_px: smaller objects are left out.
-        clear_border: leave objects at the border out (windows over the edge are rejected by cropping anyway).
-        split: take connected components: for black-and-white masks.
+        min_area_px: smaller objects are removed.
+        clear_border: remove objects at the border. (Cropping rejects windows over the edge in any case.)
+        split: label the connected components, for binary masks.
 
     Returns:
-        (H, W) int32 labels, 1..n without gaps, in the order of the numbers that were there.
+        (H, W) int32 labels, 1..n without gaps, in the order of the original numbers.
+
+    >>> labels({"mask": np.array([[0, 40, 40], [7, 0, 0]])}, channel="mask").tolist()
+    [[0, 2, 2], [1, 0, 0]]
     """
     mask = planes[channel]
     objects = label(mask > 0) if split else np.unique(mask, return_inverse=True)[1].reshape(mask.shape)
     if not split and mask.min() > 0:
-        objects = objects + 1  # no background anywhere: the smallest number is an object too
+        objects = objects + 1  # there is no background, so the smallest number is an object too
     if clear_border:
         objects = without_border(objects)
     return keep_objects(objects, min_area_px)

@@ -1,4 +1,4 @@
-"""Which found cells are which true cells."""
+"""Matching of segmented cells to true cells."""
 
 from __future__ import annotations
 
@@ -8,32 +8,43 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 
-def matched(truth: np.ndarray, found: np.ndarray, distance: float) -> tuple[np.ndarray, np.ndarray]:
-    """Pair positions one to one, as many as possible within a distance, the nearest ones first.
+def matched(truth: np.ndarray, detected: np.ndarray, distance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Match two sets of positions one to one: as many pairs as possible, with the least sum of distances.
 
     Args:
         truth: (t, 2) y and x, px.
-        found: (f, 2).
-        distance: two that are farther apart are no pair, px.
+        detected: (d, 2) y and x, px.
+        distance: largest distance of a pair, px.
 
     Returns:
-        (pairs,) rows of `truth` and (pairs,) rows of `found`.
+        (pairs,) rows of `truth` and (pairs,) rows of `detected`.
+
+    >>> matched(np.array([[0, 0], [0, 8]]), np.array([[0, 7], [0, 15], [9, 90]]), distance=10)
+    (array([0, 1]), array([0, 1]))
     """
-    apart = cdist(truth.reshape(-1, 2), found.reshape(-1, 2))
-    cost = np.where(apart <= distance, apart, 1e6)  # so dear that no pair within reach is given up for it
+    apart = cdist(truth.reshape(-1, 2), detected.reshape(-1, 2))
+    cost = np.where(apart <= distance, apart, 1e6)  # so high that every possible pair is preferred
     rows, columns = linear_sum_assignment(cost)
     near = cost[rows, columns] < 1e6
     return rows[near], columns[near]
 
 
 def centres(labels: np.ndarray) -> np.ndarray:
-    """Centres of mass of the objects of a label image (labels 1..n): (n, 2) y and x, px."""
+    """Centres of mass of the objects of a label image (labels 1..n): (n, 2) y and x, px.
+
+    >>> centres(np.array([[1, 1, 0], [0, 0, 2]])).tolist()
+    [[0.0, 0.5], [1.0, 2.0]]
+    """
     numbers = np.arange(1, int(labels.max()) + 1)
     return np.array(ndimage.center_of_mass(labels > 0, labels, numbers)).reshape(-1, 2)
 
 
 def crowded(labels: np.ndarray, within: int = 3) -> np.ndarray:
-    """Whether each object has another within so many px: (largest label + 1,) bool."""
+    """Whether another object lies within this many px of each object: (largest label + 1,) bool.
+
+    >>> crowded(np.array([[1, 0, 2, 0, 0, 0, 0, 3]])).tolist()
+    [False, True, True, False]
+    """
     window = 2 * within + 1
     highest = ndimage.maximum_filter(labels, window)
     lowest = ndimage.minimum_filter(np.where(labels > 0, labels, labels.max() + 1), window)

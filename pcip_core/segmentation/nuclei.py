@@ -1,4 +1,4 @@
-"""Nuclei that touch, or differ so much in brightness that no one threshold suits a field."""
+"""Nuclei that touch, or differ so much in brightness that no single threshold suits a field."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pcip_core.segmentation.otsu import shrunk
 from pcip_core.segmentation.pieces import filled, joined, seams, tidied
 from pcip_core.segmentation.yeast import filled_cells, working_scale
 
-_SINGLE = 0.96  # likeness to an ellipse from which an object is one nucleus
-_WAIST = 0.65  # a waist this wide, in diameters of the smaller part, is one nucleus' own
+_SINGLE = 0.96  # quality as an ellipse above which an object is one nucleus
+_WAIST = 0.65  # width of a waist, in diameters of the smaller part, above which both parts are one nucleus
 
 
 def nuclei(
@@ -25,19 +25,25 @@ def nuclei(
     Args:
         planes: channel name -> (H, W).
         channel: the nuclear channel.
-        diameter_px: of a typical nucleus (about 160 at the Human Protein Atlas's full resolution).
-        min_area_px: smaller objects are left out.
+        diameter_px: diameter of a typical nucleus (about 160 at the full resolution of the Human Protein Atlas).
+        min_area_px: smaller objects are removed.
 
     Returns:
-        (H, W) int32 labels, 1..n without gaps; objects at the border left out.
+        (H, W) int32 labels, 1..n without gaps. Objects at the border are removed.
+
+    >>> y, x = np.mgrid[:150, :150]
+    >>> light = sum(2000 * (np.hypot(y - 75, x - centre) < 20) for centre in (55, 93))  # two that touch
+    >>> plane = np.random.default_rng(0).poisson(100 + light)
+    >>> nuclei({"dna": plane}, channel="dna").max()
+    np.int32(2)
     """
     scale, typical = working_scale(diameter_px)
-    found = filled_cells(shrunk(planes[channel], scale), typical, ghost=0.1, vacuole=0.0)
-    return tidied(_parted(filled(found), typical), scale, planes[channel].shape, min_area_px)
+    objects = filled_cells(shrunk(planes[channel], scale), typical, ghost=0.1, vacuole=0.0)
+    return tidied(_split_at_waists(filled(objects), typical), scale, planes[channel].shape, min_area_px)
 
 
-def _parted(labels: np.ndarray, typical: float) -> np.ndarray:
-    """Part objects at their waists, where the parts are better ellipses than the whole.
+def _split_at_waists(labels: np.ndarray, typical: float) -> np.ndarray:
+    """Split objects at their waists if the parts are better ellipses than the whole.
 
     Args:
         labels: (h, w) int32.

@@ -1,4 +1,4 @@
-"""Label images: heights of their objects, seams between them, joining, tidying, and the scale of it all."""
+"""Operations on label images: heights of objects, seams between objects, merging and cleaning."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _CROSS = ndimage.generate_binary_structure(2, 1)
 
 @dataclass(frozen=True)
 class Seams:
-    """Where two objects meet, each (n,).
+    """Pairs of objects that touch; each attribute is (n,).
 
     Attributes:
-        small, large: the labels of the smaller and of the larger.
-        neck: length of the seam in diameters of the smaller object.
-        share: area of the smaller object in areas of the larger.
+        small, large: labels of the smaller and the larger object.
+        neck: length of the seam divided by the diameter of the smaller object.
+        share: area of the smaller object divided by the area of the larger.
         height: mean relief along the seam.
     """
 
@@ -39,13 +39,13 @@ def mean_heights(relief: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def seams(relief: np.ndarray, labels: np.ndarray) -> Seams:
-    """All pairs of objects that touch, side by side or one above the other."""
+    """Find all pairs of objects that touch horizontally or vertically."""
     size = int(labels.max()) + 1
     pairs, heights = [], []
     for here, there in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
-        one, other = labels[here], labels[there]
-        meet = (one != other) & (one > 0) & (other > 0)
-        low, high = np.minimum(one[meet], other[meet]), np.maximum(one[meet], other[meet])
+        before, after = labels[here], labels[there]
+        meet = (before != after) & (before > 0) & (after > 0)
+        low, high = np.minimum(before[meet], after[meet]), np.maximum(before[meet], after[meet])
         pairs.append(low.astype(np.int64) * size + high)
         heights.append(np.minimum(relief[here][meet], relief[there][meet]))
     pair, which = np.unique(np.concatenate(pairs), return_inverse=True)
@@ -60,32 +60,38 @@ def seams(relief: np.ndarray, labels: np.ndarray) -> Seams:
 
 
 def joined(small: np.ndarray, large: np.ndarray, area: np.ndarray, largest: float = np.inf) -> np.ndarray:
-    """Number of the object that each becomes when pairs are joined, the first pairs first.
+    """Merge pairs of objects in the given order.
 
     Args:
-        small, large: (n,) labels; each small one is joined once, so that no bud makes one of two mothers.
-        area: (labels,) of each, px.
-        largest: a pair that would become larger stays apart.
+        small, large: (n,) labels. Each small object is merged once, so a bud never joins two mothers.
+        area: (labels,) area of each object, px.
+        largest: pairs whose union would be larger than this are not merged, px.
 
     Returns:
-        (labels,) int32.
+        (labels,) int32, the new label of each object.
     """
     area = area.copy()
     root = np.arange(len(area), dtype=np.int32)
-    _, once = np.unique(small, return_index=True)
-    for i in np.sort(once):
-        one, other = root[large[i]], root[small[i]]
-        if one != other and area[one] + area[other] <= largest:
-            area[one] += area[other]
-            root[root == other] = one
+    _, first = np.unique(small, return_index=True)
+    for i in np.sort(first):
+        kept, absorbed = root[large[i]], root[small[i]]
+        if kept != absorbed and area[kept] + area[absorbed] <= largest:
+            area[kept] += area[absorbed]
+            root[root == absorbed] = kept
     return root
 
 
 def tidied(labels: np.ndarray, scale: int, shape: tuple[int, ...], min_area_px: int) -> np.ndarray:
-    """Holes filled, spurs and crumbs off, back to full size, small and border objects out.
+    """Fill holes, remove spurs and fragments, restore the full size, and remove small and border objects.
+
+    Args:
+        labels: (h, w) on the working scale.
+        scale: px of the field per px of `labels`.
+        shape: (H, W) of the field.
+        min_area_px: smaller objects are removed.
 
     Returns:
-        (H, W) int32, 1..n without gaps.
+        (H, W) int32 labels, 1..n without gaps.
     """
     labels = filled(labels)
     inside = ndimage.minimum_filter(labels, footprint=_CROSS) == ndimage.maximum_filter(
@@ -93,7 +99,7 @@ def tidied(labels: np.ndarray, scale: int, shape: tuple[int, ...], min_area_px: 
     )
     core = np.where(inside, labels, 0)
     labels = np.where(ndimage.maximum_filter(core, footprint=_CROSS) == labels, labels, 0)
-    parts = label(labels, connectivity=1)  # parts of one value
+    parts = label(labels, connectivity=1)  # the connected parts of each object
     place = np.flatnonzero(parts)
     area = np.bincount(parts.ravel())
     owner = np.zeros(len(area), np.int64)
@@ -106,7 +112,7 @@ def tidied(labels: np.ndarray, scale: int, shape: tuple[int, ...], min_area_px: 
 
 
 def filled(labels: np.ndarray) -> np.ndarray:
-    """Background that one object encloses becomes part of it."""
+    """Fill the holes of each object: background that a single object encloses."""
     holes, count = ndimage.label(labels == 0)
     none = labels.max() + 1
     high = ndimage.maximum_filter(labels, footprint=_CROSS)

@@ -1,4 +1,4 @@
-"""A field of human-like cells: a sheet of touching territories, each with its nucleus and organelles."""
+"""A field of human-like cells: a sheet of adjacent territories, each with a nucleus and organelles."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pcip_core.simulate.plan import PlannedImage, keyed_rng, varied
 from pcip_core.simulate.textures import dots, filaments, noise, ridges, soft
 from pcip_core.spec.simulation import Simulation
 
-_HALF = 110  # half a cell's window, px
-_SPACING = 84.0  # least distance of two nuclei, px
-_HEIGHT_BLUR_PX = 2.0  # cells lie at different heights in the well: up to this sigma more than their image's
+_HALF = 110  # half the side of the window of a cell, px
+_SPACING = 84.0  # least distance between two nuclei, px
+_HEIGHT_BLUR_PX = 2.0  # largest additional blur (sigma) of a cell, because cells lie at different heights
 
 
 @dataclass(frozen=True)
 class _Shape:
-    """A cell's geometry: centre, nuclear half-axes, direction, reach of its body, stage of the cycle."""
+    """Geometry of a cell: centre, nuclear half-axes, direction, radius and stretch of the body, cell-cycle stage."""
 
     y: float
     x: float
@@ -33,16 +33,16 @@ class _Shape:
 
 @dataclass(frozen=True)
 class _Cell:
-    """The maps of one cell in its window, all (h, w), that every compartment is made from."""
+    """The maps of one cell in its window, each (h, w), from which all compartments are computed."""
 
     nucleus: np.ndarray  # 0..1
     rim: np.ndarray  # px outside (+) or inside (-) the nuclear edge
     nucleoli: np.ndarray  # 0..1
     body: np.ndarray  # 0..1
-    edge: np.ndarray  # px to the cell's edge, inside
-    out: np.ndarray  # 0 at the nucleus .. 1 at the cell's edge
+    edge: np.ndarray  # distance to the edge of the cell, inside, px
+    out: np.ndarray  # 0 at the nucleus .. 1 at the edge of the cell
     fibres: np.ndarray
-    pole: np.ndarray  # nearness to the organizing centre, 0..1
+    pole: np.ndarray  # proximity to the organizing centre, 0..1
     shape: _Shape
 
     @property
@@ -53,7 +53,7 @@ class _Cell:
 def draw_field(
     simulation: Simulation, image: PlannedImage, field: int
 ) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
-    """Emitted light of each channel (H, W), and one row of truth a cell (its nucleus within the field)."""
+    """Emitted light of each channel (H, W), and one row of truth per cell whose nucleus is within the field."""
     size = simulation.field_size_px
     rng = keyed_rng(simulation, image.number, field, "layout")
     shapes = _place(rng, size, elongated=image.cell_line == "sim-mesenchymal")
@@ -61,20 +61,22 @@ def draw_field(
     planes = {name: np.zeros((size, size), np.float32) for name in ("nucleus", "microtubules", "protein")}
     truth: list[dict[str, Any]] = []
     for number, shape in enumerate(shapes, 1):
-        own = keyed_rng(simulation, image.number, field, number)
+        cell_rng = keyed_rng(simulation, image.number, field, number)
         window = _window(shape, size)
-        cell = _cell(own, shape, owner[window] == number, depth[window], window)
-        state = _state(own, image)
-        expression = float(own.lognormal(0, 0.3))
-        density = sum(share * _normal(_COMPARTMENTS[name](own, cell), cell) for name, share in state.items())
-        diffuse = _normal(
-            cell.body * (0.75 + 0.1 * noise(own, cell.body.shape, 6.0)) * (1.3 - cell.out), cell
+        cell = _cell(cell_rng, shape, owner[window] == number, depth[window], window)
+        state = _state(cell_rng, image)
+        expression = float(cell_rng.lognormal(0, 0.3))
+        density = sum(
+            share * _normal(_COMPARTMENTS[name](cell_rng, cell), cell) for name, share in state.items()
         )
-        leak = varied(own, image.leak)
+        diffuse = _normal(
+            cell.body * (0.75 + 0.1 * noise(cell_rng, cell.body.shape, 6.0)) * (1.3 - cell.out), cell
+        )
+        leak = varied(cell_rng, image.leak)
         protein = (1 - leak) * density + leak * diffuse
-        protein = ndimage.gaussian_filter(protein, own.uniform(0, _HEIGHT_BLUR_PX))
-        planes["nucleus"][window] += _dna(own, cell)
-        planes["microtubules"][window] += _tubulin(own, cell)
+        protein = ndimage.gaussian_filter(protein, cell_rng.uniform(0, _HEIGHT_BLUR_PX))
+        planes["nucleus"][window] += _dna(cell_rng, cell)
+        planes["microtubules"][window] += _tubulin(cell_rng, cell)
         planes["protein"][window] += expression * protein
         truth.append(
             {
@@ -94,7 +96,7 @@ def draw_field(
 
 
 def label_field(simulation: Simulation, image: PlannedImage, field: int) -> np.ndarray:
-    """The nuclei of a field by number: (H, W) int32."""
+    """Label the nuclei of a field by cell number: (H, W) int32."""
     size = simulation.field_size_px
     rng = keyed_rng(simulation, image.number, field, "layout")
     shapes = _place(rng, size, elongated=image.cell_line == "sim-mesenchymal")
@@ -102,15 +104,15 @@ def label_field(simulation: Simulation, image: PlannedImage, field: int) -> np.n
     labels = np.zeros((size, size), np.int32)
     for number, shape in enumerate(shapes, 1):
         window = _window(shape, size)
-        own = keyed_rng(simulation, image.number, field, number)
-        labels[window][_cell(own, shape, owner[window] == number, depth[window], window).nucleus > 0.5] = (
-            number
-        )
+        cell_rng = keyed_rng(simulation, image.number, field, number)
+        labels[window][
+            _cell(cell_rng, shape, owner[window] == number, depth[window], window).nucleus > 0.5
+        ] = number
     return labels
 
 
 def _state(rng: np.random.Generator, image: PlannedImage) -> dict[str, float]:
-    """Where this cell's protein is: both compartments of a mixed protein, one of a variable one."""
+    """Compartments of the protein in this cell: both of a mixed protein, one of a variable protein."""
     first_or_second = rng.random()
     if image.kind != "variable":
         return dict(image.fractions)
@@ -119,14 +121,14 @@ def _state(rng: np.random.Generator, image: PlannedImage) -> dict[str, float]:
 
 
 def _place(rng: np.random.Generator, size: int, *, elongated: bool) -> list[_Shape]:
-    """Nuclei by dart throwing, also beyond the field's border so that cells there are cut as in life."""
+    """Place nuclei by dart throwing, also beyond the border of the field, so that cells are cut at the border."""
     points: list[np.ndarray] = []
     margin = 40
-    wanted = int(rng.integers(23, 31) * (size / 640) ** 2)
-    for candidate in rng.uniform(-margin, size + margin, (60 * wanted, 2)):
+    count = int(rng.integers(23, 31) * (size / 640) ** 2)
+    for candidate in rng.uniform(-margin, size + margin, (60 * count, 2)):
         if all(np.hypot(*(candidate - other)) > _SPACING for other in points):
             points.append(candidate)
-        if len(points) == wanted:
+        if len(points) == count:
             break
     shared = rng.uniform(0, np.pi)
     shapes = []
@@ -142,7 +144,7 @@ def _place(rng: np.random.Generator, size: int, *, elongated: bool) -> list[_Sha
 
 
 def _turned(shape: _Shape, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates along and across a cell's long axis, in px from its centre."""
+    """Coordinates along and across the long axis of a cell, px from its centre."""
     dy, dx = y - shape.y, x - shape.x
     return dx * np.cos(shape.angle) + dy * np.sin(shape.angle), dy * np.cos(shape.angle) - dx * np.sin(
         shape.angle
@@ -150,7 +152,7 @@ def _turned(shape: _Shape, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _territories(rng: np.random.Generator, size: int, shapes: list[_Shape]) -> tuple[np.ndarray, np.ndarray]:
-    """Whose each pixel is (0: nobody's), and its distance to the edge of its cell in px: two (H, W)."""
+    """Number of the cell at each pixel (0: none), and distance to the edge of this cell in px: two (H, W)."""
     step = 2
     y, x = np.mgrid[0:size:step, 0:size:step].astype(np.float32)
     y = y + 6 * noise(rng, y.shape, 9.0)  # ragged borders
@@ -159,9 +161,11 @@ def _territories(rng: np.random.Generator, size: int, shapes: list[_Shape]) -> t
     owner = np.zeros(y.shape, np.int16)
     for number, shape in enumerate(shapes, 1):
         along, across = _turned(shape, y, x)
-        away = np.sqrt((along / shape.stretch**0.5) ** 2 + (across * shape.stretch**0.5) ** 2) / shape.reach
-        owner[away < nearest] = number
-        nearest = np.minimum(nearest, away)
+        distance = (
+            np.sqrt((along / shape.stretch**0.5) ** 2 + (across * shape.stretch**0.5) ** 2) / shape.reach
+        )
+        owner[distance < nearest] = number
+        nearest = np.minimum(nearest, distance)
     owner[nearest > 1] = 0
     fine = owner.repeat(step, 0).repeat(step, 1)[:size, :size]
     smooth = ndimage.median_filter(fine, 5)
@@ -178,7 +182,11 @@ def _window(shape: _Shape, size: int) -> tuple[slice, slice]:
 
 
 def _cell(
-    rng: np.random.Generator, shape: _Shape, mine: np.ndarray, depth: np.ndarray, window: tuple[slice, slice]
+    rng: np.random.Generator,
+    shape: _Shape,
+    territory: np.ndarray,
+    depth: np.ndarray,
+    window: tuple[slice, slice],
 ) -> _Cell:
     y, x = np.mgrid[window].astype(np.float32)
     along, across = _turned(shape, y, x)
@@ -188,8 +196,8 @@ def _cell(
     wobble = 1 + 0.035 * noise(rng, radius.shape, 9.0)
     rim = (radius * wobble - 1) * (shape.long * shape.short) ** 0.5
     nucleus = soft(-rim, 0.7)
-    body = np.maximum(ndimage.gaussian_filter(mine.astype(np.float32), 1.0), nucleus * mine)
-    edge = np.where(mine, depth, 0)
+    body = np.maximum(ndimage.gaussian_filter(territory.astype(np.float32), 1.0), nucleus * territory)
+    edge = np.where(territory, depth, 0)
     out = np.clip(rim, 0, None) / (np.clip(rim, 0, None) + edge + 2)
     nucleoli = _nucleoli(rng, shape, radius)
     direction = rng.uniform(0, 2 * np.pi)
@@ -200,7 +208,7 @@ def _cell(
     radial = py * np.sin(direction) + px * np.cos(direction)
     tangential = px * np.sin(direction) - py * np.cos(direction)
     pole = np.exp(-((radial / 6.0) ** 2) - (tangential / 13.0) ** 2)
-    inside = mine & (ndimage.uniform_filter(body, 3) > 0.5)
+    inside = territory & (ndimage.uniform_filter(body, 3) > 0.5)
     fibres = filaments(rng, inside, (pole_y, pole_x), count=int(rng.integers(90, 130)), steps=120, bend=0.11)
     return _Cell(nucleus, rim, nucleoli, body, edge, out, fibres, pole, shape)
 
@@ -234,7 +242,7 @@ def _tubulin(rng: np.random.Generator, cell: _Cell) -> np.ndarray:
 
 
 def _normal(density: np.ndarray, cell: _Cell) -> np.ndarray:
-    """The same amount of protein in every cell, whatever the compartment's size, spread over the cell's area."""
+    """Scale a density so that its mean over the cell is 1, whatever the size of the compartment."""
     density = np.clip(density, 0, None) * cell.body
     area = float(cell.body.sum())
     return density * (area / max(float(density.sum()), 1e-6))

@@ -1,4 +1,4 @@
-"""What a simulated screen holds before a pixel is drawn: classes, proteins, wells, and their truth."""
+"""The plan of a simulated screen: classes, proteins, wells and their truth."""
 
 from __future__ import annotations
 
@@ -44,20 +44,23 @@ _LEAK = {"human": (0.1, 0.45), "yeast": (0.05, 0.35)}
 _FOCUS_PX = {"human": (0.9, 1.5), "yeast": (0.8, 1.2)}
 _ROWS = "ABCDEFGH"
 _WELLS = 96
-_FIELD_SIZES_PX = {"human": (160, 1500), "yeast": (96, 1500)}  # room for a cell; textures are tiles of 768 px
+_FIELD_SIZES_PX = {"human": (160, 1500), "yeast": (96, 1500)}  # at least the size of a cell
 
 
 @dataclass(frozen=True)
 class PlannedImage:
-    """One protein in one well, and the truth about it.
+    """One protein in one well, with its truth.
 
     Attributes:
-        number: position in the screen; keys every draw.
-        fractions: compartment -> share of the protein there (of a cell, or of its cells when it varies).
-        kind: `single`, `mixed` (both compartments in every cell) or `variable` (one or the other).
-        rate: share of cells that show the second compartment, for `variable`; else 0.
-        abundance: photons of the protein relative to the screen's median.
-        leak: share of the protein that is diffuse in the whole cell; a cell's own varies around it.
+        number: position in the screen; part of the key of all random draws.
+        plate, well: `plate_1`, `A01`.
+        protein, gene: simulated names.
+        cell_line: one of `CELL_LINES`.
+        fractions: compartment -> share of the protein in it (share of the cells for a variable protein).
+        kind: `single`, `mixed` (both compartments in every cell) or `variable` (one of the two in each cell).
+        rate: share of cells with the second compartment for `variable`, otherwise 0.
+        abundance: photons of the protein relative to the median of the screen.
+        leak: share of the protein that is diffuse in the whole cell; it varies from cell to cell.
         focus: sigma of the point spread function in this well, px.
     """
 
@@ -81,30 +84,39 @@ class PlannedImage:
 
 
 def channels(simulation: Simulation) -> tuple[str, ...]:
-    """Names of the channels, the protein's last."""
+    """Names of the channels; the protein channel is the last.
+
+    >>> channels(Simulation("human"))
+    ('nucleus', 'microtubules', 'protein')
+    """
     structural = ("nucleus", "microtubules") if simulation.organism == "human" else (simulation.marker,)
     return (*structural, "protein")
 
 
 def keyed_rng(simulation: Simulation, *key: int | str) -> np.random.Generator:
-    """A generator that depends on the seed and on the key alone, never on what was drawn before."""
+    """A random generator that depends only on the seed and the key, not on earlier draws."""
     words = [zlib.crc32(str(part).encode()) for part in (simulation.organism, *key)]
     return np.random.default_rng([simulation.seed, *words])
 
 
 def varied(rng: np.random.Generator, leak: float) -> float:
-    """A cell's own diffuse share, around its image's."""
+    """Draw the diffuse share of a cell from that of its image."""
     return float(np.clip(leak * rng.lognormal(0, 0.5), 0.0, 0.8))
 
 
 def plan_screen(simulation: Simulation) -> list[PlannedImage]:
-    """Every image of a simulated screen: the classes in turn, then mixed, then variable proteins.
+    """List all images of a simulated screen: the proteins of each class, then mixed, then variable proteins.
 
-    Proteins of a class go to different plates, so that any plate but one leaves every class on the others.
+    The proteins of a class are on different plates, so each class is present on the other plates if one plate is
+    held out.
 
     Raises:
-        SpecError: the organism or its marker is unknown, a number is out of its range, or a plate has too
-            few wells.
+        SpecError: the organism or its marker is unknown, a parameter is out of range, or a plate has too few
+            wells.
+
+    >>> images = plan_screen(Simulation("yeast"))
+    >>> len(images), images[0].image_id, dict(images[0].fractions)
+    (54, 'plate_1_A01', {'Cytoplasm': 1.0})
     """
     _check(simulation)
     classes = CLASSES[simulation.organism]
@@ -118,7 +130,7 @@ def plan_screen(simulation: Simulation) -> list[PlannedImage]:
     mixed = simulation.mixed_proteins
     for number in range(mixed + simulation.variable_proteins):
         kind = "mixed" if number < mixed else "variable"
-        if simulation.pairs:  # each has a block, as cell lines and plates alternate by number
+        if simulation.pairs:  # each pair gets consecutive numbers, because cell lines and plates alternate
             turn, count = (
                 (number, mixed) if kind == "mixed" else (number - mixed, simulation.variable_proteins)
             )
@@ -128,13 +140,13 @@ def plan_screen(simulation: Simulation) -> list[PlannedImage]:
         share = float(rng.choice(simulation.shares))
         jobs.append(({first: 1 - share, second: share}, kind, share if kind == "variable" else 0.0))
         order.append(number)
-    used = dict.fromkeys(range(simulation.plates), 0)
+    wells_used = dict.fromkeys(range(simulation.plates), 0)
     images = []
     for number, ((fractions, kind, rate), place) in enumerate(zip(jobs, order, strict=True)):
         plate = place % simulation.plates
-        well = f"{_ROWS[used[plate] // 12 % len(_ROWS)]}{used[plate] % 12 + 1:02d}"
-        used[plate] += 1
-        own = keyed_rng(simulation, "protein", number)
+        well = f"{_ROWS[wells_used[plate] // 12 % len(_ROWS)]}{wells_used[plate] % 12 + 1:02d}"
+        wells_used[plate] += 1
+        protein_rng = keyed_rng(simulation, "protein", number)
         images.append(
             PlannedImage(
                 number=number,
@@ -146,12 +158,12 @@ def plan_screen(simulation: Simulation) -> list[PlannedImage]:
                 fractions=fractions,
                 kind=kind,
                 rate=rate,
-                abundance=float(np.exp(own.normal(0, 0.7))),
-                leak=float(own.uniform(*_LEAK[simulation.organism])),
-                focus=float(own.uniform(*_FOCUS_PX[simulation.organism])),
+                abundance=float(np.exp(protein_rng.normal(0, 0.7))),
+                leak=float(protein_rng.uniform(*_LEAK[simulation.organism])),
+                focus=float(protein_rng.uniform(*_FOCUS_PX[simulation.organism])),
             )
         )
-    _check_wells(used)
+    _check_wells(wells_used)
     return images
 
 
@@ -171,8 +183,8 @@ def _check(simulation: Simulation) -> None:
             required=f"one of {', '.join(YEAST_MARKERS)} for yeast, none for human",
             remedy="Correct the spec.",
         )
-    for key, found, required in _problems(simulation):
-        raise SpecError(f"simulation.{key}", found=repr(found), required=required, remedy="Correct the spec.")
+    for key, value, required in _problems(simulation):
+        raise SpecError(f"simulation.{key}", found=repr(value), required=required, remedy="Correct the spec.")
     least = {
         "plates": 1,
         "proteins_per_class": 1,
@@ -181,27 +193,27 @@ def _check(simulation: Simulation) -> None:
         "variable_proteins": 0,
         "seed": 0,
     }
-    found = {name: getattr(simulation, name) for name in least}
-    bad = [f"{name} {found[name]}" for name in least if found[name] < least[name]]
+    values = {name: getattr(simulation, name) for name in least}
+    invalid = [f"{name} {values[name]}" for name in least if values[name] < least[name]]
     small, large = _FIELD_SIZES_PX[simulation.organism]
     if not small <= simulation.field_size_px <= large:
-        bad.append(f"field_size_px {simulation.field_size_px}")
-    if bad:
+        invalid.append(f"field_size_px {simulation.field_size_px}")
+    if invalid:
         raise SpecError(
             "simulation",
-            found=", ".join(bad),
+            found=", ".join(invalid),
             required=f"counts of 1 or more (0 for mixed, variable and seed), fields of {small} to {large} px",
             remedy="Correct the spec.",
         )
 
 
 def _problems(simulation: Simulation) -> Iterator[tuple[str, object, str]]:
-    """Which key of the mixtures and of rare classes has what value, and which it should have."""
+    """Invalid parameters of mixtures and rare classes: key, value, required."""
     classes = CLASSES[simulation.organism]
     known = ", ".join(classes)
     for pair in simulation.pairs:
         if len(set(pair)) < 2 or not set(pair) <= set(classes):
-            yield "pairs", pair, f"two different ones of {known}"
+            yield "pairs", pair, f"two different classes of {known}"
     if not simulation.shares:
         yield "shares", simulation.shares, "one share or more, between 0 and 1"
     for share in simulation.shares:
@@ -214,12 +226,12 @@ def _problems(simulation: Simulation) -> Iterator[tuple[str, object, str]]:
             yield f"rare.{name}", count, "1 protein or more"
 
 
-def _check_wells(used: Mapping[int, int]) -> None:
-    fullest = max(used.values())
+def _check_wells(wells_used: Mapping[int, int]) -> None:
+    fullest = max(wells_used.values())
     if fullest > _WELLS:
         raise SpecError(
             "simulation",
-            found=f"{fullest} proteins on one of {len(used)} plates",
-            required=f"{_WELLS} or fewer, as a plate has wells",
-            remedy="Ask for more plates, or for fewer proteins.",
+            found=f"{fullest} proteins on one of {len(wells_used)} plates",
+            required=f"{_WELLS} or fewer, the wells of a plate",
+            remedy="Use more plates or fewer proteins.",
         )

@@ -1,4 +1,4 @@
-"""Writing a simulated screen: pictures, the tables a laboratory would have, and the truth beside them."""
+"""Writing of a simulated screen: images, the tables that a laboratory would have, and the truth."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from pcip_core.simulate.optics import expose, illumination
 from pcip_core.simulate.plan import PlannedImage, channels, keyed_rng, plan_screen
 from pcip_core.spec.simulation import Simulation
 
-VERSION = 3  # raise when equal parameters give other pictures
-TRUTH = {  # the columns of what only the simulator knows
+VERSION = 3  # increase when the same parameters give different images
+TRUTH = {  # columns of the tables of truth
     "truth_images": (
         "image_id", "protein", "cell_line", "kind", "localization", "fractions", "variable_rate", "abundance",
         "leak", "focus_px", "n_cells", "simulator_version", "seed",
@@ -54,40 +54,40 @@ def write_screen(
     progress: Callable[[int, int], None] | None = None,
     workers: int = 1,
 ) -> None:
-    """Write a simulated screen; nothing is done when the folder holds this very one.
+    """Write a simulated screen, unless the folder already holds the same simulation.
 
-    The folder gets `<plate>/<well>_f<field>_<channel>.tif` (uint16), `images.csv` (what a laboratory
-    knows), `truth_images.csv` and `truth_cells.csv` (what only the simulator knows; columns in
-    docs/simulation.md), `SIMULATED.md` and `simulation.json`. It is made beside and renamed, so that a
-    simulation that is interrupted leaves nothing half written; what a killed one leaves beside goes with the
-    next. Several processes that want the same screen wait for the first.
+    The folder gets `<plate>/<well>_f<field>_<channel>.tif` (uint16), `images.csv` (the annotations that a
+    laboratory would have), `truth_images.csv` and `truth_cells.csv` (known only to the simulator; columns in
+    docs/reference/simulation.md), `SIMULATED.md` and `simulation.json`. It is written under a temporary name and
+    then renamed, so an interrupted simulation leaves no incomplete folder. The next simulation removes the remains
+    of a killed one. If several processes request the same screen, they wait for the first.
 
     Args:
-        simulation: what to draw.
-        folder: replaced when it holds another simulation.
-        progress: called with the fields done and the fields in all.
-        workers: processes; the pictures do not depend on it.
+        simulation: the parameters.
+        folder: replaced if it holds another simulation.
+        progress: called with the number of fields done and the total number of fields.
+        workers: number of processes; the images do not depend on it.
 
     Raises:
-        SpecError: the parameters do not make a screen.
+        SpecError: the parameters are invalid.
     """
     images = plan_screen(simulation)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with locked(folder.with_name(f".{folder.name}.lock")):
-        wanted = json.dumps({"version": VERSION, **dataclasses.asdict(simulation)}, indent=1)
-        told = folder / "simulation.json"
-        if told.is_file() and told.read_text() == wanted:
+        parameters = json.dumps({"version": VERSION, **dataclasses.asdict(simulation)}, indent=1)
+        parameters_file = folder / "simulation.json"
+        if parameters_file.is_file() and parameters_file.read_text() == parameters:
             return
-        beside, old = (folder.with_name(f".{folder.name}.{what}") for what in ("new", "old"))
-        _clear(beside, old)
+        new, old = (folder.with_name(f".{folder.name}.{suffix}") for suffix in ("new", "old"))
+        _clear(new, old)
         try:
-            _draw_screen(simulation, images, beside, progress, workers)
-            (beside / "simulation.json").write_text(wanted)
+            _draw_screen(simulation, images, new, progress, workers)
+            (new / "simulation.json").write_text(parameters)
             if folder.exists():
                 folder.rename(old)
-            beside.rename(folder)
+            new.rename(folder)
         finally:
-            _clear(beside, old)
+            _clear(new, old)
 
 
 def _clear(*folders: Path) -> None:
@@ -102,7 +102,7 @@ def _draw_screen(
     progress: Callable[[int, int], None] | None,
     workers: int,
 ) -> None:
-    """Everything but `simulation.json`, into a folder that is not there yet."""
+    """Write all files except `simulation.json` into a new folder."""
     for plate in sorted({image.plate for image in images}):
         (folder / plate).mkdir(parents=True)
     cells: dict[str, list[dict[str, Any]]] = {}
@@ -114,7 +114,7 @@ def _draw_screen(
     _write_tables(folder, images, cells, simulation)
     (folder / "SIMULATED.md").write_text(
         "# These images are simulated\n\nNo real cell was photographed. They were drawn by "
-        "`pcip_core.simulate` with the parameters in `simulation.json`; what is true of each image and "
+        "`pcip_core.simulate` with the parameters in `simulation.json`. The truth about each image and "
         "cell is in `truth_images.csv` and `truth_cells.csv`.\n"
     )
 
@@ -122,7 +122,7 @@ def _draw_screen(
 def _drawn(
     simulation: Simulation, images: list[PlannedImage], folder: Path, workers: int
 ) -> Iterator[tuple[PlannedImage, list[dict[str, Any]]]]:
-    """Draw and write every image, in one process or several; each with its rows of truth."""
+    """Draw and write all images with one or several processes, and yield each with its rows of truth."""
     draw = partial(_draw_image, simulation, folder)
     if workers <= 1:
         yield from zip(images, map(draw, images), strict=True)
@@ -135,7 +135,21 @@ def _drawn(
 def photograph(
     simulation: Simulation, image: PlannedImage, field: int
 ) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
-    """Pictures of one field: channel -> (H, W) uint16, and one row of truth a cell."""
+    """Simulate the images of one field.
+
+    Args:
+        simulation: the parameters.
+        image: an image of `plan_screen(simulation)`.
+        field: number of the field, from 1.
+
+    Returns:
+        Channel -> (H, W) uint16, and one row of truth per cell.
+
+    >>> small = Simulation("yeast", field_size_px=96)
+    >>> planes, truth = photograph(small, plan_screen(small)[0], 1)
+    >>> list(planes), planes["protein"].shape, truth[0]["state"]
+    (['cytosol', 'protein'], (96, 96), 'Cytoplasm=1')
+    """
     light, truth = _DRAW[simulation.organism](simulation, image, field)
     pictures = {}
     for channel in channels(simulation):
@@ -151,9 +165,15 @@ def photograph(
 
 
 def true_labels(simulation: Simulation, image: PlannedImage, field: int) -> np.ndarray:
-    """What a perfect segmenter finds in a field: (H, W) int32, yeast cells with their buds or human nuclei.
+    """The true segmentation of a field: (H, W) int32, yeast cells with their buds or human nuclei.
 
-    The label of a cell is its `cell_number` in the truth; cells that touch the border are there too.
+    The label of a cell is its `cell_number` in the truth. Cells at the border are included.
+
+    >>> small = Simulation("yeast", field_size_px=96)
+    >>> image = plan_screen(small)[0]
+    >>> labels, truth = true_labels(small, image, 1), photograph(small, image, 1)[1]
+    >>> labels[int(truth[0]["y_px"]), int(truth[0]["x_px"])] == truth[0]["cell_number"]
+    np.True_
     """
     return _LABEL[simulation.organism](simulation, image, field)
 
@@ -204,13 +224,13 @@ def _write_tables(
         }
         for image in images
     ]
-    each = [
+    truth_cells = [
         {"image_id": image.image_id, "cell_line": image.cell_line, **row}
         for image in images
         for row in cells[image.image_id]
     ]
     columns = {"images": _KNOWN, **TRUTH}
-    for name, rows in (("images", known), ("truth_images", truth), ("truth_cells", each)):
+    for name, rows in (("images", known), ("truth_images", truth), ("truth_cells", truth_cells)):
         with (folder / f"{name}.csv").open("w", newline="") as file:
             writer = csv.DictWriter(file, columns[name], lineterminator="\n")
             writer.writeheader()

@@ -1,4 +1,4 @@
-"""What structures are made of: smooth noise, ridges, blobs, filaments."""
+"""Textures of simulated structures: smooth noise, ridges, spots and filaments."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _TILE = 768
 
 @functools.cache
 def _tile(sigma: float) -> np.ndarray:
-    """A periodic tile of Gaussian noise smoothed by sigma px, with mean 0 and standard deviation 1."""
+    """A periodic tile of Gaussian noise, smoothed with a sigma in px, with mean 0 and standard deviation 1."""
     rng = np.random.default_rng(int(sigma * 1000))
     smooth = ndimage.gaussian_filter(rng.standard_normal((_TILE, _TILE)), sigma, mode="wrap")
     return ((smooth - smooth.mean()) / smooth.std()).astype(np.float32)
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> np.ndarray:
-    """Smooth noise (h, w) with mean 0, standard deviation 1 and a grain of sigma px."""
+    """Smooth noise (h, w) with mean 0, standard deviation 1 and a correlation length of sigma px."""
     tile = _tile(sigma)
     if rng.random() < 0.5:
         tile = tile.T
@@ -28,19 +28,19 @@ def noise(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> np.
 
 
 def ridges(rng: np.random.Generator, shape: tuple[int, int], sigma: float, sharpness: float) -> np.ndarray:
-    """Winding lines (h, w) in [0, 1]: where smooth noise passes through zero."""
+    """Winding lines (h, w) in [0, 1], along the zeros of smooth noise."""
     return np.exp(-((noise(rng, shape, sigma) * sharpness) ** 2))
 
 
 def soft(distance: np.ndarray, width: float = 0.8) -> np.ndarray:
-    """A step from 0 (outside, negative distance in px) to 1, blurred over `width` px."""
+    """A smooth step from 0 (outside, negative distance in px) to 1 (inside) over `width` px."""
     return 1 / (1 + np.exp(-np.clip(distance / width, -30, 30)))
 
 
 def dots(
     rng: np.random.Generator, where: np.ndarray, count: int, sigma: float, spread: float = 0.4
 ) -> np.ndarray:
-    """`count` round spots (h, w) at random places, likelier where `where` is high; brightness log-normal."""
+    """`count` round spots (h, w) at random positions with density `where` and log-normal brightness."""
     flat = np.cumsum(where.ravel(), dtype=np.float64)
     canvas = np.zeros(where.shape, np.float32)
     if flat[-1] > 0:
@@ -58,15 +58,15 @@ def filaments(
     steps: int,
     bend: float,
 ) -> np.ndarray:
-    """Curved fibres (h, w) that grow from around one point and end where `inside` does.
+    """Curved fibres (h, w) that start near one point and end at the border of `inside`.
 
     Args:
-        rng: draws directions and bends.
-        inside: (h, w) bool, where fibres may be.
-        origin: (y, x) where they start.
-        count: how many.
-        steps: how many px each may grow.
-        bend: standard deviation of the change of direction a px, in radians.
+        rng: random generator for directions and bends.
+        inside: (h, w) bool, the region of the fibres.
+        origin: (y, x), the common start.
+        count: number of fibres.
+        steps: largest length of a fibre, px.
+        bend: standard deviation of the change of direction per px, radians.
     """
     canvas = np.zeros(inside.shape, np.float32)
     start = np.array(origin)[:, None] + rng.normal(0, 4.0, (2, count))
@@ -78,7 +78,7 @@ def filaments(
     path_x = start[1] + np.cumsum(np.cos(turns), axis=0)
     y = np.clip(np.rint(path_y).astype(int), 0, inside.shape[0] - 1)
     x = np.clip(np.rint(path_x).astype(int), 0, inside.shape[1] - 1)
-    within = (abs(path_y - y) <= 0.5) & (abs(path_x - x) <= 0.5)  # not pushed back by the clipping
+    within = (abs(path_y - y) <= 0.5) & (abs(path_x - x) <= 0.5)  # not moved by the clipping
     alive = np.logical_and.accumulate(inside[y, x] & within, axis=0)
     np.add.at(canvas, (y[alive], x[alive]), 1.0)
     return ndimage.gaussian_filter(canvas, 0.8)

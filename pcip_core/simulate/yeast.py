@@ -1,4 +1,4 @@
-"""A field of budding yeast: clumps of round cells with buds, vacuoles and what lies between them."""
+"""A field of budding yeast: clumps of round cells with buds, vacuoles and other compartments."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from pcip_core.simulate.plan import PlannedImage, keyed_rng, varied
 from pcip_core.simulate.textures import dots, noise, ridges, soft
 from pcip_core.spec.simulation import Simulation
 
-_HALF = 44  # half a cell's window, px
+_HALF = 44  # half the side of the window of a cell, px
 
 
 @dataclass(frozen=True)
 class _Shape:
-    """A cell's geometry: mother's half-axes and direction; the bud grows from the mother's tip."""
+    """Geometry of a cell: half-axes and direction of the mother. The bud grows from the tip of the mother."""
 
     long: float
     short: float
     angle: float
-    bud: float  # radius, 0 without one
+    bud: float  # radius, 0 without a bud
     stage: str
 
 
 @dataclass(frozen=True)
 class _Cell:
-    """The maps of one cell in its window, all (h, w)."""
+    """The maps of one cell in its window, each (h, w)."""
 
     body: np.ndarray  # 0..1
-    edge: np.ndarray  # px to the cell's edge, inside
+    edge: np.ndarray  # distance to the edge of the cell, inside, px
     thickness: np.ndarray  # 0 at the edge .. 1
     nucleus: np.ndarray  # 0..1
     rim: np.ndarray  # px outside (+) the nuclear edge
     nucleolus: np.ndarray  # 0..1
     vacuole: np.ndarray  # 0..1
-    shore: np.ndarray  # px outside (+) the vacuole's edge
+    shore: np.ndarray  # px outside (+) the edge of the vacuole
     shape: _Shape
 
 
 def draw_field(
     simulation: Simulation, image: PlannedImage, field: int
 ) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
-    """Emitted light of each channel (H, W), and one row of truth a cell (its mother's centre)."""
+    """Emitted light of each channel (H, W), and one row of truth per cell (centre of the mother)."""
     size = simulation.field_size_px
     rng = keyed_rng(simulation, image.number, field, "layout")
     placed = _place(rng, size, elongated=image.cell_line == "sim-elongated")
@@ -54,21 +54,23 @@ def draw_field(
     focus = float(optics.choice([-1, 1], p=[0.25, 0.75]) * optics.uniform(0.5, 1.3))
     truth: list[dict[str, Any]] = []
     for number, (y, x, shape) in enumerate(placed, 1):
-        own = keyed_rng(simulation, image.number, field, number)
-        cell = _cell(own, shape, y % 1, x % 1)
-        state = _state(own, image)
-        expression = float(own.lognormal(0, 0.35))
-        density = sum(share * _normal(_COMPARTMENTS[name](own, cell), cell) for name, share in state.items())
+        cell_rng = keyed_rng(simulation, image.number, field, number)
+        cell = _cell(cell_rng, shape, y % 1, x % 1)
+        state = _state(cell_rng, image)
+        expression = float(cell_rng.lognormal(0, 0.35))
+        density = sum(
+            share * _normal(_COMPARTMENTS[name](cell_rng, cell), cell) for name, share in state.items()
+        )
         diffuse = _normal(cell.body * cell.thickness * (1 - 0.6 * cell.vacuole), cell)
-        leak = varied(own, image.leak)
+        leak = varied(cell_rng, image.leak)
         window = tuple(slice(int(centre) + _HALF, int(centre) + 3 * _HALF) for centre in (y, x))
         if marker == "cytosol":
-            padded[marker][window] += own.lognormal(0, 0.25) * _cytosol(own, cell)
+            padded[marker][window] += cell_rng.lognormal(0, 0.25) * _cytosol(cell_rng, cell)
         elif marker == "nuclear_pore":
             padded[marker][window] += _nuclear_pore(
                 keyed_rng(simulation, image.number, field, number, marker), cell
             )
-        else:  # refracted light: what one cell bends, the next bends again
+        else:  # the logarithms of the transmitted light of overlapping cells add up
             padded[marker][window] += _refraction(
                 keyed_rng(simulation, image.number, field, number, marker), cell, focus
             )
@@ -94,20 +96,20 @@ def draw_field(
 
 
 def label_field(simulation: Simulation, image: PlannedImage, field: int) -> np.ndarray:
-    """The cells of a field, buds with their mothers, by number: (H, W) int32."""
+    """Label the cells of a field, mothers with their buds, by cell number: (H, W) int32."""
     size = simulation.field_size_px
     rng = keyed_rng(simulation, image.number, field, "layout")
     padded = np.zeros((size + 4 * _HALF,) * 2, np.int32)
     placed = _place(rng, size, elongated=image.cell_line == "sim-elongated")
     for number, (y, x, shape) in enumerate(placed, 1):
         window = tuple(slice(int(centre) + _HALF, int(centre) + 3 * _HALF) for centre in (y, x))
-        own = keyed_rng(simulation, image.number, field, number)
-        padded[window][_cell(own, shape, y % 1, x % 1).body > 0.5] = number
+        cell_rng = keyed_rng(simulation, image.number, field, number)
+        padded[window][_cell(cell_rng, shape, y % 1, x % 1).body > 0.5] = number
     return padded[2 * _HALF : 2 * _HALF + size, 2 * _HALF : 2 * _HALF + size]
 
 
 def _state(rng: np.random.Generator, image: PlannedImage) -> dict[str, float]:
-    """Where this cell's protein is: both compartments of a mixed protein, one of a variable one."""
+    """Compartments of the protein in this cell: both of a mixed protein, one of a variable protein."""
     first_or_second = rng.random()
     if image.kind != "variable":
         return dict(image.fractions)
@@ -124,35 +126,35 @@ def _shape(rng: np.random.Generator, *, elongated: bool) -> _Shape:
 
 
 def _place(rng: np.random.Generator, size: int, *, elongated: bool) -> list[tuple[float, float, _Shape]]:
-    """Founders at random, daughters pushed against them until they just touch."""
-    taken = np.zeros((size + 4 * _HALF,) * 2, bool)
+    """Place founders at random, and daughters next to them so that they just touch."""
+    occupied = np.zeros((size + 4 * _HALF,) * 2, bool)
     placed: list[tuple[float, float, _Shape]] = []
-    wanted = int(rng.integers(26, 38) * (size / 352) ** 2)
-    for _ in range(12 * wanted):
+    count = int(rng.integers(26, 38) * (size / 352) ** 2)
+    for _ in range(12 * count):
         shape = _shape(rng, elongated=elongated)
-        alone = not placed or rng.random() < 0.35
+        founder = not placed or rng.random() < 0.35
         y, x = rng.uniform(-12, size + 12, 2)
         start, direction = 0.0, rng.uniform(0, 2 * np.pi)
-        if not alone:
+        if not founder:
             y, x, _ = placed[rng.integers(len(placed))]
             start = 20.0
         footprint = _edge(shape, 0.0, 0.0) > -0.5
-        for push in np.arange(start, 1 if alone else 66, 2.0):
+        for push in np.arange(start, 1 if founder else 66, 2.0):
             cy, cx = y + push * np.sin(direction), x + push * np.cos(direction)
             if not (-12 <= cy < size + 12 and -12 <= cx < size + 12):
                 break
             window = tuple(slice(int(centre) + _HALF, int(centre) + 3 * _HALF) for centre in (cy, cx))
-            if (taken[window] & footprint).sum() <= 0.015 * footprint.sum():
-                taken[window] |= footprint
+            if (occupied[window] & footprint).sum() <= 0.015 * footprint.sum():
+                occupied[window] |= footprint
                 placed.append((float(cy), float(cx), shape))
                 break
-        if len(placed) >= wanted:
+        if len(placed) >= count:
             break
     return placed
 
 
 def _axes(shape: _Shape, dy: float, dx: float) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates along and across the mother's long axis, px from her centre: two (h, w)."""
+    """Coordinates along and across the long axis of the mother, px from her centre: two (h, w)."""
     y, x = np.mgrid[-_HALF:_HALF, -_HALF:_HALF].astype(np.float32)
     y, x = y - dy, x - dx
     return x * np.cos(shape.angle) + y * np.sin(shape.angle), y * np.cos(shape.angle) - x * np.sin(
@@ -161,7 +163,7 @@ def _axes(shape: _Shape, dy: float, dx: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _edge(shape: _Shape, dy: float, dx: float) -> np.ndarray:
-    """Distance to the outline in px, positive inside: the mother and her bud."""
+    """Distance to the outline of the mother and her bud in px, positive inside."""
     along, across = _axes(shape, dy, dx)
     mother = (1 - np.sqrt((along / shape.long) ** 2 + (across / shape.short) ** 2)) * shape.short
     if not shape.bud:
@@ -193,12 +195,12 @@ def _cell(rng: np.random.Generator, shape: _Shape, dy: float, dx: float) -> _Cel
         r = rng.uniform(3.2, 6.5)
         centre = -rng.uniform(0.22, 0.5) * shape.long, rng.uniform(-0.35, 0.35) * shape.short
         shore = np.minimum(shore, np.hypot(along - centre[0], across - centre[1]) - r)
-    shore = np.maximum(shore, 1.5 - np.minimum(rim, edge))  # beside the nucleus, inside the cell
+    shore = np.maximum(shore, 1.5 - np.minimum(rim, edge))  # outside the nucleus, inside the cell
     return _Cell(body, edge, thickness, nucleus, rim, nucleolus, soft(-shore, 0.6), shore, shape)
 
 
 def _cytosol(rng: np.random.Generator, cell: _Cell) -> np.ndarray:
-    """A cytosolic fluorophore: thick where the cell is, dark in the vacuole."""
+    """A cytosolic fluorophore: bright where the cell is thick, dark in the vacuole."""
     grain = 1 + 0.05 * noise(rng, cell.body.shape, 2.0)
     return (
         cell.body
@@ -210,7 +212,7 @@ def _cytosol(rng: np.random.Generator, cell: _Cell) -> np.ndarray:
 
 
 def _nuclear_pore(rng: np.random.Generator, cell: _Cell) -> np.ndarray:
-    """Nup49-RFP: beads on the nuclear envelope; the cytoplasm glows faintly, the vacuole less."""
+    """Nup49-RFP: beads on the nuclear envelope, a faint glow in the cytoplasm, and a fainter one in the vacuole."""
     beads = dots(rng, np.exp(-((cell.rim / 0.8) ** 2)), int(rng.integers(45, 70)), 0.8, 0.5)
     ring = beads / max(float(beads.max()), 1e-6) + 0.35 * np.exp(-((cell.rim / 1.1) ** 2))
     glow = 0.05 + 0.02 * rng.random()
@@ -220,10 +222,11 @@ def _nuclear_pore(rng: np.random.Generator, cell: _Cell) -> np.ndarray:
 
 
 def _refraction(rng: np.random.Generator, cell: _Cell, focus: float) -> np.ndarray:
-    """Log of the light that passes a cell in brightfield, `focus` in depths of field above (+) or below (-).
+    """Logarithm of the light transmitted by a cell in brightfield; `focus` is in depths of field above (+) or
+    below (-) the cell.
 
-    Above focus the wall is a dark line with a bright halo outside it and a bright middle; below, the reverse.
-    In focus there is little to see but the wall's own thin line.
+    Above the focus, the wall is a dark line with a bright halo outside and a bright centre. Below the focus, the
+    contrast is reversed. In focus, only the thin line of the wall is visible.
     """
     focus = focus + rng.normal(0, 0.12)
     blur = 1.4 + 0.9 * abs(focus)
@@ -241,7 +244,7 @@ def _refraction(rng: np.random.Generator, cell: _Cell, focus: float) -> np.ndarr
 
 
 def _medium(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """Light that passes the medium, about 1: broad unevenness, dust, crumbs of debris."""
+    """Light transmitted by the medium, about 1: uneven illumination, dust and debris."""
     tile = ndimage.zoom(rng.standard_normal((8, 8)), (shape[0] / 8, shape[1] / 8), order=3)
     everywhere = np.ones(shape, np.float32)
     crumbs = dots(rng, everywhere, shape[0] * shape[1] // 30000, 1.3) - dots(
@@ -251,7 +254,7 @@ def _medium(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _normal(density: np.ndarray, cell: _Cell) -> np.ndarray:
-    """The same amount of protein in every cell, whatever the compartment's size, spread over the cell's area."""
+    """Scale a density so that its mean over the cell is 1, whatever the size of the compartment."""
     density = np.clip(density, 0, None) * cell.body
     return density * (float(cell.body.sum()) / max(float(density.sum()), 1e-6))
 

@@ -1,6 +1,6 @@
-"""What is asked of features once they are made: the settings of clusters, terms and scores of proteins.
+"""Section `analyses` of a spec: settings of clusters, enrichment, compartment scores and phenotypes.
 
-Plain dataclasses, read from the section `analyses` of a spec; this module imports nothing.
+Plain dataclasses; this module imports only the standard library.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ class Clustering:
     """The protein map (paper, Figure 4) and its clusters.
 
     Args:
-        methods: how proteins are merged, a solution each: `maximum_likelihood` (as the paper names it), `ward`,
+        methods: linkage methods, each of which gives one solution: `maximum_likelihood` (the paper's), `ward`,
             `average`.
-        number: clusters that each tree is cut into; null takes the number that is most stable.
-        most: the largest number that is tried for it.
-        heights: cut these methods' trees at a height instead: `{ward: 12.5}`; heights differ in kind by method.
-        picks: YAML file of nodes that you have named (`A: [PROTEIN, PROTEIN]`, `A1: ...`): the smallest clade
-            that holds the proteins; a relative path starts at the spec's folder.
-        within: clusters of some proteins alone, a name and a condition in SQL over `images` each:
+        number: number of clusters of each tree; null selects the most stable number.
+        most: largest number of clusters to try in this selection.
+        heights: method -> height at which to cut its tree instead: `{ward: 12.5}`. Heights of different methods
+            have different units.
+        picks: YAML file of named nodes (`A: [PROTEIN, PROTEIN]`, `A1: ...`): each is the smallest clade that
+            contains the proteins. A relative path starts at the folder of the spec.
+        within: clusterings of a subset of the proteins, name -> SQL condition over `images`:
             `vesicles: "'Vesicles' IN localization"` (paper, Supplementary Figures 4 and 5).
     """
 
@@ -39,14 +40,17 @@ class Clustering:
 
 @dataclass(frozen=True)
 class GeneOntology:
-    """Terms of the Gene Ontology, from files that you fetch (docs/analyses.md).
+    """Terms of the Gene Ontology, from files that you download (docs/how-to/run-analyses.md).
+
+    Relative paths start at the folder of the spec.
 
     Args:
-        obo: `go-basic.obo`; a relative path starts at the spec's folder, as of the others.
-        gaf: annotations: `goa_human.gaf.gz`, `sgd.gaf.gz`.
-        names: CSV or TSV with two columns, the screen's names of proteins and the GAF's, where they differ.
-        namespaces: terms of these; the paper's is `cellular_component`.
-        without_sources: who has assigned annotations that are left out: `HPA` saw the atlas' own images.
+        obo: the ontology, `go-basic.obo`.
+        gaf: the annotations: `goa_human.gaf.gz`, `sgd.gaf.gz`.
+        names: CSV or TSV with two columns, protein names of the screen and of the GAF, if they differ.
+        namespaces: namespaces of the terms to test (paper: `cellular_component`).
+        without_sources: sources (assigned by) whose annotations are excluded. For instance, `HPA` annotated from
+            the images of the Human Protein Atlas itself.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -59,14 +63,15 @@ class GeneOntology:
 
 @dataclass(frozen=True)
 class Phenotyping:
-    """The phenotypes among one protein's cells (paper, Figure 6).
+    """The phenotypes among the cells of one protein (paper, Figure 6).
 
     Args:
-        proteins: whose cells are clustered, each cell line apart; none: the most variable ones of `variability`.
-        most_variable: how many of these, a protein in a cell line each.
-        clusters: phenotypes of each; null takes the number with the highest mean silhouette, from 2.
-        most: the largest number that is tried for it.
-        least_cells: a protein with fewer cells in a cell line is left out.
+        proteins: proteins whose cells are clustered, separately for each cell line; by default the most variable
+            ones of the table `variability`.
+        most_variable: number of the most variable combinations of protein and cell line to use by default.
+        clusters: number of phenotypes; null selects the number, from 2, with the highest mean silhouette.
+        most: largest number to try in this selection.
+        least_cells: proteins with fewer cells in a cell line are skipped.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -77,7 +82,7 @@ class Phenotyping:
     least_cells: int = 20
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """What cannot be: (found, required)."""
+        """Invalid settings: (found, required)."""
         if self.most_variable < 1:
             yield f"analyses.phenotypes.most_variable {self.most_variable}", "1 or more"
         if self.least_cells < 3:
@@ -93,17 +98,17 @@ class Analyses:
     """Section `analyses` of a spec.
 
     Args:
-        feature_set: what proteins and cells are described by; the paper's for human cells is conv3.
-        pool: `protein` averages all cells of a protein; `protein_and_line` keeps cell lines apart.
-        clusters: of proteins.
-        ontology: for their enrichment; without it the screen's own localization terms are used alone.
-        annotations: other terms to test: a name and a CSV or TSV with two columns each, proteins and their terms;
-            a relative path starts at the spec's folder.
-        min_term_size: proteins that a term needs to be tested.
-        compartments: pairs of localization terms; cells are scored between both (paper, Figure 5).
-        least_cells: proteins with fewer in a cell line are not ranked by how much their cells vary.
+        feature_set: the features to use (paper, human cells: conv3).
+        pool: `protein` averages all cells of a protein; `protein_and_line` averages each cell line separately.
+        clusters: clusters of proteins.
+        ontology: terms for the enrichment of clusters; by default only the localization terms of the screen.
+        annotations: further terms to test, name -> CSV or TSV with two columns, proteins and their terms. A
+            relative path starts at the folder of the spec.
+        min_term_size: least number of proteins of a term to be tested.
+        compartments: pairs of localization terms; cells are scored between the two (paper, Figure 5).
+        least_cells: proteins with fewer cells in a cell line are not ranked by variability.
         phenotypes: clusters of the cells of one protein.
-        seed: of every draw.
+        seed: seed of all random draws.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -119,17 +124,17 @@ class Analyses:
     seed: int = 0
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """What cannot be: (found, required)."""
+        """Invalid settings: (found, required)."""
         if self.clusters.number is not None and self.clusters.number < 1:
             yield f"analyses.clusters.number {self.clusters.number}", "1 or more"
         if self.clusters.most < 2:
             yield f"analyses.clusters.most {self.clusters.most}", "2 or more"
         if not self.clusters.methods:
             yield "analyses.clusters.methods: none", "at least one"
-        if strange := sorted(set(self.clusters.heights) - set(self.clusters.methods)):
-            yield f"analyses.clusters.heights of {', '.join(strange)}", "some of analyses.clusters.methods"
+        if unknown := sorted(set(self.clusters.heights) - set(self.clusters.methods)):
+            yield f"analyses.clusters.heights of {', '.join(unknown)}", "some of analyses.clusters.methods"
         if taken := sorted({"localization", "go"} & set(self.annotations)):
-            yield f"analyses.annotations named {', '.join(taken)}", "another name: this one is pcip's"
+            yield f"analyses.annotations named {', '.join(taken)}", "another name: pcip uses this name itself"
         if self.min_term_size < 1:
             yield f"analyses.min_term_size {self.min_term_size}", "1 or more"
         yield from self.phenotypes.problems()

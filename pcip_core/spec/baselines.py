@@ -1,6 +1,6 @@
-"""What learned features are measured against: the settings of the other feature sets and of all scores.
+"""Section `baselines` of a spec: settings of the baseline feature sets and of all evaluations.
 
-Plain dataclasses, read from the section `baselines` of a spec; this module imports nothing heavy.
+Plain dataclasses; this module imports no large package.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ Correction = Literal["by_plate", "by_cell_line", "whitened"]
 
 @dataclass(frozen=True)
 class CellProfiler:
-    """Where the feature set `cellprofiler` comes from.
+    """Source of the feature set `cellprofiler`.
 
     Args:
-        source: `measured` here by cp_measure, read from a `table` that CellProfiler or CytoTable exported, or
-            from the `archives` of a screen with the layout hdf5.
-        table: that table, CSV or Parquet under the screen's root, one row an object.
-        cell_id: its column of our cell ids, where it has one; or else
-        image: template over its columns for our image ids (`{Metadata_Plate}_{Metadata_Well}`),
-        field: and for the field within the image, where images have several,
-        y, x: its columns of an object's centre, px; a cell within `within_px` of ours is ours.
+        source: `measured` by cp_measure, read from a `table` exported by CellProfiler or CytoTable, or read from
+            the `archives` of a screen with the layout hdf5.
+        table: path of the table, CSV or Parquet, relative to the root; one row per object.
+        cell_id: its column of pcip's cell ids. Without this column, objects are matched by position:
+        image: template over its columns that gives the image id (`{Metadata_Plate}_{Metadata_Well}`),
+        field: template that gives the field within the image, if images have several fields,
+        y, x: columns of the centre of an object, px,
+        within_px: largest distance between the centres of a cell and its object, px.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -42,16 +43,17 @@ class CellProfiler:
 
 @dataclass(frozen=True)
 class Vgg16:
-    """Transfer learning from VGG16 (paper, Supplementary Figure 2; docs/transfer.md).
+    """Transfer learning from VGG16 (paper, Supplementary Figure 2; docs/explanation/transfer.md).
 
     Args:
-        weights: file that Keras or torchvision distributes; a relative path starts at the spec's folder.
-        sha256: its digest.
-        strategies: `protein` (the protein channel alone, grey; the paper's best), `channels` (each channel
-            alone, grey, side by side), `rgb` (channels as colours).
-        rgb: colour -> channel, for `rgb`; a colour that is not named stays empty.
-        layers: convolutions, each one feature set a strategy; null takes all thirteen.
-        resized: also crops resized to 224 px, by the last fully connected layer before the output (fc2).
+        weights: file distributed by Keras or torchvision; a relative path starts at the folder of the spec.
+        sha256: its SHA-256 digest.
+        strategies: `protein` (only the protein channel, as grey levels; the paper's best), `channels` (each
+            channel separately, as grey levels, with concatenated features), `rgb` (channels as colours).
+        rgb: colour -> channel, for `rgb`; a colour without a channel is empty.
+        layers: convolutions; each gives one feature set per strategy; null selects all thirteen.
+        resized: also compute features of crops resized to 224 px from the last fully connected layer before the
+            output (fc2).
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -65,15 +67,15 @@ class Vgg16:
 
 @dataclass(frozen=True)
 class Pairwise:
-    """How image pairs are drawn for the normalized average pairwise distance; defaults are the paper's.
+    """Sampling of image pairs for the normalized average pairwise distance. The defaults are the paper's.
 
     Args:
-        same: pairs of one term, for each term (Figure 2B).
-        each_other: pairs of that term with each other term.
-        by_line: pairs with one term, and as many with different terms, of the same or of different cell
-            lines (Table 2).
-        min_proteins: terms of fewer proteins are left out.
-        bootstraps: draws of proteins, for the intervals.
+        same: number of pairs with the same term, for each term (Figure 2B).
+        each_other: number of pairs of a term with each other term.
+        by_line: number of pairs with the same term, and of pairs with different terms, for the same and for different
+            cell lines (Table 2).
+        min_proteins: terms with fewer proteins are excluded.
+        bootstraps: bootstrap samples of proteins, for the confidence intervals.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -86,12 +88,12 @@ class Pairwise:
 
 @dataclass(frozen=True)
 class Umap:
-    """Maps of cells and of proteins in two dimensions; defaults are the paper's (Figure 3, Supplementary Figure 3).
+    """UMAPs of cells and of proteins. The defaults are the paper's (Figure 3, Supplementary Figure 3).
 
     Args:
-        cells: at most so many labelled cells are drawn, evenly chosen; umap takes about a minute for 10,000.
-        cell_neighbours, protein_neighbours: what counts as near.
-        min_distance: how close points may lie.
+        cells: largest number of labelled cells, evenly chosen; UMAP takes about one minute for 10,000 cells.
+        cell_neighbours, protein_neighbours: UMAP's `n_neighbors`.
+        min_distance: UMAP's `min_dist`.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -103,30 +105,32 @@ class Umap:
 
 @dataclass(frozen=True)
 class Baselines:
-    """Section `baselines` of a spec: feature sets to score beside those of paired cell inpainting, and how.
+    """Section `baselines` of a spec: baseline feature sets and the evaluation of all feature sets.
 
     Args:
-        sets: `classic` (intensity, correlation and texture: the paper's for human cells), `designed`
-            (interpretable measures of where in a cell a protein lies: the paper's for yeast),
-            `cellprofiler`, `autoencoder` (of the encoder's layout and settings, trained on the same cells),
-            `supervised` (a network trained on the labels, which must be there), `vgg16` (weights must be).
-        mask: channel that `designed` and `cellprofiler` find the cell in; by default the first structural one.
-        grey_levels: of the textures; the paper names no number, 32 are ten times faster than 256.
-        cellprofiler: where its measurements come from.
+        sets: `classic` (intensity, correlation and texture; the paper's baseline for human cells), `designed`
+            (interpretable measures of the position of a protein in the cell; the paper's baseline for yeast),
+            `cellprofiler`, `autoencoder` (with the architecture and settings of the encoder, trained on the same
+            cells), `supervised` (a network trained on the labels, which the screen must have), `vgg16` (needs
+            weights).
+        mask: channel in which `designed` and `cellprofiler` segment the cell; by default the first structural one.
+        grey_levels: grey levels of the textures. The paper gives no number; 32 are ten times faster than 256.
+        cellprofiler: source of its measurements.
         vgg16: its weights, layers and inputs.
-        supervised: how the supervised network is trained; by default as `encoder` says.
-        held_fraction: share of the labelled images that it is not trained on, but scored by.
-        corrections: each adds copies of the sets in `corrected`, with its name at the end: `by_plate` and
-            `by_cell_line` (each plate or line centred and scaled alone), `whitened` (decorrelated on controls).
+        supervised: training of the supervised network; by default the settings of `encoder`.
+        held_fraction: share of the labelled images that is excluded from its training and used to evaluate it.
+        corrections: each adds corrected copies of the sets in `corrected`, with the correction as a suffix:
+            `by_plate` and `by_cell_line` (each plate or cell line is centred and scaled separately), `whitened`
+            (decorrelated on controls).
         corrected: feature sets to correct; by default `inpainting_conv3` and `inpainting_conv4`.
-        controls: the protein whose cells are the controls of `whitened`; null takes all cells.
-        classifiers: feature sets that logistic regression and random forest score, and that pairwise
-            distances, retrieval and maps are of; by default the layer of each method that is best by kNN.
-        folds: of their cross-validation (paper: 5).
-        trees: of the forest (paper: 500).
-        pairwise: of the pairwise distances.
-        umap: of the maps.
-        seed: of every draw.
+        controls: the protein whose cells are the controls of `whitened`; null uses all cells.
+        classifiers: feature sets for logistic regression, random forest, pairwise distances, retrieval and
+            UMAPs; by default the layer of each method with the best kNN score.
+        folds: folds of the cross-validation (paper: 5).
+        trees: trees of the random forest (paper: 500).
+        pairwise: sampling of the pairwise distances.
+        umap: settings of the UMAPs.
+        seed: seed of all random draws.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -153,26 +157,26 @@ class Baselines:
 
     @property
     def designed(self) -> tuple[str, ...]:
-        """The sets that are measured, not learned."""
+        """The feature sets that are designed, not learned."""
         return tuple(name for name in self.sets if name in ("classic", "designed", "cellprofiler"))
 
     def problems(self, channels: Collection[str], layout: str) -> Iterator[tuple[str, str]]:
-        """What cannot be, for a screen of these channels and that layout of files: (found, required)."""
+        """Invalid settings for a screen with these channels and this layout of files: (found, required)."""
         profiler, transfer = self.cellprofiler, self.vgg16
         if self.mask not in (None, *channels):
             yield f"baselines.mask {self.mask!r}", f"one of {list(channels)}"
         if not 2 <= self.grey_levels <= 256:
             yield f"baselines.grey_levels {self.grey_levels}", "2 to 256"
         if (profiler.source == "table") != (profiler.table is not None):
-            yield "baselines.cellprofiler: one of source: table and table alone", "both, or neither"
+            yield "baselines.cellprofiler: only one of `source: table` and `table`", "both, or neither"
         if profiler.source == "table" and (profiler.cell_id is None) == (profiler.image is None):
-            yield "baselines.cellprofiler.table", "exactly one of cell_id and image, to find our cells by"
+            yield "baselines.cellprofiler.table", "exactly one of cell_id and image, to match cells"
         if profiler.source == "archives" and layout != "hdf5":
             yield f"baselines.cellprofiler.source archives with layout {layout}", "layout hdf5"
         if ("vgg16" in self.sets) != (transfer is not None):
-            yield "one of vgg16 in baselines.sets and baselines.vgg16.weights alone", "both, or neither"
+            yield "only one of vgg16 in baselines.sets and baselines.vgg16.weights", "both, or neither"
         if transfer is not None and ("rgb" in transfer.strategies) != bool(transfer.rgb):
-            yield "baselines.vgg16: one of the strategy rgb and the colours in rgb alone", "both, or neither"
+            yield "baselines.vgg16: only one of the strategy rgb and the colours in rgb", "both, or neither"
         if transfer is not None and not set(transfer.rgb.values()) <= set(channels):
             yield f"baselines.vgg16.rgb {transfer.rgb}", f"channels of {list(channels)}"
         if not 0 < self.held_fraction < 1:

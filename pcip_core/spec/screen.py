@@ -1,8 +1,8 @@
-"""A screen spec: one YAML file that says what a screen is and how to turn it into features.
+"""A screen spec: one YAML file that describes a screen and how its features are computed.
 
-Everything the platform does with a screen follows from this file; `docs/screens.md` shows each key.
-The sections are plain dataclasses, so that code which takes one needs nothing but Python; pydantic is
-imported only to read the file.
+The spec determines everything that the platform does with a screen; `docs/reference/spec.md` documents each key. The
+sections are plain dataclasses, so code that takes a section needs only Python. pydantic is imported only when a
+file is read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _RESERVED = {"main", "temp", "system", "information_schema", "pg_catalog", "feature_store"}
 _PART = re.compile(r"{(\w+)(?::d)?}")
 _WITH_PATTERN = ("pattern", "ome_tiff", "hdf5")
-_PARTS = {  # that layouts know besides those of a pattern
+_RENAMED = {"yardsticks": "baselines"}  # former key -> key
+_PARTS = {  # parts of each layout, in addition to those of a pattern
     "opera": ("plate", "well", "row", "column", "field", "plane", "time"),
     "ome_zarr": ("plate", "well", "row", "column", "field", "acquisition"),
     "hdf5": ("row", "class"),
@@ -37,7 +38,23 @@ _PARTS = {  # that layouts know besides those of a pattern
 class Screen:
     """A collection of images with the same channels and optics.
 
-    `encoder_from` names another screen of the same channels, whose encoder describes this one's cells.
+    Args:
+        name: lower-case letters, digits and `_`; it names the schema in SQL.
+        organism: `human`, `yeast` or any other text.
+        channels: name -> channel.
+        files: paths of the planes, and the grouping of fields into images.
+        segmentation: the method that detects cells.
+        crops: the conversion of a cell to a crop.
+        shards: the partitions of the screen.
+        description: free text.
+        root: folder of the images; a relative path starts at the folder of the spec.
+        images: annotations of the images.
+        encoder: training of the encoder.
+        encoder_from: another screen with the same channels, whose encoder is used for the cells of this screen.
+        benchmark: labels and protocols by which features are evaluated.
+        baselines: feature sets to compare with those of paired cell inpainting.
+        analyses: clusters, enrichment, compartments and phenotypes.
+        simulation: parameters, if the images are simulated.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -60,46 +77,46 @@ class Screen:
 
     @property
     def simulated(self) -> bool:
-        """True when the images are made by `pcip_core.simulate`; shown wherever a figure is."""
+        """True if the images are simulated by `pcip_core.simulate`; all figures state it."""
         return self.simulation is not None
 
     @property
     def title(self) -> str:
-        """The screen as pictures name it; says where its images are simulated."""
+        """The name of the screen for figures, which states whether the images are simulated."""
         return f"{self.name} (simulated images)" if self.simulated else self.name
 
     @property
     def encoder_screen(self) -> str:
-        """The screen whose champion encoder describes the cells of this one."""
+        """The screen whose champion encoder computes the features of this screen."""
         return self.encoder_from or self.name
 
     @property
     def structural(self) -> tuple[str, ...]:
-        """Names of the structural channels, in the spec's order."""
+        """Names of the structural channels, in the order of the spec."""
         return tuple(name for name, channel in self.channels.items() if channel.role == "structural")
 
     @property
     def protein(self) -> tuple[str, ...]:
-        """Names of the protein channels, in the spec's order."""
+        """Names of the protein channels, in the order of the spec."""
         return tuple(name for name, channel in self.channels.items() if channel.role == "protein")
 
     @property
     def crop_channels(self) -> tuple[str, ...]:
-        """Names of the channels that crops have: all but label images, in the spec's order."""
+        """Names of the channels of the crops: all except label images, in the order of the spec."""
         return tuple(name for name, channel in self.channels.items() if channel.role != "labels")
 
     def folder(self) -> Path:
         """The root folder of the images.
 
         Raises:
-            RootError: the spec names no root, or the folder is not there.
+            RootError: the spec names no root, or the folder does not exist.
         """
         if self.root is None:
             raise RootError(
                 f"screen {self.name}",
                 found="no root",
-                required="the folder that holds its images",
-                remedy=f"Give it once: pcip run {self.name} --root FOLDER (or write `root:` in the spec).",
+                required="the folder with its images",
+                remedy=f"Set it once: pcip run {self.name} --root FOLDER (or write `root:` in the spec).",
             )
         folder = Path(self.root)
         if not folder.is_dir():
@@ -107,12 +124,16 @@ class Screen:
                 folder,
                 found="no such folder",
                 required=f"the root of screen {self.name}",
-                remedy="Correct `root:` in the spec, or give --root FOLDER.",
+                remedy="Correct `root:` in the spec, or pass --root FOLDER.",
             )
         return folder
 
     def folder_to_make(self) -> Path:
-        """The root of a simulated screen, which need not be there yet."""
+        """The root of a simulated screen, which need not exist yet.
+
+        Raises:
+            RootError: the spec names no root.
+        """
         if self.root is None:
             raise RootError(
                 f"screen {self.name}",
@@ -123,21 +144,39 @@ class Screen:
         return Path(self.root)
 
     def section(self, *names: str) -> dict[str, Any]:
-        """The named sections as plain values, for hashing and for logs."""
+        """The named sections as plain values, for hashes and logs."""
         return {name: _plain(getattr(self, name)) for name in names}
 
     def resolved(self) -> dict[str, Any]:
-        """The whole spec with every default filled in."""
-        return self.section(*(f.name for f in dataclasses.fields(self)))
+        """The complete spec with all defaults filled in."""
+        return self.section(*(field.name for field in dataclasses.fields(self)))
 
 
 def load_screen(path: Path, *, root: str | None = None) -> Screen:
-    """Read a spec; `root` replaces the spec's own.
+    """Read a spec and check it.
 
-    A relative root is taken from the spec's folder.
+    Args:
+        path: the YAML file.
+        root: folder of the images; replaces the root in the spec. A relative root starts at the folder of the spec.
 
     Raises:
-        SpecError: the file is not there, is not YAML, has an unknown or missing key or a wrong value.
+        SpecError: the file does not exist, is not YAML, has an unknown or missing key, or has an invalid value.
+
+    >>> import tempfile
+    >>> spec = '''
+    ... name: example
+    ... organism: yeast
+    ... files: {pattern: "{plate}/{well}_{field}_{channel}.tif", image_id: "{plate}_{well}"}
+    ... channels: {cytosol: {role: structural}, protein: {role: protein}}
+    ... shards: {by: "{plate}"}
+    ... segmentation: {method: yeast_cytosol, options: {channel: cytosol}}
+    ... crops: {window_px: 64}
+    ... '''
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "example.yaml").write_text(spec)
+    ...     screen = load_screen(Path(folder) / "example.yaml")
+    >>> screen.structural, screen.protein, screen.crops.min_cells, screen.encoder.epochs
+    (('cytosol',), ('protein',), 5, 30)
     """
     import yaml
     from pydantic import TypeAdapter, ValidationError
@@ -148,7 +187,7 @@ def load_screen(path: Path, *, root: str | None = None) -> Screen:
         values = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SpecError(
-            path, found=f"not YAML ({error})", required="a YAML mapping", remedy="Correct it there."
+            path, found=f"not YAML ({error})", required="a YAML mapping", remedy="Correct the file."
         ) from error
     if not isinstance(values, dict):
         raise SpecError(
@@ -157,11 +196,22 @@ def load_screen(path: Path, *, root: str | None = None) -> Screen:
             required="a YAML mapping with name, organism, channels, files, ...",
             remedy="Start from a spec in data/screens/.",
         )
+    for old, new in _RENAMED.items():
+        if old in values:
+            raise SpecError(
+                path,
+                found=f"the key `{old}`",
+                required=f"the key `{new}`, as it is called now",
+                remedy=f"Rename `{old}:` to `{new}:` in the spec.",
+            )
     try:
         screen = TypeAdapter(Screen).validate_python(values)
     except ValidationError as error:
         raise SpecError(
-            path, found=_said(error), required="the keys of docs/screens.md", remedy="Correct the spec."
+            path,
+            found=_validation_message(error),
+            required="the keys of docs/reference/spec.md",
+            remedy="Correct the spec.",
         ) from error
     root = root or screen.root
     if root is not None:
@@ -169,8 +219,8 @@ def load_screen(path: Path, *, root: str | None = None) -> Screen:
     screen = dataclasses.replace(
         screen,
         root=root,
-        baselines=_beside(screen.baselines, path.parent, "vgg16.weights"),
-        analyses=_beside(
+        baselines=_with_resolved_paths(screen.baselines, path.parent, "vgg16.weights"),
+        analyses=_with_resolved_paths(
             dataclasses.replace(
                 screen.analyses,
                 annotations={
@@ -186,8 +236,8 @@ def load_screen(path: Path, *, root: str | None = None) -> Screen:
     return screen
 
 
-def _beside(section: Any, folder: Path, *keys: str) -> Any:
-    """Relative paths under these keys (`part.key`) start at the spec's folder, as the root does."""
+def _with_resolved_paths(section: Any, folder: Path, *keys: str) -> Any:
+    """Make the paths under these keys (`part.key`) absolute; relative paths start at the folder of the spec."""
     for key in keys:
         part_name, name = key.split(".")
         part = getattr(section, part_name)
@@ -197,13 +247,13 @@ def _beside(section: Any, folder: Path, *keys: str) -> Any:
     return section
 
 
-def _said(error: Any) -> str:
-    """pydantic's errors in one line: where, what."""
+def _validation_message(error: Any) -> str:
+    """All problems of a pydantic ValidationError in one line, each with its key."""
     parts = []
-    for one in error.errors():
-        where = ".".join(str(step) for step in one["loc"] if step != "Screen")
-        unknown = one["type"] in ("unexpected_keyword_argument", "extra_forbidden")
-        parts.append(f"unknown key `{where}`" if unknown else f"`{where}`: {one['msg'].lower()}")
+    for problem in error.errors():
+        key = ".".join(str(step) for step in problem["loc"] if step != "Screen")
+        unknown = problem["type"] in ("unexpected_keyword_argument", "extra_forbidden")
+        parts.append(f"unknown key `{key}`" if unknown else f"`{key}`: {problem['msg'].lower()}")
     return "; ".join(parts)
 
 
@@ -216,7 +266,10 @@ def _validate(screen: Screen, path: Path) -> None:
     if not screen.protein:
         refuse("no channel with `role: protein`", "one channel whose protein varies from image to image")
     if not screen.structural:
-        refuse("no channel with `role: structural`", "at least one channel that marks the same in all images")
+        refuse(
+            "no channel with `role: structural`",
+            "at least one channel that marks the same structure in all images",
+        )
     _validate_files(screen, refuse)
     if (screen.shards.by is None) == (screen.shards.buckets is None):
         refuse("shards: neither or both of `by` and `buckets`", "exactly one of them")
@@ -233,7 +286,9 @@ def _validate(screen: Screen, path: Path) -> None:
         if name not in screen.crop_channels:
             refuse(f"crops.floor names channel {name!r}", f"one of {list(screen.crop_channels)}")
     if screen.segmentation.method == "centres" and screen.crops.area_fraction is not None:
-        refuse("crops.area_fraction with segmentation.method centres", "none: a centre has no area")
+        refuse(
+            "crops.area_fraction with segmentation.method centres", "no area_fraction: a centre has no area"
+        )
     if screen.crops.size_px % 4 or screen.crops.size_px < 16:
         refuse(
             f"crops.size_px {screen.crops.size_px}", "a multiple of 4, at least 16 (the network pools twice)"
@@ -243,7 +298,7 @@ def _validate(screen: Screen, path: Path) -> None:
 
 
 def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:
-    """The keys of `files` that its layout needs, and templates that name parts it has."""
+    """Check that `files` has the keys of its layout and that templates name existing parts."""
     files = screen.files
     for key, layouts in (("pattern", _WITH_PATTERN), ("table", ("manifest",))):
         given = getattr(files, key) is not None
@@ -257,12 +312,14 @@ def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:
         if any(channel.plane is None for channel in screen.channels.values()):
             refuse(f"files.pattern {files.pattern!r}", "a part {channel}, or a `plane` for every channel")
     elif files.layout != "pattern" and "{channel}" in str(files.pattern):
-        refuse(f"files.pattern {files.pattern!r}", "no part {channel}: one file holds all channels")
+        refuse(f"files.pattern {files.pattern!r}", "no part {channel}, because each file holds all channels")
     parts = [set(_PART.findall(pattern)) - {"channel"} for pattern in files.patterns]
-    if any(one != parts[0] for one in parts):
-        refuse(f"patterns with the parts {[sorted(one) for one in parts]}", "the same parts in each pattern")
+    if any(names != parts[0] for names in parts):
+        refuse(
+            f"patterns with the parts {[sorted(names) for names in parts]}", "the same parts in each pattern"
+        )
     if files.layout == "manifest":
-        return  # its parts are the table's columns
+        return  # the parts are the columns of the table
     known = {*(parts[0] if parts else ()), *_PARTS.get(files.layout, ())}
     templates = {"files.image_id": files.image_id, "shards.by": screen.shards.by or ""}
     templates |= {f"images.values.{name}": value for name, value in screen.images.values.items()}

@@ -1,6 +1,6 @@
-"""The sections of a spec: plain dataclasses, so that code which takes one needs nothing but Python.
+"""The sections of a spec as plain dataclasses, so that code that takes a section needs only Python.
 
-`baselines.py`, `analyses.py` and `training/config.py` hold the others.
+`baselines.py`, `analyses.py`, `training.py` and `simulation.py` hold the other sections.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ class Channel:
     """One named plane.
 
     Args:
-        role: `structural` marks the same in every image, `protein` varies from image to image; `labels` is a
-            label image that is read with the field, for segmentation, and is no part of a crop.
-        named: how file names, tables or the files' own metadata call it (default: the channel's own name).
-        plane: which plane, where a file holds several: the number of a channel, from 0, or the colour of an
-            RGB picture (`red`, `green`, `blue`, or `max`, the greatest of the three).
-        dtype: pixel type that its files must have (`uint16`); by default the channels of a field must agree.
+        role: `structural` marks the same structure in every image; `protein` varies from image to image;
+            `labels` is a label image, which is read for segmentation and is not part of a crop.
+        named: name of the channel in file names, tables or metadata (default: the channel's name in the spec).
+        plane: the plane to read if a file holds several: the number of a channel, from 0, or the colour of an
+            RGB image (`red`, `green`, `blue`, or `max`, the maximum of the three).
+        dtype: required pixel type of the files (`uint16`). By default all channels of a field must have the same.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -33,16 +33,16 @@ class Channel:
 
 @dataclass(frozen=True)
 class Files:
-    """Where the planes of a field lie, and which fields make one image.
+    """Paths of the planes of a field, and the grouping of fields into images.
 
     Args:
-        image_id: template over the parts: fields with one `image_id` are one image.
-        layout: how files become fields; a module of `pcip_core.images.layouts` each.
-        pattern: how paths under the root name the parts: `{plate}/{well}_f{field}_{channel}.tif`. A part
-            named twice must read the same both times; `{field:d}` is digits only; `*` is any text within a
-            name, `**/` any folders. Or one pattern a channel, where they are named differently.
-        table: `manifest` only: the CSV, TSV or Parquet file under the root that lists the fields.
-        only: part -> the one value that is used, where files hold more (a focal plane, a time).
+        image_id: template over the parts. Fields with the same `image_id` form one image.
+        layout: how files are grouped into fields; each is a module of `pcip_core.images.layouts`.
+        pattern: paths relative to the root, with named parts: `{plate}/{well}_f{field}_{channel}.tif`. A part
+            that is named twice must have the same text both times. `{field:d}` matches digits only, `*` any text
+            within a name, `**/` any folders. Alternatively one pattern per channel.
+        table: layout `manifest` only: path of the table that lists the fields, relative to the root.
+        only: part -> the single value to use, if the files have several (a focal plane, a time).
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -54,7 +54,7 @@ class Files:
 
     @property
     def patterns(self) -> list[str]:
-        """The pattern, or those of all channels."""
+        """The pattern, or the patterns of all channels."""
         if isinstance(self.pattern, dict):
             return list(self.pattern.values())
         return [] if self.pattern is None else [self.pattern]
@@ -62,17 +62,19 @@ class Files:
 
 @dataclass(frozen=True)
 class Images:
-    """What is known of each image: templates over the parts, and tables under the root; later ones win.
+    """Annotations of each image: templates over the parts, and tables relative to the root.
+
+    Later keys take precedence over earlier ones, except that `annotations` never replaces terms.
 
     Args:
         values: column -> template (`protein: "{protein}"`) or constant.
-        platemap: CSV or TSV with one row a well, and a column of plates where plates differ.
-        table: CSV with one row an image, joined where its column `key` equals the image id. Several
+        platemap: table with one row per well, and a plate column if the plates differ.
+        table: table with one row per image, joined by its column `key`, which holds the image id. Several
             localization terms are separated by `;`.
-        key: that column.
-        annotations: table of localization terms by protein, as `pcip_core.images.localization` reads it, for
-            images that have no terms of their own.
-        terms: localization term -> the term to use in its place.
+        key: name of this column.
+        annotations: table of localization terms by protein (see `pcip_core.images.localization`), for images
+            without terms from the other sources.
+        terms: localization term -> its replacement.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -86,7 +88,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Shards:
-    """The partitions: `by` a template over the parts (a plate), or that many `buckets` of images."""
+    """The partitions of a screen: `by` a template over the parts (a plate), or a number of `buckets` of images."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     by: str | None = None
@@ -95,7 +97,7 @@ class Shards:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """How cells are found: a method of `pcip_core.segmentation` or `module:function`, and its options."""
+    """The segmentation: a method of `pcip_core.segmentation` or `module:function`, and its options."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     method: str
@@ -104,14 +106,14 @@ class Segmentation:
 
 @dataclass(frozen=True)
 class Crops:
-    """How a cell becomes a crop (paper, "Datasets, Preprocessing, and Training").
+    """The conversion of a cell to a crop (paper, "Datasets, Preprocessing, and Training").
 
     Args:
-        window_px: side of the square cut around the centre of mass; null takes the whole picture.
-        size_px: side of the stored crop, after resizing.
-        floor: channel -> value in [0, 1] of the rescaled crop under which pixels become 0.
-        area_fraction: cells smaller or larger than these fractions of the window are left out.
-        min_cells: images with fewer cells are left out.
+        window_px: side of the square cut around the centre of mass; null takes the whole field.
+        size_px: side of the stored crop after resizing.
+        floor: channel -> threshold in [0, 1] of the rescaled crop; pixels below it are set to 0.
+        area_fraction: smallest and largest area of a cell, as fractions of the window; other cells are rejected.
+        min_cells: images with fewer cells are rejected.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -124,10 +126,13 @@ class Crops:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Which column of `images` is the label that feature sets are scored by, and under which protocols.
+    """Evaluation of feature sets by kNN.
 
-    `leave_image_out` is the honest one: cells of one image are never each other's neighbours.
-    `leave_cell_out` is the paper's. `leave_field_out` is for screens with one image a label.
+    Args:
+        label: column of `images` with the label to predict.
+        protocols: `leave_image_out` is unbiased: cells of the same image are never neighbours. `leave_cell_out` is
+            the paper's. `leave_field_out` is for screens with one image per label.
+        ks: numbers of neighbours.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT

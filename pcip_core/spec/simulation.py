@@ -9,23 +9,23 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True)
 class Simulation:
-    """What to simulate.
+    """Parameters of a simulated screen.
 
     Args:
         organism: `human` or `yeast`.
-        plates: how many plates the images are spread over.
-        proteins_per_class: proteins in one compartment, a class.
-        rare: class -> its number of proteins, where it is another: `{Nuclear membrane: 20}`.
-        fields_per_image: fields of view an image.
-        mixed_proteins: proteins in two compartments at a known fraction.
-        variable_proteins: proteins that vary from cell to cell at a known rate.
-        pairs: first and second compartments of mixed and of variable proteins, of which each pair gets an equal
-            part; by default two at random.
-        shares: of the second compartment, of which one is drawn for each mixed or variable protein.
-        field_size_px: side of a field.
-        seed: keys every draw.
-        marker: the structural channel of yeast: `cytosol`, `brightfield` or `nuclear_pore`; the cells and
-            the protein are the same whatever it is.
+        plates: number of plates; the images are spread over them.
+        proteins_per_class: number of proteins in each single compartment (class).
+        rare: class -> its number of proteins, if it differs: `{Nuclear membrane: 20}`.
+        fields_per_image: fields of view per image.
+        mixed_proteins: number of proteins in two compartments at a known fraction.
+        variable_proteins: number of proteins that vary from cell to cell at a known rate.
+        pairs: first and second compartment of the mixed and of the variable proteins, divided equally among the
+            pairs; by default two compartments are drawn at random.
+        shares: shares of the second compartment; one is drawn for each mixed or variable protein.
+        field_size_px: side of a field, px.
+        seed: seed of all random draws.
+        marker: the structural channel of yeast: `cytosol`, `brightfield` or `nuclear_pore`. It does not change
+            the cells or the protein channel.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}

@@ -1,4 +1,4 @@
-"""The settings of a training; imports nothing, so that reading a spec stays quick."""
+"""The settings of a training. This module imports only the standard library, so reading a spec is fast."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How an encoder is trained. Defaults are the paper's, and the authors' where the paper is silent.
+    """Training of an encoder. The defaults are the paper's, or the authors' code's where the paper gives no value.
 
     Args:
-        epochs: passes over the cells, each the source once (paper: 30).
-        batch_size: pairs a step (authors' yeast training: 64).
-        learning_rate: Adam's (paper: 1e-4).
-        beta1: Adam's first decay (authors: 0.5).
-        width: factor on every filter count; 1 is the paper's network of 7.32 M parameters.
-        seed: keys every random draw together with epoch and cell.
-        validation_fraction: share of cells that are predicted but never trained on; 0 is the paper's.
+        epochs: passes over the cells; each cell is the source once per epoch (paper: 30).
+        batch_size: pairs per step (authors' yeast training: 64).
+        learning_rate: learning rate of Adam (paper: 1e-4).
+        beta1: first-moment decay rate of Adam (authors: 0.5).
+        width: factor on all filter counts; 1 is the paper's network of 7.32 M parameters.
+        seed: seed of all random draws, combined with epoch and cell.
+        validation_fraction: share of cells that are predicted but not used for training (paper: 0).
         preview_every: epochs between inpainting previews.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
-        precision: `auto` (bf16 where the GPU has it, else float32), `float32`, `bf16`.
-        processes: how many share each batch, on GPUs each with its own; the weights are the same within the
-            error of floating point. Under torchrun its number counts.
-        memory_fraction: share of the free memory, of the GPU or else of the machine, that the crops may take;
-            more of them are streamed from their files. The weights do not depend on it.
+        precision: `auto` (bf16 if the GPU supports it, otherwise float32), `float32`, `bf16`.
+        processes: number of processes that share each batch, each with its own GPU if there are GPUs. The weights
+            are the same up to floating-point error. Under torchrun, its number of processes is used.
+        memory_fraction: share of the free memory (of the GPU if there is one, otherwise of the machine) that the
+            crops may use. If they need more, they are streamed from their files. The weights do not depend on it.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
@@ -42,6 +42,10 @@ class TrainingConfig:
     memory_fraction: float = 0.6
 
     def deciding(self) -> TrainingConfig:
-        """These settings, with those at their defaults that leave the weights as they are."""
+        """These settings with all that do not affect the weights reset to their defaults.
+
+        >>> TrainingConfig(epochs=3, processes=4).deciding() == TrainingConfig(epochs=3)
+        True
+        """
         default = TrainingConfig()
         return replace(self, processes=default.processes, memory_fraction=default.memory_fraction)

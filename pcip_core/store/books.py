@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from pcip_core.store.partitions import Store
 
@@ -18,7 +18,6 @@ NO_EXTENSIONS: dict[str, Any] = {
     "autoload_known_extensions": "false",
 }
 WHOLE = ""  # the shard of a table that is made whole
-_COLUMNS = ("screen", "tbl", "shard", "commit_id", "stamp", "about")
 
 Key = tuple[str, str, str]  # screen, table, shard
 
@@ -83,10 +82,10 @@ def read_books(path: Path, beside: Path) -> Books | None:
     }
 
 
-def as_table(books: Books) -> pa.Table:
+def rows_of(books: Books) -> Iterator[dict[str, str]]:
     """The rows of `main.published`."""
-    rows = [(*key, entry.commit, entry.stamp, json.dumps(entry.about)) for key, entry in books.items()]
-    columns = zip(*rows, strict=True) if rows else [[] for _ in _COLUMNS]
-    return pa.table(
-        {name: pa.array(list(values), pa.string()) for name, values in zip(_COLUMNS, columns, strict=True)}
-    )
+    for (screen, table, shard), entry in books.items():
+        yield {
+            **{"screen": screen, "tbl": table, "shard": shard},
+            **{"commit_id": entry.commit, "stamp": entry.stamp, "about": json.dumps(entry.about)},
+        }

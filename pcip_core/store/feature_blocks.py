@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 
 from pcip_core.errors import StoreError
 from pcip_core.features.blocks import ROWS
@@ -39,14 +39,24 @@ class StoredFeatures:
         shards: list[str] = store.shards(screen, table)
         kinds = store.schema(screen, table, shard=shards[0] if shards else None)
         ids = store.read(screen, table, columns=["cell_id", "image_id"])
-        self.cell_id: pa.StringArray = ids["cell_id"].combine_chunks()
-        numbered = ids["image_id"].combine_chunks().dictionary_encode()
-        self.image: np.ndarray = numbered.indices.to_numpy(zero_copy_only=False)
-        self.images: list[str] = numbered.dictionary.to_pylist()
-        self.shape: tuple[int, ...] = (ids.num_rows, kinds.field("features").type.list_size)
+        self.cell_id: pl.Series = ids["cell_id"].rechunk()
+        images = ids["image_id"].unique(maintain_order=True)
+        self.images: list[str] = images.to_list()
+        numbers = pl.int_range(len(images), dtype=pl.Int32, eager=True)
+        self.image: np.ndarray = ids["image_id"].replace_strict(images, numbers).cast(pl.Int32).to_numpy()
+        vectors = kinds["features"]
+        assert isinstance(vectors, pl.Array)
+        self.shape: tuple[int, ...] = (ids.height, vectors.size)
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    def places(self, cell_ids: Sequence[str] | pl.Series) -> np.ndarray:
+        """The row of each of these cells; -1 for one that is not there."""
+        known = pl.DataFrame({"cell_id": self.cell_id}).with_row_index("row").unique("cell_id", keep="first")
+        wanted = pl.DataFrame({"cell_id": cell_ids}, schema={"cell_id": pl.String})
+        rows = wanted.join(known, on="cell_id", how="left", maintain_order="left")["row"]
+        return rows.cast(pl.Int64).fill_null(-1).to_numpy()
 
     def blocks(self) -> Iterator[np.ndarray]:
         """All vectors in order, (at most ROWS, d) float32 at a time.
@@ -58,8 +68,8 @@ class StoredFeatures:
         for batch in self._store.batches(
             self._screen, self._table, columns=["cell_id", "features"], rows=ROWS
         ):
-            self._require_same(batch["cell_id"].combine_chunks(), done)
-            done += batch.num_rows
+            self._require_same(batch["cell_id"], done)
+            done += batch.height
             yield features_of(batch)
         self._require_same(None, done)
 
@@ -90,9 +100,9 @@ class StoredFeatures:
                 file.seek((end - count) * a_row)
                 yield np.fromfile(file, np.float32, count * width).reshape(count, width)
 
-    def _require_same(self, found: pa.StringArray | None, start: int) -> None:
-        """The cells from `start` on must be those found; None: there must be no more."""
-        same = start == len(self) if found is None else found.equals(self.cell_id.slice(start, len(found)))
+    def _require_same(self, cells: pl.Series | None, start: int) -> None:
+        """The cells from `start` on must be these; None: there must be no more."""
+        same = start == len(self) if cells is None else cells.equals(self.cell_id.slice(start, len(cells)))
         if not same:
             raise StoreError(
                 f"{self._screen}.{self._table}",

@@ -11,7 +11,6 @@ reads is of one commit a shard; two calls may see a commit between them.
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import uuid
@@ -22,19 +21,20 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from polars.io.plugins import register_io_source
 
 from pcip_core.errors import CropError, StoreError
 from pcip_core.locks import locked
-from pcip_core.store import journal
-from pcip_core.store.vectors import parquet_options
+from pcip_core.store import journal, parquet
+from pcip_core.store.schemas import stored_table
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_METADATA = b"pcip"
 _READ_ATTEMPTS = 20
 _LONGEST_NAME = 255  # of a file, on the file systems in use
-_UNREADABLE = (pa.ArrowException, OSError)  # pyarrow says the one or the other of a damaged file
+_SCANNED = 16_384  # rows at a time
 
 
 class Store:
@@ -76,11 +76,9 @@ class Store:
         self._settle(screen)
         path = self._part(screen, table, shard)
         try:
-            return self._metadata(pq.read_schema(path), path)
+            return parquet.provenance_of(path)
         except FileNotFoundError:
             return None
-        except _UNREADABLE as error:
-            raise _damaged(path, error) from error
 
     def stamps(self, screen: str, table: str) -> dict[str | None, str]:
         """shard -> a text that is another whenever the partition is replaced or touched; nothing is read."""
@@ -103,7 +101,7 @@ class Store:
         *,
         shards: Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
-    ) -> pa.Table:
+    ) -> pl.DataFrame:
         """A table, its partitions one after the other in the shards' natural order.
 
         Args:
@@ -115,26 +113,54 @@ class Store:
             StoreError: there is no such table, shard or column, a file is damaged, or the partitions have
                 columns of different types.
         """
-        wanted: Sequence[str | None] = shards if shards is not None else self.shards(screen, table) or [None]
-        parts = [self._read_part(screen, table, shard, columns) for shard in wanted]
-        if not parts:
-            raise _no_shard(screen, table)
-        try:
-            return pa.concat_tables(
-                [part.replace_schema_metadata() for part in parts], promote_options="default"
-            )
-        except pa.ArrowException as error:
-            first, other = _first_different([part.schema for part in parts])
-            raise _different(screen, table, wanted[first], wanted[other], error) from error
+        wanted = self._wanted(screen, table, shards)
+        parts = [parquet.frame_of(self._read_part(screen, table, shard, columns)) for shard in wanted]
+        _require_alike(screen, table, wanted, [part.schema for part in parts])
+        alike = all(part.schema == parts[0].schema for part in parts)
+        return pl.concat(parts, how="vertical" if alike else "diagonal_relaxed", rechunk=False)
 
-    def schema(self, screen: str, table: str, *, shard: str | None = None) -> pa.Schema:
+    def scan(self, screen: str, table: str, *, shards: Sequence[str] | None = None) -> pl.LazyFrame:
+        """What `read` gives, as a lazy frame: only the columns and rows that a query keeps stay in memory.
+
+        Partitions are opened one after the other when the frame is collected, so what a query sees is of one
+        commit per shard, as of `read`. A query that uses the frame twice may read it twice, and see a commit
+        in between.
+
+        Raises:
+            StoreError: as `read`; of damage within a file when the frame is collected.
+        """
+        wanted = self._wanted(screen, table, shards)
+        schemas = [self.schema(screen, table, shard=shard) for shard in wanted]
+        _require_alike(screen, table, wanted, schemas)
+        schema: dict[str, pl.DataType] = {}
+        for found in schemas:
+            schema |= {name: kind for name, kind in found.items() if schema.get(name, pl.Null) == pl.Null}
+
+        def rows(
+            columns: list[str] | None, predicate: pl.Expr | None, most: int | None, batch: int | None
+        ) -> Iterator[pl.DataFrame]:
+            left = most
+            kinds = schema if columns is None else {name: schema[name] for name in columns}
+            for shard in wanted:
+                with self._opened(screen, table, shard, None) as part:
+                    there = [name for name in kinds if name in part.schema_arrow.names]
+                    for piece in part.iter_batches(batch or _SCANNED, columns=there):
+                        frame = _filled(parquet.frame_of(pa.Table.from_batches([piece])), kinds)
+                        frame = frame if left is None else frame.head(left)
+                        left = None if left is None else left - frame.height
+                        yield frame if predicate is None else frame.filter(predicate)
+                        if left == 0:
+                            return
+
+        return register_io_source(rows, schema=schema)
+
+    def schema(self, screen: str, table: str, *, shard: str | None = None) -> pl.Schema:
         """Names and types of a partition's columns; its rows are not read.
 
         Raises:
             StoreError: there is no such partition, or it is damaged.
         """
-        with self._opened(screen, table, shard, None) as part:
-            return part.schema_arrow.remove_metadata()
+        return parquet.frame_of(self.arrow_schema(screen, table, shard=shard).empty_table()).schema
 
     def batches(
         self,
@@ -144,28 +170,26 @@ class Store:
         shards: Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
         rows: int = 4096,
-    ) -> Iterator[pa.Table]:
+    ) -> Iterator[pl.DataFrame]:
         """What `read` gives, at most so many rows at a time, so that memory does not grow with the table.
 
         Raises:
             StoreError: as `read`, when the batch in question is reached.
         """
-        wanted: Sequence[str | None] = shards if shards is not None else self.shards(screen, table) or [None]
-        if not wanted:
-            raise _no_shard(screen, table)
+        wanted = self._wanted(screen, table, shards)
         names = list(columns) if columns is not None else None
-        first: pa.Schema | None = None
+        kinds: list[pl.Schema] = []
         for shard in wanted:
             with self._opened(screen, table, shard, columns) as part:
-                kinds = part.schema_arrow.remove_metadata()
-                kinds = kinds if names is None else pa.schema([kinds.field(name) for name in names])
-                first = kinds if first is None else first
-                if other := _unlike(first, kinds):
-                    raise _different(screen, table, wanted[0], shard, other)
+                here = parquet.frame_of(part.schema_arrow.empty_table())
+                kinds.append((here if names is None else here.select(names)).schema)
+                _require_alike(screen, table, wanted, kinds)
                 for batch in part.iter_batches(rows, columns=names):
-                    yield pa.Table.from_batches([batch]).replace_schema_metadata()
+                    yield parquet.frame_of(pa.Table.from_batches([batch]))
 
-    def read_with_array(self, screen: str, table: str, array: str, shard: str) -> tuple[pa.Table, np.memmap]:
+    def read_with_array(
+        self, screen: str, table: str, array: str, shard: str
+    ) -> tuple[pl.DataFrame, np.memmap]:
         """One shard of a table and the array that was committed with it, as a read-only memory map.
 
         Raises:
@@ -174,17 +198,17 @@ class Store:
         """
         for _ in range(_READ_ATTEMPTS):
             rows = self._read_part(screen, table, shard, None)
-            path = self._part(screen, table, shard)
-            file = self._metadata(rows.schema, path).get("arrays", {}).get(array)
+            provenance = parquet.provenance_in(rows.schema, self._part(screen, table, shard))
+            file = provenance.get("arrays", {}).get(array)
             home = self._folder(screen, array, shard)
             try:
                 values = np.lib.format.open_memmap(home / str(file), mode="r")
             except FileNotFoundError:
-                if self.provenance(screen, table, shard) == self._metadata(rows.schema, path):
+                if self.provenance(screen, table, shard) == provenance:
                     break  # not replaced in between: it is really missing
                 continue
             except ValueError as error:
-                raise _damaged(home / str(file), error) from error
+                raise parquet.damaged(home / str(file), error) from error
             if len(values) != rows.num_rows:
                 raise CropError(
                     home / str(file),
@@ -192,7 +216,7 @@ class Store:
                     required=f"{rows.num_rows}, as the table {table} has",
                     remedy=f"Materialize the shard {shard} of {screen} again.",
                 )
-            return rows, values
+            return parquet.frame_of(rows), values
         raise CropError(
             f"{screen}.{array} shard {shard}",
             found="no array file",
@@ -200,12 +224,25 @@ class Store:
             remedy=f"Materialize {screen}/{array}, shard {shard}, with `force`.",
         )
 
+    def arrow(self, screen: str, table: str, *, shard: str | None = None) -> pa.Table:
+        """One partition as its file holds it, to feed DuckDB.
+
+        Raises:
+            StoreError: there is no such partition, or it is damaged.
+        """
+        return self._read_part(screen, table, shard, None).replace_schema_metadata()
+
+    def arrow_schema(self, screen: str, table: str, *, shard: str | None = None) -> pa.Schema:
+        """The columns that `arrow` gives; its rows are not read."""
+        with self._opened(screen, table, shard, None) as part:
+            return part.schema_arrow.remove_metadata()
+
     # -- writing ------------------------------------------------------------------------------------
 
     def commit(
         self,
         screen: str,
-        tables: Mapping[str, pa.Table],
+        tables: Mapping[str, pl.DataFrame],
         *,
         shard: str | None = None,
         arrays: Mapping[str, np.ndarray | Path] | None = None,
@@ -225,12 +262,14 @@ class Store:
             The commit's id.
 
         Raises:
+            StoreError: the rows of a table do not fit its schema.
             CropError: an array has another length than every table.
         """
         arrays = arrays or {}
+        tables = {name: _checked_rows(screen, name, frame) for name, frame in tables.items()}
         _check_lengths(screen, tables, arrays)
         commit = uuid.uuid4().hex
-        about = {
+        described = {
             **(provenance or {}),
             "commit_id": commit,
             "arrays": dict.fromkeys(arrays, f"{commit}.npy"),
@@ -251,7 +290,7 @@ class Store:
                     else:
                         np.save(staging / f"{name}.npy", values, allow_pickle=False)
                 for name, table in tables.items():
-                    _write_part(staging / f"{name}.parquet", table, about)
+                    parquet.write(staging / f"{name}.parquet", table, described)
                 for staged in targets:
                     journal.sync(staged)
             except BaseException:  # a full disk, an interrupt: nothing is certain yet, so leave nothing
@@ -317,6 +356,15 @@ class Store:
         for pattern in (f"{table}/part.parquet", f"{table}/shard=*/part.parquet"):
             yield from home.glob(pattern)
 
+    def _wanted(self, screen: str, table: str, shards: Sequence[str] | None) -> Sequence[str | None]:
+        """The partitions to read: those asked for, or all."""
+        wanted = shards if shards is not None else self.shards(screen, table) or [None]
+        if not wanted:
+            raise StoreError(
+                f"{screen}.{table}", found="no shard", required="at least one", remedy="Name one."
+            )
+        return wanted
+
     def _read_part(
         self, screen: str, table: str, shard: str | None, columns: Sequence[str] | None
     ) -> pa.Table:
@@ -327,14 +375,12 @@ class Store:
     def _opened(
         self, screen: str, table: str, shard: str | None, columns: Sequence[str] | None
     ) -> Iterator[pq.ParquetFile]:
-        """One partition, opened; what goes wrong within the block is told as of its file."""
+        """One partition, opened, with all of these columns; errors within the block name its file."""
         self._settle(screen)
         path = self._part(screen, table, shard)
         try:
-            with path.open("rb") as file:  # one open file: old or new, whatever is renamed meanwhile
-                part = pq.ParquetFile(file, page_checksum_verification=True)
-                absent = sorted(set(columns or ()) - set(part.schema_arrow.names))
-                if absent:
+            with parquet.opened(path) as part:
+                if absent := sorted(set(columns or ()) - set(part.schema_arrow.names)):
                     raise StoreError(
                         f"{screen}.{table}",
                         found=f"no column {', '.join(absent)}",
@@ -349,14 +395,6 @@ class Store:
                 required=path.relative_to(self.root).as_posix(),
                 remedy=f"Materialize the asset of screen {screen} that makes it (pcip run {screen}).",
             ) from error
-        except _UNREADABLE as error:
-            raise _damaged(path, error) from error
-
-    def _metadata(self, schema: pa.Schema, path: Path) -> dict[str, Any]:
-        encoded = (schema.metadata or {}).get(_METADATA)
-        if encoded is None:
-            raise _damaged(path, ValueError("no provenance"))
-        return json.loads(encoded)
 
 
 def natural_key(text: str) -> tuple[list[tuple[int, int | str]], str]:
@@ -389,10 +427,16 @@ def _shard_folder(shard: str) -> str:
     return name
 
 
+def _checked_rows(screen: str, name: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """A frame in the types of its schema; a table that pcip does not know has none."""
+    known = stored_table(name)
+    return frame if known is None else known.checked(frame, f"{screen}.{name}")
+
+
 def _check_lengths(
-    screen: str, tables: Mapping[str, pa.Table], arrays: Mapping[str, np.ndarray | Path]
+    screen: str, tables: Mapping[str, pl.DataFrame], arrays: Mapping[str, np.ndarray | Path]
 ) -> None:
-    lengths = {name: table.num_rows for name, table in tables.items()}
+    lengths = {name: table.height for name, table in tables.items()}
     for name, array in arrays.items():
         values = np.lib.format.open_memmap(array, mode="r") if isinstance(array, Path) else array
         if len(values) not in lengths.values():
@@ -404,51 +448,23 @@ def _check_lengths(
             )
 
 
-def _write_part(path: Path, table: pa.Table, about: Mapping[str, Any]) -> None:
-    """Write one Parquet file; its pages carry checksums, as damage within them goes unnoticed without."""
-    metadata = {**(table.schema.metadata or {}), _METADATA: json.dumps(about, default=str).encode()}
-    described = table.replace_schema_metadata(metadata)
-    options = parquet_options(table.schema)
-    pq.write_table(described, path, compression="zstd", write_page_checksum=True, **options)
+def _require_alike(
+    screen: str, table: str, shards: Sequence[str | None], schemas: Sequence[Mapping[str, pl.DataType]]
+) -> None:
+    """Refuse partitions that have a column of different types."""
+    if found := parquet.first_different(schemas):
+        first, other, why = found
+        raise StoreError(
+            f"{screen}.{table}",
+            found=f"columns of different types in shards {shards[first]} and {shards[other]} ({why})",
+            required="partitions that were made in the same way",
+            remedy=f"Materialize the shards of {screen}/{table} that are out of date.",
+        )
 
 
-def _first_different(schemas: Sequence[pa.Schema]) -> tuple[int, int]:
-    """Positions of the first partition and of the first that does not go with it."""
-    for number, schema in enumerate(schemas):
-        if _unlike(schemas[0], schema):
-            return 0, number
-    return 0, 0
-
-
-def _unlike(first: pa.Schema, other: pa.Schema) -> str:
-    """The first column that both have, of different types; "" where there is none. All null goes with any type."""
-    for name in other.names:
-        if name in first.names:
-            kinds = first.field(name).type, other.field(name).type
-            if kinds[0] != kinds[1] and not any(map(pa.types.is_null, kinds)):
-                return f"{name}: {kinds[0]} and {kinds[1]}"
-    return ""
-
-
-def _different(
-    screen: str, table: str, first: str | None, other: str | None, why: str | Exception
-) -> StoreError:
-    return StoreError(
-        f"{screen}.{table}",
-        found=f"columns of different types in shards {first} and {other} ({why})",
-        required="partitions that were made in the same way",
-        remedy=f"Materialize the shards of {screen}/{table} that are out of date.",
-    )
-
-
-def _no_shard(screen: str, table: str) -> StoreError:
-    return StoreError(f"{screen}.{table}", found="no shard", required="at least one", remedy="Name one.")
-
-
-def _damaged(path: Path, error: Exception) -> StoreError:
-    return StoreError(
-        path,
-        found=f"a file that cannot be read ({str(error).splitlines()[0]})",
-        required="a partition as the store writes it",
-        remedy="Remove the file and materialize that partition again.",
-    )
+def _filled(frame: pl.DataFrame, kinds: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """A frame with all of these columns, in their order; those that it lacks are null."""
+    if list(frame.schema.items()) == list(kinds.items()):
+        return frame
+    lacking = [pl.lit(None, kind).alias(name) for name, kind in kinds.items() if name not in frame.columns]
+    return frame.with_columns(lacking).select(pl.col(name).cast(kind) for name, kind in kinds.items())

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +26,19 @@ from pcip_core.store.books import (
     WHOLE,
     Books,
     Key,
-    as_table,
     commits,
     read_books,
+    rows_of,
     wanted_books,
 )
+from pcip_core.store.parquet import arrow_of
 from pcip_core.store.partitions import Store
-from pcip_core.store.tables import MAIN, doc_of
+from pcip_core.store.schemas import BENCHMARKS, FEATURE_SETS, PUBLISHED, SCREENS, Table, published_table
 
 CELL_FEATURES, PROTEIN_FEATURES = "cell_features_", "protein_features_"
 _VIEWS = ("quarantine", "confusion", "exclusions")  # each over all tables <view>_<noun>
 _MEMORY = "512MB"  # of DuckDB's own, beside one shard; else it keeps what it writes, up to 80 % of all memory
 _PLAIN_VECTORS = "SET disabled_compression_methods = 'alp,alprd'"  # as a config of `connect`, it is not heard
-_SCORES = "benchmarks"  # and benchmarks_<noun>: one table for each asset that scores
 
 
 @dataclass
@@ -136,17 +138,11 @@ def _update(store: Store, file: Path, wanted: Books, have: Books) -> Published:
             con.execute("COMMIT")
         con.execute("BEGIN")  # hundreds of comments, each of which would be synced on its own
         _update_main(con, store, wanted)
-        rows = as_table(wanted)  # noqa: F841  (DuckDB finds it by its name)
-        con.execute("CREATE OR REPLACE TABLE main.published AS SELECT * FROM rows")
+        _replace_main(con, PUBLISHED, rows_of(wanted))
         _comment(con)
         con.execute("COMMIT")
         con.execute("CHECKPOINT")
     return result
-
-
-def _is_scores(table: str) -> bool:
-    """Whether its rows become rows of main.benchmarks."""
-    return table == _SCORES or table.startswith(f"{_SCORES}_")
 
 
 def _clear(folder: Path, pattern: str) -> None:
@@ -172,7 +168,7 @@ def _update_screen(
         gone = [shard for shard in old if shard not in new]
         result.loaded += len(changed)
         result.dropped += len(gone)
-        if table == "screen" or _is_scores(table) or not (changed or gone):
+        if table == "screen" or BENCHMARKS.holds(table) or not (changed or gone):
             continue
         if not new:
             con.execute(f"DROP TABLE IF EXISTS {_quoted(screen, table)}")
@@ -241,17 +237,16 @@ def _loaded_whole(
 
 def _rows(store: Store, screen: str, table: str, shard: str) -> pa.Table:
     """One partition, as it is shown."""
-    return _shown(store.read(screen, table, shards=[shard] if shard else None), table, shard)
+    return _shown(store.arrow(screen, table, shard=shard or None), table, shard)
 
 
 def _empty(store: Store, screen: str, table: str, shard: str) -> pa.Table:
     """The columns of one partition."""
-    return store.schema(screen, table, shard=shard or None).empty_table()
+    return store.arrow_schema(screen, table, shard=shard or None).empty_table()
 
 
 def _shown(rows: pa.Table, table: str, shard: str) -> pa.Table:
     """Rows with their shard as a column, unless the table is made whole. `images` is counted later."""
-    rows = rows.replace_schema_metadata()
     if table == "images" and "n_cells" in rows.column_names:
         rows = rows.drop_columns("n_cells")
     if shard == WHOLE:
@@ -309,28 +304,23 @@ def _update_main(con: duckdb.DuckDBPyConnection, store: Store, books: Books) -> 
     for screen in store.screens():
         there = set(_tables(con, screen))
         if store.has(screen, "screen"):
-            about = store.read(screen, "screen").to_pylist()[0]
+            about = store.read(screen, "screen").row(0, named=True)
             counts = {f"n_{name}": _count(con, screen, name) for name in ("images", "cells") if name in there}
             screens.append({"n_images": 0, "n_cells": 0, **about, **counts})
         described = sorted(table for table in there if table.startswith(CELL_FEATURES))
         sets += [_feature_set(con, books, screen, table) for table in described]
         for table in store.tables(screen):
-            if _is_scores(table):
-                scores += [{"screen": screen, **row} for row in store.read(screen, table).to_pylist()]
-    types = {
-        "channels": pa.list_(pa.string()),
-        "simulated": pa.bool_(),
-        **dict.fromkeys(("value", "low", "high"), pa.float64()),
-        **dict.fromkeys(("n", "n_images", "n_cells", "dim"), pa.int64()),
-    }
-    for doc, found in zip(MAIN, (screens, sets, scores), strict=True):
-        columns = {
-            name: pa.array([row.get(name) for row in found], types.get(name, pa.string()))
-            for name in doc.columns
-        }
-        rows = pa.table(columns)  # noqa: F841  (see above)
-        chosen = "* REPLACE (created_at::TIMESTAMPTZ AS created_at)" if "created_at" in columns else "*"
-        con.execute(f"CREATE OR REPLACE TABLE main.{doc.name} AS SELECT {chosen} FROM rows")
+            if BENCHMARKS.holds(table):
+                scores += [{"screen": screen, **row} for row in store.read(screen, table).to_dicts()]
+    _replace_main(con, SCREENS, screens)
+    _replace_main(con, FEATURE_SETS, sets)
+    _replace_main(con, BENCHMARKS, scores)
+
+
+def _replace_main(con: duckdb.DuckDBPyConnection, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Make one table over all screens anew."""
+    arrow = arrow_of(table.frame(rows, added=True))  # noqa: F841  (DuckDB finds it by its name)
+    con.execute(f"CREATE OR REPLACE TABLE main.{table.name} AS SELECT * FROM arrow")
 
 
 def _feature_set(con: duckdb.DuckDBPyConnection, books: Books, screen: str, table: str) -> dict[str, Any]:
@@ -342,7 +332,8 @@ def _feature_set(con: duckdb.DuckDBPyConnection, books: Books, screen: str, tabl
     abouts = [entry.about for key, entry in books.items() if key[:2] == (screen, table)]
     newest = max(abouts, key=lambda about: about.get("created_at", ""))
     versions = sorted({about["encoder_version"] for about in abouts if about.get("encoder_version")})
-    told = ("mlflow_run_id", "dagster_run_id", "code_version", "commit", "inputs_hash", "created_at")
+    copied = ("mlflow_run_id", "dagster_run_id", "code_version", "commit", "inputs_hash")
+    moment = newest.get("created_at")
     return {
         "screen": screen,
         "feature_set": name,
@@ -351,8 +342,15 @@ def _feature_set(con: duckdb.DuckDBPyConnection, books: Books, screen: str, tabl
         "dim": int(kinds["features"].removeprefix("FLOAT[").removesuffix("]")),
         "n_cells": _count(con, screen, table),
         "encoder_version": ", ".join(versions) or None,
-        **{key: newest.get(key) for key in told},
+        **{key: newest.get(key) for key in copied},
+        "created_at": None if moment is None else _utc(moment),
     }
+
+
+def _utc(moment: str) -> datetime:
+    """A time in ISO format; without a zone it is taken for UTC."""
+    found = datetime.fromisoformat(moment)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _comment(con: duckdb.DuckDBPyConnection) -> None:
@@ -362,13 +360,13 @@ def _comment(con: duckdb.DuckDBPyConnection) -> None:
         "SELECT schema_name, view_name, 'VIEW' FROM duckdb_views() WHERE NOT internal"
     ).fetchall()
     for schema, table, kind in listed:
-        doc = doc_of(table, whole_store=schema == "main")
-        if doc is None:
+        known = published_table(table, whole_store=schema == "main")
+        if known is None:
             continue
-        con.execute(f"COMMENT ON {kind} {_quoted(schema, table)} IS {_text(doc.about)}")
+        con.execute(f"COMMENT ON {kind} {_quoted(schema, table)} IS {_text(known.description)}")
         described = con.execute(f"DESCRIBE {_quoted(schema, table)}").fetchall()
-        for column in (row[0] for row in described if row[0] in doc.columns):
-            meaning = _text(doc.columns[column])
+        for column in (row[0] for row in described if row[0] in known.columns):
+            meaning = _text(known.columns[column][1])
             con.execute(f"COMMENT ON COLUMN {_quoted(schema, table, column)} IS {meaning}")
 
 

@@ -1,4 +1,4 @@
-"""Feature vectors in tables: a fixed-size list column named `features`."""
+"""Feature vectors in frames: a column `features` of type `pl.Array(pl.Float32, n)`."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 
 from pcip_core.errors import ShapeError
 
 
-def feature_table(ids: Mapping[str, Sequence[Any]], features: np.ndarray) -> pa.Table:
-    """Columns of ids and one vector a row.
+def feature_table(ids: Mapping[str, Sequence[Any] | pl.Series], features: np.ndarray) -> pl.DataFrame:
+    """Columns of ids and one vector per row.
 
     Args:
         ids: column name -> n values.
-        features: (n, d) float32.
+        features: (n, d) float32; the frame shares its memory, so do not write to it afterwards.
 
     Raises:
         ShapeError: the lengths differ, or there are no columns of features.
@@ -29,29 +29,12 @@ def feature_table(ids: Mapping[str, Sequence[Any]], features: np.ndarray) -> pa.
             required="(n, d) features with d at least 1 and n values of each id",
             remedy="Pass rows that belong together.",
         )
-    flat = pa.array(np.ascontiguousarray(features, np.float32).reshape(-1))
-    vectors = pa.FixedSizeListArray.from_arrays(flat, features.shape[1])
-    return pa.table({**{name: pa.array(values) for name, values in ids.items()}, "features": vectors})
+    vectors = pl.Series(
+        np.ascontiguousarray(features, np.float32), dtype=pl.Array(pl.Float32, features.shape[1])
+    )
+    return pl.DataFrame({**ids, "features": vectors})
 
 
-def features_of(table: pa.Table) -> np.ndarray:
-    """The vectors of a table: (n, d) float32."""
-    column = table["features"]
-    flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
-    joined = np.concatenate(flat) if flat else np.empty(0, np.float32)
-    return joined.reshape(table.num_rows, column.type.list_size)
-
-
-def parquet_options(schema: pa.Schema) -> dict[str, Any]:
-    """How pyarrow is to write a table: vectors byte by byte, without looking for values that come again.
-
-    The first bytes of all numbers are much alike, the last ones are noise; and no dictionary holds numbers
-    that are all different. Less time and less disk than pyarrow's defaults (`pcip bench feature_store`).
-    """
-    vectors = [field.name for field in schema if pa.types.is_fixed_size_list(field.type)]
-    if not vectors:
-        return {}
-    return {
-        "use_dictionary": [name for name in schema.names if name not in vectors],
-        "column_encoding": {f"{name}.list.element": "BYTE_STREAM_SPLIT" for name in vectors},
-    }
+def features_of(frame: pl.DataFrame) -> np.ndarray:
+    """The vectors of a frame: (n, d) float32, read-only; not copied where the frame is in one piece."""
+    return frame["features"].to_numpy()

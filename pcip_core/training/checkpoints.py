@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from pcip_core.errors import TrainingError
+from pcip_core.files import replacing
 from pcip_core.models.network import CellNetwork, Shape
 from pcip_core.spec.training import TrainingConfig
 from pcip_core.training.task import Task
@@ -20,7 +20,7 @@ class Checkpoints:
 
     Args:
         folder: made when something is saved.
-        task, network, config: what must be equal for a state to be gone on from; more epochs may be asked
+        task, network, config: what must be equal for a training to be resumed; more epochs may be asked
             for later.
     """
 
@@ -54,19 +54,14 @@ class Checkpoints:
     def save(
         self, model: CellNetwork, optimizer: torch.optim.Optimizer, history: list[dict[str, float]]
     ) -> None:
-        """Weights, optimizer and history, written beside and renamed."""
+        """Replace the state by these weights, optimizer and history."""
         if self._path is None:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         state = {
             "model": model.state_dict(),
             "optimizer": optimizer.state_dict(),
             "history": history,
             "identity": self._identity,
         }
-        beside = self._path.with_name(f"last.{os.getpid()}.tmp")
-        with beside.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._path)
+        with replacing(self._path, sync=True) as temporary:
+            torch.save(state, temporary)

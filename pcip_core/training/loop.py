@@ -13,14 +13,14 @@ from typing import Any
 import torch
 
 from pcip_core.errors import TrainingError
-from pcip_core.models.network import Shape, count_parameters
+from pcip_core.models.network import CellNetwork, Shape, count_parameters
 from pcip_core.spec.training import TrainingConfig
 from pcip_core.training.cells import CellSet
 from pcip_core.training.checkpoints import Checkpoints
 from pcip_core.training.device import choose_device, choose_precision
-from pcip_core.training.processes import join
+from pcip_core.training.processes import Processes, join
 from pcip_core.training.starting import run_in_processes
-from pcip_core.training.task import TaskKind, ahead, output_of, share_of_loss
+from pcip_core.training.task import Task, TaskKind, ahead, output_of, share_of_loss
 from pcip_core.training.tasks.inpainting import Inpainting
 from pcip_core.training.tracker import ProgressTracker, SilentTracker, Tracker
 
@@ -29,7 +29,7 @@ _CHECK_EVERY = 50  # steps between looks at the loss, each of which waits for th
 
 @dataclass(frozen=True)
 class TrainedEncoder:
-    """A trained network, in evaluation mode, with its history: one dict of metrics an epoch."""
+    """A trained network, in evaluation mode, with its history: one dict of metrics per epoch."""
 
     network: Any  # the CellNetwork of the task: inpainting's by default
     history: list[dict[str, float]]
@@ -52,10 +52,10 @@ def train(
         network: the network's shape, of the kind that the task wants; its channels are those of the cells.
         config: epochs, rates, seed, device.
         task: `Inpainting`, `Autoencoding`, or a supervised task (see `train_supervised`).
-        tracker: hears of parameters, epochs and previews; by default they are printed. Of several processes
+        tracker: receives parameters, epochs and previews; by default they are printed. Of several processes
             only the first reports.
         checkpoints: a folder for the state after each epoch. When it holds one of the same training,
-            training goes on from there and ends at the same weights (on a CPU bit for bit).
+            training is resumed there and ends at the same weights (on a CPU bit for bit).
 
     `config.processes` are started here; in processes that torchrun started, call this in each.
 
@@ -72,29 +72,29 @@ def train(
         return run_in_processes(job, config.processes, backend=backend, tracker=tracker)
     if processes.rank > 0:
         tracker = SilentTracker()
+    return _train_here(cells, network, config, task, tracker, checkpoints, processes)
+
+
+def _train_here(
+    cells: CellSet,
+    network: Shape,
+    config: TrainingConfig,
+    task: TaskKind,
+    tracker: Tracker,
+    checkpoints: Path | None,
+    processes: Processes,
+) -> TrainedEncoder:
+    """The training as this process does it, alone or as one of several; arguments are those of `train`."""
     device = choose_device(config.device, number=processes.local if processes.size > 1 else None)
     precision = choose_precision(config.precision, device)
     work = task(cells, network, config, device)
-
     model = work.build().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     processes.share_norms(model)
     optimizer = build_optimizer(model, config)
-    kept = Checkpoints(checkpoints, work, network, config)
-    history = kept.resume(model, optimizer, device)[: config.epochs]
-    tracker.start(
-        {
-            **dataclasses.asdict(config),
-            "processes": processes.size,
-            "device_used": str(device),
-            "precision_used": str(precision).removeprefix("torch."),
-            "parameters": count_parameters(model),
-            "channels": ",".join(network.channels),
-            "size_px": network.size_px,
-            "training_cells": len(work.training),
-            "validation_cells": len(work.validation),
-            "torch": torch.__version__,
-        }
-    )
+    states = Checkpoints(checkpoints, work, network, config)
+    history = states.resume(model, optimizer, device)[: config.epochs]
+    names = {"device_used": str(device), "precision_used": str(precision).removeprefix("torch.")}
+    tracker.start({**_parameters(config, work, model), **names, "processes": processes.size})
 
     for epoch in range(len(history) + 1, config.epochs + 1):
         start = time.perf_counter()
@@ -122,12 +122,11 @@ def train(
             history.append({"epoch": epoch, **metrics})
             tracker.epoch(epoch, metrics)
             previewed = epoch % config.preview_every == 0 or epoch == config.epochs
-            if previewed and processes.rank == 0:
-                preview = work.preview(model)
-                if preview is not None:
-                    tracker.preview(epoch, preview)
+            if previewed and processes.rank == 0 and (preview := work.preview(model)) is not None:
+                tracker.preview(epoch, preview)
         if processes.rank == 0:
-            kept.save(model, optimizer, history)
+            states.save(model, optimizer, history)
+
     trained = work.build().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trained.load_state_dict(model.state_dict())  # a plain network, whatever norms it was trained with
     return TrainedEncoder(trained.eval(), history, device)
@@ -136,6 +135,19 @@ def train(
 def build_optimizer(model: torch.nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
     """Adam, as the paper and its authors set it."""
     return torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(config.beta1, 0.999))
+
+
+def _parameters(config: TrainingConfig, work: Task, model: CellNetwork) -> dict[str, Any]:
+    """The settings of a training, its network and its cells, for the tracker."""
+    return {
+        **dataclasses.asdict(config),
+        "parameters": count_parameters(model),
+        "channels": ",".join(model.config.channels),
+        "size_px": model.config.size_px,
+        "training_cells": len(work.training),
+        "validation_cells": len(work.validation),
+        "torch": torch.__version__,
+    }
 
 
 def _check(cells: CellSet, network: Shape, config: TrainingConfig) -> None:

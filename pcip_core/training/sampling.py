@@ -168,9 +168,9 @@ def hold_out_images(image: np.ndarray, labels: np.ndarray, *, fraction: float, s
     wanted = np.clip(np.rint(left * fraction), min(1, np.ceil(fraction)), left - 1)
     held = np.zeros(len(images), bool)
     order = np.argsort(keyed_bits("held_images", seed, 0, np.arange(len(images))), kind="stable")
-    for one in np.argsort(left, kind="stable"):
-        for candidate in order[has[order, one] & ~held[order]]:
-            if (held & has[:, one]).sum() >= wanted[one]:
+    for label in np.argsort(left, kind="stable"):
+        for candidate in order[has[order, label] & ~held[order]]:
+            if (held & has[:, label]).sum() >= wanted[label]:
                 break
             if left[has[candidate]].min() > 1:
                 held[candidate] = True

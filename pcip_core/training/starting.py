@@ -1,6 +1,6 @@
-"""Start the processes of a training, hear what they report, and end them all when one fails.
+"""Start the processes of a training, receive their reports, and end them all when one fails.
 
-The caller stays outside: it waits for messages only, so that it can tell of a process that failed, or be
+The caller stays outside: it waits for messages only, so that it can report a process that failed, or be
 interrupted, whatever the others are waiting for. None of them outlives it.
 """
 
@@ -25,7 +25,7 @@ from pcip_core.errors import PcipError, TrainingError
 from pcip_core.training.processes import enter
 from pcip_core.training.tracker import Preview, Tracker
 
-_GRACE_S = 1.0  # for the other processes to say what they know of a failure
+_GRACE_S = 1.0  # for the other processes to report their failures
 
 
 def run_in_processes(job: Callable[..., Any], count: int, *, backend: str, tracker: Tracker) -> Any:
@@ -35,7 +35,7 @@ def run_in_processes(job: Callable[..., Any], count: int, *, backend: str, track
         job: called with `tracker`; it and its result go through pickle.
         count: how many processes.
         backend: what they talk by: `nccl` or `gloo`.
-        tracker: hears what the first process reports; what it raises ends them all.
+        tracker: receives what the first process reports; an error in it ends all processes.
 
     Raises:
         PcipError: the one that a process raised.
@@ -47,8 +47,8 @@ def run_in_processes(job: Callable[..., Any], count: int, *, backend: str, track
         try:
             for rank in range(count):
                 ours, theirs = context.Pipe()
-                told = (job, rank, count, f"file://{Path(folder) / 'rendezvous'}", backend, theirs)
-                process = context.Process(target=_work, args=told, daemon=True)
+                arguments = (job, rank, count, f"file://{Path(folder) / 'rendezvous'}", backend, theirs)
+                process = context.Process(target=_work, args=arguments, daemon=True)
                 process.start()
                 theirs.close()
                 workers.append(_Worker(rank, process, ours))
@@ -67,8 +67,8 @@ class _Worker:
     process: Any
     pipe: Connection
 
-    def hear(self) -> tuple[Any, ...]:
-        """Its next message: `told`, `trained` or `failed`; `killed` when it is no more."""
+    def receive(self) -> tuple[Any, ...]:
+        """Its next message: `report`, `trained` or `failed`; `killed` when the process is gone."""
         try:
             return self.pipe.recv()
         except (EOFError, ConnectionError):
@@ -83,45 +83,45 @@ def _results(workers: list[_Worker], tracker: Tracker) -> list[Any]:
         working = {worker.pipe: worker for worker in workers if worker.rank not in results}
         for pipe in wait(list(working)):
             worker = working[pipe]  # type: ignore[index]
-            kind, *told = worker.hear()
+            kind, *content = worker.receive()
             if kind == "trained":
-                results[worker.rank] = pickle.loads(told[0])
-            elif kind == "told":
-                name, arguments, answered = told
+                results[worker.rank] = pickle.loads(content[0])
+            elif kind == "report":
+                name, arguments, answered = content
                 getattr(tracker, name)(*arguments)
                 if answered:
                     worker.pipe.send(None)
             else:
-                raise _failure(worker, (kind, *told), list(working.values()))
+                raise _failure(worker, (kind, *content), list(working.values()))
     return [results[worker.rank] for worker in workers]
 
 
-def _failure(first: _Worker, word: tuple[Any, ...], working: list[_Worker]) -> PcipError:
+def _failure(first: _Worker, message: tuple[Any, ...], working: list[_Worker]) -> PcipError:
     """The failure that made the others fail, which lose their connection to it: a kill, or the earliest."""
-    words = {first.rank: word}
+    messages = {first.rank: message}
     until = time.monotonic() + _GRACE_S
     for worker in working:
-        while worker.rank not in words and worker.pipe.poll(max(0, until - time.monotonic())):
-            heard = worker.hear()
-            if heard[0] in ("failed", "killed"):
-                words[worker.rank] = heard
-    killed = [rank for rank, (kind, *_) in words.items() if kind == "killed"]
-    ours = [rank for rank, (kind, *told) in words.items() if kind == "failed" and told[1] is not None]
-    failed = sorted((told[0], rank) for rank, (kind, *told) in words.items() if kind == "failed")
-    rank = (killed or ours or [failed[0][1]])[0]
-    kind, *told = words[rank]
-    if kind == "failed" and told[1] is not None:
-        return told[1]
-    found = f"its end with exit status {told[0]}" if kind == "killed" else told[2].strip().splitlines()[-1]
+        while worker.rank not in messages and worker.pipe.poll(max(0, until - time.monotonic())):
+            later = worker.receive()
+            if later[0] in ("failed", "killed"):
+                messages[worker.rank] = later
+    killed = [rank for rank, (kind, *_) in messages.items() if kind == "killed"]
+    failed = {rank: content for rank, (kind, *content) in messages.items() if kind == "failed"}
+    explained = [rank for rank, (_, error, _) in failed.items() if error is not None]
+    earliest = sorted(failed, key=lambda rank: failed[rank][0])
+    rank = (killed or explained or earliest)[0]
+    if rank in explained:
+        return failed[rank][1]
+    text = failed[rank][2] if rank in failed else ""
     error = TrainingError(
         f"process {rank} of {len(working)}",
-        found=found,
+        found=text.strip().splitlines()[-1] if text else f"its end with exit status {messages[rank][1]}",
         required="all processes to train to the end",
         remedy="Mend the cause (-9: killed, often for want of memory) or lower encoder.processes, and start "
-        "again: training goes on after the last whole epoch.",
+        "again: training is resumed after the last whole epoch.",
     )
-    if kind == "failed":
-        error.add_note(f"In process {rank}:\n{told[2]}")
+    if text:
+        error.add_note(f"In process {rank}:\n{text}")
     return error
 
 
@@ -137,8 +137,8 @@ def _work(
         result = job(tracker=_Piped(pipe))
         pipe.send(("trained", pickle.dumps(result if rank == 0 else None)))
     except BaseException as error:
-        mine = error if isinstance(error, PcipError) else None
-        pipe.send(("failed", time.monotonic(), mine, traceback.format_exc()))
+        explained = error if isinstance(error, PcipError) else None
+        pipe.send(("failed", time.monotonic(), explained, traceback.format_exc()))
 
 
 def _end_with_parent() -> None:
@@ -149,23 +149,23 @@ def _end_with_parent() -> None:
 
 
 class _Piped:
-    """A tracker that passes on what it hears; all but a batch waits until it was heard."""
+    """A tracker that passes reports on to the caller; all but a batch wait for its answer."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
 
     def start(self, params: Mapping[str, Any]) -> None:
-        self._tell("start", params)
+        self._report("start", params)
 
     def batch(self, epoch: int, done: int, total: int) -> None:
-        self._pipe.send(("told", "batch", (epoch, done, total), False))
+        self._pipe.send(("report", "batch", (epoch, done, total), False))
 
     def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
-        self._tell("epoch", number, metrics)
+        self._report("epoch", number, metrics)
 
     def preview(self, number: int, preview: Preview) -> None:
-        self._tell("preview", number, preview)
+        self._report("preview", number, preview)
 
-    def _tell(self, name: str, *arguments: Any) -> None:
-        self._pipe.send(("told", name, arguments, True))
+    def _report(self, name: str, *arguments: Any) -> None:
+        self._pipe.send(("report", name, arguments, True))
         self._pipe.recv()

@@ -1,4 +1,4 @@
-"""What the training loop is told of one kind of training, and how both compute an output and a mean loss."""
+"""One kind of training, as the loop sees it, and how both compute an output and a mean loss."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Task(Protocol):
     """One kind of training.
 
     Attributes:
-        identity: with settings and network, what must be equal for a checkpoint to be gone on from.
+        identity: with settings and network, what must be equal for a training to be resumed.
         unit: what a batch counts, `pairs` or `cells`.
         streamed: whether the crops are read from files, batch by batch.
         training, validation: (n,) positions of the cells trained on, and of those held out.
@@ -92,7 +92,7 @@ def ahead(batches: Iterator[Batch], *, streamed: bool) -> Iterator[Batch]:
 def _arithmetic_alone(thread: ThreadPoolExecutor) -> None:
     """Let a thread compute by itself, and all others as before.
 
-    With helpers of its own there were more threads of OpenMP than cores, and those of the network, which else wait
+    With helpers of its own there were more threads of OpenMP than cores, and those of the network, which otherwise wait
     for each other awake, would sleep and be woken at each operation.
     """
 

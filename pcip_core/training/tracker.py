@@ -29,7 +29,7 @@ class Preview:
 
 
 class Tracker(Protocol):
-    """Hears of a training as it goes."""
+    """Receives the reports of a training."""
 
     def start(self, params: Mapping[str, Any]) -> None:
         """The parameters, once, before the first epoch (again when a training is resumed)."""
@@ -45,7 +45,7 @@ class Tracker(Protocol):
 
 
 class SilentTracker:
-    """Hears, and says nothing."""
+    """Receives reports and does nothing."""
 
     def start(self, params: Mapping[str, Any]) -> None:
         pass
@@ -61,11 +61,11 @@ class SilentTracker:
 
 
 class ProgressTracker(SilentTracker):
-    """Prints a line an epoch to stderr."""
+    """Prints one line per epoch to stderr."""
 
     def start(self, params: Mapping[str, Any]) -> None:
         print(", ".join(f"{name}={value}" for name, value in params.items()), file=sys.stderr)
 
     def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
-        told = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-        print(f"epoch {number}: {told}", file=sys.stderr)
+        values = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        print(f"epoch {number}: {values}", file=sys.stderr)

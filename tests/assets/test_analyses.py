@@ -137,7 +137,7 @@ def test_the_tree_is_scipys_of_the_mean_features(analysed: Finished) -> None:
     leaves = ask(
         analysed, "SELECT member FROM tiny.cluster_trees WHERE solution = 'ward' AND member IS NOT NULL"
     )
-    assert {name for (name,) in leaves} == set(table["protein"].to_pylist())
+    assert {name for (name,) in leaves} == set(table["protein"].to_list())
 
 
 def test_terms_of_clusters_have_the_closed_forms_p(analysed: Finished) -> None:
@@ -331,7 +331,7 @@ def test_what_is_most_like_a_cell_is_what_sql_says(analysed: Finished) -> None:
     found = find_alike(analysed.store, analysed.screen, [cell], n=5, feature_set="intensity")
     assert found.kind == "cell"
     table = analysed.store.read("tiny", "cell_features_intensity")
-    points, names = features_of(table).astype(np.float64), table["cell_id"].to_pylist()
+    points, names = features_of(table).astype(np.float64), table["cell_id"].to_list()
     spread = points.std(0)
     points = (points - points.mean(0)) / np.where(spread > 0, spread, 1)
     distance = np.linalg.norm(points - points[names.index(cell)], axis=1)
@@ -373,7 +373,7 @@ def test_without_annotations_all_that_needs_none_is_made_and_the_rest_says_what_
     made = Finished(workspace, screen, spec, outcome)
     assert outcome.success, outcome.error
     rows = {
-        table: made.store.read("tiny", table).num_rows
+        table: made.store.read("tiny", table).height
         for table in (
             "clusters",
             "variability",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+import polars as pl
 import tifffile
 
 from pcip_assets.assets import feature_sets as sets
@@ -53,7 +53,7 @@ def test_every_set_is_scored_on_the_same_cells(compared: Finished) -> None:
 def test_each_score_names_the_training_of_its_features(compared: Finished) -> None:
     tracking = Tracking(data=str(compared.workspace.data))
     tables = ("benchmarks", "benchmarks_yardsticks")
-    rows = [row for table in tables for row in compared.store.read("tiny", table).to_pylist()]
+    rows = [row for table in tables for row in compared.store.read("tiny", table).to_dicts()]
     runs = {row["feature_set"].split("_")[0]: row["mlflow_run_id"] for row in rows}
     assert runs["autoencoder"] == tracking.champion("tiny.autoencoder").run_id
     assert runs["inpainting"] == tracking.champion("tiny").run_id
@@ -63,11 +63,11 @@ def test_each_score_names_the_training_of_its_features(compared: Finished) -> No
 def test_the_table_holds_what_core_gives(compared: Finished) -> None:
     store, screen = compared.store, compared.screen
     cells, crops = store.read_with_array(screen.name, "cells", "crops", "plate_2")
-    low, high = (np.array(cells[f"intensity_{end}"].to_pylist(), np.float32) for end in ("min", "max"))
+    low, high = (np.array(cells[f"intensity_{end}"].to_list(), np.float32) for end in ("min", "max"))
     channels = (screen.crop_channels, screen.structural, screen.protein)
     expected, _ = classic_features(np.asarray(crops), low, high, *channels, levels=8)
     table = store.read(screen.name, "cell_features_classic", shards=["plate_2"])
-    assert table["cell_id"].to_pylist() == cells["cell_id"].to_pylist()
+    assert table["cell_id"].to_list() == cells["cell_id"].to_list()
     assert np.array_equal(features_of(table), expected)
 
 
@@ -153,25 +153,28 @@ def test_an_export_of_cellprofiler_joins_by_place(tmp_path: Path) -> None:
     refused = made.again(baselines=True)
     assert not refused.success
     assert "Nuclei.csv: found no such file" in str(refused.error)
-    cells = made.store.read("tiny", "cells").to_pandas()[:-1]  # CellProfiler has missed one
-    _export(cells).to_csv(tmp_path / "images" / "Nuclei.csv", index=False)
+    cells = made.store.read("tiny", "cells").head(-1)  # CellProfiler has missed one
+    _export(cells).write_csv(tmp_path / "images" / "Nuclei.csv")
     outcome = made.again(baselines=True)
     assert outcome.success, outcome.error
     found = made.store.read("tiny", "cell_features_cellprofiler")
-    assert found["cell_id"].to_pylist() == cells["cell_id"].tolist()
+    assert found["cell_id"].to_list() == cells["cell_id"].to_list()
     assert np.allclose(features_of(found)[:, 0], np.arange(len(cells)))
     assert _cells_scored(made, "cellprofiler") == 71
     assert _cells_scored(made, "inpainting_conv4") == 72
 
 
-def _export(cells: pd.DataFrame) -> pd.DataFrame:
+def _export(cells: pl.DataFrame) -> pl.DataFrame:
     """The cells as CellProfiler would list them, a little beside our centres."""
-    plates = cells["image_id"].str.rsplit("_", n=1, expand=True)
-    columns = {"Metadata_Plate": plates[0], "Metadata_Well": plates[1]}
-    columns["Nuclei_Location_Center_Y"] = cells["y_px"] + 1.5
-    columns["Nuclei_Location_Center_X"] = cells["x_px"] - 1.0
+    plates = [image.rpartition("_") for image in cells["image_id"]]
+    columns = {
+        "Metadata_Plate": [plate for plate, _, _ in plates],
+        "Metadata_Well": [well for *_, well in plates],
+    }
+    columns["Nuclei_Location_Center_Y"] = cells["y_px"].to_numpy() + 1.5
+    columns["Nuclei_Location_Center_X"] = cells["x_px"].to_numpy() - 1.0
     columns["Nuclei_Texture_Contrast"] = np.arange(len(cells)) * 1.0
-    return pd.DataFrame(columns).sample(frac=1, random_state=0)
+    return pl.DataFrame(columns).sample(fraction=1, shuffle=True, seed=0)
 
 
 def test_a_screen_borrows_the_encoder_of_another_if_their_channels_are_alike(own: Finished) -> None:
@@ -182,7 +185,7 @@ def test_a_screen_borrows_the_encoder_of_another_if_their_channels_are_alike(own
     assert not outcome.trained
     theirs = own.store.read("tiny", "cell_features_inpainting_conv3")
     ours = own.store.read("other", "cell_features_inpainting_conv3")
-    assert set(ours["encoder_version"].to_pylist()) == {"tiny/1"}
+    assert set(ours["encoder_version"].to_list()) == {"tiny/1"}
     assert np.array_equal(features_of(ours), features_of(theirs))
 
     channels = {"dna": {"role": "structural", "named": "nucleus"}, "protein": {"role": "protein"}}

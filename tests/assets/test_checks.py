@@ -1,17 +1,24 @@
-"""Checks over all shards, which read a block at a time, on stores in which it is known what they must find."""
+"""Checks on stores in which it is known what they must find."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
+import dagster as dg
 import numpy as np
-import pyarrow as pa
+import polars as pl
 import pytest
 
 from pcip_assets.assets.feature_sets import INPAINTING
-from pcip_assets.checks import build_checks
+from pcip_assets.checks import (
+    cells_per_image,
+    channels_present,
+    counts_reconcile,
+    features_finite,
+    features_vary,
+    no_duplicate_cells,
+    store_and_files_agree,
+)
 from pcip_core.spec.screen import Screen, load_screen
 from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import feature_table
@@ -28,24 +35,78 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
 
 
-def checked(name: str, screen: Screen, store: Store, *, with_context: bool = True) -> Any:
-    (check,) = (one for one in build_checks(screen) if one.check_key.name == name)
-    run = {"context": SimpleNamespace(run=SimpleNamespace(tags={}))} if with_context else {}
-    return check.op.compute_fn.decorated_fn(**run, library=SimpleNamespace(store=store))  # type: ignore[union-attr]
-
-
 def test_twins_are_named_wherever_they_lie(screen: Screen, store: Store) -> None:
     hashes = {"p1": ["a", "b", "c"], "p2": [], "p3": ["d", "b"], "p4": ["b", "e", "a"]}
     for shard, own in hashes.items():
-        ids = pa.array([f"{shard} {place}" for place in range(len(own))], pa.string())
-        table = pa.table({"cell_id": ids, "pixel_hash": pa.array(own, pa.string())})
+        ids = [f"{shard} {place}" for place in range(len(own))]
+        table = pl.DataFrame({"cell_id": ids, "pixel_hash": own})
         store.commit(screen.name, {"cells": table}, shard=shard)
-    found = checked("no_duplicate_cells", screen, store, with_context=False)
+    found = no_duplicate_cells(store, screen, None)
     assert not found.passed
     assert found.metadata["first_offenders"].value == ["p3 1 = p1 1", "p4 0 = p1 1", "p4 2 = p1 0"]
     store.remove(screen.name, "cells", "p1")
     store.remove(screen.name, "cells", "p4")
-    assert checked("no_duplicate_cells", screen, store, with_context=False).passed
+    assert no_duplicate_cells(store, screen, None).passed
+
+
+def offenders(result: dg.AssetCheckResult) -> object:
+    assert result.passed == (result.metadata["offenders"].value == 0)
+    return result.metadata["first_offenders"].value
+
+
+def test_fields_that_lack_a_channel_are_named(screen: Screen, store: Store) -> None:
+    reasons = {"a.tif": "no file for channel nucleus", "b.tif": "a truncated TIFF"}
+    rows = pl.DataFrame({"file": list(reasons), "reason": list(reasons.values())})
+    store.commit(screen.name, {"quarantine_fields": rows}, shard="p1")
+    result = channels_present(store, screen, None)
+    assert offenders(result) == ["a.tif"]
+    assert result.severity == dg.AssetCheckSeverity.WARN
+
+
+def test_a_shard_that_lost_a_cell_is_named(screen: Screen, store: Store) -> None:
+    for shard, n_cells in (("p1", 3), ("p2", 2)):  # of four found, one in quarantine
+        cells = pl.DataFrame({"cell_id": [f"c{number}" for number in range(n_cells)]})
+        rejected = pl.DataFrame({"what": ["cell", "file"]})
+        tables = {"cells": cells, "quarantine_crops": rejected}
+        store.commit(screen.name, tables, shard=shard, provenance={"found": 4})
+    assert offenders(counts_reconcile(store, screen, None)) == ["cells p2: found 4, used 2, quarantined 1"]
+    assert offenders(counts_reconcile(store, screen, ["p1"])) == []
+    assert offenders(counts_reconcile(store, screen, ["p3"])) == [], (
+        "a shard that was not made is no offender"
+    )
+
+
+def test_images_of_too_few_cells_are_named(screen: Screen, store: Store) -> None:
+    images = {"p1": ["a", "b", "a", "c"], "p2": ["b", "a", "d"]}
+    for shard, of_cells in images.items():
+        store.commit(screen.name, {"cells": pl.DataFrame({"image_id": of_cells})}, shard=shard)
+    result = cells_per_image(store, screen, None)
+    assert screen.crops.min_cells == 2
+    assert offenders(result) == ["c: 1", "d: 1"]
+    assert result.metadata["images"].value == 4
+    assert result.metadata["median_cells"].value == 1.5  # of 3, 2, 1, 1
+    assert offenders(cells_per_image(store, screen, ["p2"])) == ["b: 1", "a: 1", "d: 1"]
+
+
+def test_no_cells_at_all_is_an_error_that_says_where_the_reasons_are(screen: Screen, store: Store) -> None:
+    cells = pl.DataFrame(schema={"image_id": pl.String})
+    store.commit(screen.name, {"cells": cells}, shard="p1")
+    (message,) = offenders(cells_per_image(store, screen, None))  # type: ignore[misc]
+    assert "SELECT reason" in message
+
+
+def test_tables_that_describe_other_cells_are_named(screen: Screen, store: Store) -> None:
+    crops = np.zeros((2, 2, 16, 16), np.uint8)
+    cells = pl.DataFrame({"cell_id": ["a", "b"]})
+    store.commit(screen.name, {"cells": cells}, shard="p1", arrays={"crops": crops})
+    same, other = (
+        feature_table({"cell_id": ids}, np.ones((2, 3), np.float32)) for ids in (["a", "b"], ["b", "a"])
+    )
+    store.commit(screen.name, {f"cell_features_{INPAINTING[0]}": same}, shard="p1")
+    assert offenders(store_and_files_agree(store, screen, None)) == []
+    store.commit(screen.name, {"cell_features_intensity": other}, shard="p1")
+    (message,) = offenders(store_and_files_agree(store, screen, None))  # type: ignore[misc]
+    assert message.startswith("p1: the cells of cell_features_intensity")
 
 
 def commit_features(store: Store, screen: Screen, vectors: np.ndarray, first: int) -> None:
@@ -57,15 +118,15 @@ def commit_features(store: Store, screen: Screen, vectors: np.ndarray, first: in
 def test_features_are_finite_and_vary_over_shards_together(screen: Screen, store: Store) -> None:
     one = np.full((3, 4), 7, np.float32)
     commit_features(store, screen, one, 0)
-    collapsed = checked("features_vary", screen, store)
+    collapsed = features_vary(store, screen, None)
     assert collapsed.metadata["offenders"].value == len(INPAINTING)
     commit_features(store, screen, one + np.float32([0, 0, 1, 1]), 3)  # constant in each shard, not in both
-    varied = checked("features_vary", screen, store)
+    varied = features_vary(store, screen, None)
     assert varied.passed
     assert set(varied.metadata["share_that_vary"].value.values()) == {0.5}
-    assert checked("features_finite", screen, store).passed
+    assert features_finite(store, screen, None).passed
     bad = one.copy()
     bad[2, 1] = np.inf
     commit_features(store, screen, bad, 6)
-    found = checked("features_finite", screen, store)
+    found = features_finite(store, screen, None)
     assert found.metadata["first_offenders"].value == [f"{name}: c8" for name in INPAINTING]

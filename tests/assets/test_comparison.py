@@ -46,8 +46,8 @@ def test_the_supervised_network_is_scored_on_images_it_has_not_seen(compared: Fi
     truth, predicted = [], []
     for shard in ("plate_1", "plate_2"):
         cells, crops = compared.store.read_with_array("tiny", "cells", "crops", shard)
-        images = {row["image_id"]: row for row in compared.store.read("tiny", "images").to_pylist()}
-        ids = np.array(cells["image_id"].to_pylist())
+        images = {row["image_id"]: row for row in compared.store.read("tiny", "images").to_dicts()}
+        ids = np.array(cells["image_id"].to_list())
         these = np.isin(ids, [name for (name,) in held])
         chosen = classify(network, np.asarray(crops)[these]).argmax(1)  # type: ignore[arg-type]
         predicted += [network.config.classes[one] for one in chosen]
@@ -137,7 +137,7 @@ def test_vgg16_features_are_those_of_core(compared: Finished) -> None:
     )["block1_conv2"]
     table = compared.store.read("tiny", "cell_features_vgg16_protein_block1_conv2", shards=["plate_2"])
     assert np.allclose(features_of(table), expected, rtol=1e-4, atol=1e-3)
-    assert table["encoder_version"][0].as_py().startswith("vgg16.pth, SHA-256 ")
+    assert table["encoder_version"][0].startswith("vgg16.pth, SHA-256 ")
 
 
 def test_image_scores_say_that_classes_lie_apart(compared: Finished) -> None:

@@ -79,8 +79,8 @@ def test_stored_features_are_those_of_the_champion(finished: Finished) -> None:
     champion = Tracking(data=str(finished.workspace.data)).champion("tiny")
     cells, crops = finished.store.read_with_array("tiny", "cells", "crops", "plate_1")
     stored = finished.store.read("tiny", "cell_features_inpainting_conv2", shards=["plate_1"])
-    assert stored["cell_id"].to_pylist() == cells["cell_id"].to_pylist()
-    assert set(stored["encoder_version"].to_pylist()) == {champion.version} == {"tiny/1"}
+    assert stored["cell_id"].to_list() == cells["cell_id"].to_list()
+    assert set(stored["encoder_version"].to_list()) == {champion.version} == {"tiny/1"}
     anew = extract_features(load_encoder(champion.folder), np.array(crops), layers=["conv2"])["conv2"]
     assert np.allclose(features_of(stored), anew, atol=1e-5)
 

@@ -57,7 +57,7 @@ def test_a_growing_screen(own: Finished) -> None:
         versions = con.sql("SELECT DISTINCT encoder_version FROM tiny.cell_features_inpainting_conv4")
         assert versions.fetchall() == [("tiny/2",)]
 
-    with pytest.raises(SpecError, match="plate_2, between them"):
+    with pytest.raises(SpecError, match="plate_2, which lies between them"):
         own.again(shards=["plate_1", "plate_3"])
     with pytest.raises(SpecError, match="no shard plate_9"):
         own.again(shards=["plate_9"])

@@ -26,9 +26,9 @@ def test_block_by_block_equals_all_at_once(store: Store) -> None:
     found = mean_by_protein(store, "scr", small.SET)
 
     proteins, means, counts = small.protein_means(store, "scr", small.SET)
-    assert found["protein"].to_pylist() == proteins
-    assert found["n_cells"].to_pylist() == counts == [3 * small.CELLS] * 3
-    assert found["encoder_version"].to_pylist() == ["scr/1"] * 3
+    assert found["protein"].to_list() == proteins
+    assert found["n_cells"].to_list() == counts == [3 * small.CELLS] * 3
+    assert found["encoder_version"].to_list() == ["scr/1"] * 3
     np.testing.assert_allclose(features_of(found), means, rtol=1e-5, atol=1e-6)
 
 

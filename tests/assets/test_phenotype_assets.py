@@ -62,7 +62,7 @@ def clustered(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 
 def table(made: Finished) -> list[dict[str, Any]]:
-    return made.store.read("tiny", "phenotypes").to_pylist()
+    return made.store.read("tiny", "phenotypes").to_dicts()
 
 
 def told(made: Finished) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def standardized(made: Finished, cells: list[str]) -> np.ndarray:
     """Features of these cells, scaled by all cells of the screen."""
     rows = made.store.read("tiny", f"cell_features_{SET}")
     points = StandardScaler().fit_transform(features_of(rows).astype(np.float64))
-    names = rows["cell_id"].to_pylist()
+    names = rows["cell_id"].to_list()
     return points[[names.index(cell) for cell in cells]]
 
 
@@ -177,7 +177,7 @@ def other(clustered: Finished, tmp_path_factory: pytest.TempPathFactory) -> Fini
 
 def test_without_names_the_most_variable_are_clustered(other: Finished) -> None:
     assert changed(other, proteins=(), most_variable=2, least_cells=9).success
-    ranked = sorted(other.store.read("tiny", "variability").to_pylist(), key=lambda row: row["rank"])
+    ranked = sorted(other.store.read("tiny", "variability").to_dicts(), key=lambda row: row["rank"])
     assert {row["protein"] for row in table(other)} == {row["protein"] for row in ranked[:2]}
 
     assert changed(other, proteins=(), least_cells=100).success

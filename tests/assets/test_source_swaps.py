@@ -59,7 +59,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 
 def pairs_of(made: Finished, network: str) -> list[dict[str, Any]]:
-    rows = made.store.read("tiny", "mismatch").to_pylist()
+    rows = made.store.read("tiny", "mismatch").to_dicts()
     return [row for row in rows if row["network"] == network]
 
 
@@ -80,9 +80,9 @@ class Cells:
     def __init__(self, made: Finished, plates: tuple[str, ...] = ("plate_1", "plate_2")) -> None:
         parts = [made.store.read_with_array("tiny", "cells", "crops", plate) for plate in plates]
         self.pixels = np.concatenate([crops for _, crops in parts])
-        self.ids = [name for table, _ in parts for name in table["cell_id"].to_pylist()]
-        self.images = np.array([name for table, _ in parts for name in table["image_id"].to_pylist()])
-        rows = made.store.read("tiny", "images").to_pylist()
+        self.ids = [name for table, _ in parts for name in table["cell_id"].to_list()]
+        self.images = np.array([name for table, _ in parts for name in table["image_id"].to_list()])
+        rows = made.store.read("tiny", "images").to_dicts()
         label_of = {row["image_id"]: row["localization"][0] for row in rows}
         self.labels = np.array([label_of[image] for image in self.images])
         config = made.screen.encoder
@@ -189,7 +189,7 @@ def test_pairs_are_compared_once_for_the_same_encoder_and_cells(
 
     kept = measured(screen)  # by the check of the first run
     assert compared == []
-    assert mismatch_table(kept.rows).to_pylist() == followed.store.read("tiny", "mismatch").to_pylist()
+    assert mismatch_table(kept.rows).to_dicts() == followed.store.read("tiny", "mismatch").to_dicts()
     file = "mismatch/tiny.json"
     run_id = tracking.champion("tiny").run_id
     document = tracking.document(run_id, file)
@@ -269,7 +269,7 @@ def test_an_encoder_of_another_screen_is_compared_on_all_cells_and_has_no_check(
     assert event.asset_materialization is not None
     said = event.asset_materialization.metadata
     assert said["cells"].value == "all, as the encoder was trained on tiny"
-    rows = own.store.read("other", "mismatch").to_pylist()
+    rows = own.store.read("other", "mismatch").to_dicts()
     assert {row["n_references"] for row in rows} == {5}
     records = open_instance(own.workspace).all_logs(
         outcome.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION

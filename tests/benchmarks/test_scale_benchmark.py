@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import scale
+from benchmarks.platform import scale
 from pcip_assets.workspace import Workspace
 from pcip_core.store.partitions import Store
 
@@ -17,7 +17,7 @@ def test_assets_are_made_of_screens_that_grow(tmp_path: Path, monkeypatch: pytes
     for first in (0, 1):
         scale.fill(tmp_path, first, first + 1)
     scale.ask_asset(tmp_path, "localization_scores", scale.NAME)
-    assert set(store.read(scale.NAME, "localization_scores")["group"].to_pylist()) == {
+    assert set(store.read(scale.NAME, "localization_scores")["group"].to_list()) == {
         *("first_only", "both", "second_only")
     }
     scale.ask_asset(tmp_path, "cell_features", scale.CROPPED, "plate_2")
@@ -28,7 +28,7 @@ def test_assets_are_made_of_screens_that_grow(tmp_path: Path, monkeypatch: pytes
 
 
 def test_peaks_are_judged_at_the_largest_size() -> None:
-    flat, grows = (list(scale._rows("x", dict(zip(scale.SIZES, peaks, strict=True))))
+    flat, grows = (list(scale.rows_of("x", dict(zip(scale.SIZES, peaks, strict=True))))
                    for peaks in ((400, 410, 430, 500), (400, 500, 700, 501)))  # fmt: skip
     assert [row.held for row in flat] == [None, None, None, True]
     assert [row.held for row in grows] == [None, None, None, False]

@@ -65,7 +65,7 @@ def test_crops_are_the_pixels_of_the_files(ran: tuple[str, Path, Workspace]) -> 
         pytest.skip("human cells are made smaller, yeast cells are not")
     cells, crops = Store(workspace.store).read_with_array(name, "cells", "crops", "AAC1")
     for row in (0, len(crops) // 2, len(crops) - 1):
-        cell = cells.slice(row, 1).to_pylist()[0]
+        cell = cells.row(row, named=True)
         stem = cell["cell_id"].rsplit("_", 1)[0].split("_")  # protein, field, cell
         for channel, marker in enumerate(("rfp", "gfp")):
             path = root / stem[0] / f"{stem[0]}_{stem[1]}_rfp_{stem[2]}_{marker}.tif"

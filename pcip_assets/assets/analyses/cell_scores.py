@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from pcip_assets.assets.analyses.galleries import evenly, rows_of_cells
 from pcip_assets.assets.analyses.protein_map import protein_name
@@ -20,10 +18,11 @@ from pcip_assets.assets.shared import (
     analyses_of,
     materialize,
 )
-from pcip_assets.provenance import code_version
+from pcip_assets.lineage import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen
+from pcip_core.store import schemas
 from pcip_core.store.feature_blocks import StoredFeatures
 
 if TYPE_CHECKING:
@@ -32,38 +31,11 @@ if TYPE_CHECKING:
 CELLS, PROTEINS, VARIABLE = "localization_scores", "protein_scores", "variability"
 _SHOWN = 4  # images beside the violins
 _GALLERIES, _IN_A_GALLERY = 10, 12  # proteins, and cells of each
-_TEXT = dict.fromkeys(
-    ("first", "second", "cell_id", "image_id", "protein", "cell_line", "group"), pa.string()
-)
-_NUMBER = dict.fromkeys(
-    (
-        *("score", "place", "mean", "standard_deviation", "log_intensity", "spread", "excess"),
-        *("split", "split_excess", "variability", "mean_place", "standard_deviation_place"),
-    ),
-    pa.float64(),
-)
-_KINDS = {**_TEXT, **_NUMBER, **dict.fromkeys(("n", "rank", "place_rank"), pa.int64())}
-COLUMNS = {
-    CELLS: ("first", "second", "cell_id", "image_id", "group", "score", "place"),
-    PROTEINS: (
-        *("first", "second", "protein", "cell_line", "group"),
-        *("mean", "standard_deviation", "n", "rank"),
-        *("mean_place", "standard_deviation_place", "place_rank"),
-    ),
-    VARIABLE: (
-        *("protein", "cell_line", "n", "log_intensity", "spread", "excess"),
-        *("split", "split_excess", "variability", "rank"),
-    ),
-}
 
 
 def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
     """The asset of scores between pairs of compartments."""
-    code = code_version(
-        *(f"pcip_core.analysis.{name}" for name in ("between", "compartments", "variability")),
-        "pcip_core.features.blocks",
-        __name__,
-    )
+    code = code_version(build_localization_scores, figures=True)
 
     @dg.asset(
         key=[screen.name, "localization_scores"],
@@ -101,9 +73,13 @@ def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
                 told[f"{names}: most variable"] = [row["protein"] for row in pair.ranked.rows[:10]]
                 figures |= _pictures(library, screen, cells, pair)
             if not spec.compartments:
-                told["not_scored"] = "analyses.compartments names no pair of terms (docs/analyses.md)"
-            scored = {name: pa.array(found.cells.get(name, []), _KINDS[name]) for name in COLUMNS[CELLS]}
-            made = {CELLS: pa.table(scored), PROTEINS: score_table(PROTEINS, found.proteins)}
+                told["not_scored"] = (
+                    "analyses.compartments names no pair of terms (docs/how-to/run-analyses.md)"
+                )
+            made = {
+                CELLS: schemas.LOCALIZATION_SCORES.frame(found.cells),
+                PROTEINS: schemas.PROTEIN_SCORES.frame(found.proteins),
+            }
             return Made(made, metadata=told, figures=figures)
 
         inputs = _inputs(library, screen, spec.compartments, spec.least_cells)
@@ -114,7 +90,7 @@ def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
 
 def build_variability(screen: Screen) -> dg.AssetsDefinition:
     """The asset of how variable proteins are, which needs no annotation."""
-    code = code_version("pcip_core.analysis.variability", "pcip_core.features.blocks", __name__)
+    code = code_version(build_variability, figures=True)
 
     @dg.asset(
         key=[screen.name, "variability"],
@@ -147,7 +123,7 @@ def build_variability(screen: Screen) -> dg.AssetsDefinition:
                     columns=columns,
                 )
             except EvaluationError as error:  # too few proteins, or cells: the other analyses go on
-                return Made({VARIABLE: score_table(VARIABLE, [])}, metadata={"not_ranked": str(error)})
+                return Made({VARIABLE: schemas.VARIABILITY.empty()}, metadata={"not_ranked": str(error)})
             told = {
                 "most_variable": [row["protein"] for row in found.rows[:10]],
                 "left_out_with_few_cells": len(found.left_out),
@@ -161,7 +137,7 @@ def build_variability(screen: Screen) -> dg.AssetsDefinition:
                 main_directions(cells["features"], shown, columns).__getitem__,
                 "the most variable proteins; cells along their main direction",
             )
-            table = score_table(VARIABLE, found.rows)
+            table = schemas.VARIABILITY.frame(found.rows)
             return Made({VARIABLE: table}, metadata=told, figures={"variability": figure})
 
         inputs = _inputs(library, screen, spec.least_cells)
@@ -172,7 +148,7 @@ def build_variability(screen: Screen) -> dg.AssetsDefinition:
 
 def _inputs(library: Library, screen: Screen, *settings: Any) -> Any:
     def inputs(_: str | None) -> dict[str, Any]:
-        images = library.store.read(screen.name, "images").to_pylist()
+        images = library.store.read(screen.name, "images").to_dicts()
         return {
             "features": [
                 features_hash(library, screen, name) for name in (screen.analyses.feature_set, "intensity")
@@ -189,7 +165,7 @@ def _inputs(library: Library, screen: Screen, *settings: Any) -> Any:
 def described_cells(library: Library, screen: Screen, table: str) -> dict[str, Any]:
     """Cells, their features, which stream, and what is known of their images, (n,) each; `terms` by image."""
     features = StoredFeatures(library.store, screen.name, table)
-    about = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_pylist()}
+    about = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_dicts()}
     rows = [about[name] for name in features.images]
 
     def of_cells(values: list[Any]) -> np.ndarray:
@@ -200,7 +176,7 @@ def described_cells(library: Library, screen: Screen, table: str) -> dict[str, A
 
     return {
         "features": features,
-        "cell_id": features.cell_id.to_pylist(),
+        "cell_id": features.cell_id.to_list(),
         "image_id": of_cells(features.images),
         "protein": of_cells([protein_name(row) for row in rows]),
         "cell_line": of_cells([str(row["cell_line"] or "") for row in rows]),
@@ -217,15 +193,15 @@ def _brightness(library: Library, screen: Screen, cells: StoredFeatures) -> np.n
     column = names.index(f"{screen.protein[0]}_mean")
     light = StoredFeatures(library.store, screen.name, f"{PREFIX}intensity")
     values = np.concatenate([np.zeros(0, np.float32), *(block[:, column] for block in light.blocks())])
-    place = pc.index_in(cells.cell_id, value_set=light.cell_id)
-    if place.null_count:
+    place = light.places(cells.cell_id)
+    if missing := int((place < 0).sum()):
         raise EvaluationError(
             f"{screen.name}/variability",
-            found=f"{place.null_count} cells without an intensity",
+            found=f"{missing} cells without an intensity",
             required="the feature set `intensity` of every cell",
             remedy=f"Materialize {screen.name}/control_features for every shard.",
         )
-    return values[place.to_numpy(zero_copy_only=False)]
+    return values[place]
 
 
 def _pictures(library: Library, screen: Screen, cells: dict[str, Any], pair: "BetweenPair") -> dict[str, Any]:
@@ -291,10 +267,3 @@ def _gallery(
         chosen = evenly([cells["cell_id"][member] for member in members], _IN_A_GALLERY)
         rows.append((f"{row['rank']}. {row['protein']}\n{row['cell_line']}".strip(), chosen))
     return rows_of_cells(library.store, screen, rows, title)
-
-
-def score_table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
-    """Rows as the table of that name."""
-    return pa.table(
-        {column: pa.array([row.get(column) for row in rows], _KINDS[column]) for column in COLUMNS[name]}
-    )

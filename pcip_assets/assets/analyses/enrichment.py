@@ -4,28 +4,21 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
 
 from pcip_assets.assets.analyses.protein_map import CLUSTERS, protein_name
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, analyses_of, materialize
-from pcip_assets.provenance import code_version, file_stamp
+from pcip_assets.lineage import code_version
+from pcip_assets.provenance import file_stamp
 from pcip_assets.resources import Library
 from pcip_core.spec.screen import Screen
+from pcip_core.store import schemas
 
 TABLE = "enrichment"
-_CODE = tuple(f"pcip_core.ontology.{name}" for name in ("enrichment", "identifiers", "ontology"))
-TYPES = {
-    **dict.fromkeys(("solution", "node", "vocabulary", "namespace", "term", "name"), pa.string()),
-    **dict.fromkeys(
-        ("hits", "annotated", "cluster_size", "background_hits", "background", "tests"), pa.int64()
-    ),
-    **dict.fromkeys(("fold", "p", "q"), pa.float64()),
-}
 
 
 def build_enrichment(screen: Screen) -> dg.AssetsDefinition:
     """The asset of enriched terms."""
-    code = code_version(*_CODE, __name__)
+    code = code_version(build_enrichment, figures=True)
 
     @dg.asset(
         key=[screen.name, "enrichment"],
@@ -46,7 +39,7 @@ def build_enrichment(screen: Screen) -> dg.AssetsDefinition:
             files: list[str | None] = [*spec.annotations.values()]
             if spec.ontology is not None:
                 files += [spec.ontology.obo, spec.ontology.gaf, spec.ontology.names]
-            images = library.store.read(screen.name, "images").to_pylist()
+            images = library.store.read(screen.name, "images").to_dicts()
             return {
                 "clusters": about.get("inputs_hash"),
                 "spec": [spec.ontology, spec.annotations, spec.min_term_size],
@@ -57,7 +50,7 @@ def build_enrichment(screen: Screen) -> dg.AssetsDefinition:
         def make(_: str | None) -> Made:
             from pcip_core.plots.enrichment import enrichment_dots
 
-            clusters = library.store.read(screen.name, CLUSTERS).to_pylist()
+            clusters = library.store.read(screen.name, CLUSTERS).to_dicts()
             vocabularies, told = _vocabularies(library, screen, {row["protein"] for row in clusters})
             rows: list[dict[str, Any]] = []
             figures: dict[str, Any] = {}
@@ -67,11 +60,9 @@ def build_enrichment(screen: Screen) -> dg.AssetsDefinition:
                     rows += [{**row, "solution": solution, "vocabulary": name} for row in found]
                 own = [row for row in rows if row["solution"] == solution]
                 figures[f"enrichment_{solution}"] = enrichment_dots(own, f"{screen.title}: {solution}")
-            table = pa.table(
-                {
-                    column: pa.array([row["cluster" if column == "node" else column] for row in rows], kind)
-                    for column, kind in TYPES.items()
-                }
+            table = schemas.ENRICHMENT.frame(
+                {("node" if name == "cluster" else name): value for name, value in row.items()}
+                for row in rows
             )
             return Made({TABLE: table}, metadata=told, figures=figures)
 
@@ -110,7 +101,7 @@ def _vocabularies(
 
     found: dict[str, tuple[dict[str, set[str]], Any]] = {}
     told: dict[str, Any] = {}
-    images = library.store.read(screen.name, "images").to_pylist()
+    images = library.store.read(screen.name, "images").to_dicts()
     labels = annotations_from_columns({**row, "protein": protein_name(row)} for row in images)
     if labels := {protein: terms for protein, terms in labels.items() if terms and protein in proteins}:
         found["localization"] = (labels, None)
@@ -125,7 +116,7 @@ def _vocabularies(
             del found[name]
     files = screen.analyses.ontology
     if files is None:
-        told["not_tested: go"] = "analyses.ontology names no files (docs/analyses.md)"
+        told["not_tested: go"] = "analyses.ontology names no files (docs/how-to/run-analyses.md)"
         return found, told
     ontology = read_obo(Path(files.obo))
     gaf = read_gaf(Path(files.gaf), without_sources=files.without_sources)

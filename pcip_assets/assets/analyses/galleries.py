@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+import polars as pl
 
 from pcip_core.spec.screen import Screen
 from pcip_core.store.partitions import Store
@@ -15,14 +14,12 @@ T = TypeVar("T")
 
 def crops_of(store: Store, screen: Screen, cell_ids: Sequence[str]) -> np.ndarray:
     """The crops of some cells, (n, C, S, S), in their order; only they are read of the shards' arrays."""
-    wanted, found = pa.array(sorted(set(cell_ids)), pa.string()), {}
+    wanted, found = pl.Series(sorted(set(cell_ids)), dtype=pl.String), {}
     for shard in store.shards(screen.name, "cells"):
         cells, crops = store.read_with_array(screen.name, "cells", "crops", shard)
-        ids = cells[
-            "cell_id"
-        ].combine_chunks()  # is_in of no chunk at all, an empty shard's, ends the process
-        for row in pc.indices_nonzero(pc.is_in(ids, value_set=wanted)).to_pylist():
-            found[ids[row].as_py()] = np.array(crops[row])
+        ids = cells["cell_id"]
+        for row in ids.is_in(wanted.implode()).arg_true():
+            found[ids[row]] = np.array(crops[row])
     size = screen.crops.size_px
     none = np.zeros((0, len(screen.crop_channels), size, size), np.uint8)
     return np.stack([found[cell] for cell in cell_ids]) if cell_ids else none

@@ -5,7 +5,8 @@ from pydantic import Field
 
 from pcip_assets.assets.analyses.nearest import find_alike
 from pcip_assets.assets.shared import OWNERS, analyses_of, picture
-from pcip_assets.provenance import code_version, inputs_hash
+from pcip_assets.lineage import code_version
+from pcip_assets.provenance import inputs_hash
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen
@@ -21,12 +22,7 @@ class Like(dg.Config):
 
 def build_like(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the nearest proteins or cells, as metadata with a gallery; it is kept in no table."""
-    code = code_version(
-        "pcip_core.analysis.similar",
-        "pcip_core.features.blocks",
-        "pcip_assets.assets.analyses.nearest",
-        __name__,
-    )
+    code = code_version(build_like)
 
     @dg.asset(
         key=[screen.name, "like"],

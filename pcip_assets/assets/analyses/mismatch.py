@@ -3,9 +3,9 @@
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
+import polars as pl
 
-from pcip_assets.assets.analyses.source_swaps import CODE, measured
+from pcip_assets.assets.analyses.source_swaps import measured
 from pcip_assets.assets.feature_sets import crops_hash
 from pcip_assets.assets.shared import (
     GPU_POOL,
@@ -17,26 +17,18 @@ from pcip_assets.assets.shared import (
     analyses_of,
     materialize,
 )
-from pcip_assets.provenance import code_version
+from pcip_assets.lineage import code_version
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking
 from pcip_core.spec.screen import Screen
+from pcip_core.store import schemas
 
 TABLE = "mismatch"
-TYPES = {
-    **dict.fromkeys(
-        ("network", "encoder_version", "source_cell", "target_cell", "source_label", "target_label"),
-        pa.string(),
-    ),
-    "n_references": pa.int64(),
-    **dict.fromkeys(("r_source", "r_target", "r_truth", "r_matched"), pa.float64()),
-    "resembles_source": pa.bool_(),
-}
 
 
 def build_mismatch(screen: Screen) -> dg.AssetsDefinition:
     """The asset of what is predicted from sources and targets that do not match."""
-    code = code_version("pcip_assets.assets.analyses.source_swaps", __name__)
+    code = code_version(build_mismatch, figures=True)
 
     @dg.asset(
         key=[screen.name, TABLE],
@@ -45,7 +37,7 @@ def build_mismatch(screen: Screen) -> dg.AssetsDefinition:
         owners=OWNERS,
         kinds={"pytorch", "parquet"},
         pool=GPU_POOL,
-        code_version=CODE + code,
+        code_version=code,
     )
     def mismatch(
         context: dg.AssetExecutionContext, config: Remake, library: Library, tracking: Tracking
@@ -54,7 +46,7 @@ def build_mismatch(screen: Screen) -> dg.AssetsDefinition:
 
         def inputs(_: str | None) -> dict[str, Any]:
             champion = tracking.champion(screen.encoder_screen)
-            images = library.store.read(screen.name, "images").to_pylist()
+            images = library.store.read(screen.name, "images").to_dicts()
             return {
                 "encoder": [champion.version, champion.tags["weights_sha256"]],
                 "crops": {
@@ -79,11 +71,12 @@ def build_mismatch(screen: Screen) -> dg.AssetsDefinition:
                 figures={TABLE: found.figure},
             )
 
-        return materialize(context, library, screen, config, Work(TABLE, CODE + code, inputs, make))
+        return materialize(context, library, screen, config, Work(TABLE, code, inputs, make))
 
     return mismatch
 
 
-def mismatch_table(rows: list[dict[str, Any]]) -> pa.Table:
+def mismatch_table(rows: list[dict[str, Any]]) -> pl.DataFrame:
     """Rows as the table `mismatch`."""
-    return pa.table({name: pa.array([row.get(name) for row in rows], kind) for name, kind in TYPES.items()})
+    columns = schemas.MISMATCH.columns
+    return schemas.MISMATCH.frame([{name: row[name] for name in columns} for row in rows])

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
+import polars as pl
 
 from pcip_assets.assets.analyses.galleries import crops_of, evenly
 from pcip_core.errors import EvaluationError
@@ -48,12 +47,12 @@ def find_alike(store: Store, screen: Screen, seeds: list[str], *, n: int, featur
             required=f"one of {', '.join(sets) or 'none yet'}",
             remedy=f"Name another with --by, or: pcip run {screen.name}",
         )
-    cells = store.read(screen.name, _CELLS + feature_set, columns=["cell_id", "image_id"]).combine_chunks()
-    about = {row["image_id"]: row for row in store.read(screen.name, "images").to_pylist()}
+    cells = store.read(screen.name, _CELLS + feature_set, columns=["cell_id", "image_id"])
+    about = {row["image_id"]: row for row in store.read(screen.name, "images").to_dicts()}
     proteins = {str(row["protein"]) for row in about.values()}
     if set(seeds) <= proteins:
         return _proteins(store, screen, seeds, n, feature_set, cells, about)
-    if pc.all(pc.is_in(pa.array(seeds), value_set=cells["cell_id"])).as_py():
+    if pl.Series(seeds, dtype=pl.String).is_in(cells["cell_id"].implode()).all():
         return _cells(store, screen, seeds, n, feature_set, about)
     strange = [seed for seed in seeds if seed not in proteins]
     raise EvaluationError(
@@ -70,7 +69,7 @@ def _proteins(
     seeds: list[str],
     n: int,
     feature_set: str,
-    cells: pa.Table,
+    cells: pl.DataFrame,
     about: dict[str, dict[str, Any]],
 ) -> Alike:
     from pcip_core.analysis.similar import nearest
@@ -78,7 +77,7 @@ def _proteins(
     from pcip_core.clustering.linkage import cluster_tree
 
     table = store.read(screen.name, _PROTEINS + feature_set)
-    names, vectors = table["protein"].to_pylist(), features_of(table)
+    names, vectors = table["protein"].to_list(), features_of(table)
     at = [names.index(seed) for seed in seeds]
     found = nearest(vectors, at, n)
     tree = cluster_tree(vectors, method="ward")
@@ -119,12 +118,12 @@ def _cells(
     from pcip_core.analysis.similar import nearest
 
     features = StoredFeatures(store, screen.name, _CELLS + feature_set)
-    at = [pc.index(features.cell_id, seed).as_py() for seed in seeds]
+    at = features.places(seeds).tolist()
     found = nearest(features, at, n)
     images = [about[features.images[features.image[row]]] for row in found.rows]
     rows = [
         {
-            "cell_id": features.cell_id[int(row)].as_py(),
+            "cell_id": features.cell_id[int(row)],
             "distance": float(distance),
             "protein": image["protein"],
             "localization": ", ".join(image["localization"] or []),
@@ -136,9 +135,9 @@ def _cells(
     return Alike("cell", rows, figure)
 
 
-def _cells_of(cells: pa.Table, images: list[str]) -> list[str]:
+def _cells_of(cells: pl.DataFrame, images: list[str]) -> list[str]:
     """Ids of the cells of some images, in the table's order."""
-    return cells.filter(pc.is_in(cells["image_id"], value_set=pa.array(images)))["cell_id"].to_pylist()
+    return cells.filter(pl.col("image_id").is_in(images))["cell_id"].to_list()
 
 
 def _gallery(store: Store, screen: Screen, chosen: list[tuple[str, str]], title: str, columns: int) -> Any:

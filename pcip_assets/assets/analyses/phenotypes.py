@@ -6,29 +6,20 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+import polars as pl
 
 from pcip_assets.assets.analyses.cell_scores import VARIABLE, described_cells
 from pcip_assets.assets.analyses.galleries import crops_of
 from pcip_assets.assets.feature_sets import PREFIX, features_hash
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, all_shards, analyses_of, materialize
-from pcip_assets.provenance import code_version
+from pcip_assets.lineage import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import PcipError, SpecError
 from pcip_core.spec.screen import Screen
 from pcip_core.store import rows as frames
+from pcip_core.store import schemas
 
 TABLE = "phenotypes"
-TYPES = {
-    **dict.fromkeys(("protein", "cell_line", "cell_id", "image_id"), pa.string()),
-    "phenotype": pa.int64(),
-    "share": pa.float64(),
-    "leaf": pa.int64(),
-    "representative": pa.bool_(),
-    "x": pa.float64(),
-    "y": pa.float64(),
-}
 _FIELDS = 6  # drawn of each protein
 _NAMED = 10  # proteins in the message of an error
 _CROPS, _CROPS_EACH = 12, 3  # below a tree, and of one phenotype
@@ -37,7 +28,7 @@ _RING = 0.25  # radius of a ring, of the window of a crop
 
 def build_phenotypes(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the phenotypes of chosen proteins."""
-    code = code_version("pcip_core.analysis.phenotypes", "pcip_core.features.blocks", __name__)
+    code = code_version(build_phenotypes, figures=True)
 
     @dg.asset(
         key=[screen.name, "phenotypes"],
@@ -54,7 +45,7 @@ def build_phenotypes(screen: Screen) -> dg.AssetsDefinition:
         spec = screen.analyses
 
         def inputs(_: str | None) -> dict[str, Any]:
-            images = library.store.read(screen.name, "images").to_pylist()
+            images = library.store.read(screen.name, "images").to_dicts()
             ranked = library.store.provenance(screen.name, VARIABLE) or {}
             return {
                 "features": features_hash(library, screen, spec.feature_set),
@@ -90,8 +81,7 @@ def build_phenotypes(screen: Screen) -> dg.AssetsDefinition:
                     if spec.phenotypes.proteins
                     else "`variability` ranks no protein with enough cells; name some in analyses.phenotypes"
                 )
-            table = {column: pa.array([row[column] for row in rows], kind) for column, kind in TYPES.items()}
-            return Made({TABLE: pa.table(table)}, metadata=told, figures=figures)
+            return Made({TABLE: schemas.PHENOTYPES.frame(rows)}, metadata=told, figures=figures)
 
         return materialize(context, library, screen, config, Work(TABLE, code, inputs, make))
 
@@ -111,7 +101,7 @@ def _chosen(library: Library, screen: Screen, cells: dict[str, Any]) -> list[tup
     """
     spec = screen.analyses.phenotypes
     if not spec.proteins:
-        ranked = library.store.read(screen.name, VARIABLE).to_pylist()
+        ranked = library.store.read(screen.name, VARIABLE).to_dicts()
         ranked = sorted((row for row in ranked if row["n"] >= spec.least_cells), key=lambda row: row["rank"])
         return [(row["protein"], row["cell_line"]) for row in ranked[: spec.most_variable]]
     known = sorted(set(_pairs(cells)))
@@ -205,19 +195,19 @@ def _fields(
     from pcip_core.plots.cells.fields_of_view import FieldOfView
 
     columns = ["cell_id", "field", "y_px", "x_px"]
-    wanted = pa.array([row["cell_id"] for row in rows], pa.string())
+    wanted = [row["cell_id"] for row in rows]
     place = {
         row["cell_id"]: row
         for batch in library.store.batches(screen.name, "cells", columns=columns)
-        for row in batch.filter(pc.is_in(batch["cell_id"], value_set=wanted)).to_pylist()
+        for row in batch.filter(pl.col("cell_id").is_in(wanted)).iter_rows(named=True)
     }
     members: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
         members.setdefault((row["image_id"], place[row["cell_id"]]["field"]), []).append(row)
     most = sorted(members, key=lambda key: (-len(members[key]), key))[:_FIELDS]
     table = library.store.read(screen.name, "fields")
-    about = dict(zip(zip(table["image_id"].to_pylist(), table["field"].to_pylist(), strict=True),
-                     range(table.num_rows), strict=True))  # fmt: skip
+    about = dict(zip(zip(table["image_id"].to_list(), table["field"].to_list(), strict=True),
+                     range(table.height), strict=True))  # fmt: skip
     fields, unread = [], []
     for image, field in sorted(most):
         own = members[image, field]
@@ -233,7 +223,7 @@ def _fields(
         fields.append(
             FieldOfView(
                 f"{image}, field {field}: {len(own)} cells",
-                (row["height_px"][0].as_py(), row["width_px"][0].as_py()),
+                (row["height_px"].item(), row["width_px"].item()),
                 np.array([(spot["y_px"], spot["x_px"]) for spot in spots]),
                 np.array([one["phenotype"] for one in own]),
                 [letters.get(one["cell_id"], "") for one in own],

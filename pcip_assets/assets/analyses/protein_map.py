@@ -6,23 +6,19 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-import pyarrow as pa
 import yaml
 
 from pcip_assets.assets.feature_sets import PREFIX, features_hash
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, analyses_of, materialize
-from pcip_assets.provenance import code_version
+from pcip_assets.lineage import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import ClusterError, SpecError
 from pcip_core.features.means import means_by_image
 from pcip_core.spec.screen import Screen
+from pcip_core.store import schemas
 from pcip_core.store.feature_blocks import StoredFeatures
 
 CLUSTERS, TREES = "clusters", "cluster_trees"
-_CODE = tuple(
-    f"pcip_core.clustering.{name}"
-    for name in ("clusters", "distances", "likelihood", "linkage", "merging", "stability", "tree")
-)
 _LEAST_PROTEINS = 3
 
 
@@ -43,7 +39,7 @@ class Proteins:
 
 def build_clusters(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the protein map."""
-    code = code_version(*_CODE, "pcip_core.features.means", "pcip_core.features.blocks", __name__)
+    code = code_version(build_clusters, figures=True)
 
     @dg.asset(
         key=[screen.name, "clusters"],
@@ -63,7 +59,7 @@ def build_clusters(screen: Screen) -> dg.AssetsDefinition:
             return {
                 "features": features_hash(library, screen, spec.feature_set),
                 "spec": [spec.feature_set, spec.pool, spec.clusters, spec.seed],
-                "images": images.select(columns).to_pylist(),
+                "images": images.select(columns).to_dicts(),
                 "within": {name: sorted(chosen) for name, chosen in parts_of(library, screen).items()},
                 "picks": _picks(screen),
             }
@@ -91,7 +87,10 @@ def build_clusters(screen: Screen) -> dg.AssetsDefinition:
                     tables[TREES] += nodes
                     told[f"{solution}: clusters"] = number
                     figures[f"clusters_{solution}"] = figure
-            made = {name: _table(name, rows) for name, rows in tables.items()}
+            made = {
+                CLUSTERS: schemas.CLUSTERS.frame(tables[CLUSTERS]),
+                TREES: schemas.CLUSTER_TREES.frame(tables[TREES]),
+            }
             return Made(made, metadata=told, figures=figures)
 
         return materialize(context, library, screen, config, Work(CLUSTERS, code, inputs, make))
@@ -119,7 +118,7 @@ def _too_few(library: Library, screen: Screen, found: Proteins, name: str) -> Cl
     """What is wrong with a part of so few proteins; nothing where a tree can be made of them."""
     if len(found.names) >= _LEAST_PROTEINS:
         return None
-    images = library.store.read(screen.name, "images").to_pylist()
+    images = library.store.read(screen.name, "images").to_dicts()
     terms = sorted({term for row in images for term in row["localization"] or ()})
     within = screen.analyses.clusters.within
     return ClusterError(
@@ -142,7 +141,7 @@ def proteins_of(library: Library, screen: Screen, chosen: set[str] | None = None
             required="a feature set that is made",
             remedy="Name one of main.feature_sets, or make it first.",
         )
-    about = library.store.read(screen.name, "images").to_pylist()
+    about = library.store.read(screen.name, "images").to_dicts()
     by_line = spec.pool == "protein_and_line"
     key_of: dict[str, tuple[str, str] | None] = {
         row["image_id"]: (protein_name(row), str(row["cell_line"]) if by_line else "") for row in about
@@ -173,7 +172,7 @@ def _solution(
     from pcip_core.clustering.linkage import cluster_tree
     from pcip_core.clustering.stability import stable_number
     from pcip_core.clustering.tree import ordered
-    from pcip_core.evaluation.knn import standardize
+    from pcip_core.features.scaling import standardize
     from pcip_core.plots.clustermap import cluster_map
 
     spec = screen.analyses
@@ -248,26 +247,3 @@ def _picks(screen: Screen) -> dict[str, Any]:
             remedy="Correct the file.",
         )
     return picks
-
-
-TYPES = {
-    CLUSTERS: {
-        **dict.fromkeys(("protein", "member", "solution", "node", "parent"), pa.string()),
-        "height": pa.float64(),
-        "size": pa.int64(),
-        "tree_node": pa.int64(),
-    },
-    TREES: {
-        "solution": pa.string(),
-        **dict.fromkeys(("tree_node", "parent"), pa.int64()),
-        "height": pa.float64(),
-        **dict.fromkeys(("size", "first_leaf"), pa.int64()),
-        "member": pa.string(),
-    },
-}
-
-
-def _table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
-    return pa.table(
-        {column: pa.array([row[column] for row in rows], kind) for column, kind in TYPES[name].items()}
-    )

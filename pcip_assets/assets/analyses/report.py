@@ -1,25 +1,17 @@
 """`analysis_report`: one page a screen with all its analyses, over whose points one sees the cells."""
 
-from importlib.resources import files
 from typing import Any
 
 import dagster as dg
 
 from pcip_assets.assets.feature_sets import features_hash
 from pcip_assets.assets.shared import OWNERS, Remake, analyses_of
-from pcip_assets.provenance import Stopwatch, code_version, file_stamp, inputs_hash
+from pcip_assets.lineage import code_version
+from pcip_assets.provenance import Stopwatch, file_stamp, inputs_hash
 from pcip_assets.resources import Library
 from pcip_core.spec.screen import Screen
 
 _NOUNS = ("clusters", "enrichment", "localization_scores", "variability", "phenotypes", "mismatch")
-_CODE = (
-    "pcip_core.report",
-    "pcip_core.plots",
-    "pcip_core.analysis.embedding",
-    "pcip_core.clustering.tree",
-    "pcip_assets.assets.analyses.report_rows",
-    "pcip_assets.assets.analyses.report_cells",
-)
 TABLES = (
     *("clusters", "cluster_trees", "enrichment", "localization_scores", "protein_scores"),
     *("variability", "phenotypes", "mismatch"),
@@ -28,7 +20,7 @@ TABLES = (
 
 def build_analysis_report(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the page of a screen's analyses."""
-    code = code_version(*_CODE, __name__)
+    code = code_version(build_analysis_report, figures=True)
 
     @dg.asset(
         key=[screen.name, "analysis_report"],
@@ -87,8 +79,7 @@ def _inputs(library: Library, screen: Screen) -> dict[str, Any]:
         "analyses": screen.analyses,
         "features": features_hash(library, screen, screen.analyses.feature_set),
         "tables": made,
-        "images": store.read(screen.name, "images").to_pylist(),
+        "images": store.read(screen.name, "images").to_dicts(),
         "figures": {path.name: file_stamp(path) for path in shown_figures(library, screen)},
         "links": links(library, screen),
-        "template": files("pcip_core.report").joinpath("page.html.j2").read_text(encoding="utf-8"),
     }

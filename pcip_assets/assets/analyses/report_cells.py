@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+import polars as pl
 
 from pcip_assets.assets.analyses.galleries import crops_of, evenly
 from pcip_assets.assets.analyses.protein_map import protein_name
@@ -40,14 +39,14 @@ class Cells:
     def of(cls, library: Library, screen: Screen) -> "Cells":
         """Those that the analyses are made from."""
         features = StoredFeatures(library.store, screen.name, PREFIX + screen.analyses.feature_set)
-        about = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_pylist()}
+        about = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_dicts()}
         proteins = [protein_name(about[name]) for name in features.images]
         lines = [str(about[name]["cell_line"] or "") for name in features.images]
         return cls(library, screen, features, about, proteins, lines)
 
     def ids(self, rows: Sequence[int] | np.ndarray) -> list[str]:
         """Ids of the cells in these rows."""
-        return self.features.cell_id.take(pa.array(rows, pa.int64())).to_pylist()
+        return self.features.cell_id.gather(rows).to_list()
 
     def some(self, rows: np.ndarray, most: int) -> list[str]:
         """Ids of at most so many of the cells in these rows, from the first to the last at equal steps."""
@@ -55,12 +54,11 @@ class Cells:
 
     def rows(self, ids: Sequence[str]) -> np.ndarray:
         """The rows of cells that are there."""
-        found = pc.index_in(pa.array(ids, pa.string()), value_set=self.features.cell_id)
-        return found.to_numpy(zero_copy_only=False)
+        return self.features.places(ids)
 
-    def there(self, ids: pa.ChunkedArray) -> pa.ChunkedArray:
+    def there(self, ids: pl.Series) -> pl.Series:
         """Which of these ids are of cells of the feature set."""
-        return pc.is_in(ids, value_set=self.features.cell_id)
+        return ids.is_in(self.features.cell_id.implode())
 
     def by_image(self, names: Sequence[Any]) -> dict[Any, np.ndarray]:
         """Name -> rows of its cells, in order; `names` are of the images, by number."""

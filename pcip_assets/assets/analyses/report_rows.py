@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+import polars as pl
 
 from pcip_assets.assets.analyses.galleries import evenly
 from pcip_assets.assets.analyses.protein_map import Proteins, parts_of, proteins_of
@@ -32,7 +31,7 @@ def analysis_rows(library: Library, screen: Screen, tables: Iterable[str]) -> An
     there = [name for name in tables if library.store.has(screen.name, name)]
     tables_read = {name: library.store.read(screen.name, name) for name in there}
     scored = tables_read.get(_SCORED)
-    rows = {name: table.to_pylist() for name, table in tables_read.items() if name != _SCORED}
+    rows = {name: table.to_dicts() for name, table in tables_read.items() if name != _SCORED}
     found = proteins_of(library, screen)
     parts, solutions = _solutions(library, screen, found, rows)
     proteins, no_map = _proteins(cells, found, solutions)
@@ -58,7 +57,7 @@ def analysis_rows(library: Library, screen: Screen, tables: Iterable[str]) -> An
         mismatch=rows.get("mismatch", []),
         cells=sample,
         figures={path.stem: path.read_bytes() for path in shown_figures(library, screen)},
-        tables=[_made(library, screen, name, table.num_rows) for name, table in tables_read.items()],
+        tables=[_made(library, screen, name, table.height) for name, table in tables_read.items()],
         about_features=_about(library, screen),
         links=links(library, screen),
         crops=cells.shown,
@@ -71,7 +70,7 @@ def _solutions(
 ) -> tuple[dict[str, Part], list[Solution]]:
     """Trees and their clusters; one whose proteins are not those of today's features is left out."""
     from pcip_core.clustering.tree import from_nodes
-    from pcip_core.evaluation.knn import standardize
+    from pcip_core.features.scaling import standardize
 
     chosen = parts_of(library, screen)
     row_of = {name: row for row, name in enumerate(found.names)}
@@ -168,21 +167,21 @@ def _mapped(cells: Cells, means: np.ndarray) -> tuple[np.ndarray, str]:
         return nowhere, str(error)
 
 
-def _pairs(cells: Cells, scored: pa.Table, proteins: list[dict[str, Any]]) -> list[Pair]:
+def _pairs(cells: Cells, scored: pl.DataFrame, proteins: list[dict[str, Any]]) -> list[Pair]:
     """Cells of each pair, evenly chosen along their scores."""
     scored = scored.filter(cells.there(scored["cell_id"]))
-    ends = scored.group_by(["first", "second"], use_threads=False).aggregate([]).to_pylist()
+    ends = scored.select("first", "second").unique(maintain_order=True).rows()
     found = []
-    for first, second in (row.values() for row in ends):
-        own = scored.filter((pc.field("first") == first) & (pc.field("second") == second))
+    for first, second in ends:
+        own = scored.filter((pl.col("first") == first) & (pl.col("second") == second))
         names = {"first_only": f"{first} only", "both": "both", "second_only": f"{second} only"}
-        groups = [own.filter(pc.field("group") == group) for group in names]
-        groups = [group for group in groups if group.num_rows]
+        groups = [own.filter(pl.col("group") == group) for group in names]
+        groups = [group for group in groups if group.height]
         each = MOST_CROPS["pairs"] // len(ends) // len(groups)
         chosen = []
         for group in groups:
             order = np.argsort(group["score"].to_numpy(), kind="stable")
-            chosen += group.take(pa.array(order[evenly(range(len(order)), each)])).to_pylist()
+            chosen += group[order[evenly(range(len(order)), each)]].to_dicts()
         ids = [row["cell_id"] for row in chosen]
         told = cells.told(ids) | {"score": [f"{row['score']:.2f}" for row in chosen]}
         score = np.array([row["score"] for row in chosen])
@@ -192,7 +191,7 @@ def _pairs(cells: Cells, scored: pa.Table, proteins: list[dict[str, Any]]) -> li
             np.zeros(len(ids)),
             score,
             [names[row["group"]] for row in chosen],
-            own.num_rows,
+            own.height,
         )
         of_pair = [row for row in proteins if (row["first"], row["second"]) == (first, second)]
         found.append(Pair(first, second, cloud, of_pair))
@@ -227,7 +226,7 @@ def _variable(cells: Cells, rows: list[dict[str, Any]]) -> Cloud | None:
 
 def _phenotypes(cells: Cells, rows: list[dict[str, Any]]) -> list[tuple[str, Cloud, list[dict[str, Any]]]]:
     of_protein: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    there = cells.there(pa.chunked_array([[row["cell_id"] for row in rows]], pa.string())).to_pylist()
+    there = cells.there(pl.Series([row["cell_id"] for row in rows], dtype=pl.String)).to_list()
     for row, known in zip(rows, there, strict=True):
         if known:
             of_protein.setdefault((row["protein"], row["cell_line"] or ""), []).append(row)

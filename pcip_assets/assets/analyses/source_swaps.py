@@ -14,7 +14,8 @@ from pcip_assets.assets.analyses.galleries import crops_of
 from pcip_assets.assets.encoders.networks import HELD_OUT
 from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.assets.main.features import require_same_crops
-from pcip_assets.provenance import code_version, inputs_hash
+from pcip_assets.lineage import code_version
+from pcip_assets.provenance import inputs_hash
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking
 from pcip_core.analysis.mismatch import Mismatch, Verdict, compare, network_predictor, predicted, verdict
@@ -27,13 +28,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 EACH, SHOWN = 10, 6  # pairs of two labels at most, and pairs in the picture
-CODE = code_version(
-    *(
-        f"pcip_core.{name}"
-        for name in ("analysis.mismatch", "analysis.mismatched_pairs", "plots.scores.mismatch")
-    ),
-    *("pcip_core.models.inpainting", "pcip_core.models.network", "pcip_core.evaluation.labelled", __name__),
-)
 _SCORES = ("margin", "share_worse_than_matched", "share_resembling_source")
 
 
@@ -113,7 +107,7 @@ def measured(library: Library, tracking: Tracking, screen: Screen) -> SourceSwap
         }
 
     made_from = inputs_hash(
-        code=CODE,
+        code=code_version(measured),
         networks=[champion.tags["weights_sha256"], seed],
         channels=[screen.crop_channels, screen.structural, screen.protein],
         pairs=[[pair.target, pair.sources.tolist(), len(pair.same)] for pair in drawn.pairs],
@@ -179,7 +173,7 @@ def draw_swaps(
         choices = {"all, as this encoder does not tell which were held out: train again": whole}
     else:
         table = library.store.read(screen.name, "cells", columns=["cell_id", "pixel_hash"])
-        hash_of = dict(zip(*(table[name].to_pylist() for name in ("cell_id", "pixel_hash")), strict=True))
+        hash_of = dict(zip(*(table[name].to_list() for name in ("cell_id", "pixel_hash")), strict=True))
         known = set(held)
         out = np.array([hash_of[cell] in known for cell in cells.cell_ids], bool)
         choices = {"held out of the training": out, "all, as too few were held out": whole}

@@ -17,7 +17,7 @@ from pcip_assets.assets.shared import (
     baselines_of,
     materialize,
 )
-from pcip_assets.provenance import code_version
+from pcip_assets.lineage import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen
@@ -35,7 +35,7 @@ def build_corrected_features(
     screen: Screen, shards: dg.PartitionsDefinition, nouns: list[str]
 ) -> dg.AssetsDefinition:
     """The asset of corrected copies of feature sets, which the assets `nouns` make."""
-    code = code_version("pcip_core.features.correction", "pcip_core.features.blocks")
+    code = code_version(build_corrected_features)
 
     @dg.asset(
         key=[screen.name, "corrected_features"],
@@ -68,7 +68,7 @@ def build_corrected_features(
             return {
                 "features": {name: features_hash(library, screen, name) for name in sets},
                 "spec": [spec.corrections, spec.controls],
-                "images": images.to_pylist(),
+                "images": images.to_dicts(),
             }
 
         def make(shard: str | None) -> Made:
@@ -78,7 +78,7 @@ def build_corrected_features(
             made: dict[str, np.ndarray] = {}
             for name, corrections in ways.items():
                 cells = library.store.read(screen.name, PREFIX + name, shards=[str(shard)])
-                vectors, images = features_of(cells), cells["image_id"].to_pylist()
+                vectors, images = features_of(cells), cells["image_id"].to_list()
                 made |= {one: correct(vectors, images) for one, correct in corrections.items()}
             about = [library.store.provenance(screen.name, PREFIX + name, shard) or {} for name in sets]
             runs = {one.get("mlflow_run_id") for one in about}
@@ -96,7 +96,7 @@ def _corrections(library: Library, screen: Screen, feature_set: str) -> dict[str
     from pcip_core.features.correction import GroupScales, Whitening
 
     features = StoredFeatures(library.store, screen.name, PREFIX + feature_set)
-    about = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_pylist()}
+    about = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_dicts()}
     out: dict[str, _Correct] = {}
     for correction in screen.baselines.corrections:
         name = f"{feature_set}_{correction}"
@@ -113,7 +113,7 @@ def _corrections(library: Library, screen: Screen, feature_set: str) -> dict[str
                     f"{screen.name}: baselines.corrections {correction}",
                     found=f"images without `{column}`",
                     required=f"a {column.replace('_', ' ')} for every image",
-                    remedy="Give it in `images` of the spec (docs/screens.md), or leave this correction out.",
+                    remedy="Give it in `images` of the spec (docs/reference/spec.md), or leave this correction out.",
                 )
             of_image = np.array([group_of[image] for image in features.images])
             scales = GroupScales.of(features, of_image[features.image])

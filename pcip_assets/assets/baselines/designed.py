@@ -4,31 +4,23 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-import pyarrow as pa
+import polars as pl
 
 from pcip_assets.assets.feature_sets import PREFIX, crops_hash, extremes
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, baselines_of, materialize
+from pcip_assets.lineage import code_version
 from pcip_assets.progress import Progress
-from pcip_assets.provenance import code_version, file_stamp
+from pcip_assets.provenance import file_stamp
 from pcip_assets.resources import Library
 from pcip_core.spec.screen import Screen
 from pcip_core.store.vectors import feature_table
 
-_MODULES = (
-    "cellprofiler",
-    "cellprofiler_tables",
-    "classic",
-    "geometry",
-    "masks",
-    "yeast",
-    "sets",
-)
 _KEYS = ("cell_id", "image_id", "field", "y_px", "x_px")
 
 
 def build_designed_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The asset of designed feature sets, those that the spec's `baselines.sets` names."""
-    code = code_version(*(f"pcip_core.features.designed.{name}" for name in _MODULES))
+    code = code_version(build_designed_features)
 
     @dg.asset(
         key=[screen.name, "designed_features"],
@@ -58,7 +50,7 @@ def build_designed_features(screen: Screen, shards: dg.PartitionsDefinition) -> 
             from pcip_core.features.designed.sets import ShardCrops, designed_sets
 
             cells, crops = library.store.read_with_array(screen.name, "cells", "crops", str(shard))
-            columns = {name: cells[name].to_pylist() for name in _KEYS}
+            columns = {name: cells[name].to_list() for name in _KEYS}
             found = designed_sets(
                 screen,
                 ShardCrops(columns, np.asarray(crops), *extremes(cells, screen)),
@@ -66,7 +58,7 @@ def build_designed_features(screen: Screen, shards: dg.PartitionsDefinition) -> 
                     context.log, f"{screen.name}/designed_features {shard}: {step}", len(crops), "cell"
                 ),
             )
-            tables: dict[str, pa.Table] = {}
+            tables: dict[str, pl.DataFrame] = {}
             for name, one in found.items():
                 ids = {key: [columns[key][row] for row in one.rows] for key in ("cell_id", "image_id")}
                 ids["encoder_version"] = [f"{name}, code {code}"] * len(one.rows)

@@ -1,4 +1,4 @@
-"""`vgg16_features`: transfer learning from photographs (paper, Supplementary Figure 2; docs/transfer.md)."""
+"""`vgg16_features`: transfer learning from photographs (Supplementary Figure 2; docs/explanation/transfer.md)."""
 
 import functools
 import hashlib
@@ -19,19 +19,17 @@ from pcip_assets.assets.shared import (
     baselines_of,
     materialize,
 )
+from pcip_assets.lineage import code_version
 from pcip_assets.progress import Progress
-from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import EncoderError
 from pcip_core.spec.baselines import Vgg16
 from pcip_core.spec.screen import Screen
 
-_CODE = ("pcip_core.features.transfer", "pcip_core.models.vgg16", "pcip_core.models.weights")
-
 
 def build_vgg16_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The asset of features by VGG16, one table an input strategy and layer."""
-    code = code_version(*_CODE)
+    code = code_version(build_vgg16_features)
     spec = screen.baselines.vgg16
     assert spec is not None, "the graph holds this asset where the spec has the section"
 
@@ -142,7 +140,7 @@ def _digest(weights: str) -> str:
             path,
             found="no such file",
             required="weights of VGG16 (baselines.vgg16.weights)",
-            remedy="Fetch them with the command in docs/transfer.md, or take vgg16 out of baselines.sets.",
+            remedy="Fetch them with the command in docs/how-to/use-vgg16.md, or take vgg16 out of baselines.sets.",
         )
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

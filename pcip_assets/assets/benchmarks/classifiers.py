@@ -5,7 +5,6 @@ from typing import Any, Literal
 import dagster as dg
 
 from pcip_assets.assets.benchmarks.scoring import (
-    CODE,
     Scores,
     chosen_sets,
     scores_inputs,
@@ -15,8 +14,8 @@ from pcip_assets.assets.benchmarks.scoring import (
 from pcip_assets.assets.feature_sets import main_sets, unsupervised_sets
 from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, baselines_of, materialize
+from pcip_assets.lineage import code_version
 from pcip_assets.progress import Progress
-from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.labelled import LabelledCells
@@ -24,12 +23,11 @@ from pcip_core.spec.screen import Screen
 
 CLASSIFIERS: tuple[Literal["logistic", "forest"], ...] = ("logistic", "forest")
 _TABLE = "benchmarks_classifiers"
-_CODE = (*CODE, *(f"pcip_core.evaluation.{name}" for name in ("classifiers", "scores")))
 
 
 def build_classifier_benchmark(screen: Screen) -> dg.AssetsDefinition:
     """The asset of cross-validated scores, of own and of other feature sets."""
-    code = code_version(*_CODE, __name__)
+    code = code_version(build_classifier_benchmark)
 
     @dg.asset(
         key=[screen.name, "classifier_benchmark"],

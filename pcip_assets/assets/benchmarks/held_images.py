@@ -8,33 +8,28 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-import pyarrow as pa
 
 from pcip_assets.assets.benchmarks.classifiers import CLASSIFIERS
-from pcip_assets.assets.benchmarks.scoring import CODE, Scores, best_by_knn, scores_inputs, vectors_of
+from pcip_assets.assets.benchmarks.scoring import Scores, best_by_knn, scores_inputs, vectors_of
 from pcip_assets.assets.encoders.networks import supervised_model
 from pcip_assets.assets.feature_sets import SUPERVISED, baseline_nouns, main_sets, other_sets
 from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, all_shards, baselines_of, materialize
-from pcip_assets.provenance import code_version
+from pcip_assets.lineage import code_version
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Encoder, Tracking
 from pcip_core.evaluation.labelled import LabelledCells
 from pcip_core.spec.screen import Screen
+from pcip_core.store import schemas
 
 _TABLE = "benchmarks_supervised"
 _PROTOCOL = "held_images"
 _LAST = "supervised_fc2"  # the last layer before the output: the paper's
-_CODE = (
-    *CODE,
-    "pcip_core.models.inference",
-    *(f"pcip_core.evaluation.{name}" for name in ("classifiers", "knn", "neighbours", "scores")),
-)
 
 
 def build_supervised_benchmark(screen: Screen) -> dg.AssetsDefinition:
     """The asset of scores on the images held out of the supervised network's training."""
-    code = code_version(*_CODE, __name__)
+    code = code_version(build_supervised_benchmark)
 
     @dg.asset(
         key=[screen.name, "supervised_benchmark"],
@@ -76,7 +71,7 @@ def build_supervised_benchmark(screen: Screen) -> dg.AssetsDefinition:
             _end_to_end(library, screen, champion, cells, held, scores)
             accuracy = next(row for row in scores.rows if row["classifier"] == "end_to_end")
             tracking.log_scores(champion.run_id, {f"held_images/{accuracy['metric']}": accuracy["value"]})
-            table = pa.table(
+            table = schemas.SUPERVISED_IMAGES.frame(
                 {
                     "image_id": [*split["trained_on"], *split["held"]],
                     "held": [False] * len(split["trained_on"]) + [True] * len(split["held"]),

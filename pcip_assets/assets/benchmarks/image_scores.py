@@ -9,7 +9,6 @@ import dagster as dg
 import numpy as np
 
 from pcip_assets.assets.benchmarks.scoring import (
-    CODE,
     Scores,
     chosen_sets,
     scores_inputs,
@@ -18,7 +17,7 @@ from pcip_assets.assets.benchmarks.scoring import (
 )
 from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, baselines_of, materialize, picture
-from pcip_assets.provenance import code_version
+from pcip_assets.lineage import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.labelled import LabelledCells
@@ -26,12 +25,6 @@ from pcip_core.features.means import group_means
 from pcip_core.spec.screen import Screen
 
 _PAIRWISE, _RETRIEVAL = "benchmarks_pairwise", "benchmarks_retrieval"
-_RETRIEVAL_CODE = (
-    "pcip_core.evaluation.knn",
-    "pcip_core.evaluation.retrieval",
-    "pcip_core.features.means",
-    "pcip_core.features.blocks",
-)
 _TRIALS = ("any_line", "by_line")
 
 
@@ -50,9 +43,7 @@ class _Images:
 
 def build_pairwise_benchmark(screen: Screen) -> dg.AssetsDefinition:
     """The asset of normalized average pairwise distances."""
-    code = code_version(
-        *CODE, *(f"pcip_core.evaluation.{name}" for name in ("image_pairs", "knn", "pairwise")), __name__
-    )
+    code = code_version(build_pairwise_benchmark)
 
     @dg.asset(
         key=[screen.name, "pairwise_benchmark"],
@@ -140,7 +131,7 @@ def _distances(trial: str, vectors: np.ndarray, images: _Images, spec: Any) -> A
 
 def build_retrieval_benchmark(screen: Screen) -> dg.AssetsDefinition:
     """The asset of mean average precisions and silhouettes."""
-    code = code_version(*CODE, *_RETRIEVAL_CODE, __name__)
+    code = code_version(build_retrieval_benchmark)
 
     @dg.asset(
         key=[screen.name, "retrieval_benchmark"],
@@ -190,9 +181,9 @@ def _retrieve(
     scores: Scores,
     told: dict[str, Any],
 ) -> None:
-    from pcip_core.evaluation.knn import standardize
     from pcip_core.evaluation.retrieval import retrieval_scores, silhouette_scores
     from pcip_core.evaluation.usable import usable
+    from pcip_core.features.scaling import standardize
 
     vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)
     kept = usable(vectors, cells.labels, feature_set=name)
@@ -223,7 +214,7 @@ def _stated(told: dict[str, Any], what: str) -> Iterator[None]:
 
 def _images(library: Library, screen: Screen, cells: LabelledCells) -> _Images:
     names, first, of_cell = np.unique(cells.image_ids, return_index=True, return_inverse=True)
-    rows = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_pylist()}
+    rows = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_dicts()}
     proteins = np.array([rows[name]["protein"] or name for name in names])  # unknown: each its own
     lines = np.array([rows[name]["cell_line"] or "" for name in names])
     return _Images(of_cell, cells.labels[first], proteins, lines)

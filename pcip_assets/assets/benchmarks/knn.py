@@ -10,7 +10,6 @@ import dagster as dg
 
 from pcip_assets.assets.benchmarks.scoring import (
     BASELINES,
-    CODE,
     KNN,
     Scores,
     scores_inputs,
@@ -35,13 +34,11 @@ from pcip_assets.assets.shared import (
     materialize,
     picture,
 )
-from pcip_assets.provenance import code_version
+from pcip_assets.lineage import code_version
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking
 from pcip_core.evaluation.labelled import LabelledCells
 from pcip_core.spec.screen import Screen
-
-_CODE = (*CODE, *(f"pcip_core.evaluation.{name}" for name in ("knn", "neighbours", "scores")))
 
 
 def build_knn_benchmark(screen: Screen) -> dg.AssetsDefinition:
@@ -67,7 +64,7 @@ def _knn(
     deps: Sequence[dg.AssetDep],
     sets_of: Callable[[Library, Screen], list[str]],
 ) -> dg.AssetsDefinition:
-    code = code_version(*_CODE, __name__)
+    code = code_version(_knn)
 
     @dg.asset(
         key=[screen.name, noun],
@@ -97,7 +94,7 @@ def _knn(
                 scores.exclude(cells.left_out, task=screen.benchmark.label)
                 for name in sets:
                     _score(library, screen, name, cells, scores)
-            others = [] if table == KNN else library.store.read(screen.name, KNN).to_pylist()
+            others = [] if table == KNN else library.store.read(screen.name, KNN).to_dicts()
             figure = accuracy_by_layer([*others, *scores.rows], screen.title)
             borrowed = f"{screen.name}/" if screen.encoder_from else ""  # the run is another screen's
             tracking.log_pictures(champion.run_id, {f"{borrowed}{noun}.png": figure})

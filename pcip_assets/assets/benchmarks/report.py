@@ -8,15 +8,14 @@ from pcip_assets.assets.benchmarks.scoring import benchmark_tables
 from pcip_assets.assets.benchmarks.umap import CELLS, PROTEINS, panels_of
 from pcip_assets.assets.feature_sets import PREFIX
 from pcip_assets.assets.shared import OWNERS, Remake, baselines_of, picture
-from pcip_assets.provenance import Stopwatch, code_version, inputs_hash
+from pcip_assets.lineage import code_version
+from pcip_assets.provenance import Stopwatch, inputs_hash
 from pcip_assets.resources import Library
 from pcip_core.features.names import split_name
 from pcip_core.spec.screen import Screen
 
 if TYPE_CHECKING:
     from pcip_core.report.score_rows import BenchmarkRows
-
-_CODE = ("pcip_core.report", "pcip_core.plots", "pcip_core.evaluation.paper")
 
 
 def build_benchmark_report(screen: Screen) -> dg.AssetsDefinition:
@@ -30,7 +29,7 @@ def build_benchmark_report(screen: Screen) -> dg.AssetsDefinition:
     ]
     if "supervised" in screen.baselines.sets:
         nouns.append("supervised_benchmark")
-    code = code_version(*_CODE, __name__)
+    code = code_version(build_benchmark_report, figures=True)
 
     @dg.asset(
         key=[screen.name, "benchmark_report"],
@@ -77,10 +76,10 @@ def _rows(library: Library, screen: Screen) -> "BenchmarkRows":
 
     def every(kind: str) -> list[dict[str, Any]]:
         tables = benchmark_tables(store.tables(screen.name), kind)
-        return [row for table in tables for row in store.read(screen.name, table).to_pylist()]
+        return [row for table in tables for row in store.read(screen.name, table).to_dicts()]
 
     maps = {
-        name: panels_of(store.read(screen.name, name).to_pylist()) if store.has(screen.name, name) else []
+        name: panels_of(store.read(screen.name, name).to_dicts()) if store.has(screen.name, name) else []
         for name in (CELLS, PROTEINS)
     }
     return BenchmarkRows(
@@ -112,6 +111,6 @@ def _lineage(library: Library, screen: Screen, table: str) -> dict[str, Any]:
         **about,
         "feature_set": name,
         "method": split_name(name).method,
-        "n_cells": library.store.read(screen.name, table, columns=["cell_id"]).num_rows,
+        "n_cells": library.store.read(screen.name, table, columns=["cell_id"]).height,
         "dim": one["features"].type.list_size,
     }

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+import polars as pl
 
 from pcip_assets.assets.feature_sets import PREFIX, features_hash
 from pcip_assets.resources import Library
@@ -15,21 +14,10 @@ from pcip_core.evaluation.labelled import LabelledCells
 from pcip_core.features.blocks import rows_of
 from pcip_core.features.names import best_layers
 from pcip_core.spec.screen import Screen
+from pcip_core.store import schemas
 from pcip_core.store.feature_blocks import StoredFeatures
-from pcip_core.store.tables import MAIN, SCREEN
 
 KNN, BASELINES = "benchmarks", "benchmarks_yardsticks"  # tables of scores; others are benchmarks_<noun>
-CODE = (
-    "pcip_assets.assets.benchmarks.scoring",
-    "pcip_core.evaluation.labelled",
-    "pcip_core.evaluation.usable",
-)
-_TYPES = {**dict.fromkeys(("value", "low", "high"), pa.float64()), "n": pa.int64()}
-_COLUMNS = {
-    doc.name: tuple(name for name in doc.columns if name != "screen")
-    for doc in (*MAIN, *SCREEN)
-    if doc.name in ("benchmarks", "confusion", "exclusions")
-}
 
 
 @dataclass
@@ -62,13 +50,13 @@ class Scores:
         """What was left out, by reason; reasons that left out nothing are not told."""
         self.exclusions += [{**more, "reason": reason, "n": n} for reason, n in counts.items() if n]
 
-    def tables(self, benchmarks: str) -> dict[str, pa.Table]:
+    def tables(self, benchmarks: str) -> dict[str, pl.DataFrame]:
         """The three tables of the asset whose scores are in the table `benchmarks`."""
         noun = benchmarks.removeprefix("benchmarks").removeprefix("_") or "knn"
         return {
-            benchmarks: benchmark_table(self.rows),
-            f"confusion_{noun}": _table("confusion", self.confusion),
-            f"exclusions_{noun}": _table("exclusions", self.exclusions),
+            benchmarks: schemas.BENCHMARKS.frame(self.rows),
+            f"confusion_{noun}": schemas.CONFUSION.frame(self.confusion),
+            f"exclusions_{noun}": schemas.EXCLUSIONS.frame(self.exclusions),
         }
 
     def exclusions_by_reason(self) -> dict[str, int]:
@@ -77,20 +65,6 @@ class Scores:
         for row in self.exclusions:
             counts[row["reason"]] = max(counts.get(row["reason"], 0), row["n"])
         return counts
-
-
-def benchmark_table(rows: list[dict[str, Any]]) -> pa.Table:
-    """Score rows as the `benchmarks` table."""
-    return _table("benchmarks", rows)
-
-
-def _table(doc: str, rows: list[dict[str, Any]]) -> pa.Table:
-    return pa.table(
-        {
-            name: pa.array([row.get(name) for row in rows], _TYPES.get(name, pa.string()))
-            for name in _COLUMNS[doc]
-        }
-    )
 
 
 def benchmark_tables(tables: Iterable[str], kind: str) -> list[str]:
@@ -107,17 +81,17 @@ def vectors_of(
         EvaluationError: a cell has no vector.
     """
     features = StoredFeatures(library.store, screen.name, PREFIX + feature_set)
-    rows = pc.index_in(pa.array(cell_ids, pa.string()), value_set=features.cell_id)
-    if rows.null_count:
+    rows = features.places(cell_ids)
+    if missing := int((rows < 0).sum()):
         raise EvaluationError(
             f"{screen.name}/{feature_set}",
-            found=f"{rows.null_count} cells without a vector",
+            found=f"{missing} cells without a vector",
             required="a vector of each cell that is scored",
             remedy=f"Materialize the shards of {screen.name}/{PREFIX}{feature_set} that are out of date.",
         )
     shard = library.store.shards(screen.name, PREFIX + feature_set)[-1]
     about = library.store.provenance(screen.name, PREFIX + feature_set, shard) or {}
-    return rows_of(features, rows.to_numpy(zero_copy_only=False)), about.get("mlflow_run_id")
+    return rows_of(features, rows), about.get("mlflow_run_id")
 
 
 def scores_inputs(library: Library, screen: Screen, sets: Iterable[str], *spec: Any) -> dict[str, Any]:
@@ -125,7 +99,7 @@ def scores_inputs(library: Library, screen: Screen, sets: Iterable[str], *spec: 
     return {
         "features": {name: features_hash(library, screen, name) for name in sets},
         "spec": [screen.section("benchmark"), *spec],
-        "images": library.store.read(screen.name, "images").to_pylist(),
+        "images": library.store.read(screen.name, "images").to_dicts(),
     }
 
 
@@ -160,5 +134,5 @@ def chosen_sets(library: Library, screen: Screen) -> list[str]:
     """
     if screen.baselines.classifiers is not None:
         return list(screen.baselines.classifiers)
-    scored = [row for table in (KNN, BASELINES) for row in library.store.read(screen.name, table).to_pylist()]
+    scored = [row for table in (KNN, BASELINES) for row in library.store.read(screen.name, table).to_dicts()]
     return best_by_knn(scored, screen.benchmark.protocols[0]) or ["inpainting_conv3", "inpainting_conv4"]

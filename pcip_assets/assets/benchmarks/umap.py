@@ -4,28 +4,24 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-import pyarrow as pa
 
 from pcip_assets.assets.benchmarks.scoring import chosen_sets, scores_inputs, vectors_of
 from pcip_assets.assets.feature_sets import PREFIX, SUPERVISED, other_sets
 from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, baselines_of, materialize, picture
-from pcip_assets.provenance import code_version
+from pcip_assets.lineage import code_version
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen
+from pcip_core.store import schemas
 from pcip_core.store.vectors import features_of
 
 CELLS, PROTEINS = "umap_cells", "umap_proteins"
-_COLUMNS = {
-    CELLS: ("feature_set", "cell_id", "image_id", "label"),
-    PROTEINS: ("feature_set", "protein", "label"),
-}
 
 
 def build_umap(screen: Screen) -> dg.AssetsDefinition:
     """The asset of maps of the best layer of each method, and of the supervised network's last one."""
-    code = code_version("pcip_core.analysis.embedding", "pcip_core.evaluation.labelled", __name__)
+    code = code_version(build_umap)
 
     @dg.asset(
         key=[screen.name, "umap"],
@@ -80,7 +76,10 @@ def build_umap(screen: Screen) -> dg.AssetsDefinition:
                 if found
             }
             return Made(
-                {table: map_table(table, found) for table, found in rows.items()},
+                {
+                    CELLS: schemas.UMAP_CELLS.frame(rows[CELLS]),
+                    PROTEINS: schemas.UMAP_PROTEINS.frame(rows[PROTEINS]),
+                },
                 metadata={"feature_sets": chosen, **told, **pictures},
             )
 
@@ -113,7 +112,7 @@ def _cells(library: Library, screen: Screen, name: str) -> tuple[list[dict[str, 
     ids, images = cells.cell_ids, cells.image_ids.tolist()
     if not labels:
         table = library.store.read(screen.name, PREFIX + name, columns=["cell_id", "image_id"])
-        ids, images = table["cell_id"].to_pylist(), table["image_id"].to_pylist()
+        ids, images = table["cell_id"].to_list(), table["image_id"].to_list()
         labels = [None] * len(ids)
     n = min(len(ids), screen.baselines.umap.cells)
     rows = np.linspace(0, len(ids) - 1, n).astype(int)
@@ -125,18 +124,11 @@ def _proteins(library: Library, screen: Screen, name: str) -> tuple[list[dict[st
     """All proteins, with the label that all their images agree on, and their mean vectors."""
     table = library.store.read(screen.name, f"protein_features_{name}")
     terms: dict[str, set[tuple[str, ...]]] = {}
-    for row in library.store.read(screen.name, "images").to_pylist():
+    for row in library.store.read(screen.name, "images").to_dicts():
         terms.setdefault(row["protein"], set()).add(tuple(row["localization"] or ()))
     label_of = {
         protein: next(iter(found))[0] if len(found) == 1 and len(next(iter(found))) == 1 else None
         for protein, found in terms.items()
     }
-    keys = [{"protein": protein, "label": label_of.get(protein)} for protein in table["protein"].to_pylist()]
+    keys = [{"protein": protein, "label": label_of.get(protein)} for protein in table["protein"].to_list()]
     return keys, features_of(table)
-
-
-def map_table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
-    """Places of cells or of proteins as the table `name`."""
-    columns = {column: pa.array([row.get(column) for row in rows], pa.string()) for column in _COLUMNS[name]}
-    places = {axis: pa.array([row[axis] for row in rows], pa.float64()) for axis in ("x", "y")}
-    return pa.table({**columns, **places})

@@ -13,11 +13,12 @@ from typing import Any, Literal
 
 import dagster as dg
 import numpy as np
-import pyarrow as pa
+import polars as pl
 
 from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.assets.shared import GPU_POOL, OWNERS, Remake, all_shards, baselines_of, picture
-from pcip_assets.provenance import Stopwatch, code_version, git_commit, inputs_hash
+from pcip_assets.lineage import code_version
+from pcip_assets.provenance import Stopwatch, git_commit, inputs_hash
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Encoder, Tracking, as_json, device_name
 from pcip_core.crops.pixels import ShardedPixels
@@ -25,16 +26,7 @@ from pcip_core.errors import CropError, EvaluationError
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.training import TrainingConfig
 
-_MODELS = tuple(f"pcip_core.models.{name}" for name in ("autoencoder", "inpainting", "network"))
-_SUPERVISED = (
-    "pcip_core.models.deeploc",
-    "pcip_core.models.network",
-    "pcip_core.evaluation.labelled",
-    "pcip_core.training.sampling",
-    "pcip_core.training",
-)
 HELD_OUT = "held_out_crops"  # kept with a network: cells that it was never trained on
-CODE = code_version(*_MODELS, "pcip_core.training.sampling", "pcip_core.training")
 
 
 @dataclass(frozen=True)
@@ -67,7 +59,8 @@ def build_autoencoder(screen: Screen) -> dg.AssetsDefinition:
     about = "Autoencoder of the encoder's layout and settings, trained on every crop there is."
 
     def wanted(_: Library, tracking: Tracking) -> str:
-        return inputs_hash(kind="autoencoder", beside=tracking.champion(screen.name).version)
+        beside = tracking.champion(screen.name).version
+        return inputs_hash(kind="autoencoder", code=code_version(_network), beside=beside)
 
     model, group = autoencoder_model(screen.name), baselines_of(screen)
     network = _Network("autoencoder", model, "autoencoder", screen.encoder, group, about, wanted)
@@ -82,10 +75,10 @@ def build_supervised(screen: Screen) -> dg.AssetsDefinition:
     )
 
     def wanted(library: Library, _: Tracking) -> str:
-        labels = library.store.read(screen.name, "images").to_pylist()
+        labels = library.store.read(screen.name, "images").to_dicts()
         return inputs_hash(
             kind="supervised",
-            code=code_version(*_SUPERVISED),
+            code=code_version(_network),
             spec=[
                 _supervised_config(screen).deciding(),
                 screen.baselines.held_fraction,
@@ -114,7 +107,7 @@ def _network(screen: Screen, network: _Network) -> dg.AssetsDefinition:
         owners=OWNERS,
         kinds={"pytorch", "mlflow"},
         pool=GPU_POOL,
-        code_version=CODE,
+        code_version=code_version(_network),
     )
     def trained(
         context: dg.AssetExecutionContext, config: Remake, library: Library, tracking: Tracking
@@ -148,7 +141,7 @@ def supervised_model(screen: str) -> str:
 def encoder_inputs(screen: Screen, library: Library) -> str:
     """Hash of all that decides the weights: code, network, training settings, every shard's crops."""
     return inputs_hash(
-        code=CODE,
+        code=code_version(_network),
         spec=[screen.section("channels"), screen.encoder.deciding()],
         crops=_data_hash(screen, library),
     )
@@ -205,7 +198,7 @@ def _fit(screen: Screen, library: Library, network: _Network, tracker: Any, chec
         tracker=tracker,
         checkpoints=checkpoints,
     )
-    told = {HELD_OUT: held_out_crops(cells["pixel_hash"].to_pylist(), image, network.config)}
+    told = {HELD_OUT: held_out_crops(cells["pixel_hash"].to_list(), image, network.config)}
     return _Fitted(
         trained.network, trained.history, str(trained.device), len(image), told, "mean squared error"
     )
@@ -240,9 +233,9 @@ def _fit_supervised(
             f"{screen.name}/supervised",
             found=f"{len(cells.labels)} cells with one label each, of {len(set(cells.labels))} classes",
             required=f"two classes or more in the column {screen.benchmark.label} of images",
-            remedy="Give labels (docs/screens.md, `images`), or take supervised out of baselines.sets.",
+            remedy="Give labels (docs/reference/spec.md, `images`), or take supervised out of baselines.sets.",
         )
-    row_of = {cell_id: row for row, cell_id in enumerate(every["cell_id"].to_pylist())}
+    row_of = {cell_id: row for row, cell_id in enumerate(every["cell_id"].to_list())}
     rows = np.array([row_of[cell_id] for cell_id in cells.cell_ids])
     classes, labels = np.unique(cells.labels, return_inverse=True)
     images, image = np.unique(cells.image_ids, return_inverse=True)
@@ -293,7 +286,7 @@ def _trained(
         "inputs_hash": wanted,
         "data_hash": _data_hash(screen, library),
         "commit": git_commit(),
-        "code_version": CODE,
+        "code_version": code_version(_network),
         "network": network.kind,
     }
     checkpoints = (
@@ -330,14 +323,14 @@ def _trained(
     }
 
 
-def _all_crops(screen: Screen, library: Library) -> tuple[ShardedPixels, pa.Table]:
+def _all_crops(screen: Screen, library: Library) -> tuple[ShardedPixels, pl.DataFrame]:
     """Every crop of every shard, (N, C, S, S), in its file, and the id, image and hash of each."""
     files, rows = [], []
     for shard in library.store.shards(screen.name, "cells"):
         cells, crops = library.store.read_with_array(screen.name, "cells", "crops", shard)
         if len(crops):
             files.append(str(crops.filename))
-            rows.append(cells.select(["cell_id", "image_id", "pixel_hash"]).replace_schema_metadata())
+            rows.append(cells.select(["cell_id", "image_id", "pixel_hash"]))
     if not rows:
         raise CropError(
             f"{screen.name}/crops",
@@ -345,4 +338,4 @@ def _all_crops(screen: Screen, library: Library) -> tuple[ShardedPixels, pa.Tabl
             required="crops to train on",
             remedy=f"Materialize the crops first, or see {screen.name}.quarantine for why none is used.",
         )
-    return ShardedPixels(files), pa.concat_tables(rows)
+    return ShardedPixels(files), pl.concat(rows)

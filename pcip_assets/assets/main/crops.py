@@ -9,8 +9,8 @@ from typing import Any
 import dagster as dg
 
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize, picture
+from pcip_assets.lineage import code_version
 from pcip_assets.progress import Progress
-from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_core.crops.shard_cells import ShardCells
 from pcip_core.spec.screen import Screen
@@ -25,10 +25,7 @@ class Cutting(Remake):
 
 def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The asset of the screen's crops and of its `cells` table."""
-    code = code_version(
-        *("pcip_core.images.reading", "pcip_core.images.reference", "pcip_core.images.formats"),
-        *("pcip_core.segmentation", "pcip_core.crops", __name__),
-    )
+    code = code_version(build_crops)
 
     @dg.asset(
         key=[screen.name, "crops"],

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-import pyarrow as pa
+import polars as pl
 
 from pcip_assets.assets.encoders.networks import autoencoder_model, supervised_model
 from pcip_assets.assets.feature_sets import (
@@ -34,8 +34,8 @@ from pcip_assets.assets.shared import (
     baselines_of,
     materialize,
 )
+from pcip_assets.lineage import code_version
 from pcip_assets.progress import Progress
-from pcip_assets.provenance import code_version
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, device_name
 from pcip_core.errors import EncoderError
@@ -44,8 +44,6 @@ from pcip_core.spec.screen import Screen
 from pcip_core.store.feature_blocks import StoredFeatures
 from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import feature_table
-
-_EXTRACTION = ("pcip_core.models.network", "pcip_core.models.inpainting", "pcip_core.models.inference")
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ def build_supervised_features(screen: Screen, shards: dg.PartitionsDefinition) -
 def _learned_features(
     screen: Screen, shards: dg.PartitionsDefinition, learned: _Learned
 ) -> dg.AssetsDefinition:
-    code = code_version(*_EXTRACTION, "pcip_core.models.autoencoder", "pcip_core.models.deeploc")
+    code = code_version(_learned_features)
 
     @dg.asset(
         key=[screen.name, learned.noun],
@@ -154,7 +152,7 @@ def _learned_features(
 
 def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The asset of what learned features must beat: the same network untrained, and plain intensities."""
-    code = code_version(*_EXTRACTION, "pcip_core.features.intensity")
+    code = code_version(build_control_features)
 
     @dg.asset(
         key=[screen.name, "control_features"],
@@ -222,7 +220,7 @@ def _protein_features(
     nouns: Sequence[str],
     sets_of: Callable[[Library, Screen], list[str]],
 ) -> dg.AssetsDefinition:
-    code = code_version(__name__, "pcip_core.features.means", "pcip_core.features.blocks")
+    code = code_version(_protein_features)
 
     @dg.asset(
         key=[screen.name, noun],
@@ -242,7 +240,7 @@ def _protein_features(
             images = library.store.read(screen.name, "images", columns=["image_id", "protein"])
             return {
                 "features": {name: features_hash(library, screen, name) for name in sets},
-                "images": images.to_pylist(),
+                "images": images.to_dicts(),
             }
 
         def make(_: str | None) -> Made:
@@ -274,10 +272,10 @@ def require_same_crops(network: Any, screen: Screen, version: str) -> None:
         )
 
 
-def mean_by_protein(store: Store, screen: str, feature_set: str) -> pa.Table:
+def mean_by_protein(store: Store, screen: str, feature_set: str) -> pl.DataFrame:
     """Mean features of each protein of a screen, of one feature set: a row a protein."""
     images = store.read(screen, "images", columns=["image_id", "protein"])
-    protein_of = dict(zip(*(images[name].to_pylist() for name in ("image_id", "protein")), strict=True))
+    protein_of = dict(zip(*(images[name].to_list() for name in ("image_id", "protein")), strict=True))
     cells = StoredFeatures(store, screen, PREFIX + feature_set)
     proteins, means, counts = means_by_image(cells, cells.image, [protein_of[name] for name in cells.images])
     versions = store.read(screen, PREFIX + feature_set, columns=["encoder_version"])[
@@ -286,7 +284,7 @@ def mean_by_protein(store: Store, screen: str, feature_set: str) -> pa.Table:
     ids = {
         "protein": proteins,
         "n_cells": counts.tolist(),
-        "encoder_version": [", ".join(sorted(versions.to_pylist()))] * len(proteins),
+        "encoder_version": [", ".join(sorted(versions.to_list()))] * len(proteins),
     }
     return feature_table(ids, means.astype(np.float32))
 

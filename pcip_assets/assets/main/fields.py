@@ -5,7 +5,8 @@ from typing import Any
 import dagster as dg
 
 from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize
-from pcip_assets.provenance import code_version, inputs_hash, stamp
+from pcip_assets.lineage import code_version
+from pcip_assets.provenance import inputs_hash, stamp
 from pcip_assets.resources import Library
 from pcip_core.crops.shard_cells import Rejected
 from pcip_core.errors import ImageFileError
@@ -18,7 +19,7 @@ from pcip_core.store import rows as frames
 
 def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The asset of the screen's raw fields."""
-    code = code_version("pcip_core.images", "pcip_assets.assets.main.fields", "pcip_core.store.rows")
+    code = code_version(build_fields)
 
     @dg.asset(
         key=[screen.name, "fields"],

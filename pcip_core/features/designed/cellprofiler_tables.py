@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import polars as pl
 
 from pcip_core.errors import SpecError
 from pcip_core.features.designed.cellprofiler import finite
 from pcip_core.images.layouts.grouping import well_name
-from pcip_core.images.tables import our_name
 from pcip_core.segmentation.matching import matched
+from pcip_core.user_tables.table import open_table, our_name
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from pcip_core.spec.screen import Screen
 
 _PART = re.compile(r"{(\w+)}")
@@ -55,7 +54,7 @@ def imported_by_id(path: Path, cells: Cells, *, cell_id: str = "cell_id") -> Imp
     """Read an export whose rows name our cells.
 
     Args:
-        path: CSV (or .csv.gz) or Parquet, one row an object.
+        path: CSV (or .csv.gz), Parquet or Excel, one row per object.
         cells: column -> n values: our `cell_id`.
         cell_id: the table's column of them.
 
@@ -64,19 +63,19 @@ def imported_by_id(path: Path, cells: Cells, *, cell_id: str = "cell_id") -> Imp
             one cell twice.
     """
     table = _read(path, [cell_id])
-    ids = table[cell_id].astype(str)
-    if ids.duplicated().any():
+    ids = table.texts[cell_id]
+    if ids.is_duplicated().any():
         raise SpecError(
             path,
-            found=f"{cell_id} {ids[ids.duplicated()].iloc[0]!r} in several rows",
-            required="one row a cell",
+            found=f"{cell_id} {ids.filter(ids.is_duplicated())[0]!r} in several rows",
+            required="one row per cell",
             remedy="Export the objects that the cells were made from.",
         )
     place = {name: row for row, name in enumerate(ids)}
     there = np.array([place.get(str(name), -1) for name in cells["cell_id"]], np.int64)
     ours = np.flatnonzero(there >= 0)
-    _some(path, ours, cells["cell_id"], ids.tolist())
-    return _joined(path, table, [cell_id], ours, there[ours], len(there))
+    _some(path, ours, cells["cell_id"], ids.to_list())
+    return _joined(path, table, ours, there[ours], len(there))
 
 
 def imported_by_place(
@@ -92,7 +91,7 @@ def imported_by_place(
     """Read an export whose objects lie where our cells do: one to one, the nearest within a distance.
 
     Args:
-        path: CSV (or .csv.gz) or Parquet, one row an object.
+        path: CSV (or .csv.gz), Parquet or Excel, one row per object.
         cells: column -> n values: our `image_id`, `field`, `y_px`, `x_px`.
         image, field: templates over the table's columns that give our image_id and field, such as
             `{Metadata_Plate}_{Metadata_Well}` and `{Metadata_Site}`, or `{ImageNumber}`.
@@ -115,10 +114,10 @@ def imported_by_place(
             required="which field a row is of: positions are within a field",
             remedy="Pass field, a template over the table's columns such as '{Metadata_Site}'.",
         )
-    images = _filled(table, image)
-    theirs_of = _groups(images, _filled(table, field) if field else None)
+    images = _filled(table.texts, image)
+    theirs_of = _groups(images, _filled(table.texts, field) if field else None)
     here = np.stack([np.asarray(cells[axis], np.float64) for axis in ("y_px", "x_px")], axis=1)
-    there = np.stack([_numbers(path, table, column) for column in (y, x)], axis=1)
+    there = table.numbers.to_numpy()
     known = np.isfinite(there).all(1)
     ours, theirs = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for key, members in ours_of.items():
@@ -131,7 +130,7 @@ def imported_by_place(
     mine, row = np.concatenate(ours), np.concatenate(theirs)
     _some(path, mine, cells["image_id"], images)
     order = np.argsort(mine)
-    return _joined(path, table, [*keys, y, x], mine[order], row[order], len(here))
+    return _joined(path, table, mine[order], row[order], len(here))
 
 
 def archived(screen: Screen, cells: Cells) -> Imported:
@@ -169,37 +168,33 @@ def archived(screen: Screen, cells: Cells) -> Imported:
     )
 
 
-def _read(path: Path, texts: Sequence[str], numbers: Sequence[str] = ()) -> pd.DataFrame:
+class _Export(NamedTuple):
+    """One row per object: the columns that say which it is, its position, and its measurements as float32."""
+
+    texts: pl.DataFrame
+    numbers: pl.DataFrame
+    measurements: pl.DataFrame
+
+
+def _read(path: Path, texts: Sequence[str], numbers: Sequence[str] = ()) -> _Export:
     """The table, with the columns `texts` as text, so that 01 stays 01; all named columns must be there."""
-    try:
-        table = _read_file(path, tuple(texts), path.stat().st_mtime_ns)
-    except (OSError, ValueError) as error:  # of pandas' parser and of pyarrow too
-        raise SpecError(
-            path,
-            found="no such file" if isinstance(error, FileNotFoundError) else f"no readable table ({error})",
-            required="an export of CellProfiler or CytoTable: CSV or Parquet, one row an object",
-            remedy="Check the path and the file.",
-        ) from error
-    missing = [name for name in (*texts, *numbers) if name not in table.columns]
-    if missing:
-        some = [str(name) for name in table.columns[:12]]
-        raise SpecError(
-            path,
-            found=f"columns {', '.join(some)}{', ...' if len(table.columns) > 12 else ''}",
-            required=f"the columns {', '.join(missing)}",
-            remedy="Name the table's own columns.",
-        )
-    return table
+    changed_ns = path.stat().st_mtime_ns if path.is_file() else None
+    return _read_file(path, tuple(dict.fromkeys(texts)), tuple(numbers), changed_ns)
 
 
 @lru_cache(maxsize=1)
-def _read_file(path: Path, texts: tuple[str, ...], changed_ns: int) -> pd.DataFrame:
-    """The table of a file; one export serves all shards of a run, and is read once."""
-    import pandas as pd
-
-    if path.suffix == ".parquet":
-        return pd.read_parquet(path)
-    return pd.read_csv(path, low_memory=False, dtype=dict.fromkeys(texts, str))
+def _read_file(
+    path: Path, texts: tuple[str, ...], numbers: tuple[str, ...], changed_ns: int | None
+) -> _Export:
+    """The columns of a file that are used; one export serves all shards of a run, and is read once."""
+    table = open_table(path)
+    columns = [
+        name
+        for name in table.columns
+        if name not in texts and name not in numbers and not _NOT_FEATURES.search(name)
+    ]
+    read = table.select(texts, numbers, measured=columns, dtype=pl.Float32)
+    return _Export(read.select(texts), read.select(numbers), read.drop(texts, numbers))
 
 
 def _some(path: Path, matches: np.ndarray, ours: Sequence[str], theirs: Sequence[str]) -> None:
@@ -222,31 +217,19 @@ def _groups(images: Sequence[str], fields: Sequence[str] | None) -> dict[tuple[s
     return {key: np.array(members) for key, members in rows.items()}
 
 
-def _filled(table: pd.DataFrame, template: str) -> list[str]:
+def _filled(texts: pl.DataFrame, template: str) -> list[str]:
     """A template over columns, filled for each row."""
-    texts = [template] * len(table)
+    filled = [template] * len(texts)
     for name in _PART.findall(template):
-        values = table[name].astype(str)
-        values = values.map(well_name) if our_name(name) == "well" else values  # A1 is A01
-        texts = [text.replace(f"{{{name}}}", value) for text, value in zip(texts, values, strict=True)]
-    return texts
+        values = texts[name].to_list()
+        values = [well_name(value) for value in values] if our_name(name) == "well" else values  # A1 is A01
+        filled = [text.replace(f"{{{name}}}", value) for text, value in zip(filled, values, strict=True)]
+    return filled
 
 
-def _numbers(path: Path, table: pd.DataFrame, column: str) -> np.ndarray:
-    try:
-        return table[column].to_numpy(np.float64, na_value=np.nan)
-    except (TypeError, ValueError) as error:
-        raise SpecError(
-            path, found=f"{column}: {error}", required="numbers", remedy="Correct the table."
-        ) from error
-
-
-def _joined(
-    path: Path, table: pd.DataFrame, keys: Sequence[str], ours: np.ndarray, theirs: np.ndarray, count: int
-) -> Imported:
-    """The feature columns of the rows `theirs`, which are of our cells `ours`."""
-    numeric = table.select_dtypes(["number"]).columns
-    names = [str(name) for name in numeric if name not in keys and not _NOT_FEATURES.search(str(name))]
+def _joined(path: Path, table: _Export, ours: np.ndarray, theirs: np.ndarray, count: int) -> Imported:
+    """The measurements of the rows `theirs`, which are of our cells `ours`."""
+    names = table.measurements.columns
     if not names:
         raise SpecError(
             path,
@@ -254,6 +237,8 @@ def _joined(
             required="columns of measurements",
             remedy="Export the objects' measurements.",
         )
-    values = table[names].iloc[theirs].to_numpy(np.float64, na_value=np.nan)
+    values = table.measurements[theirs].to_numpy()  # missing ones are NaN
     clean = finite(values, names)
-    return Imported(clean.values, names, ours, count - len(ours), len(table) - len(theirs), clean.not_finite)
+    return Imported(
+        clean.values, names, ours, count - len(ours), len(table.texts) - len(theirs), clean.not_finite
+    )

@@ -1,21 +1,21 @@
-"""Pixels of files, one module a format. Each has
+"""Decoders of image files, one module per format. Each module has a function
 
-    planes(path, selects) -> the planes (H, W) that `selects` name (`pcip_core.images.reference`), in order;
-                             the file is decoded once. Size limits are held against headers first.
+    planes(path, selects) -> the planes (H, W) that `selects` name (`pcip_core.images.reference`), in order.
 
-and may raise whatever its decoder raises: `pcip_core.images.reading` makes one ImageFileError of it.
+It checks the header against the size limits, then decodes the file once. It may raise any exception of its
+decoder, which `pcip_core.images.reading` converts to an ImageFileError.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pcip_core.errors import ImageFileError
+from pcip_core.images.reference import Select
 
-Select = Mapping[str, str]
 Decoder = Callable[[Path, Sequence[Select]], list[np.ndarray]]
 
 TIFF = (".tif", ".tiff", ".tif.gz", ".tiff.gz")
@@ -24,24 +24,27 @@ HDF5 = (".hdf5", ".h5")
 
 
 def decoder(path: Path) -> Decoder:
-    """The decoder for this file, by its name; a folder is an OME-Zarr image.
+    """Return the decoder for this file, selected by the file name. A folder is an OME-Zarr image.
 
     Raises:
-        ImageFileError: there is no such file, it is empty, or its kind is not known.
+        ImageFileError: the file does not exist, is empty, or has an unknown format.
     """
     name = path.name.lower()
     if path.is_dir():
         from pcip_core.images.formats.ngff import planes
     elif not path.exists():
         raise ImageFileError(
-            path, found="no such file", required="the image", remedy="Copy it there, or correct the spec."
+            path,
+            found="no such file",
+            required="the image",
+            remedy="Copy the file there, or correct the spec.",
         )
     elif path.stat().st_size == 0:
         raise ImageFileError(
             path,
             found="an empty file",
-            required="a whole TIFF, PNG or JPEG",
-            remedy="Copy the file again from where it came.",
+            required="a complete TIFF, PNG or JPEG",
+            remedy="Copy the file again from its source.",
         )
     elif name.endswith(TIFF):
         from pcip_core.images.formats.tiff import planes
@@ -52,7 +55,7 @@ def decoder(path: Path) -> Decoder:
     else:
         raise ImageFileError(
             path,
-            found=f"a file of kind {path.suffix or 'unknown'}",
+            found=f"a file with the extension {path.suffix or '(none)'}",
             required=f"one of {', '.join((*TIFF, *PICTURES, *HDF5))}, or an OME-Zarr folder",
             remedy="Export the images in one of these formats.",
         )

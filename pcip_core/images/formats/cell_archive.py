@@ -1,9 +1,9 @@
-"""HDF5 archives of cropped, labelled yeast cells, as Kraus et al. 2017 published those of Chong et al. 2015.
+"""HDF5 archives of cropped, labelled yeast cells (Chong et al. 2015), as published by Kraus et al. 2017.
 
-data1           (cells, 8192)    two channels of 64 x 64 px, one after the other
+data1           (cells, 8192)    two channels of 64 x 64 px, concatenated
 Index1          (cells, classes) one-hot
-Index1_columns  (classes,)       names; some files lack them
-Info1, Info1_columns             CellProfiler features, where present
+Index1_columns  (classes,)       class names; missing in some files
+Info1, Info1_columns             CellProfiler features; missing in some files
 """
 
 from __future__ import annotations
@@ -15,36 +15,36 @@ from pathlib import Path
 import numpy as np
 
 from pcip_core.errors import ImageFileError
-from pcip_core.images.formats import Select
 from pcip_core.images.formats.tiff import channel_number
+from pcip_core.images.reference import Select
 
 CHANNELS, SIDE_PX = 2, 64
-_BLOCK = 256  # rows read at a time: neighbours are asked for one after the other
+_BLOCK = 256  # rows read at a time, because cells are read in the order of their rows
 
 
 def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
-    """Channels by `c` of the cells by `row`; an archive without a row stands for one that is at fault."""
+    """Read the channels `c` of the cells `row`. A reference without a row stands for an unreadable archive."""
     if any("row" not in select for select in selects):
         read_classes(path)
         raise ImageFileError(
             path,
             found="an archive that can be read now",
             required="the row of a cell",
-            remedy="Look through the folder again: the archive has been replaced meanwhile.",
+            remedy="Scan the folder again: the archive has been replaced since.",
         )
-    return [cell(path, int(one["row"]))[channel_number(path, one, (), CHANNELS)] for one in selects]
+    return [cell(path, int(select["row"]))[channel_number(path, select, (), CHANNELS)] for select in selects]
 
 
 def cell(path: Path, row: int) -> np.ndarray:
-    """The pixels of one cell, (2, 64, 64), in the file's own type."""
-    about = path.stat()
-    block = _rows(path, about.st_mtime_ns, about.st_size, row // _BLOCK)
+    """Read the pixels of one cell: (2, 64, 64), in the pixel type of the file."""
+    status = path.stat()
+    block = _rows(path, status.st_mtime_ns, status.st_size, row // _BLOCK)
     return block[row % _BLOCK].reshape(CHANNELS, SIDE_PX, SIDE_PX)
 
 
 @functools.lru_cache(maxsize=2)
 def _rows(path: Path, mtime_ns: int, size: int, block: int) -> np.ndarray:
-    """Some rows of `data1`; time and size are there so that a changed file is read again."""
+    """Read one block of rows of `data1`. `mtime_ns` and `size` invalidate the cache when the file changes."""
     import h5py
 
     with h5py.File(path, "r") as file:
@@ -52,10 +52,10 @@ def _rows(path: Path, mtime_ns: int, size: int, block: int) -> np.ndarray:
 
 
 def read_classes(path: Path) -> list[str]:
-    """The class of each cell; `class_<number>` where the archive does not name its classes.
+    """Read the class of each cell: `class_<number>` if the archive does not name its classes.
 
     Raises:
-        ImageFileError: arrays are missing or do not fit each other, or a cell has not exactly one class.
+        ImageFileError: arrays are missing or disagree in shape, or a cell does not have exactly one class.
         OSError: the file is damaged.
     """
     import h5py
@@ -73,15 +73,15 @@ def read_classes(path: Path) -> list[str]:
     if not one_hot:
         raise ImageFileError(
             path,
-            found=f"Index1 of shape {index.shape}, or not one 1 a row",
-            required=f"one-hot ({cells}, {len(names)}): one class a cell",
-            remedy="Fetch and unpack the archive again.",
+            found=f"Index1 of shape {index.shape}, or not exactly one 1 per row",
+            required=f"one-hot ({cells}, {len(names)}): one class per cell",
+            remedy="Download and unpack the archive again.",
         )
     return [names[number] for number in index.argmax(axis=1)]
 
 
 def read_info(path: Path) -> tuple[list[str], np.ndarray]:
-    """Names and values (cells, features) of the CellProfiler features; none where the archive has none."""
+    """Read the names and values (cells, features) of the CellProfiler features; empty if there are none."""
     import h5py
 
     with h5py.File(path, "r") as file:
@@ -91,10 +91,10 @@ def read_info(path: Path) -> tuple[list[str], np.ndarray]:
 
 
 def archive_array(path: Path, file: object, name: str):  # type: ignore[no-untyped-def]
-    """An array of the open archive; `data1` of the right width.
+    """Return an array of the open archive after checking its shape.
 
     Raises:
-        ImageFileError: it is not there, or has another shape.
+        ImageFileError: the array does not exist, or has another shape.
     """
     array = file.get(name)  # type: ignore[attr-defined]
     shape = getattr(array, "shape", None)
@@ -103,10 +103,10 @@ def archive_array(path: Path, file: object, name: str):  # type: ignore[no-untyp
             path,
             found=f"{name} of shape {shape}" if shape is not None else f"no array {name}",
             required=f"data1 (cells, {CHANNELS * SIDE_PX**2}) and Index1 (cells, classes)",
-            remedy="Fetch and unpack the archive again; see pcip fetch check chong_labelled_cells.",
+            remedy="Download and unpack the archive again; see pcip fetch check chong_labelled_cells.",
         )
     return array
 
 
 def _texts(values: np.ndarray) -> list[str]:
-    return [one.decode() if isinstance(one, bytes) else str(one) for one in values]
+    return [text.decode() if isinstance(text, bytes) else str(text) for text in values]

@@ -1,4 +1,4 @@
-"""PNG and JPEG: headers and PNG through Pillow, pixels of JPEG through imagecodecs."""
+"""PNG and JPEG. Pillow reads headers and PNG pixels; imagecodecs reads JPEG pixels."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from imagecodecs import jpeg8_decode
 from PIL import Image
 
 from pcip_core.errors import ImageFileError
-from pcip_core.images.formats import Select
 from pcip_core.images.formats.limits import check_rgb, check_size, colour_of
+from pcip_core.images.reference import Select
 
 _GREY = {"L": np.uint8, "I;16": np.uint16, "I;16B": np.uint16, "I": np.int32, "F": np.float32}
 _ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
@@ -20,9 +20,9 @@ _END_BYTES = 1 << 16
 
 
 def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
-    """Grey planes as they are; colours of an RGB picture by `rgb`.
+    """Read grey planes, or the colours `rgb` of an RGB image.
 
-    Pillow holds pictures of more than 179 million pixels for hostile and raises by itself.
+    Pillow refuses images of more than 179 million pixels with an exception of its own.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -37,7 +37,7 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
                 check_rgb(path, f"mode {picture.mode}", three, select.get("rgb"))
         _check_end(path, str(picture.format))
         if picture.format == "JPEG":
-            pixels = jpeg8_decode(path.read_bytes())  # Pillow decodes into pixels of its own and copies twice
+            pixels = jpeg8_decode(path.read_bytes())  # Pillow would copy the pixels twice
         else:
             picture.load()
             pixels = np.asarray(picture)
@@ -46,13 +46,13 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
 
 
 def _check_end(path: Path, form: str) -> None:
-    """The end mark must be there: decoders do not miss it, nor the last rows before it."""
+    """Raise if the end marker is missing: decoders accept files without it, even if rows are missing too."""
     with path.open("rb") as stream:
         stream.seek(-min(_END_BYTES, path.stat().st_size), 2)
         if _ENDS[form] not in stream.read():
             raise ImageFileError(
                 path,
-                found=f"a truncated {form} (no end mark)",
-                required="a whole file",
-                remedy="Copy the file again from where it came.",
+                found=f"a truncated {form} (no end marker)",
+                required="a complete file",
+                remedy="Copy the file again from its source.",
             )

@@ -1,4 +1,4 @@
-"""TIFF through tifffile: one plane a file, RGB, or several channels (OME-TIFF, ImageJ, plain pages)."""
+"""TIFF, read by tifffile: one plane per file, RGB, or several channels (OME-TIFF, ImageJ, plain pages)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import numpy as np
 import tifffile
 
 from pcip_core.errors import ImageFileError
-from pcip_core.images.formats import Select
 from pcip_core.images.formats.limits import MAX_BYTES, check_rgb, check_size, colour_of
+from pcip_core.images.reference import Select
 
 _PIECE = 1 << 20
-_SLACK = 1 << 24  # of a file around its pixels
+_SLACK = 1 << 24  # allowance for the bytes of a file that are not pixels
 _COLOUR, _WHITE_IS_ZERO, _PALETTE = (2, 5, 6, 8), 0, 3  # TIFF 6.0, PhotometricInterpretation
 
 
 def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
-    """The only plane, colours of an RGB page by `rgb`, or channels by `c` or `channel`."""
+    """Read the only plane, the colours `rgb` of an RGB page, or the channels `c` or `channel`."""
     with tifffile.TiffFile(_unpacked(path) if path.suffix.lower() == ".gz" else path) as tiff:
         if any("c" in select or "channel" in select for select in selects):
             return _channels(path, tiff, selects)
@@ -38,14 +38,14 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
                 check_rgb(path, f"{page.samplesperpixel} values", page.samplesperpixel, select.get("rgb"))
         pixels = page.asarray(maxworkers=1)
         if colours == 1 and page.samplesperpixel > 1:
-            pixels = np.moveaxis(pixels, 0, -1)  # planes of colours one after the other
+            pixels = np.moveaxis(pixels, 0, -1)  # the colours are separate planes
         if pixels.ndim == 3 and pixels.shape[2] == 3:
             return [colour_of(pixels, select["rgb"]) for select in selects]
         return [pixels] * len(selects)
 
 
 def _unpacked(path: Path) -> io.BytesIO:
-    """The file as it was before gzip, piece by piece, so that a bomb is noticed while it is small."""
+    """Unpack a gzip file piece by piece, so that a file that expands without limit is refused early."""
     unpacked = io.BytesIO()
     with gzip.open(path) as stream:
         while piece := stream.read(_PIECE):
@@ -62,7 +62,7 @@ def _unpacked(path: Path) -> io.BytesIO:
 
 
 def _channels(path: Path, tiff: tifffile.TiffFile, selects: Sequence[Select]) -> list[np.ndarray]:
-    """Planes of the first series along its channel axis."""
+    """Read planes of the first series along its channel axis."""
     series = tiff.series[0]
     check_size(path, series.shape, series.dtype)
     for page in series.pages:
@@ -84,12 +84,18 @@ def _channels(path: Path, tiff: tifffile.TiffFile, selects: Sequence[Select]) ->
 
 
 def channel_number(path: object, select: Select, names: Sequence[str], count: int) -> int:
-    """Which of `count` channels is meant, by number or by name (letter case does not matter).
+    """Return the number of the channel that a reference selects by number or by name, ignoring letter case.
+
+    Args:
+        path: the file, for the error.
+        select: the reference's keys.
+        names: names of the channels, if the file has them.
+        count: number of channels.
 
     Raises:
         ImageFileError: there is no such channel.
     """
-    found = f"{count} channels" + (f" named {', '.join(names)}" if names else " without names")
+    available = f"{count} channels" + (f" named {', '.join(names)}" if names else " without names")
     if "channel" in select:
         lower = [name.lower() for name in names]
         if lower.count(select["channel"].lower()) == 1:
@@ -99,30 +105,30 @@ def channel_number(path: object, select: Select, names: Sequence[str], count: in
         number = int(select.get("c", 0))
         if number < count and ("c" in select or count == 1):
             return number
-        wanted = f"channel number {number}" if "c" in select else "a word on which one to take"
+        wanted = f"channel number {number}" if "c" in select else "the name or number of a channel"
     raise ImageFileError(
         path,
-        found=found,
+        found=available,
         required=wanted,
-        remedy="Correct channels.*.named in the spec, or give the number as channels.*.plane (from 0).",
+        remedy="Correct channels.*.named in the spec, or set channels.*.plane to the number (from 0).",
     )
 
 
 def _names(tiff: tifffile.TiffFile) -> list[str]:
-    """Names of the channels of the first image, from the OME-XML or ImageJ's labels."""
+    """Names of the channels of the first image, from the OME-XML or from ImageJ's labels."""
     if tiff.ome_metadata is None:
         labels = (tiff.imagej_metadata or {}).get("Labels") or []
         return [str(label) for label in labels]
     root = ElementTree.fromstring(tiff.ome_metadata)
-    image = next((one for one in root.iter() if one.tag.rpartition("}")[2] == "Image"), None)
-    channels = (
-        [] if image is None else [one for one in image.iter() if one.tag.rpartition("}")[2] == "Channel"]
-    )
-    return [one.get("Name") or one.get("ID") or "" for one in channels]
+    image = next((child for child in root.iter() if child.tag.rpartition("}")[2] == "Image"), None)
+    if image is None:
+        return []
+    channels = [child for child in image.iter() if child.tag.rpartition("}")[2] == "Channel"]
+    return [channel.get("Name") or channel.get("ID") or "" for channel in channels]
 
 
 def _check_page(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
-    """Size, kind of pixels, and that the file goes on to where its pixels end."""
+    """Check the size, the kind of pixels, and that the file is long enough for its pixels."""
     key: Any = page.keyframe  # pages of a series share one header
     check_size(path, key.shape, key.dtype or np.uint8)
     if key.is_tiled:
@@ -135,13 +141,13 @@ def _check_page(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> Non
         raise ImageFileError(
             path,
             found=f"a truncated TIFF ({sum(counts):,} bytes of pixels up to byte {end:,} of {size:,})",
-            required="a whole file",
-            remedy="Copy the file again from where it came.",
+            required="a complete file",
+            remedy="Copy the file again from its source.",
         )
     if key.photometric in (_WHITE_IS_ZERO, _PALETTE):
         kind = "inverted grey levels (white is zero)" if key.photometric == _WHITE_IS_ZERO else "a palette"
         raise ImageFileError(
-            path, found=kind, required="grey levels, black is zero", remedy="Export the raw grey levels."
+            path, found=kind, required="grey levels with black at zero", remedy="Export the raw grey levels."
         )
 
 

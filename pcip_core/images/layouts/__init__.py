@@ -1,1 +1,1 @@
-"""From a folder of files to fields, one module a layout: `(screen, root) -> (fields, unclaimed files)`."""
+"""Grouping of files into fields, one module per layout: `(screen, root) -> (fields, unclaimed files)`."""

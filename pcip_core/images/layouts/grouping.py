@@ -1,4 +1,4 @@
-"""What all layouts share: planes gathered into fields, ids made, two files for one plane refused."""
+"""Functions that all layouts share: group planes into fields, make ids, refuse two files for one plane."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from pcip_core.images.field import Field
 from pcip_core.images.reference import Reference
 from pcip_core.spec.screen import Channel, Screen
 
-UNREADABLE = "unreadable"  # the part that tells a field which stands for what could not be listed
+UNREADABLE = (
+    "unreadable"  # value of a part, for the field that stands for a well or archive that cannot be listed
+)
 _PART = re.compile(r"{(\w+)}")
 _WELL = re.compile(r"([A-Za-z]{1,2})0*(\d{1,3})")
 
 
 class Fields:
-    """Fields in the making.
+    """Collect planes and group them into fields.
 
     Args:
-        screen: its templates, channels and `files.only` are used.
-        identity: the parts that tell fields apart and make their ids, besides those that the templates name;
+        screen: the spec; its templates, channels and `files.only` are used.
+        identity: the parts that identify a field and form its id, in addition to those that the templates name;
             None for all parts.
     """
 
@@ -31,50 +33,50 @@ class Fields:
         self._screen = screen
         named = {*_PART.findall(screen.files.image_id), *_PART.findall(screen.shards.by or "")}
         self._identity = None if identity is None else (*identity, *sorted(named - set(identity)))
-        self._found: dict[tuple[str, ...], tuple[dict[str, str], dict[str, str]]] = {}
+        self._planes: dict[tuple[str, ...], tuple[dict[str, str], dict[str, str]]] = {}
 
     def wants(self, parts: Mapping[str, str]) -> bool:
-        """Whether `files.only` lets a field with these parts in."""
+        """Whether `files.only` accepts a field with these parts."""
         return all(parts.get(name) == str(value) for name, value in self._screen.files.only.items())
 
     def add(self, parts: dict[str, str], files: Mapping[str, str]) -> None:
         """Add planes, channel -> reference, to the field with these parts.
 
         Raises:
-            RootError: the field has another file for one of the channels already.
+            RootError: the field already has a different file for one of the channels.
         """
         names = parts if self._identity is None else [name for name in self._identity if name in parts]
         key = tuple(parts[name] for name in names)
-        _, known = self._found.setdefault(key, (parts, {}))
+        _, known = self._planes.setdefault(key, (parts, {}))
         for channel, file in files.items():
             if known.setdefault(channel, file) != file:
                 raise RootError(
                     self._screen.folder(),
                     found=f"for channel {channel} of field {'_'.join(key)} both {known[channel]} and {file}",
                     required="one file",
-                    remedy="Take one away, or tell them apart: name the part that differs (a focal plane, a "
-                    "time, a folder) in files.image_id, or choose one value of it with files.only.",
+                    remedy="Remove one of the files, or distinguish them: name the part that differs (a focal plane, "
+                    "a time, a folder) in files.image_id, or select one value of it with files.only.",
                 )
 
     def __bool__(self) -> bool:
-        return bool(self._found)
+        return bool(self._planes)
 
     def done(self) -> list[Field]:
-        """The fields, their channels in the spec's order.
+        """Return the fields, their channels in the order of the spec.
 
         Raises:
-            SpecError: a template names a part that a field has not.
-            RootError: two fields have one id.
+            SpecError: a template names a part that a field does not have.
+            RootError: two fields have the same id.
         """
         fields: dict[str, Field] = {}
-        for key, (parts, files) in self._found.items():
+        for key, (parts, files) in self._planes.items():
             field = self._field("_".join(key), parts, files)
             if field.field_id in fields:
                 raise RootError(
                     self._screen.folder(),
                     found=f"two fields with the id {field.field_id}: {fields[field.field_id].parts}, {parts}",
-                    required="an id for each",
-                    remedy="Rename the files, so that their parts joined by _ differ.",
+                    required="a different id for each field",
+                    remedy="Rename the files so that their parts joined by _ differ.",
                 )
             fields[field.field_id] = field
         return list(fields.values())
@@ -92,10 +94,10 @@ class Fields:
 
 
 def filled(template: str, parts: Mapping[str, str], key: str) -> str:
-    """A template with the parts of a field put in.
+    """Fill the parts of a field into a template.
 
     Raises:
-        SpecError: it names a part that the field has not.
+        SpecError: the template names a part that the field does not have.
     """
     try:
         return template.format(**parts)
@@ -109,36 +111,44 @@ def filled(template: str, parts: Mapping[str, str], key: str) -> str:
 
 
 def plane_of(path: str, channel: Channel) -> str:
-    """The reference of a channel's plane in a file: by the spec's `plane`, else the only one."""
+    """Reference to the plane of a channel: the spec's `plane`, otherwise the only plane of the file."""
     if channel.plane is None:
         return path
     return str(Reference(path, {"c" if isinstance(channel.plane, int) else "rgb": str(channel.plane)}))
 
 
 def channel_of(path: str, name: str, channel: Channel) -> str:
-    """The reference of a channel in a file of several: by number, else by its name in the metadata."""
+    """Reference to a channel of a multi-channel file: by number, otherwise by its name in the metadata."""
     if channel.plane is not None:
         return plane_of(path, channel)
     return str(Reference(path, {"channel": channel.named or name}))
 
 
 def files_under(root: Path) -> Iterator[str]:
-    """Paths of all files under the root, relative to it, sorted."""
-    found = []
+    """Yield the paths of all files under the root, relative to it and sorted."""
+    paths = []
     for folder, _, names in os.walk(root):
         inside = Path(folder).relative_to(root)
-        found += [(inside / name).as_posix() for name in names]
-    yield from sorted(found)
+        paths += [(inside / name).as_posix() for name in names]
+    yield from sorted(paths)
 
 
 def well_name(text: str) -> str:
-    """A well as letters and two digits, `A1` and `a01` as `A01`; anything else as it is."""
+    """Normalize the name of a well to letters and two digits; any other text is returned unchanged.
+
+    >>> well_name("A1"), well_name("a01"), well_name("r01c01")
+    ('A01', 'A01', 'r01c01')
+    """
     match = _WELL.fullmatch(text.strip())
     return f"{match[1].upper()}{int(match[2]):02d}" if match else text.strip()
 
 
 def well_at(row: int, column: int) -> str:
-    """The well of a row and a column, both from 1; rows after Z are AA, AB, ..."""
+    """Name of the well at a row and a column, both from 1. The rows after Z are AA, AB, ...
+
+    >>> well_at(2, 7), well_at(27, 48)
+    ('B07', 'AA48')
+    """
     letters = ""
     while row > 0:
         row, rest = divmod(row - 1, 26)

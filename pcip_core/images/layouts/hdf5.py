@@ -1,6 +1,6 @@
-"""Archives of cropped, labelled cells (`pcip_core.images.formats.cell_archive`): each row is a field.
+"""Archives of cropped, labelled cells (`pcip_core.images.formats.cell_archive`); each row is a field.
 
-Parts: those of the pattern that finds the archives (`**/Chong_{set}_set.hdf5`), row, and class.
+Parts: those of the pattern that matches the archives (`**/Chong_{set}_set.hdf5`), row and class.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pcip_core.spec.screen import Screen
 
 
 def scan_hdf5(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
-    """A field for each row of each archive; channels by `plane`, else in the spec's order.
+    """Make one field per row of each archive. Channels are those of `plane`, otherwise in the spec's order.
 
-    An archive that cannot be read becomes one field that cannot be read either.
+    An archive that cannot be read becomes one unreadable field.
     """
     matcher = expression(str(screen.files.pattern))
     numbers: dict[str, int | str] = {
@@ -38,7 +38,7 @@ def scan_hdf5(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
         fields = fields or Fields(screen, (*parts, "row"))
         try:
             classes = read_classes(root / path)
-        except Exception:  # whatever h5py raises: reading this field will tell of the damage
+        except Exception:  # any exception of h5py; reading this field reports the damage
             fields.add({**parts, "row": UNREADABLE, "class": UNREADABLE}, dict.fromkeys(numbers, path))
             continue
         for row, name in enumerate(classes):
@@ -49,17 +49,17 @@ def scan_hdf5(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
 
 
 def cell_info(screen: Screen) -> tuple[list[str], list[str], np.ndarray]:
-    """The archives' own CellProfiler features: ids of the fields, names, (fields, features) float64.
+    """Read the CellProfiler features in the archives: field ids, feature names, (fields, features) float64.
 
-    Archives without them are left out.
+    Archives without features are skipped.
     """
     root = screen.folder()
     ids: list[str] = []
     names: list[str] = []
     values: list[np.ndarray] = []
     tables: dict[str, np.ndarray] = {}
-    for one in scan_hdf5(screen, root)[0]:
-        reference = Reference.parse(next(iter(one.files.values())))
+    for field in scan_hdf5(screen, root)[0]:
+        reference = Reference.parse(next(iter(field.files.values())))
         if "row" not in reference.select:
             continue
         if reference.path not in tables:
@@ -67,7 +67,7 @@ def cell_info(screen: Screen) -> tuple[list[str], list[str], np.ndarray]:
             names = names or columns
         table = tables[reference.path]
         if table.shape[1] == len(names) > 0:
-            ids.append(one.field_id)
+            ids.append(field.field_id)
             values.append(table[int(reference.select["row"])])
     return ids, names, np.array(values).reshape(len(values), len(names))
 

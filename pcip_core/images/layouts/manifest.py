@@ -1,9 +1,9 @@
-"""A table that lists the fields (CSV, TSV or Parquet): one row a field, or one row a file.
+"""A table that lists the fields (CSV, TSV, Parquet or Excel): one row per field, or one row per file.
 
-One row a field: for each channel a column `FileName_<channel>` (with `PathName_<channel>` where there is one:
-the LoadData tables of CellProfiler), or a column with the channel's own name. One row a file: a column
-`channel`, and `path` or `FileName` (and `PathName`). Paths are relative to the root. All other columns are
-parts, `Metadata_Plate`, `Metadata_Well` and `Metadata_Site` under the names plate, well and field.
+One row per field: each channel has a column `FileName_<channel>` and optionally `PathName_<channel>`, as in the
+LoadData tables of CellProfiler, or a column with the name of the channel. One row per file: the columns are
+`channel`, `path` or `FileName`, and optionally `PathName`. Paths are relative to the root. All other columns are
+parts; `Metadata_Plate`, `Metadata_Well` and `Metadata_Site` are the parts plate, well and field.
 """
 
 from __future__ import annotations
@@ -14,37 +14,38 @@ from pathlib import Path
 from pcip_core.errors import RootError
 from pcip_core.images.field import Field
 from pcip_core.images.layouts.grouping import Fields, files_under, plane_of
-from pcip_core.images.tables import our_name, read_table
 from pcip_core.spec.screen import Screen
+from pcip_core.user_tables.table import our_name, read_table
 
 _FILE, _FOLDER = ("path", "filename", "file"), "pathname"
 
 
 def scan_manifest(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
-    """The fields that the table lists, whether their files are there or not.
+    """List the fields of the table, whether or not their files exist.
 
     Raises:
-        SpecError: the table is not there or cannot be read.
-        RootError: it has no columns of files for any channel.
+        SpecError: the table does not exist or cannot be read.
+        RootError: the table has no column of files for any channel.
     """
     table = root / str(screen.files.table)
-    rows = [{our_name(name): text for name, text in row.items()} for row in read_table(table)]
+    listed = read_table(table)
+    rows = listed.rename({name: our_name(name) for name in listed.columns}).to_dicts()
     fields = Fields(screen, ("plate", "well", "field"))
     used = {str(screen.files.table)}
-    found = False
+    has_files = False
     for row in rows:
         files = _files(screen, root, row)
-        found = found or bool(files)
+        has_files = has_files or bool(files)
         parts = {name: text for name, text in row.items() if not _names_file(name, screen, row)}
         if not fields.wants(parts):
             continue
         fields.add(parts, {name: plane_of(path, screen.channels[name]) for name, path in files.items()})
         used |= set(files.values())
-    if not found:
+    if not has_files:
         names = [channel.named or name for name, channel in screen.channels.items()]
         raise RootError(
             table,
-            found=f"columns {', '.join(rows[0] if rows else [])}",
+            found=f"columns {', '.join(listed.columns)}",
             required=f"FileName_<channel> for {', '.join(names)}, or channel and path",
             remedy="Rename the columns, or correct channels.*.named in the spec.",
         )
@@ -52,7 +53,7 @@ def scan_manifest(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
 
 
 def _files(screen: Screen, root: Path, row: Mapping[str, str]) -> dict[str, str]:
-    """Channel -> path, of the channels that this row has a file for."""
+    """Channel -> path, for the channels with a file in this row."""
     lower = {name.lower(): text for name, text in row.items()}
     files = {}
     for name, channel in screen.channels.items():
@@ -60,7 +61,8 @@ def _files(screen: Screen, root: Path, row: Mapping[str, str]) -> dict[str, str]
         if "channel" in lower:
             if lower["channel"].lower() != named:
                 continue
-            file, folder = next((lower[one] for one in _FILE if lower.get(one)), ""), lower.get(_FOLDER, "")
+            file = next((lower[column] for column in _FILE if lower.get(column)), "")
+            folder = lower.get(_FOLDER, "")
         else:
             file = lower.get(f"filename_{named}") or lower.get(named, "")
             folder = lower.get(f"pathname_{named}", "")
@@ -71,9 +73,9 @@ def _files(screen: Screen, root: Path, row: Mapping[str, str]) -> dict[str, str]
 
 
 def _names_file(column: str, screen: Screen, row: Mapping[str, str]) -> bool:
-    """Whether a column is about files and not about the field."""
+    """Whether a column describes files rather than the field."""
     lower = column.lower()
     named = {(channel.named or name).lower() for name, channel in screen.channels.items()}
-    if any(one.lower() == "channel" for one in row):
+    if any(name.lower() == "channel" for name in row):
         return lower in ("channel", _FOLDER, *_FILE)
     return lower.startswith(("filename_", "pathname_", "url_")) or lower in named

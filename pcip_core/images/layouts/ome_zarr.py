@@ -1,8 +1,8 @@
 """OME-Zarr plates (NGFF 0.4 and 0.5): wells and fields from their metadata.
 
-Parts: plate (its name, or the folder's), well (A01), row, column, field, acquisition (empty where there is
-none). Channels are named as the images' `omero` metadata labels them, or numbered by `plane`; a label image
-of the spec, `named: labels/<name>`, is the image's own.
+Parts: plate (its name, otherwise the name of the folder), well (A01), row, column, field, acquisition (empty if
+there is none). Channels are selected by their labels in the `omero` metadata, or by number with `plane`. A label
+image of the spec, `named: labels/<name>`, is read from the image itself.
 """
 
 from __future__ import annotations
@@ -17,20 +17,19 @@ from pcip_core.images.formats.ngff import METADATA_FILES, group_metadata
 from pcip_core.images.layouts.grouping import UNREADABLE, Fields, channel_of, well_at, well_name
 from pcip_core.spec.screen import Screen
 
-_WELL_ITSELF = {"path": "."}  # in the place of its images: it is no image, and reading it says so
+_WELL_ITSELF = {"path": "."}  # stands for the images of an unreadable well; reading it reports the error
 
 
 def scan_ome_zarr(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
-    """Fields of all plates under the root, or of the root itself.
+    """Find the fields of all plates under the root, which may itself be a plate.
 
-    A well whose metadata cannot be read becomes a field that cannot be read either, so that it is accounted
-    for like any other.
+    A well whose metadata cannot be read becomes one unreadable field, so that it appears in the accounting.
     """
     fields = Fields(screen, ("plate", "well", "field"))
     unclaimed: list[str] = []
-    for folder, about in _plates(root, unclaimed):
-        plate = str(about.get("name") or folder.resolve().name.removesuffix(".zarr").removesuffix(".ome"))
-        for well in about.get("wells", []):
+    for folder, metadata in _plates(root, unclaimed):
+        plate = str(metadata.get("name") or folder.resolve().name.removesuffix(".zarr").removesuffix(".ome"))
+        for well in metadata.get("wells", []):
             inside = folder / well["path"]
             where = _well(well, plate)
             for image in _images(inside):
@@ -46,24 +45,24 @@ def scan_ome_zarr(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
 
 
 def _plates(root: Path, unclaimed: list[str]) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Folders with the metadata of a plate; other files are added to `unclaimed`."""
+    """Yield the folders with the metadata of a plate; add other files to `unclaimed`."""
     for name, folders, files in os.walk(root):
         folder = Path(name)
         folders.sort()
-        if any(one in METADATA_FILES for one in files):
+        if any(file in METADATA_FILES for file in files):
             try:
                 plate = group_metadata(folder).get("plate")
-            except Exception:  # metadata that cannot be parsed: no plate yet
+            except Exception:  # metadata that cannot be parsed (yet): not a plate
                 plate = None
             if plate is not None:
                 folders.clear()
                 yield folder, plate
                 continue
-        unclaimed += [(folder / one).relative_to(root).as_posix() for one in files]
+        unclaimed += [(folder / file).relative_to(root).as_posix() for file in files]
 
 
 def _well(well: dict[str, Any], plate: str) -> dict[str, str]:
-    """Parts of a well; its path is `<row>/<column>`, its indices are from 0."""
+    """Parts of a well. Its path is `<row>/<column>`; its indices count from 0."""
     row_name, _, column_name = str(well["path"]).partition("/")
     row, column = well.get("rowIndex"), well.get("columnIndex")
     known = row is not None and column is not None and not (row_name.isalpha() and column_name.isdigit())
@@ -74,7 +73,7 @@ def _well(well: dict[str, Any], plate: str) -> dict[str, str]:
 def _images(well: Path) -> list[dict[str, Any]]:
     try:
         return list(group_metadata(well)["well"]["images"])
-    except Exception:  # whatever zarr raises: reading this field will tell of the damage
+    except Exception:  # any exception of zarr; reading this field reports the damage
         return [_WELL_ITSELF]
 
 

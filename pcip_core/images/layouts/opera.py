@@ -1,8 +1,8 @@
-"""Exports of Opera Phenix and Operetta (Harmony): r01c01f01p01-ch1sk1fk1fl1.tiff, with Index.xml when there.
+"""Exports of Opera Phenix and Operetta (Harmony): r01c01f01p01-ch1sk1fk1fl1.tiff, with or without Index.xml.
 
-Parts: plate, well (A01), row, column, field, plane (p, the focal plane), time (sk). A plate is a folder; its
-name is the index's, or else the folder's, where a folder called Images counts as part of the one above.
-Channels are named by the spec as `ch1`, or as the index names them.
+Parts: plate, well (A01), row, column, field, plane (p, the focal plane), time (sk). Each plate is a folder. The
+plate has the name in the index, otherwise the name of the folder, or of its parent if the folder is called Images.
+The spec names channels as `ch1` or by their names in the index.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _INDICES = ("index.xml", "index.idx.xml")
 
 @dataclass(frozen=True)
 class _Index:
-    """What a plate's index says: its name, and how channels are called, number -> name."""
+    """The index of a plate: its name, and its channels, number -> name."""
 
     plate: str | None = None
     channels: dict[str, str] = field(default_factory=dict)
 
 
 def scan_opera(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
-    """Fields of all plates; a plate whose index cannot be read stays unclaimed until it can.
+    """Find the fields of all plates. The files of a plate whose index cannot be read yet are unclaimed.
 
     Raises:
-        RootError: there are such files, but of other channels than the spec's, or two for one plane.
+        RootError: none of the images has a channel of the spec, or two files hold the same plane.
     """
     by_folder: dict[PurePosixPath, list[str]] = defaultdict(list)
     for path in files_under(root):
@@ -69,8 +69,8 @@ def scan_opera(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
         raise RootError(
             root,
             found=f"images of channels {', '.join(sorted(seen))}, none of them used",
-            required=f"channels {', '.join(one.named or name for name, one in screen.channels.items())}",
-            remedy="Write channels.*.named: ch1, or the index's name, in the spec; see files.only too.",
+            required=f"channels {', '.join(channel.named or name for name, channel in screen.channels.items())}",
+            remedy="Set channels.*.named in the spec to ch1, ... or to the names in the index; check files.only.",
         )
     return fields.done(), sorted(unclaimed)
 
@@ -89,9 +89,9 @@ def _parts(match: re.Match[str], plate: str) -> dict[str, str]:
 
 
 def _channels(screen: Screen, number: str, index: _Index) -> list[str]:
-    """Our names of channel `number`: those whose `named` is ch<number>, the number, or the index's name."""
+    """Channels of the spec whose `named` is ch<number>, the number, or the channel's name in the index."""
     names = {number, f"ch{number}", index.channels.get(number, "").lower()} - {""}
-    return [name for name, one in screen.channels.items() if (one.named or name).lower() in names]
+    return [name for name, channel in screen.channels.items() if (channel.named or name).lower() in names]
 
 
 def _plate(root: Path, folder: PurePosixPath) -> str:
@@ -101,12 +101,12 @@ def _plate(root: Path, folder: PurePosixPath) -> str:
 
 
 def _index(root: Path, paths: list[str]) -> _Index:
-    """The index among the files of one folder; elements are found whatever the version's namespace.
+    """Read the index among the files of a folder. The XML namespace, which differs by version, is ignored.
 
     Raises:
-        xml.etree.ElementTree.ParseError: it is damaged or not whole yet.
+        xml.etree.ElementTree.ParseError: the index is damaged or incomplete.
     """
-    path = next((root / one for one in paths if PurePosixPath(one).name.lower() in _INDICES), None)
+    path = next((root / file for file in paths if PurePosixPath(file).name.lower() in _INDICES), None)
     if path is None:
         return _Index()
     plate: str | None = None

@@ -1,9 +1,9 @@
-"""Flat files and trees of folders whose paths name the parts of a field; also RGB pictures and OME-TIFF.
+"""Files whose paths name the parts of a field, in one folder or a tree of folders; RGB images; OME-TIFF.
 
-A pattern is a path with named parts: `{plate}/{well}_f{field:d}_{channel}.tif`. A part is any text within a
-name, with `:d` digits only, the shortest that fits; a part named twice repeats its text; `*` is any text
-within a name and is no part, `**/` any folders or none. Letter case of the text between parts and of channels
-does not matter (`.TIF`).
+A pattern is a path with named parts: `{plate}/{well}_f{field:d}_{channel}.tif`. A part matches any text within a
+name, with `:d` digits only, and is as short as possible. A part that is named twice must have the same text both
+times. `*` matches any text within a name and is not a part; `**/` matches any number of folders. Letter case is
+ignored in channels and in the text between parts (`.TIF`).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _PIECES = re.compile(r"(?P<folders>\*\*/)|(?P<any>\*)|{(?P<part>\w+)(?P<digits>:
 
 
 def scan_pattern(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
-    """One pattern with {channel}, one pattern a channel, or one file with a `plane` for every channel."""
-    names: dict[str, list[str]] = {}  # as files call them, lower case -> our channels
+    """Scan with one pattern with {channel}, one pattern per channel, or one file with a `plane` per channel."""
+    names: dict[str, list[str]] = {}  # name in file names, lower case -> channels of the spec
     for name, channel in screen.channels.items():
         names.setdefault((channel.named or name).lower(), []).append(name)
     pattern, everything = screen.files.pattern, list(screen.channels)
     if isinstance(pattern, dict):
-        expressions = [(expression(one), [name]) for name, one in pattern.items()]
+        expressions = [(expression(text), [name]) for name, text in pattern.items()]
     else:
         expressions = [(expression(str(pattern), names), everything)]
     fields, unclaimed = Fields(screen), []
@@ -48,7 +48,7 @@ def scan_pattern(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
 
 
 def scan_ome_tiff(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
-    """One multi-channel file a field; channels by the names in its OME-XML, or by `plane`."""
+    """Scan for one multi-channel file per field; channels are selected by their OME-XML names or by `plane`."""
     matcher = expression(str(screen.files.pattern))
     fields, unclaimed = Fields(screen), []
     for path in files_under(root):
@@ -62,7 +62,15 @@ def scan_ome_tiff(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
 
 
 def expression(pattern: str, channels: Iterable[str] = ()) -> re.Pattern[str]:
-    """A pattern of named parts as a regular expression."""
+    """Compile a pattern of named parts to a regular expression.
+
+    Args:
+        pattern: see the module's documentation.
+        channels: the values that the part {channel} accepts.
+
+    >>> expression("{well}_f{field:d}.tif").fullmatch("A01_f2.TIF").groupdict()
+    {'well': 'A01', 'field': '2'}
+    """
     alternatives = "|".join(sorted(map(re.escape, channels), key=len, reverse=True))
     seen: set[str] = set()
     out = []

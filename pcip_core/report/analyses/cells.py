@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pcip_core.files import file_name
 from pcip_core.plots.interactive import Points, scatter
 from pcip_core.report.analyses.plots import (
     MOUSE,
@@ -11,7 +12,6 @@ from pcip_core.report.analyses.plots import (
     Plots,
     count,
     figure,
-    file_name,
     natural,
     point_size,
     said,

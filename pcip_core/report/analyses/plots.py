@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from pcip_core.files import natural_key
 from pcip_core.plots.cells.thumbnails import lighter
 from pcip_core.plots.heatmap import Lines
 from pcip_core.plots.interactive import Points, embedded
@@ -72,13 +72,4 @@ def point_size(n: int) -> float:
 
 def natural(names: Iterable[str]) -> list[str]:
     """Once each, 2 before 10."""
-    return sorted(
-        set(names) - {""},
-        key=lambda name: [(not piece.isdecimal(), int(piece) if piece.isdecimal() else 0, piece)
-                          for piece in re.split(r"(\d+)", name) if piece],
-    )  # fmt: skip
-
-
-def file_name(name: str) -> str:
-    """As files of figures are named: what a file name cannot hold is an underscore."""
-    return re.sub(r"[^A-Za-z0-9.+-]+", "_", name)
+    return sorted(set(names) - {""}, key=natural_key)

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from pcip_core.files import file_name
 from pcip_core.plots.heatmap import heat_map, lines_of, palette
 from pcip_core.plots.interactive import scatter
-from pcip_core.report.analyses.plots import MOUSE, WORDS, Plots, figure, file_name, natural, point_size, said
+from pcip_core.report.analyses.plots import MOUSE, WORDS, Plots, figure, natural, point_size, said
 from pcip_core.report.analyses.rows import AnalysisRows
 from pcip_core.report.page import Block, Section, Table, Text
 

@@ -14,7 +14,6 @@ from torch.nn.functional import cross_entropy
 
 from pcip_core.crops.pixels import only
 from pcip_core.errors import ShapeError, TrainingError
-from pcip_core.evaluation.scores import class_scores
 from pcip_core.models.deeploc import DeepLoc, DeepLocConfig, build_deeploc
 from pcip_core.models.inference import classify
 from pcip_core.models.network import CellNetwork
@@ -95,10 +94,10 @@ def train_supervised(
     )
     predicted = probabilities.argmax(1)
     balanced_accuracy, accuracy = _accuracies(labels[held], predicted)
-    names = [
-        tuple(network.classes[one] for one in np.setdiff1d(labels[these], labels[~these]))
+    only_trained, only_held = (
+        tuple(network.classes[label] for label in np.setdiff1d(labels[these], labels[~these]))
         for these in (~held, held)
-    ]
+    )
     return TrainedClassifier(
         trained.network,
         trained.history,
@@ -108,8 +107,8 @@ def train_supervised(
         probabilities=probabilities,
         accuracy=accuracy,
         balanced_accuracy=balanced_accuracy,
-        only_trained=names[0],
-        only_held=names[1],
+        only_trained=only_trained,
+        only_held=only_held,
     )
 
 
@@ -134,8 +133,8 @@ class Classification:
         balanced: bool,
     ) -> None:
         self.training, self.validation = np.flatnonzero(~held), np.flatnonzero(held)
-        told = hashlib.sha256(labels.astype("<i8").tobytes() + np.packbits(held).tobytes()).hexdigest()[:16]
-        self.identity = f"supervised by {told}, {'balanced' if balanced else 'plain'}"
+        digest = hashlib.sha256(labels.astype("<i8").tobytes() + np.packbits(held).tobytes()).hexdigest()[:16]
+        self.identity = f"supervised by {digest}, {'balanced' if balanced else 'plain'}"
         self._network, self._config, self._labels = network, config, labels.astype(np.int64)
         self._cells = CellBatches(cells.pixels, device, config.memory_fraction)
         self.streamed = self._cells.streamed
@@ -204,11 +203,12 @@ def _lines(size: int, flip: np.ndarray, shift: np.ndarray) -> np.ndarray:
 
 
 def _accuracies(truth: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
-    """Balanced accuracy and accuracy; NaN of no cells."""
+    """Balanced accuracy (the mean recall of the classes in `truth`) and accuracy; NaN of no cells."""
     if not len(truth):
         return float("nan"), float("nan")
-    balanced, plain, *_ = class_scores(truth, predicted)
-    return balanced["value"], plain["value"]
+    hit = truth == predicted
+    recalls = [hit[truth == label].mean() for label in np.unique(truth)]
+    return float(np.mean(recalls)), float(hit.mean())
 
 
 def _check(

@@ -10,21 +10,11 @@ from scipy.cluster import hierarchy
 from scipy.spatial.distance import pdist, squareform
 from sklearn.metrics import adjusted_rand_score
 
-from pcip_core.clustering.distances import condensed_distances
 from pcip_core.clustering.linkage import METHODS, cluster_tree
-from pcip_core.clustering.tree import leaf_order, ordered, parents, sizes, spans
+from pcip_core.clustering.tree import leaf_order, ordered
 from pcip_core.errors import ClusterError, EvaluationError, ShapeError
-from pcip_core.evaluation.knn import standardize
-
-
-def clouds(
-    *, spreads: tuple[float, ...], apart: float, columns: int, seed: int = 0, each: int = 60
-) -> tuple[np.ndarray, np.ndarray]:
-    """Gaussian clouds with standard deviations of their own around random centres."""
-    rng = np.random.default_rng(seed)
-    labels = np.repeat(np.arange(len(spreads)), each)
-    centres = apart * rng.normal(size=(len(spreads), columns))
-    return centres[labels] + np.array(spreads)[labels, None] * rng.normal(size=(len(labels), columns)), labels
+from pcip_core.features.scaling import standardize
+from tests.core.clustering.clouds import clouds, unions
 
 
 def scatter(rows: np.ndarray) -> float:
@@ -47,14 +37,6 @@ def naive(
         parts = [*rest, union]
         merges.append((frozenset(union), value))
     return merges
-
-
-def unions(tree: np.ndarray) -> list[frozenset[int]]:
-    n = len(tree) + 1
-    under = [frozenset([row]) for row in range(n)]
-    for left, right in tree[:, :2].astype(int):
-        under.append(under[left] | under[right])
-    return under[n:]
 
 
 @pytest.mark.parametrize(
@@ -146,16 +128,6 @@ def test_a_tree_does_not_depend_on_the_unit(method: str, size: float) -> None:
     assert np.allclose(other[:, 2] / unit, tree[:, 2], atol=0)
 
 
-def test_distances_are_those_of_scipy_also_of_nearly_equal_rows() -> None:
-    rng = np.random.default_rng(0)
-    points = 1000 + rng.normal(size=(700, 20))
-    points[5] = points[600]
-    points[6] = points[601] + 1e-7
-    expected = pdist(points)
-    assert np.allclose(condensed_distances(points), expected, rtol=1e-6, atol=0)
-    assert squareform(condensed_distances(points))[5, 600] == 0
-
-
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("case", ["clouds", "equal rows", "constant", "two", "one column"])
 def test_trees_are_valid_and_heights_never_fall(method: str, case: str) -> None:
@@ -193,43 +165,6 @@ def test_many_columns_do_not_make_a_chain() -> None:
     points, labels = clouds(spreads=(1, 1, 1), apart=0.4, columns=300)
     tree = cluster_tree(points, method="maximum_likelihood")
     assert adjusted_rand_score(labels, hierarchy.fcluster(tree, 3, "maxclust")) > 0.95
-
-
-def neighbours_apart(points: np.ndarray, order: np.ndarray) -> float:
-    return float(np.linalg.norm(np.diff(points[order], axis=0), axis=1).sum())
-
-
-def test_the_optimal_order_is_that_of_scipy() -> None:
-    points, _ = clouds(spreads=(1, 2, 1), apart=2, columns=5, each=20)
-    tree = cluster_tree(points, scale=False)
-    expected = hierarchy.leaves_list(hierarchy.optimal_leaf_ordering(tree, pdist(points)))
-    best = ordered(tree, points)
-    assert np.array_equal(leaf_order(best), expected)
-    assert unions(best) == unions(tree)
-    rotated = ordered(tree, points, most_optimal=0)
-    assert unions(rotated) == unions(tree)
-    assert neighbours_apart(points, expected) <= neighbours_apart(points, leaf_order(rotated))
-
-
-def test_above_the_limit_the_child_with_the_lower_mean_comes_first() -> None:
-    points, _ = clouds(spreads=(1, 2, 1), apart=2, columns=5)
-    rotated = ordered(cluster_tree(points), points, most_optimal=0)
-    _, _, axes = np.linalg.svd(points - points.mean(0))
-    place = points @ axes[0] * np.sign(axes[0][np.abs(axes[0]).argmax()])
-    under = [frozenset([row]) for row in range(len(points))] + unions(rotated)
-    for left, right in rotated[:, :2].astype(int):
-        assert place[list(under[left])].mean() <= place[list(under[right])].mean() + 1e-9
-
-
-def test_nodes_of_a_tree() -> None:
-    points, _ = clouds(spreads=(1, 2, 1), apart=2, columns=5, each=10)
-    tree = cluster_tree(points)
-    under = [frozenset([row]) for row in range(30)] + unions(tree)
-    order, above, span = leaf_order(tree), parents(tree), spans(tree)
-    assert sizes(tree).tolist() == [len(node) for node in under]
-    for node, rows in enumerate(under):
-        assert set(order[span[node, 0] : span[node, 1]]) == rows
-        assert above[node] == min((up for up in range(30, 59) if under[up] > rows), default=-1)
 
 
 def test_what_cannot_be_clustered_is_an_error() -> None:

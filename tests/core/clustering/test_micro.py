@@ -10,7 +10,7 @@ from pcip_core.clustering.clusters import cut_number, labels_of
 from pcip_core.clustering.linkage import MOST_ROWS, cluster_tree
 from pcip_core.clustering.micro import micro_clusters
 from pcip_core.errors import ClusterError, EvaluationError
-from pcip_core.evaluation.knn import standardize
+from pcip_core.features.scaling import standardize
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from pcip_core.errors import EvaluationError, ShapeError
-from pcip_core.evaluation import neighbours
-from pcip_core.evaluation.knn import leave_one_out_knn, standardize
+from pcip_core.evaluation.knn import leave_one_out_knn
 from pcip_core.evaluation.scores import knn_scores
+from pcip_core.features.scaling import standardize
 
 KS = (1, 5, 11, 25, 50)
 
@@ -34,14 +34,6 @@ def test_equals_scikit_learn_label_for_label(*, grouped: bool) -> None:
             others = np.flatnonzero(groups != groups[cell] if grouped else np.arange(len(labels)) != cell)
             model = KNeighborsClassifier(k, algorithm="brute").fit(points[others], labels[others])
             assert predicted[k][cell] == model.predict(points[cell : cell + 1])[0], (k, cell)
-
-
-def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    features, labels, groups = data()
-    whole = leave_one_out_knn(features, labels, ks=KS, groups=groups)
-    monkeypatch.setattr(neighbours, "_BLOCK", 23)
-    parts = leave_one_out_knn(features, labels, ks=KS, groups=groups)
-    assert all((whole[k] == parts[k]).all() for k in KS)
 
 
 def test_a_constant_column_counts_for_nothing() -> None:

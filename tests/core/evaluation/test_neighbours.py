@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pcip_core.evaluation import neighbours
 from pcip_core.evaluation.neighbours import nearest_others
 
 
@@ -20,16 +19,16 @@ def naive(points: np.ndarray, groups: np.ndarray, k: int) -> np.ndarray:
 
 @pytest.mark.parametrize("columns", [1, 3, 40])
 @pytest.mark.parametrize("grouped", [False, True])
-def test_equals_a_naive_search(columns: int, *, grouped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equals_a_naive_search(columns: int, *, grouped: bool) -> None:
     rng = np.random.default_rng(columns)
     points = rng.normal(size=(700, columns))
     groups = rng.integers(0, 9, 700) if grouped else np.arange(700)
-    monkeypatch.setattr(neighbours, "_BLOCK", 128)
-    monkeypatch.setattr(neighbours, "_STRIP", 50)
-    found = nearest_others(points, groups, (3, 50))
+    found = nearest_others(points, groups, (3, 50), block=128, strip=50)
     for k in (3, 50):
         assert (np.sort(found[:, :k]) == np.sort(naive(points, groups, k))).all()
-    assert (nearest_others(points, groups, range(1, 51)) == naive(points, groups, 50)).all()
+    assert (
+        nearest_others(points, groups, range(1, 51), block=128, strip=50) == naive(points, groups, 50)
+    ).all()
 
 
 def test_of_twins_that_float32_cannot_tell_apart_the_nearer_one_is_chosen() -> None:

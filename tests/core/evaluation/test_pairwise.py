@@ -6,35 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.spatial.distance import cdist
-from sklearn.preprocessing import StandardScaler
 
 from pcip_core.errors import EvaluationError, ShapeError
-from pcip_core.evaluation.image_pairs import constrained_pairs, keyed, mean_distances, term_pairs
+from pcip_core.evaluation.image_pairs import constrained_pairs, keyed, term_pairs
 from pcip_core.evaluation.pairwise import Pairwise, pairwise_scores, pairwise_scores_by_line
+from tests.core.evaluation.pairs import naive, screen
 
 _Z, _RELATIVE = "normalized_pairwise_distance", "relative_pairwise_distance"
-
-
-def screen(proteins: int = 12, *, apart: float = 0.0, seed: int = 0) -> dict[str, np.ndarray]:
-    """Three terms of so many proteins, two images each, in two lines; one to five cells an image, shuffled.
-
-    Args:
-        proteins: of each term.
-        apart: distance between the terms' means in each of their own two columns.
-        seed: of the cells.
-    """
-    rng = np.random.default_rng(seed)
-    number = np.arange(3 * proteins).repeat(2)  # (m,) protein of each image
-    image = rng.permutation(np.arange(len(number)).repeat(rng.integers(1, 6, len(number))))
-    means = apart * np.eye(3).repeat(2, axis=1)[number % 3] + 0.3 * rng.normal(size=(3 * proteins, 6))[number]
-    return {
-        "features": (means[image] + rng.normal(size=(len(image), 6))).astype(np.float32),
-        "image": image,
-        "terms": np.array(["ER", "Golgi", "nucleus"])[number % 3],
-        "proteins": np.array([f"P{each:03}" for each in number]),
-        "lines": rng.permutation(np.array(["A-431", "U-2 OS"]).repeat(len(number) // 2)),
-    }
 
 
 def scored(data: dict[str, np.ndarray], **options: Any) -> Pairwise:
@@ -51,12 +29,6 @@ def value(rows: list[dict[str, Any]], metric: str = _Z, *, column: str = "value"
     found = [row for row in rows if row["metric"] == metric and where.items() <= row.items()]
     assert len(found) == 1
     return found[0][column]
-
-
-def naive(data: dict[str, np.ndarray], pairs: np.ndarray) -> np.ndarray:
-    points = StandardScaler().fit_transform(data["features"].astype(np.float64))
-    cells = [points[data["image"] == number] for number in range(len(data["terms"]))]
-    return np.array([cdist(cells[one], cells[other]).mean() for one, other in pairs])
 
 
 def test_each_term_equals_a_naive_loop() -> None:
@@ -97,32 +69,6 @@ def test_lines_equal_a_naive_loop() -> None:
     assert difference == pytest.approx(scores["different_line"] - scores["same_line"], rel=1e-9)
     assert len(result.rows) == 6
     assert {row["parameter"] for row in result.rows} == {"pairs=400"}
-
-
-def test_distances_of_points_on_a_line() -> None:
-    """Cells at -1 and 1 are 1 apart on average from cells at -1 and 1, and 3 from one cell at 3."""
-    points = np.array([-1.0, 1, -1, 1, 3])[:, None]
-    start = np.array([0, 2, 4, 5])
-    pairs = np.array([[0, 1], [0, 2], [2, 0], [1, 0], [0, 1]])
-    assert mean_distances(points, start, pairs) == pytest.approx([1, 3, 3, 1, 1], abs=1e-12)
-
-
-def test_many_partners_of_many_cells(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Partners are taken some at a time; whatever the number, distances are the same."""
-    data = screen()
-    pairs = np.random.default_rng(0).integers(0, 72, (3000, 2))
-    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
-    order = data["image"].argsort(kind="stable")
-    points = StandardScaler().fit_transform(data["features"].astype(np.float64))[order]
-    start = np.append(0, np.bincount(data["image"]).cumsum())
-    expected = naive(data, pairs)
-    for cells in (1, 7, 4096):
-        monkeypatch.setattr("pcip_core.evaluation.image_pairs._CELLS", cells)
-        done: list[int] = []
-        found = mean_distances(points, start, pairs, progress=done.append)
-        np.testing.assert_allclose(found, expected, rtol=1e-12)
-        assert done == sorted(done)
-        assert done[-1] == len(points)
 
 
 def test_a_closed_form_in_one_dimension() -> None:
@@ -197,38 +143,6 @@ def test_intervals_hold_the_score_and_shrink_with_more_proteins() -> None:
         width[proteins] = [row["high"] - row["low"] for row in rows if row["metric"] == _Z]
     assert (np.array(width[80]) < np.array(width[8])).all()
     assert {row["low"] for row in scored(data).rows} == {None}  # none without draws
-
-
-def test_pairs_are_of_two_proteins_and_of_the_terms_and_lines_asked_for() -> None:
-    data = screen(4)
-    data["proteins"][data["terms"] == "Golgi"] = data["proteins"][data["terms"] == "ER"]  # of two terms
-    names = {name: data[name] for name in ("terms", "proteins", "lines")}
-    terms, proteins, lines = names.values()
-    m = np.arange(len(terms))
-    one, other = (each.ravel() for each in np.meshgrid(m, m, indexing="ij"))
-    for same_term in (True, False):
-        for same_line in (True, False):
-            fits = (proteins[one] != proteins[other]) & ((terms[one] == terms[other]) == same_term)
-            fits &= (lines[one] == lines[other]) == same_line
-            pairs = constrained_pairs(**names, same_term=same_term, same_line=same_line, count=20_000, seed=1)
-            times = np.bincount(pairs[:, 0] * len(m) + pairs[:, 1], minlength=len(one))
-            assert not times[~fits].any()
-            expected = 20_000 / fits.sum()  # each alike: Poisson, to six standard deviations
-            assert np.abs(times[fits] - expected).max() < 6 * np.sqrt(expected)
-    pairs = term_pairs(terms, proteins, "ER", "Golgi", count=20_000, seed=1)
-    assert set(terms[pairs[:, 0]]) == {"ER"}
-    assert set(terms[pairs[:, 1]]) == {"Golgi"}
-    assert (proteins[pairs[:, 0]] != proteins[pairs[:, 1]]).all()
-    _, times = np.unique(proteins[pairs], axis=0, return_counts=True)
-    assert len(times) == 12  # 4 x 3 pairs of proteins, each alike
-    assert np.abs(times - 20_000 / 12).max() < 6 * np.sqrt(20_000 / 12)
-
-
-def test_a_protein_of_many_images_counts_once_in_its_term() -> None:
-    proteins = np.repeat(["a", "b", "c"], [50, 1, 1])
-    pairs = term_pairs(np.full(52, "ER"), proteins, "ER", "ER", count=9000, seed=0)
-    _, times = np.unique(proteins[pairs[:, 0]], return_counts=True)
-    assert np.abs(times - 3000).max() < 300
 
 
 def test_seeds_decide_and_other_terms_do_not() -> None:

@@ -1,4 +1,4 @@
-"""Unpacked archives are held against what pcip needs and the paper says; the real toy sets among them."""
+"""Unpacked archives, real ones among them, are compared with what pcip needs and the paper reports."""
 
 from __future__ import annotations
 
@@ -7,54 +7,41 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
 
 from pcip_core.errors import FetchError
 from pcip_core.fetch.archives import ARCHIVES, check_archive
 from tests.conftest import real_folder
+from tests.core.fetch.yeast_fields import write_fields
 
 
-def _write_fields(
-    folder: Path, proteins: int, fields: int, channels: tuple[str, ...] = ("rfp", "gfp")
-) -> None:
-    rng = np.random.default_rng(0)
-    (folder / "plate_1").mkdir(parents=True)
-    for protein in range(proteins):
-        for number in range(1, fields + 1):
-            for channel in channels:
-                pixels = rng.integers(0, 4000, (16, 16)).astype(np.uint16)
-                name = f"YBR{protein:03d}W-A_{number}_{channel}.tif"
-                tifffile.imwrite(folder / "plate_1" / name, pixels)
-
-
-def test_a_part_of_a_screen_can_be_used_and_what_is_missing_is_said(tmp_path):
-    _write_fields(tmp_path, 3, 4)
+def test_a_part_of_a_screen_can_be_used_and_the_missing_proteins_are_reported(tmp_path):
+    write_fields(tmp_path, 3, 4)
     report = check_archive("cyclops_wt2", tmp_path)
     assert report.problems == []
     assert report.counts == {"proteins": 3, "fields": 12, "files": 24, "other files": 0}
     assert report.missing == ["proteins: 3 here, 4,138 in the screen (4,069 after the paper's filter)"]
 
 
-def test_a_missing_channel_a_damaged_field_and_few_fields_are_told_apart(tmp_path):
-    _write_fields(tmp_path, 2, 2)
+def test_a_missing_channel_a_damaged_field_and_few_fields_are_reported(tmp_path):
+    write_fields(tmp_path, 2, 2)
     (tmp_path / "plate_1/YBR000W-A_1_gfp.tif").unlink()
     (tmp_path / "plate_1/YBR001W-A_1_rfp.tif").write_bytes(b"II*\0")
     (tmp_path / "notes.txt").write_text("x")
     report = check_archive("nup49_rfp", tmp_path)
     assert report.counts["other files"] == 1
     assert "channel gfp: no file for 1 of 4" in report.problems[0]
-    assert any("YBR001W-A_1_rfp.tif" in one for one in report.problems)
-    assert any("2 proteins have fewer than 3" in one for one in report.missing)
+    assert any("YBR001W-A_1_rfp.tif" in problem for problem in report.problems)
+    assert any("2 proteins have fewer than 3" in missing for missing in report.missing)
 
 
-def test_a_folder_of_something_else_names_the_layout_and_an_example(tmp_path):
+def test_a_folder_with_other_files_is_refused_with_the_layout_and_an_example(tmp_path):
     (tmp_path / "image1.flex").write_text("x")
     (problem,) = check_archive("nop1pr_gfp", tmp_path).problems
     assert "<protein>_<field>_<brightfield|gfp>.tif" in problem
     assert "image1.flex" in problem
 
 
-def test_the_authors_crops_of_cyclops_are_recognised():
+def test_published_crops_of_cyclops_are_recognized():
     report = check_archive("cyclops_wt2", real_folder("yeast_cells"))
     assert report.problems == []
     assert report.counts == {
@@ -99,7 +86,7 @@ def test_the_labelled_cells_archives_are_counted_by_class(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"Index1_columns": None}, "no Index1_columns"),
         ({"data1": np.zeros((3, 100), np.float32)}, "data1 is (3, 100)"),
@@ -108,23 +95,25 @@ def test_the_labelled_cells_archives_are_counted_by_class(tmp_path):
         ({"data1": np.full((3, 8192), np.nan, np.float32)}, "NaN"),
     ],
 )
-def test_an_archive_with_wrong_contents_is_named(tmp_path, changes, said):
+def test_an_archive_with_invalid_contents_is_reported(tmp_path, changes, message):
     _write_chong(tmp_path / "x" / "Chong_test_set.hdf5", 3, **changes)
     report = check_archive("chong_labelled_cells", tmp_path)
     assert len(report.problems) == 1
-    assert said in report.problems[0]
+    assert message in report.problems[0]
 
 
-def test_no_archive_a_packed_one_and_a_damaged_one(tmp_path):
+def test_a_missing_a_packed_and_a_damaged_archive_are_reported(tmp_path):
     assert "none of Chong_train_set.hdf5" in check_archive("chong_labelled_cells", tmp_path).problems[0]
     (tmp_path / "DeepLoc_full_datasets.zip").write_bytes(b"PK")
-    assert "unzip it" in check_archive("chong_labelled_cells", tmp_path).problems[0]
+    assert "DeepLoc_full_datasets.zip" in check_archive("chong_labelled_cells", tmp_path).problems[0]
     pytest.importorskip("h5py")
     (tmp_path / "Chong_test_set.hdf5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
-    assert "cannot be read" in check_archive("chong_labelled_cells", tmp_path).problems[0]
+    assert (
+        "Chong_test_set.hdf5: cannot be read" in check_archive("chong_labelled_cells", tmp_path).problems[0]
+    )
 
 
-def test_a_real_archive_of_that_layout_without_class_names_is_said_to_lack_them(tmp_path):
+def test_a_real_archive_without_class_names_is_reported(tmp_path):
     pytest.importorskip("h5py")
     real = real_folder("yeast_labelled_crops") / "Schuldiner_test_set.hdf5"
     shutil.copy(real, tmp_path / "Chong_test_set.hdf5")

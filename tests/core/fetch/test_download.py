@@ -1,4 +1,4 @@
-"""Downloads against a server that fails, stalls, truncates and lies; counts always add up."""
+"""Downloads from a server that fails, stalls, truncates and sends wrong data; the counts always add up."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ IMPATIENT = replace(QUICK, stall_s=1)  # for servers that stall
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAtlas]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with serving() as one:
-        yield one
+    with serving() as fake:
+        yield fake
 
 
 def _offer(server: FakeAtlas, n: int = 1, *, side: int = 24) -> list[Task]:
@@ -43,7 +43,7 @@ def _left_over(root: Path) -> list[str]:
     return sorted(path.name for path in root.rglob("*.part*"))
 
 
-def test_every_kind_of_file_arrives_whole_and_is_recorded(server, tmp_path):
+def test_every_kind_of_file_is_complete_and_recorded(server, tmp_path):
     kinds = {
         "a.jpg": jpg(1),
         "b.png": png(2),
@@ -55,7 +55,7 @@ def test_every_kind_of_file_arrives_whole_and_is_recorded(server, tmp_path):
     seen: list[str] = []
     tasks = [Task(f"{server.url}/{name}", f"x/{name}") for name in kinds]
     summary = download([*tasks, tasks[0]], tmp_path, QUICK, progress=seen.append)
-    assert str(summary) == "5 found = 5 fetched + 0 there already + 0 failed"
+    assert str(summary) == "5 found = 5 fetched + 0 already present + 0 failed"
     assert sorted(seen) == sorted(f"x/{name}" for name in kinds)
     entries = {entry.path: entry for entry in read_manifest(tmp_path)}
     for name, body in kinds.items():
@@ -69,7 +69,7 @@ def test_every_kind_of_file_arrives_whole_and_is_recorded(server, tmp_path):
 
 
 @pytest.mark.parametrize("mood", ["500", "503", "429:0", "cut", "stall", "drip", "html"])
-def test_a_passing_fault_is_tried_again(server, tmp_path, mood):
+def test_a_temporary_fault_is_retried(server, tmp_path, mood):
     (task,) = _offer(server)
     server.moods["/0.jpg"] = [mood]
     summary = download([task], tmp_path, IMPATIENT if mood in ("stall", "drip") else QUICK)
@@ -82,28 +82,28 @@ def test_a_passing_fault_is_tried_again(server, tmp_path, mood):
     ("mood", "reason"),
     [
         ("500", "HTTP 500"),
-        ("cut", "cut short"),
+        ("cut", "truncated"),
         ("stall", "stalled"),
-        ("html", "a web page instead of the file"),
+        ("html", "a web page"),
         ("404", "HTTP 404"),
     ],
 )
-def test_a_lasting_fault_is_reported_and_the_next_run_mends_it(server, tmp_path, mood, reason):
+def test_a_permanent_fault_is_reported_and_the_next_run_tries_again(server, tmp_path, mood, reason):
     tasks = _offer(server, 3)
     server.moods["/1.jpg"] = [mood] * (1 if mood == "404" else QUICK.attempts)
     summary = download(tasks, tmp_path, IMPATIENT if mood == "stall" else QUICK)
     assert (summary.found, len(summary.fetched), len(summary.there)) == (3, 2, 0)
-    assert [(one.path, reason in one.reason) for one in summary.failed] == [("gene/1.jpg", True)]
+    assert [(failure.path, reason in failure.reason) for failure in summary.failed] == [("gene/1.jpg", True)]
     assert not (tmp_path / "gene/1.jpg").exists()
     asked = len(server.log)
     again = download(tasks, tmp_path, QUICK)
-    assert str(again) == "3 found = 1 fetched + 2 there already + 0 failed"
+    assert str(again) == "3 found = 1 fetched + 2 already present + 0 failed"
     assert [path for _, path, *_ in server.log[asked:]] == ["/1.jpg"]
     assert (tmp_path / "gene/1.jpg").read_bytes() == server.files["/1.jpg"]
 
 
 @pytest.mark.parametrize("body", [jpg(5)[:-60], jpg(5)[:-1], b"", tif(1), b"\xff\xd8\xff garbage \xff\xd9"])
-def test_a_body_that_is_no_picture_never_gets_the_final_name(server, tmp_path, body):
+def test_an_invalid_image_never_gets_the_final_name(server, tmp_path, body):
     server.files["/0.jpg"] = body
     summary = download([Task(f"{server.url}/0.jpg", "0.jpg")], tmp_path, QUICK)
     assert len(summary.failed) == 1
@@ -112,7 +112,7 @@ def test_a_body_that_is_no_picture_never_gets_the_final_name(server, tmp_path, b
 
 
 @pytest.mark.parametrize("name", ["a.tif.gz", "a.tif", "a.png", "a.xml", "a.zip"])
-def test_a_shortened_file_of_any_kind_is_refused(server, tmp_path, name):
+def test_a_truncated_file_of_any_kind_is_refused(server, tmp_path, name):
     whole = {
         "a.tif.gz": tif_gz(1),
         "a.tif": tif(1),
@@ -125,7 +125,7 @@ def test_a_shortened_file_of_any_kind_is_refused(server, tmp_path, name):
     assert "damaged" in summary.failed[0].reason
 
 
-def test_a_broken_file_is_continued_by_range_in_the_same_run_and_in_the_next(server, tmp_path):
+def test_a_partial_file_is_resumed_by_range_in_the_same_run_and_in_the_next(server, tmp_path):
     tasks = _offer(server, 1, side=200)
     body = server.files["/0.jpg"]
     server.moods["/0.jpg"] = ["cut", "cut"]
@@ -160,7 +160,7 @@ def test_two_versions_of_a_file_are_never_joined(server, tmp_path, validators):
     assert (tmp_path / task.path).read_bytes() == server.files["/0.jpg"]
 
 
-def test_requests_are_spaced_and_connections_bounded_as_the_server_sees_them(server, tmp_path):
+def test_the_server_sees_the_limits_on_requests_and_connections(server, tmp_path):
     """Without spacing, three connections would bring 60 requests per second.
 
     A request is logged some time after its moment, three at most at once. So of a window's requests three may be
@@ -188,9 +188,7 @@ def test_retry_after_holds_every_connection(server, tmp_path):
     assert sum(when < asked + 1 for when in times) <= 10  # without holding: all but the second of /0.jpg
 
 
-def test_a_server_that_asks_for_too_much_patience_ends_the_run_and_counts_the_rest_as_failed(
-    server, tmp_path
-):
+def test_a_server_that_asks_for_too_long_a_wait_ends_the_run_and_the_rest_counts_as_failed(server, tmp_path):
     tasks = _offer(server, 20)
     server.moods["/0.jpg"] = ["503:3600"]
     start = time.monotonic()
@@ -198,19 +196,19 @@ def test_a_server_that_asks_for_too_much_patience_ends_the_run_and_counts_the_re
     assert time.monotonic() - start < 600
     assert summary.found == 20
     assert len(server.log) == 1
-    assert {one.reason for one in summary.failed} == {"the server asks to come back in 3600 s"}
+    assert {failure.reason for failure in summary.failed} == {"the server asks to wait 3600 s"}
 
 
-def test_a_kill_in_the_middle_leaves_whole_files_and_parts_and_the_next_run_goes_on(server, tmp_path):
+def test_a_killed_run_leaves_complete_files_and_parts_and_the_next_run_resumes(server, tmp_path):
     tasks = _offer(server, 6, side=200)
     server.moods["/3.jpg"] = ["stall"]
     code = (
         "import sys, json; from pathlib import Path; from pcip_core.fetch.download import Task, download;"
         "from pcip_core.fetch.pace import Policy;"
-        "download([Task(*one) for one in json.loads(sys.argv[1])], Path(sys.argv[2]),"
+        "download([Task(*task) for task in json.loads(sys.argv[1])], Path(sys.argv[2]),"
         " Policy(rate_per_s=500, connections=1, stall_s=600))"
     )
-    arguments = json.dumps([[one.url, one.path] for one in tasks])
+    arguments = json.dumps([[task.url, task.path] for task in tasks])
     with subprocess.Popen([sys.executable, "-c", code, arguments, str(tmp_path)]) as process:
         part = tmp_path / "gene/3.jpg.part"
         until = time.monotonic() + 110
@@ -219,35 +217,37 @@ def test_a_kill_in_the_middle_leaves_whole_files_and_parts_and_the_next_run_goes
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
     assert sorted(path.name for path in (tmp_path / "gene").glob("*.jpg")) == ["0.jpg", "1.jpg", "2.jpg"]
-    (tmp_path / "downloads.jsonl").write_bytes((tmp_path / "downloads.jsonl").read_bytes()[:-20])  # torn too
+    manifest = tmp_path / "downloads.jsonl"
+    manifest.write_bytes(manifest.read_bytes()[:-20])  # its last line is incomplete too
     summary = download(tasks, tmp_path, QUICK)
-    assert str(summary) == "6 found = 3 fetched + 3 there already + 0 failed"
+    assert str(summary) == "6 found = 3 fetched + 3 already present + 0 failed"
     assert server.asked("/3.jpg")[0] is None
     assert [len(server.asked(f"/{number}.jpg")) for number in range(6)] == [1, 1, 1, 2, 1, 1]
-    assert {one.path for one in read_manifest(tmp_path)} == {one.path for one in tasks}
+    assert {entry.path for entry in read_manifest(tmp_path)} == {task.path for task in tasks}
     for number, task in enumerate(tasks):
         assert (tmp_path / task.path).read_bytes() == server.files[f"/{number}.jpg"]
 
 
-def test_files_put_there_by_hand_are_taken_when_good_and_replaced_when_not(server, tmp_path):
+def test_files_copied_by_hand_are_used_if_valid_and_otherwise_replaced(server, tmp_path):
     good, bad = _offer(server, 2)
     (tmp_path / "gene").mkdir()
     (tmp_path / good.path).write_bytes(server.files["/0.jpg"])
     (tmp_path / bad.path).write_bytes(server.files["/1.jpg"][:100])
     summary = download([good, bad], tmp_path, QUICK)
     assert (summary.there, summary.fetched) == ([good.path], [bad.path])
-    assert {one.path for one in read_manifest(tmp_path)} == {good.path, bad.path}
+    assert {entry.path for entry in read_manifest(tmp_path)} == {good.path, bad.path}
 
 
 @pytest.mark.parametrize(
     "path", ["../a.jpg", "/a.jpg", "a/../../b.jpg", "a//b.jpg", "", "a\\b.jpg", "a\0b", "c:a"]
 )
 def test_a_path_that_leaves_the_root_is_refused(tmp_path, path):
-    with pytest.raises(FetchError, match="leaves the download folder"):
+    with pytest.raises(FetchError, match="leaves the download folder") as caught:
         download([Task("http://127.0.0.1:9/a.jpg", path)], tmp_path / "root", QUICK)
+    assert caught.value.where == repr(path)
 
 
-def test_a_link_on_the_disk_does_not_lead_out_of_the_root(tmp_path):
+def test_a_symbolic_link_out_of_the_root_is_refused(tmp_path):
     (tmp_path / "root").mkdir()
     (tmp_path / "outside").mkdir()
     (tmp_path / "root/gene").symlink_to(tmp_path / "outside")
@@ -255,11 +255,11 @@ def test_a_link_on_the_disk_does_not_lead_out_of_the_root(tmp_path):
         download([Task("http://127.0.0.1:9/a.jpg", "gene/a.jpg")], tmp_path / "root", QUICK)
 
 
-def test_nobody_listening_other_schemes_and_two_addresses_for_a_path(server, tmp_path):
+def test_a_refused_connection_another_scheme_and_two_addresses_for_a_path(server, tmp_path):
     (task,) = _offer(server)
     odd = [Task("http://127.0.0.1:9/a.jpg", "a.jpg"), Task("file:///etc/hostname", "b.jpg"), task]
     summary = download(odd, tmp_path, QUICK)
-    reasons = {one.path: one.reason for one in summary.failed}
+    reasons = {failure.path: failure.reason for failure in summary.failed}
     assert "connection refused" in reasons["a.jpg"]
     assert "not a web address" in reasons["b.jpg"]
     assert summary.fetched == [task.path]
@@ -267,13 +267,13 @@ def test_nobody_listening_other_schemes_and_two_addresses_for_a_path(server, tmp
         download([task, replace(task, url=task.url + "?x")], tmp_path, QUICK)
 
 
-def test_a_file_larger_than_allowed_is_refused_by_what_is_announced(server, tmp_path):
+def test_a_file_that_is_announced_as_too_large_is_refused(server, tmp_path):
     (task,) = _offer(server, side=200)
     summary = download([task], tmp_path, replace(QUICK, max_bytes=500))
     assert "more than 500" in summary.failed[0].reason
 
 
-def test_one_run_at_a_time_works_in_a_folder(server, tmp_path):
+def test_only_one_run_at_a_time_can_use_a_folder(server, tmp_path):
     (task,) = _offer(server)
 
     def second(path: str) -> None:
@@ -284,7 +284,7 @@ def test_one_run_at_a_time_works_in_a_folder(server, tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_whatever_the_server_does_the_counts_add_up_and_the_files_end_up_whole(server, tmp_path, seed):
+def test_with_random_faults_the_counts_add_up_and_the_files_are_complete(server, tmp_path, seed):
     rng = random.Random(seed)
     tasks = _offer(server, 40, side=40)
     moods = ["", "", "500", "503", "cut", "html", "norange", "404", "429"]
@@ -293,8 +293,8 @@ def test_whatever_the_server_does_the_counts_add_up_and_the_files_end_up_whole(s
     for _ in range(8):
         summary = download(tasks, tmp_path, replace(QUICK, attempts=2, backoff_s=0.005))
         assert summary.found == 40
-        settled = summary.fetched + summary.there + [one.path for one in summary.failed]
-        assert sorted(settled) == sorted(task.path for task in tasks)
+        paths = summary.fetched + summary.there + [failure.path for failure in summary.failed]
+        assert sorted(paths) == sorted(task.path for task in tasks)
         here = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.jpg")}
         assert here == {*summary.fetched, *summary.there}
         if not summary.failed:

@@ -1,4 +1,4 @@
-"""From a list of proteins to a described folder of images, whole, against a fake atlas."""
+"""From a list of proteins to a folder of images with tables, with a fake atlas."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from pcip_core.errors import FetchError
+from pcip_core.errors import FetchError, SpecError
 from pcip_core.fetch.hpa import Source, fetch_hpa
 from pcip_core.fetch.hpa_entry import read_entry
 from pcip_core.fetch.pace import Policy
@@ -40,16 +41,16 @@ def test_composites_as_in_version_18(atlas, tmp_path):
     result = fetch_hpa([ALPHA, BETA], tmp_path, Source(base_url=atlas.url), QUICK)
     assert result.complete
     assert (result.n_images, result.n_fields) == (3, 5)
-    assert str(result.pages) == "2 found = 2 fetched + 0 there already + 0 failed"
-    assert str(result.files) == "5 found = 5 fetched + 0 there already + 0 failed"
+    assert str(result.pages) == "2 found = 2 fetched + 0 already present + 0 failed"
+    assert str(result.files) == "5 found = 5 fetched + 0 already present + 0 failed"
     assert dict(result.left_out) == {"ciliated cell lines": 1, "mouse": 1, "unknown form of name": 1}
     composite = "blue_red_green.jpg"
     assert _images(tmp_path) == {
         *(f"{ALPHA}/HPA000001/{name}_{composite}" for name in ("410_D12_1", "410_D12_2", "411_D12_1")),
         *(f"{BETA}/CAB000002/{name}_{composite}" for name in ("762_F2_1", "762_F2_2")),
     }
-    one = tmp_path / f"{ALPHA}/HPA000001/410_D12_1_{composite}"
-    assert one.read_bytes() == atlas.files[f"/36770/410_D12_1_{composite}"]
+    path = tmp_path / f"{ALPHA}/HPA000001/410_D12_1_{composite}"
+    assert path.read_bytes() == atlas.files[f"/36770/410_D12_1_{composite}"]
 
 
 def test_the_tables_describe_gene_antibody_and_cell_line(atlas, tmp_path):
@@ -82,30 +83,31 @@ def test_the_tables_describe_gene_antibody_and_cell_line(atlas, tmp_path):
 
 
 @pytest.mark.parametrize("extension", ["jpg", "tif.gz"])
-def test_files_a_channel_with_the_er_channel(atlas, tmp_path, extension):
+def test_one_file_per_channel_with_the_er_channel(atlas, tmp_path, extension):
     channels = ("blue", "red", "green", "yellow")
     source = Source(base_url=atlas.url, channels=channels, extension=extension)
     result = fetch_hpa([BETA], tmp_path, source, QUICK)
-    assert str(result.files) == "8 found = 8 fetched + 0 there already + 0 failed"
+    assert str(result.files) == "8 found = 8 fetched + 0 already present + 0 failed"
     for channel in channels:
         path = f"{BETA}/CAB000002/762_F2_2_{channel}.{extension}"
         assert (tmp_path / path).read_bytes() == atlas.files[f"/36770/762_F2_2_{channel}.{extension}"]
     assert {row["channel"] for row in _rows(tmp_path / "fields.csv")} == set(channels)
 
 
-def test_a_second_run_asks_for_nothing_and_a_longer_list_for_what_is_new(atlas, tmp_path):
+def test_a_second_run_downloads_nothing_and_a_longer_list_only_new_files(atlas, tmp_path):
     source = Source(base_url=atlas.url)
     fetch_hpa([ALPHA], tmp_path, source, QUICK)
     asked = len(atlas.log)
-    assert str(fetch_hpa([ALPHA], tmp_path, source, QUICK).files).startswith("3 found = 0 fetched + 3 there")
+    again = fetch_hpa([ALPHA], tmp_path, source, QUICK).files
+    assert (len(again.fetched), len(again.there)) == (0, 3)
     assert len(atlas.log) == asked
     result = fetch_hpa([BETA], tmp_path, source, QUICK)
-    assert str(result.files) == "2 found = 2 fetched + 0 there already + 0 failed"
+    assert str(result.files) == "2 found = 2 fetched + 0 already present + 0 failed"
     assert {row["ensembl"] for row in _rows(tmp_path / "images.csv")} == {ALPHA, BETA}
     assert len(_rows(tmp_path / "fields.csv")) == 5
 
 
-def test_failures_are_listed_and_mended_by_the_next_run(atlas, tmp_path):
+def test_failures_are_listed_and_the_next_run_tries_again(atlas, tmp_path):
     gone = "/36770/411_D12_1_blue_red_green.jpg"
     body = atlas.files.pop(gone)
     atlas.moods[f"/{BETA}.xml"] = ["html"] * QUICK.attempts
@@ -113,12 +115,12 @@ def test_failures_are_listed_and_mended_by_the_next_run(atlas, tmp_path):
     result = fetch_hpa([ALPHA, BETA], tmp_path, source, QUICK)
     assert not result.complete
     assert (str(result.pages), str(result.files)) == (
-        "2 found = 1 fetched + 0 there already + 1 failed",
-        "3 found = 2 fetched + 0 there already + 1 failed",
+        "2 found = 1 fetched + 0 already present + 1 failed",
+        "3 found = 2 fetched + 0 already present + 1 failed",
     )
     failures = _rows(tmp_path / "failures.csv")
     assert {row["path"]: row["reason"] for row in failures} == {
-        f"xml/{BETA}.xml": f"a web page instead of the file ({QUICK.attempts} tries)",
+        f"xml/{BETA}.xml": f"a web page instead of the file ({QUICK.attempts} attempts)",
         f"{ALPHA}/HPA000001/411_D12_1_blue_red_green.jpg": "HTTP 404 Not Found",
     }
     atlas.files[gone] = body
@@ -126,7 +128,7 @@ def test_failures_are_listed_and_mended_by_the_next_run(atlas, tmp_path):
     assert not (tmp_path / "failures.csv").exists()
 
 
-def test_gene_names_are_looked_up_in_the_sites_table_or_the_users(atlas, tmp_path):
+def test_gene_names_are_looked_up_in_the_table_of_the_site_or_of_the_user(atlas, tmp_path):
     source = Source(base_url=atlas.url)
     result = fetch_hpa(["alpha1", "OLDA", "NOSUCH", f"{BETA}.3"], tmp_path / "a", source, QUICK)
     assert (result.listed, result.unknown, result.repeated, result.pages.found) == (4, ["NOSUCH"], 1, 2)
@@ -141,14 +143,14 @@ def test_gene_names_are_looked_up_in_the_sites_table_or_the_users(atlas, tmp_pat
         fetch_hpa(["BETA2"], tmp_path / "c", source, QUICK)
 
 
-def test_a_mirror_of_the_images_takes_the_place_of_the_pages_addresses(atlas, tmp_path):
+def test_a_mirror_replaces_the_addresses_on_the_pages(atlas, tmp_path):
     atlas.files |= {path.replace("/36770/", "/mirror/36770/"): body for path, body in atlas.files.items()}
     source = Source(base_url=atlas.url, image_base_url=f"{atlas.url}/mirror/")
     assert fetch_hpa([BETA], tmp_path, source, QUICK).complete
     assert all(path.startswith(("/ENSG", "/mirror/36770/")) for _, path, *_ in atlas.log)
 
 
-def test_channels_listed_one_by_one_on_the_page_are_one_field(atlas, tmp_path):
+def test_channels_listed_separately_on_the_page_are_one_field(atlas, tmp_path):
     names = [f"500_A1_1_{colour}.jpg" for colour in ("blue", "red", "green")]
     atlas.files[f"/{BETA}.xml"] = page(
         atlas.url, BETA, "BETA2", {"HPA1": [(HUMAN, "HeLa", ["cytosol"], names)]}
@@ -158,7 +160,7 @@ def test_channels_listed_one_by_one_on_the_page_are_one_field(atlas, tmp_path):
     assert (result.n_images, result.n_fields, len(result.files.fetched)) == (1, 1, 3)
 
 
-def test_a_page_that_names_itself_out_of_the_folder_is_a_failure_not_a_file(atlas, tmp_path):
+def test_a_page_with_a_path_out_of_the_folder_writes_no_file(atlas, tmp_path):
     for ensembl, antibody in (("../../evil", "HPA1"), (BETA, "../../evil")):
         entry = page(
             atlas.url, ensembl, "X", {antibody: [(HUMAN, "HeLa", [], ["1_A1_1_blue_red_green.jpg"])]}
@@ -172,11 +174,11 @@ def test_a_page_that_names_itself_out_of_the_folder_is_a_failure_not_a_file(atla
     assert not list(tmp_path.rglob("*evil*.jpg"))
 
 
-def test_well_formed_xml_that_is_no_page_is_fetched_again_by_the_next_run(atlas, tmp_path):
+def test_xml_that_is_not_a_page_is_fetched_again_by_the_next_run(atlas, tmp_path):
     whole = atlas.files[f"/{BETA}.xml"]
     atlas.files[f"/{BETA}.xml"] = b"<maintenance/>"
     result = fetch_hpa([BETA], tmp_path, Source(base_url=atlas.url), QUICK)
-    assert str(result.pages) == "1 found = 0 fetched + 0 there already + 1 failed"
+    assert str(result.pages) == "1 found = 0 fetched + 0 already present + 1 failed"
     assert "no usable Ensembl id" in _rows(tmp_path / "failures.csv")[0]["reason"]
     atlas.files[f"/{BETA}.xml"] = whole
     assert fetch_hpa([BETA], tmp_path, Source(base_url=atlas.url), QUICK).complete
@@ -193,7 +195,7 @@ def test_a_page_with_a_name_space_and_thousands_of_tissues_is_read(tmp_path):
     path = tmp_path / "a.xml"
     path.write_text(text.replace("<antibody", tissues + "<antibody", 1))
     entry = read_entry(path)
-    assert [(one.gene, one.cell_line, one.localization) for one in entry.fields] == [
+    assert [(field.gene, field.cell_line, field.localization) for field in entry.fields] == [
         ("ALPHA1", "HeLa", ("Cytosol",))
     ]
     path.write_text("<html/>")
@@ -202,8 +204,8 @@ def test_a_page_with_a_name_space_and_thousands_of_tissues_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("wrong", [{"channels": ("blau",)}, {"channels": ()}, {"extension": "gif"}])
-def test_a_channel_that_the_atlas_has_not_is_refused_before_any_request(atlas, tmp_path, wrong):
-    with pytest.raises(FetchError, match="required: of"):
+def test_unknown_channels_and_extensions_are_refused_before_any_request(atlas, tmp_path, wrong):
+    with pytest.raises(FetchError, match=f"{next(iter(wrong))}: found (blau|none|gif)"):
         fetch_hpa([ALPHA], tmp_path, Source(base_url=atlas.url, **wrong), QUICK)
     assert not atlas.log
 
@@ -219,18 +221,18 @@ def test_a_channel_that_the_atlas_has_not_is_refused_before_any_request(atlas, t
         "﻿ALPHA1\r\nBETA2\r\n",
     ],
 )
-def test_lists_of_proteins_in_the_forms_people_have(tmp_path, text):
+def test_lists_of_proteins_in_common_forms(tmp_path, text):
     path = tmp_path / "proteins.txt"
     path.write_text(text)
     mapped = to_ensembl(read_proteins(path), {"ALPHA1": [ALPHA], "BETA2": [BETA]})
     assert (mapped.ensembl, mapped.unknown) == ([ALPHA, BETA], [])
 
 
-def test_lists_and_tables_that_cannot_be_used_say_why(tmp_path):
+def test_unusable_lists_and_tables_are_refused(tmp_path):
     path = tmp_path / "proteins.csv"
-    for text, why in (("", "no protein"), ("a,b\n1,2\n", "columns a, b"), ("gene\n", "no protein")):
+    for text, message in (("", "no protein"), ("a,b\n1,2\n", "columns a, b"), ("gene\n", "no protein")):
         path.write_text(text)
-        with pytest.raises(FetchError, match=why):
+        with pytest.raises(FetchError, match=message):
             read_proteins(path)
     path.write_text("a,b\nALPHA1,2\n")
     assert read_proteins(path, column="a") == ["ALPHA1"]
@@ -238,3 +240,13 @@ def test_lists_and_tables_that_cannot_be_used_say_why(tmp_path):
         read_proteins(path, column="c")
     with pytest.raises(FetchError, match="columns a, b"):
         read_gene_ids(path)
+
+
+def test_lists_of_genes_in_other_formats(tmp_path):
+    (tmp_path / "genes.csv").write_text("gene;note\nALPHA1;a, b\nBETA2;\n")
+    assert read_proteins(tmp_path / "genes.csv") == ["ALPHA1", "BETA2"]
+    pl.DataFrame({"gene": ["ALPHA1", "BETA2"]}).write_excel(tmp_path / "genes.xlsx")
+    assert read_proteins(tmp_path / "genes.xlsx") == ["ALPHA1", "BETA2"]
+    (tmp_path / "genes.txt").write_bytes("ALPHA1\n1-Sep\n".encode("utf-16"))
+    with pytest.raises(SpecError, match="1-Sep in the column gene"):
+        read_proteins(tmp_path / "genes.txt")

@@ -1,4 +1,4 @@
-"""Pictures that are damaged in every way that a disk, a copy or a wrong export can damage them."""
+"""Image files with every kind of damage that a disk, a copy or a wrong export can cause."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KINDS = ("tif", "lzw.tif", "tif.gz", "png", "jpg")
 
 
 def encoded(pixels: np.ndarray, kind: str, **how: object) -> bytes:
-    """A picture as the bytes of a file of that kind (the end of its name)."""
+    """Encode an image as the bytes of a file of this kind (the end of its name)."""
     stream = io.BytesIO()
     if "tif" in kind:
         how = {"compression": "lzw" if kind.startswith("lzw") else None, "photometric": "minisblack"} | how
@@ -27,7 +27,7 @@ def encoded(pixels: np.ndarray, kind: str, **how: object) -> bytes:
 
 
 def huge_header(kind: str, side: int = 100_000) -> bytes:
-    """A file of a few bytes whose header promises side x side pixels (65,500 for JPEG, which has 16 bits)."""
+    """A file of a few bytes whose header states side x side pixels (65,500 for JPEG, which has 16 bits)."""
     small = np.arange(64, dtype=np.uint8).reshape(8, 8)
     if "tif" in kind:
         tags = [(256, 4, side), (257, 4, side), (258, 3, 16), (259, 3, 1), (262, 3, 1), (273, 4, 8)]
@@ -60,7 +60,7 @@ def _zeroed(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def damages(pixels: np.ndarray, kind: str) -> dict[str, Callable[[np.random.Generator], bytes | None]]:
-    """Ways to spoil a picture, name -> bytes of the spoilt file; None takes the file away."""
+    """Kinds of damage, name -> function that returns the bytes of the damaged file, or None for no file."""
     whole = encoded(pixels, kind)
     spoilt: dict[str, Callable[[np.random.Generator], bytes | None]] = {
         "whole": lambda rng: whole,

@@ -1,4 +1,4 @@
-"""Files become fields and images by the pattern; held to counts of the real folders made another way."""
+"""The pattern groups files into fields and images; compared with independent counts of the real folders."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from pcip_core.images.annotations import describe_images
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import content_hash, read_field, read_plane
 from pcip_core.spec.screen import load_screen
-from tests.conftest import real_folder, write_tiny_screen
+from tests.conftest import REPOSITORY, real_folder, write_tiny_screen
 
 
 def _shipped(name, folder):
-    from pcip_assets.workspace import REPOSITORY
-
     return load_screen(REPOSITORY / "data" / "screens" / f"{name}.yaml", root=str(folder))
 
 
@@ -24,9 +22,9 @@ def test_real_yeast_cells_group_into_three_proteins():
     folder = real_folder("yeast_cells")
     layout = scan(_shipped("yeast_cells", folder))
     by_protein = {path.name: len(list(path.glob("*_gfp.tif"))) for path in folder.iterdir() if path.is_dir()}
-    assert Counter(one.image_id for one in layout.fields) == by_protein
-    assert all(set(one.files) == {"cytosol", "protein"} for one in layout.fields)
-    assert {one.parts["field"] for one in layout.fields} == {"1", "2", "3", "4"}
+    assert Counter(field.image_id for field in layout.fields) == by_protein
+    assert all(set(field.files) == {"cytosol", "protein"} for field in layout.fields)
+    assert {field.parts["field"] for field in layout.fields} == {"1", "2", "3", "4"}
 
 
 def test_real_labelled_cells_take_their_terms_from_the_table():
@@ -38,17 +36,17 @@ def test_real_labelled_cells_take_their_terms_from_the_table():
     assert len({image.localization[0] for image in images}) == 5
 
 
-def test_an_image_lies_in_one_shard_and_adding_images_moves_none(tiny_spec, tmp_path):
+def test_an_image_stays_in_its_shard_when_images_are_added(tiny_spec, tmp_path):
     screen = load_screen(tiny_spec)
     layout = scan(screen)
     assert layout.shards() == ["plate_1", "plate_2"]
     (tmp_path / "more").mkdir()
     more = scan(load_screen(write_tiny_screen(tmp_path / "more", plates=3)))
-    shard_of = {one.field_id: one.shard for one in more.fields}
-    assert all(shard_of[one.field_id] == one.shard for one in layout.fields)
+    shard_of = {field.field_id: field.shard for field in more.fields}
+    assert all(shard_of[field.field_id] == field.shard for field in layout.fields)
 
 
-def test_a_table_without_its_key_column_says_which_are_there(tiny_spec):
+def test_a_table_without_its_key_column_names_its_columns(tiny_spec):
     screen = load_screen(tiny_spec)
     (screen.folder() / "images.csv").write_text("image,localization\n")
     with pytest.raises(SpecError, match="columns image, localization"):
@@ -58,7 +56,7 @@ def test_a_table_without_its_key_column_says_which_are_there(tiny_spec):
 def test_a_missing_channel_names_the_field_and_the_channel(tiny_spec):
     screen = load_screen(tiny_spec)
     (screen.folder() / "plate_1" / "A01_f1_protein.tif").unlink()
-    field = next(one for one in scan(screen).fields if one.field_id == "plate_1_A01_1")
+    field = next(field for field in scan(screen).fields if field.field_id == "plate_1_A01_1")
     with pytest.raises(ImageFileError, match="no file for channel protein of field plate_1_A01_1"):
         read_field(screen, field)
 
@@ -74,14 +72,14 @@ def test_truncated_nan_constant_and_misshapen_files(tiny_spec, tmp_path):
         read_plane(cut)
     with_nan = np.ones((8, 8), np.float32)
     with_nan[3, 3] = np.nan
-    for pixels, said in (
+    for pixels, message in (
         (with_nan, "NaN or infinite"),
         (np.full((8, 8), 7, np.uint16), "constant channel"),
         (np.zeros((2, 8, 8), np.uint16), "shape"),
     ):
         path = tmp_path / "bad.tif"
         tifffile.imwrite(path, pixels, photometric="minisblack")
-        with pytest.raises(ImageFileError, match=said):
+        with pytest.raises(ImageFileError, match=message):
             read_plane(path)
 
 

@@ -1,4 +1,4 @@
-"""Tables of localization terms in every published form become one, and what does not match is counted."""
+"""Localization tables in all published forms give the same result; unmatched images and proteins are counted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_the_atlas_table_with_main_and_additional_locations(tmp_path):
     assert beta.localization == ("Mitochondria",)
     assert read_localization(path, main_only=True)[0].localization == ("Nucleoplasm", "Cytosol")
     certain = read_localization(path, reliabilities=("Enhanced", "Supported", "Approved"))
-    assert [one.localization for one in certain] == [alpha.localization, ()]
+    assert [protein.localization for protein in certain] == [alpha.localization, ()]
 
 
 def test_the_older_atlas_table_has_its_terms_under_their_reliability(tmp_path):
@@ -40,10 +40,10 @@ def test_the_older_atlas_table_has_its_terms_under_their_reliability(tmp_path):
         "Gene\tGene name\tReliability\tEnhanced\tSupported\tApproved\tUncertain\tGO id\n"
         "ENSG00000000001\tALPHA1\tApproved\tNucleoli\t\tCytosol\tVesicles\t\n"
     )
-    (one,) = read_localization(path)
-    assert one.localization == ("Nucleoli", "Cytosol", "Vesicles")
-    (one,) = read_localization(path, reliabilities=("Enhanced", "Supported", "Approved"))
-    assert one.localization == ("Nucleoli", "Cytosol")
+    (record,) = read_localization(path)
+    assert record.localization == ("Nucleoli", "Cytosol", "Vesicles")
+    (record,) = read_localization(path, reliabilities=("Enhanced", "Supported", "Approved"))
+    assert record.localization == ("Nucleoli", "Cytosol")
 
 
 @pytest.mark.parametrize(
@@ -85,27 +85,27 @@ def test_a_gzipped_csv_with_one_id(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [("gene,colour\nA,red\n", "columns gene, colour"), ("terms\nx\n", "columns terms"), ("\n", "no line")],
 )
-def test_a_table_without_ids_or_terms_says_which_columns_it_has(tmp_path, text, said):
+def test_a_table_without_ids_or_terms_names_its_columns(tmp_path, text, message):
     path = tmp_path / "table.csv"
     path.write_text(text)
-    with pytest.raises(SpecError, match=said):
+    with pytest.raises(SpecError, match=message):
         read_localization(path)
 
 
-def test_a_table_that_is_not_there_or_not_text(tmp_path):
+def test_a_missing_table_and_a_table_that_is_not_text(tmp_path):
     with pytest.raises(SpecError, match="no such file"):
         read_localization(tmp_path / "no.tsv")
     (tmp_path / "a.zip").write_bytes(b"PK")
-    (tmp_path / "a.csv").write_bytes(b"gene,terms\n\xff\xfe\n")
+    (tmp_path / "a.csv").write_bytes(b"gene,terms\n\x81\x8d\n")
     for name in ("a.zip", "a.csv"):
         with pytest.raises(SpecError, match="no readable text"):
             read_localization(tmp_path / name)
 
 
-def test_images_are_matched_by_the_best_id_and_the_rest_is_counted():
+def test_images_are_matched_by_the_first_id_and_the_others_are_counted():
     table = [
         Located("ALPHA1", "ENSG1", "", "P1", ("Cytosol",)),
         Located("BETA2", "", "YBR001C", "", ("nucleus",)),
@@ -122,8 +122,8 @@ def test_images_are_matched_by_the_best_id_and_the_rest_is_counted():
         _record("6", ("Vesicles",), protein="P0", uniprot="P9;P1"),
     ]
     out = annotate(records, table)
-    assert [one.image_id for one in out.records] == ["1", "2", "3", "4", "5", "6"]
-    assert [one.localization for one in out.records] == [
+    assert [record.image_id for record in out.records] == ["1", "2", "3", "4", "5", "6"]
+    assert [record.localization for record in out.records] == [
         ["Cytosol"],
         ["nucleus"],
         ["b"],

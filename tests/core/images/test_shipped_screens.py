@@ -1,4 +1,4 @@
-"""Every spec in data/screens against files of exactly its layout: real where there are, else written here."""
+"""Every spec in data/screens with files of its layout: real files if available, otherwise written here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.conftest import draw_field, real_folder
 from tests.fake_atlas import ALPHA, BETA, fill, serving
 
 SCREENS = Path(__file__).resolve().parents[3] / "data" / "screens"
-DOCS = SCREENS.parents[1] / "docs" / "screens"
+DOCS = SCREENS.parents[1] / "docs" / "reference" / "screens"
 YEAST = {
     "cyclops_wt2": (("cytosol", "rfp"), 4, "yeast_cytosol"),
     "nop1pr_gfp": (("brightfield", "brightfield"), 3, "yeast_brightfield"),
@@ -71,12 +71,12 @@ def test_a_yeast_screen_reads_what_the_check_of_archives_accepts(tmp_path, name)
     screen = _screen(name, tmp_path)
     layout = scan(screen)
     assert layout.unclaimed == []
-    assert {(one.image_id, one.number) for one in layout.fields} == set(written)
+    assert {(field.image_id, field.number) for field in layout.fields} == set(written)
     for field in layout.fields:
         planes = read_field(screen, field)
         assert np.array_equal(planes[marker], written[field.image_id, field.number]["nucleus"])
         assert np.array_equal(planes["protein"], written[field.image_id, field.number]["protein"])
-    assert [one.n_fields for one in describe_images(screen, layout.fields)] == [fields, fields]
+    assert [image.n_fields for image in describe_images(screen, layout.fields)] == [fields, fields]
     assert (screen.segmentation.method, screen.segmentation.options) == (method, {"channel": marker})
     crops = screen.crops
     assert (crops.window_px, crops.size_px, crops.area_fraction, crops.min_cells) == (
@@ -85,14 +85,14 @@ def test_a_yeast_screen_reads_what_the_check_of_archives_accepts(tmp_path, name)
         (0.05, 0.95),
         30,
     )
-    simple = dataclasses.replace(  # its own method stands in another test; this one is of files and filters
+    simple = dataclasses.replace(  # other tests cover the segmentation method of the spec
         screen,
         segmentation=Segmentation("otsu", {"channel": marker, "min_area_px": 40}),
         crops=dataclasses.replace(crops, area_fraction=None, min_cells=3),
     )
     cells = cut_shard(simple, layout.fields)
     assert cells.found == 2 * fields * 9
-    assert len(cells.pixels) >= 2 * fields  # the middle cell of each field lies a window from every edge
+    assert len(cells.pixels) >= 2 * fields  # at least the central cell of each field fits a window
 
 
 def test_the_atlas_as_it_is_fetched_composites_and_channels(tmp_path, monkeypatch):
@@ -109,15 +109,15 @@ def test_the_atlas_as_it_is_fetched_composites_and_channels(tmp_path, monkeypatc
         screen = _screen(name, root)
         layout = scan(screen)
         assert len(layout.fields) == 5
-        images = {one.image_id: one for one in describe_images(screen, layout.fields)}
-        assert {key: one.n_fields for key, one in images.items()} == {
+        images = {image.image_id: image for image in describe_images(screen, layout.fields)}
+        assert {key: image.n_fields for key, image in images.items()} == {
             f"{ALPHA}_HPA000001_A-431": 1,
             f"{ALPHA}_HPA000001_U-2-OS": 2,
             f"{BETA}_CAB000002_U-251-MG": 2,
         }
-        one = images[f"{ALPHA}_HPA000001_U-2-OS"]
-        assert (one.values["gene"], one.values["cell_line"]) == ("ALPHA1", "U-2 OS")
-        assert one.localization == ["Nucleoplasm", "Cytosol"]
+        image = images[f"{ALPHA}_HPA000001_U-2-OS"]
+        assert (image.values["gene"], image.values["cell_line"]) == ("ALPHA1", "U-2 OS")
+        assert image.localization == ["Nucleoplasm", "Cytosol"]
         with (root / "fields.csv").open(newline="") as stream:
             rows = list(csv.DictReader(stream))
         paths = {(row["plate"], row["field"], row["channel"]): root / row["path"] for row in rows}
@@ -130,7 +130,7 @@ def test_the_atlas_as_it_is_fetched_composites_and_channels(tmp_path, monkeypatc
 
 
 def _expected(path: Path, layer: int) -> np.ndarray:
-    """A colour of a composite, the greatest colour of a channel's own JPEG, the grey levels of a TIFF."""
+    """One colour of a composite, the maximum colour of the JPEG of a channel, or the grey levels of a TIFF."""
     if path.suffix == ".gz":
         with gzip.open(path) as stream:
             return tifffile.imread(stream)
@@ -153,7 +153,7 @@ def test_a_real_atlas_field_becomes_crops_as_in_the_paper(tmp_path):
     assert cells.found == len(cells.pixels) + sum(row.what == "cell" for row in cells.rejected)
     for channel in (0, 1):
         values = cells.pixels[:, list(screen.channels).index(("nucleus", "microtubules")[channel])]
-        assert not ((values > 0) & (values < 12)).any()  # under 0.05 is 0
+        assert not ((values > 0) & (values < 12)).any()  # values below 0.05 are set to 0
 
 
 def test_the_authors_cropped_human_cells():
@@ -163,7 +163,7 @@ def test_the_authors_cropped_human_cells():
     assert layout.unclaimed == []
     assert len(layout.fields) == len(list(root.rglob("*_blue.tif"))) == 56
     images = describe_images(screen, layout.fields)
-    assert {one.image_id: one.values["protein"] for one in images} == {
+    assert {image.image_id: image.values["protein"] for image in images} == {
         "A1CF_762_F2": "A1CF",
         "AAAS_413_A12": "AAAS",
     }

@@ -1,26 +1,19 @@
-"""The network: shapes, counts and layers against the paper's numbers and torch's own operators."""
+"""The network of paired cell inpainting against the paper's numbers and torch's own operators."""
 
 from __future__ import annotations
 
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from pcip_core.errors import EncoderError
-from pcip_core.models.files import load_encoder, save_encoder
-from pcip_core.models.inpainting import (
-    LAYERS,
-    NetworkConfig,
-    UpsampleConv,
-    build_network,
-    count_parameters,
-)
+from pcip_core.models.inpainting import LAYERS, NetworkConfig, UpsampleConv, build_network
+from pcip_core.models.network import count_parameters
+from tests.core.models.small import INPAINTING
 
 HUMAN = NetworkConfig(("nucleus", "microtubules", "protein"), ("nucleus", "microtubules"), ("protein",))
-SMALL = NetworkConfig(("cytosol", "protein"), ("cytosol",), ("protein",), size_px=16, width=0.1)
 
 
 def test_parameters_at_full_width() -> None:
@@ -61,7 +54,7 @@ def test_upsampling_convolution_equals_nearest_then_convolution() -> None:
 
 
 def test_activations_are_after_relu_and_before_norm() -> None:
-    network = build_network(SMALL, seed=0).eval()
+    network = build_network(INPAINTING, seed=0).eval()
     x = torch.rand(3, 2, 16, 16)
     first = network.source.blocks[0]
     layers = dict(zip(LAYERS, network.source.activations(x), strict=True))
@@ -82,26 +75,6 @@ def test_weights_are_glorot_uniform_and_keyed_by_the_seed() -> None:
     bound = (6 / (9 * 96 + 9 * 256)) ** 0.5
     assert float(weight.detach().abs().max()) <= bound
     assert float(weight.detach().std()) == pytest.approx(bound / 3**0.5, rel=0.01)
-
-
-def test_saved_encoder_is_the_same(tmp_path: Path) -> None:
-    network = build_network(SMALL, seed=1).eval()
-    save_encoder(network, tmp_path, extra={"screen": "tiny"})
-    again = load_encoder(tmp_path)
-    x = torch.rand(2, 2, 16, 16)
-    assert torch.equal(network(x, x[:, :1]), again(x, x[:, :1]))
-    assert again.config == SMALL
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "encoder.safetensors"]
-
-
-def test_damaged_encoder_is_named(tmp_path: Path) -> None:
-    save_encoder(build_network(SMALL, seed=1), tmp_path)
-    weights = tmp_path / "encoder.safetensors"
-    weights.write_bytes(weights.read_bytes()[:100])
-    with pytest.raises(EncoderError, match="no usable encoder"):
-        load_encoder(tmp_path)
-    with pytest.raises(EncoderError, match="no usable encoder"):
-        load_encoder(tmp_path / "nowhere")
 
 
 def test_channels_must_be_known() -> None:

@@ -8,14 +8,27 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from scipy.cluster import hierarchy
 
 from pcip_core.clustering.clusters import cut_number, members_of, smallest_clade
 from pcip_core.clustering.linkage import cluster_tree
 from pcip_core.clustering.tree import leaf_order, ordered
 from pcip_core.errors import ClusterError, ShapeError
-from pcip_core.evaluation.knn import standardize
-from pcip_core.plots.clustermap import BLUE_YELLOW, MAJOR, MINOR, _apart, cluster_map
+from pcip_core.features.scaling import standardize
+from pcip_core.plots.clustermap import BLUE_YELLOW, MAJOR, MINOR, branches, cluster_map, spread_apart
 from pcip_core.plots.pictures import preview
+from tests.core.clustering.clouds import made_tree
+
+
+def test_branches_are_those_of_scipys_dendrogram() -> None:
+    _, tree = made_tree()
+    drawn = hierarchy.dendrogram(tree, no_plot=True)
+    expected = {
+        (*np.round(up, 9), *np.round((np.array(across) - 5) / 10 + 0.5, 9))
+        for across, up in zip(drawn["icoord"], drawn["dcoord"], strict=True)
+    }
+    found = {(*np.round(line[:, 0], 9), *np.round(line[:, 1], 9)) for line in branches(tree)}
+    assert found == expected
 
 
 def made(n: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
@@ -110,7 +123,7 @@ def test_bars_of_clusters_and_of_clusters_in_them() -> None:
 
 def test_names_are_pushed_apart_and_stay_inside() -> None:
     for places in ([1.0, 1.5, 2, 50], [95.0, 98, 99, 99.5], [10.0, 50, 90], []):
-        moved = _apart(places, 4, 100)
+        moved = spread_apart(places, 4, 100)
         assert (np.diff(moved) >= 4 - 1e-9).all()
         assert all(0 <= place <= 98 for place in moved)
     assert moved == []

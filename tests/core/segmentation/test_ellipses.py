@@ -1,4 +1,4 @@
-"""Ellipses out of a tree of thresholds, on pictures small enough to see what must come out."""
+"""Ellipses from a tree of thresholds, on drawings whose correct labels are evident."""
 
 import numpy as np
 import pytest
@@ -41,24 +41,24 @@ def test_moments_of_objects_add_up_to_those_of_their_union():
     assert both[0] == pytest.approx(quality(labels > 0))
 
 
-def test_dim_and_bright_cells_are_each_cut_at_a_level_of_their_own():
+def test_dim_and_bright_cells_are_cut_at_different_levels():
     labels = find(dome(40, 30, 14) + 4 * dome(40, 59, 14) + 0.2 * dome(40, 100, 14))
     assert labels.max() == 3
     assert len({labels[40, x] for x in (30, 59, 100)} - {0}) == 3
 
 
-def test_a_vacuole_does_not_cut_a_cell_in_two():
+def test_a_vacuole_does_not_split_a_cell():
     cell = disc(40, 60, 16)
     assert find(cell * (1 - 0.6 * disc(40, 60, 6))).max() == 1
     assert find(cell * (1 - 0.6 * disc(40, 70, 6))).max() == 1
 
 
-def test_nothing_is_found_in_nothing():
+def test_an_empty_relief_has_no_objects():
     assert find(np.zeros((20, 30))).max() == 0
     assert most_elliptical(np.ones((20, 30)), [], area=(1, 10), hole=1).max() == 0
 
 
-def test_seams_tell_a_neck_from_a_touch():
+def test_a_seam_has_its_length_height_and_area_ratio():
     labels = ((X < 60) + 2 * (X >= 60)).astype(np.int32) * (abs(Y - 40) < 10) * (abs(X - 65) < 25)
     seam = seams(np.full(labels.shape, 3.0), labels)
     assert (seam.small, seam.large) == (1, 2)
@@ -73,13 +73,13 @@ def test_a_bud_joins_one_mother_and_the_union_stays_small():
     assert root.tolist() == [0, 2, 2, 3, 4]
 
 
-def test_tidying_fills_holes_and_drops_spurs_crumbs_and_the_border():
+def test_tidying_fills_holes_and_removes_spurs_fragments_and_border_objects():
     labels = np.where(disc(40, 60, 15) > 0.5, 7, 0).astype(np.int32)
     whole = (labels > 0).sum()
     labels[38:42, 58:62] = 0
     assert (filled(labels) > 0).sum() == whole
     labels[40, 75:95] = 7  # a spur
-    labels[5:9, 5:9] = 7  # a crumb
+    labels[5:9, 5:9] = 7  # a fragment
     labels[0:12, 100:110] = 3  # at the border
     done = tidied(labels, 2, (159, 240), 10)
     assert done.shape == (159, 240)

@@ -1,4 +1,4 @@
-"""A segmenter in TorchScript: what goes in, what comes out, and files that are none."""
+"""A TorchScript segmenter: its input, its output, and invalid files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pcip_core.segmentation.torchscript import torchscript
 
 
 class Threshold(torch.nn.Module):
-    """Labels what is brighter than half in the second channel; every pixel takes the largest index it touches."""
+    """Label the pixels above 0.5 in the second channel; each pixel takes the largest index that it touches."""
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         bright = image[:, 1:2] > 0.5
@@ -48,7 +48,7 @@ def planes() -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])
-def test_objects_are_those_of_the_network_but_at_the_border(tmp_path: Path, scale: float) -> None:
+def test_objects_of_the_network_are_kept_except_at_the_border(tmp_path: Path, scale: float) -> None:
     model = saved(Threshold(), tmp_path / "model.pt")
     labels = torchscript(planes(), model=model, channels=["other", "nucleus"], objects=1, scale=scale)
     assert labels.shape == (96, 128)
@@ -62,11 +62,11 @@ def test_objects_are_those_of_the_network_but_at_the_border(tmp_path: Path, scal
     assert not big.any()
 
 
-def test_what_is_no_segmenter_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="no such file"):
+def test_invalid_models_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"absent\.pt: found no such file"):
         torchscript(planes(), model=str(tmp_path / "absent.pt"), channels=["nucleus"])
     (tmp_path / "text.pt").write_text("not a model")
-    with pytest.raises(SpecError, match="not a TorchScript"):
+    with pytest.raises(SpecError, match=r"text\.pt: found not a TorchScript"):
         torchscript(planes(), model=str(tmp_path / "text.pt"), channels=["nucleus"])
     with pytest.raises(SpecError, match="label planes"):
         torchscript(planes(), model=saved(Nothing(), tmp_path / "nothing.pt"), channels=["nucleus"])

@@ -1,4 +1,4 @@
-"""Yeast segmenters against simulated truth, real fields, and fields with nothing in them."""
+"""Yeast segmenters against simulated truth, real fields and empty fields."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ RNG = np.random.default_rng(3)
 
 
 def at_border(labels):
-    """Labels that come within 3 px of the border."""
+    """Labels with a pixel within 3 px of the border."""
     return np.setdiff1d(
         labels[np.pad(np.zeros(np.subtract(labels.shape, 6), bool), 3, constant_values=True)], 0
     )
@@ -55,7 +55,7 @@ def test_outlines_are_those_of_the_cells():
     assert (ours & truth).sum() / ours.sum() > 0.85
 
 
-def test_fields_of_another_magnification_need_only_the_diameter():
+def test_a_field_of_another_magnification_needs_only_its_cell_diameter():
     simulation = Simulation("yeast", field_size_px=352)
     plane = photograph(simulation, plan_screen(simulation)[0], 1)[0]["cytosol"]
     usual = segmenter("yeast_cytosol")({"c": plane}, channel="c")
@@ -64,7 +64,7 @@ def test_fields_of_another_magnification_need_only_the_diameter():
     assert abs(int(large.max()) - int(usual.max())) <= 1
 
 
-def test_one_cell_in_a_field_is_one_cell():
+def test_a_single_cell_is_detected_with_its_area():
     y, x = np.mgrid[:200, :240]
     plane = RNG.poisson(100 + 900 * (np.hypot(y - 90, x - 130) < 13)).astype(np.uint16)
     labels = segmenter("yeast_cytosol")({"c": plane}, channel="c")
@@ -98,7 +98,7 @@ def test_one_cell_in_a_field_is_one_cell():
         "hot pixel",
     ],
 )
-def test_there_are_no_cells_where_there_is_nothing(method, plane):
+def test_fields_without_cells_have_no_labels(method, plane):
     labels = segmenter(method)({"marker": plane}, channel="marker")
     assert labels.shape == plane.shape
     assert labels.max() == 0
@@ -122,12 +122,13 @@ def test_real_cells_are_found_and_drawn(tmp_path):
             plane[y : y + 400, x : x + 500],
             labels[y : y + 400, x : x + 500],
         )
-    assert near / total > 0.92  # the authors' objects that join cells are in it; benchmarks/segmentation.py
+    # `total` counts published objects that join several cells; see benchmarks/accuracy/segmentation.py.
+    assert near / total > 0.92
     assert objects / total < 1.6
 
 
 def draw(file, plane, labels):
-    """A window with its outlines, twice as large: to be looked at, never to be committed."""
+    """Draw a window with its outlines at twice its size, to inspect by eye. Never commit the file."""
     low, high = np.percentile(plane, [1, 99.5])
     grey = (np.clip((plane - low) / (high - low), 0, 1) ** 0.5 * 255).astype(np.uint8)
     picture = np.stack([grey.repeat(2, 0).repeat(2, 1)] * 3, -1)

@@ -1,4 +1,4 @@
-"""Variants of the simulated yeast screen: the same cells through another channel."""
+"""Variants of the simulated yeast screen: the same cells with another structural channel."""
 
 import dataclasses
 
@@ -36,7 +36,7 @@ def test_true_labels_lie_on_the_true_centres(simulation):
     assert np.mean(on) > 0.95
 
 
-def test_markers_that_are_not_there_are_named():
+def test_unknown_markers_are_refused():
     with pytest.raises(SpecError, match="nuclear_pore"):
         plan_screen(Simulation("yeast", marker="phase"))
     with pytest.raises(SpecError, match="marker"):

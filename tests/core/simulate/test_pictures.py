@@ -1,7 +1,7 @@
-"""The pictures show what the truth says, measured from pixels alone.
+"""The simulated images agree with the truth, measured from pixels alone.
 
-Cells are drawn from the image's number, so two pictures of one number show the same cells whatever the
-protein: one picture's mask tells where another's light lies.
+Cells are drawn from the number of the image, so two images with the same number show the same cells for any protein:
+the mask of one image gives the compartments of the other.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FIELDS = (1, 2)
 
 
 def image_of(organism: str, fractions: dict[str, float], **changes: object) -> PlannedImage:
-    """The first image of the screen with another protein, hardly any of it diffuse."""
+    """The first image of the screen with another protein, of which only 2 % is diffuse."""
     first = plan_screen(SIMULATION[organism])[0]
     return replace(first, fractions=fractions, leak=0.02, **changes)
 
@@ -43,7 +43,7 @@ def light_of(organism: str, name: str) -> dict[str, np.ndarray]:
 
 
 def share_in(organism: str, name: str, mask: np.ndarray) -> float:
-    """Share of a protein's light that lies within a mask."""
+    """Share of the light of a protein within a mask."""
     light = light_of(organism, name)["protein"]
     return float(light[mask].sum() / light.sum())
 
@@ -53,7 +53,7 @@ def mask_of(light: np.ndarray, share: float = 0.3) -> np.ndarray:
 
 
 def rim(mask: np.ndarray, width: float) -> np.ndarray:
-    """Pixels nearer to the mask's outline than `width`, on both sides."""
+    """Pixels within `width` of the outline of a mask, on both sides."""
     return (ndimage.distance_transform_edt(mask) <= width) & (ndimage.distance_transform_edt(~mask) <= width)
 
 
@@ -76,12 +76,12 @@ def test_human_nuclear_proteins_lie_in_the_nuclear_mask_and_others_outside() -> 
     assert share_in("human", "Nuclear membrane", around) > 1.5 * share_in("human", "Nucleoplasm", around)
 
 
-def test_human_proteins_beside_their_structure() -> None:
+def test_human_proteins_are_near_their_structure() -> None:
     tubulin = light_of("human", "Cytosol")["microtubules"].ravel()
-    likeness = {
+    correlation = {
         name: np.corrcoef(light_of("human", name)["protein"].ravel(), tubulin)[0, 1] for name in CYTOPLASMIC
     }
-    assert max(likeness, key=lambda name: likeness[name]) == "Microtubules"
+    assert max(correlation, key=lambda name: correlation[name]) == "Microtubules"
     body = ndimage.binary_fill_holes(light_of("human", "Plasma membrane")["protein"] > 0.02)
     inner = ndimage.distance_transform_edt(body)
     mean_depth = {
@@ -95,13 +95,13 @@ def test_human_proteins_beside_their_structure() -> None:
 
 
 def concentration(light: np.ndarray) -> float:
-    """1 over the number of pixels that the light fills evenly."""
+    """Inverse of the effective number of pixels that the light covers."""
     share = light / light.sum()
     return float((share**2).sum())
 
 
 def contrast(values: np.ndarray, mask: np.ndarray, within: np.ndarray) -> float:
-    """Values well inside each object of a mask over those just outside it: the median of the objects."""
+    """Ratio of the values inside and just outside each object of a mask: the median over the objects."""
     objects = label(ndimage.binary_dilation(mask, iterations=2))
     inside, outside = ndimage.binary_erosion(mask, iterations=2), (objects > 0) & ~mask & within
     numbers = np.intersect1d(objects[inside], objects[outside])
@@ -110,7 +110,7 @@ def contrast(values: np.ndarray, mask: np.ndarray, within: np.ndarray) -> float:
     return float(np.median(np.divide(inner, outer)))
 
 
-def test_yeast_proteins_lie_where_their_compartment_is() -> None:
+def test_yeast_proteins_are_in_their_compartment() -> None:
     cell = mask_of(light_of("yeast", "Nucleus")["cytosol"], 0.15)
     nucleus = ndimage.binary_dilation(mask_of(light_of("yeast", "Nucleus")["protein"]))
     vacuole = ndimage.binary_dilation(mask_of(light_of("yeast", "Vacuole")["protein"]))
@@ -138,16 +138,16 @@ def test_yeast_proteins_lie_where_their_compartment_is() -> None:
 
 
 def test_the_marker_is_dark_in_the_vacuole() -> None:
-    """Nothing ties the two pictures but the cell that both are of."""
+    """The two channels share only the cell."""
     marker = light_of("yeast", "Vacuole")["cytosol"]
     cell = mask_of(marker, 0.15)
     vacuole = mask_of(light_of("yeast", "Vacuole")["protein"], 0.5)
-    beside = (
+    around = (
         ndimage.binary_dilation(vacuole, iterations=4)
         & cell
         & ~ndimage.binary_dilation(vacuole, iterations=2)
     )
-    assert marker[vacuole & cell].mean() < 0.8 * marker[beside].mean()
+    assert marker[vacuole & cell].mean() < 0.8 * marker[around].mean()
 
 
 @pytest.mark.parametrize(
@@ -160,15 +160,18 @@ def test_the_marker_is_dark_in_the_vacuole() -> None:
     ],
 )
 @pytest.mark.parametrize("share", [0.25, 0.5])
-def test_mixed_fractions_come_out_of_the_pixels(organism: str, first: str, second: str, share: float) -> None:
-    """A mixed protein's picture is the sum of the pure ones at the fractions told."""
+def test_mixed_fractions_are_recovered_from_the_pixels(
+    organism: str, first: str, second: str, share: float
+) -> None:
+    """The image of a mixed protein is the sum of the pure images, weighted by the true fractions."""
     image = image_of(organism, {first: 1 - share, second: share}, kind="mixed")
     drawn = [DRAW[organism](SIMULATION[organism], image, field) for field in FIELDS]
     mixed = np.hstack([light["protein"] for light, _ in drawn])
     pure = [ndimage.gaussian_filter(light_of(organism, name)["protein"], 3) for name in (first, second)]
     wanted = ndimage.gaussian_filter(mixed, 3)
-    found, *_ = np.linalg.lstsq(np.stack([one.ravel() for one in pure], 1), wanted.ravel(), rcond=None)
-    assert found == pytest.approx([1 - share, share], abs=0.05)
+    design = np.stack([image.ravel() for image in pure], 1)
+    fractions, *_ = np.linalg.lstsq(design, wanted.ravel(), rcond=None)
+    assert fractions == pytest.approx([1 - share, share], abs=0.05)
     states = {row["state"] for _, truth in drawn for row in truth}
     assert states == {f"{first}={1 - share:g};{second}={share:g}"}
 
@@ -177,7 +180,7 @@ def test_mixed_fractions_come_out_of_the_pixels(organism: str, first: str, secon
     ("organism", "first", "second"),
     [("human", "Cytosol", "Nucleoplasm"), ("yeast", "Cell periphery", "Nucleus")],
 )
-def test_each_cell_of_a_variable_protein_shows_the_state_told(organism: str, first: str, second: str) -> None:
+def test_each_cell_of_a_variable_protein_shows_its_true_state(organism: str, first: str, second: str) -> None:
     image = image_of(organism, {first: 0.6, second: 0.4}, kind="variable", rate=0.4)
     where = "nucleus" if organism == "human" else "protein"
     pure = image_of(organism, {"Cytosol" if organism == "human" else "Nucleus": 1.0})
@@ -203,7 +206,7 @@ def test_each_cell_of_a_variable_protein_shows_the_state_told(organism: str, fir
 
 @pytest.mark.parametrize("organism", CLASSES)
 def test_variable_rates(organism: str) -> None:
-    """Cells in the second state against the binomial law of the rate told: a chi-square over all proteins."""
+    """Chi-square test over all proteins: the number of cells in the second state is binomial with the true rate."""
     simulation = replace(SIMULATION[organism], variable_proteins=12)
     variable = [image for image in plan_screen(simulation) if image.kind == "variable"]
     assert len(variable) == 12
@@ -228,18 +231,18 @@ def elongation(organism: str, line: str) -> float:
         light, truth = DRAW[organism](SIMULATION[organism], image, 1)
         smooth = ndimage.gaussian_filter(light[channel], 1.5)
         labels = label(ndimage.binary_fill_holes(smooth > 0.6 * threshold_otsu(smooth)))
-        found = regionprops(labels)
+        regions = regionprops(labels)
         budded = {
             labels[int(row["y_px"]), int(row["x_px"])]
             for row in truth
             if row["stage"] not in ("unbudded", "G1")
         }
-        areas = np.median([one.area for one in found])
+        areas = np.median([region.area for region in regions])
         ratios += [
-            one.axis_major_length / one.axis_minor_length
-            for one in found
-            if one.solidity > 0.93 and 0.4 * areas < one.area < 2 * areas and one.label not in budded
-            and min(one.bbox[:2]) > 0 and max(one.bbox[2:]) < len(labels)
+            region.axis_major_length / region.axis_minor_length
+            for region in regions
+            if region.solidity > 0.93 and 0.4 * areas < region.area < 2 * areas and region.label not in budded
+            and min(region.bbox[:2]) > 0 and max(region.bbox[2:]) < len(labels)
         ]  # fmt: skip
     assert len(ratios) >= 6
     return float(np.median(ratios))
@@ -247,13 +250,13 @@ def elongation(organism: str, line: str) -> float:
 
 @pytest.mark.parametrize("organism", CLASSES)
 def test_the_two_cell_lines_differ_in_shape(organism: str) -> None:
-    round_ones, long_ones = (elongation(organism, line) for line in CELL_LINES[organism])
-    assert 1.0 <= round_ones < 1.25
-    assert long_ones > round_ones + 0.15
+    round_ratio, long_ratio = (elongation(organism, line) for line in CELL_LINES[organism])
+    assert 1.0 <= round_ratio < 1.25
+    assert long_ratio > round_ratio + 0.15
 
 
 def test_the_camera_counts_photons() -> None:
-    """Noise grows as the square root of the light, over an offset, and never leaves 16 bits."""
+    """Noise grows as the square root of the light, above an offset, and counts fit 16 bits."""
     rng = np.random.default_rng(0)
     light = np.ones((128, 128), np.float32)
     flat = np.ones_like(light)

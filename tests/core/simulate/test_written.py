@@ -1,4 +1,4 @@
-"""What a simulation writes: reproducible, marked as simulated, whole or not there."""
+"""The files of a simulation: reproducible, marked as simulated, and either complete or absent."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pcip_core.simulate.plan import CELL_LINES, CLASSES, channels, plan_screen
 from pcip_core.simulate.screen import TRUTH, write_screen
 from pcip_core.spec.simulation import Simulation
 
-DOCS = Path(__file__).resolve().parents[3] / "docs"
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "reference"
 SMALL = Simulation(
     "yeast",
     plates=2,
@@ -63,23 +63,23 @@ def screen(
     return simulation, folder
 
 
-def test_the_same_seed_gives_the_same_bytes_whatever_the_number_of_workers(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_bytes_for_any_number_of_workers(tmp_path: Path) -> None:
     for name, workers in (("one", 1), ("two", 2)):
         simulate_screen(SMALL, tmp_path / name, workers=workers)
     assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
 
 
-def test_another_seed_gives_other_pictures(tmp_path: Path) -> None:
+def test_another_seed_gives_other_images(tmp_path: Path) -> None:
     write_screen(SMALL, tmp_path / "zero")
     write_screen(replace(SMALL, seed=1), tmp_path / "one")
-    zero, one = (bytes_of(tmp_path / name) for name in ("zero", "one"))
-    pictures = {name for name in zero if name.endswith(".tif")}
+    first, second = (bytes_of(tmp_path / name) for name in ("zero", "one"))
+    pictures = {name for name in first if name.endswith(".tif")}
     assert len(pictures) == 2 * len(plan_screen(SMALL))
-    assert pictures <= set(one)
-    assert not [name for name in pictures if zero[name] == one[name]]
+    assert pictures <= set(second)
+    assert not [name for name in pictures if first[name] == second[name]]
 
 
-def test_every_file_that_the_plan_names_is_there(screen: tuple[Simulation, Path]) -> None:
+def test_every_file_of_the_plan_exists(screen: tuple[Simulation, Path]) -> None:
     simulation, folder = screen
     images = plan_screen(simulation)
     wanted = {
@@ -96,18 +96,16 @@ def test_every_file_that_the_plan_names_is_there(screen: tuple[Simulation, Path]
     assert picture.dtype == np.uint16
 
 
-def test_everything_says_that_it_is_simulated(screen: tuple[Simulation, Path]) -> None:
+def test_all_files_state_that_they_are_simulated(screen: tuple[Simulation, Path]) -> None:
     simulation, folder = screen
     for path in folder.rglob("*.tif"):
         with tifffile.TiffFile(path) as file:
             assert file.pages[0].description.startswith("SIMULATED image")
     assert "These images are simulated" in (folder / "SIMULATED.md").read_text()
-    told = json.loads((folder / "simulation.json").read_text())
-    told_parameters = {name: value for name, value in told.items() if name != "version"}
-    assert TypeAdapter(Simulation).validate_python(told_parameters) == simulation
-    assert {row["simulator_version"] for row in rows_of(folder / "truth_images.csv")} == {
-        str(told["version"])
-    }
+    parameters = json.loads((folder / "simulation.json").read_text())
+    version = str(parameters.pop("version"))
+    assert TypeAdapter(Simulation).validate_python(parameters) == simulation
+    assert {row["simulator_version"] for row in rows_of(folder / "truth_images.csv")} == {version}
     assert all(row["protein"].startswith("SIMP") for row in rows_of(folder / "images.csv"))
     assert all(line.startswith("sim-") for lines in CELL_LINES.values() for line in lines)
 
@@ -121,18 +119,18 @@ def test_the_tables_agree_with_each_other_and_with_the_plan(screen: tuple[Simula
     assert (
         [row["image_id"] for row in known]
         == [row["image_id"] for row in truth]
-        == [one.image_id for one in plan]
+        == [image.image_id for image in plan]
     )
-    for one, row, true in zip(plan, known, truth, strict=True):
-        assert row["localization"] == true["localization"] == ";".join(one.fractions)
-        own = [cell for cell in cells if cell["image_id"] == one.image_id]
-        assert int(true["n_cells"]) == len(own)
-        assert {cell["cell_line"] for cell in own} <= {one.cell_line}
-        for cell in own:
+    for image, row, true in zip(plan, known, truth, strict=True):
+        assert row["localization"] == true["localization"] == ";".join(image.fractions)
+        image_cells = [cell for cell in cells if cell["image_id"] == image.image_id]
+        assert int(true["n_cells"]) == len(image_cells)
+        assert {cell["cell_line"] for cell in image_cells} <= {image.cell_line}
+        for cell in image_cells:
             state = dict(part.split("=") for part in cell["state"].split(";"))
-            assert set(state) <= set(one.fractions)
+            assert set(state) <= set(image.fractions)
             assert sum(map(float, state.values())) == pytest.approx(1)
-            assert len(state) == (2 if one.kind == "mixed" else 1)
+            assert len(state) == (2 if image.kind == "mixed" else 1)
             assert 0 <= float(cell["y_px"]) < simulation.field_size_px
             assert 0 <= float(cell["x_px"]) < simulation.field_size_px
     assert len(cells) > len(plan)
@@ -140,7 +138,7 @@ def test_the_tables_agree_with_each_other_and_with_the_plan(screen: tuple[Simula
     assert len(set(places)) == len(places)
 
 
-def test_the_page_names_every_column_of_the_truth(screen: tuple[Simulation, Path]) -> None:
+def test_the_documentation_names_every_column_of_the_truth(screen: tuple[Simulation, Path]) -> None:
     _, folder = screen
     page = (DOCS / "simulation.md").read_text()
     for table in TRUTH:
@@ -163,10 +161,10 @@ def test_classes_proteins_and_cell_lines(organism: str) -> None:
     assert len({(image.plate, image.well) for image in plan}) == len(plan)
     assert len({image.protein for image in plan}) == len(plan)
     for name in CLASSES[organism]:
-        own = [image for image in plan if image.kind == "single" and set(image.fractions) == {name}]
-        assert len(own) >= 4
-        assert {image.cell_line for image in own} == set(CELL_LINES[organism])
-        assert len({image.plate for image in own}) >= 4  # a plate can be left out
+        members = [image for image in plan if image.kind == "single" and set(image.fractions) == {name}]
+        assert len(members) >= 4
+        assert {image.cell_line for image in members} == set(CELL_LINES[organism])
+        assert len({image.plate for image in members}) >= 4  # a plate can be left out
     kinds = [image.kind for image in plan]
     assert (kinds.count("mixed"), kinds.count("variable")) == (8, 6)
     for image in plan:
@@ -175,7 +173,7 @@ def test_classes_proteins_and_cell_lines(organism: str) -> None:
 
 
 @pytest.mark.parametrize("organism", CLASSES)
-def test_mixtures_are_drawn_as_they_were_before_they_could_be_chosen(organism: str) -> None:
+def test_default_mixtures_are_drawn_independently(organism: str) -> None:
     simulation = Simulation(organism, seed=3)
     words = [zlib.crc32(word.encode()) for word in (organism, "plan")]
     rng = np.random.default_rng([3, *words])
@@ -185,7 +183,7 @@ def test_mixtures_are_drawn_as_they_were_before_they_could_be_chosen(organism: s
         assert dict(image.fractions) == {first: 1 - share, second: share}
 
 
-def test_mixtures_of_chosen_compartments_and_balances() -> None:
+def test_mixtures_of_given_compartments_and_shares() -> None:
     pairs = (("Cytoplasm", "Nucleus"), ("Vacuole", "Punctate"))
     shares = (0.1, 0.3, 0.9)
     simulation = Simulation(
@@ -194,17 +192,17 @@ def test_mixtures_of_chosen_compartments_and_balances() -> None:
     plan = plan_screen(simulation)
     assert plan[:40] == plan_screen(Simulation("yeast", plates=10))[:40]
     for kind, count in (("mixed", 90), ("variable", 60)):
-        own = [image for image in plan if image.kind == kind]
-        assert [tuple(image.fractions) for image in own].count(pairs[0]) == count / 2
+        members = [image for image in plan if image.kind == kind]
+        assert [tuple(image.fractions) for image in members].count(pairs[0]) == count / 2
         for pair in pairs:
-            of_pair = [image for image in own if tuple(image.fractions) == pair]
+            of_pair = [image for image in members if tuple(image.fractions) == pair]
             assert len(of_pair) == count / 2
             assert {image.cell_line for image in of_pair} == set(CELL_LINES["yeast"])
             assert len({image.plate for image in of_pair}) == 10
-        assert {image.fractions[tuple(image.fractions)[1]] for image in own} == set(shares)
+        assert {image.fractions[tuple(image.fractions)[1]] for image in members} == set(shares)
         assert all(
             image.rate == (image.fractions[tuple(image.fractions)[1]] if kind == "variable" else 0)
-            for image in own
+            for image in members
         )
 
 
@@ -220,17 +218,17 @@ def test_a_rare_class_among_many() -> None:
     assert len({image.plate for image in rare}) == 2
 
 
-def test_every_key_is_on_the_pages() -> None:
-    for page, text in (("simulation.md", "`{}`"), ("screens.md", "{}")):
+def test_every_key_is_documented() -> None:
+    for page, text in (("simulation.md", "`{}`"), ("spec.md", "{}")):
         section = (DOCS / page).read_text()
-        if page == "screens.md":
+        if page == "spec.md":
             section = next(line for line in section.splitlines() if line.startswith("| `simulation` |"))
         for key in fields(Simulation):
             assert text.format(key.name) in section, (page, key.name)
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"organism": "mouse"}, r"simulation\.organism: found 'mouse'; required: one of human, yeast"),
         ({"plates": 0}, "found plates 0"),
@@ -248,7 +246,10 @@ def test_every_key_is_on_the_pages() -> None:
             {"pairs": (("Nucleus", "Cytosol"),)},
             r"simulation\.pairs: found \('Nucleus', 'Cytosol'\); required: two",
         ),
-        ({"pairs": (("Nucleus", "Nucleus"),)}, "required: two different ones of Cytoplasm, Nucleus"),
+        (
+            {"pairs": (("Nucleus", "Nucleus"),)},
+            r"simulation\.pairs: found \('Nucleus', 'Nucleus'\); required: two different",
+        ),
         ({"shares": ()}, r"simulation\.shares: found \(\); required: one share or more"),
         ({"shares": (0.5, 1.0)}, r"simulation\.shares: found 1\.0; required: shares between 0 and 1"),
         ({"shares": (float("nan"),)}, r"simulation\.shares: found nan"),
@@ -256,8 +257,8 @@ def test_every_key_is_on_the_pages() -> None:
         ({"rare": {"Nucleus": 0}}, r"simulation\.rare\.Nucleus: found 0; required: 1 protein or more"),
     ],
 )
-def test_parameters_that_make_no_screen(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(SpecError, match=said):
+def test_invalid_parameters_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
         write_screen(replace(Simulation("yeast"), **changes), tmp_path / "screen")
     assert not list(tmp_path.iterdir())
 
@@ -270,7 +271,7 @@ def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
 
-def test_an_interruption_leaves_nothing_half_written(tmp_path: Path) -> None:
+def test_an_interruption_leaves_no_incomplete_folder(tmp_path: Path) -> None:
     folder = tmp_path / "raw" / "screen"
     with pytest.raises(KeyboardInterrupt):
         write_screen(SMALL, folder, progress=interrupt)
@@ -282,7 +283,7 @@ def test_an_interruption_leaves_nothing_half_written(tmp_path: Path) -> None:
     assert bytes_of(folder) == before
 
 
-def test_the_very_screen_is_left_alone_and_another_replaced(tmp_path: Path) -> None:
+def test_the_same_screen_is_kept_and_another_is_replaced(tmp_path: Path) -> None:
     folder = tmp_path / "screen"
     write_screen(SMALL, folder)
     made = folder.stat().st_ino
@@ -297,7 +298,7 @@ def stay(done: int, total: int) -> None:
     time.sleep(3600)
 
 
-def test_killed_and_then_wanted_by_two_at_once(tmp_path: Path) -> None:
+def test_after_a_kill_two_processes_can_request_the_screen(tmp_path: Path) -> None:
     context = multiprocessing.get_context("forkserver")
     folder = tmp_path / "screen"
     killed = context.Process(target=write_screen, args=(SMALL, folder), kwargs={"progress": stay})

@@ -1,4 +1,4 @@
-"""Bad specs are refused with the key at fault; good ones resolve every default."""
+"""Invalid specs are refused with the key at fault; valid specs have all defaults filled in."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import pytest
 from pcip_core.errors import RootError, SpecError
 from pcip_core.images.layout import scan
 from pcip_core.spec.screen import load_screen
-from tests.conftest import TINY_SPEC, write_spec
+from tests.conftest import REPOSITORY, TINY_SPEC, write_spec
 
 
 def test_every_shipped_spec_loads():
-    from pcip_assets.workspace import REPOSITORY
-
     specs = sorted((REPOSITORY / "data" / "screens").glob("*.yaml"))
     assert {load_screen(path).name for path in specs} >= {"simulated_human", "yeast_cells"}
 
@@ -20,7 +18,7 @@ def test_every_shipped_spec_loads():
 def test_roles_and_defaults(tiny_spec):
     screen = load_screen(tiny_spec)
     assert (screen.structural, screen.protein) == (("nucleus",), ("protein",))
-    assert screen.encoder.beta1 == 0.5  # the authors' value, not in the file
+    assert screen.encoder.beta1 == 0.5  # the authors' value, which the file does not set
     assert screen.resolved()["crops"]["window_px"] == 32
 
 
@@ -28,9 +26,10 @@ VGG16 = {"sets": ["vgg16"]}
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"chanels": {}}, "unknown key `chanels`"),
+        ({"yardsticks": {"sets": ["classic"]}}, "Rename `yardsticks:` to `baselines:` in the spec"),
         ({"crops": {"window_px": 32, "sise_px": 16}}, "unknown key `crops.sise_px`"),
         ({"encoder": {"epoch": 3}}, "unknown key `encoder.epoch`"),
         ({"channels": {"nucleus": {"role": "structural"}}}, "no channel with `role: protein`"),
@@ -67,20 +66,20 @@ VGG16 = {"sets": ["vgg16"]}
         ({"baselines": {"supervised": {"epoch": 3}}}, "unknown key `baselines.supervised.epoch`"),
     ],
 )
-def test_bad_specs_name_the_key(tmp_path, changes, said):
+def test_an_invalid_spec_is_refused_with_its_key(tmp_path, changes, message):
     path = write_spec(tmp_path, **changes)
     with pytest.raises(SpecError) as caught:
         load_screen(path)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert str(path) in str(caught.value)
 
 
-def test_weights_lie_beside_the_spec(tmp_path):
+def test_the_path_of_the_weights_is_relative_to_the_spec(tmp_path):
     spec = write_spec(tmp_path, baselines=VGG16 | {"vgg16": {"weights": "w/vgg16.h5"}})
     assert load_screen(spec).baselines.vgg16.weights == str(tmp_path / "w" / "vgg16.h5")
 
 
-def test_not_yaml_and_not_there(tmp_path):
+def test_invalid_yaml_and_a_missing_file_are_refused(tmp_path):
     bad = tmp_path / "bad.yaml"
     bad.write_text("name: [unclosed")
     with pytest.raises(SpecError, match="not YAML"):
@@ -89,14 +88,14 @@ def test_not_yaml_and_not_there(tmp_path):
         load_screen(tmp_path / "absent.yaml")
 
 
-def test_a_root_that_is_not_there(tmp_path):
+def test_a_missing_root_is_refused(tmp_path):
     with pytest.raises(RootError, match="no such folder"):
         scan(load_screen(write_spec(tmp_path, root="nowhere")))
     with pytest.raises(RootError, match="no root"):
         scan(load_screen(write_spec(tmp_path)))
 
 
-def test_a_pattern_that_matches_nothing_names_a_file_that_is_there(tiny_spec):
+def test_a_pattern_without_a_match_is_refused_with_an_existing_file(tiny_spec):
     folder = tiny_spec.parent
     files = {**TINY_SPEC["files"], "pattern": "{plate}/{well}-{field}-{channel}.png"}
     with pytest.raises(RootError, match=r"the first file there is images\.csv"):

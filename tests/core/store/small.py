@@ -6,18 +6,15 @@ import itertools
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 import yaml
 
-from pcip_assets.assets.analyses import cell_scores, enrichment, mismatch, phenotypes, protein_map
-from pcip_assets.assets.benchmarks import umap
-from pcip_assets.assets.benchmarks.scoring import Scores
 from pcip_core.crops.shard_cells import Rejected, ShardCells
 from pcip_core.images.annotations import ImageRecord
 from pcip_core.images.field import Field
-from pcip_core.simulate.screen import TRUTH
 from pcip_core.spec.screen import load_screen
 from pcip_core.store import rows as frames
+from pcip_core.store import schemas
 from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import feature_table, features_of
 from tests.conftest import TINY_SPEC
@@ -48,7 +45,10 @@ def commit_plate(store: Store, screen: str, shard: str, *, dim: int = DIM, seed:
             "fields": frames.fields_table(spec, [(one, "hash", (160, 160)) for one in fields]),
             "images": frames.images_table(records),
             "quarantine_fields": frames.quarantine_table("fields", rejected, shard),
-            **{name: _truth(columns, image_ids) for name, columns in TRUTH.items()},
+            **{
+                table.name: table.frame({"image_id": image_ids})
+                for table in (schemas.TRUTH_IMAGES, schemas.TRUTH_CELLS)
+            },
         },
         shard=shard,
         provenance=about,
@@ -65,10 +65,6 @@ def commit_plate(store: Store, screen: str, shard: str, *, dim: int = DIM, seed:
         provenance=about,
     )
     commit_features(store, screen, shard, dim=dim, seed=seed)
-
-
-def _truth(columns: tuple[str, ...], image_ids: list[str]) -> pa.Table:
-    return pa.table({name: image_ids if name == "image_id" else [1.0] * len(image_ids) for name in columns})
 
 
 def cells_of(image_ids: list[str]) -> ShardCells:
@@ -94,10 +90,10 @@ def commit_features(
 ) -> None:
     """Commit random features of the cells of one plate."""
     cells = store.read(screen, "cells", shards=[shard])
-    ids = {name: cells[name].to_pylist() for name in ("cell_id", "image_id")}
-    ids["encoder_version"] = [f"{screen}/1"] * cells.num_rows
+    ids = {name: cells[name].to_list() for name in ("cell_id", "image_id")}
+    ids["encoder_version"] = [f"{screen}/1"] * cells.height
     rng = np.random.default_rng([seed, *shard.encode()])
-    vectors = rng.normal(size=(cells.num_rows, dim)).astype(np.float32)
+    vectors = rng.normal(size=(cells.height, dim)).astype(np.float32)
     about = {**provenance(), "encoder_version": f"{screen}/1", "mlflow_run_id": "run"}
     table = feature_table(ids, vectors)
     store.commit(screen, {f"cell_features_{feature_set}": table}, shard=shard, provenance=about)
@@ -120,13 +116,18 @@ def commit_whole(store: Store, screen: str, feature_set: str = SET) -> None:
         for label in (None, "Nucleus")
         for protocol in ("leave_image_out", "leave_cell_out")
     ]  # fmt: skip
-    store.commit(screen, _scores(scores, PAIRS[:2]).tables("benchmarks"), provenance=provenance())
-    store.commit(screen, _scores([], PAIRS[2:]).tables("benchmarks_supervised"), provenance=provenance())
-    split = pa.table({"image_id": ["a", "b"], "held": [False, True], "encoder_version": ["v", "v"]})
+    store.commit(screen, _scored("benchmarks", "knn", scores, PAIRS[:2]), provenance=provenance())
+    store.commit(
+        screen, _scored("benchmarks_supervised", "supervised", [], PAIRS[2:]), provenance=provenance()
+    )
+    split = schemas.SUPERVISED_IMAGES.frame(
+        {"image_id": ["a", "b"], "held": [False, True], "encoder_version": ["v", "v"]}
+    )
     store.commit(screen, {"supervised_images": split}, provenance=provenance())
-    point = {"feature_set": feature_set, "cell_id": "c", "image_id": "a", "protein": "P", "label": "Nucleus"}
+    point = {"feature_set": feature_set, "label": "Nucleus", "x": 0.5, "y": 1.5}
     maps = {
-        name: umap.map_table(name, [{**point, "x": 0.5, "y": 1.5}]) for name in (umap.CELLS, umap.PROTEINS)
+        "umap_cells": schemas.UMAP_CELLS.frame([{**point, "cell_id": "c", "image_id": "a"}]),
+        "umap_proteins": schemas.UMAP_PROTEINS.frame([{**point, "protein": "P"}]),
     }
     store.commit(screen, maps, provenance=provenance())
     commit_analyses(store, screen)
@@ -134,37 +135,39 @@ def commit_whole(store: Store, screen: str, feature_set: str = SET) -> None:
 
 def commit_analyses(store: Store, screen: str) -> None:
     """The tables of clusters, terms, phenotypes and scores of cells, one empty row each."""
-    types = {
-        **protein_map.TYPES,
-        **{module.TABLE: module.TYPES for module in (enrichment, mismatch, phenotypes)},
-    }
-    tables = {
-        name: pa.table({column: pa.nulls(1, kind) for column, kind in columns.items()})
-        for name, columns in types.items()
-    }
-    scores = {name: cell_scores.score_table(name, [{}]) for name in cell_scores.COLUMNS}
-    store.commit(screen, {**tables, **scores}, provenance=provenance())
+    tables = (
+        *(schemas.CLUSTERS, schemas.CLUSTER_TREES, schemas.ENRICHMENT, schemas.LOCALIZATION_SCORES),
+        *(schemas.PROTEIN_SCORES, schemas.VARIABILITY, schemas.PHENOTYPES, schemas.MISMATCH),
+    )
+    rows = {table.name: table.frame([dict.fromkeys(table.columns)]) for table in tables}
+    store.commit(screen, rows, provenance=provenance())
 
 
 PAIRS = [("Nucleus", "Nucleus", 8), ("Nucleus", "Cytosol", 2), ("Cytosol", "Nucleus", 1)]
 
 
-def _scores(rows: list[dict[str, object]], pairs: list[tuple[str, str, int]]) -> Scores:
-    """Scores with a confusion, a pair of classes that never occurred, and something that was left out."""
-    scores, more = Scores(), {"feature_set": SET, "task": "localization", "protocol": "leave_image_out"}
-    key = {"classifier": "knn", "parameter": "k=11"}
-    found = [{**key, "label": label, "predicted": other, "n": n} for label, other, n in pairs]
-    scores.add(more, rows, confusion=[*found, {**key, "label": "Golgi", "predicted": "Golgi", "n": 0}])
-    scores.exclude({"columns_constant": 3, "columns_not_finite": 0}, classifier="knn", **more)
-    return scores
+def _scored(
+    table: str, noun: str, rows: list[dict[str, object]], pairs: list[tuple[str, str, int]]
+) -> dict[str, pl.DataFrame]:
+    """Scores of one asset, with a confusion matrix and something that was excluded."""
+    shared = {"feature_set": SET, "task": "localization", "protocol": "leave_image_out", "classifier": "knn"}
+    confusion = [
+        {**shared, "parameter": "k=11", "label": label, "predicted": other, "n": n}
+        for label, other, n in pairs
+    ]
+    return {
+        table: schemas.BENCHMARKS.frame(rows),
+        f"confusion_{noun}": schemas.CONFUSION.frame(confusion),
+        f"exclusions_{noun}": schemas.EXCLUSIONS.frame([{**shared, "reason": "columns_constant", "n": 3}]),
+    }
 
 
 def protein_means(store: Store, screen: str, feature_set: str) -> tuple[list[str], np.ndarray, list[int]]:
     """Proteins, their mean vectors and numbers of cells, by a plain loop."""
     cells = store.read(screen, f"cell_features_{feature_set}")
     images = store.read(screen, "images")
-    protein_of = dict(zip(images["image_id"].to_pylist(), images["protein"].to_pylist(), strict=True))
-    of_cell = np.array([protein_of[image] for image in cells["image_id"].to_pylist()])
+    protein_of = dict(zip(images["image_id"].to_list(), images["protein"].to_list(), strict=True))
+    of_cell = np.array([protein_of[image] for image in cells["image_id"].to_list()])
     vectors, proteins = features_of(cells), sorted(set(of_cell.tolist()))
     means = np.stack([vectors[of_cell == protein].mean(0) for protein in proteins])
     return proteins, means, [int((of_cell == protein).sum()) for protein in proteins]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow as pa
+import polars as pl
 import pytest
 
 from pcip_core.errors import SpecError
 from pcip_core.store.choosing import chosen_images
 
-IMAGES = pa.table(
+IMAGES = pl.DataFrame(
     {
         "image_id": ["a", "b", "c"],
         "localization": [["Vesicles"], ["Cytosol", "Vesicles"], []],

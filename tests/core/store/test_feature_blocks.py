@@ -7,17 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 import pytest
 
 from pcip_core.analysis.compartments import compartment_scores
 from pcip_core.analysis.similar import nearest
 from pcip_core.analysis.variability import variability
 from pcip_core.errors import EvaluationError, StoreError
-from pcip_core.evaluation.knn import standardize
 from pcip_core.features import blocks as streamed
 from pcip_core.features.blocks import blocks_of, columns_of, groups_of, rows_of, sums_of_groups
 from pcip_core.features.correction import GroupScales, Whitening
+from pcip_core.features.scaling import standardize
 from pcip_core.store import feature_blocks as stored
 from pcip_core.store.feature_blocks import StoredFeatures
 from pcip_core.store.partitions import Store
@@ -59,14 +59,14 @@ def commit(store: Store, values: np.ndarray) -> None:
     for shard, count in SHARDS.items():
         rows = slice(start, start + count)
         ids = {"cell_id": [f"c{row}" for row in range(N)[rows]], "image_id": images()[rows].tolist()}
-        ids = {name: pa.array(own, pa.string()) for name, own in ids.items()}
+        ids = {name: pl.Series(own, dtype=pl.String) for name, own in ids.items()}
         store.commit("scr", {"f": feature_table(ids, values[rows])}, shard=shard)
         start += count
 
 
 def test_what_is_held_and_what_is_read(features: StoredFeatures) -> None:
     assert features.shape == (N, D) == (len(features), D)
-    assert features.cell_id.to_pylist() == [f"c{row}" for row in range(N)]
+    assert features.cell_id.to_list() == [f"c{row}" for row in range(N)]
     assert np.array_equal(np.array(features.images)[features.image], images())
     for _ in range(2):
         blocks = list(features.blocks())
@@ -78,12 +78,12 @@ def test_batches_are_what_read_gives(features: StoredFeatures) -> None:
     store = features._store
     for shards in (None, ["p4", "p1"], ["p2"]):
         parts = list(store.batches("scr", "f", shards=shards, rows=6))
-        assert all(part.num_rows <= 6 for part in parts)
+        assert all(part.height <= 6 for part in parts)
         whole = store.read("scr", "f", shards=shards)
-        assert sum(part.num_rows for part in parts) == whole.num_rows
-        assert not parts or pa.concat_tables(parts).equals(whole)
-    assert next(store.batches("scr", "f", columns=["image_id"])).column_names == ["image_id"]
-    assert store.schema("scr", "f", shard="p2").equals(store.read("scr", "f").schema)
+        assert sum(part.height for part in parts) == whole.height
+        assert not parts or pl.concat(parts).equals(whole)
+    assert next(store.batches("scr", "f", columns=["image_id"])).columns == ["image_id"]
+    assert store.schema("scr", "f", shard="p2") == store.read("scr", "f").schema
 
 
 def test_batches_of_shards_that_differ_in_kind(features: StoredFeatures) -> None:
@@ -246,9 +246,9 @@ def test_memory_is_of_blocks(features: StoredFeatures, monkeypatch: pytest.Monke
     """No reading asks for all vectors at once."""
     asked: list[int] = []
 
-    def counted(call: Callable[[pa.Table], np.ndarray]) -> Callable[[pa.Table], np.ndarray]:
-        def count(table: pa.Table) -> np.ndarray:
-            asked.append(table.num_rows)
+    def counted(call: Callable[[pl.DataFrame], np.ndarray]) -> Callable[[pl.DataFrame], np.ndarray]:
+        def count(table: pl.DataFrame) -> np.ndarray:
+            asked.append(table.height)
             return call(table)
 
         return count

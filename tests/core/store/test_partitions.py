@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
@@ -40,20 +40,20 @@ def files_of(store: Store, pattern: str) -> list[Path]:
 
 
 def test_round_trip_of_every_kind_of_column(store: Store) -> None:
-    table = pa.table(
+    table = pl.DataFrame(
         {
             "text": ["a", None, "ü"],
-            "terms": pa.array([["x", "y"], [], None], pa.list_(pa.string())),
-            "small": pa.array([1, 2, 3], pa.int32()),
-            "features": pa.FixedSizeListArray.from_arrays(pa.array(np.arange(6, dtype=np.float32)), 2),
+            "terms": pl.Series([["x", "y"], [], None], dtype=pl.List(pl.String)),
+            "small": pl.Series([1, 2, 3], dtype=pl.Int32),
+            "features": pl.Series(np.arange(6, dtype=np.float32).reshape(3, 2)),
         }
     )
     pixels = np.random.default_rng(0).integers(0, 255, (3, 2, 4, 4)).astype(np.uint8)
-    store.commit("scr", {"cells": table}, shard="p1", arrays={"crops": pixels})
-    assert store.read("scr", "cells").equals(table)
-    assert store.read("scr", "cells", columns=["features"]).equals(table.select(["features"]))
-    rows, crops = store.read_with_array("scr", "cells", "crops", "p1")
-    assert rows.replace_schema_metadata().equals(table)
+    store.commit("scr", {"notes": table}, shard="p1", arrays={"crops": pixels})
+    assert store.read("scr", "notes").equals(table)
+    assert store.read("scr", "notes", columns=["features"]).equals(table.select(["features"]))
+    rows, crops = store.read_with_array("scr", "notes", "crops", "p1")
+    assert rows.equals(table)
     assert np.array_equal(crops, pixels)
     assert crops.dtype == np.uint8
     assert isinstance(crops, np.memmap)
@@ -63,36 +63,36 @@ def test_round_trip_of_every_kind_of_column(store: Store) -> None:
 
 def test_what_is_there(store: Store) -> None:
     assert store.screens() == []
-    assert store.shards("scr", "cells") == []
-    assert store.provenance("scr", "cells", "p1") is None
-    store.commit("scr", {"cells": pa.table({"a": [1]})}, shard="p1")
-    store.commit("scr", {"benchmarks": pa.table({"a": [1]})})
-    store.commit("other", {"cells": pa.table({"a": [1]})}, shard="p1")
+    assert store.shards("scr", "notes") == []
+    assert store.provenance("scr", "notes", "p1") is None
+    store.commit("scr", {"notes": pl.DataFrame({"a": [1]})}, shard="p1")
+    store.commit("scr", {"scores": pl.DataFrame({"a": [1]})})
+    store.commit("other", {"notes": pl.DataFrame({"a": [1]})}, shard="p1")
     assert store.screens() == ["other", "scr"]
-    assert store.tables("scr") == ["benchmarks", "cells"]
-    assert store.shards("scr", "cells") == ["p1"]
-    assert store.shards("scr", "benchmarks") == []
-    assert store.has("scr", "cells", "p1")
-    assert store.has("scr", "benchmarks")
-    assert not store.has("scr", "cells")
-    assert not store.has("scr", "cells", "p2")
+    assert store.tables("scr") == ["notes", "scores"]
+    assert store.shards("scr", "notes") == ["p1"]
+    assert store.shards("scr", "scores") == []
+    assert store.has("scr", "notes", "p1")
+    assert store.has("scr", "scores")
+    assert not store.has("scr", "notes")
+    assert not store.has("scr", "notes", "p2")
 
 
 def test_an_empty_shard_is_a_shard(store: Store) -> None:
-    empty = pa.table({"a": pa.array([], pa.int64())})
-    store.commit("scr", {"cells": empty}, shard="p1", arrays={"crops": np.empty((0, 2, 4, 4), np.uint8)})
-    rows, crops = store.read_with_array("scr", "cells", "crops", "p1")
-    assert rows.num_rows == 0
+    empty = pl.DataFrame({"a": pl.Series([], dtype=pl.Int64)})
+    store.commit("scr", {"notes": empty}, shard="p1", arrays={"crops": np.empty((0, 2, 4, 4), np.uint8)})
+    rows, crops = store.read_with_array("scr", "notes", "crops", "p1")
+    assert rows.height == 0
     assert crops.shape == (0, 2, 4, 4)
 
 
 def test_shards_are_in_natural_order_whatever_the_order_of_writing(store: Store) -> None:
     wanted = ["2", "10", "plate_1", "plate_2", "plate_2b", "plate_10", "²"]
     for shard in random.Random(0).sample(wanted, len(wanted)):
-        store.commit("scr", {"cells": pa.table({"shard": [shard]})}, shard=shard)
-    assert store.shards("scr", "cells") == wanted
-    assert store.read("scr", "cells")["shard"].to_pylist() == wanted
-    assert store.read("scr", "cells", shards=["plate_10", "2"])["shard"].to_pylist() == ["plate_10", "2"]
+        store.commit("scr", {"notes": pl.DataFrame({"shard": [shard]})}, shard=shard)
+    assert store.shards("scr", "notes") == wanted
+    assert store.read("scr", "notes")["shard"].to_list() == wanted
+    assert store.read("scr", "notes", shards=["plate_10", "2"])["shard"].to_list() == ["plate_10", "2"]
 
 
 def test_the_natural_order_has_no_ties() -> None:
@@ -101,55 +101,55 @@ def test_the_natural_order_has_no_ties() -> None:
 
 
 def test_partitions_that_lack_a_column_are_filled_with_nulls_but_types_must_agree(store: Store) -> None:
-    store.commit("scr", {"cells": pa.table({"a": [1]})}, shard="p1")
-    store.commit("scr", {"cells": pa.table({"a": [2], "b": ["x"]})}, shard="p2")
-    assert store.read("scr", "cells").to_pylist() == [{"a": 1, "b": None}, {"a": 2, "b": "x"}]
-    store.commit("scr", {"cells": pa.table({"a": ["text"]})}, shard="p3")
-    with pytest.raises(StoreError, match=r"scr\.cells: found columns of different types in shards p1 and p3"):
-        store.read("scr", "cells")
+    store.commit("scr", {"notes": pl.DataFrame({"a": [1]})}, shard="p1")
+    store.commit("scr", {"notes": pl.DataFrame({"a": [2], "b": ["x"]})}, shard="p2")
+    assert store.read("scr", "notes").to_dicts() == [{"a": 1, "b": None}, {"a": 2, "b": "x"}]
+    store.commit("scr", {"notes": pl.DataFrame({"a": ["text"]})}, shard="p3")
+    with pytest.raises(StoreError, match=r"scr\.notes: found columns of different types in shards p1 and p3"):
+        store.read("scr", "notes")
 
 
 @pytest.mark.parametrize("shard", WEIRD)
 def test_a_weird_shard_stays_under_its_table_and_keeps_its_name(store: Store, shard: str) -> None:
     outside = set(store.root.parent.iterdir())
-    store.commit("scr", {"cells": pa.table({"a": [1]})}, shard=shard, arrays={"crops": np.zeros((1, 2))})
-    assert store.shards("scr", "cells") == [shard]
-    assert store.read("scr", "cells", shards=[shard]).num_rows == 1
-    assert store.read_with_array("scr", "cells", "crops", shard)[1].shape == (1, 2)
+    store.commit("scr", {"notes": pl.DataFrame({"a": [1]})}, shard=shard, arrays={"crops": np.zeros((1, 2))})
+    assert store.shards("scr", "notes") == [shard]
+    assert store.read("scr", "notes", shards=[shard]).height == 1
+    assert store.read_with_array("scr", "notes", "crops", shard)[1].shape == (1, 2)
     (part,) = files_of(store, "part.parquet")
-    assert part.parent.parent == store.root / "scr" / "cells"
+    assert part.parent.parent == store.root / "scr" / "notes"
     assert set(store.root.parent.iterdir()) == outside | {store.root}
-    store.remove("scr", "cells", shard)
-    assert store.shards("scr", "cells") == []
+    store.remove("scr", "notes", shard)
+    assert store.shards("scr", "notes") == []
 
 
 @pytest.mark.parametrize("shard", ["", "x" * 250, "ü" * 50])
 def test_a_shard_that_no_folder_can_be_named_after(store: Store, shard: str) -> None:
     with pytest.raises(StoreError, match="required: a name, of 255 characters or fewer"):
-        store.commit("scr", {"cells": pa.table({"a": [1]})}, shard=shard)
+        store.commit("scr", {"notes": pl.DataFrame({"a": [1]})}, shard=shard)
 
 
-@pytest.mark.parametrize("name", ["", "Cells", "../cells", "cells; --", "1cells", ".staging", "a b"])
+@pytest.mark.parametrize("name", ["", "Cells", "../notes", "notes; --", "1cells", ".staging", "a b"])
 def test_names_that_are_not_identifiers_are_refused(store: Store, name: str) -> None:
-    table = pa.table({"a": [1]})
+    table = pl.DataFrame({"a": [1]})
     with pytest.raises(StoreError, match="cannot be a table's or a screen's"):
-        store.commit(name, {"cells": table})
+        store.commit(name, {"notes": table})
     with pytest.raises(StoreError, match="cannot be a table's or a screen's"):
         store.commit("scr", {name: table})
     with pytest.raises(StoreError, match="cannot be a table's or a screen's"):
-        store.read(name, "cells")
+        store.read(name, "notes")
     assert not files_of(store, "*.parquet")
 
 
 def test_stray_files_and_folders_are_passed_over(store: Store) -> None:
-    store.commit("scr", {"cells": pa.table({"a": [1]})}, shard="p1")
-    for stray in (".ipynb_checkpoints", "lost+found", "scr/.cache", "scr/Old cells", "scr/cells/shard=p9"):
+    store.commit("scr", {"notes": pl.DataFrame({"a": [1]})}, shard="p1")
+    for stray in (".ipynb_checkpoints", "lost+found", "scr/.cache", "scr/Old notes", "scr/notes/shard=p9"):
         (store.root / stray).mkdir()
-    pq.write_table(pa.table({"a": [1]}), store.root / "scr" / "Old cells" / "part.parquet")
+    pq.write_table(pl.DataFrame({"a": [1]}).to_arrow(), store.root / "scr" / "Old notes" / "part.parquet")
     (store.root / "notes.txt").write_text("mine")
     assert store.screens() == ["scr"]
-    assert store.tables("scr") == ["cells"]
-    assert store.shards("scr", "cells") == ["p1"]
+    assert store.tables("scr") == ["notes"]
+    assert store.shards("scr", "notes") == ["p1"]
 
 
 # -- arrays, provenance, removal -----------------------------------------------------------------------
@@ -167,10 +167,10 @@ def test_a_replaced_partition_drops_its_old_array(store: Store) -> None:
 def test_an_array_of_another_length_is_not_committed(store: Store) -> None:
     commit_version(store, 3)
     with pytest.raises(
-        CropError, match=r"found 5 rows; required: as many as one of the tables has: {'cells': 2}"
+        CropError, match=r"found 5 rows; required: as many as one of the tables has: {'notes': 2}"
     ):
         store.commit(
-            "scr", {"cells": pa.table({"v": [1, 2]})}, shard="s", arrays={"crops": np.zeros((5, 2, 2))}
+            "scr", {"notes": pl.DataFrame({"v": [1, 2]})}, shard="s", arrays={"crops": np.zeros((5, 2, 2))}
         )
     assert version_of(store) == 3
 
@@ -178,7 +178,7 @@ def test_an_array_of_another_length_is_not_committed(store: Store) -> None:
 def test_a_commit_that_fails_leaves_nothing(store: Store) -> None:
     commit_version(store, 3)
     with pytest.raises(ValueError, match="Object arrays cannot be saved"):
-        store.commit("scr", {"cells": pa.table({"v": [1]})}, arrays={"crops": np.array([{}], object)})
+        store.commit("scr", {"notes": pl.DataFrame({"v": [1]})}, arrays={"crops": np.array([{}], object)})
     assert not list((store.root / "scr" / ".staging").iterdir())
     assert version_of(store) == 3
 
@@ -189,14 +189,17 @@ def test_an_array_that_was_written_before_is_moved(store: Store) -> None:
         np.save(folder / "crops.npy", pixels)
         with pytest.raises(CropError, match="found 3 rows"):
             store.commit(
-                "scr", {"cells": pa.table({"a": [1]})}, shard="p1", arrays={"crops": folder / "crops.npy"}
+                "scr", {"notes": pl.DataFrame({"a": [1]})}, shard="p1", arrays={"crops": folder / "crops.npy"}
             )
         store.commit(
-            "scr", {"cells": pa.table({"a": [1, 2, 3]})}, shard="p1", arrays={"crops": folder / "crops.npy"}
+            "scr",
+            {"notes": pl.DataFrame({"a": [1, 2, 3]})},
+            shard="p1",
+            arrays={"crops": folder / "crops.npy"},
         )
         assert not (folder / "crops.npy").exists()
         (folder / "more").write_text("not committed")
-    assert np.array_equal(store.read_with_array("scr", "cells", "crops", "p1")[1], pixels)
+    assert np.array_equal(store.read_with_array("scr", "notes", "crops", "p1")[1], pixels)
     assert list((store.root / "scr" / ".staging").iterdir()) == []
 
 
@@ -208,7 +211,7 @@ def test_a_folder_for_arrays_is_swept_only_when_its_owner_is_dead(
         left = folder.with_name("left")
         left.mkdir()
         (left / "crops.npy").write_bytes(b"of a killed process")
-        store.commit("scr", {"cells": pa.table({"a": [1]})}, shard="p1")
+        store.commit("scr", {"notes": pl.DataFrame({"a": [1]})}, shard="p1")
         assert folder.is_dir()
         assert not left.exists()
 
@@ -216,10 +219,10 @@ def test_a_folder_for_arrays_is_swept_only_when_its_owner_is_dead(
 def test_provenance_is_kept_with_each_table(store: Store) -> None:
     made = {"inputs_hash": "abc", "created_at": "2026-01-01", "n": 3, "path": Path("x"), "commit_id": "mine"}
     commit = store.commit(
-        "scr", {"cells": pa.table({"a": [1]}), "quarantine_crops": pa.table({"a": [2]})}, shard="p",
+        "scr", {"notes": pl.DataFrame({"a": [1]}), "others": pl.DataFrame({"a": [2]})}, shard="p",
         arrays={"crops": np.zeros((1, 2))}, provenance=made,
     )  # fmt: skip
-    for table in ("cells", "quarantine_crops"):
+    for table in ("notes", "others"):
         assert store.provenance("scr", table, "p") == {
             "inputs_hash": "abc",
             "created_at": "2026-01-01",
@@ -230,28 +233,22 @@ def test_provenance_is_kept_with_each_table(store: Store) -> None:
         }
 
 
-def test_a_table_keeps_its_own_metadata(store: Store) -> None:
-    table = pa.table({"a": [1]}).replace_schema_metadata({b"pandas": b"{}"})
-    store.commit("scr", {"cells": table}, shard="p")
-    assert pq.read_schema(files_of(store, "part.parquet")[0]).metadata[b"pandas"] == b"{}"
-
-
 def test_an_array_goes_with_the_last_table_that_describes_it(store: Store) -> None:
     commit_version(store, 1)
-    store.remove("scr", "quarantine_crops", "s")
+    store.remove("scr", "others", "s")
     assert version_of(store) == 1
-    store.remove("scr", "cells", "s")
+    store.remove("scr", "notes", "s")
     assert not files_of(store, "*.npy")
     assert store.screens() == []
-    store.remove("scr", "cells", "s")  # it is not there: nothing happens
+    store.remove("scr", "notes", "s")  # it is not there: nothing happens
 
 
 def test_a_damaged_partition_can_be_removed_and_made_again(store: Store) -> None:
     commit_version(store, 1)
     for part in files_of(store, "part.parquet"):
         part.write_bytes(b"no parquet")
-    store.remove("scr", "cells", "s")
-    assert store.shards("scr", "cells") == []
+    store.remove("scr", "notes", "s")
+    assert store.shards("scr", "notes") == []
     commit_version(store, 2)
     assert version_of(store) == 2
     assert len(files_of(store, "*.npy")) == 1
@@ -261,22 +258,22 @@ def test_a_damaged_partition_can_be_removed_and_made_again(store: Store) -> None
 
 
 def test_what_is_not_there_is_named(store: Store) -> None:
-    with pytest.raises(StoreError, match=r"scr\.cells: found no such partition.*pcip run scr"):
-        store.read("scr", "cells")
+    with pytest.raises(StoreError, match=r"scr\.notes: found no such partition.*pcip run scr"):
+        store.read("scr", "notes")
     commit_version(store, 1)
     with pytest.raises(
-        StoreError, match=r"scr\.cells shard p9: .*required: scr/cells/shard=p9/part\.parquet"
+        StoreError, match=r"scr\.notes shard p9: .*required: scr/notes/shard=p9/part\.parquet"
     ):
-        store.read("scr", "cells", shards=["s", "p9"])
+        store.read("scr", "notes", shards=["s", "p9"])
     with pytest.raises(StoreError, match="no shard"):
-        store.read("scr", "cells", shards=[])
+        store.read("scr", "notes", shards=[])
     with pytest.raises(StoreError, match=r"found no column area; required: some of v"):
-        store.read("scr", "cells", columns=["v", "area"])
+        store.read("scr", "notes", columns=["v", "area"])
 
 
 def test_a_damaged_table_is_named_wherever_the_damage_is(store: Store) -> None:
     numbers = np.random.default_rng(0).permutation(5_000)
-    store.commit("scr", {"cells": pa.table({"a": numbers})}, shard="p1")
+    store.commit("scr", {"notes": pl.DataFrame({"a": numbers})}, shard="p1")
     (part,) = files_of(store, "part.parquet")
     whole = part.read_bytes()
     rng = random.Random(0)
@@ -288,7 +285,7 @@ def test_a_damaged_table_is_named_wherever_the_damage_is(store: Store) -> None:
     for content in damaged:
         part.write_bytes(content)
         try:
-            assert store.read("scr", "cells")["a"].to_numpy().tolist() == numbers.tolist()
+            assert store.read("scr", "notes")["a"].to_numpy().tolist() == numbers.tolist()
         except StoreError as error:
             said.append(str(error))
     assert all("part.parquet" in one and "materialize that partition again" in one for one in said)
@@ -296,10 +293,10 @@ def test_a_damaged_table_is_named_wherever_the_damage_is(store: Store) -> None:
 
 
 def test_a_file_that_pcip_did_not_write(store: Store) -> None:
-    store.commit("scr", {"cells": pa.table({"a": [1]})}, shard="p1")
-    pq.write_table(pa.table({"a": [1]}), files_of(store, "part.parquet")[0])
+    store.commit("scr", {"notes": pl.DataFrame({"a": [1]})}, shard="p1")
+    pq.write_table(pl.DataFrame({"a": [1]}).to_arrow(), files_of(store, "part.parquet")[0])
     with pytest.raises(StoreError, match="no provenance"):
-        store.provenance("scr", "cells", "p1")
+        store.provenance("scr", "notes", "p1")
 
 
 def test_missing_and_damaged_arrays_are_named(store: Store) -> None:
@@ -309,22 +306,22 @@ def test_missing_and_damaged_arrays_are_named(store: Store) -> None:
     for content in (b"", b"junk" * 100, b"PK\x03\x04", whole[:20], whole[:-1]):
         array.write_bytes(content)
         with pytest.raises(StoreError, match=array.name):
-            store.read_with_array("scr", "cells", "crops", "s")
+            store.read_with_array("scr", "notes", "crops", "s")
     np.save(array, np.zeros((3, 2)))
-    with pytest.raises(CropError, match="found 3 rows; required: 6, as the table cells has"):
-        store.read_with_array("scr", "cells", "crops", "s")
+    with pytest.raises(CropError, match="found 3 rows; required: 6, as the table notes has"):
+        store.read_with_array("scr", "notes", "crops", "s")
     array.unlink()
     with pytest.raises(CropError, match="found no array file"):
-        store.read_with_array("scr", "cells", "crops", "s")
+        store.read_with_array("scr", "notes", "crops", "s")
     with pytest.raises(CropError, match="found no array file"):
-        store.read_with_array("scr", "cells", "masks", "s")
+        store.read_with_array("scr", "notes", "masks", "s")
 
 
 def test_a_damaged_journal_is_named(store: Store) -> None:
     commit_version(store, 1)
     (store.root / "scr" / ".journal").write_text("{")
     with pytest.raises(StoreError, match=r"\.journal: found a journal that cannot be read"):
-        store.read("scr", "cells")
+        store.read("scr", "notes")
 
 
 # -- the writer dies ----------------------------------------------------------------------------------
@@ -363,7 +360,7 @@ def test_an_interruption_at_every_step_gives_the_old_or_the_new(
         before = seen[-1] if seen else 0
         seen.append(version_of(Store(store.root)))
         assert seen[-1] in (before, step + 1)
-        assert store.read("scr", "quarantine_crops")["v"].to_pylist() == [seen[-1]]
+        assert store.read("scr", "others")["v"].to_list() == [seen[-1]]
         if done:
             break
     assert done
@@ -389,7 +386,7 @@ def test_the_next_reader_finishes_what_the_journal_says(
         with pytest.raises(Killed):
             commit_version(store, 2)
     assert (store.root / "scr" / ".journal").exists()
-    assert Store(store.root).provenance("scr", "quarantine_crops", "s")["version"] == 2
+    assert Store(store.root).provenance("scr", "others", "s")["version"] == 2
     assert version_of(store) == 2
     assert not (store.root / "scr" / ".journal").exists()
     assert len(files_of(store, "*.npy")) == 1
@@ -419,7 +416,7 @@ def test_sigkill_at_random_moments(store: Store, monkeypatch: pytest.MonkeyPatch
         interrupted += any((home / ".staging").iterdir()) or (home / ".journal").exists()
         version = version_of(store)
         assert version in (last, last + 1)
-        assert store.read("scr", "quarantine_crops")["v"].to_pylist() == [version]
+        assert store.read("scr", "others")["v"].to_list() == [version]
     assert interrupted > 5
     assert version >= 20
     monkeypatch.setattr(journal, "_SWEEP_AFTER_S", 0.0)
@@ -456,7 +453,7 @@ def test_readers_never_see_a_mixture(store: Store) -> None:
         while len(set(seen)) < 30:
             assert time.monotonic() < end
             seen.append(version_of(store))
-            (alone,) = set(store.read("scr", "cells")["v"].to_pylist())
+            (alone,) = set(store.read("scr", "notes")["v"].to_list())
             seen.append(alone)
             while told.poll():
                 told.recv()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
-import pyarrow as pa
+import polars as pl
 import pytest
 
 from pcip_core.errors import SpecError, StoreError
@@ -71,7 +71,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter:
     seen: Counter = Counter()
     real = publishing._rows
 
-    def counted(store: Store, screen: str, table: str, shard: str) -> pa.Table:
+    def counted(store: Store, screen: str, table: str, shard: str) -> pl.DataFrame:
         seen[(screen, table, shard)] += 1
         return real(store, screen, table, shard)
 
@@ -102,9 +102,9 @@ def test_equal_to_the_partitions(filled: Store, path: Path) -> None:
     for table in ("cells", "fields", "truth_images", f"cell_features_{small.SET}"):
         truth = filled.read("scr", table)
         with connect(path) as con:
-            names = ", ".join(truth.column_names)
-            found = con.sql(f"SELECT {names} FROM scr.{table}").to_arrow_table()
-        assert sorted(map(str, found.to_pylist())) == sorted(map(str, truth.to_pylist()))
+            names = ", ".join(truth.columns)
+            found = con.sql(f"SELECT {names} FROM scr.{table}").pl()
+        assert sorted(map(str, found.to_dicts())) == sorted(map(str, truth.to_dicts()))
     per_image = small.CELLS
     assert ask(path, "SELECT DISTINCT n_cells, n_fields FROM scr.images") == [(per_image, 1)]
     assert ask(path, "SELECT label, predicted, n FROM scr.confusion ORDER BY ALL") == sorted(small.PAIRS)
@@ -158,18 +158,18 @@ def test_the_queries_of_the_contract(store: Store, path: Path) -> None:
     publish(store, path)
     counts, scores, similar = (ask(path, query) for query in DESIGN_QUERIES)
     images = store.read("simulated_yeast", "images")
-    protein_of = dict(zip(images["image_id"].to_pylist(), images["protein"].to_pylist(), strict=True))
-    cells = store.read("simulated_yeast", "cells")["image_id"].to_pylist()
+    protein_of = dict(zip(images["image_id"].to_list(), images["protein"].to_list(), strict=True))
+    cells = store.read("simulated_yeast", "cells")["image_id"].to_list()
     assert dict(counts) == Counter(protein_of[image] for image in cells)
     assert scores == [(small.SET, pytest.approx(0.811)), ("intensity", pytest.approx(0.411))]
     table = store.read("simulated_human", f"cell_features_{small.SET}")
-    wanted = nearest(table, min(table["cell_id"].to_pylist()), 10)
+    wanted = nearest(table, min(table["cell_id"].to_list()), 10)
     assert [(row[0], row[2]) for row in similar] == wanted
 
 
-def nearest(table: pa.Table, cell_id: str, n: int, key: str = "cell_id") -> list[tuple]:
+def nearest(table: pl.DataFrame, cell_id: str, n: int, key: str = "cell_id") -> list[tuple]:
     """The n nearest rows by numpy, in float64."""
-    ids, vectors = table[key].to_pylist(), features_of(table).astype(float)
+    ids, vectors = table[key].to_list(), features_of(table).astype(float)
     distances = np.sqrt(((vectors - vectors[ids.index(cell_id)]) ** 2).sum(1))
     order = sorted(range(len(ids)), key=lambda row: (distances[row], ids[row]))[:n]
     return [(ids[row], pytest.approx(distances[row], abs=1e-5)) for row in order]
@@ -177,8 +177,8 @@ def nearest(table: pa.Table, cell_id: str, n: int, key: str = "cell_id") -> list
 
 def test_similar_cells_and_proteins(filled: Store, path: Path) -> None:
     table = filled.read("scr", f"cell_features_{small.SET}")
-    image_of = dict(zip(table["cell_id"].to_pylist(), table["image_id"].to_pylist(), strict=True))
-    for cell_id in table["cell_id"].to_pylist()[::7]:
+    image_of = dict(zip(table["cell_id"].to_list(), table["image_id"].to_list(), strict=True))
+    for cell_id in table["cell_id"].to_list()[::7]:
         found = ask(
             path, "SELECT cell_id, image_id, distance FROM scr.similar_cells(?, ?, 6)", small.SET, cell_id
         )
@@ -210,7 +210,7 @@ def test_vectors_are_stored_as_they_are(filled: Store, path: Path) -> None:
 
 def test_the_wanted_vector_is_looked_up_once(filled: Store, path: Path) -> None:
     """Not beside the distance, which would copy it for each of the cells: that takes half as long again."""
-    cell_id = min(filled.read("scr", "cells")["cell_id"].to_pylist())
+    cell_id = min(filled.read("scr", "cells")["cell_id"].to_list())
     with connect(path) as con:
         con.execute("SET explain_output = 'optimized_only'")
         sql = "EXPLAIN (FORMAT json) FROM scr.similar_cells(?, ?, 3)"
@@ -263,7 +263,7 @@ def test_screens_and_tables_named_like_words_of_sql(store: Store, path: Path) ->
     names = ("select", "order", "memory", "published")
     for name in names:
         small.fill(store, name)
-        store.commit(name, {name: pa.table({"group": [1], "of us": ["x"]})}, shard="plate_1")
+        store.commit(name, {name: pl.DataFrame({"group": [1], "of us": ["x"]})}, shard="plate_1")
     publish(store, path)
     for name in names:
         small.commit_features(store, name, "plate_2", seed=1)
@@ -411,24 +411,24 @@ def test_vectors_that_were_left_out_come_back_when_the_newer_ones_go(filled: Sto
 
 def test_a_whole_table_is_replaced_whole_also_when_its_rows_name_shards(filled: Store, path: Path) -> None:
     for count in (4, 3):
-        filled.commit("scr", {"umap": pa.table({"shard": ["plate_1"] * count, "x": [0.0] * count})})
+        filled.commit("scr", {"umap": pl.DataFrame({"shard": ["plate_1"] * count, "x": [0.0] * count})})
         publish(filled, path)
         assert ask(path, "SELECT shard, count(*) FROM scr.umap GROUP BY ALL") == [("plate_1", count)]
     assert "shard" not in str(ask(path, f"DESCRIBE scr.protein_features_{small.SET}"))
 
 
 def test_a_new_column_and_another_type(filled: Store, path: Path) -> None:
-    filled.commit("scr", {"notes": pa.table({"a": [1]})}, shard="p1")
-    filled.commit("scr", {"notes": pa.table({"a": [2]})}, shard="p2")
+    filled.commit("scr", {"notes": pl.DataFrame({"a": [1]})}, shard="p1")
+    filled.commit("scr", {"notes": pl.DataFrame({"a": [2]})}, shard="p2")
     publish(filled, path)
-    filled.commit("scr", {"notes": pa.table({"a": [2.5], "b": ["x"]})}, shard="p2")
+    filled.commit("scr", {"notes": pl.DataFrame({"a": [2.5], "b": ["x"]})}, shard="p2")
     publish(filled, path)
     assert ask(path, "SELECT a, b, shard FROM scr.notes ORDER BY a") == [(1.0, None, "p1"), (2.5, "x", "p2")]
 
 
 def test_the_count_of_cells_is_ours_whatever_the_users_table_says(filled: Store, path: Path) -> None:
     images = filled.read("scr", "images", shards=["plate_1"])
-    claimed = images.append_column("n_cells", pa.array(["many"] * images.num_rows))
+    claimed = images.with_columns(n_cells=pl.lit("many"))
     filled.commit("scr", {"images": claimed}, shard="plate_1")
     assert publish(filled, path).loaded == 1
     assert ask(path, "SELECT DISTINCT n_cells FROM scr.images") == [(small.CELLS,)]

@@ -1,6 +1,6 @@
 """Processes that the tests of the store start, and kill, in a module that they can import.
 
-A version of a shard is one number: every row of `cells`, the one row of `quarantine_crops` and every pixel
+A version of a shard is one number: every row of `notes`, the one row of `others` and every pixel
 of `crops` say it, and the number of rows follows from it. So a mixture of two versions shows.
 """
 
@@ -13,17 +13,17 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
+import polars as pl
 
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import publish
 
 FORKSERVER = multiprocessing.get_context("forkserver")  # imports once, then starts a process in milliseconds
-FORKSERVER.set_forkserver_preload(["pytest", "pandas", "tests.core.store.writers"])
+FORKSERVER.set_forkserver_preload(["pytest", "tests.core.store.writers"])
 
 
 def rows_of(version: int) -> int:
-    """How many cells a version has."""
+    """How many notes a version has."""
     return 1 + version % 7
 
 
@@ -32,7 +32,7 @@ def commit_version(store: Store, version: int, shard: str = "s") -> str:
     rows = rows_of(version)
     return store.commit(
         "scr",
-        {"cells": pa.table({"v": [version] * rows}), "quarantine_crops": pa.table({"v": [version]})},
+        {"notes": pl.DataFrame({"v": [version] * rows}), "others": pl.DataFrame({"v": [version]})},
         shard=shard,
         arrays={"crops": np.full((rows, 64, 64), version, np.int32)},
         provenance={"version": version},
@@ -41,9 +41,9 @@ def commit_version(store: Store, version: int, shard: str = "s") -> str:
 
 def version_of(store: Store, shard: str = "s") -> int:
     """The version that table and array agree on."""
-    cells, crops = store.read_with_array("scr", "cells", "crops", shard)
-    version = int(cells["v"][0].as_py())
-    assert cells["v"].to_pylist() == [version] * rows_of(version)
+    notes, crops = store.read_with_array("scr", "notes", "crops", shard)
+    version = int(notes["v"][0])
+    assert notes["v"].to_list() == [version] * rows_of(version)
     assert crops.shape == (rows_of(version), 64, 64)
     assert (crops == version).all()
     return version

@@ -1,4 +1,4 @@
-"""Pairs: checked against counts over many epochs and a naive loop."""
+"""Keyed draws, checked against counts over many epochs and a naive loop."""
 
 from __future__ import annotations
 
@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from pcip_core.errors import TrainingError
-from pcip_core.training.sampling import draw_flips, draw_order, draw_partners, hold_out, keyed_uniform
+from pcip_core.training.sampling import (
+    draw_flips,
+    draw_kept,
+    draw_order,
+    draw_partners,
+    draw_shifts,
+    draw_turns,
+    hold_out,
+    hold_out_images,
+    keyed_uniform,
+)
 
 IMAGE = np.array([3, 1, 1, 3, 3, 1, 1, 7, 7, 3])
 
@@ -72,3 +82,47 @@ def test_hold_out_leaves_two_cells_and_takes_its_fraction() -> None:
         assert abs((held & (image == one)).sum() - 0.2 * n) < 1
     assert abs(held.mean() - 0.2) < 0.02
     assert not hold_out(image, fraction=0.0, seed=0).any()
+
+
+def test_draws_are_even_and_keyed() -> None:
+    n = 40_000
+    turns = draw_turns(n, seed=0, epoch=1)
+    assert (abs(turns.mean(0) - 0.5) < 0.015).all()
+    assert (abs(np.corrcoef(turns.T) - np.eye(3)) < 0.02).all()
+    shifts = draw_shifts(n, most=2, seed=0, epoch=1)
+    for axis in (0, 1):
+        counts = np.bincount(shifts[:, axis] + 2, minlength=5)
+        assert (abs(counts - n / 5) < 5 * (n / 5) ** 0.5).all()
+    assert abs(np.corrcoef(shifts.T)[0, 1]) < 0.02
+    assert not draw_shifts(10, most=0, seed=0, epoch=1).any()
+    kept = draw_kept(np.arange(2000), 100, seed=0, epoch=1)
+    assert kept.shape == (2000, 100)
+    assert (abs(kept.mean(0) - 0.5) < 0.06).all()
+    assert abs(np.corrcoef(kept.T) - np.eye(100)).max() < 0.12
+    some = np.array([7, 3])
+    assert np.array_equal(draw_kept(some, 100, seed=0, epoch=1), kept[some])  # whatever the batch
+    assert not np.array_equal(draw_kept(some, 100, seed=0, epoch=2), kept[some])
+
+
+def test_images_are_held_out_whole_by_class() -> None:
+    rng = np.random.default_rng(0)
+    of_image = np.repeat(np.arange(4), (40, 10, 2, 1))  # a class each
+    image = rng.permutation(np.repeat(np.arange(53), 5))
+    labels = of_image[image]
+    held = hold_out_images(image, labels, fraction=0.2, seed=0)
+    for one in range(53):
+        assert len(set(held[image == one])) == 1
+    counts = [len(set(image[held & (labels == one)])) for one in range(4)]
+    assert counts == [8, 2, 1, 0]
+    assert np.array_equal(hold_out_images(image, labels, fraction=0.2, seed=0), held)
+    assert not np.array_equal(hold_out_images(image, labels, fraction=0.2, seed=1), held)
+    assert not hold_out_images(image, labels, fraction=0.0, seed=0).any()
+
+
+def test_images_of_several_classes_leave_each_class_one_to_train_on() -> None:
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        image, labels = rng.integers(0, 12, 60), rng.integers(0, 8, 60)
+        held = hold_out_images(image, labels, fraction=0.5, seed=seed)
+        assert set(labels[~held]) == set(labels)
+        assert set(image[held]).isdisjoint(image[~held])

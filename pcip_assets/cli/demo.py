@@ -1,0 +1,51 @@
+"""`pcip demo`: two simulated screens from images to scores, and what to try next."""
+
+import os
+import time
+
+import click
+
+from pcip_assets.cli.results import print_results
+from pcip_assets.cli.run import bring_up_to_date
+from pcip_assets.cli.simulated import ensure_simulated
+from pcip_assets.workspace import DAGSTER_PORT, MLFLOW_PORT, REPOSITORY, Workspace
+from pcip_core.images.layout import scan
+from pcip_core.spec.screen import Screen
+
+_SCREENS = ("simulated_human", "simulated_yeast")
+
+
+@click.command("demo")
+def command() -> None:
+    """Simulate two screens and take them from images to scores.
+
+    It trains two small encoders, which takes some minutes on two cores. The last plate of each screen is left
+    for you to add.
+    """
+    workspace = Workspace.current()
+    start = time.perf_counter()
+    for name in _SCREENS:
+        screen = workspace.find(name)
+        ensure_simulated(screen)
+        bring_up_to_date(workspace, screen, shards=scan(screen).shards()[:-1])
+    print_results(workspace, list(_SCREENS))
+    _print_next_steps(workspace, workspace.find(_SCREENS[0]))
+    click.echo(f"\nThe demo took {time.perf_counter() - start:.0f} s.")
+
+
+def _print_next_steps(workspace: Workspace, screen: Screen) -> None:
+    """Three things to try after the demo."""
+    last = scan(screen).shards()[-1]
+    published = os.path.relpath(workspace.published)
+    ui = "make ui" if workspace.data == REPOSITORY / "data" else "pcip ui"
+    click.secho("\nNext:", bold=True)
+    click.echo(
+        f"  1. Add the last plate: {ui}, open http://127.0.0.1:{DAGSTER_PORT}, Jobs, {screen.name}_features, "
+        f"and materialize the partition {last}."
+    )
+    click.echo(f"  2. Query the features (duckdb {published}, or .venv/bin/python -c 'import duckdb; ...'):")
+    click.echo(
+        f"       SELECT * FROM {screen.name}.similar_cells('inpainting_conv4', "
+        f"(SELECT min(cell_id) FROM {screen.name}.cells), 10);"
+    )
+    click.echo(f"  3. Compare trainings in MLflow: http://127.0.0.1:{MLFLOW_PORT}, experiment {screen.name}.")

@@ -1,0 +1,41 @@
+"""`pcip like`: the proteins or cells most similar to given ones, as a table and a gallery of crops."""
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from pcip_assets.workspace import Workspace
+
+
+@click.command("like")
+@click.argument("screen")
+@click.argument("seeds", nargs=-1, required=True)
+@click.option("-n", "count", default=20, show_default=True, help="Number of proteins or cells to list.")
+@click.option(
+    "--by",
+    "feature_set",
+    metavar="SET",
+    help="Feature set to compare by; default: `analyses.feature_set` of the spec.",
+)
+def command(screen: str, seeds: tuple[str, ...], count: int, feature_set: str | None) -> None:
+    """List what is most similar to SEEDS: proteins if SEEDS are proteins of SCREEN, cells if they are cell ids.
+
+    The nearest come first. A gallery of their crops is written as a PNG file.
+    """
+    from pcip_assets.assets.analyses.nearest import find_alike
+    from pcip_core.plots.pictures import save_png
+    from pcip_core.store.partitions import Store
+
+    workspace = Workspace.current()
+    loaded = workspace.find(screen)
+    chosen = feature_set or loaded.analyses.feature_set
+    nearest = find_alike(Store(workspace.store), loaded, list(seeds), n=count, feature_set=chosen)
+    click.secho(f"{loaded.title}: most similar to {', '.join(seeds)}, by {chosen}", bold=True)
+    table = Table()
+    for column in nearest.rows[0] if nearest.rows else ():
+        table.add_column(column, justify="right" if column in ("distance", "clade") else "left")
+    for row in nearest.rows:
+        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
+    Console().print(table)
+    path = workspace.figure(loaded.name, f"like_{'_'.join(seeds)[:60]}")
+    click.echo(f"gallery: {save_png(nearest.figure, path)}")

@@ -1,0 +1,76 @@
+"""The table of scores that `pcip run` and `pcip demo` end with."""
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from pcip_assets.workspace import Workspace
+from pcip_core.errors import PcipError
+from pcip_core.store.publish import connect
+
+_PAPER_K = 11  # nearest neighbours
+
+
+def print_results(workspace: Workspace, screens: list[str]) -> None:
+    """Print the published kNN scores of these screens, one row per feature set, and the paths of their pages.
+
+    Raises:
+        PcipError: a screen is not published.
+    """
+    console = Console()
+    for screen in screens:
+        heading, table = score_table(workspace, screen)
+        click.secho(f"\n{heading}", bold=True)
+        console.print(table)
+        pages = {
+            "all scores and figures": workspace.benchmark_report(screen),
+            "all analyses": workspace.analysis_report(screen),
+        }
+        for label, page in pages.items():
+            if page.is_file():
+                click.echo(f"{label}: {page}")
+
+
+def score_table(workspace: Workspace, screen: str) -> tuple[str, Table]:
+    """A heading, and the balanced accuracy by feature set and protocol, the best feature set first.
+
+    The scores are those of 11 nearest neighbours, as in the paper, or of the largest number in the spec's
+    `benchmark.ks` if 11 is not among them.
+
+    Raises:
+        PcipError: the screen is not published.
+    """
+    with connect(workspace.published) as con:
+        counts = con.execute(
+            "SELECT n_images, n_cells, simulated FROM main.screens WHERE screen = ?", [screen]
+        ).fetchone()
+        rows = con.execute(
+            "SELECT CAST(replace(parameter, 'k=', '') AS INTEGER), feature_set, protocol, value "
+            "FROM main.benchmarks WHERE screen = ? AND classifier = 'knn' AND label IS NULL "
+            "AND metric = 'balanced_accuracy'",
+            [screen],
+        ).fetchall()
+    if counts is None:
+        raise PcipError(
+            screen, found="no published screen", required="a finished run", remedy=f"pcip run {screen}"
+        )
+    n_images, n_cells, simulated = counts
+    ks = {k for k, *_ in rows}
+    shown = _PAPER_K if _PAPER_K in ks else max(ks, default=_PAPER_K)
+    scores = {(feature_set, protocol): value for k, feature_set, protocol, value in rows if k == shown}
+    protocols = sorted({protocol for _, protocol in scores}, reverse=True)
+    origin = "simulated images" if simulated else "real images"
+    heading = (
+        f"{screen} ({origin}): {n_images} images, {n_cells} cells; "
+        f"balanced accuracy of {shown} nearest neighbours"
+    )
+    table = Table("feature set")
+    for protocol in protocols:
+        table.add_column(protocol.replace("_", " "), justify="right")
+    for feature_set in sorted(
+        {feature_set for feature_set, _ in scores},
+        key=lambda name: ([-scores.get((name, protocol), 0.0) for protocol in protocols], name),
+    ):
+        values = (scores.get((feature_set, protocol)) for protocol in protocols)
+        table.add_row(feature_set, *("-" if value is None else f"{value:.3f}" for value in values))
+    return heading, table

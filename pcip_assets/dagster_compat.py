@@ -1,0 +1,49 @@
+"""All that pcip takes from Dagster outside its public interface, each with the public thing that would replace it.
+
+Nothing else in pcip imports `dagster._core` or writes one of Dagster's own run tags. `dagster.yaml` names two
+classes of `dagster._core` too, as Dagster's documentation of that file does.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.execution.api import create_execution_plan
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
+
+__all__ = ["AssetJob", "create_execution_plan", "partition_range_tags", "partitions_of_run"]
+
+# The type that `dg.define_asset_job` returns. Replace it when `dagster` exports that type.
+AssetJob = UnresolvedAssetJobDefinition
+
+# `create_execution_plan` is used by `pcip bench dagster` alone, to time the planning of a run. Replace it when
+# `JobDefinition` offers its plan.
+
+
+def partition_range_tags(first: str, last: str) -> dict[str, str]:
+    """Tags that make one run cover all partitions from `first` to `last`.
+
+    Replace it when `JobDefinition.execute_in_process` takes a `partition_key_range`, as `dg.materialize` takes a
+    `partition_key`.
+    """
+    return {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+
+
+def partitions_of_run(tags: Mapping[str, str], known: Sequence[str]) -> list[str] | None:
+    """The partitions that a run covers, from its tags; None for a run that names none.
+
+    Replace it when `AssetCheckExecutionContext` offers `partition_keys`, as `AssetExecutionContext` does.
+
+    Args:
+        tags: of the run.
+        known: all partitions of the screen, in Dagster's order.
+    """
+    if PARTITION_NAME_TAG in tags:
+        return [tags[PARTITION_NAME_TAG]]
+    if ASSET_PARTITION_RANGE_START_TAG in tags:
+        first, last = tags[ASSET_PARTITION_RANGE_START_TAG], tags[ASSET_PARTITION_RANGE_END_TAG]
+        return list(known[known.index(first) : known.index(last) + 1])
+    return None

@@ -1,0 +1,357 @@
+"""Which code decides an asset's result, and its version: the hash of that code.
+
+The version is computed, never listed. It starts at the function that builds the asset and follows each name
+that the function uses, through imports at the top of a module and inside functions, to its definition in
+pcip_core or pcip_assets; then the names that this definition uses, and so on. A definition is a statement at
+the top of a module: a function, a class or an assignment. What does not count: definitions that nothing on
+this way uses, comments, docstrings, the names of modules, and the modules in `DECIDES_NOTHING`.
+"""
+
+import ast
+import functools
+import hashlib
+import importlib.util
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+PACKAGES = ("pcip_core", "pcip_assets")
+
+DECIDES_NOTHING = (
+    "pcip_core.errors",  # a failure has no result
+    "pcip_core.locks",  # who waits for whom
+    "pcip_core.spec",  # settings: each asset has those that it uses among its inputs
+    "pcip_core.store.journal",  # moves bytes
+    "pcip_core.store.parquet",  # moves bytes
+    "pcip_core.store.partitions",  # moves bytes
+    "pcip_core.store.publish",  # copies bytes into the published file
+    "pcip_core.training.tracker",  # reports progress
+    "pcip_assets.assets.shared",  # whether a result is made and where it is kept, the same for all assets
+    "pcip_assets.lineage",  # versions
+    "pcip_assets.progress",  # lines in the log
+    "pcip_assets.provenance",  # hashes, times
+    "pcip_assets.resources",  # hands out the store
+    "pcip_assets.tracking",  # hands out networks, records trainings
+    "pcip_assets.workspace",  # names folders
+)
+FIGURES = "pcip_core.plots"  # decides nothing either, unless the asset keeps figures
+_DRAWS = "pcip_core.plots.pictures:save_png"  # writes the figures of all assets that keep some
+
+
+def code_version(build: Callable[..., Any], *, figures: bool = False) -> str:
+    """Version of the asset that a function builds; that of one which keeps figures counts what draws them."""
+    return installed_code().version(f"{build.__module__}:{build.__qualname__}", figures=figures)
+
+
+@functools.cache
+def installed_code() -> "Code":
+    """The code of this installation."""
+    files = {}
+    for package in PACKAGES:
+        spec = importlib.util.find_spec(package)
+        folder = Path(str(spec and spec.origin)).parent
+        for path in folder.rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                text = path.read_text(encoding="utf-8", errors="backslashreplace")
+                files[f"{package}/{path.relative_to(folder).as_posix()}"] = text
+    return Code(files)
+
+
+class Part(NamedTuple):
+    """A definition: its module and its name. Of a file of data: its path, and no name."""
+
+    module: str
+    name: str
+
+
+class Code:
+    """Source files, and the versions of what they build.
+
+    Args:
+        files: path, as `pcip_core/errors.py`, -> text. What is not Python is data, which counts for code that
+            names the file.
+    """
+
+    def __init__(self, files: Mapping[str, str]) -> None:
+        self._modules = {
+            path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): text
+            for path, text in files.items()
+            if path.endswith(".py")
+        }
+        self._data = {path: text for path, text in files.items() if not path.endswith(".py")}
+        self._path_of = {path.rpartition("/")[2]: path for path in self._data}
+        self._used: dict[Part, dict[str, list[Part | str]]] = {}
+        self._versions: dict[tuple[str, bool], str] = {}
+
+    def version(self, build: str, *, figures: bool = False) -> str:
+        """Hash of all that decides what `module:function` builds.
+
+        Raises:
+            LookupError: a name leads nowhere.
+        """
+        if (build, figures) not in self._versions:
+            parts = self.closure(build, figures=figures)
+            meanings = {self._meaning(part, figures=figures) for part in parts}
+            self._versions[build, figures] = _hash(*sorted(meanings))
+        return self._versions[build, figures]
+
+    def closure(self, build: str, *, figures: bool = False) -> frozenset[Part]:
+        """All that decides what `module:function` builds, the function and its callers in that module included."""
+        module, name = build.split(":")
+        waiting = [Part(module, caller) for caller in self._callers(module, name)]
+        if figures:
+            waiting.append(Part(*_DRAWS.split(":")))
+        seen: set[Part] = set()
+        while waiting:
+            part = waiting.pop()
+            if part not in seen:
+                seen.add(part)
+                waiting += self._next(part, figures=figures)
+        return frozenset(seen)
+
+    def _callers(self, module: str, name: str) -> set[str]:
+        """A function and the definitions of its module that use it, at any remove: they may hand functions to it."""
+        defined, callers = self._module(module).defined, {name}
+        while more := {
+            other
+            for other, definition in defined.items()
+            if other not in callers and any(names[0] in callers for names in definition.names)
+        }:
+            callers |= more
+        return callers
+
+    def _next(self, part: Part, *, figures: bool) -> Iterator[Part]:
+        """The definitions that one uses, and the bare statements of its module."""
+        if part.name:
+            for targets in self._uses(part).values():
+                for target in targets:
+                    if isinstance(target, Part) and _decides(target, figures=figures):
+                        yield target
+            if _BARE in self._module(part.module).defined:
+                yield Part(part.module, _BARE)
+
+    def _meaning(self, part: Part, *, figures: bool) -> str:
+        """Hash of a definition and of what each name in it stands for."""
+        meanings = [self._tree(part)]
+        for name, targets in sorted(self._uses(part).items()) if part.name else ():
+            for target in targets:
+                if isinstance(target, str):
+                    meanings.append(f"{name} = {target}")
+                elif _decides(target, figures=figures):
+                    meanings.append(f"{name} = {self._tree(target)}")
+        return _hash(*meanings)
+
+    def _tree(self, part: Part) -> str:
+        if not part.name:
+            return _hash(self._data[part.module])
+        return self._module(part.module).defined[part.name].tree
+
+    def _module(self, name: str) -> "_Module":
+        return _parsed(self._modules[name])
+
+    def _uses(self, part: Part) -> dict[str, list[Part | str]]:
+        """Each name that a definition uses -> its definitions, or its full name in another package."""
+        if part not in self._used:
+            module = self._module(part.module)
+            definition = module.defined[part.name]
+            used: dict[str, list[Part | str]] = {}
+            for names in definition.names:
+                first, rest = names[0], names[1:]
+                if first in module.defined and first not in definition.imported:
+                    used[first] = [Part(part.module, first)]
+                elif targets := definition.imported.get(first) or module.imported.get(first):
+                    used[".".join(names)] = self._imported(targets, rest)
+            for text in definition.texts & self._path_of.keys():
+                used[text] = [Part(self._path_of[text], "")]
+            self._used[part] = used
+        return self._used[part]
+
+    def _imported(self, targets: Iterable[str], rest: tuple[str, ...]) -> list[Part | str]:
+        """What `target.rest` stands for, of all targets that imports give one name."""
+        found: list[Part | str] = []
+        for target in targets:
+            if not _is_first_party(target):
+                found.append(target)
+            elif target in self._modules:
+                found += self._of_module(target, rest)
+            else:
+                name, _, last = target.rpartition(".")
+                if name not in self._modules:
+                    raise LookupError(f"{target}: neither a module nor a name in a module")
+                found += self._of_module(name, (last, *rest))
+        return found
+
+    def _of_module(self, name: str, rest: tuple[str, ...]) -> list[Part | str]:
+        module = self._module(name)
+        if not rest:  # the module itself is passed on: any of its names may be used
+            return [Part(name, defined) for defined in module.defined]
+        if rest[0] in module.defined:
+            return [Part(name, rest[0])]
+        if rest[0] in module.imported:
+            return self._imported(module.imported[rest[0]], rest[1:])
+        if f"{name}.{rest[0]}" in self._modules:
+            return self._of_module(f"{name}.{rest[0]}", rest[1:])
+        raise LookupError(f"module {name} has no {rest[0]}")
+
+
+class _Definition:
+    """The statements of a module that bind one name; their tree is read when it is first asked for."""
+
+    def __init__(self, glue: set[str]) -> None:
+        self.statements: list[ast.stmt] = []
+        self.imported: dict[str, list[str]] = {}  # name -> what it may stand for, of imports inside
+        self._glue = glue
+        self._names: set[tuple[str, ...]] = set()
+        self._texts: set[str] = set()
+
+    @functools.cached_property
+    def tree(self) -> str:
+        """Hash of the syntax tree without docstrings, first-party imports and Dagster's decorators."""
+        tokens: list[str] = []
+        for statement in self.statements:
+            self._read(statement, tokens)
+        return _hash(*tokens)
+
+    @property
+    def names(self) -> set[tuple[str, ...]]:
+        """Dotted names that are used, in parts: of `a.b(c)`, ("a", "b") and ("c",)."""
+        assert self.tree
+        used = {names[0] for names in self._names}
+        return self._names | {(name,) for name in self.imported if name not in used}
+
+    @property
+    def texts(self) -> set[str]:
+        """The strings among the constants."""
+        assert self.tree
+        return self._texts
+
+    def _read(self, node: ast.AST, tokens: list[str]) -> None:
+        """Write a tree as tokens, and note which names and strings it uses."""
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imports = _imports(node)
+            for name, target in imports:
+                self.imported.setdefault(name, []).append(target)
+            if any(_is_first_party(target) for _, target in imports):
+                return  # what it leads to is followed; the name of the module does not count
+        elif isinstance(node, ast.Constant):
+            if isinstance(node.value, str):
+                self._texts.add(node.value)
+            tokens.append(repr(node.value))
+            return
+        elif names := _dotted(node):
+            self._names.add(names)
+            tokens.append(".".join(names))
+            return
+        elif _is_docstring(node):
+            return
+        tokens.append(type(node).__name__)
+        for name in node._fields:
+            value = getattr(node, name, None)
+            values = value if isinstance(value, list) else [value]
+            if name == "decorator_list":
+                values = [one for one in values if (_dotted(_called(one)) or ("",))[0] not in self._glue]
+            tokens.append(f"{name} {len(values)}")
+            for item in values:
+                if isinstance(item, ast.AST):
+                    self._read(item, tokens)
+                else:
+                    tokens.append(repr(item))
+
+
+class _Module:
+    """A module: name -> what binds it, and name -> what it is imported as."""
+
+    def __init__(self, text: str) -> None:
+        body = ast.parse(text).body
+        self.imported: dict[str, list[str]] = {}
+        self.defined: dict[str, _Definition] = {}
+        for statement in body:
+            for node in _at_top(statement):
+                for name, target in _imports(node):
+                    self.imported.setdefault(name, []).append(target)
+        glue = {name for name, targets in self.imported.items() if all(map(_is_glue, targets))}
+        for statement in body:
+            if isinstance(statement, ast.Import | ast.ImportFrom) or _is_docstring(statement):
+                continue
+            if isinstance(statement, ast.If) and ast.unparse(statement.test) in _NOT_RUN:
+                continue
+            for name in {name for node in _at_top(statement) for name in _bound(node)} or {_BARE}:
+                self.defined.setdefault(name, _Definition(glue)).statements.append(statement)
+
+
+_BARE = "(statements)"  # of a module: those that bind no name
+_NOT_RUN = ("TYPE_CHECKING", "__name__ == '__main__'")  # when a module is imported
+_parsed = functools.cache(_Module)
+
+
+def _decides(part: Part, *, figures: bool) -> bool:
+    ignored = DECIDES_NOTHING if figures else (*DECIDES_NOTHING, FIGURES)
+    return not any(part.module == name or part.module.startswith(f"{name}.") for name in ignored)
+
+
+def _is_first_party(target: str) -> bool:
+    return target.partition(".")[0] in PACKAGES
+
+
+def _is_glue(target: str) -> bool:
+    """Whether decorators from there say how Dagster shows an asset, and nothing about its result."""
+    return target.partition(".")[0] == "dagster" or any(
+        target.startswith(f"{name}.") for name in DECIDES_NOTHING
+    )
+
+
+def _at_top(statement: ast.stmt) -> Iterator[ast.stmt]:
+    """A statement of a module, and those in its branches."""
+    yield statement
+    if isinstance(statement, ast.If | ast.Try | ast.With | ast.For | ast.While):
+        for node in ast.walk(statement):
+            if isinstance(node, ast.stmt) and node is not statement:
+                yield node
+
+
+def _imports(node: ast.AST) -> list[tuple[str, str]]:
+    """Names that an import binds, each with what it stands for."""
+    if isinstance(node, ast.ImportFrom):
+        if node.level:
+            raise LookupError(f"line {node.lineno}: a relative import; write the module's full name")
+        return [(alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names]
+    imports = []
+    for alias in node.names if isinstance(node, ast.Import) else ():
+        target = alias.name if alias.asname else alias.name.partition(".")[0]
+        imports.append((alias.asname or target, target))
+    return imports
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    """The names that a statement binds or changes."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {statement.name}
+    if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        return {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
+    return set()
+
+
+def _dotted(node: ast.AST) -> tuple[str, ...]:
+    """The parts of `a.b.c`; none for other expressions."""
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return (node.id, *reversed(parts)) if isinstance(node, ast.Name) else ()
+
+
+def _called(node: Any) -> ast.expr:
+    return node.func if isinstance(node, ast.Call) else node
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def _hash(*texts: str) -> str:
+    return hashlib.blake2b("\n".join(texts).encode(), digest_size=8).hexdigest()

@@ -1,0 +1,50 @@
+"""Files that are replaced whole, names sorted as people count, and names that a file can have."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path, *, sync: bool = False) -> Iterator[Path]:
+    """A temporary path to write to, which takes the file's place at the end: readers find the old file or the new.
+
+    After an error the old file is still there, and the temporary one is removed.
+
+    Args:
+        path: the file; its folder is made when it is not there.
+        sync: wait until the new file is on the disk.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        if sync:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def natural_key(text: str) -> tuple[list[tuple[int, int | str]], str]:
+    """A key that sorts numbers within text by their value; no two texts have the same.
+
+    >>> sorted(["plate_10", "plate_2"], key=natural_key)
+    ['plate_2', 'plate_10']
+    """
+    pieces = [piece for piece in re.split(r"(\d+)", text) if piece]
+    return [(0, int(piece)) if piece.isdecimal() else (1, piece) for piece in pieces], text
+
+
+def file_name(name: str) -> str:
+    """The name of a figure as the name of its file: what a file name cannot hold is an underscore.
+
+    >>> file_name("enrichment_U-2 OS")
+    'enrichment_U-2_OS'
+    """
+    return re.sub(r"[^A-Za-z0-9.+-]+", "_", name)

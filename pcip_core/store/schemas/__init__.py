@@ -1,0 +1,116 @@
+"""Every table of the store, each exactly once: types and meanings of its columns.
+
+The types in Parquet and DuckDB, the comments in the published file, `docs/tables.md`, empty tables and the
+tests' fixtures follow from here.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator
+
+from pcip_core.store.schemas.analyses import (
+    CLUSTER_TREES,
+    CLUSTERS,
+    ENRICHMENT,
+    LOCALIZATION_SCORES,
+    MISMATCH,
+    PHENOTYPES,
+    PROTEIN_SCORES,
+    VARIABILITY,
+)
+from pcip_core.store.schemas.main import BENCHMARKS, FEATURE_SETS, PUBLISHED, SCREENS
+from pcip_core.store.schemas.scores import (
+    CONFUSION,
+    EXCLUSIONS,
+    SUPERVISED_IMAGES,
+    UMAP_CELLS,
+    UMAP_PROTEINS,
+)
+from pcip_core.store.schemas.screen import (
+    CELL_FEATURES,
+    CELLS,
+    FIELDS,
+    IMAGES,
+    PROTEIN_FEATURES,
+    QUARANTINE,
+)
+from pcip_core.store.schemas.table import Table
+from pcip_core.store.schemas.truth import TRUTH_CELLS, TRUTH_IMAGES
+
+MAIN = (SCREENS, FEATURE_SETS, BENCHMARKS)
+SCREEN = (
+    *(FIELDS, IMAGES, CELLS, CELL_FEATURES, PROTEIN_FEATURES, QUARANTINE),
+    *(CONFUSION, EXCLUSIONS, SUPERVISED_IMAGES, UMAP_CELLS, UMAP_PROTEINS),
+    *(CLUSTERS, CLUSTER_TREES, ENRICHMENT, LOCALIZATION_SCORES, PROTEIN_SCORES, VARIABILITY),
+    *(PHENOTYPES, MISMATCH, TRUTH_IMAGES, TRUTH_CELLS),
+)
+MACROS = {
+    "similar_cells(feature_set, cell_id, n)": "The n cells nearest to a cell, itself first: cell_id, image_id, "
+    "distance (Euclidean).",
+    "similar_proteins(feature_set, protein, n)": "The n proteins nearest to a protein, itself first: protein, "
+    "n_cells, distance (Euclidean).",
+}
+
+__all__ = [
+    "BENCHMARKS",
+    "CELLS",
+    "CELL_FEATURES",
+    "CLUSTERS",
+    "CLUSTER_TREES",
+    "CONFUSION",
+    "ENRICHMENT",
+    "EXCLUSIONS",
+    "FEATURE_SETS",
+    "FIELDS",
+    "IMAGES",
+    "LOCALIZATION_SCORES",
+    "MACROS",
+    "MAIN",
+    "MISMATCH",
+    "PHENOTYPES",
+    "PROTEIN_FEATURES",
+    "PROTEIN_SCORES",
+    "PUBLISHED",
+    "QUARANTINE",
+    "SCREEN",
+    "SCREENS",
+    "SUPERVISED_IMAGES",
+    "TRUTH_CELLS",
+    "TRUTH_IMAGES",
+    "UMAP_CELLS",
+    "UMAP_PROTEINS",
+    "VARIABILITY",
+    "Table",
+    "describe_tables",
+    "published_table",
+    "stored_table",
+]
+
+
+def stored_table(name: str) -> Table | None:
+    """The schema of a stored table; None for a name that pcip does not know."""
+    return next((table for table in (*MAIN, *SCREEN) if table.holds(name)), None)
+
+
+def published_table(name: str, *, whole_store: bool) -> Table | None:
+    """The documented schema of a published table or view; None for those that only serve others."""
+    known = MAIN if whole_store else SCREEN
+    return next((table for table in known if fnmatch.fnmatchcase(name, table.pattern)), None)
+
+
+def describe_tables() -> Iterator[str]:
+    """The lines of `docs/tables.md`."""
+    yield "# Tables of the published store"
+    yield ""
+    yield "Each run that changes a table replaces `data/feature_store.duckdb` as a whole when it ends. Open the file"
+    yield "read-only, and reopen it to see new results. Each screen is a schema. `main.published` and the tables"
+    yield "behind the views are internal. `python -m pcip_core.store.schemas` prints this page."
+    for table in (*MAIN, *SCREEN):
+        yield ""
+        yield from table.lines()
+    yield ""
+    yield "## Macros"
+    yield ""
+    for signature, meaning in MACROS.items():
+        yield f"- `<screen>.{signature}`: {meaning}"

@@ -1,0 +1,7 @@
+"""Prints `docs/tables.md`."""
+
+from __future__ import annotations
+
+from pcip_core.store.schemas import describe_tables
+
+print("\n".join(describe_tables()))

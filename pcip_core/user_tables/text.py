@@ -1,0 +1,319 @@
+"""Text tables (CSV, TSV): their encoding, their separator, and a lazy frame of text columns.
+
+A file without quotation marks goes to polars as it is. In any other, Python's csv module first finds the cells, since
+polars does not accept a quotation mark within a cell (`5" plate`) and cannot name the line of a damaged row.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import itertools
+import mmap
+import re
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from pcip_core.errors import SpecError
+
+SEPARATORS = {"\t": "tab", ";": ";", ",": ","}
+_SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # Excel's own first line
+_HEAD = 1 << 20  # bytes in which the header and the separator are looked for
+_SAMPLED = 50  # lines that must agree on the separator
+_CHUNK = 1 << 24
+_OTHER_FORMATS = {
+    b"PK\x03\x04": ("a zip archive, such as an Excel workbook", "Name it .xlsx or .zip, as it is one."),
+    b"\xd0\xcf\x11\xe0": ("an old Excel workbook", "Save it as .xlsx, without a password."),
+    b"PAR1": ("a Parquet file", "Name it .parquet."),
+    b"\x1f\x8b": ("a gzipped file", "Name it .gz."),
+    b"{\\rtf": ("a text processor's file", "Save it as plain text."),
+}
+
+
+class Text(NamedTuple):
+    """An open text table.
+
+    Args:
+        frame: columns of text, null where a row has no such cell.
+        separator: between the cells.
+        as_numbers: opens the table again with some columns as float64; polars refuses what is no number there.
+    """
+
+    frame: pl.LazyFrame
+    separator: str
+    as_numbers: Callable[[Sequence[str]], pl.LazyFrame] | None = None
+
+
+def scan_text(path: Path) -> Text:
+    """Open a text table, gzipped or alone in a zip or neither.
+
+    Lines that begin with `#` and empty lines are left out. A row that ends early has no last cells, as Excel writes
+    it; empty cells beyond the header's are left out.
+
+    Raises:
+        SpecError: the file cannot be read as text, its separator cannot be told, or a row has more cells than the
+            header, or a quotation mark without its partner.
+    """
+    data = _bytes(path)
+    encoding = _encoding(path, data)
+    source: Path | bytes = path
+    if encoding != "utf-8" or not isinstance(data, mmap.mmap) or (data.find(b"\n") < 0 <= data.find(b"\r")):
+        data = source = _decoded(path, data, encoding).encode()
+    head = (
+        data[:_HEAD].decode("utf-8-sig", errors="ignore").replace("\r\n", "\n").removesuffix("\n").split("\n")
+    )
+    head = head[:-1] if len(data) > _HEAD and len(head) > 1 else head
+    before, lines = _before_header(path, head)
+    separator = before.separator or _separator(path, lines)
+    header = next(csv.reader(lines, delimiter=separator, skipinitialspace=True))
+    plain = data.find(b'"') < 0
+    if plain and _widest(source, separator, before.lines) <= len(header):
+        names = named(path, header)
+
+        def as_numbers(numbers: Sequence[str]) -> pl.LazyFrame:
+            return pl.scan_csv(
+                source,
+                separator=separator,
+                has_header=False,
+                schema=dict.fromkeys(names, pl.String) | dict.fromkeys(numbers, pl.Float64),
+                skip_lines=before.lines + 1,
+                comment_prefix="#",
+                quote_char=None,
+            )
+
+        return Text(as_numbers([]), separator, as_numbers)
+    return Text(_tidied(path, bytes(data).decode("utf-8-sig"), separator, before.lines), separator)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in any of the encodings, unpacked where it is gzipped or the only file of a zip.
+
+    Raises:
+        SpecError: the file is not there, cannot be unpacked, or is not text.
+    """
+    data = _bytes(path)
+    return _decoded(path, data, _encoding(path, data))
+
+
+def named(path: Path, header: Sequence[str]) -> list[str]:
+    """The names of a header; a column without a name is called by an empty name and its number.
+
+    Raises:
+        SpecError: two columns have one name.
+    """
+    names = [name.strip() for name in header]
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise SpecError(
+            path,
+            found=f"several columns named {', '.join(twice)}",
+            required="a name for each column",
+            remedy="Rename or remove the others.",
+        )
+    return [name or f"{UNNAMED}{number}" for number, name in enumerate(names, start=1)]
+
+
+UNNAMED = "\x00"  # no text can hold it
+
+
+def _bytes(path: Path) -> bytes | mmap.mmap:
+    """The unpacked file; an unpacked one is mapped, so that it need not fit into memory."""
+    try:
+        if path.suffix == ".gz":
+            return gzip.decompress(path.read_bytes())
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path) as archive:
+                (name,) = [member for member in archive.namelist() if not member.endswith("/")]
+                return archive.read(name)
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, RuntimeError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _encoding(path: Path, data: bytes | mmap.mmap) -> str:
+    """UTF-8 and UTF-16 where they fit, otherwise Windows-1252, which has the letters of Latin-1."""
+    head = data[:4096]
+    for magic, (what, remedy) in _OTHER_FORMATS.items():
+        if head.startswith(magic):
+            raise SpecError(path, found=what, required="a table as text (.csv, .tsv, .txt)", remedy=remedy)
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if b"\0" in head:
+        even, odd = head[::2].count(0), head[1::2].count(0)
+        if not even or not odd:
+            return "utf-16-le" if odd else "utf-16-be"
+        raise _unreadable(path, "bytes 0, as in a file that is not text")
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(data), _CHUNK):
+            decoder.decode(data[start : start + _CHUNK], final=start + _CHUNK >= len(data))
+    except UnicodeDecodeError:
+        _refuse_mixed(path, bytes(data))
+        return "cp1252"
+    return "utf-8"
+
+
+def _refuse_mixed(path: Path, data: bytes) -> None:
+    """Raise a SpecError where some lines are UTF-8 and others are not."""
+    lines: dict[bool, int] = {}
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        if not line.isascii():
+            try:
+                line.decode()
+                lines.setdefault(True, number)
+            except UnicodeDecodeError:
+                lines.setdefault(False, number)
+    if len(lines) == 2:
+        raise SpecError(
+            path,
+            found=f"two encodings: line {lines[True]} is UTF-8, line {lines[False]} is not",
+            required="one encoding: UTF-8, UTF-16 or Latin-1",
+            remedy="Save the parts in one encoding before they are joined, or correct these lines.",
+        )
+
+
+def _decoded(path: Path, data: bytes | mmap.mmap, encoding: str) -> str:
+    try:
+        text = bytes(data).decode(encoding)
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, error) from error
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _unreadable(path: Path, error: Exception | str) -> SpecError:
+    return SpecError(
+        path,
+        found="no such file" if isinstance(error, FileNotFoundError) else f"no readable text ({error})",
+        required="a table as text (.csv, .tsv, .txt) in UTF-8, UTF-16 or Latin-1, gzipped, or alone in a .zip",
+        remedy="Check the path and the file.",
+    )
+
+
+class _Before(NamedTuple):
+    """How many lines stand before the header, and the separator that Excel's line `sep=;` names."""
+
+    lines: int
+    separator: str | None
+
+
+def _before_header(path: Path, head: Sequence[str]) -> tuple[_Before, list[str]]:
+    """What stands before the header, and the lines from the header on."""
+    separator = None
+    for number, line in enumerate(head):
+        if number == 0 and (match := _SEP_LINE.fullmatch(line)):
+            separator = match[1]
+        elif line.strip() and not line.startswith("#"):
+            rest = [line for line in head[number:] if line.strip() and not line.startswith("#")]
+            return _Before(number, separator), rest
+    raise SpecError(
+        path,
+        found="no readable table (no line but empty ones and comments)",
+        required="a header and rows",
+        remedy="Check the file.",
+    )
+
+
+def _separator(path: Path, lines: Sequence[str]) -> str:
+    """Tab, semicolon or comma: the one that the header has, or with which the rows fit the header."""
+    lengths = {}
+    for separator in SEPARATORS:
+        rows = csv.reader(lines[:_SAMPLED], delimiter=separator, skipinitialspace=True)
+        lengths[separator] = [len(row) for row in rows]
+    candidates = [separator for separator, of in lengths.items() if of[0] > 1]
+    if len(candidates) > 1:
+        fit = [one for one in candidates if set(lengths[one]) == {lengths[one][0]}]
+        fit = fit or [one for one in candidates if max(lengths[one]) == lengths[one][0]]
+        candidates = fit or candidates
+        candidates = ["\t"] if "\t" in candidates else candidates
+    if len(candidates) > 1:
+        raise SpecError(
+            path,
+            found=f"a header that both {' and '.join(SEPARATORS[one] for one in candidates)} separate: "
+            f"{lines[0][:100]!r}",
+            required="one separator: comma, semicolon or tab",
+            remedy="Put cells that hold the other one into quotation marks, or save the table with tabs.",
+        )
+    return candidates[0] if candidates else ","
+
+
+def _widest(source: Path | bytes, separator: str, before: int) -> int:
+    """The most cells that a line has, of a file without quotation marks."""
+    lines = pl.scan_csv(
+        source,
+        separator="\x01",
+        has_header=False,
+        schema={"line": pl.String},
+        skip_lines=before,
+        comment_prefix="#",
+        quote_char=None,
+        truncate_ragged_lines=True,
+    )
+    most = lines.select(pl.col("line").str.count_matches(separator, literal=True).max())
+    return int(most.collect(engine="streaming").item() or 0) + 1
+
+
+def _tidied(path: Path, text: str, separator: str, before: int) -> pl.LazyFrame:
+    """The same table as `scan_text` gives, its cells found by the csv module."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    names: list[str] = []
+    lines = itertools.islice(io.StringIO(text), before, None)
+    for line, row in _records(path, lines, separator, before):
+        if not names:
+            names = named(path, row)
+            continue
+        if any(cell.strip() for cell in row[len(names) :]):
+            raise SpecError(
+                f"{path}, line {line}",
+                found=f"{len(row)} cells",
+                required=f"{len(names)} cells, as in the header",
+                remedy=f"Put cells that hold the separator ({SEPARATORS.get(separator, separator)}) into "
+                "quotation marks, and remove lines above the header.",
+            )
+        writer.writerow((row + [""] * (len(names) - len(row)))[: len(names)])
+    return pl.scan_csv(
+        io.BytesIO(out.getvalue().encode()), has_header=False, schema=dict.fromkeys(names, pl.String)
+    )
+
+
+def _records(
+    path: Path, lines: Iterable[str], separator: str, before: int
+) -> Iterator[tuple[int, list[str]]]:
+    """(number of its first line, cells) of each record; comments and empty lines between records are left out."""
+    start, number, first = True, before, before
+
+    def feed() -> Iterator[str]:
+        nonlocal start, number, first
+        for line in lines:
+            number += 1
+            if start and (not line.strip() or line.startswith("#")):
+                continue
+            first = number if start else first
+            start = False
+            yield line
+
+    reader = csv.reader(feed(), delimiter=separator, skipinitialspace=True, strict=True)
+    while True:
+        start = True
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise SpecError(
+                f"{path}, line {first}",
+                found=f"a row that cannot be split into cells ({error})",
+                required="quotation marks in pairs around a cell, doubled within it",
+                remedy="Correct the row that begins there.",
+            ) from error
+        if row is None:
+            return
+        yield first, row

@@ -1,0 +1,77 @@
+"""The table of scores at the end of a run, from a published file with known scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from pcip_assets.cli.results import print_results, score_table
+from pcip_assets.workspace import Workspace
+from pcip_core.errors import PcipError
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """Two screens: `both` with k of 3 and 11, `few` with k of 1 and 3 only."""
+    scores = [
+        *(("both", name, protocol, "knn", f"k={k}", value + k / 1000)
+          for name, protocol, value in (("worse", "leave_image_out", 0.2), ("better", "leave_image_out", 0.4),
+                                        ("worse", "leave_cell_out", 0.9))
+          for k in (3, 11)),
+        ("both", "worse", "folds", "logistic", "C=1", 0.99),
+        *(("few", "only", "leave_image_out", "knn", f"k={k}", 0.5 + k / 1000) for k in (1, 3)),
+    ]  # fmt: skip
+    workspace = Workspace(tmp_path)
+    with duckdb.connect(str(workspace.published)) as con:
+        con.execute(
+            "CREATE TABLE screens AS SELECT 'both' AS screen, 8 AS n_images, 72 AS n_cells, true AS simulated"
+        )
+        con.execute("INSERT INTO screens VALUES ('few', 2, 4, false)")
+        con.execute(
+            "CREATE TABLE benchmarks (screen TEXT, feature_set TEXT, protocol TEXT, classifier TEXT, parameter TEXT, "
+            "value DOUBLE, label TEXT DEFAULT NULL, metric TEXT DEFAULT 'balanced_accuracy')"
+        )
+        columns = "screen, feature_set, protocol, classifier, parameter, value"
+        con.executemany(f"INSERT INTO benchmarks ({columns}) VALUES (?, ?, ?, ?, ?, ?)", scores)
+    return workspace
+
+
+def columns(workspace: Workspace, screen: str) -> dict[str, list[object]]:
+    """Header -> cells of the table."""
+    _, table = score_table(workspace, screen)
+    return {str(column.header): list(column.cells) for column in table.columns}
+
+
+def test_the_best_feature_set_comes_first_with_the_papers_number_of_neighbours(workspace: Workspace) -> None:
+    heading, _ = score_table(workspace, "both")
+    assert (
+        heading == "both (simulated images): 8 images, 72 cells; balanced accuracy of 11 nearest neighbours"
+    )
+    assert columns(workspace, "both") == {
+        "feature set": ["better", "worse"],
+        "leave image out": ["0.411", "0.211"],
+        "leave cell out": ["-", "0.911"],
+    }
+
+
+def test_without_eleven_neighbours_the_largest_number_is_shown(workspace: Workspace) -> None:
+    heading, _ = score_table(workspace, "few")
+    assert heading == "few (real images): 2 images, 4 cells; balanced accuracy of 3 nearest neighbours"
+    assert columns(workspace, "few")["leave image out"] == ["0.503"]
+
+
+def test_pages_that_exist_are_named(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    page = workspace.analysis_report("few")
+    page.parent.mkdir(parents=True)
+    page.touch()
+    print_results(workspace, ["few"])
+    printed = capsys.readouterr().out
+    assert f"all analyses: {page}" in printed
+    assert "all scores" not in printed
+
+
+def test_a_screen_that_is_not_published(workspace: Workspace) -> None:
+    with pytest.raises(PcipError, match="pcip run other"):
+        score_table(workspace, "other")

@@ -1,0 +1,373 @@
+"""The version of an asset changes with any code that decides its result, and with nothing else."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from pcip_assets import lineage
+from pcip_assets.definitions import screen_assets
+from pcip_assets.lineage import DECIDES_NOTHING, FIGURES, Code, Part
+from pcip_assets.resources import Library
+from pcip_assets.tracking import Tracking
+from pcip_assets.workspace import REPOSITORY, Workspace
+from tests.assets.conftest import DESIGNED, QUICK, write_random_vgg16
+from tests.assets.tracing import traced
+from tests.conftest import write_tiny_screen
+
+FILES = {
+    path.relative_to(REPOSITORY).as_posix(): path.read_text()
+    for package in lineage.PACKAGES
+    for path in sorted((REPOSITORY / package).rglob("*"))
+    if path.is_file() and "__pycache__" not in path.parts
+}
+INSTALLED = Code(FILES)
+
+
+@pytest.fixture(scope="module")
+def assets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dg.AssetsDefinition]:
+    """Noun -> asset, of a screen with everything switched on."""
+    folder = tmp_path_factory.mktemp("everything")
+    write_random_vgg16(folder / "vgg16.pth")
+    spec = write_tiny_screen(
+        folder,
+        baselines={
+            "sets": [*DESIGNED, "autoencoder", "supervised", "vgg16"],
+            "vgg16": {"weights": "vgg16.pth", "layers": ["block1_conv2"]},
+            "corrections": ["by_plate"],
+            "corrected": ["inpainting_conv3"],
+            **QUICK,
+        },
+    )
+    return assets_of(Workspace(folder / "data"), spec)
+
+
+def assets_of(workspace: Workspace, spec: Path) -> dict[str, dg.AssetsDefinition]:
+    """Noun -> asset of a screen."""
+    return {asset.key.path[-1]: asset for asset in screen_assets(workspace.find(str(spec)))}
+
+
+def root_of(asset: dg.AssetsDefinition) -> str:
+    """The function that builds an asset, as `module:function`."""
+    function = asset.op.compute_fn.decorated_fn  # type: ignore[union-attr]
+    return f"{function.__module__}:{function.__qualname__.partition('.')[0]}"
+
+
+def keeps_figures(asset: dg.AssetsDefinition) -> bool:
+    return INSTALLED.version(root_of(asset), figures=True) in asset.code_versions_by_key.values()
+
+
+def closure_of(asset: dg.AssetsDefinition) -> frozenset[Part]:
+    return INSTALLED.closure(root_of(asset), figures=keeps_figures(asset))
+
+
+def version_in(code: Code, asset: dg.AssetsDefinition) -> str:
+    return code.version(root_of(asset), figures=keeps_figures(asset))
+
+
+def path_of(module: str) -> str:
+    """The file of a module."""
+    path = module.replace(".", "/")
+    return f"{path}.py" if f"{path}.py" in FILES else f"{path}/__init__.py"
+
+
+@cache
+def changed(part: Part) -> Code:
+    """The code with one constant of a definition changed; where it has none, with one more statement."""
+    if not part.name:
+        return Code({**FILES, part.module: FILES[part.module] + "x"})
+    tree = ast.parse(FILES[path_of(part.module)])
+    statements = [node for node in tree.body if part.name in defined_by(node)]
+    docstrings = {
+        id(node.value)
+        for statement in statements
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Expr)
+    }
+    for node in (node for statement in statements for node in body_of(statement)):
+        if isinstance(node, ast.Constant) and id(node) not in docstrings:
+            if isinstance(node.value, int | float):  # a bool too
+                node.value = node.value + 1
+                break
+            if isinstance(node.value, str):
+                node.value = f"{node.value}x"
+                break
+    else:
+        statement = statements[0]
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            statement.body.append(ast.Expr(ast.Constant(1)))
+        else:
+            assert isinstance(statement, ast.Assign), part
+            statement.value = ast.Tuple([statement.value, ast.Constant(1)])
+    return Code({**FILES, path_of(part.module): ast.unparse(ast.fix_missing_locations(tree))})
+
+
+def body_of(statement: ast.stmt) -> list[ast.AST]:
+    """The nodes of a statement, without those in decorators: Dagster's say nothing of the result."""
+    outside = {
+        id(node)
+        for inner in ast.walk(statement)
+        for decorator in getattr(inner, "decorator_list", ())
+        for node in ast.walk(decorator)
+    }
+    return [node for node in ast.walk(statement) if id(node) not in outside]
+
+
+def defined_by(node: ast.stmt) -> set[str]:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return {node.name}
+    if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        return {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+    return set()
+
+
+def test_every_asset_has_the_version_of_the_code_that_builds_it(
+    assets: dict[str, dg.AssetsDefinition],
+) -> None:
+    assert len(assets) == 30
+    for noun, asset in assets.items():
+        root = root_of(asset)
+        known = {INSTALLED.version(root), INSTALLED.version(root, figures=True)}
+        assert set(asset.code_versions_by_key.values()) <= known, noun
+        assert len({part.module for part in closure_of(asset)}) > 3, noun
+
+
+def test_a_change_in_any_module_of_the_closure_changes_the_version(
+    assets: dict[str, dg.AssetsDefinition],
+) -> None:
+    for noun, asset in assets.items():
+        one_of = {part.module: part for part in sorted(closure_of(asset)) if part.name != "(statements)"}
+        for part in one_of.values():
+            assert version_in(changed(part), asset) != version_in(INSTALLED, asset), (noun, part)
+
+
+def test_a_change_outside_the_closure_does_not_change_the_version(
+    assets: dict[str, dg.AssetsDefinition],
+) -> None:
+    every = sorted(set().union(*map(closure_of, assets.values())))
+    every = [part for part in every if part.name and part.name != "(statements)"]
+    for number, asset in enumerate(assets.values()):
+        closure = closure_of(asset)
+        outside = [part for part in every if part not in closure]
+        for part in outside[number :: len(outside) // 3]:
+            assert version_in(changed(part), asset) == version_in(INSTALLED, asset), (asset.key, part)
+
+
+def test_what_decides_nothing_changes_no_version(assets: dict[str, dg.AssetsDefinition]) -> None:
+    files = dict(FILES)
+    for path, text in FILES.items():
+        module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        if is_below(module, DECIDES_NOTHING):
+            tree = ast.parse(text)
+            for node in ast.walk(tree):
+                if isinstance(node, ast.FunctionDef):
+                    node.body.append(ast.Pass())
+            files[path] = ast.unparse(tree)
+    assert files != FILES
+    code = Code(files)
+    for asset in assets.values():
+        assert version_in(code, asset) == version_in(INSTALLED, asset), asset.key
+
+
+def test_all_that_decides_nothing_exists() -> None:
+    modules = {path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in FILES}
+    assert {*DECIDES_NOTHING, FIGURES} <= modules
+
+
+def test_comments_and_docstrings_change_no_version(assets: dict[str, dg.AssetsDefinition]) -> None:
+    files = {}
+    for path, text in FILES.items():
+        files[path] = text
+        if path.endswith(".py"):
+            tree = ast.parse(text)
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Expr) and isinstance(getattr(node.value, "value", None), str):
+                    node.value = ast.Constant("Another docstring.")
+            files[path] = "# a comment\n\n" + ast.unparse(tree)
+    code = Code(files)
+    for asset in assets.values():
+        assert version_in(code, asset) == version_in(INSTALLED, asset), asset.key
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("pcip_core.clustering.linkage", "pcip_core.analysis.trees"),
+        ("pcip_core.features", "pcip_core.descriptions.of_cells"),
+        ("pcip_core.models", "pcip_core.networks"),
+        ("pcip_core.images.reading", "pcip_core.crops.reading"),
+    ],
+)
+def test_moving_a_module_changes_no_version(
+    assets: dict[str, dg.AssetsDefinition], old: str, new: str
+) -> None:
+    (parent, _, name), (new_parent, _, new_name) = old.rpartition("."), new.rpartition(".")
+    moved = {}
+    for path, text in FILES.items():
+        text = re.sub(rf"^( *from ){re.escape(old)}\b", rf"\g<1>{new}", text, flags=re.MULTILINE)
+        module = rf"^( *from ){re.escape(parent)} import {name}\b"
+        text = re.sub(module, rf"\g<1>{new_parent} import {new_name} as {name}", text, flags=re.MULTILINE)
+        moved[path.replace(old.replace(".", "/"), new.replace(".", "/"), 1)] = text
+    assert moved.keys() != FILES.keys()
+    code = Code(moved)
+    for asset in assets.values():
+        assert version_in(code, asset) == version_in(INSTALLED, asset), asset.key
+
+
+@pytest.mark.parametrize(
+    ("noun", "module"),
+    [
+        ("clusters", "pcip_core.features.scaling"),  # standardize
+        ("umap", "pcip_core.features.scaling"),
+        ("designed_features", "pcip_core.segmentation.pieces"),
+        ("designed_features", "pcip_core.segmentation.matching"),
+        ("crops", "pcip_core.store.rows"),
+        ("crops", "pcip_core.segmentation.otsu"),
+        ("cell_features", "pcip_core.crops.pixels"),
+        ("control_features", "pcip_core.crops.pixels"),
+    ],
+)
+def test_what_hand_written_lists_had_left_out(
+    assets: dict[str, dg.AssetsDefinition], noun: str, module: str
+) -> None:
+    assert module in {part.module for part in closure_of(assets[noun])}
+
+
+def test_what_assets_call_is_in_their_closures(tmp_path: Path) -> None:
+    """An independent truth: the calls that Python's profiler hears while a screen without training is made."""
+    spec = write_tiny_screen(
+        tmp_path, plates=1, analyses={"feature_set": "untrained_conv3", "phenotypes": {"least_cells": 9}}
+    )
+    workspace = Workspace(tmp_path / "data")
+    assets, data = assets_of(workspace, spec), str(workspace.data)
+    with dg.DagsterInstance.ephemeral() as instance, traced() as calls:
+        instance.add_dynamic_partitions("tiny_shards", ["plate_1"])
+        for nouns, shard in ((("fields", "crops", "control_features"), "plate_1"), (UNTRAINED, None)):
+            made = dg.materialize(
+                [assets[noun] for noun in nouns],
+                partition_key=shard,
+                instance=instance,
+                resources={"library": Library(data=data), "tracking": Tracking(data=data)},
+            )
+            assert made.success
+    assert len(calls) == 8
+    for root, called in calls.items():
+        closure = INSTALLED.closure(root, figures=True)
+        deciding = {part for part in called if not is_below(part.module, DECIDES_NOTHING)}
+        assert len(deciding) > 5, root
+        assert deciding - {Part(f"{FIGURES}.pictures", name) for name in PREVIEW} <= closure, root
+
+
+UNTRAINED = ("protein_features", "clusters", "localization_scores", "variability", "phenotypes")
+PREVIEW = ("preview", "scaled", "webp")  # of figures, in metadata
+
+
+def is_below(module: str, names: Iterable[str]) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in names)
+
+
+def test_closures_hold_no_other_asset(assets: dict[str, dg.AssetsDefinition]) -> None:
+    roots = {tuple(root_of(asset).split(":")) for asset in assets.values()}
+    for noun, asset in assets.items():
+        others = {tuple(part) for part in closure_of(asset)} & roots
+        assert others == {tuple(root_of(asset).split(":"))}, noun
+
+
+def test_every_file_of_data_counts_for_some_asset(assets: dict[str, dg.AssetsDefinition]) -> None:
+    read = {part.module for asset in assets.values() for part in closure_of(asset) if not part.name}
+    assert read == {path for path in FILES if not path.endswith((".py", ".typed"))}
+
+
+SMALL = {
+    "pcip_assets/build.py": (
+        "import dagster as dg\n"
+        "from pcip_core import shapes as forms\n"
+        "from pcip_core.again import twice\n"
+        "from scipy.stats import norm\n\n\n"
+        "def build_noun(name, n=1):\n"
+        "    @dg.asset(key=[name, 'noun'])\n"
+        "    def noun():\n"
+        "        if n == 1:\n"
+        "            from pcip_core.inside import inner\n"
+        "        else:\n"
+        "            from pcip_core.instead import inner\n"
+        "        return inner(forms.area(n), norm)\n"
+        "    return noun\n\n\n"
+        "def build_other(name):\n    return _shared(name, twice)\n\n\n"
+        "def _shared(name, work):\n    return work(name)\n"
+    ),
+    "pcip_core/shapes.py": (
+        "SIDE = 2\nUNUSED = 3\n_LOOKUP = {}\n_LOOKUP['a'] = 4\n\n\n"
+        "def area(n):\n    return n * SIDE + _LOOKUP['a']\n\n\n"
+        "def unused():\n    return area(1)\n"
+    ),
+    "pcip_core/again.py": "from pcip_core.inside import inner as twice\n",
+    "pcip_core/inside.py": (
+        "from pathlib import Path\n\nprint('bare')\n\n\n"
+        "def inner(x, y=0):\n    return Path(__file__).with_name('numbers.csv').read_text() + helper(x)\n\n\n"
+        "def helper(x):\n    return inner(x) if x else Class().method()\n\n\n"
+        "class Class:\n    def method(self):\n        return 5\n"
+    ),
+    "pcip_core/instead.py": "def inner(x, y):\n    return 7\n",
+    "pcip_core/numbers.csv": "1,2\n",
+    "pcip_core/shapes_of_old.py": "SIDE = 2\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "noun", "other"),
+    [
+        pytest.param("pcip_core/shapes.py", "SIDE = 2", "SIDE = 3", True, False, id="constant"),
+        pytest.param("pcip_core/shapes.py", "UNUSED = 3", "UNUSED = 4", False, False, id="unused constant"),
+        pytest.param("pcip_core/shapes.py", "area(1)", "area(2)", False, False, id="unused function"),
+        pytest.param("pcip_core/shapes.py", "= 4", "= 5", True, False, id="value set later"),
+        pytest.param("pcip_core/instead.py", "7", "8", True, False, id="the other of two imports"),
+        pytest.param("pcip_core/inside.py", "return 5", "return 6", True, True, id="method"),
+        pytest.param("pcip_core/inside.py", "'bare'", "'other'", True, True, id="bare statement"),
+        pytest.param("pcip_core/inside.py", "y=0", "y=1", True, True, id="default"),
+        pytest.param("pcip_core/numbers.csv", "2", "3", True, True, id="data"),
+        pytest.param("pcip_assets/build.py", "'noun'", "'key'", False, False, id="decorator of Dagster"),
+        pytest.param("pcip_assets/build.py", "scipy.stats", "torch", True, False, id="another package"),
+        pytest.param("pcip_assets/build.py", "work(name)", "work(1)", False, True, id="shared factory"),
+        pytest.param(
+            "pcip_assets/build.py", "import shapes as", "import shapes_of_old as", None, False, id="gone"
+        ),
+    ],
+)
+def test_what_counts(path: str, old: str, new: str, noun: object, other: object) -> None:
+    before, after = Code(SMALL), Code({**SMALL, path: SMALL[path].replace(old, new)})
+    for root, changes in (
+        ("build_noun", noun),
+        ("build_other", other),
+        ("_shared", other),  # which counts with its callers: they hand a function to it
+    ):
+        root = f"pcip_assets.build:{root}"
+        if changes is None:
+            with pytest.raises(LookupError, match="shapes_of_old has no area"):
+                after.version(root)
+        else:
+            assert (before.version(root) != after.version(root)) == changes, root
+
+
+def test_swapping_two_imported_functions_changes_the_version() -> None:
+    text = "from pcip_core.m import {}\n\n\ndef build():\n    return first(1) - second(2)\n"
+    functions = {"pcip_core/m.py": "def f(x):\n    return x\n\n\ndef g(x):\n    return -x\n"}
+    versions = {
+        Code({**functions, "pcip_assets/a.py": text.format(names)}).version("pcip_assets.a:build")
+        for names in ("f as first, g as second", "g as first, f as second", "f as first, f as second")
+    }
+    assert len(versions) == 3
+
+
+def test_relative_imports_are_refused() -> None:
+    with pytest.raises(LookupError, match="a relative import"):
+        Code({"pcip_core/a.py": "from . import b\n\n\ndef build():\n    return b\n"}).version(
+            "pcip_core.a:build"
+        )

@@ -1,0 +1,162 @@
+"""A screen that grows while nobody looks: its sensor, tick by tick."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pytest
+import tifffile
+
+from pcip_assets.cli.run import open_instance, run_screen
+from pcip_assets.definitions import build_definitions
+from pcip_assets.tracking import Tracking
+from pcip_core.store.partitions import Store
+from pcip_core.store.publish import connect
+from tests.assets.conftest import Finished, add_plate, damage
+
+
+class Ticks:
+    """The sensor of a screen, ticked by hand; keeps the cursor."""
+
+    def __init__(self, own: Finished) -> None:
+        self.definitions = build_definitions(own.workspace, [own.screen])
+        self.instance = open_instance(own.workspace)
+        self.sensor = self.definitions.get_sensor_def("tiny_watch")
+        self.cursor: str | None = None
+
+    def tick(self) -> dg.SensorResult | dg.SkipReason:
+        """One evaluation; its requests of partitions are carried out, as the daemon would."""
+        context = dg.build_sensor_context(
+            instance=self.instance, cursor=self.cursor, definitions=self.definitions
+        )
+        result = self.sensor(context)
+        assert isinstance(result, (dg.SensorResult, dg.SkipReason))
+        if isinstance(result, dg.SensorResult):
+            self.cursor = result.cursor
+            for request in result.dynamic_partitions_requests or ():
+                self.instance.add_dynamic_partitions(
+                    request.partitions_def_name, list(request.partition_keys)
+                )
+        return result
+
+    def run(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
+        """What the daemon would launch."""
+        job = self.definitions.resolve_job_def("tiny_shards")
+        return job.execute_in_process(instance=self.instance, partition_key=request.partition_key)
+
+
+def test_the_sensor_is_off_until_somebody_switches_it_on(finished: Finished) -> None:
+    sensor = build_definitions(finished.workspace, [finished.screen]).get_sensor_def("tiny_watch")
+    assert sensor.default_status == dg.DefaultSensorStatus.STOPPED
+
+
+def test_a_plate_that_arrives_flows_to_features(own: Finished) -> None:
+    root, ticks = Path(str(own.screen.root)), Ticks(own)
+    assert not ticks.tick().run_requests  # type: ignore[union-attr]
+    add_plate(root, "plate_1", "plate_3")
+    first = ticks.tick()
+    assert isinstance(first, dg.SensorResult)
+    assert not first.run_requests, "files may still be arriving"
+    second = ticks.tick()
+    assert isinstance(second, dg.SensorResult)
+    assert second.run_requests is not None
+    assert [request.partition_key for request in second.run_requests] == ["plate_3"]
+    before = own.commits()
+    assert ticks.run(second.run_requests[0]).success
+    after = own.commits()
+    assert {shard for (_, shard), commit in after.items() if before.get((_, shard)) != commit} == {"plate_3"}
+    assert Tracking(data=str(own.workspace.data)).champion("tiny").version == "tiny/1"
+    with connect(own.workspace.published) as con:
+        found = con.sql(
+            "SELECT count(*), any_value(encoder_version) FROM tiny.cell_features_inpainting_conv4 "
+            "WHERE shard = 'plate_3'"
+        ).fetchall()
+    assert found == [(36, "tiny/1")]
+    third = ticks.tick()
+    assert isinstance(third, dg.SensorResult)
+    assert not third.run_requests
+    assert not third.asset_events
+
+
+def test_adding_a_shard_reads_no_other_but_for_twins(own: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = Ticks(own)
+    add_plate(Path(str(own.screen.root)), "plate_1", "plate_3")
+    ticks.instance.add_dynamic_partitions("tiny_shards", ["plate_3"])
+    opened = _partitions_read(monkeypatch)
+    assert ticks.run(dg.RunRequest(partition_key="plate_3")).success
+    assert {(table, shard) for table, shard in opened if shard in ("plate_1", "plate_2")} == {
+        ("cells", "plate_1"),
+        ("cells", "plate_2"),
+    }
+
+
+def _partitions_read(monkeypatch: pytest.MonkeyPatch) -> set[tuple[str, str | None]]:
+    """(table, shard) of every partition that the store reads from now on; it fills while the test runs."""
+    opened: set[tuple[str, str | None]] = set()
+    read, batches, read_with_array = Store.read, Store.batches, Store.read_with_array
+    schema, provenance = Store.schema, Store.provenance
+
+    def note(store: Store, screen: str, table: str, shards: Sequence[str] | None) -> None:
+        opened.update((table, shard) for shard in (store.shards(screen, table) if shards is None else shards))
+
+    def noted_read(self: Store, screen: str, table: str, **options: Any) -> Any:
+        note(self, screen, table, options.get("shards"))
+        return read(self, screen, table, **options)
+
+    def noted_batches(self: Store, screen: str, table: str, **options: Any) -> Any:
+        note(self, screen, table, options.get("shards"))
+        return batches(self, screen, table, **options)
+
+    def noted_read_with_array(self: Store, screen: str, table: str, array: str, shard: str) -> Any:
+        note(self, screen, table, [shard])
+        return read_with_array(self, screen, table, array, shard)
+
+    def noted_schema(self: Store, screen: str, table: str, *, shard: str | None = None) -> Any:
+        opened.add((table, shard))
+        return schema(self, screen, table, shard=shard)
+
+    def noted_provenance(self: Store, screen: str, table: str, shard: str | None = None) -> Any:
+        opened.add((table, shard))
+        return provenance(self, screen, table, shard)
+
+    monkeypatch.setattr(Store, "read", noted_read)
+    monkeypatch.setattr(Store, "batches", noted_batches)
+    monkeypatch.setattr(Store, "read_with_array", noted_read_with_array)
+    monkeypatch.setattr(Store, "schema", noted_schema)
+    monkeypatch.setattr(Store, "provenance", noted_provenance)
+    return opened
+
+
+def test_changed_and_removed_files_are_marked_by_content_and_made_again_on_request(own: Finished) -> None:
+    root, ticks = Path(str(own.screen.root)), Ticks(own)
+    ticks.tick()
+    ticks.tick()
+    touched = root / "plate_1" / "A02_f1_protein.tif"
+    touched.write_bytes(touched.read_bytes())  # another date, the same bytes
+    changed = root / "plate_1" / "A01_f1_protein.tif"
+    tifffile.imwrite(changed, np.flipud(tifffile.imread(changed)))
+    for path in (root / "plate_2").glob("A03_f1_*.tif"):
+        path.unlink()
+    assert not ticks.tick().asset_events  # type: ignore[union-attr]
+    result = ticks.tick()
+    assert isinstance(result, dg.SensorResult)
+    assert not result.run_requests, "nothing is made again unasked"
+    marks = {event.partition: event.metadata for event in result.asset_events}
+    assert marks["plate_1"]["fields"].value == ["changed: plate_1_A01_1"]
+    assert marks["plate_2"]["fields"].value == ["removed: plate_2_A03_1"]
+    assert run_screen(own.workspace, own.screen).success
+    touched.write_bytes(touched.read_bytes())
+    ticks.tick()
+    assert not ticks.tick().asset_events, "made again: nothing to mark"  # type: ignore[union-attr]
+
+
+def test_a_bad_field_that_stays_bad_is_not_news(own: Finished) -> None:
+    root, ticks = Path(str(own.screen.root)), Ticks(own)
+    damage(root / "plate_1" / "A01_f1_protein.tif")
+    assert run_screen(own.workspace, own.screen).success
+    ticks.tick()
+    assert not ticks.tick().asset_events  # type: ignore[union-attr]

@@ -1,0 +1,55 @@
+"""The known screens of a workspace, and what it remembers of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pcip_assets.workspace import Workspace
+from pcip_core.errors import DuplicateScreenError, SpecError
+from tests.conftest import write_spec
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "data")
+
+
+def test_a_spec_from_elsewhere_and_its_root_are_remembered(workspace: Workspace, tmp_path: Path) -> None:
+    spec = write_spec(tmp_path)
+    assert workspace.find(str(spec), root=str(tmp_path)).root == str(tmp_path)
+    again = Workspace(workspace.data)
+    assert again.screens()[0]["tiny"].root == str(tmp_path)
+    assert again.spec_path(spec.stem) == spec
+    spec.unlink()
+    assert "tiny" not in again.screens()[0]
+
+
+def test_an_unknown_name_is_an_error_that_lists_the_known_ones(workspace: Workspace) -> None:
+    with pytest.raises(SpecError, match="simulated_yeast"):
+        workspace.find("simulated_yest")
+
+
+def test_two_specs_of_one_name(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.find(str(write_spec(tmp_path)))
+    (tmp_path / "other").mkdir()
+    with pytest.raises(DuplicateScreenError, match="found the name 'tiny'"):
+        workspace.find(str(write_spec(tmp_path / "other")))
+
+
+def test_a_remembered_spec_with_a_former_key_is_named_and_stops_no_other_screen(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    spec = write_spec(tmp_path)
+    workspace.find(str(spec))
+    known = set(workspace.screens()[0])
+    spec.write_text(yaml.safe_dump({**yaml.safe_load(spec.read_text()), "yardsticks": {"sets": ["classic"]}}))
+    screens, problems = workspace.screens()
+    assert set(screens) == known - {"tiny"}
+    (problem,) = problems
+    assert str(spec) in str(problem)
+    assert "Rename `yardsticks:` to `baselines:`" in str(problem)
+    with pytest.raises(SpecError, match="baselines"):
+        workspace.find(spec.stem)

@@ -1,0 +1,55 @@
+"""Crops of one field against naive slicing and rescaling."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pcip_core.crops.cut import cut_cells
+from pcip_core.errors import ImageFileError
+from pcip_core.spec.screen import Crops
+
+
+def _spotted(rng, centres, size=100):
+    planes = {name: rng.integers(100, 4000, (size, size)).astype(np.uint16) for name in ("dna", "tag")}
+    labels = np.zeros((size, size), np.int32)
+    for number, (y, x) in enumerate(centres, 1):
+        labels[y - 3 : y + 4, x - 3 : x + 4] = number
+    return planes, labels
+
+
+def test_equal_to_naive_slicing():
+    planes, labels = _spotted(np.random.default_rng(0), [(30, 40), (60, 55)])
+    cut = cut_cells(planes, labels, Crops(window_px=32, size_px=16, floor={"dna": 0.3}))
+    for cell, (y, x) in enumerate([(30, 40), (60, 55)]):
+        for channel, name in enumerate(planes):
+            window = planes[name][y - 16 : y + 16, x - 16 : x + 16].astype(float)
+            small = window.reshape(16, 2, 16, 2).mean((1, 3))
+            unit = (small - small.min()) / (small.max() - small.min())
+            if name == "dna":
+                unit[unit < 0.3] = 0
+            assert np.abs(cut.pixels[cell, channel] - np.rint(unit * 255)).max() <= 1
+            assert cut.intensity_min[cell, channel] == pytest.approx(small.min(), rel=1e-6)
+            assert cut.intensity_max[cell, channel] == pytest.approx(small.max(), rel=1e-6)
+
+
+def test_windows_over_the_edge_and_areas_out_of_range_are_rejected_with_a_reason():
+    planes, labels = _spotted(np.random.default_rng(1), [(10, 50), (50, 50)])
+    labels[80, 80] = 3
+    cut = cut_cells(planes, labels, Crops(window_px=32, size_px=16, area_fraction=(0.02, 0.95)))
+    assert cut.label.tolist() == [2]
+    assert [(label, reason.split(" ")[0]) for label, reason in cut.rejected] == [(1, "window"), (3, "area")]
+
+
+def test_a_channel_constant_in_the_crop_is_rejected():
+    planes, labels = _spotted(np.random.default_rng(2), [(50, 50)])
+    planes["tag"][:] = 5
+    cut = cut_cells(planes, labels, Crops(window_px=32, size_px=16))
+    assert cut.rejected == [(1, "constant channel tag in the crop")]
+    assert cut.pixels.shape == (0, 2, 16, 16)
+
+
+def test_a_window_larger_than_the_field():
+    planes, labels = _spotted(np.random.default_rng(3), [(50, 50)])
+    with pytest.raises(ImageFileError, match="window, 128 x 128"):
+        cut_cells(planes, labels, Crops(window_px=128))

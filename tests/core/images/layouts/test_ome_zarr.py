@@ -1,0 +1,174 @@
+"""OME-Zarr plates with metadata written by hand as NGFF 0.4 and 0.5 define it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+
+from pcip_core.errors import ImageFileError
+from pcip_core.images.layout import scan
+from pcip_core.images.reading import content_hash, read_field
+from tests.core.images.writers import noise, screen_of
+
+FILES = {"layout": "ome_zarr", "image_id": "{plate}_{well}"}
+CHANNELS = {
+    "nucleus": {"role": "structural", "named": "DAPI"},
+    "protein": {"role": "protein", "plane": 1},
+    "cells": {"role": "labels"},
+}
+VERSIONS = pytest.mark.parametrize("version", ["0.4", "0.5"])
+
+
+def _group(folder: Path, version: str, attributes: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if version == "0.4":
+        (folder / ".zgroup").write_text('{"zarr_format": 2}')
+        (folder / ".zattrs").write_text(json.dumps(attributes))
+    else:
+        metadata = {
+            "zarr_format": 3,
+            "node_type": "group",
+            "attributes": {"ome": {"version": version, **attributes}},
+        }
+        (folder / "zarr.json").write_text(json.dumps(metadata))
+
+
+def _multiscales(axes: str) -> dict[str, Any]:
+    kinds = {"t": "time", "c": "channel"}
+    named = [{"name": axis, "type": kinds.get(axis, "space")} for axis in axes]
+    return {"multiscales": [{"axes": named, "datasets": [{"path": "0"}, {"path": "1"}]}]}
+
+
+def _array(path: Path, version: str, pixels: np.ndarray) -> None:
+    zarr.create_array(
+        path,
+        data=pixels,
+        chunks=(1,) * (pixels.ndim - 2) + (16, 16),
+        zarr_format=2 if version == "0.4" else 3,
+        chunk_key_encoding={"name": "v2", "separator": "/"} if version == "0.4" else None,
+    )
+
+
+def write_plate(
+    plate: Path, version: str, *, wells: tuple[str, ...] = ("A/1", "B/12"), depth: int = 1
+) -> dict:
+    """Write a plate with two fields per well; return path -> pixels (c, H, W) and labels (H, W)."""
+    metadata = {
+        "plate": {
+            "name": "plate one",
+            "rows": [{"name": "A"}, {"name": "B"}],
+            "columns": [{"name": "1"}, {"name": "12"}],
+            "wells": [{"path": path, "rowIndex": 0, "columnIndex": 0} for path in wells],
+        }
+    }
+    _group(plate, version, metadata)
+    written = {}
+    for number, well in enumerate(wells):
+        _group(plate / well, version, {"well": {"images": [{"path": "0", "acquisition": 0}, {"path": "1"}]}})
+        for field in ("0", "1"):
+            image = plate / well / field
+            pixels = noise(10 * number + int(field), (1, 2, depth, 40, 24))
+            omero = {"omero": {"channels": [{"label": "DAPI", "color": "0000FF"}, {"label": "GFP"}]}}
+            _group(image, version, _multiscales("tczyx") | omero)
+            _array(image / "0", version, pixels)
+            _array(image / "1", version, pixels[..., ::2, ::2])
+            labels = (noise(field == "1", (40, 24)) % 5).astype(np.int32)
+            _group(image / "labels", version, {"labels": ["cells"]})
+            _group(image / "labels" / "cells", version, _multiscales("yx"))
+            _array(image / "labels" / "cells" / "0", version, labels)
+            written[f"{well}/{field}"] = (pixels[0, :, 0], labels)
+    return written
+
+
+@VERSIONS
+def test_wells_fields_channels_and_labels_are_what_was_written(tmp_path, version):
+    root = tmp_path / "images"
+    written = write_plate(root / "screen" / "p.ome.zarr", version)
+    (root / "notes.txt").write_text("x")
+    screen = screen_of(root, FILES, channels=CHANNELS)
+    layout = scan(screen)
+    assert [field.field_id for field in layout.fields] == [
+        *("plate one_A01_0", "plate one_A01_1", "plate one_B12_0", "plate one_B12_1")
+    ]
+    assert layout.unclaimed == ["notes.txt"]
+    assert layout.fields[3].parts["row"] == "B"
+    for field, (pixels, labels) in zip(layout.fields, written.values(), strict=True):
+        planes = read_field(screen, field)
+        assert np.array_equal(planes["nucleus"], pixels[0])
+        assert np.array_equal(planes["protein"], pixels[1])
+        assert np.array_equal(planes["cells"], labels)
+
+
+@VERSIONS
+def test_the_root_may_be_the_plate_and_a_hash_is_of_one_field(tmp_path, version):
+    root = tmp_path / "p.zarr"
+    write_plate(root, version)
+    screen = screen_of(root, FILES, channels=CHANNELS)
+    fields = scan(screen).fields
+    assert fields[0].files["nucleus"] == "A/1/0#channel=DAPI"
+    before = [content_hash(screen, field) for field in fields]
+    assert len(set(before)) == 4
+    array = zarr.open_array(root / "A/1/1/0", mode="r+")
+    array[0, 1, 0, 3, 3] += 1
+    after = [content_hash(screen, field) for field in fields]
+    assert [a == b for a, b in zip(before, after, strict=True)] == [True, False, True, True]
+
+
+@VERSIONS
+def test_damage_affects_only_the_field(tmp_path, version):
+    root = tmp_path / "images"
+    write_plate(root / "p.zarr", version, wells=("A/1", "A/2", "A/3"))
+    metadata = "zarr.json" if version == "0.5" else ".zattrs"
+    (root / "p.zarr" / "A" / "1" / metadata).write_text("{half")
+    chunk = next(
+        path
+        for path in sorted((root / "p.zarr" / "A/2/0/0").rglob("*"))
+        if path.is_file() and path.name == "0"
+    )
+    chunk.write_bytes(chunk.read_bytes()[:20])
+    array_metadata = root / "p.zarr" / "A/3/0/0" / ("zarr.json" if version == "0.5" else ".zarray")
+    text = json.loads(array_metadata.read_text())
+    text["shape"][-2:] = [100_000, 100_000]
+    array_metadata.write_text(json.dumps(text))
+    screen = screen_of(root, FILES, channels=CHANNELS)
+    outcome = {}
+    for field in scan(screen).fields:
+        content_hash(screen, field)
+        try:
+            read_field(screen, field)
+            outcome[field.field_id] = "read"
+        except ImageFileError as error:
+            outcome[field.field_id] = error.found
+    assert set(outcome) == {
+        "plate one_A01_unreadable",
+        *(f"plate one_A0{n}_{f}" for n in (2, 3) for f in (0, 1)),
+    }
+    assert [field_id for field_id, result in outcome.items() if result == "read"] == [
+        "plate one_A02_1",
+        "plate one_A03_1",
+    ]
+    assert "cannot be decoded" in outcome["plate one_A02_0"]
+    assert outcome["plate one_A03_0"].startswith("a header of 1 x 2 x 1 x 100,000 x 100,000")
+
+
+def test_a_stack_of_focal_planes_is_refused(tmp_path):
+    write_plate(tmp_path / "images" / "p.zarr", "0.5", depth=2)
+    screen = screen_of(tmp_path / "images", FILES, channels=CHANNELS)
+    with pytest.raises(ImageFileError, match=r"shape \(1, 2, 2, 40, 24\), axes tczyx"):
+        read_field(screen, scan(screen).fields[0])
+
+
+def test_an_unknown_channel_name_is_refused(tmp_path):
+    write_plate(tmp_path / "images" / "p.zarr", "0.4")
+    channels = {
+        "nucleus": {"role": "structural", "named": "RFP"},
+        "protein": {"role": "protein", "named": "gfp"},
+    }
+    screen = screen_of(tmp_path / "images", FILES, channels=channels)
+    with pytest.raises(ImageFileError, match="2 channels named DAPI, GFP; required: one named RFP"):
+        read_field(screen, scan(screen).fields[0])

@@ -1,0 +1,134 @@
+"""Harmony exports: names, plates, index and focal planes, on a real plate and on plates written here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from pcip_core.errors import RootError
+from pcip_core.images.layout import scan
+from pcip_core.images.layouts.grouping import well_at, well_name
+from pcip_core.images.reading import read_field
+from pcip_core.spec.screen import load_screen
+from tests.conftest import REPOSITORY, real_folder
+from tests.core.images.writers import noise, screen_of
+
+FILES = {"layout": "opera", "image_id": "{plate}_{well}"}
+CHANNELS = {
+    "nucleus": {"role": "structural", "named": "HOECHST 33342"},
+    "protein": {"role": "protein", "named": "ch2"},
+}
+
+
+def _index(plate: str, *, newer: bool = False) -> str:
+    """An index as Harmony writes it: V5 names the channel of each image, V7 has one map of channel names."""
+    names = {1: "HOECHST 33342", 2: "EGFP"}
+    images = "".join(
+        f"<Image Version='1'><id>0201K1F1P1R{number}</id><Row>2</Row><ChannelID>{number}</ChannelID>"
+        + ("" if newer else f"<ChannelName>{name}</ChannelName>")
+        + "</Image>"
+        for number, name in names.items()
+    )
+    entries = "".join(
+        f"<Entry ChannelID='{number}'><ChannelName>{name}</ChannelName></Entry>"
+        for number, name in names.items()
+    )
+    maps = f"<Maps><Map>{entries}</Map></Maps>" if newer else ""
+    space = (
+        "43B2A954-E3C3-47E1-B392-6635266B0DD3/HarmonyV7"
+        if newer
+        else "http://www.perkinelmer.com/PEHH/HarmonyV5"
+    )
+    return (
+        f"<?xml version='1.0'?><EvaluationInputData xmlns='{space}'><Plates><Plate><PlateID>id</PlateID>"
+        f"<Name>{plate}</Name></Plate></Plates>{maps}<Images>{images}</Images></EvaluationInputData>"
+    )
+
+
+def _write_plate(folder: Path, *, fields: int = 2, planes: int = 1) -> dict[str, np.ndarray]:
+    folder.mkdir(parents=True)
+    written = {}
+    for seed in range(fields * planes * 2):
+        field, plane, channel = seed // (2 * planes) + 1, seed // 2 % planes + 1, seed % 2 + 1
+        name = f"r02c01f{field:02d}p{plane:02d}-ch{channel}sk1fk1fl1.tiff"
+        written[name] = noise(seed)
+        tifffile.imwrite(folder / name, written[name])
+    return written
+
+
+def test_the_real_plate_without_an_index_is_named_by_its_folder():
+    folder = real_folder("yeast_fields")
+    screen = load_screen(REPOSITORY / "data" / "screens" / "yeast_opera.yaml", root=str(folder))
+    layout = scan(screen)
+    assert {field.image_id: 0 for field in layout.fields} == {"yeast_fields_A01": 0, "yeast_fields_B01": 0}
+    assert [field.number for field in layout.fields] == ["1", "2", "4", "1", "2"]
+    assert len(layout.unclaimed) == 5  # the masks
+    planes = read_field(screen, layout.fields[0])
+    for name, number in (("protein", 1), ("nucleus", 2), ("cytosol", 3)):
+        path = folder / "images" / f"r01c01f01p01-ch{number}sk1fk1fl1.tiff"
+        assert np.array_equal(planes[name], tifffile.imread(path))
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_the_index_names_plate_and_channels(tmp_path, newer):
+    written = _write_plate(tmp_path / "images" / "BR1__2020-11-08-Measurement1" / "Images")
+    _write_plate(tmp_path / "images" / "BR2" / "Images")
+    for name in ("BR1__2020-11-08-Measurement1", "BR2"):
+        path = tmp_path / "images" / name / "Images" / ("Index.xml" if newer else "Index.idx.xml")
+        path.write_text(_index("BR1" if "__" in name else "BR2", newer=newer))
+    screen = screen_of(tmp_path / "images", FILES, channels=CHANNELS)
+    layout = scan(screen)
+    assert [field.field_id for field in layout.fields] == ["BR1_B01_1", "BR1_B01_2", "BR2_B01_1", "BR2_B01_2"]
+    assert layout.shards() == ["BR1", "BR2"]
+    planes = read_field(screen, layout.fields[1])
+    assert np.array_equal(planes["nucleus"], written["r02c01f02p01-ch1sk1fk1fl1.tiff"])
+    assert np.array_equal(planes["protein"], written["r02c01f02p01-ch2sk1fk1fl1.tiff"])
+
+
+def test_a_plate_with_an_incomplete_index_is_unclaimed(tmp_path):
+    for name in ("BR1", "BR2"):
+        _write_plate(tmp_path / "images" / name / "Images", fields=1)
+        (tmp_path / "images" / name / "Images" / "Index.xml").write_text(_index(name))
+    whole = tmp_path / "images" / "BR2" / "Images" / "Index.xml"
+    whole.write_text(whole.read_text()[:200])
+    layout = scan(screen_of(tmp_path / "images", FILES, channels=CHANNELS))
+    assert layout.shards() == ["BR1"]
+    assert sum(path.startswith("BR2/") for path in layout.unclaimed) == 3
+
+
+def test_several_focal_planes_are_refused_until_one_is_chosen(tmp_path):
+    written = _write_plate(tmp_path / "images" / "P", fields=1, planes=3)
+    channels = {
+        "nucleus": {"role": "structural", "named": "1"},
+        "protein": {"role": "protein", "named": "ch2"},
+    }
+    with pytest.raises(
+        RootError, match=r"for channel nucleus of field P_B01_1 both .*p01-ch1.* and .*p02-ch1"
+    ):
+        scan(screen_of(tmp_path / "images", FILES, channels=channels))
+    screen = screen_of(tmp_path / "images", FILES | {"only": {"plane": 2}}, channels=channels)
+    (field,) = scan(screen).fields
+    assert np.array_equal(read_field(screen, field)["nucleus"], written["r02c01f01p02-ch1sk1fk1fl1.tiff"])
+    apart = screen_of(tmp_path / "images", FILES | {"image_id": "{plate}_{well}_{plane}"}, channels=channels)
+    assert [field.field_id for field in scan(apart).fields] == ["P_B01_1_1", "P_B01_1_2", "P_B01_1_3"]
+
+
+def test_unknown_channels_are_refused_with_the_names_of_the_existing_ones(tmp_path):
+    _write_plate(tmp_path / "images" / "P", fields=1)
+    (tmp_path / "images" / "P" / "Index.xml").write_text(_index("P"))
+    channels = {
+        "nucleus": {"role": "structural", "named": "DAPI"},
+        "protein": {"role": "protein", "named": "ch7"},
+    }
+    with pytest.raises(RootError, match="channels ch1 HOECHST 33342, ch2 EGFP, none of them used"):
+        scan(screen_of(tmp_path / "images", FILES, channels=channels))
+
+
+def test_wells():
+    assert [well_at(1, 1), well_at(26, 7), well_at(27, 48), well_at(32, 3)] == ["A01", "Z07", "AA48", "AF03"]
+    assert [well_name(name) for name in ("A1", "a01", "H012", "AF3", "r01c01", "")] == [
+        *("A01", "A01", "H12", "AF03", "r01c01", "")
+    ]

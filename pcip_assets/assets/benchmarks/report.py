@@ -13,6 +13,7 @@ from pcip_assets.provenance import Stopwatch, inputs_hash
 from pcip_assets.resources import Library
 from pcip_core.features.names import split_name
 from pcip_core.spec.screen import Screen
+from pcip_core.store.vectors import features_of
 
 if TYPE_CHECKING:
     from pcip_core.report.score_rows import BenchmarkRows
@@ -112,5 +113,5 @@ def _lineage(library: Library, screen: Screen, table: str) -> dict[str, Any]:
         "feature_set": name,
         "method": split_name(name).method,
         "n_cells": library.store.read(screen.name, table, columns=["cell_id"]).height,
-        "dim": one["features"].type.list_size,
+        "dim": features_of(one).shape[1],
     }

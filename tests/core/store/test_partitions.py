@@ -398,12 +398,12 @@ def test_sigkill_at_random_moments(store: Store, monkeypatch: pytest.MonkeyPatch
     commit_version(store, 0)
     version, interrupted = 0, 0
     home = store.root / "scr"
-    for _ in range(40):
+    for _ in range(20):
         told, telling = FORKSERVER.Pipe(duplex=False)
         writer = FORKSERVER.Process(target=write_for_ever, args=(store.root, version + 1, telling))
         writer.start()
         telling.close()
-        assert told.poll(20)
+        assert told.poll(300)
         time.sleep(rng.uniform(0, 0.12))
         writer.kill()
         writer.join()
@@ -417,8 +417,8 @@ def test_sigkill_at_random_moments(store: Store, monkeypatch: pytest.MonkeyPatch
         version = version_of(store)
         assert version in (last, last + 1)
         assert store.read("scr", "others")["v"].to_list() == [version]
-    assert interrupted > 10
-    assert version > 40
+    assert interrupted > 5
+    assert version >= 20
     monkeypatch.setattr(journal, "_SWEEP_AFTER_S", 0.0)
     commit_version(store, version + 1)
     assert not list((home / ".staging").iterdir())
@@ -448,9 +448,10 @@ def test_readers_never_see_a_mixture(store: Store) -> None:
     writer.start()
     telling.close()
     try:
-        assert told.poll(20)
-        seen, end = [], time.monotonic() + 2.5
-        while time.monotonic() < end:
+        assert told.poll(300)
+        seen, end = [], time.monotonic() + 300
+        while len(set(seen)) < 30:
+            assert time.monotonic() < end
             seen.append(version_of(store))
             (alone,) = set(store.read("scr", "notes")["v"].to_list())
             seen.append(alone)
@@ -461,7 +462,6 @@ def test_readers_never_see_a_mixture(store: Store) -> None:
         writer.join()
         told.close()
     assert seen == sorted(seen)
-    assert len(set(seen)) > 10
 
 
 @pytest.mark.parametrize("shards", [("p1", "p2"), ("s", "s")])
@@ -475,7 +475,7 @@ def test_two_processes_commit_at_once(store: Store, shards: tuple[str, str]) -> 
     for writer in writers:
         writer.start()
     for writer in writers:
-        writer.join(30)
+        writer.join(300)
         assert writer.exitcode == 0
     last = {version_of(store, shard) for shard in shards}
     assert last == {114, 214} if shards[0] != shards[1] else last < {114, 214}
@@ -491,12 +491,13 @@ def test_two_that_wait_to_replace_one_shard_leave_one_array(store: Store) -> Non
     with locked(home / ".lock"):
         for writer in writers:
             writer.start()
-        end = time.monotonic() + 20
-        while len(list((home / ".staging").glob("*/*.parquet"))) < 4 and time.monotonic() < end:
+        end = time.monotonic() + 300
+        while len(list((home / ".staging").glob("*/*.parquet"))) < 4:
+            assert time.monotonic() < end
             time.sleep(0.01)
         time.sleep(0.3)  # both are at the lock
     for writer in writers:
-        writer.join(30)
+        writer.join(300)
         assert writer.exitcode == 0
     assert version_of(store) in (1, 2)
     assert len(files_of(store, "*.npy")) == 1

@@ -22,6 +22,7 @@ import psutil
 
 from benchmarks.common.harness import Row
 from pcip_assets.assets.main.features import mean_by_protein
+from pcip_core.store import schemas
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect, publish
 from pcip_core.store.vectors import feature_table, features_of
@@ -85,7 +86,7 @@ class Written:
         ids = {"cell_id": [f"plate_{shard}_{number:07d}" for number in cell], "image_id": images}
         ids["encoder_version"] = ["screen/1"] * count
         first = cell[::AN_IMAGE]
-        of_images = pl.DataFrame(
+        of_images = schemas.IMAGES.frame(
             {
                 "image_id": images[::AN_IMAGE],
                 "protein": [f"protein {shard}.{number}" for number in first // A_PROTEIN],

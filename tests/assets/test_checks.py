@@ -7,14 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pytest
 
 from pcip_assets.assets.feature_sets import INPAINTING
 from pcip_assets.checks import build_checks
 from pcip_core.spec.screen import Screen, load_screen
+from pcip_core.store import schemas
 from pcip_core.store.partitions import Store
-from pcip_core.store.vectors import feature_table
 from tests.conftest import write_tiny_screen
 
 
@@ -38,7 +37,7 @@ def test_twins_are_named_wherever_they_lie(screen: Screen, store: Store) -> None
     hashes = {"p1": ["a", "b", "c"], "p2": [], "p3": ["d", "b"], "p4": ["b", "e", "a"]}
     for shard, own in hashes.items():
         ids = [f"{shard} {place}" for place in range(len(own))]
-        table = pl.DataFrame({"cell_id": ids, "pixel_hash": own})
+        table = schemas.CELLS.frame({"cell_id": ids, "pixel_hash": own})
         store.commit(screen.name, {"cells": table}, shard=shard)
     found = checked("no_duplicate_cells", screen, store, with_context=False)
     assert not found.passed
@@ -50,7 +49,10 @@ def test_twins_are_named_wherever_they_lie(screen: Screen, store: Store) -> None
 
 def commit_features(store: Store, screen: Screen, vectors: np.ndarray, first: int) -> None:
     ids = {"cell_id": [f"c{first + row}" for row in range(len(vectors))]}
-    tables = {f"cell_features_{name}": feature_table(ids, vectors) for name in INPAINTING}
+    tables = {
+        f"cell_features_{name}": schemas.CELL_FEATURES.frame({**ids, "features": vectors})
+        for name in INPAINTING
+    }
     store.commit(screen.name, tables, shard=f"p{first}")
 
 

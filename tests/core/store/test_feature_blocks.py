@@ -188,8 +188,9 @@ def test_scores_between_compartments(features: StoredFeatures) -> None:
 def test_variability_and_the_nearest(features: StoredFeatures) -> None:
     protein = np.array([f"P{row // 9 % 8}" for row in range(N)])
     lines, light = np.where(np.arange(N) % 2, "x", "y"), np.random.default_rng(2).uniform(1, 2, N)
+    frame = pl.DataFrame({"protein": protein, "cell_line": lines})
     streams, whole = (
-        variability(one, protein, lines, light, least_cells=3).rows for one in (features, vectors())
+        variability(each, frame, light, least_cells=3).table.to_dicts() for each in (features, vectors())
     )
     points = standardize(vectors())
     assert [row["protein"] for row in streams] == [row["protein"] for row in whole]

@@ -159,6 +159,10 @@ def test_rows_and_groups(features: StoredFeatures, *, streams: bool) -> None:
         assert counts[number] == (group == number).sum()
 
 
+def test_one_column(features: StoredFeatures) -> None:
+    assert np.array_equal(features.column(3), vectors()[:, 3])
+
+
 def test_the_file_of_groups_goes(features: StoredFeatures) -> None:
     reading = groups_of(features, np.zeros(N, int))
     assert np.array_equal(next(reading), vectors())

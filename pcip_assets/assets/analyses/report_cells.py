@@ -47,7 +47,7 @@ class Cells:
 
     def ids(self, rows: Sequence[int] | np.ndarray) -> list[str]:
         """Ids of the cells in these rows."""
-        return self.features.cell_id.gather(rows).to_list()
+        return self.features.cell_id.gather(np.asarray(rows, np.int64)).to_list()
 
     def some(self, rows: np.ndarray, most: int) -> list[str]:
         """Ids of at most so many of the cells in these rows, from the first to the last at equal steps."""

@@ -13,7 +13,6 @@ from pcip_assets.provenance import Stopwatch, inputs_hash
 from pcip_assets.resources import Library
 from pcip_core.features.names import split_name
 from pcip_core.spec.screen import Screen
-from pcip_core.store.vectors import features_of
 
 if TYPE_CHECKING:
     from pcip_core.report.score_rows import BenchmarkRows
@@ -106,12 +105,12 @@ def _lineage(library: Library, screen: Screen, table: str) -> dict[str, Any]:
     """What main.feature_sets will say of a set."""
     shard = library.store.shards(screen.name, table)[-1]
     about = library.store.provenance(screen.name, table, shard) or {}
-    one = library.store.read(screen.name, table, shards=[shard], columns=["features"])
+    (dim,) = library.store.schema(screen.name, table, shard=shard)["features"].shape
     name = table.removeprefix(PREFIX)
     return {
         **about,
         "feature_set": name,
         "method": split_name(name).method,
         "n_cells": library.store.read(screen.name, table, columns=["cell_id"]).height,
-        "dim": features_of(one).shape[1],
+        "dim": dim,
     }

@@ -74,6 +74,13 @@ def test_what_is_held_and_what_is_read(features: StoredFeatures) -> None:
         assert np.array_equal(np.concatenate(blocks), vectors())
 
 
+def test_places_of_cells(features: StoredFeatures) -> None:
+    wanted = ["c5", "nobody", f"c{N - 1}", "c0", "c5"]
+    assert features.places(wanted).tolist() == [5, -1, N - 1, 0, 5]
+    assert features.places(features.cell_id).tolist() == list(range(N))
+    assert features.places([]).tolist() == []
+
+
 def test_batches_are_what_read_gives(features: StoredFeatures) -> None:
     store = features._store
     for shards in (None, ["p4", "p1"], ["p2"]):

@@ -91,7 +91,9 @@ def test_text_of_every_encoding_separator_and_decimal_mark(tmp_path, encoding, s
 
 
 @pytest.mark.parametrize("mark", [".", ","])
-@pytest.mark.parametrize("name", ["t.tsv", "t.csv.gz", "t.csv.zip", "t.xlsx", "numbers.xlsx", "t.parquet"])
+@pytest.mark.parametrize(
+    "name", ["t.tsv", "t.csv.gz", "t.csv.zip", "t.xlsx", "T.XLSX", "numbers.xlsx", "t.parquet"]
+)
 def test_every_format(tmp_path, name, mark):
     path = tmp_path / name
     data = text_of("\t" if name == "t.tsv" else ",", mark).encode()

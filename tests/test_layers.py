@@ -60,6 +60,21 @@ def test_no_import_goes_in_a_circle() -> None:
     TopologicalSorter(IMPORTS).prepare()  # raises a CycleError that names the circle
 
 
+def test_pandas_is_imported_nowhere() -> None:
+    trees = {module: ast.walk(ast.parse(path.read_text())) for module, path in MODULES.items()}
+    imported = {
+        module: {
+            *(alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names),
+            *(str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)),
+        }
+        for module, nodes in ((module, list(tree)) for module, tree in trees.items())
+    }
+    assert any("polars" in names for names in imported.values())
+    assert [
+        module for module, names in imported.items() if any(n.split(".")[0] == "pandas" for n in names)
+    ] == []
+
+
 def test_nothing_outgrows_a_reader() -> None:
     files = [
         path

@@ -73,7 +73,7 @@ def open_table(path: Path) -> UserTable:
     Raises:
         SpecError: it is not there or cannot be read.
     """
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         try:
             frame = pl.scan_parquet(path)
             return UserTable(path, frame, frame.collect_schema(), typed=True)
@@ -90,7 +90,7 @@ def open_table(path: Path) -> UserTable:
 
 def is_text(path: Path) -> bool:
     """Whether a file is read as text, by the end of its name."""
-    return path.suffix not in (".parquet", *excel.SUFFIXES, *excel.REFUSED)
+    return path.suffix.lower() not in (".parquet", *excel.SUFFIXES, *excel.REFUSED)
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,8 @@ class UserTable:
 
     @property
     def columns(self) -> list[str]:
-        """The columns that have a name."""
-        return [name for name in self.schema if not name.startswith(UNNAMED)]
+        """The columns that have a name; the row names that pandas writes into Parquet are none."""
+        return [name for name in self.schema if not name.startswith((UNNAMED, "__index_level_"))]
 
     def select(
         self,
@@ -308,7 +308,7 @@ def _with(pattern: str, *, but: str | None = None) -> Callable[[str], pl.Expr]:
 
 
 def _unreadable(path: Path, error: Exception) -> SpecError:
-    kind = "Parquet" if path.suffix == ".parquet" else "readable table"
+    kind = "Parquet" if path.suffix.lower() == ".parquet" else "readable table"
     missing = isinstance(error, FileNotFoundError)
     return SpecError(
         path,

@@ -125,9 +125,9 @@ UNNAMED = "\x00"  # no text can hold it
 def _bytes(path: Path) -> bytes | mmap.mmap:
     """The unpacked file; an unpacked one is mapped, so that it need not fit into memory."""
     try:
-        if path.suffix == ".gz":
+        if path.suffix.lower() == ".gz":
             return gzip.decompress(path.read_bytes())
-        if path.suffix == ".zip":
+        if path.suffix.lower() == ".zip":
             with zipfile.ZipFile(path) as archive:
                 (name,) = [member for member in archive.namelist() if not member.endswith("/")]
                 return archive.read(name)

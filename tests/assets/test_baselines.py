@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import polars as pl
 import tifffile
 
@@ -155,7 +154,7 @@ def test_an_export_of_cellprofiler_joins_by_place(tmp_path: Path) -> None:
     assert not refused.success
     assert "Nuclei.csv: found no such file" in str(refused.error)
     cells = made.store.read("tiny", "cells").head(-1)  # CellProfiler has missed one
-    _export(cells).to_csv(tmp_path / "images" / "Nuclei.csv", index=False)
+    _export(cells).write_csv(tmp_path / "images" / "Nuclei.csv")
     outcome = made.again(baselines=True)
     assert outcome.success, outcome.error
     found = made.store.read("tiny", "cell_features_cellprofiler")
@@ -165,7 +164,7 @@ def test_an_export_of_cellprofiler_joins_by_place(tmp_path: Path) -> None:
     assert _cells_scored(made, "inpainting_conv4") == 72
 
 
-def _export(cells: pl.DataFrame) -> pd.DataFrame:
+def _export(cells: pl.DataFrame) -> pl.DataFrame:
     """The cells as CellProfiler would list them, a little beside our centres."""
     plates = [image.rpartition("_") for image in cells["image_id"]]
     columns = {
@@ -175,7 +174,7 @@ def _export(cells: pl.DataFrame) -> pd.DataFrame:
     columns["Nuclei_Location_Center_Y"] = cells["y_px"].to_numpy() + 1.5
     columns["Nuclei_Location_Center_X"] = cells["x_px"].to_numpy() - 1.0
     columns["Nuclei_Texture_Contrast"] = np.arange(len(cells)) * 1.0
-    return pd.DataFrame(columns).sample(frac=1, random_state=0)
+    return pl.DataFrame(columns).sample(fraction=1, shuffle=True, seed=0)
 
 
 def test_a_screen_borrows_the_encoder_of_another_if_their_channels_are_alike(own: Finished) -> None:

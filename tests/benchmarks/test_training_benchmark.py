@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import authors, training
+from benchmarks.common import authors
+from benchmarks.speed import training
 from pcip_core.crops.pixels import ShardedPixels
 
 TINY = training.network(("nucleus", "protein"), 0.06, 16)

@@ -208,9 +208,9 @@ def _fields(
     fields, unread = [], []
     for image, field in sorted(most):
         own = members[image, field]
-        row = table.slice(about[image, field], 1)
+        described = table.slice(about[image, field], 1)
         try:
-            pixels = read_field(screen, frames.fields_of(screen, row)[0])[screen.protein[0]]
+            pixels = read_field(screen, frames.fields_of(screen, described)[0])[screen.protein[0]]
         except (
             PcipError
         ) as error:  # moved or damaged since the crops were cut: the cells are drawn without it
@@ -220,7 +220,7 @@ def _fields(
         fields.append(
             FieldOfView(
                 f"{image}, field {field}: {len(own)} cells",
-                (row["height_px"].item(), row["width_px"].item()),
+                (described["height_px"].item(), described["width_px"].item()),
                 np.array([(spot["y_px"], spot["x_px"]) for spot in spots]),
                 np.array([one["phenotype"] for one in own]),
                 [letters.get(one["cell_id"], "") for one in own],

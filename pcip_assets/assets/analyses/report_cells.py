@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pcip_assets.assets.analyses.galleries import crops_of, evenly
+from pcip_assets.assets.analyses.galleries import crops_of
 from pcip_assets.assets.analyses.protein_map import protein_name
 from pcip_assets.assets.feature_sets import PREFIX
 from pcip_assets.resources import Library
+from pcip_core.analysis.examples import evenly
 from pcip_core.plots.cells.thumbnails import strip
 from pcip_core.spec.screen import Screen
 from pcip_core.store.feature_blocks import StoredFeatures
@@ -46,7 +47,7 @@ class Cells:
 
     def ids(self, rows: Sequence[int] | np.ndarray) -> list[str]:
         """Ids of the cells in these rows."""
-        return self.features.cell_id.gather(rows).to_list()
+        return self.features.cell_id.gather(np.asarray(rows, np.int64)).to_list()
 
     def some(self, rows: np.ndarray, most: int) -> list[str]:
         """Ids of at most so many of the cells in these rows, from the first to the last at equal steps."""

@@ -108,12 +108,12 @@ def _lineage(library: Library, screen: Screen, table: str) -> dict[str, Any]:
     """What main.feature_sets will say of a set."""
     shard = library.store.shards(screen.name, table)[-1]
     about = library.store.provenance(screen.name, table, shard) or {}
-    one = library.store.read(screen.name, table, shards=[shard], columns=["features"])
+    (dim,) = library.store.schema(screen.name, table, shard=shard)["features"].shape
     name = table.removeprefix(PREFIX)
     return {
         **about,
         "feature_set": name,
         "method": split_name(name).method,
         "n_cells": library.store.read(screen.name, table, columns=["cell_id"]).height,
-        "dim": one["features"].type.list_size,
+        "dim": dim,
     }

@@ -7,7 +7,6 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-import polars as pl
 
 from pcip_assets.assets.encoders.autoencoder import autoencoder_model
 from pcip_assets.assets.encoders.supervised import supervised_model
@@ -31,11 +30,8 @@ from pcip_assets.progress import Progress
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, device_name
 from pcip_core.errors import EncoderError
-from pcip_core.features.means import means_by_image
 from pcip_core.spec.screen import Screen
-from pcip_core.store.feature_blocks import StoredFeatures
-from pcip_core.store.partitions import Store
-from pcip_core.store.vectors import feature_table
+from pcip_core.store.protein_means import mean_by_protein
 
 
 @dataclass(frozen=True)
@@ -242,23 +238,6 @@ def require_same_crops(network: Any, screen: Screen, version: str) -> None:
             required=f"one of {required[1]} px crops with the channels {', '.join(required[0])}",
             remedy=f"Name another screen in `encoder_from` of {screen.name}, or name its channels and size alike.",
         )
-
-
-def mean_by_protein(store: Store, screen: str, feature_set: str) -> pl.DataFrame:
-    """Mean features of each protein of a screen, of one feature set: a row a protein."""
-    images = store.read(screen, "images", columns=["image_id", "protein"])
-    protein_of = dict(zip(*(images[name].to_list() for name in ("image_id", "protein")), strict=True))
-    cells = StoredFeatures(store, screen, PREFIX + feature_set)
-    proteins, means, counts = means_by_image(cells, cells.image, [protein_of[name] for name in cells.images])
-    versions = store.read(screen, PREFIX + feature_set, columns=["encoder_version"])[
-        "encoder_version"
-    ].unique()
-    ids = {
-        "protein": proteins,
-        "n_cells": counts.tolist(),
-        "encoder_version": [", ".join(sorted(versions.to_list()))] * len(proteins),
-    }
-    return feature_table(ids, means.astype(np.float32))
 
 
 class _Meter:

@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from pcip_core.errors import FetchError
+from pcip_core.errors import FetchError, SpecError
 from pcip_core.fetch.hpa import Source, fetch_hpa
 from pcip_core.fetch.hpa_entry import read_entry
 from pcip_core.fetch.pace import Policy
 from pcip_core.fetch.proteins import read_gene_ids, read_proteins, to_ensembl
 from tests.fake_atlas import ALPHA, BETA, HUMAN, FakeAtlas, fill, jpg, page, serving
 
-QUICK = Policy(rate_per_s=500, connections=4, attempts=2, backoff_s=0.02, stall_s=0.4)
+QUICK = Policy(rate_per_s=500, connections=4, attempts=2, backoff_s=0.02, stall_s=60)
 
 
 @pytest.fixture
@@ -239,3 +240,13 @@ def test_unusable_lists_and_tables_are_refused(tmp_path):
         read_proteins(path, column="c")
     with pytest.raises(FetchError, match="columns a, b"):
         read_gene_ids(path)
+
+
+def test_lists_of_genes_in_other_formats(tmp_path):
+    (tmp_path / "genes.csv").write_text("gene;note\nALPHA1;a, b\nBETA2;\n")
+    assert read_proteins(tmp_path / "genes.csv") == ["ALPHA1", "BETA2"]
+    pl.DataFrame({"gene": ["ALPHA1", "BETA2"]}).write_excel(tmp_path / "genes.xlsx")
+    assert read_proteins(tmp_path / "genes.xlsx") == ["ALPHA1", "BETA2"]
+    (tmp_path / "genes.txt").write_bytes("ALPHA1\n1-Sep\n".encode("utf-16"))
+    with pytest.raises(SpecError, match="1-Sep in the column gene"):
+        read_proteins(tmp_path / "genes.txt")

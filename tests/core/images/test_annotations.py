@@ -76,3 +76,52 @@ def test_annotations_give_terms_to_images_without_any(root):
     assert terms == [["cytoplasm", "nucleus"], ["vacuole"], ["cytoplasm", "nucleus"]]
     assert annotated.records[0].values["orf"] == "YLR027C"
     assert annotated.matched == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("well,gene\nA01,X\nA1,Y\n", "two rows for well A01: gene X; gene Y"),
+        (
+            "plate,well,gene\np1,A01,X\n,A02,Y\n,A03,Z\n",
+            "2 rows in which plate or well is empty, the first with A02, Y",
+        ),
+        (
+            "plate,well,gene\np1,A01,X\np1,,Y\n",
+            "1 rows in which plate or well is empty, the first with p1, Y",
+        ),
+        ("well,gene\nA01,2-Mar\n", "2-Mar in the column gene"),
+    ],
+)
+def test_platemaps_with_rows_that_cannot_be_told(root, text, message):
+    (root / "platemap.csv").write_text(text)
+    with pytest.raises(SpecError, match=message):
+        _values(screen_of(root, FILES, images={"platemap": "platemap.csv"}), "gene")
+
+
+def test_a_row_given_twice_is_one(root):
+    (root / "platemap.csv").write_text("well;gene\nA01;X\nA1;X\n")
+    assert _values(screen_of(root, FILES, images={"platemap": "platemap.csv"}), "gene") == ["X", None, "X"]
+
+
+def test_a_table_of_images_names_each_once_and_what_it_lacks_is_listed(root):
+    (root / "images.csv").write_text("image_id,gene\np1_A1,X\np2_A01,Y\n")
+    screen = screen_of(root, FILES, images={"table": "images.csv"})
+    assert unlisted(screen, scan(screen).fields) == {"images.csv": ["p1_A01", "p1_A02"]}
+    (root / "images.csv").write_text("image_id,gene\np1_A01,X\np1_A01,Y\n")
+    with pytest.raises(SpecError, match="two rows for image_id p1_A01: gene X; gene Y"):
+        _values(screen, "gene")
+
+
+def test_a_well_of_two_parts_is_found_in_the_platemap(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in ("A - 01", "B - 12"):
+        for channel in ("nucleus", "protein"):
+            tifffile.imwrite(folder / f"{name}(fld 1 wv {channel}).tif", noise(1))
+    (folder / "platemap.csv").write_text("well,gene\nA1,X\nB12,Y\n")
+    files = {"pattern": "{row} - {col}(fld {field:d} wv {channel}).tif", "image_id": "{row}{col}"}
+    images = {"platemap": "platemap.csv", "values": {"well": "{row}{col}"}}
+    screen = screen_of(folder, files, images=images, shards={"buckets": 1})
+    assert _values(screen, "gene") == ["X", "Y"]
+    assert unlisted(screen, scan(screen).fields) == {"platemap.csv": []}

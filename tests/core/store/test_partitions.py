@@ -15,7 +15,8 @@ import pytest
 from pcip_core.errors import CropError, StoreError
 from pcip_core.locks import locked
 from pcip_core.store import journal
-from pcip_core.store.partitions import Store, natural_key
+from pcip_core.store.partitions import Store
+from pcip_core.store.paths import natural_key
 from tests.core.store.writers import (
     FORKSERVER,
     commit_version,
@@ -254,6 +255,47 @@ def test_a_damaged_partition_can_be_removed_and_made_again(store: Store) -> None
     assert len(files_of(store, "*.npy")) == 1
 
 
+# -- lazy frames ---------------------------------------------------------------------------------------
+
+
+def scanned(store: Store) -> pl.LazyFrame:
+    """Two shards, of which one lacks a column, and one is empty."""
+    vectors = np.arange(40_000, dtype=np.float32).reshape(20_000, 2)
+    numbered = pl.DataFrame({"a": range(20_000), "none": [None] * 20_000, "features": pl.Series(vectors)})
+    store.commit("scr", {"notes": numbered}, shard="p2")
+    store.commit("scr", {"notes": numbered.clear()}, shard="p9")
+    store.commit("scr", {"notes": pl.DataFrame({"a": [-1], "none": ["x"]})}, shard="p10")
+    return store.scan("scr", "notes")
+
+
+def test_a_lazy_frame_gives_what_reading_gives(store: Store) -> None:
+    lazy, whole = scanned(store), store.read("scr", "notes")
+    assert lazy.collect_schema() == whole.schema
+    assert lazy.collect().equals(whole)
+    assert lazy.select(pl.len()).collect().item() == 20_001
+    wanted = (pl.col("a") > 17_000) & (pl.col("a") % 7 == 0)
+    found = lazy.filter(wanted).select("features", b=pl.col("a") * 2).collect()
+    assert found.equals(whole.filter(wanted).select("features", b=pl.col("a") * 2))
+    assert lazy.head(3).collect().equals(whole.head(3))
+    assert lazy.tail(2).select("a").collect()["a"].to_list() == [19_999, -1]
+    by_part = lazy.group_by(pl.col("a") // 5000).agg(pl.len().alias("n")).sort("a").collect()
+    assert by_part.rows() == [(-1, 1), (0, 5000), (1, 5000), (2, 5000), (3, 5000)]
+    assert store.scan("scr", "notes", shards=["p10"]).collect().rows() == [(-1, "x")]
+
+
+def test_a_lazy_frame_reads_the_shards_that_it_needs_when_it_is_collected(store: Store) -> None:
+    lazy = scanned(store)
+    store.commit("scr", {"notes": pl.DataFrame({"a": [5], "none": ["new"]})}, shard="p10")
+    assert lazy.filter(pl.col("none").is_not_null()).collect().select("a", "none").rows() == [(5, "new")]
+    (part, *_) = files_of(store, "shard=p10/part.parquet")
+    part.write_bytes(b"no parquet")
+    assert lazy.head(1).collect()["a"].item() == 0  # the damaged shard is not reached
+    with pytest.raises(StoreError, match=r"shard=p10/part\.parquet: found a file that cannot"):
+        lazy.collect()
+    with pytest.raises(StoreError, match="cannot be read"):
+        store.scan("scr", "notes")
+
+
 # -- damage is named ----------------------------------------------------------------------------------
 
 
@@ -398,12 +440,12 @@ def test_sigkill_at_random_moments(store: Store, monkeypatch: pytest.MonkeyPatch
     commit_version(store, 0)
     version, interrupted = 0, 0
     home = store.root / "scr"
-    for _ in range(40):
+    for _ in range(20):
         told, telling = FORKSERVER.Pipe(duplex=False)
         writer = FORKSERVER.Process(target=write_for_ever, args=(store.root, version + 1, telling))
         writer.start()
         telling.close()
-        assert told.poll(20)
+        assert told.poll(300)
         time.sleep(rng.uniform(0, 0.12))
         writer.kill()
         writer.join()
@@ -417,8 +459,8 @@ def test_sigkill_at_random_moments(store: Store, monkeypatch: pytest.MonkeyPatch
         version = version_of(store)
         assert version in (last, last + 1)
         assert store.read("scr", "others")["v"].to_list() == [version]
-    assert interrupted > 10
-    assert version > 40
+    assert interrupted > 5
+    assert version >= 20
     monkeypatch.setattr(journal, "_SWEEP_AFTER_S", 0.0)
     commit_version(store, version + 1)
     assert not list((home / ".staging").iterdir())
@@ -448,9 +490,10 @@ def test_readers_never_see_a_mixture(store: Store) -> None:
     writer.start()
     telling.close()
     try:
-        assert told.poll(20)
-        seen, end = [], time.monotonic() + 2.5
-        while time.monotonic() < end:
+        assert told.poll(300)
+        seen, end = [], time.monotonic() + 300
+        while len(set(seen)) < 30:
+            assert time.monotonic() < end
             seen.append(version_of(store))
             (alone,) = set(store.read("scr", "notes")["v"].to_list())
             seen.append(alone)
@@ -461,7 +504,6 @@ def test_readers_never_see_a_mixture(store: Store) -> None:
         writer.join()
         told.close()
     assert seen == sorted(seen)
-    assert len(set(seen)) > 10
 
 
 @pytest.mark.parametrize("shards", [("p1", "p2"), ("s", "s")])
@@ -475,7 +517,7 @@ def test_two_processes_commit_at_once(store: Store, shards: tuple[str, str]) -> 
     for writer in writers:
         writer.start()
     for writer in writers:
-        writer.join(30)
+        writer.join(300)
         assert writer.exitcode == 0
     last = {version_of(store, shard) for shard in shards}
     assert last == {114, 214} if shards[0] != shards[1] else last < {114, 214}
@@ -491,12 +533,13 @@ def test_two_that_wait_to_replace_one_shard_leave_one_array(store: Store) -> Non
     with locked(home / ".lock"):
         for writer in writers:
             writer.start()
-        end = time.monotonic() + 20
-        while len(list((home / ".staging").glob("*/*.parquet"))) < 4 and time.monotonic() < end:
+        end = time.monotonic() + 300
+        while len(list((home / ".staging").glob("*/*.parquet"))) < 4:
+            assert time.monotonic() < end
             time.sleep(0.01)
         time.sleep(0.3)  # both are at the lock
     for writer in writers:
-        writer.join(30)
+        writer.join(300)
         assert writer.exitcode == 0
     assert version_of(store) in (1, 2)
     assert len(files_of(store, "*.npy")) == 1

@@ -19,7 +19,7 @@ from pcip_core.store.partitions import Store
 from pcip_core.store.publish import publish
 
 FORKSERVER = multiprocessing.get_context("forkserver")  # imports once, then starts a process in milliseconds
-FORKSERVER.set_forkserver_preload(["pytest", "pandas", "tests.core.store.writers"])
+FORKSERVER.set_forkserver_preload(["pytest", "tests.core.store.writers"])
 
 
 def rows_of(version: int) -> int:

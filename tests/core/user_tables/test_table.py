@@ -17,6 +17,7 @@ import xlsxwriter
 from pcip_core.errors import SpecError
 from pcip_core.user_tables.table import open_table, read_table
 from pcip_core.user_tables.text import read_text
+from tests.conftest import real_folder
 
 HEADER = ["well", "gene", "compound", "y", "count", "empty"]
 ROWS = [  # as a person would write it; y is a number with a decimal mark
@@ -90,7 +91,9 @@ def test_text_of_every_encoding_separator_and_decimal_mark(tmp_path, encoding, s
 
 
 @pytest.mark.parametrize("mark", [".", ","])
-@pytest.mark.parametrize("name", ["t.tsv", "t.csv.gz", "t.csv.zip", "t.xlsx", "numbers.xlsx", "t.parquet"])
+@pytest.mark.parametrize(
+    "name", ["t.tsv", "t.csv.gz", "t.csv.zip", "t.xlsx", "T.XLSX", "numbers.xlsx", "t.parquet"]
+)
 def test_every_format(tmp_path, name, mark):
     path = tmp_path / name
     data = text_of("\t" if name == "t.tsv" else ",", mark).encode()
@@ -145,6 +148,10 @@ def test_typed_columns_of_parquet(tmp_path):
         "site",
         "area",
     ]
+    frame.with_columns(__index_level_0__=pl.Series([7, 8, 9])).write_parquet(
+        path
+    )  # as pandas keeps its index
+    assert read_table(path).columns == frame.columns
     frame.with_columns(vector=pl.Series([[1.0]] * 3)).write_parquet(path)
     with pytest.raises(SpecError, match=r"a column vector of the type List\(Float64\)"):
         read_table(path)
@@ -337,3 +344,28 @@ def test_the_text_of_a_file_in_any_encoding(tmp_path):
     for encoding in ENCODINGS:
         path.write_bytes("naïve\r\nµ\n".encode(encoding))
         assert read_text(path) == "naïve\nµ\n"
+
+
+def test_text_below_the_head_of_a_large_table_is_found(tmp_path):
+    path = tmp_path / "t.csv"
+    lines = [f"{number},{number / 8},{number}" for number in range(3000)]
+    path.write_text("\n".join(["id,a,b", *lines[:2000], "2000,x,NA", *lines[2001:]]))
+    read = open_table(path).select(["id"], measured=["a", "b"])
+    assert read.columns == ["id", "b"]
+    assert read["b"].to_list() == [*range(2000), None, *range(2001, 3000)]
+    with pytest.raises(SpecError, match="a 'x'; required: numbers"):
+        open_table(path).select(["id"], ["a"])
+    lines[2500] += ",9"
+    path.write_text("\n".join(["id,a,b", *lines]))
+    with pytest.raises(SpecError, match="line 2502: found 4 cells"):
+        open_table(path)
+
+
+@pytest.mark.parametrize("name", ["hpa_subcellular_location.tsv", "yeast_localization_annotations.csv"])
+def test_published_tables_are_read_as_the_csv_module_reads_them(name):
+    path = real_folder("annotation_tables") / name
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        header, *rows = csv.reader(stream, delimiter="\t" if name.endswith("tsv") else ",")
+    frame = read_table(path)
+    assert frame.columns == [column.strip() for column in header]
+    assert frame.rows() == [tuple(cell.strip() for cell in row) for row in rows]

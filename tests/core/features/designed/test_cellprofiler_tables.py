@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 
 import numpy as np
-import pandas as pd
+import polars as pl
 import pytest
 
 from pcip_core.crops.shard import cut_shard
@@ -23,7 +24,7 @@ CELLS = {
     "y_px": np.array([10.0, 50, 10, 10, 30]),
     "x_px": np.array([10.0, 50, 10, 10, 30]),
 }
-OBJECTS = pd.DataFrame(
+OBJECTS = pl.DataFrame(
     {
         "Metadata_Plate": ["p1"] * 5,
         "Metadata_Well": ["A1", "A01", "A01", "B02", "B02"],
@@ -49,9 +50,10 @@ PLACE = {
 def written(folder, table, suffix=".csv"):
     path = folder / f"Nuclei{suffix}"
     if suffix == ".parquet":
-        table.to_parquet(path)
+        table.write_parquet(path)
     else:
-        table.to_csv(path, index=False)
+        data = table.write_csv().encode()
+        path.write_bytes(gzip.compress(data) if suffix.endswith(".gz") else data)
     return path
 
 
@@ -69,13 +71,13 @@ def test_objects_are_joined_by_image_field_and_place(tmp_path, suffix):
 
 
 def test_rows_are_joined_by_the_name_of_the_cell(tmp_path):
-    table = OBJECTS.assign(ours=["c", "a", "x", "y", "z"])
+    table = OBJECTS.with_columns(ours=pl.Series(["c", "a", "x", "y", "z"]))
     found = imported_by_id(written(tmp_path, table), CELLS, cell_id="ours")
     assert found.rows.tolist() == [0, 2]
     assert found.values[:, 0].tolist() == [100, 200]
     assert (found.cells_without, found.rows_without) == (3, 3)
     numbers = imported_by_id(
-        written(tmp_path, table.assign(ours=["01", "02", "03", "04", "05"])),
+        written(tmp_path, table.with_columns(ours=pl.Series(["01", "02", "03", "04", "05"]))),
         CELLS | {"cell_id": ["01", "1", "02", "x", "y"]},
         cell_id="ours",
     )
@@ -97,7 +99,7 @@ def test_errors_name_the_file_and_the_columns(tmp_path):
     with pytest.raises(SpecError, match="note"):
         imported_by_place(path, CELLS, **PLACE | {"y": "note"})
     with pytest.raises(SpecError, match="no column of numbers"):
-        imported_by_place(written(tmp_path, OBJECTS.iloc[:, :6]), CELLS, **PLACE)
+        imported_by_place(written(tmp_path, OBJECTS[:, :6]), CELLS, **PLACE)
     with pytest.raises(SpecError, match="no such file"):
         imported_by_id(tmp_path / "none.parquet", CELLS)
     (tmp_path / "bad.parquet").write_bytes(b"no table")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+import polars as pl
 import pytest
 import tifffile
 
@@ -32,28 +32,28 @@ def _write(root: Path, count: int = 3) -> list[tuple[np.ndarray, np.ndarray]]:
     return written
 
 
-def _load_data(root: Path, *, folder: str = "p1/deep", count: int = 3) -> pd.DataFrame:
-    return pd.DataFrame(
+def _load_data(root: Path, *, folder: str = "p1/deep", count: int = 3) -> pl.DataFrame:
+    return pl.DataFrame(
         {
             "FileName_OrigDNA": [f"{n}_dna.tif" for n in range(count)],
-            "PathName_OrigDNA": folder,
+            "PathName_OrigDNA": [folder] * count,
             "FileName_GFP": [f"{n}_gfp.tif" for n in range(count)],
-            "PathName_GFP": folder,
-            "Metadata_Plate": "p1",
+            "PathName_GFP": [folder] * count,
+            "Metadata_Plate": ["p1"] * count,
             "Metadata_Well": ["A01", "A01", "A02"][:count],
             "Metadata_Site": [1, 2, 1][:count],
-            "Metadata_Strain": "wt",
+            "Metadata_Strain": ["wt"] * count,
         }
     )
 
 
-def _by_file(root: Path) -> pd.DataFrame:
+def _by_file(root: Path) -> pl.DataFrame:
     rows = [
         {"plate": "p1", "well": well, "field": site, "channel": channel, "path": f"p1/deep/{n}_{short}.tif"}
         for n, (well, site) in enumerate([("A01", 1), ("A01", 2), ("A02", 1)])
         for channel, short in (("OrigDNA", "dna"), ("GFP", "gfp"))
     ]
-    return pd.DataFrame(rows)
+    return pl.DataFrame(rows)
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,9 @@ def test_every_form_of_table_gives_the_same_fields(tmp_path, kind):
     if kind == "absolute":
         table = _load_data(root, folder=str(root / "p1" / "deep"))
     if name.endswith("parquet"):
-        table.to_parquet(root / name)
+        table.write_parquet(root / name)
     else:
-        table.to_csv(root / name, index=False, sep="\t" if name.endswith("tsv") else ",")
+        table.write_csv(root / name, separator="\t" if name.endswith("tsv") else ",")
     (root / "p1" / "left.tif").write_bytes(b"x")
     screen = screen_of(root, FILES | {"table": name}, channels=CHANNELS)
     layout = scan(screen)
@@ -84,7 +84,7 @@ def test_every_form_of_table_gives_the_same_fields(tmp_path, kind):
 def test_other_columns_are_parts_for_templates(tmp_path):
     root = tmp_path / "images"
     _write(root)
-    _load_data(root).to_csv(root / "load_data.csv", index=False)
+    _load_data(root).write_csv(root / "load_data.csv")
     files = FILES | {"image_id": "{plate}_{well}_{Metadata_Strain}"}
     fields = scan(screen_of(root, files, channels=CHANNELS)).fields
     assert fields[0].image_id == "p1_A01_wt"
@@ -97,9 +97,9 @@ def test_a_missing_file_and_an_empty_cell_of_the_table_are_refused_on_reading(tm
     root = tmp_path / "images"
     _write(root)
     table = _load_data(root)
-    table.loc[0, "FileName_GFP"] = "gone.tif"
-    table.loc[1, "FileName_GFP"] = None
-    table.to_csv(root / "load_data.csv", index=False)
+    table[0, "FileName_GFP"] = "gone.tif"
+    table[1, "FileName_GFP"] = None
+    table.write_csv(root / "load_data.csv")
     screen = screen_of(root, FILES, channels=CHANNELS)
     gone, missing, good = scan(screen).fields
     assert len({content_hash(screen, field) for field in (gone, missing, good)}) == 3
@@ -127,7 +127,7 @@ def test_two_rows_for_one_field_are_refused(tmp_path):
     root = tmp_path / "images"
     _write(root)
     table = _load_data(root)
-    table["Metadata_Site"] = 1
-    table.to_csv(root / "load_data.csv", index=False)
+    table = table.with_columns(Metadata_Site=1)
+    table.write_csv(root / "load_data.csv")
     with pytest.raises(RootError, match="for channel nucleus of field p1_A01_1 both"):
         scan(screen_of(root, FILES, channels=CHANNELS))

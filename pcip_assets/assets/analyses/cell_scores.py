@@ -7,7 +7,6 @@ import dagster as dg
 import numpy as np
 
 from pcip_assets.assets.analyses.galleries import evenly, rows_of_cells
-from pcip_assets.assets.analyses.protein_map import protein_name
 from pcip_assets.assets.feature_sets import PREFIX, features_hash
 from pcip_assets.assets.shared import (
     OWNERS,
@@ -165,8 +164,7 @@ def _inputs(library: Library, screen: Screen, *settings: Any) -> Any:
 def described_cells(library: Library, screen: Screen, table: str) -> dict[str, Any]:
     """Cells, their features, which stream, and what is known of their images, (n,) each; `terms` by image."""
     features = StoredFeatures(library.store, screen.name, table)
-    about = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_dicts()}
-    rows = [about[name] for name in features.images]
+    known = library.images(screen).rows(features.images)
 
     def of_cells(values: list[Any]) -> np.ndarray:
         """The value of each cell's image: 8 bytes a cell, however long."""
@@ -178,9 +176,9 @@ def described_cells(library: Library, screen: Screen, table: str) -> dict[str, A
         "features": features,
         "cell_id": features.cell_id.to_list(),
         "image_id": of_cells(features.images),
-        "protein": of_cells([protein_name(row) for row in rows]),
-        "cell_line": of_cells([str(row["cell_line"] or "") for row in rows]),
-        "terms": {row["image_id"]: row["localization"] or [] for row in rows},
+        "protein": of_cells(known["protein"].to_list()),
+        "cell_line": of_cells(known["cell_line"].to_list()),
+        "terms": dict(zip(features.images, known["localization"].to_list(), strict=True)),
     }
 
 

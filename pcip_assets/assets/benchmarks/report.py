@@ -105,12 +105,12 @@ def _lineage(library: Library, screen: Screen, table: str) -> dict[str, Any]:
     """What main.feature_sets will say of a set."""
     shard = library.store.shards(screen.name, table)[-1]
     about = library.store.provenance(screen.name, table, shard) or {}
-    (dim,) = library.store.schema(screen.name, table, shard=shard)["features"].shape
+    vectors: Any = library.store.schema(screen.name, table, shard=shard)["features"]
     name = table.removeprefix(PREFIX)
     return {
         **about,
         "feature_set": name,
         "method": split_name(name).method,
         "n_cells": library.store.read(screen.name, table, columns=["cell_id"]).height,
-        "dim": dim,
+        "dim": vectors.size,
     }

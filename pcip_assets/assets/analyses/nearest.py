@@ -5,7 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from pcip_assets.assets.analyses.galleries import crops_of, evenly
+from pcip_assets.assets.analyses.galleries import crops_of
+from pcip_core.analysis.examples import evenly
 from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen
 from pcip_core.store.feature_blocks import StoredFeatures

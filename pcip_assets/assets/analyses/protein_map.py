@@ -53,41 +53,45 @@ def build_clusters(screen: Screen) -> dg.AssetsDefinition:
             }
 
         def make(_: str | None) -> Made:
-            from pcip_core.clustering.solution import solve
-
-            tables: dict[str, list[pl.DataFrame]] = {CLUSTERS: [], TREES: []}
-            metadata: dict[str, Any] = {}
-            figures: dict[str, Any] = {}
-            parts: dict[str, set[str] | None] = {"": None, **parts_of(library, screen)}
-            for part, chosen in parts.items():
-                proteins = proteins_of(library, screen, chosen)
-                if error := _too_few(library, screen, proteins, part):
-                    if part:  # the spec asks for a part, but never for the whole
-                        raise error
-                    metadata["not_clustered"] = str(error)
-                    continue
-                within = f" within {part}" if part else ""
-                metadata[f"rows{within}"] = len(proteins.names)
-                for method in spec.clusters.methods:
-                    name = method + within
-                    context.log.info(f"{screen.name}/clusters: {name}, {len(proteins.names)} rows")
-                    picks = {} if part else _picks(screen)
-                    solution = solve(
-                        proteins, method=method, settings=spec.clusters, picks=picks, seed=spec.seed
-                    )
-                    for table, rows in _rows(proteins, solution).items():
-                        tables[table].append(rows.with_columns(solution=pl.lit(name)))
-                    metadata[f"{name}: clusters"] = len(solution.cut)
-                    figures[f"clusters_{name}"] = _figure(screen, proteins, solution, name)
-            made = {
-                CLUSTERS: schemas.CLUSTERS.stacked(tables[CLUSTERS]),
-                TREES: schemas.CLUSTER_TREES.stacked(tables[TREES]),
-            }
-            return Made(made, metadata=metadata, figures=figures)
+            return _solutions(context, library, screen)
 
         return materialize(context, library, screen, config, Work(CLUSTERS, code, inputs, make))
 
     return clusters
+
+
+def _solutions(context: dg.AssetExecutionContext, library: Library, screen: Screen) -> Made:
+    """The solutions of all proteins and of each part of them, with their figures."""
+    from pcip_core.clustering.solution import solve
+
+    spec = screen.analyses
+    tables: dict[str, list[pl.DataFrame]] = {CLUSTERS: [], TREES: []}
+    metadata: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
+    parts: dict[str, set[str] | None] = {"": None, **parts_of(library, screen)}
+    for part, chosen in parts.items():
+        proteins = proteins_of(library, screen, chosen)
+        if error := _too_few(library, screen, proteins, part):
+            if part:  # the spec asks for a part, but never for the whole
+                raise error
+            metadata["not_clustered"] = str(error)
+            continue
+        within = f" within {part}" if part else ""
+        metadata[f"rows{within}"] = len(proteins.names)
+        for method in spec.clusters.methods:
+            name = method + within
+            context.log.info(f"{screen.name}/clusters: {name}, {len(proteins.names)} rows")
+            picks = {} if part else _picks(screen)
+            solution = solve(proteins, method=method, settings=spec.clusters, picks=picks, seed=spec.seed)
+            for table, rows in _rows(proteins, solution).items():
+                tables[table].append(rows.with_columns(solution=pl.lit(name)))
+            metadata[f"{name}: clusters"] = len(solution.cut)
+            figures[f"clusters_{name}"] = _figure(screen, proteins, solution, name)
+    made = {
+        CLUSTERS: schemas.CLUSTERS.stacked(tables[CLUSTERS]),
+        TREES: schemas.CLUSTER_TREES.stacked(tables[TREES]),
+    }
+    return Made(made, metadata=metadata, figures=figures)
 
 
 def parts_of(library: Library, screen: Screen) -> dict[str, set[str]]:

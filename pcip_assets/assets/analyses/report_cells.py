@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pcip_assets.assets.analyses.galleries import crops_of, evenly
+from pcip_assets.assets.analyses.galleries import crops_of
 from pcip_assets.assets.feature_sets import PREFIX
 from pcip_assets.resources import Library
+from pcip_core.analysis.examples import evenly
 from pcip_core.plots.cells.thumbnails import strip
 from pcip_core.spec.screen import Screen
 from pcip_core.store.feature_blocks import StoredFeatures

@@ -166,6 +166,10 @@ def test_rows_and_groups(features: StoredFeatures, *, streams: bool) -> None:
         assert counts[number] == (group == number).sum()
 
 
+def test_one_column(features: StoredFeatures) -> None:
+    assert np.array_equal(features.column(3), vectors()[:, 3])
+
+
 def test_the_file_of_groups_goes(features: StoredFeatures) -> None:
     reading = groups_of(features, np.zeros(N, int))
     assert np.array_equal(next(reading), vectors())
@@ -195,8 +199,9 @@ def test_scores_between_compartments(features: StoredFeatures) -> None:
 def test_variability_and_the_nearest(features: StoredFeatures) -> None:
     protein = np.array([f"P{row // 9 % 8}" for row in range(N)])
     lines, light = np.where(np.arange(N) % 2, "x", "y"), np.random.default_rng(2).uniform(1, 2, N)
+    frame = pl.DataFrame({"protein": protein, "cell_line": lines})
     streams, whole = (
-        variability(one, protein, lines, light, least_cells=3).rows for one in (features, vectors())
+        variability(each, frame, light, least_cells=3).table.to_dicts() for each in (features, vectors())
     )
     points = standardize(vectors())
     assert [row["protein"] for row in streams] == [row["protein"] for row in whole]

@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 
 from pcip_assets.assets.analyses.galleries import rows_of_cells
-from pcip_assets.assets.analyses.protein_map import images_of
 from pcip_assets.assets.feature_sets import PREFIX, features_hash
 from pcip_assets.assets.results import Made, Tables
 from pcip_assets.assets.skeleton import all_shards, analyses_of, asset
@@ -154,11 +153,10 @@ class DescribedCells:
 def described_cells(library: Library, screen: Screen, table: str) -> DescribedCells:
     """The cells of a table of features, with the protein and the cell line of each."""
     features = StoredFeatures(library.store, screen.name, table)
-    images = images_of(library, screen, features.images)
+    images = library.images(screen).rows(features.images)
     categories = images.select(pl.col("image_id", "protein", "cell_line").cast(pl.Categorical))
     cells = categories[features.image].insert_column(0, features.cell_id.alias("cell_id"))
-    terms = images.select("image_id", pl.col("localization").fill_null([])).rows()
-    return DescribedCells(features, cells, dict(terms))
+    return DescribedCells(features, cells, dict(images.select("image_id", "localization").rows()))
 
 
 def _brightness(library: Library, screen: Screen, cells: StoredFeatures) -> np.ndarray:

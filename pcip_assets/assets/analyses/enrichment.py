@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from pcip_assets.assets.analyses.protein_map import CLUSTERS, protein_name
+from pcip_assets.assets.analyses.protein_map import CLUSTERS
 from pcip_assets.assets.results import Made, Tables
 from pcip_assets.assets.skeleton import analyses_of, asset
 from pcip_assets.provenance import file_stamp
@@ -98,8 +98,7 @@ def _vocabularies(
 
     found: dict[str, tuple[dict[str, set[str]], Any]] = {}
     told: dict[str, Any] = {}
-    images = library.store.read(screen.name, "images").to_dicts()
-    labels = annotations_from_columns({**row, "protein": protein_name(row)} for row in images)
+    labels = annotations_from_columns(library.images(screen).frame.iter_rows(named=True))
     if labels := {protein: terms for protein, terms in labels.items() if terms and protein in proteins}:
         found["localization"] = (labels, None)
     else:

@@ -206,7 +206,6 @@ def _stated(told: dict[str, Any], what: str) -> Iterator[None]:
 
 def _images(library: Library, screen: Screen, cells: LabelledCells) -> _Images:
     names, first, of_cell = np.unique(cells.image_ids, return_index=True, return_inverse=True)
-    rows = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_dicts()}
-    proteins = np.array([rows[name]["protein"] or name for name in names])  # unknown: each its own
-    lines = np.array([rows[name]["cell_line"] or "" for name in names])
+    known = library.images(screen).rows(names.tolist())
+    proteins, lines = (known[name].to_numpy().astype(str) for name in ("protein", "cell_line"))
     return _Images(of_cell, cells.labels[first], proteins, lines)

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import polars as pl
 
 from pcip_assets.assets.benchmarks.scoring import benchmark_tables
 from pcip_assets.assets.benchmarks.umap import CELLS, PROTEINS, panels_of
@@ -109,14 +108,12 @@ def _lineage(library: Library, screen: Screen, table: str) -> dict[str, Any]:
     """What main.feature_sets will say of a set."""
     shard = library.store.shards(screen.name, table)[-1]
     about = library.store.provenance(screen.name, table, shard) or {}
-    vectors = library.store.schema(screen.name, table, shard=shard)["features"]
-    assert isinstance(vectors, pl.Array), "as the schema of the table has it"
-    (dim,) = vectors.shape
+    vectors: Any = library.store.schema(screen.name, table, shard=shard)["features"]
     name = table.removeprefix(PREFIX)
     return {
         **about,
         "feature_set": name,
         "method": split_name(name).method,
         "n_cells": library.store.read(screen.name, table, columns=["cell_id"]).height,
-        "dim": dim,
+        "dim": vectors.size,
     }

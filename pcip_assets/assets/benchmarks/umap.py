@@ -122,8 +122,9 @@ def _proteins(library: Library, screen: Screen, name: str) -> tuple[list[dict[st
     """All proteins, with the label that all their images agree on, and their mean vectors."""
     table = library.store.read(screen.name, f"protein_features_{name}")
     terms: dict[str, set[tuple[str, ...]]] = {}
-    for row in library.store.read(screen.name, "images").to_dicts():
-        terms.setdefault(row["protein"], set()).add(tuple(row["localization"] or ()))
+    images = library.images(screen)
+    for image, protein in images.protein_of.items():
+        terms.setdefault(protein, set()).add(tuple(images.terms_of[image]))
     label_of = {
         protein: next(iter(found))[0] if len(found) == 1 and len(next(iter(found))) == 1 else None
         for protein, found in terms.items()

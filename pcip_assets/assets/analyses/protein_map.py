@@ -146,17 +146,23 @@ def proteins_of(library: Library, screen: Screen, chosen: set[str] | None = None
     return mean_proteins(cells, cells.image, images, by_line=spec.pool == "protein_and_line")
 
 
-def images_of(library: Library, screen: Screen, image_ids: Sequence[str]) -> pl.DataFrame:
-    """Rows of these images, in this order: image_id, protein, cell_line ("" if unknown), localization.
+def images_with_proteins(library: Library, screen: Screen) -> pl.DataFrame:
+    """One row per image: image_id, protein, cell_line ("" if unknown), localization.
 
     An image without a protein stands for a protein of its own, with the name of the image.
     """
     columns = ["image_id", "protein", "cell_line", "localization"]
-    images = library.store.read(screen.name, "images").select(columns)
-    ids = pl.DataFrame({"image_id": image_ids}, schema={"image_id": pl.String})
-    return ids.join(images, on="image_id", how="left", maintain_order="left").with_columns(
-        protein=pl.coalesce("protein", "image_id"), cell_line=pl.col("cell_line").fill_null("")
+    return (
+        library.store.read(screen.name, "images")
+        .select(columns)
+        .with_columns(protein=pl.coalesce("protein", "image_id"), cell_line=pl.col("cell_line").fill_null(""))
     )
+
+
+def images_of(library: Library, screen: Screen, image_ids: Sequence[str]) -> pl.DataFrame:
+    """Rows of these images, in this order, as `images_with_proteins`."""
+    ids = pl.DataFrame({"image_id": image_ids}, schema={"image_id": pl.String})
+    return ids.join(images_with_proteins(library, screen), on="image_id", how="left", maintain_order="left")
 
 
 def _rows(proteins: Proteins, solution: "Solution") -> dict[str, pl.DataFrame]:

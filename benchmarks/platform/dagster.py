@@ -124,7 +124,8 @@ def by_library(screen: Growing) -> None:
             table = frames.cells_table(cells, shard)
             store.commit(spec.name, {"cells": table}, shard=shard, arrays={"crops": folder / "crops.npy"})
         rows, crops = store.read_with_array(spec.name, "cells", "crops", shard)
-        ids = {name: rows[name] for name in ("cell_id", "image_id")}
+        ids = {name: rows[name].to_list() for name in ("cell_id", "image_id")}
+        ids["encoder_version"] = ["none"] * rows.height
         for method in ("inpainting", "untrained"):
             layers = extract_features(network, crops)
             sets = {

@@ -95,7 +95,7 @@ class RunOutcome:
         success: whether all runs succeeded.
         trained: whether an encoder was trained.
         error: the message of the error that stopped the run.
-        warnings: the messages of failed checks that do not stop a run.
+        warnings: the messages of failed checks that do not stop a run, each once.
     """
 
     run_id: str
@@ -178,7 +178,7 @@ def run_screen(
         if not result.success:
             break
     error = None if result.success else _reason(result)
-    return RunOutcome(result.run_id, result.success, "all" in jobs, error, tuple(warnings))
+    return RunOutcome(result.run_id, result.success, "all" in jobs, error, tuple(dict.fromkeys(warnings)))
 
 
 def _jobs(

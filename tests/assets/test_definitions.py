@@ -41,16 +41,17 @@ def test_each_job_materializes_what_its_name_says(tmp_path: Path) -> None:
         f"tiny_{name}" for name in ("shards", "features", "analyses", "baselines", "training", "all")
     }
     assert jobs["tiny_shards"] == {"fields", "crops", "cell_features", "control_features"}
-    assert jobs["tiny_training"] == {"encoder"}
+    assert jobs["tiny_training"] == {"encoder", "mismatch"}  # its check warns of an encoder that cheats
+    assert "mismatch" in jobs["tiny_features"]
     assert jobs["tiny_features"] == jobs["tiny_all"] - {"encoder"}
     assert {"yardstick_benchmark", "yardstick_protein_features"} < jobs["tiny_baselines"]
-    assert {"clusters", "mismatch", "analysis_report"} < jobs["tiny_analyses"]
+    assert {"clusters", "maps", "mismatch", "analysis_report"} < jobs["tiny_analyses"]
 
 
 def test_a_screen_that_borrows_its_encoder_has_no_training(tmp_path: Path) -> None:
     jobs = jobs_of(tmp_path, encoder_from="other", baselines={"sets": []})
     assert set(jobs) == {"tiny_shards", "tiny_features", "tiny_analyses"}
-    assert "encoder" not in jobs["tiny_features"]
+    assert not {"encoder", "mismatch"} & jobs["tiny_features"]
 
 
 def test_a_remembered_spec_with_a_former_key_is_left_out_with_a_warning(tmp_path: Path) -> None:

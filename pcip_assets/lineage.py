@@ -11,7 +11,7 @@ import ast
 import functools
 import hashlib
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,10 +22,13 @@ DECIDES_NOTHING = (
     "pcip_core.locks",  # who waits for whom
     "pcip_core.spec",  # settings: each asset has those that it uses among its inputs
     "pcip_core.store.journal",  # moves bytes
+    "pcip_core.store.parquet",  # moves bytes
     "pcip_core.store.partitions",  # moves bytes
     "pcip_core.store.publish",  # copies bytes into the published file
     "pcip_core.training.tracker",  # reports progress
-    "pcip_assets.assets.shared",  # whether a result is made and where it is kept, the same for all assets
+    "pcip_assets.assets.encoders.train_network",  # records a training and registers the network
+    "pcip_assets.assets.results",  # where results are kept
+    "pcip_assets.assets.skeleton",  # whether a result is made, by the same rule for all assets
     "pcip_assets.lineage",  # versions
     "pcip_assets.progress",  # lines in the log
     "pcip_assets.provenance",  # hashes, times
@@ -34,12 +37,20 @@ DECIDES_NOTHING = (
     "pcip_assets.workspace",  # names folders
 )
 FIGURES = "pcip_core.plots"  # decides nothing either, unless the asset keeps figures
+SCHEMAS = (
+    "pcip_core.store.schemas"  # the sentences in it say what tables and columns mean; they decide nothing
+)
 _DRAWS = "pcip_core.plots.pictures:save_png"  # writes the figures of all assets that keep some
 
 
-def code_version(build: Callable[..., Any], *, figures: bool = False) -> str:
-    """Version of the asset that a function builds; that of one which keeps figures counts what draws them."""
-    return installed_code().version(f"{build.__module__}:{build.__qualname__}", figures=figures)
+def code_version(function: Callable[..., Any], *, figures: bool = False) -> str:
+    """Version of an asset from its function, or from one in the function that builds it.
+
+    That of an asset which keeps figures counts the code that draws.
+    """
+    return installed_code().version(
+        f"{function.__module__}:{function.__qualname__.partition('.')[0]}", figures=figures
+    )
 
 
 @functools.cache
@@ -79,7 +90,7 @@ class Code:
         }
         self._data = {path: text for path, text in files.items() if not path.endswith(".py")}
         self._path_of = {path.rpartition("/")[2]: path for path in self._data}
-        self._used: dict[Part, dict[str, tuple[Part, ...] | str]] = {}
+        self._used: dict[Part, dict[str, list[Part | str]]] = {}
         self._versions: dict[tuple[str, bool], str] = {}
 
     def version(self, build: str, *, figures: bool = False) -> str:
@@ -122,21 +133,22 @@ class Code:
     def _next(self, part: Part, *, figures: bool) -> Iterator[Part]:
         """The definitions that one uses, and the bare statements of its module."""
         if part.name:
-            for target in self._uses(part).values():
-                if not isinstance(target, str):
-                    yield from (other for other in target if _decides(other, figures=figures))
+            for targets in self._uses(part).values():
+                for target in targets:
+                    if isinstance(target, Part) and _decides(target, figures=figures):
+                        yield target
             if _BARE in self._module(part.module).defined:
                 yield Part(part.module, _BARE)
 
     def _meaning(self, part: Part, *, figures: bool) -> str:
         """Hash of a definition and of what each name in it stands for."""
         meanings = [self._tree(part)]
-        for name, target in sorted(self._uses(part).items()) if part.name else ():
-            if isinstance(target, str):
-                meanings.append(f"{name} = {target}")
-            else:
-                trees = sorted(self._tree(other) for other in target if _decides(other, figures=figures))
-                meanings += [f"{name} = {tree}" for tree in trees]
+        for name, targets in sorted(self._uses(part).items()) if part.name else ():
+            for target in targets:
+                if isinstance(target, str):
+                    meanings.append(f"{name} = {target}")
+                elif _decides(target, figures=figures):
+                    meanings.append(f"{name} = {self._tree(target)}")
         return _hash(*meanings)
 
     def _tree(self, part: Part) -> str:
@@ -145,55 +157,62 @@ class Code:
         return self._module(part.module).defined[part.name].tree
 
     def _module(self, name: str) -> "_Module":
-        return _parsed(self._modules[name])
+        if name not in self._modules:
+            raise LookupError(f"{name}: no module of {' or '.join(PACKAGES)}")
+        return _parsed(self._modules[name], sentences=not _is_below(name, SCHEMAS))
 
-    def _uses(self, part: Part) -> dict[str, tuple[Part, ...] | str]:
+    def _uses(self, part: Part) -> dict[str, list[Part | str]]:
         """Each name that a definition uses -> its definitions, or its full name in another package."""
         if part not in self._used:
             module = self._module(part.module)
             definition = module.defined[part.name]
-            used: dict[str, tuple[Part, ...] | str] = {}
+            used: dict[str, list[Part | str]] = {}
             for names in definition.names:
                 first, rest = names[0], names[1:]
-                if first in definition.imported:
-                    used[".".join(names)] = self._imported(definition.imported[first], rest)
-                elif first in module.defined:
-                    used[first] = (Part(part.module, first),)
-                elif first in module.imported:
-                    used[".".join(names)] = self._imported(module.imported[first], rest)
+                if first in module.defined and first not in definition.imported:
+                    used[first] = [Part(part.module, first)]
+                elif targets := definition.imported.get(first) or module.imported.get(first):
+                    used[".".join(names)] = self._imported(targets, rest)
             for text in definition.texts & self._path_of.keys():
-                used[text] = (Part(self._path_of[text], ""),)
+                used[text] = [Part(self._path_of[text], "")]
             self._used[part] = used
         return self._used[part]
 
-    def _imported(self, target: str, rest: tuple[str, ...]) -> tuple[Part, ...] | str:
-        """What `target.rest` stands for, where an import names the target."""
-        if not _is_first_party(target):
-            return target
-        if target not in self._modules:
-            module_name, _, name = target.rpartition(".")
-            if module_name not in self._modules:
-                raise LookupError(f"{target}: neither a module nor a name in a module")
-            return self._imported(module_name, (name, *rest))
-        module = self._module(target)
+    def _imported(self, targets: Iterable[str], rest: tuple[str, ...]) -> list[Part | str]:
+        """What `target.rest` stands for, of all targets that imports give one name."""
+        found: list[Part | str] = []
+        for target in targets:
+            if not _is_first_party(target):
+                found.append(target)
+            elif target in self._modules:
+                found += self._of_module(target, rest)
+            else:
+                name, _, last = target.rpartition(".")
+                if name not in self._modules:
+                    raise LookupError(f"{target}: neither a module nor a name in a module")
+                found += self._of_module(name, (last, *rest))
+        return found
+
+    def _of_module(self, name: str, rest: tuple[str, ...]) -> list[Part | str]:
+        module = self._module(name)
         if not rest:  # the module itself is passed on: any of its names may be used
-            return tuple(Part(target, name) for name in module.defined)
+            return [Part(name, defined) for defined in module.defined]
         if rest[0] in module.defined:
-            return (Part(target, rest[0]),)
+            return [Part(name, rest[0])]
         if rest[0] in module.imported:
             return self._imported(module.imported[rest[0]], rest[1:])
-        if f"{target}.{rest[0]}" in self._modules:
-            return self._imported(f"{target}.{rest[0]}", rest[1:])
-        raise LookupError(f"module {target} has no {rest[0]}")
+        if f"{name}.{rest[0]}" in self._modules:
+            return self._of_module(f"{name}.{rest[0]}", rest[1:])
+        raise LookupError(f"module {name} has no {rest[0]}")
 
 
 class _Definition:
     """The statements of a module that bind one name; their tree is read when it is first asked for."""
 
-    def __init__(self, glue: set[str]) -> None:
+    def __init__(self, glue: set[str], *, sentences: bool) -> None:
         self.statements: list[ast.stmt] = []
-        self.imported: dict[str, str] = {}  # name -> what it stands for, of imports inside
-        self._glue = glue
+        self.imported: dict[str, list[str]] = {}  # name -> what it may stand for, of imports inside
+        self._glue, self._sentences = glue, sentences
         self._names: set[tuple[str, ...]] = set()
         self._texts: set[str] = set()
 
@@ -221,13 +240,16 @@ class _Definition:
     def _read(self, node: ast.AST, tokens: list[str]) -> None:
         """Write a tree as tokens, and note which names and strings it uses."""
         if isinstance(node, ast.Import | ast.ImportFrom):
-            imported = _imports(node)
-            self.imported |= imported
-            if any(map(_is_first_party, imported.values())):
+            imports = _imports(node)
+            for name, target in imports:
+                self.imported.setdefault(name, []).append(target)
+            if any(_is_first_party(target) for _, target in imports):
                 return  # what it leads to is followed; the name of the module does not count
         elif isinstance(node, ast.Constant):
             if isinstance(node.value, str):
                 self._texts.add(node.value)
+                if not self._sentences and " " in node.value:
+                    return
             tokens.append(repr(node.value))
             return
         elif names := _dotted(node):
@@ -253,21 +275,23 @@ class _Definition:
 class _Module:
     """A module: name -> what binds it, and name -> what it is imported as."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, sentences: bool) -> None:
         body = ast.parse(text).body
-        self.imported: dict[str, str] = {}
+        self.imported: dict[str, list[str]] = {}
         self.defined: dict[str, _Definition] = {}
         for statement in body:
             for node in _at_top(statement):
-                self.imported |= _imports(node)
-        glue = {name for name, target in self.imported.items() if _is_glue(target)}
+                for name, target in _imports(node):
+                    self.imported.setdefault(name, []).append(target)
+        glue = {name for name, targets in self.imported.items() if all(map(_is_glue, targets))}
         for statement in body:
             if isinstance(statement, ast.Import | ast.ImportFrom) or _is_docstring(statement):
                 continue
             if isinstance(statement, ast.If) and ast.unparse(statement.test) in _NOT_RUN:
                 continue
             for name in {name for node in _at_top(statement) for name in _bound(node)} or {_BARE}:
-                self.defined.setdefault(name, _Definition(glue)).statements.append(statement)
+                definition = self.defined.setdefault(name, _Definition(glue, sentences=sentences))
+                definition.statements.append(statement)
 
 
 _BARE = "(statements)"  # of a module: those that bind no name
@@ -277,7 +301,11 @@ _parsed = functools.cache(_Module)
 
 def _decides(part: Part, *, figures: bool) -> bool:
     ignored = DECIDES_NOTHING if figures else (*DECIDES_NOTHING, FIGURES)
-    return not any(part.module == name or part.module.startswith(f"{name}.") for name in ignored)
+    return not any(_is_below(part.module, name) for name in ignored)
+
+
+def _is_below(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
 
 
 def _is_first_party(target: str) -> bool:
@@ -300,17 +328,17 @@ def _at_top(statement: ast.stmt) -> Iterator[ast.stmt]:
                 yield node
 
 
-def _imports(node: ast.AST) -> dict[str, str]:
-    """Name -> what an import binds it to."""
+def _imports(node: ast.AST) -> list[tuple[str, str]]:
+    """Names that an import binds, each with what it stands for."""
     if isinstance(node, ast.ImportFrom):
         if node.level:
             raise LookupError(f"line {node.lineno}: a relative import; write the module's full name")
-        return {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
-    imported = {}
+        return [(alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names]
+    imports = []
     for alias in node.names if isinstance(node, ast.Import) else ():
         target = alias.name if alias.asname else alias.name.partition(".")[0]
-        imported[alias.asname or target] = target
-    return imported
+        imports.append((alias.asname or target, target))
+    return imports
 
 
 def _bound(statement: ast.stmt) -> set[str]:
@@ -332,7 +360,7 @@ def _dotted(node: ast.AST) -> tuple[str, ...]:
     return (node.id, *reversed(parts)) if isinstance(node, ast.Name) else ()
 
 
-def _called(node: ast.expr) -> ast.expr:
+def _called(node: Any) -> ast.expr:
     return node.func if isinstance(node, ast.Call) else node
 
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import publish
+from pcip_core.store.schemas import IMAGES
 from pcip_core.store.vectors import feature_table
 
 SHARDS, COLUMNS, AN_IMAGE, A_PROTEIN = 32, 384, 20, 280  # 20 cells per image, 280 per protein
@@ -36,7 +37,7 @@ class Written:
         ids = {"cell_id": [f"plate_{shard}_{number:07d}" for number in cell], "image_id": images}
         ids["encoder_version"] = ["screen/1"] * count
         first = cell[::AN_IMAGE]
-        of_images = pl.DataFrame(
+        of_images = IMAGES.frame(
             {
                 "image_id": images[::AN_IMAGE],
                 "protein": [f"protein {shard}.{number}" for number in first // A_PROTEIN],

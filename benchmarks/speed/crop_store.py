@@ -12,7 +12,6 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import polars as pl
 import tifffile
 import zarr
 
@@ -24,6 +23,7 @@ from pcip_core.simulate.plan import plan_screen
 from pcip_core.simulate.screen import photograph
 from pcip_core.spec.screen import load_screen
 from pcip_core.store.partitions import Store
+from pcip_core.store.schemas import CELLS
 
 DESCRIPTION = (
     "crops in one .npy per shard against TIFF per channel and cell, zarr and HDF5: pairs, scans, bytes"
@@ -179,7 +179,7 @@ def _on_disk(folder: Path) -> int:
 
 
 def _write_ours(folder: Path, pixels: np.ndarray) -> None:
-    rows = pl.DataFrame({"cell_id": [f"cell {row}" for row in range(len(pixels))]})
+    rows = CELLS.frame({"cell_id": [f"cell {row}" for row in range(len(pixels))]})
     Store(folder).commit("screen", {"cells": rows}, shard="plate_1", arrays={"crops": pixels})
 
 

@@ -1,4 +1,4 @@
-"""The plainest description of a cell: how bright its channels are. What any learned feature must beat."""
+"""The simplest features of a cell: how bright its channels are. Any learned feature must do better."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PERCENTILES = (5, 25, 50, 75, 95)
 def intensity_features(
     pixels: np.ndarray, low: np.ndarray, high: np.ndarray, channels: tuple[str, ...]
 ) -> tuple[np.ndarray, list[str]]:
-    """Statistics of the pixels of each channel; nothing of where in the cell they lie.
+    """Statistics of the pixels of each channel, without their positions in the cell.
 
     Args:
         pixels: (n, C, S, S) uint8, rescaled by each crop's own minimum and maximum.
@@ -35,12 +35,20 @@ def intensity_features(
             remedy="Pass the crops with their own rows of the cells table.",
         )
     size = pixels.shape[2] * pixels.shape[3]
-    columns, names = [], []
-    for index, channel in enumerate(channels):
+    columns = []
+    for index in range(count):
         flat = pixels[:, index].reshape(n, size).astype(np.float32) / 255  # (n, S * S)
         span = high[:, index] - low[:, index]
         columns += [low[:, index] + span * flat.mean(1), low[:, index], high[:, index], flat.std(1)]
-        names += [f"{channel}_{what}" for what in ("mean", "minimum", "maximum", "sd")]
         columns += list(np.percentile(flat, _PERCENTILES, axis=1))
-        names += [f"{channel}_p{percentile}" for percentile in _PERCENTILES]
-    return np.stack(columns, axis=1).astype(np.float32), names
+    return np.stack(columns, axis=1).astype(np.float32), intensity_names(channels)
+
+
+def intensity_names(channels: tuple[str, ...]) -> list[str]:
+    """Names of the columns of `intensity_features`.
+
+    >>> intensity_names(("nucleus",))[:4]
+    ['nucleus_mean', 'nucleus_minimum', 'nucleus_maximum', 'nucleus_sd']
+    """
+    statistics = ["mean", "minimum", "maximum", "sd", *(f"p{percentile}" for percentile in _PERCENTILES)]
+    return [f"{channel}_{statistic}" for channel in channels for statistic in statistics]

@@ -1,46 +1,45 @@
-"""Features of many cells as one: the mean of each group (protein, image)."""
+"""Mean features of groups of cells: of a protein, of a protein in a cell line."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
-
 import numpy as np
+import polars as pl
 
 from pcip_core.features.blocks import Features, sums_of_groups
-
-Key = TypeVar("Key", str, tuple[str, ...])
 
 
 def group_means(features: Features, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean features of groups of cells.
 
     Args:
-        features: (n, d), in memory or read a block at a time.
-        group: (n,) number of each cell's group, 0 to g - 1; each group has a cell. Below 0: in none.
+        features: (n, d), in memory or read one block at a time.
+        group: (n,) number of each cell's group, 0 to g - 1; each group has a cell. Cells with a number below 0
+            belong to no group.
 
     Returns:
-        (g, d) float64, and (g,) the cells of each group.
+        (g, d) float64 means, and (g,) numbers of cells.
     """
     sums, counts = sums_of_groups(features, group, int(group.max(initial=-1)) + 1)
     return sums / counts[:, None], counts
 
 
 def means_by_image(
-    features: Features, image: np.ndarray, keys: Sequence[Key | None]
-) -> tuple[list[Key], np.ndarray, np.ndarray]:
-    """Mean features of the cells of all images of one key: a protein, or a protein and a cell line.
+    features: Features, image: np.ndarray, keys: pl.DataFrame
+) -> tuple[pl.DataFrame, np.ndarray]:
+    """Mean features of the cells of all images with the same key: a protein, or a protein and a cell line.
 
     Args:
-        features: (n, d), in memory or read a block at a time.
-        image: (n,) number of each cell's image.
-        keys: of each image; each image has a cell. None: its cells are left out.
+        features: (n, d), in memory or read one block at a time.
+        image: (n,) number of each cell's image; each image has a cell.
+        keys: one row per image, in the order of their numbers; all its columns together are the key. The cells of
+            an image with a null are excluded.
 
     Returns:
-        The g keys in their order, (g, d) float64, and (g,) the cells of each.
+        The g keys in sorted order with the column `n_cells`, and (g, d) float64 means.
     """
-    present = sorted({key for key in keys if key is not None})
-    number: dict[Key | None, int] = {key: place for place, key in enumerate(present)}
-    of_image = np.array([number.get(key, -1) for key in keys], np.int64)
+    names = keys.columns
+    distinct = keys.drop_nulls().unique().sort(names)
+    numbered = keys.join(distinct.with_row_index("group"), on=names, how="left", maintain_order="left")
+    of_image = numbered["group"].cast(pl.Int64).fill_null(-1).to_numpy()
     means, counts = group_means(features, of_image[image])
-    return present, means, counts
+    return distinct.with_columns(pl.Series("n_cells", counts, dtype=pl.Int64)), means

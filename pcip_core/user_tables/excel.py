@@ -35,10 +35,10 @@ def read_excel(path: Path) -> pl.DataFrame:
     """
     import fastexcel
 
-    if path.suffix in REFUSED:
+    if path.suffix.lower() in REFUSED:
         raise SpecError(
             path,
-            found=f"a workbook of the kind {path.suffix}",
+            found=f"a workbook of the kind {path.suffix.lower()}",
             required="an Excel workbook .xlsx, or a text table",
             remedy="Save it as .xlsx.",
         )

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from pcip_assets import lineage
-from pcip_assets.definitions import build_definitions
+from pcip_assets.definitions import screen_assets
 from pcip_assets.lineage import DECIDES_NOTHING, FIGURES, Code, Part
+from pcip_assets.resources import Library
+from pcip_assets.tracking import Tracking
 from pcip_assets.workspace import REPOSITORY, Workspace
-from tests.assets.conftest import DESIGNED, QUICK, write_random_vgg16
+from tests.assets.conftest import EVERYTHING, write_random_vgg16
+from tests.assets.tracing import traced
 from tests.conftest import write_tiny_screen
 
 FILES = {
@@ -32,18 +37,14 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dg.AssetsDefin
     write_random_vgg16(folder / "vgg16.pth")
     spec = write_tiny_screen(
         folder,
-        baselines={
-            "sets": [*DESIGNED, "autoencoder", "supervised", "vgg16"],
-            "vgg16": {"weights": "vgg16.pth", "layers": ["block1_conv2"]},
-            "corrections": ["by_plate"],
-            "corrected": ["inpainting_conv3"],
-            **QUICK,
-        },
+        baselines=EVERYTHING,
     )
-    workspace = Workspace(folder / "data")
-    definitions = build_definitions(workspace, [workspace.find(str(spec))])
-    made = [asset for asset in definitions.assets or () if isinstance(asset, dg.AssetsDefinition)]
-    return {asset.key.path[-1]: asset for asset in made}
+    return assets_of(Workspace(folder / "data"), spec)
+
+
+def assets_of(workspace: Workspace, spec: Path) -> dict[str, dg.AssetsDefinition]:
+    """Noun -> asset of a screen."""
+    return {asset.key.path[-1]: asset for asset in screen_assets(workspace.find(str(spec)))}
 
 
 def root_of(asset: dg.AssetsDefinition) -> str:
@@ -157,7 +158,7 @@ def test_what_decides_nothing_changes_no_version(assets: dict[str, dg.AssetsDefi
     files = dict(FILES)
     for path, text in FILES.items():
         module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-        if any(module == name or module.startswith(f"{name}.") for name in DECIDES_NOTHING):
+        if is_below(module, DECIDES_NOTHING):
             tree = ast.parse(text)
             for node in ast.walk(tree):
                 if isinstance(node, ast.FunctionDef):
@@ -217,8 +218,8 @@ def test_moving_a_module_changes_no_version(
 @pytest.mark.parametrize(
     ("noun", "module"),
     [
-        ("clusters", "pcip_core.evaluation.knn"),
-        ("umap", "pcip_core.evaluation.knn"),
+        ("clusters", "pcip_core.features.scaling"),  # standardize
+        ("umap", "pcip_core.features.scaling"),
         ("designed_features", "pcip_core.segmentation.pieces"),
         ("designed_features", "pcip_core.segmentation.matching"),
         ("crops", "pcip_core.store.rows"),
@@ -233,6 +234,38 @@ def test_what_hand_written_lists_had_left_out(
     assert module in {part.module for part in closure_of(assets[noun])}
 
 
+def test_what_assets_call_is_in_their_closures(tmp_path: Path) -> None:
+    """An independent truth: the calls that Python's profiler hears while a screen without training is made."""
+    spec = write_tiny_screen(
+        tmp_path, plates=1, analyses={"feature_set": "untrained_conv3", "phenotypes": {"least_cells": 9}}
+    )
+    workspace = Workspace(tmp_path / "data")
+    assets, data = assets_of(workspace, spec), str(workspace.data)
+    with dg.DagsterInstance.ephemeral() as instance, traced() as calls:
+        instance.add_dynamic_partitions("tiny_shards", ["plate_1"])
+        for nouns, shard in ((("fields", "crops", "control_features"), "plate_1"), (UNTRAINED, None)):
+            made = dg.materialize(
+                [assets[noun] for noun in nouns],
+                partition_key=shard,
+                instance=instance,
+                resources={"library": Library(data=data), "tracking": Tracking(data=data)},
+            )
+            assert made.success
+    assert len(calls) == 8
+    for root, called in calls.items():
+        closure = INSTALLED.closure(root, figures=True)
+        deciding = {part for part in called if not is_below(part.module, DECIDES_NOTHING)}
+        assert len(deciding) > 5, root
+        assert deciding <= closure, root
+
+
+UNTRAINED = ("protein_features", "clusters", "localization_scores", "variability", "phenotypes")
+
+
+def is_below(module: str, names: Iterable[str]) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in names)
+
+
 def test_closures_hold_no_other_asset(assets: dict[str, dg.AssetsDefinition]) -> None:
     roots = {tuple(root_of(asset).split(":")) for asset in assets.values()}
     for noun, asset in assets.items():
@@ -245,6 +278,24 @@ def test_every_file_of_data_counts_for_some_asset(assets: dict[str, dg.AssetsDef
     assert read == {path for path in FILES if not path.endswith((".py", ".typed"))}
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "changes"),
+    [
+        pytest.param("Number of members of the cluster.", "How many belong to it.", False, id="meaning"),
+        pytest.param('"size": (INTEGER, "Number of m', '"size": (NUMBER, "Number of m', True, id="type"),
+        pytest.param('"size": (INTEGER, "Number of m', '"members": (INTEGER, "Number of m', True, id="name"),
+    ],
+)
+def test_meanings_of_columns_do_not_count(old: str, new: str, changes: object) -> None:
+    path, root = (
+        "pcip_core/store/schemas/analyses.py",
+        "pcip_assets.assets.analyses.protein_map:build_clusters",
+    )
+    assert FILES[path].count(old) == 1
+    code = Code({**FILES, path: FILES[path].replace(old, new)})
+    assert (code.version(root) != INSTALLED.version(root)) == changes
+
+
 SMALL = {
     "pcip_assets/build.py": (
         "import dagster as dg\n"
@@ -254,7 +305,10 @@ SMALL = {
         "def build_noun(name, n=1):\n"
         "    @dg.asset(key=[name, 'noun'])\n"
         "    def noun():\n"
-        "        from pcip_core.inside import inner\n"
+        "        if n == 1:\n"
+        "            from pcip_core.inside import inner\n"
+        "        else:\n"
+        "            from pcip_core.instead import inner\n"
         "        return inner(forms.area(n), norm)\n"
         "    return noun\n\n\n"
         "def build_other(name):\n    return _shared(name, twice)\n\n\n"
@@ -272,6 +326,7 @@ SMALL = {
         "def helper(x):\n    return inner(x) if x else Class().method()\n\n\n"
         "class Class:\n    def method(self):\n        return 5\n"
     ),
+    "pcip_core/instead.py": "def inner(x, y):\n    return 7\n",
     "pcip_core/numbers.csv": "1,2\n",
     "pcip_core/shapes_of_old.py": "SIDE = 2\n",
 }
@@ -284,6 +339,7 @@ SMALL = {
         pytest.param("pcip_core/shapes.py", "UNUSED = 3", "UNUSED = 4", False, False, id="unused constant"),
         pytest.param("pcip_core/shapes.py", "area(1)", "area(2)", False, False, id="unused function"),
         pytest.param("pcip_core/shapes.py", "= 4", "= 5", True, False, id="value set later"),
+        pytest.param("pcip_core/instead.py", "7", "8", True, False, id="the other of two imports"),
         pytest.param("pcip_core/inside.py", "return 5", "return 6", True, True, id="method"),
         pytest.param("pcip_core/inside.py", "'bare'", "'other'", True, True, id="bare statement"),
         pytest.param("pcip_core/inside.py", "y=0", "y=1", True, True, id="default"),
@@ -319,6 +375,11 @@ def test_swapping_two_imported_functions_changes_the_version() -> None:
         for names in ("f as first, g as second", "g as first, f as second", "f as first, f as second")
     }
     assert len(versions) == 3
+
+
+def test_code_of_others_has_no_version() -> None:
+    with pytest.raises(LookupError, match="no module of pcip_core or pcip_assets"):
+        lineage.code_version(test_code_of_others_has_no_version)
 
 
 def test_relative_imports_are_refused() -> None:

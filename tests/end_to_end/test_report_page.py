@@ -61,7 +61,7 @@ def opened(report: Path) -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_context(viewport={"width": 1300, "height": 900}, offline=True).new_page()
-        page.set_default_timeout(120_000)
+        page.set_default_timeout(600_000)  # a loaded machine
         trouble: list[Any] = []
         page.on("pageerror", lambda error: trouble.append(error))
         page.on("console", lambda said: said.type in ("error", "warning") and trouble.append(said.text))

@@ -9,8 +9,8 @@ import polars as pl
 
 from pcip_assets.assets.analyses.protein_map import proteins_of
 from pcip_assets.assets.feature_sets import PREFIX, features_hash
-from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, analyses_of, materialize
-from pcip_assets.lineage import code_version
+from pcip_assets.assets.results import Made, Tables
+from pcip_assets.assets.skeleton import analyses_of, asset
 from pcip_assets.resources import Library
 from pcip_core.analysis.embedding import evenly_from_groups, protein_map, umap_embedding
 from pcip_core.errors import EvaluationError
@@ -28,17 +28,15 @@ _NEIGHBOURS = 30  # of a cell: the paper's
 
 def build_maps(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the maps that the page of the analyses shows."""
-    code = code_version(build_maps)
 
-    @dg.asset(
-        key=[screen.name, "maps"],
+    @asset(
+        screen,
+        "maps",
         deps=[[screen.name, "protein_features"]],
-        group_name=analyses_of(screen),
-        owners=OWNERS,
+        group=analyses_of(screen),
         kinds={"parquet"},
-        code_version=code,
     )
-    def maps(context: dg.AssetExecutionContext, config: Remake, library: Library) -> dg.MaterializeResult:
+    def maps(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """UMAP of all proteins by their mean features, and of a sample of cells from all images."""
         spec = screen.analyses
 
@@ -57,7 +55,7 @@ def build_maps(screen: Screen) -> dg.AssetsDefinition:
             given = {key: reason for key, reason in reasons.items() if reason}
             return Made({PROTEINS: proteins, CELLS: cells}, provenance=given, metadata=given)
 
-        return materialize(context, library, screen, config, Work(PROTEINS, code, inputs, make))
+        return Tables(PROTEINS, inputs, make)
 
     return maps
 
@@ -74,9 +72,9 @@ def _proteins(library: Library, screen: Screen) -> dict[str, Any]:
     """Columns of `map_proteins`."""
     compared = proteins_of(library, screen)
     places = protein_map(compared.means, seed=screen.analyses.seed)
-    images = library.store.read(screen.name, "images", columns=["image_id", "protein", "localization"])
     labels = (
-        images.with_columns(protein=pl.coalesce("protein", "image_id"), label=LABEL)
+        library.images(screen)
+        .frame.with_columns(label=_LABEL)
         .group_by("protein")
         .agg(pl.when(pl.col("label").n_unique() == 1).then(pl.col("label").first()).alias("label"))
     )
@@ -90,19 +88,13 @@ def _cells(library: Library, screen: Screen) -> dict[str, Any]:
     features = StoredFeatures(library.store, screen.name, PREFIX + screen.analyses.feature_set)
     chosen = evenly_from_groups(features.image, MOST_CELLS)
     places = umap_embedding(rows_of(features, chosen), neighbours=_NEIGHBOURS, seed=screen.analyses.seed)
-    images = library.store.read(screen.name, "images", columns=["image_id", "localization"])
-    cells = pl.DataFrame(
-        {
-            "cell_id": features.cell_id.gather(chosen),
-            "image_id": pl.Series(features.images, dtype=pl.String).gather(
-                features.image[chosen].astype(np.int64)
-            ),
-        }
-    ).join(images.select("image_id", label=LABEL), on="image_id", how="left", maintain_order="left")
-    return _columns(screen, places, **cells.to_dict())
+    images = library.images(screen).rows(features.images).select("image_id", label=_LABEL)
+    cells = images[features.image[chosen].astype(np.int64)]
+    ids = features.cell_id.gather(chosen)
+    return _columns(screen, places, cell_id=ids, **cells.to_dict())
 
 
-LABEL = pl.when(pl.col("localization").list.len() == 1).then(pl.col("localization").list.first())
+_LABEL = pl.when(pl.col("localization").list.len() == 1).then(pl.col("localization").list.first())
 """The localization term of an image with one term."""
 
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import polars as pl
 
-from pcip_assets.assets.analyses.galleries import crops_of, evenly
+from pcip_assets.assets.analyses.galleries import crops_of
+from pcip_core.analysis.examples import evenly
 from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen
 from pcip_core.store.feature_blocks import StoredFeatures
+from pcip_core.store.images import Images
 from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import features_of
 
@@ -51,8 +53,8 @@ def find_nearest(store: Store, screen: Screen, seeds: list[str], *, n: int, feat
             remedy=f"Name another with --by, or: pcip run {screen.name}",
         )
     cells = store.read(screen.name, _CELLS + feature_set, columns=["cell_id", "image_id"])
-    images = store.read(screen.name, "images")
-    proteins = images["protein"].drop_nulls().unique().sort()
+    images = Images.of(store, screen.name).frame
+    proteins = images["protein"].unique().sort()
     title = f"{screen.title}: like {', '.join(seeds)}, by {feature_set}"
     unknown = [seed for seed in seeds if seed not in proteins]
     if not unknown:
@@ -120,11 +122,7 @@ def _cells(
     features = StoredFeatures(store, screen.name, _CELLS + feature_set)
     closest = nearest(features, features.places(seeds), n)
     of_rows = features.image[closest.rows].tolist()
-    described = images.select(
-        "image_id",
-        pl.coalesce("protein", "image_id").alias("protein"),
-        pl.col("localization").list.join(", "),
-    )
+    described = images.select("image_id", "protein", pl.col("localization").list.join(", "))
     table = (
         pl.DataFrame(
             {
@@ -135,7 +133,6 @@ def _cells(
         )
         .join(described, on="image_id", how="left", maintain_order="left")
         .drop("image_id")
-        .with_columns(pl.col("localization").fill_null(""))
     )
     captions = ["seed"] * len(seeds) + table["protein"].to_list()
     figure = _gallery(store, screen, [*seeds, *table["cell_id"]], captions, title, _COLUMNS)

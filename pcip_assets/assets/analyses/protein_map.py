@@ -1,56 +1,43 @@
 """`clusters`: proteins by the mean of their cells, as trees and as named clusters (paper, Figure 4)."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import numpy as np
-import yaml
+import polars as pl
 
 from pcip_assets.assets.feature_sets import PREFIX, features_hash
-from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, analyses_of, materialize
-from pcip_assets.lineage import code_version
+from pcip_assets.assets.results import Made, Tables
+from pcip_assets.assets.skeleton import analyses_of, asset
 from pcip_assets.resources import Library
+from pcip_core.clustering.proteins import Proteins, mean_proteins
 from pcip_core.errors import ClusterError, SpecError
-from pcip_core.features.means import means_by_image
 from pcip_core.spec.screen import Screen
 from pcip_core.store import schemas
 from pcip_core.store.feature_blocks import StoredFeatures
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from pcip_core.clustering.solution import Solution
 
 CLUSTERS, TREES = "clusters", "cluster_trees"
 _LEAST_PROTEINS = 3
 
 
-@dataclass(frozen=True)
-class Proteins:
-    """What is clustered: a row a protein, or a protein in a cell line.
-
-    Attributes:
-        names: n names, `PROTEIN` or `PROTEIN (line)`.
-        proteins: n names of the protein itself.
-        means: (n, d) mean features of its cells.
-    """
-
-    names: list[str]
-    proteins: list[str]
-    means: np.ndarray
-
-
 def build_clusters(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the protein map."""
-    code = code_version(build_clusters, figures=True)
 
-    @dg.asset(
-        key=[screen.name, "clusters"],
+    @asset(
+        screen,
+        "clusters",
         deps=[[screen.name, "protein_features"]],
-        group_name=analyses_of(screen),
-        owners=OWNERS,
+        group=analyses_of(screen),
         kinds={"scipy", "parquet"},
-        code_version=code,
+        figures=True,
     )
-    def clusters(context: dg.AssetExecutionContext, config: Remake, library: Library) -> dg.MaterializeResult:
-        """Trees of proteins by their mean features, cut into clusters, with the clusters that you have named."""
+    def clusters(context: dg.AssetExecutionContext, library: Library) -> Tables:
+        """Trees of proteins by their mean features, cut into clusters, and the clusters that the user has named."""
         spec = screen.analyses
 
         def inputs(_: str | None) -> dict[str, Any]:
@@ -65,185 +52,113 @@ def build_clusters(screen: Screen) -> dg.AssetsDefinition:
             }
 
         def make(_: str | None) -> Made:
-            tables: dict[str, list[dict[str, Any]]] = {CLUSTERS: [], TREES: []}
-            told: dict[str, Any] = {}
-            figures: dict[str, Any] = {}
-            parts: dict[str, set[str] | None] = {"": None, **parts_of(library, screen)}
-            for name, chosen in parts.items():
-                found = proteins_of(library, screen, chosen)
-                if few := _too_few(library, screen, found, name):
-                    if name:  # a part is asked for by name, the whole is not
-                        raise few
-                    told["not_clustered"] = str(few)
-                    continue
-                about = f" within {name}" if name else ""
-                told[f"rows{about}"] = len(found.names)
-                for method in spec.clusters.methods:
-                    solution = method + about
-                    context.log.info(f"{screen.name}/clusters: {solution}, {len(found.names)} rows")
-                    picks = {} if name else _picks(screen)
-                    rows, nodes, figure, number = _solution(screen, found, method, solution, picks)
-                    tables[CLUSTERS] += rows
-                    tables[TREES] += nodes
-                    told[f"{solution}: clusters"] = number
-                    figures[f"clusters_{solution}"] = figure
-            made = {
-                CLUSTERS: schemas.CLUSTERS.frame(tables[CLUSTERS]),
-                TREES: schemas.CLUSTER_TREES.frame(tables[TREES]),
-            }
-            return Made(made, metadata=told, figures=figures)
+            return _solutions(context, library, screen)
 
-        return materialize(context, library, screen, config, Work(CLUSTERS, code, inputs, make))
+        return Tables(CLUSTERS, inputs, make)
 
     return clusters
 
 
-def protein_name(image: dict[str, Any]) -> str:
-    """The protein of an image; where it is not known, the image is taken for a protein of its own."""
-    return str(image["protein"] or image["image_id"])
+def _solutions(context: dg.AssetExecutionContext, library: Library, screen: Screen) -> Made:
+    """The solutions of all proteins and of each part of them, with their figures."""
+    from pcip_core.clustering.solution import solve
+
+    spec = screen.analyses
+    tables: dict[str, list[pl.DataFrame]] = {CLUSTERS: [], TREES: []}
+    metadata: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
+    parts: dict[str, set[str] | None] = {"": None, **parts_of(library, screen)}
+    for part, chosen in parts.items():
+        proteins = proteins_of(library, screen, chosen)
+        if error := _too_few(library, screen, proteins, part):
+            if part:  # the spec asks for a part, but never for the whole
+                raise error
+            metadata["not_clustered"] = str(error)
+            continue
+        within = f" within {part}" if part else ""
+        metadata[f"rows{within}"] = len(proteins.names)
+        for method in spec.clusters.methods:
+            name = method + within
+            context.log.info(f"{screen.name}/clusters: {name}, {len(proteins.names)} rows")
+            picks = {} if part else _picks(screen)
+            solution = solve(proteins, method=method, settings=spec.clusters, picks=picks, seed=spec.seed)
+            for table, rows in _rows(proteins, solution).items():
+                tables[table].append(rows.with_columns(solution=pl.lit(name)))
+            metadata[f"{name}: clusters"] = len(solution.cut)
+            figures[f"clusters_{name}"] = _figure(screen, proteins, solution, name)
+    made = {
+        CLUSTERS: schemas.CLUSTERS.stacked(tables[CLUSTERS]),
+        TREES: schemas.CLUSTER_TREES.stacked(tables[TREES]),
+    }
+    return Made(made, metadata=metadata, figures=figures)
 
 
 def parts_of(library: Library, screen: Screen) -> dict[str, set[str]]:
-    """Name -> the images of the proteins that are clustered apart, as the spec's conditions choose them."""
-    from pcip_core.store.choosing import chosen_images
-
-    images = library.store.read(screen.name, "images")
+    """Name -> the images that each condition of the spec chooses; their proteins are clustered separately."""
+    images = library.images(screen)
     return {
-        name: chosen_images(images, condition, f"{screen.name}: analyses.clusters.within.{name}")
+        name: images.chosen(condition, f"{screen.name}: analyses.clusters.within.{name}")
         for name, condition in screen.analyses.clusters.within.items()
     }
 
 
-def _too_few(library: Library, screen: Screen, found: Proteins, name: str) -> ClusterError | None:
-    """What is wrong with a part of so few proteins; nothing where a tree can be made of them."""
-    if len(found.names) >= _LEAST_PROTEINS:
+def _too_few(library: Library, screen: Screen, proteins: Proteins, part: str) -> ClusterError | None:
+    """The error of a part with too few proteins for a tree; None if there are enough."""
+    if len(proteins.names) >= _LEAST_PROTEINS:
         return None
-    images = library.store.read(screen.name, "images").to_dicts()
-    terms = sorted({term for row in images for term in row["localization"] or ()})
+    terms = library.images(screen).frame["localization"].explode().drop_nulls().unique().sort()
     within = screen.analyses.clusters.within
     return ClusterError(
         f"{screen.name}/clusters",
-        found=f"{len(found.names)} proteins" + (f" with cells where {within[name]}" if name else ""),
+        found=f"{len(proteins.names)} proteins" + (f" with cells where {within[part]}" if part else ""),
         required=f"{_LEAST_PROTEINS} or more",
-        remedy=f"Correct analyses.clusters.within.{name}; there are the terms {', '.join(terms[:20]) or '(none)'}."
-        if name
+        remedy=f"Correct analyses.clusters.within.{part}; the screen has the terms "
+        f"{', '.join(terms[:20]) or '(none)'}."
+        if part
         else "Image more proteins.",
     )
 
 
 def proteins_of(library: Library, screen: Screen, chosen: set[str] | None = None) -> Proteins:
-    """Mean features of the proteins that are clustered, pooled as the spec has it; of chosen images alone."""
+    """Mean features of the proteins of some images (by default all), pooled as the spec says."""
     spec = screen.analyses
     if not library.store.shards(screen.name, PREFIX + spec.feature_set):
         raise SpecError(
             f"{screen.name}: analyses.feature_set",
             found=spec.feature_set,
-            required="a feature set that is made",
-            remedy="Name one of main.feature_sets, or make it first.",
+            required="a feature set that exists",
+            remedy="Name a feature set of main.feature_sets, or make this one first.",
         )
-    about = library.store.read(screen.name, "images").to_dicts()
-    by_line = spec.pool == "protein_and_line"
-    key_of: dict[str, tuple[str, str] | None] = {
-        row["image_id"]: (protein_name(row), str(row["cell_line"]) if by_line else "") for row in about
-    }
-    if chosen is not None:
-        key_of |= dict.fromkeys(key_of.keys() - chosen)
     cells = StoredFeatures(library.store, screen.name, PREFIX + spec.feature_set)
-    distinct, means, _ = means_by_image(cells, cells.image, [key_of[name] for name in cells.images])
-    return Proteins(
-        [f"{protein} ({line})" if line else protein for protein, line in distinct],
-        [protein for protein, _ in distinct],
-        means,
-    )
+    images = library.images(screen).rows(cells.images)
+    if chosen is not None:
+        protein = pl.when(pl.col("image_id").is_in(list(chosen))).then("protein")
+        images = images.with_columns(protein=protein)
+    return mean_proteins(cells, cells.image, images, by_line=spec.pool == "protein_and_line")
 
 
-def _solution(
-    screen: Screen, found: Proteins, method: Any, solution: str, picks: dict[str, Any]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]], Any, int]:
-    """Rows of clusters and of nodes of one tree, its picture, and how many clusters it is cut into."""
-    from pcip_core.clustering.clusters import (
-        cluster_rows,
-        cut_height,
-        cut_number,
-        members_of,
-        named_cut,
-        picked_nodes,
-    )
-    from pcip_core.clustering.linkage import cluster_tree
-    from pcip_core.clustering.stability import stable_number
-    from pcip_core.clustering.tree import ordered
-    from pcip_core.features.scaling import standardize
+def _rows(proteins: Proteins, solution: "Solution") -> dict[str, pl.DataFrame]:
+    """Rows of the tables of clusters and of trees, without the name of the solution."""
+    from pcip_core.clustering.solution import cluster_table, tree_table
+
+    members = pl.DataFrame({"member": proteins.names, "protein": proteins.proteins})
+    clusters = [cluster_table(solution.tree, members, nodes) for nodes in (solution.cut, solution.picked)]
+    return {CLUSTERS: pl.concat(clusters), TREES: tree_table(solution.tree, proteins.names)}
+
+
+def _figure(screen: Screen, proteins: Proteins, solution: "Solution", name: str) -> "Figure":
+    """The heat map of a solution, with its clusters."""
     from pcip_core.plots.clustermap import cluster_map
 
-    spec = screen.analyses
-    points = standardize(found.means)
-    tree = ordered(cluster_tree(found.means, method=method), points)
-    number = spec.clusters.number
-    if method in spec.clusters.heights:
-        nodes = cut_height(tree, spec.clusters.heights[method])
-    elif number is not None:
-        nodes = cut_number(tree, min(number, len(found.names)))
-    else:
-        tried = range(2, min(spec.clusters.most, len(found.names) - 1) + 1)
-        stable = stable_number(found.means, tree=tree, numbers=tried, method=method, seed=spec.seed)
-        nodes = cut_number(tree, stable.number)
-    cut = named_cut(nodes)
-    picked = picked_nodes(tree, found.names, picks)
-    rows = [
-        row for nodes in (cut, picked) for row in cluster_rows(tree, found.names, nodes, solution=solution)
-    ]
-    protein_of = dict(zip(found.names, found.proteins, strict=True))
-    for row in rows:
-        row["protein"] = protein_of[row["member"]]
-    names = {node: name for nodes in (cut, picked) for name, node in nodes.items()}  # your own wins
-    shown = {name: members_of(tree, node) for node, name in names.items()}
-    title = f"{screen.title}: {solution.replace('_', ' ')}, {spec.feature_set}"
-    return (
-        rows,
-        _nodes(tree, found.names, solution),
-        cluster_map(points, tree, title, clusters=shown, labels=found.names),
-        len(cut),
+    title = f"{screen.title}: {name.replace('_', ' ')}, {screen.analyses.feature_set}"
+    return cluster_map(
+        solution.points, solution.tree, title, clusters=solution.clusters, labels=proteins.names
     )
 
 
-def _nodes(tree: np.ndarray, names: list[str], solution: str) -> list[dict[str, Any]]:
-    """Every node of a tree, leaves too: so that any other cut can be made by SQL."""
-    from pcip_core.clustering import tree as trees
+def _picks(screen: Screen) -> dict[Any, Any]:
+    """The clusters that the user has named."""
+    from pcip_core.clustering.picks import read_picks
 
-    above, height, size, span = trees.parents(tree), trees.heights(tree), trees.sizes(tree), trees.spans(tree)
-    return [
-        {
-            "solution": solution,
-            "tree_node": node,
-            "parent": int(above[node]) if above[node] >= 0 else None,
-            "height": float(height[node]),
-            "size": int(size[node]),
-            "first_leaf": int(span[node, 0]),
-            "member": names[node] if node < len(names) else None,
-        }
-        for node in range(len(above))
-    ]
-
-
-def _picks(screen: Screen) -> dict[str, Any]:
-    """The nodes that a user has named, as their file has them."""
-    if screen.analyses.clusters.picks is None:
-        return {}
-    path = Path(screen.analyses.clusters.picks)
-    try:
-        picks = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ClusterError(
-            path,
-            found=f"no readable YAML ({type(error).__name__})",
-            required="names of nodes, each with proteins: `A: [P1, P2]`",
-            remedy="Correct the file, or analyses.clusters.picks.",
-        ) from error
-    if not isinstance(picks, dict):
-        raise ClusterError(
-            path,
-            found=f"a {type(picks).__name__}",
-            required="names of nodes, each with proteins: `A: [P1, P2]`",
-            remedy="Correct the file.",
-        )
-    return picks
+    path = screen.analyses.clusters.picks
+    return {} if path is None else read_picks(Path(path))

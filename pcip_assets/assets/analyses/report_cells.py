@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from pcip_assets.assets.analyses.galleries import crops_of, evenly
+from pcip_assets.assets.analyses.galleries import crops_of
 from pcip_assets.assets.feature_sets import PREFIX
 from pcip_assets.resources import Library
+from pcip_core.analysis.examples import evenly
 from pcip_core.plots.cells.thumbnails import strip
 from pcip_core.spec.screen import Screen
 from pcip_core.store.feature_blocks import StoredFeatures
@@ -44,17 +45,18 @@ class Cells:
     def of(cls, library: Library, screen: Screen) -> "Cells":
         """The cells that the analyses are made from."""
         features = StoredFeatures(library.store, screen.name, PREFIX + screen.analyses.feature_set)
-        images = pl.DataFrame({"image_id": features.images}, schema={"image_id": pl.String}).join(
-            library.store.read(screen.name, "images"), on="image_id", how="left", maintain_order="left"
-        )
-        described = images.select(
-            "image_id",
-            "gene",
-            pl.coalesce("protein", "image_id").alias("protein"),
-            pl.col("cell_line").fill_null(""),
-            pl.col("localization").alias("terms"),
-            _TERMS.join(", ").fill_null(""),
-            _LABEL,
+        described = (
+            library.images(screen)
+            .rows(features.images)
+            .select(
+                "image_id",
+                "gene",
+                "protein",
+                "cell_line",
+                pl.col("localization").alias("terms"),
+                _TERMS.join(", "),
+                _LABEL,
+            )
         )
         return cls(library, screen, features, described)
 

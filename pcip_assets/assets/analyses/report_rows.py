@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pcip_assets.assets.analyses.galleries import evenly
 from pcip_assets.assets.analyses.maps import CELLS, MOST_CELLS, NO_MAP, PROTEINS
-from pcip_assets.assets.analyses.protein_map import Proteins, parts_of, proteins_of
+from pcip_assets.assets.analyses.protein_map import parts_of, proteins_of
 from pcip_assets.assets.analyses.report_cells import Cells
 from pcip_assets.assets.feature_sets import PREFIX
 from pcip_assets.resources import Library
+from pcip_core.analysis.examples import evenly
+from pcip_core.clustering.proteins import Proteins
 from pcip_core.report.analyses.rows import AnalysisRows, Cloud, Pair, Part, Solution
 from pcip_core.spec.screen import Screen
 from pcip_core.store.schemas import stored_table

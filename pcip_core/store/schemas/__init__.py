@@ -9,6 +9,8 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterator
 
+import polars as pl
+
 from pcip_core.store.schemas.analyses import (
     CLUSTER_TREES,
     CLUSTERS,
@@ -89,6 +91,7 @@ __all__ = [
     "VARIABILITY",
     "VARIABILITY_CELLS",
     "Table",
+    "checked",
     "describe_tables",
     "published_table",
     "stored_table",
@@ -98,6 +101,16 @@ __all__ = [
 def stored_table(name: str) -> Table | None:
     """The schema of a stored table; None for a name that pcip does not know."""
     return next((table for table in (*MAIN, *SCREEN) if table.holds(name)), None)
+
+
+def checked(frame: pl.DataFrame, name: str, where: str) -> pl.DataFrame:
+    """Rows of a stored table in the types of its schema; a table that pcip does not know has none.
+
+    Raises:
+        StoreError: they do not fit; `where` names the table.
+    """
+    known = stored_table(name)
+    return frame if known is None else known.checked(frame, where)
 
 
 def published_table(name: str, *, whole_store: bool) -> Table | None:

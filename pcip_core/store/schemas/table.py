@@ -144,6 +144,10 @@ class Table:
             )
         return self._fitted(frame, types, where)
 
+    def stacked(self, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+        """The rows of several frames, each checked, one below the other; no rows without frames."""
+        return pl.concat([self.empty(), *(self.checked(frame) for frame in frames)])
+
     def lines(self) -> Iterator[str]:
         """Its part of `docs/tables.md`."""
         yield f"## {'main' if self.whole_store else '<screen>'}.{self.name}"

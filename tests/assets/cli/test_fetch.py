@@ -112,21 +112,20 @@ def test_ctrl_c_ends_a_download_soon_and_without_a_traceback(atlas, tmp_path):
         "fetch",
         "hpa",
         "--rate",
-        "0.5",
+        "0.001",
         "--to",
         tmp_path / "hpa",
     ]
     command += ["--proteins", tmp_path / "list.txt", "--base-url", atlas.url]
     ready = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell in the background has it ignored
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=ready) as process:
-        until = time.monotonic() + 20
-        while not atlas.log and time.monotonic() < until:
+        until = time.monotonic() + 300
+        while not atlas.log:
+            assert time.monotonic() < until
             time.sleep(0.05)
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        start = time.monotonic()
-        assert process.wait(10) == 130
-        assert time.monotonic() - start < 3
+        assert process.wait(300) == 130  # the next request would be made after 1,000 s
         assert process.stderr is not None
         text = process.stderr.read()
     assert "stopped" in text

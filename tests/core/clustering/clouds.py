@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.cluster import hierarchy
 
+NAMES = ["MKI67", "NCL", "EN1", "ETV4", "SRRM2", "SON", "TP53", "ACTB"]
+LINE = np.array([[0.0], [1], [3], [3.5], [20], [21], [30], [31.5]])
+"""((0 1) (2 3)) and ((4 5) (6 7)) by any method."""
+
 
 def clouds(
     *, spreads: tuple[float, ...], apart: float, columns: int, seed: int = 0, each: int = 60

@@ -1,4 +1,4 @@
-"""Cuts against scipy's, clades by looking at every node, picks by name, and the number of clusters made."""
+"""Cuts against scipy's, and clades against a loop over every node."""
 
 from __future__ import annotations
 
@@ -9,23 +9,17 @@ from sklearn.metrics import adjusted_rand_score
 
 from pcip_core.clustering.clusters import (
     clade_sizes,
-    cluster_rows,
     cut_height,
     cut_number,
     labels_of,
     members_of,
-    named_cut,
-    picked_nodes,
     smallest_clade,
 )
 from pcip_core.clustering.linkage import METHODS, cluster_tree
 from pcip_core.clustering.tree import leaf_order, ordered
 from pcip_core.errors import ClusterError, EvaluationError
 from pcip_core.features.scaling import standardize
-
-NAMES = ["MKI67", "NCL", "EN1", "ETV4", "SRRM2", "SON", "TP53", "ACTB"]
-LINE = np.array([[0.0], [1], [3], [3.5], [20], [21], [30], [31.5]])
-"""((0 1) (2 3)) and ((4 5) (6 7)) by any method."""
+from tests.core.clustering.clouds import LINE
 
 
 def random_tree(method: str = "ward", n: int = 40) -> np.ndarray:
@@ -77,41 +71,6 @@ def test_the_smallest_clade_by_looking_at_every_node(method: str) -> None:
         assert set(members) == nodes[node] == expected
 
 
-def test_picks_by_members_by_number_and_nested() -> None:
-    tree = cluster_tree(LINE)
-    rim, speck = smallest_clade(tree, [0, 1, 2, 3])[0], smallest_clade(tree, [4, 5])[0]
-    nodes = picked_nodes(
-        tree, NAMES, {"A1": ["NCL", "MKI67"], "A": ["MKI67", "ETV4"], "B": speck, "all": ["SON", "EN1"]}
-    )
-    assert nodes == {"A1": smallest_clade(tree, [0, 1])[0], "A": rim, "B": speck, "all": 14}
-    rows = cluster_rows(tree, NAMES, nodes, solution="ward")
-    assert {row["solution"] for row in rows} == {"ward"}
-    found = {
-        name: (
-            {row["member"] for row in rows if row["node"] == name},
-            *{
-                (row["parent"], row["size"], row["tree_node"], row["height"])
-                for row in rows
-                if row["node"] == name
-            },
-        )
-        for name in nodes
-    }
-    for name, members, parent in (
-        ("all", NAMES, None),
-        ("A", NAMES[:4], "all"),
-        ("A1", NAMES[:2], "A"),
-        ("B", NAMES[4:6], "all"),
-    ):
-        facts = (parent, len(members), nodes[name], tree[nodes[name] - 8, 2])
-        assert found[name] == (set(members), facts)
-    ranks = [list(found).index(row["node"]) for row in rows]
-    assert len(rows) == 8 + 4 + 2 + 2
-    assert ranks[:8] == [3] * 8  # the largest first
-    leaves = [NAMES[row] for row in leaf_order(tree)]
-    assert [row["member"] for row in rows[:8]] == leaves
-
-
 def test_sizes_are_those_of_the_clades_around_each_row_and_the_seeds() -> None:
     tree = cluster_tree(LINE)
     sizes = clade_sizes(tree, [0], range(8))
@@ -120,39 +79,8 @@ def test_sizes_are_those_of_the_clades_around_each_row_and_the_seeds() -> None:
     assert clade_sizes(tree, [0, 4], [1, 5]) == [8, 8]
 
 
-def test_a_cut_as_rows() -> None:
-    tree = cluster_tree(LINE)
-    rows = cluster_rows(tree, NAMES, named_cut(cut_number(tree, 2)), solution="ward")
-    assert sorted(row["member"] for row in rows) == sorted(NAMES)
-    assert [row["node"] for row in rows] == ["1"] * 4 + ["2"] * 4
-    assert {row["parent"] for row in rows} == {None}
-
-
-@pytest.mark.parametrize(
-    ("picks", "told"),
-    [
-        ({"A": ["MKI67", "MK167"]}, "cluster A: found MK167 among what defines it"),
-        ({"A": ["MKI67"]}, "one member or none"),
-        ({"A": []}, "one member or none"),
-        ({"A": "MKI67"}, "one member or none"),
-        ({"A": None}, "None among what defines it"),
-        ({"A": 3}, "one member or none"),
-        ({"A": 15}, "found 15; required: 0 to 14"),
-        ({"A": ["MKI67", "NCL"], "B": ["NCL", "MKI67"]}, "cluster B: found the node 8?.*A is a pick"),
-        ({"1": ["MKI67", "NCL"], 1: ["SON", "NCL"]}, "1 is a pick of this name"),
-    ],
-)
-def test_picks_that_are_not_there_are_errors(picks: dict[str, list[str] | int], told: str) -> None:
-    with pytest.raises(ClusterError, match=told):
-        picked_nodes(cluster_tree(LINE), NAMES, picks)
-
-
 def test_what_is_not_in_the_tree_is_an_error() -> None:
     tree = cluster_tree(LINE)
-    with pytest.raises(ClusterError, match="8 names, 7 of them distinct"):
-        picked_nodes(tree, [*NAMES[:7], "MKI67"], {})
-    with pytest.raises(ClusterError, match="7 names"):
-        cluster_rows(tree, NAMES[:7], {}, solution="ward")
     with pytest.raises(ClusterError, match="rows from 0 to 7"):
         smallest_clade(tree, [1, 8])
     with pytest.raises(ClusterError, match="one or more rows"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 
 from pcip_core.features.means import group_means, means_by_image
 
@@ -29,26 +30,28 @@ def test_a_single_group() -> None:
 
 
 def test_means_by_key_are_those_of_the_cells_of_its_images() -> None:
-    """Keys of text and of pairs, each of several images; cells of images without one are left out."""
+    """Keys of one and of two columns, each of several images; cells of images without a key are excluded."""
     rng = np.random.default_rng(1)
     image = np.concatenate([np.arange(90), rng.integers(0, 90, 910)])
     features = (1000 + rng.normal(size=(1000, 7))).astype(np.float32)
-    for name in (lambda row: f"protein {row:02d}", lambda row: (f"protein {row:02d}", "line")):
-        keys = [name(row % 40) if row % 40 != 3 else None for row in range(90)]
+    proteins = [f"protein {row % 40:02d}" if row % 40 != 3 else None for row in range(90)]
+    lines = [None if row % 40 == 5 else "line" for row in range(90)]
+    for keys in (pl.DataFrame({"protein": proteins}), pl.DataFrame({"protein": proteins, "line": lines})):
+        wanted = sorted({key for key in keys.rows() if None not in key})
 
-        found, means, counts = means_by_image(features, image, keys)
+        groups, means = means_by_image(features, image, keys)
 
-        assert found == [name(row) for row in range(40) if row != 3]
-        for key, mean, count in zip(found, means, counts, strict=True):
-            own = np.array([keys[each] == key for each in image])
-            assert count == own.sum()
-            np.testing.assert_allclose(mean, features[own].astype(np.float64).mean(0), rtol=1e-14)
+        assert groups.drop("n_cells").rows() == wanted
+        for key, mean, count in zip(wanted, means, groups["n_cells"], strict=True):
+            members = np.array([keys.row(each) == key for each in image])
+            assert count == members.sum()
+            np.testing.assert_allclose(mean, features[members].astype(np.float64).mean(0), rtol=1e-14)
 
 
 def test_no_image_with_a_key() -> None:
-    for keys in ([], [None, None]):
-        features, image = np.ones((len(keys), 5), np.float32), np.arange(len(keys))
-        found, means, counts = means_by_image(features, image, keys)
-        assert found == []
+    for proteins in ([], [None, None]):
+        features, image = np.ones((len(proteins), 5), np.float32), np.arange(len(proteins))
+        keys = pl.DataFrame({"protein": proteins}, schema={"protein": pl.String})
+        groups, means = means_by_image(features, image, keys)
+        assert groups.is_empty()
         assert means.shape == (0, 5)
-        assert counts.shape == (0,)

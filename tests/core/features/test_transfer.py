@@ -110,7 +110,8 @@ def test_several_proteins_progress_no_cells_and_names() -> None:
     assert done == [2, 4, 5]
     for name, half in (("rfp", both[:, :32]), ("gfp", both[:, 32:])):  # in the order of the channels
         alone = vgg16_features(network(), crops(), CHANNELS, strategy="protein", protein=[name])
-        assert np.allclose(half, alone["block4_conv1"], rtol=1e-5)
+        truth = alone["block4_conv1"]  # other batches: float32 sums in another order, of terms of all sizes
+        assert np.allclose(half, truth, atol=1e-5 * truth.max())
     none = vgg16_features(network(), crops(0), CHANNELS, strategy="channels", layers=["block1_conv2"])
     assert none["block1_conv2"].shape == (0, 3 * 4)
     assert feature_set_name("protein", "block4_conv1") == "vgg16_protein_block4_conv1"

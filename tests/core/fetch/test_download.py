@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,9 @@ from pcip_core.fetch.manifest import read_manifest
 from pcip_core.fetch.pace import Policy
 from tests.fake_atlas import FakeAtlas, jpg, png, serving, tif, tif_gz
 
-QUICK = Policy(rate_per_s=500, connections=4, attempts=3, backoff_s=0.02, stall_s=0.4, connect_s=2)
+# Client and server are threads of one process: on a loaded machine one may hear nothing of the other for seconds.
+QUICK = Policy(rate_per_s=500, connections=4, attempts=3, backoff_s=0.02, stall_s=60, connect_s=60)
+IMPATIENT = replace(QUICK, stall_s=1)  # for servers that stall
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_every_kind_of_file_is_complete_and_recorded(server, tmp_path):
 def test_a_temporary_fault_is_retried(server, tmp_path, mood):
     (task,) = _offer(server)
     server.moods["/0.jpg"] = [mood]
-    summary = download([task], tmp_path, QUICK)
+    summary = download([task], tmp_path, IMPATIENT if mood in ("stall", "drip") else QUICK)
     assert summary.fetched == [task.path]
     assert (tmp_path / task.path).read_bytes() == server.files["/0.jpg"]
     assert len(server.log) == 2
@@ -90,7 +91,7 @@ def test_a_temporary_fault_is_retried(server, tmp_path, mood):
 def test_a_permanent_fault_is_reported_and_the_next_run_tries_again(server, tmp_path, mood, reason):
     tasks = _offer(server, 3)
     server.moods["/1.jpg"] = [mood] * (1 if mood == "404" else QUICK.attempts)
-    summary = download(tasks, tmp_path, QUICK)
+    summary = download(tasks, tmp_path, IMPATIENT if mood == "stall" else QUICK)
     assert (summary.found, len(summary.fetched), len(summary.there)) == (3, 2, 0)
     assert [(failure.path, reason in failure.reason) for failure in summary.failed] == [("gene/1.jpg", True)]
     assert not (tmp_path / "gene/1.jpg").exists()
@@ -160,29 +161,31 @@ def test_two_versions_of_a_file_are_never_joined(server, tmp_path, validators):
 
 
 def test_the_server_sees_the_limits_on_requests_and_connections(server, tmp_path):
-    server.delay_s = 0.15
+    """Without spacing, three connections would bring 60 requests per second.
+
+    A request is logged some time after its moment, three at most at once. So of a window's requests three may be
+    late ones, and the fourth request of all starts after the first one was logged.
+    """
+    server.delay_s = 0.05
     tasks = _offer(server, 30)
     download(tasks, tmp_path, replace(QUICK, rate_per_s=20, connections=3))
     times = [when for when, *_ in server.log]
     assert len(times) == 30
-    per_second = 29 / (times[-1] - times[0])
-    assert per_second < 20.5
-    assert (
-        max(sum(start <= when < start + 0.5 for when in times) for start in times) <= 12
-    )  # of 10, and jitter
+    assert times[-1] - times[0] >= (30 - 4) / 20
+    assert max(sum(start <= when < start + 0.5 for when in times) for start in times) <= 3 + 11
     assert server.most_at_once <= 3
     assert server.most_connections <= 3
 
 
 def test_retry_after_holds_every_connection(server, tmp_path):
-    tasks = _offer(server, 8)
+    tasks = _offer(server, 20)
     server.delay_s = 0.05
     server.moods["/0.jpg"] = ["503:1"]
-    download(tasks, tmp_path, replace(QUICK, connections=2, rate_per_s=50))
+    download(tasks, tmp_path, replace(QUICK, connections=2, rate_per_s=500))
     times = [when for when, *_ in server.log]
-    gaps = [after - before for before, after in pairwise(times)]
-    assert max(gaps) > 0.85
-    assert len(times) == 9
+    assert len(times) == 21
+    asked = next(when for when, path, *_ in server.log if path == "/0.jpg")
+    assert sum(when < asked + 1 for when in times) <= 10  # without holding: all but the second of /0.jpg
 
 
 def test_a_server_that_asks_for_too_long_a_wait_ends_the_run_and_the_rest_counts_as_failed(server, tmp_path):
@@ -190,7 +193,7 @@ def test_a_server_that_asks_for_too_long_a_wait_ends_the_run_and_the_rest_counts
     server.moods["/0.jpg"] = ["503:3600"]
     start = time.monotonic()
     summary = download(tasks, tmp_path, replace(QUICK, connections=1))
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 600
     assert summary.found == 20
     assert len(server.log) == 1
     assert {failure.reason for failure in summary.failed} == {"the server asks to wait 3600 s"}
@@ -203,15 +206,15 @@ def test_a_killed_run_leaves_complete_files_and_parts_and_the_next_run_resumes(s
         "import sys, json; from pathlib import Path; from pcip_core.fetch.download import Task, download;"
         "from pcip_core.fetch.pace import Policy;"
         "download([Task(*task) for task in json.loads(sys.argv[1])], Path(sys.argv[2]),"
-        " Policy(rate_per_s=500, connections=1, stall_s=30))"
+        " Policy(rate_per_s=500, connections=1, stall_s=600))"
     )
     arguments = json.dumps([[task.url, task.path] for task in tasks])
     with subprocess.Popen([sys.executable, "-c", code, arguments, str(tmp_path)]) as process:
         part = tmp_path / "gene/3.jpg.part"
-        until = time.monotonic() + 20
-        while not (part.is_file() and server.asked("/3.jpg")) and time.monotonic() < until:
+        until = time.monotonic() + 110
+        while not (server.asked("/3.jpg") and part.is_file()):
+            assert time.monotonic() < until
             time.sleep(0.02)
-        time.sleep(0.2)
         process.send_signal(signal.SIGKILL)
     assert sorted(path.name for path in (tmp_path / "gene").glob("*.jpg")) == ["0.jpg", "1.jpg", "2.jpg"]
     manifest = tmp_path / "downloads.jsonl"

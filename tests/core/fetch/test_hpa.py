@@ -17,7 +17,7 @@ from pcip_core.fetch.pace import Policy
 from pcip_core.fetch.proteins import read_gene_ids, read_proteins, to_ensembl
 from tests.fake_atlas import ALPHA, BETA, HUMAN, FakeAtlas, fill, jpg, page, serving
 
-QUICK = Policy(rate_per_s=500, connections=4, attempts=2, backoff_s=0.02, stall_s=0.4)
+QUICK = Policy(rate_per_s=500, connections=4, attempts=2, backoff_s=0.02, stall_s=60)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ YEAST = {
 }
 COLOURS = {"nucleus": ("blue", 2), "microtubules": ("red", 0), "protein": ("green", 1)}
 OF_THE_PAPER = ("human_protein_atlas", *YEAST, "chong_labelled_cells")
-QUICK = Policy(rate_per_s=500, connections=4, attempts=2, backoff_s=0.02, stall_s=2)
+QUICK = Policy(rate_per_s=500, connections=4, attempts=2, backoff_s=0.02, stall_s=60)
 
 
 def _screen(name: str, root: Path | None = None) -> Screen:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+import polars as pl
 import pytest
 from scipy import ndimage
 
@@ -20,7 +20,7 @@ from tests.core.segmentation.small import CROPS, drawn_fields, masked_screen
 CENTRES = {"method": "centres", "options": {"table": "cells.csv"}}
 
 
-def _table(truth: list[np.ndarray], form: str) -> pd.DataFrame:
+def _table(truth: list[np.ndarray], form: str) -> pl.DataFrame:
     rows = []
     for number, labels in enumerate(truth, 1):
         for y, x in ndimage.center_of_mass(labels > 0, labels, range(1, labels.max() + 1)):
@@ -34,13 +34,13 @@ def _table(truth: list[np.ndarray], form: str) -> pd.DataFrame:
                 "Nuclei_AreaShape_Area": 9,
             }
             rows.append(ours if form == "ours" else theirs)
-    return pd.DataFrame(rows)
+    return pl.DataFrame(rows)
 
 
 @pytest.mark.parametrize("form", ["ours", "CellProfiler's"])
 def test_centres_from_a_table_give_the_same_crops_as_the_objects(tmp_path, form):
     truth = drawn_fields(tmp_path / "images")
-    _table(truth, form).to_csv(tmp_path / "images" / "cells.csv", index=False)
+    _table(truth, form).write_csv(tmp_path / "images" / "cells.csv")
     screen = masked_screen(tmp_path, segmentation=CENTRES)
     cells = cut_shard(screen, scan(screen).fields)
     masked = masked_screen(tmp_path, segmentation={"method": "labels", "options": {"channel": "mask"}})

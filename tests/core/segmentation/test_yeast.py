@@ -122,9 +122,8 @@ def test_real_cells_are_found_and_drawn(tmp_path):
             plane[y : y + 400, x : x + 500],
             labels[y : y + 400, x : x + 500],
         )
-    assert (
-        near / total > 0.92
-    )  # counts published objects that join several cells; benchmarks/accuracy/segmentation.py
+    # `total` counts published objects that join several cells; see benchmarks/accuracy/segmentation.py.
+    assert near / total > 0.92
     assert objects / total < 1.6
 
 

@@ -294,14 +294,19 @@ def test_the_same_screen_is_kept_and_another_is_replaced(tmp_path: Path) -> None
     assert {path.name for path in tmp_path.iterdir()} == {"screen", ".screen.lock"}
 
 
+def stay(done: int, total: int) -> None:
+    time.sleep(3600)
+
+
 def test_after_a_kill_two_processes_can_request_the_screen(tmp_path: Path) -> None:
     context = multiprocessing.get_context("forkserver")
     folder = tmp_path / "screen"
-    killed = context.Process(target=write_screen, args=(SMALL, folder))
+    killed = context.Process(target=write_screen, args=(SMALL, folder), kwargs={"progress": stay})
     killed.start()
-    end = time.monotonic() + 30
-    while not list(tmp_path.rglob("*.tif")) and time.monotonic() < end:
-        time.sleep(0.005)
+    end = time.monotonic() + 300
+    while not list(tmp_path.rglob("*.tif")):
+        assert time.monotonic() < end
+        time.sleep(0.01)
     killed.kill()
     killed.join()
     assert not folder.exists()
@@ -309,7 +314,7 @@ def test_after_a_kill_two_processes_can_request_the_screen(tmp_path: Path) -> No
     for process in both:
         process.start()
     for process in both:
-        process.join(60)
+        process.join(600)
         assert process.exitcode == 0
     assert {path.name for path in tmp_path.iterdir()} == {"screen", ".screen.lock"}
     assert len(list(folder.rglob("*.tif"))) == 2 * len(plan_screen(SMALL))

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pcip_assets.assets.main.features import mean_by_protein
 from pcip_core.errors import StoreError
 from pcip_core.store.partitions import Store
+from pcip_core.store.protein_means import mean_by_protein
 from pcip_core.store.vectors import features_of
 from tests.core.store import small
 
@@ -23,13 +23,13 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_block_by_block_equals_all_at_once(store: Store) -> None:
-    found = mean_by_protein(store, "scr", small.SET)
+    table = mean_by_protein(store, "scr", small.SET)
 
     proteins, means, counts = small.protein_means(store, "scr", small.SET)
-    assert found["protein"].to_list() == proteins
-    assert found["n_cells"].to_list() == counts == [3 * small.CELLS] * 3
-    assert found["encoder_version"].to_list() == ["scr/1"] * 3
-    np.testing.assert_allclose(features_of(found), means, rtol=1e-5, atol=1e-6)
+    assert table["protein"].to_list() == proteins
+    assert table["n_cells"].to_list() == counts == [3 * small.CELLS] * 3
+    assert table["encoder_version"].to_list() == ["scr/1"] * 3
+    np.testing.assert_allclose(features_of(table), means, rtol=1e-5, atol=1e-6)
 
 
 def test_shards_of_another_dimension_are_named(store: Store) -> None:

@@ -15,7 +15,7 @@ import polars as pl
 from pcip_assets.assets.analyses.mismatch import TABLE as MISMATCH
 from pcip_assets.assets.analyses.mismatch import metadata_of
 from pcip_assets.assets.feature_sets import CONTROLS, INPAINTING, PREFIX
-from pcip_assets.assets.shared import picture
+from pcip_assets.assets.results import picture
 from pcip_assets.dagster_compat import partitions_of_run
 from pcip_assets.resources import Library
 from pcip_core.analysis.mismatch import verdict

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from pcip_assets.assets.shared import analyses_of, baselines_of
+from pcip_assets.assets.skeleton import analyses_of, baselines_of
 from pcip_assets.dagster_compat import AssetJob
 from pcip_core.spec.screen import Screen
 

@@ -9,18 +9,9 @@ import numpy as np
 import polars as pl
 
 from pcip_assets.assets.analyses.galleries import rows_of_cells
-from pcip_assets.assets.analyses.protein_map import images_of
 from pcip_assets.assets.feature_sets import PREFIX, features_hash
-from pcip_assets.assets.shared import (
-    OWNERS,
-    Made,
-    Remake,
-    Work,
-    all_shards,
-    analyses_of,
-    materialize,
-)
-from pcip_assets.lineage import code_version
+from pcip_assets.assets.results import Made, Tables
+from pcip_assets.assets.skeleton import all_shards, analyses_of, asset
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen
@@ -40,19 +31,16 @@ _NAMED = 10  # proteins in the metadata
 
 def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
     """The asset of scores between pairs of compartments."""
-    code = code_version(build_localization_scores, figures=True)
 
-    @dg.asset(
-        key=[screen.name, "localization_scores"],
+    @asset(
+        screen,
+        "localization_scores",
         deps=all_shards(screen, "cell_features"),
-        group_name=analyses_of(screen),
-        owners=OWNERS,
+        group=analyses_of(screen),
         kinds={"numpy", "parquet"},
-        code_version=code,
+        figures=True,
     )
-    def localization_scores(
-        context: dg.AssetExecutionContext, config: Remake, library: Library
-    ) -> dg.MaterializeResult:
+    def localization_scores(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Where each cell lies between two compartments, and how that varies within proteins."""
         spec = screen.analyses
 
@@ -81,26 +69,23 @@ def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
             return Made(tables, metadata=metadata, figures=figures)
 
         inputs = _inputs(library, screen, spec.compartments, spec.least_cells)
-        return materialize(context, library, screen, config, Work(CELLS, code, inputs, make))
+        return Tables(CELLS, inputs, make)
 
     return localization_scores
 
 
 def build_variability(screen: Screen) -> dg.AssetsDefinition:
     """The asset of how variable proteins are, which needs no annotation."""
-    code = code_version(build_variability, figures=True)
 
-    @dg.asset(
-        key=[screen.name, "variability"],
+    @asset(
+        screen,
+        "variability",
         deps=all_shards(screen, "cell_features", "control_features"),
-        group_name=analyses_of(screen),
-        owners=OWNERS,
+        group=analyses_of(screen),
         kinds={"numpy", "parquet"},
-        code_version=code,
+        figures=True,
     )
-    def variability(
-        context: dg.AssetExecutionContext, config: Remake, library: Library
-    ) -> dg.MaterializeResult:
+    def variability(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Proteins whose cells differ more than their brightness and cell line predict, or fall in two parts."""
         spec = screen.analyses
 
@@ -131,7 +116,7 @@ def build_variability(screen: Screen) -> dg.AssetsDefinition:
             return Made({VARIABLE: table}, metadata=metadata, figures={"variability": figure})
 
         inputs = _inputs(library, screen, spec.least_cells)
-        return materialize(context, library, screen, config, Work(VARIABLE, code, inputs, make))
+        return Tables(VARIABLE, inputs, make)
 
     return variability
 
@@ -168,11 +153,10 @@ class DescribedCells:
 def described_cells(library: Library, screen: Screen, table: str) -> DescribedCells:
     """The cells of a table of features, with the protein and the cell line of each."""
     features = StoredFeatures(library.store, screen.name, table)
-    images = images_of(library, screen, features.images)
+    images = library.images(screen).rows(features.images)
     categories = images.select(pl.col("image_id", "protein", "cell_line").cast(pl.Categorical))
     cells = categories[features.image].insert_column(0, features.cell_id.alias("cell_id"))
-    terms = images.select("image_id", pl.col("localization").fill_null([])).rows()
-    return DescribedCells(features, cells, dict(terms))
+    return DescribedCells(features, cells, dict(images.select("image_id", "localization").rows()))
 
 
 def _brightness(library: Library, screen: Screen, cells: StoredFeatures) -> np.ndarray:

@@ -4,8 +4,8 @@ import dagster as dg
 from pydantic import Field
 
 from pcip_assets.assets.analyses.nearest import find_alike
-from pcip_assets.assets.shared import OWNERS, analyses_of, picture
-from pcip_assets.lineage import code_version
+from pcip_assets.assets.results import picture
+from pcip_assets.assets.skeleton import analyses_of, asset
 from pcip_assets.provenance import inputs_hash
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
@@ -22,15 +22,13 @@ class Like(dg.Config):
 
 def build_like(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the nearest proteins or cells, as metadata with a gallery; it is kept in no table."""
-    code = code_version(build_like)
 
-    @dg.asset(
-        key=[screen.name, "like"],
+    @asset(
+        screen,
+        "like",
         deps=[[screen.name, "protein_features"]],
-        group_name=f"{analyses_of(screen)}_asked",
-        owners=OWNERS,
+        group=f"{analyses_of(screen)}_asked",
         kinds={"numpy"},
-        code_version=code,
     )
     def like(context: dg.AssetExecutionContext, config: Like, library: Library) -> dg.MaterializeResult:
         """The proteins or cells nearest to the seeds in the run's config, with their crops."""

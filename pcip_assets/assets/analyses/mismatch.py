@@ -10,20 +10,11 @@ import numpy as np
 import polars as pl
 
 from pcip_assets.assets.analyses.galleries import crops_of
-from pcip_assets.assets.encoders.networks import HELD_OUT
+from pcip_assets.assets.encoders.training_cells import HELD_OUT
 from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.assets.main.features import require_same_crops
-from pcip_assets.assets.shared import (
-    GPU_POOL,
-    OWNERS,
-    Made,
-    Remake,
-    Work,
-    all_shards,
-    analyses_of,
-    materialize,
-)
-from pcip_assets.lineage import code_version
+from pcip_assets.assets.results import Made, Tables
+from pcip_assets.assets.skeleton import GPU_POOL, all_shards, analyses_of, asset
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Encoder, Tracking
 from pcip_core.analysis.mismatch import compare, network_predictor, predicted, scores, verdict
@@ -72,20 +63,17 @@ class Draw:
 
 def build_mismatch(screen: Screen) -> dg.AssetsDefinition:
     """The asset of predictions from sources and targets that do not match."""
-    code = code_version(build_mismatch, figures=True)
 
-    @dg.asset(
-        key=[screen.name, TABLE],
+    @asset(
+        screen,
+        TABLE,
         deps=[*all_shards(screen, "crops"), dg.AssetDep([screen.encoder_screen, "encoder"])],
-        group_name=analyses_of(screen),
-        owners=OWNERS,
+        group=analyses_of(screen),
         kinds={"pytorch", "parquet"},
         pool=GPU_POOL,
-        code_version=code,
+        figures=True,
     )
-    def mismatch(
-        context: dg.AssetExecutionContext, config: Remake, library: Library, tracking: Tracking
-    ) -> dg.MaterializeResult:
+    def mismatch(context: dg.AssetExecutionContext, library: Library, tracking: Tracking) -> Tables:
         """Whether a prediction shows the localization of its source or of its target, pair by pair."""
         champion = tracking.champion(screen.encoder_screen)
         draw = _draw(library, screen, champion)
@@ -118,7 +106,7 @@ def build_mismatch(screen: Screen) -> dg.AssetsDefinition:
                 figures={TABLE: figure},
             )
 
-        return materialize(context, library, screen, config, Work(TABLE, code, inputs, make))
+        return Tables(TABLE, inputs, make)
 
     return mismatch
 

@@ -10,6 +10,7 @@ from pcip_core.analysis.examples import evenly
 from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen
 from pcip_core.store.feature_blocks import StoredFeatures
+from pcip_core.store.images import Images
 from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import features_of
 
@@ -49,8 +50,8 @@ def find_alike(store: Store, screen: Screen, seeds: list[str], *, n: int, featur
             remedy=f"Name another with --by, or: pcip run {screen.name}",
         )
     cells = store.read(screen.name, _CELLS + feature_set, columns=["cell_id", "image_id"])
-    about = {row["image_id"]: row for row in store.read(screen.name, "images").to_dicts()}
-    proteins = {str(row["protein"]) for row in about.values()}
+    about = {row["image_id"]: row for row in Images.of(store, screen.name).frame.iter_rows(named=True)}
+    proteins = {row["protein"] for row in about.values()}
     if set(seeds) <= proteins:
         return _proteins(store, screen, seeds, n, feature_set, cells, about)
     if pl.Series(seeds, dtype=pl.String).is_in(cells["cell_id"].implode()).all():
@@ -84,8 +85,8 @@ def _proteins(
     tree = cluster_tree(vectors, method="ward")
     known: dict[str, dict[str, Any]] = {}
     for row in about.values():
-        one = known.setdefault(str(row["protein"]), {"gene": row["gene"], "localization": set()})
-        one["localization"] |= set(row["localization"] or [])
+        one = known.setdefault(row["protein"], {"gene": row["gene"], "localization": set()})
+        one["localization"] |= set(row["localization"])
     rows = [
         {
             "protein": names[row],
@@ -98,7 +99,7 @@ def _proteins(
     ]
     images_of: dict[str, list[str]] = {}
     for image, row in about.items():
-        images_of.setdefault(str(row["protein"]), []).append(image)
+        images_of.setdefault(row["protein"], []).append(image)
     chosen = [
         (cell, name if place == 0 else "")
         for name in [*seeds, *(row["protein"] for row in rows)]
@@ -127,11 +128,11 @@ def _cells(
             "cell_id": features.cell_id[int(row)],
             "distance": float(distance),
             "protein": image["protein"],
-            "localization": ", ".join(image["localization"] or []),
+            "localization": ", ".join(image["localization"]),
         }
         for row, distance, image in zip(found.rows, found.distances, images, strict=True)
     ]
-    chosen = [(seed, "seed") for seed in seeds] + [(row["cell_id"], str(row["protein"])) for row in rows]
+    chosen = [(seed, "seed") for seed in seeds] + [(row["cell_id"], row["protein"]) for row in rows]
     figure = _gallery(store, screen, chosen, f"like {', '.join(seeds)}, by {feature_set}", 10)
     return Alike("cell", rows, figure)
 

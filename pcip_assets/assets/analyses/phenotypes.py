@@ -9,8 +9,8 @@ import polars as pl
 from pcip_assets.assets.analyses.cell_scores import VARIABLE, described_cells
 from pcip_assets.assets.analyses.galleries import crops_of
 from pcip_assets.assets.feature_sets import PREFIX, features_hash
-from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, all_shards, analyses_of, materialize
-from pcip_assets.lineage import code_version
+from pcip_assets.assets.results import Made, Tables
+from pcip_assets.assets.skeleton import all_shards, analyses_of, asset
 from pcip_assets.resources import Library
 from pcip_core.errors import PcipError
 from pcip_core.spec.screen import Screen
@@ -29,19 +29,16 @@ _RING = 0.25  # radius of a ring, as a fraction of the window of a crop
 
 def build_phenotypes(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the phenotypes of chosen proteins."""
-    code = code_version(build_phenotypes, figures=True)
 
-    @dg.asset(
-        key=[screen.name, "phenotypes"],
+    @asset(
+        screen,
+        "phenotypes",
         deps=[*all_shards(screen, "cell_features"), dg.AssetDep([screen.name, "variability"])],
-        group_name=analyses_of(screen),
-        owners=OWNERS,
+        group=analyses_of(screen),
         kinds={"scipy", "parquet"},
-        code_version=code,
+        figures=True,
     )
-    def phenotypes(
-        context: dg.AssetExecutionContext, config: Remake, library: Library
-    ) -> dg.MaterializeResult:
+    def phenotypes(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Cells of one protein in a tree and in clusters, with crops, proportions and positions in their fields."""
         spec = screen.analyses
 
@@ -58,7 +55,7 @@ def build_phenotypes(screen: Screen) -> dg.AssetsDefinition:
         def make(_: str | None) -> Made:
             return _clustered(context, library, screen)
 
-        return materialize(context, library, screen, config, Work(TABLE, code, inputs, make))
+        return Tables(TABLE, inputs, make)
 
     return phenotypes
 

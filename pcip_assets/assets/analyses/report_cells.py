@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 
 from pcip_assets.assets.analyses.galleries import crops_of
-from pcip_assets.assets.analyses.protein_map import protein_name
 from pcip_assets.assets.feature_sets import PREFIX
 from pcip_assets.resources import Library
 from pcip_core.analysis.examples import evenly
@@ -40,9 +39,9 @@ class Cells:
     def of(cls, library: Library, screen: Screen) -> "Cells":
         """Those that the analyses are made from."""
         features = StoredFeatures(library.store, screen.name, PREFIX + screen.analyses.feature_set)
-        about = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_dicts()}
-        proteins = [protein_name(about[name]) for name in features.images]
-        lines = [str(about[name]["cell_line"] or "") for name in features.images]
+        known = library.images(screen).rows(features.images)
+        about = {row["image_id"]: row for row in known.iter_rows(named=True)}
+        proteins, lines = known["protein"].to_list(), known["cell_line"].to_list()
         return cls(library, screen, features, about, proteins, lines)
 
     def ids(self, rows: Sequence[int] | np.ndarray) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import dagster as dg
 
-from pcip_assets.lineage import code_version
+from pcip_assets.lineage.version import code_version
 from pcip_assets.provenance import Stopwatch, inputs_hash
 from pcip_assets.resources import Library
 from pcip_core.spec.screen import Screen

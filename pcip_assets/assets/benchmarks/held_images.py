@@ -26,6 +26,8 @@ _TABLE = "benchmarks_supervised"
 _PROTOCOL = "held_images"
 _LAST = "supervised_fc2"  # the last layer before the output: the paper's
 
+_READS = ("supervised", "knn_benchmark")  # besides features
+
 
 def build_supervised_benchmark(screen: Screen) -> dg.AssetsDefinition:
     """The asset of scores on the images held out of the supervised network's training."""
@@ -33,11 +35,7 @@ def build_supervised_benchmark(screen: Screen) -> dg.AssetsDefinition:
     @asset(
         screen,
         "supervised_benchmark",
-        deps=[
-            *all_shards(screen, *baseline_nouns(screen)),
-            dg.AssetDep([screen.name, "supervised"]),
-            dg.AssetDep([screen.name, "knn_benchmark"]),
-        ],
+        deps=[*all_shards(screen, *baseline_nouns(screen)), *([screen.name, noun] for noun in _READS)],
         group=baselines_of(screen),
         kinds={"scikitlearn", "parquet"},
     )

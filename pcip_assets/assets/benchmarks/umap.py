@@ -18,6 +18,8 @@ from pcip_core.store.vectors import features_of
 
 CELLS, PROTEINS = "umap_cells", "umap_proteins"
 
+_READS = ("knn_benchmark", "yardstick_benchmark", "protein_features", "yardstick_protein_features")
+
 
 def build_umap(screen: Screen) -> dg.AssetsDefinition:
     """The asset of maps of the best layer of each method, and of the supervised network's last one."""
@@ -25,15 +27,7 @@ def build_umap(screen: Screen) -> dg.AssetsDefinition:
     @asset(
         screen,
         "umap",
-        deps=[
-            [screen.name, noun]
-            for noun in (
-                "knn_benchmark",
-                "yardstick_benchmark",
-                "protein_features",
-                "yardstick_protein_features",
-            )
-        ],
+        deps=[[screen.name, noun] for noun in _READS],
         group=baselines_of(screen),
         kinds={"parquet"},
     )

@@ -7,15 +7,14 @@ the top of a module: a function, a class or an assignment. What does not count: 
 this way uses, comments, docstrings, the names of modules, and the modules in `DECIDES_NOTHING`.
 """
 
-import ast
 import functools
-import hashlib
 import importlib.util
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-PACKAGES = ("pcip_core", "pcip_assets")
+from pcip_assets.lineage.syntax import BARE, PACKAGES, Module, is_below, is_first_party, text_hash
 
 DECIDES_NOTHING = (
     "pcip_core.errors",  # a failure has no result
@@ -32,11 +31,14 @@ DECIDES_NOTHING = (
     "pcip_assets.lineage",  # versions
     "pcip_assets.progress",  # lines in the log
     "pcip_assets.provenance",  # hashes, times
-    "pcip_assets.resources",  # hands out the store
+    "pcip_assets.resources",  # hands out the store; of the library, see below
     "pcip_assets.tracking",  # hands out networks, records trainings
     "pcip_assets.workspace",  # names folders
 )
 FIGURES = "pcip_core.plots"  # decides nothing either, unless the asset keeps figures
+LIBRARY = (
+    "pcip_assets.resources:Library"  # named `library` wherever it is used: the methods that are used count
+)
 SCHEMAS = (
     "pcip_core.store.schemas"  # the sentences in it say what tables and columns mean; they decide nothing
 )
@@ -68,7 +70,7 @@ def installed_code() -> "Code":
 
 
 class Part(NamedTuple):
-    """A definition: its module and its name. Of a file of data: its path, and no name."""
+    """A definition: its module and its name, `Class.method` for a method. Of a file of data: its path, and no name."""
 
     module: str
     name: str
@@ -102,7 +104,7 @@ class Code:
         if (build, figures) not in self._versions:
             parts = self.closure(build, figures=figures)
             meanings = {self._meaning(part, figures=figures) for part in parts}
-            self._versions[build, figures] = _hash(*sorted(meanings))
+            self._versions[build, figures] = text_hash(*sorted(meanings))
         return self._versions[build, figures]
 
     def closure(self, build: str, *, figures: bool = False) -> frozenset[Part]:
@@ -137,8 +139,8 @@ class Code:
                 for target in targets:
                     if isinstance(target, Part) and _decides(target, figures=figures):
                         yield target
-            if _BARE in self._module(part.module).defined:
-                yield Part(part.module, _BARE)
+            if BARE in self._module(part.module).defined:
+                yield Part(part.module, BARE)
 
     def _meaning(self, part: Part, *, figures: bool) -> str:
         """Hash of a definition and of what each name in it stands for."""
@@ -149,23 +151,23 @@ class Code:
                     meanings.append(f"{name} = {target}")
                 elif _decides(target, figures=figures):
                     meanings.append(f"{name} = {self._tree(target)}")
-        return _hash(*meanings)
+        return text_hash(*meanings)
 
     def _tree(self, part: Part) -> str:
         if not part.name:
-            return _hash(self._data[part.module])
-        return self._module(part.module).defined[part.name].tree
+            return text_hash(self._data[part.module])
+        return self._module(part.module).definition(part.name).tree
 
-    def _module(self, name: str) -> "_Module":
+    def _module(self, name: str) -> Module:
         if name not in self._modules:
             raise LookupError(f"{name}: no module of {' or '.join(PACKAGES)}")
-        return _parsed(self._modules[name], sentences=not _is_below(name, SCHEMAS))
+        return _parsed(self._modules[name], sentences=not is_below(name, SCHEMAS))
 
     def _uses(self, part: Part) -> dict[str, list[Part | str]]:
         """Each name that a definition uses -> its definitions, or its full name in another package."""
         if part not in self._used:
             module = self._module(part.module)
-            definition = module.defined[part.name]
+            definition = module.definition(part.name)
             used: dict[str, list[Part | str]] = {}
             for names in definition.names:
                 first, rest = names[0], names[1:]
@@ -173,16 +175,25 @@ class Code:
                     used[first] = [Part(part.module, first)]
                 elif targets := definition.imported.get(first) or module.imported.get(first):
                     used[".".join(names)] = self._imported(targets, rest)
+            for method in {
+                after for names in definition.names for name, after in pairwise(names) if name == "library"
+            }:
+                used[f"library.{method}"] = self._of_library(method)
             for text in definition.texts & self._path_of.keys():
                 used[text] = [Part(self._path_of[text], "")]
             self._used[part] = used
         return self._used[part]
 
+    def _of_library(self, method: str) -> list[Part | str]:
+        module, name = LIBRARY.split(":")
+        known = module in self._modules and f"{name}.{method}" in self._module(module).methods
+        return [Part(module, f"{name}.{method}")] if known else []
+
     def _imported(self, targets: Iterable[str], rest: tuple[str, ...]) -> list[Part | str]:
         """What `target.rest` stands for, of all targets that imports give one name."""
         found: list[Part | str] = []
         for target in targets:
-            if not _is_first_party(target):
+            if not is_first_party(target):
                 found.append(target)
             elif target in self._modules:
                 found += self._of_module(target, rest)
@@ -206,171 +217,13 @@ class Code:
         raise LookupError(f"module {name} has no {rest[0]}")
 
 
-class _Definition:
-    """The statements of a module that bind one name; their tree is read when it is first asked for."""
-
-    def __init__(self, glue: set[str], *, sentences: bool) -> None:
-        self.statements: list[ast.stmt] = []
-        self.imported: dict[str, list[str]] = {}  # name -> what it may stand for, of imports inside
-        self._glue, self._sentences = glue, sentences
-        self._names: set[tuple[str, ...]] = set()
-        self._texts: set[str] = set()
-
-    @functools.cached_property
-    def tree(self) -> str:
-        """Hash of the syntax tree without docstrings, first-party imports and Dagster's decorators."""
-        tokens: list[str] = []
-        for statement in self.statements:
-            self._read(statement, tokens)
-        return _hash(*tokens)
-
-    @property
-    def names(self) -> set[tuple[str, ...]]:
-        """Dotted names that are used, in parts: of `a.b(c)`, ("a", "b") and ("c",)."""
-        assert self.tree
-        used = {names[0] for names in self._names}
-        return self._names | {(name,) for name in self.imported if name not in used}
-
-    @property
-    def texts(self) -> set[str]:
-        """The strings among the constants."""
-        assert self.tree
-        return self._texts
-
-    def _read(self, node: ast.AST, tokens: list[str]) -> None:
-        """Write a tree as tokens, and note which names and strings it uses."""
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            imports = _imports(node)
-            for name, target in imports:
-                self.imported.setdefault(name, []).append(target)
-            if any(_is_first_party(target) for _, target in imports):
-                return  # what it leads to is followed; the name of the module does not count
-        elif isinstance(node, ast.Constant):
-            if isinstance(node.value, str):
-                self._texts.add(node.value)
-                if not self._sentences and " " in node.value:
-                    return
-            tokens.append(repr(node.value))
-            return
-        elif names := _dotted(node):
-            self._names.add(names)
-            tokens.append(".".join(names))
-            return
-        elif _is_docstring(node):
-            return
-        tokens.append(type(node).__name__)
-        for name in node._fields:
-            value = getattr(node, name, None)
-            values = value if isinstance(value, list) else [value]
-            if name == "decorator_list":
-                values = [one for one in values if (_dotted(_called(one)) or ("",))[0] not in self._glue]
-            tokens.append(f"{name} {len(values)}")
-            for item in values:
-                if isinstance(item, ast.AST):
-                    self._read(item, tokens)
-                else:
-                    tokens.append(repr(item))
-
-
-class _Module:
-    """A module: name -> what binds it, and name -> what it is imported as."""
-
-    def __init__(self, text: str, *, sentences: bool) -> None:
-        body = ast.parse(text).body
-        self.imported: dict[str, list[str]] = {}
-        self.defined: dict[str, _Definition] = {}
-        for statement in body:
-            for node in _at_top(statement):
-                for name, target in _imports(node):
-                    self.imported.setdefault(name, []).append(target)
-        glue = {name for name, targets in self.imported.items() if all(map(_is_glue, targets))}
-        for statement in body:
-            if isinstance(statement, ast.Import | ast.ImportFrom) or _is_docstring(statement):
-                continue
-            if isinstance(statement, ast.If) and ast.unparse(statement.test) in _NOT_RUN:
-                continue
-            for name in {name for node in _at_top(statement) for name in _bound(node)} or {_BARE}:
-                definition = self.defined.setdefault(name, _Definition(glue, sentences=sentences))
-                definition.statements.append(statement)
-
-
-_BARE = "(statements)"  # of a module: those that bind no name
-_NOT_RUN = ("TYPE_CHECKING", "__name__ == '__main__'")  # when a module is imported
-_parsed = functools.cache(_Module)
+@functools.cache
+def _parsed(text: str, *, sentences: bool) -> Module:
+    return Module(text, glue=("dagster", *DECIDES_NOTHING), sentences=sentences)
 
 
 def _decides(part: Part, *, figures: bool) -> bool:
+    if f"{part.module}:{part.name}".startswith(f"{LIBRARY}."):
+        return True
     ignored = DECIDES_NOTHING if figures else (*DECIDES_NOTHING, FIGURES)
-    return not any(_is_below(part.module, name) for name in ignored)
-
-
-def _is_below(module: str, package: str) -> bool:
-    return module == package or module.startswith(f"{package}.")
-
-
-def _is_first_party(target: str) -> bool:
-    return target.partition(".")[0] in PACKAGES
-
-
-def _is_glue(target: str) -> bool:
-    """Whether decorators from there say how Dagster shows an asset, and nothing about its result."""
-    return target.partition(".")[0] == "dagster" or any(
-        target.startswith(f"{name}.") for name in DECIDES_NOTHING
-    )
-
-
-def _at_top(statement: ast.stmt) -> Iterator[ast.stmt]:
-    """A statement of a module, and those in its branches."""
-    yield statement
-    if isinstance(statement, ast.If | ast.Try | ast.With | ast.For | ast.While):
-        for node in ast.walk(statement):
-            if isinstance(node, ast.stmt) and node is not statement:
-                yield node
-
-
-def _imports(node: ast.AST) -> list[tuple[str, str]]:
-    """Names that an import binds, each with what it stands for."""
-    if isinstance(node, ast.ImportFrom):
-        if node.level:
-            raise LookupError(f"line {node.lineno}: a relative import; write the module's full name")
-        return [(alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names]
-    imports = []
-    for alias in node.names if isinstance(node, ast.Import) else ():
-        target = alias.name if alias.asname else alias.name.partition(".")[0]
-        imports.append((alias.asname or target, target))
-    return imports
-
-
-def _bound(statement: ast.stmt) -> set[str]:
-    """The names that a statement binds or changes."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return {statement.name}
-    if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
-        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-        return {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
-    return set()
-
-
-def _dotted(node: ast.AST) -> tuple[str, ...]:
-    """The parts of `a.b.c`; none for other expressions."""
-    parts = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    return (node.id, *reversed(parts)) if isinstance(node, ast.Name) else ()
-
-
-def _called(node: Any) -> ast.expr:
-    return node.func if isinstance(node, ast.Call) else node
-
-
-def _is_docstring(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
-
-
-def _hash(*texts: str) -> str:
-    return hashlib.blake2b("\n".join(texts).encode(), digest_size=8).hexdigest()
+    return not any(is_below(part.module, name) for name in ignored)

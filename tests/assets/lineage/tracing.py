@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import CodeType, FrameType
 
-from pcip_assets.lineage import DECIDES_NOTHING, PACKAGES, Part
+from pcip_assets.lineage.syntax import PACKAGES
+from pcip_assets.lineage.version import DECIDES_NOTHING, Part
 from pcip_assets.workspace import REPOSITORY
 
 _FOLDERS = tuple(f"{REPOSITORY / package}/" for package in PACKAGES)

@@ -1,0 +1,190 @@
+"""A module of Python as definitions: what binds each name, what it is made of, and which names it uses."""
+
+import ast
+import functools
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+PACKAGES = ("pcip_core", "pcip_assets")  # the first party
+BARE = "(statements)"  # of a module: those that bind no name
+_NOT_RUN = ("TYPE_CHECKING", "__name__ == '__main__'")  # when a module is imported
+
+
+class Definition:
+    """The statements of a module that bind one name; their tree is read when it is first asked for."""
+
+    def __init__(self, glue: set[str], *, sentences: bool) -> None:
+        self.statements: list[ast.stmt] = []
+        self.imported: dict[str, list[str]] = {}  # name -> what it may stand for, of imports inside
+        self._glue, self._sentences = glue, sentences
+        self._names: set[tuple[str, ...]] = set()
+        self._texts: set[str] = set()
+
+    @functools.cached_property
+    def tree(self) -> str:
+        """Hash of the syntax tree without docstrings, first-party imports and Dagster's decorators."""
+        tokens: list[str] = []
+        for statement in self.statements:
+            self._read(statement, tokens)
+        return text_hash(*tokens)
+
+    @property
+    def names(self) -> set[tuple[str, ...]]:
+        """Dotted names that are used, in parts: of `a.b(c)`, ("a", "b") and ("c",)."""
+        assert self.tree
+        used = {names[0] for names in self._names}
+        return self._names | {(name,) for name in self.imported if name not in used}
+
+    @property
+    def texts(self) -> set[str]:
+        """The strings among the constants."""
+        assert self.tree
+        return self._texts
+
+    def _read(self, node: ast.AST, tokens: list[str]) -> None:
+        """Write a tree as tokens, and note which names and strings it uses."""
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imports = _imports(node)
+            for name, target in imports:
+                self.imported.setdefault(name, []).append(target)
+            if any(is_first_party(target) for _, target in imports):
+                return  # what it leads to is followed; the name of the module does not count
+        elif isinstance(node, ast.Constant):
+            if isinstance(node.value, str):
+                self._texts.add(node.value)
+                if not self._sentences and " " in node.value:
+                    return
+            tokens.append(repr(node.value))
+            return
+        elif names := _dotted(node):
+            self._names.add(names)
+            tokens.append(".".join(names))
+            return
+        elif _is_docstring(node):
+            return
+        tokens.append(type(node).__name__)
+        for name in node._fields:
+            value = getattr(node, name, None)
+            values = value if isinstance(value, list) else [value]
+            if name == "decorator_list":
+                values = [one for one in values if (_dotted(_called(one)) or ("",))[0] not in self._glue]
+            tokens.append(f"{name} {len(values)}")
+            for item in values:
+                if isinstance(item, ast.AST):
+                    self._read(item, tokens)
+                else:
+                    tokens.append(repr(item))
+
+
+class Module:
+    """A module: name -> what binds it, `Class.method` -> the method, and name -> what it is imported as.
+
+    Args:
+        text: of the module.
+        glue: packages and modules whose decorators do not count.
+        sentences: whether strings with a space count.
+    """
+
+    def __init__(self, text: str, *, glue: Sequence[str], sentences: bool) -> None:
+        body = ast.parse(text).body
+        self.imported: dict[str, list[str]] = {}
+        self.defined: dict[str, Definition] = {}
+        self.methods: dict[str, Definition] = {}
+        for statement in body:
+            for node in _at_top(statement):
+                for name, target in _imports(node):
+                    self.imported.setdefault(name, []).append(target)
+        new = functools.partial(Definition, self._imported_from(glue), sentences=sentences)
+        for statement in body:
+            if isinstance(statement, ast.Import | ast.ImportFrom) or _is_docstring(statement):
+                continue
+            if isinstance(statement, ast.If) and ast.unparse(statement.test) in _NOT_RUN:
+                continue
+            for name in {name for node in _at_top(statement) for name in _bound(node)} or {BARE}:
+                self.defined.setdefault(name, new()).statements.append(statement)
+            if isinstance(statement, ast.ClassDef):
+                for method in statement.body:
+                    if isinstance(method, ast.FunctionDef):
+                        name = f"{statement.name}.{method.name}"
+                        self.methods.setdefault(name, new()).statements.append(method)
+
+    def _imported_from(self, packages: Sequence[str]) -> set[str]:
+        """The names that are imported from these packages alone."""
+        return {
+            name
+            for name, targets in self.imported.items()
+            if all(any(is_below(target, package) for package in packages) for target in targets)
+        }
+
+    def definition(self, name: str) -> Definition:
+        """That of a name or of a method."""
+        return self.methods[name] if name in self.methods else self.defined[name]
+
+
+def is_first_party(target: str) -> bool:
+    """Whether a dotted name is one of our packages or in one."""
+    return target.partition(".")[0] in PACKAGES
+
+
+def is_below(name: str, package: str) -> bool:
+    """Whether a dotted name is a package or in it."""
+    return name == package or name.startswith(f"{package}.")
+
+
+def _at_top(statement: ast.stmt) -> Iterator[ast.stmt]:
+    """A statement of a module, and those in its branches."""
+    yield statement
+    if isinstance(statement, ast.If | ast.Try | ast.With | ast.For | ast.While):
+        for node in ast.walk(statement):
+            if isinstance(node, ast.stmt) and node is not statement:
+                yield node
+
+
+def _imports(node: ast.AST) -> list[tuple[str, str]]:
+    """Names that an import binds, each with what it stands for."""
+    if isinstance(node, ast.ImportFrom):
+        if node.level:
+            raise LookupError(f"line {node.lineno}: a relative import; write the module's full name")
+        return [(alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names]
+    imports = []
+    for alias in node.names if isinstance(node, ast.Import) else ():
+        target = alias.name if alias.asname else alias.name.partition(".")[0]
+        imports.append((alias.asname or target, target))
+    return imports
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    """The names that a statement binds or changes."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {statement.name}
+    if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        return {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
+    return set()
+
+
+def _dotted(node: ast.AST) -> tuple[str, ...]:
+    """The parts of `a.b.c`; none for other expressions."""
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return (node.id, *reversed(parts)) if isinstance(node, ast.Name) else ()
+
+
+def _called(node: Any) -> ast.expr:
+    return node.func if isinstance(node, ast.Call) else node
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def text_hash(*texts: str) -> str:
+    """Hash of texts."""
+    return hashlib.blake2b("\n".join(texts).encode(), digest_size=8).hexdigest()

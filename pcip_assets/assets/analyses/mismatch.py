@@ -213,7 +213,7 @@ def _compared(
 
 
 def mismatch_table(
-    pairs: Mapping[str, pl.DataFrame], versions: Mapping[str, str], cell_ids: Sequence[str]
+    pairs: Mapping[str, pl.DataFrame], versions: Mapping[str, str], cell_ids: Sequence[str] | pl.Series
 ) -> pl.DataFrame:
     """Rows of `compare` by network as the table `mismatch`."""
     ids = pl.Series(cell_ids, dtype=pl.String)

@@ -151,7 +151,7 @@ def _rows(
             remedy="Score more images, or score without groups.",
         )
     key = {"classifier": classifier, "parameter": parameter}
-    parts = [(None, finite)]
+    parts: list[tuple[str | None, np.ndarray]] = [(None, finite)]
     parts += [(str(label), finite & (labels == label)) for label in np.unique(labels[finite])]
     return [
         {**key, "label": label, "metric": metric, "value": float(values[part].mean()), "n": int(part.sum())}

@@ -4,6 +4,7 @@ A check is a plain function of the store, the screen and the shards of the run. 
 shards; a run over all shards, or of the checks alone, checks all.
 """
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,12 +12,13 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from pcip_assets.assets.analyses.source_swaps import measured
+from pcip_assets.assets.analyses.mismatch import TABLE as MISMATCH
+from pcip_assets.assets.analyses.mismatch import metadata_of
 from pcip_assets.assets.feature_sets import CONTROLS, INPAINTING, PREFIX
-from pcip_assets.assets.shared import GPU_POOL, picture
+from pcip_assets.assets.results import picture
 from pcip_assets.dagster_compat import partitions_of_run
 from pcip_assets.resources import Library
-from pcip_assets.tracking import Tracking
+from pcip_core.analysis.mismatch import verdict
 from pcip_core.features.blocks import Moments
 from pcip_core.spec.screen import Screen
 from pcip_core.store.partitions import Store
@@ -188,29 +190,22 @@ def store_and_files_agree(store: Store, screen: Screen, shards: list[str] | None
 
 
 def _follows_its_source(screen: Screen) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=[screen.name, "encoder"],
-        name="follows_its_source",
-        pool=GPU_POOL,
-    )
-    def check(library: Library, tracking: Tracking) -> dg.AssetCheckResult:
+    @dg.asset_check(asset=[screen.name, MISMATCH], name="follows_its_source")
+    def check(library: Library) -> dg.AssetCheckResult:
         """Predictions follow the source more than an untrained network's do (docs/explanation/analyses.md)."""
         from pcip_core.plots.pictures import preview
 
-        comparison = measured(library, tracking, screen)
-        verdict, run_id = comparison.verdict, tracking.champion(screen.name).run_id
-        tracking.log_scores(run_id, {f"mismatch_{name}": value for name, value in comparison.scores.items()})
-        if verdict is not None:
-            tracking.log_pictures(run_id, {"mismatch.png": comparison.figure})
-        reasons = () if verdict is None or verdict.follows else verdict.reasons
+        table = library.store.read(screen.name, MISMATCH)
+        provenance = library.store.provenance(screen.name, MISMATCH) or {}
+        reasons = () if table.is_empty() else verdict(table).reasons
+        figure = library.workspace.figure(screen.name, MISMATCH)
         return dg.AssetCheckResult(
             passed=not reasons,
             severity=dg.AssetCheckSeverity.WARN,
             description="; ".join(reasons) or None,
             metadata={
-                **comparison.told,
-                **comparison.scores,
-                "mismatch": picture(preview(comparison.figure)),
+                **metadata_of(table, json.loads(provenance.get("description", "{}"))),
+                **({"mismatch": picture(preview(figure))} if figure.is_file() else {}),
             },
         )
 

@@ -7,6 +7,7 @@ import dagster as dg
 from pcip_assets.assets.analyses.cell_scores import build_localization_scores, build_variability
 from pcip_assets.assets.analyses.enrichment import build_enrichment
 from pcip_assets.assets.analyses.like import build_like
+from pcip_assets.assets.analyses.maps import build_maps
 from pcip_assets.assets.analyses.mismatch import build_mismatch
 from pcip_assets.assets.analyses.phenotypes import build_phenotypes
 from pcip_assets.assets.analyses.protein_map import build_clusters
@@ -20,7 +21,9 @@ from pcip_assets.assets.benchmarks.image_scores import build_pairwise_benchmark,
 from pcip_assets.assets.benchmarks.knn import build_baseline_benchmark, build_knn_benchmark
 from pcip_assets.assets.benchmarks.report import build_benchmark_report
 from pcip_assets.assets.benchmarks.umap import build_umap
-from pcip_assets.assets.encoders.networks import build_autoencoder, build_encoder, build_supervised
+from pcip_assets.assets.encoders.autoencoder import build_autoencoder
+from pcip_assets.assets.encoders.inpainting import build_encoder
+from pcip_assets.assets.encoders.supervised import build_supervised
 from pcip_assets.assets.feature_sets import MAIN_NOUNS, baseline_nouns
 from pcip_assets.assets.main.crops import build_crops
 from pcip_assets.assets.main.features import (
@@ -61,6 +64,7 @@ def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
         build_localization_scores(screen),
         build_variability(screen),
         build_phenotypes(screen),
+        build_maps(screen),
         build_mismatch(screen),
         build_like(screen),
         build_analysis_report(screen),

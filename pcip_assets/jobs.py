@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from pcip_assets.assets.shared import analyses_of, baselines_of
+from pcip_assets.assets.skeleton import analyses_of, baselines_of
 from pcip_assets.dagster_compat import AssetJob
 from pcip_core.spec.screen import Screen
 
@@ -12,14 +12,16 @@ _MADE_BY_SHARD = ("fields", "crops", "cell_features", "control_features")
 def screen_jobs(screen: Screen) -> list[AssetJob]:
     """All jobs of a screen but `shards_job`: features, analyses, baselines, training, all.
 
-    A screen that borrows its encoder (`encoder_from`) has no job that trains one.
+    A screen that borrows its encoder (`encoder_from`) has no job that trains one. The jobs of a screen with its own
+    encoder include `mismatch`, whose check warns of an encoder that ignores the source cell.
     """
     main = dg.AssetSelection.groups(screen.name)
     encoder = dg.AssetSelection.assets([screen.name, "encoder"])
+    mismatch = dg.AssetSelection.assets([screen.name, "mismatch"])
     jobs = [
         dg.define_asset_job(
             f"{screen.name}_features",
-            main if screen.encoder_from else main - encoder,
+            main if screen.encoder_from else (main - encoder) | mismatch,
             description="Take shards from fields to features with the champion encoder; train nothing.",
         ),
         dg.define_asset_job(
@@ -41,11 +43,13 @@ def screen_jobs(screen: Screen) -> list[AssetJob]:
         jobs += [
             dg.define_asset_job(
                 f"{screen.name}_training",
-                encoder,
+                encoder | mismatch,
                 description="Train a new encoder on the crops of all shards; it becomes the champion.",
             ),
             dg.define_asset_job(
-                f"{screen.name}_all", main, description="Take all shards to features, training included."
+                f"{screen.name}_all",
+                main | mismatch,
+                description="Take all shards to features, training included.",
             ),
         ]
     return jobs

@@ -26,7 +26,9 @@ DECIDES_NOTHING = (
     "pcip_core.store.partitions",  # moves bytes
     "pcip_core.store.publish",  # copies bytes into the published file
     "pcip_core.training.tracker",  # reports progress
-    "pcip_assets.assets.shared",  # whether a result is made and where it is kept, the same for all assets
+    "pcip_assets.assets.encoders.train_network",  # records a training and registers the network
+    "pcip_assets.assets.results",  # where results are kept
+    "pcip_assets.assets.skeleton",  # whether a result is made, by the same rule for all assets
     "pcip_assets.lineage",  # versions
     "pcip_assets.progress",  # lines in the log
     "pcip_assets.provenance",  # hashes, times
@@ -35,12 +37,20 @@ DECIDES_NOTHING = (
     "pcip_assets.workspace",  # names folders
 )
 FIGURES = "pcip_core.plots"  # decides nothing either, unless the asset keeps figures
+SCHEMAS = (
+    "pcip_core.store.schemas"  # the sentences in it say what tables and columns mean; they decide nothing
+)
 _DRAWS = "pcip_core.plots.pictures:save_png"  # writes the figures of all assets that keep some
 
 
-def code_version(build: Callable[..., Any], *, figures: bool = False) -> str:
-    """Version of the asset that a function builds; that of one which keeps figures counts what draws them."""
-    return installed_code().version(f"{build.__module__}:{build.__qualname__}", figures=figures)
+def code_version(function: Callable[..., Any], *, figures: bool = False) -> str:
+    """Version of an asset from its function, or from one in the function that builds it.
+
+    That of an asset which keeps figures counts the code that draws.
+    """
+    return installed_code().version(
+        f"{function.__module__}:{function.__qualname__.partition('.')[0]}", figures=figures
+    )
 
 
 @functools.cache
@@ -147,7 +157,9 @@ class Code:
         return self._module(part.module).defined[part.name].tree
 
     def _module(self, name: str) -> "_Module":
-        return _parsed(self._modules[name])
+        if name not in self._modules:
+            raise LookupError(f"{name}: no module of {' or '.join(PACKAGES)}")
+        return _parsed(self._modules[name], sentences=not _is_below(name, SCHEMAS))
 
     def _uses(self, part: Part) -> dict[str, list[Part | str]]:
         """Each name that a definition uses -> its definitions, or its full name in another package."""
@@ -197,10 +209,10 @@ class Code:
 class _Definition:
     """The statements of a module that bind one name; their tree is read when it is first asked for."""
 
-    def __init__(self, glue: set[str]) -> None:
+    def __init__(self, glue: set[str], *, sentences: bool) -> None:
         self.statements: list[ast.stmt] = []
         self.imported: dict[str, list[str]] = {}  # name -> what it may stand for, of imports inside
-        self._glue = glue
+        self._glue, self._sentences = glue, sentences
         self._names: set[tuple[str, ...]] = set()
         self._texts: set[str] = set()
 
@@ -236,6 +248,8 @@ class _Definition:
         elif isinstance(node, ast.Constant):
             if isinstance(node.value, str):
                 self._texts.add(node.value)
+                if not self._sentences and " " in node.value:
+                    return
             tokens.append(repr(node.value))
             return
         elif names := _dotted(node):
@@ -261,7 +275,7 @@ class _Definition:
 class _Module:
     """A module: name -> what binds it, and name -> what it is imported as."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, sentences: bool) -> None:
         body = ast.parse(text).body
         self.imported: dict[str, list[str]] = {}
         self.defined: dict[str, _Definition] = {}
@@ -276,7 +290,8 @@ class _Module:
             if isinstance(statement, ast.If) and ast.unparse(statement.test) in _NOT_RUN:
                 continue
             for name in {name for node in _at_top(statement) for name in _bound(node)} or {_BARE}:
-                self.defined.setdefault(name, _Definition(glue)).statements.append(statement)
+                definition = self.defined.setdefault(name, _Definition(glue, sentences=sentences))
+                definition.statements.append(statement)
 
 
 _BARE = "(statements)"  # of a module: those that bind no name
@@ -286,7 +301,11 @@ _parsed = functools.cache(_Module)
 
 def _decides(part: Part, *, figures: bool) -> bool:
     ignored = DECIDES_NOTHING if figures else (*DECIDES_NOTHING, FIGURES)
-    return not any(part.module == name or part.module.startswith(f"{name}.") for name in ignored)
+    return not any(_is_below(part.module, name) for name in ignored)
+
+
+def _is_below(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
 
 
 def _is_first_party(target: str) -> bool:

@@ -8,6 +8,8 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from pcip_assets.workspace import Workspace
+from pcip_core.spec.screen import Screen
+from pcip_core.store.images import Images
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import publish
 
@@ -27,6 +29,10 @@ class Library(dg.ConfigurableResource):
     def store(self) -> Store:
         """The Parquet partitions."""
         return self._store
+
+    def images(self, screen: Screen) -> Images:
+        """What is known of the images of a screen."""
+        return Images.of(self.store, screen.name)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Library"]:

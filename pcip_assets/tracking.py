@@ -137,17 +137,6 @@ class Tracking(dg.ConfigurableResource):
         """Log a JSON artifact of a run."""
         self._client().log_dict(run_id, value, name)
 
-    def document(self, run_id: str, name: str) -> Any:
-        """Read a JSON artifact of a run; None if it does not exist or cannot be read."""
-        import mlflow
-        from mlflow.exceptions import MlflowException
-
-        self._client()
-        try:
-            return mlflow.artifacts.load_dict(f"runs:/{run_id}/{name}")
-        except (MlflowException, OSError):
-            return None
-
     def register(
         self, model: str, screen: str, run_id: str, folder: Path, tags: Mapping[str, str]
     ) -> Encoder:

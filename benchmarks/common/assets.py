@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from pcip_assets.assets.shared import Remake
+from pcip_assets.assets.skeleton import Remake
 
 
 def call_asset(

@@ -30,8 +30,8 @@ from pcip_core.images.reading import content_hash, read_field
 from pcip_core.models.files import load_encoder
 from pcip_core.models.inference import extract_features
 from pcip_core.store import rows as frames
+from pcip_core.store import schemas
 from pcip_core.store.publish import publish
-from pcip_core.store.vectors import feature_table
 
 DESCRIPTION = (
     "overhead of Dagster per shard against the same functions called directly; planning of 1,000 shards"
@@ -125,9 +125,13 @@ def by_library(screen: Growing) -> None:
             store.commit(spec.name, {"cells": table}, shard=shard, arrays={"crops": folder / "crops.npy"})
         rows, crops = store.read_with_array(spec.name, "cells", "crops", shard)
         ids = {name: rows[name].to_list() for name in ("cell_id", "image_id")}
+        ids["encoder_version"] = ["none"] * rows.height
         for method in ("inpainting", "untrained"):
             layers = extract_features(network, crops)
-            sets = {f"cell_features_{method}_{name}": feature_table(ids, layers[name]) for name in layers}
+            sets = {
+                f"cell_features_{method}_{name}": schemas.CELL_FEATURES.frame({**ids, "features": vectors})
+                for name, vectors in layers.items()
+            }
             store.commit(spec.name, sets, shard=shard)
     publish(store, screen.workspace.published)
 

@@ -70,7 +70,7 @@ LANES: tuple[dict[str, tuple[str, ...]], ...] = (  # one core each; later ones r
         noun: ("asset", noun, NAME)
         for noun in (
             *("corrected_features", "protein_features", "clusters", "localization_scores", "variability"),
-            *("phenotypes", "like", "analysis_report", "umap", "benchmark_report"),
+            *("phenotypes", "maps", "like", "analysis_report", "umap", "benchmark_report"),
         )
     },
 )
@@ -245,11 +245,11 @@ class Untrained:
         """No note is taken."""
         return "none"
 
-    def document(self, *_: object) -> None:
-        """Nothing was kept before."""
+    def log_scores(self, *_: object) -> None:
+        """No score is logged."""
 
-    def log_document(self, *_: object) -> None:
-        """Nothing is kept."""
+    def log_pictures(self, *_: object) -> None:
+        """No figure is logged."""
 
     def url(self, *_: object) -> str:
         """Nowhere."""

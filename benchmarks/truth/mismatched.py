@@ -11,10 +11,10 @@ import numpy as np
 from benchmarks.common.harness import Row
 from benchmarks.common.screens import rows_of
 from benchmarks.truth.states import about
-from pcip_assets.assets.analyses.nearest import crops_of
+from pcip_assets.assets.analyses.galleries import crops_of
 from pcip_assets.tracking import Tracking
 from pcip_assets.workspace import Workspace
-from pcip_core.analysis.mismatch import mismatch, network_predictor
+from pcip_core.analysis.mismatch import mismatch, network_predictor, summary
 from pcip_core.models.files import load_encoder
 from pcip_core.models.inference import untrained_network
 from pcip_core.spec.screen import Screen
@@ -32,19 +32,21 @@ def mismatch_rows(con: duckdb.DuckDBPyConnection, workspace: Workspace, screen: 
     encoder = Tracking(data=str(workspace.data)).champion(screen.encoder_screen)
     trained: Any = load_encoder(encoder.folder)
     networks = {"trained": trained, "untrained": untrained_network(trained.config, screen.encoder.seed)}
-    found = {
-        name: mismatch(
-            network_predictor(network),
-            pixels,
-            np.array([row["localization"] for row in cells]),
-            np.array([row["image_id"] for row in cells]),
-            channels=screen.crop_channels,
-            structural=screen.structural,
-            protein=screen.protein,
-        ).summary
+    means = {
+        name: summary(
+            mismatch(
+                network_predictor(network),
+                pixels,
+                np.array([row["localization"] for row in cells]),
+                np.array([row["image_id"] for row in cells]),
+                channels=screen.crop_channels,
+                structural=screen.structural,
+                protein=screen.protein,
+            )
+        )
         for name, network in networks.items()
     }
-    ours, theirs = found["trained"], found["untrained"]
+    ours, theirs = means["trained"], means["untrained"]
     for key, aim, held in (
         ("share_resembling_source", None, None),
         ("margin", "above the untrained network's", ours["margin"] > theirs["margin"]),

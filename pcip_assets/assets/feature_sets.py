@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pcip_assets.assets.shared import Made
+from pcip_assets.assets.results import Made
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen

@@ -1,7 +1,6 @@
 """Which cells of a screen have one label, by which they are scored and the supervised network is trained."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import polars as pl
 
@@ -21,13 +20,8 @@ def labelled_cells_of(library: Library, screen: Screen, sets: Iterable[str] = ()
         described = store.read(screen.name, PREFIX + name, columns=["cell_id"])["cell_id"]
         if not described.equals(cells["cell_id"]):
             cells = cells.filter(pl.col("cell_id").is_in(described.implode()))
-    images = store.read(screen.name, "images").to_dicts()
-    label_of = {row["image_id"]: _terms(row[screen.benchmark.label]) for row in images}
+    label_of = library.images(screen).labels_of(screen.benchmark.label)
     batches = cells.iter_slices(ROWS)  # so many as Python objects at a time
     kept = labelled_cells((cell for batch in batches for cell in batch.iter_rows(named=True)), label_of)
     kept.left_out["cells_that_a_feature_set_lacks"] = total - cells.height
     return kept
-
-
-def _terms(value: Any) -> list[str]:
-    return list(value) if isinstance(value, list) else [] if value is None else [str(value)]

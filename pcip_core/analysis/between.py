@@ -1,25 +1,24 @@
-"""Cells and proteins between pairs of compartments (paper, Figure 5): one row a cell, one row a protein."""
+"""Cells and proteins between pairs of compartments (paper, Figure 5)."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
+import polars as pl
 
-from pcip_core.analysis.compartments import BOTH, OTHER, CompartmentScores, by_protein, compartment_scores
+from pcip_core.analysis.compartments import OTHER, CompartmentScores, by_protein, compartment_scores
 from pcip_core.analysis.variability import Ranked, ranked_by_deviation
 from pcip_core.features.blocks import Features, columns_of
 from pcip_core.features.checks import require_rows
 
-_CELLS = ("first", "second", "cell_id", "image_id", "group", "score", "place")
-_KEYS = ("first", "second", "protein", "cell_line", "group")
+_GROUP = ["protein", "cell_line", "group"]
+_PAIR = ["first", "second"]
 
 
 @dataclass(frozen=True)
 class BetweenPair:
-    """What was found of one pair of compartments.
+    """The scores of one pair of compartments.
 
     Attributes:
         scores: of all n cells.
@@ -31,96 +30,74 @@ class BetweenPair:
 
     @property
     def scored(self) -> int:
-        """How many cells have a score."""
+        """The number of cells with a score."""
         return int((self.scores.group != OTHER).sum())
 
 
 @dataclass(frozen=True)
 class Between:
-    """What was found of several pairs of compartments.
+    """The scores of several pairs of compartments.
 
     Attributes:
-        pairs: in the order in which they were asked for.
-        cells: columns of the scored cells of every pair, (m,) each: first, second, cell_id, image_id, group, score,
-            place.
-        proteins: rows of `by_protein` of every pair, with first, second, `rank` (by the standard deviation of the
-            score, within the pair), mean_place, standard_deviation_place, and `place_rank` (by that of the place,
-            over all pairs). Ranks are of proteins of the group `both` with enough cells, None for all others.
+        pairs: in the order given.
+        cells: one row per pair and scored cell: first, second, cell_id, image_id, group, score, place. Names are
+            in the types in which they were given.
+        proteins: the rows of `by_protein` of each pair, with first, second, `rank` (by the standard deviation of
+            the score, within the pair) and `place_rank` (by that of the place, over all pairs). Ranks are of
+            proteins of the group `both` with enough cells, null for all others.
     """
 
     pairs: list[BetweenPair]
-    cells: dict[str, np.ndarray]
-    proteins: list[dict[str, Any]]
+    cells: pl.DataFrame
+    proteins: pl.DataFrame
 
 
 def between_compartments(
     features: Features,
-    cell_id: Sequence[str],
-    image: np.ndarray,
-    protein: np.ndarray,
-    cell_line: np.ndarray,
+    cells: pl.DataFrame,
     annotations: Mapping[str, Collection[str]],
     pairs: Sequence[tuple[str, str]],
     *,
     least_cells: int = 10,
 ) -> Between:
-    """Score the cells of each pair of compartments, and sum them up by protein and cell line.
+    """Score the cells of each pair of compartments, and summarize them by protein and cell line.
 
     Args:
-        features, image, annotations: as for `compartment_scores`.
-        cell_id, protein, cell_line: (n,) of each cell.
+        features, annotations: as for `compartment_scores`.
+        cells: n rows with cell_id, image_id, protein and cell_line, text or categorical.
         pairs: first and second compartment of each.
-        least_cells: a protein with fewer in a line has no rank.
+        least_cells: a protein with fewer in a cell line has no rank.
 
     Raises:
-        ShapeError: the arrays differ in length.
+        ShapeError: features and cells differ in length.
         EvaluationError: as `compartment_scores`.
 
     Source: paper, Figure 5 and Supplementary Data 2.
     """
-    ids = np.asarray(cell_id, object)
-    require_rows("compartment scores", features, cell_id=ids)
+    require_rows("compartment scores", features, cells=cells)
     columns = columns_of(features, "compartment scores") if pairs else None
-    found = Between([], {}, [])
-    cells = []
+    made: list[BetweenPair] = []
+    scored: list[pl.DataFrame] = []
+    proteins: list[pl.DataFrame] = []
     for first, second in pairs:
-        scores = compartment_scores(features, image, annotations, first, second, columns=columns)
-        rows = by_protein(scores, protein, cell_line)
-        places = by_protein(scores, protein, cell_line, measure="place")
-        ranked = ranked_by_deviation(rows, least_cells=least_cells)
-        rank = {(row["protein"], row["cell_line"]): row["rank"] for row in ranked.rows}
-        pair = {"first": first, "second": second}
-        found.pairs.append(BetweenPair(scores, ranked))
-        scored = np.flatnonzero(scores.group != OTHER)
-        cells.append(
-            {
-                **{end: np.full(len(scored), term, object) for end, term in pair.items()},
-                "cell_id": ids[scored],
-                "image_id": image[scored],
-                "group": scores.group[scored],
-                "score": scores.score[scored],
-                "place": scores.place[scored],
-            }
+        scores = compartment_scores(features, cells["image_id"], annotations, first, second, columns=columns)
+        ends = [pl.lit(first).alias("first"), pl.lit(second).alias("second")]
+        table = pl.concat([cells.select("cell_id", "image_id"), scores.table], how="horizontal")
+        scored.append(table.filter(pl.col("group") != OTHER).select(*ends, pl.all()))
+        summary = by_protein(scores, cells)
+        ranked = ranked_by_deviation(summary, least_cells=least_cells)
+        made.append(BetweenPair(scores, ranked))
+        rank = ranked.table.select(*_GROUP, "rank")
+        proteins.append(
+            summary.select(*ends, pl.all()).join(rank, on=_GROUP, how="left", maintain_order="left")
         )
-        found.proteins.extend(
-            {
-                **pair,
-                **row,
-                "rank": rank.get((row["protein"], row["cell_line"])) if row["group"] == BOTH else None,
-                "mean_place": place["mean"],
-                "standard_deviation_place": place["standard_deviation"],
-            }
-            for row, place in zip(rows, places, strict=True)
-        )
-    _rank_places(found.proteins, least_cells)
-    found.cells.update({name: np.concatenate([one[name] for one in cells]) for name in _CELLS if cells})
-    return found
+    if not pairs:
+        return Between([], pl.DataFrame(), pl.DataFrame())
+    return Between(made, pl.concat(scored), _with_place_rank(pl.concat(proteins), least_cells))
 
 
-def _rank_places(rows: list[dict[str, Any]], least_cells: int) -> None:
-    """Give the rows of all pairs one ranking: places compare between pairs, scores do not."""
-    places = [{**row, "standard_deviation": row["standard_deviation_place"]} for row in rows]
-    ranked = ranked_by_deviation(places, least_cells=least_cells).rows
-    rank = {tuple(row[key] for key in _KEYS): row["rank"] for row in ranked}
-    for row in rows:
-        row["place_rank"] = rank.get(tuple(row[key] for key in _KEYS))
+def _with_place_rank(proteins: pl.DataFrame, least_cells: int) -> pl.DataFrame:
+    """The rows of all pairs with one rank: places are comparable between pairs, scores are not."""
+    ranked = ranked_by_deviation(proteins, by="standard_deviation_place", least_cells=least_cells)
+    rank = ranked.table.select(*_PAIR, *_GROUP, place_rank="rank")
+    return proteins.join(rank, on=[*_PAIR, *_GROUP], how="left", maintain_order="left")

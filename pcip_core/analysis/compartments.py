@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 
 from pcip_core.errors import EvaluationError
 from pcip_core.features.blocks import Columns, Features, columns_of, places_of, sums_of_groups
@@ -14,8 +14,8 @@ from pcip_core.features.checks import require_rows
 
 FIRST_ONLY, BOTH, SECOND_ONLY, OTHER = "first_only", "both", "second_only", "other"
 GROUPS = (FIRST_ONLY, BOTH, SECOND_ONLY)
-Measure = Literal["score", "place"]
-_LEAST_DISTANCE = 1e-12  # a cell upon a mean has a finite logarithm
+GROUP = pl.Enum([*GROUPS, OTHER])
+_LEAST_DISTANCE = 1e-12  # a cell at a mean has a finite logarithm
 
 
 @dataclass(frozen=True)
@@ -27,19 +27,24 @@ class CompartmentScores:
         score: (n,) log(distance to the first mean / distance to the second): below 0 nearer to the first.
             NaN for cells of group `other`.
         place: (n,) projection on the line between the means: 0 at the first, 1 at the second, not bounded.
-        group: (n,) `first_only`, `both`, `second_only`, or `other`.
+        group: (n,) of type `GROUP`: `first_only`, `both`, `second_only`, or `other`.
     """
 
     first: str
     second: str
     score: np.ndarray
     place: np.ndarray
-    group: np.ndarray
+    group: pl.Series
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """The columns `group`, `score` and `place`, one row per cell."""
+        return pl.DataFrame({"group": self.group, "score": self.score, "place": self.place})
 
 
 def compartment_scores(
     features: Features,
-    image: np.ndarray,
+    image: pl.Series | np.ndarray,
     annotations: Mapping[str, Collection[str]],
     first: str,
     second: str,
@@ -60,10 +65,10 @@ def compartment_scores(
     Args:
         features: (n, d). Each column is centred and scaled here over all n cells, as for the paper's kNN. Those
             that stream are gone through twice, and once more without `columns`.
-        image: (n,) image of each cell.
-        annotations: image -> its terms. An image that is not there, or has a third term, is `other`.
+        image: (n,) name of each cell's image.
+        annotations: image -> its terms. An image without an entry, or with a third term, is `other`.
         first, second: terms.
-        columns: `columns_of` the features, where several pairs of terms share them.
+        columns: `columns_of` the features, to compute them once for several pairs of terms.
 
     Raises:
         ShapeError: features and image differ in length.
@@ -74,15 +79,14 @@ def compartment_scores(
     """
     require_rows("compartment scores", features, image=image)
     columns = columns_of(features, "compartment scores") if columns is None else columns
-    names, number = np.unique(image, return_inverse=True)
-    kinds = _groups([frozenset(annotations.get(name, ())) for name in names.tolist()], first, second)
-    _require_images(kinds, annotations, names.tolist(), first, second)
-    group = kinds.astype(object)[number]  # 8 bytes a cell
+    names, number = _numbered(image)
+    kinds = _groups([frozenset(annotations.get(name, ())) for name in names], first, second)
+    _require_images(kinds, annotations, names, first, second)
 
     ends = np.full(len(names), -1)  # the row of sums of each image that is annotated to one of the two alone
     alone = (kinds == FIRST_ONLY) | (kinds == SECOND_ONLY)
     ends[alone] = np.arange(alone.sum())
-    sums, counts = sums_of_groups(features, ends[number], len(names[alone]))
+    sums, counts = sums_of_groups(features, ends[number], int(alone.sum()))
     sums = columns.standardized(sums / counts[:, None]) * counts[:, None]
     wholes = {
         kind: (sums[kinds[alone] == kind].sum(0), counts[kinds[alone] == kind].sum())
@@ -92,15 +96,23 @@ def compartment_scores(
     score, position = np.full(len(features), np.nan), np.full(len(features), np.nan)
     for place, block in places_of(features):
         images = number[place]
-        for one in np.unique(images[kinds[images] != OTHER]).tolist():
-            rows = np.flatnonzero(images == one)
+        for image_number in np.unique(images[kinds[images] != OTHER]).tolist():
+            rows = np.flatnonzero(images == image_number)
+            end = ends[image_number]
             means = []
             for kind, (total, n) in wholes.items():
-                own = kinds[one] == kind
-                means.append((total - sums[ends[one]]) / (n - counts[ends[one]]) if own else total / n)
-            found = _measured(columns.standardized(block[rows]), *means)
-            score[place][rows], position[place][rows] = found
+                without_itself = kinds[image_number] == kind
+                means.append((total - sums[end]) / (n - counts[end]) if without_itself else total / n)
+            score[place][rows], position[place][rows] = _measured(columns.standardized(block[rows]), *means)
+    group = pl.Series("group", kinds.tolist(), dtype=GROUP).gather(number)
     return CompartmentScores(first, second, score, position, group)
+
+
+def _numbered(image: pl.Series | np.ndarray) -> tuple[list[str], np.ndarray]:
+    """The names of the images in sorted order, and the number of each cell's image among them."""
+    series = pl.Series(image)
+    names = series.unique().cast(pl.String).sort()
+    return names.to_list(), series.cast(pl.Enum(names)).to_physical().to_numpy()
 
 
 def _measured(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -126,7 +138,7 @@ def _groups(terms: list[frozenset[str]], first: str, second: str) -> np.ndarray:
         frozenset([second]): SECOND_ONLY,
         frozenset([first, second]): BOTH,
     }
-    return np.array([kinds.get(one, OTHER) for one in terms], dtype="<U11")
+    return np.array([kinds.get(each, OTHER) for each in terms], dtype="<U11")
 
 
 def _require_images(
@@ -158,51 +170,37 @@ def _require_images(
             raise EvaluationError(
                 term,
                 found="one image annotated to it alone",
-                required="two images or more: none is left for the mean when the scored image is left out",
+                required="two or more images: the mean leaves out the image whose cells are scored",
                 remedy="Choose a compartment with more images.",
             )
 
 
-def by_protein(
-    scores: CompartmentScores,
-    protein: np.ndarray,
-    cell_line: np.ndarray,
-    *,
-    measure: Measure = "score",
-) -> list[dict[str, Any]]:
+def by_protein(scores: CompartmentScores, cells: pl.DataFrame) -> pl.DataFrame:
     """Mean and spread of the cells' scores by protein and cell line.
 
     Args:
         scores: of n cells.
-        protein, cell_line: (n,) of each cell.
-        measure: `score` or `place`.
+        cells: n rows with `protein` and `cell_line`.
 
     Returns:
-        Rows by protein, cell_line, group: mean, standard_deviation (of the sample, NaN for one cell), n. A
-        protein whose images of one line differ in group has a row for each. Cells of `other` are left out.
+        One row per protein, cell_line and group, sorted by these: mean, standard_deviation (of the sample; NaN for
+        one cell) and n; mean_place and standard_deviation_place, the same of the place. A protein has several
+        rows in a cell line if its images differ in group. Cells of `other` are excluded.
 
     Raises:
-        ShapeError: the arrays differ in length.
+        ShapeError: the lengths differ.
 
     Source: paper, Supplementary Data 2.
     """
-    values: np.ndarray = getattr(scores, measure)
-    require_rows("scores by protein", values[:, None], protein=protein, cell_line=cell_line)
-    members: dict[tuple[str, str, str], list[float]] = {}
-    for name, line, group, value in zip(protein, cell_line, scores.group, values, strict=True):
-        if group != OTHER:
-            members.setdefault((str(name), str(line), str(group)), []).append(float(value))
-    rows = []
-    for (name, line, group), found in sorted(members.items()):
-        spread = float(np.std(found, ddof=1)) if len(found) > 1 else float("nan")
-        rows.append(
-            {
-                "protein": name,
-                "cell_line": line,
-                "group": group,
-                "mean": float(np.mean(found)),
-                "standard_deviation": spread,
-                "n": len(found),
-            }
-        )
-    return rows
+    require_rows("scores by protein", scores.score[:, None], cells=cells)
+    keys = ["protein", "cell_line", "group"]
+    table = pl.concat([cells.select("protein", "cell_line"), scores.table], how="horizontal")
+    rows = table.filter(pl.col("group") != OTHER).group_by(keys)
+    summary = rows.agg(
+        pl.col("score").mean().alias("mean"),
+        pl.col("score").std().fill_null(np.nan).alias("standard_deviation"),
+        pl.len().cast(pl.Int64).alias("n"),
+        pl.col("place").mean().alias("mean_place"),
+        pl.col("place").std().fill_null(np.nan).alias("standard_deviation_place"),
+    )
+    return summary.with_columns(pl.col(keys).cast(pl.String)).sort(keys)

@@ -1,10 +1,10 @@
-"""Does the network draw what the source shows, or what the target's markers give away?
+"""Does the network paint what the source shows, or what the target's markers give away?
 
 Supplementary Figure 1 of the paper gives a network a source and a target of different localization and shows that
-the prediction is of the source's kind. Here that is counted. The source's localization is nowhere drawn in the
-target's geometry, so that it cannot be compared with directly; what stands for it is what the network itself
-predicts for the same target from other cells of the source's label. For a pair with a source of label a and a
-target of label b, of the protein channel, over the pixels of the crop:
+the prediction has the localization of the source. This module measures it. The localization of the source is nowhere
+drawn in the geometry of the target, so no comparison with it is possible. Instead, the prediction is compared with
+what the network predicts for the same target from other cells of the source's label. For a pair with a source of
+label a and a target of label b, of the protein channel, over the pixels of the crop:
 
 - `r_source`: correlation of the prediction with the mean prediction for this target from other sources of label a,
   of other images than the source;
@@ -15,12 +15,12 @@ target of label b, of the protein channel, over the pixels of the crop:
 A pair resembles its source if r_source is above both r_target and r_truth. The first comparison is fair: both
 references are means of equally many predictions, equally smooth, for the same markers, and neither is of the
 source's or the target's own image. A network that ignores the source predicts the same from every source, and
-fails it by a tie. But it compares kinds, not amounts: any trace of the source passes it, and an untrained network
-lets many through. So read the share beside that of an untrained network, and beside two numbers of size:
+fails it by a tie. But any trace of the source passes it, and an untrained network lets many through. Compare the
+share with that of an untrained network, and read two measures of size:
 `margin`, the mean of r_source - r_target, and r_truth against
 `r_matched`: a network that follows its source predicts the true channel worse from a mismatched source than from
 a matching one (`share_worse_than_matched`), while to one that ignores it they are the same. r_truth alone says
-little: compartments overlap, and a true channel is grainier than any prediction. `verdict` puts both into a rule.
+little: compartments overlap, and a true channel is grainier than any prediction. `verdict` turns both into a rule.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
 
 from pcip_core.analysis.mismatched_pairs import Drawn, draw_pairs
 from pcip_core.errors import ShapeError
@@ -47,22 +48,10 @@ Crops = np.ndarray | Mapping[int, np.ndarray]
 _TIE = 1e-6  # correlations of equal pictures differ by rounding
 _BATCH = 64
 _ALPHA = 0.05
-
-
-@dataclass(frozen=True)
-class Mismatch:
-    """What predictions from mismatched sources resemble.
-
-    Attributes:
-        pairs: one row a pair: source, target (positions of the cells), source_label, target_label, references
-            (how many in each mean), r_source, r_target, r_truth, r_matched, resembles_source.
-        summary: n, share_resembling_source, share_worse_than_matched, margin, and the mean of each r.
-        left_out: labels with cells in one image only, for which nothing can be compared.
-    """
-
-    pairs: list[dict[str, Any]]
-    summary: dict[str, float]
-    left_out: list[str]
+_CORRELATIONS = ("r_source", "r_target", "r_truth", "r_matched")
+_MARGIN = pl.col("r_source") - pl.col("r_target")
+_WORSE = pl.col("r_truth") < pl.col("r_matched") - _TIE
+_SCORES = ("margin", "share_worse_than_matched", "share_resembling_source")
 
 
 def network_predictor(network: PairedCellInpainting) -> Predict:
@@ -94,13 +83,16 @@ def mismatch(
     most: int = 150,
     references: int = 5,
     seed: int = 0,
-) -> Mismatch:
-    """Predict targets from sources of another label, and say what the predictions resemble.
+) -> pl.DataFrame:
+    """Draw pairs of different labels, predict their targets, and compare the predictions.
 
     Args:
         pixels: (n, C, S, S) uint8, cells that the network was not trained on if it is to be judged.
         predict, channels, structural, protein: as for `compare`.
         labels, image, each, most, references, seed: as for `draw_pairs`.
+
+    Returns:
+        One row per pair, as `compare`.
 
     Raises:
         ShapeError: lengths or channels differ.
@@ -128,8 +120,8 @@ def compare(
     channels: Sequence[str],
     structural: Collection[str],
     protein: Collection[str],
-) -> Mismatch:
-    """What the predictions of drawn pairs resemble.
+) -> pl.DataFrame:
+    """Compare the predictions of drawn pairs with what stands for the source, for the target, and with the truth.
 
     Args:
         predict: `network_predictor`, or any function like it.
@@ -138,30 +130,51 @@ def compare(
         labels: (n,) as for `draw_pairs`.
         channels: names of the C channels; structural and protein: which of them the network sees of a target,
             and predicts, in the order of the channels.
+
+    Returns:
+        One row per pair: source, target (positions of the cells), source_label, target_label, n_references,
+        r_source, r_target, r_truth, r_matched, resembles_source.
     """
     seen = [index for index, name in enumerate(channels) if name in structural]
     asked = [index for index, name in enumerate(channels) if name in protein]
     sources = [pair.sources for pair in drawn.pairs]
-    targets = [np.full(len(own), pair.target) for pair, own in zip(drawn.pairs, sources, strict=True)]
-    every = predicted(predict, crops, np.concatenate(sources), np.concatenate(targets), seen)
-    rows, ends = [], np.cumsum([len(own) for own in sources])[:-1]
-    for pair, made in zip(drawn.pairs, np.split(every, ends), strict=True):
-        truth = crops[pair.target][asked].astype(np.float32) / 255
-        k = len(pair.same)
-        row: dict[str, Any] = {
-            "source": pair.source,
-            "target": pair.target,
-            "source_label": str(labels[pair.source]),
-            "target_label": str(labels[pair.target]),
-            "references": k,
-            "r_source": correlation(made[0], made[1 : 1 + k].mean(0)),
-            "r_target": correlation(made[0], made[1 + k :].mean(0)),
-            "r_truth": correlation(made[0], truth),
-            "r_matched": float(np.mean([correlation(one, truth) for one in made[1 + k :]])),
+    targets = [np.full(len(cells), pair.target) for pair, cells in zip(drawn.pairs, sources, strict=True)]
+    predictions = predicted(predict, crops, np.concatenate(sources), np.concatenate(targets), seen)
+    ends = np.cumsum([len(cells) for cells in sources])[:-1]
+    correlations = [
+        _correlations(of_pair, len(pair.same), crops[pair.target][asked].astype(np.float32) / 255)
+        for pair, of_pair in zip(drawn.pairs, np.split(predictions, ends), strict=True)
+    ]
+    pairs = pl.DataFrame(
+        {
+            "source": [pair.source for pair in drawn.pairs],
+            "target": [pair.target for pair in drawn.pairs],
+            "source_label": [str(labels[pair.source]) for pair in drawn.pairs],
+            "target_label": [str(labels[pair.target]) for pair in drawn.pairs],
+            "n_references": [len(pair.same) for pair in drawn.pairs],
+            **dict(zip(_CORRELATIONS, map(list, zip(*correlations, strict=True)), strict=True)),
         }
-        row["resembles_source"] = row["r_source"] > max(row["r_target"], row["r_truth"]) + _TIE
-        rows.append(row)
-    return Mismatch(rows, _summary(rows), drawn.left_out)
+    )
+    return pairs.with_columns(
+        resembles_source=pl.col("r_source") > pl.max_horizontal("r_target", "r_truth") + _TIE
+    )
+
+
+def _correlations(predictions: np.ndarray, k: int, truth: np.ndarray) -> tuple[float, float, float, float]:
+    """`_CORRELATIONS` of one pair.
+
+    Args:
+        predictions: (1 + 2k, P, S, S) from the source, from k sources of its label, from k of the target's label.
+        k: number of references of each label.
+        truth: (P, S, S) true protein channels of the target.
+    """
+    prediction, same, matching = predictions[0], predictions[1 : 1 + k], predictions[1 + k :]
+    return (
+        correlation(prediction, same.mean(0)),
+        correlation(prediction, matching.mean(0)),
+        correlation(prediction, truth),
+        float(np.mean([correlation(reference, truth) for reference in matching])),
+    )
 
 
 def predicted(
@@ -172,7 +185,7 @@ def predicted(
     Args:
         predict, crops: as for `compare`.
         sources, targets: (b,) positions in crops.
-        structural: positions of the channels that are seen of a target.
+        structural: positions of the channels that the network sees of a target.
     """
     parts = []
     for start in range(0, len(sources), _BATCH):
@@ -185,30 +198,56 @@ def predicted(
     return np.concatenate(parts)
 
 
-def correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Pearson's r over pixels, the mean over channels of (P, S, S); 0 where a channel is the same all over."""
-    found = []
-    for a, b in zip(one.reshape(len(one), -1), other.reshape(len(other), -1), strict=True):
+def correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Pearson's r over pixels, the mean over channels of (P, S, S); 0 where a channel is constant."""
+    of_channels = []
+    for a, b in zip(first.reshape(len(first), -1), second.reshape(len(second), -1), strict=True):
         a, b = (values.astype(np.float64) - values.mean(dtype=np.float64) for values in (a, b))
         size = float(np.linalg.norm(a) * np.linalg.norm(b))
-        found.append(float(a @ b) / size if size > 1e-12 else 0.0)
-    return float(np.mean(found))
+        of_channels.append(float(a @ b) / size if size > 1e-12 else 0.0)
+    return float(np.mean(of_channels))
 
 
-def _summary(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Shares and means over pairs."""
-    worse = [row["r_truth"] < row["r_matched"] - _TIE for row in rows]
-    means = {
-        name: float(np.mean([row[name] for row in rows]))
-        for name in ("r_source", "r_target", "r_truth", "r_matched")
+def summary(pairs: pl.DataFrame) -> dict[str, float]:
+    """Shares and means over the pairs of one network.
+
+    Args:
+        pairs: rows of `compare`, or of the table `mismatch`.
+
+    Returns:
+        n, share_resembling_source, share_worse_than_matched, margin, and the mean of each correlation.
+
+    >>> pairs = pl.DataFrame({"r_source": [0.9, 0.5], "r_target": [0.2, 0.4], "r_truth": [0.3, 0.6],
+    ...                       "r_matched": [0.7, 0.5], "resembles_source": [True, False]})
+    >>> {name: round(value, 2) for name, value in summary(pairs).items()}["margin"]
+    0.4
+    """
+    return pairs.select(
+        pl.len().alias("n"),
+        pl.col("resembles_source").mean().alias("share_resembling_source"),
+        _WORSE.mean().alias("share_worse_than_matched"),
+        _MARGIN.mean().alias("margin"),
+        *(pl.col(name).mean() for name in _CORRELATIONS),
+    ).row(0, named=True)
+
+
+def scores(table: pl.DataFrame) -> dict[str, float]:
+    """The scores by which trainings are compared: three of `summary`, and the p of the verdict.
+
+    Args:
+        table: rows of the table `mismatch`.
+
+    Returns:
+        `margin`, `margin_untrained`, ..., `p`; empty where no pair was compared.
+    """
+    if table.is_empty():
+        return {}
+    of_networks = {
+        ending: summary(table.filter(network=network))
+        for network, ending in (("encoder", ""), ("untrained", "_untrained"))
     }
-    return {
-        "n": len(rows),
-        "share_resembling_source": float(np.mean([row["resembles_source"] for row in rows])),
-        "share_worse_than_matched": float(np.mean(worse)),
-        "margin": means["r_source"] - means["r_target"],
-        **means,
-    }
+    values = {name + ending: of_networks[ending][name] for name in _SCORES for ending in of_networks}
+    return {**values, "p": verdict(table).p}
 
 
 @dataclass(frozen=True)
@@ -218,7 +257,7 @@ class Verdict:
     Attributes:
         follows: the answer.
         p: of the sign test.
-        targets: target cells that gave a vote; `worse` of them are predicted worse from mismatched sources.
+        targets: target cells with a vote; `worse` of them are predicted worse from mismatched sources.
         reasons: why not; empty where it follows.
     """
 
@@ -229,27 +268,31 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
-def verdict(trained: Mismatch, untrained: Mismatch) -> Verdict:
+def verdict(table: pl.DataFrame) -> Verdict:
     """Judge a trained network beside the same network untrained, on the same pairs.
 
     It follows its sources if its margin is above that of the untrained network, and if target cells are
     predicted worse from mismatched than from matching sources more often than by chance: one-sided sign test,
     p < 0.05. Each target cell has one vote, the mean of r_matched - r_truth over its pairs, because pairs with the
     same target are not independent; a mean of 0 is no vote.
+
+    Args:
+        table: rows of the table `mismatch`, of the networks `encoder` and `untrained`.
     """
-    gaps: dict[int, list[float]] = {}
-    for row in trained.pairs:
-        gaps.setdefault(row["target"], []).append(row["r_matched"] - row["r_truth"])
-    votes = [gap for own in gaps.values() if abs(gap := float(np.mean(own))) > _TIE]
-    worse = sum(gap > 0 for gap in votes)
-    n = len(votes)
+    gaps = (
+        table.filter(network="encoder")
+        .group_by("target_cell")
+        .agg((pl.col("r_matched") - pl.col("r_truth")).mean().alias("gap"))
+        .filter(pl.col("gap").abs() > _TIE)["gap"]
+    )
+    n, worse = len(gaps), int((gaps > 0).sum())
     p = sum(math.comb(n, k) for k in range(worse, n + 1)) / 2**n
-    margins = [found.summary["margin"] for found in (trained, untrained)]
+    margin, untrained = (
+        table.filter(network=network).select(_MARGIN.mean()).item() for network in ("encoder", "untrained")
+    )
     reasons = []
-    if margins[0] <= margins[1] + _TIE:
-        reasons.append(
-            f"its margin {margins[0]:.3f} is not above that of the untrained network, {margins[1]:.3f}"
-        )
+    if margin <= untrained + _TIE:
+        reasons.append(f"its margin {margin:.3f} is not above that of the untrained network, {untrained:.3f}")
     if p >= _ALPHA:
         reasons.append(
             f"{worse} of {n} target cells are predicted worse from mismatched than from matching sources "

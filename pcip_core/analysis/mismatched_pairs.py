@@ -1,12 +1,15 @@
-"""Which cells are compared in `mismatch`: sources and targets of different labels, and what stands for each label."""
+"""Which cells `mismatch` compares: sources and targets of different labels, and the references for each label."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
+import polars as pl
 
 from pcip_core.errors import EvaluationError, ShapeError
 
@@ -100,6 +103,63 @@ def draw_pairs(
             remedy="Give cells of more images.",
         )
     return Drawn(list(found.values()), left_out)
+
+
+def draw_held_out(
+    labels: np.ndarray,
+    held_out: np.ndarray | None,
+    groups: Mapping[str, Callable[[], np.ndarray]],
+    *,
+    each: int,
+    seed: int,
+) -> tuple[Drawn, bool, str]:
+    """Pairs of cells that were held out of the training, if these suffice; otherwise pairs of all cells.
+
+    Args:
+        labels: (n,) as for `draw_pairs`.
+        held_out: (n,) whether the network was trained without the cell; None where nobody knows.
+        groups: name -> a function that gives the (n,) groups of cells, the preferred name first: `image` for
+            `draw_pairs`, or what replaces it where each label has one image only.
+        each, seed: as for `draw_pairs`.
+
+    Returns:
+        The pairs, whether all their cells were held out, and the name of the groups.
+
+    Raises:
+        EvaluationError: all cells together have too few labels, or too few groups.
+    """
+    every = np.ones(len(labels), bool)
+    choices = [every] if held_out is None else [held_out, every]
+    tries = [(name, cells) for name in groups for cells in choices]
+    for name, cells in tries[:-1]:
+        with suppress(EvaluationError):
+            drawn = draw_pairs(np.where(cells, labels, ""), groups[name](), each=each, seed=seed)
+            return drawn, cells is held_out, name
+    name, _ = tries[-1]
+    return draw_pairs(labels, groups[name](), each=each, seed=seed), False, name
+
+
+def pairs_of_many_labels(pairs: pl.DataFrame, n: int, seed: int) -> pl.DataFrame:
+    """At most n rows, drawn one after the other among those whose labels have been drawn least.
+
+    Args:
+        pairs: rows with source_label and target_label.
+        n: number of rows.
+        seed: of the draw.
+
+    Returns:
+        The rows in their order.
+    """
+    labels = list(zip(pairs["source_label"], pairs["target_label"], strict=True))
+    left = np.random.default_rng(seed).permutation(len(labels)).tolist()
+    drawn: list[int] = []
+    uses: Counter[tuple[int, str]] = Counter()  # of a label as source (0) or as target (1)
+    for _ in range(min(n, len(labels))):
+        row = min(left, key=lambda row: sum(uses[end] for end in enumerate(labels[row])))
+        left.remove(row)
+        drawn.append(row)
+        uses.update(enumerate(labels[row]))
+    return pairs[sorted(drawn)]
 
 
 def _usable(labels: np.ndarray, image: np.ndarray) -> tuple[list[str], list[str]]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
+import polars as pl
 from scipy.stats import norm, rankdata
 
 from pcip_core.analysis.compartments import BOTH
@@ -14,6 +14,7 @@ from pcip_core.errors import EvaluationError
 from pcip_core.features.blocks import Columns, Features, columns_of, groups_of
 from pcip_core.features.checks import require_rows
 
+_KEYS = ["protein", "cell_line"]
 _LEAST_GROUPS = 5  # of a cell line that has an intercept of its own
 _HUBER = 1.345  # 95 % efficient where residuals are normal
 _TINY = 1e-12
@@ -24,138 +25,146 @@ class Ranked:
     """Proteins, the most variable first.
 
     Attributes:
-        rows: one a protein and cell line, with `rank` from 1.
-        left_out: protein and cell line of those with too few cells.
+        table: one row per protein and cell line, with `rank` from 1.
+        left_out: protein and cell_line of those with too few cells.
+        places: (n,) of `variability`: position of each cell along the first principal component of the cells of its
+            protein and cell line, with an arbitrary sign; NaN for cells of those left out.
     """
 
-    rows: list[dict[str, Any]]
-    left_out: list[tuple[str, str]]
+    table: pl.DataFrame
+    left_out: pl.DataFrame
+    places: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 def ranked_by_deviation(
-    rows: Sequence[dict[str, Any]], *, group: str = BOTH, least_cells: int = 10
+    table: pl.DataFrame, *, by: str = "standard_deviation", group: str = BOTH, least_cells: int = 10
 ) -> Ranked:
     """The paper's measure: the standard deviation of the two-compartment score, by protein and cell line.
 
-    It asks for annotations, and is less sensitive where few cells show the second phenotype (paper, Results).
+    It needs annotations, and is less sensitive if few cells show the second phenotype (paper, Results).
 
     Args:
-        rows: of `compartments.by_protein`.
-        group: whose proteins are ranked.
-        least_cells: those with fewer are left out.
+        table: of `compartments.by_protein`.
+        by: the column of the standard deviation.
+        group: the group whose proteins are ranked.
+        least_cells: proteins with fewer are left out.
 
     Returns:
-        The rows of that group with `rank`, highest standard deviation first.
+        The rows of that group with `rank`, the highest standard deviation first.
     """
-    asked = [row for row in rows if row["group"] == group]
-    kept = sorted(
-        (row for row in asked if row["n"] >= max(least_cells, 2)),
-        key=lambda row: (-row["standard_deviation"], row["protein"], row["cell_line"]),
-    )
-    left_out = [(row["protein"], row["cell_line"]) for row in asked if row["n"] < max(least_cells, 2)]
-    return Ranked([{**row, "rank": rank} for rank, row in enumerate(kept, 1)], left_out)
+    of_group, enough = table.filter(pl.col("group") == group), pl.col("n") >= max(least_cells, 2)
+    kept = of_group.filter(enough).drop("rank", strict=False)
+    kept = kept.sort(by, "protein", "cell_line", descending=[True, False, False], maintain_order=True)
+    left_out = of_group.filter(~enough).select("protein", "cell_line")
+    return Ranked(kept.with_columns(rank=pl.int_range(1, pl.len() + 1)), left_out)
 
 
 def variability(
     features: Features,
-    protein: np.ndarray,
-    cell_line: np.ndarray,
+    cells: pl.DataFrame,
     intensity: np.ndarray,
     *,
     least_cells: int = 10,
-    columns: Columns | None = None,
 ) -> Ranked:
-    """How variable each protein's cells are, without known compartments: a wide spread, and in two parts.
+    """How variable each protein's cells are, without known compartments: a wide spread, and two parts.
 
     Two numbers of each protein in a cell line:
 
     - `spread`: log of the mean squared distance of its cells to their mean, in standardized features, times
-      n / (n - 1), as the mean is made of the same n cells. `excess` is what is left of it after a robust
-      (Huber) regression on log mean intensity and cell line, in robust standard deviations: faint proteins
-      look noisy, and some lines are more uneven than others.
-    - `split`: along the first principal component of its cells, log of the variance over what is left of it
-      within the best two parts (each of 2 cells and 5 % or more). It is scale-free, and 1.01 for a normal
-      distribution; `split_excess` is that after the same regression with log n as well, as few cells split
-      well by chance. It is high for two phenotypes, and higher if they are unbalanced.
+      n / (n - 1), as the mean is that of the same n cells. `excess` is the residual of a robust (Huber)
+      regression of it on log mean intensity and cell line, in robust standard deviations: faint proteins look
+      noisy, and some cell lines are more uneven than others.
+    - `split`: along the first principal component of its cells, log of the variance divided by the variance
+      within the best two parts (each of 2 or more cells and at least 5 %). It is scale-free, and 1.01 for a
+      normal distribution; `split_excess` is its residual after the same regression with log n as well, as few
+      cells split well by chance. It is high for two phenotypes, and higher if they are unbalanced.
 
-    `variability` is the sum of the normal scores of the ranks of both, so that neither has to be calibrated; it
-    is relative to the proteins that are ranked. Each alone has its blind side: spread takes any unevenness for
-    variability, and split sees any two parts, however near. Both take cells in mitosis for a phenotype. A line
-    with fewer than 5 proteins has no intercept of its own.
+    `variability` is the sum of the normal scores of the ranks of both residuals, so that neither needs to be
+    calibrated; it is relative to the proteins that are ranked. Each alone has its weakness: spread takes any
+    unevenness for variability, and split finds any two parts, however near. Both take cells in mitosis for a
+    phenotype. A cell line with fewer than 5 proteins has no intercept of its own.
 
     Args:
-        features: (n, d) of all cells; standardized here over all of them. Of those that stream, the cells of one
-            protein in one line are in memory at a time.
-        protein, cell_line: (n,) of each cell.
+        features: (n, d) of all cells; standardized here over all of them. If they are read in blocks, the cells of
+            one protein in one cell line are in memory at a time.
+        cells: n rows with `protein` and `cell_line`, text or categorical.
         intensity: (n,) mean of the protein channel, background included or not, above 0 on average.
-        least_cells: a protein with fewer in a line is left out.
-        columns: `columns_of` the features, where they are known.
+        least_cells: a protein with fewer in a cell line is left out.
 
     Returns:
-        Rows: protein, cell_line, n, log_intensity, spread, excess, split, split_excess, variability, rank.
+        A table with protein, cell_line, n, log_intensity, spread, excess, split, split_excess, variability, rank;
+        and the places of the cells.
 
     Raises:
-        ShapeError: the arrays differ in length.
-        EvaluationError: a value is not finite, a mean intensity is not above 0, too few proteins are left.
+        ShapeError: the lengths differ.
+        EvaluationError: a value is not finite, a mean intensity is not above 0, or fewer than four proteins have
+            enough cells.
     """
-    require_rows("variability", features, protein=protein, cell_line=cell_line, intensity=intensity)
-    columns = columns_of(features, "variability") if columns is None else columns
-    rows: list[dict[str, Any]] = []
-    left_out, kept = [], []
-    for key, members in _groups(protein, cell_line):
-        if len(members) < max(least_cells, 4):
-            left_out.append(key)
-        else:
-            kept.append((key, members))
-    group = np.full(len(features), -1)
-    for number, (_, members) in enumerate(kept):
-        group[members] = number
-    for ((name, line), members), vectors in zip(kept, groups_of(features, group), strict=True):
-        mean_light = float(np.mean(intensity[members], dtype=np.float64))
-        if not mean_light > 0:  # also NaN
-            raise EvaluationError(
-                f"variability of {name} in {line or 'no line'}",
-                found=f"a mean intensity of {mean_light:.4g}",
-                required="intensities above 0",
-                remedy="Pass intensities of the raw protein channel, before the background is taken off.",
-            )
-        points = columns.standardized(vectors)
-        own = points - points.mean(0)
-        rows.append(
-            {
-                "protein": name,
-                "cell_line": line,
-                "n": len(members),
-                "log_intensity": float(np.log(mean_light)),
-                "spread": float(np.log(max((own**2).sum() / (len(own) - 1), _TINY))),
-                "split": two_part_split(first_component(own)),
-            }
-        )
-    if len(rows) < 4:
+    require_rows("variability", features, cells=cells, intensity=intensity)
+    columns = columns_of(features, "variability")
+    names = cells.select(_KEYS)
+    proteins = (
+        names.with_columns(intensity=pl.Series(intensity).cast(pl.Float64))
+        .group_by(_KEYS)
+        .agg(pl.len().cast(pl.Int64).alias("n"), pl.col("intensity").mean())
+        .sort(pl.col(_KEYS).cast(pl.String))
+    )
+    few = pl.col("n") < max(least_cells, 4)
+    kept, left_out = proteins.filter(~few), proteins.filter(few).select(pl.col(_KEYS).cast(pl.String))
+    _require_comparable(kept, left_out.height, least_cells)
+    numbered = kept.select(*_KEYS, group=pl.int_range(pl.len()))
+    group = (
+        names.join(numbered, on=_KEYS, how="left", maintain_order="left")["group"].fill_null(-1).to_numpy()
+    )
+    measured = [_spread_and_places(columns, vectors) for vectors in groups_of(features, group)]
+    spread = np.array([spread for spread, _ in measured])
+    split = np.array([two_part_split(of_group) for _, of_group in measured])
+    places = np.full(len(group), np.nan)
+    places[np.argsort(group, kind="stable")[(group < 0).sum() :]] = np.concatenate(
+        [of_group for _, of_group in measured]
+    )
+    lines = kept["cell_line"].cast(pl.String).to_numpy()
+    logs, counts = np.log(kept["intensity"].to_numpy()), np.log(kept["n"].to_numpy())
+    excess = robust_residuals(spread, [logs], lines)
+    split_excess = robust_residuals(split, [logs, counts], lines)
+    table = kept.select(
+        *(pl.col(key).cast(pl.String) for key in _KEYS),
+        "n",
+        log_intensity=pl.lit(pl.Series(logs)),
+        spread=pl.lit(pl.Series(spread)),
+        excess=pl.lit(pl.Series(excess)),
+        split=pl.lit(pl.Series(split)),
+        split_excess=pl.lit(pl.Series(split_excess)),
+        variability=pl.lit(pl.Series(normal_scores(excess) + normal_scores(split_excess))),
+    ).sort("variability", *_KEYS, descending=[True, False, False])
+    return Ranked(table.with_columns(rank=pl.int_range(1, pl.len() + 1)), left_out, places)
+
+
+def _require_comparable(proteins: pl.DataFrame, left_out: int, least_cells: int) -> None:
+    """Raise an EvaluationError unless there are four proteins or more, each with a mean intensity above 0."""
+    if proteins.height < 4:
         raise EvaluationError(
             "variability",
-            found=f"{len(rows)} proteins with {least_cells} cells or more ({len(left_out)} have fewer)",
+            found=f"{proteins.height} proteins with {least_cells} cells or more ({left_out} have fewer)",
             required="four or more to compare",
             remedy="Compare more proteins, or lower `least_cells`.",
         )
-    lines = np.array([row["cell_line"] for row in rows])
-    logs = np.array([row["log_intensity"] for row in rows])
-    counts = np.log([row["n"] for row in rows])
-    excess = robust_residuals(np.array([row["spread"] for row in rows]), [logs], lines)
-    split_excess = robust_residuals(np.array([row["split"] for row in rows]), [logs, counts], lines)
-    total = normal_scores(excess) + normal_scores(split_excess)
-    for row, *found in zip(rows, excess, split_excess, total, strict=True):
-        row |= dict(zip(("excess", "split_excess", "variability"), map(float, found), strict=True))
-    rows.sort(key=lambda row: (-row["variability"], row["protein"], row["cell_line"]))
-    return Ranked([{**row, "rank": rank} for rank, row in enumerate(rows, 1)], left_out)
+    dark = proteins.filter((pl.col("intensity") > 0).not_() | pl.col("intensity").is_nan())
+    for name, line, _, light in dark.rows():
+        raise EvaluationError(
+            f"variability of {name} in {line or 'no cell line'}",
+            found=f"a mean intensity of {light:.4g}",
+            required="intensities above 0",
+            remedy="Pass intensities of the raw protein channel, before the background is subtracted.",
+        )
 
 
-def _groups(protein: np.ndarray, cell_line: np.ndarray) -> list[tuple[tuple[str, str], np.ndarray]]:
-    """Protein and line, and the rows of their cells, in sorted order."""
-    members: dict[tuple[str, str], list[int]] = {}
-    for row, key in enumerate(zip(protein, cell_line, strict=True)):
-        members.setdefault((str(key[0]), str(key[1])), []).append(row)
-    return [(key, np.array(rows)) for key, rows in sorted(members.items())]
+def _spread_and_places(columns: Columns, vectors: np.ndarray) -> tuple[float, np.ndarray]:
+    """Spread of one protein, and (n,) places along its first principal component; vectors: (n, d) of its cells."""
+    points = columns.standardized(vectors)
+    centred = points - points.mean(0)
+    spread = np.log(max((centred**2).sum() / (len(centred) - 1), _TINY))
+    return float(spread), first_component(centred)
 
 
 def first_component(centred: np.ndarray) -> np.ndarray:
@@ -166,27 +175,6 @@ def first_component(centred: np.ndarray) -> np.ndarray:
         axis = centred.T @ np.linalg.eigh(centred @ centred.T)[1][:, -1]
         axis /= max(float(np.linalg.norm(axis)), _TINY)
     return centred @ axis
-
-
-def main_directions(features: Features, members: Sequence[np.ndarray], columns: Columns) -> np.ndarray:
-    """Where cells lie along the first principal component of their own protein's cells.
-
-    Args:
-        features: (n, d); of those that stream, the cells of one protein are in memory at a time.
-        members: the rows of the cells of each protein.
-        columns: `columns_of` the features, by which they are standardized.
-
-    Returns:
-        (n,) places, the sign of each protein's arbitrary; NaN for all other cells.
-    """
-    place, group = np.full(len(features), np.nan), np.full(len(features), -1)
-    members = [rows for rows in members if len(rows)]
-    for number, rows in enumerate(members):
-        group[rows] = number
-    for rows, vectors in zip(members, groups_of(features, group), strict=True):
-        points = columns.standardized(vectors)
-        place[np.sort(rows)] = first_component(points - points.mean(0))
-    return place
 
 
 def two_part_split(values: np.ndarray, *, least_share: float = 0.05) -> float:

@@ -113,6 +113,11 @@ def smallest_clade(tree: np.ndarray, seeds: Iterable[int]) -> tuple[int, np.ndar
     return node, members_of(tree, node)
 
 
+def clade_sizes(tree: np.ndarray, seeds: Sequence[int], rows: Iterable[int]) -> list[int]:
+    """For each row, the number of rows in the smallest clade that holds it and all the seeds."""
+    return [len(smallest_clade(tree, [*seeds, row])[1]) for row in rows]
+
+
 def named_cut(nodes: Iterable[int]) -> dict[str, int]:
     """Name the nodes of a cut 1, 2, ... in their order.
 

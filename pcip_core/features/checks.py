@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import Protocol
 
 import numpy as np
@@ -22,11 +23,11 @@ class Shaped(Protocol):
 def require_rows(
     where: str,
     features: Shaped,
-    labels: np.ndarray | None = None,
-    groups: np.ndarray | None = None,
-    **others: np.ndarray | None,
+    labels: Sized | None = None,
+    groups: Sized | None = None,
+    **others: Sized | None,
 ) -> None:
-    """Raise a ShapeError unless features are (n, d) and every other given array has n entries."""
+    """Raise a ShapeError unless features are (n, d) and every other given array or frame has n rows."""
     lengths = {
         name: len(part)
         for name, part in {"labels": labels, "groups": groups, **others}.items()

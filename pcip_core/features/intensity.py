@@ -40,12 +40,20 @@ def intensity_features(
             remedy="Pass the crops together with their rows of the table of cells.",
         )
     size = pixels.shape[2] * pixels.shape[3]
-    columns, names = [], []
-    for index, channel in enumerate(channels):
+    columns = []
+    for index in range(count):
         flat = pixels[:, index].reshape(n, size).astype(np.float32) / 255  # (n, S * S)
         span = high[:, index] - low[:, index]
         columns += [low[:, index] + span * flat.mean(1), low[:, index], high[:, index], flat.std(1)]
-        names += [f"{channel}_{statistic}" for statistic in ("mean", "minimum", "maximum", "sd")]
         columns += list(np.percentile(flat, _PERCENTILES, axis=1))
-        names += [f"{channel}_p{percentile}" for percentile in _PERCENTILES]
-    return np.stack(columns, axis=1).astype(np.float32), names
+    return np.stack(columns, axis=1).astype(np.float32), intensity_names(channels)
+
+
+def intensity_names(channels: tuple[str, ...]) -> list[str]:
+    """Names of the columns of `intensity_features`.
+
+    >>> intensity_names(("nucleus",))[:4]
+    ['nucleus_mean', 'nucleus_minimum', 'nucleus_maximum', 'nucleus_sd']
+    """
+    statistics = ["mean", "minimum", "maximum", "sd", *(f"p{percentile}" for percentile in _PERCENTILES)]
+    return [f"{channel}_{statistic}" for channel in channels for statistic in statistics]

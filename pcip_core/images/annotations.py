@@ -10,7 +10,7 @@ from pcip_core.errors import SpecError
 from pcip_core.images.field import Field
 from pcip_core.images.layouts.grouping import filled, well_name
 from pcip_core.spec.screen import Screen
-from pcip_core.user_tables.table import our_name, read_table
+from pcip_core.user_tables.table import our_name, read_table, renamed
 
 COLUMNS = ("protein", "gene", "cell_line", "plate", "well")
 
@@ -107,8 +107,7 @@ def read_platemap(screen: Screen) -> Rows:
     if screen.images.platemap is None:
         return {}
     path = screen.folder() / screen.images.platemap
-    table = read_table(path)
-    table = table.rename({name: _plain_name(name) for name in table.columns}, strict=False)
+    table = renamed(path, read_table(path), _plain_name)
     if "well" not in table.columns:
         raise SpecError(
             path,

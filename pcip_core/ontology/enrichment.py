@@ -1,16 +1,16 @@
-"""Which terms the proteins of a cluster have more often than chance: hypergeometric tests with false discovery rates.
+"""Terms that the proteins of a cluster have more often than chance: hypergeometric tests with false discovery rates.
 
 Works on any table protein -> terms: Gene Ontology (`ontology.propagate`), the screen's own localization terms
 (`annotations_from_columns`), or any other.
 
-What the paper does not say, and how it is here:
+Choices that the paper leaves open:
 
 - **The background** is every clustered protein that has a term ("all human proteins in our clustering solution";
-  GOrilla, too, passes over genes without one). `n` of a cluster counts the same way; `cluster_size` is of all.
-- **The family** of tests that a false discovery rate is over: the terms of one namespace for one cluster, as
-  GOrilla takes one list and one ontology at a time. `family="all"` takes all clusters together.
-- **Every term of the background is a test**, also where the cluster has no protein of it (then p = 1). Rows are
-  made only where it has; a family's size is `tests`.
+  GOrilla, too, excludes genes without one). `annotated` counts the same way; `cluster_size` counts all proteins.
+- **The family** of tests of a false discovery rate: the terms of one namespace for one cluster, as GOrilla takes
+  one list and one ontology at a time. `family="all"` takes all clusters together.
+- **Every term of the background is a test**, even if the cluster has no protein with it (then p = 1). Only terms
+  with a hit have a row; `tests` is the size of the family.
 
 Source: paper, Table 3 and "We used all human proteins ... as the background"; Eden et al. 2009 (GOrilla), two
 unranked lists; Benjamini and Hochberg 1995.
@@ -18,34 +18,38 @@ unranked lists; Benjamini and Hochberg 1995.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+import polars as pl
 from scipy import stats
 
 from pcip_core.errors import EvaluationError, ShapeError
 from pcip_core.ontology.ontology import Term
 
 _SHOWN = 5
+_COLUMNS = [
+    *("cluster", "term", "name", "namespace", "hits", "annotated", "cluster_size"),
+    *("background_hits", "background", "fold", "p", "q", "tests"),
+]
 
 
 @dataclass(frozen=True)
 class Enrichment:
-    """Terms of clusters, with how unlikely they are.
+    """Terms of clusters, with their probabilities by chance.
 
     Attributes:
-        rows: by cluster in the order given, then by p; each with cluster, term, name, namespace (empty without
-            `terms`), `hits` (k: proteins of the cluster with the term), `annotated` (n: proteins of the cluster
-            with any term), `cluster_size`, `background_hits` (K), `background` (N), `fold` ((k/n) / (K/N)), `p`
+        table: by cluster in the order given, then by p: cluster, term, name, namespace (empty without `terms`),
+            `hits` (k: proteins of the cluster with the term), `annotated` (n: proteins of the cluster with any
+            term), `cluster_size`, `background_hits` (K), `background` (N), `fold` ((k/n) / (K/N)), `p`
             (P(X >= k)), `q` (false discovery rate), `tests` (of its family).
-        left_out: reason -> how many; 0 where none: `proteins_without_annotation`, `terms_with_few_proteins`,
+        left_out: reason -> number, also if it is 0: `proteins_without_annotation`, `terms_with_few_proteins`,
             `terms_with_many_proteins`, `clusters_without_annotation`.
     """
 
-    rows: list[dict[str, Any]]
+    table: pl.DataFrame
     left_out: dict[str, int]
 
 
@@ -62,18 +66,18 @@ def enrichment(
     """Test each term in each cluster by the upper tail of the hypergeometric distribution.
 
     Args:
-        members: cluster -> its proteins. Clusters may hold each other (Table 3: A and A1).
-        annotations: protein -> terms, with those above them (`propagate`).
-        background: proteins that could have been in a cluster; by default, those of all clusters. Those without
+        members: cluster -> its proteins. Clusters may contain each other (Table 3: A and A1).
+        annotations: protein -> terms, with their ancestors (`propagate`).
+        background: proteins that could have been in a cluster; by default, those of all clusters. Those without a
             term are left out.
         terms: of the ontology: gives rows their names, and makes each namespace a family of its own.
-        min_size: proteins of the background that a term needs to be tested.
-        max_size: proteins of the background that a tested term may have; by default, any number.
-        family: what a false discovery rate is over: the tests of a cluster, or of all clusters.
+        min_size: least number of proteins of the background with a tested term.
+        max_size: largest number of proteins of the background with a tested term; by default, any number.
+        family: the tests of one false discovery rate: those of a cluster, or of all clusters.
 
     Raises:
         EvaluationError: there is no cluster, or an empty one; proteins of a cluster are not in `background`; no
-            protein has a term; the sizes exclude each other.
+            protein has a term; `min_size` is below 1 or above `max_size`.
     """
     clusters = {name: set(proteins) for name, proteins in members.items()}
     everyone = set().union(*clusters.values()) if background is None else set(background)
@@ -87,42 +91,42 @@ def enrichment(
             required="proteins with terms",
             remedy="Check that the names of the clusters' proteins are those of the annotations.",
         )
-    counts = _counts(known, annotations)
+    pairs = _pairs({protein: annotations[protein] for protein in known}, "term")
+    sizes = pairs.group_by("term").agg(background_hits=pl.len().cast(pl.Int64))
     most = len(known) if max_size is None else max_size
-    sizes = {term: count for term, count in counts.items() if min_size <= count <= most}
-    names = {term: terms[term].name if terms and term in terms else term for term in sizes}
-    namespaces = {term: terms[term].namespace if terms and term in terms else "" for term in sizes}
-    tests = Counter(namespaces.values())
-    annotated = {name: proteins & known for name, proteins in clusters.items()}
-    rows: list[dict[str, Any]] = [
-        {
-            "cluster": name,
-            "term": term,
-            "name": names[term],
-            "namespace": namespaces[term],
-            "hits": hits,
-            "annotated": len(annotated[name]),
-            "cluster_size": len(clusters[name]),
-            "background_hits": sizes[term],
-            "background": len(known),
-            "fold": (hits / len(annotated[name])) / (sizes[term] / len(known)),
-        }
-        for name in clusters
-        for term, hits in _counts(annotated[name], annotations).items()
-        if term in sizes
-    ]
-    tested = sum(bool(proteins) for proteins in annotated.values()) if family == "all" else 1
-    _add_p(rows)
-    _add_q(rows, {namespace: number * tested for namespace, number in tests.items()}, family)
-    order = {name: place for place, name in enumerate(clusters)}
-    rows.sort(key=lambda row: (order[row["cluster"]], row["p"], row["term"]))
+    size = pl.col("background_hits")
+    tested = _with_names(sizes.filter((size >= min_size) & (size <= most)), terms)
+    families = tested.group_by("namespace").agg(tests=pl.len().cast(pl.Int64))
+    cells = _pairs(clusters, "protein", key="cluster").join(
+        pairs.select("protein").unique().with_columns(known=True), on="protein", how="left"
+    )
+    annotated = cells.group_by("cluster").agg(
+        annotated=pl.col("known").sum().cast(pl.Int64), cluster_size=pl.len().cast(pl.Int64)
+    )
+    if family == "all":
+        families = families.with_columns(pl.col("tests") * (annotated["annotated"] > 0).sum())
+    order = pl.DataFrame({"cluster": list(clusters)}, schema={"cluster": pl.String}).with_row_index("order")
+    rows = (
+        cells.join(pairs, on="protein")
+        .group_by("cluster", "term")
+        .agg(hits=pl.len().cast(pl.Int64))
+        .join(tested, on="term")
+        .join(annotated, on="cluster")
+        .join(families, on="namespace")
+        .join(order, on="cluster")
+        .with_columns(background=pl.lit(len(known), pl.Int64))
+    )
+    counts = (rows[name].to_numpy() for name in ("hits", "annotated", "background_hits", "background"))
+    share, background_share = pl.col("hits") / pl.col("annotated"), size / pl.col("background")
+    rows = rows.with_columns(p=pl.lit(pl.Series(upper_tail(*counts))), fold=share / background_share)
+    rows = _with_q(rows, ["namespace", "cluster"] if family == "cluster" else ["namespace"])
     return Enrichment(
-        rows,
+        rows.sort("order", "p", "term").select(_COLUMNS),
         {
             "proteins_without_annotation": len(everyone) - len(known),
-            "terms_with_few_proteins": sum(count < min_size for count in counts.values()),
-            "terms_with_many_proteins": sum(count > most for count in counts.values()),
-            "clusters_without_annotation": sum(not proteins for proteins in annotated.values()),
+            "terms_with_few_proteins": int((sizes["background_hits"] < min_size).sum()),
+            "terms_with_many_proteins": int((sizes["background_hits"] > most).sum()),
+            "clusters_without_annotation": int((annotated["annotated"] == 0).sum()),
         },
     )
 
@@ -169,57 +173,61 @@ def false_discovery_rates(p: np.ndarray, *, tests: int | None = None) -> np.ndar
 
 
 def annotations_from_columns(
-    rows: Iterable[Mapping[str, Any]], *, protein: str = "protein", terms: str = "localization"
+    table: pl.DataFrame, *, protein: str = "protein", terms: str = "localization"
 ) -> dict[str, set[str]]:
-    """Terms of each protein from rows such as those of the table `images`: all terms that any row gives it.
+    """Terms of each protein from a table such as `images`: all terms that any row gives it.
 
     Args:
-        rows: each with two columns; the terms are a list, or text with `;` between.
-        protein: name of the column of proteins; rows without are passed over.
+        table: two of its columns are used; the terms are a list, or text with `;` between.
+        protein: name of the column of proteins; rows without one are skipped.
         terms: name of the column of terms.
 
     Raises:
-        EvaluationError: a row lacks a column.
+        EvaluationError: the table lacks a column.
     """
-    terms_of: dict[str, set[str]] = {}
-    for number, row in enumerate(rows):
-        if lacking := [column for column in (protein, terms) if column not in row]:
-            raise EvaluationError(
-                f"row {number}",
-                found=f"columns {', '.join(row)}",
-                required=f"a column {lacking[0]}",
-                remedy="Name the columns of proteins and of terms.",
-            )
-        if row[protein]:
-            value = row[terms]
-            pieces = value.split(";") if isinstance(value, str) else ([] if value is None else value)
-            terms_of.setdefault(row[protein], set()).update(
-                piece.strip() for piece in pieces if piece.strip()
-            )
-    return terms_of
+    if lacking := [column for column in (protein, terms) if column not in table.columns]:
+        raise EvaluationError(
+            "annotations",
+            found=f"columns {', '.join(table.columns)}",
+            required=f"a column {lacking[0]}",
+            remedy="Name the columns of proteins and of terms.",
+        )
+    term = pl.col("term")
+    rows = table.select(protein=protein, term=terms).filter(pl.col("protein").is_not_null())
+    if rows.schema["term"] == pl.String:
+        rows = rows.with_columns(term.str.split(";"))
+    rows = rows.explode("term").with_columns(term.str.strip_chars())
+    grouped = rows.group_by("protein").agg(term.filter(term.is_not_null() & (term != "")).unique())
+    return {name: set(names) for name, names in grouped.rows()}
 
 
-def _counts(proteins: Iterable[str], annotations: Mapping[str, Collection[str]]) -> Counter[str]:
-    """Term -> how many of the proteins have it."""
-    return Counter(term for protein in proteins for term in set(annotations.get(protein, ())))
+def _pairs(several: Mapping[str, Collection[str]], value: str, *, key: str = "protein") -> pl.DataFrame:
+    """One row per key and value, each pair once."""
+    lists = {key: list(several), value: [list(set(values)) for values in several.values()]}
+    schema = {key: pl.String(), value: pl.List(pl.String())}
+    return pl.DataFrame(lists, schema=schema).explode(value, empty_as_null=False)
 
 
-def _add_p(rows: list[dict[str, Any]]) -> None:
-    columns = ("hits", "annotated", "background_hits", "background")
-    numbers = np.array([[row[column] for column in columns] for row in rows], int).reshape(-1, 4)
-    for row, p in zip(rows, upper_tail(*numbers.T), strict=True):
-        row["p"] = float(p)
+def _with_names(tested: pl.DataFrame, terms: Mapping[str, Term] | None) -> pl.DataFrame:
+    """The terms with their names and namespaces; a term that the ontology does not have is its own name."""
+    known = [(term, (terms or {}).get(term)) for term in tested["term"]]
+    return tested.with_columns(
+        name=pl.Series([term if entry is None else entry.name for term, entry in known], dtype=pl.String),
+        namespace=pl.Series(
+            ["" if entry is None else entry.namespace for _, entry in known], dtype=pl.String
+        ),
+    )
 
 
-def _add_q(rows: list[dict[str, Any]], tests: Mapping[str, int], family: str) -> None:
-    """By namespace, and by cluster where that is the family."""
-    families: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        families[row["namespace"], row["cluster"] if family == "cluster" else ""].append(row)
-    for (namespace, _), some in families.items():
-        rates = false_discovery_rates(np.array([row["p"] for row in some]), tests=tests[namespace])
-        for row, q in zip(some, rates, strict=True):
-            row["q"], row["tests"] = float(q), tests[namespace]
+def _with_q(rows: pl.DataFrame, family: list[str]) -> pl.DataFrame:
+    """The rows with the false discovery rates of each family."""
+    parts = [
+        part.with_columns(
+            q=pl.lit(pl.Series(false_discovery_rates(part["p"].to_numpy(), tests=part["tests"][0])))
+        )
+        for part in rows.partition_by(family)
+    ]
+    return pl.concat(parts) if parts else rows.with_columns(q=pl.lit(None, pl.Float64))
 
 
 def _require_members(clusters: Mapping[str, set[str]], everyone: set[str]) -> None:

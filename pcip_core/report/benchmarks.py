@@ -41,8 +41,13 @@ _SCORES = (  # column, classifier, protocols (the first that there is), metric, 
 )
 
 
-def benchmark_page(rows: BenchmarkRows) -> tuple[str, dict[str, Figure]]:
-    """The page as HTML, one file without links to others; and its figures by their section's heading."""
+def benchmark_page(rows: BenchmarkRows, *, made_from: str = "") -> tuple[str, dict[str, Figure]]:
+    """The page as HTML, one file without links to others; and its figures by their section's heading.
+
+    Args:
+        rows: what the page shows.
+        made_from: a hash, kept in the page's head.
+    """
     if rows.simulated and "simulated" not in rows.title.lower():
         rows = replace(rows, title=f"{rows.title} (SIMULATED images)")  # the title of every figure
     parts = [(*part, part[0](rows)) for part in _PARTS]
@@ -56,7 +61,8 @@ def benchmark_page(rows: BenchmarkRows) -> tuple[str, dict[str, Figure]]:
         printed(rows),
     ]
     banner = "SIMULATED images: no figure here is of real cells" if rows.simulated else ""
-    html = page(f"{rows.title}: benchmarks", sections, banner=banner, subtitle=rows.description)
+    title = f"{rows.title}: benchmarks"
+    html = page(title, sections, banner=banner, subtitle=rows.description, made_from=made_from)
     return html, {
         section.heading: block.figure
         for section in sections

@@ -73,6 +73,10 @@ class StoredFeatures:
             yield features_of(batch)
         self._require_same(None, done)
 
+    def column(self, number: int) -> np.ndarray:
+        """One column of all vectors: (n,) float32."""
+        return np.concatenate([np.zeros(0, np.float32), *(block[:, number] for block in self.blocks())])
+
     def groups(self, group: np.ndarray) -> Iterator[np.ndarray]:
         """The vectors of each group in turn, (its cells, d), as `groups_of`.
 

@@ -8,7 +8,7 @@ holds a column as, so that DuckDB finds the same types in a file of any age.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -111,22 +111,6 @@ def provenance_in(schema: pa.Schema, path: Path) -> dict[str, Any]:
     if encoded is None:
         raise damaged(path, ValueError("no provenance"))
     return json.loads(encoded)
-
-
-def first_different(schemas: Sequence[Mapping[str, pl.DataType]]) -> tuple[int, int, str] | None:
-    """The first column that two partitions have of different types: their positions, and what differs.
-
-    A column of nothing but nulls goes with any type.
-    """
-    first_with: dict[str, int] = {}
-    for number, schema in enumerate(schemas):
-        for name, kind in schema.items():
-            if kind == pl.Null:
-                continue
-            other = first_with.setdefault(name, number)
-            if schemas[other][name] != kind:
-                return other, number, f"{name}: {schemas[other][name]} and {kind}"
-    return None
 
 
 def damaged(path: Path, error: Exception) -> StoreError:

@@ -5,20 +5,18 @@
     <root>/<screen>/<array>/shard=<shard>/<commit>.npy      arrays that belong to the rows of a table
 
 One commit replaces several tables and arrays of a shard at once (`journal` says how). Readers take no lock;
-only one that meets a commit half done waits for it, or finishes it when its writer has died. What one call
-reads is of one commit a shard; two calls may see a commit between them.
+one that meets an unfinished commit waits for it, or finishes it if its writer has died. What one call reads
+is of one commit per shard; two calls may see a commit between them.
 """
 
 from __future__ import annotations
 
-import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
 
 import numpy as np
 import polars as pl
@@ -29,12 +27,12 @@ from polars.io.plugins import register_io_source
 from pcip_core.errors import CropError, StoreError
 from pcip_core.locks import locked
 from pcip_core.store import journal, parquet
-from pcip_core.store.schemas import stored_table
+from pcip_core.store.joining import all_columns, filled, joined, require_alike
+from pcip_core.store.paths import NAME, checked_name, natural_key, shard_folder, shard_of
+from pcip_core.store.schemas import checked
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _READ_ATTEMPTS = 20
-_LONGEST_NAME = 255  # of a file, on the file systems in use
-_SCANNED = 16_384  # rows at a time
+_SCANNED = 16_384  # rows at a time: 25 MB of 384 features
 
 
 class Store:
@@ -49,7 +47,7 @@ class Store:
         """Names of the screens that have any table; folders that cannot be a screen's are passed over."""
         if not self.root.is_dir():
             return []
-        names = [path.name for path in self.root.iterdir() if path.is_dir() and _NAME.fullmatch(path.name)]
+        names = [path.name for path in self.root.iterdir() if path.is_dir() and NAME.fullmatch(path.name)]
         return sorted(name for name in names if self.tables(name))
 
     def tables(self, screen: str) -> list[str]:
@@ -57,14 +55,13 @@ class Store:
         self._settle(screen)
         home = self.root / screen
         names = [path.name for path in home.iterdir()] if home.is_dir() else []
-        return sorted(name for name in names if _NAME.fullmatch(name) and any(self._parts(screen, name)))
+        return sorted(name for name in names if NAME.fullmatch(name) and any(self._parts(screen, name)))
 
     def shards(self, screen: str, table: str) -> list[str]:
         """Shards that a table has, sorted naturally (plate_2 before plate_10); none for a whole table."""
         self._settle(screen)
-        folders = (path.parent.name for path in self._parts(screen, _checked(table)))
-        names = [unquote(name.removeprefix("shard=")) for name in folders if name.startswith("shard=")]
-        return sorted(names, key=natural_key)
+        shards = (shard_of(path.parent) for path in self._parts(screen, checked_name(table)))
+        return sorted((shard for shard in shards if shard is not None), key=natural_key)
 
     def has(self, screen: str, table: str, shard: str | None = None) -> bool:
         """Whether a partition is there."""
@@ -83,14 +80,12 @@ class Store:
     def stamps(self, screen: str, table: str) -> dict[str | None, str]:
         """shard -> a text that is another whenever the partition is replaced or touched; nothing is read."""
         self._settle(screen)
-        found: dict[str | None, str] = {}
-        for path in self._parts(screen, _checked(table)):
+        stamps: dict[str | None, str] = {}
+        for path in self._parts(screen, checked_name(table)):
             with suppress(FileNotFoundError):  # removed meanwhile
-                about = path.stat()
-                name = path.parent.name
-                shard = unquote(name.removeprefix("shard=")) if name.startswith("shard=") else None
-                found[shard] = f"{about.st_ino} {about.st_size} {about.st_mtime_ns}"
-        return found
+                file = path.stat()
+                stamps[shard_of(path.parent)] = f"{file.st_ino} {file.st_size} {file.st_mtime_ns}"
+        return stamps
 
     # -- reading ------------------------------------------------------------------------------------
 
@@ -114,10 +109,10 @@ class Store:
                 columns of different types.
         """
         wanted = self._wanted(screen, table, shards)
-        parts = [parquet.frame_of(self._read_part(screen, table, shard, columns)) for shard in wanted]
-        _require_alike(screen, table, wanted, [part.schema for part in parts])
-        alike = all(part.schema == parts[0].schema for part in parts)
-        return pl.concat(parts, how="vertical" if alike else "diagonal_relaxed", rechunk=False)
+        parts = [
+            parquet.frame_of(self.arrow(screen, table, shard=shard, columns=columns)) for shard in wanted
+        ]
+        return joined(screen, table, wanted, parts)
 
     def scan(self, screen: str, table: str, *, shards: Sequence[str] | None = None) -> pl.LazyFrame:
         """What `read` gives, as a lazy frame: only the columns and rows that a query keeps stay in memory.
@@ -131,25 +126,21 @@ class Store:
         """
         wanted = self._wanted(screen, table, shards)
         schemas = [self.schema(screen, table, shard=shard) for shard in wanted]
-        _require_alike(screen, table, wanted, schemas)
-        schema: dict[str, pl.DataType] = {}
-        for found in schemas:
-            schema |= {name: kind for name, kind in found.items() if schema.get(name, pl.Null) == pl.Null}
+        require_alike(screen, table, wanted, schemas)
+        schema = all_columns(schemas)
 
-        def rows(
-            columns: list[str] | None, predicate: pl.Expr | None, most: int | None, batch: int | None
-        ) -> Iterator[pl.DataFrame]:
-            left = most
+        def rows(columns: Any, predicate: pl.Expr | None, most: int | None, _: Any) -> Iterator[pl.DataFrame]:
             kinds = schema if columns is None else {name: schema[name] for name in columns}
             for shard in wanted:
                 with self._opened(screen, table, shard, None) as part:
                     there = [name for name in kinds if name in part.schema_arrow.names]
-                    for piece in part.iter_batches(batch or _SCANNED, columns=there):
-                        frame = _filled(parquet.frame_of(pa.Table.from_batches([piece])), kinds)
-                        frame = frame if left is None else frame.head(left)
-                        left = None if left is None else left - frame.height
+                    for piece in part.iter_batches(_SCANNED, columns=there):
+                        frame = filled(parquet.frame_of(pa.Table.from_batches([piece])), kinds)
+                        if most is not None:
+                            frame = frame.head(most)
+                            most -= frame.height
                         yield frame if predicate is None else frame.filter(predicate)
-                        if left == 0:
+                        if most == 0:
                             return
 
         return register_io_source(rows, schema=schema)
@@ -183,7 +174,7 @@ class Store:
             with self._opened(screen, table, shard, columns) as part:
                 here = parquet.frame_of(part.schema_arrow.empty_table())
                 kinds.append((here if names is None else here.select(names)).schema)
-                _require_alike(screen, table, wanted, kinds)
+                require_alike(screen, table, wanted, kinds)
                 for batch in part.iter_batches(rows, columns=names):
                     yield parquet.frame_of(pa.Table.from_batches([batch]))
 
@@ -197,7 +188,7 @@ class Store:
             CropError: the array is missing, or its length is not the table's.
         """
         for _ in range(_READ_ATTEMPTS):
-            rows = self._read_part(screen, table, shard, None)
+            rows = self.arrow(screen, table, shard=shard)
             provenance = parquet.provenance_in(rows.schema, self._part(screen, table, shard))
             file = provenance.get("arrays", {}).get(array)
             home = self._folder(screen, array, shard)
@@ -224,13 +215,16 @@ class Store:
             remedy=f"Materialize {screen}/{array}, shard {shard}, with `force`.",
         )
 
-    def arrow(self, screen: str, table: str, *, shard: str | None = None) -> pa.Table:
+    def arrow(
+        self, screen: str, table: str, *, shard: str | None = None, columns: Sequence[str] | None = None
+    ) -> pa.Table:
         """One partition as its file holds it, to feed DuckDB.
 
         Raises:
-            StoreError: there is no such partition, or it is damaged.
+            StoreError: there is no such partition or column, or it is damaged.
         """
-        return self._read_part(screen, table, shard, None).replace_schema_metadata()
+        with self._opened(screen, table, shard, columns) as part:
+            return part.read(columns=list(columns) if columns is not None else None)
 
     def arrow_schema(self, screen: str, table: str, *, shard: str | None = None) -> pa.Schema:
         """The columns that `arrow` gives; its rows are not read."""
@@ -266,7 +260,7 @@ class Store:
             CropError: an array has another length than every table.
         """
         arrays = arrays or {}
-        tables = {name: _checked_rows(screen, name, frame) for name, frame in tables.items()}
+        tables = {name: checked(frame, name, f"{screen}.{name}") for name, frame in tables.items()}
         _check_lengths(screen, tables, arrays)
         commit = uuid.uuid4().hex
         described = {
@@ -315,10 +309,7 @@ class Store:
             shutil.rmtree(folder, ignore_errors=True)
 
     def remove(self, screen: str, table: str, shard: str | None = None) -> None:
-        """Take away one partition of a table, and the arrays that no other table describes.
-
-        Nothing happens when it is not there; a damaged one goes too.
-        """
+        """Take away one partition of a table, if it is there, and the arrays that no other table describes."""
         part = self._part(screen, table, shard)
         if not self.has(screen, table, shard):
             return
@@ -335,18 +326,18 @@ class Store:
 
     def _settle(self, screen: str) -> None:
         """Finish a commit that was interrupted after its journal was written."""
-        journal.settle(self.root / _checked(screen))
+        journal.settle(self.root / checked_name(screen))
 
     # -- places -------------------------------------------------------------------------------------
 
     def _home(self, screen: str) -> Path:
-        home = self.root / _checked(screen)
+        home = self.root / checked_name(screen)
         home.mkdir(parents=True, exist_ok=True)
         return home
 
     def _folder(self, screen: str, table: str, shard: str | None) -> Path:
-        folder = self.root / _checked(screen) / _checked(table)
-        return folder if shard is None else folder / _shard_folder(shard)
+        folder = self.root / checked_name(screen) / checked_name(table)
+        return folder if shard is None else folder / shard_folder(shard)
 
     def _part(self, screen: str, table: str, shard: str | None) -> Path:
         return self._folder(screen, table, shard) / "part.parquet"
@@ -358,18 +349,12 @@ class Store:
 
     def _wanted(self, screen: str, table: str, shards: Sequence[str] | None) -> Sequence[str | None]:
         """The partitions to read: those asked for, or all."""
-        wanted = shards if shards is not None else self.shards(screen, table) or [None]
+        wanted: Sequence[str | None] = shards if shards is not None else self.shards(screen, table) or [None]
         if not wanted:
             raise StoreError(
                 f"{screen}.{table}", found="no shard", required="at least one", remedy="Name one."
             )
         return wanted
-
-    def _read_part(
-        self, screen: str, table: str, shard: str | None, columns: Sequence[str] | None
-    ) -> pa.Table:
-        with self._opened(screen, table, shard, columns) as part:
-            return part.read(columns=list(columns) if columns is not None else None)
 
     @contextmanager
     def _opened(
@@ -397,42 +382,6 @@ class Store:
             ) from error
 
 
-def natural_key(text: str) -> tuple[list[tuple[int, int | str]], str]:
-    """Sort key under which plate_2 comes before plate_10; no two texts have the same."""
-    pieces = [piece for piece in re.split(r"(\d+)", text) if piece]
-    return [(0, int(piece)) if piece.isdecimal() else (1, piece) for piece in pieces], text
-
-
-def _checked(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise StoreError(
-            repr(name),
-            found="a name that cannot be a table's or a screen's",
-            required="lower-case letters, digits and _, a letter first",
-            remedy="Rename it.",
-        )
-    return name
-
-
-def _shard_folder(shard: str) -> str:
-    """A shard's folder: whatever its name holds, one step under the table's."""
-    name = f"shard={quote(shard, safe=' ')}"
-    if not shard or len(name) > _LONGEST_NAME:
-        raise StoreError(
-            f"shard {shard!r}",
-            found=f"a name that makes {len(name)} characters as a folder" if shard else "an empty name",
-            required=f"a name, of {_LONGEST_NAME} characters or fewer",
-            remedy="Change `shards.by` in the spec.",
-        )
-    return name
-
-
-def _checked_rows(screen: str, name: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """A frame in the types of its schema; a table that pcip does not know has none."""
-    known = stored_table(name)
-    return frame if known is None else known.checked(frame, f"{screen}.{name}")
-
-
 def _check_lengths(
     screen: str, tables: Mapping[str, pl.DataFrame], arrays: Mapping[str, np.ndarray | Path]
 ) -> None:
@@ -446,25 +395,3 @@ def _check_lengths(
                 required=f"as many as one of the tables has: {lengths}",
                 remedy="Commit an array with the table that describes it.",
             )
-
-
-def _require_alike(
-    screen: str, table: str, shards: Sequence[str | None], schemas: Sequence[Mapping[str, pl.DataType]]
-) -> None:
-    """Refuse partitions that have a column of different types."""
-    if found := parquet.first_different(schemas):
-        first, other, why = found
-        raise StoreError(
-            f"{screen}.{table}",
-            found=f"columns of different types in shards {shards[first]} and {shards[other]} ({why})",
-            required="partitions that were made in the same way",
-            remedy=f"Materialize the shards of {screen}/{table} that are out of date.",
-        )
-
-
-def _filled(frame: pl.DataFrame, kinds: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    """A frame with all of these columns, in their order; those that it lacks are null."""
-    if list(frame.schema.items()) == list(kinds.items()):
-        return frame
-    lacking = [pl.lit(None, kind).alias(name) for name, kind in kinds.items() if name not in frame.columns]
-    return frame.with_columns(lacking).select(pl.col(name).cast(kind) for name, kind in kinds.items())

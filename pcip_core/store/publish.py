@@ -247,6 +247,7 @@ def _empty(store: Store, screen: str, table: str, shard: str) -> pa.Table:
 
 def _shown(rows: pa.Table, table: str, shard: str) -> pa.Table:
     """Rows with their shard as a column, unless the table is made whole. `images` is counted later."""
+    rows = rows.replace_schema_metadata()
     if table == "images" and "n_cells" in rows.column_names:
         rows = rows.drop_columns("n_cells")
     if shard == WHOLE:

@@ -22,6 +22,7 @@ _MISSING = ("", "nan", "-nan", "na", "n/a", "#n/a", "<na>", "null", "none", "nan
 _AS_IS = ""  # in place of a decimal mark: polars reads all cells of the column as they are
 _HEAD = 1000  # rows by which `UserTable.select` first judges a large table
 _THOUSANDS = r"^[+-]?[1-9]\d{0,2}([.,]\d{3})+$"
+_AS_TEXT = (pl.Categorical, pl.Enum, pl.Null)  # types of Parquet
 _OURS = {  # Cytomining's and CellProfiler's names, in lower case -> ours
     "metadata_plate": "plate",
     "metadata_well": "well",
@@ -65,6 +66,30 @@ def read_table(path: Path) -> pl.DataFrame:
     return frame
 
 
+def renamed(path: Path, table: pl.DataFrame, name_of: Callable[[str], str]) -> pl.DataFrame:
+    """Give the columns of a table new names. Of two columns with one new name and the same cells, the first stays.
+
+    Raises:
+        SpecError: two columns with one new name differ.
+
+    >>> wells = pl.DataFrame({"Metadata_Well": ["A01"], "well_position": ["A01"], "gene": ["AAC1"]})
+    >>> renamed(Path("platemap.csv"), wells, our_name).columns
+    ['well', 'gene']
+    """
+    columns: dict[str, pl.Series] = {}
+    for column in table.get_columns():
+        name = name_of(column.name)
+        kept = columns.setdefault(name, column)
+        if not kept.equals(column):
+            raise SpecError(
+                path,
+                found=f"the columns {kept.name} and {column.name}, which differ",
+                required=f"one column {name}",
+                remedy="Rename or remove the other.",
+            )
+    return pl.DataFrame([column.alias(name) for name, column in columns.items()])
+
+
 def open_table(path: Path) -> UserTable:
     """Open a table; the end of its name says its format: `.parquet`, `.xlsx`, `.xlsm`, anything else for text.
 
@@ -76,6 +101,12 @@ def open_table(path: Path) -> UserTable:
     if path.suffix.lower() == ".parquet":
         try:
             frame = pl.scan_parquet(path)
+            as_text = [
+                pl.col(name).cast(pl.String)
+                for name, kind in frame.collect_schema().items()
+                if kind in _AS_TEXT
+            ]
+            frame = frame.with_columns(as_text)
             return UserTable(path, frame, frame.collect_schema(), typed=True)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise _unreadable(path, error) from error
@@ -157,9 +188,13 @@ class UserTable:
         marks = self._decimal_marks([*numbers, *measured], quick=quick)
         for name in numbers:
             if name not in marks:
+                kind = self.schema[name]
+                text = kind == pl.String
                 raise SpecError(
                     self.path,
-                    found=f"{name} {self._first(name, self._no_number('.,')(name))!r}",
+                    found=f"{name} {self._first(name, self._no_number('.,')(name))!r}"
+                    if text
+                    else f"a column {name} of the type {kind}",
                     required="numbers",
                     remedy="Correct the table, or take the row out.",
                 )

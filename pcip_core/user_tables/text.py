@@ -24,6 +24,7 @@ from pcip_core.errors import SpecError
 
 SEPARATORS = {"\t": "tab", ";": ";", ",": ","}
 _SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # Excel's own first line
+_LONE_CR = re.compile(rb"\r(?!\n)")  # an old Mac's end of a line
 _HEAD = 1 << 20  # bytes in which the header and the separator are looked for
 _SAMPLED = 50  # lines that must agree on the separator
 _CHUNK = 1 << 24
@@ -71,8 +72,8 @@ def scan_text(path: Path) -> Text:
     head = head[:-1] if len(data) > _HEAD and len(head) > 1 else head
     before, lines = _before_header(path, head)
     separator = before.separator or _separator(path, lines)
-    header = next(csv.reader(lines, delimiter=separator, skipinitialspace=True))
-    plain = data.find(b'"') < 0
+    (header,) = _split(path, lines[:1], separator)
+    plain = data.find(b'"') < 0 and _LONE_CR.search(data) is None
     if plain and _widest(source, separator, before.lines) <= len(header):
         names = named(path, header)
 
@@ -227,8 +228,7 @@ def _separator(path: Path, lines: Sequence[str]) -> str:
     """Tab, semicolon or comma: the one that the header has, or with which the rows fit the header."""
     lengths = {}
     for separator in SEPARATORS:
-        rows = csv.reader(lines[:_SAMPLED], delimiter=separator, skipinitialspace=True)
-        lengths[separator] = [len(row) for row in rows]
+        lengths[separator] = [len(row) for row in _split(path, lines[:_SAMPLED], separator)]
     candidates = [separator for separator, of in lengths.items() if of[0] > 1]
     if len(candidates) > 1:
         fit = [one for one in candidates if set(lengths[one]) == {lengths[one][0]}]
@@ -244,6 +244,19 @@ def _separator(path: Path, lines: Sequence[str]) -> str:
             remedy="Put cells that hold the other one into quotation marks, or save the table with tabs.",
         )
     return candidates[0] if candidates else ","
+
+
+def _split(path: Path, lines: Iterable[str], separator: str) -> list[list[str]]:
+    """The cells of some lines."""
+    try:
+        return list(csv.reader(lines, delimiter=separator, skipinitialspace=True))
+    except csv.Error as error:
+        raise SpecError(
+            path,
+            found=f"lines that cannot be split into cells ({error})",
+            required="lines that all end in the same way",
+            remedy="Save the table again as CSV, with the line ends of Windows or Unix.",
+        ) from error
 
 
 def _widest(source: Path | bytes, separator: str, before: int) -> int:

@@ -25,6 +25,14 @@ QUICK = {
     "pairwise": {"same": 50, "each_other": 50, "by_line": 50, "min_proteins": 2, "bootstraps": 50},
 }
 DESIGNED = ("classic", "designed", "cellprofiler")
+EVERYTHING = {
+    "sets": [*DESIGNED, "autoencoder", "supervised", "vgg16"],
+    "vgg16": {"weights": "vgg16.pth", "layers": ["block1_conv2"]},
+    "supervised": {"width": 0.1, "epochs": 15, "batch_size": 9, "learning_rate": 3e-3},
+    "corrections": ["by_plate", "whitened"],
+    "corrected": ["inpainting_conv3"],
+    **QUICK,
+}
 _FILTERS = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512)
 
 
@@ -115,14 +123,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     write_random_vgg16(folder / "vgg16.pth")
     made = run_tiny(
         folder,
-        baselines={
-            "sets": [*DESIGNED, "autoencoder", "supervised", "vgg16"],
-            "vgg16": {"weights": "vgg16.pth", "layers": ["block1_conv2"]},
-            "supervised": {"width": 0.1, "epochs": 15, "batch_size": 9, "learning_rate": 3e-3},
-            "corrections": ["by_plate", "whitened"],
-            "corrected": ["inpainting_conv3"],
-            **QUICK,
-        },
+        baselines=EVERYTHING,
     )
     assert made.outcome.success, made.outcome.error
     outcome = made.again(baselines=True)

@@ -20,9 +20,8 @@ from pcip_assets.checks import (
     store_and_files_agree,
 )
 from pcip_core.spec.screen import Screen, load_screen
+from pcip_core.store import schemas
 from pcip_core.store.partitions import Store
-from pcip_core.store.schemas import CELLS, QUARANTINE
-from pcip_core.store.vectors import feature_table
 from tests.conftest import write_tiny_screen
 
 
@@ -40,7 +39,7 @@ def test_twins_are_named_wherever_they_lie(screen: Screen, store: Store) -> None
     hashes = {"p1": ["a", "b", "c"], "p2": [], "p3": ["d", "b"], "p4": ["b", "e", "a"]}
     for shard, own in hashes.items():
         ids = [f"{shard} {place}" for place in range(len(own))]
-        table = CELLS.frame({"cell_id": ids, "pixel_hash": own})
+        table = schemas.CELLS.frame({"cell_id": ids, "pixel_hash": own})
         store.commit(screen.name, {"cells": table}, shard=shard)
     found = no_duplicate_cells(store, screen, None)
     assert not found.passed
@@ -51,8 +50,7 @@ def test_twins_are_named_wherever_they_lie(screen: Screen, store: Store) -> None
 
 
 def features_of_cells(cells: list[str], vectors: np.ndarray) -> pl.DataFrame:
-    ids = {"cell_id": cells, "image_id": ["image"] * len(cells), "encoder_version": ["tiny/1"] * len(cells)}
-    return feature_table(ids, vectors)
+    return schemas.CELL_FEATURES.frame({"cell_id": cells, "features": vectors})
 
 
 def offenders(result: dg.AssetCheckResult) -> object:
@@ -62,7 +60,7 @@ def offenders(result: dg.AssetCheckResult) -> object:
 
 def test_fields_that_lack_a_channel_are_named(screen: Screen, store: Store) -> None:
     reasons = {"a.tif": "no file for channel nucleus", "b.tif": "a truncated TIFF"}
-    rows = QUARANTINE.frame({"file": list(reasons), "reason": list(reasons.values())})
+    rows = schemas.QUARANTINE.frame({"file": list(reasons), "reason": list(reasons.values())})
     store.commit(screen.name, {"quarantine_fields": rows}, shard="p1")
     result = channels_present(store, screen, None)
     assert offenders(result) == ["a.tif"]
@@ -71,8 +69,8 @@ def test_fields_that_lack_a_channel_are_named(screen: Screen, store: Store) -> N
 
 def test_a_shard_that_lost_a_cell_is_named(screen: Screen, store: Store) -> None:
     for shard, n_cells in (("p1", 3), ("p2", 2)):  # of four found, one in quarantine
-        cells = CELLS.frame({"cell_id": [f"c{number}" for number in range(n_cells)]})
-        rejected = QUARANTINE.frame({"what": ["cell", "file"]})
+        cells = schemas.CELLS.frame({"cell_id": [f"c{number}" for number in range(n_cells)]})
+        rejected = schemas.QUARANTINE.frame({"what": ["cell", "file"]})
         tables = {"cells": cells, "quarantine_crops": rejected}
         store.commit(screen.name, tables, shard=shard, provenance={"found": 4})
     assert offenders(counts_reconcile(store, screen, None)) == ["cells p2: found 4, used 2, quarantined 1"]
@@ -85,7 +83,7 @@ def test_a_shard_that_lost_a_cell_is_named(screen: Screen, store: Store) -> None
 def test_images_of_too_few_cells_are_named(screen: Screen, store: Store) -> None:
     images = {"p1": ["a", "b", "a", "c"], "p2": ["b", "a", "d"]}
     for shard, of_cells in images.items():
-        store.commit(screen.name, {"cells": CELLS.frame({"image_id": of_cells})}, shard=shard)
+        store.commit(screen.name, {"cells": schemas.CELLS.frame({"image_id": of_cells})}, shard=shard)
     result = cells_per_image(store, screen, None)
     assert screen.crops.min_cells == 2
     assert offenders(result) == ["c: 1", "d: 1"]
@@ -95,14 +93,14 @@ def test_images_of_too_few_cells_are_named(screen: Screen, store: Store) -> None
 
 
 def test_no_cells_at_all_is_an_error_that_says_where_the_reasons_are(screen: Screen, store: Store) -> None:
-    store.commit(screen.name, {"cells": CELLS.empty()}, shard="p1")
+    store.commit(screen.name, {"cells": schemas.CELLS.empty()}, shard="p1")
     (message,) = offenders(cells_per_image(store, screen, None))  # type: ignore[misc]
     assert "SELECT reason" in message
 
 
 def test_tables_that_describe_other_cells_are_named(screen: Screen, store: Store) -> None:
     crops = np.zeros((2, 2, 16, 16), np.uint8)
-    cells = CELLS.frame({"cell_id": ["a", "b"]})
+    cells = schemas.CELLS.frame({"cell_id": ["a", "b"]})
     store.commit(screen.name, {"cells": cells}, shard="p1", arrays={"crops": crops})
     same, other = (features_of_cells(ids, np.ones((2, 3), np.float32)) for ids in (["a", "b"], ["b", "a"]))
     store.commit(screen.name, {f"cell_features_{INPAINTING[0]}": same}, shard="p1")

@@ -5,18 +5,22 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import dagster as dg
 import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from pcip_assets.cli.run import run_screen
+from pcip_assets.definitions import screen_assets
+from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking
 from pcip_assets.workspace import Workspace
 from pcip_core.features.transfer import vgg16_features
 from pcip_core.models.files import load_encoder
 from pcip_core.models.inference import classify
 from pcip_core.models.vgg16 import load_vgg16
+from pcip_core.report.page import made_from
 from pcip_core.store.publish import connect
 from pcip_core.store.vectors import features_of
 from tests.assets.conftest import QUICK, Finished, run_tiny
@@ -177,6 +181,27 @@ def test_the_page_tells_the_published_numbers_and_loads_nothing(compared: Finish
         if not feature_set.startswith("vgg16"):
             assert re.search(rf"<td[^>]*>{feature_set}</td><td[^>]*>{value:.3f}</td>", page), feature_set
     assert page.count("data:image/webp;base64,") >= 6
+
+
+def test_the_page_is_made_again_by_force_or_when_it_is_gone(compared: Finished) -> None:
+    path = compared.workspace.benchmark_report("tiny")
+    report = next(one for one in screen_assets(compared.screen) if one.key.path[-1] == "benchmark_report")
+    library = Library(data=str(compared.workspace.data))
+
+    def made(*, force: bool) -> tuple[int, str, bool]:
+        config = {"ops": {"tiny__benchmark_report": {"config": {"force": force}}}}
+        with dg.DagsterInstance.ephemeral() as instance:
+            dg.materialize([report], instance=instance, resources={"library": library}, run_config=config)
+        return path.stat().st_mtime_ns, path.read_text(), made_from(path) is not None
+
+    before = path.stat().st_mtime_ns
+    left, text, says = made(force=False)
+    assert (left, says) == (before, True)
+    again, text_again, _ = made(force=True)
+    assert again > before
+    assert text_again == text
+    path.unlink()
+    assert made(force=False)[1] == text
 
 
 def test_a_screen_without_labels_has_features_and_is_told_what_scores_need(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ import dagster as dg
 import pytest
 import yaml
 
-from pcip_assets.definitions import build_definitions
+from pcip_assets.definitions import build_definitions, screen_assets
 from pcip_assets.workspace import REPOSITORY, Workspace
 from pcip_core.spec.screen import load_screen
+from tests.assets.conftest import EVERYTHING
 from tests.assets.imports import HEAVY, imported_packages
 from tests.conftest import write_spec
 
@@ -22,6 +23,34 @@ def test_the_code_location_imports_nothing_heavy() -> None:
     packages = imported_packages("import pcip_assets.definitions")
     assert "pcip_assets" in packages
     assert not packages & HEAVY
+
+
+def as_line(asset: dg.AssetsDefinition) -> str:
+    """Noun, group, partitions, pool, kinds and what an asset reads."""
+    (spec,) = asset.specs
+    reads = {
+        dep.asset_key.path[-1] + "*" * isinstance(dep.partition_mapping, dg.AllPartitionMapping)
+        for dep in spec.deps
+    }
+    partitions = asset.partitions_def
+    assert (partitions is None) == (asset.backfill_policy is None)  # one run makes many shards
+    assert list(spec.owners) == ["team:pcip"]
+    assert spec.description
+    columns = [
+        spec.key.path[-1],
+        spec.group_name,
+        partitions.name if isinstance(partitions, dg.DynamicPartitionsDefinition) else None,
+        asset.op.pool,  # type: ignore[union-attr]
+        " ".join(sorted(spec.kinds)),
+        " ".join(sorted(reads)),
+    ]
+    return " | ".join(column or "-" for column in columns)
+
+
+def test_the_graph_of_a_screen_is_the_documented_one(tmp_path: Path) -> None:
+    screen = load_screen(write_spec(tmp_path, baselines=EVERYTHING))
+    _, *lines = Path(__file__).with_name("graph_of_a_screen.txt").read_text().splitlines()
+    assert sorted(map(as_line, screen_assets(screen))) == lines
 
 
 def jobs_of(folder: Path, **changes: object) -> dict[str, set[str]]:
@@ -41,16 +70,17 @@ def test_each_job_materializes_what_its_name_says(tmp_path: Path) -> None:
         f"tiny_{name}" for name in ("shards", "features", "analyses", "baselines", "training", "all")
     }
     assert jobs["tiny_shards"] == {"fields", "crops", "cell_features", "control_features"}
-    assert jobs["tiny_training"] == {"encoder"}
+    assert jobs["tiny_training"] == {"encoder", "mismatch"}  # its check warns of an encoder that cheats
+    assert "mismatch" in jobs["tiny_features"]
     assert jobs["tiny_features"] == jobs["tiny_all"] - {"encoder"}
     assert {"yardstick_benchmark", "yardstick_protein_features"} < jobs["tiny_baselines"]
-    assert {"clusters", "mismatch", "analysis_report"} < jobs["tiny_analyses"]
+    assert {"clusters", "maps", "mismatch", "analysis_report"} < jobs["tiny_analyses"]
 
 
 def test_a_screen_that_borrows_its_encoder_has_no_training(tmp_path: Path) -> None:
     jobs = jobs_of(tmp_path, encoder_from="other", baselines={"sets": []})
     assert set(jobs) == {"tiny_shards", "tiny_features", "tiny_analyses"}
-    assert "encoder" not in jobs["tiny_features"]
+    assert not {"encoder", "mismatch"} & jobs["tiny_features"]
 
 
 def test_a_remembered_spec_with_a_former_key_is_left_out_with_a_warning(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from pcip_assets.lineage import DECIDES_NOTHING, FIGURES, Code, Part
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking
 from pcip_assets.workspace import REPOSITORY, Workspace
-from tests.assets.conftest import DESIGNED, QUICK, write_random_vgg16
+from tests.assets.conftest import EVERYTHING, write_random_vgg16
 from tests.assets.tracing import traced
 from tests.conftest import write_tiny_screen
 
@@ -37,13 +37,7 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dg.AssetsDefin
     write_random_vgg16(folder / "vgg16.pth")
     spec = write_tiny_screen(
         folder,
-        baselines={
-            "sets": [*DESIGNED, "autoencoder", "supervised", "vgg16"],
-            "vgg16": {"weights": "vgg16.pth", "layers": ["block1_conv2"]},
-            "corrections": ["by_plate"],
-            "corrected": ["inpainting_conv3"],
-            **QUICK,
-        },
+        baselines=EVERYTHING,
     )
     return assets_of(Workspace(folder / "data"), spec)
 
@@ -131,7 +125,7 @@ def defined_by(node: ast.stmt) -> set[str]:
 def test_every_asset_has_the_version_of_the_code_that_builds_it(
     assets: dict[str, dg.AssetsDefinition],
 ) -> None:
-    assert len(assets) == 30
+    assert len(assets) == 31
     for noun, asset in assets.items():
         root = root_of(asset)
         known = {INSTALLED.version(root), INSTALLED.version(root, figures=True)}
@@ -262,11 +256,10 @@ def test_what_assets_call_is_in_their_closures(tmp_path: Path) -> None:
         closure = INSTALLED.closure(root, figures=True)
         deciding = {part for part in called if not is_below(part.module, DECIDES_NOTHING)}
         assert len(deciding) > 5, root
-        assert deciding - {Part(f"{FIGURES}.pictures", name) for name in PREVIEW} <= closure, root
+        assert deciding <= closure, root
 
 
 UNTRAINED = ("protein_features", "clusters", "localization_scores", "variability", "phenotypes")
-PREVIEW = ("preview", "scaled", "webp")  # of figures, in metadata
 
 
 def is_below(module: str, names: Iterable[str]) -> bool:
@@ -283,6 +276,24 @@ def test_closures_hold_no_other_asset(assets: dict[str, dg.AssetsDefinition]) ->
 def test_every_file_of_data_counts_for_some_asset(assets: dict[str, dg.AssetsDefinition]) -> None:
     read = {part.module for asset in assets.values() for part in closure_of(asset) if not part.name}
     assert read == {path for path in FILES if not path.endswith((".py", ".typed"))}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changes"),
+    [
+        pytest.param("Number of members of the cluster.", "How many belong to it.", False, id="meaning"),
+        pytest.param('"size": (INTEGER, "Number of m', '"size": (NUMBER, "Number of m', True, id="type"),
+        pytest.param('"size": (INTEGER, "Number of m', '"members": (INTEGER, "Number of m', True, id="name"),
+    ],
+)
+def test_meanings_of_columns_do_not_count(old: str, new: str, changes: object) -> None:
+    path, root = (
+        "pcip_core/store/schemas/analyses.py",
+        "pcip_assets.assets.analyses.protein_map:build_clusters",
+    )
+    assert FILES[path].count(old) == 1
+    code = Code({**FILES, path: FILES[path].replace(old, new)})
+    assert (code.version(root) != INSTALLED.version(root)) == changes
 
 
 SMALL = {
@@ -364,6 +375,11 @@ def test_swapping_two_imported_functions_changes_the_version() -> None:
         for names in ("f as first, g as second", "g as first, f as second", "f as first, f as second")
     }
     assert len(versions) == 3
+
+
+def test_code_of_others_has_no_version() -> None:
+    with pytest.raises(LookupError, match="no module of pcip_core or pcip_assets"):
+        lineage.code_version(test_code_of_others_has_no_version)
 
 
 def test_relative_imports_are_refused() -> None:

@@ -8,19 +8,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import CodeType, FrameType
 
-from pcip_assets.lineage import PACKAGES, Part
+from pcip_assets.lineage import DECIDES_NOTHING, PACKAGES, Part
 from pcip_assets.workspace import REPOSITORY
 
 _FOLDERS = tuple(f"{REPOSITORY / package}/" for package in PACKAGES)
 
 
 class Calls(dict[str, set[Part]]):
-    """`module:function` that builds an asset -> the definitions that were called while the asset was made."""
+    """`module:function` that builds an asset -> the definitions that were called while the asset was made.
+
+    What a module in `DECIDES_NOTHING` calls of pcip_core on its own account is left out, as is what this calls.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._known: dict[CodeType, Part | None] = {}
         self._asset: tuple[str, FrameType] | None = None
+        self._left_out: FrameType | None = None
 
     def hear(self, frame: FrameType, event: str, _: object) -> None:
         """For `sys.setprofile`."""
@@ -31,13 +35,36 @@ class Calls(dict[str, set[Part]]):
         if part is None:
             return
         if self._asset is None:
-            if event == "call" and _is_asset(code, part):
-                self._asset = (f"{part.module}:{part.name}", frame)
+            if event == "call" and code.co_qualname == _MATERIALIZED:
+                function = frame.f_locals["function"]
+                self._asset = (f"{function.__module__}:{function.__qualname__.partition('.')[0]}", frame)
                 self.setdefault(self._asset[0], set())
         elif event == "call":
-            self[self._asset[0]].add(part)
+            if (
+                self._left_out is None
+                and part.module.startswith("pcip_core.")
+                and self._is_aside(frame.f_back)
+            ):
+                self._left_out = frame
+            if self._left_out is None:
+                self[self._asset[0]].add(part)
+        elif event == "return" and frame is self._left_out:
+            self._left_out = None
         elif event == "return" and frame is self._asset[1]:
             self._asset = None
+
+    def _is_aside(self, frame: FrameType | None) -> bool:
+        """Whether the nearest first-party caller decides nothing."""
+        while frame is not None:
+            if caller := self._known.get(frame.f_code):
+                return caller.module.startswith(DECIDES_NOTHING)
+            frame = frame.f_back
+        return False
+
+
+_MATERIALIZED = (
+    "asset.<locals>.decorate.<locals>.materialized"  # in the skeleton, around each asset's function
+)
 
 
 def _definition(code: CodeType) -> Part | None:
@@ -49,11 +76,6 @@ def _definition(code: CodeType) -> Part | None:
         return None
     path = code.co_filename.removeprefix(f"{REPOSITORY}/").removesuffix(".py").removesuffix("/__init__")
     return Part(path.replace("/", "."), name)
-
-
-def _is_asset(code: CodeType, part: Part) -> bool:
-    within = code.co_qualname.count("<locals>") == 1 and code.co_varnames[:1] == ("context",)
-    return within and part.module.startswith("pcip_assets.assets.")
 
 
 @contextmanager

@@ -1,11 +1,11 @@
-"""`like`: what is most like some proteins or cells, asked for in the run's config (paper: the rim of the nucleolus)."""
+"""`like`: the proteins or cells nearest to those in the run's config (paper: the rim of the nucleolus)."""
 
 import dagster as dg
 from pydantic import Field
 
-from pcip_assets.assets.analyses.nearest import find_alike
-from pcip_assets.assets.shared import OWNERS, analyses_of, picture
-from pcip_assets.lineage import code_version
+from pcip_assets.assets.analyses.nearest import find_nearest
+from pcip_assets.assets.results import picture
+from pcip_assets.assets.skeleton import analyses_of, asset
 from pcip_assets.provenance import inputs_hash
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
@@ -13,7 +13,7 @@ from pcip_core.spec.screen import Screen
 
 
 class Like(dg.Config):
-    """`seeds`: proteins, or ids of cells; none: nothing is looked for. `n` how many, `feature_set` by which."""
+    """`seeds`: proteins, or ids of cells. `n`: number to list. `feature_set`: the one to compare by."""
 
     seeds: list[str] = Field(default_factory=list)
     n: int = 20
@@ -21,16 +21,14 @@ class Like(dg.Config):
 
 
 def build_like(screen: Screen) -> dg.AssetsDefinition:
-    """The asset of the nearest proteins or cells, as metadata with a gallery; it is kept in no table."""
-    code = code_version(build_like)
+    """The asset of the nearest proteins or cells, as metadata with a gallery; no table keeps them."""
 
-    @dg.asset(
-        key=[screen.name, "like"],
+    @asset(
+        screen,
+        "like",
         deps=[[screen.name, "protein_features"]],
-        group_name=f"{analyses_of(screen)}_asked",
-        owners=OWNERS,
+        group=f"{analyses_of(screen)}_asked",
         kinds={"numpy"},
-        code_version=code,
     )
     def like(context: dg.AssetExecutionContext, config: Like, library: Library) -> dg.MaterializeResult:
         """The proteins or cells nearest to the seeds in the run's config, with their crops."""
@@ -44,14 +42,15 @@ def build_like(screen: Screen) -> dg.AssetsDefinition:
                 remedy="Give `seeds: [PROTEIN]` in the run's config (Materialize, Open launchpad).",
             )
         chosen = config.feature_set or screen.analyses.feature_set
-        found = find_alike(library.store, screen, config.seeds, n=config.n, feature_set=chosen)
+        nearest = find_nearest(library.store, screen, config.seeds, n=config.n, feature_set=chosen)
+        rows = nearest.table.to_dicts()
         return dg.MaterializeResult(
             metadata={
-                "nearest": dg.MetadataValue.json(found.rows),
+                "nearest": dg.MetadataValue.json(rows),
                 "simulated": screen.simulated,
-                "gallery": picture(preview(found.figure)),
+                "gallery": picture(preview(nearest.figure)),
             },
-            data_version=dg.DataVersion(inputs_hash(rows=found.rows)),
+            data_version=dg.DataVersion(inputs_hash(rows=rows)),
         )
 
     return like

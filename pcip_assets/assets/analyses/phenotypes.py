@@ -1,8 +1,6 @@
-"""`phenotypes`: the cells of one protein in clusters, and where they lie (paper, Figure 6)."""
+"""`phenotypes`: the cells of one protein in clusters, and their positions (paper, Figure 6)."""
 
-import string
-from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
@@ -11,231 +9,160 @@ import polars as pl
 from pcip_assets.assets.analyses.cell_scores import VARIABLE, described_cells
 from pcip_assets.assets.analyses.galleries import crops_of
 from pcip_assets.assets.feature_sets import PREFIX, features_hash
-from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, all_shards, analyses_of, materialize
-from pcip_assets.lineage import code_version
+from pcip_assets.assets.results import Made, Tables
+from pcip_assets.assets.skeleton import all_shards, analyses_of, asset
 from pcip_assets.resources import Library
-from pcip_core.errors import PcipError, SpecError
+from pcip_core.errors import PcipError
 from pcip_core.spec.screen import Screen
 from pcip_core.store import rows as frames
 from pcip_core.store import schemas
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from pcip_core.analysis.protein_phenotypes import ProteinPhenotypes
+    from pcip_core.plots.cells.fields_of_view import FieldOfView
+
 TABLE = "phenotypes"
-_FIELDS = 6  # drawn of each protein
-_NAMED = 10  # proteins in the message of an error
-_CROPS, _CROPS_EACH = 12, 3  # below a tree, and of one phenotype
-_RING = 0.25  # radius of a ring, of the window of a crop
+_RING = 0.25  # radius of a ring, as a fraction of the window of a crop
 
 
 def build_phenotypes(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the phenotypes of chosen proteins."""
-    code = code_version(build_phenotypes, figures=True)
 
-    @dg.asset(
-        key=[screen.name, "phenotypes"],
+    @asset(
+        screen,
+        "phenotypes",
         deps=[*all_shards(screen, "cell_features"), dg.AssetDep([screen.name, "variability"])],
-        group_name=analyses_of(screen),
-        owners=OWNERS,
+        group=analyses_of(screen),
         kinds={"scipy", "parquet"},
-        code_version=code,
+        figures=True,
     )
-    def phenotypes(
-        context: dg.AssetExecutionContext, config: Remake, library: Library
-    ) -> dg.MaterializeResult:
-        """Cells of one protein in a tree and in clusters, with crops, proportions and places in their fields."""
+    def phenotypes(context: dg.AssetExecutionContext, library: Library) -> Tables:
+        """Cells of one protein in a tree and in clusters, with crops, proportions and positions in their fields."""
         spec = screen.analyses
 
         def inputs(_: str | None) -> dict[str, Any]:
-            images = library.store.read(screen.name, "images").to_dicts()
+            images = library.store.read(screen.name, "images")
             ranked = library.store.provenance(screen.name, VARIABLE) or {}
             return {
                 "features": features_hash(library, screen, spec.feature_set),
                 "spec": [spec.feature_set, spec.phenotypes, spec.seed],
-                "images": [[row[name] for name in ("image_id", "protein", "cell_line")] for row in images],
+                "images": images.select("image_id", "protein", "cell_line").rows(),
                 "variability": None if spec.phenotypes.proteins else ranked.get("inputs_hash"),
             }
 
         def make(_: str | None) -> Made:
-            from pcip_core.features.blocks import columns_of
+            return _clustered(context, library, screen)
 
-            cells = described_cells(library, screen, PREFIX + spec.feature_set)
-            columns = columns_of(cells["features"], "phenotypes")
-            lines = Counter(protein for protein, _ in set(_pairs(cells)))
-            rows: list[dict[str, Any]] = []
-            told: dict[str, Any] = {}
-            figures: dict[str, Any] = {}
-            for protein, line in _chosen(library, screen, cells):
-                name = f"{protein} {line}".strip()
-                own = np.flatnonzero((cells["protein"] == protein) & (cells["cell_line"] == line))
-                if len(own) < spec.phenotypes.least_cells:
-                    told[f"left_out: {name}"] = f"{len(own)} cells, fewer than {spec.phenotypes.least_cells}"
-                    continue
-                context.log.info(f"{screen.name}/phenotypes: {len(own)} cells of {name}")
-                found, clustered, drawn = _of_protein(library, screen, cells, columns, own, name)
-                rows += found
-                told[name] = clustered
-                about = f"phenotypes_{protein}" + (f"_{line}" if lines[protein] > 1 else "")
-                figures |= {about + suffix: figure for suffix, figure in drawn.items()}
-            if not rows:
-                told["not_clustered"] = (
-                    "every protein that was named has too few cells in each cell line (analyses.phenotypes)"
-                    if spec.phenotypes.proteins
-                    else "`variability` ranks no protein with enough cells; name some in analyses.phenotypes"
-                )
-            return Made({TABLE: schemas.PHENOTYPES.frame(rows)}, metadata=told, figures=figures)
-
-        return materialize(context, library, screen, config, Work(TABLE, code, inputs, make))
+        return Tables(TABLE, inputs, make)
 
     return phenotypes
 
 
-def _pairs(cells: dict[str, Any]) -> list[tuple[str, str]]:
-    """Protein and cell line of each cell."""
-    return list(zip(cells["protein"].tolist(), cells["cell_line"].tolist(), strict=True))
+def _clustered(context: dg.AssetExecutionContext, library: Library, screen: Screen) -> Made:
+    """The phenotypes of all chosen proteins, with their figures."""
+    from pcip_core.analysis.examples import rows_of_proteins
+    from pcip_core.analysis.protein_phenotypes import chosen_proteins, protein_phenotypes
+    from pcip_core.features.blocks import columns_of
 
-
-def _chosen(library: Library, screen: Screen, cells: dict[str, Any]) -> list[tuple[str, str]]:
-    """The proteins to cluster, each with a cell line: those of the spec, or the most variable.
-
-    Raises:
-        SpecError: a protein has no cells.
-    """
-    spec = screen.analyses.phenotypes
-    if not spec.proteins:
-        ranked = library.store.read(screen.name, VARIABLE).to_dicts()
-        ranked = sorted((row for row in ranked if row["n"] >= spec.least_cells), key=lambda row: row["rank"])
-        return [(row["protein"], row["cell_line"]) for row in ranked[: spec.most_variable]]
-    known = sorted(set(_pairs(cells)))
-    names = list(dict.fromkeys(protein for protein, _ in known))
-    if unknown := [protein for protein in spec.proteins if protein not in names]:
-        raise SpecError(
-            f"{screen.name}: analyses.phenotypes.proteins",
-            found=f"no cells of {', '.join(unknown)}",
-            required=f"some of {len(names)} proteins: {', '.join(names[:_NAMED])}"
-            + (", ..." if len(names) > _NAMED else ""),
-            remedy="Correct the names; spelling and case count.",
+    spec = screen.analyses
+    settings, where = spec.phenotypes, f"{screen.name}: analyses.phenotypes.proteins"
+    cells = described_cells(library, screen, PREFIX + spec.feature_set)
+    columns = columns_of(cells.features, "phenotypes")
+    ranked = None if settings.proteins else library.store.read(screen.name, VARIABLE)
+    chosen = chosen_proteins(cells.table, ranked, settings, where)
+    tables: list[pl.DataFrame] = []
+    metadata: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
+    rows = rows_of_proteins(cells.table, chosen)
+    for (protein, line, lines), own in zip(chosen.rows(), rows, strict=True):
+        name = f"{protein} {line}".strip()
+        if len(own) < settings.least_cells:
+            metadata[f"left_out: {name}"] = f"{len(own)} cells, fewer than {settings.least_cells}"
+            continue
+        context.log.info(f"{screen.name}/phenotypes: {len(own)} cells of {name}")
+        clustered = protein_phenotypes(
+            cells.features, cells.table, own, columns=columns, settings=settings, seed=spec.seed
         )
-    return [pair for protein in dict.fromkeys(spec.proteins) for pair in known if pair[0] == protein]
+        drawn, problems = _figures(library, screen, clustered, f"{screen.title}: cells of {name}")
+        tables.append(clustered.table)
+        metadata[name] = clustered.summary | problems
+        figure = f"phenotypes_{protein}" + (f"_{line}" if lines > 1 else "")
+        figures |= {figure + suffix: each for suffix, each in drawn.items()}
+    if not tables:
+        metadata["not_clustered"] = (
+            "every protein that was named has too few cells in each cell line (analyses.phenotypes)"
+            if settings.proteins
+            else "`variability` ranks no protein with enough cells; name some in analyses.phenotypes"
+        )
+    return Made({TABLE: schemas.PHENOTYPES.stacked(tables)}, metadata=metadata, figures=figures)
 
 
-def _of_protein(
-    library: Library, screen: Screen, cells: dict[str, Any], columns: Any, own: np.ndarray, name: str
-) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
-    """Rows of one protein in a cell line, what is told of it, and its figures by the end of their names."""
-    from pcip_core.analysis import phenotypes as core
-    from pcip_core.features.blocks import rows_of
+def _figures(
+    library: Library, screen: Screen, clustered: "ProteinPhenotypes", title: str
+) -> tuple[dict[str, "Figure"], dict[str, Any]]:
+    """The figures of one protein, by the suffix of their names, and why fields could not be drawn."""
     from pcip_core.plots.cells.gallery import dendrogram_gallery
 
-    spec = screen.analyses.phenotypes
-    of_all = [cells["cell_id"][row] for row in own]
-    own = own[core.sample_of(of_all, core.MOST_CELLS, seed=screen.analyses.seed)]
-    ids = [cells["cell_id"][row] for row in own]
-    found = core.phenotypes(
-        rows_of(cells["features"], own), ids, reference=columns, clusters=spec.clusters, most=spec.most
-    )
-    leaf = np.argsort(found.leaves)
-    each = max(1, min(_CROPS_EACH, _CROPS // len(found.phenotypes)))
-    shown = {one.cluster: one.rows[:each] for one in found.phenotypes}
-    share = {one.cluster: one.share for one in found.phenotypes}
-    drawn = sorted((row for rows in shown.values() for row in rows), key=lambda row: leaf[row])
-    rows = [
-        {
-            "protein": str(cells["protein"][row]),
-            "cell_line": str(cells["cell_line"][row]),
-            "cell_id": ids[place],
-            "image_id": str(cells["image_id"][row]),
-            "phenotype": int(found.cluster[place]),
-            "share": share[int(found.cluster[place])],
-            "leaf": int(leaf[place]),
-            "representative": place in set(drawn),
-            "x": float(found.plane[place, 0]),
-            "y": float(found.plane[place, 1]),
-        }
-        for place, row in enumerate(own)
-    ]
-    told = {
-        "phenotypes": len(share),
-        "cells": len(own),
-        "proportions": [round(one, 3) for one in share.values()],
-        "silhouette": found.silhouettes.get(len(share)),
-    }
-    if len(own) < len(of_all):
-        told["sampled_of"] = len(of_all)
     size = screen.crops.size_px
-    crops = np.zeros((len(own), len(screen.crop_channels), size, size), np.uint8)
-    crops[drawn] = crops_of(library.store, screen, [ids[row] for row in drawn])
-    letters = {row: _letters(number) for number, row in enumerate(drawn)}
-    title = f"{screen.title}: cells of {name}"
+    cell_ids = clustered.table["cell_id"]
+    crops = np.zeros((len(cell_ids), len(screen.crop_channels), size, size), np.uint8)
+    drawn = list(clustered.captions)
+    crops[drawn] = crops_of(library.store, screen, cell_ids.gather(drawn).to_list())
     tree = dendrogram_gallery(
-        found.linkage, crops, title, channels=screen.crop_channels, protein=screen.protein,
-        cluster=found.cluster, shown=shown, captions=letters,
+        clustered.result.linkage, crops, title, channels=screen.crop_channels, protein=screen.protein,
+        cluster=clustered.result.cluster, shown=clustered.shown, captions=clustered.captions,
     )  # fmt: skip
-    figures = {"": tree}
     if screen.segmentation.method == "whole":
-        told["fields"] = "not drawn: cells come cropped, and where they lay in their fields is not known"
-    else:
-        fields, unread = _fields(library, screen, rows, {ids[row]: text for row, text in letters.items()})
-        where = f"{title} in their fields (letters: crops of the tree)"
-        figures["_fields"] = _drawn_fields(screen, fields, share, where)
-        if unread:
-            told["fields_without_picture"] = unread
-    return rows, told, figures
-
-
-def _letters(number: int) -> str:
-    """a to z, then aa, ab, ..."""
-    first, last = divmod(number, 26)
-    return ("" if not first else _letters(first - 1)) + string.ascii_lowercase[last]
+        return {"": tree}, {"fields": "not drawn: the images are single cells without positions in fields"}
+    fields, unreadable = _fields(library, screen, clustered)
+    where = f"{title} in their fields (letters: crops of the tree)"
+    figures = {"": tree, "_fields": _drawn_fields(screen, fields, clustered.shares, where)}
+    return figures, {"fields_without_picture": unreadable} if unreadable else {}
 
 
 def _fields(
-    library: Library, screen: Screen, rows: list[dict[str, Any]], letters: dict[str, str]
-) -> tuple[list[Any], list[str]]:
+    library: Library, screen: Screen, clustered: "ProteinPhenotypes"
+) -> tuple[list["FieldOfView"], list[str]]:
     """The fields with most of these cells, as they are drawn, and why the pictures of some could not be read."""
+    from pcip_core.analysis.protein_phenotypes import fullest_fields
     from pcip_core.images.reading import read_field
     from pcip_core.plots.cells.fields_of_view import FieldOfView
 
-    columns = ["cell_id", "field", "y_px", "x_px"]
-    wanted = [row["cell_id"] for row in rows]
-    place = {
-        row["cell_id"]: row
-        for batch in library.store.batches(screen.name, "cells", columns=columns)
-        for row in batch.filter(pl.col("cell_id").is_in(wanted)).iter_rows(named=True)
-    }
-    members: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in rows:
-        members.setdefault((row["image_id"], place[row["cell_id"]]["field"]), []).append(row)
-    most = sorted(members, key=lambda key: (-len(members[key]), key))[:_FIELDS]
+    captions = [clustered.captions.get(cell, "") for cell in range(clustered.table.height)]
+    cells = clustered.table.select("cell_id", "image_id", "phenotype", caption=pl.Series(captions))
+    wanted = cells["cell_id"].implode()
+    batches = library.store.batches(screen.name, "cells", columns=["cell_id", "field", "y_px", "x_px"])
+    positions = pl.concat([batch.filter(pl.col("cell_id").is_in(wanted)) for batch in batches])
+    fullest = fullest_fields(cells.join(positions, on="cell_id", how="left", maintain_order="left"))
     table = library.store.read(screen.name, "fields")
-    about = dict(zip(zip(table["image_id"].to_list(), table["field"].to_list(), strict=True),
-                     range(table.height), strict=True))  # fmt: skip
-    fields, unread = [], []
-    for image, field in sorted(most):
-        own = members[image, field]
-        row = table.slice(about[image, field], 1)
+    table = fullest.join(table, on=["image_id", "field"], how="left", maintain_order="left")
+    fields, unreadable = [], []
+    for field, row in zip(frames.fields_of(screen, table), table.iter_rows(named=True), strict=True):
+        pixels = None
         try:
-            pixels = read_field(screen, frames.fields_of(screen, row)[0])[screen.protein[0]]
-        except (
-            PcipError
-        ) as error:  # moved or damaged since the crops were cut: the cells are drawn without it
-            pixels = None
-            unread.append(str(error))
-        spots = [place[one["cell_id"]] for one in own]
+            pixels = read_field(screen, field)[screen.protein[0]]
+        except PcipError as error:  # moved or damaged since the crops were cut: drawn without the picture
+            unreadable.append(str(error))
         fields.append(
             FieldOfView(
-                f"{image}, field {field}: {len(own)} cells",
-                (row["height_px"].item(), row["width_px"].item()),
-                np.array([(spot["y_px"], spot["x_px"]) for spot in spots]),
-                np.array([one["phenotype"] for one in own]),
-                [letters.get(one["cell_id"], "") for one in own],
+                f"{row['image_id']}, field {row['field']}: {len(row['cell_id'])} cells",
+                (row["height_px"], row["width_px"]),
+                np.column_stack([row["y_px"], row["x_px"]]),
+                np.array(row["phenotype"]),
+                row["caption"],
                 pixels,
             )
         )
-    return fields, unread
+    return fields, unreadable
 
 
-def _drawn_fields(screen: Screen, fields: list[Any], share: dict[int, float], title: str) -> Any:
+def _drawn_fields(
+    screen: Screen, fields: list["FieldOfView"], shares: dict[int, float], title: str
+) -> "Figure":
     from pcip_core.plots.cells.fields_of_view import phenotype_fields
 
     window = screen.crops.window_px or screen.crops.size_px
-    legend = {number: f"phenotype {number} ({part:.0%})" for number, part in share.items()}
+    legend = {number: f"phenotype {number} ({share:.0%})" for number, share in shares.items()}
     return phenotype_fields(fields, title, radius_px=_RING * window, legend=legend)

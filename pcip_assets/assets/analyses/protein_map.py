@@ -1,6 +1,5 @@
 """`clusters`: proteins by the mean of their cells, as trees and as named clusters (paper, Figure 4)."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,8 +7,8 @@ import dagster as dg
 import polars as pl
 
 from pcip_assets.assets.feature_sets import PREFIX, features_hash
-from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, analyses_of, materialize
-from pcip_assets.lineage import code_version
+from pcip_assets.assets.results import Made, Tables
+from pcip_assets.assets.skeleton import analyses_of, asset
 from pcip_assets.resources import Library
 from pcip_core.clustering.proteins import Proteins, mean_proteins
 from pcip_core.errors import ClusterError, SpecError
@@ -28,17 +27,16 @@ _LEAST_PROTEINS = 3
 
 def build_clusters(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the protein map."""
-    code = code_version(build_clusters, figures=True)
 
-    @dg.asset(
-        key=[screen.name, "clusters"],
+    @asset(
+        screen,
+        "clusters",
         deps=[[screen.name, "protein_features"]],
-        group_name=analyses_of(screen),
-        owners=OWNERS,
+        group=analyses_of(screen),
         kinds={"scipy", "parquet"},
-        code_version=code,
+        figures=True,
     )
-    def clusters(context: dg.AssetExecutionContext, config: Remake, library: Library) -> dg.MaterializeResult:
+    def clusters(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Trees of proteins by their mean features, cut into clusters, and the clusters that the user has named."""
         spec = screen.analyses
 
@@ -54,55 +52,52 @@ def build_clusters(screen: Screen) -> dg.AssetsDefinition:
             }
 
         def make(_: str | None) -> Made:
-            from pcip_core.clustering.solution import solve
+            return _solutions(context, library, screen)
 
-            tables: dict[str, list[pl.DataFrame]] = {CLUSTERS: [], TREES: []}
-            metadata: dict[str, Any] = {}
-            figures: dict[str, Any] = {}
-            parts: dict[str, set[str] | None] = {"": None, **parts_of(library, screen)}
-            for part, chosen in parts.items():
-                proteins = proteins_of(library, screen, chosen)
-                if error := _too_few(library, screen, proteins, part):
-                    if part:  # the spec asks for a part, but never for the whole
-                        raise error
-                    metadata["not_clustered"] = str(error)
-                    continue
-                within = f" within {part}" if part else ""
-                metadata[f"rows{within}"] = len(proteins.names)
-                for method in spec.clusters.methods:
-                    name = method + within
-                    context.log.info(f"{screen.name}/clusters: {name}, {len(proteins.names)} rows")
-                    picks = {} if part else _picks(screen)
-                    solution = solve(
-                        proteins, method=method, settings=spec.clusters, picks=picks, seed=spec.seed
-                    )
-                    for table, rows in _rows(proteins, solution).items():
-                        tables[table].append(rows.with_columns(solution=pl.lit(name)))
-                    metadata[f"{name}: clusters"] = len(solution.cut)
-                    figures[f"clusters_{name}"] = _figure(screen, proteins, solution, name)
-            made = {
-                CLUSTERS: schemas.CLUSTERS.stacked(tables[CLUSTERS]),
-                TREES: schemas.CLUSTER_TREES.stacked(tables[TREES]),
-            }
-            return Made(made, metadata=metadata, figures=figures)
-
-        return materialize(context, library, screen, config, Work(CLUSTERS, code, inputs, make))
+        return Tables(CLUSTERS, inputs, make)
 
     return clusters
 
 
-def protein_name(image: dict[str, Any]) -> str:
-    """The protein of an image; an image without one stands for a protein of its own."""
-    return str(image["protein"] or image["image_id"])
+def _solutions(context: dg.AssetExecutionContext, library: Library, screen: Screen) -> Made:
+    """The solutions of all proteins and of each part of them, with their figures."""
+    from pcip_core.clustering.solution import solve
+
+    spec = screen.analyses
+    tables: dict[str, list[pl.DataFrame]] = {CLUSTERS: [], TREES: []}
+    metadata: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
+    parts: dict[str, set[str] | None] = {"": None, **parts_of(library, screen)}
+    for part, chosen in parts.items():
+        proteins = proteins_of(library, screen, chosen)
+        if error := _too_few(library, screen, proteins, part):
+            if part:  # the spec asks for a part, but never for the whole
+                raise error
+            metadata["not_clustered"] = str(error)
+            continue
+        within = f" within {part}" if part else ""
+        metadata[f"rows{within}"] = len(proteins.names)
+        for method in spec.clusters.methods:
+            name = method + within
+            context.log.info(f"{screen.name}/clusters: {name}, {len(proteins.names)} rows")
+            picks = {} if part else _picks(screen)
+            solution = solve(proteins, method=method, settings=spec.clusters, picks=picks, seed=spec.seed)
+            for table, rows in _rows(proteins, solution).items():
+                tables[table].append(rows.with_columns(solution=pl.lit(name)))
+            metadata[f"{name}: clusters"] = len(solution.cut)
+            figures[f"clusters_{name}"] = _figure(screen, proteins, solution, name)
+    made = {
+        CLUSTERS: schemas.CLUSTERS.stacked(tables[CLUSTERS]),
+        TREES: schemas.CLUSTER_TREES.stacked(tables[TREES]),
+    }
+    return Made(made, metadata=metadata, figures=figures)
 
 
 def parts_of(library: Library, screen: Screen) -> dict[str, set[str]]:
     """Name -> the images that each condition of the spec chooses; their proteins are clustered separately."""
-    from pcip_core.store.choosing import chosen_images
-
-    images = library.store.read(screen.name, "images")
+    images = library.images(screen)
     return {
-        name: chosen_images(images, condition, f"{screen.name}: analyses.clusters.within.{name}")
+        name: images.chosen(condition, f"{screen.name}: analyses.clusters.within.{name}")
         for name, condition in screen.analyses.clusters.within.items()
     }
 
@@ -111,7 +106,7 @@ def _too_few(library: Library, screen: Screen, proteins: Proteins, part: str) ->
     """The error of a part with too few proteins for a tree; None if there are enough."""
     if len(proteins.names) >= _LEAST_PROTEINS:
         return None
-    terms = library.store.read(screen.name, "images")["localization"].explode().drop_nulls().unique().sort()
+    terms = library.images(screen).frame["localization"].explode().drop_nulls().unique().sort()
     within = screen.analyses.clusters.within
     return ClusterError(
         f"{screen.name}/clusters",
@@ -135,24 +130,11 @@ def proteins_of(library: Library, screen: Screen, chosen: set[str] | None = None
             remedy="Name a feature set of main.feature_sets, or make this one first.",
         )
     cells = StoredFeatures(library.store, screen.name, PREFIX + spec.feature_set)
-    images = images_of(library, screen, cells.images)
+    images = library.images(screen).rows(cells.images)
     if chosen is not None:
         protein = pl.when(pl.col("image_id").is_in(list(chosen))).then("protein")
         images = images.with_columns(protein=protein)
     return mean_proteins(cells, cells.image, images, by_line=spec.pool == "protein_and_line")
-
-
-def images_of(library: Library, screen: Screen, image_ids: Sequence[str]) -> pl.DataFrame:
-    """Rows of these images, in this order: image_id, protein, cell_line ("" if unknown), localization.
-
-    An image without a protein stands for a protein of its own, with the name of the image.
-    """
-    columns = ["image_id", "protein", "cell_line", "localization"]
-    images = library.store.read(screen.name, "images").select(columns)
-    ids = pl.DataFrame({"image_id": image_ids}, schema={"image_id": pl.String})
-    return ids.join(images, on="image_id", how="left", maintain_order="left").with_columns(
-        protein=pl.coalesce("protein", "image_id"), cell_line=pl.col("cell_line").fill_null("")
-    )
 
 
 def _rows(proteins: Proteins, solution: "Solution") -> dict[str, pl.DataFrame]:

@@ -1,75 +1,53 @@
-"""`analysis_report`: one page a screen with all its analyses, over whose points one sees the cells."""
+"""`analysis_report`: one page per screen with all its analyses, whose points show their cells."""
 
 from typing import Any
 
 import dagster as dg
 
 from pcip_assets.assets.feature_sets import features_hash
-from pcip_assets.assets.shared import OWNERS, Remake, analyses_of
-from pcip_assets.lineage import code_version
-from pcip_assets.provenance import Stopwatch, file_stamp, inputs_hash
+from pcip_assets.assets.results import Page
+from pcip_assets.assets.skeleton import analyses_of, asset
+from pcip_assets.provenance import file_stamp
 from pcip_assets.resources import Library
 from pcip_core.spec.screen import Screen
 
-_NOUNS = ("clusters", "enrichment", "localization_scores", "variability", "phenotypes", "mismatch")
+_NOUNS = (
+    *("clusters", "enrichment", "localization_scores", "variability", "phenotypes", "maps", "mismatch"),
+)
 TABLES = (
     *("clusters", "cluster_trees", "enrichment", "localization_scores", "protein_scores"),
-    *("variability", "phenotypes", "mismatch"),
+    *("variability", "variability_cells", "phenotypes", "map_proteins", "map_cells", "mismatch"),
 )
 
 
 def build_analysis_report(screen: Screen) -> dg.AssetsDefinition:
     """The asset of the page of a screen's analyses."""
-    code = code_version(build_analysis_report, figures=True)
 
-    @dg.asset(
-        key=[screen.name, "analysis_report"],
+    @asset(
+        screen,
+        "analysis_report",
         deps=[[screen.name, noun] for noun in _NOUNS],
-        group_name=analyses_of(screen),
-        owners=OWNERS,
+        group=analyses_of(screen),
         kinds={"html"},
-        code_version=code,
+        figures=True,
     )
-    def analysis_report(
-        context: dg.AssetExecutionContext, config: Remake, library: Library
-    ) -> dg.MaterializeResult:
-        """All analyses on one page that opens anywhere: hover a point, see the cells; heat maps that zoom."""
+    def analysis_report(context: dg.AssetExecutionContext, library: Library) -> Page:
+        """All analyses on one self-contained page: hover a point, see the cells; heat maps that zoom."""
         from pcip_assets.assets.analyses.report_rows import analysis_rows
         from pcip_core.report.analyses.page import analysis_page
-        from pcip_core.report.page import made_from, save_page
+
+        def make(made_from: str) -> tuple[str, dict[str, Any]]:
+            rows = analysis_rows(library, screen, TABLES)
+            return analysis_page(rows, made_from=made_from), {"pictures_of_cells": rows.crops}
 
         path = library.workspace.analysis_report(screen.name)
-        wanted = inputs_hash(code=code, **_inputs(library, screen))
-        told: dict[str, Any] = {"up_to_date": True}
-        if made_from(path) != wanted or config.force:
-            with Stopwatch() as watch:
-                rows = analysis_rows(library, screen, TABLES)
-                html = analysis_page(rows, made_from=wanted)
-                save_page(html, path)
-            told = {
-                "kilobytes": path.stat().st_size // 1000,
-                "pictures_of_cells": rows.crops,
-                "seconds": round(watch.seconds, 2),
-                "peak_memory_mb": round(watch.peak_mb),
-            }
-            context.log.info(
-                f"{screen.name}/analysis_report: {told['kilobytes']} kB in {watch.seconds:.1f} s"
-            )
-        return dg.MaterializeResult(
-            metadata={
-                "page": dg.MetadataValue.path(str(path)),
-                "open": dg.MetadataValue.url(path.as_uri()),
-                "simulated": screen.simulated,
-                **told,
-            },
-            data_version=dg.DataVersion(wanted),
-        )
+        return Page(path, lambda _: _inputs(library, screen), make)
 
     return analysis_report
 
 
 def _inputs(library: Library, screen: Screen) -> dict[str, Any]:
-    """What decides the page, the figures for print that it shows among it."""
+    """Everything that decides the page, including the figures for print that it shows."""
     from pcip_assets.assets.analyses.report_rows import links, shown_figures
 
     store = library.store

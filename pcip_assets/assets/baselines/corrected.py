@@ -8,16 +8,8 @@ import dagster as dg
 import numpy as np
 
 from pcip_assets.assets.feature_sets import CONTROLS, INPAINTING, PREFIX, features_hash, made_features
-from pcip_assets.assets.shared import (
-    OWNERS,
-    Made,
-    Remake,
-    Work,
-    all_shards,
-    baselines_of,
-    materialize,
-)
-from pcip_assets.lineage import code_version
+from pcip_assets.assets.results import Made, Tables
+from pcip_assets.assets.skeleton import all_shards, asset, baselines_of
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen
@@ -35,21 +27,16 @@ def build_corrected_features(
     screen: Screen, shards: dg.PartitionsDefinition, nouns: list[str]
 ) -> dg.AssetsDefinition:
     """The asset of corrected copies of feature sets, which the assets `nouns` make."""
-    code = code_version(build_corrected_features)
 
-    @dg.asset(
-        key=[screen.name, "corrected_features"],
-        partitions_def=shards,
+    @asset(
+        screen,
+        "corrected_features",
+        shards=shards,
         deps=all_shards(screen, *nouns),
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name=baselines_of(screen),
-        owners=OWNERS,
+        group=baselines_of(screen),
         kinds={"numpy", "parquet"},
-        code_version=code,
     )
-    def corrected_features(
-        context: dg.AssetExecutionContext, config: Remake, library: Library
-    ) -> dg.MaterializeResult:
+    def corrected_features(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Corrected copies of the sets in `baselines.corrected`; what corrects them is of all shards."""
         spec = screen.baselines
         sets = [name for name in spec.corrected if library.store.shards(screen.name, PREFIX + name)]
@@ -85,8 +72,7 @@ def build_corrected_features(
             versions = dict.fromkeys(str(one.get("encoder_version")) for one in about)
             return made_features(cells, made, ", ".join(versions), runs.pop() if len(runs) == 1 else None)
 
-        work = Work(f"{PREFIX}{spec.corrected[0]}_{spec.corrections[0]}", code, inputs, make)
-        return materialize(context, library, screen, config, work)
+        return Tables(f"{PREFIX}{spec.corrected[0]}_{spec.corrections[0]}", inputs, make)
 
     return corrected_features
 

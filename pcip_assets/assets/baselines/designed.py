@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 
 from pcip_assets.assets.feature_sets import PREFIX, crops_hash, extremes
-from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, baselines_of, materialize
-from pcip_assets.lineage import code_version
+from pcip_assets.assets.results import Made, Tables
+from pcip_assets.assets.skeleton import asset, baselines_of
 from pcip_assets.progress import Progress
 from pcip_assets.provenance import file_stamp
 from pcip_assets.resources import Library
@@ -20,23 +20,18 @@ _KEYS = ("cell_id", "image_id", "field", "y_px", "x_px")
 
 def build_designed_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The asset of designed feature sets, those that the spec's `baselines.sets` names."""
-    code = code_version(build_designed_features)
 
-    @dg.asset(
-        key=[screen.name, "designed_features"],
-        partitions_def=shards,
+    @asset(
+        screen,
+        "designed_features",
+        shards=shards,
         deps=[[screen.name, "crops"]],
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name=baselines_of(screen),
-        owners=OWNERS,
+        group=baselines_of(screen),
         kinds={"scikitimage", "parquet"},
-        code_version=code,
     )
-    def designed_features(
-        context: dg.AssetExecutionContext, config: Remake, library: Library
-    ) -> dg.MaterializeResult:
+    def designed_features(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Classic, interpretable and CellProfiler features of every cell of one shard."""
-        spec = screen.baselines
+        spec, code = screen.baselines, context.assets_def.code_versions_by_key[context.asset_key]
         table = spec.cellprofiler.table
 
         def inputs(shard: str | None) -> dict[str, Any]:
@@ -66,8 +61,6 @@ def build_designed_features(screen: Screen, shards: dg.PartitionsDefinition) -> 
             told = {name: {"columns": one.names, **one.notes} for name, one in found.items()}
             return Made(tables, metadata={"feature_sets": dg.MetadataValue.json(told)})
 
-        return materialize(
-            context, library, screen, config, Work(PREFIX + spec.designed[0], code, inputs, make)
-        )
+        return Tables(PREFIX + spec.designed[0], inputs, make)
 
     return designed_features

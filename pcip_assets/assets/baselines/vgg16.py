@@ -10,16 +10,8 @@ import dagster as dg
 import numpy as np
 
 from pcip_assets.assets.feature_sets import PREFIX, crops_hash, made_features
-from pcip_assets.assets.shared import (
-    GPU_POOL,
-    OWNERS,
-    Made,
-    Remake,
-    Work,
-    baselines_of,
-    materialize,
-)
-from pcip_assets.lineage import code_version
+from pcip_assets.assets.results import Made, Tables
+from pcip_assets.assets.skeleton import GPU_POOL, asset, baselines_of
 from pcip_assets.progress import Progress
 from pcip_assets.resources import Library
 from pcip_core.errors import EncoderError
@@ -29,24 +21,19 @@ from pcip_core.spec.screen import Screen
 
 def build_vgg16_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The asset of features by VGG16, one table an input strategy and layer."""
-    code = code_version(build_vgg16_features)
     spec = screen.baselines.vgg16
     assert spec is not None, "the graph holds this asset where the spec has the section"
 
-    @dg.asset(
-        key=[screen.name, "vgg16_features"],
-        partitions_def=shards,
+    @asset(
+        screen,
+        "vgg16_features",
+        shards=shards,
         deps=[[screen.name, "crops"]],
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name=baselines_of(screen),
-        owners=OWNERS,
+        group=baselines_of(screen),
         kinds={"pytorch", "parquet"},
         pool=GPU_POOL,
-        code_version=code,
     )
-    def vgg16_features(
-        context: dg.AssetExecutionContext, config: Remake, library: Library
-    ) -> dg.MaterializeResult:
+    def vgg16_features(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Features of every cell of one shard by VGG16, with the weights that the spec names."""
         digest = _digest(spec.weights)
 
@@ -72,9 +59,7 @@ def build_vgg16_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.
             version = f"{Path(spec.weights).name}, SHA-256 {digest[:12]}"
             return made_features(cells, sets, version, None, seconds_per_cell=seconds)
 
-        return materialize(
-            context, library, screen, config, Work(PREFIX + _names(spec)[0], code, inputs, make)
-        )
+        return Tables(PREFIX + _names(spec)[0], inputs, make)
 
     return vgg16_features
 

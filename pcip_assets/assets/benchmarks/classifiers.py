@@ -13,8 +13,8 @@ from pcip_assets.assets.benchmarks.scoring import (
 )
 from pcip_assets.assets.feature_sets import main_sets, unsupervised_sets
 from pcip_assets.assets.labels import labelled_cells_of
-from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, baselines_of, materialize
-from pcip_assets.lineage import code_version
+from pcip_assets.assets.results import Made, Tables
+from pcip_assets.assets.skeleton import asset, baselines_of
 from pcip_assets.progress import Progress
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
@@ -27,19 +27,15 @@ _TABLE = "benchmarks_classifiers"
 
 def build_classifier_benchmark(screen: Screen) -> dg.AssetsDefinition:
     """The asset of cross-validated scores, of own and of other feature sets."""
-    code = code_version(build_classifier_benchmark)
 
-    @dg.asset(
-        key=[screen.name, "classifier_benchmark"],
+    @asset(
+        screen,
+        "classifier_benchmark",
         deps=[[screen.name, "knn_benchmark"], [screen.name, "yardstick_benchmark"]],
-        group_name=baselines_of(screen),
-        owners=OWNERS,
+        group=baselines_of(screen),
         kinds={"scikitlearn", "parquet"},
-        code_version=code,
     )
-    def classifier_benchmark(
-        context: dg.AssetExecutionContext, config: Remake, library: Library
-    ) -> dg.MaterializeResult:
+    def classifier_benchmark(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Balanced accuracy under cross-validation, of each method's best layer by kNN."""
         spec = screen.baselines
         known = main_sets(library, screen) + unsupervised_sets(library, screen)
@@ -65,7 +61,7 @@ def build_classifier_benchmark(screen: Screen) -> dg.AssetsDefinition:
             metadata = {"feature_sets": chosen, "settings": dg.MetadataValue.json(settings), **nothing}
             return Made(scores.tables(_TABLE), metadata=metadata)
 
-        return materialize(context, library, screen, config, Work(_TABLE, code, inputs, make))
+        return Tables(_TABLE, inputs, make)
 
     return classifier_benchmark
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from pcip_assets.assets.benchmarks.classifiers import CLASSIFIERS
 from pcip_assets.assets.benchmarks.scoring import Scores, best_by_knn, scores_inputs, vectors_of
-from pcip_assets.assets.encoders.networks import supervised_model
+from pcip_assets.assets.encoders.supervised import supervised_model
 from pcip_assets.assets.feature_sets import SUPERVISED, baseline_nouns, main_sets, other_sets
 from pcip_assets.assets.labels import labelled_cells_of
-from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, all_shards, baselines_of, materialize
-from pcip_assets.lineage import code_version
+from pcip_assets.assets.results import Made, Tables
+from pcip_assets.assets.skeleton import all_shards, asset, baselines_of
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Encoder, Tracking
 from pcip_core.evaluation.labelled import LabelledCells
@@ -29,23 +29,21 @@ _LAST = "supervised_fc2"  # the last layer before the output: the paper's
 
 def build_supervised_benchmark(screen: Screen) -> dg.AssetsDefinition:
     """The asset of scores on the images held out of the supervised network's training."""
-    code = code_version(build_supervised_benchmark)
 
-    @dg.asset(
-        key=[screen.name, "supervised_benchmark"],
+    @asset(
+        screen,
+        "supervised_benchmark",
         deps=[
             *all_shards(screen, *baseline_nouns(screen)),
             dg.AssetDep([screen.name, "supervised"]),
             dg.AssetDep([screen.name, "knn_benchmark"]),
         ],
-        group_name=baselines_of(screen),
-        owners=OWNERS,
+        group=baselines_of(screen),
         kinds={"scikitlearn", "parquet"},
-        code_version=code,
     )
     def supervised_benchmark(
-        context: dg.AssetExecutionContext, config: Remake, library: Library, tracking: Tracking
-    ) -> dg.MaterializeResult:
+        context: dg.AssetExecutionContext, library: Library, tracking: Tracking
+    ) -> Tables:
         """Every feature set, and the supervised network end to end, on images that it was not trained on."""
         spec = screen.baselines
         champion = tracking.champion(supervised_model(screen.name))
@@ -89,7 +87,7 @@ def build_supervised_benchmark(screen: Screen) -> dg.AssetsDefinition:
                 },
             )
 
-        return materialize(context, library, screen, config, Work(_TABLE, code, inputs, make))
+        return Tables(_TABLE, inputs, make)
 
     return supervised_benchmark
 

@@ -16,8 +16,8 @@ from pcip_assets.assets.benchmarks.scoring import (
     without_labels,
 )
 from pcip_assets.assets.labels import labelled_cells_of
-from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, baselines_of, materialize, picture
-from pcip_assets.lineage import code_version
+from pcip_assets.assets.results import Made, Tables, picture
+from pcip_assets.assets.skeleton import asset, baselines_of
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.labelled import LabelledCells
@@ -43,19 +43,15 @@ class _Images:
 
 def build_pairwise_benchmark(screen: Screen) -> dg.AssetsDefinition:
     """The asset of normalized average pairwise distances."""
-    code = code_version(build_pairwise_benchmark)
 
-    @dg.asset(
-        key=[screen.name, "pairwise_benchmark"],
+    @asset(
+        screen,
+        "pairwise_benchmark",
         deps=[[screen.name, "knn_benchmark"], [screen.name, "yardstick_benchmark"]],
-        group_name=baselines_of(screen),
-        owners=OWNERS,
+        group=baselines_of(screen),
         kinds={"numpy", "parquet"},
-        code_version=code,
     )
-    def pairwise_benchmark(
-        context: dg.AssetExecutionContext, config: Remake, library: Library
-    ) -> dg.MaterializeResult:
+    def pairwise_benchmark(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Whether cells of images with one term are closer than others, over all cell lines and by line."""
         chosen, spec = chosen_sets(library, screen), screen.baselines
 
@@ -98,7 +94,7 @@ def build_pairwise_benchmark(screen: Screen) -> dg.AssetsDefinition:
                 },
             )
 
-        return materialize(context, library, screen, config, Work(_PAIRWISE, code, inputs, make))
+        return Tables(_PAIRWISE, inputs, make)
 
     return pairwise_benchmark
 
@@ -131,19 +127,15 @@ def _distances(trial: str, vectors: np.ndarray, images: _Images, spec: Any) -> A
 
 def build_retrieval_benchmark(screen: Screen) -> dg.AssetsDefinition:
     """The asset of mean average precisions and silhouettes."""
-    code = code_version(build_retrieval_benchmark)
 
-    @dg.asset(
-        key=[screen.name, "retrieval_benchmark"],
+    @asset(
+        screen,
+        "retrieval_benchmark",
         deps=[[screen.name, "knn_benchmark"], [screen.name, "yardstick_benchmark"]],
-        group_name=baselines_of(screen),
-        owners=OWNERS,
+        group=baselines_of(screen),
         kinds={"numpy", "parquet"},
-        code_version=code,
     )
-    def retrieval_benchmark(
-        context: dg.AssetExecutionContext, config: Remake, library: Library
-    ) -> dg.MaterializeResult:
+    def retrieval_benchmark(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Whether images find others of their term (other proteins) and of their protein; silhouette of cells."""
         chosen = chosen_sets(library, screen)
 
@@ -167,7 +159,7 @@ def build_retrieval_benchmark(screen: Screen) -> dg.AssetsDefinition:
                 metadata={"feature_sets": chosen, **scores.exclusions_by_reason(), **told},
             )
 
-        return materialize(context, library, screen, config, Work(_RETRIEVAL, code, inputs, make))
+        return Tables(_RETRIEVAL, inputs, make)
 
     return retrieval_benchmark
 
@@ -214,7 +206,6 @@ def _stated(told: dict[str, Any], what: str) -> Iterator[None]:
 
 def _images(library: Library, screen: Screen, cells: LabelledCells) -> _Images:
     names, first, of_cell = np.unique(cells.image_ids, return_index=True, return_inverse=True)
-    rows = {row["image_id"]: row for row in library.store.read(screen.name, "images").to_dicts()}
-    proteins = np.array([rows[name]["protein"] or name for name in names])  # unknown: each its own
-    lines = np.array([rows[name]["cell_line"] or "" for name in names])
+    known = library.images(screen).rows(names.tolist())
+    proteins, lines = (known[name].to_numpy().astype(str) for name in ("protein", "cell_line"))
     return _Images(of_cell, cells.labels[first], proteins, lines)

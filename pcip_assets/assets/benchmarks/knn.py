@@ -24,17 +24,8 @@ from pcip_assets.assets.feature_sets import (
     unsupervised_sets,
 )
 from pcip_assets.assets.labels import labelled_cells_of
-from pcip_assets.assets.shared import (
-    OWNERS,
-    Made,
-    Remake,
-    Work,
-    all_shards,
-    baselines_of,
-    materialize,
-    picture,
-)
-from pcip_assets.lineage import code_version
+from pcip_assets.assets.results import Made, Tables, picture
+from pcip_assets.assets.skeleton import all_shards, asset, baselines_of
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking
 from pcip_core.evaluation.labelled import LabelledCells
@@ -64,20 +55,15 @@ def _knn(
     deps: Sequence[dg.AssetDep],
     sets_of: Callable[[Library, Screen], list[str]],
 ) -> dg.AssetsDefinition:
-    code = code_version(_knn)
-
-    @dg.asset(
-        key=[screen.name, noun],
+    @asset(
+        screen,
+        noun,
         description="Balanced accuracy of k nearest neighbours, each feature set under each protocol.",
         deps=deps,
-        group_name=group,
-        owners=OWNERS,
+        group=group,
         kinds={"parquet"},
-        code_version=code,
     )
-    def benchmark(
-        context: dg.AssetExecutionContext, config: Remake, library: Library, tracking: Tracking
-    ) -> dg.MaterializeResult:
+    def benchmark(context: dg.AssetExecutionContext, library: Library, tracking: Tracking) -> Tables:
         sets = sets_of(library, screen)
         champion = tracking.champion(screen.encoder_screen)
 
@@ -115,7 +101,7 @@ def _knn(
                 },
             )
 
-        return materialize(context, library, screen, config, Work(table, code, inputs, make))
+        return Tables(table, inputs, make)
 
     return benchmark
 

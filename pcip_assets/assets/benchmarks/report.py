@@ -7,16 +7,16 @@ import dagster as dg
 from pcip_assets.assets.benchmarks.scoring import benchmark_tables
 from pcip_assets.assets.benchmarks.umap import CELLS, PROTEINS, panels_of
 from pcip_assets.assets.feature_sets import PREFIX
-from pcip_assets.assets.shared import OWNERS, Remake, baselines_of, picture
-from pcip_assets.lineage import code_version
-from pcip_assets.provenance import Stopwatch, inputs_hash
+from pcip_assets.assets.results import Page, picture
+from pcip_assets.assets.skeleton import asset, baselines_of
 from pcip_assets.resources import Library
 from pcip_core.features.names import split_name
 from pcip_core.spec.screen import Screen
-from pcip_core.store.vectors import features_of
 
 if TYPE_CHECKING:
     from pcip_core.report.score_rows import BenchmarkRows
+
+_KINDS = ("benchmarks", "confusion", "exclusions")  # of tables, one per asset of scores
 
 
 def build_benchmark_report(screen: Screen) -> dg.AssetsDefinition:
@@ -30,43 +30,45 @@ def build_benchmark_report(screen: Screen) -> dg.AssetsDefinition:
     ]
     if "supervised" in screen.baselines.sets:
         nouns.append("supervised_benchmark")
-    code = code_version(build_benchmark_report, figures=True)
 
-    @dg.asset(
-        key=[screen.name, "benchmark_report"],
+    @asset(
+        screen,
+        "benchmark_report",
         deps=[[screen.name, noun] for noun in nouns],
-        group_name=baselines_of(screen),
-        owners=OWNERS,
+        group=baselines_of(screen),
         kinds={"html"},
-        code_version=code,
+        figures=True,
     )
-    def benchmark_report(
-        context: dg.AssetExecutionContext, config: Remake, library: Library
-    ) -> dg.MaterializeResult:
-        """All scores and figures on one page that opens anywhere, beside the paper's printed numbers."""
+    def benchmark_report(context: dg.AssetExecutionContext, library: Library) -> Page:
+        """All scores and figures on one self-contained page, beside the paper's printed numbers."""
         from pcip_core.plots.pictures import preview
         from pcip_core.report.benchmarks import benchmark_page
-        from pcip_core.report.page import save_page
 
-        rows = _rows(library, screen)
+        def make(made_from: str) -> tuple[str, dict[str, Any]]:
+            rows = _rows(library, screen)
+            html, figures = benchmark_page(rows, made_from=made_from)
+            previews = {heading: picture(preview(figure)) for heading, figure in figures.items()}
+            return html, {"scores": len(rows.benchmarks), **previews}
+
         path = library.workspace.benchmark_report(screen.name)
-        with Stopwatch() as watch:
-            html, figures = benchmark_page(rows)
-            save_page(html, path)
-        return dg.MaterializeResult(
-            metadata={
-                "page": dg.MetadataValue.path(str(path)),
-                "open": dg.MetadataValue.url(path.as_uri()),
-                "kilobytes": len(html) // 1000,
-                "scores": len(rows.benchmarks),
-                "seconds": round(watch.seconds, 2),
-                "simulated": screen.simulated,
-                **{heading: picture(preview(figure)) for heading, figure in figures.items()},
-            },
-            data_version=dg.DataVersion(inputs_hash(code=code, page=html)),
-        )
+        return Page(path, lambda _: _inputs(library, screen), make)
 
     return benchmark_report
+
+
+def _inputs(library: Library, screen: Screen) -> dict[str, Any]:
+    """What decides the page: the texts of the spec that it shows, and each commit of a table that it reads."""
+    store = library.store
+    tables = store.tables(screen.name)
+    read = [name for kind in _KINDS for name in benchmark_tables(tables, kind)]
+    read += [name for name in tables if name.startswith(PREFIX) or name in (CELLS, PROTEINS)]
+    commits = {}
+    for name in read:
+        for shard in (*store.shards(screen.name, name), None):
+            made = store.provenance(screen.name, name, shard) or {}
+            commits[f"{name} {shard}"] = made.get("commit_id")
+    spec = [screen.title, screen.description, screen.organism, screen.simulated, screen.benchmark.label]
+    return {"spec": spec, "tables": commits}
 
 
 def _rows(library: Library, screen: Screen) -> "BenchmarkRows":
@@ -106,12 +108,12 @@ def _lineage(library: Library, screen: Screen, table: str) -> dict[str, Any]:
     """What main.feature_sets will say of a set."""
     shard = library.store.shards(screen.name, table)[-1]
     about = library.store.provenance(screen.name, table, shard) or {}
-    one = library.store.read(screen.name, table, shards=[shard], columns=["features"])
+    vectors: Any = library.store.schema(screen.name, table, shard=shard)["features"]
     name = table.removeprefix(PREFIX)
     return {
         **about,
         "feature_set": name,
         "method": split_name(name).method,
         "n_cells": library.store.read(screen.name, table, columns=["cell_id"]).height,
-        "dim": features_of(one).shape[1],
+        "dim": vectors.size,
     }

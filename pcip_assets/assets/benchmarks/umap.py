@@ -8,8 +8,8 @@ import numpy as np
 from pcip_assets.assets.benchmarks.scoring import chosen_sets, scores_inputs, vectors_of
 from pcip_assets.assets.feature_sets import PREFIX, SUPERVISED, other_sets
 from pcip_assets.assets.labels import labelled_cells_of
-from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, baselines_of, materialize, picture
-from pcip_assets.lineage import code_version
+from pcip_assets.assets.results import Made, Tables, picture
+from pcip_assets.assets.skeleton import asset, baselines_of
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen
@@ -21,10 +21,10 @@ CELLS, PROTEINS = "umap_cells", "umap_proteins"
 
 def build_umap(screen: Screen) -> dg.AssetsDefinition:
     """The asset of maps of the best layer of each method, and of the supervised network's last one."""
-    code = code_version(build_umap)
 
-    @dg.asset(
-        key=[screen.name, "umap"],
+    @asset(
+        screen,
+        "umap",
         deps=[
             [screen.name, noun]
             for noun in (
@@ -34,12 +34,10 @@ def build_umap(screen: Screen) -> dg.AssetsDefinition:
                 "yardstick_protein_features",
             )
         ],
-        group_name=baselines_of(screen),
-        owners=OWNERS,
+        group=baselines_of(screen),
         kinds={"parquet"},
-        code_version=code,
     )
-    def umap(context: dg.AssetExecutionContext, config: Remake, library: Library) -> dg.MaterializeResult:
+    def umap(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Cells and proteins on a map of two dimensions by UMAP, near where their features are alike."""
         spec = screen.baselines.umap
         last = [name for name in other_sets(library, screen) if name == SUPERVISED[-1]]
@@ -83,7 +81,7 @@ def build_umap(screen: Screen) -> dg.AssetsDefinition:
                 metadata={"feature_sets": chosen, **told, **pictures},
             )
 
-        return materialize(context, library, screen, config, Work(CELLS, code, inputs, make))
+        return Tables(CELLS, inputs, make)
 
     return umap
 
@@ -124,8 +122,9 @@ def _proteins(library: Library, screen: Screen, name: str) -> tuple[list[dict[st
     """All proteins, with the label that all their images agree on, and their mean vectors."""
     table = library.store.read(screen.name, f"protein_features_{name}")
     terms: dict[str, set[tuple[str, ...]]] = {}
-    for row in library.store.read(screen.name, "images").to_dicts():
-        terms.setdefault(row["protein"], set()).add(tuple(row["localization"] or ()))
+    images = library.images(screen)
+    for image, protein in images.protein_of.items():
+        terms.setdefault(protein, set()).add(tuple(images.terms_of[image]))
     label_of = {
         protein: next(iter(found))[0] if len(found) == 1 and len(next(iter(found))) == 1 else None
         for protein, found in terms.items()

@@ -2,14 +2,15 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize, picture
-from pcip_assets.lineage import code_version
+from pcip_assets.assets.results import Made, Tables, picture
+from pcip_assets.assets.skeleton import Remake, asset
 from pcip_assets.progress import Progress
 from pcip_assets.resources import Library
 from pcip_core.crops.shard_cells import ShardCells
@@ -25,19 +26,15 @@ class Cutting(Remake):
 
 def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The asset of the screen's crops and of its `cells` table."""
-    code = code_version(build_crops)
 
-    @dg.asset(
-        key=[screen.name, "crops"],
-        partitions_def=shards,
+    @asset(
+        screen,
+        "crops",
+        shards=shards,
         deps=[[screen.name, "fields"]],
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name=screen.name,
-        owners=OWNERS,
         kinds={"numpy", "scikitimage"},
-        code_version=code,
     )
-    def crops(context: dg.AssetExecutionContext, config: Cutting, library: Library) -> dg.MaterializeResult:
+    def crops(context: dg.AssetExecutionContext, config: Cutting, library: Library) -> Iterator[Tables]:
         """Single-cell crops of one shard: found, cut, rescaled; everything left out is in quarantine."""
         from pcip_core.crops.shard import Cutters, cut_shard
         from pcip_core.plots.cells.montage import crop_montage
@@ -74,8 +71,7 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
             )
 
         with library.store.scratch(screen.name) as folder, Cutters(config.workers) as cutters:
-            work = Work("cells", code, inputs, partial(make, into=folder / "crops.npy"))
-            return materialize(context, library, screen, config, work)
+            yield Tables("cells", inputs, partial(make, into=folder / "crops.npy"))
 
     return crops
 

@@ -1,14 +1,15 @@
 """Feature tables: `cell_features` by the champion, `control_features` beside them, `protein_features`."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 import numpy as np
 
-from pcip_assets.assets.encoders.networks import autoencoder_model, supervised_model
+from pcip_assets.assets.encoders.autoencoder import autoencoder_model
+from pcip_assets.assets.encoders.supervised import supervised_model
 from pcip_assets.assets.feature_sets import (
     CONTROLS,
     LAYERS,
@@ -23,17 +24,8 @@ from pcip_assets.assets.feature_sets import (
     main_sets,
     other_sets,
 )
-from pcip_assets.assets.shared import (
-    GPU_POOL,
-    OWNERS,
-    Made,
-    Remake,
-    Work,
-    all_shards,
-    baselines_of,
-    materialize,
-)
-from pcip_assets.lineage import code_version
+from pcip_assets.assets.results import Made, Tables
+from pcip_assets.assets.skeleton import GPU_POOL, all_shards, asset, baselines_of
 from pcip_assets.progress import Progress
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, device_name
@@ -87,23 +79,17 @@ def build_supervised_features(screen: Screen, shards: dg.PartitionsDefinition) -
 def _learned_features(
     screen: Screen, shards: dg.PartitionsDefinition, learned: _Learned
 ) -> dg.AssetsDefinition:
-    code = code_version(_learned_features)
-
-    @dg.asset(
-        key=[screen.name, learned.noun],
+    @asset(
+        screen,
+        learned.noun,
         description=learned.about,
-        partitions_def=shards,
+        shards=shards,
         deps=[[screen.name, "crops"], [learned.trained_on, learned.network]],
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name=learned.group,
-        owners=OWNERS,
+        group=learned.group,
         kinds={"pytorch", "parquet"},
         pool=GPU_POOL,
-        code_version=code,
     )
-    def features(
-        context: dg.AssetExecutionContext, config: Remake, library: Library, tracking: Tracking
-    ) -> dg.MaterializeResult:
+    def features(context: dg.AssetExecutionContext, library: Library, tracking: Tracking) -> Iterator[Tables]:
         from pcip_core.models.files import load_encoder
 
         champion = tracking.champion(learned.model)
@@ -121,8 +107,7 @@ def _learned_features(
             sets = {f"{learned.method}_{layer}": vectors for layer, vectors in layers.items()}
             return made_features(cells, sets, champion.version, champion.run_id)
 
-        work = Work(f"{PREFIX}{learned.method}_{learned.layers[0]}", code, inputs, make)
-        result = materialize(context, library, screen, config, work)
+        yield Tables(f"{PREFIX}{learned.method}_{learned.layers[0]}", inputs, make)
         if meter.cells:
             run_id = tracking.log_extraction(
                 learned.trained_on,
@@ -141,29 +126,22 @@ def _learned_features(
                 }
             )
         context.add_asset_metadata({"encoder_version": champion.version})
-        return result
 
     return features
 
 
 def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The asset of what learned features must beat: the same network untrained, and plain intensities."""
-    code = code_version(build_control_features)
 
-    @dg.asset(
-        key=[screen.name, "control_features"],
-        partitions_def=shards,
+    @asset(
+        screen,
+        "control_features",
+        shards=shards,
         deps=[[screen.name, "crops"]],
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name=screen.name,
-        owners=OWNERS,
         kinds={"pytorch", "parquet"},
         pool=GPU_POOL,
-        code_version=code,
     )
-    def control_features(
-        context: dg.AssetExecutionContext, config: Remake, library: Library
-    ) -> dg.MaterializeResult:
+    def control_features(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Controls of one shard: the untrained network's features, and intensity statistics."""
         from pcip_core.features.intensity import intensity_features
         from pcip_core.models.inference import untrained_network
@@ -192,7 +170,7 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
             sets["intensity"], _ = intensity_features(crops, *extremes(cells, screen), screen.crop_channels)
             return made_features(cells, sets, f"untrained, seed {screen.encoder.seed}", None)
 
-        return materialize(context, library, screen, config, Work(PREFIX + CONTROLS[0], code, inputs, make))
+        return Tables(PREFIX + CONTROLS[0], inputs, make)
 
     return control_features
 
@@ -216,20 +194,15 @@ def _protein_features(
     nouns: Sequence[str],
     sets_of: Callable[[Library, Screen], list[str]],
 ) -> dg.AssetsDefinition:
-    code = code_version(_protein_features)
-
-    @dg.asset(
-        key=[screen.name, noun],
+    @asset(
+        screen,
+        noun,
         description="Mean of the features of all cells of a protein, all its images and cell lines pooled.",
         deps=all_shards(screen, *nouns),
-        group_name=group,
-        owners=OWNERS,
+        group=group,
         kinds={"parquet"},
-        code_version=code,
     )
-    def protein_features(
-        context: dg.AssetExecutionContext, config: Remake, library: Library
-    ) -> dg.MaterializeResult:
+    def protein_features(context: dg.AssetExecutionContext, library: Library) -> Tables:
         sets = sets_of(library, screen)
 
         def inputs(_: str | None) -> dict[str, Any]:
@@ -245,8 +218,7 @@ def _protein_features(
             }
             return Made(tables, metadata={"feature_sets": sets})
 
-        work = Work(f"protein_features_{sets[0]}", code, inputs, make)
-        return materialize(context, library, screen, config, work)
+        return Tables(f"protein_features_{sets[0]}", inputs, make)
 
     return protein_features
 

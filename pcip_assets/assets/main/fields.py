@@ -4,8 +4,8 @@ from typing import Any
 
 import dagster as dg
 
-from pcip_assets.assets.shared import OWNERS, Made, Remake, Work, materialize
-from pcip_assets.lineage import code_version
+from pcip_assets.assets.results import Made, Tables
+from pcip_assets.assets.skeleton import asset
 from pcip_assets.provenance import inputs_hash, stamp
 from pcip_assets.resources import Library
 from pcip_core.crops.shard_cells import Rejected
@@ -19,18 +19,14 @@ from pcip_core.store import rows as frames
 
 def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The asset of the screen's raw fields."""
-    code = code_version(build_fields)
 
-    @dg.asset(
-        key=[screen.name, "fields"],
-        partitions_def=shards,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name=screen.name,
-        owners=OWNERS,
+    @asset(
+        screen,
+        "fields",
+        shards=shards,
         kinds={"tiff"},
-        code_version=code,
     )
-    def fields(context: dg.AssetExecutionContext, config: Remake, library: Library) -> dg.MaterializeResult:
+    def fields(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Raw fields of view of one shard: files found, decoded, hashed; bad ones in quarantine."""
         layout, chosen = scan(screen), set(context.partition_keys)
         hashes = {one.field_id: content_hash(screen, one) for one in layout.fields if one.shard in chosen}
@@ -48,7 +44,7 @@ def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDe
         def make(shard: str | None) -> Made:
             return _checked(screen, layout, str(shard), hashes)
 
-        return materialize(context, library, screen, config, Work("fields", code, inputs, make))
+        return Tables("fields", inputs, make)
 
     return fields
 

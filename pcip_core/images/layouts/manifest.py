@@ -15,7 +15,7 @@ from pcip_core.errors import RootError
 from pcip_core.images.field import Field
 from pcip_core.images.layouts.grouping import Fields, files_under, plane_of
 from pcip_core.spec.screen import Screen
-from pcip_core.user_tables.table import our_name, read_table
+from pcip_core.user_tables.table import our_name, read_table, renamed
 
 _FILE, _FOLDER = ("path", "filename", "file"), "pathname"
 
@@ -29,7 +29,7 @@ def scan_manifest(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
     """
     table = root / str(screen.files.table)
     listed = read_table(table)
-    rows = listed.rename({name: our_name(name) for name in listed.columns}).to_dicts()
+    rows = renamed(table, listed, our_name).to_dicts()
     fields = Fields(screen, ("plate", "well", "field"))
     used = {str(screen.files.table)}
     has_files = False

@@ -9,15 +9,20 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterator
 
+import polars as pl
+
 from pcip_core.store.schemas.analyses import (
     CLUSTER_TREES,
     CLUSTERS,
     ENRICHMENT,
     LOCALIZATION_SCORES,
+    MAP_CELLS,
+    MAP_PROTEINS,
     MISMATCH,
     PHENOTYPES,
     PROTEIN_SCORES,
     VARIABILITY,
+    VARIABILITY_CELLS,
 )
 from pcip_core.store.schemas.main import BENCHMARKS, FEATURE_SETS, PUBLISHED, SCREENS
 from pcip_core.store.schemas.scores import (
@@ -42,8 +47,9 @@ MAIN = (SCREENS, FEATURE_SETS, BENCHMARKS)
 SCREEN = (
     *(FIELDS, IMAGES, CELLS, CELL_FEATURES, PROTEIN_FEATURES, QUARANTINE),
     *(CONFUSION, EXCLUSIONS, SUPERVISED_IMAGES, UMAP_CELLS, UMAP_PROTEINS),
-    *(CLUSTERS, CLUSTER_TREES, ENRICHMENT, LOCALIZATION_SCORES, PROTEIN_SCORES, VARIABILITY),
-    *(PHENOTYPES, MISMATCH, TRUTH_IMAGES, TRUTH_CELLS),
+    *(CLUSTERS, CLUSTER_TREES, ENRICHMENT, LOCALIZATION_SCORES, PROTEIN_SCORES),
+    *(VARIABILITY, VARIABILITY_CELLS),
+    *(PHENOTYPES, MISMATCH, MAP_PROTEINS, MAP_CELLS, TRUTH_IMAGES, TRUTH_CELLS),
 )
 MACROS = {
     "similar_cells(feature_set, cell_id, n)": "The n cells nearest to a cell, itself first: cell_id, image_id, "
@@ -67,6 +73,8 @@ __all__ = [
     "LOCALIZATION_SCORES",
     "MACROS",
     "MAIN",
+    "MAP_CELLS",
+    "MAP_PROTEINS",
     "MISMATCH",
     "PHENOTYPES",
     "PROTEIN_FEATURES",
@@ -81,7 +89,9 @@ __all__ = [
     "UMAP_CELLS",
     "UMAP_PROTEINS",
     "VARIABILITY",
+    "VARIABILITY_CELLS",
     "Table",
+    "checked",
     "describe_tables",
     "published_table",
     "stored_table",
@@ -91,6 +101,16 @@ __all__ = [
 def stored_table(name: str) -> Table | None:
     """The schema of a stored table; None for a name that pcip does not know."""
     return next((table for table in (*MAIN, *SCREEN) if table.holds(name)), None)
+
+
+def checked(frame: pl.DataFrame, name: str, where: str) -> pl.DataFrame:
+    """Rows of a stored table in the types of its schema; a table that pcip does not know has none.
+
+    Raises:
+        StoreError: they do not fit; `where` names the table.
+    """
+    known = stored_table(name)
+    return frame if known is None else known.checked(frame, where)
 
 
 def published_table(name: str, *, whole_store: bool) -> Table | None:

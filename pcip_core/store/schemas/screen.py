@@ -39,7 +39,11 @@ IMAGES = Table(
     "screen's own table follow.",
     columns={
         "image_id": (TEXT, "Name of the image."),
-        "protein": (TEXT, "Tagged protein."),
+        "protein": (
+            TEXT,
+            "Tagged protein; an image without one stands for a protein of its own, named by its image id, here and "
+            "in all tables of proteins.",
+        ),
         "gene": (TEXT, "Gene of the protein."),
         "cell_line": (TEXT, "Cell line or strain."),
         "plate": (TEXT, "Plate."),

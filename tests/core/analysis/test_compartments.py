@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy.stats import spearmanr
 
@@ -99,25 +100,34 @@ def test_both_measures_follow_the_true_fraction() -> None:
     assert found.place[mixed].mean() == pytest.approx(fraction[mixed].mean(), abs=0.1)
 
 
-@pytest.mark.parametrize("measure", ["score", "place"])
-def test_rows_by_protein_and_line(measure: str) -> None:
+def test_rows_by_protein_and_line() -> None:
     features, image = cells()
     scores = compartment_scores(features, image, ANNOTATIONS, "cytosol", "nucleus")
     protein = np.where(np.isin(image, ["a1", "ab"]), "P1", image)
     line = np.where(np.arange(len(image)) % 2, "U-2 OS", "A-431")
-    rows = by_protein(scores, protein, line, measure=measure)  # type: ignore[arg-type]
-    assert {row["protein"] for row in rows} == {"P1", "a2", "a3", "b1", "b2"}
-    assert sum(row["n"] for row in rows) == 12 * 6
-    one = next(
-        row for row in rows if (row["protein"], row["cell_line"], row["group"]) == ("P1", "A-431", "both")
-    )
-    values = getattr(scores, measure)[(image == "ab") & (line == "A-431")]
-    assert one["n"] == len(values)
-    assert one["mean"] == pytest.approx(values.mean())
-    assert one["standard_deviation"] == pytest.approx(values.std(ddof=1))
+    line[np.flatnonzero(image == "a2")[0]] = "alone"
+    frame = pl.DataFrame({"protein": protein, "cell_line": line})
+    table = by_protein(scores, frame)
+    expected = sorted({*zip(protein, line, scores.group, strict=True)})
+    assert table.select("protein", "cell_line", "group").rows() == [
+        key for key in expected if key[2] != OTHER
+    ]
+    for row in table.iter_rows(named=True):
+        own = (protein == row["protein"]) & (line == row["cell_line"])
+        own &= np.array(scores.group) == row["group"]
+        assert row["n"] == own.sum()
+        for values, suffix in ((scores.score, ""), (scores.place, "_place")):
+            assert row[f"mean{suffix}"] == pytest.approx(values[own].mean())
+            spread = values[own].std(ddof=1) if own.sum() > 1 else np.nan
+            assert row[f"standard_deviation{suffix}"] == pytest.approx(spread, nan_ok=True)
+    assert table.filter(cell_line="alone")["n"].to_list() == [1]
+    categorical = frame.cast(pl.Categorical)
+    assert by_protein(scores, categorical).equals(table, null_equal=True)
+    with pytest.raises(ShapeError, match="95 cells"):
+        by_protein(scores, frame[1:])
 
 
-def test_what_cannot_be_scored_is_told() -> None:
+def test_errors_say_what_cannot_be_scored() -> None:
     features, image = cells()
     with pytest.raises(
         EvaluationError, match=r"Nucleus.*required: a term of some images: Golgi, cytosol, nucleus"

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy.stats import binomtest
 
 from pcip_core.analysis.mismatch import (
-    Mismatch,
     compare,
     correlation,
     mismatch,
     network_predictor,
     predicted,
+    scores,
+    summary,
     verdict,
 )
-from pcip_core.analysis.mismatched_pairs import draw_pairs
+from pcip_core.analysis.mismatched_pairs import draw_held_out, draw_pairs, pairs_of_many_labels
 from pcip_core.errors import EvaluationError, ShapeError
 from pcip_core.models.inpainting import NetworkConfig, build_network
 
@@ -78,33 +80,34 @@ OPTIONS = {"channels": CHANNELS, "structural": ["nucleus"], "protein": ["protein
 
 
 def test_a_network_that_copies_the_kind_of_the_source_scores_1() -> None:
-    found = mismatch(copies_kind, *cells(), **OPTIONS, each=4)
-    assert found.summary["share_resembling_source"] == 1
-    assert found.summary["share_worse_than_matched"] == 1
-    assert found.summary["r_source"] == pytest.approx(1)
-    assert found.summary["margin"] > 0.5
-    assert found.summary["n"] == 3 * 2 * 4 == len(found.pairs)
+    pairs = mismatch(copies_kind, *cells(), **OPTIONS, each=4)
+    means = summary(pairs)
+    assert means["share_resembling_source"] == 1
+    assert means["share_worse_than_matched"] == 1
+    assert means["r_source"] == pytest.approx(1)
+    assert means["margin"] > 0.5
+    assert means["n"] == 3 * 2 * 4 == pairs.height
 
 
 def test_a_network_that_returns_the_targets_own_protein_scores_0() -> None:
     pixels, labels, image = cells()
-    found = mismatch(Cheat(pixels), pixels, labels, image, **OPTIONS)
-    assert found.summary["share_resembling_source"] == 0
-    assert found.summary["share_worse_than_matched"] == 0
-    assert found.summary["r_truth"] == pytest.approx(1)
-    assert found.summary["margin"] == pytest.approx(0)
+    means = summary(mismatch(Cheat(pixels), pixels, labels, image, **OPTIONS))
+    assert means["share_resembling_source"] == 0
+    assert means["share_worse_than_matched"] == 0
+    assert means["r_truth"] == pytest.approx(1)
+    assert means["margin"] == pytest.approx(0)
 
 
 def test_a_network_that_ignores_the_source_scores_0() -> None:
-    found = mismatch(lambda sources, markers: 1 - markers, *cells(), **OPTIONS)
-    assert found.summary["share_resembling_source"] == 0
-    assert found.summary["share_worse_than_matched"] == 0
+    means = summary(mismatch(lambda sources, markers: 1 - markers, *cells(), **OPTIONS))
+    assert means["share_resembling_source"] == 0
+    assert means["share_worse_than_matched"] == 0
 
 
 def test_a_little_of_the_source_shows_in_the_margin() -> None:
     pixels, labels, image = cells()
     margins = [
-        mismatch(Cheat(pixels, honest), pixels, labels, image, **OPTIONS).summary["margin"]
+        summary(mismatch(Cheat(pixels, honest), pixels, labels, image, **OPTIONS))["margin"]
         for honest in (0.05, 0.5, 5.0)
     ]
     assert 0 < margins[0] < 0.05 < margins[1] < margins[2]
@@ -115,9 +118,9 @@ def test_each_number_is_that_of_a_loop() -> None:
     pixels, labels, image = cells()
     config = NetworkConfig(CHANNELS, ("nucleus",), ("protein",), SIZE, 0.05)
     predict = network_predictor(build_network(config, 3))
-    found = mismatch(predict, pixels, labels, image, **OPTIONS, references=99, each=1)
-    assert len(found.pairs) == 6
-    for row in found.pairs:
+    pairs = mismatch(predict, pixels, labels, image, **OPTIONS, references=99, each=1)
+    assert pairs.height == 6
+    for row in pairs.to_dicts():
         target, a, b = row["target"], row["source_label"], row["target_label"]
 
         def one(source: int, target: int = target) -> np.ndarray:
@@ -127,7 +130,7 @@ def test_each_number_is_that_of_a_loop() -> None:
         same = np.flatnonzero((labels == a) & (image != image[row["source"]]))
         matching = np.flatnonzero((labels == b) & (image != image[target]))
         assert labels[row["source"]] == a != b == labels[target]
-        assert row["references"] == len(same) == len(matching) == 8
+        assert row["n_references"] == len(same) == len(matching) == 8
 
         def r(x: np.ndarray, y: np.ndarray) -> float:
             return float(np.corrcoef(x.ravel(), y.ravel())[0, 1])
@@ -141,6 +144,10 @@ def test_each_number_is_that_of_a_loop() -> None:
         assert row["r_truth"] == pytest.approx(r(prediction, pixels[target, 1]), abs=1e-4)
         each = [r(one(s), pixels[target, 1]) for s in matching]
         assert row["r_matched"] == pytest.approx(np.mean(each), abs=1e-4)
+        assert row["resembles_source"] == (row["r_source"] > max(row["r_target"], row["r_truth"]) + 1e-6)
+    worse = [row["r_truth"] < row["r_matched"] - 1e-6 for row in pairs.to_dicts()]
+    assert summary(pairs)["share_worse_than_matched"] == pytest.approx(np.mean(worse))
+    assert summary(pairs)["r_truth"] == pytest.approx(np.mean(pairs["r_truth"].to_list()))
 
 
 def test_draws_depend_on_the_seed_and_the_labels_alone() -> None:
@@ -148,20 +155,21 @@ def test_draws_depend_on_the_seed_and_the_labels_alone() -> None:
     first, again, other = (
         mismatch(copies_kind, pixels, labels, image, **OPTIONS, seed=seed, each=5) for seed in (1, 1, 2)
     )
-    assert first == again
-    assert [row["source"] for row in first.pairs] != [row["source"] for row in other.pairs]
+    assert first.equals(again)
+    assert first["source"].to_list() != other["source"].to_list()
     fewer = mismatch(
         copies_kind, pixels, np.where(labels == "edge", "", labels), image, **OPTIONS, seed=1, each=5
     )
-    assert fewer.pairs == [r for r in first.pairs if "edge" not in (r["source_label"], r["target_label"])]
+    without = [row for row in first.to_dicts() if "edge" not in (row["source_label"], row["target_label"])]
+    assert fewer.to_dicts() == without
 
 
 def test_labels_of_one_image_are_left_out() -> None:
     pixels, labels, image = cells()
     image = np.where(labels == "edge", "edge0", image)
-    found = mismatch(copies_kind, pixels, labels, image, **OPTIONS)
-    assert found.left_out == ["edge"]
-    assert {row["source_label"] for row in found.pairs} == {"inside", "outside"}
+    assert draw_pairs(labels, image).left_out == ["edge"]
+    pairs = mismatch(copies_kind, pixels, labels, image, **OPTIONS)
+    assert set(pairs["source_label"]) == {"inside", "outside"}
     with pytest.raises(EvaluationError, match="1 labels with two images or more, of 2"):
         mismatch(copies_kind, pixels, np.where(labels == "inside", "", labels), image, **OPTIONS)
     with pytest.raises(ShapeError, match="35 labels"):
@@ -234,8 +242,8 @@ def test_crops_that_take_part_are_enough() -> None:
     assert set(drawn.cells.tolist()) == used
     assert len(used) < len(pixels)
     few = {cell: pixels[cell] for cell in sorted(used)}
-    assert compare(copies_kind, few, drawn, labels, **OPTIONS) == compare(
-        copies_kind, pixels, drawn, labels, **OPTIONS
+    assert compare(copies_kind, few, drawn, labels, **OPTIONS).equals(
+        compare(copies_kind, pixels, drawn, labels, **OPTIONS)
     )
 
 
@@ -254,24 +262,29 @@ def test_pairs_without_a_third_image_are_left_out() -> None:
     assert ["images beside those of a pair" in text for text in said] == [True]
 
 
-def found_of(gaps: list[tuple[int, float]], margin: float) -> Mismatch:
-    """A result with these targets, and how much worse each is predicted than from matching sources."""
-    rows = [{"target": target, "r_truth": 0.5, "r_matched": 0.5 + gap} for target, gap in gaps]
-    return Mismatch(rows, {"margin": margin}, [])
+def table_of(gaps: list[tuple[int, float]], margin: float, untrained: float) -> pl.DataFrame:
+    """The table of an encoder with these targets and how much worse each is predicted than from matching sources."""
+    rows = [
+        {"network": network, "target_cell": f"cell {target}", "r_source": 0.3 + of_network, "r_target": 0.3,
+         "r_truth": 0.5, "r_matched": 0.5 + gap, "resembles_source": of_network > 0.2}
+        for network, of_network, of_targets in (("encoder", margin, gaps), ("untrained", untrained, [(0, 1.0)]))
+        for target, gap in of_targets
+    ]  # fmt: skip
+    return pl.DataFrame(rows)
 
 
 def test_the_verdict_is_a_sign_test_over_targets_and_a_margin_above_the_untrained() -> None:
     gaps = [(target, 0.1) for target in range(9)] + [(9, -0.1), (10, 0.0)]
-    judged = verdict(found_of(gaps, 0.2), found_of(gaps, 0.1))
+    judged = verdict(table_of(gaps, 0.2, 0.1))
     assert (judged.follows, judged.targets, judged.worse, judged.reasons) == (True, 10, 9, ())
     assert judged.p == pytest.approx(binomtest(9, 10, alternative="greater").pvalue)
 
-    judged = verdict(found_of(gaps, 0.1), found_of(gaps, 0.1))
+    judged = verdict(table_of(gaps, 0.1, 0.1))
     assert not judged.follows
     assert "its margin 0.100 is not above" in judged.reasons[0]
 
     gaps[0] = (0, -0.1)  # 8 of 10: p = 0.055
-    judged = verdict(found_of(gaps, 0.2), found_of(gaps, 0.1))
+    judged = verdict(table_of(gaps, 0.2, 0.1))
     assert not judged.follows
     assert judged.p == pytest.approx(binomtest(8, 10, alternative="greater").pvalue)
     assert "8 of 10 target cells" in judged.reasons[0]
@@ -279,15 +292,73 @@ def test_the_verdict_is_a_sign_test_over_targets_and_a_margin_above_the_untraine
 
 def test_pairs_of_one_target_are_one_vote() -> None:
     gaps = [(0, 0.1)] * 50 + [(1, 0.1), (1, 0.1), (1, -0.3)]
-    judged = verdict(found_of(gaps, 0.2), found_of(gaps, 0.1))
+    judged = verdict(table_of(gaps, 0.2, 0.1))
     assert (judged.targets, judged.worse) == (2, 1)
     assert judged.p == pytest.approx(0.75)
-    assert verdict(found_of([(0, 0.0)], 0.2), found_of([], 0.1)).p == 1
+    assert verdict(table_of([(0, 0.0)], 0.2, 0.1)).p == 1
+
+
+def as_table(encoder: pl.DataFrame, untrained: pl.DataFrame) -> pl.DataFrame:
+    return pl.concat(
+        pairs.with_columns(network=pl.lit(name), target_cell=pl.col("target").cast(pl.String))
+        for name, pairs in (("encoder", encoder), ("untrained", untrained))
+    )
 
 
 def test_a_network_that_copies_the_kind_follows_and_one_that_ignores_the_source_does_not() -> None:
     ignores = mismatch(lambda sources, markers: 1 - markers, *cells(), **OPTIONS, each=4)
     copies = mismatch(copies_kind, *cells(), **OPTIONS, each=4)
-    assert verdict(copies, ignores).follows
-    judged = verdict(ignores, ignores)
+    assert verdict(as_table(copies, ignores)).follows
+    judged = verdict(as_table(ignores, ignores))
     assert (judged.follows, judged.targets, len(judged.reasons)) == (False, 0, 2)
+
+
+def test_scores_are_those_of_both_networks_and_the_p_of_the_verdict() -> None:
+    table = table_of([(target, 0.1) for target in range(5)], 0.25, 0.1)
+    assert scores(table) == {
+        "margin": pytest.approx(0.25),
+        "margin_untrained": pytest.approx(0.1),
+        "share_worse_than_matched": 1,
+        "share_worse_than_matched_untrained": 1,
+        "share_resembling_source": 1,
+        "share_resembling_source_untrained": 0,
+        "p": pytest.approx(binomtest(5, 5, alternative="greater").pvalue),
+    }
+    assert scores(table.clear()) == {}
+
+
+def test_cells_held_out_are_preferred_then_all_then_other_groups() -> None:
+    labels, image = many(3, 4, 5)
+    groups = {"image": lambda: image, "field": lambda: np.arange(len(labels))}
+    out = np.char.endswith(image, "0") | np.char.endswith(image, "1")
+    drawn, held_out, group = draw_held_out(labels, out, groups, each=4, seed=2)
+    assert (held_out, group) == (True, "image")
+    assert out[drawn.cells].all()
+    assert (
+        drawn.pairs[0].source == draw_pairs(np.where(out, labels, ""), image, each=4, seed=2).pairs[0].source
+    )
+
+    for few in (np.char.endswith(image, "0"), np.zeros(len(labels), bool), None):  # one image of each label
+        drawn, held_out, group = draw_held_out(labels, few, groups, each=4, seed=2)
+        assert (held_out, group) == (False, "image")
+        assert {pair.source for pair in drawn.pairs} == {
+            p.source for p in draw_pairs(labels, image, each=4, seed=2).pairs
+        }
+
+    groups["image"] = lambda: labels
+    drawn, held_out, group = draw_held_out(labels, out, groups, each=4, seed=2)
+    assert (held_out, group) == (True, "field")
+    with pytest.raises(EvaluationError, match="1 labels with two images or more, of 1"):
+        draw_held_out(np.full(len(labels), "a"), out, {"image": lambda: image}, each=4, seed=2)
+
+
+def test_the_rows_chosen_have_as_many_labels_as_there_are() -> None:
+    terms = [f"term {number}" for number in range(7)]
+    pairs = pl.DataFrame([{"source_label": a, "target_label": b} for a in terms for b in terms if a != b])
+    for seed in range(5):
+        chosen = pairs_of_many_labels(pairs, 6, seed)
+        assert chosen.height == chosen["source_label"].n_unique() == chosen["target_label"].n_unique() == 6
+        order = [pairs.rows().index(row) for row in chosen.rows()]
+        assert order == sorted(order)
+    assert not pairs_of_many_labels(pairs, 6, 0).equals(pairs_of_many_labels(pairs, 6, 1))
+    assert pairs_of_many_labels(pairs[:2], 6, 0).equals(pairs[:2])

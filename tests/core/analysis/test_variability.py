@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy.stats import norm, spearmanr
 from sklearn.decomposition import PCA
@@ -48,12 +49,16 @@ def screen(
     return np.concatenate(rows), np.array(names), np.array(lines), np.concatenate(lights), truth
 
 
+def frame(protein: np.ndarray, cell_line: np.ndarray) -> pl.DataFrame:
+    return pl.DataFrame({"protein": protein, "cell_line": cell_line})
+
+
 def qualities_of(**options: float) -> dict[str, dict[str, float]]:
     features, protein, line, light, truth = screen(**options)  # type: ignore[arg-type]
-    rows = variability(features, protein, line, light).rows
-    is_true = np.array([truth[int(row["protein"][1:])] for row in rows])
+    table = variability(features, frame(protein, line), light).table
+    is_true = np.array([truth[int(name[1:])] for name in table["protein"]])
     return {
-        name: ranking_quality(np.array([row[name] for row in rows]), is_true)
+        name: ranking_quality(table[name].to_numpy(), is_true)
         for name in ("spread", "excess", "split", "split_excess", "variability")
     }
 
@@ -62,7 +67,7 @@ def test_spread_equals_a_loop_over_pairs() -> None:
     """The mean squared distance of two different cells is twice the variance, whatever n."""
     features, protein, line, light, _ = screen(proteins=8)
     scaled = (features - features.mean(0)) / features.std(0)
-    for row in variability(features, protein, line, light).rows:
+    for row in variability(features, frame(protein, line), light).table.iter_rows(named=True):
         cells = scaled[protein == row["protein"]]
         n = len(cells)
         pairs = [((a - b) ** 2).sum() for i, a in enumerate(cells) for b in cells[:i]]
@@ -75,9 +80,10 @@ def test_spread_does_not_depend_on_the_number_of_cells() -> None:
     rng = np.random.default_rng(0)
     features = rng.normal(size=(6000, 5))
     protein = np.repeat([f"S{i:03d}" for i in range(500)] + ["L"], [4] * 500 + [4000])
-    rows = variability(features, protein, np.full(6000, ""), np.ones(6000), least_cells=4).rows
-    small = np.exp([row["spread"] for row in rows if row["protein"] != "L"])
-    large = np.exp(next(row["spread"] for row in rows if row["protein"] == "L"))
+    cells = frame(protein, np.full(6000, ""))
+    table = variability(features, cells, np.ones(6000), least_cells=4).table
+    small = np.exp(table.filter(pl.col("protein") != "L")["spread"].to_numpy())
+    large = np.exp(table.filter(protein="L")["spread"].item())
     assert small.mean() == pytest.approx(large, rel=0.05)
 
 
@@ -155,16 +161,16 @@ def test_ranks_and_those_left_out() -> None:
     features, protein, line, light, _ = screen()
     few = np.isin(protein, ["P000", "P007"])
     keep = ~few | (np.arange(len(protein)) % 8 == 0)
-    ranked = variability(features[keep], protein[keep], line[keep], light[keep], least_cells=10)
-    assert ranked.left_out == [("P000", "A"), ("P007", "B")]
-    assert [row["rank"] for row in ranked.rows] == list(range(1, 59))
-    assert np.all(np.diff([row["variability"] for row in ranked.rows]) <= 0)
+    cells = frame(protein, line)
+    ranked = variability(features[keep], cells.filter(keep), light[keep], least_cells=10)
+    assert ranked.left_out.rows() == [("P000", "A"), ("P007", "B")]
+    assert ranked.table["rank"].to_list() == list(range(1, 59))
+    assert np.all(np.diff(ranked.table["variability"]) <= 0)
     order = np.random.default_rng(0).permutation(keep.sum())
-    again = variability(*(part[keep][order] for part in (features, protein, line, light)), least_cells=10)
-    assert [row["protein"] for row in again.rows] == [row["protein"] for row in ranked.rows]
-    assert (
-        abs(spearmanr([r["excess"] for r in ranked.rows], [r["log_intensity"] for r in ranked.rows])[0]) < 0.3
-    )
+    shuffled = cells.filter(keep)[order].cast(pl.Categorical)
+    again = variability(features[keep][order], shuffled, light[keep][order], least_cells=10)
+    assert again.table["protein"].to_list() == ranked.table["protein"].to_list()
+    assert abs(spearmanr(ranked.table["excess"], ranked.table["log_intensity"])[0]) < 0.3
 
 
 def test_deviation_of_scores_ranks_variable_above_mixed() -> None:
@@ -184,14 +190,15 @@ def test_deviation_of_scores_ranks_variable_above_mixed() -> None:
     features = rng.normal(size=(len(image), 15))
     features[:, :5] += 2.5 * np.array(fraction)[:, None]
     scores = compartment_scores(features, np.array(image), annotations, "A", "B")
-    for measure in ("score", "place"):
-        rows = by_protein(scores, np.array(image), np.full(len(image), "U"), measure=measure)  # type: ignore[arg-type]
-        ranked = ranked_by_deviation(rows)
-        assert len(ranked.rows) == 12
-        assert all(row["protein"].startswith("variable") for row in ranked.rows[:5])
-        assert ranked_by_deviation(rows, least_cells=21).left_out == [
-            (row["protein"], "U") for row in rows if row["group"] == "both"
-        ]
+    table = by_protein(scores, frame(np.array(image), np.full(len(image), "U")))
+    for by in ("standard_deviation", "standard_deviation_place"):
+        ranked = ranked_by_deviation(table, by=by)
+        assert sorted(-table.filter(group="both")[by]) == (-ranked.table[by]).to_list()
+        assert ranked.table["rank"].to_list() == list(range(1, 13))
+        assert all(name.startswith("variable") for name in ranked.table["protein"][:5])
+        few = ranked_by_deviation(table, by=by, least_cells=21)
+        assert few.table.is_empty()
+        assert few.left_out.equals(table.filter(group="both").select("protein", "cell_line"))
 
 
 def test_quality_is_that_of_scikit_learn_and_ties_score_alike() -> None:
@@ -207,14 +214,30 @@ def test_quality_is_that_of_scikit_learn_and_ties_score_alike() -> None:
         ranking_quality(np.arange(3), np.zeros(3, bool))
 
 
-def test_what_cannot_be_ranked_is_told() -> None:
+def test_errors_say_what_cannot_be_ranked() -> None:
     features, protein, line, light, _ = screen(proteins=6)
+    cells = frame(protein, line)
     with pytest.raises(EvaluationError, match=r"0 proteins with 100 cells or more \(6 have fewer\)"):
-        variability(features, protein, line, light, least_cells=100)
+        variability(features, cells, light, least_cells=100)
     with pytest.raises(EvaluationError, match="mean intensity of 0"):
-        variability(features, protein, line, np.where(protein == "P001", 0, light))
+        variability(features, cells, np.where(protein == "P001", 0, light))
     with pytest.raises(ShapeError, match="173 intensity"):
-        variability(features, protein, line, light[1:])
+        variability(features, cells, light[1:])
     features[0, 0] = np.nan
     with pytest.raises(EvaluationError, match="columns 0;"):
-        variability(features, protein, line, light)
+        variability(features, cells, light)
+
+
+def test_places_are_those_of_the_first_principal_component_of_each_proteins_cells() -> None:
+    features, protein, line, light, _ = screen(proteins=6)
+    few = np.flatnonzero(protein == "P003")[9:]
+    kept = np.setdiff1d(np.arange(len(protein)), few)  # leaves 9 cells of P003, which are too few
+    order = np.random.default_rng(5).permutation(kept)
+    features, protein, line, light = (values[order] for values in (features, protein, line, light))
+    ranked = variability(features, frame(protein, line), light)
+    assert np.array_equal(np.isnan(ranked.places), protein == "P003")
+    points = (features - features.mean(0)) / features.std(0)
+    for name in set(protein) - {"P003"}:
+        expected = PCA(1).fit_transform(points[protein == name])[:, 0]
+        places = ranked.places[protein == name]
+        assert np.allclose(places * np.sign(places @ expected), expected, atol=1e-6)

@@ -91,6 +91,7 @@ def test_annotations_give_terms_to_images_without_any(root):
             "1 rows in which plate or well is empty, the first with p1, Y",
         ),
         ("well,gene\nA01,2-Mar\n", "2-Mar in the column gene"),
+        ("well,Gene,gene\nA01,X,Y\n", "the columns Gene and gene, which differ; required: one column gene"),
     ],
 )
 def test_platemaps_with_rows_that_cannot_be_told(root, text, message):
@@ -101,6 +102,11 @@ def test_platemaps_with_rows_that_cannot_be_told(root, text, message):
 
 def test_a_row_given_twice_is_one(root):
     (root / "platemap.csv").write_text("well;gene\nA01;X\nA1;X\n")
+    assert _values(screen_of(root, FILES, images={"platemap": "platemap.csv"}), "gene") == ["X", None, "X"]
+
+
+def test_a_column_given_twice_is_one(root):
+    (root / "platemap.csv").write_text("Metadata_Well,well_position,Gene,gene\nA01,A01,X,X\n")
     assert _values(screen_of(root, FILES, images={"platemap": "platemap.csv"}), "gene") == ["X", None, "X"]
 
 

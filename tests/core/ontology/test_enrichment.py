@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy import stats
 
@@ -40,8 +41,8 @@ def random_screen(
     return members, annotations
 
 
-def by_key(rows: list[Row]) -> dict[tuple[str, str], Row]:
-    return {(row["cluster"], row["term"]): row for row in rows}
+def by_key(table: pl.DataFrame) -> dict[tuple[str, str], Row]:
+    return {(row["cluster"], row["term"]): row for row in table.iter_rows(named=True)}
 
 
 def naive_fdr(p: list[float]) -> list[float]:
@@ -73,7 +74,7 @@ def test_small_values_are_exact() -> None:
 
 def test_p_is_the_share_of_all_draws_with_as_many_hits() -> None:
     annotations = {f"p{number}": {"all", "t"} if number < 4 else {"all"} for number in range(9)}
-    found = by_key(enrichment({"c": {"p0", "p1", "p5"}, "rest": set(annotations)}, annotations).rows)
+    found = by_key(enrichment({"c": {"p0", "p1", "p5"}, "rest": set(annotations)}, annotations).table)
     draws = list(combinations(range(9), 3))
     share = sum(sum(one < 4 for one in draw) >= 2 for draw in draws) / len(draws)
     row = found["c", "t"]
@@ -103,7 +104,7 @@ def test_all_figures_are_those_of_a_naive_loop(family: str) -> None:
         for keys in families
         for key, value in zip(keys, naive_fdr([naive[key][0] for key in keys]), strict=True)
     }
-    ours = by_key(found.rows)
+    ours = by_key(found.table)
     assert set(ours) == {key for key, (_, counts) in naive.items() if counts[0]}
     for key, row in ours.items():
         assert (row["hits"], row["annotated"], row["background_hits"], row["background"]) == naive[key][1]
@@ -122,7 +123,7 @@ def test_by_chance_few_terms_are_found() -> None:
         shuffled = dict(
             zip(np.random.default_rng(seed).permutation(names), annotations.values(), strict=True)
         )
-        rows = enrichment(members, shuffled).rows
+        rows = enrichment(members, shuffled).table.to_dicts()
         found += len({row["cluster"] for row in rows if row["q"] < 0.05})
     assert found / 160 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 160)
 
@@ -169,7 +170,7 @@ def test_goatools_finds_the_same(tmp_path: Path) -> None:
         for one in study.run_study(proteins, prt=None)
         if one.study_count
     }
-    rows = by_key(ours.rows)
+    rows = by_key(ours.table)
     assert set(rows) == set(theirs)
     for key, one in theirs.items():
         row = rows[key]
@@ -185,17 +186,19 @@ def test_each_namespace_is_a_family(tmp_path: Path) -> None:
     cellular, biological = ["GO:0000003", "GO:0000005"], ["GO:0000007"]
     annotations = {f"p{n}": {cellular[n % 2], *biological[: n % 3]} for n in range(12)}
     members = {"c": {"p0", "p2", "p4"}, "d": {"p1", "p3"}}
-    rows = enrichment(members, annotations, terms=terms, min_size=1).rows
+    rows = enrichment(members, annotations, terms=terms, min_size=1).table.to_dicts()
     assert {row["namespace"]: row["tests"] for row in rows} == {CC: 2, "biological_process": 1}
-    both = enrichment(members, annotations, terms=terms, min_size=1, family="all").rows
+    both = enrichment(members, annotations, terms=terms, min_size=1, family="all").table.to_dicts()
     assert {row["namespace"]: row["tests"] for row in both} == {CC: 4, "biological_process": 2}
-    assert {row["tests"] for row in enrichment(members, annotations, min_size=1).rows} == {3}
+    assert {row["tests"] for row in enrichment(members, annotations, min_size=1).table.to_dicts()} == {3}
 
 
 def test_rows_stand_by_cluster_and_p_and_name_their_terms(tmp_path: Path) -> None:
     terms = read_obo(obo_file(tmp_path)).terms
     annotations = {f"p{n}": {"GO:0000001", "GO:0000003"} if n < 3 else {"GO:0000001"} for n in range(6)}
-    rows = enrichment({"z": {"p0", "p1", "p2"}, "a": {"p3", "p4", "p5"}}, annotations, terms=terms).rows
+    rows = enrichment(
+        {"z": {"p0", "p1", "p2"}, "a": {"p3", "p4", "p5"}}, annotations, terms=terms
+    ).table.to_dicts()
     assert [(row["cluster"], row["name"]) for row in rows] == [("z", "nucleus"), ("z", "cell"), ("a", "cell")]
 
 
@@ -209,20 +212,22 @@ def test_exclusions_are_counted() -> None:
         "terms_with_many_proteins": 0,
         "clusters_without_annotation": 1,
     }
-    assert {row["term"] for row in found.rows} == {"common"}
-    first = found.rows[0]
+    assert {row["term"] for row in found.table.to_dicts()} == {"common"}
+    first = found.table.row(0, named=True)
     assert (first["hits"], first["annotated"], first["cluster_size"], first["background"]) == (2, 2, 3, 8)
     bounded = enrichment(members, annotations, min_size=1, max_size=5)
     assert bounded.left_out["terms_with_many_proteins"] == 1
-    assert {row["term"] for row in bounded.rows} == {"few"}
-    assert enrichment(members, annotations, max_size=5).rows == []
+    assert {row["term"] for row in bounded.table.to_dicts()} == {"few"}
+    assert enrichment(members, annotations, max_size=5).table.is_empty()
 
 
 def test_a_wider_background_counts_its_annotated_proteins() -> None:
     annotations = {f"p{n}": {"t"} if n < 4 else {"u"} for n in range(10)}
-    narrow = enrichment({"c": {"p0", "p1", "p4"}}, annotations, min_size=1).rows[0]
+    narrow = enrichment({"c": {"p0", "p1", "p4"}}, annotations, min_size=1).table.row(0, named=True)
     wide = by_key(
-        enrichment({"c": {"p0", "p1", "p4"}}, annotations, background={*annotations, "bare"}, min_size=1).rows
+        enrichment(
+            {"c": {"p0", "p1", "p4"}}, annotations, background={*annotations, "bare"}, min_size=1
+        ).table
     )["c", "t"]
     assert narrow["background"] == 3
     assert (wide["background"], wide["background_hits"]) == (10, 4)
@@ -249,20 +254,14 @@ def test_errors_say_what_is_wrong(members: dict[str, set[str]], options: dict[st
 
 
 def test_terms_come_from_columns_of_images() -> None:
-    rows = [
-        {"protein": "A", "localization": ["Nucleus", "Cytosol"]},
-        {"protein": "A", "localization": ["Nucleoli"]},
-        {"protein": "B", "localization": "Nucleus; Cytosol;"},
-        {"protein": "C", "localization": None},
-        {"protein": None, "localization": ["Nucleus"]},
-    ]
-    assert annotations_from_columns(rows) == {
-        "A": {"Nucleus", "Cytosol", "Nucleoli"},
-        "B": {"Nucleus", "Cytosol"},
-        "C": set(),
-    }
-    assert annotations_from_columns([{"gene": "A", "class": "x"}], protein="gene", terms="class") == {
-        "A": {"x"}
-    }
-    with pytest.raises(EvaluationError, match="row 0: found columns gene; required: a column protein"):
-        annotations_from_columns([{"gene": "A"}])
+    proteins = ["A", "A", "B", "C", None]
+    lists = [["Nucleus", "Cytosol"], ["Nucleoli"], ["Nucleus", " Cytosol", ""], None, ["Nucleus"]]
+    texts = ["Nucleus; Cytosol", "Nucleoli", "Nucleus; Cytosol;", None, "Nucleus"]
+    expected = {"A": {"Nucleus", "Cytosol", "Nucleoli"}, "B": {"Nucleus", "Cytosol"}, "C": set()}
+    for terms in (lists, texts):
+        table = pl.DataFrame({"protein": proteins, "localization": terms})
+        assert annotations_from_columns(table) == expected
+    other = pl.DataFrame({"gene": ["A"], "class": ["x"]})
+    assert annotations_from_columns(other, protein="gene", terms="class") == {"A": {"x"}}
+    with pytest.raises(EvaluationError, match="found columns gene, class; required: a column protein"):
+        annotations_from_columns(other)

@@ -16,6 +16,7 @@ from pcip_core.spec.screen import load_screen
 from pcip_core.store import rows as frames
 from pcip_core.store import schemas
 from pcip_core.store.partitions import Store
+from pcip_core.store.publish import connect
 from pcip_core.store.vectors import feature_table, features_of
 from tests.conftest import TINY_SPEC
 
@@ -134,10 +135,11 @@ def commit_whole(store: Store, screen: str, feature_set: str = SET) -> None:
 
 
 def commit_analyses(store: Store, screen: str) -> None:
-    """The tables of clusters, terms, phenotypes and scores of cells, one empty row each."""
+    """The tables of the analyses, one empty row each."""
     tables = (
         *(schemas.CLUSTERS, schemas.CLUSTER_TREES, schemas.ENRICHMENT, schemas.LOCALIZATION_SCORES),
-        *(schemas.PROTEIN_SCORES, schemas.VARIABILITY, schemas.PHENOTYPES, schemas.MISMATCH),
+        *(schemas.PROTEIN_SCORES, schemas.VARIABILITY, schemas.VARIABILITY_CELLS, schemas.PHENOTYPES),
+        *(schemas.MISMATCH, schemas.MAP_PROTEINS, schemas.MAP_CELLS),
     )
     rows = {table.name: table.frame([dict.fromkeys(table.columns)]) for table in tables}
     store.commit(screen, rows, provenance=provenance())
@@ -201,3 +203,41 @@ def _spec(store: Store, screen: str) -> Path:
         yaml.safe_dump({**TINY_SPEC, "name": screen, "root": ".", "simulation": {"organism": "yeast"}})
     )
     return path
+
+
+def files_of(store: Store, pattern: str) -> list[Path]:
+    """The store's files of that name, in order."""
+    return sorted(store.root.rglob(pattern))
+
+
+def ask(path: Path, sql: str, *values: object) -> list[tuple]:
+    """The rows of a query of the published file."""
+    with connect(path) as con:
+        return con.execute(sql, list(values)).fetchall()
+
+
+def shards_of(path: Path, table: str = "scr.cells") -> dict[str, int]:
+    """Rows of each shard."""
+    return dict(ask(path, f"SELECT shard, count(*) FROM {table} GROUP BY shard ORDER BY shard"))
+
+
+def whole_of(path: Path) -> dict[str, object]:
+    """Every table, view and comment of a published file; stamps of files are those of one moment."""
+    with connect(path) as con:
+        names = con.execute(
+            "SELECT schema_name, table_name, comment FROM duckdb_tables() UNION ALL "
+            "SELECT schema_name, view_name, comment FROM duckdb_views() WHERE NOT internal"
+        ).fetchall()
+        found: dict[str, object] = {}
+        for schema, table, comment in names:
+            chosen = "* EXCLUDE (stamp)" if table == "published" else "*"
+            result = con.execute(f'SELECT {chosen} FROM "{schema}"."{table}"')
+            columns = sorted((name, str(kind)) for name, kind, *_ in result.description)
+            rows = result.fetchall()
+            order = [name for name, *_ in result.description]
+            found[f"{schema}.{table}"] = (
+                comment,
+                columns,
+                sorted(str(sorted(zip(order, map(str, row), strict=True))) for row in rows),
+            )
+    return found

@@ -74,6 +74,13 @@ def test_what_is_held_and_what_is_read(features: StoredFeatures) -> None:
         assert np.array_equal(np.concatenate(blocks), vectors())
 
 
+def test_places_of_cells(features: StoredFeatures) -> None:
+    wanted = ["c5", "nobody", f"c{N - 1}", "c0", "c5"]
+    assert features.places(wanted).tolist() == [5, -1, N - 1, 0, 5]
+    assert features.places(features.cell_id).tolist() == list(range(N))
+    assert features.places([]).tolist() == []
+
+
 def test_batches_are_what_read_gives(features: StoredFeatures) -> None:
     store = features._store
     for shards in (None, ["p4", "p1"], ["p2"]):
@@ -159,6 +166,10 @@ def test_rows_and_groups(features: StoredFeatures, *, streams: bool) -> None:
         assert counts[number] == (group == number).sum()
 
 
+def test_one_column(features: StoredFeatures) -> None:
+    assert np.array_equal(features.column(3), vectors()[:, 3])
+
+
 def test_the_file_of_groups_goes(features: StoredFeatures) -> None:
     reading = groups_of(features, np.zeros(N, int))
     assert np.array_equal(next(reading), vectors())
@@ -188,8 +199,9 @@ def test_scores_between_compartments(features: StoredFeatures) -> None:
 def test_variability_and_the_nearest(features: StoredFeatures) -> None:
     protein = np.array([f"P{row // 9 % 8}" for row in range(N)])
     lines, light = np.where(np.arange(N) % 2, "x", "y"), np.random.default_rng(2).uniform(1, 2, N)
+    frame = pl.DataFrame({"protein": protein, "cell_line": lines})
     streams, whole = (
-        variability(one, protein, lines, light, least_cells=3).rows for one in (features, vectors())
+        variability(each, frame, light, least_cells=3).table.to_dicts() for each in (features, vectors())
     )
     points = standardize(vectors())
     assert [row["protein"] for row in streams] == [row["protein"] for row in whole]

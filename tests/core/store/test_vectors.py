@@ -57,3 +57,54 @@ def test_files_of_vectors_have_no_dictionary_and_split_bytes(table: pl.DataFrame
 def test_tables_without_vectors_are_written_by_pyarrows_defaults() -> None:
     schema = pa.schema({"cell_id": pa.string(), "files": pa.list_(pa.string()), "y_px": pa.float64()})
     assert parquet_options(schema) == {}
+
+
+def test_types_in_files_are_plain_whatever_polars_holds(tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {
+            "text": ["a", None],
+            "level": pl.Series(["low", "high"], dtype=pl.Categorical),
+            "grade": pl.Series(["b", "a"], dtype=pl.Enum(["a", "b"])),
+            "terms": pl.Series([["x"], []], dtype=pl.List(pl.String)),
+            "parts": pl.Series([{"well": "A1"}, {}], dtype=pl.Map(pl.String, pl.String)),
+            "at": pl.Series([0, None], dtype=pl.Datetime("us")),
+            "none": [None, None],
+            "vector": pl.Series([[1.0, 2.0], [3.0, 4.0]], dtype=pl.Array(pl.Float32, 2)),
+        }
+    )
+    Store(tmp_path).commit("screen", {"kinds": frame})
+    found = pq.read_schema(tmp_path / "screen" / "kinds" / "part.parquet")
+    assert found.names == frame.columns
+    assert [str(kind) for kind in found.types] == [
+        *["string"] * 3,
+        *("list<element: string>", "map<string, string ('parts')>", "timestamp[us]", "null"),
+        "fixed_size_list<element: float>[2]",
+    ]
+    as_text = frame.with_columns(pl.col("level", "grade").cast(pl.String))
+    assert Store(tmp_path).read("screen", "kinds").equals(as_text)
+    with duckdb.connect() as con:
+        sql = f"SELECT parts['well'] FROM '{tmp_path}/screen/kinds/part.parquet'"
+        assert con.execute(sql).fetchall() == [("A1",), (None,)]
+
+
+def test_numbers_and_vectors_are_not_copied_on_the_way_to_arrow_and_back() -> None:
+    values = np.arange(12, dtype=np.float32).reshape(4, 3)
+    frame = feature_table({"n": pl.Series([1, 2, 3, 4])}, values)
+    back = frame_of(arrow_of(frame))
+    assert np.shares_memory(features_of(frame), values)
+    assert np.shares_memory(features_of(back), values)
+    assert np.shares_memory(back["n"].to_numpy(), frame["n"].to_numpy())
+    assert np.array_equal(features_of(pl.concat([frame, back.clear(), back])), np.tile(values, (2, 1)))
+
+
+def test_files_of_large_and_of_plain_types_go_together(tmp_path: Path) -> None:
+    """Earlier versions wrote `large_string` in places; it is the same text."""
+    store = Store(tmp_path)
+    store.commit("screen", {"kinds": pl.DataFrame({"text": ["new"]})}, shard="p1")
+    store.commit("screen", {"kinds": pl.DataFrame({"text": ["old"]})}, shard="p2")
+    file = tmp_path / "screen" / "kinds" / "shard=p2" / "part.parquet"
+    table = pq.read_table(file, partitioning=None)
+    large = pa.schema([pa.field("text", pa.large_string())], metadata=table.schema.metadata)
+    pq.write_table(table.cast(large), file)
+    assert store.arrow_schema("screen", "kinds", shard="p2").field("text").type == pa.large_string()
+    assert store.read("screen", "kinds")["text"].to_list() == ["new", "old"]

@@ -157,6 +157,26 @@ def test_typed_columns_of_parquet(tmp_path):
         read_table(path)
 
 
+def test_categories_of_parquet_are_text_and_other_types_are_no_numbers(tmp_path):
+    path = tmp_path / "t.parquet"
+    frame = pl.DataFrame(
+        {
+            "plate": pl.Series(["01", "02"], dtype=pl.Categorical),
+            "dose": pl.Series(["0.5", "2"], dtype=pl.Enum(["0.5", "2"])),
+            "gene": pl.Series([None, None], dtype=pl.Null),
+            "used": [True, False],
+        }
+    )
+    frame.write_parquet(path)
+    assert read_table(path).rows() == [("01", "0.5", "", "True"), ("02", "2", "", "False")]
+    assert open_table(path).select(["plate"], ["dose", "gene"]).rows() == [
+        ("01", 0.5, None),
+        ("02", 2.0, None),
+    ]
+    with pytest.raises(SpecError, match="a column used of the type Boolean; required: numbers"):
+        open_table(path).select([], ["used"])
+
+
 def test_numbers_of_a_workbook_keep_all_their_digits(tmp_path):
     values = [1 / 3, 1e-12, 123456789.123457, 2.5e20, 7]
     path = workbook(
@@ -214,6 +234,9 @@ def test_text_as_people_have_it(tmp_path, text, expected):
         (b"\xd0\xcf\x11\xe0....", "an old Excel workbook"),
         (b"PAR1....", "a Parquet file"),
         ("a,b\n1,2\n".encode("utf-16")[:-1], "no readable text"),
+        (b'a,b\r1,"two\nlines"\r', "lines that cannot be split into cells .new-line character"),
+        (b"a,b\rc\n1,2\n", "lines that cannot be split into cells .new-line character"),
+        (b"a,b\n" + b"1,2\n" * 60 + b"3,4\r5\n", "line 62: found a row that cannot be split into cells"),
     ],
 )
 def test_text_that_cannot_be_told_says_why(tmp_path, data, message):

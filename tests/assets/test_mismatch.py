@@ -1,11 +1,9 @@
-"""Does the network follow its source: the table, the check and MLflow, through Dagster, against numpy."""
+"""Does the network follow its source: table, check and MLflow, through Dagster, compared with numpy."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import ANY
 
 import dagster as dg
 import mlflow
@@ -14,17 +12,11 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
-from pcip_assets.assets.analyses import source_swaps
-from pcip_assets.assets.analyses.mismatch import mismatch_table
-from pcip_assets.assets.analyses.source_swaps import EACH, SHOWN, draw_swaps, of_many_labels
-from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.cli.run import open_instance, run_screen
-from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking
 from pcip_assets.workspace import Workspace
 from pcip_core.models.files import load_encoder
 from pcip_core.models.inpainting import build_network
-from pcip_core.spec.screen import Screen
 from pcip_core.store.publish import connect
 from pcip_core.training.sampling import hold_out
 from tests.assets.conftest import Finished, add_plate, run_tiny
@@ -39,22 +31,28 @@ QUICK: dict[str, Any] = {"baselines": {"sets": []}, "analyses": {"feature_set": 
 
 
 def checked(made: Finished, run_id: str) -> Any:
-    """What the check of a run said."""
+    """The result of the check in a run."""
     records = open_instance(made.workspace).all_logs(
         run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
     )
-    said = [record.dagster_event.asset_check_evaluation_data for record in records]  # type: ignore[union-attr]
-    (one,) = [each for each in said if each.check_name == CHECK]
-    return one
+    results = [record.dagster_event.asset_check_evaluation_data for record in records]  # type: ignore[union-attr]
+    (result,) = [result for result in results if result.check_name == CHECK]
+    return result
+
+
+def metadata_of(made: Finished, screen: str) -> dict[str, Any]:
+    """The metadata of the latest materialization of `mismatch`."""
+    event = open_instance(made.workspace).get_latest_materialization_event(dg.AssetKey([screen, "mismatch"]))
+    assert event is not None
+    assert event.asset_materialization is not None
+    return {name: value.value for name, value in event.asset_materialization.metadata.items()}
 
 
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """A tiny screen whose encoder has learned its two compartments; look, do not touch."""
+    """A tiny screen whose encoder has learned its two compartments, after a plain run; look, do not touch."""
     made = run_tiny(tmp_path_factory.mktemp("followed"), encoder=LEARNS, **QUICK)
     assert made.outcome.success, made.outcome.error
-    outcome = made.again(analyses=True)
-    assert outcome.success, outcome.error
     return made
 
 
@@ -137,6 +135,9 @@ def test_a_network_that_has_learned_passes_and_mlflow_has_its_numbers(followed: 
     check = checked(followed, followed.outcome.run_id)
     assert (check.passed, check.severity) == (True, dg.AssetCheckSeverity.WARN)
     said = {name: value.value for name, value in check.metadata.items()}
+    made = metadata_of(followed, "tiny")
+    assert made["follows_its_source"] is True
+    assert {name: made[name] for name in said} == said
     assert said["cells"] == "held out of the training"
     assert said["references_are_of_another"] == "image"
     assert "data:image/webp;base64" in said["mismatch"]
@@ -165,42 +166,32 @@ def test_a_network_that_has_learned_passes_and_mlflow_has_its_numbers(followed: 
     assert said["target_cells"] == len(votes)
 
 
-def test_the_picture_is_a_file_and_again_makes_nothing(followed: Finished) -> None:
+def test_pairs_are_compared_once_for_the_same_encoder_and_cells(followed: Finished) -> None:
     picture = followed.workspace.figure("tiny", "mismatch")
     assert picture.read_bytes().startswith(b"\x89PNG")
-    before = followed.commits()
-    assert followed.again(analyses=True).success
-    assert followed.commits() == before
+    before = followed.store.provenance("tiny", "mismatch")
+    outcome = followed.again(analyses=True)
+    assert outcome.success, outcome.error
+    assert followed.store.provenance("tiny", "mismatch") == before
+    again, first = (checked(followed, run_id) for run_id in (outcome.run_id, followed.outcome.run_id))
+    assert again.passed
+    assert again.metadata == first.metadata
 
 
-def test_pairs_are_compared_once_for_the_same_encoder_and_cells(
-    followed: Finished, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    compared, compare = [], source_swaps.compare
-    monkeypatch.setattr(
-        source_swaps, "compare", lambda *args, **named: (compared.append(1), compare(*args, **named))[1]
+def test_another_untrained_network_is_compared_with_anew(tmp_path: Path) -> None:
+    made = run_tiny(tmp_path, **QUICK)
+    before = pairs_of(made, "untrained")
+    write_spec(
+        tmp_path,
+        root=str(tmp_path / "images"),
+        encoder={**made.screen.resolved()["encoder"], "seed": 1},
+        **QUICK,
     )
-    tracking, screen = Tracking(data=str(followed.workspace.data)), followed.screen
-    library = Library(data=str(followed.workspace.data))
-
-    def measured(screen: Screen) -> source_swaps.SourceSwaps:
-        with library.yield_for_execution(dg.build_init_resource_context()) as opened:
-            return source_swaps.measured(opened, tracking, screen)
-
-    kept = measured(screen)  # by the check of the first run
-    assert compared == []
-    assert mismatch_table(kept.rows).to_dicts() == followed.store.read("tiny", "mismatch").to_dicts()
-    file = "mismatch/tiny.json"
-    run_id = tracking.champion("tiny").run_id
-    document = tracking.document(run_id, file)
-    tracking.log_document(run_id, file, {**document, "made_from": "other cells"})
-    assert measured(screen) == replace(kept, figure=ANY)
-    assert len(compared) == 2  # networks
-    assert tracking.document(run_id, file) == document
-    measured(replace(screen, encoder=replace(screen.encoder, seed=1)))  # another untrained network
-    assert len(compared) == 4
-    tracking.log_document(run_id, file, document)
-    assert tracking.document(run_id, "mismatch/other.json") is None
+    outcome = made.again()
+    assert outcome.success, outcome.error
+    after = pairs_of(made, "untrained")
+    assert {row["encoder_version"] for row in after} == {"untrained, seed 1"}
+    assert [row["r_source"] for row in after] != [row["r_source"] for row in before]
 
 
 def test_two_epochs_are_not_enough_and_say_why(finished: Finished) -> None:
@@ -214,12 +205,13 @@ def test_two_epochs_are_not_enough_and_say_why(finished: Finished) -> None:
 def test_cells_of_a_new_plate_are_not_taken_for_held_out(tmp_path: Path) -> None:
     """Nor are the old ones drawn anew, although they stand in other places among all cells."""
     made = run_tiny(tmp_path, **QUICK)
-    assert made.again(analyses=True).success
-    before = pairs_of(made, "encoder")
+    before, commit = pairs_of(made, "encoder"), made.commits()["mismatch", None]
     add_plate(tmp_path / "images", "plate_1", "plate_0")  # comes before the others
-    outcome = made.again(analyses=True)
+    outcome = made.again()
     assert outcome.success, outcome.error
     assert not outcome.trained
+    assert made.commits()["mismatch", None] == commit
+    assert made.again(analyses=True).success
     assert Cells(made, ("plate_0",)).ids
     cells = Cells(made)
     after = pairs_of(made, "encoder")
@@ -242,8 +234,8 @@ def test_without_labels_the_table_is_empty_and_the_check_says_what_is_needed(tmp
         Tracking(data=str(made.workspace.data)).champion("tiny").run_id
     )
     assert not [name for name in run.data.metrics if name.startswith("mismatch")]
-    outcome = made.again(analyses=True)
-    assert pairs_of(made, "encoder") == pairs_of(made, "untrained") == [], outcome.error
+    assert made.store.read("tiny", "mismatch").is_empty()
+    assert needed == metadata_of(made, "tiny")["not_judged"]
 
 
 def test_fields_stand_for_images_where_each_label_has_one(tmp_path: Path) -> None:
@@ -264,41 +256,10 @@ def test_an_encoder_of_another_screen_is_compared_on_all_cells_and_has_no_check(
     other = Finished(own.workspace, own.workspace.find(str(spec)), spec, own.outcome)
     outcome = other.again(analyses=True)
     assert outcome.success, outcome.error
-    event = open_instance(own.workspace).get_latest_materialization_event(dg.AssetKey(["other", "mismatch"]))
-    assert event is not None
-    assert event.asset_materialization is not None
-    said = event.asset_materialization.metadata
-    assert said["cells"].value == "all, as the encoder was trained on tiny"
+    assert metadata_of(own, "other")["cells"] == "all, as the encoder was trained on tiny"
     rows = own.store.read("other", "mismatch").to_dicts()
     assert {row["n_references"] for row in rows} == {5}
     records = open_instance(own.workspace).all_logs(
         outcome.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
     )
     assert CHECK not in str(records)
-
-
-@pytest.mark.parametrize(
-    ("held", "said"), [(None, "does not tell which were held out"), ([], "too few were")]
-)
-def test_without_cells_known_to_be_held_out_all_are_used(
-    finished: Finished, held: list[str] | None, said: str
-) -> None:
-    library = Library(data=str(finished.workspace.data))
-    with library.yield_for_execution(dg.build_init_resource_context()) as opened:
-        cells = labelled_cells_of(opened, finished.screen)
-        drawn, about = draw_swaps(opened, finished.screen, cells, held)
-    assert said in about["cells"]
-    assert about["references_are_of_another"] == "image"
-    assert len(drawn.pairs) == 2 * EACH
-
-
-def test_the_pairs_shown_are_of_as_many_labels_as_there_are() -> None:
-    terms = [f"term {number}" for number in range(SHOWN + 1)]
-    pairs = [{"source_label": a, "target_label": b} for a in terms for b in terms if a != b]
-    for seed in range(5):
-        shown = of_many_labels(pairs, seed)
-        assert len({pair["source_label"] for pair in shown}) == SHOWN
-        assert len({pair["target_label"] for pair in shown}) == SHOWN
-        assert shown == sorted(shown, key=pairs.index)
-    assert of_many_labels(pairs, 0) != of_many_labels(pairs, 1)
-    assert of_many_labels(pairs[:2], 0) == pairs[:2]

@@ -1,0 +1,59 @@
+"""`encoder`: paired cell inpainting, trained on all crops of a screen; the champion describes its cells."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+
+from pcip_assets.assets.encoders.train_network import Fitted, Network
+from pcip_assets.assets.encoders.training_cells import HELD_OUT, all_crops, all_crops_hash, held_out_crops
+from pcip_assets.assets.skeleton import GPU_POOL, all_shards, asset
+from pcip_assets.resources import Library
+from pcip_assets.tracking import Tracking, TrainingRun
+from pcip_core.spec.screen import Screen
+
+
+def build_encoder(screen: Screen) -> dg.AssetsDefinition:
+    """The asset of the screen's encoder. Training is a deliberate act: nothing triggers it by itself."""
+
+    @asset(
+        screen,
+        "encoder",
+        deps=all_shards(screen, "crops"),
+        kinds={"pytorch", "mlflow"},
+        pool=GPU_POOL,
+    )
+    def encoder(context: dg.AssetExecutionContext, library: Library, tracking: Tracking) -> Network:
+        """Source encoder trained by paired cell inpainting on every crop there is; the new champion."""
+        config = screen.encoder
+
+        def inputs(_: str | None) -> dict[str, Any]:
+            spec = [screen.section("channels"), config.deciding()]
+            return {"spec": spec, "crops": all_crops_hash(library, screen)}
+
+        def fit(tracker: TrainingRun, checkpoints: Path) -> Fitted:
+            from pcip_core.models.inpainting import NetworkConfig
+            from pcip_core.training.cells import CellSet
+            from pcip_core.training.loop import train
+            from pcip_core.training.tasks.inpainting import Inpainting
+
+            pixels, cells = all_crops(library, screen)
+            image = np.unique(cells["image_id"].to_numpy(), return_inverse=True)[1]
+            shape = NetworkConfig(
+                screen.crop_channels, screen.structural, screen.protein, screen.crops.size_px, config.width
+            )
+            trained = train(
+                CellSet(pixels, image, screen.crop_channels),
+                shape,
+                config,
+                task=Inpainting,
+                tracker=tracker,
+                checkpoints=checkpoints,
+            )
+            held_out = held_out_crops(cells["pixel_hash"].to_list(), image, config)
+            return Fitted(trained, len(image), "mean squared error", {HELD_OUT: held_out})
+
+        return Network(tracking, screen.name, "paired cell inpainting", config, inputs, fit)
+
+    return encoder

@@ -1,0 +1,128 @@
+"""The training of one network: an MLflow run around it, then the new champion of its model.
+
+What is trained, on which cells, is in the module of each network.
+"""
+
+import dataclasses
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from pcip_assets.assets.encoders.training_cells import all_crops_hash
+from pcip_assets.assets.results import picture
+from pcip_assets.assets.skeleton import Run, Work
+from pcip_assets.provenance import git_commit, inputs_hash
+from pcip_assets.tracking import Encoder, Tracking, TrainingRun, as_json, device_name
+from pcip_core.spec.training import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training gave.
+
+    Attributes:
+        trained: network, history and device, as `pcip_core.training` returns them.
+        cells: how many it was trained on.
+        loss: the name of the loss, for the axis of its curve.
+        extra: plain values that are kept with the weights.
+    """
+
+    trained: Any
+    cells: int
+    loss: str
+    extra: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Network(Work):
+    """A network that is trained on crops of all shards, and kept as a model in MLflow.
+
+    Attributes:
+        tracking: of the workspace.
+        model: its name in MLflow.
+        kind: of network, as MLflow shows it.
+        config: of the training.
+        inputs: what decides the weights.
+        fit: trains it; takes a tracker and the folder of the checkpoints.
+    """
+
+    tracking: Tracking
+    model: str
+    kind: str
+    config: TrainingConfig
+    inputs: Callable[[str | None], dict[str, Any]]
+    fit: Callable[[TrainingRun, Path], Fitted]
+
+    def made_from(self, run: Run, shard: str | None) -> str | None:
+        """As the tags of the champion say."""
+        return self._champion().tags.get("inputs_hash") if self.tracking.has_champion(self.model) else None
+
+    def keep(self, run: Run, shard: str | None, made_from: str) -> dict[str, Any]:
+        """Train it and make it the champion."""
+        return train_network(run, self, made_from)
+
+    def describe(self, run: Run) -> dict[str, Any]:
+        """The version in use."""
+        return {"encoder_version": self._champion().version}
+
+    def data_version(self, run: Run, hashes: Sequence[str]) -> str:
+        """What is made with it depends on its weights."""
+        return self._champion().tags["weights_sha256"]
+
+    def _champion(self) -> Encoder:
+        return self.tracking.champion(self.model)
+
+
+def train_network(run: Run, network: Network, made_from: str) -> dict[str, Any]:
+    """Train a network in an MLflow run, resumed if it was interrupted, and register it; metadata of the training."""
+    from pcip_core.models.files import save_encoder
+    from pcip_core.plots.pictures import preview
+    from pcip_core.plots.training import loss_curve
+
+    screen, tracking = run.screen, network.tracking
+    tags = {
+        "screen": screen.name,
+        "simulated": str(screen.simulated),
+        "dagster/run_id": run.context.run.run_id,
+        "inputs_hash": made_from,
+        "data_hash": all_crops_hash(run.library, screen),
+        "commit": git_commit(),
+        "code_version": run.version,
+        "network": network.kind,
+    }
+    folder_name = inputs_hash(of=made_from, crops=tags["data_hash"])
+    checkpoints = run.library.workspace.checkpoints / screen.name / folder_name
+    with tracking.training(
+        screen, network.config.epochs, checkpoints=checkpoints, tags=tags, log=run.context.log
+    ) as tracker:
+        tracker.start({"data_hash": tags["data_hash"], "commit": tags["commit"]})
+        fitted = network.fit(tracker, checkpoints)
+        device, history = str(fitted.trained.device), fitted.trained.history
+        tracker.start({"device": f"{device} ({device_name(device)})", "cells": fitted.cells})
+        curve = loss_curve(history, screen.title, loss=fitted.loss)
+        tracking.log_pictures(tracker.run_id, {"loss_curve.png": curve})
+        tracking.log_document(tracker.run_id, "resolved_spec.json", screen.resolved())
+    with tempfile.TemporaryDirectory() as folder:
+        extra = {"screen": screen.name, "inputs_hash": made_from, **fitted.extra}
+        save_encoder(fitted.trained.network, Path(folder), extra=extra)
+        tracking.register(network.model, screen.name, tracker.run_id, Path(folder), tags)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    last = history[-1]
+    return {
+        "mlflow_run": dg.MetadataValue.url(tracking.url(screen.name, tracker.run_id)),
+        "mlflow_run_id": tracker.run_id,
+        "cells": fitted.cells,
+        "epochs": len(history),
+        "loss": last["loss"],
+        **{name: value for name, value in last.items() if name.startswith("validation_")},
+        **{name: value for name, value in last.items() if name.endswith("_per_s")},
+        "device": device,
+        "config": dg.MetadataValue.json(dataclasses.asdict(network.config)),
+        "loss_curve": picture(preview(curve)),
+        "inputs": as_json({"inputs_hash": made_from}),
+    }

@@ -1,0 +1,54 @@
+"""The cells that networks are trained on: the crops of all shards, and which of them a training holds out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from pcip_assets.assets.feature_sets import crops_hash
+from pcip_assets.provenance import inputs_hash
+from pcip_assets.resources import Library
+from pcip_core.crops.pixels import ShardedPixels
+from pcip_core.errors import CropError
+from pcip_core.spec.screen import Screen
+from pcip_core.spec.training import TrainingConfig
+
+HELD_OUT = "held_out_crops"  # key in a network's file: the cells that it was never trained on
+
+
+def all_crops(library: Library, screen: Screen) -> tuple[ShardedPixels, pl.DataFrame]:
+    """Every crop of every shard, (N, C, S, S), in its file, and the id, image and hash of each."""
+    files, rows = [], []
+    for shard in library.store.shards(screen.name, "cells"):
+        cells, crops = library.store.read_with_array(screen.name, "cells", "crops", shard)
+        if len(crops):
+            files.append(str(crops.filename))
+            rows.append(cells.select(["cell_id", "image_id", "pixel_hash"]))
+    if not rows:
+        raise CropError(
+            f"{screen.name}/crops",
+            found="no cells in any shard",
+            required="crops to train on",
+            remedy=f"Materialize the crops first, or see {screen.name}.quarantine for why none is used.",
+        )
+    return ShardedPixels(files), pl.concat(rows)
+
+
+def all_crops_hash(library: Library, screen: Screen) -> str:
+    """Hash of the crops of all shards."""
+    shards = library.store.shards(screen.name, "cells")
+    return inputs_hash(crops={shard: crops_hash(library, screen, shard) for shard in shards})
+
+
+def held_out_crops(pixel_hashes: Sequence[str], image: np.ndarray, config: TrainingConfig) -> list[str]:
+    """Hashes of the crops that a training holds out, sorted, without those that it also trains on elsewhere.
+
+    They are kept with the network, because which cells are held out depends on all cells of the training.
+    """
+    from pcip_core.training.sampling import hold_out
+
+    held = hold_out(image, fraction=config.validation_fraction, seed=config.seed)
+    hashes: dict[bool, set[str]] = {False: set(), True: set()}
+    for pixels, out in zip(pixel_hashes, held.tolist(), strict=True):
+        hashes[out].add(pixels)
+    return sorted(hashes[True] - hashes[False])

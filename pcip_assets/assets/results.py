@@ -1,0 +1,113 @@
+"""Where the results of assets are kept: tables in the store, with their arrays and figures; and HTML pages."""
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from pcip_assets.assets.skeleton import Run, Work
+from pcip_assets.provenance import stamp
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Made:
+    """The result for one shard, or for the whole screen. Figures are kept as files beside the screen's reports."""
+
+    tables: Mapping[str, pl.DataFrame]
+    arrays: Mapping[str, np.ndarray | Path] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    figures: Mapping[str, "Figure"] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tables(Work):
+    """Tables that are committed together; the one named `table` carries the provenance of them all."""
+
+    table: str
+    inputs: Callable[[str | None], dict[str, Any]]
+    make: Callable[[str | None], Made]
+
+    def made_from(self, run: Run, shard: str | None) -> str | None:
+        """As the provenance of the table says."""
+        return self._provenance(run, shard).get("inputs_hash")
+
+    def keep(self, run: Run, shard: str | None, made_from: str) -> dict[str, Any]:
+        """Write the figures, then commit the tables, whose provenance says that all is up to date."""
+        made = self.make(shard)
+        assert run.figures or not made.figures, (
+            f"{self.table}: an asset that keeps figures says `figures=True`"
+        )
+        previews = _drawn(run, made.figures)
+        before = self._provenance(run, shard)
+        provenance = stamp(
+            inputs_hash=made_from,
+            code_version=run.version,
+            dagster_run_id=run.context.run.run_id,
+            figures="\n".join(made.figures) or None,
+            **made.provenance,
+        )
+        run.library.store.commit(
+            run.screen.name, made.tables, shard=shard, arrays=made.arrays, provenance=provenance
+        )
+        for name in set((before.get("figures") or "").split("\n")) - {"", *made.figures}:
+            run.library.workspace.figure(run.screen.name, name).unlink(missing_ok=True)  # of other settings
+        return {**made.metadata, **previews, "dagster/row_count": made.tables[self.table].height}
+
+    def _provenance(self, run: Run, shard: str | None) -> dict[str, Any]:
+        return run.library.store.provenance(run.screen.name, self.table, shard) or {}
+
+
+@dataclass(frozen=True)
+class Page(Work):
+    """An HTML page, in whose head stands what it was made from. `make` takes this hash."""
+
+    path: Path
+    inputs: Callable[[str | None], dict[str, Any]]
+    make: Callable[[str], tuple[str, dict[str, Any]]]  # the page, and metadata
+
+    def made_from(self, run: Run, shard: str | None) -> str | None:
+        """As the page says."""
+        from pcip_core.report.page import made_from
+
+        return made_from(self.path)
+
+    def keep(self, run: Run, shard: str | None, made_from: str) -> dict[str, Any]:
+        """Replace the page by the new one."""
+        from pcip_core.report.page import save_page
+
+        assert run.figures, "a page shows figures: its asset says `figures=True`"
+        html, metadata = self.make(made_from)
+        save_page(html, self.path)
+        return {"kilobytes": self.path.stat().st_size // 1000, **metadata}
+
+    def describe(self, run: Run) -> dict[str, Any]:
+        """Where the page is."""
+        return {
+            "page": dg.MetadataValue.path(str(self.path)),
+            "open": dg.MetadataValue.url(self.path.as_uri()),
+        }
+
+
+def _drawn(run: Run, figures: Mapping[str, "Figure"]) -> dict[str, Any]:
+    """Write figures to their files; previews of them for the metadata."""
+    if not figures:
+        return {}
+    from pcip_core.plots.pictures import preview, save_png
+
+    folder = run.library.workspace
+    files = {name: save_png(figure, folder.figure(run.screen.name, name)) for name, figure in figures.items()}
+    return {name: picture(preview(file)) for name, file in files.items()}
+
+
+def picture(webp: bytes) -> dg.MarkdownMetadataValue:
+    """A preview as metadata that the Dagster UI shows in place."""
+    return dg.MetadataValue.md(f"![preview](data:image/webp;base64,{base64.b64encode(webp).decode()})")

@@ -1,0 +1,62 @@
+"""The partitions of one table as one frame: columns of a name must be of one type, and may be lacking."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from pcip_core.errors import StoreError
+
+
+def joined(
+    screen: str, table: str, shards: Sequence[str | None], parts: Sequence[pl.DataFrame]
+) -> pl.DataFrame:
+    """Partitions one after the other, not copied; values of columns that one lacks are null.
+
+    Raises:
+        StoreError: a column is of different types in two partitions.
+    """
+    require_alike(screen, table, shards, [part.schema for part in parts])
+    alike = all(part.schema == parts[0].schema for part in parts)
+    return pl.concat(parts, how="vertical" if alike else "diagonal_relaxed", rechunk=False)
+
+
+def require_alike(
+    screen: str, table: str, shards: Sequence[str | None], schemas: Sequence[Mapping[str, pl.DataType]]
+) -> None:
+    """Refuse partitions that have a column of different types; nulls alone go with any type.
+
+    Raises:
+        StoreError: it names the first such column and its partitions.
+    """
+    first_with: dict[str, int] = {}
+    for number, schema in enumerate(schemas):
+        for name, kind in schema.items():
+            if kind == pl.Null:
+                continue
+            first = first_with.setdefault(name, number)
+            if schemas[first][name] != kind:
+                raise StoreError(
+                    f"{screen}.{table}",
+                    found=f"columns of different types in shards {shards[first]} and {shards[number]} "
+                    f"({name}: {schemas[first][name]} and {kind})",
+                    required="partitions that were made in the same way",
+                    remedy=f"Materialize the shards of {screen}/{table} that are out of date.",
+                )
+
+
+def all_columns(schemas: Sequence[Mapping[str, pl.DataType]]) -> dict[str, pl.DataType]:
+    """The columns of all partitions, in the order in which they first occur."""
+    columns: dict[str, pl.DataType] = {}
+    for schema in schemas:
+        columns |= {name: kind for name, kind in schema.items() if columns.get(name, pl.Null) == pl.Null}
+    return columns
+
+
+def filled(frame: pl.DataFrame, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """A frame with these columns, in their order; values of those that it lacks are null."""
+    if list(frame.schema.items()) == list(columns.items()):
+        return frame
+    lacking = [pl.lit(None, kind).alias(name) for name, kind in columns.items() if name not in frame.columns]
+    return frame.with_columns(lacking).select(pl.col(name).cast(kind) for name, kind in columns.items())

@@ -11,7 +11,7 @@ from pcip_core.errors import ClusterError
 
 
 def cut_height(tree: np.ndarray, height: float) -> np.ndarray:
-    """(k,) nodes of the clusters left when all merges up to this height are made, in the order of the leaves.
+    """(k,) nodes of the clusters left after all merges up to this height, in the order of the leaves.
 
     The same partition as scipy's `fcluster` by `distance`.
     """
@@ -19,9 +19,9 @@ def cut_height(tree: np.ndarray, height: float) -> np.ndarray:
 
 
 def cut_number(tree: np.ndarray, number: int) -> np.ndarray:
-    """(number,) nodes of the clusters left when just so many are, in the order of the leaves.
+    """(number,) nodes of the clusters when this number is left, in the order of the leaves.
 
-    The same partition as scipy's `fcluster` by `maxclust`, but where heights tie: there scipy leaves fewer.
+    The same partition as scipy's `fcluster` by `maxclust`, except if heights tie: then scipy leaves fewer.
 
     Raises:
         ClusterError: the number is below 1 or above the leaves.
@@ -32,7 +32,7 @@ def cut_number(tree: np.ndarray, number: int) -> np.ndarray:
             "number of clusters",
             found=str(number),
             required=f"1 to {n}, the leaves of the tree",
-            remedy="Ask for another number of clusters.",
+            remedy="Choose another number of clusters.",
         )
     return _after_merges(tree, n - number)
 
@@ -46,7 +46,7 @@ def _after_merges(tree: np.ndarray, merges: int) -> np.ndarray:
 
 
 def labels_of(tree: np.ndarray, nodes: Sequence[int] | np.ndarray) -> np.ndarray:
-    """(n,) for each row the place of its node among these, from 1; 0 in none, of nested ones the smallest."""
+    """(n,) for each row the number of its node among these, from 1: of nested nodes the smallest; 0 in none."""
     order, span, size = trees.leaf_order(tree), trees.spans(tree), trees.sizes(tree)
     labels = np.zeros(len(order), int)
     for place in sorted(range(len(nodes)), key=lambda place: -size[nodes[place]]):
@@ -77,7 +77,7 @@ def smallest_clade(tree: np.ndarray, seeds: Iterable[int]) -> tuple[int, np.ndar
     """The lowest node above all the seeds ("find more like these"), and the rows under it in leaf order.
 
     Raises:
-        ClusterError: no seed, or one that is no row of the tree.
+        ClusterError: there is no seed, or a seed is no row of the tree.
     """
     wanted = sorted(set(map(int, seeds)))
     n = len(tree) + 1

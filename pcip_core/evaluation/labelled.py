@@ -1,4 +1,4 @@
-"""Which cells can be scored, by which label, and which cells belong together when some are left out."""
+"""Selection of labelled cells for benchmarks, and the groups that each protocol leaves out together."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class LabelledCells:
     """Cells with exactly one label each.
 
     Attributes:
-        cell_ids: n ids.
-        labels: (n,) their labels.
-        image_ids, fields: (n,) the image, and the field within it.
-        left_out: why other cells are not here -> how many.
+        cell_ids: n cell ids.
+        labels: (n,) label of each cell.
+        image_ids, fields: (n,) image of each cell, and field within the image.
+        left_out: reason -> number of excluded cells.
     """
 
     cell_ids: list[str]
@@ -29,7 +29,11 @@ class LabelledCells:
     left_out: dict[str, int] = field(default_factory=dict)
 
     def groups(self, protocol: str) -> np.ndarray | None:
-        """(n,) the group that is left out together under a protocol; None leaves out the cell alone."""
+        """Return the group of each cell, (n,), that a protocol leaves out together; None: only the cell itself.
+
+        Raises:
+            EvaluationError: the protocol is unknown.
+        """
         if protocol == "leave_cell_out":
             return None
         if protocol == "leave_image_out":
@@ -49,17 +53,25 @@ class LabelledCells:
 def labelled_cells(
     cells: Iterable[Mapping[str, Any]], labels_of: Mapping[str, Sequence[str]]
 ) -> LabelledCells:
-    """Keep the cells of images with one label; of cells with the same pixels keep the first.
+    """Select the cells of images with exactly one label; of cells with equal pixels, select the first.
 
-    A cell that stands in two images would be its own nearest neighbour although its image is left out.
+    A cell that occurs in two images would otherwise be its own nearest neighbour, even with its image left out.
 
     Args:
         cells: rows with cell_id, image_id, field and pixel_hash.
-        labels_of: image id -> its labels; images with none or with several are left out.
+        labels_of: image id -> its labels. Images without a label or with several labels are excluded.
+
+    >>> cells = [
+    ...     {"cell_id": "a", "image_id": "1", "field": "1", "pixel_hash": "x"},
+    ...     {"cell_id": "b", "image_id": "2", "field": "1", "pixel_hash": "y"},
+    ... ]
+    >>> selected = labelled_cells(cells, {"1": ["nucleus"]})
+    >>> selected.cell_ids, selected.left_out["cells_without_label"]
+    (['a'], 1)
     """
     kept: dict[str, list[str]] = {name: [] for name in ("cell_id", "label", "image_id", "field")}
     seen: set[str] = set()
-    texts: dict[str, str] = {}  # those that many cells share are held once
+    texts: dict[str, str] = {}  # keeps one copy of texts that many cells share
     left_out = {"cells_without_label": 0, "cells_with_several_labels": 0, "cells_seen_before": 0}
     for cell in cells:
         terms = labels_of.get(cell["image_id"], ())

@@ -7,6 +7,7 @@ import dagster as dg
 from pcip_assets.assets.analyses.cell_scores import build_localization_scores, build_variability
 from pcip_assets.assets.analyses.enrichment import build_enrichment
 from pcip_assets.assets.analyses.like import build_like
+from pcip_assets.assets.analyses.maps import build_maps
 from pcip_assets.assets.analyses.mismatch import build_mismatch
 from pcip_assets.assets.analyses.phenotypes import build_phenotypes
 from pcip_assets.assets.analyses.protein_map import build_clusters
@@ -63,6 +64,7 @@ def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
         build_localization_scores(screen),
         build_variability(screen),
         build_phenotypes(screen),
+        build_maps(screen),
         build_mismatch(screen),
         build_like(screen),
         build_analysis_report(screen),

@@ -22,20 +22,20 @@ def command(screen: str, seeds: tuple[str, ...], count: int, feature_set: str | 
 
     The nearest come first. A gallery of their crops is written as a PNG file.
     """
-    from pcip_assets.assets.analyses.nearest import find_alike
+    from pcip_assets.assets.analyses.nearest import find_nearest
     from pcip_core.plots.pictures import save_png
     from pcip_core.store.partitions import Store
 
     workspace = Workspace.current()
     loaded = workspace.find(screen)
     chosen = feature_set or loaded.analyses.feature_set
-    nearest = find_alike(Store(workspace.store), loaded, list(seeds), n=count, feature_set=chosen)
+    nearest = find_nearest(Store(workspace.store), loaded, list(seeds), n=count, feature_set=chosen)
     click.secho(f"{loaded.title}: most similar to {', '.join(seeds)}, by {chosen}", bold=True)
     table = Table()
-    for column in nearest.rows[0] if nearest.rows else ():
+    for column in nearest.table.columns:
         table.add_column(column, justify="right" if column in ("distance", "clade") else "left")
-    for row in nearest.rows:
-        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
+    for row in nearest.table.iter_rows():
+        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row))
     Console().print(table)
     path = workspace.figure(loaded.name, f"like_{'_'.join(seeds)[:60]}")
     click.echo(f"gallery: {save_png(nearest.figure, path)}")

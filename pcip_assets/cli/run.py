@@ -149,15 +149,16 @@ def run_screen(
         instance: the Dagster instance, by default that of the workspace.
 
     Raises:
-        SpecError: a shard or the segmentation method does not exist, or the shards are not neighbours.
+        SpecError: a shard or the segmentation method does not exist, an option of the method is invalid, or the
+            shards are not neighbours.
         RootError: the screen has no root, or no file matches.
     """
     from pcip_assets.dagster_compat import partition_range_tags
     from pcip_assets.definitions import build_definitions
     from pcip_assets.partitions import register_shards
-    from pcip_core.segmentation import segmenter
+    from pcip_core.segmentation import check_segmentation
 
-    segmenter(screen.segmentation.method)
+    check_segmentation(screen)
     instance = instance or open_instance(workspace)
     existing = register_shards(instance, screen)
     registered = instance.get_dynamic_partitions(f"{screen.name}_shards")

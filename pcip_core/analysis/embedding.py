@@ -11,11 +11,14 @@ from pcip_core.errors import EvaluationError
 from pcip_core.features.checks import require_finite
 from pcip_core.features.scaling import standardize
 
+LEAST_PROTEINS, MOST_PROTEINS = 8, 20_000  # of a map; UMAP of more takes minutes
+_PROTEIN_NEIGHBOURS = 20  # the paper's
+
 
 def umap_embedding(
     features: np.ndarray, *, neighbours: int = 30, min_distance: float = 0.3, seed: int = 0
 ) -> np.ndarray:
-    """Places of vectors on a map, near where they are alike, by UMAP.
+    """Positions of vectors on a map, near each other where the vectors are similar, by UMAP.
 
     Args:
         features: (n, d). Each column is centred and scaled here, as for the paper's kNN.
@@ -54,3 +57,52 @@ def umap_embedding(
             n_neighbors=neighbours, min_dist=min_distance, metric="euclidean", random_state=seed, n_jobs=1
         )
         return np.asarray(model.fit_transform(standardize(features).astype(np.float32)), np.float32)
+
+
+def protein_map(means: np.ndarray, *, seed: int = 0) -> np.ndarray:
+    """Map of proteins with the paper's 20 neighbours, or half the proteins where there are fewer than 40.
+
+    Args:
+        means: (n, d) mean features of the proteins.
+        seed: as for `umap_embedding`.
+
+    Returns:
+        (n, 2) float32.
+
+    Raises:
+        EvaluationError: there are too few or too many proteins, or a feature is not finite.
+    """
+    n = len(means)
+    if not LEAST_PROTEINS <= n <= MOST_PROTEINS:
+        raise EvaluationError(
+            "map of proteins",
+            found=f"{n:,} proteins",
+            required=f"{LEAST_PROTEINS} to {MOST_PROTEINS:,}",
+            remedy="The other analyses need no map.",
+        )
+    return umap_embedding(means, neighbours=min(_PROTEIN_NEIGHBOURS, n // 2), seed=seed)
+
+
+def evenly_from_groups(group: np.ndarray, most: int) -> np.ndarray:
+    """A sample with as many rows of each group as there is room for, evenly spaced within each.
+
+    Args:
+        group: (n,) number of each row's group.
+        most: size of the sample; where there are more groups, so many of them give one row each.
+
+    Returns:
+        The rows, group after group.
+
+    >>> evenly_from_groups(np.array([0, 0, 0, 1, 1]), 4).tolist()
+    [0, 2, 3, 4]
+    """
+    order = np.argsort(group, kind="stable")
+    groups, starts, counts = np.unique(group[order], return_index=True, return_counts=True)
+    chosen = _evenly(len(groups), most)
+    each = max(most // max(len(chosen), 1), 1)
+    rows = [order[starts[number] + _evenly(counts[number], each)] for number in chosen]
+    return np.concatenate([np.zeros(0, np.int64), *rows])
+
+
+def _evenly(n: int, most: int) -> np.ndarray:
+    return np.linspace(0, n - 1, min(n, most)).astype(np.int64)

@@ -56,5 +56,5 @@ def examples_along(
     for rows in rows_of_proteins(cells, first):
         order = rows[np.argsort(place[rows], kind="stable")]
         placed = order[: np.isfinite(place[rows]).sum()]  # NaN comes last
-        chosen.append(cells["cell_id"].gather(evenly(placed, each)).to_list())
+        chosen.append(cells["cell_id"].gather(evenly(placed.tolist(), each)).to_list())
     return first.with_columns(cell_ids=pl.Series(chosen, dtype=pl.List(pl.String)))

@@ -1,4 +1,4 @@
-"""The proteins or cells most like one, or like a set of them (paper, Figure 4: the rim of the nucleolus)."""
+"""The proteins or cells nearest to one seed, or to several (paper, Figure 4: the rim of the nucleolus)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ By = Literal["mean", "least"]
 
 @dataclass(frozen=True)
 class Nearest:
-    """What lies nearest, the nearest first.
+    """The nearest points, the nearest first.
 
     Attributes:
         rows: (n,) positions in the points.
@@ -31,8 +31,8 @@ def nearest(points: Features, seeds: Sequence[int] | np.ndarray, n: int, *, by: 
     """The points nearest to one seed or to several; the seeds themselves are left out.
 
     Args:
-        points: (m, d) features of proteins (their means) or of cells; standardized here over all m. Those that
-            stream are gone through three times, and only the distances are held.
+        points: (m, d) features of proteins (their means) or of cells; standardized here over all m. Streamed
+            features are read three times, and only the distances are held.
         seeds: positions of the seeds: a protein, a set of them, a cell, the cells of an image.
         n: how many; fewer where there are no more.
         by: `mean`: distance to the mean of the seeds, for seeds of one pattern, whose own noise it averages
@@ -57,21 +57,19 @@ def nearest(points: Features, seeds: Sequence[int] | np.ndarray, n: int, *, by: 
     distance = np.full(len(points), np.inf)
     for place, block in places_of(points):
         scaled = columns.standardized(block)
-        for one in asked:  # one at a time: memory does not grow with the seeds
-            distance[place] = np.minimum(distance[place], np.linalg.norm(scaled - one, axis=1))
+        for point in asked:  # one at a time: memory does not grow with the seeds
+            distance[place] = np.minimum(distance[place], np.linalg.norm(scaled - point, axis=1))
     others = np.setdiff1d(np.arange(len(points)), seeds)
     rows = others[np.argsort(distance[others], kind="stable")[:n]]
     return Nearest(rows, distance[rows])
 
 
-def recall(
-    found: np.ndarray, wanted: Collection[int], seeds: Collection[int], *, of: int
-) -> dict[str, float]:
-    """How many of those wanted were found.
+def recall(rows: np.ndarray, wanted: Collection[int], seeds: Collection[int], *, of: int) -> dict[str, float]:
+    """How many of the wanted points are among the nearest.
 
     Args:
-        found: rows of `nearest`.
-        wanted: rows of all points of the pattern; seeds among them count as neither found nor missed.
+        rows: those of `nearest`.
+        wanted: rows of all points of the pattern; seeds among them do not count.
         seeds: rows that were given.
         of: number of all points.
 
@@ -89,9 +87,9 @@ def recall(
             required="one or more that are not seeds",
             remedy="Leave some of the pattern out of the seeds.",
         )
-    hits = len(left & set(found.tolist()))
+    hits = len(left & set(rows.tolist()))
     return {
         "recall": hits / len(left),
-        "precision": hits / max(len(found), 1),
-        "chance": len(found) / max(of - len(set(seeds)), 1),
+        "precision": hits / max(len(rows), 1),
+        "chance": len(rows) / max(of - len(set(seeds)), 1),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -27,10 +27,13 @@ class Ranked:
     Attributes:
         table: one row per protein and cell line, with `rank` from 1.
         left_out: protein and cell_line of those with too few cells.
+        places: (n,) of `variability`: position of each cell along the first principal component of the cells of its
+            protein and cell line, with an arbitrary sign; NaN for cells of those left out.
     """
 
     table: pl.DataFrame
     left_out: pl.DataFrame
+    places: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 def ranked_by_deviation(
@@ -62,7 +65,6 @@ def variability(
     intensity: np.ndarray,
     *,
     least_cells: int = 10,
-    columns: Columns | None = None,
 ) -> Ranked:
     """How variable each protein's cells are, without known compartments: a wide spread, and two parts.
 
@@ -88,10 +90,10 @@ def variability(
         cells: n rows with `protein` and `cell_line`, text or categorical.
         intensity: (n,) mean of the protein channel, background included or not, above 0 on average.
         least_cells: a protein with fewer in a cell line is left out.
-        columns: `columns_of` the features, if they are known.
 
     Returns:
-        Columns protein, cell_line, n, log_intensity, spread, excess, split, split_excess, variability, rank.
+        A table with protein, cell_line, n, log_intensity, spread, excess, split, split_excess, variability, rank;
+        and the places of the cells.
 
     Raises:
         ShapeError: the lengths differ.
@@ -99,7 +101,7 @@ def variability(
             enough cells.
     """
     require_rows("variability", features, cells=cells, intensity=intensity)
-    columns = columns_of(features, "variability") if columns is None else columns
+    columns = columns_of(features, "variability")
     names = cells.select(_KEYS)
     proteins = (
         names.with_columns(intensity=pl.Series(intensity).cast(pl.Float64))
@@ -111,10 +113,16 @@ def variability(
     kept, left_out = proteins.filter(~few), proteins.filter(few).select(pl.col(_KEYS).cast(pl.String))
     _require_comparable(kept, left_out.height, least_cells)
     numbered = kept.select(*_KEYS, group=pl.int_range(pl.len()))
-    group = names.join(numbered, on=_KEYS, how="left", maintain_order="left")["group"].fill_null(-1)
-    measured = [_spread_and_split(columns, vectors) for vectors in groups_of(features, group.to_numpy())]
-    spread, split = np.array(measured).T  # (g,) each
-
+    group = (
+        names.join(numbered, on=_KEYS, how="left", maintain_order="left")["group"].fill_null(-1).to_numpy()
+    )
+    measured = [_spread_and_places(columns, vectors) for vectors in groups_of(features, group)]
+    spread = np.array([spread for spread, _ in measured])
+    split = np.array([two_part_split(of_group) for _, of_group in measured])
+    places = np.full(len(group), np.nan)
+    places[np.argsort(group, kind="stable")[(group < 0).sum() :]] = np.concatenate(
+        [of_group for _, of_group in measured]
+    )
     lines = kept["cell_line"].cast(pl.String).to_numpy()
     logs, counts = np.log(kept["intensity"].to_numpy()), np.log(kept["n"].to_numpy())
     excess = robust_residuals(spread, [logs], lines)
@@ -129,7 +137,7 @@ def variability(
         split_excess=pl.lit(pl.Series(split_excess)),
         variability=pl.lit(pl.Series(normal_scores(excess) + normal_scores(split_excess))),
     ).sort("variability", *_KEYS, descending=[True, False, False])
-    return Ranked(table.with_columns(rank=pl.int_range(1, pl.len() + 1)), left_out)
+    return Ranked(table.with_columns(rank=pl.int_range(1, pl.len() + 1)), left_out, places)
 
 
 def _require_comparable(proteins: pl.DataFrame, left_out: int, least_cells: int) -> None:
@@ -151,12 +159,12 @@ def _require_comparable(proteins: pl.DataFrame, left_out: int, least_cells: int)
         )
 
 
-def _spread_and_split(columns: Columns, vectors: np.ndarray) -> tuple[float, float]:
-    """The two numbers of one protein, of the (n, d) features of its cells."""
+def _spread_and_places(columns: Columns, vectors: np.ndarray) -> tuple[float, np.ndarray]:
+    """Spread of one protein, and (n,) places along its first principal component; vectors: (n, d) of its cells."""
     points = columns.standardized(vectors)
     centred = points - points.mean(0)
     spread = np.log(max((centred**2).sum() / (len(centred) - 1), _TINY))
-    return float(spread), two_part_split(first_component(centred))
+    return float(spread), first_component(centred)
 
 
 def first_component(centred: np.ndarray) -> np.ndarray:
@@ -169,33 +177,12 @@ def first_component(centred: np.ndarray) -> np.ndarray:
     return centred @ axis
 
 
-def main_directions(features: Features, members: Sequence[np.ndarray], columns: Columns) -> np.ndarray:
-    """Where cells lie along the first principal component of their own protein's cells.
-
-    Args:
-        features: (n, d); of those that stream, the cells of one protein are in memory at a time.
-        members: the rows of the cells of each protein.
-        columns: `columns_of` the features, by which they are standardized.
-
-    Returns:
-        (n,) places, the sign of each protein's arbitrary; NaN for all other cells.
-    """
-    place, group = np.full(len(features), np.nan), np.full(len(features), -1)
-    members = [rows for rows in members if len(rows)]
-    for number, rows in enumerate(members):
-        group[rows] = number
-    for rows, vectors in zip(members, groups_of(features, group), strict=True):
-        points = columns.standardized(vectors)
-        place[np.sort(rows)] = first_component(points - points.mean(0))
-    return place
-
-
 def two_part_split(values: np.ndarray, *, least_share: float = 0.05) -> float:
     """Log of the sum of squares over that within the best two parts of a line, found exactly.
 
     Args:
         values: (n,), 4 or more.
-        least_share: of the cells in either part, and never fewer than 2, so that one outlier is no part.
+        least_share: least share of the cells in either part, and never fewer than 2, so that one outlier is no part.
 
     Returns:
         0 or more; 0 where all values are equal.
@@ -222,11 +209,11 @@ def robust_residuals(values: np.ndarray, covariates: Sequence[np.ndarray], lines
         lines: (g,) cell line; those of fewer than 5 share one intercept.
     """
     names, member, counts = np.unique(lines, return_inverse=True, return_counts=True)
-    own = [member == index for index in range(len(names)) if counts[index] >= _LEAST_GROUPS]
-    if own and sum(map(np.sum, own)) == len(lines):
-        own = own[1:]  # the rest is the intercept
+    intercepts = [member == index for index in range(len(names)) if counts[index] >= _LEAST_GROUPS]
+    if intercepts and sum(map(np.sum, intercepts)) == len(lines):
+        intercepts = intercepts[1:]  # the rest is the intercept
     centred = [column - column.mean() for column in covariates]
-    columns = [np.ones(len(values)), *(column for column in centred if column.std() > _TINY), *own]
+    columns = [np.ones(len(values)), *(column for column in centred if column.std() > _TINY), *intercepts]
     design = np.stack(columns, axis=1).astype(np.float64)
     weight = np.ones(len(values))
     residual = values - values.mean()

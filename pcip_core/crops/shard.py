@@ -18,7 +18,7 @@ from pcip_core.crops.shard_cells import Rejected, ShardCells
 from pcip_core.errors import ImageFileError
 from pcip_core.images.field import Field
 from pcip_core.images.reading import read_field
-from pcip_core.segmentation import segmenter
+from pcip_core.segmentation import check_segmentation, segmenter
 from pcip_core.spec.screen import Screen
 
 _FIELDS_PER_WORKER = 4  # a process takes longer to start than to cut fewer fields
@@ -99,7 +99,7 @@ def cut_shard(
     >>> cells.pixels.shape, cells.found, cells.rejected
     ((2, 2, 16, 16), 2, [])
     """
-    segmenter(screen.segmentation.method)  # raise here for an unknown method: no field is at fault
+    check_segmentation(screen)  # raise here: no field is at fault
     fields = list(fields)
     shard = _Shard(screen, into)
     done = enumerate(zip(fields, _each_cut(screen, fields, workers), strict=True), 1)

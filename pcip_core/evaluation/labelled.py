@@ -1,4 +1,4 @@
-"""Which cells and images can be scored, by which label, and which cells are left out together."""
+"""The labelled cells and images of benchmarks, and the groups that each protocol leaves out together."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class LabelledCells:
     """Cells with exactly one label each.
 
     Attributes:
-        cell_ids: n ids.
-        labels: (n,) their labels.
-        image_ids, fields: (n,) the image, and the field within it.
-        left_out: reason why other cells are excluded -> number of cells.
+        cell_ids: n cell ids.
+        labels: (n,) label of each cell.
+        image_ids, fields: (n,) image of each cell, and field within the image.
+        left_out: reason -> number of excluded cells.
     """
 
     cell_ids: pl.Series
@@ -29,7 +29,11 @@ class LabelledCells:
     left_out: dict[str, int] = field(default_factory=dict)
 
     def groups(self, protocol: str) -> np.ndarray | None:
-        """(n,) the group that is left out together under a protocol; None leaves out the cell alone."""
+        """Return the group of each cell, (n,), that a protocol leaves out together; None: only the cell itself.
+
+        Raises:
+            EvaluationError: the protocol is unknown.
+        """
         if protocol == "leave_cell_out":
             return None
         if protocol == "leave_image_out":
@@ -57,37 +61,39 @@ class LabelledCells:
 
 
 def labelled_cells(cells: pl.DataFrame, labels_of: Mapping[str, Sequence[str]]) -> LabelledCells:
-    """Keep the cells of images with one label; of cells with the same pixels keep the first.
+    """Select the cells of images with exactly one label; of cells with equal pixels, select the first.
 
-    A cell that stands in two images would be its own nearest neighbour although its image is left out.
+    A cell that occurs in two images would otherwise be its own nearest neighbour, even with its image left out.
 
     Args:
         cells: one row per cell with cell_id, image_id, field and pixel_hash.
-        labels_of: image id -> its labels; images with none or with several are left out.
+        labels_of: image id -> its labels. Images without a label or with several labels are excluded.
+
+    >>> cells = pl.DataFrame(
+    ...     {"cell_id": ["a", "b"], "image_id": ["1", "2"], "field": ["1", "1"], "pixel_hash": ["x", "y"]}
+    ... )
+    >>> selected = labelled_cells(cells, {"1": ["nucleus"]})
+    >>> selected.cell_ids.to_list(), selected.left_out["cells_without_label"]
+    (['a'], 1)
     """
-    images = pl.DataFrame(
-        {
-            "image_id": list(labels_of),
-            "labels": [len(labels) for labels in labels_of.values()],
-            "label": [labels[0] if labels else None for labels in labels_of.values()],
-        },
-        schema={"image_id": pl.String, "labels": pl.Int64, "label": pl.String},
-    )
-    labels = cells.select("image_id").join(images, on="image_id", how="left", maintain_order="left")
-    count = labels["labels"].fill_null(0)
-    labelled = cells.with_columns(labels["label"]).filter(count == 1)
-    kept = labelled.unique("pixel_hash", keep="first", maintain_order=True)
+    counts = pl.Series([len(labels) for labels in labels_of.values()], dtype=pl.UInt32)
+    images = pl.Series(list(labels_of), dtype=pl.String)
+    count = cells["image_id"].replace_strict(images, counts, default=0).cast(pl.UInt32)
+    labelled = (count == 1).arg_true()
+    kept = labelled.filter(cells["pixel_hash"].gather(labelled).is_first_distinct())
     left_out = {
         "cells_without_label": int((count == 0).sum()),
         "cells_with_several_labels": int((count > 1).sum()),
-        "cells_seen_before": labelled.height - kept.height,
+        "cells_seen_before": len(labelled) - len(kept),
     }
+    image_ids, fields = (cells[name].gather(kept) for name in ("image_id", "field"))
+    chosen = counts == 1
+    label_of_image = pl.Series(
+        [labels[0] for labels in labels_of.values() if len(labels) == 1], dtype=pl.String
+    )
+    labels = image_ids.replace_strict(images.filter(chosen), label_of_image).cast(pl.String)
     return LabelledCells(
-        kept["cell_id"],
-        texts_of(kept["label"]),
-        texts_of(kept["image_id"]),
-        texts_of(kept["field"]),
-        left_out,
+        cells["cell_id"].gather(kept), texts_of(labels), texts_of(image_ids), texts_of(fields), left_out
     )
 
 
@@ -95,7 +101,9 @@ def texts_of(values: pl.Series) -> np.ndarray:
     """A column of strings as an array of strings; no Python string is made for each row."""
     distinct = values.unique(maintain_order=True)
     numbers = pl.int_range(len(distinct), dtype=pl.UInt32, eager=True)
-    number = values.replace_strict(distinct, numbers).cast(pl.UInt32)  # an empty mapping gives nulls of no type
+    number = values.replace_strict(distinct, numbers).cast(
+        pl.UInt32
+    )  # an empty mapping gives nulls of no type
     return np.array(distinct.to_list(), dtype=str)[number.to_numpy()]
 
 

@@ -1,4 +1,4 @@
-"""How good predictions are: accuracy, balanced accuracy, the recall of each class, and the confusion matrix."""
+"""Scores of predictions: accuracy, balanced accuracy, recall of each class, and confusion matrix."""
 
 from __future__ import annotations
 
@@ -22,8 +22,12 @@ def class_scores(truth: np.ndarray, predicted: np.ndarray) -> list[dict[str, Any
         truth, predicted: (n,) classes.
 
     Returns:
-        Rows with label (None: over all), metric, value and n, the cells it is the value of:
-        `balanced_accuracy` (the mean of the classes' recalls), `accuracy`, and `recall` for each class.
+        Rows with label (None: all classes), metric, value and n, the number of cells: `balanced_accuracy` (the mean
+        recall over the classes), `accuracy`, and `recall` for each class.
+
+    >>> rows = class_scores(np.array(["a", "a", "b"]), np.array(["a", "b", "b"]))
+    >>> [(row["label"], row["metric"], round(row["value"], 2)) for row in rows]
+    [(None, 'balanced_accuracy', 0.75), (None, 'accuracy', 0.67), ('a', 'recall', 0.5), ('b', 'recall', 1.0)]
     """
     hit = truth == predicted
     recalls = [
@@ -37,7 +41,12 @@ def class_scores(truth: np.ndarray, predicted: np.ndarray) -> list[dict[str, Any
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray) -> list[dict[str, Any]]:
-    """Rows with label, predicted and n: every pair of the classes that occur, also those that never do."""
+    """Compute the confusion matrix as rows with label, predicted and n, including pairs with n = 0.
+
+    >>> rows = confusion(np.array(["a", "a", "b"]), np.array(["a", "b", "b"]))
+    >>> [(row["label"], row["predicted"], row["n"]) for row in rows]
+    [('a', 'a', 1), ('a', 'b', 1), ('b', 'a', 0), ('b', 'b', 1)]
+    """
     classes, at = np.unique(np.concatenate([truth, predicted]), return_inverse=True)
     counts = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(counts, (at[: len(truth)], at[len(truth) :]), 1)
@@ -50,11 +59,11 @@ def confusion(truth: np.ndarray, predicted: np.ndarray) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Scored:
-    """Scores and confusions, each row with its classifier and parameter (`k=11`, `C=1`, `trees=500`).
+    """Scores and confusion matrix; each row has a classifier and a parameter (`k=11`, `C=1`, `trees=500`).
 
     Attributes:
-        rows: of `class_scores`.
-        confusion: of `confusion`.
+        rows: rows of `class_scores`.
+        confusion: rows of `confusion`.
         exclusions: reason -> number of columns, cells or ks that were not used.
     """
 
@@ -72,14 +81,19 @@ def knn_scores(
     scored: np.ndarray | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Scored:
-    """Scores of k nearest neighbours, for each k.
+    """Score the k nearest neighbour classification for each k.
 
     Args:
-        features, labels, groups, ks, progress: as of `leave_one_out_knn`.
-        scored: (n,) bool, the cells that are scored; all are neighbours. By default all.
+        features, labels, groups, ks, progress: as for `leave_one_out_knn`.
+        scored: (n,) bool, the cells to score; by default all. All cells can be neighbours.
 
     Raises:
-        ShapeError, EvaluationError: as `leave_one_out_knn`.
+        ShapeError, EvaluationError: as for `leave_one_out_knn`.
+
+    >>> features, labels = np.array([[0.0], [0.1], [1.0], [1.1]]), np.array(["a", "a", "b", "b"])
+    >>> scored = knn_scores(features, labels, groups=None, ks=(1,))
+    >>> scored.rows[0]["parameter"], scored.rows[0]["metric"], scored.rows[0]["value"]
+    ('k=1', 'balanced_accuracy', 1.0)
     """
     if not ks:
         return Scored([], [])
@@ -123,23 +137,22 @@ def usable_knn_scores(
     return Scored(scores.rows, scores.confusion, kept.exclusions)
 
 
-def classifier_scores(labels: np.ndarray, done: CrossValidated) -> Scored:
-    """Scores of a classifier under cross-validation (`cross_validated`).
+def classifier_scores(labels: np.ndarray, result: CrossValidated) -> Scored:
+    """Score a classifier under cross-validation (`cross_validated`).
 
-    `balanced_accuracy` is the mean over the folds, with `low` and `high` the lowest and highest fold, as in
-    the paper (Supplementary Table 2), unless there is one fold; `accuracy` and `recall` are over all cells that
-    were tested.
+    With several folds, `balanced_accuracy` is the mean over the folds, and `low` and `high` are the lowest and the
+    highest fold, as in the paper (Supplementary Table 2). `accuracy` and `recall` are over all test cells.
 
     Args:
         labels: (n,) class of each cell.
-        done: their predictions.
+        result: their predictions.
     """
-    settings = done.settings
+    settings = result.settings
     parameter = f"trees={settings['trees']}" if "trees" in settings else f"C={settings['C']:g}"
-    tested = done.fold >= 0
+    tested = result.fold >= 0
     key = {"classifier": settings["classifier"], "parameter": parameter}
-    scores = predicted_scores(labels[tested], done.predicted[tested], **key)
-    rows, by_fold = scores.rows, done.balanced_accuracies
+    scores = predicted_scores(labels[tested], result.predicted[tested], **key)
+    rows, by_fold = scores.rows, result.balanced_accuracies
     if len(by_fold) > 1:
         over_folds = {"value": float(np.mean(by_fold)), "low": min(by_fold), "high": max(by_fold)}
         rows = [{**row, **over_folds} if row["metric"] == "balanced_accuracy" else row for row in rows]

@@ -1,4 +1,4 @@
-"""One HTML page that opens anywhere: text, tables and pictures in one file, nothing loaded from elsewhere."""
+"""A self-contained HTML page: text, tables and pictures in one file that loads nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_BYTES = 800_000  # a picture: a page is a file, not a row of a database
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in a table: text, and whether it is the best of its column or a figure of the paper."""
+    """A cell of a table: text, and whether it is the best of its column or a value from the paper."""
 
     text: str
     best: bool = False
@@ -78,11 +78,11 @@ class File:
 
 @dataclass(frozen=True)
 class Interactive:
-    """A plot that answers the mouse. `place` is Bokeh's own HTML, of which nothing is escaped.
+    """An interactive plot. `place` is Bokeh's own HTML, of which nothing is escaped.
 
     Attributes:
         place: where the plot goes; the script of the page fills it.
-        caption: what it shows and what the mouse does.
+        caption: what it shows, and how to use the mouse.
         scale: lowest value, colour, ..., highest value of a colour bar, or nothing.
     """
 
@@ -94,7 +94,7 @@ class Interactive:
 
 @dataclass(frozen=True)
 class Code:
-    """Lines that are typed: SQL."""
+    """Lines of code: SQL."""
 
     text: str
     kind: str = "code"
@@ -123,7 +123,7 @@ Block = Table | Picture | File | Interactive | Code | Links | Text
 
 @dataclass
 class Section:
-    """A heading and what stands under it; a `folded` one is opened by a click."""
+    """A heading with its blocks; a click opens a `folded` one."""
 
     heading: str
     blocks: list[Block] = field(default_factory=list)
@@ -144,7 +144,7 @@ def page(
     Args:
         title: of the page.
         sections: in their order.
-        banner: said at the top and in the title: that images are simulated.
+        banner: at the top and in the title: that images are simulated.
         subtitle: under the title.
         scripts: of `Interactive` blocks, Bokeh's own; nothing of them is escaped.
         made_from: a hash, kept in the page's head for `made_from` to find.
@@ -170,8 +170,8 @@ def made_from(path: Path) -> str | None:
     if not path.is_file():
         return None
     with path.open(encoding="utf-8", errors="replace") as file:
-        found = re.search(r'<meta name="pcip-made-from" content="([0-9a-f]+)">', file.read(2000))
-    return found[1] if found else None
+        match = re.search(r'<meta name="pcip-made-from" content="([0-9a-f]+)">', file.read(2000))
+    return match[1] if match else None
 
 
 @cache

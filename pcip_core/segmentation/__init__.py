@@ -8,6 +8,8 @@ or a user's function by its import path, `package.module:function`.
 from __future__ import annotations
 
 import importlib
+import inspect
+import typing
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -19,6 +21,7 @@ from pcip_core.segmentation.nuclei import nuclei
 from pcip_core.segmentation.otsu import otsu
 from pcip_core.segmentation.torchscript import torchscript
 from pcip_core.segmentation.yeast import yeast_brightfield, yeast_cytosol, yeast_nuclear_pore
+from pcip_core.spec.screen import Screen
 
 Segmenter = Callable[..., np.ndarray]
 
@@ -66,3 +69,49 @@ def segmenter(method: str) -> Segmenter:
             required=f"one of {', '.join(METHODS)}, or package.module:function",
             remedy="Correct the spec, or install the package that holds the function.",
         ) from error
+
+
+def check_segmentation(screen: Screen) -> None:
+    """Check the section `segmentation` of a spec: the method, and the names, types and channels of its options.
+
+    Raises:
+        SpecError: no such segmenter exists, it has no such option or requires another one, an option has the wrong
+            type, or an option `channel` or `channels` names no channel of the screen.
+    """
+    method, options = screen.segmentation.method, screen.segmentation.options
+    function = segmenter(method)
+
+    def refused(found: str, required: str) -> SpecError:
+        subject = f"screen {screen.name}, segmentation.options"
+        return SpecError(subject, found=found, required=required, remedy="Correct the spec.")
+
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        return  # a user's compiled function without a signature
+    try:
+        signature.bind({}, **options)
+    except TypeError as error:
+        names = ", ".join(list(signature.parameters)[1:]) or "none"
+        raise refused(f"options for {method}: {error}", f"the options of {method}: {names}") from error
+    for name, kind in _mistyped(method, options).items():
+        raise refused(f"{name} {options[name]!r}", f"{name} of the type {kind}")
+    for name in (options.get("channel"), *(options.get("channels") or ())):
+        if isinstance(name, str) and name not in screen.channels:
+            raise refused(f"channel {name!r}", f"one of the channels {', '.join(screen.channels)}")
+
+
+def _mistyped(method: str, options: Mapping[str, object]) -> dict[str, str]:
+    """Option -> its type, for the options of a method of `METHODS` that have another type."""
+    from pydantic import TypeAdapter, ValidationError
+
+    mistyped: dict[str, str] = {}
+    for name, hint in typing.get_type_hints(METHODS[method]).items() if method in METHODS else ():
+        value = options.get(name)
+        if name not in options or (hint is int and isinstance(value, float)):
+            continue  # a method may take half a pixel
+        try:
+            TypeAdapter(hint).validate_python(value, strict=isinstance(value, str | bool))
+        except ValidationError:
+            mistyped[name] = getattr(hint, "__name__", str(hint))
+    return mistyped

@@ -179,6 +179,11 @@ class Baselines:
             yield "baselines.vgg16: only one of the strategy rgb and the colours in rgb", "both, or neither"
         if transfer is not None and not set(transfer.rgb.values()) <= set(channels):
             yield f"baselines.vgg16.rgb {transfer.rgb}", f"channels of {list(channels)}"
+        if self.supervised is not None:
+            yield from self.supervised.problems("baselines.supervised")
+        for name, least in (("folds", 2), ("trees", 1)):
+            if getattr(self, name) < least:
+                yield f"baselines.{name} {getattr(self, name)}", f"{least} or more"
         if not 0 < self.held_fraction < 1:
             yield f"baselines.held_fraction {self.held_fraction}", "more than 0 and less than 1"
         if bool(self.controls) and "whitened" not in self.corrections:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pcip_core.errors import RootError, SpecError
 from pcip_core.spec.analyses import Analyses
@@ -21,9 +21,15 @@ from pcip_core.spec.sections import Benchmark, Channel, Crops, Files, Images, Se
 from pcip_core.spec.simulation import Simulation
 from pcip_core.spec.training import TrainingConfig
 
+if TYPE_CHECKING:
+    import yaml
+
 _STRICT = {"extra": "forbid"}
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_LONGEST_NAME = 60
 _RESERVED = {"main", "temp", "system", "information_schema", "pg_catalog", "feature_store"}
+_INSTANCE = re.compile(r" or an instance of \w+")  # in pydantic's messages: no concern of a spec
+_MERGE = "tag:yaml.org,2002:merge"  # the key <<
 _PART = re.compile(r"{(\w+)(?::d)?}")
 _WITH_PATTERN = ("pattern", "ome_tiff", "hdf5")
 _RENAMED = {"yardsticks": "baselines"}  # former key -> key
@@ -184,7 +190,7 @@ def load_screen(path: Path, *, root: str | None = None) -> Screen:
     if not path.is_file():
         raise SpecError(path, found="no such file", required="a screen spec", remedy="Check the path.")
     try:
-        values = yaml.safe_load(path.read_text())
+        values = yaml.load(path.read_text(encoding="utf-8"), _loader())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SpecError(
             path, found=f"not YAML ({error})", required="a YAML mapping", remedy="Correct the file."
@@ -192,7 +198,7 @@ def load_screen(path: Path, *, root: str | None = None) -> Screen:
     if not isinstance(values, dict):
         raise SpecError(
             path,
-            found=f"a {type(values).__name__}",
+            found="an empty file" if values is None else f"a {type(values).__name__}",
             required="a YAML mapping with name, organism, channels, files, ...",
             remedy="Start from a spec in data/screens/.",
         )
@@ -236,6 +242,22 @@ def load_screen(path: Path, *, root: str | None = None) -> Screen:
     return screen
 
 
+def _loader() -> type[yaml.SafeLoader]:
+    """A loader of YAML that refuses a key given twice; PyYAML would take the last one."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+            keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE]
+            for number, key in enumerate(keys):
+                if key.value in [earlier.value for earlier in keys[:number]]:
+                    problem = f"the key {key.value!r} is given twice"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            return super().construct_mapping(node, deep)
+
+    return Loader
+
+
 def _with_resolved_paths(section: Any, folder: Path, *keys: str) -> Any:
     """Make the paths under these keys (`part.key`) absolute; relative paths start at the folder of the spec."""
     for key in keys:
@@ -253,7 +275,8 @@ def _validation_message(error: Any) -> str:
     for problem in error.errors():
         key = ".".join(str(step) for step in problem["loc"] if step != "Screen")
         unknown = problem["type"] in ("unexpected_keyword_argument", "extra_forbidden")
-        parts.append(f"unknown key `{key}`" if unknown else f"`{key}`: {problem['msg'].lower()}")
+        message = _INSTANCE.sub("", problem["msg"].lower())
+        parts.append(f"unknown key `{key}`" if unknown else f"`{key}`: {message}")
     return "; ".join(parts)
 
 
@@ -261,8 +284,15 @@ def _validate(screen: Screen, path: Path) -> None:
     def refuse(found: str, required: str, remedy: str = "Correct the spec.") -> None:
         raise SpecError(path, found=found, required=required, remedy=remedy)
 
-    if not _NAME.fullmatch(screen.name) or screen.name in _RESERVED:
-        refuse(f"name {screen.name!r}", "lower-case letters, digits and _ (it names the schema in SQL)")
+    if not _NAME.fullmatch(screen.name) or len(screen.name) > _LONGEST_NAME:
+        refuse(
+            f"name {screen.name!r}",
+            f"lower-case letters, digits and _, at most {_LONGEST_NAME} (it names the schema in SQL)",
+        )
+    if screen.name in _RESERVED:
+        refuse(
+            f"name {screen.name!r}", f"none of {', '.join(sorted(_RESERVED))} (it names the schema in SQL)"
+        )
     if not screen.protein:
         refuse("no channel with `role: protein`", "one channel whose protein varies from image to image")
     if not screen.structural:
@@ -278,6 +308,8 @@ def _validate(screen: Screen, path: Path) -> None:
     if screen.encoder_from == screen.name:
         refuse("encoder_from names the screen itself", "another screen, or no encoder_from")
     for found, required in (
+        *screen.encoder.problems("encoder"),
+        *screen.benchmark.problems(),
         *screen.baselines.problems(screen.crop_channels, screen.files.layout),
         *screen.analyses.problems(),
     ):
@@ -293,6 +325,8 @@ def _validate(screen: Screen, path: Path) -> None:
         refuse(
             f"crops.size_px {screen.crops.size_px}", "a multiple of 4, at least 16 (the network pools twice)"
         )
+    if screen.crops.window_px is not None and screen.crops.window_px < 1:
+        refuse(f"crops.window_px {screen.crops.window_px}", "1 or more, or null for the whole field")
     if screen.crops.min_cells < 2:
         refuse(f"crops.min_cells {screen.crops.min_cells}", "at least 2 (a pair is two cells of one image)")
 

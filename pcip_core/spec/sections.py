@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -142,3 +143,10 @@ class Benchmark:
         "leave_cell_out",
     )
     ks: tuple[int, ...] = (1, 5, 11, 25, 50)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Invalid settings: (found, required)."""
+        if not self.ks or min(self.ks) < 1:
+            yield f"benchmark.ks {list(self.ks)}", "at least one number, each 1 or more"
+        if not self.protocols:
+            yield "benchmark.protocols: none", "at least one"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -40,6 +42,24 @@ class TrainingConfig:
     precision: str = "auto"
     processes: int = 1
     memory_fraction: float = 0.6
+
+    def problems(self, section: str) -> Iterator[tuple[str, str]]:
+        """Invalid settings of a section of this name: (found, required).
+
+        >>> list(TrainingConfig(epochs=0).problems("encoder"))
+        [('encoder.epochs 0', '1 or more')]
+        """
+        for name in ("epochs", "batch_size", "preview_every", "processes"):
+            if getattr(self, name) < 1:
+                yield f"{section}.{name} {getattr(self, name)}", "1 or more"
+        for name in ("learning_rate", "width"):
+            if not 0 < getattr(self, name) < math.inf:
+                yield f"{section}.{name} {getattr(self, name)}", "more than 0"
+        for name in ("beta1", "validation_fraction"):
+            if not 0 <= getattr(self, name) < 1:
+                yield f"{section}.{name} {getattr(self, name)}", "0 or more, and less than 1"
+        if not 0 <= self.memory_fraction <= 1:
+            yield f"{section}.memory_fraction {self.memory_fraction}", "0 to 1"
 
     def deciding(self) -> TrainingConfig:
         """These settings with all that do not affect the weights reset to their defaults.

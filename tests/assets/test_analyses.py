@@ -11,17 +11,16 @@ import pytest
 from click.testing import CliRunner
 from scipy.cluster import hierarchy
 from scipy.stats import hypergeom
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
 
-from pcip_assets.assets.analyses.nearest import find_alike
+from pcip_assets.assets.analyses.nearest import find_nearest
 from pcip_assets.cli.main import cli
-from pcip_assets.cli.run import run_screen
-from pcip_assets.workspace import Workspace
 from pcip_core.errors import EvaluationError
 from pcip_core.report.page import made_from
 from pcip_core.store.publish import connect
 from pcip_core.store.vectors import features_of
 from tests.assets.conftest import Finished, run_tiny
-from tests.conftest import write_spec, write_tiny_screen
 
 OBO = """format-version: 1.2
 
@@ -204,33 +203,6 @@ def test_again_makes_nothing_and_a_changed_pick_does(analysed: Finished) -> None
     assert analysed.commits() == before  # nothing of it is visible
 
 
-def test_a_term_that_nobody_has_and_files_that_are_not_there(tmp_path: Path) -> None:
-    wrong = {
-        "clusters": {"within": {"golgi": "'Golgi apparatus' IN localization"}},
-        "ontology": {"obo": "nowhere.obo", "gaf": "nowhere.gaf"},
-    }
-    quick: dict[str, object] = {
-        "feature_set": "intensity",
-        "compartments": [["Nucleoplasm", "Golgi apparatus"]],
-    }
-    made = run_tiny(tmp_path, baselines={"sets": []}, analyses={**quick, **wrong})
-    outcome = made.again(analyses=True)
-    assert not outcome.success
-    assert "0 proteins with cells where 'Golgi apparatus' IN localization" in str(outcome.error)
-    assert "Cytosol, Nucleoplasm" in str(outcome.error)
-
-    changed = {"baselines": {"sets": []}, "root": str(tmp_path / "images")}
-    write_spec(tmp_path, analyses={**quick, "ontology": wrong["ontology"], "compartments": []}, **changed)
-    outcome = made.again(analyses=True)
-    assert not outcome.success
-    assert "nowhere.obo: found no such file" in str(outcome.error)
-
-    write_spec(tmp_path, analyses=quick, **changed)
-    outcome = made.again(analyses=True)
-    assert not outcome.success
-    assert "required: a term of some images: Cytosol, Nucleoplasm" in str(outcome.error)
-
-
 def test_cells_lie_on_the_side_of_their_compartment(analysed: Finished) -> None:
     rows = ask(
         analysed,
@@ -276,6 +248,39 @@ def test_every_protein_is_ranked_by_how_much_its_cells_differ(analysed: Finished
     assert {n for _, n, _, _ in rows} == {9}
 
 
+def test_cells_lie_along_the_main_direction_of_their_protein(analysed: Finished) -> None:
+    table = analysed.store.read("tiny", "cell_features_inpainting_conv2")
+    points = StandardScaler().fit_transform(features_of(table).astype(np.float64))
+    row_of = {cell: row for row, cell in enumerate(table["cell_id"])}
+    places = analysed.store.read("tiny", "variability_cells")
+    assert places.height == table.height
+    for rows in places.partition_by("protein"):
+        expected = PCA(1).fit_transform(points[[row_of[cell] for cell in rows["cell_id"]]])[:, 0]
+        assert abs(np.corrcoef(expected, rows["place"])[0, 1]) == pytest.approx(1, abs=1e-4)
+        assert rows["place"].std() == pytest.approx(expected.std(ddof=1), rel=1e-3)
+
+
+def test_the_map_is_a_table_of_the_proteins_and_cells_that_the_page_shows(analysed: Finished) -> None:
+    rows = ask(
+        analysed,
+        "SELECT m.member, m.label, any_value(i.localization), m.x, m.y, any_value(m.feature_set) "
+        "FROM tiny.map_proteins m JOIN tiny.images i USING (protein) GROUP BY ALL",
+    )
+    assert len({member for member, *_ in rows}) == 8
+    assert all(
+        [label] == terms and feature_set == "inpainting_conv2" for _, label, terms, *_, feature_set in rows
+    )
+    places, labels = np.array([row[3:5] for row in rows]), np.array([row[1] for row in rows])
+    neighbour = np.linalg.norm(places[:, None] - places[None] + 1e9 * np.eye(8)[:, :, None], axis=2).argmin(1)
+    assert (labels[neighbour] == labels).mean() >= 0.75  # of two compartments
+    ((cells, images, labelled),) = ask(
+        analysed,
+        "SELECT count(DISTINCT cell_id), count(DISTINCT m.image_id), bool_and(m.label = i.localization[1]) "
+        "FROM tiny.map_cells m JOIN tiny.images i USING (image_id)",
+    )
+    assert (cells, images, labelled) == (72, 8, True)  # all of them: there is room for 900
+
+
 def test_one_page_has_all_analyses_and_its_queries_run(analysed: Finished) -> None:
     path = analysed.workspace.analysis_report("tiny")
     html = path.read_text()
@@ -316,19 +321,19 @@ def test_the_page_is_made_again_only_where_something_changed(analysed: Finished)
 
 
 def test_what_is_most_like_a_protein_is_of_its_compartment(analysed: Finished) -> None:
-    found = find_alike(analysed.store, analysed.screen, ["P10"], n=7, feature_set="inpainting_conv2")
+    found = find_nearest(analysed.store, analysed.screen, ["P10"], n=7, feature_set="inpainting_conv2")
     assert found.kind == "protein"
-    assert {row["protein"] for row in found.rows[:3]} == {"P12", "P20", "P22"}
-    assert [row["localization"] for row in found.rows] == ["Nucleoplasm"] * 3 + ["Cytosol"] * 4
-    distances = [row["distance"] for row in found.rows]
-    assert distances == sorted(distances)
-    assert max(row["clade"] for row in found.rows[:3]) == 4  # the smallest clade around all four
-    assert {row["clade"] for row in found.rows[3:]} == {8}
+    table = found.table
+    assert set(table["protein"][:3]) == {"P12", "P20", "P22"}
+    assert table["localization"].to_list() == ["Nucleoplasm"] * 3 + ["Cytosol"] * 4
+    assert table["distance"].is_sorted()
+    assert table["clade"][:3].max() == 4  # the smallest clade around all four
+    assert set(table["clade"][3:]) == {8}
 
 
 def test_what_is_most_like_a_cell_is_what_sql_says(analysed: Finished) -> None:
     ((cell,),) = ask(analysed, "SELECT min(cell_id) FROM tiny.cells")
-    found = find_alike(analysed.store, analysed.screen, [cell], n=5, feature_set="intensity")
+    found = find_nearest(analysed.store, analysed.screen, [cell], n=5, feature_set="intensity")
     assert found.kind == "cell"
     table = analysed.store.read("tiny", "cell_features_intensity")
     points, names = features_of(table).astype(np.float64), table["cell_id"].to_list()
@@ -336,65 +341,17 @@ def test_what_is_most_like_a_cell_is_what_sql_says(analysed: Finished) -> None:
     points = (points - points.mean(0)) / np.where(spread > 0, spread, 1)
     distance = np.linalg.norm(points - points[names.index(cell)], axis=1)
     order = [names[row] for row in np.argsort(distance, kind="stable") if names[row] != cell]
-    assert [row["cell_id"] for row in found.rows] == order[:5]
+    assert found.table["cell_id"].to_list() == order[:5]
 
 
 def test_seeds_that_nobody_knows_and_the_command(analysed: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EvaluationError, match=r"no protein .* named P99"):
-        find_alike(analysed.store, analysed.screen, ["P99"], n=3, feature_set="intensity")
+        find_nearest(analysed.store, analysed.screen, ["P99"], n=3, feature_set="intensity")
     with pytest.raises(EvaluationError, match="feature set nothing"):
-        find_alike(analysed.store, analysed.screen, ["P10"], n=3, feature_set="nothing")
+        find_nearest(analysed.store, analysed.screen, ["P10"], n=3, feature_set="nothing")
     monkeypatch.setenv("PCIP_DATA", str(analysed.workspace.data))
     told = CliRunner().invoke(cli, ["like", str(analysed.spec), "P10", "-n", "3", "--by", "inpainting_conv2"])
     assert told.exit_code == 0, told.output
     assert "P12" in told.output
     gallery = analysed.workspace.data / "reports" / "tiny" / "like_P10.png"
     assert gallery.read_bytes().startswith(b"\x89PNG")
-
-
-def test_without_annotations_all_that_needs_none_is_made_and_the_rest_says_what_it_needs(
-    tmp_path: Path,
-) -> None:
-    write_tiny_screen(tmp_path)
-    spec = write_spec(
-        tmp_path,
-        root=str(tmp_path / "images"),
-        images={"values": {"protein": "{well}"}},
-        baselines={"sets": []},
-        analyses={
-            "feature_set": "inpainting_conv2",
-            "clusters": {"methods": ["ward"], "heights": {"ward": 0.0}},  # below any merge
-            "phenotypes": {"least_cells": 10},
-        },
-    )
-    workspace = Workspace(tmp_path / "data")
-    screen = workspace.find(str(spec))
-    outcome = run_screen(workspace, screen, analyses=True)
-    made = Finished(workspace, screen, spec, outcome)
-    assert outcome.success, outcome.error
-    rows = {
-        table: made.store.read("tiny", table).height
-        for table in (
-            "clusters",
-            "variability",
-            "phenotypes",
-            "enrichment",
-            "localization_scores",
-            "mismatch",
-        )
-    }
-    assert rows["clusters"] == rows["variability"] == 4  # a well, of two plates, is a protein
-    nodes = ask(made, "SELECT node, size, count(*) FROM tiny.clusters GROUP BY ALL ORDER BY ALL")
-    assert nodes == [(str(number), 1, 1) for number in range(1, 5)]
-    assert rows["phenotypes"] == 3 * 18
-    assert rows["enrichment"] == rows["localization_scores"] == rows["mismatch"] == 0
-    figures = made.workspace.reports("tiny")
-    assert (figures / "clusters_ward.png").is_file()
-    page = made.workspace.analysis_report("tiny").read_text(encoding="utf-8")
-    missing = page.split("Not on this page</h2>")[1].split("<h2")[0]
-    for needed in ("Clusters and their terms", "Cells between two compartments", "Does the network cheat"):
-        assert needed in missing
-
-    spec.write_text(spec.read_text().replace("ward", "average"))
-    assert made.again(analyses=True).success
-    assert {path.name for path in figures.glob("clusters_*.png")} == {"clusters_average.png"}

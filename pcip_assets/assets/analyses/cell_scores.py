@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from pcip_core.analysis.between import BetweenPair
 
-CELLS, PROTEINS, VARIABLE = "localization_scores", "protein_scores", "variability"
+CELLS, PROTEINS = "localization_scores", "protein_scores"
+VARIABLE, VARIABLE_CELLS = "variability", "variability_cells"
 _SHOWN = 4  # images beside the violins
 _GALLERIES, _IN_A_GALLERY = 10, 12  # proteins, and cells of each
 _NAMED = 10  # proteins in the metadata
@@ -90,30 +91,30 @@ def build_variability(screen: Screen) -> dg.AssetsDefinition:
         spec = screen.analyses
 
         def make(_: str | None) -> Made:
-            from pcip_core.analysis.examples import rows_of_proteins
-            from pcip_core.analysis.variability import main_directions
             from pcip_core.analysis.variability import variability as rank_variability
-            from pcip_core.features.blocks import columns_of
 
             cells = described_cells(library, screen, PREFIX + spec.feature_set)
             try:
-                columns = columns_of(cells.features, "variability")
                 light = _brightness(library, screen, cells.features)
-                ranked = rank_variability(
-                    cells.features, cells.table, light, least_cells=spec.least_cells, columns=columns
-                )
+                ranked = rank_variability(cells.features, cells.table, light, least_cells=spec.least_cells)
             except EvaluationError as error:  # too few proteins or cells: the other analyses continue
-                return Made({VARIABLE: schemas.VARIABILITY.empty()}, metadata={"not_ranked": str(error)})
+                empty = {
+                    VARIABLE: schemas.VARIABILITY.empty(),
+                    VARIABLE_CELLS: schemas.VARIABILITY_CELLS.empty(),
+                }
+                return Made(empty, metadata={"not_ranked": str(error)})
             metadata = {
                 "most_variable": ranked.table["protein"].head(_NAMED).to_list(),
                 "left_out_with_few_cells": ranked.left_out.height,
             }
-            shown = rows_of_proteins(cells.table, ranked.table.head(_GALLERIES))
-            place = main_directions(cells.features, shown, columns)
             title = "the most variable proteins; cells along their main direction"
-            figure = _gallery(library, screen, cells, ranked.table, place, title)
-            table = schemas.VARIABILITY.checked(ranked.table)
-            return Made({VARIABLE: table}, metadata=metadata, figures={"variability": figure})
+            figure = _gallery(library, screen, cells, ranked.table, ranked.places, title)
+            placed = cells.table.with_columns(place=ranked.places).filter(pl.col("place").is_not_nan())
+            made = {
+                VARIABLE: schemas.VARIABILITY.checked(ranked.table),
+                VARIABLE_CELLS: schemas.VARIABILITY_CELLS.checked(placed),
+            }
+            return Made(made, metadata=metadata, figures={"variability": figure})
 
         inputs = _inputs(library, screen, spec.least_cells)
         return Tables(VARIABLE, inputs, make)
@@ -123,7 +124,7 @@ def build_variability(screen: Screen) -> dg.AssetsDefinition:
 
 def _inputs(library: Library, screen: Screen, *settings: Any) -> Callable[[str | None], dict[str, Any]]:
     def inputs(_: str | None) -> dict[str, Any]:
-        images = library.store.read(screen.name, "images")
+        images = library.images(screen).table
         return {
             "features": [
                 features_hash(library, screen, name) for name in (screen.analyses.feature_set, "intensity")
@@ -209,7 +210,8 @@ def _violins(
     labels = (shown["protein"] + " " + shown["cell_line"]).str.strip_chars()
     rows = rows_of_proteins(cells.table, shown)
     examples = [
-        (label, scores.score[own[in_group["both"][own]]]) for label, own in zip(labels, rows, strict=True)
+        (label, scores.score[members[in_group["both"][members]]])
+        for label, members in zip(labels, rows, strict=True)
     ]
     return groups, examples
 

@@ -1,9 +1,9 @@
-"""`like`: what is most like some proteins or cells, asked for in the run's config (paper: the rim of the nucleolus)."""
+"""`like`: the proteins or cells nearest to those in the run's config (paper: the rim of the nucleolus)."""
 
 import dagster as dg
 from pydantic import Field
 
-from pcip_assets.assets.analyses.nearest import find_alike
+from pcip_assets.assets.analyses.nearest import find_nearest
 from pcip_assets.assets.results import picture
 from pcip_assets.assets.skeleton import analyses_of, asset
 from pcip_assets.provenance import inputs_hash
@@ -13,7 +13,7 @@ from pcip_core.spec.screen import Screen
 
 
 class Like(dg.Config):
-    """`seeds`: proteins, or ids of cells; none: nothing is looked for. `n` how many, `feature_set` by which."""
+    """`seeds`: proteins, or ids of cells. `n`: number to list. `feature_set`: the one to compare by."""
 
     seeds: list[str] = Field(default_factory=list)
     n: int = 20
@@ -21,7 +21,7 @@ class Like(dg.Config):
 
 
 def build_like(screen: Screen) -> dg.AssetsDefinition:
-    """The asset of the nearest proteins or cells, as metadata with a gallery; it is kept in no table."""
+    """The asset of the nearest proteins or cells, as metadata with a gallery; no table keeps them."""
 
     @asset(
         screen,
@@ -42,14 +42,15 @@ def build_like(screen: Screen) -> dg.AssetsDefinition:
                 remedy="Give `seeds: [PROTEIN]` in the run's config (Materialize, Open launchpad).",
             )
         chosen = config.feature_set or screen.analyses.feature_set
-        found = find_alike(library.store, screen, config.seeds, n=config.n, feature_set=chosen)
+        nearest = find_nearest(library.store, screen, config.seeds, n=config.n, feature_set=chosen)
+        rows = nearest.table.to_dicts()
         return dg.MaterializeResult(
             metadata={
-                "nearest": dg.MetadataValue.json(found.rows),
+                "nearest": dg.MetadataValue.json(rows),
                 "simulated": screen.simulated,
-                "gallery": picture(preview(found.figure)),
+                "gallery": picture(preview(nearest.figure)),
             },
-            data_version=dg.DataVersion(inputs_hash(rows=found.rows)),
+            data_version=dg.DataVersion(inputs_hash(rows=rows)),
         )
 
     return like

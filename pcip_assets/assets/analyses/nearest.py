@@ -1,5 +1,6 @@
-"""What is most like some proteins or cells, with a gallery: for `pcip like` and the asset of that name."""
+"""The proteins or cells nearest to given ones, with a gallery: for `pcip like` and the asset of that name."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,26 +16,28 @@ from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import features_of
 
 _CELLS_SHOWN = 6  # of each protein
+_COLUMNS = 10  # of a gallery of cells
 _CELLS, _PROTEINS = "cell_features_", "protein_features_"
 
 
 @dataclass(frozen=True)
-class Alike:
-    """The nearest first.
+class NearestTable:
+    """The nearest proteins or cells, the nearest first.
 
     Attributes:
         kind: `protein` or `cell`, as the seeds are.
-        rows: each with its name, distance, and what is known of it; of a protein also `clade`, the size of the
-            smallest clade of the tree that holds it and all the seeds.
+        table: one row per protein: protein, distance, clade, gene, localization; `clade` is the size of the smallest
+            clade of the tree that holds it and all the seeds. Or one row per cell: cell_id, distance, protein,
+            localization.
         figure: a gallery of crops, the seeds first.
     """
 
     kind: str
-    rows: list[dict[str, Any]]
+    table: pl.DataFrame
     figure: Any
 
 
-def find_alike(store: Store, screen: Screen, seeds: list[str], *, n: int, feature_set: str) -> Alike:
+def find_nearest(store: Store, screen: Screen, seeds: list[str], *, n: int, feature_set: str) -> NearestTable:
     """The proteins nearest to proteins, or the cells nearest to cells, by a feature set.
 
     Raises:
@@ -42,25 +45,26 @@ def find_alike(store: Store, screen: Screen, seeds: list[str], *, n: int, featur
     """
     tables = store.tables(screen.name)
     if _CELLS + feature_set not in tables:
-        sets = sorted(name.removeprefix(_CELLS) for name in tables if name.startswith(_CELLS))
+        made = sorted(name.removeprefix(_CELLS) for name in tables if name.startswith(_CELLS))
         raise EvaluationError(
             f"{screen.name}: feature set {feature_set}",
             found="no such table",
-            required=f"one of {', '.join(sets) or 'none yet'}",
+            required=f"one of {', '.join(made) or 'none yet'}",
             remedy=f"Name another with --by, or: pcip run {screen.name}",
         )
     cells = store.read(screen.name, _CELLS + feature_set, columns=["cell_id", "image_id"])
-    about = {row["image_id"]: row for row in Images.of(store, screen.name).frame.iter_rows(named=True)}
-    proteins = {row["protein"] for row in about.values()}
-    if set(seeds) <= proteins:
-        return _proteins(store, screen, seeds, n, feature_set, cells, about)
+    images = Images.of(store, screen.name).frame
+    proteins = images["protein"].unique().sort()
+    title = f"{screen.title}: like {', '.join(seeds)}, by {feature_set}"
+    unknown = [seed for seed in seeds if seed not in proteins]
+    if not unknown:
+        return _proteins(store, screen, seeds, n, feature_set, cells, images, title)
     if pl.Series(seeds, dtype=pl.String).is_in(cells["cell_id"].implode()).all():
-        return _cells(store, screen, seeds, n, feature_set, about)
-    strange = [seed for seed in seeds if seed not in proteins]
+        return _cells(store, screen, seeds, n, feature_set, images, title)
     raise EvaluationError(
         f"{screen.name}: like {', '.join(seeds)}",
-        found=f"no protein (and no cell) named {', '.join(strange)}",
-        required=f"names of proteins, as {', '.join(sorted(proteins)[:5])}, or ids of cells",
+        found=f"no protein (and no cell) named {', '.join(unknown)}",
+        required=f"names of proteins, as {', '.join(proteins.head(5))}, or ids of cells",
         remedy=f"SELECT DISTINCT protein FROM {screen.name}.images",
     )
 
@@ -72,41 +76,36 @@ def _proteins(
     n: int,
     feature_set: str,
     cells: pl.DataFrame,
-    about: dict[str, dict[str, Any]],
-) -> Alike:
+    images: pl.DataFrame,
+    title: str,
+) -> NearestTable:
     from pcip_core.analysis.similar import nearest
-    from pcip_core.clustering.clusters import smallest_clade
+    from pcip_core.clustering.clusters import clade_sizes
     from pcip_core.clustering.linkage import cluster_tree
 
-    table = store.read(screen.name, _PROTEINS + feature_set)
-    names, vectors = table["protein"].to_list(), features_of(table)
-    at = [names.index(seed) for seed in seeds]
-    found = nearest(vectors, at, n)
+    means = store.read(screen.name, _PROTEINS + feature_set)
+    names, vectors = means["protein"], features_of(means)
+    at = [names.to_list().index(seed) for seed in seeds]
+    closest = nearest(vectors, at, n)
     tree = cluster_tree(vectors, method="ward")
-    known: dict[str, dict[str, Any]] = {}
-    for row in about.values():
-        one = known.setdefault(row["protein"], {"gene": row["gene"], "localization": set()})
-        one["localization"] |= set(row["localization"])
-    rows = [
+    terms = pl.col("localization").explode().drop_nulls().unique().sort().str.join(", ")
+    described = images.group_by("protein", maintain_order=True).agg(pl.col("gene").first(), terms)
+    table = pl.DataFrame(
         {
-            "protein": names[row],
-            "distance": float(distance),
-            "clade": len(smallest_clade(tree, [*at, int(row)])[1]),
-            "gene": known[names[row]]["gene"],
-            "localization": ", ".join(sorted(known[names[row]]["localization"])),
+            "protein": names.gather(closest.rows),
+            "distance": closest.distances,
+            "clade": clade_sizes(tree, at, closest.rows),
         }
-        for row, distance in zip(found.rows, found.distances, strict=True)
-    ]
-    images_of: dict[str, list[str]] = {}
-    for image, row in about.items():
-        images_of.setdefault(row["protein"], []).append(image)
-    chosen = [
-        (cell, name if place == 0 else "")
-        for name in [*seeds, *(row["protein"] for row in rows)]
-        for place, cell in enumerate(evenly(_cells_of(cells, images_of[name]), _CELLS_SHOWN))
-    ]
-    figure = _gallery(store, screen, chosen, f"like {', '.join(seeds)}, by {feature_set}", _CELLS_SHOWN)
-    return Alike("protein", rows, figure)
+    ).join(described, on="protein", how="left", maintain_order="left")
+    of_protein = cells.join(images.select("image_id", "protein"), on="image_id", maintain_order="left")
+    chosen = {
+        name: evenly(of_protein.filter(protein=name)["cell_id"].to_list(), _CELLS_SHOWN)
+        for name in [*seeds, *table["protein"]]
+    }
+    shown = [cell for members in chosen.values() for cell in members]
+    captions = ["" if place else name for name, members in chosen.items() for place in range(len(members))]
+    figure = _gallery(store, screen, shown, captions, title, _CELLS_SHOWN)
+    return NearestTable("protein", table, figure)
 
 
 def _cells(
@@ -115,43 +114,35 @@ def _cells(
     seeds: list[str],
     n: int,
     feature_set: str,
-    about: dict[str, dict[str, Any]],
-) -> Alike:
+    images: pl.DataFrame,
+    title: str,
+) -> NearestTable:
     from pcip_core.analysis.similar import nearest
 
     features = StoredFeatures(store, screen.name, _CELLS + feature_set)
-    at = features.places(seeds).tolist()
-    found = nearest(features, at, n)
-    images = [about[features.images[features.image[row]]] for row in found.rows]
-    rows = [
-        {
-            "cell_id": features.cell_id[int(row)],
-            "distance": float(distance),
-            "protein": image["protein"],
-            "localization": ", ".join(image["localization"]),
-        }
-        for row, distance, image in zip(found.rows, found.distances, images, strict=True)
-    ]
-    chosen = [(seed, "seed") for seed in seeds] + [(row["cell_id"], row["protein"]) for row in rows]
-    figure = _gallery(store, screen, chosen, f"like {', '.join(seeds)}, by {feature_set}", 10)
-    return Alike("cell", rows, figure)
+    closest = nearest(features, features.places(seeds), n)
+    of_rows = features.image[closest.rows].tolist()
+    described = images.select("image_id", "protein", pl.col("localization").list.join(", "))
+    table = (
+        pl.DataFrame(
+            {
+                "cell_id": features.cell_id.gather(closest.rows),
+                "distance": closest.distances,
+                "image_id": [features.images[image] for image in of_rows],
+            }
+        )
+        .join(described, on="image_id", how="left", maintain_order="left")
+        .drop("image_id")
+    )
+    captions = ["seed"] * len(seeds) + table["protein"].to_list()
+    figure = _gallery(store, screen, [*seeds, *table["cell_id"]], captions, title, _COLUMNS)
+    return NearestTable("cell", table, figure)
 
 
-def _cells_of(cells: pl.DataFrame, images: list[str]) -> list[str]:
-    """Ids of the cells of some images, in the table's order."""
-    return cells.filter(pl.col("image_id").is_in(images))["cell_id"].to_list()
-
-
-def _gallery(store: Store, screen: Screen, chosen: list[tuple[str, str]], title: str, columns: int) -> Any:
+def _gallery(
+    store: Store, screen: Screen, cells: Sequence[str], captions: Sequence[str], title: str, columns: int
+) -> Any:
     from pcip_core.plots.cells.gallery import gallery
 
-    crops = crops_of(store, screen, [cell for cell, _ in chosen])
-    captions = [caption for _, caption in chosen]
-    return gallery(
-        crops,
-        screen.crop_channels,
-        screen.protein,
-        captions,
-        f"{screen.title}: {title}",
-        columns=columns,
-    )
+    crops = crops_of(store, screen, cells)
+    return gallery(crops, screen.crop_channels, screen.protein, captions, title, columns=columns)

@@ -1,4 +1,4 @@
-"""`analysis_report`: one page a screen with all its analyses, over whose points one sees the cells."""
+"""`analysis_report`: one page per screen with all its analyses, whose points show their cells."""
 
 from typing import Any
 
@@ -11,10 +11,12 @@ from pcip_assets.provenance import file_stamp
 from pcip_assets.resources import Library
 from pcip_core.spec.screen import Screen
 
-_NOUNS = ("clusters", "enrichment", "localization_scores", "variability", "phenotypes", "mismatch")
+_NOUNS = (
+    *("clusters", "enrichment", "localization_scores", "variability", "phenotypes", "maps", "mismatch"),
+)
 TABLES = (
     *("clusters", "cluster_trees", "enrichment", "localization_scores", "protein_scores"),
-    *("variability", "phenotypes", "mismatch"),
+    *("variability", "variability_cells", "phenotypes", "map_proteins", "map_cells", "mismatch"),
 )
 
 
@@ -45,7 +47,7 @@ def build_analysis_report(screen: Screen) -> dg.AssetsDefinition:
 
 
 def _inputs(library: Library, screen: Screen) -> dict[str, Any]:
-    """What decides the page, the figures for print that it shows among it."""
+    """Everything that decides the page, including the figures for print that it shows."""
     from pcip_assets.assets.analyses.report_rows import links, shown_figures
 
     store = library.store

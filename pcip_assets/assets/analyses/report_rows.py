@@ -1,265 +1,263 @@
-"""What the page of analyses tells, from the partitions that the published tables are made of."""
+"""The contents of the page of the analyses, from the partitions behind the published tables."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from pcip_assets.assets.analyses.protein_map import Proteins, parts_of, proteins_of
-from pcip_assets.assets.analyses.report_cells import Cells, label_of
+from pcip_assets.assets.analyses.maps import CELLS, MOST_CELLS, NO_MAP, PROTEINS
+from pcip_assets.assets.analyses.protein_map import parts_of, proteins_of
+from pcip_assets.assets.analyses.report_cells import Cells
 from pcip_assets.assets.feature_sets import PREFIX
 from pcip_assets.resources import Library
 from pcip_core.analysis.examples import evenly
-from pcip_core.errors import EvaluationError
+from pcip_core.clustering.proteins import Proteins
 from pcip_core.report.analyses.rows import AnalysisRows, Cloud, Pair, Part, Solution
 from pcip_core.spec.screen import Screen
+from pcip_core.store.schemas import stored_table
 
-MOST_CROPS = {"proteins": 900, "pairs": 600, "variable": 300, "phenotypes": 300, "cells": 900}
+MOST_CROPS = {"proteins": 900, "pairs": 600, "variable": 300, "phenotypes": 300, "cells": MOST_CELLS}
 """Pictures of cells in a page, by section: about 3 MB together."""
 _OF_A_PROTEIN, _OF_A_VARIABLE = 3, 6
-_LEAST_MAPPED, _MOST_MAPPED = 8, 20_000  # proteins
-_NEIGHBOURS = {"proteins": 20, "cells": 30}  # the paper's
 _TOP = 10
-_SCORED = "localization_scores"  # a row a cell: never as Python objects
+
+Tables = Mapping[str, pl.DataFrame]
 
 
-def analysis_rows(library: Library, screen: Screen, tables: Iterable[str]) -> AnalysisRows:
-    """All that the page tells."""
+def analysis_rows(library: Library, screen: Screen, names: Iterable[str]) -> AnalysisRows:
+    """Everything on the page."""
     cells = Cells.of(library, screen)
-    there = [name for name in tables if library.store.has(screen.name, name)]
-    tables_read = {name: library.store.read(screen.name, name) for name in there}
-    scored = tables_read.get(_SCORED)
-    rows = {name: table.to_dicts() for name, table in tables_read.items() if name != _SCORED}
-    found = proteins_of(library, screen)
-    parts, solutions = _solutions(library, screen, found, rows)
-    proteins, no_map = _proteins(cells, found, solutions)
-    pairs = [] if scored is None else _pairs(cells, scored, rows["protein_scores"])
-    variable = _variable(cells, rows.get("variability", []))
-    phenotypes = _phenotypes(cells, rows.get("phenotypes", []))
-    sample = _sample(cells)
+    made = [name for name in names if library.store.has(screen.name, name)]
+    tables = {name: _table(library, screen, name, made=name in made) for name in names}
+    compared = proteins_of(library, screen)
+    parts, solutions = _solutions(library, screen, compared, tables)
     return AnalysisRows(
         title=screen.title,
         description=screen.description or screen.organism,
         simulated=screen.simulated,
         screen=screen.name,
         feature_set=screen.analyses.feature_set,
-        proteins=proteins,
-        no_map=no_map,
+        proteins=_proteins(cells, compared, solutions, tables[PROTEINS]),
+        no_map=_no_map(library, screen),
         parts=parts,
         solutions=solutions,
-        enrichment=rows.get("enrichment", []),
-        pairs=pairs,
-        variable=variable,
-        variability=rows.get("variability", []),
-        phenotypes=phenotypes,
-        mismatch=rows.get("mismatch", []),
-        cells=sample,
+        enrichment=tables["enrichment"],
+        pairs=_pairs(cells, tables),
+        variable=_variable(cells, tables),
+        variability=tables["variability"],
+        phenotypes=_phenotypes(cells, tables["phenotypes"]),
+        mismatch=tables["mismatch"],
+        cells=_sample(cells, tables[CELLS]),
         figures={path.stem: path.read_bytes() for path in shown_figures(library, screen)},
-        tables=[_made(library, screen, name, table.height) for name, table in tables_read.items()],
-        about_features=_about(library, screen),
+        tables=[_provenance(library, screen, name, tables[name].height) for name in made],
+        feature_set_provenance=_features(library, screen),
         links=links(library, screen),
         crops=cells.shown,
         most_crops=sum(MOST_CROPS.values()),
     )
 
 
+def _table(library: Library, screen: Screen, name: str, *, made: bool) -> pl.DataFrame:
+    """A table; empty where it is not made."""
+    if made:
+        return library.store.read(screen.name, name)
+    schema = stored_table(name)
+    assert schema is not None
+    return schema.empty()
+
+
 def _solutions(
-    library: Library, screen: Screen, found: Proteins, rows: dict[str, list[dict[str, Any]]]
+    library: Library, screen: Screen, compared: Proteins, tables: Tables
 ) -> tuple[dict[str, Part], list[Solution]]:
-    """Trees and their clusters; one whose proteins are not those of today's features is left out."""
+    """Trees and their clusters, without those whose proteins differ from the proteins of today's features."""
     from pcip_core.clustering.tree import from_nodes
-    from pcip_core.features.scaling import standardize
 
     chosen = parts_of(library, screen)
-    row_of = {name: row for row, name in enumerate(found.names)}
+    row_of = {name: row for row, name in enumerate(compared.names)}
     parts: dict[str, Part] = {}
     solutions: list[Solution] = []
-    trees: dict[str, list[dict[str, Any]]] = {}
-    for row in rows.get("cluster_trees", []):
-        trees.setdefault(row["solution"], []).append(row)
-    for name, nodes in trees.items():
+    for tree in tables["cluster_trees"].partition_by("solution", maintain_order=True):
+        name = tree["solution"][0]
         part = name.partition(" within ")[2]
         if part and part not in chosen:
             continue
         if part not in parts:
-            own = proteins_of(library, screen, chosen[part]) if part else found
-            places = np.array([row_of[one] for one in own.names])
-            parts[part] = Part(places, own.names, standardize(own.means))
-        nodes = sorted(nodes, key=lambda node: node["tree_node"])
-        if [node["member"] for node in nodes if node["member"] is not None] != list(parts[part].names):
+            proteins = proteins_of(library, screen, chosen[part]) if part else compared
+            rows = np.array([row_of[protein] for protein in proteins.names])
+            parts[part] = Part(rows, proteins.names, proteins.means)
+        nodes = tree.sort("tree_node")
+        if nodes["member"].drop_nulls().to_list() != list(parts[part].names):
             continue
-        columns = {
-            key: np.array([-1 if node[key] is None else node[key] for node in nodes])
-            for key in ("parent", "height", "size", "first_leaf")
-        }
-        named: dict[int, str] = {}
-        members: dict[int, list[int]] = {}
-        leaf = {one: number for number, one in enumerate(parts[part].names)}
-        for row in rows.get("clusters", []):
-            if row["solution"] == name:
-                if named.get(row["tree_node"]) != row["node"]:
-                    named[row["tree_node"]], members[row["tree_node"]] = row["node"], []  # your own wins
-                members[row["tree_node"]].append(leaf[row["member"]])
-        clusters = {text: members[node] for node, text in named.items()}
-        solutions.append(Solution(name, part, from_nodes(**columns), clusters))
-    return {part: one for part, one in parts.items() if any(s.part == part for s in solutions)}, solutions
+        columns = ("parent", "height", "size", "first_leaf")
+        linkage = from_nodes(**{column: nodes[column].fill_null(-1).to_numpy() for column in columns})
+        clusters = _clusters(tables["clusters"].filter(solution=name), parts[part].names)
+        solutions.append(Solution(name, part, linkage, clusters))
+    shown = {solution.part for solution in solutions}
+    return {name: part for name, part in parts.items() if name in shown}, solutions
 
 
-def _proteins(cells: Cells, found: Proteins, solutions: list[Solution]) -> tuple[Cloud, str]:
-    """The protein map, and why there is none; without trees their names are told all the same."""
-    pooled = cells.screen.analyses.pool == "protein"
-    names = [
-        protein if pooled or not line else f"{protein} ({line})"
-        for protein, line in zip(cells.protein, cells.line, strict=True)
-    ]
-    of_protein = cells.by_image(names)
-    images: dict[str, set[str]] = {}
-    for name, image in zip(names, cells.features.images, strict=True):
-        images.setdefault(name, set()).add(image)
-    about = [[cells.about[image] for image in sorted(images[name])] for name in found.names]
-    n, most = len(found.names), MOST_CROPS["proteins"]
+def _clusters(rows: pl.DataFrame, leaves: Iterable[str]) -> dict[str, list[int]]:
+    """Cluster -> its leaves; a node with two names has the later one, which the user gave."""
+    leaf = pl.DataFrame({"member": leaves}, schema={"member": pl.String}).with_row_index("leaf")
+    named = (
+        rows.join(leaf, on="member", maintain_order="left")
+        .group_by("tree_node", "node", maintain_order=True)
+        .agg("leaf")
+        .group_by("tree_node", maintain_order=True)
+        .last()
+    )
+    return dict(named.select("node", "leaf").iter_rows())
+
+
+def _proteins(cells: Cells, compared: Proteins, solutions: list[Solution], on_map: pl.DataFrame) -> Cloud:
+    """The proteins, with their places on the map where there is one."""
+    line = pl.col("cell_line")
+    separate = (line != "") & (cells.screen.analyses.pool != "protein")
+    member = pl.when(separate).then(pl.format("{} ({})", "protein", line)).otherwise("protein")
+    images = cells.images.with_columns(member=member)
+    rows_of = cells.by_image(images["member"])
+    described = images.group_by("member").agg(
+        pl.col("gene").filter(pl.col("gene") != "").unique().sort().str.join(", "),
+        pl.col("terms").explode().drop_nulls().unique().sort().str.join(", ").alias("localization"),
+    )
+    proteins = (
+        pl.DataFrame({"member": compared.names}, schema={"member": pl.String})
+        .join(described, on="member", how="left", maintain_order="left")
+        .join(on_map.select("member", "x", "y"), on="member", how="left", maintain_order="left")
+    )
+    n, most = proteins.height, MOST_CROPS["proteins"]
     each = _OF_A_PROTEIN if n * _OF_A_PROTEIN <= most else 1
-    shown = set(evenly(_by_tree(found, solutions), most))
-    wanted = [cells.some(of_protein[name], each) if name in shown else [] for name in found.names]
-    told = {
-        "protein": found.names,
-        "gene": [", ".join(sorted({str(row["gene"]) for row in own if row["gene"]})) for own in about],
-        "localization": [
-            ", ".join(sorted({term for row in own for term in row["localization"] or []})) for own in about
-        ],
-        "cells": [f"{len(of_protein[name]):,}" for name in found.names],
+    shown = set(evenly(_by_tree(compared, solutions), most))
+    none = np.zeros(0, np.int64)
+    members = [rows_of.get(name, none) for name in compared.names]
+    wanted = [
+        cells.some(rows, each) if name in shown else []
+        for name, rows in zip(compared.names, members, strict=True)
+    ]
+    tooltip = {
+        "protein": compared.names,
+        "gene": proteins["gene"].fill_null("").to_list(),
+        "localization": proteins["localization"].fill_null("").to_list(),
+        "cells": [f"{len(rows):,}" for rows in members],
     }
-    places, why = _mapped(cells, found.means)
     clusters = _colours(solutions[0], n) if solutions and not solutions[0].part else [""] * n
-    return Cloud(told, cells.strips(wanted), places[:, 0], places[:, 1], clusters), why
+    x, y = (proteins[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in ("x", "y"))
+    return Cloud(tooltip, cells.strips(wanted), x, y, clusters)
 
 
-def _by_tree(found: Proteins, solutions: list[Solution]) -> list[str]:
-    """Names in the order of the first tree, so that those evenly chosen are of all clusters."""
+def _by_tree(compared: Proteins, solutions: list[Solution]) -> list[str]:
+    """Names in the order of the first tree, so that an even choice takes proteins of all clusters."""
     from pcip_core.clustering.tree import leaf_order
 
     if not solutions or solutions[0].part:
-        return found.names
-    return [found.names[leaf] for leaf in leaf_order(solutions[0].tree)]
+        return compared.names
+    return [compared.names[leaf] for leaf in leaf_order(solutions[0].tree)]
 
 
 def _colours(solution: Solution, n: int) -> list[str]:
-    """The largest cluster of each leaf: that of the cut."""
+    """The largest cluster of each leaf: the one of the cut."""
     names = [""] * n
-    for name, leaves in sorted(solution.clusters.items(), key=lambda one: len(one[1])):
+    for name, leaves in sorted(solution.clusters.items(), key=lambda cluster: len(cluster[1])):
         for leaf in leaves:
             names[leaf] = name
     return names
 
 
-def _mapped(cells: Cells, means: np.ndarray) -> tuple[np.ndarray, str]:
-    from pcip_core.analysis.embedding import umap_embedding
-
-    n, nowhere = len(means), np.full((len(means), 2), np.nan)
-    if not _LEAST_MAPPED <= n <= _MOST_MAPPED:
-        return nowhere, f"{n:,} proteins; it is drawn of {_LEAST_MAPPED} to {_MOST_MAPPED:,}"
-    neighbours = min(_NEIGHBOURS["proteins"], n // 2)
-    try:
-        return umap_embedding(means, neighbours=neighbours, seed=cells.screen.analyses.seed), ""
-    except EvaluationError as error:
-        return nowhere, str(error)
+def _no_map(library: Library, screen: Screen) -> str:
+    """Why there is no map of proteins; "" where there is one."""
+    provenance = library.store.provenance(screen.name, PROTEINS)
+    return "it needs the asset maps" if provenance is None else provenance.get(NO_MAP[PROTEINS], "")
 
 
-def _pairs(cells: Cells, scored: pl.DataFrame, proteins: list[dict[str, Any]]) -> list[Pair]:
-    """Cells of each pair, evenly chosen along their scores."""
+def _pairs(cells: Cells, tables: Tables) -> list[Pair]:
+    """Cells of each pair of compartments, evenly chosen along their scores."""
+    scored = tables["localization_scores"]
     scored = scored.filter(cells.there(scored["cell_id"]))
-    ends = scored.select("first", "second").unique(maintain_order=True).rows()
-    found = []
-    for first, second in ends:
-        own = scored.filter((pl.col("first") == first) & (pl.col("second") == second))
+    of_pairs = scored.partition_by("first", "second", maintain_order=True)
+    pairs = []
+    for rows in of_pairs:
+        first, second = rows.select("first", "second").row(0)
         names = {"first_only": f"{first} only", "both": "both", "second_only": f"{second} only"}
-        groups = [own.filter(pl.col("group") == group) for group in names]
+        groups = [rows.filter(group=group) for group in names]
         groups = [group for group in groups if group.height]
-        each = MOST_CROPS["pairs"] // len(ends) // len(groups)
-        chosen = []
-        for group in groups:
-            order = np.argsort(group["score"].to_numpy(), kind="stable")
-            chosen += group[order[evenly(range(len(order)), each)]].to_dicts()
-        ids = [row["cell_id"] for row in chosen]
-        told = cells.told(ids) | {"score": [f"{row['score']:.2f}" for row in chosen]}
-        score = np.array([row["score"] for row in chosen])
+        each = MOST_CROPS["pairs"] // len(of_pairs) // len(groups)
+        chosen = pl.concat(_evenly_along("score", group, each) for group in groups)
+        tooltip = cells.tooltips(chosen["cell_id"]) | {"score": [f"{score:.2f}" for score in chosen["score"]]}
         cloud = Cloud(
-            told,
-            cells.strips([[one] for one in ids]),
-            np.zeros(len(ids)),
-            score,
-            [names[row["group"]] for row in chosen],
-            own.height,
+            tooltip,
+            cells.strips([[cell] for cell in chosen["cell_id"]]),
+            np.zeros(chosen.height),
+            chosen["score"].to_numpy(),
+            chosen["group"].replace(names).to_list(),
+            rows.height,
         )
-        of_pair = [row for row in proteins if (row["first"], row["second"]) == (first, second)]
-        found.append(Pair(first, second, cloud, of_pair))
-    return found
+        pairs.append(Pair(first, second, cloud, tables["protein_scores"].filter(first=first, second=second)))
+    return pairs
 
 
-def _variable(cells: Cells, rows: list[dict[str, Any]]) -> Cloud | None:
-    if not rows:
+def _evenly_along(column: str, rows: pl.DataFrame, most: int) -> pl.DataFrame:
+    """At most so many rows, from the least to the greatest value of a column at equal steps of rank."""
+    return rows.sort(column, maintain_order=True)[evenly(range(rows.height), most)]
+
+
+def _variable(cells: Cells, tables: Tables) -> Cloud | None:
+    """Variable proteins, the first with cells along their main direction."""
+    rows = tables["variability"]
+    if rows.is_empty():
         return None
-    from pcip_core.analysis.variability import main_directions
-    from pcip_core.features.blocks import columns_of
-
     with_crops = MOST_CROPS["variable"] // _OF_A_VARIABLE
-    of_protein = cells.by_image(list(zip(cells.protein, cells.line, strict=True)))
-    none = np.zeros(0, np.int64)
-    members = [
-        of_protein.get((row["protein"], row["cell_line"] or ""), none) if row["rank"] <= with_crops else none
-        for row in rows
-    ]
-    place = main_directions(cells.features, members, columns_of(cells.features))
-    wanted = [cells.some(own[np.argsort(place[own], kind="stable")], _OF_A_VARIABLE) for own in members]
-    told = {
-        "protein": [row["protein"] for row in rows],
-        "cell line": [row["cell_line"] or "" for row in rows],
-        "rank": [str(row["rank"]) for row in rows],
-        "cells": [str(row["n"]) for row in rows],
+    places = tables["variability_cells"]
+    shown = places.filter(cells.there(places["cell_id"])).join(
+        rows.filter(pl.col("rank") <= with_crops), on=("protein", "cell_line"), how="semi", nulls_equal=True
+    )
+    cells_of = {
+        key: _evenly_along("place", of_protein, _OF_A_VARIABLE)["cell_id"].to_list()
+        for key, of_protein in shown.partition_by("protein", "cell_line", as_dict=True).items()
     }
-    x, y = (np.array([row[name] for row in rows], np.float64) for name in ("excess", "split_excess"))
-    groups = [f"1 to {_TOP}" if row["rank"] <= _TOP else "others" for row in rows]
-    return Cloud(told, cells.strips(wanted), x, y, groups)
+    tooltip = {
+        "protein": rows["protein"].to_list(),
+        "cell line": rows["cell_line"].fill_null("").to_list(),
+        "rank": rows["rank"].cast(pl.String).to_list(),
+        "cells": rows["n"].cast(pl.String).to_list(),
+    }
+    wanted = [cells_of.get(key, []) for key in rows.select("protein", "cell_line").rows()]
+    groups = [f"1 to {_TOP}" if rank <= _TOP else "others" for rank in rows["rank"]]
+    x, y = (rows[name].fill_null(np.nan).to_numpy() for name in ("excess", "split_excess"))
+    return Cloud(tooltip, cells.strips(wanted), x, y, groups)
 
 
-def _phenotypes(cells: Cells, rows: list[dict[str, Any]]) -> list[tuple[str, Cloud, list[dict[str, Any]]]]:
-    of_protein: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    there = cells.there(pl.Series([row["cell_id"] for row in rows], dtype=pl.String)).to_list()
-    for row, known in zip(rows, there, strict=True):
-        if known:
-            of_protein.setdefault((row["protein"], row["cell_line"] or ""), []).append(row)
-    found = []
-    for (protein, line), own in of_protein.items():
-        chosen = evenly(
-            sorted(own, key=lambda row: row["leaf"]), max(MOST_CROPS["phenotypes"] // len(of_protein), 1)
+def _phenotypes(cells: Cells, rows: pl.DataFrame) -> list[tuple[str, Cloud, pl.DataFrame]]:
+    """The clustered cells of each protein, evenly chosen along the dendrogram."""
+    parts = rows.filter(cells.there(rows["cell_id"])).partition_by(
+        "protein", "cell_line", maintain_order=True
+    )
+    clouds = []
+    for part in parts:
+        chosen = _evenly_along("leaf", part, max(MOST_CROPS["phenotypes"] // len(parts), 1))
+        cloud = Cloud(
+            cells.tooltips(chosen["cell_id"]),
+            cells.strips([[cell] for cell in chosen["cell_id"]]),
+            chosen["x"].to_numpy(),
+            chosen["y"].to_numpy(),
+            chosen["phenotype"].cast(pl.String).to_list(),
+            part.height,
         )
-        ids = [row["cell_id"] for row in chosen]
-        x, y = (np.array([row[name] for row in chosen], np.float64) for name in ("x", "y"))
-        groups = [str(row["phenotype"]) for row in chosen]
-        cloud = Cloud(cells.told(ids), cells.strips([[one] for one in ids]), x, y, groups, len(own))
-        found.append((f"{protein} {line}".strip(), cloud, own))
-    return found
+        clouds.append((f"{part['protein'][0]} {part['cell_line'][0] or ''}".strip(), cloud, part))
+    return clouds
 
 
-def _sample(cells: Cells) -> Cloud | None:
-    """A map of cells from all images."""
-    from pcip_core.analysis.embedding import umap_embedding
-    from pcip_core.features.blocks import rows_of
-
-    chosen = cells.over_images(MOST_CROPS["cells"])
-    try:
-        places = umap_embedding(
-            rows_of(cells.features, chosen), neighbours=_NEIGHBOURS["cells"], seed=cells.screen.analyses.seed
-        )
-    except EvaluationError:  # too few cells
+def _sample(cells: Cells, on_map: pl.DataFrame) -> Cloud | None:
+    """The map of cells; None where there is none."""
+    shown = on_map.filter(cells.there(on_map["cell_id"]))
+    if shown.is_empty():
         return None
-    ids = cells.ids(chosen)
-    images = [cells.features.images[image] for image in cells.features.image[chosen].tolist()]
-    labels = [label_of(cells.about[image]) for image in images]
-    strips = cells.strips([[one] for one in ids])
-    return Cloud(cells.told(ids), strips, places[:, 0], places[:, 1], labels, len(cells.features))
+    ids = shown["cell_id"]
+    pictures = cells.strips([[cell] for cell in ids])
+    labels = cells.images_of(ids)["label"].to_list()
+    x, y = (shown[name].to_numpy() for name in ("x", "y"))
+    return Cloud(cells.tooltips(ids), pictures, x, y, labels, len(cells.features))
 
 
 def shown_figures(library: Library, screen: Screen) -> list[Path]:
@@ -270,19 +268,19 @@ def shown_figures(library: Library, screen: Screen) -> list[Path]:
 
 
 def links(library: Library, screen: Screen) -> list[tuple[str, str]]:
-    """What lies beside the page: the scores of all feature sets, and heat maps for print."""
+    """Files beside the page: the scores of all feature sets, and heat maps for print."""
     folder = library.workspace.reports(screen.name)
     benchmarks = library.workspace.benchmark_report(screen.name)
-    found = [("all scores of all feature sets", benchmarks.name)] if benchmarks.is_file() else []
-    return found + [(f"{path.stem} for print", path.name) for path in sorted(folder.glob("clusters_*.png"))]
+    scores = [("all scores of all feature sets", benchmarks.name)] if benchmarks.is_file() else []
+    return scores + [(f"{path.stem} for print", path.name) for path in sorted(folder.glob("clusters_*.png"))]
 
 
-def _made(library: Library, screen: Screen, table: str, rows: int) -> dict[str, Any]:
+def _provenance(library: Library, screen: Screen, table: str, rows: int) -> dict[str, Any]:
     return {**(library.store.provenance(screen.name, table) or {}), "table": table, "rows": rows}
 
 
-def _about(library: Library, screen: Screen) -> dict[str, Any]:
-    """What main.feature_sets says of the feature set."""
+def _features(library: Library, screen: Screen) -> dict[str, Any]:
+    """The provenance of the feature set, as `main.feature_sets` shows it."""
     table = PREFIX + screen.analyses.feature_set
     shard = library.store.shards(screen.name, table)[-1]
     return library.store.provenance(screen.name, table, shard) or {}

@@ -77,7 +77,7 @@ def _pairwise(
     from pcip_core.evaluation.usable import usable
 
     images = labelled_images(cells, library.images(screen).frame)
-    not_scored = {}
+    not_scored: dict[str, str] = {}
     for name in chosen:
         vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)
         vectors = vectors[:, usable(vectors, cells.labels, feature_set=name).columns]
@@ -136,7 +136,7 @@ def _retrieval(
     from pcip_core.evaluation.retrieval import image_retrieval
 
     images, label = labelled_images(cells, library.images(screen).frame), screen.benchmark.label
-    not_scored = {}
+    not_scored: dict[str, str] = {}
     for name in chosen:
         vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)
         retrieval = image_retrieval(

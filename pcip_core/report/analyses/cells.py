@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 
+from pcip_core.analysis.mismatch import summary
 from pcip_core.files import file_name
 from pcip_core.plots.interactive import Points, scatter
 from pcip_core.report.analyses.plots import (
     MOUSE,
     WORDS,
     Plots,
+    captioned,
     count,
     figure,
     natural,
     point_size,
-    said,
 )
 from pcip_core.report.analyses.rows import AnalysisRows, Pair
 from pcip_core.report.page import Block, Section, Table, Text
@@ -43,7 +45,7 @@ def _pair(rows: AnalysisRows, plots: Plots, pair: Pair, number: int, blocks: lis
     place = np.array([names.index(group) for group in pair.cells.groups], np.float64)
     jitter = rng.uniform(-0.35, 0.35, len(place))
     plot = scatter(
-        Points(pair.cells.told, pair.cells.pictures),
+        Points(pair.cells.tooltip, pair.cells.pictures),
         place + jitter,
         pair.cells.y,
         pair.cells.groups,
@@ -56,7 +58,7 @@ def _pair(rows: AnalysisRows, plots: Plots, pair: Pair, number: int, blocks: lis
     )
     caption = f"{pair.first} or {pair.second}: {count(pair.cells)}. {MOUSE}"
     plots.add(blocks, plot, caption)
-    ranked = sorted((row for row in pair.proteins if row["rank"] is not None), key=lambda row: row["rank"])
+    ranked = pair.proteins.filter(pl.col("rank").is_not_null()).sort("rank")
     body = [
         [
             f"{row['rank']}. {row['protein']}",
@@ -65,24 +67,26 @@ def _pair(rows: AnalysisRows, plots: Plots, pair: Pair, number: int, blocks: lis
             f"{row['mean']:.3f}",
             f"{row['n']:,}",
         ]
-        for row in ranked[:_SHOWN]
+        for row in ranked.head(_SHOWN).iter_rows(named=True)
     ]
     if body:
         columns = ["protein in both", "cell line", "standard deviation", "mean score", "cells"]
-        caption = f"The most variable of {len(ranked)} proteins that are annotated to both."
-        blocks.append(Table(columns, body, words=WORDS, caption=said(rows, caption)))
-    about = f"localization_scores_{pair.first}_{pair.second}"
-    told = f"{pair.first} or {pair.second}: all cells by group, and of the most and least variable proteins."
-    blocks.append(figure(rows, file_name(about), "Violins of the scores", told))
-    if ranked:
-        told = "Cells of the most variable proteins in the order of their scores."
-        blocks.append(figure(rows, file_name(f"{about}_variable"), "Cells by their score", told))
+        caption = f"The most variable of {ranked.height} proteins that are annotated to both."
+        blocks.append(Table(columns, body, words=WORDS, caption=captioned(rows, caption)))
+    name = f"localization_scores_{pair.first}_{pair.second}"
+    caption = (
+        f"{pair.first} or {pair.second}: all cells by group, and of the most and least variable proteins."
+    )
+    blocks.append(figure(rows, file_name(name), "Violins of the scores", caption))
+    if not ranked.is_empty():
+        caption = "Cells of the most variable proteins in the order of their scores."
+        blocks.append(figure(rows, file_name(f"{name}_variable"), "Cells by their score", caption))
 
 
 def variable_proteins(rows: AnalysisRows, plots: Plots) -> Section | None:
     """Spread against split, and the most variable."""
     cloud = rows.variable
-    if cloud is None or not rows.variability:
+    if cloud is None or rows.variability.is_empty():
         return None
     blocks: list[Block] = [
         Text(
@@ -90,9 +94,9 @@ def variable_proteins(rows: AnalysisRows, plots: Plots) -> Section | None:
             "fall in two parts (up). No annotation is used; a point is a protein in a cell line."
         )
     ]
-    counts = np.array([row["n"] for row in rows.variability], np.float64)
+    counts = rows.variability["n"].cast(pl.Float64).to_numpy()
     plot = scatter(
-        Points(cloud.told, cloud.pictures),
+        Points(cloud.tooltip, cloud.pictures),
         cloud.x,
         cloud.y,
         cloud.groups,
@@ -105,9 +109,9 @@ def variable_proteins(rows: AnalysisRows, plots: Plots) -> Section | None:
         height=520,
         heading="rank",
     )
-    caption = f"{len(cloud.x):,} proteins by cell line; the size of a point tells its number of cells."
+    caption = f"{len(cloud.x):,} proteins by cell line; the size of a point is its number of cells."
     plots.add(blocks, plot, f"{caption} Cells in tooltips stand along their main direction. {MOUSE}")
-    ranked = sorted(rows.variability, key=lambda row: row["rank"])[:_SHOWN]
+    ranked = rows.variability.sort("rank").head(_SHOWN)
     body = [
         [
             f"{row['rank']}. {row['protein']}",
@@ -117,12 +121,12 @@ def variable_proteins(rows: AnalysisRows, plots: Plots) -> Section | None:
             _number(row["variability"]),
             f"{row['n']:,}",
         ]
-        for row in ranked
+        for row in ranked.iter_rows(named=True)
     ]
     columns = ["protein", "cell line", "excess spread", "excess split", "variability", "cells"]
-    blocks.append(Table(columns, body, words=WORDS, caption=said(rows, "The most variable proteins.")))
-    told = "Cells of the most variable proteins along their main direction."
-    blocks.append(figure(rows, "variability", "Cells of variable proteins", told))
+    blocks.append(Table(columns, body, words=WORDS, caption=captioned(rows, "The most variable proteins.")))
+    caption = "Cells of the most variable proteins along their main direction."
+    blocks.append(figure(rows, "variability", "Cells of variable proteins", caption))
     return Section("Variable proteins", blocks)
 
 
@@ -136,13 +140,9 @@ def phenotypes(rows: AnalysisRows, plots: Plots) -> Section | None:
             "cells."
         )
     ]
-    for number, (protein, cloud, own) in enumerate(rows.phenotypes):
-        shares = {row["phenotype"]: (row["share"], 0) for row in own}
-        for row in own:
-            share, n = shares[row["phenotype"]]
-            shares[row["phenotype"]] = (share, n + 1)
+    for number, (protein, cloud, cells) in enumerate(rows.phenotypes):
         plot = scatter(
-            Points(cloud.told, cloud.pictures),
+            Points(cloud.tooltip, cloud.pictures),
             cloud.x,
             cloud.y,
             cloud.groups,
@@ -154,44 +154,36 @@ def phenotypes(rows: AnalysisRows, plots: Plots) -> Section | None:
             sizes=9.0,
         )
         plots.add(blocks, plot, f"{protein}: {count(cloud)}. {MOUSE}")
-        body = [[str(one), f"{share:.0%}", str(n)] for one, (share, n) in sorted(shares.items())]
-        blocks.append(
-            Table(["phenotype", "share", "cells"], body, caption=said(rows, f"Phenotypes of {protein}."))
-        )
-        row = own[0]
-        names = [f"phenotypes_{row['protein']}", f"phenotypes_{row['protein']}_{row['cell_line']}"]
-        tree = next(
-            (name for name in map(file_name, reversed(names)) if name in rows.figures), file_name(names[0])
-        )
-        blocks.append(
-            figure(rows, tree, "Dendrogram with crops", f"{protein}: tree of its cells, with crops.")
-        )
+        shares = cells.group_by("phenotype").agg(pl.col("share").first(), pl.len()).sort("phenotype")
+        body = [[str(phenotype), f"{share:.0%}", str(n)] for phenotype, share, n in shares.iter_rows()]
+        caption = captioned(rows, f"Phenotypes of {protein}.")
+        blocks.append(Table(["phenotype", "share", "cells"], body, caption=caption))
+        name, line = cells.select("protein", "cell_line").row(0)
+        names = [file_name(f"phenotypes_{name}_{line}"), file_name(f"phenotypes_{name}")]
+        tree = next((name for name in names if name in rows.figures), names[-1])
+        caption = f"{protein}: tree of its cells, with crops."
+        blocks.append(figure(rows, tree, "Dendrogram with crops", caption))
         if f"{tree}_fields" in rows.figures:
-            told = f"{protein}: where the cells of each phenotype lie in their fields."
-            blocks.append(figure(rows, f"{tree}_fields", "Cells in their fields of view", told))
+            caption = f"{protein}: where the cells of each phenotype lie in their fields."
+            blocks.append(figure(rows, f"{tree}_fields", "Cells in their fields of view", caption))
     return Section("Cells of one protein", blocks)
 
 
 def mismatch(rows: AnalysisRows, plots: Plots) -> Section | None:
     """Whether predictions show the source or what the target's markers give away."""
-    if not rows.mismatch:
+    if rows.mismatch.is_empty():
         return None
-    body: list[list[str]] = []
-    for network in dict.fromkeys(row["network"] for row in rows.mismatch):
-        own = [row for row in rows.mismatch if row["network"] == network]
-        source, target, truth, matched = (
-            np.array([row[name] for row in own], np.float64)
-            for name in ("r_source", "r_target", "r_truth", "r_matched")
-        )
-        compared = np.isfinite(truth) & np.isfinite(matched)
+    body = []
+    for pairs in rows.mismatch.partition_by("network", maintain_order=True):
+        means = summary(pairs)
         body.append(
             [
-                network,
-                f"{len(own):,}",
-                f"{np.mean([bool(row['resembles_source']) for row in own]):.0%}",
-                _mean(source - target),
-                f"{(truth < matched)[compared].mean():.0%}" if compared.any() else "",
-                *(_mean(values) for values in (source, target, truth, matched)),
+                pairs["network"][0],
+                f"{means['n']:,}",
+                f"{means['share_resembling_source']:.0%}",
+                f"{means['margin']:.3f}",
+                f"{means['share_worse_than_matched']:.0%}",
+                *(f"{means[name]:.3f}" for name in ("r_source", "r_target", "r_truth", "r_matched")),
             ]
         )
     columns = ["network", "pairs", "resemble their source", "margin", "worse than matched"]
@@ -206,7 +198,7 @@ def mismatch(rows: AnalysisRows, plots: Plots) -> Section | None:
         "any trace of the source passes that, so compare with the untrained network, and look at the margin (r source "
         "less r target) and at how many pairs predict the truth worse than matched sources do."
     )
-    blocks: list[Block] = [Text(text), Table(columns, body, caption=said(rows, "Means over pairs."))]
+    blocks: list[Block] = [Text(text), Table(columns, body, caption=captioned(rows, "Means over pairs."))]
     shown = "Sources, the targets' markers, predictions and truth."
     blocks.append(figure(rows, "mismatch", "Mismatched pairs", shown))
     return Section("Does the network cheat?", blocks)
@@ -219,7 +211,7 @@ def cell_map(rows: AnalysisRows, plots: Plots) -> Section | None:
         return None
     blocks: list[Block] = []
     plot = scatter(
-        Points(cloud.told, cloud.pictures),
+        Points(cloud.tooltip, cloud.pictures),
         cloud.x,
         cloud.y,
         cloud.groups,
@@ -230,11 +222,6 @@ def cell_map(rows: AnalysisRows, plots: Plots) -> Section | None:
     )
     plots.add(blocks, plot, f"UMAP by {rows.feature_set}: {count(cloud)}, evenly from all images. {MOUSE}")
     return Section("Map of cells", blocks)
-
-
-def _mean(values: np.ndarray) -> str:
-    finite = values[np.isfinite(values)]
-    return f"{finite.mean():.3f}" if len(finite) else ""
 
 
 def _number(value: float | None) -> str:

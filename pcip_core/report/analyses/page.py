@@ -1,4 +1,4 @@
-"""The page of a screen's analyses: maps and heat maps that answer the mouse, figures for print, tables."""
+"""The page of a screen's analyses: interactive maps and heat maps, figures for print, tables."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from pcip_core.report.page import Section, Text, page
 
 
 def analysis_page(rows: AnalysisRows, *, made_from: str = "") -> str:
-    """The page as HTML, one file that loads nothing.
+    """The page as self-contained HTML.
 
     Args:
-        rows: what it tells.
-        made_from: a hash, kept in it.
+        rows: its contents.
+        made_from: a hash, kept in its head.
     """
-    proteins = None if rows.proteins is None else Points(rows.proteins.told, rows.proteins.pictures)
+    proteins = None if rows.proteins is None else Points(rows.proteins.tooltip, rows.proteins.pictures)
     plots = Plots(rows, proteins)
     parts = [(what, remedy, make(rows, plots)) for make, what, remedy in _PARTS]
     missing = [
-        f"{what}: {rows.no_map if make is protein_map and rows.no_map else remedy}."
+        f"{what}: {(rows.no_map if make is protein_map and rows.no_map else remedy).rstrip('.')}."
         for (make, *_), (what, remedy, section) in zip(_PARTS, parts, strict=True)
         if section is None
     ]
@@ -44,7 +44,7 @@ def analysis_page(rows: AnalysisRows, *, made_from: str = "") -> str:
 
 
 _PARTS: tuple[tuple[Callable[[AnalysisRows, Plots], Section | None], str, str], ...] = (
-    (protein_map, "Protein map", "it needs the asset clusters, and 8 to 20,000 proteins"),
+    (protein_map, "Protein map", "it needs the asset maps, and 8 to 20,000 proteins"),
     (heat_maps, "Clustered heat maps", "they need the asset clusters, up to date with the features"),
     (
         cluster_terms,
@@ -68,5 +68,5 @@ _PARTS: tuple[tuple[Callable[[AnalysisRows, Plots], Section | None], str, str], 
         "Does the network cheat?",
         "it needs the asset mismatch, and images with localization terms",
     ),
-    (cell_map, "Map of cells", "it needs features of 32 cells or more"),
+    (cell_map, "Map of cells", "it needs the asset maps, and features of 32 cells or more"),
 )

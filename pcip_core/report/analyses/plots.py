@@ -1,4 +1,4 @@
-"""What the sections share: plots that are put in their places at the end, figures for print, names."""
+"""Helpers that the sections share: plots, which are inserted at the end, figures for print, names."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ class Plots:
     def add(self, blocks: list[Block], plot: Any, caption: str, scale: tuple[str, ...] = ()) -> None:
         """A plot at this place of a section."""
         self.drawn.append(plot)
-        self.blocks.append((blocks, len(blocks), said(self.rows, caption), scale))
+        self.blocks.append((blocks, len(blocks), captioned(self.rows, caption), scale))
         blocks.append(Text(""))
 
     def finish(self) -> list[Markup]:
         """Put the plots in their places; the scripts of the page."""
-        callbacks = [one for lines in self.lines.values() for one in lines.callbacks]
+        callbacks = [callback for lines in self.lines.values() for callback in lines.callbacks]
         scripts, places = embedded(self.drawn, callbacks)
         for (blocks, at, caption, scale), place in zip(self.blocks, places, strict=True):
             blocks[at] = Interactive(place, caption, scale)
         return scripts
 
 
-def said(rows: AnalysisRows, caption: str) -> str:
-    """A caption, which says where images are simulated."""
+def captioned(rows: AnalysisRows, caption: str) -> str:
+    """A caption that states whether images are simulated."""
     return f"{caption} SIMULATED images." if rows.simulated else caption
 
 
 def figure(rows: AnalysisRows, name: str, alt: str, caption: str) -> Block:
-    """A figure for print, or what is said where its file is missing."""
+    """A figure for print, or a note where its file is missing."""
     if name not in rows.figures:
         return Text(f"{caption} (The file of this figure is missing: {name}.png.)", note=True)
     data, width = lighter(rows.figures[name])
-    return File(data, "image/webp", alt, said(rows, caption), link=f"{name}.png", width=width)
+    return File(data, "image/webp", alt, captioned(rows, caption), link=f"{name}.png", width=width)
 
 
 def count(cloud: Cloud) -> str:

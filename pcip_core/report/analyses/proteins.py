@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import polars as pl
 
+from pcip_core.features.scaling import standardize
 from pcip_core.files import file_name
 from pcip_core.plots.heatmap import heat_map, lines_of, palette
 from pcip_core.plots.interactive import scatter
-from pcip_core.report.analyses.plots import MOUSE, WORDS, Plots, figure, natural, point_size, said
+from pcip_core.report.analyses.plots import (
+    MOUSE,
+    WORDS,
+    Plots,
+    captioned,
+    figure,
+    natural,
+    point_size,
+)
 from pcip_core.report.analyses.rows import AnalysisRows
 from pcip_core.report.page import Block, Section, Table, Text
+from pcip_core.store.schemas import ENRICHMENT
 
 _TERMS = 3  # of a cluster
 _SIGNIFICANT = 0.05
@@ -46,7 +55,7 @@ def protein_map(rows: AnalysisRows, plots: Plots) -> Section | None:
 
 
 def heat_maps(rows: AnalysisRows, plots: Plots) -> Section | None:
-    """A clustered heat map a solution."""
+    """One clustered heat map per solution."""
     if not rows.solutions or plots.proteins is None:
         return None
     blocks: list[Block] = [
@@ -61,7 +70,7 @@ def heat_maps(rows: AnalysisRows, plots: Plots) -> Section | None:
         part = rows.parts[solution.part]
         lines = plots.lines.get(solution.part)
         if lines is None:
-            lines = plots.lines[solution.part] = lines_of(part.features)
+            lines = plots.lines[solution.part] = lines_of(standardize(part.means))
         plot = heat_map(
             plots.proteins,
             lines,
@@ -81,32 +90,30 @@ def heat_maps(rows: AnalysisRows, plots: Plots) -> Section | None:
 
 def _terms_of(rows: AnalysisRows, solution: str) -> dict[str, str]:
     """Cluster -> its best terms in a line."""
-    found: dict[str, list[Any]] = {}
-    for row in _significant(rows, solution):
-        found.setdefault(row["node"], []).append(row)
-    return {
-        node: "; ".join(f"{row['name']} {row['hits']}/{row['annotated']}" for row in best[:_TERMS])
-        for node, best in found.items()
-    }
+    best = _significant(rows, solution).group_by("node", maintain_order=True).head(_TERMS)
+    term = pl.format("{} {}/{}", "name", "hits", "annotated")
+    return dict(best.group_by("node", maintain_order=True).agg(term.str.join("; ")).iter_rows())
 
 
-def _significant(rows: AnalysisRows, solution: str) -> list[Any]:
+def _significant(rows: AnalysisRows, solution: str) -> pl.DataFrame:
     """Rows of a solution's terms below the threshold, the least q of each cluster first."""
-    own = [row for row in rows.enrichment if row["solution"] == solution and row["q"] < _SIGNIFICANT]
-    return sorted(own, key=lambda row: (row["q"], row["p"], -row["hits"], row["name"]))
+    if rows.enrichment.is_empty():
+        return ENRICHMENT.empty()
+    terms = rows.enrichment.filter(pl.col("q") < _SIGNIFICANT, solution=solution)
+    return terms.sort("q", "p", "hits", "name", descending=[False, False, True, False])
 
 
 def cluster_terms(rows: AnalysisRows, plots: Plots) -> Section | None:
     """The best terms of each cluster."""
-    if not rows.enrichment or not rows.solutions:
+    if rows.enrichment.is_empty() or not rows.solutions:
         return None
     blocks: list[Block] = []
     for solution in rows.solutions:
-        own = _significant(rows, solution.name)
+        terms = _significant(rows, solution.name)
         body = []
         for node in natural(list(solution.clusters)):
             size = str(len(solution.clusters[node]))
-            best = [row for row in own if row["node"] == node][:_TERMS]
+            best = terms.filter(node=node).head(_TERMS).to_dicts()
             body += [
                 [
                     node if place == 0 else "",
@@ -125,7 +132,7 @@ def cluster_terms(rows: AnalysisRows, plots: Plots) -> Section | None:
             f"{solution.name.replace('_', ' ')}: the {_TERMS} best terms of each cluster. k of the n proteins with any "
             "term have it; q: false discovery rate (Benjamini and Hochberg) of the hypergeometric test."
         )
-        blocks.append(Table(columns, body, words=WORDS, caption=said(rows, caption)))
+        blocks.append(Table(columns, body, words=WORDS, caption=captioned(rows, caption)))
         name = file_name(f"enrichment_{solution.name}")
         blocks.append(
             figure(

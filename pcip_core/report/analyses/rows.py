@@ -1,4 +1,4 @@
-"""What the page of a screen's analyses is made of."""
+"""The contents of the page of a screen's analyses."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-
-Rows = Sequence[Mapping[str, Any]]
+import polars as pl
 
 
 @dataclass(frozen=True)
@@ -16,14 +15,14 @@ class Cloud:
     """Points of a plot.
 
     Attributes:
-        told: heading -> n texts for the tooltip.
+        tooltip: heading -> n texts.
         pictures: n data URLs of crops, "" where there is none.
         x, y: (n,) places; not finite: not drawn.
         groups: n names of what colours them; "" is none.
         of: how many there are, where these are a sample.
     """
 
-    told: Mapping[str, Sequence[str]]
+    tooltip: Mapping[str, Sequence[str]]
     pictures: Sequence[str]
     x: np.ndarray
     y: np.ndarray
@@ -38,12 +37,12 @@ class Part:
     Attributes:
         rows: (n,) which of the page's proteins each leaf is; -1 for one that the map does not have.
         names: (n,) of the leaves.
-        features: (n, d) standardized within the part.
+        means: (n, d) mean features; the heat map shows them standardized within the part.
     """
 
     rows: np.ndarray
     names: Sequence[str]
-    features: np.ndarray
+    means: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -58,35 +57,40 @@ class Solution:
 
 @dataclass(frozen=True)
 class Pair:
-    """Cells between two compartments, groups in `cells` named `first only`, `both`, `second only`; and rows of
-    `protein_scores` of this pair."""
+    """Cells between two compartments.
+
+    Attributes:
+        first, second: the compartments.
+        cells: its groups are named `first only`, `both`, `second only`.
+        proteins: the rows of `protein_scores` of this pair.
+    """
 
     first: str
     second: str
     cells: Cloud
-    proteins: Rows
+    proteins: pl.DataFrame
 
 
 @dataclass(frozen=True)
 class AnalysisRows:
-    """What is known of a screen; rows are those of the published tables of the same names.
+    """The analyses of a screen; frames hold the rows of the published tables of the same names.
 
     Attributes:
         title, description: of the screen.
-        simulated: whether its images are; said on top and in every caption.
+        simulated: whether its images are; the top of the page and each caption state it.
         screen: its name in SQL.
-        feature_set: what everything is made from.
+        feature_set: the one that all analyses are made from.
         proteins: the protein map, coloured by the clusters of the first solution; without places (NaN) where
             there is no UMAP, and `no_map` says why.
         parts, solutions: trees; the parts' names are those that the solutions give.
         pairs: of compartments.
-        variable: proteins, excess against split excess; `sizes` numbers of cells, rows of `variability`.
+        variable: proteins, excess against split excess, in the order of `variability`.
         phenotypes: (protein and line, its cells, rows of `phenotypes`).
-        mismatch, enrichment, variability: rows.
+        mismatch, enrichment, variability: tables.
         cells: a map of cells, coloured by localization.
         figures: name -> a PNG.
-        tables: what every table was made from: table, rows, made, commit, run.
-        about_features: what is known of the feature set.
+        tables: the provenance of each table: table, rows, created_at, commit, dagster_run_id.
+        feature_set_provenance: encoder version and runs behind the feature set.
         links: further pages beside this one: name, address.
         crops, most_crops: how many pictures of cells are in the page, and how many may be.
     """
@@ -100,16 +104,16 @@ class AnalysisRows:
     no_map: str = ""
     parts: Mapping[str, Part] = field(default_factory=dict)
     solutions: Sequence[Solution] = ()
-    enrichment: Rows = ()
+    enrichment: pl.DataFrame = field(default_factory=pl.DataFrame)
     pairs: Sequence[Pair] = ()
     variable: Cloud | None = None
-    variability: Rows = ()
-    phenotypes: Sequence[tuple[str, Cloud, Rows]] = ()
-    mismatch: Rows = ()
+    variability: pl.DataFrame = field(default_factory=pl.DataFrame)
+    phenotypes: Sequence[tuple[str, Cloud, pl.DataFrame]] = ()
+    mismatch: pl.DataFrame = field(default_factory=pl.DataFrame)
     cells: Cloud | None = None
     figures: Mapping[str, bytes] = field(default_factory=dict)
-    tables: Rows = ()
-    about_features: Mapping[str, Any] = field(default_factory=dict)
+    tables: Sequence[Mapping[str, Any]] = ()
+    feature_set_provenance: Mapping[str, Any] = field(default_factory=dict)
     links: Sequence[tuple[str, str]] = ()
     crops: int = 0
     most_crops: int = 0

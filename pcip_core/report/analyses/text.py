@@ -1,4 +1,4 @@
-"""Where the numbers of the page of analyses come from, and how to ask for the proteins behind its figures."""
+"""The provenance of the numbers on the page of the analyses, and SQL for the proteins behind its figures."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pcip_core.report.page import Block, Code, Links, Section, Table, Text
 
 def provenance(rows: AnalysisRows) -> Section:
     """Tables with their run and commit, the network, and what else lies beside the page."""
-    about = rows.about_features
-    told = [
+    source = rows.feature_set_provenance
+    facts = [
         f"Everything on this page is made from the feature set {rows.feature_set}",
-        f"encoder version {about['encoder_version']}" if about.get("encoder_version") else "",
-        f"MLflow run {about['mlflow_run_id']}" if about.get("mlflow_run_id") else "",
+        f"encoder version {source['encoder_version']}" if source.get("encoder_version") else "",
+        f"MLflow run {source['mlflow_run_id']}" if source.get("mlflow_run_id") else "",
     ]
     columns = ["table", "rows", "made", "commit", "Dagster run"]
     body = [
@@ -26,7 +26,7 @@ def provenance(rows: AnalysisRows) -> Section:
         for row in rows.tables
     ]
     blocks: list[Block] = [
-        Text(", ".join(one for one in told if one) + "."),
+        Text(", ".join(fact for fact in facts if fact) + "."),
         Table(
             columns,
             body,
@@ -57,7 +57,7 @@ def sql_examples(rows: AnalysisRows) -> Section:
 SELECT DISTINCT protein, gene, localization FROM {name}.clusters JOIN {name}.images USING (protein)
 WHERE solution = '{_quoted(solution)}' AND node = '{_quoted(node)}';"""
         )
-    if rows.enrichment:
+    if not rows.enrichment.is_empty():
         queries.append(
             f"""-- what each cluster is known for
 SELECT node, name, hits || '/' || annotated AS proteins, q FROM {name}.enrichment
@@ -70,7 +70,7 @@ WHERE solution = '{_quoted(solution)}' AND q < 0.05 ORDER BY node, q;"""
 SELECT protein, cell_id, score FROM {name}.localization_scores JOIN {name}.images USING (image_id)
 WHERE first = '{first}' AND second = '{second}' AND "group" = 'both' ORDER BY score;"""
         )
-    if rows.variability:
+    if not rows.variability.is_empty():
         queries.append(
             f"""-- the most variable proteins
 SELECT protein, cell_line, n, excess, split_excess, rank FROM {name}.variability ORDER BY rank LIMIT 10;"""
@@ -81,7 +81,7 @@ SELECT protein, cell_line, n, excess, split_excess, rank FROM {name}.variability
 SELECT protein, cell_line, phenotype, count(*) AS cells, any_value(share) AS share FROM {name}.phenotypes
 GROUP BY ALL ORDER BY ALL;"""
         )
-    if rows.mismatch:
+    if not rows.mismatch.is_empty():
         queries.append(
             f"""-- pairs whose prediction does not resemble its source
 SELECT source_cell, target_cell, source_label, target_label, r_source, r_target, r_truth FROM {name}.mismatch

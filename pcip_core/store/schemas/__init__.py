@@ -16,10 +16,13 @@ from pcip_core.store.schemas.analyses import (
     CLUSTERS,
     ENRICHMENT,
     LOCALIZATION_SCORES,
+    MAP_CELLS,
+    MAP_PROTEINS,
     MISMATCH,
     PHENOTYPES,
     PROTEIN_SCORES,
     VARIABILITY,
+    VARIABILITY_CELLS,
 )
 from pcip_core.store.schemas.main import BENCHMARKS, FEATURE_SETS, PUBLISHED, SCREENS
 from pcip_core.store.schemas.scores import (
@@ -44,8 +47,9 @@ MAIN = (SCREENS, FEATURE_SETS, BENCHMARKS)
 SCREEN = (
     *(FIELDS, IMAGES, CELLS, CELL_FEATURES, PROTEIN_FEATURES, QUARANTINE),
     *(CONFUSION, EXCLUSIONS, SUPERVISED_IMAGES, UMAP_CELLS, UMAP_PROTEINS),
-    *(CLUSTERS, CLUSTER_TREES, ENRICHMENT, LOCALIZATION_SCORES, PROTEIN_SCORES, VARIABILITY),
-    *(PHENOTYPES, MISMATCH, TRUTH_IMAGES, TRUTH_CELLS),
+    *(CLUSTERS, CLUSTER_TREES, ENRICHMENT, LOCALIZATION_SCORES, PROTEIN_SCORES),
+    *(VARIABILITY, VARIABILITY_CELLS),
+    *(PHENOTYPES, MISMATCH, MAP_PROTEINS, MAP_CELLS, TRUTH_IMAGES, TRUTH_CELLS),
 )
 MACROS = {
     "similar_cells(feature_set, cell_id, n)": "The n cells nearest to a cell, itself first: cell_id, image_id, "
@@ -69,6 +73,8 @@ __all__ = [
     "LOCALIZATION_SCORES",
     "MACROS",
     "MAIN",
+    "MAP_CELLS",
+    "MAP_PROTEINS",
     "MISMATCH",
     "PHENOTYPES",
     "PROTEIN_FEATURES",
@@ -83,6 +89,7 @@ __all__ = [
     "UMAP_CELLS",
     "UMAP_PROTEINS",
     "VARIABILITY",
+    "VARIABILITY_CELLS",
     "Table",
     "checked",
     "describe_tables",

@@ -159,6 +159,23 @@ VARIABILITY = Table(
     },
 )
 
+VARIABILITY_CELLS = Table(
+    name="variability_cells",
+    description="Position of cells along the main direction in which the cells of their protein differ: one row per "
+    "cell of the proteins in `variability`.",
+    columns={
+        "protein": (TEXT, "Name of the protein."),
+        **_CELL_LINE,
+        "cell_id": (TEXT, "Name of the cell."),
+        "image_id": (TEXT, "Image of the cell."),
+        "place": (
+            NUMBER,
+            "Position along the first principal component of the cells of its protein and cell line, in standardized "
+            "features; which end is positive is arbitrary.",
+        ),
+    },
+)
+
 PHENOTYPES = Table(
     name="phenotypes",
     description="Phenotypes: clusters of the cells of one protein in one cell line (Ward's linkage); one row per "
@@ -212,5 +229,38 @@ MISMATCH = Table(
             "Mean correlation of the predictions from the target's label with the true channel.",
         ),
         "resembles_source": (FLAG, "True where `r_source` is above both `r_target` and `r_truth`."),
+    },
+)
+
+_POSITION = {
+    "x": (NUMBER, "First coordinate on the map (no unit)."),
+    "y": (NUMBER, "Second coordinate on the map (no unit)."),
+}
+
+MAP_PROTEINS = Table(
+    name="map_proteins",
+    description="UMAP of the proteins that the analyses compare, by their mean features: one row per clustered unit. "
+    "Empty with fewer than 8 or more than 20,000 proteins.",
+    columns={
+        "feature_set": (TEXT, "Feature set of the analyses, from which the map was made."),
+        "protein": (TEXT, "Name of the protein."),
+        "member": (TEXT, "Clustered unit, as in `clusters`."),
+        "label": (
+            TEXT,
+            "Localization term of the protein; NULL unless all its images have this one term alone.",
+        ),
+        **_POSITION,
+    },
+)
+
+MAP_CELLS = Table(
+    name="map_cells",
+    description="UMAP of a sample of cells, evenly from all images: one row per cell. Empty with fewer than 32 cells.",
+    columns={
+        "feature_set": (TEXT, "Feature set of the analyses, from which the map was made."),
+        "cell_id": (TEXT, "Name of the cell."),
+        "image_id": (TEXT, "Image of the cell."),
+        "label": (TEXT, "Localization term of the image; NULL where it has none, or several."),
+        **_POSITION,
     },
 )

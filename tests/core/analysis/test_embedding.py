@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 
-from pcip_core.analysis.embedding import umap_embedding
+from pcip_core.analysis.embedding import evenly_from_groups, protein_map, umap_embedding
 from pcip_core.errors import EvaluationError
 
 
@@ -54,3 +54,27 @@ def test_torch_has_as_many_threads_afterwards_as_before() -> None:
     before = torch.get_num_threads()
     umap_embedding(clouds()[0], neighbours=10)
     assert torch.get_num_threads() == before
+
+
+def test_proteins_have_20_neighbours_or_half_of_them_and_8_are_the_fewest() -> None:
+    features, _ = clouds()
+    assert np.array_equal(protein_map(features, seed=3), umap_embedding(features, neighbours=20, seed=3))
+    assert np.array_equal(
+        protein_map(features[:8], seed=3), umap_embedding(features[:8], neighbours=4, seed=3)
+    )
+    with pytest.raises(EvaluationError, match="7 proteins; required: 8 to 20,000"):
+        protein_map(features[:7])
+    with pytest.raises(EvaluationError, match="20,001 proteins"):
+        protein_map(np.zeros((20_001, 2)))
+
+
+def test_a_sample_has_cells_of_all_groups_at_equal_steps() -> None:
+    group = np.array([2, 0, 0, 2, 0, 0, 0, 1])
+    assert evenly_from_groups(group, 100).tolist() == [1, 2, 4, 5, 6, 7, 0, 3]
+    assert evenly_from_groups(group, 9).tolist() == [1, 4, 6, 7, 0, 3]  # three of each at most
+    assert evenly_from_groups(group, 2).tolist() == [1, 0]  # the first and the last group
+    assert evenly_from_groups(np.zeros(0, int), 5).tolist() == []
+    many = np.random.default_rng(0).integers(0, 40, 5000)
+    rows = evenly_from_groups(many, 400)
+    assert np.array_equal(np.bincount(many[rows]), np.full(40, 10))
+    assert len(set(rows.tolist())) == 400

@@ -226,3 +226,18 @@ def test_errors_say_what_cannot_be_ranked() -> None:
     features[0, 0] = np.nan
     with pytest.raises(EvaluationError, match="columns 0;"):
         variability(features, cells, light)
+
+
+def test_places_are_those_of_the_first_principal_component_of_each_proteins_cells() -> None:
+    features, protein, line, light, _ = screen(proteins=6)
+    few = np.flatnonzero(protein == "P003")[9:]
+    kept = np.setdiff1d(np.arange(len(protein)), few)  # leaves 9 cells of P003, which are too few
+    order = np.random.default_rng(5).permutation(kept)
+    features, protein, line, light = (values[order] for values in (features, protein, line, light))
+    ranked = variability(features, frame(protein, line), light)
+    assert np.array_equal(np.isnan(ranked.places), protein == "P003")
+    points = (features - features.mean(0)) / features.std(0)
+    for name in set(protein) - {"P003"}:
+        expected = PCA(1).fit_transform(points[protein == name])[:, 0]
+        places = ranked.places[protein == name]
+        assert np.allclose(places * np.sign(places @ expected), expected, atol=1e-6)

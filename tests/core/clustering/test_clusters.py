@@ -8,6 +8,7 @@ from scipy.cluster import hierarchy
 from sklearn.metrics import adjusted_rand_score
 
 from pcip_core.clustering.clusters import (
+    clade_sizes,
     cut_height,
     cut_number,
     labels_of,
@@ -68,6 +69,14 @@ def test_the_smallest_clade_by_looking_at_every_node(method: str) -> None:
         expected = min((node for node in nodes if node >= set(seeds)), key=len)
         node, members = smallest_clade(tree, seeds)
         assert set(members) == nodes[node] == expected
+
+
+def test_sizes_are_those_of_the_clades_around_each_row_and_the_seeds() -> None:
+    tree = cluster_tree(LINE)
+    sizes = clade_sizes(tree, [0], range(8))
+    assert sizes[:4] == [1, 2, 4, 4]
+    assert sizes[4:] == [8] * 4
+    assert clade_sizes(tree, [0, 4], [1, 5]) == [8, 8]
 
 
 def test_what_is_not_in_the_tree_is_an_error() -> None:

@@ -47,7 +47,7 @@ def test_ties_count_as_one_step() -> None:
     assert found == pytest.approx([2 / 7] * 3 + [4 / 7] * 5)
 
 
-def test_rows_are_means_over_queries_that_can_find_something() -> None:
+def test_rows_are_means_over_queries_with_a_relevant_profile() -> None:
     profiles, terms, proteins = data()
     terms = terms.astype("<U9")
     terms[:1] = "bud neck"
@@ -84,7 +84,7 @@ def test_the_sample_depends_on_the_seed_alone() -> None:
     assert first[0]["n"] == 50
 
 
-def test_what_cannot_be_scored_is_said() -> None:
+def test_invalid_arguments_raise() -> None:
     features, labels, proteins = data()
     with pytest.raises(EvaluationError, match="none with another"):
         retrieval_scores(features, proteins, groups=proteins)

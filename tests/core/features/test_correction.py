@@ -53,7 +53,7 @@ def test_a_plate_offset_disappears_and_the_classes_stay_apart() -> None:
     assert apart(corrected, kind) == pytest.approx(3 / np.sqrt(1 + 9 / 4), abs=0.05)
 
 
-def test_groups_without_variation_become_nothing_and_are_counted() -> None:
+def test_groups_without_variation_become_0_and_are_counted() -> None:
     features, _, plate = plates(60)
     plate[0], plate[1] = "alone", "by itself"
     features[plate == "x", 3] = 0.1  # 0.1 is no binary fraction: its mean is rounded
@@ -79,7 +79,7 @@ def test_whitened_equals_the_closed_form() -> None:
     assert done.notes["controls"] == controls.sum()
 
 
-def test_the_covariance_of_controls_is_the_identity_but_for_the_regularization() -> None:
+def test_the_covariance_of_controls_is_the_identity_up_to_the_regularization() -> None:
     rng = np.random.default_rng(2)
     features = rng.normal(size=(400, 5)) @ rng.normal(size=(5, 5))
     done = whitened(features, np.ones(400, bool), regularization=0.1)
@@ -89,7 +89,7 @@ def test_the_covariance_of_controls_is_the_identity_but_for_the_regularization()
     assert done.notes["directions_below_regularization"] == (values < 0.1).sum()
 
 
-def test_fewer_controls_than_columns_stretch_nothing_beyond_the_regularization() -> None:
+def test_the_regularization_limits_the_stretch_with_fewer_controls_than_columns() -> None:
     rng = np.random.default_rng(3)
     features, controls = rng.normal(size=(300, 40)), np.arange(300) < 10
     done = whitened(features, controls, regularization=0.04)
@@ -100,7 +100,7 @@ def test_fewer_controls_than_columns_stretch_nothing_beyond_the_regularization()
     ).all()  # 0.04^(-1/2)
 
 
-def test_what_varies_among_controls_counts_less() -> None:
+def test_directions_that_vary_among_controls_shrink() -> None:
     """A day shifts all columns together; a treatment changes one. The day is in the controls, too."""
     rng = np.random.default_rng(4)
     day, treated = rng.normal(size=2000), rng.random(2000) < 0.5
@@ -117,7 +117,7 @@ def test_what_varies_among_controls_counts_less() -> None:
     assert separation(done) > 3
 
 
-def test_columns_that_controls_do_not_have_become_nothing() -> None:
+def test_columns_constant_among_controls_become_0() -> None:
     rng = np.random.default_rng(5)
     features, controls = rng.normal(size=(50, 4)), np.arange(50) < 30
     features[controls, 2] = 0.1
@@ -129,7 +129,7 @@ def test_columns_that_controls_do_not_have_become_nothing() -> None:
     )
 
 
-def test_what_cannot_be_corrected_is_said() -> None:
+def test_invalid_corrections_raise() -> None:
     features, _, plate = plates(20)
     for controls in (np.zeros(20, bool), np.arange(20) == 3):
         with pytest.raises(EvaluationError, match=f"{controls.sum()} control cells"):

@@ -64,6 +64,22 @@ VGG16 = {"sets": ["vgg16"]}
         ({"analyses": {"clusters": {"heights": {"average": 1.0}}}}, "analyses.clusters.heights of average"),
         ({"analyses": {"annotations": {"go": "terms.csv"}}}, "analyses.annotations named go"),
         ({"baselines": {"supervised": {"epoch": 3}}}, "unknown key `baselines.supervised.epoch`"),
+        ({"baselines": {"supervised": {"epochs": 0}}}, "baselines.supervised.epochs 0; required: 1 or more"),
+        ({"encoder": {"epochs": -1}}, "encoder.epochs -1; required: 1 or more"),
+        ({"encoder": {"preview_every": 0}}, "encoder.preview_every 0"),
+        ({"encoder": {"width": float("nan")}}, "encoder.width nan; required: more than 0"),
+        ({"encoder": {"width": float("inf")}}, "encoder.width inf"),
+        ({"encoder": {"learning_rate": 0}}, "encoder.learning_rate 0.0"),
+        ({"encoder": {"beta1": 1.0}}, "encoder.beta1 1.0"),
+        ({"encoder": {"memory_fraction": 1.1}}, "encoder.memory_fraction 1.1"),
+        ({"encoder": [1]}, "`encoder`: input should be a dictionary; required"),
+        ({"benchmark": {"ks": [0, 1]}}, "benchmark.ks [0, 1]"),
+        ({"benchmark": {"ks": []}}, "benchmark.ks []"),
+        ({"benchmark": {"protocols": []}}, "benchmark.protocols"),
+        ({"baselines": {"folds": 1}}, "baselines.folds 1; required: 2 or more"),
+        ({"baselines": {"trees": 0}}, "baselines.trees 0"),
+        ({"crops": {"window_px": -3, "size_px": 16}}, "crops.window_px -3"),
+        ({"name": "a" * 61}, "at most 60"),
     ],
 )
 def test_an_invalid_spec_is_refused_with_its_key(tmp_path, changes, message):
@@ -84,8 +100,19 @@ def test_invalid_yaml_and_a_missing_file_are_refused(tmp_path):
     bad.write_text("name: [unclosed")
     with pytest.raises(SpecError, match="not YAML"):
         load_screen(bad)
+    bad.write_text("crops: {window_px: 32}\nname: tiny\ncrops: {window_px: 64}\n")
+    with pytest.raises(SpecError, match=r"the key 'crops' is given twice[^;]*line 3"):
+        load_screen(bad)
     with pytest.raises(SpecError, match="no such file"):
         load_screen(tmp_path / "absent.yaml")
+
+
+def test_keys_may_be_merged_and_replaced(tmp_path):
+    spec = write_spec(tmp_path)
+    merged = spec.read_text().replace("encoder:\n", "encoder:\n  <<: &defaults {epochs: 9, seed: 4}\n")
+    spec.write_text(merged)
+    encoder = load_screen(spec).encoder
+    assert (encoder.epochs, encoder.seed) == (TINY_SPEC["encoder"]["epochs"], 4)
 
 
 def test_a_missing_root_is_refused(tmp_path):

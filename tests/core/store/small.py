@@ -135,10 +135,11 @@ def commit_whole(store: Store, screen: str, feature_set: str = SET) -> None:
 
 
 def commit_analyses(store: Store, screen: str) -> None:
-    """The tables of clusters, terms, phenotypes and scores of cells, one empty row each."""
+    """The tables of the analyses, one empty row each."""
     tables = (
         *(schemas.CLUSTERS, schemas.CLUSTER_TREES, schemas.ENRICHMENT, schemas.LOCALIZATION_SCORES),
-        *(schemas.PROTEIN_SCORES, schemas.VARIABILITY, schemas.PHENOTYPES, schemas.MISMATCH),
+        *(schemas.PROTEIN_SCORES, schemas.VARIABILITY, schemas.VARIABILITY_CELLS, schemas.PHENOTYPES),
+        *(schemas.MISMATCH, schemas.MAP_PROTEINS, schemas.MAP_CELLS),
     )
     rows = {table.name: table.frame([dict.fromkeys(table.columns)]) for table in tables}
     store.commit(screen, rows, provenance=provenance())

@@ -43,6 +43,9 @@ CONTRACT = {
     "scr.enrichment": "solution node vocabulary term hits fold p q",
     "scr.localization_scores": "first second cell_id image_id group score place",
     "scr.variability": "protein cell_line n spread excess variability rank",
+    "scr.variability_cells": "protein cell_line cell_id image_id place",
+    "scr.map_proteins": "feature_set protein member label x y",
+    "scr.map_cells": "feature_set cell_id image_id label x y",
     "scr.umap_cells": "feature_set cell_id image_id label x y",
     "scr.umap_proteins": "feature_set protein label x y",
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from PIL import Image
 from scipy.cluster import hierarchy
 
@@ -32,10 +33,10 @@ HEADINGS = (
 )
 
 
-def cloud(n: int, groups: list[str], **told: list[str]) -> Cloud:
+def cloud(n: int, groups: list[str], **tooltip: list[str]) -> Cloud:
     rng = np.random.default_rng(n)
     return Cloud(
-        told or {"protein": NAMES[:n]}, [""] * n, rng.normal(size=n), rng.normal(size=n), groups, n + 5
+        tooltip or {"protein": NAMES[:n]}, [""] * n, rng.normal(size=n), rng.normal(size=n), groups, n + 5
     )
 
 
@@ -111,23 +112,23 @@ def made_up(**other: Any) -> AnalysisRows:
         proteins=cloud(10, ["1"] * 6 + ["2"] * 4),
         parts={"": Part(np.arange(10), NAMES, features)},
         solutions=[Solution("ward", "", tree, {"1": order[:6], "2": order[6:]})],
-        enrichment=tables["enrichment"],
+        enrichment=pl.DataFrame(tables["enrichment"]),
         pairs=[
             Pair(
                 "Nuclear membrane",
                 "ER",
                 cloud(3, ["Nuclear membrane only", "both", "ER only"]),
-                tables["scores"],
+                pl.DataFrame(tables["scores"]),
             )
         ],
         variable=cloud(10, ["1 to 10"] * 10),
-        variability=tables["variability"],
-        phenotypes=[("Q L", cloud(4, ["1", "1", "1", "2"]), tables["cells"])],
-        mismatch=tables["mismatch"],
+        variability=pl.DataFrame(tables["variability"], schema_overrides={"split_excess": pl.Float64}),
+        phenotypes=[("Q L", cloud(4, ["1", "1", "1", "2"]), pl.DataFrame(tables["cells"]))],
+        mismatch=pl.DataFrame(tables["mismatch"]),
         cells=cloud(9, ["a"] * 4 + [""] * 5),
         figures={"enrichment_ward": png(), "phenotypes_Q": png()},
         tables=[{"table": "clusters", "rows": 10, "commit": "abc1234567890", "dagster_run_id": "run-1"}],
-        about_features={"encoder_version": "7", "mlflow_run_id": "ml-1"},
+        feature_set_provenance={"encoder_version": "7", "mlflow_run_id": "ml-1"},
         links=[("scores", "benchmarks.html")],
         crops=1234,
         most_crops=3000,

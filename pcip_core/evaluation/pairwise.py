@@ -224,11 +224,7 @@ def pairwise_trial(
         ShapeError, EvaluationError: as `pairwise_scores` and `pairwise_scores_by_line`.
     """
     arrays = (features, images.of_cell, images.terms, images.proteins)
-    common: dict[str, Any] = {
-        "min_proteins": settings.min_proteins,
-        "bootstraps": settings.bootstraps,
-        "seed": seed,
-    }
+    common = dict[str, Any](min_proteins=settings.min_proteins, bootstraps=settings.bootstraps, seed=seed)
     if trial == "any_line":
         return pairwise_scores(*arrays, same=settings.same, each_other=settings.each_other, **common)
     return pairwise_scores_by_line(*arrays, images.lines, pairs=settings.by_line, **common)

@@ -8,6 +8,7 @@ from pcip_assets.assets.feature_sets import PREFIX
 from pcip_assets.resources import Library
 from pcip_core.evaluation.labelled import LabelledCells, labelled_cells
 from pcip_core.spec.screen import Screen
+from pcip_core.store.images import Images
 
 
 def labelled_cells_of(library: Library, screen: Screen, sets: Iterable[str] = ()) -> LabelledCells:
@@ -19,6 +20,6 @@ def labelled_cells_of(library: Library, screen: Screen, sets: Iterable[str] = ()
         described = store.read(screen.name, PREFIX + name, columns=["cell_id"])["cell_id"]
         if not described.equals(cells["cell_id"]):
             cells = cells.filter(pl.col("cell_id").is_in(described.implode()))
-    kept = labelled_cells(cells, library.images(screen).labels_of(screen.benchmark.label))
+    kept = labelled_cells(cells, Images.of(library.store, screen.name).labels_of(screen.benchmark.label))
     kept.left_out["cells_that_a_feature_set_lacks"] = total - cells.height
     return kept

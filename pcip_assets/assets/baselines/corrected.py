@@ -13,6 +13,7 @@ from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen
 from pcip_core.store.feature_blocks import StoredFeatures
+from pcip_core.store.images import Images
 from pcip_core.store.vectors import features_of
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ def build_corrected_features(
             return {
                 "features": {name: features_hash(library, screen, name) for name in sets},
                 "spec": [spec.corrections, spec.controls],
-                "images": library.images(screen).table.select(_COLUMNS).to_dict(as_series=False),
+                "images": Images.of(library.store, screen.name)
+                .table.select(_COLUMNS)
+                .to_dict(as_series=False),
             }
 
         def make(shard: str | None) -> Made:
@@ -81,7 +84,7 @@ def _corrections(library: Library, screen: Screen, feature_set: str) -> "dict[st
 
     spec = screen.baselines
     features = StoredFeatures(library.store, screen.name, PREFIX + feature_set)
-    images = library.images(screen).table.select(_COLUMNS)
+    images = Images.of(library.store, screen.name).table.select(_COLUMNS)
     return corrections_by_image(
         features,
         features.image,

@@ -18,6 +18,7 @@ from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.labelled import LabelledCells
 from pcip_core.spec.screen import Screen
+from pcip_core.store.images import Images
 
 _PAIRWISE, _RETRIEVAL = "benchmarks_pairwise", "benchmarks_retrieval"
 
@@ -76,7 +77,7 @@ def _pairwise(
     from pcip_core.evaluation.pairwise import TRIALS, pairwise_trial
     from pcip_core.evaluation.usable import usable
 
-    images = labelled_images(cells, library.images(screen).frame)
+    images = labelled_images(cells, Images.of(library.store, screen.name).frame)
     not_scored: dict[str, str] = {}
     for name in chosen:
         vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)
@@ -135,7 +136,10 @@ def _retrieval(
     from pcip_core.evaluation.labelled import labelled_images
     from pcip_core.evaluation.retrieval import image_retrieval
 
-    images, label = labelled_images(cells, library.images(screen).frame), screen.benchmark.label
+    images, label = (
+        labelled_images(cells, Images.of(library.store, screen.name).frame),
+        screen.benchmark.label,
+    )
     not_scored: dict[str, str] = {}
     for name in chosen:
         vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)

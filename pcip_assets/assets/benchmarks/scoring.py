@@ -15,6 +15,7 @@ from pcip_core.features.blocks import rows_of
 from pcip_core.spec.screen import Screen
 from pcip_core.store import schemas
 from pcip_core.store.feature_blocks import StoredFeatures
+from pcip_core.store.images import Images
 
 KNN, BASELINES = "benchmarks", "benchmarks_yardsticks"  # tables of scores; others are benchmarks_<noun>
 
@@ -105,7 +106,7 @@ def scores_inputs(library: Library, screen: Screen, sets: Iterable[str], *spec: 
     return {
         "features": {name: features_hash(library, screen, name) for name in sets},
         "spec": [screen.section("benchmark"), *spec],
-        "images": library.images(screen).table.to_dict(as_series=False),
+        "images": Images.of(library.store, screen.name).table.to_dict(as_series=False),
     }
 
 

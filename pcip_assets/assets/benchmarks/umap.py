@@ -17,6 +17,7 @@ from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.labelled import agreed_labels
 from pcip_core.spec.screen import Screen
 from pcip_core.store import schemas
+from pcip_core.store.images import Images
 from pcip_core.store.vectors import features_of
 
 CELLS, PROTEINS = "umap_cells", "umap_proteins"
@@ -115,6 +116,6 @@ def _cells(library: Library, screen: Screen, name: str) -> tuple[pl.DataFrame, n
 def _proteins(library: Library, screen: Screen, name: str) -> tuple[pl.DataFrame, np.ndarray]:
     """All proteins, with the label that all their images agree on, and their mean vectors."""
     table = library.store.read(screen.name, f"protein_features_{name}")
-    labels = agreed_labels(library.images(screen).frame)
+    labels = agreed_labels(Images.of(library.store, screen.name).frame)
     points = table.select("protein").join(labels, on="protein", how="left", maintain_order="left")
     return points, features_of(table)

@@ -31,6 +31,7 @@ from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, device_name
 from pcip_core.errors import EncoderError
 from pcip_core.spec.screen import Screen
+from pcip_core.store.images import Images
 from pcip_core.store.protein_means import mean_by_protein
 
 
@@ -225,7 +226,7 @@ def _protein_features(
         sets = sets_of(library, screen)
 
         def inputs(_: str | None) -> dict[str, Any]:
-            images = library.images(screen).frame.select("image_id", "protein")
+            images = Images.of(library.store, screen.name).frame.select("image_id", "protein")
             return {
                 "features": {name: features_hash(library, screen, name) for name in sets},
                 "images": images.to_dict(as_series=False),

@@ -1,4 +1,4 @@
-"""Which feature sets a screen has, and what they are made of: what the assets of scores and means share."""
+"""The feature sets of a screen, the hashes of their inputs, and their tables."""
 
 from typing import Any
 
@@ -22,12 +22,12 @@ MAIN_NOUNS = ("cell_features", "control_features")  # the assets of these
 
 
 def crops_hash(library: Library, screen: Screen, shard: str | None) -> str | None:
-    """Hash of the crops of a shard."""
+    """Hash of the crops of a shard; None where there are none."""
     return (library.store.provenance(screen.name, "cells", shard) or {}).get("data_hash")
 
 
 def features_hash(library: Library, screen: Screen, feature_set: str) -> dict[str, str | None]:
-    """shard -> hash of what made its features."""
+    """shard -> hash of the inputs of its features."""
     table = PREFIX + feature_set
     return {
         shard: (library.store.provenance(screen.name, table, shard) or {}).get("inputs_hash")
@@ -41,12 +41,12 @@ def main_sets(library: Library, screen: Screen) -> list[str]:
 
 
 def other_sets(library: Library, screen: Screen) -> list[str]:
-    """The other feature sets that describe every shard which the learned ones do.
+    """The baseline feature sets that exist for every shard of the learned ones.
 
-    Those of the supervised network are among them, although scores on what it was trained on are none.
+    Those of the supervised network are among them, although they cannot be scored on the cells of its training.
 
     Raises:
-        EvaluationError: there is none.
+        EvaluationError: no set exists for every shard.
     """
     lacking = shards_lacking(library, screen)
     whole = [name for name, shards in lacking.items() if not shards]
@@ -62,12 +62,12 @@ def other_sets(library: Library, screen: Screen) -> list[str]:
 
 
 def unsupervised_sets(library: Library, screen: Screen) -> list[str]:
-    """`other_sets` that were made without labels, so that every cell may be scored."""
+    """Those of `other_sets` that were made without labels, so that every cell may be scored."""
     return [name for name in other_sets(library, screen) if name not in SUPERVISED]
 
 
 def shards_lacking(library: Library, screen: Screen) -> dict[str, set[str]]:
-    """Other feature set -> the shards that the learned ones have and it has not."""
+    """Baseline feature set -> the shards that the learned sets have and it has not."""
     store, main = library.store, (*INPAINTING, *CONTROLS)
     have = {
         table.removeprefix(PREFIX): set(store.shards(screen.name, table))
@@ -79,7 +79,7 @@ def shards_lacking(library: Library, screen: Screen) -> dict[str, set[str]]:
 
 
 def baseline_nouns(screen: Screen) -> list[str]:
-    """The assets of a screen's other feature sets."""
+    """The assets of a screen's baseline feature sets."""
     made_by = {
         "designed_features": bool(screen.baselines.designed),
         "autoencoder_features": "autoencoder" in screen.baselines.sets,
@@ -92,8 +92,9 @@ def baseline_nouns(screen: Screen) -> list[str]:
 
 def extremes(cells: pl.DataFrame, screen: Screen) -> tuple[np.ndarray, np.ndarray]:
     """The least and the greatest pixel of each channel of each crop, (n, C) each, in the image's units."""
+    channels = len(screen.crop_channels)
     low, high = (
-        np.array(cells[f"intensity_{end}"].to_list(), np.float32).reshape(-1, len(screen.crop_channels))
+        cells[f"intensity_{end}"].list.to_array(channels).cast(pl.Array(pl.Float32, channels)).to_numpy()
         for end in ("min", "max")
     )
     return low, high
@@ -102,10 +103,9 @@ def extremes(cells: pl.DataFrame, screen: Screen) -> tuple[np.ndarray, np.ndarra
 def made_features(
     cells: pl.DataFrame, sets: dict[str, np.ndarray], version: str, run_id: str | None, **metadata: Any
 ) -> Made:
-    """Feature sets of the cells of one shard, (n, d) each, as tables; and what decides them."""
-    ids = {name: cells[name].to_list() for name in ("cell_id", "image_id")}
-    ids["encoder_version"] = [version] * cells.height
-    tables = {PREFIX + name: feature_table(ids, vectors) for name, vectors in sets.items()}
+    """Feature sets of the cells of one shard, (n, d) each, as tables, with their provenance and metadata."""
+    ids = cells.select("cell_id", "image_id", encoder_version=pl.lit(version))
+    tables = {PREFIX + name: feature_table(ids.to_dict(), vectors) for name, vectors in sets.items()}
     provenance = {"encoder_version": version, "mlflow_run_id": run_id}
     spread = {name: float((vectors.std(0) > 0).mean()) for name, vectors in sets.items() if len(vectors)}
     return Made(tables, provenance=provenance, metadata={"share_of_features_that_vary": spread, **metadata})

@@ -1,4 +1,4 @@
-"""Which cells of a screen have one label, by which they are scored and the supervised network is trained."""
+"""The cells of a screen with one label, on which feature sets are scored and the supervised network is trained."""
 
 from collections.abc import Iterable
 
@@ -7,8 +7,8 @@ import polars as pl
 from pcip_assets.assets.feature_sets import PREFIX
 from pcip_assets.resources import Library
 from pcip_core.evaluation.labelled import LabelledCells, labelled_cells
-from pcip_core.features.blocks import ROWS
 from pcip_core.spec.screen import Screen
+from pcip_core.store.images import Images
 
 
 def labelled_cells_of(library: Library, screen: Screen, sets: Iterable[str] = ()) -> LabelledCells:
@@ -20,8 +20,6 @@ def labelled_cells_of(library: Library, screen: Screen, sets: Iterable[str] = ()
         described = store.read(screen.name, PREFIX + name, columns=["cell_id"])["cell_id"]
         if not described.equals(cells["cell_id"]):
             cells = cells.filter(pl.col("cell_id").is_in(described.implode()))
-    label_of = library.images(screen).labels_of(screen.benchmark.label)
-    batches = cells.iter_slices(ROWS)  # so many as Python objects at a time
-    kept = labelled_cells((cell for batch in batches for cell in batch.iter_rows(named=True)), label_of)
+    kept = labelled_cells(cells, Images.of(library.store, screen.name).labels_of(screen.benchmark.label))
     kept.left_out["cells_that_a_feature_set_lacks"] = total - cells.height
     return kept

@@ -8,16 +8,17 @@ from typing import Any
 
 PACKAGES = ("pcip_core", "pcip_assets")  # the first party
 BARE = "(statements)"  # of a module: those that bind no name
+_REFUSES = "problems"  # the method of a section that finds what is wrong with it: a failure has no result
 _NOT_RUN = ("TYPE_CHECKING", "__name__ == '__main__'")  # when a module is imported
 
 
 class Definition:
     """The statements of a module that bind one name; their tree is read when it is first asked for."""
 
-    def __init__(self, glue: set[str], *, sentences: bool) -> None:
+    def __init__(self, glue: set[str], *, sentences: bool, values: bool) -> None:
         self.statements: list[ast.stmt] = []
         self.imported: dict[str, list[str]] = {}  # name -> what it may stand for, of imports inside
-        self._glue, self._sentences = glue, sentences
+        self._glue, self._sentences, self._values = glue, sentences, values
         self._names: set[tuple[str, ...]] = set()
         self._texts: set[str] = set()
 
@@ -69,6 +70,10 @@ class Definition:
             values = value if isinstance(value, list) else [value]
             if name == "decorator_list":
                 values = [one for one in values if (_dotted(_called(one)) or ("",))[0] not in self._glue]
+            if isinstance(node, ast.ClassDef) and not self._values:
+                for setting in filter(_is_setting, values):
+                    self._read(setting, [])  # the class of a section may have code
+                values = [item for item in values if not _is_setting(item)]
             tokens.append(f"{name} {len(values)}")
             for item in values:
                 if isinstance(item, ast.AST):
@@ -78,24 +83,24 @@ class Definition:
 
 
 class Module:
-    """A module: name -> what binds it, `Class.method` -> the method, and name -> what it is imported as.
+    """A module: name -> what binds it, and name -> what it is imported as.
 
     Args:
         text: of the module.
         glue: packages and modules whose decorators do not count.
         sentences: whether strings with a space count.
+        values: whether the keys of classes count, with their defaults.
     """
 
-    def __init__(self, text: str, *, glue: Sequence[str], sentences: bool) -> None:
+    def __init__(self, text: str, *, glue: Sequence[str], sentences: bool, values: bool) -> None:
         body = ast.parse(text).body
         self.imported: dict[str, list[str]] = {}
         self.defined: dict[str, Definition] = {}
-        self.methods: dict[str, Definition] = {}
         for statement in body:
             for node in _at_top(statement):
                 for name, target in _imports(node):
                     self.imported.setdefault(name, []).append(target)
-        new = functools.partial(Definition, self._imported_from(glue), sentences=sentences)
+        new = functools.partial(Definition, self._imported_from(glue), sentences=sentences, values=values)
         for statement in body:
             if isinstance(statement, ast.Import | ast.ImportFrom) or _is_docstring(statement):
                 continue
@@ -103,11 +108,6 @@ class Module:
                 continue
             for name in {name for node in _at_top(statement) for name in _bound(node)} or {BARE}:
                 self.defined.setdefault(name, new()).statements.append(statement)
-            if isinstance(statement, ast.ClassDef):
-                for method in statement.body:
-                    if isinstance(method, ast.FunctionDef):
-                        name = f"{statement.name}.{method.name}"
-                        self.methods.setdefault(name, new()).statements.append(method)
 
     def _imported_from(self, packages: Sequence[str]) -> set[str]:
         """The names that are imported from these packages alone."""
@@ -116,10 +116,6 @@ class Module:
             for name, targets in self.imported.items()
             if all(any(is_below(target, package) for package in packages) for target in targets)
         }
-
-    def definition(self, name: str) -> Definition:
-        """That of a name or of a method."""
-        return self.methods[name] if name in self.methods else self.defined[name]
 
 
 def is_first_party(target: str) -> bool:
@@ -162,6 +158,11 @@ def _bound(statement: ast.stmt) -> set[str]:
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         return {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
     return set()
+
+
+def _is_setting(item: Any) -> bool:
+    """Whether a statement of a class is a key with its default, or the method that finds what is wrong with it."""
+    return isinstance(item, ast.AnnAssign) or (isinstance(item, ast.FunctionDef) and item.name == _REFUSES)
 
 
 def _dotted(node: ast.AST) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ this way uses, comments, docstrings, the names of modules, and the modules in `D
 import functools
 import importlib.util
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +18,6 @@ from pcip_assets.lineage.syntax import BARE, PACKAGES, Module, is_below, is_firs
 DECIDES_NOTHING = (
     "pcip_core.errors",  # a failure has no result
     "pcip_core.locks",  # who waits for whom
-    "pcip_core.spec",  # settings: each asset has those that it uses among its inputs
     "pcip_core.store.journal",  # moves bytes
     "pcip_core.store.parquet",  # moves bytes
     "pcip_core.store.partitions",  # moves bytes
@@ -31,14 +29,13 @@ DECIDES_NOTHING = (
     "pcip_assets.lineage",  # versions
     "pcip_assets.progress",  # lines in the log
     "pcip_assets.provenance",  # hashes, times
-    "pcip_assets.resources",  # hands out the store; of the library, see below
+    "pcip_assets.resources",  # hands out the store
     "pcip_assets.tracking",  # hands out networks, records trainings
     "pcip_assets.workspace",  # names folders
 )
+SETTINGS = "pcip_core.spec"
+"""Of settings only the code counts that derives one from another: each asset has their values among its inputs."""
 FIGURES = "pcip_core.plots"  # decides nothing either, unless the asset keeps figures
-LIBRARY = (
-    "pcip_assets.resources:Library"  # named `library` wherever it is used: the methods that are used count
-)
 SCHEMAS = (
     "pcip_core.store.schemas"  # the sentences in it say what tables and columns mean; they decide nothing
 )
@@ -70,7 +67,7 @@ def installed_code() -> "Code":
 
 
 class Part(NamedTuple):
-    """A definition: its module and its name, `Class.method` for a method. Of a file of data: its path, and no name."""
+    """A definition: its module and its name. Of a file of data: its path, and no name."""
 
     module: str
     name: str
@@ -156,18 +153,20 @@ class Code:
     def _tree(self, part: Part) -> str:
         if not part.name:
             return text_hash(self._data[part.module])
-        return self._module(part.module).definition(part.name).tree
+        return self._module(part.module).defined[part.name].tree
 
     def _module(self, name: str) -> Module:
         if name not in self._modules:
             raise LookupError(f"{name}: no module of {' or '.join(PACKAGES)}")
-        return _parsed(self._modules[name], sentences=not is_below(name, SCHEMAS))
+        return _parsed(
+            self._modules[name], sentences=not is_below(name, SCHEMAS), values=not is_below(name, SETTINGS)
+        )
 
     def _uses(self, part: Part) -> dict[str, list[Part | str]]:
         """Each name that a definition uses -> its definitions, or its full name in another package."""
         if part not in self._used:
             module = self._module(part.module)
-            definition = module.definition(part.name)
+            definition = module.defined[part.name]
             used: dict[str, list[Part | str]] = {}
             for names in definition.names:
                 first, rest = names[0], names[1:]
@@ -175,19 +174,10 @@ class Code:
                     used[first] = [Part(part.module, first)]
                 elif targets := definition.imported.get(first) or module.imported.get(first):
                     used[".".join(names)] = self._imported(targets, rest)
-            for method in {
-                after for names in definition.names for name, after in pairwise(names) if name == "library"
-            }:
-                used[f"library.{method}"] = self._of_library(method)
             for text in definition.texts & self._path_of.keys():
                 used[text] = [Part(self._path_of[text], "")]
             self._used[part] = used
         return self._used[part]
-
-    def _of_library(self, method: str) -> list[Part | str]:
-        module, name = LIBRARY.split(":")
-        known = module in self._modules and f"{name}.{method}" in self._module(module).methods
-        return [Part(module, f"{name}.{method}")] if known else []
 
     def _imported(self, targets: Iterable[str], rest: tuple[str, ...]) -> list[Part | str]:
         """What `target.rest` stands for, of all targets that imports give one name."""
@@ -218,12 +208,10 @@ class Code:
 
 
 @functools.cache
-def _parsed(text: str, *, sentences: bool) -> Module:
-    return Module(text, glue=("dagster", *DECIDES_NOTHING), sentences=sentences)
+def _parsed(text: str, *, sentences: bool, values: bool) -> Module:
+    return Module(text, glue=("dagster", *DECIDES_NOTHING), sentences=sentences, values=values)
 
 
 def _decides(part: Part, *, figures: bool) -> bool:
-    if f"{part.module}:{part.name}".startswith(f"{LIBRARY}."):
-        return True
     ignored = DECIDES_NOTHING if figures else (*DECIDES_NOTHING, FIGURES)
     return not any(is_below(part.module, name) for name in ignored)

@@ -1,4 +1,4 @@
-"""How far each cell is towards one of two compartments (paper, Figure 5)."""
+"""The position of each cell between two compartments (paper, Figure 5)."""
 
 from __future__ import annotations
 
@@ -53,11 +53,12 @@ def compartment_scores(
 ) -> CompartmentScores:
     """Score every cell of images annotated to one of two compartments alone, or to exactly these two.
 
-    The mean of a compartment is that over all cells of the images annotated to it alone. A cell of one of
+    The mean of a compartment is the mean of all cells of the images annotated to it alone. A cell of one of
     these images is scored against the mean without its whole image, or the cells of an image would lie
-    nearer to their own compartment for being part of it (the paper does not say; its means seem to hold all).
+    nearer to their own compartment because they are part of it (the paper does not say; its means seem to
+    include all images).
 
-    Which measure to use: within one pair of compartments both order cells alike. `score` is the paper's; its
+    Which measure to use: within one pair of compartments both order cells in the same way. `score` is the paper's; its
     size depends on how far apart the two means are, against how much cells vary across the line between them.
     `place` is in units of that line, so that its values, and their standard deviations, can be compared from
     one pair of compartments to another.
@@ -72,8 +73,8 @@ def compartment_scores(
 
     Raises:
         ShapeError: features and image differ in length.
-        EvaluationError: a value is not finite; the terms are one and the same; a term that no image has
-            alone, or one image only, so that nothing is left when it is left out; the means coincide.
+        EvaluationError: a value is not finite; the two terms are the same; no image, or only one, has a term
+            alone, so that no mean is left without the scored image; the means coincide.
 
     Source: paper, "Single cell analysis of Multiply-Localized Proteins" and Figure 5.
     """
@@ -124,7 +125,7 @@ def _measured(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[n
             "compartment scores",
             found="the same mean for both compartments",
             required="two means that differ",
-            remedy="Use features that tell the compartments apart.",
+            remedy="Use features that separate the compartments.",
         )
     near, far = (np.linalg.norm(points - mean, axis=1) for mean in (start, end))
     ratio = np.log(np.maximum(near, _LEAST_DISTANCE)) - np.log(np.maximum(far, _LEAST_DISTANCE))
@@ -164,7 +165,7 @@ def _require_images(
                 term,
                 found="no image with cells that is annotated to it alone",
                 required="a term of some images: " + (", ".join(sorted(alone)) or "there is none"),
-                remedy="Name one of these; spelling and case count.",
+                remedy="Name one of these; spelling and case matter.",
             )
         if count == 1:
             raise EvaluationError(

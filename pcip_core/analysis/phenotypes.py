@@ -1,4 +1,4 @@
-"""The phenotypes of one protein's cells, by hierarchical clustering (paper, Figure 6)."""
+"""The phenotypes of the cells of one protein, by hierarchical clustering (paper, Figure 6)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pcip_core.features.blocks import Columns, columns_of
 from pcip_core.features.checks import require_finite, require_rows
 
 MOST_CELLS = 5_000
-"""Distances between all pairs are held: 200 MB for so many."""
-_MOST_ORDERED = 1_000  # the best order of leaves takes 5 s for so many, and time as the cube
+"""Distances between all pairs are in memory: 200 MB for this number."""
+_MOST_ORDERED = 1_000  # the best order of leaves takes 5 s for this number, and grows with its cube
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class Phenotypes:
         linkage: (n - 1, 4) as scipy has it, with leaves in the best order (scipy's own above 1,000 cells).
         leaves: (n,) positions of the cells from left to right.
         cluster: (n,) number of each cell's cluster, from 1.
-        phenotypes: one a cluster, the largest first.
-        silhouettes: number of clusters -> mean silhouette, of those tried; empty if the number was given.
-        plane: (n, 2) places along the first two principal components of the cells, each turned so that its
-            farthest cell lies on the positive side.
+        phenotypes: one per cluster, the largest first.
+        silhouettes: number of clusters -> mean silhouette, of the numbers tried; empty if the number was given.
+        plane: (n, 2) positions along the first two principal components of the cells, each with the sign that puts
+            its farthest cell on the positive side.
     """
 
     linkage: np.ndarray
@@ -76,20 +76,20 @@ def phenotypes(
     Args:
         features: (n, d) of the protein's cells.
         cells: n ids.
-        reference: by which columns are centred and scaled: those of all cells of the screen, so that a
-            column counts by how much it varies there. Without it the protein's own cells, which gives a
-            column that hardly varies as much weight as one that parts two phenotypes.
-        components: first principal components of the protein's own cells to use; None: all features.
-        clusters: their number; None: that from 2 to `most` with the highest mean silhouette.
-        most: clusters tried.
-        least_silhouette: where none reaches it, all cells are one cluster. The silhouette itself cannot say
-            that there is one phenotype only, and by chance is well above 0 in few cells.
-        representatives: of each cluster.
+        reference: means and standard deviations by which columns are centred and scaled: those of all cells of
+            the screen, so that the weight of a column is its variation there. By default those of the given
+            cells, which give a column that hardly varies as much weight as one that separates two phenotypes.
+        components: number of first principal components of the given cells to use; by default all features.
+        clusters: their number; by default the one from 2 to `most` with the highest mean silhouette.
+        most: largest number of clusters to try.
+        least_silhouette: if no number reaches it, all cells are one cluster. The silhouette itself cannot show
+            that there is only one phenotype, and by chance is well above 0 for few cells.
+        representatives: their number in each cluster.
 
     Raises:
         ShapeError: lengths differ.
         EvaluationError: a value is not finite, there are fewer than 3 cells or more than `MOST_CELLS`, or
-            more clusters than cells are asked for.
+            fewer cells than `clusters`.
 
     Source: paper, "Clustering of single cells organizes spatial variability in proteins".
     """
@@ -102,7 +102,7 @@ def phenotypes(
             where,
             found=f"{n} cells, {clusters or f'2 to {most}'} clusters",
             required=f"3 to {MOST_CELLS} cells, and no more clusters than cells",
-            remedy="Cluster the cells of one protein (a sample of them if it has many), or ask for fewer clusters.",
+            remedy="Cluster the cells of one protein (or a sample of them), or choose fewer clusters.",
         )
     points = (columns_of(features) if reference is None else reference).standardized(features)
     if components is not None:
@@ -119,12 +119,12 @@ def phenotypes(
         if not silhouettes or silhouettes[clusters] < least_silhouette:
             clusters = 1
     cluster = _by_size(fcluster(tree, clusters, "maxclust"))
-    found = []
+    made = []
     for number in range(1, int(cluster.max()) + 1):
         members = leaves[cluster[leaves] == number]
         mean = distances[np.ix_(members, members)].sum(1) / max(len(members) - 1, 1)
         chosen = members[np.argsort(mean, kind="stable")[:representatives]]
-        found.append(
+        made.append(
             Phenotype(
                 cluster=number,
                 cells=[cells[row] for row in members],
@@ -133,18 +133,18 @@ def phenotypes(
                 rows=[int(row) for row in chosen],
             )
         )
-    return Phenotypes(tree, leaves, cluster, found, silhouettes, _plane(points))
+    return Phenotypes(tree, leaves, cluster, made, silhouettes, _plane(points))
 
 
 def principal_components(points: np.ndarray, count: int) -> np.ndarray:
-    """(n, d) -> (n, count or fewer) places along the first principal components, unscaled."""
+    """(n, d) -> (n, count or fewer) positions along the first principal components, unscaled."""
     centred = points - points.mean(0)
     left, size, _ = np.linalg.svd(centred, full_matrices=False)
     return left[:, :count] * size[:count]
 
 
 def sample_of(cells: Sequence[str], most: int = MOST_CELLS, *, seed: int = 0) -> np.ndarray:
-    """Positions of at most so many cells, in order; which ones depends on the seed and each cell's own id alone."""
+    """Positions of at most `most` cells, in order; the choice depends only on the seed and the id of each cell."""
     if len(cells) <= most:
         return np.arange(len(cells))
     keys = [hashlib.blake2b(f"{seed} {cell}".encode(), digest_size=8).digest() for cell in cells]
@@ -153,26 +153,27 @@ def sample_of(cells: Sequence[str], most: int = MOST_CELLS, *, seed: int = 0) ->
 
 def _plane(points: np.ndarray) -> np.ndarray:
     """(n, d) -> (n, 2): the first two principal components; 0 where there is only one."""
-    found = np.zeros((len(points), 2))
-    found[:, : min(2, *points.shape)] = principal_components(points, 2)
-    farthest = found[np.abs(found).argmax(0), [0, 1]]
-    return np.where(farthest < 0, -found, found)
+    plane = np.zeros((len(points), 2))
+    plane[:, : min(2, *points.shape)] = principal_components(points, 2)
+    farthest = plane[np.abs(plane).argmax(0), [0, 1]]
+    return np.where(farthest < 0, -plane, plane)
 
 
 def _best_number(tree: np.ndarray, distances: np.ndarray, most: int) -> tuple[int, dict[int, float]]:
-    """The number of clusters with the highest mean silhouette, and all that were tried."""
+    """The number of clusters with the highest mean silhouette, and the silhouettes of all numbers tried."""
     from sklearn.metrics import silhouette_score
 
-    found: dict[int, float] = {}
+    silhouettes: dict[int, float] = {}
     for number in range(2, min(most, len(distances) - 1) + 1):
         labels = fcluster(tree, number, "maxclust")
-        if 2 <= len(np.unique(labels)) < len(labels):  # fewer than asked for where cells are the same
-            found[number] = float(silhouette_score(distances, labels, metric="precomputed"))
-    return max(found, key=lambda number: (found[number], -number), default=1), found
+        if 2 <= len(np.unique(labels)) < len(labels):  # fewer than `number` if cells are equal
+            silhouettes[number] = float(silhouette_score(distances, labels, metric="precomputed"))
+    best = max(silhouettes, key=lambda number: (silhouettes[number], -number), default=1)
+    return best, silhouettes
 
 
 def _by_size(labels: np.ndarray) -> np.ndarray:
-    """Labels renumbered from 1, the largest cluster first; of equal ones that of the earlier cell."""
+    """Labels renumbered from 1, the largest cluster first; of equal clusters the one with the earlier cell."""
     names, first, member, counts = np.unique(
         labels, return_index=True, return_inverse=True, return_counts=True
     )

@@ -116,10 +116,10 @@ def protein_phenotypes(
     Raises:
         EvaluationError: as `phenotypes`.
     """
-    own = rows[sample_of(cells["cell_id"].gather(rows).to_list(), most_cells, seed=seed)]
-    names = cells[own].select(pl.col("protein", "cell_line", "cell_id", "image_id").cast(pl.String))
+    sample = rows[sample_of(cells["cell_id"].gather(rows).to_list(), most_cells, seed=seed)]
+    names = cells[sample].select(pl.col("protein", "cell_line", "cell_id", "image_id").cast(pl.String))
     result = phenotypes(
-        rows_of(features, own),
+        rows_of(features, sample),
         names["cell_id"].to_list(),
         reference=columns,
         clusters=settings.clusters,
@@ -128,7 +128,7 @@ def protein_phenotypes(
     leaf = np.argsort(result.leaves)
     each = max(1, min(_CROPS_EACH, _CROPS // len(result.phenotypes)))
     shown = {phenotype.cluster: phenotype.rows[:each] for phenotype in result.phenotypes}
-    drawn = sorted((cell for own_cells in shown.values() for cell in own_cells), key=lambda cell: leaf[cell])
+    drawn = sorted((cell for members in shown.values() for cell in members), key=lambda cell: leaf[cell])
     share = np.array([0.0, *(phenotype.share for phenotype in result.phenotypes)])  # by number, from 1
     table = names.with_columns(
         phenotype=pl.lit(pl.Series(result.cluster)).cast(pl.Int64),

@@ -182,7 +182,7 @@ def two_part_split(values: np.ndarray, *, least_share: float = 0.05) -> float:
 
     Args:
         values: (n,), 4 or more.
-        least_share: of the cells in either part, and never fewer than 2, so that one outlier is no part.
+        least_share: least share of the cells in either part, and never fewer than 2, so that one outlier is no part.
 
     Returns:
         0 or more; 0 where all values are equal.
@@ -209,11 +209,11 @@ def robust_residuals(values: np.ndarray, covariates: Sequence[np.ndarray], lines
         lines: (g,) cell line; those of fewer than 5 share one intercept.
     """
     names, member, counts = np.unique(lines, return_inverse=True, return_counts=True)
-    own = [member == index for index in range(len(names)) if counts[index] >= _LEAST_GROUPS]
-    if own and sum(map(np.sum, own)) == len(lines):
-        own = own[1:]  # the rest is the intercept
+    intercepts = [member == index for index in range(len(names)) if counts[index] >= _LEAST_GROUPS]
+    if intercepts and sum(map(np.sum, intercepts)) == len(lines):
+        intercepts = intercepts[1:]  # the rest is the intercept
     centred = [column - column.mean() for column in covariates]
-    columns = [np.ones(len(values)), *(column for column in centred if column.std() > _TINY), *own]
+    columns = [np.ones(len(values)), *(column for column in centred if column.std() > _TINY), *intercepts]
     design = np.stack(columns, axis=1).astype(np.float64)
     weight = np.ones(len(values))
     residual = values - values.mean()

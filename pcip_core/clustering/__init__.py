@@ -1,1 +1,1 @@
-"""Trees of proteins or cells, and the clusters they are cut into."""
+"""Hierarchical clustering of proteins or cells: trees, and the clusters that result from cutting them."""

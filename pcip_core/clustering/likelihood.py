@@ -1,4 +1,4 @@
-"""The likelihood of Gaussian clusters, each with a variance of its own, as a criterion of merging."""
+"""The likelihood of Gaussian clusters with individual variances, as a merging criterion."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pcip_core.clustering.merging import Ward
 
 
 class Likelihood(Ward):
-    """Merge the two clusters whose union loses least log-likelihood of the partition.
+    """Merge the two clusters whose union loses the least log-likelihood of the partition.
 
-    Clusters are spherical Gaussians with a mean and a variance of their own. A partition's classification
-    log-likelihood is, but for a constant, minus half the criterion
+    Clusters are spherical Gaussians with individual means and variances. The classification log-likelihood of a
+    partition is, up to a constant, minus half of the criterion
 
         sum over clusters k of  n_k d log(tr(W_k) / (n_k d) + r),
 
-    with n_k rows, d columns and W_k the cluster's scatter about its mean. A single row has tr(W_k) = 0, so
-    that r must be above 0: it is `regularization` times the variance of all data, tr(W) / (n d). Fraley adds
-    her term, of the same scale, to tr(W_k) instead; in hundreds of columns it vanishes beside tr(W_k), a row
-    then joins whatever cluster has many rows, and the tree becomes one chain. As r is added to the variance,
-    no merge gains likelihood. With one variance for all clusters the criterion would be Ward's.
+    with n_k rows, d columns and W_k the scatter of the cluster about its mean. A single row has tr(W_k) = 0, so r must
+    be above 0: it is `regularization` times the variance of all data, tr(W) / (n d). Fraley instead adds a term of the
+    same scale to tr(W_k). With hundreds of columns, this term is negligible relative to tr(W_k); single rows then join
+    the cluster with the most rows, and the tree becomes a chain. Because r is added to the variance, no merge increases
+    the likelihood. With a common variance for all clusters, the criterion would be that of Ward.
 
     Args:
         columns: d.
@@ -33,5 +33,5 @@ class Likelihood(Ward):
         self.columns, self.added = columns, added
 
     def cost(self, rows: np.ndarray, scatter: np.ndarray, apart: np.ndarray) -> np.ndarray:
-        """(slots,) half the criterion's term of clusters."""
+        """Compute half of the term of each cluster in the criterion: (slots,)."""
         return 0.5 * self.columns * rows * np.log((scatter + apart) / (rows * self.columns) + self.added)

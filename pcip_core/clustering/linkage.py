@@ -15,7 +15,7 @@ from pcip_core.features.scaling import standardize
 Method = Literal["ward", "average", "maximum_likelihood"]
 METHODS: tuple[Method, ...] = get_args(Method)
 MOST_ROWS = 20_000
-"""A tree needs half of n**2 float32 values and a little more: about 1 GiB at this number."""
+"""A tree needs slightly more than n**2 / 2 float32 values: about 1 GiB for this number of rows."""
 
 
 def cluster_tree(
@@ -25,39 +25,43 @@ def cluster_tree(
     regularization: float = 1.0,
     scale: bool = True,
 ) -> np.ndarray:
-    """Cluster rows from the bottom up, each time merging two clusters.
+    """Cluster rows by agglomerative clustering: repeatedly merge two clusters.
 
     Args:
-        features: (n, d) a row a protein (its mean over cells) or a cell.
-        method: `ward` merges what adds least scatter about cluster means; `average`, what is nearest in mean
-            distance of the rows of both; `maximum_likelihood`, what costs least likelihood of Gaussian
-            clusters with variances of their own (`Likelihood`).
-        regularization: of `maximum_likelihood`: added to each cluster's variance, in variances of all data.
-            At 1 no tree of 384 columns that was tried became a chain; less tells tight clusters from wide
-            ones better in few columns (docs/decisions/0020-clusters.md).
-        scale: centre and scale each column here first, as for the paper's heat map. False for a part of the
-            proteins that was scaled together with all of them (Supplementary Figures 4 and 5).
+        features: (n, d) one row per protein (the mean over its cells) or per cell.
+        method: `ward` merges the clusters that add the least scatter about cluster means; `average` merges the
+            clusters with the smallest mean distance between their rows; `maximum_likelihood` merges the clusters that
+            lose the least likelihood of Gaussian clusters with individual variances (`Likelihood`).
+        regularization: for `maximum_likelihood`, the value added to the variance of each cluster, as a multiple of the
+            variance of all data. With 1, none of the tested trees with 384 columns became a chain. With few columns, a
+            smaller value separates tight from wide clusters better (docs/decisions/0020-clusters.md).
+        scale: whether to standardize each column first, as for the paper's heat map. False for a subset of the
+            proteins that was standardized together with all proteins (Supplementary Figures 4 and 5).
 
     Returns:
-        (n - 1, 4) linkage matrix as scipy's, heights never falling, so that `fcluster`, `dendrogram` and
-        `leaves_list` take it. Heights are scipy's distances, or nats of log-likelihood lost so far. What
-        merges is chosen by float32 (`merge_all`); heights of an average are of float32 too.
+        (n - 1, 4) linkage matrix as from scipy, with non-decreasing heights, for `fcluster`, `dendrogram` and
+        `leaves_list`. Heights are distances as in scipy, or the cumulative loss of log-likelihood in nats. Merges are
+        chosen in float32 (`merge_all`), and the heights of `average` have float32 precision.
 
     Raises:
-        ShapeError: features are not a table of numbers.
-        ClusterError: one row or none, more than 20,000 rows, no columns, an unknown method, or a
-            regularization that is not above 0.
+        ShapeError: the features are not two-dimensional.
+        ClusterError: there are fewer than 2 or more than 20,000 rows, no columns, the method is unknown, or the
+            regularization is not above 0.
         EvaluationError: a feature is not finite.
 
-    Source: paper, "Proteome-wide clustering of human proteins" and Figure 4; columns are mean-centred and
-    normalized there.
+    >>> tree = cluster_tree(np.array([[0.0], [1.0], [10.0]]), method="average", scale=False)
+    >>> tree.round(3).tolist()
+    [[0.0, 1.0, 1.0, 2.0], [2.0, 3.0, 9.5, 3.0]]
+
+    Source: paper, "Proteome-wide clustering of human proteins" and Figure 4, with mean-centred and normalized
+    columns.
     """
     if features.ndim != 2:
         raise ShapeError(
             "clustering",
             found=f"features {features.shape}",
             required="(rows, columns)",
-            remedy="Pass one row of features a protein or cell.",
+            remedy="Pass one row of features per protein or cell.",
         )
     _require_sizes(features, method, regularization)
     require_finite("clustering", features)
@@ -66,7 +70,7 @@ def cluster_tree(
     points /= spread  # so that float32 holds their squared distances
     if method == "maximum_likelihood":
         tree = merge_all(points, Likelihood(points.shape[1], regularization))
-        tree[:, 2] = np.maximum(tree[:, 2], 0.0).cumsum()  # below 0 by rounding
+        tree[:, 2] = np.maximum(tree[:, 2], 0.0).cumsum()  # rounding can make losses negative
         return tree
     if method == "ward":
         tree = merge_all(points, Ward())
@@ -78,7 +82,7 @@ def cluster_tree(
 
 
 def _by_height(tree: np.ndarray) -> np.ndarray:
-    """The same tree with its merges in the order of their heights, none below that of a child."""
+    """Sort the merges of a tree by height, with no merge below its children."""
     n, height = len(tree) + 1, np.concatenate([np.zeros(len(tree) + 1), tree[:, 2]])
     children = tree[:, :2].astype(int)
     for merge, pair in enumerate(children):
@@ -90,13 +94,13 @@ def _by_height(tree: np.ndarray) -> np.ndarray:
 
 
 def _require_sizes(features: np.ndarray, method: str, regularization: float) -> None:
-    """Raise a ClusterError unless a tree of these rows can be made."""
+    """Raise a ClusterError unless these arguments allow a tree."""
     n, columns = features.shape
     if not 2 <= n <= MOST_ROWS or columns < 1:
         raise ClusterError(
             "clustering",
             found=f"{n} rows of {columns} columns",
-            required=f"2 to {MOST_ROWS:,} rows and a column or more",
+            required=f"2 to {MOST_ROWS:,} rows and at least one column",
             remedy="Cluster proteins instead of cells, or a sample of the cells."
             if n > MOST_ROWS
             else "Cluster more proteins or cells.",
@@ -105,6 +109,6 @@ def _require_sizes(features: np.ndarray, method: str, regularization: float) -> 
         raise ClusterError(
             "clustering",
             found=f"method {method!r}, regularization {regularization}",
-            required=f"a method of {', '.join(METHODS)}, and a regularization above 0",
-            remedy="Name one of these methods, or raise the regularization (1 is the default).",
+            required=f"one of the methods {', '.join(METHODS)}, and a regularization above 0",
+            remedy="Choose one of these methods, or increase the regularization (the default is 1).",
         )

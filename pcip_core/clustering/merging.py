@@ -1,6 +1,6 @@
-"""Agglomerative trees: each time the two clusters merge whose union costs least, by one of three criteria.
+"""Agglomerative trees: repeatedly merge the two clusters with the lowest cost, by one of three criteria.
 
-What all pairs of clusters have apart is held once a pair, as float32: n (n - 1) / 2 numbers of 4 bytes.
+The dissimilarity of each pair of clusters is stored once, as float32: n (n - 1) / 2 values of 4 bytes.
 """
 
 from __future__ import annotations
@@ -11,37 +11,44 @@ from pcip_core.clustering.distances import upper_blocks
 
 
 class Ward:
-    """Merge what adds least scatter about cluster means, and so least to the sum of the clusters' costs.
+    """Merge the clusters that add the least scatter about cluster means, and thus the least to the total cost.
 
-    Apart, for this criterion, is what the scatter of a union is above its parts'.
+    The dissimilarity (`apart`) is the scatter of the union minus the scatter of its parts.
     """
 
-    by_means = True  # what is apart follows from the clusters' means
+    by_means = True  # the dissimilarity follows from the means of the clusters
 
     def of_rows(self, squares: np.ndarray) -> np.ndarray:
-        """What single rows have apart, of their squared distances, which are written to."""
+        """Compute the dissimilarities of single rows from their squared distances, in place."""
         squares /= 2
         return squares
 
     def of_union(self, a: float, b: float, others: np.ndarray, apart: tuple[np.ndarray, ...]) -> np.ndarray:
-        """(slots,) what a union has apart from each cluster, by the formula of Lance and Williams.
+        """Compute the dissimilarity of a union to each cluster, (slots,), by the Lance-Williams formula.
 
         Args:
-            a, b: rows of the union's parts.
-            others: (slots,) rows of each cluster.
-            apart: the first part from each, the second part from each, and the parts from each other.
+            a, b: numbers of rows of the two parts of the union.
+            others: (slots,) number of rows of each cluster.
+            apart: dissimilarities of the first part to each cluster, of the second part to each cluster, and between
+                the two parts.
         """
         first, second, within = apart
         union = (a + others) * first + (b + others) * second - others * within
         return np.maximum(union / (a + b + others), 0.0)
 
     def cost(self, rows: np.ndarray, scatter: np.ndarray, apart: np.ndarray) -> np.ndarray:
-        """(slots,) of clusters of so many rows, made of parts of this scatter in sum and so far apart."""
+        """Compute the cost of clusters, (slots,).
+
+        Args:
+            rows: (slots,) number of rows of each cluster.
+            scatter: (slots,) total scatter of its two parts.
+            apart: (slots,) dissimilarity of its two parts.
+        """
         return apart
 
 
 class Average(Ward):
-    """Merge what is nearest in mean distance of the rows of both, which is what is apart."""
+    """Merge the clusters with the smallest mean distance between their rows, which is the dissimilarity."""
 
     by_means = False
 
@@ -54,26 +61,29 @@ class Average(Ward):
 
 
 def merge_all(points: np.ndarray, criterion: Ward) -> np.ndarray:
-    """All merges, as scipy's linkage matrix, in the order in which they were made.
+    """Compute all merges as a scipy linkage matrix, in the order of merging.
 
-    A union may be nearer to a third cluster than its parts were (where a criterion is not reducible), so that
-    chains of nearest neighbours do not give this tree. Here each cluster keeps its nearest one, or a lower
-    bound of the loss to it that is made exact when it is the least of all: every merge is the best there is,
-    as of comparing all pairs each time, to the rounding of float32 (relative 6e-8 a step). Losses of the
-    merges that are made are told from the clusters' means in float64, where the criterion allows it.
+    If a criterion is not reducible, a union can be nearer to a third cluster than its parts, so the nearest-neighbour
+    chain algorithm does not yield this tree. Here each cluster stores its nearest cluster, or a lower bound of the loss
+    of that merge, which is made exact when it is the minimum. Every merge is thus the best of all pairs, within the
+    rounding of float32 (relative error 6e-8 per step). Where the criterion allows it, the losses of the merges are
+    computed from the means of the clusters in float64.
 
     Args:
-        points: (n, d) float64, n at least 2. Written to.
-        criterion: what a merge costs.
+        points: (n, d) float64, n at least 2. Modified in place.
+        criterion: the cost of a merge.
 
     Returns:
-        (n - 1, 4), the third column losses rather than heights.
+        (n - 1, 4) linkage matrix, with losses instead of heights in the third column.
+
+    >>> merge_all(np.array([[0.0], [1.0], [10.0]]), Average()).tolist()
+    [[0.0, 1.0, 1.0, 2.0], [2.0, 3.0, 9.5, 3.0]]
     """
     return _Merging(points, criterion).run()
 
 
 class _Pairs:
-    """A number for each two of n slots."""
+    """A value for each pair of n slots."""
 
     def __init__(self, n: int) -> None:
         self._values = np.empty(n * (n - 1) // 2, np.float32)
@@ -84,7 +94,7 @@ class _Pairs:
         self.n, self._start = n, slots * (2 * n - slots - 3) // 2 - 1  # slots i < j lie at start[i] + j
 
     def row(self, slot: int) -> np.ndarray:
-        """(n,) float64 of a slot with each; infinite with itself."""
+        """Return the values of a slot with each slot: (n,) float64, infinite with itself."""
         row = np.empty(self.n)
         row[:slot] = self._values[self._start[:slot] + slot]
         row[slot] = np.inf
@@ -96,7 +106,7 @@ class _Pairs:
         self._later(slot)[:] = row[slot + 1 :]
 
     def set_rows(self, start: int, rows: np.ndarray) -> None:
-        """Of some slots from `start` on with all from `start` on."""
+        """Set the values of consecutive slots from `start` with all slots from `start`."""
         for at, row in enumerate(rows):
             self._later(start + at)[:] = row[at + 1 :]
 
@@ -104,7 +114,7 @@ class _Pairs:
         return self._values[self._start[slot] + slot + 1 : self._start[slot] + self.n]
 
     def keep(self, slots: np.ndarray) -> None:
-        """Drop all slots but these, which rise; in place, as no number moves backwards."""
+        """Keep only these slots, given in ascending order. Works in place, as all values move forwards."""
         done = 0
         for at, slot in enumerate(slots[:-1]):
             kept = self._values[self._start[slot] + slots[at + 1 :]]
@@ -115,15 +125,15 @@ class _Pairs:
 
 
 class _Merging:
-    """The clusters that are left, each in the slot of one of its rows.
+    """The current clusters, each in the slot of one of its rows.
 
     Attributes:
-        apart: of each two slots, by the criterion.
-        means: (slots, d)
-        rows, scatter, cost: (slots,) of each cluster; the cost is -infinite once it is merged away.
-        least, nearest: (slots,) loss to the nearest cluster and its slot.
-        bound: (slots,) whether `least` is a lower bound only, its cluster having been merged away.
-        node: (slots,) the cluster's number in the tree.
+        apart: dissimilarity of each pair of slots, by the criterion.
+        means: (slots, d) mean of each cluster.
+        rows, scatter, cost: (slots,) of each cluster; the cost is -infinite for empty slots.
+        least, nearest: (slots,) loss of the merge with the nearest cluster, and the slot of that cluster.
+        bound: (slots,) whether `least` is only a lower bound, because the nearest cluster has been merged.
+        node: (slots,) number of the cluster in the tree.
     """
 
     def __init__(self, points: np.ndarray, criterion: Ward) -> None:
@@ -146,12 +156,12 @@ class _Merging:
         self.least[slots][nearer], self.nearest[slots][nearer] = apart[nearer], others[nearer]
 
     def _losses(self, slot: int, apart: np.ndarray) -> np.ndarray:
-        """(slots,) cost of merging a cluster with each; infinite for itself and for what is gone."""
+        """Compute the loss of merging a cluster with each: (slots,), infinite for itself and for empty slots."""
         union = self.criterion.cost(self.rows + self.rows[slot], self.scatter + self.scatter[slot], apart)
         return union - self.cost - self.cost[slot]
 
     def run(self) -> np.ndarray:
-        """All merges, as a linkage matrix of losses."""
+        """Merge all clusters, and return a linkage matrix of losses."""
         n = len(self.rows)
         tree = np.empty((n - 1, 4))
         for merge in range(n - 1):
@@ -172,7 +182,7 @@ class _Merging:
         self.least[slot], self.bound[slot] = losses[self.nearest[slot]], False
 
     def _merge(self, first: int, second: int) -> float:
-        """Put the union into the first slot, tell the others of it, and return what that cost."""
+        """Put the union into the first slot, update the other clusters, and return the loss."""
         a, b = self.rows[first], self.rows[second]
         from_first, from_second = self.apart.row(first), self.apart.row(second)
         within = from_first[second]
@@ -197,7 +207,7 @@ class _Merging:
         return float(loss)
 
     def _compact(self) -> None:
-        """Drop the slots of what has been merged away."""
+        """Remove the empty slots."""
         kept = np.flatnonzero(np.isfinite(self.cost))
         place = np.zeros(len(self.rows), int)
         place[kept] = np.arange(len(kept))

@@ -1,4 +1,4 @@
-"""More rows than a tree can hold: many small groups of them first, then a tree of the groups."""
+"""Micro-clusters, for more rows than a tree can hold: group the rows first, then cluster the groups."""
 
 from __future__ import annotations
 
@@ -16,30 +16,34 @@ _BATCH, _PASSES = 4096, 3
 def micro_clusters(
     features: np.ndarray, *, most: int = 12_000, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Group rows that lie near each other by mini-batch k-means, so that `cluster_tree` can take the means.
+    """Group similar rows by mini-batch k-means, for clustering of the group means with `cluster_tree`.
 
-    A cut of that tree gives clusters of all rows: the cluster of a row is that of its group. Groups weigh alike
-    in the tree, whatever they hold.
+    A cut of that tree assigns all rows to clusters: the cluster of a row is that of its group. All groups have equal
+    weight in the tree, regardless of their size.
 
     Args:
-        features: (n, d) a row a cell or protein. Columns are centred and scaled here.
-        most: groups, at most; memory of the tree grows with its square.
-        seed: of the rows that groups start from and of the batches.
+        features: (n, d) one row per cell or protein. Columns are standardized here.
+        most: maximum number of groups; the memory of the tree is quadratic in it.
+        seed: seed of the initial centres and of the batches.
 
     Returns:
-        means: (m, d) float64 of the standardized rows of each group, for `cluster_tree(means, scale=False)`.
-        counts: (m,) rows of each group, none of them empty.
+        means: (m, d) float64 mean of the standardized rows of each group, for `cluster_tree(means, scale=False)`.
+        counts: (m,) number of rows of each group, at least 1.
         of_row: (n,) group of each row.
 
     Raises:
-        ClusterError: fewer rows than two, or `most` is not from 2 to the rows that a tree can hold.
+        ClusterError: there are fewer than two rows, or `most` is not between 2 and the maximum rows of a tree.
         EvaluationError: a feature is not finite.
+
+    >>> means, counts, of_row = micro_clusters(np.array([[0.0], [2.0]]))
+    >>> means.tolist(), counts.tolist(), of_row.tolist()
+    ([[-1.0], [1.0]], [1, 1], [0, 1])
     """
     if len(features) < 2 or not 2 <= most <= MOST_ROWS:
         raise ClusterError(
             "micro-clusters",
-            found=f"{len(features)} rows, {most} groups at most",
-            required=f"two rows or more, and 2 to {MOST_ROWS:,} groups",
+            found=f"{len(features)} rows, at most {most} groups",
+            required=f"at least two rows, and 2 to {MOST_ROWS:,} groups",
             remedy="Pass more rows, or another `most`.",
         )
     from sklearn.cluster import MiniBatchKMeans

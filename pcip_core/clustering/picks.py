@@ -1,4 +1,4 @@
-"""Clusters that a user has named in a file, each by some of its members or by a node of the tree."""
+"""Clusters that a user names in a file, each defined by some of its members or by a node of the tree."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _FORM = "names of clusters, each with its proteins: `A: [P1, P2]`"
 
 
 def read_picks(path: Path) -> dict[Any, Any]:
-    """The clusters that a YAML file names, as `picked_nodes` takes them.
+    """Read the clusters in a YAML file, in the form that `picked_nodes` takes.
 
     Raises:
-        ClusterError: the file cannot be read, or is no mapping.
+        ClusterError: the file cannot be read, or is not a mapping.
     """
     try:
         picks = yaml.safe_load(path.read_text())
@@ -40,7 +40,7 @@ def read_picks(path: Path) -> dict[Any, Any]:
 def picked_nodes(
     tree: np.ndarray, members: Sequence[str], picks: Mapping[Any, Sequence[str] | int]
 ) -> dict[str, int]:
-    """The nodes that a user has named.
+    """Find the nodes of the clusters that a user has named.
 
     Args:
         tree: (n - 1, 4) linkage matrix.
@@ -54,6 +54,10 @@ def picked_nodes(
     Raises:
         ClusterError: a member is unknown, two members have the same name, two picks have the same name or node,
             there are fewer than two members, or a number is not that of a merge of this tree.
+
+    >>> tree = np.array([[0.0, 1.0, 1.0, 2.0], [2.0, 3.0, 5.0, 3.0]])
+    >>> picked_nodes(tree, ["AAC1", "AAC3", "HTA1"], {"mitochondrion": ["AAC1", "AAC3"]})
+    {'mitochondrion': 3}
     """
     row = rows_by_name(tree, members)
     nodes: dict[str, int] = {}
@@ -87,17 +91,17 @@ def picked_nodes(
                 where,
                 found=f"the node {node}; the pick {same[0]} already has this name or node",
                 required="a different name and node for each pick",
-                remedy="Rename one, remove one, or define one by members that are further apart.",
+                remedy="Rename or remove a pick, or define it by members that are further apart.",
             )
         nodes[name] = node
     return nodes
 
 
 def rows_by_name(tree: np.ndarray, members: Sequence[str]) -> dict[str, int]:
-    """Name -> row of each member.
+    """Map the name of each member to its row.
 
     Raises:
-        ClusterError: the names are not as many as the leaves, or not distinct.
+        ClusterError: the number of names differs from the number of leaves, or names are repeated.
     """
     row = {name: place for place, name in enumerate(members)}
     if len(members) != len(tree) + 1 or len(row) != len(members):

@@ -1,4 +1,4 @@
-"""What the protein map clusters: the mean features of each protein, or of each protein in a cell line."""
+"""The rows of the protein map: the mean features of each protein, or of each protein in each cell line."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pcip_core.features.means import means_by_image
 
 @dataclass(frozen=True)
 class Proteins:
-    """The rows that are clustered.
+    """The rows to cluster.
 
     Attributes:
-        names: n names, `PROTEIN` or `PROTEIN (line)`.
-        proteins: n names of the protein itself.
-        means: (n, d) mean features of the cells of each.
+        names: n row names, `PROTEIN` or `PROTEIN (line)`.
+        proteins: n names of the proteins.
+        means: (n, d) mean features of the cells of each row.
     """
 
     names: list[str]
@@ -29,15 +29,20 @@ class Proteins:
 def mean_proteins(
     features: Features, image: np.ndarray, images: pl.DataFrame, *, by_line: bool = False
 ) -> Proteins:
-    """Mean features of the cells of each protein.
+    """Compute the mean features of the cells of each protein.
 
     Args:
         features: (n, d), in memory or read one block at a time.
         image: (n,) number of each cell's image; each image has a cell.
         images: one row per image, in the order of their numbers, with `protein` and `cell_line`. The cells of an
             image without a protein are excluded.
-        by_line: whether the cells of each cell line of a protein form a row of their own. A cell line that is
-            not known adds nothing to the name.
+        by_line: whether the cells of each cell line of a protein form a separate row. The name of a row with an
+            unknown cell line is that of the protein.
+
+    >>> images = pl.DataFrame({"protein": ["B", "A"], "cell_line": ["U2OS", None]})
+    >>> rows = mean_proteins(np.array([[1.0], [3.0]]), np.array([0, 1]), images, by_line=True)
+    >>> rows.names, rows.means.tolist()
+    (['A', 'B (U2OS)'], [[3.0], [1.0]])
     """
     protein = pl.col("protein")
     line = pl.col("cell_line").fill_null("") if by_line else pl.lit("")

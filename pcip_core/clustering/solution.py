@@ -1,4 +1,4 @@
-"""One solution of the protein map: a tree, the clusters that it is cut into, and the clusters with given names."""
+"""One solution of the protein map: a tree, the clusters of its cut, and the clusters with given names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Solution:
     """A tree of proteins and its clusters.
 
     Attributes:
-        points: (n, d) standardized means, as they were clustered.
+        points: (n, d) standardized means of the proteins.
         tree: (n - 1, 4) linkage matrix, its leaves in order.
         cut: name -> node of each cluster of the cut.
         picked: name -> node of each cluster with a given name.
@@ -54,14 +54,19 @@ def solve(
 
     Args:
         proteins: the rows.
-        method: of `cluster_tree`.
-        settings: cut at a height of this method, otherwise into `number` clusters, otherwise into the number
-            from 2 to `most` that is the most stable.
+        method: the method of `cluster_tree`.
+        settings: the cut: at the height for this method, otherwise into `number` clusters, otherwise into the most
+            stable number of clusters from 2 to `most`.
         picks: as for `picked_nodes`.
-        seed: of the draws of `stable_number`.
+        seed: seed of the draws of `stable_number`.
 
     Raises:
-        ClusterError: as `cluster_tree` and `picked_nodes`.
+        ClusterError: as for `cluster_tree` and `picked_nodes`.
+
+    >>> proteins = Proteins(["A", "B", "C"], ["A", "B", "C"], np.array([[0.0], [1.0], [10.0]]))
+    >>> solution = solve(proteins, method="average", settings=Clustering(number=2), picks={})
+    >>> {name: sorted(rows.tolist()) for name, rows in solution.clusters.items()}
+    {'1': [2], '2': [0, 1]}
     """
     n = len(proteins.names)
     points = standardize(proteins.means)
@@ -92,7 +97,8 @@ def cluster_table(tree: np.ndarray, members: pl.DataFrame, nodes: Mapping[str, i
         clusters in the order of the leaves, larger ones first, and their members in the order of the leaves.
 
     Raises:
-        ClusterError: the members are not as many as the leaves or not distinct, or a node is not in the tree.
+        ClusterError: the number of members differs from the number of leaves, members are repeated, or a node is not
+            in the tree.
     """
     rows_by_name(tree, members["member"].to_list())
     rows = {node: members_of(tree, node) for node in nodes.values()}
@@ -121,7 +127,7 @@ def cluster_table(tree: np.ndarray, members: pl.DataFrame, nodes: Mapping[str, i
 
 
 def tree_table(tree: np.ndarray, names: Sequence[str]) -> pl.DataFrame:
-    """One row per node of a tree, leaves included, so that SQL can make any other cut."""
+    """Make one row per node of a tree, including leaves, from which SQL can compute any cut."""
     above, span = trees.parents(tree), trees.spans(tree)
     nodes = pl.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""How many clusters a tree is best cut into: the number that is found again in part of the data."""
+"""Choice of the number of clusters by stability: the number that is best reproduced in subsets of the data."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pcip_core.errors import ClusterError
 
 @dataclass(frozen=True)
 class Stability:
-    """What `stable_number` found.
+    """The result of `stable_number`.
 
     Attributes:
-        number: of clusters, the most stable.
-        scores: number -> mean adjusted Rand index over the repeats.
+        number: the most stable number of clusters.
+        scores: number of clusters -> mean adjusted Rand index over the repeats.
     """
 
     number: int
@@ -39,28 +39,32 @@ def stable_number(
     regularization: float = 1.0,
     progress: Callable[[int], None] | None = None,
 ) -> Stability:
-    """The number of clusters whose partition changes least when part of the data is left out.
+    """Find the number of clusters whose partition changes least when part of the data is omitted.
 
-    Each repeat draws a share of the columns, or of the rows, without replacement, makes a tree of them, cuts it
-    into each number and compares the partition with that of the whole tree on the same rows, by the adjusted
-    Rand index (1: the same; 0: as by chance). The number with the highest mean wins; of equal ones the
-    largest. Very few clusters are often stable whatever the data: look at `scores`, and let `numbers` begin
-    where a cut is of use.
+    Each repeat draws a share of the columns, or of the rows, without replacement, clusters it, cuts the tree into each
+    number of clusters, and compares the partition with that of the full tree on the same rows by the adjusted Rand
+    index (1: equal; 0: agreement by chance). The number with the highest mean index is chosen, and the largest among
+    ties. Very small numbers of clusters are often stable for any data: inspect `scores`, and start `numbers` at the
+    smallest useful number.
 
     Args:
-        features: (n, d), scaled as in `cluster_tree`.
-        tree: the whole tree by the same method; made here when absent.
-        numbers: of clusters to try.
-        resample: `columns` asks whether clusters rest on a few features, `rows` whether on a few proteins.
-        share: of columns or rows drawn, above 0 and below 1.
-        repeats: each costs a tree.
-        seed: of the draws.
+        features: (n, d), standardized as in `cluster_tree`.
+        tree: the full tree by the same method; computed here if None.
+        numbers: numbers of clusters to compare.
+        resample: `columns` tests whether clusters depend on few features, `rows` whether on few proteins.
+        share: share of columns or rows to draw, above 0 and below 1.
+        repeats: number of repeats; each computes a tree.
+        seed: seed of the draws.
         method, regularization: as in `cluster_tree`.
         progress: called with the number of repeats done.
 
     Raises:
-        ClusterError: a number is above the rows drawn or below 2, or share or repeats are out of range; and
-            as `cluster_tree`.
+        ClusterError: a number is below 2 or above the number of rows drawn, share or repeats are out of range; or as
+            for `cluster_tree`.
+
+    >>> features = np.repeat([[0.0, 0.0], [5.0, 0.0], [0.0, 9.0]], 3, axis=0) + np.arange(9)[:, None] / 100
+    >>> stable_number(features, numbers=(2, 3), resample="rows", repeats=3).number
+    3
     """
     from sklearn.metrics import adjusted_rand_score
 
@@ -71,23 +75,23 @@ def stable_number(
         raise ClusterError(
             "stability of clusters",
             found=f"numbers {list(numbers)}, share {share}, {repeats} repeats, {n} rows",
-            required=f"numbers from 2 to {least}, a share between 0 and 1, and a repeat or more",
-            remedy="Ask for fewer clusters, or cluster more proteins.",
+            required=f"numbers from 2 to {least}, a share between 0 and 1, and at least one repeat",
+            remedy="Choose fewer clusters, or cluster more proteins.",
         )
-    made = {"method": method, "regularization": regularization}
-    whole = cluster_tree(features, **made) if tree is None else tree  # type: ignore[arg-type]
+    settings = {"method": method, "regularization": regularization}
+    whole = cluster_tree(features, **settings) if tree is None else tree  # type: ignore[arg-type]
     labels = {number: labels_of(whole, cut_number(whole, number)) for number in numbers}
     rng = np.random.default_rng(seed)
-    found: dict[int, list[float]] = {number: [] for number in numbers}
+    indices: dict[int, list[float]] = {number: [] for number in numbers}
     for repeat in range(repeats):
         part = np.sort(rng.permutation(columns if resample == "columns" else n)[:drawn])
         rows = np.arange(n) if resample == "columns" else part
-        again = cluster_tree(features[:, part] if resample == "columns" else features[part], **made)  # type: ignore[arg-type]
+        again = cluster_tree(features[:, part] if resample == "columns" else features[part], **settings)  # type: ignore[arg-type]
         for number in numbers:
             partition = labels_of(again, cut_number(again, number))
-            found[number].append(float(adjusted_rand_score(labels[number][rows], partition)))
+            indices[number].append(float(adjusted_rand_score(labels[number][rows], partition)))
         if progress is not None:
             progress(repeat + 1)
-    scores = {number: float(np.mean(values)) for number, values in found.items()}
+    scores = {number: float(np.mean(values)) for number, values in indices.items()}
     best = max(scores.values())
     return Stability(max(number for number in scores if scores[number] >= best - 1e-12), scores)

@@ -1,4 +1,4 @@
-"""The order of a tree's leaves, and its nodes.
+"""The order of the leaves of a tree, and its nodes.
 
 Nodes are numbered as in scipy: leaves 0 to n - 1 in the order of the rows, then merge i as n + i.
 """
@@ -12,34 +12,40 @@ from pcip_core.clustering.distances import condensed_distances
 from pcip_core.errors import ClusterError, ShapeError
 
 MOST_OPTIMAL = 500
-"""Leaves up to which the optimal order is computed: under a second; half a minute at 1,500."""
+"""Maximum number of leaves for the optimal order, which takes less than a second; 1,500 leaves take 30 s."""
 
 
 def ordered(tree: np.ndarray, points: np.ndarray, *, most_optimal: int = MOST_OPTIMAL) -> np.ndarray:
-    """The same tree with children swapped so that neighbouring leaves are alike.
+    """Order the leaves of a tree by swapping children, so that neighbouring leaves are similar.
 
-    Up to `most_optimal` leaves the order is the one with the least sum of Euclidean distances between
-    neighbours (scipy's `optimal_leaf_ordering`). Above it, children are rotated by their mean: at each node
-    the child with the lower mean along the first principal component of all rows comes first. Both are
-    deterministic; the component points to where its largest loading is positive.
+    Up to `most_optimal` leaves, the order minimizes the sum of Euclidean distances between neighbours (scipy's
+    `optimal_leaf_ordering`). Otherwise, children are sorted by their mean along the first principal component of all
+    rows: at each node, the child with the lower mean comes first. Both orders are deterministic; the sign of the
+    component is such that its largest loading is positive.
 
     Args:
         tree: (n - 1, 4) linkage matrix.
-        points: (n, d) the rows as they were clustered, standardized.
+        points: (n, d) standardized rows that were clustered.
+        most_optimal: maximum number of leaves for the optimal order.
 
     Returns:
-        (n - 1, 4) linkage matrix with the same nodes; `leaves_list` of it is the order.
+        (n - 1, 4) linkage matrix with the same nodes, whose `leaves_list` is the order.
 
     Raises:
         ShapeError: points and tree differ in the number of rows.
+
+    >>> points = np.array([[0.0], [1.0], [10.0]])
+    >>> tree = np.array([[0.0, 1.0, 1.0, 2.0], [2.0, 3.0, 5.0, 3.0]])
+    >>> leaf_order(ordered(tree, points, most_optimal=0)).tolist()
+    [0, 1, 2]
     """
     n = len(tree) + 1
     if len(points) != n:
         raise ShapeError(
             "order of leaves",
             found=f"{len(points)} rows, and a tree of {n} leaves",
-            required="one row a leaf",
-            remedy="Pass the rows that the tree was made of.",
+            required="one row per leaf",
+            remedy="Pass the rows from which the tree was computed.",
         )
     if n <= most_optimal:
         return np.asarray(hierarchy.optimal_leaf_ordering(tree, condensed_distances(points)))
@@ -55,7 +61,7 @@ def ordered(tree: np.ndarray, points: np.ndarray, *, most_optimal: int = MOST_OP
 
 
 def _along_first_component(points: np.ndarray) -> np.ndarray:
-    """(n,) coordinates on the first principal component."""
+    """Compute the coordinates on the first principal component: (n,)."""
     centred = points - points.mean(0, dtype=np.float64)
     axis = np.linalg.eigh(centred.T @ centred)[1][:, -1]
     return centred @ (axis * np.sign(axis[np.abs(axis).argmax()]))
@@ -64,44 +70,52 @@ def _along_first_component(points: np.ndarray) -> np.ndarray:
 def from_nodes(
     parent: np.ndarray, height: np.ndarray, size: np.ndarray, first_leaf: np.ndarray
 ) -> np.ndarray:
-    """(n - 1, 4) linkage matrix of nodes as the table `cluster_trees` has them; the order of leaves is kept.
+    """Restore the linkage matrix, (n - 1, 4), from the nodes in the table `cluster_trees`, with the order of leaves.
 
     Args:
-        parent: (2n - 1,) the node above each; -1 for the root.
+        parent: (2n - 1,) parent of each node; -1 for the root.
         height, size, first_leaf: (2n - 1,) of each node.
 
     Raises:
-        ClusterError: a node has not two below it, or leaves do not come first.
+        ClusterError: a merge does not have two children, or the leaves do not come first.
     """
     n = (len(parent) + 1) // 2
     pairs = np.lexsort((first_leaf, parent))[1:].reshape(-1, 2) if len(parent) % 2 else np.empty((0, 2), int)
     if len(pairs) != n - 1 or (parent[pairs] != np.arange(n, 2 * n - 1)[:, None]).any():
         raise ClusterError(
             "tree of proteins",
-            found=f"{len(parent)} nodes that are no tree of pairs",
-            required="n leaves, then n - 1 nodes of two each",
+            found=f"{len(parent)} nodes that do not form a binary tree",
+            required="n leaves, then n - 1 nodes with two children each",
             remedy="Materialize the asset `clusters` again.",
         )
     return np.column_stack([pairs, height[n:], size[n:]]).astype(np.float64)
 
 
 def leaf_order(tree: np.ndarray) -> np.ndarray:
-    """(n,) rows from the first leaf to the last, without recursion."""
+    """Return the rows in the order of the leaves: (n,).
+
+    >>> leaf_order(np.array([[0.0, 1.0, 1.0, 2.0], [2.0, 3.0, 5.0, 3.0]])).tolist()
+    [2, 0, 1]
+    """
     return np.asarray(hierarchy.leaves_list(tree))
 
 
 def sizes(tree: np.ndarray) -> np.ndarray:
-    """(2n - 1,) leaves under each node."""
+    """Return the number of leaves under each node: (2n - 1,)."""
     return np.concatenate([np.ones(len(tree) + 1, int), tree[:, 3].astype(int)])
 
 
 def heights(tree: np.ndarray) -> np.ndarray:
-    """(2n - 1,) height of each node; 0 for leaves."""
+    """Return the height of each node: (2n - 1,); 0 for leaves."""
     return np.concatenate([np.zeros(len(tree) + 1), tree[:, 2]])
 
 
 def parents(tree: np.ndarray) -> np.ndarray:
-    """(2n - 1,) the node above each node; -1 for the root."""
+    """Return the parent of each node: (2n - 1,); -1 for the root.
+
+    >>> parents(np.array([[0.0, 1.0, 1.0, 2.0], [2.0, 3.0, 5.0, 3.0]])).tolist()
+    [3, 3, 4, 4, -1]
+    """
     n = len(tree) + 1
     above = np.full(2 * n - 1, -1)
     above[tree[:, :2].astype(int)] = np.arange(n, 2 * n - 1)[:, None]
@@ -109,7 +123,7 @@ def parents(tree: np.ndarray) -> np.ndarray:
 
 
 def spans(tree: np.ndarray) -> np.ndarray:
-    """(2n - 1, 2) where each node's leaves start and stop in `leaf_order`."""
+    """Return where the leaves of each node start and stop in `leaf_order`: (2n - 1, 2)."""
     n, size = len(tree) + 1, sizes(tree)
     start = np.zeros(2 * n - 1, int)
     for merge in range(n - 2, -1, -1):
@@ -120,7 +134,7 @@ def spans(tree: np.ndarray) -> np.ndarray:
 
 
 def path_to_root(above: np.ndarray, node: int) -> list[int]:
-    """The node and all above it."""
+    """Return a node and all its ancestors."""
     path = [node]
     while above[path[-1]] >= 0:
         path.append(int(above[path[-1]]))

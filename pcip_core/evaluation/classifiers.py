@@ -1,4 +1,4 @@
-"""Logistic regression and random forest under cross-validation, as the paper's Supplementary Table 2 has them."""
+"""Logistic regression and random forest under cross-validation, as in the paper's Supplementary Table 2."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from pcip_core.errors import EvaluationError
 from pcip_core.features.checks import require_finite, require_rows
 
 Classifier = Literal["logistic", "forest"]
-_TOLERANCE = 1e-2  # of saga: a smaller one costs several times more and scores the same
+_TOLERANCE = 1e-2  # of saga: a smaller tolerance takes several times longer and gives the same scores
 MAX_ITER = 200
-_TRIED_CELLS, _TRIED_TREES = 2000, 10
+_SAMPLE_CELLS, _SAMPLE_TREES = 2000, 10
 
 
 @dataclass(frozen=True)
 class CrossValidated:
-    """Predictions for each cell by a model that has not seen it.
+    """Predictions for each cell by a model that was fitted without it.
 
     Attributes:
         predicted: (n,) classes.
-        fold: (n,) the fold in which each cell was tested; -1 where it was only learned from.
-        balanced_accuracies: of each fold's test set, the mean recall of the classes in it.
-        settings: all that the models were made with, and whether they converged.
+        fold: (n,) the fold in which each cell was tested; -1 for cells that were used only for training.
+        balanced_accuracies: for the test set of each fold, the mean recall over its classes.
+        settings: the settings of the models, and whether the models converged.
     """
 
     predicted: np.ndarray
@@ -54,32 +54,38 @@ def cross_validated(
     threads: int = 2,
     progress: Callable[[int], None] | None = None,
 ) -> CrossValidated:
-    """Predict each cell by a classifier that was fitted without its fold.
+    """Predict the class of each cell by a classifier that was fitted without the fold of the cell.
 
-    `logistic` has an L1 penalty and is multinomial; `forest` tries 20 % of the features at each split. Both
-    weigh classes by the inverse of their size. Columns are standardized by the training part alone. The
-    paper names neither C nor the solver: C is scikit-learn's own, and saga fits all classes in one model.
+    `logistic` is a multinomial logistic regression with an L1 penalty; `forest` is a random forest that considers
+    20 % of the features at each split. Both weight classes inversely to their size. Columns are standardized with the
+    mean and standard deviation of the training set. The paper states neither C nor the solver: here C has
+    scikit-learn's default, and the solver saga fits all classes in one model.
 
     Args:
         features: (n, d) finite.
         labels: (n,) class of each cell.
         classifier: `logistic` or `forest`.
-        groups: (n,) cells of one group (an image) are never on both sides of a fold (protocol
-            `grouped_folds`); None makes stratified folds of cells (protocol `folds`, the paper's).
-        held: (n,) bool, cells that are tested by all others, in place of folds and groups (protocol
-            `held_images`); of the others nothing is predicted.
-        folds: how many.
-        seed: of the folds and the classifiers.
+        groups: (n,) group of each cell (an image). A group is never divided between training and test set (protocol
+            `grouped_folds`). None: stratified folds of cells (protocol `folds`, as in the paper).
+        held: (n,) bool, test cells; all others are training cells. Replaces folds and groups (protocol
+            `held_images`). Only the test cells are predicted.
+        folds: number of folds.
+        seed: seed of the folds and the classifiers.
         C: inverse strength of the penalty of `logistic`.
-        trees: of `forest`.
-        max_iter: passes over the cells after which `logistic` stops.
-        threads: folds (logistic) or trees (forest) fitted at a time.
+        trees: number of trees of `forest`.
+        max_iter: maximum number of passes over the cells of `logistic`.
+        threads: number of folds (logistic) or trees (forest) to fit in parallel.
         progress: called with the number of folds done.
 
     Raises:
         ShapeError: features, labels and groups differ in length.
-        EvaluationError: a feature is not finite, or there are fewer than two classes to learn in a fold,
-            or fewer cells of every class, or groups, than folds.
+        EvaluationError: a feature is not finite, a fold has fewer than two classes for training, or all classes have
+            fewer cells, or there are fewer groups, than folds.
+
+    >>> features, labels = np.repeat([[-1.0], [1.0]], 6, axis=0), np.repeat(["nucleus", "vacuole"], 6)
+    >>> result = cross_validated(features, labels, classifier="logistic", folds=2, threads=1)
+    >>> result.balanced_accuracies, bool((result.predicted == labels).all())
+    ((1.0, 1.0), True)
 
     Source: paper, Supplementary Table 2.
     """
@@ -91,7 +97,9 @@ def cross_validated(
         fold, folds = np.where(held, 0, -1), 1
         _require_classes(labels[~held] if held.any() else labels[:0])
     predicted = np.empty_like(labels)
-    classes, coded = np.unique(labels, return_inverse=True)  # scikit-learn's forest takes "7" for a number
+    classes, coded = np.unique(
+        labels, return_inverse=True
+    )  # scikit-learn's forest would convert "7" to a number
 
     def fit(number: int) -> dict[str, Any]:
         training, test = fold != number, fold == number
@@ -136,33 +144,37 @@ def estimate_seconds(
     trees: int = 500,
     threads: int = 2,
 ) -> float:
-    """About how long `cross_validated` will take, by fitting a few thousand cells (or ten trees) once.
+    """Estimate the duration of `cross_validated` in seconds by fitting a sample of cells (and ten trees) once.
 
-    Time grows as the cells for logistic regression, as n log n for trees.
+    The estimate assumes a time proportional to n for logistic regression, and to n log n for trees.
     """
     require_rows(classifier, features, labels)
     require_finite(classifier, features)
     n = len(features)
-    tried = np.random.default_rng(seed).permutation(n)[:_TRIED_CELLS]
-    points = features[tried].astype(np.float32)
+    sample = np.random.default_rng(seed).permutation(n)[:_SAMPLE_CELLS]
+    points = features[sample].astype(np.float32)
     spread = points.std(0)
     points = (points - points.mean(0)) / np.where(spread > 0, spread, 1)
-    _require_classes(labels[tried])
-    few = min(trees, _TRIED_TREES)
+    _require_classes(labels[sample])
+    few = min(trees, _SAMPLE_TREES)
     model = _model(classifier, C=C, trees=few, max_iter=MAX_ITER, seed=seed, threads=threads)
     start = time.perf_counter()
     with _quiet():
-        model.fit(points, np.unique(labels[tried], return_inverse=True)[1])
+        model.fit(points, np.unique(labels[sample], return_inverse=True)[1])
     seconds = time.perf_counter() - start
     training = n * (folds - 1) / folds
     if classifier == "logistic":
-        return seconds * training / len(tried) * math.ceil(folds / threads)
-    growth = training * math.log2(max(training, 2)) / (len(tried) * math.log2(max(len(tried), 2)))
+        return seconds * training / len(sample) * math.ceil(folds / threads)
+    growth = training * math.log2(max(training, 2)) / (len(sample) * math.log2(max(len(sample), 2)))
     return seconds * trees / few * growth * folds
 
 
 def balanced_accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:
-    """The mean recall of the classes in `truth`."""
+    """Compute the mean recall over the classes in `truth`.
+
+    >>> balanced_accuracy(np.array(["a", "a", "b"]), np.array(["a", "b", "b"]))
+    0.75
+    """
     hit = truth == predicted
     return float(np.mean([hit[truth == label].mean() for label in np.unique(truth)]))
 
@@ -208,7 +220,7 @@ def _settings(
 
 
 def _folds(labels: np.ndarray, groups: np.ndarray | None, folds: int, seed: int) -> np.ndarray:
-    """(n,) the fold in which each cell is tested."""
+    """Assign cells to folds: (n,) the fold in which each cell is tested."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     sizes = np.unique(labels, return_counts=True)[1]
@@ -218,9 +230,9 @@ def _folds(labels: np.ndarray, groups: np.ndarray | None, folds: int, seed: int)
             "folds",
             found=f"{folds} folds, {len(labels)} cells"
             + ("" if groups is None else f" in {whole} groups")
-            + f", the largest class of {sizes.max(initial=0)}",
-            required="2 folds or more, no more than cells of the largest class, or groups",
-            remedy="Take fewer folds, or score more images.",
+            + f", {sizes.max(initial=0)} cells in the largest class",
+            required="at least 2 folds, and at most as many as cells in the largest class, and as groups",
+            remedy="Use fewer folds, or score more images.",
         )
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     fold = np.full(len(labels), -1)
@@ -239,15 +251,15 @@ def _require_classes(labels: np.ndarray) -> None:
     if len(np.unique(labels)) < 2:
         raise EvaluationError(
             "folds",
-            found="a fold without cells to test, or with one class to learn from",
-            required="two classes in the training part of each fold",
-            remedy="Take fewer folds, or score more images.",
+            found="a fold without cells to test, or with one class in its training set",
+            required="two classes in the training set of each fold",
+            remedy="Use fewer folds, or score more images.",
         )
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Reaching max_iter is told in the settings, not by a warning."""
+    """Suppress the warning at max_iter, which the settings record instead."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():

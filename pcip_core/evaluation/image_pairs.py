@@ -1,4 +1,4 @@
-"""Random pairs of images of two proteins, and how far apart the cells of two images are on average."""
+"""Random pairs of images of different proteins, and the mean distance between the cells of two images."""
 
 from __future__ import annotations
 
@@ -14,29 +14,37 @@ from pcip_core.evaluation.neighbours import threads
 
 
 def keyed(seed: int, *names: str) -> np.random.Generator:
-    """Random numbers that depend on the seed and the names alone."""
+    """Make a random generator that depends only on the seed and the names.
+
+    >>> int(keyed(0, "nucleus").integers(1000)) == int(keyed(0, "nucleus").integers(1000))
+    True
+    """
     return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
 
 
 def term_pairs(
     terms: np.ndarray, proteins: np.ndarray, term: str, other: str, *, count: int, seed: int
 ) -> np.ndarray:
-    """Draw two different proteins, one of each term (or two of one term), then an image of each.
+    """Draw two different proteins, one of each term (or two of the same term), then an image of each.
 
-    So a protein with many images counts no more than one with few. Draws are with replacement.
+    All proteins thus have equal weight, whatever their number of images. Draws are with replacement.
 
     Args:
         terms: (m,) the term of each image.
         proteins: (m,) the protein of each image, of any sortable type.
-        term, other: the terms of the first and of the second image; they may be the same.
-        count: how many pairs.
-        seed: draws are keyed by it and the two terms: other terms of the screen do not change them.
+        term, other: the terms of the first and of the second image; they may be equal.
+        count: number of pairs.
+        seed: key of the draws together with the two terms, so that other terms of the screen do not affect them.
 
     Returns:
         (count, 2) image numbers.
 
     Raises:
-        EvaluationError: the two terms have no two proteins.
+        EvaluationError: the two terms do not have two different proteins.
+
+    >>> terms, proteins = np.array(["nucleus", "nucleus", "vacuole"]), np.array(["A", "B", "C"])
+    >>> np.sort(term_pairs(terms, proteins, "nucleus", "nucleus", count=2, seed=0)).tolist()
+    [[0, 1], [0, 1]]
     """
     rng = keyed(seed, term, other)
     sides = []
@@ -49,7 +57,7 @@ def term_pairs(
             "pairwise distances",
             found=f"{len(sides[0][1])} proteins of {term!r} and {len(sides[1][1])} of {other!r}",
             required="two different proteins",
-            remedy="Ask for terms of more proteins.",
+            remedy="Choose terms with more proteins.",
         )
     drawn = np.zeros((count, 2), np.int64)  # positions among the proteins of each side
     again = np.arange(count)
@@ -75,20 +83,26 @@ def constrained_pairs(
     count: int,
     seed: int,
 ) -> np.ndarray:
-    """Draw among all pairs of images of different proteins that meet both constraints, each alike.
+    """Draw pairs uniformly from all pairs of images of different proteins that meet both constraints.
 
     Args:
-        terms, proteins, lines: (m,) of each image, of any sortable type.
-        same_term: whether the two images have one term, or two.
-        same_line: whether they are of one cell line, or of two.
-        count: how many pairs, with replacement.
-        seed: draws are keyed by it and the two constraints.
+        terms, proteins, lines: (m,) term, protein and cell line of each image, of any sortable type.
+        same_term: whether the two images have the same term; otherwise they have different terms.
+        same_line: whether they have the same cell line; otherwise they have different cell lines.
+        count: number of pairs, drawn with replacement.
+        seed: key of the draws together with the two constraints.
 
     Returns:
         (count, 2) image numbers.
 
     Raises:
         EvaluationError: no pair meets the constraints.
+
+    >>> terms, proteins = np.array(["nucleus"] * 3), np.array(["A", "A", "B"])
+    >>> lines = np.array(["U2OS", "HeLa", "HeLa"])
+    >>> pairs = constrained_pairs(terms, proteins, lines, same_term=True, same_line=True, count=2, seed=0)
+    >>> np.sort(pairs).tolist()
+    [[1, 2], [1, 2]]
     """
     rng = keyed(seed, f"same term {same_term}", f"same line {same_line}")
     term, protein, line = (np.unique(each, return_inverse=True)[1] for each in (terms, proteins, lines))
@@ -98,8 +112,8 @@ def constrained_pairs(
             "pairwise distances",
             found=f"no two images of different proteins with {'one term' if same_term else 'two terms'} "
             f"in {'one cell line' if same_line else 'two cell lines'}",
-            required="such pairs",
-            remedy="Score a screen with more proteins a term and more cell lines, or leave out the lines.",
+            required="at least one such pair",
+            remedy="Score a screen with more proteins per term and more cell lines, or omit the cell lines.",
         )
     firsts = rng.choice(len(term), count, p=partners / partners.sum())
     pairs = []
@@ -115,7 +129,7 @@ def constrained_pairs(
 def _partners(
     term: np.ndarray, protein: np.ndarray, line: np.ndarray, *, same_term: bool, same_line: bool
 ) -> np.ndarray:
-    """(m,) how many images meet the constraints with each image: by counting those that share its names."""
+    """Count, for each of m images, the images that meet the constraints with it: (m,)."""
 
     def sharing(*names: np.ndarray) -> np.ndarray:
         _, member, size = np.unique(np.stack(names), axis=1, return_inverse=True, return_counts=True)
@@ -142,22 +156,26 @@ def mean_distances(
     cells: int = 4096,
     progress: Callable[[int], None] | None = None,
 ) -> np.ndarray:
-    """Mean Euclidean distance of all cells of one image to all cells of another, for each pair.
+    """Compute the mean Euclidean distance between all cells of one image and all cells of another, for each pair.
 
-    A pair that occurs twice, or the other way round, is computed once. One product serves many partners of
-    an image. Beside the pairs, memory is for the distances between the cells of one image and `cells` others
-    (or those of one partner, if it has more), in each thread.
+    Repeated and reversed pairs are computed once. One matrix product covers many partners of an image. Each thread
+    holds the distances between the cells of one image and `cells` other cells (or the cells of one partner, if it has
+    more).
 
     Args:
-        points: (n, d) float64 features, the cells of an image one after another; centred, as the
-            rounding of the products grows with the distance from the origin.
-        start: (m + 1,) where the cells of each image begin, and n.
+        points: (n, d) float64 features, with the cells of each image in consecutive rows. The features should be
+            centred, because the rounding error of the products grows with the distance from the origin.
+        start: (m + 1,) first row of each image, and n.
         pairs: (p, 2) image numbers; each image has a cell.
-        cells: how many cells of partners are taken at a time; decides memory and speed only.
+        cells: number of partner cells per product; affects memory and speed only.
         progress: called with the number of cells done, in proportion to the work.
 
     Returns:
         (p,) float64.
+
+    >>> points = np.array([[0.0], [2.0], [5.0]])  # two cells of image 0, one of image 1
+    >>> mean_distances(points, np.array([0, 2, 3]), np.array([[0, 1]])).tolist()
+    [4.0]
     """
     images = len(start) - 1
     keys, back = np.unique(pairs.min(1) * images + pairs.max(1), return_inverse=True)
@@ -167,22 +185,22 @@ def mean_distances(
     distance = np.empty(len(keys))
 
     def measure(block: slice) -> int:
-        """Fill in the distances of some pairs of one first image; where they end."""
+        """Compute the distances of a block of pairs with the same first image; returns the end of the block."""
         first = slice(start[firsts[block.start]], start[firsts[block.start] + 1])
         partners = seconds[block]
         ends = size[partners].cumsum()
         begins = ends - size[partners]
         others = np.arange(ends[-1]) + np.repeat(start[partners] - begins, size[partners])
-        apart = points[first] @ points[others].T  # (cells of the image, cells of its partners)
-        apart *= -2
-        apart += squares[first, None]
-        apart += squares[others]
-        np.sqrt(np.maximum(apart, 0, out=apart), out=apart)
-        sums = np.add.reduceat(apart.sum(0), begins)
+        product = points[first] @ points[others].T  # (cells of the image, cells of its partners)
+        product *= -2
+        product += squares[first, None]
+        product += squares[others]
+        np.sqrt(np.maximum(product, 0, out=product), out=product)
+        sums = np.add.reduceat(product.sum(0), begins)
         distance[block] = sums / (size[partners] * (first.stop - first.start))
         return block.stop
 
-    workers = threads()  # asked before they are limited: products are too small to share
+    workers = threads()  # read before the limit is set; the products are too small to share
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
         for done in pool.map(measure, _blocks(firsts, size[seconds], cells)):
             if progress is not None:
@@ -191,17 +209,15 @@ def mean_distances(
 
 
 def _blocks(firsts: np.ndarray, sizes: np.ndarray, cells: int) -> list[slice]:
-    """Runs of pairs with one first image, whose partners have about `cells` cells together.
+    """Divide the pairs into blocks with the same first image, whose partners have about `cells` cells in total.
 
     Args:
-        firsts: (p,) rising.
-        sizes: (p,) cells of the second image of each pair.
+        firsts: (p,) first image of each pair, ascending.
+        sizes: (p,) number of cells of the second image of each pair.
     """
     before = sizes.cumsum() - sizes
     new = np.diff(firsts, prepend=-1) > 0
-    run = np.maximum.accumulate(
-        np.where(new, np.arange(len(firsts)), 0)
-    )  # (p,) where the image's pairs begin
+    run = np.maximum.accumulate(np.where(new, np.arange(len(firsts)), 0))  # (p,) first pair of the image
     part = (before - before[run]) // cells
     edges = np.flatnonzero(new | (np.diff(part, prepend=0) != 0))
     return [slice(int(a), int(b)) for a, b in zip(edges, np.append(edges[1:], len(firsts)), strict=True)]

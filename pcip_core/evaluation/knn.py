@@ -1,4 +1,4 @@
-"""k nearest neighbours, leaving each cell (or its whole group) out, by exact distances."""
+"""Classification by the exact k nearest neighbours, leaving out each cell or its group."""
 
 from __future__ import annotations
 
@@ -24,20 +24,24 @@ def leave_one_out_knn(
     """Predict each cell's label from its k nearest other cells.
 
     Args:
-        features: (n, d). Each column is centred and scaled here, as the paper does.
+        features: (n, d). Each column is standardized here, as in the paper.
         labels: (n,) class of each cell, of any sortable type.
-        ks: the numbers of neighbours; all share one pass over the distances.
-        groups: (n,) cells of one group are never each other's neighbours (an image, a montage); by
-            default only the cell itself is left out.
+        ks: numbers of neighbours; all share one computation of the distances.
+        groups: (n,) group of each cell (an image, a montage). Cells of the same group are never neighbours of each
+            other. By default, only the cell itself is left out.
         progress: called with the number of cells done, in proportion to the work.
 
     Returns:
-        k -> (n,) predicted class. Of classes with equally many votes the first in sorted order wins, as
-        in scikit-learn's KNeighborsClassifier. Of neighbours equally far the earlier cell is the nearer.
+        k -> (n,) predicted class. If classes have equally many votes, the first in sorted order wins, as in
+        scikit-learn's KNeighborsClassifier. Among equally distant neighbours, the earlier cell counts as nearer.
 
     Raises:
         ShapeError: features, labels and groups differ in length.
-        EvaluationError: a k exceeds the neighbours that are left, or a feature is not finite.
+        EvaluationError: a k exceeds the number of available neighbours, or a feature is not finite.
+
+    >>> features = np.array([[0.0], [0.1], [1.0], [1.1], [1.2]])
+    >>> leave_one_out_knn(features, np.array(["a", "a", "b", "b", "b"]), ks=(1, 3))[3].tolist()
+    ['b', 'b', 'b', 'b', 'b']
 
     Source: paper, "Baseline Feature Extraction and Benchmarking" (k = 11, Euclidean distances).
     """
@@ -47,9 +51,9 @@ def leave_one_out_knn(
     if min(ks) < 1 or max(ks) > left:
         raise EvaluationError(
             "kNN",
-            found=f"k in {sorted(ks)} and {left} neighbours for the cell with fewest",
-            required="each k at least 1 and at most the neighbours left",
-            remedy="Choose smaller k (benchmark.ks), or score more cells.",
+            found=f"k in {sorted(ks)} and {left} neighbours for the cell with the fewest",
+            required="each k at least 1 and at most the number of available neighbours",
+            remedy="Choose a smaller k (benchmark.ks), or score more cells.",
         )
     require_finite("kNN", features)
     classes, votes_for = np.unique(labels, return_inverse=True)

@@ -1,20 +1,20 @@
-"""Normalized average pairwise distances: are cells of images with one term closer than others, whatever the line?
+"""Normalized average pairwise distances: whether cells of proteins with the same localization term are closer.
 
-The paper's measure for screens that are annotated by image. A score below 0 says that cells of two proteins with
-one term are closer than cells of two proteins with different terms.
+The paper's measure for screens with annotations per image. A score below 0 means that cells of two proteins with the
+same term are closer than cells of two proteins with different terms.
 
-What the paper does not say, and how it is here:
+The paper leaves some details open. The choices here are:
 
-- How distances are normalized "to an expectation". Two ways are given. `normalized_pairwise_distance` is a z-score:
-  the mean distance of the pairs with one term, less the mean of the pairs with different terms, over the standard
-  deviation of the latter. `relative_pairwise_distance` is the first mean over the second, less 1. The paper's
-  numbers (-0.574 to -0.274) could be either; compare orders with it, not sizes.
-- Whether pairs are drawn with replacement. They are, so that rare terms can be scored too: `n` of a row says how
-  many distinct pairs of images with one term it rests on.
-- How sure a score is. Here proteins are drawn again with replacement, as they are what is independent (two images
-  of a protein are not): each sampled pair weighs the product of how often its two proteins were drawn, and `low`
-  and `high` are the 2.5 and 97.5 percentiles of the scores so weighted. All rows of a call share these draws.
-  Intervals err on the wide side, as the products also multiply the noise of single pairs.
+- Normalization of distances "to an expectation". There are two metrics. `normalized_pairwise_distance` is a z-score:
+  the mean distance of the pairs with the same term minus the mean of the pairs with different terms, divided by the
+  standard deviation of the latter. `relative_pairwise_distance` is the first mean divided by the second, minus 1. The
+  paper's numbers (-0.574 to -0.274) could be either, so compare rankings with the paper, not values.
+- Pairs are drawn with replacement, so that rare terms can be scored too. `n` of a row is its number of distinct pairs
+  of images with the same term.
+- Uncertainty. Proteins, which are independent, are resampled with replacement (images of the same protein are not
+  independent). Each sampled pair is weighted by the product of the counts of its two proteins, and `low` and `high`
+  are the 2.5 and 97.5 percentiles of the weighted scores. All rows of a call share these draws. The intervals are
+  conservative, because the products also amplify the noise of single pairs.
 
 Source: paper, Methods, "Comparing Pairwise Distances in Feature Spaces"; Figure 2B; Table 2.
 """
@@ -31,14 +31,16 @@ from threadpoolctl import threadpool_limits
 
 from pcip_core.errors import EvaluationError, ShapeError
 from pcip_core.evaluation.image_pairs import constrained_pairs, keyed, mean_distances, term_pairs
+from pcip_core.evaluation.labelled import LabelledImages
 from pcip_core.evaluation.neighbours import threads
 from pcip_core.features.checks import require_finite, require_rows
 from pcip_core.features.scaling import standardize
+from pcip_core.spec import baselines
 
-_DRAWS = 64  # bootstrap draws whose weights are held at a time
-_LEAST_SPREAD = 1e-6  # of the distances, over their mean: what is below is rounding
+_DRAWS = 64  # bootstrap draws per block of weights
+_LEAST_SPREAD = 1e-6  # of the distances, relative to their mean; below it, variation is rounding error
 
-Scores = dict[str, np.ndarray]  # metric -> (1 + bootstraps,): the score, then that of each draw
+Scores = dict[str, np.ndarray]  # metric -> (1 + bootstraps,): the score, then the score of each draw
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,10 @@ class Pairwise:
     """Scores by pairwise distances.
 
     Attributes:
-        rows: each with classifier (`pairwise`), parameter (`pairs=1000`), label (the term; None: over all),
-            metric, value, low, high (the 95% interval; None without bootstrap), n (distinct pairs of images with
-            one term) and protocol.
-        left_out: reason -> how many terms, images or columns are left out; 0 where none.
+        rows: each with classifier (`pairwise`), parameter (`pairs=1000`), label (the term; None: all terms), metric,
+            value, low, high (the 95% interval; None without bootstrap), n (distinct pairs of images with the same
+            term) and protocol.
+        left_out: reason -> number of excluded terms, images or columns, including reasons with 0.
     """
 
     rows: list[dict[str, Any]]
@@ -69,27 +71,33 @@ def pairwise_scores(
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> Pairwise:
-    """Score each term: pairs of its proteins against pairs with each other term, as many of each (Figure 2B).
+    """Score each term by comparing pairs of its proteins with pairs of one of its proteins and another term's.
 
     Args:
-        features: (n, d). Each column is centred and scaled here over all n cells, as the paper does.
-        image: (n,) number 0..m-1 of each cell's image.
-        terms: (m,) the one term of each image; leave out images with several before.
+        features: (n, d). Each column is standardized here over all n cells, as in the paper.
+        image: (n,) number 0..m-1 of the image of each cell.
+        terms: (m,) the single term of each image; exclude images with several terms beforehand.
         proteins: (m,) the protein of each image.
-        same: pairs of different proteins drawn for each term.
-        each_other: pairs drawn of each term with each other term.
-        min_proteins: terms of fewer proteins are left out (the paper's 30).
-        bootstraps: draws of proteins for the intervals; 0 for none.
-        seed: of the pairs and the draws; a term's pairs do not depend on the other terms.
+        same: number of pairs of different proteins per term.
+        each_other: number of pairs per term and other term.
+        min_proteins: terms with fewer proteins are excluded (30 in the paper).
+        bootstraps: number of bootstrap draws for the intervals; 0 for no intervals.
+        seed: seed of the pairs and the draws; the pairs of a term do not depend on the other terms.
         progress: called with the number of cells done, in proportion to the work.
 
     Returns:
-        Rows of protocol `any_line`: two metrics for all terms together (the mean over the terms, each alike),
-        then for each term.
+        Rows of protocol `any_line`: two metrics for all terms (the unweighted mean over the terms), then for each
+        term.
 
     Raises:
-        ShapeError: arrays differ in length, or an image number is not 0..m-1.
-        EvaluationError: fewer than two terms are left, a feature is not finite, or distances do not vary.
+        ShapeError: the arrays differ in length, or an image number is not 0..m-1.
+        EvaluationError: fewer than two terms are left, a feature is not finite, or the distances do not vary.
+
+    >>> image, terms, proteins = np.arange(6), np.repeat(["nucleus", "vacuole"], 3), np.arange(6)
+    >>> features = np.array([[0.0], [0.1], [0.2], [5.0], [5.1], [5.3]])
+    >>> result = pairwise_scores(features, image, terms, proteins, same=9, each_other=9, min_proteins=2, bootstraps=0)
+    >>> [(row["label"], row["value"] < 0) for row in result.rows if row["metric"] == "relative_pairwise_distance"]
+    [(None, True), ('nucleus', True), ('vacuole', True)]
 
     Source: paper, "Comparing Pairwise Distances in Feature Spaces" (1,000 pairs and 1,000 with each other term).
     """
@@ -145,25 +153,25 @@ def pairwise_scores_by_line(
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> Pairwise:
-    """Score pairs of images of one cell line, and of two: does likeness outlast another morphology (Table 2)?
+    """Score pairs of images of the same cell line and of different cell lines, whose morphology differs (Table 2).
 
-    Pairs with one term and pairs with different terms are drawn from all that meet the constraint, each alike:
-    frequent terms and proteins of many images count more. So scores differ from those of `pairwise_scores`, as the
-    paper says of its own.
+    Pairs with the same term and pairs with different terms are drawn uniformly from all pairs that meet the
+    constraint, so frequent terms and proteins with many images have more weight. The scores therefore differ from
+    those of `pairwise_scores`, as they do in the paper.
 
     Args:
-        features, image, terms, proteins, min_proteins, bootstraps, seed, progress: as `pairwise_scores`.
+        features, image, terms, proteins, min_proteins, bootstraps, seed, progress: as for `pairwise_scores`.
         lines: (m,) the cell line of each image.
-        pairs: drawn with one term, and again with different terms, for each constraint.
+        pairs: number of pairs with the same term, and of pairs with different terms, per constraint.
 
     Returns:
         Rows without label, two metrics for each protocol: `same_line`, `different_line`, and
-        `different_minus_same_line`, the difference of the two scores (nearer 0: more robust to the line), whose
-        interval is of the differences in each draw.
+        `different_minus_same_line`, the difference of the two scores (closer to 0: more robust to the cell line). The
+        interval of the difference is computed from the difference in each draw.
 
     Raises:
-        ShapeError: arrays differ in length, or an image number is not 0..m-1.
-        EvaluationError: as `pairwise_scores`, or no pair of images meets a constraint.
+        ShapeError: the arrays differ in length, or an image number is not 0..m-1.
+        EvaluationError: as for `pairwise_scores`, or no pair of images meets a constraint.
 
     Source: paper, "Comparing Pairwise Distances in Feature Spaces" and Table 2 (10,000 pairs).
     """
@@ -184,28 +192,53 @@ def pairwise_scores_by_line(
     distance = _distances(ready, drawn, progress)
     counts = _counts(ready.proteins, bootstraps, seed)
     moments = {key: _moments(distance[key], ready.proteins[drawn[key]], counts) for key in drawn}
-    found, rows, distinct = {}, [], 0
+    scores, rows, distinct = {}, [], 0
     for protocol in ("same_line", "different_line"):
-        found[protocol] = _scores(protocol, moments[protocol, True], moments[protocol, False])
+        scores[protocol] = _scores(protocol, moments[protocol, True], moments[protocol, False])
         n = _distinct(drawn[protocol, True])
-        rows += _rows(f"pairs={pairs}", protocol, None, found[protocol], n)
+        rows += _rows(f"pairs={pairs}", protocol, None, scores[protocol], n)
         distinct += n
     difference = {
-        metric: values - found["same_line"][metric] for metric, values in found["different_line"].items()
+        metric: values - scores["same_line"][metric] for metric, values in scores["different_line"].items()
     }
     rows += _rows(f"pairs={pairs}", "different_minus_same_line", None, difference, distinct)
     return Pairwise(rows, ready.left_out)
 
 
+TRIALS = ("any_line", "by_line")
+
+
+def pairwise_trial(
+    trial: str, features: np.ndarray, images: LabelledImages, settings: baselines.Pairwise, *, seed: int
+) -> Pairwise:
+    """Pairwise distances over all cell lines (`any_line`), or for the same and for different lines (`by_line`).
+
+    Args:
+        trial: one of `TRIALS`.
+        features: (n, d) of the cells.
+        images: their images.
+        settings: numbers of pairs, and what is excluded.
+        seed: of the pairs.
+
+    Raises:
+        ShapeError, EvaluationError: as `pairwise_scores` and `pairwise_scores_by_line`.
+    """
+    arrays = (features, images.of_cell, images.terms, images.proteins)
+    common = dict[str, Any](min_proteins=settings.min_proteins, bootstraps=settings.bootstraps, seed=seed)
+    if trial == "any_line":
+        return pairwise_scores(*arrays, same=settings.same, each_other=settings.each_other, **common)
+    return pairwise_scores_by_line(*arrays, images.lines, pairs=settings.by_line, **common)
+
+
 @dataclass(frozen=True)
 class _Ready:
-    """Standardized cells of the images that are scored, image by image.
+    """Standardized cells of the scored images, sorted by image.
 
     Attributes:
         points: (n, d) float64.
-        start: (m + 1,) where each image's cells begin.
+        start: (m + 1,) first row of each image, and n.
         terms, lines: (m,).
-        proteins: (m,) numbers 0...
+        proteins: (m,) numbers from 0.
     """
 
     points: np.ndarray
@@ -225,7 +258,7 @@ def _prepared(
     *,
     min_proteins: int,
 ) -> _Ready:
-    """Check what was passed, leave out what cannot be scored, and sort the cells by image."""
+    """Check the arguments, exclude terms and images that cannot be scored, and sort the cells by image."""
     require_rows("pairwise distances", features, image)
     lines = terms if lines is None else lines
     m = len(terms)
@@ -234,27 +267,25 @@ def _prepared(
             "pairwise distances",
             found=f"{m} terms, {len(proteins)} proteins, {len(lines)} lines, image numbers "
             f"{f'{image.min()}..{image.max()}' if len(image) else 'of no cell'}",
-            required="one term, protein and line an image, and image numbers from 0 to one less",
-            remedy="Pass one row an image, and each cell's row number as `image`.",
+            required="one term, protein and line per image, and image numbers from 0 to the number of images - 1",
+            remedy="Pass one row per image, and the row number of each cell's image as `image`.",
         )
     require_finite("pairwise distances", features)
     cells = np.bincount(image, minlength=m)
     names, member = np.unique(terms, return_inverse=True)
     shared = np.unique(np.stack([member, np.unique(proteins, return_inverse=True)[1]])[:, cells > 0], axis=1)
-    few = np.bincount(shared[0], minlength=len(names)) < max(
-        min_proteins, 2
-    )  # two, as pairs are of two proteins
+    few = np.bincount(shared[0], minlength=len(names)) < max(min_proteins, 2)  # a pair needs two proteins
     kept = (cells > 0) & ~few[member]
     if (~few).sum() < 2:
         raise EvaluationError(
             "pairwise distances",
-            found=f"{(~few).sum()} terms shared by {max(min_proteins, 2)} proteins or more, of {len(names)}",
-            required="two such terms",
+            found=f"{(~few).sum()} terms shared by {max(min_proteins, 2)} proteins or more, of {len(names)} terms",
+            required="at least two such terms",
             remedy="Score more proteins, or lower min_proteins.",
         )
     constant = features.min(0) == features.max(0)
     points = standardize(features)
-    points[:, constant] = 0  # not what rounding leaves of them
+    points[:, constant] = 0  # without rounding error
     order = image.argsort(kind="stable")
     points = points[order[kept[image[order]]]]
     left_out = {
@@ -273,7 +304,7 @@ def _distances(
     pairs: dict[tuple[str, Any], np.ndarray],
     progress: Callable[[int], None] | None,
 ) -> dict[tuple[str, Any], np.ndarray]:
-    """The mean distance of each pair, of all sets of pairs at once, as they share pairs and images."""
+    """Compute the mean distance of each pair, for all sets together, because they share pairs and images."""
     distance = mean_distances(
         ready.points, ready.start, np.concatenate(list(pairs.values())), progress=progress
     )
@@ -282,7 +313,10 @@ def _distances(
 
 
 def _counts(proteins: np.ndarray, bootstraps: int, seed: int) -> np.ndarray:
-    """(1 + bootstraps, proteins) float32: how often each draw has each protein; in the first row once each."""
+    """Draw the counts of each protein in each bootstrap draw: (1 + bootstraps, proteins) float32.
+
+    The first row contains each protein once.
+    """
     rng = keyed(seed, "proteins drawn")
     n = int(proteins.max()) + 1
     counts = np.ones((1 + bootstraps, n), np.float32)
@@ -292,18 +326,18 @@ def _counts(proteins: np.ndarray, bootstraps: int, seed: int) -> np.ndarray:
 
 
 def _moments(distance: np.ndarray, proteins: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted mean and standard deviation of distances in each draw.
+    """Compute the weighted mean and standard deviation of the distances in each draw.
 
     Args:
         distance: (p,).
-        proteins: (p, 2) of the two images of each pair.
+        proteins: (p, 2) proteins of the two images of each pair.
         counts: (draws, proteins).
 
     Returns:
-        (draws,) and (draws,); NaN for a draw that has no pair.
+        (draws,) and (draws,); NaN for a draw without a pair.
     """
     centre = distance.mean()
-    powers = (distance - centre)[:, None] ** np.arange(3)  # (p, 3), centred so that the squares keep digits
+    powers = (distance - centre)[:, None] ** np.arange(3)  # (p, 3), centred for numerical precision
     first, second = proteins.T
 
     def weighted(at: int) -> np.ndarray:
@@ -319,7 +353,7 @@ def _moments(distance: np.ndarray, proteins: np.ndarray, counts: np.ndarray) -> 
 
 
 def _scores(where: str, same: tuple[np.ndarray, np.ndarray], others: tuple[np.ndarray, np.ndarray]) -> Scores:
-    """Both metrics in each draw; NaN for a draw without pairs, or whose other distances are all alike."""
+    """Compute both metrics in each draw; NaN for a draw without pairs, or with constant distances to other terms."""
     (near, _), (expected, spread) = same, others
     varied = spread > _LEAST_SPREAD * expected
     if not varied[0]:
@@ -327,7 +361,7 @@ def _scores(where: str, same: tuple[np.ndarray, np.ndarray], others: tuple[np.nd
             f"pairwise distances, {where}",
             found=f"distances to other terms that are all {expected[0]:.6g}",
             required="distances that vary, as they are normalized by their standard deviation",
-            remedy="Look at the features: are they the same in all cells?",
+            remedy="Check whether the features are equal in all cells.",
         )
     spread, expected = np.where(varied, spread, np.nan), np.where(varied, expected, np.nan)
     return {
@@ -337,16 +371,16 @@ def _scores(where: str, same: tuple[np.ndarray, np.ndarray], others: tuple[np.nd
 
 
 def _distinct(pairs: np.ndarray) -> int:
-    """How many different pairs there are, in whichever order."""
+    """Count the distinct pairs, regardless of their order."""
     return len(np.unique(np.sort(pairs, axis=1), axis=0))
 
 
 def _rows(parameter: str, protocol: str, label: str | None, scores: Scores, n: int) -> list[dict[str, Any]]:
-    """One row a metric; the interval is of the draws that have a score."""
+    """Make one row per metric. The interval is computed from the draws that have a score."""
     rows = []
     for metric, (value, *draws) in scores.items():
-        there = np.array(draws)[np.isfinite(draws)]
-        low, high = np.percentile(there, (2.5, 97.5)) if len(there) else (None, None)
+        finite = np.array(draws)[np.isfinite(draws)]
+        low, high = np.percentile(finite, (2.5, 97.5)) if len(finite) else (None, None)
         rows.append(
             {
                 "classifier": "pairwise",

@@ -1,8 +1,8 @@
-"""The numbers that the paper prints, of its own screens: to be shown beside ours as the paper's, never mixed.
+"""The numbers that the paper prints for its screens. They are shown beside our results, and never mixed with them.
 
-`paper_numbers.csv` names table and row of each. Of the autoencoder the paper reports the best layer without saying
-which, so that its feature set here is `autoencoder`. Where the paper does not agree with itself, `CONTRADICTIONS`
-says so.
+`paper_numbers.csv` gives the table and row of each number. For the autoencoder, the paper reports the best layer
+without naming it, so its feature set here is `autoencoder`. `CONTRADICTIONS` lists the places where the paper
+contradicts itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CONTRADICTIONS = (
     '"Regardless of k, feature representations were ranked the same": in Supplementary Table 1 VGG16 is above '
     "CellProfiler for k = 1, 5 and 11, and below it for 25 and 50.",
 )
-"""What the paper says of one figure in two ways."""
+"""Statements of the paper that contradict each other."""
 
 _FILE = Path(__file__).with_name("paper_numbers.csv")
 
@@ -29,12 +29,12 @@ class PaperNumber:
     """One printed number.
 
     Attributes:
-        source, row, column: where it is printed.
-        screen: our name of the paper's screen: `chong_labelled_cells` (30,889 labelled yeast cells), or
+        source, row, column: table or section, row and column in which it is printed.
+        screen: name of the screen here: `chong_labelled_cells` (30,889 labelled yeast cells) or
             `human_protein_atlas` (638,640 cells).
         feature_set, classifier, parameter, protocol, metric: as in main.benchmarks; '' where the paper has none.
-        value: in our units, accuracies from 0 to 1.
-        printed: as it is printed, accuracies in per cent.
+        value: in the units of main.benchmarks; accuracies from 0 to 1.
+        printed: as printed; accuracies in per cent.
     """
 
     source: str
@@ -52,12 +52,16 @@ class PaperNumber:
 
 @cache
 def all_paper_numbers() -> tuple[PaperNumber, ...]:
-    """Every number, in the order of the file."""
+    """Read all numbers, in the order of the file."""
     with _FILE.open(newline="") as file:
         rows = [dict(row) for row in csv.DictReader(file)]
     return tuple(PaperNumber(value=float(row.pop("value")), **row) for row in rows)
 
 
 def paper_numbers(screen: str) -> list[PaperNumber]:
-    """The numbers of one screen; none for screens that are not the paper's."""
+    """Select the numbers of one screen; none for screens that are not in the paper.
+
+    >>> len(paper_numbers("demo"))
+    0
+    """
     return [number for number in all_paper_numbers() if number.screen == screen]

@@ -1,14 +1,18 @@
-"""How well features bring like to like without a classifier: mean average precision and silhouette."""
+"""Quality of features without a classifier: mean average precision of retrieval, and silhouette."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pcip_core.errors import EvaluationError
+from pcip_core.evaluation.labelled import LabelledImages
+from pcip_core.evaluation.usable import usable
 from pcip_core.features.checks import require_finite, require_rows
+from pcip_core.features.means import group_means
 from pcip_core.features.scaling import standardize
 
 _BLOCK = 512  # queries at a time
@@ -21,23 +25,27 @@ def average_precisions(
     groups: np.ndarray | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> np.ndarray:
-    """Average precision of each profile as a query for the others of its label, by cosine similarity.
+    """Compute the average precision of each profile as a query for the others of its label, by cosine similarity.
 
     Args:
-        profiles: (n, d) one row an image (or protein): its mean. Centre them first, as cosine similarity is
-            about the origin; a row of zeros is as like to all as a right angle.
+        profiles: (n, d) one row per image (or protein), the mean of its cells. Centre the profiles first, because
+            cosine similarity is relative to the origin. A row of zeros has similarity 0 to all others.
         labels: (n,) the localization term, or the protein.
-        groups: (n,) those of the query's own group (its protein, when terms are asked for) are left out of
-            the ranking; by default only the query itself.
+        groups: (n,) profiles of the query's group (the protein, if the labels are terms) are excluded from the
+            ranking. By default, only the query itself is excluded.
         progress: called with the number of queries done.
 
     Returns:
-        (n,) as scikit-learn's average_precision_score, also where similarities tie; NaN where nothing that
-        is ranked has the query's label.
+        (n,) as scikit-learn's average_precision_score, including for ties; NaN if no ranked profile has the label of
+        the query.
 
     Raises:
         ShapeError: profiles, labels and groups differ in length.
         EvaluationError: a feature is not finite.
+
+    >>> profiles = np.array([[1.0, 0.0], [1.0, 0.1], [-1.0, 0.0], [1.0, 0.3]])
+    >>> average_precisions(profiles, np.array(["a", "a", "b", "b"])).round(2).tolist()
+    [1.0, 1.0, 1.0, 0.33]
     """
     require_rows("retrieval", profiles, labels, groups)
     require_finite("retrieval", profiles)
@@ -45,24 +53,24 @@ def average_precisions(
     unit = profiles / np.where(length > 0, length, 1)
     member = np.unique(labels, return_inverse=True)[1]
     group = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    found = np.full(len(labels), np.nan)
+    precisions = np.full(len(labels), np.nan)
     for start in range(0, len(labels), _BLOCK):
         similarity = unit[start : start + _BLOCK] @ unit.T  # (queries, n)
         for query, row in enumerate(similarity, start):
             ranked = group != group[query]
-            found[query] = _average_precision((member == member[query])[ranked], row[ranked])
+            precisions[query] = _average_precision((member == member[query])[ranked], row[ranked])
         if progress is not None:
             progress(min(start + _BLOCK, len(labels)))
-    return found
+    return precisions
 
 
 def _average_precision(relevant: np.ndarray, similarity: np.ndarray) -> float:
-    """Sum over the distinct similarities, highest first, of precision times what recall gains there."""
+    """Sum precision times the gain in recall over the distinct similarities, in descending order."""
     if not relevant.any():
         return np.nan
     order = (-similarity).argsort(kind="stable")
     similarity = similarity[order]
-    last = np.append(np.flatnonzero(np.diff(similarity)), len(similarity) - 1)  # of those that tie
+    last = np.append(np.flatnonzero(np.diff(similarity)), len(similarity) - 1)  # of each group of ties
     hits = relevant[order].cumsum()[last]
     return float((np.diff(hits, prepend=0) * hits / (last + 1)).sum() / hits[-1])
 
@@ -74,38 +82,47 @@ def retrieval_scores(
     groups: np.ndarray | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """Mean of `average_precisions`, over all queries and over those of each label.
+    """Compute the mean of `average_precisions` over all queries, and over the queries of each label.
 
     Returns:
-        Rows with classifier `retrieval`, parameter `cosine`, label (None: all), metric
-        `mean_average_precision`, value and n, the queries it is the mean of: those for which something could
-        be found. A label without such a query has no row.
+        Rows with classifier `retrieval`, parameter `cosine`, label (None: all), metric `mean_average_precision`,
+        value and n, the number of queries in the mean. Only queries with a relevant profile count. A label without
+        such a query has no row.
 
     Raises:
-        ShapeError, EvaluationError: as `average_precisions`, or there is nothing to find for any query.
+        ShapeError, EvaluationError: as for `average_precisions`, or no query has a relevant profile.
+
+    >>> profiles = np.array([[1.0, 0.0], [1.0, 0.1], [-1.0, 0.0], [1.0, 0.3]])
+    >>> rows = retrieval_scores(profiles, np.array(["a", "a", "b", "b"]))
+    >>> [(row["label"], round(row["value"], 2), row["n"]) for row in rows]
+    [(None, 0.83, 4), ('a', 1.0, 2), ('b', 0.67, 2)]
     """
-    found = average_precisions(profiles, labels, groups=groups, progress=progress)
-    return _rows("retrieval", "cosine", "mean_average_precision", labels, found)
+    precisions = average_precisions(profiles, labels, groups=groups, progress=progress)
+    return _rows("retrieval", "cosine", "mean_average_precision", labels, precisions)
 
 
 def silhouette_scores(
     features: np.ndarray, labels: np.ndarray, *, most: int = 10_000, seed: int = 0
 ) -> list[dict[str, Any]]:
-    """Mean silhouette by label of standardized features, of a sample of cells where there are many.
+    """Compute the mean silhouette of standardized features by label, for at most `most` randomly sampled cells.
 
     Args:
         features: (n, d).
         labels: (n,) class of each cell.
-        most: cells in the sample; time grows as its square.
-        seed: of the sample.
+        most: maximum size of the sample; the time is quadratic in it.
+        seed: seed of the sample.
 
     Returns:
-        Rows as `retrieval_scores`, with classifier `silhouette`, parameter `cells=10000` (those sampled) and
-        metric `silhouette`. A cell that is the only one of its class has 0, as scikit-learn has it.
+        Rows as from `retrieval_scores`, with classifier `silhouette`, parameter `cells=10000` (size of the sample) and
+        metric `silhouette`. A cell that is the only one of its class has 0, as in scikit-learn.
 
     Raises:
         ShapeError: features and labels differ in length.
-        EvaluationError: a feature is not finite, or the sample has one class, or no two cells of a class.
+        EvaluationError: a feature is not finite, the sample has one class, or no class has two cells.
+
+    >>> rows = silhouette_scores(np.array([[0.0], [0.0], [1.0], [1.0]]), np.array(["a", "a", "b", "b"]))
+    >>> [(row["label"], row["value"]) for row in rows]
+    [(None, 1.0), ('a', 1.0), ('b', 1.0)]
     """
     from sklearn.metrics import silhouette_samples
 
@@ -118,27 +135,96 @@ def silhouette_scores(
             "silhouette",
             found=f"{classes} classes in {len(sample)} cells",
             required="two classes or more, and two cells of one class",
-            remedy="Score more cells, or leave the silhouette out.",
+            remedy="Score more cells, or omit the silhouette.",
         )
     points = standardize(features[sample]).astype(np.float32)
     values = silhouette_samples(points, labels[sample])
     return _rows("silhouette", f"cells={len(sample)}", "silhouette", labels[sample], values)
 
 
+@dataclass(frozen=True)
+class Retrieval:
+    """Retrieval and silhouette scores of one feature set.
+
+    Attributes:
+        scores: (task, protocol) -> rows of `retrieval_scores` or `silhouette_scores`.
+        exclusions: reason -> number of columns or cells that cannot be used.
+        not_scored: score -> why these cells cannot have it.
+    """
+
+    scores: dict[tuple[str, str], list[dict[str, Any]]]
+    exclusions: dict[str, int]
+    not_scored: dict[str, str]
+
+
+def image_retrieval(
+    features: np.ndarray,
+    labels: np.ndarray,
+    images: LabelledImages,
+    *,
+    feature_set: str,
+    label: str,
+    seed: int,
+) -> Retrieval:
+    """Retrieval of images by their mean features, and the silhouette of cells.
+
+    Images of one term are retrieved among other proteins; images of one protein among other images.
+
+    Args:
+        features: (n, d) of the cells.
+        labels: (n,) class of each cell.
+        images: the images of the cells.
+        feature_set: its name, for the errors.
+        label: what the classes are; if they are proteins, there is one task of images only.
+        seed: of the cells that are sampled for the silhouette.
+
+    Raises:
+        ShapeError, EvaluationError: as `usable`.
+    """
+    kept = usable(features, labels, feature_set=feature_set)
+    points = standardize(features[:, kept.columns])
+    profiles, _ = group_means(points, images.of_cell)
+    scores: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    not_scored: dict[str, str] = {}
+
+    def add(name: str, task: str, protocol: str, score: Callable[[], list[dict[str, Any]]]) -> None:
+        try:
+            scores[task, protocol] = score()
+        except EvaluationError as error:
+            not_scored[name] = str(error)
+
+    if label != "protein":
+        add(
+            "images of one term",
+            label,
+            "leave_protein_out",
+            lambda: retrieval_scores(profiles, images.terms, groups=images.proteins),
+        )
+    add(
+        "images of one protein",
+        "protein",
+        "leave_image_out",
+        lambda: retrieval_scores(profiles, images.proteins),
+    )
+    add("silhouette", label, "all_cells", lambda: silhouette_scores(points, labels, seed=seed))
+    return Retrieval(scores, kept.exclusions, not_scored)
+
+
 def _rows(
     classifier: str, parameter: str, metric: str, labels: np.ndarray, values: np.ndarray
 ) -> list[dict[str, Any]]:
-    """Means over all and over each label of the values that are there."""
-    there = np.isfinite(values)
-    if not there.any():
+    """Make one row for the mean of the finite values, and one for their mean per label."""
+    finite = np.isfinite(values)
+    if not finite.any():
         raise EvaluationError(
             classifier,
-            found=f"{len(labels)} profiles, none with another of its label outside its group",
-            required="two profiles of one label in two groups",
-            remedy="Score more images, or do not leave out groups.",
+            found=f"{len(labels)} profiles, none with another profile of its label outside its group",
+            required="two profiles of one label in different groups",
+            remedy="Score more images, or score without groups.",
         )
     key = {"classifier": classifier, "parameter": parameter}
-    parts = [(None, there)] + [(str(label), there & (labels == label)) for label in np.unique(labels[there])]
+    parts: list[tuple[str | None, np.ndarray]] = [(None, finite)]
+    parts += [(str(label), finite & (labels == label)) for label in np.unique(labels[finite])]
     return [
         {**key, "label": label, "metric": metric, "value": float(values[part].mean()), "n": int(part.sum())}
         for label, part in parts

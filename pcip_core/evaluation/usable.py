@@ -1,4 +1,4 @@
-"""What of a feature set can be scored, and why the rest cannot."""
+"""Selection of the columns, cells and numbers of neighbours that can be scored, with reasons for exclusions."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from pcip_core.features.checks import require_rows
 
 @dataclass(frozen=True)
 class Usable:
-    """What is scored.
+    """Columns, cells and numbers of neighbours that can be scored.
 
     Attributes:
-        columns: (d,) bool, the columns kept.
-        cells: (n,) bool, the cells kept.
-        ks: the numbers of neighbours kept.
-        exclusions: reason -> how many columns, cells or ks it leaves out; 0 where none. `classes_smaller_than_k`
-            is said of what is kept: classes that cannot win every vote of the largest k.
+        columns: (d,) bool, the selected columns.
+        cells: (n,) bool, the selected cells.
+        ks: the selected numbers of neighbours.
+        exclusions: reason -> number of excluded columns, cells or ks, including reasons with 0.
+            `classes_smaller_than_k` is not an exclusion: it counts the remaining classes with fewer other cells than
+            the largest k, which cannot win all of its votes.
     """
 
     columns: np.ndarray
@@ -37,23 +38,28 @@ def usable(
     groups: np.ndarray | None = None,
     ks: Sequence[int] = (),
 ) -> Usable:
-    """Leave out what no classifier can use.
+    """Exclude the columns, cells and ks that no classifier can use.
 
-    Columns: those with a value that is not finite, and those that are the same in all kept cells. Cells:
-    those whose class has no other cell or, where groups are left out together, stands in one group only, as
-    no prediction for them could be right. Ks: those above the neighbours left to some kept cell. A k above a
-    class's other cells stays, as the class may still have most votes; how many such classes there are is told.
+    Excluded are columns with a value that is not finite, and columns that are constant over the remaining cells;
+    cells whose class has no other cell or, with groups, occurs in one group only, because no prediction for them could
+    be correct; and ks above the number of neighbours available to some remaining cell. A k above the number of other
+    cells of a class remains, because the class can still win the vote; `classes_smaller_than_k` counts these classes.
 
     Args:
         features: (n, d).
         labels: (n,) class of each cell.
-        feature_set: its name, for the error.
-        groups: (n,) what is left out together; None leaves out the cell alone.
-        ks: the numbers of neighbours asked for.
+        feature_set: name of the feature set, for the error.
+        groups: (n,) group of each cell that is left out together; None leaves out only the cell itself.
+        ks: the requested numbers of neighbours.
 
     Raises:
         ShapeError: features, labels and groups differ in length.
         EvaluationError: no column or no cell is left.
+
+    >>> features, labels = np.array([[0.0, 1.0], [1.0, 1.0], [2.0, 1.0]]), np.array(["a", "a", "b"])
+    >>> selected = usable(features, labels, feature_set="intensity", ks=(1, 5))
+    >>> selected.columns.tolist(), selected.cells.tolist(), selected.ks
+    ([True, False], [True, True, False], (1,))
     """
     require_rows(feature_set, features, labels, groups)
     out = dict.fromkeys(
@@ -88,8 +94,8 @@ def usable(
             feature_set,
             found=f"{cells.sum()} cells and {columns.sum()} columns that can be scored; left out: "
             + ", ".join(f"{count} {reason}" for reason, count in out.items() if count),
-            required="a varied, finite column, and a class of two cells (in two groups, if those are left out)",
-            remedy="Look at the features and the labels, or score more images.",
+            required="a finite column that varies, and a class with two cells (in two groups, if groups are left out)",
+            remedy="Check the features and the labels, or score more images.",
         )
 
     left = neighbours_left(None if groups is None else groups[cells], int(cells.sum()))
@@ -101,7 +107,12 @@ def usable(
 
 
 def neighbours_left(groups: np.ndarray | None, cells: int) -> int:
-    """How many candidate neighbours the worst-off cell has."""
+    """Count the candidate neighbours of the cell with the fewest.
+
+    Args:
+        groups: (n,) group of each cell that is left out together; None leaves out only the cell itself.
+        cells: n.
+    """
     if groups is None:
         return cells - 1
     return cells - int(np.unique(groups, return_counts=True)[1].max())

@@ -1,7 +1,7 @@
-"""Features of more cells than fit into memory, gone through a block of rows at a time.
+"""Statistics of features of more cells than fit into memory, computed one block of rows at a time.
 
-What is told of all cells (means, standard deviations, sums of groups) is gathered block by block; whatever is
-said of an array in memory by these functions is said of one that streams, within the rounding of float64.
+Means, standard deviations and sums of groups are accumulated over the blocks. Each function gives the same result
+for an array in memory and for streamed features, within the rounding of float64.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import numpy as np
 from pcip_core.features.checks import Shaped, require_finite
 
 ROWS = 4096
-"""Rows of a block: 6 MB of 384 features, 12 MB as float64."""
+"""Rows per block: 6 MB for 384 features, 12 MB as float64."""
 
 
 class Streamed(Shaped, Protocol):
-    """Features that are read a block of rows at a time, as often as they are asked for: (n, d) float32."""
+    """Features, (n, d) float32, that can be read one block of rows at a time, any number of times."""
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """All rows in order, (at most ROWS, d) at a time."""
+        """Yield all rows in order, (at most ROWS, d) at a time."""
         ...
 
     def groups(self, group: np.ndarray) -> Iterator[np.ndarray]:
-        """As `groups_of`."""
+        """Yield the rows of each group, as `groups_of` does."""
         ...
 
 
@@ -34,7 +34,11 @@ Features = np.ndarray | Streamed
 
 
 def blocks_of(features: Features) -> Iterator[np.ndarray]:
-    """All rows in order, (at most ROWS, d) at a time."""
+    """Yield all rows in order, (at most ROWS, d) at a time.
+
+    >>> [len(block) for block in blocks_of(np.zeros((5000, 3)))]
+    [4096, 904]
+    """
     if not isinstance(features, np.ndarray):
         yield from features.blocks()
         return
@@ -43,7 +47,7 @@ def blocks_of(features: Features) -> Iterator[np.ndarray]:
 
 
 def places_of(features: Features) -> Iterator[tuple[slice, np.ndarray]]:
-    """The blocks, each with the rows that it holds."""
+    """Yield the blocks of `blocks_of`, each with the slice of its rows."""
     start = 0
     for block in blocks_of(features):
         yield slice(start, start + len(block)), block
@@ -51,7 +55,11 @@ def places_of(features: Features) -> Iterator[tuple[slice, np.ndarray]]:
 
 
 def rows_of(features: Features, rows: np.ndarray) -> np.ndarray:
-    """Some rows, in the order asked for: (len(rows), d), of the features' own type."""
+    """Select rows in the given order: (len(rows), d), in the type of the features.
+
+    >>> rows_of(np.array([[0.5], [1.5], [2.5]]), np.array([2, 0])).tolist()
+    [[2.5], [0.5]]
+    """
     if isinstance(features, np.ndarray):
         return features[rows]
     order = np.argsort(rows, kind="stable")
@@ -64,11 +72,14 @@ def rows_of(features: Features, rows: np.ndarray) -> np.ndarray:
 
 
 def groups_of(features: Features, group: np.ndarray) -> Iterator[np.ndarray]:
-    """The rows of each group in turn, in their order: (its rows, d).
+    """Yield the rows of each group, in their order: (rows of the group, d).
 
     Args:
         features: (n, d).
-        group: (n,) number of each row's group, from 0; below 0: in none.
+        group: (n,) number of each row's group, from 0; rows with a number below 0 belong to no group.
+
+    >>> [rows.ravel().tolist() for rows in groups_of(np.array([[1], [2], [3]]), np.array([1, 0, 1]))]
+    [[2], [1, 3]]
     """
     if not isinstance(features, np.ndarray):
         yield from features.groups(group)
@@ -81,27 +92,34 @@ def groups_of(features: Features, group: np.ndarray) -> Iterator[np.ndarray]:
 
 @dataclass(frozen=True)
 class Columns:
-    """What is known of each column over all rows.
+    """Mean and standard deviation of each column over all rows.
 
     Attributes:
-        mean, deviation: (d,) float64; the standard deviation of all rows, not of a sample.
+        mean, deviation: (d,) float64; the population standard deviation (division by n).
     """
 
     mean: np.ndarray
     deviation: np.ndarray
 
     def standardized(self, rows: np.ndarray) -> np.ndarray:
-        """Rows with each column centred and scaled; constant columns become 0: (n, d) float64."""
+        """Centre and scale each column of the rows: (n, d) float64. Constant columns become 0."""
         varied = self.deviation > 0
         return np.where(varied, (rows - self.mean) / np.where(varied, self.deviation, 1.0), 0.0)
 
 
 def columns_of(features: Features, where: str = "features") -> Columns:
-    """Mean and standard deviation of each column, in one pass.
+    """Compute the mean and standard deviation of each column in one pass.
+
+    Args:
+        features: (n, d).
+        where: the name of the computation, for the error.
 
     Raises:
-        EvaluationError: a value is not finite; it tells of the first block with such; `where` names what was
-            asked for.
+        EvaluationError: a value is not finite. The error describes the first block with such a value.
+
+    >>> columns = columns_of(np.array([[1.0, 5.0], [3.0, 5.0]]))
+    >>> columns.mean.tolist(), columns.deviation.tolist()
+    ([2.0, 5.0], [1.0, 0.0])
     """
     moments = Moments(features.shape[1])
     for block in blocks_of(features):
@@ -111,9 +129,10 @@ def columns_of(features: Features, where: str = "features") -> Columns:
 
 
 class Moments:
-    """Number, mean, and sum of squared distances to the mean of rows that come block by block.
+    """Number of rows, their mean, and their sum of squared deviations, accumulated block by block.
 
-    Means of blocks are merged, not sums of squares, which would lose what varies little about a large mean.
+    The means of blocks are merged. Sums of squares would lose precision where the variation is small relative to
+    the mean.
 
     Source: Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance".
     """
@@ -123,28 +142,32 @@ class Moments:
 
     @property
     def deviation(self) -> np.ndarray:
-        """(d,) standard deviation of all rows, not of a sample; 0 where there are none."""
+        """(d,) population standard deviation; 0 without rows."""
         return np.sqrt(self.squares / max(self.n, 1))
 
     def add(self, rows: np.ndarray) -> None:
-        """Take in (m, d) more rows."""
+        """Add (m, d) rows."""
         if not len(rows):
             return
         mean = rows.mean(0, dtype=np.float64)
-        apart = mean - self.mean
+        shift = mean - self.mean
         total = self.n + len(rows)
-        self.squares += np.square(rows - mean).sum(0) + apart**2 * (self.n * len(rows) / total)
-        self.mean += apart * (len(rows) / total)
+        self.squares += np.square(rows - mean).sum(0) + shift**2 * (self.n * len(rows) / total)
+        self.mean += shift * (len(rows) / total)
         self.n = total
 
 
 def sums_of_groups(features: Features, group: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sum of the rows of each group, (groups, d) float64, and how many there are, (groups,).
+    """Sum the rows of each group: (groups, d) float64 sums, and (groups,) numbers of rows.
 
     Args:
         features: (n, d).
-        group: (n,) number of each row's group, 0 to groups - 1; below 0: in none.
-        groups: how many there are.
+        group: (n,) number of each row's group, 0 to groups - 1; rows with a number below 0 belong to no group.
+        groups: number of groups.
+
+    >>> sums, counts = sums_of_groups(np.array([[1.0], [2.0], [4.0]]), np.array([0, 1, 1]), 2)
+    >>> sums.tolist(), counts.tolist()
+    ([[1.0], [6.0]], [1, 2])
     """
     sums = np.zeros((groups, features.shape[1]))
     for place, block in places_of(features):

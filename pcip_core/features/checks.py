@@ -1,4 +1,4 @@
-"""Checks of arrays of features, each with an error that says what is wrong."""
+"""Checks of feature arrays. Each raises an error that describes the fault."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pcip_core.errors import EvaluationError, ShapeError
 
 
 class Shaped(Protocol):
-    """An array, or what stands for one that is not in memory."""
+    """An array, or an object that represents an array on disk."""
 
     @property
     def ndim(self) -> int: ...
@@ -27,30 +27,30 @@ def require_rows(
     groups: Sized | None = None,
     **others: Sized | None,
 ) -> None:
-    """Raise a ShapeError unless features are (n, d) and each other array or frame that is given has n rows."""
-    there = {
+    """Raise a ShapeError unless features are (n, d) and every other given array or frame has n rows."""
+    lengths = {
         name: len(part)
         for name, part in {"labels": labels, "groups": groups, **others}.items()
         if part is not None
     }
-    if features.ndim != 2 or any(length != len(features) for length in there.values()):
+    if features.ndim != 2 or any(length != len(features) for length in lengths.values()):
         raise ShapeError(
             where,
-            found=f"features {features.shape}, " + ", ".join(f"{n} {name}" for name, n in there.items()),
-            required="(n, d) features and n entries of each other array",
-            remedy="Pass arrays of one length.",
+            found=f"features {features.shape}, " + ", ".join(f"{n} {name}" for name, n in lengths.items()),
+            required="(n, d) features and n entries in each other array",
+            remedy="Pass arrays of equal length.",
         )
 
 
 def require_finite(where: str, features: np.ndarray) -> None:
-    """Raise an EvaluationError that names the columns in which a feature is NaN or infinite."""
+    """Raise an EvaluationError that names the columns with a NaN or infinite feature."""
     finite = np.isfinite(features)
     if not finite.all():
         columns = np.flatnonzero(~finite.all(0))
         named = ", ".join(map(str, columns[:8])) + (", ..." if len(columns) > 8 else "")
         raise EvaluationError(
             where,
-            found=f"{int((~finite).any(1).sum())} cells with NaN or infinite features, in the columns {named}",
+            found=f"{int((~finite).any(1).sum())} cells with NaN or infinite features, in columns {named}",
             required="finite features",
-            remedy="Leave these columns out, or find the cells by the asset check `features_finite`.",
+            remedy="Exclude these columns, or find the cells with the asset check `features_finite`.",
         )

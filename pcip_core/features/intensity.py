@@ -1,4 +1,4 @@
-"""The simplest features of a cell: how bright its channels are. Any learned feature must do better."""
+"""Intensity statistics of each channel: the simplest baseline, which learned features should exceed."""
 
 from __future__ import annotations
 
@@ -12,19 +12,24 @@ _PERCENTILES = (5, 25, 50, 75, 95)
 def intensity_features(
     pixels: np.ndarray, low: np.ndarray, high: np.ndarray, channels: tuple[str, ...]
 ) -> tuple[np.ndarray, list[str]]:
-    """Statistics of the pixels of each channel, without their positions in the cell.
+    """Compute statistics of the pixels of each channel, without spatial information.
 
     Args:
-        pixels: (n, C, S, S) uint8, rescaled by each crop's own minimum and maximum.
-        low, high: (n, C) that minimum and maximum, in the image's own units.
+        pixels: (n, C, S, S) uint8, each channel rescaled from the minimum and maximum of the crop.
+        low, high: (n, C) these minima and maxima, in the units of the image.
         channels: names of the C channels.
 
     Returns:
-        (n, 9 C) float32, and its column names: for each channel the mean in the image's units, its
-        minimum and maximum, and of the rescaled crop the standard deviation and five percentiles.
+        (n, 9 C) float32, and its column names. For each channel: the mean, minimum and maximum in the units of the
+        image; the standard deviation and five percentiles (5, 25, 50, 75, 95) of the rescaled crop in [0, 1].
 
     Raises:
-        ShapeError: the arrays do not fit together.
+        ShapeError: the shapes of the arrays do not match.
+
+    >>> pixels = np.array([[[[0, 255], [0, 255]]]], np.uint8)
+    >>> values, names = intensity_features(pixels, np.array([[100.0]]), np.array([[300.0]]), ("protein",))
+    >>> names[:4], values[0, :4].tolist()
+    (['protein_mean', 'protein_minimum', 'protein_maximum', 'protein_sd'], [200.0, 100.0, 300.0, 0.5])
     """
     n, count = len(pixels), len(channels)
     if pixels.shape[1:2] != (count,) or low.shape != (n, count) or high.shape != (n, count):
@@ -32,7 +37,7 @@ def intensity_features(
             "intensities",
             found=f"pixels {pixels.shape}, low {low.shape}, high {high.shape}",
             required=f"(n, {count}, S, S), (n, {count}), (n, {count})",
-            remedy="Pass the crops with their own rows of the cells table.",
+            remedy="Pass the crops together with their rows of the table of cells.",
         )
     size = pixels.shape[2] * pixels.shape[3]
     columns = []

@@ -1,4 +1,4 @@
-"""Mean features of groups of cells: of a protein, of a protein in a cell line."""
+"""Mean features of groups of cells: one mean per protein, or per protein and cell line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pcip_core.features.blocks import Features, sums_of_groups
 
 
 def group_means(features: Features, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean features of groups of cells.
+    """Compute the mean features of groups of cells.
 
     Args:
         features: (n, d), in memory or read one block at a time.
@@ -18,6 +18,10 @@ def group_means(features: Features, group: np.ndarray) -> tuple[np.ndarray, np.n
 
     Returns:
         (g, d) float64 means, and (g,) numbers of cells.
+
+    >>> means, counts = group_means(np.array([[1.0], [3.0], [5.0]]), np.array([0, 0, 1]))
+    >>> means.ravel().tolist(), counts.tolist()
+    ([2.0, 5.0], [2, 1])
     """
     sums, counts = sums_of_groups(features, group, int(group.max(initial=-1)) + 1)
     return sums / counts[:, None], counts
@@ -26,7 +30,7 @@ def group_means(features: Features, group: np.ndarray) -> tuple[np.ndarray, np.n
 def means_by_image(
     features: Features, image: np.ndarray, keys: pl.DataFrame
 ) -> tuple[pl.DataFrame, np.ndarray]:
-    """Mean features of the cells of all images with the same key: a protein, or a protein and a cell line.
+    """Compute the mean features of the cells of all images with the same key, such as a protein.
 
     Args:
         features: (n, d), in memory or read one block at a time.
@@ -36,6 +40,11 @@ def means_by_image(
 
     Returns:
         The g keys in sorted order with the column `n_cells`, and (g, d) float64 means.
+
+    >>> keys = pl.DataFrame({"protein": ["B", "A"]})
+    >>> groups, means = means_by_image(np.array([[1.0], [3.0], [5.0]]), np.array([0, 0, 1]), keys)
+    >>> groups.rows(), means.ravel().tolist()
+    ([('A', 1), ('B', 2)], [5.0, 2.0])
     """
     names = keys.columns
     distinct = keys.drop_nulls().unique().sort(names)

@@ -1,8 +1,8 @@
-"""The paper's autoencoder: a baseline with inpainting's source encoder and decoder on one cell.
+"""The paper's autoencoder: a baseline with the source encoder and the decoder of inpainting, for single cells.
 
 Paper, "Quantitative comparison": "an autoencoder trained on the same dataset [...], using our source cell
-encoder and decoder architecture". Open there: what it reconstructs (here all channels of the cell), and the
-decoder's first convolution (here it sees the encoder's 256 maps, as there are no 32 of target markers).
+encoder and decoder architecture". The paper does not state which channels it reconstructs (here all channels of the
+cell), nor the input of the decoder (here the 256 maps of the encoder, without the 32 maps of target markers).
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from pcip_core.models.network import CellNetwork, initialized, scaled
 
 @dataclass(frozen=True)
 class AutoencoderConfig:
-    """What decides the shape of an autoencoder.
+    """The architecture settings of an autoencoder.
 
     Args:
         channels: names of the channels, in the order of the crops.
-        size_px: side of a crop; a multiple of 4.
+        size_px: side of a crop in px, a multiple of 4.
         width: factor on every filter count.
 
     Raises:
-        EncoderError: no channel, or another size.
+        EncoderError: there is no channel, or the size is not a multiple of 4.
     """
 
     channels: tuple[str, ...]
@@ -41,17 +41,17 @@ class AutoencoderConfig:
             raise EncoderError(
                 "autoencoder",
                 found=f"channels {self.channels} of {self.size_px} px",
-                required="at least one channel, and crops of a multiple of 4 px",
+                required="at least one channel, and a crop size that is a multiple of 4 px",
                 remedy="Correct `channels` or `crops.size_px` in the spec.",
             )
 
     def as_dict(self) -> dict[str, object]:
-        """Plain values, as kept in `config.json`."""
+        """Convert to plain values, as stored in `config.json`."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> AutoencoderConfig:
-        """The config that `as_dict` gave, also after a round trip through JSON."""
+        """Restore the config from `as_dict`, also after a round trip through JSON."""
         return cls(**{**values, "channels": tuple(values["channels"])})
 
 
@@ -71,14 +71,19 @@ class Autoencoder(CellNetwork):
         self.decoder = Decoder(source[-1], decoder, len(config.channels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, C, S, S) in [0, 1] -> (B, C, S, S) the same cells, unbounded."""
+        """Reconstruct the cells: (B, C, S, S) in [0, 1] -> (B, C, S, S), unbounded."""
         return self.decoder(self.source(x))
 
     def activations(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
-        """The encoder's layers: (B, C, S, S) -> conv1 to conv5, each (B, filters, h, w)."""
+        """Yield the layers of the encoder: (B, C, S, S) -> conv1 to conv5, each (B, filters, h, w)."""
         return self.source.activations(x)
 
 
 def build_autoencoder(config: AutoencoderConfig, seed: int) -> Autoencoder:
-    """An untrained autoencoder, the same for the same seed."""
+    """Build an untrained autoencoder, with weights that depend only on the seed.
+
+    >>> network = build_autoencoder(AutoencoderConfig(("dna", "protein"), size_px=8, width=0.03), seed=0)
+    >>> network(torch.zeros(1, 2, 8, 8)).shape
+    torch.Size([1, 2, 8, 8])
+    """
     return initialized(Autoencoder, config, seed)

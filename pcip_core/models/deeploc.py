@@ -1,18 +1,19 @@
 """A supervised network after DeepLoc (Kraus et al. 2017, Mol Syst Biol 13:924): the paper's upper baseline.
 
-As published: crops of 64 px; eight 3x3 convolutions of 64, 64, pool, 128, 128, pool, 256, 256, 256, 256
-filters, pool (2x2 maximum); two fully connected layers of 512; a softmax over the classes; batch norm and
-ReLU after each layer but the last; half of the fully connected units kept in training (dropout); each channel
-of each crop standardized; trained by Adam on the cross-entropy with random crops, flips and rotations.
+As published: crops of 64 px; eight 3x3 convolutions with 64, 64, pool, 128, 128, pool, 256, 256, 256, 256 filters, and
+pool (2x2 maximum); two fully connected layers with 512 units; a softmax over the classes; batch norm and ReLU after
+each layer except the last; dropout of half of the fully connected units in training; standardization of each channel
+of each crop; training by Adam on the cross-entropy with random crops, flips and rotations.
 
-Ours, where the publication is open or we differ:
-- any channels, any size that is a multiple of 8, and a `width` on every count but the classes';
-- crops are not cut to 60 px: they are shifted by as much as such a cut (see `training/tasks/supervised.py`);
-- rotations are quarter turns, which need no interpolation;
-- layers before a batch norm have no bias, which the norm would take away again;
-- first weights are Glorot uniform, as in the other networks; batch norm is torch's (momentum 0.1, epsilon 1e-5).
+Choices here, where the publication gives no details or this implementation differs:
+- It accepts any channels, any size that is a multiple of 8, and a `width` factor on all counts except the classes.
+- Crops are not cut to 60 px. They are shifted by the same range (see `training/tasks/supervised.py`).
+- Rotations are by multiples of 90 degrees, which need no interpolation.
+- Layers before a batch norm have no bias, because the norm would remove it.
+- Initial weights are Glorot uniform, as in the other networks; batch norm has torch's defaults (momentum 0.1,
+  epsilon 1e-5).
 
-Original code from the publication's description; no published weights are used.
+The code was written from the description in the publication, and uses no published weights.
 """
 
 from __future__ import annotations
@@ -33,21 +34,21 @@ CONVOLUTIONS = (64, 64, 128, 128, 256, 256, 256, 256)
 CONNECTED = (512, 512)
 LAYERS = (*(f"conv{n}" for n in range(1, len(CONVOLUTIONS) + 1)), "fc1", "fc2")
 _POOL_AFTER = (1, 3, 7)
-_FLAT = 1e-5  # added to a crop's variance (of values in [0, 1]), so that an empty channel stays 0
+_FLAT = 1e-5  # added to the variance of a crop (of values in [0, 1]), so that an empty channel stays 0
 
 
 @dataclass(frozen=True)
 class DeepLocConfig:
-    """What decides the shape of the network.
+    """The architecture settings of the network.
 
     Args:
         channels: names of the channels, in the order of the crops.
-        classes: names of the classes, in the order of the labels' numbers.
-        size_px: side of a crop; a multiple of 8, 16 or more.
-        width: factor on every count of filters and units; 1 is the publication's.
+        classes: names of the classes, in the order of their numbers in the labels.
+        size_px: side of a crop in px, a multiple of 8 and at least 16.
+        width: factor on every number of filters and units; 1 as published.
 
     Raises:
-        EncoderError: no channel, fewer than two classes, a class twice, or another size.
+        EncoderError: there is no channel, fewer than two classes, a repeated class, or an invalid size.
     """
 
     channels: tuple[str, ...]
@@ -61,22 +62,23 @@ class DeepLocConfig:
             raise EncoderError(
                 "supervised network",
                 found=f"channels {self.channels}, classes {self.classes}, {self.size_px} px",
-                required="a channel, two or more different classes, crops of 16 px or more, a multiple of 8",
+                required="at least one channel, two different classes, and a crop size of at least 16 px that is a "
+                "multiple of 8",
                 remedy="Label at least two classes, or correct `crops.size_px` in the spec.",
             )
 
     def as_dict(self) -> dict[str, object]:
-        """Plain values, as kept in `config.json`."""
+        """Convert to plain values, as stored in `config.json`."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> DeepLocConfig:
-        """The config that `as_dict` gave, also after a round trip through JSON."""
+        """Restore the config from `as_dict`, also after a round trip through JSON."""
         return cls(**{**values, **{key: tuple(values[key]) for key in ("channels", "classes")}})
 
     @property
     def hidden(self) -> tuple[int, int]:
-        """Units of fc1 and fc2."""
+        """Numbers of units of fc1 and fc2."""
         return scaled(CONNECTED[0], self.width), scaled(CONNECTED[1], self.width)
 
 
@@ -107,7 +109,7 @@ class Connected(nn.Module):
 
 
 class DeepLoc(CellNetwork):
-    """Tell the class of a cell; fc2 is the paper's layer for features."""
+    """Predict the class of a cell. The paper uses layer fc2 as features."""
 
     architecture: ClassVar[str] = "deeploc"
     layers: ClassVar[tuple[str, ...]] = LAYERS
@@ -126,11 +128,11 @@ class DeepLoc(CellNetwork):
 
         Args:
             x: (B, C, S, S) in [0, 1].
-            keep: (B, fc1 + fc2 units) bool, the units to keep, each with a chance of one half; the others
-                become 0 and these twice as large. Training only; None keeps all.
+            keep: (B, fc1 + fc2 units) bool, the units that dropout keeps, each with probability 1/2. These units are
+                doubled, and the others set to 0. For training only; None keeps all.
 
         Returns:
-            (B, classes) logarithms of the classes' odds, before the softmax.
+            (B, classes) logits, before the softmax.
         """
         last = x
         for layer in self._steps(x, keep):
@@ -138,7 +140,7 @@ class DeepLoc(CellNetwork):
         return self.output(last)
 
     def activations(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
-        """(B, C, S, S) -> conv1 to conv8 (B, filters, h, w), fc1 and fc2 (B, units), all after ReLU."""
+        """Yield the layers: (B, C, S, S) -> conv1 to conv8 (B, filters, h, w), fc1 and fc2 (B, units), after ReLU."""
         return self._steps(x, None)
 
     def _steps(self, x: torch.Tensor, keep: torch.Tensor | None) -> Iterator[torch.Tensor]:
@@ -157,14 +159,19 @@ class DeepLoc(CellNetwork):
 
 
 def standardized(x: torch.Tensor) -> torch.Tensor:
-    """(B, C, S, S): each channel of each crop less its mean, over its standard deviation.
+    """Subtract the mean from each channel of each crop and divide by its standard deviation: (B, C, S, S).
 
-    So brightness and contrast of a crop, and its rescaling to 0..255, make no difference.
+    The result does not depend on the brightness and contrast of a crop, nor on its rescaling to 0..255.
     """
     centred = x - x.mean(dim=(2, 3), keepdim=True)
     return centred * torch.rsqrt(centred.square().mean(dim=(2, 3), keepdim=True) + _FLAT)
 
 
 def build_deeploc(config: DeepLocConfig, seed: int) -> DeepLoc:
-    """An untrained network, the same for the same seed."""
+    """Build an untrained network, with weights that depend only on the seed.
+
+    >>> config = DeepLocConfig(("protein",), ("nucleus", "vacuole"), size_px=16, width=0.02)
+    >>> build_deeploc(config, seed=0).eval()(torch.zeros(3, 1, 16, 16)).shape
+    torch.Size([3, 2])
+    """
     return initialized(DeepLoc, config, seed)

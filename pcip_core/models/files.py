@@ -1,4 +1,4 @@
-"""A network on disk: `encoder.safetensors` for the weights, `config.json` for the rest; no pickle."""
+"""Saved networks: weights in `encoder.safetensors`, all other settings in `config.json`; no pickle."""
 
 from __future__ import annotations
 
@@ -26,12 +26,20 @@ _ARCHITECTURES: dict[str, tuple[Any, type[CellNetwork]]] = {
 
 
 def save_encoder(network: CellNetwork, folder: Path, *, extra: Mapping[str, Any] | None = None) -> None:
-    """Write the whole network into a folder, of a supervised one also the names of its classes.
+    """Save a network with its configuration, including the class names of a supervised network.
 
     Args:
-        network: on any device.
-        folder: made when it is not there.
-        extra: plain values kept in `config.json` under `extra`: the screen, the inputs' hash.
+        network: a network on any device.
+        folder: the folder, created if missing.
+        extra: plain values to store in `config.json` under `extra`, such as the screen and the hash of the inputs.
+
+    >>> import tempfile
+    >>> from pcip_core.models.autoencoder import build_autoencoder
+    >>> network = build_autoencoder(AutoencoderConfig(("protein",), size_px=8, width=0.03), seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_encoder(network, Path(folder), extra={"screen": "demo"})
+    ...     read_extra(Path(folder)), load_encoder(Path(folder)).config.channels
+    ({'screen': 'demo'}, ('protein',))
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
@@ -41,10 +49,10 @@ def save_encoder(network: CellNetwork, folder: Path, *, extra: Mapping[str, Any]
 
 
 def read_extra(folder: Path) -> dict[str, Any]:
-    """The plain values that `save_encoder` was given beside the network.
+    """Read the plain values that were passed to `save_encoder` as `extra`.
 
     Raises:
-        EncoderError: there is no readable `config.json`.
+        EncoderError: `config.json` is missing or not readable.
     """
     try:
         return dict(json.loads((folder / CONFIG).read_text())["extra"])
@@ -52,32 +60,30 @@ def read_extra(folder: Path) -> dict[str, Any]:
         raise EncoderError(
             folder / CONFIG,
             found=f"no readable config ({type(error).__name__})",
-            required="a file as save_encoder writes it",
+            required="a file written by save_encoder",
             remedy="Restore the folder, or train again.",
         ) from error
 
 
 def load_encoder(folder: Path, *, device: str | torch.device = "cpu") -> CellNetwork:
-    """The network of a folder, of the architecture that it names, ready for inference.
+    """Load a network, of the architecture that its `config.json` names, in evaluation mode.
 
     Raises:
-        EncoderError: a file is missing or damaged, the architecture is unknown, or the weights are of
-            another network.
+        EncoderError: a file is missing or damaged, the architecture is unknown, or the weights belong to another
+            network.
     """
     try:
-        written = json.loads((folder / CONFIG).read_text())
-        if written["architecture"] not in _ARCHITECTURES:
-            raise ValueError(
-                f"architecture {written['architecture']!r} is none of {', '.join(_ARCHITECTURES)}"
-            )
-        config, architecture = _ARCHITECTURES[written["architecture"]]
-        network = architecture(config.from_dict(written["network"]))
+        saved = json.loads((folder / CONFIG).read_text())
+        if saved["architecture"] not in _ARCHITECTURES:
+            raise ValueError(f"architecture {saved['architecture']!r} is none of {', '.join(_ARCHITECTURES)}")
+        config, architecture = _ARCHITECTURES[saved["architecture"]]
+        network = architecture(config.from_dict(saved["network"]))
         network.load_state_dict(load_file(str(folder / WEIGHTS)))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, EncoderError) as error:
         raise EncoderError(
             folder,
             found=f"no usable encoder ({type(error).__name__}: {str(error).splitlines()[0]})",
-            required=f"{WEIGHTS} and {CONFIG}, as save_encoder writes them",
+            required=f"{WEIGHTS} and {CONFIG}, written by save_encoder",
             remedy="Restore the folder, or train again.",
         ) from error
     return network.to(device).eval()

@@ -1,5 +1,4 @@
-"""Features of cells by a network: the spatial maximum of each convolution, the units of each layer without
-places."""
+"""Features of cells from a network: the spatial maximum of each convolutional layer, the units of each other layer."""
 
 from __future__ import annotations
 
@@ -26,26 +25,31 @@ def extract_features(
     device: str | torch.device = "cpu",
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Describe cells by what each filter answers most strongly to anywhere in the crop.
+    """Describe cells by the maximum of each filter over the crop.
 
     Args:
-        network: a trained (or untrained) network; it is moved to the device and put in evaluation mode.
-        pixels: (n, C, S, S) uint8, channels in the network's order; may be a memory map, or in files.
-        layers: which of `network.layers`; by default all.
-        batch_size: cells at a time; decides memory and speed only. By default 16 on a CPU, whose caches then
-            hold what one layer passes to the next, and 64 on a GPU.
+        network: a trained (or untrained) network. It is moved to the device and set to evaluation mode.
+        pixels: (n, C, S, S) uint8, channels in the order of the network; may be a memory map, or read from files.
+        layers: some of `network.layers`; by default all.
+        batch_size: cells per batch; affects memory and speed only. By default 16 on a CPU, whose cache then holds the
+            activations between layers, and 64 on a GPU.
         device: where to compute.
         progress: called with the number of cells done.
 
     Returns:
-        layer -> (n, filters) float32: the maximum over space of what `network.activations` gives (after
-        ReLU; for inpainting and the autoencoder before batch norm), and units as they are.
+        layer -> (n, filters) float32: the spatial maximum of `network.activations` (after ReLU; for inpainting and
+        the autoencoder before batch norm), and the units of fully connected layers.
 
     Raises:
-        ShapeError: the crops are not (n, C, S, S) uint8 with the network's channels.
-        EncoderError: the network has no such layer.
+        ShapeError: the crops are not (n, C, S, S) uint8 with the channels of the network.
+        EncoderError: the network does not have a requested layer.
 
-    Source: paper, "Feature Extraction"; the place within the layer is that of the authors' code.
+    >>> config = NetworkConfig(("dna", "protein"), ("dna",), ("protein",), size_px=8, width=0.03)
+    >>> features = extract_features(untrained_network(config, seed=0), np.zeros((5, 2, 8, 8), np.uint8))
+    >>> {layer: values.shape for layer, values in features.items()}
+    {'conv1': (5, 3), 'conv2': (5, 8), 'conv3': (5, 12), 'conv4': (5, 12), 'conv5': (5, 8)}
+
+    Source: paper, "Feature Extraction"; the position within the layer follows the authors' code.
     """
     config = network.config
     if pixels.ndim != 4 or pixels.dtype != np.uint8 or pixels.shape[1] != len(config.channels):
@@ -61,30 +65,30 @@ def extract_features(
             f"layers of {network.architecture}",
             found=", ".join(unknown),
             required=f"some of {', '.join(network.layers)}",
-            remedy="Ask for layers that this network has.",
+            remedy="Request layers that this network has.",
         )
     network = network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     batch_size = batch_size or (16 if torch.device(device).type == "cpu" else 64)
     out: dict[str, np.ndarray] = {}
     for start in range(0, max(len(pixels), 1), batch_size):
-        batch = np.array(pixels[start : start + batch_size])  # from the map
-        if not len(batch):  # no cells: one that is empty tells the layers' sizes
+        batch = np.array(pixels[start : start + batch_size])  # copies from a memory map
+        if not len(batch):  # without cells, an empty cell gives the sizes of the layers
             batch = np.zeros((1, *pixels.shape[1:]), np.uint8)
         cells = torch.from_numpy(batch).to(device)
         x = cells.to(torch.float32, memory_format=torch.channels_last).div_(255)  # (B, C, S, S)
         for layer, activation in zip(network.layers, network.activations(x), strict=True):
             if layer in layers:
-                described = _maxima(activation) if activation.ndim == 4 else activation
-                rows = out.setdefault(layer, np.empty((len(pixels), described.shape[1]), np.float32))
-                rows[start : start + batch_size] = described.cpu().numpy()[: len(pixels)]
+                values = _maxima(activation) if activation.ndim == 4 else activation
+                rows = out.setdefault(layer, np.empty((len(pixels), values.shape[1]), np.float32))
+                rows[start : start + batch_size] = values.cpu().numpy()[: len(pixels)]
         if progress is not None and len(pixels):
             progress(start + len(x))
     return {layer: out[layer] for layer in layers}
 
 
 def _maxima(activation: torch.Tensor) -> torch.Tensor:
-    """(B, filters, h, w) -> (B, filters), the largest over space."""
-    if activation.device.type == "cpu":  # with channels last amax takes up to 14 times as long as pooling
+    """Compute the spatial maxima: (B, filters, h, w) -> (B, filters)."""
+    if activation.device.type == "cpu":  # with channels last, amax takes up to 14 times longer than pooling
         return nn.functional.max_pool2d(activation, activation.shape[2:]).flatten(1)
     return activation.amax(dim=(2, 3))
 
@@ -93,17 +97,23 @@ def _maxima(activation: torch.Tensor) -> torch.Tensor:
 def classify(
     network: DeepLoc, pixels: Pixels, *, batch_size: int | None = None, device: str | torch.device = "cpu"
 ) -> np.ndarray:
-    """What a supervised network says of cells.
+    """Predict the class probabilities of cells with a supervised network.
 
     Args:
-        network: it is moved to the device and put in evaluation mode.
+        network: a supervised network. It is moved to the device and set to evaluation mode.
         pixels, batch_size, device: as for `extract_features`.
 
     Returns:
         (n, classes) float32, the probability of each of `network.config.classes`.
 
     Raises:
-        ShapeError: as `extract_features`.
+        ShapeError: as for `extract_features`.
+
+    >>> from pcip_core.models.deeploc import DeepLocConfig, build_deeploc
+    >>> network = build_deeploc(DeepLocConfig(("protein",), ("nucleus", "vacuole"), size_px=16, width=0.02), seed=0)
+    >>> probabilities = classify(network, np.zeros((3, 1, 16, 16), np.uint8))
+    >>> probabilities.shape, probabilities.sum(1).round(3).tolist()
+    ((3, 2), [1.0, 1.0, 1.0])
     """
     last = extract_features(network, pixels, layers=("fc2",), batch_size=batch_size, device=device)["fc2"]
     return class_probabilities(network, last)
@@ -111,11 +121,11 @@ def classify(
 
 @torch.inference_mode()
 def class_probabilities(network: DeepLoc, fc2: np.ndarray) -> np.ndarray:
-    """What a supervised network says of cells, (n, classes) float32, from its layer fc2, (n, units)."""
+    """Compute the class probabilities, (n, classes) float32, from the features of layer fc2, (n, units)."""
     weight = network.output.weight
     return network.output(torch.from_numpy(fc2).to(weight.device)).softmax(1).cpu().numpy()
 
 
 def untrained_network(config: NetworkConfig, seed: int) -> PairedCellInpainting:
-    """The control: the same network before its first step of training."""
+    """Build the control: the inpainting network before training, in evaluation mode."""
     return build_network(config, seed).eval()

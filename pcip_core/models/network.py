@@ -1,4 +1,4 @@
-"""What all networks share: names of layers, a way to see them, and first weights from a seed."""
+"""The common base of all networks: layer names, access to activations, and initial weights from a seed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 
 class Shape(Protocol):
-    """What every network's config says; a config adds what its own network needs."""
+    """The settings that all network configs share. Each config adds the settings of its network."""
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -18,19 +18,19 @@ class Shape(Protocol):
 
     @property
     def size_px(self) -> int:
-        """Side of a crop."""
+        """Side of a crop in px."""
 
     def as_dict(self) -> dict[str, object]:
-        """Plain values, as kept in `config.json`."""
+        """Convert to plain values, as stored in `config.json`."""
 
 
 class CellNetwork(nn.Module):
     """A network that describes single cells by the activations of its layers.
 
     Attributes:
-        architecture: the name in `config.json`.
+        architecture: name of the architecture in `config.json`.
         layers: names of the layers that describe a cell, in the order of `activations`.
-        config: what the network was built from.
+        config: settings from which the network was built.
     """
 
     architecture: ClassVar[str]
@@ -41,7 +41,7 @@ class CellNetwork(nn.Module):
         self.config = config
 
     def activations(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
-        """(B, C, S, S) in [0, 1] -> each layer's (B, filters, h, w), or (B, units) where it has no place."""
+        """Yield (B, filters, h, w), or (B, units), of each layer for (B, C, S, S) in [0, 1]."""
         raise NotImplementedError
 
 
@@ -49,11 +49,11 @@ Built = TypeVar("Built", bound=CellNetwork)
 
 
 def initialized(network: type[Built], config: Any, seed: int) -> Built:
-    """A network with Glorot-uniform weights and zero biases, the same for the same seed.
+    """Build a network with Glorot-uniform weights and zero biases that depend only on the seed.
 
-    torch's global random state is left as it was.
+    The global random state of torch does not change.
     """
-    with torch.random.fork_rng(devices=[]):  # torch draws weights of its own, which are not used
+    with torch.random.fork_rng(devices=[]):  # torch draws weights, which are then replaced
         built = network(config)
     generator = torch.Generator().manual_seed(seed)
     for module in built.modules():
@@ -65,10 +65,18 @@ def initialized(network: type[Built], config: Any, seed: int) -> Built:
 
 
 def scaled(count: int, width: float) -> int:
-    """A filter count of a publication, scaled by a network's width."""
+    """Scale a published filter count by the width of a network.
+
+    >>> scaled(96, 0.25), scaled(96, 0.001)
+    (24, 1)
+    """
     return max(1, round(count * width))
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Trainable numbers of a network."""
+    """Count the trainable parameters of a network.
+
+    >>> count_parameters(nn.Linear(3, 2))
+    8
+    """
     return sum(parameter.numel() for parameter in network.parameters())

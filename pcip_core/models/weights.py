@@ -1,4 +1,4 @@
-"""Files of published weights: key -> tensor, from a pickled state dict, safetensors or HDF5; and their digests."""
+"""Reading of published weights, key -> tensor, from a state dict, safetensors or HDF5, and checks of digests."""
 
 from __future__ import annotations
 
@@ -10,27 +10,33 @@ from safetensors.torch import load_file
 
 from pcip_core.errors import EncoderError
 
-_REMEDY = "Fetch the file again, or name the right one."
+_REMEDY = "Download the file again, or name the correct file."
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """All tensors of a file, whose first bytes say of what kind it is; nothing in it is executed.
+    """Read all tensors of a file. The first bytes determine the format; no code in the file is executed.
 
     Args:
-        path: safetensors, HDF5 (keys are paths, `group/dataset`), or a dict of tensors by `torch.save`.
+        path: safetensors, HDF5 (keys are paths, `group/dataset`), or a dict of tensors saved by `torch.save`.
 
     Raises:
-        EncoderError: the file is missing or damaged, or holds something else.
+        EncoderError: the file is missing or damaged, or has other content.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     torch.save({"fc.bias": torch.zeros(2)}, Path(folder) / "weights.pth")
+    ...     read_weights(Path(folder) / "weights.pth")
+    {'fc.bias': tensor([0., 0.])}
     """
     try:
         with path.open("rb") as stream:
             start = stream.read(9)
         if start.startswith(b"\x89HDF\r\n\x1a\n"):
             return _read_hdf5(path)
-        if start[8:] == b"{":  # JSON, after its length in eight bytes
+        if start[8:] == b"{":  # safetensors: JSON, after its length in eight bytes
             return dict(load_file(path))
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # each of the libraries raises its own
+    except Exception as error:  # each library raises different errors
         raise EncoderError(
             path,
             found=f"no weights ({type(error).__name__}: {(str(error).splitlines() or [''])[0]})",
@@ -42,14 +48,14 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         raise EncoderError(
             path,
             found=f"a {type(state).__name__}{names}",
-            required="a state dict: names and tensors alone",
-            remedy="Take the state dict out of the file and save it by itself.",
+            required="a state dict with names and tensors only",
+            remedy="Extract the state dict from the file and save it separately.",
         )
     return state
 
 
 def _read_hdf5(path: Path) -> dict[str, torch.Tensor]:
-    import h5py  # for Keras' files alone: a GPU machine without it reads the two other kinds
+    import h5py  # only for Keras' files; a machine without h5py reads the two other formats
 
     weights: dict[str, torch.Tensor] = {}
 
@@ -63,15 +69,15 @@ def _read_hdf5(path: Path) -> dict[str, torch.Tensor]:
 
 
 def check_digest(path: Path, algorithm: str, digest: str) -> None:
-    """Compare a file with the digest that was published for it.
+    """Compare a file with its published digest.
 
     Args:
         path: the file.
         algorithm: `sha256` or `md5`.
-        digest: hex; its first digits will do, from 8 on.
+        digest: hex, at least its first 8 digits.
 
     Raises:
-        EncoderError: the file is missing, or is another.
+        EncoderError: the file is missing, or its digest differs.
     """
     try:
         with path.open("rb") as stream:

@@ -93,8 +93,8 @@ def enriched_terms(
     tables: list[pl.DataFrame] = []
     left_out: dict[str, int] = {}
     for solution in clusters["solution"].unique(maintain_order=True):
-        own = clusters.filter(pl.col("solution") == solution)
-        members = dict(own.group_by("node", maintain_order=True).agg("protein").rows())
+        rows = clusters.filter(pl.col("solution") == solution)
+        members = dict(rows.group_by("node", maintain_order=True).agg("protein").rows())
         for name, vocabulary in vocabularies.items():
             tests = enrichment(members, vocabulary.annotations, terms=vocabulary.terms, min_size=min_size)
             left_out |= {f"{name}: {reason}": number for reason, number in tests.left_out.items()}

@@ -1,4 +1,4 @@
-"""Heat maps of clustered proteins, as the paper's Figure 4."""
+"""Heat maps of clustered proteins, as in the paper's Figure 4."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from pcip_core.plots.style import add_title
 
 BLUE_YELLOW = LinearSegmentedColormap.from_list("blue_yellow", ["#4FA3FF", "#000000", "#FFE600"], N=31)
 MAJOR, MINOR = ("#8A8A8A", "#000000"), ("#E8820C", "#7B3FA0")
-"""Bars of clusters, and of clusters within clusters, by turns."""
+"""Alternating colours of bars of clusters, and of clusters within clusters."""
 MOST_NAMES = 80
-_MOST_BRANCHES = 200  # about: smaller parts of the tree are not drawn
+_MOST_BRANCHES = 200  # approximate number of branches; smaller parts of the tree are not drawn
 _NAME_INCHES, _CHARACTER_INCHES = 0.15, 0.085
 
 
@@ -35,26 +35,32 @@ def cluster_map(
     most_lines: int = 640,
     most_columns: int = 480,
 ) -> Figure:
-    """Heat map of features (columns) over rows in the order of a tree: positive yellow, negative blue, 0 black.
+    """Draw a heat map of features (columns) over rows in the order of a tree: positive yellow, negative blue, 0 black.
 
-    Where there are more rows than `most_lines`, each line is the mean of neighbouring rows; columns likewise;
-    the axes say so. Of a large tree, parts of less than 1 in 200 rows are not drawn. Colours saturate at the
-    99th percentile of the magnitudes shown. Columns stand in the order of their own tree (average linkage).
+    If there are more rows than `most_lines`, each line is the mean of neighbouring rows, and likewise for columns; the
+    axis label states the number of averaged rows. In large trees, parts with less than 1 in 200 rows are not drawn.
+    Colours saturate at the 99th percentile of the displayed magnitudes. Columns are ordered by average linkage.
 
     Args:
-        points: (n, d) standardized features, in the order of the leaves' numbers.
+        points: (n, d) standardized features, in the order of the numbers of the leaves.
         tree_or_order: (n - 1, 4) linkage matrix, drawn at the left, or (n,) rows from top to bottom.
-        title: written above; says where images are simulated.
-        clusters: name -> its rows, which must be neighbours in the order (`members_of`). Bars at the right:
-            grey and black by turns, those within others further right in orange and purple.
-        labels: (n,) names of rows, written when there are 80 rows or fewer.
-        rows_are: what a row is, for the axis.
-        most_lines, most_columns: of the heat map; by default about its pixels at 110 dots an inch, when a PNG
-            of 12,000 proteins has 0.5 MB. With half of both it stays readable in `preview`'s 200 kB.
+        title: title of the figure; states if images are simulated.
+        clusters: name -> its rows, which must be neighbours in the order (`members_of`). Bars at the right show the
+            clusters, in alternating grey and black; clusters within others are further right, in orange and purple.
+        labels: (n,) names of rows, written for up to 80 rows.
+        rows_are: noun for the rows, for the axis label.
+        most_lines, most_columns: maximum size of the heat map; by default about its pixels at 110 dots per inch, for
+            which a PNG of 12,000 proteins has 0.5 MB. With half of both, the map stays readable in the 200 kB of
+            `preview`.
 
     Raises:
         ShapeError: points, tree or order, and labels differ in the number of rows.
-        ClusterError: rows of a cluster are not neighbours, or of no or unknown rows.
+        ClusterError: the rows of a cluster are not neighbours, are unknown, or there are none.
+
+    >>> points = np.array([[1.0, -1.0], [1.0, -0.5], [-1.0, 1.0]])
+    >>> figure = cluster_map(points, cluster_tree(points), "example", clusters={"A": [0, 1]})
+    >>> len(figure.axes)  # tree, heat map, bars and colour bar
+    4
 
     Source: paper, Figure 4 and Supplementary Figures 4 and 5.
     """
@@ -66,8 +72,8 @@ def cluster_map(
             "cluster map",
             found=f"{n} rows, an order of {len(order)} and "
             + ("no labels" if labels is None else f"{len(labels)} labels"),
-            required="each row once in the order, and one label a row",
-            remedy="Pass the rows, the names and the tree of one clustering.",
+            required="each row once in the order, and one label per row",
+            remedy="Pass the rows, the names and the tree of the same clustering.",
         )
     bars = cluster_bars(order, clusters or {})
     named = labels is not None and n <= MOST_NAMES
@@ -101,7 +107,7 @@ def cluster_map(
 
 
 def _draw_heat(figure: Figure, axes: Axes, lines: np.ndarray, rows_are: str, most: tuple[int, int]) -> None:
-    """Rows in their order, columns by their tree, at most so many of both."""
+    """Draw rows in their order and columns by their tree, averaged to at most `most` lines and columns."""
     n, columns = lines.shape
     if columns > 1:
         lines = lines[:, feature_order(lines)]
@@ -118,7 +124,8 @@ def _draw_heat(figure: Figure, axes: Axes, lines: np.ndarray, rows_are: str, mos
     )
     axes.set(xticks=[], yticks=[])
     axes.set_xlabel(
-        f"{_told(columns, shown.shape[1], 'features')}\n{_told(n, len(shown), rows_are)}", fontsize=8
+        f"{_count_label(columns, shown.shape[1], 'features')}\n{_count_label(n, len(shown), rows_are)}",
+        fontsize=8,
     )
     bar = figure.colorbar(image, ax=axes, location="bottom", shrink=0.6, aspect=30, pad=0.01, extend="both")
     bar.set_label("standardized feature", fontsize=8)
@@ -126,13 +133,13 @@ def _draw_heat(figure: Figure, axes: Axes, lines: np.ndarray, rows_are: str, mos
 
 
 def feature_order(lines: np.ndarray) -> np.ndarray:
-    """(d,) columns of (n, d) lines from left to right, by their own tree (average linkage)."""
+    """Order the columns of (n, d) lines by average linkage: (d,) columns from left to right."""
     columns = np.ascontiguousarray(lines.T)
     return leaf_order(ordered(cluster_tree(columns, method="average", scale=False), columns))
 
 
 def _means(lines: np.ndarray, most: int) -> np.ndarray:
-    """(at most `most`, d) means of neighbouring lines, of nearly equal numbers of them."""
+    """Average neighbouring lines in groups of nearly equal size: (at most `most`, d)."""
     n = len(lines)
     if n <= most:
         return lines
@@ -140,13 +147,14 @@ def _means(lines: np.ndarray, most: int) -> np.ndarray:
     return np.add.reduceat(lines.astype(np.float64), starts, axis=0) / np.diff([*starts, n])[:, None]
 
 
-def _told(count: int, drawn: int, what: str) -> str:
-    each = f", {count / drawn:.0f} averaged to one" if drawn < count else ""
-    return f"{count:,} {what}{each}"
+def _count_label(count: int, drawn: int, noun: str) -> str:
+    """Make the label of an axis: the number of rows or columns, and how many are averaged."""
+    average = f", mean of {count / drawn:.0f}" if drawn < count else ""
+    return f"{count:,} {noun}{average}"
 
 
 def _draw_tree(axes: Axes, tree: np.ndarray) -> None:
-    """Branches from the root at the left; in a large tree, small parts end where they join."""
+    """Draw the branches from the root at the left; in a large tree, small parts end where they join others."""
     n = len(tree) + 1
     segments = branches(tree, least=n / _MOST_BRANCHES)
     highest, lowest = float(tree[-1, 2]), float(segments[:, :, 0].min())
@@ -157,9 +165,12 @@ def _draw_tree(axes: Axes, tree: np.ndarray) -> None:
 
 
 def branches(tree: np.ndarray, *, least: float = 1.0) -> np.ndarray:
-    """The lines of a dendrogram: (branches, 4 points, 2), each point the height and the line of the map.
+    """Compute the lines of a dendrogram: (branches, 4 points, 2); a point is the height and the line of the map.
 
-    The middle of the first line is 0.5. Parts of fewer than `least` leaves end where they join others.
+    The middle of the first line is 0.5. Parts with fewer than `least` leaves end where they join others.
+
+    >>> branches(np.array([[0.0, 1.0, 1.0, 2.0]])).tolist()
+    [[[0.0, 0.5], [1.0, 0.5], [1.0, 1.5], [0.0, 1.5]]]
     """
     n = len(tree) + 1
     height, span, size = heights(tree), spans(tree), sizes(tree)
@@ -177,7 +188,11 @@ def branches(tree: np.ndarray, *, least: float = 1.0) -> np.ndarray:
 def cluster_bars(
     order: np.ndarray, clusters: Mapping[str, Sequence[int] | np.ndarray]
 ) -> list[tuple[str, int, int, int]]:
-    """Name, first line, line after the last, and depth (0: in no other) of each cluster, from the top."""
+    """Compute the name, first line, line after the last, and nesting depth of each cluster, from the top.
+
+    >>> cluster_bars(np.array([2, 0, 1]), {"A": [0, 1], "A1": [1]})
+    [('A', 1, 3, 0), ('A1', 2, 3, 1)]
+    """
     line = np.empty(len(order), int)
     line[order] = np.arange(len(order))
     bars = []
@@ -189,8 +204,8 @@ def cluster_bars(
             raise ClusterError(
                 f"cluster {name}",
                 found=f"{len(wanted)} rows that are not neighbours in the map, or not in it",
-                required="rows that stand together in the order",
-                remedy="Pass the members of a node of the tree that is drawn.",
+                required="rows that are adjacent in the order",
+                remedy="Pass the members of a node of the drawn tree.",
             )
         bars.append((str(name), int(lines.min()), int(lines.max()) + 1))
     bars.sort(key=lambda bar: (bar[1], -bar[2]))
@@ -203,7 +218,7 @@ def cluster_bars(
 def _draw_bars(
     axes: Axes, bars: list[tuple[str, int, int, int]], n: int, inches: list[float], *, gap: float
 ) -> None:
-    """A column of bars a depth, with the names at their right, pushed apart where they would overlap."""
+    """Draw one column of bars per depth, with the names at their right, moved apart where they would overlap."""
     left = np.concatenate([[0], np.cumsum(inches)])
     for depth in range(len(inches)):
         at_depth = [(name, start, stop) for name, start, stop, at in bars if at == depth]
@@ -220,7 +235,11 @@ def _draw_bars(
 
 
 def spread_apart(places: list[float], gap: float, n: int) -> list[float]:
-    """Ascending places moved as little as is simple so that neighbours are `gap` apart, within 0 to n if they fit."""
+    """Move ascending positions slightly, so that neighbours are `gap` apart, within 0 to n if they fit.
+
+    >>> spread_apart([1.0, 1.5, 4.0], 1.0, 5)
+    [1.0, 2.0, 4.0]
+    """
     moved = list(places)
     for k in range(1, len(moved)):
         moved[k] = max(moved[k], moved[k - 1] + gap)

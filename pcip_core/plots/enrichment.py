@@ -1,4 +1,4 @@
-"""Which terms each cluster has more often than chance."""
+"""Enrichment of terms in clusters."""
 
 from __future__ import annotations
 
@@ -13,26 +13,30 @@ from matplotlib.ticker import MaxNLocator
 from pcip_core.plots.style import LEGEND_INCHES, add_title, no_scores
 
 LARGEST = 150.0
-"""Square points: the area of the dot of a term that all proteins of a cluster have."""
+"""Area, in square points, of the dot of a term that all proteins of a cluster have."""
 _SHARES = (0.25, 0.5, 1.0)
-_LEAST_Q = 1e-300  # smaller ones, and 0, have this one's colour
-_LONGEST = 40  # letters of a term's name
+_LEAST_Q = 1e-300  # smaller values, and 0, have the same colour
+_LONGEST = 40  # maximum length of the name of a term
 
 
 def enrichment_dots(
     rows: Sequence[Mapping[str, Any]], title: str, *, per_cluster: int = 3, max_q: float = 0.05
 ) -> Figure:
-    """Dots of clusters (columns) and terms (lines): area is the share of the cluster's proteins, colour is q.
+    """Draw a dot for each cluster (column) and term (row): area is the share of the cluster's proteins, colour is q.
 
-    Shown are the `per_cluster` terms of each cluster with the least q (ties: the largest fold), in the order of
-    clusters, so that dots near the diagonal are what a cluster is known by; and every other cluster that has one
-    of these terms with a q no more than `max_q`. A cluster without such a term keeps its empty column.
+    The rows are the `per_cluster` terms with the smallest q of each cluster (ties: the largest fold), in the order of
+    the clusters, so that dots near the diagonal show the main terms of each cluster. Dots are drawn for all clusters in
+    which one of these terms has a q of at most `max_q`. A cluster without such a term has an empty column.
 
     Args:
-        rows: of `enrichment`: cluster, term, name, hits, annotated, fold and q.
-        title: written above; says where images are simulated.
-        per_cluster: terms shown of each cluster.
-        max_q: the largest false discovery rate shown.
+        rows: rows of `enrichment`: cluster, term, name, hits, annotated, fold and q.
+        title: title of the figure; states if images are simulated.
+        per_cluster: number of terms per cluster.
+        max_q: maximum false discovery rate.
+
+    >>> row = {"cluster": "1", "term": "GO:1", "name": "ribosome", "hits": 3, "annotated": 4, "fold": 9.0, "q": 1e-4}
+    >>> enrichment_dots([row], "example").axes[0].get_xlabel()
+    'cluster'
     """
     significant = [row for row in rows if row["q"] <= max_q]
     if not significant:
@@ -79,7 +83,7 @@ def enrichment_dots(
 
 
 def _add_legend(figure: Figure) -> None:
-    """What the areas of the dots stand for."""
+    """Add the legend of the areas of the dots."""
     handles = [
         Line2D(
             [],

@@ -1,4 +1,4 @@
-"""A clustered heat map that zooms: dendrogram, features, bars of clusters, all over the same lines (by Bokeh)."""
+"""An interactive clustered heat map by Bokeh: dendrogram, features and bars of clusters with shared rows."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from pcip_core.plots.clustermap import (
 from pcip_core.plots.interactive import WIDTH, Points, add_wheel, base_figure
 
 LEVELS = 255
-"""Colours of the heat map; the middle one is 0."""
-_TILE = 4096  # lines: browsers draw no picture of any height
-_FEW = 400  # lines that are seen in every detail of the tree
+"""Number of colours of the heat map; the middle colour is 0."""
+_TILE = 4096  # lines per image, because browsers limit the height of images
+_FEW = 400  # maximum number of visible lines for the full detail of the tree
 _LEAST_HEIGHT, _MOST_HEIGHT, _LINE = 360, 760, 12  # px
 _TREE, _NAMES, _BAR = 170, 130, 70
 
 
 @dataclass
 class Lines:
-    """The heat map of one set of rows. It can be shown in the order of several trees, and is in the page once.
+    """The heat map of one set of rows. Several trees can order the rows; the page contains the data once.
 
     Attributes:
-        levels: (n, d) uint8, columns in their order.
+        levels: (n, d) uint8, columns in their display order.
         limit: the magnitude at which colours saturate, the 99th percentile.
-        order: of the first tree that they were shown in.
-        source: in the page, in that order.
-        callbacks: that put them in the order of the others, when the page has been drawn.
+        order: the order of the first tree.
+        source: the data in the page, in that order.
+        callbacks: callbacks that reorder the data for the other trees after the page has been drawn.
     """
 
     levels: np.ndarray
@@ -49,10 +49,13 @@ class Lines:
 
 
 def lines_of(points: np.ndarray) -> Lines:
-    """Standardized features as levels of colour.
+    """Convert standardized features to levels of colour.
 
     Args:
         points: (n, d).
+
+    >>> lines_of(np.array([[-1.0], [0.0], [1.0]])).levels.ravel().tolist()
+    [0, 127, 254]
     """
     if points.shape[1] > 1:
         points = points[:, feature_order(points)]
@@ -63,7 +66,7 @@ def lines_of(points: np.ndarray) -> Lines:
 
 
 def palette() -> list[str]:
-    """Blue, black at 0, yellow."""
+    """Make the colours of the levels: blue, black at 0, yellow."""
     return [to_hex(BLUE_YELLOW(place)) for place in np.linspace(0, 1, LEVELS)]
 
 
@@ -78,19 +81,19 @@ def heat_map(
     names: Sequence[str],
     notes: Mapping[str, str] | None = None,
 ) -> Any:
-    """Rows from the top in the order of a tree, the tree at the left, bars of clusters at the right.
+    """Draw rows in the order of a tree, the tree at the left, and bars of clusters at the right.
 
-    Ctrl and the wheel zoom all three over the same rows; names of rows are written when there is room for them.
+    Ctrl and the mouse wheel zoom all three panels together. Names of rows appear if there is space for them.
 
     Args:
-        points: what is told of things; the rows are some of them.
-        lines: of the leaves, in the order of their numbers.
+        points: tooltips and pictures of items, which include the rows.
+        lines: heat map of the leaves, in the order of their numbers.
         tree: (n - 1, 4) linkage matrix.
         clusters: name -> leaves, which must be neighbours in the order.
-        name: of the plot in the page.
-        rows: (n,) which of the things each leaf is.
-        names: (n,) of the leaves.
-        notes: cluster -> what is told of it.
+        name: name of the plot in the page.
+        rows: (n,) item of each leaf.
+        names: (n,) names of the leaves.
+        notes: cluster -> additional text of its tooltip.
 
     Raises:
         ShapeError: lines, tree, rows and names differ in length.
@@ -105,8 +108,8 @@ def heat_map(
         raise ShapeError(
             f"heat map {name}",
             found=f"{n} lines, {len(order)} leaves, {len(rows)} rows, {len(names)} names",
-            required="as many of each",
-            remedy="Pass the rows, the names and the tree of one clustering.",
+            required="equal numbers",
+            remedy="Pass the rows, the names and the tree of the same clustering.",
         )
     height = int(np.clip(_LINE * n, _LEAST_HEIGHT, _MOST_HEIGHT)) + 60
     bars = cluster_bars(order, clusters)
@@ -119,12 +122,12 @@ def heat_map(
         x_range=Range1d(0, columns, bounds=(0, columns)), **common,
     )  # fmt: skip
     right = base_figure(f"{name}_bars", height, axes=None, width=beside - _TREE - _NAMES, **common)
-    for one in (left, heat, right):
-        one.min_border = 0
-        one.outline_line_color = None
-    for one in (left, right):
-        one.toolbar.tools = []
-        add_wheel(one, "height")
+    for panel in (left, heat, right):
+        panel.min_border = 0
+        panel.outline_line_color = None
+    for panel in (left, right):
+        panel.toolbar.tools = []
+        add_wheel(panel, "height")
     heat.toolbar.tools = [tool for tool in heat.toolbar.tools if type(tool).__name__ != "WheelZoomTool"]
     add_wheel(heat, "height")
 
@@ -133,15 +136,15 @@ def heat_map(
     _draw_rows(heat, points, order, rows, clusters, columns)
     _write_names(heat, [names[leaf] for leaf in order], height - 60)
     _draw_bars(right, bars, order, notes or {})
-    for one in (left, heat, right):
-        one.js_on_event(
+    for panel in (left, heat, right):
+        panel.js_on_event(
             "doubletap", CustomJS(args={"down": down}, code=f"down.start = {n - 0.5}; down.end = -0.5")
         )
     return gridplot([[left, heat, right]], toolbar_options={"logo": None}, toolbar_location="above")
 
 
 def _tree_range(tree: np.ndarray) -> Any:
-    """Heights from the root at the left; merges of no distance are lifted to 0."""
+    """Make the range of heights, from the root at the left to slightly below 0."""
     from bokeh.models import Range1d
 
     top = float(tree[-1, 2]) or 1.0
@@ -149,13 +152,14 @@ def _tree_range(tree: np.ndarray) -> Any:
 
 
 def _draw_tree(figure: Any, tree: np.ndarray, down: Any, n: int) -> None:
-    """The whole tree; of a large one only the large parts, until one has zoomed in."""
+    """Draw the tree; of a large tree only the large parts, until the user zooms in."""
     from bokeh.models import ColumnDataSource, CustomJS
 
     def draw(least: float, width: float) -> Any:
-        found = branches(tree, least=least).astype(np.float32)
-        ended = np.concatenate([found, np.full((len(found), 1, 2), np.nan, np.float32)], axis=1)
-        source = ColumnDataSource({"x": ended[:, :, 0].ravel(), "y": ended[:, :, 1].ravel() - 0.5})
+        segments = branches(tree, least=least).astype(np.float32)
+        gaps = np.full((len(segments), 1, 2), np.nan, np.float32)
+        segments = np.concatenate([segments, gaps], axis=1)
+        source = ColumnDataSource({"x": segments[:, :, 0].ravel(), "y": segments[:, :, 1].ravel() - 0.5})
         return figure.line("x", "y", source=source, color="black", line_width=width)
 
     if n <= _FEW:
@@ -173,7 +177,7 @@ def _draw_tree(figure: Any, tree: np.ndarray, down: Any, n: int) -> None:
 
 
 def _draw_lines(figure: Any, lines: Lines, order: np.ndarray) -> None:
-    """The picture, in tiles that any browser draws; nearest lines where there are more than pixels."""
+    """Draw the heat map in tiles that every browser can draw, sampling lines if there are more than pixels."""
     from bokeh.models import ColumnDataSource, CustomJS, LinearColorMapper
 
     n, columns = lines.levels.shape
@@ -209,14 +213,14 @@ def _draw_lines(figure: Any, lines: Lines, order: np.ndarray) -> None:
 
 _REORDER = """
   const line = moved.data.line, tiles = shown.data.image;
-  const bytes = tiles.map((one) => new Uint8Array(one.buffer, one.byteOffset, one.length));
-  const image = tiles.map((one, number) => {
-    const rows = one.length / columns, out = new Uint8Array(one.length);
+  const bytes = tiles.map((array) => new Uint8Array(array.buffer, array.byteOffset, array.length));
+  const image = tiles.map((array, number) => {
+    const rows = array.length / columns, out = new Uint8Array(array.length);
     for (let row = 0; row < rows; row++) {
       const at = line[number * tile + row], from = (at % tile) * columns;
       out.set(bytes[Math.floor(at / tile)].subarray(from, from + columns), row * columns);
     }
-    return new one.constructor(out, [rows, columns]);
+    return new array.constructor(out, [rows, columns]);
   });
   wanted.data = {...wanted.data, image};
 """
@@ -230,18 +234,18 @@ def _draw_rows(
     clusters: Mapping[str, Sequence[int]],
     columns: int,
 ) -> None:
-    """Bars that are not seen until the mouse is on one."""
+    """Draw a bar over each row, which is invisible except under the mouse, and shows the tooltip."""
     from bokeh.models import HoverTool
 
-    told: list[list[str]] = [[] for _ in order]
-    for name, leaves in sorted(clusters.items(), key=lambda one: -len(one[1])):
+    clusters_of: list[list[str]] = [[] for _ in order]
+    for name, leaves in sorted(clusters.items(), key=lambda item: -len(item[1])):
         for leaf in leaves:
-            told[leaf].append(name)
+            clusters_of[leaf].append(name)
     count = len(points.pictures)
     place, cluster = np.full(count, np.nan, np.float32), [""] * count
     place[rows[order]] = np.arange(len(order))
     for leaf, row in enumerate(rows):
-        cluster[row] = ", ".join(told[leaf])
+        cluster[row] = ", ".join(clusters_of[leaf])
     y, named = points.add("leaf", place), points.add("cluster", cluster)
     bars = figure.hbar(
         y=y, height=1, left=0, right=columns, source=points.source, fill_alpha=0, line_alpha=0,
@@ -260,7 +264,7 @@ def _draw_rows(
 
 
 def _write_names(figure: Any, names: list[str], px: int) -> None:
-    """At the right of the lines, where every line can have its own."""
+    """Write the names of the rows at the right, if there is space for one per row."""
     from bokeh.models import BasicTicker, CustomJSTickFormatter, LinearAxis
 
     axis = LinearAxis(
@@ -284,7 +288,7 @@ def _write_names(figure: Any, names: list[str], px: int) -> None:
 def _draw_bars(
     figure: Any, bars: list[tuple[str, int, int, int]], order: np.ndarray, notes: Mapping[str, str]
 ) -> None:
-    """Clusters, those within others further right."""
+    """Draw bars of clusters; clusters within others are further right."""
     from bokeh.models import ColumnDataSource, HoverTool, Range1d
 
     deepest = max((depth for *_, depth in bars), default=0)
@@ -309,5 +313,5 @@ def _draw_bars(
         "text", "middle", "name", source=source, text_color="colour", text_font_size="12px",
         text_baseline="middle",
     )  # fmt: skip
-    told = "<div><b>cluster @name</b>: @size members</div><div>@note</div>"
-    figure.add_tools(HoverTool(renderers=[drawn], tooltips=told, attachment="left"))
+    tooltip = "<div><b>cluster @name</b>: @size members</div><div>@note</div>"
+    figure.add_tools(HoverTool(renderers=[drawn], tooltips=tooltip, attachment="left"))

@@ -1,6 +1,6 @@
-"""Plots that answer the mouse, by Bokeh: maps of points with pictures, and clustered heat maps.
+"""Interactive plots by Bokeh: maps of points with pictures in their tooltips.
 
-Bokeh is imported where it is used, as that takes a second. Text in tooltips is escaped by Bokeh.
+Bokeh is imported where it is used, because the import takes a second. Bokeh escapes the text of tooltips.
 """
 
 from __future__ import annotations
@@ -19,51 +19,54 @@ from pcip_core.plots.style import PALETTE, shade
 
 WIDTH = 1070
 OTHERS, SEVERAL, UNNAMED = "others", "several terms", ""
-"""Groups that are grey and lie below the points of all others."""
+"""Groups that are drawn in grey, below the points of all other groups."""
 _GREYS = {OTHERS: "#b8b8b8", SEVERAL: "#8f8f8f", UNNAMED: "#d4d4d4"}
 _FONT = "system-ui, sans-serif"
 _MARKERS = ("circle", "square", "triangle", "inverted_triangle", "hex", "diamond", "star")
-_NOTHING = "data:,"  # no picture, and nothing that a browser would look for
+_NOTHING = "data:,"  # no picture, without a request by the browser
 _MOST_GROUPS = 2 * len(PALETTE) - 1
-_MOST_SHOWN = 4  # tooltips at once
+_MOST_SHOWN = 4  # maximum number of simultaneous tooltips
 
 
 @dataclass(frozen=True)
 class Points:
-    """What is told of n things; plots of the same things share it, so that it is in the page once.
+    """The tooltips of n items. Plots of the same items share this data, so that the page contains it once.
 
     Attributes:
-        told: heading -> n texts, in the order of the tooltip; a thing without a text there may have "".
-        pictures: n data URLs, "" where there is none.
+        texts: heading -> n texts, in the order of the tooltip; "" for an item without a text.
+        pictures: n data URLs; "" for an item without a picture.
+
+    Raises:
+        ShapeError: the numbers of texts and pictures differ.
     """
 
-    told: Mapping[str, Sequence[str]]
+    texts: Mapping[str, Sequence[str]]
     pictures: Sequence[str]
     source: Any = field(init=False)
 
     def __post_init__(self) -> None:
         from bokeh.models import ColumnDataSource
 
-        columns = {f"told_{number}": list(texts) for number, texts in enumerate(self.told.values())}
+        columns = {f"text_{number}": list(texts) for number, texts in enumerate(self.texts.values())}
         columns["picture"] = [picture or _NOTHING for picture in self.pictures]
         if len({len(values) for values in columns.values()}) > 1:
             raise ShapeError(
                 "points of a plot",
                 found=", ".join(f"{len(values)} {name}" for name, values in columns.items()),
-                required="as many of each",
-                remedy="Pass a text under each heading, and a picture or nothing, for every point.",
+                required="equal numbers",
+                remedy="Pass one text per heading and one picture, possibly empty, for every point.",
             )
         object.__setattr__(self, "source", ColumnDataSource(columns))
 
     def add(self, name: str, values: Sequence[Any] | np.ndarray) -> str:
-        """A further column for one plot; its name."""
+        """Add a column for one plot, and return its name."""
         column = f"{name}_{len(self.source.data)}"
         self.source.add(values if isinstance(values, np.ndarray) else list(values), column)
         return column
 
     def tooltip(self, more: Mapping[str, str] | None = None) -> str:
-        """HTML with placeholders for what is told, `more` columns under their headings, and the picture."""
-        fields = {heading: f"told_{number}" for number, heading in enumerate(self.told)} | dict(more or {})
+        """Make the HTML of the tooltip, with placeholders for the texts, for `more` columns and for the picture."""
+        fields = {heading: f"text_{number}" for number, heading in enumerate(self.texts)} | dict(more or {})
         lines = "".join(
             f'<div><span style="color:#666">{heading}</span> @{{{name}}}</div>'
             for heading, name in fields.items()
@@ -75,7 +78,11 @@ class Points:
 
 
 def grouped(labels: Sequence[str], *, most: int = _MOST_GROUPS) -> list[str]:
-    """The labels, the rarest of too many put together as `others`; "" stays."""
+    """Replace the rarest labels by `others` if there are more than `most`; "" does not change.
+
+    >>> grouped(["a", "a", "b", "c", ""], most=2)
+    ['a', 'a', 'others', 'others', '']
+    """
     counts = Counter(label for label in labels if label)
     kept = sorted(counts, key=lambda label: (-counts[label], label))
     kept = kept if len(kept) <= most else kept[: most - 1]
@@ -97,20 +104,20 @@ def scatter(
     height: int = 560,
     x_names: Mapping[float, str] | None = None,
 ) -> Any:
-    """A map of points, coloured by group; ctrl and the wheel zoom, a click on the legend hides a group.
+    """Draw a map of points coloured by group. Ctrl and the wheel zoom; a click on the legend hides a group.
 
     Args:
-        points: what is told of the n points.
-        x, y: (n,) places; a point without a finite one is not drawn.
+        points: the tooltips of the n points.
+        x, y: (n,) coordinates; points with a non-finite coordinate are not drawn.
         groups: n names; "" is grey.
-        name: of the plot in the page.
-        order: of the groups in the legend; by default the largest first.
-        labels: of both axes; None: no axes, as of a UMAP.
-        sizes: diameter, px, one or (n,).
-        heading: of the groups in the legend and the tooltip.
-        numbered: write each group's name at the median of its points.
-        height: px.
-        x_names: names in place of numbers at the x axis.
+        name: name of the plot in the page.
+        order: order of the groups in the legend; by default the largest first.
+        labels: labels of both axes; None: no axes, as for a UMAP.
+        sizes: diameter in px, a number or (n,).
+        heading: heading of the groups in the legend and the tooltip.
+        numbered: whether to write the name of each group at the median of its points.
+        height: height in px.
+        x_names: position -> name on the x axis, instead of numbers.
     """
     from bokeh.models import CDSView, GroupFilter, HoverTool
 
@@ -127,7 +134,7 @@ def scatter(
     names = _in_order(counts, order)
     coloured = [label for label in names if label not in _GREYS]
     drawn: dict[str, Any] = {}
-    for turn, label in sorted(enumerate(names), key=lambda item: item[1] in coloured):  # grey ones lie below
+    for turn, label in sorted(enumerate(names), key=lambda item: item[1] in coloured):  # grey groups first
         marker = _MARKERS[(turn + turn // len(PALETTE)) % len(_MARKERS)]
         drawn[label] = figure.scatter(
             across,
@@ -159,14 +166,14 @@ def scatter(
 
 
 def _in_order(counts: Mapping[str, int], order: Sequence[str] | None) -> list[str]:
-    """The groups that have points, in the given order or the largest first; those that are grey come last."""
+    """Sort the groups that have points by the given order, otherwise by size; grey groups come last."""
     ordered = order or sorted(counts, key=lambda label: (-counts[label], label))
     coloured = [label for label in ordered if label in counts and label not in _GREYS]
     return coloured + [label for label in _GREYS if label in counts]
 
 
 def _add_legend(figure: Any, heading: str, drawn: Mapping[str, Any]) -> None:
-    """A line for each label with its points, which a click on it hides."""
+    """Add a legend entry per label; a click on it hides its points."""
     from bokeh.models import Legend, LegendItem
 
     items = [LegendItem(label=label, renderers=[points]) for label, points in drawn.items()]
@@ -176,7 +183,7 @@ def _add_legend(figure: Any, heading: str, drawn: Mapping[str, Any]) -> None:
 
 
 def _number(figure: Any, x: np.ndarray, y: np.ndarray, groups: Sequence[str], names: Sequence[str]) -> None:
-    """Write the names of groups at the medians of their points."""
+    """Write the name of each group at the median of its points."""
     from bokeh.models import ColumnDataSource
 
     finite = np.isfinite(x) & np.isfinite(y)
@@ -203,7 +210,7 @@ def _number(figure: Any, x: np.ndarray, y: np.ndarray, groups: Sequence[str], na
 
 
 def base_figure(name: str, height: int, *, axes: tuple[str, str] | None, **options: Any) -> Any:
-    """A plot with its tools, without Bokeh's logo; `axes` are the names of both, None: no axes."""
+    """Make an empty plot with tools and without Bokeh's logo; `axes` are the labels of both axes, None: no axes."""
     from bokeh.plotting import figure
 
     settings: dict[str, Any] = {
@@ -214,21 +221,21 @@ def base_figure(name: str, height: int, *, axes: tuple[str, str] | None, **optio
         "name": name,
         "background_fill_color": None,
     }
-    made = figure(**{**settings, **options})
-    add_wheel(made)
-    made.toolbar.logo = None
-    made.grid.grid_line_color = "#eeeeee"
-    made.outline_line_color = None
+    plot = figure(**{**settings, **options})
+    add_wheel(plot)
+    plot.toolbar.logo = None
+    plot.grid.grid_line_color = "#eeeeee"
+    plot.outline_line_color = None
     if axes is None:
-        made.axis.visible = False
-        made.grid.visible = False
+        plot.axis.visible = False
+        plot.grid.visible = False
     else:
-        made.xaxis.axis_label, made.yaxis.axis_label = axes
-    return made
+        plot.xaxis.axis_label, plot.yaxis.axis_label = axes
+    return plot
 
 
 def add_wheel(figure: Any, dimensions: str = "both") -> None:
-    """Let ctrl and the wheel zoom; the wheel alone scrolls the page."""
+    """Zoom by ctrl and the mouse wheel; the wheel alone scrolls the page."""
     from bokeh.models import WheelZoomTool
 
     wheel = WheelZoomTool(dimensions=dimensions, modifiers="ctrl")
@@ -237,11 +244,11 @@ def add_wheel(figure: Any, dimensions: str = "both") -> None:
 
 
 def embedded(plots: Sequence[Any], callbacks: Sequence[Any] = ()) -> tuple[list[Markup], list[Markup]]:
-    """The scripts of a page with these plots, Bokeh's own code first, and the place of each plot in the page.
+    """Make the scripts of a page with these plots, Bokeh's code first, and the HTML element of each plot.
 
     Args:
         plots: Bokeh models.
-        callbacks: run once when the page has been drawn.
+        callbacks: callbacks that run once after the page has been drawn.
     """
     from bokeh.document import Document
     from bokeh.embed import components

@@ -1,4 +1,4 @@
-"""Figures as pictures: PNG files sharp enough to be printed, and WebP small enough to be kept in a database row."""
+"""Figures as images: PNG files for print, and WebP images that are small enough for a database row."""
 
 from __future__ import annotations
 
@@ -16,20 +16,24 @@ if TYPE_CHECKING:
 MAX_BYTES = 200_000
 PRINT_DPI = 200
 _RESOLUTIONS = (110, 80, 60, 40, 25)
-_WEBP_PX = 16_383  # a side at most
+_WEBP_PX = 16_383  # maximum side
 
 
 def save_png(figure: Figure, path: Path) -> Path:
-    """Write a figure for print: the old file or the new one is there, never a part."""
+    """Write a figure as PNG for print. The file is replaced atomically."""
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=PRINT_DPI)
     return path
 
 
 def preview(figure: Figure | Path, *, max_bytes: int = MAX_BYTES) -> bytes:
-    """A figure, or its file for print, as WebP; at a lower resolution each time it comes out over so many bytes.
+    """Convert a figure, or its PNG file, to WebP, at the highest resolution with at most `max_bytes`.
 
-    It is drawn once, and scaled down: drawing takes longer than all else.
+    If the lowest resolution exceeds `max_bytes`, it is returned. The figure is drawn once and scaled down, because
+    drawing takes the most time.
+
+    >>> preview(Figure(figsize=(1, 1)))[8:12]
+    b'WEBP'
     """
     from PIL import Image
 
@@ -39,17 +43,17 @@ def preview(figure: Figure | Path, *, max_bytes: int = MAX_BYTES) -> bytes:
     else:
         drawn, dpi = io.BytesIO(), _RESOLUTIONS[0]
         figure.savefig(drawn, format="png", dpi=dpi, pil_kwargs={"compress_level": 1})
-    with Image.open(drawn) as read:
-        whole = read.convert("RGB")
-    for lower in (one for one in _RESOLUTIONS if max(whole.size) * one / dpi <= _WEBP_PX):
-        found = webp(scaled(whole, lower / dpi))
-        if len(found) <= max_bytes:
+    with Image.open(drawn) as image:
+        whole = image.convert("RGB")
+    for resolution in (value for value in _RESOLUTIONS if max(whole.size) * value / dpi <= _WEBP_PX):
+        data = webp(scaled(whole, resolution / dpi))
+        if len(data) <= max_bytes:
             break
-    return found
+    return data
 
 
 def scaled(picture: Image, factor: float) -> Image:
-    """A picture with so many times its pixels on each side."""
+    """Scale both sides of an image by a factor."""
     from PIL.Image import Resampling
 
     if factor == 1:
@@ -59,7 +63,7 @@ def scaled(picture: Image, factor: float) -> Image:
 
 
 def webp(picture: Image) -> bytes:
-    """A picture of a figure; thin lines keep their colours."""
+    """Encode an image of a figure as WebP; thin lines keep their colours."""
     file = io.BytesIO()
     picture.save(file, "WEBP", quality=85, method=2, use_sharp_yuv=True)
     return file.getvalue()

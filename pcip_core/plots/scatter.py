@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -15,20 +16,41 @@ from pcip_core.plots.style import PALETTE, add_title, marker, no_scores, shade
 
 UNLABELLED = "unlabelled"
 LEAST_MARKER = 8
-"""Square points: the least area of a point whose marker can be told from others."""
+"""Smallest area, in square points, at which markers can be distinguished."""
+
+
+def panels_of(points: pl.DataFrame) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """A table of maps as the panels of `embedding_scatter`, one panel per feature set.
+
+    Args:
+        points: one row per point with `feature_set`, `x`, `y` and `label`, which may be null.
+    """
+    return [
+        (
+            str(panel["feature_set"][0]),
+            panel.select("x", "y").to_numpy(),
+            panel["label"].fill_null("").to_numpy().astype(str),
+        )
+        for panel in points.partition_by("feature_set", maintain_order=True)
+    ]
 
 
 def embedding_scatter(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], title: str) -> Figure:
-    """Small multiples of maps with one legend (paper, Figure 3 and Supplementary Figure 3).
+    """Draw maps side by side with a common legend (paper, Figure 3 and Supplementary Figure 3).
 
-    A class has the same colour and marker in every panel; many points are small dots, at whose size markers look
-    alike and crosses vanish. With more classes than the palette has colours, the rest have lighter ones, and each
-    class's number in the legend stands at the median of its points. Points without label are grey, below the
-    others; those that are not finite are left out.
+    A class has the same colour and marker in every panel. Large numbers of points are drawn as small dots, because
+    markers cannot be distinguished at that size. If there are more classes than colours, the remaining classes have
+    lighter colours, and the number of each class in the legend is written at the median of its points. Points without
+    a label are grey, below the others. Points that are not finite are omitted.
 
     Args:
-        panels: name, (n, 2) places, and (n,) labels as strings, "" where there is none.
-        title: written above; says where images are simulated.
+        panels: name, (n, 2) coordinates, and (n,) labels as strings, "" for none.
+        title: title of the figure; states if images are simulated.
+
+    >>> places = np.array([[0.0, 0.0], [1.0, 1.0]])
+    >>> figure = embedding_scatter([("conv3", places, np.array(["nucleus", ""]))], "example")
+    >>> [text.get_text() for text in figure.legends[0].get_texts()]
+    ['nucleus', 'unlabelled']
     """
     if not any(len(places) for _, places, _ in panels):
         return no_scores(title)
@@ -86,7 +108,7 @@ def embedding_scatter(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], titl
 
 
 def _write(axes: Axes, place: np.ndarray, text: str) -> None:
-    """Text that is readable on points of any colour."""
+    """Write text that is readable on points of any colour."""
     written = axes.text(
         place[0], place[1], text, fontsize=7, weight="bold", ha="center", va="center", clip_on=True
     )

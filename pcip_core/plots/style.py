@@ -1,4 +1,4 @@
-"""What the pictures of scores share: colours, dashes, legends, and the figure that has nothing to show."""
+"""Common style of the figures: colours, markers, dashes, titles, legends, and the figure without data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#8C6D1F", "#6A3D9A")
-"""Okabe and Ito's colours without yellow, which is faint on white, with brown and violet instead."""
+"""The colours of Okabe and Ito, with brown and violet instead of yellow, which is faint on white."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 DASHES: tuple[tuple[int, tuple[int, ...]], ...] = (
     (0, (5, 2)),
@@ -22,36 +22,44 @@ DASHES: tuple[tuple[int, tuple[int, ...]], ...] = (
 )
 MAX_INSIDE = 6
 LEGEND_INCHES = 2.2
-"""By which a figure grows for a legend outside."""
+"""Additional width of a figure for a legend outside the panels."""
 _TITLE_CHARACTER_INCHES = 0.078
 
 
 def colour(index: int) -> str:
-    """Of the series at this place; repeats after the palette, so the marker has to change then."""
+    """Return the colour of a series. Colours repeat after the palette, where the marker changes.
+
+    >>> colour(0), colour(9)
+    ('#0072B2', '#0072B2')
+    """
     return PALETTE[index % len(PALETTE)]
 
 
 def shade(index: int) -> tuple[float, float, float]:
-    """Of the class at this place where markers are too small to tell: as `colour`, then half way to white."""
+    """Return the colour of a class if markers are too small to distinguish: as `colour`, then lighter colours."""
     red, green, blue = to_rgb(colour(index))
     white = 0.5 if (index // len(PALETTE)) % 2 else 0.0
     return (red + (1 - red) * white, green + (1 - green) * white, blue + (1 - blue) * white)
 
 
 def marker(index: int) -> str:
-    """Of the series at this place; no colour meets the same marker again within 81 series."""
+    """Return the marker of a series. Pairs of colour and marker are unique for 81 series.
+
+    >>> marker(0), marker(9)
+    ('o', 's')
+    """
     return MARKERS[(index + index // len(PALETTE)) % len(MARKERS)]
 
 
 def add_title(figure: Figure, title: str) -> None:
-    """Above the figure, over several lines where it is wider than that; what is in parentheses stays whole."""
-    whole = re.sub(r"\([^)]*\)", lambda found: found[0].replace(" ", "\u00a0"), title)
+    """Add a title, wrapped to the width of the figure. Text in parentheses is not broken."""
+    whole = re.sub(r"\([^)]*\)", lambda match: match[0].replace(" ", "\u00a0"), title)
     lines = textwrap.wrap(whole, max(20, int(figure.get_figwidth() / _TITLE_CHARACTER_INCHES)))
     figure.suptitle("\n".join(lines).replace("\u00a0", " "), fontsize=10)
 
 
 def no_scores(title: str) -> Figure:
-    """A figure that says that there is nothing to show."""
+    """Make a figure that states that there are no scores."""
     figure = Figure(figsize=(4.2, 2), layout="constrained")
     add_title(figure, title)
     axes = figure.add_subplot()
@@ -61,14 +69,14 @@ def no_scores(title: str) -> Figure:
 
 
 def wide_legend(entries: int) -> bool:
-    """Whether a legend with so many entries goes outside the panels."""
+    """Whether a legend with this number of entries is placed outside the panels."""
     return entries > MAX_INSIDE
 
 
 def add_legend(figure: Figure, panels: list[Axes], *, outside: bool | None = None) -> None:
-    """One legend of all panels: in the last panel, or right of them all if `outside`.
+    """Add a common legend of all panels: in the last panel, or if `outside` to the right of all panels.
 
-    By default outside if it has more than 6 entries. A figure is made `LEGEND_INCHES` wider for that by its caller.
+    By default, a legend with more than 6 entries is outside. The caller makes the figure `LEGEND_INCHES` wider for it.
     """
     entries: dict[str, Artist] = {}
     for axes in panels:

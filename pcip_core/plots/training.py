@@ -1,4 +1,4 @@
-"""Pictures of a training: the loss curve, and what the network inpaints."""
+"""Figures of a training: the loss curve, and predictions of the network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ from pcip_core.training.tracker import Preview
 def loss_curve(
     history: Sequence[Mapping[str, float]], title: str, *, loss: str = "mean squared error"
 ) -> Figure:
-    """Training and validation loss by epoch, as `TrainedEncoder.history` holds them; `loss` is its name."""
+    """Draw the training and validation loss by epoch.
+
+    Args:
+        history: one dict per epoch, as in `TrainedEncoder.history`.
+        title: title of the figure.
+        loss: name of the loss, for the axis.
+
+    >>> loss_curve([{"epoch": 1, "loss": 0.5}], "example").axes[0].get_ylabel()
+    'mean squared error'
+    """
     figure = Figure(figsize=(5, 3), layout="constrained")
     figure.suptitle(title, fontsize=10)
     axes = figure.add_subplot()
@@ -28,9 +37,9 @@ def loss_curve(
 
 
 def inpainting_preview(preview: Preview, title: str) -> Figure:
-    """A column a pair: source cell, target markers, predicted protein, true protein.
+    """Draw one column per pair: source cell, target markers, predicted protein, true protein.
 
-    Of an autoencoder, which predicts every channel: predicted and true of each.
+    For an autoencoder, which predicts all channels, the rows are the predicted and the true channels.
     """
     markers = preview.target.copy()
     protein = [preview.channels.index(name) for name in preview.protein]

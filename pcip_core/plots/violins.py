@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from pcip_core.plots.style import add_title, colour, no_scores
 
-_MOST_IN_A_CLOUD = 0.28  # half width of the dots of an image
+_DOTS_HALF_WIDTH = 0.28  # of the dots of an image
 
 
 def compartment_violins(
@@ -22,18 +22,21 @@ def compartment_violins(
     ylabel: str = "log(distance to first / distance to second)",
     lines: Sequence[float] = (0.0,),
 ) -> Figure:
-    """Violins of groups of cells, and the cells of chosen images as dots to their right.
+    """Draw violins of groups of cells and, to their right, the cells of selected images as dots.
 
-    In a violin the box is the interquartile range and the white dot the median, as in the paper. A group with
-    fewer than three cells, or whose values are all the same, is drawn as dots. Values that are not finite are
-    left out.
+    As in the paper, the box is the interquartile range and the white dot the median. Groups with fewer than three cells
+    or with constant values are drawn as dots. Values that are not finite are omitted.
 
     Args:
         groups: name, such as `cytosol only`, and (n,) scores; from left to right.
-        title: written above; says where images are simulated.
+        title: title of the figure; states if images are simulated.
         examples: name of an image, and (n,) scores of all its cells.
-        ylabel: what the score is; `place` has 0 at the first compartment and 1 at the second.
-        lines: where thin lines go across.
+        ylabel: name of the score, for the axis.
+        lines: scores at which to draw thin horizontal lines.
+
+    >>> figure = compartment_violins([("nucleus only", np.array([-1.0, 0.0, 1.0]))], "example")
+    >>> [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    ['nucleus only\\nn = 3']
     """
     shown = [(name, _finite(values)) for name, values in groups]
     dotted = [(name, _finite(values)) for name, values in examples]
@@ -71,8 +74,8 @@ def _finite(values: np.ndarray) -> np.ndarray:
 
 
 def _beside(values: np.ndarray) -> np.ndarray:
-    """Shifts to the side so that dots of similar height do not cover each other; the same every time."""
+    """Compute fixed horizontal shifts, so that dots of similar height do not overlap."""
     turns = np.array([0.0, 0.5, -0.5, 1.0, -1.0])
     shift = np.empty(len(values))
     shift[np.argsort(values, kind="stable")] = turns[np.arange(len(values)) % len(turns)]
-    return shift * _MOST_IN_A_CLOUD
+    return shift * _DOTS_HALF_WIDTH

@@ -1,4 +1,4 @@
-"""Cells and pairs as tensors: gathered, flipped and rescaled on the device, no Python for a single cell."""
+"""Batches of cells and pairs as tensors: gathered, flipped and rescaled on the device, without loops over cells."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from pcip_core.models.inpainting import NetworkConfig
 from pcip_core.training.sampling import draw_flips, draw_order, draw_partners
 
 _PREVIEWED = 8
-_PIECE = 4096  # crops that are copied at a time
+_PIECE = 4096  # crops per copy
 
 
 class CellBatches:
-    """Batches of crops that lie, as uint8, on the device when they fit there, else in RAM, else in their files.
+    """Batches of crops, which are kept as uint8 on the device if they fit, otherwise in RAM, otherwise in their files.
 
     Args:
         pixels: (n, C, S, S) uint8.
-        device: where the batches are wanted.
-        memory: the share of free memory that they may take; an array that is in RAM may stay there.
+        device: the device of the batches.
+        memory: the fraction of free memory that the crops may occupy; an array in RAM may stay there.
 
     Attributes:
-        streamed: whether they stay in their files. Batches are then best made ahead.
+        streamed: whether the crops stay in their files. Batches should then be prefetched.
+
+    >>> pixels = np.arange(3, dtype=np.uint8).reshape(3, 1, 1, 1)
+    >>> CellBatches(pixels * 85, torch.device("cpu")).of(np.array([2, 0])).flatten().tolist()
+    [0.6666666865348816, 0.0]
     """
 
     def __init__(self, pixels: Pixels, device: torch.device, memory: float = 0.6) -> None:
@@ -33,7 +37,7 @@ class CellBatches:
         self._pixels = self._held(pixels, on_gpu=on_gpu)
 
     def _held(self, pixels: Pixels, *, on_gpu: bool) -> torch.Tensor | ShardedPixels:
-        """The crops where they stay: on the GPU, in RAM (from which a GPU reads by itself), or in their files."""
+        """Place the crops on the GPU, in RAM (pinned, for transfers to a GPU), or leave them in their files."""
         cuda = self.device.type == "cuda"
         if isinstance(pixels, np.ndarray) and not cuda:
             return torch.from_numpy(np.ascontiguousarray(pixels))
@@ -47,22 +51,23 @@ class CellBatches:
         return held
 
     def of(self, cells: np.ndarray) -> torch.Tensor:
-        """Cells at the (B,) given positions as they are: (B, C, S, S) in [0, 1]."""
+        """Return the cells at (B,) positions: (B, C, S, S) in [0, 1]."""
         return unit(self.gather(cells))
 
     def flipped(self, cells: np.ndarray, flips: np.ndarray) -> torch.Tensor:
-        """Cells at (B,) positions, flipped where (B, 2) bool say so, vertically and horizontally."""
+        """Return the cells at (B,) positions, flipped vertically and horizontally as (B, 2) bool specify."""
         turn = self.on_device(flips)
         return unit(flipped(self.gather(cells), turn[:, 0], turn[:, 1]))
 
     def warped(
         self, cells: np.ndarray, transposed: np.ndarray, rows: np.ndarray, columns: np.ndarray
     ) -> torch.Tensor:
-        """Cells at (B,) positions, transposed where (B,) bool say so, then read at rows and columns.
+        """Return the cells at (B,) positions, transposed where specified, then resampled at rows and columns.
 
         Args:
-            cells, transposed: (B,).
-            rows, columns: (B, S) which row and column of the crop comes where.
+            cells: (B,) positions.
+            transposed: (B,) bool.
+            rows, columns: (B, S) source row and column of each row and column of the result.
 
         Returns:
             (B, C, S, S) in [0, 1].
@@ -75,16 +80,16 @@ class CellBatches:
         return unit(crops.gather(2, down).gather(3, across))
 
     def gather(self, cells: np.ndarray) -> torch.Tensor:
-        """(B,) positions -> (B, C, S, S) uint8 on the device."""
+        """Return the cells at (B,) positions: (B, C, S, S) uint8 on the device."""
         if isinstance(self._pixels, ShardedPixels):
-            read = torch.from_numpy(self._pixels[cells])
-            read = read.pin_memory() if self.device.type == "cuda" else read
-            return read.to(self.device, non_blocking=True)
+            crops = torch.from_numpy(self._pixels[cells])
+            crops = crops.pin_memory() if self.device.type == "cuda" else crops
+            return crops.to(self.device, non_blocking=True)
         index = torch.from_numpy(cells).to(self._pixels.device, non_blocking=True)
         return self._pixels[index].to(self.device, non_blocking=True)
 
     def on_device(self, values: np.ndarray) -> torch.Tensor:
-        """An array as a tensor where the batches are."""
+        """Copy an array to the device of the batches."""
         return torch.from_numpy(values).to(self.device, non_blocking=True)
 
 
@@ -100,14 +105,14 @@ class PairBatches(CellBatches):
     def of(  # type: ignore[override]
         self, source: np.ndarray, target: np.ndarray, flips: np.ndarray | None = None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """One batch.
+        """Return one batch of pairs.
 
         Args:
             source, target: (B,) positions of the cells.
-            flips: (B, 4) bool as of `draw_flips`; None for none.
+            flips: (B, 4) bool as from `draw_flips`; None: no flips.
 
         Returns:
-            source (B, C, S, S), target markers (B, structural, S, S), truth (B, protein, S, S), in [0, 1].
+            Source (B, C, S, S), target markers (B, structural, S, S) and truth (B, protein, S, S), in [0, 1].
         """
         first, second = self.gather(source), self.gather(target)  # (B, C, S, S) uint8
         if flips is not None:
@@ -118,18 +123,22 @@ class PairBatches(CellBatches):
 
 
 def flipped(cells: torch.Tensor, vertically: torch.Tensor, horizontally: torch.Tensor) -> torch.Tensor:
-    """(B, C, S, S) with each cell flipped as (B,) bool say."""
+    """Flip each cell of (B, C, S, S) as specified by (B,) bool."""
     cells = torch.where(vertically[:, None, None, None], cells.flip(2), cells)
     return torch.where(horizontally[:, None, None, None], cells.flip(3), cells)
 
 
 def unit(cells: torch.Tensor) -> torch.Tensor:
-    """uint8 as float32 in [0, 1], channels last in memory."""
+    """Convert uint8 to float32 in [0, 1], with channels last in memory."""
     return cells.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
 def slices(n: int, size: int, *, fewest: int = 1) -> list[slice]:
-    """Consecutive batches of n; a last one of fewer than `fewest` joins the one before."""
+    """Divide n rows into consecutive batches. A last batch with fewer than `fewest` rows joins the previous one.
+
+    >>> slices(7, 3), slices(7, 3, fewest=2)
+    ([slice(0, 3, None), slice(3, 6, None), slice(6, 7, None)], [slice(0, 3, None), slice(3, 7, None)])
+    """
     starts = list(range(0, n, size))
     if len(starts) > 1 and n - starts[-1] < fewest:
         del starts[-1]
@@ -137,14 +146,18 @@ def slices(n: int, size: int, *, fewest: int = 1) -> list[slice]:
 
 
 def chosen_evenly(cells: np.ndarray) -> np.ndarray:
-    """A few of the cells to show, evenly spaced."""
+    """Select up to 8 evenly spaced cells for previews."""
     return cells[np.linspace(0, len(cells) - 1, min(_PREVIEWED, len(cells))).astype(int)]
 
 
 def epoch_pairs(image: np.ndarray, *, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All pairs of an epoch in their order: sources (n,), targets (n,), flips (n, 4).
+    """Draw all pairs of an epoch in their order: sources (n,), targets (n,), flips (n, 4).
 
     Each cell is the source once; its target is drawn from the other cells of its image.
+
+    >>> source, target, flips = epoch_pairs(np.array([0, 0, 1, 1]), seed=0, epoch=1)
+    >>> sorted(zip(source.tolist(), target.tolist())), flips.shape
+    ([(0, 1), (1, 0), (2, 3), (3, 2)], (4, 4))
     """
     order = draw_order(len(image), seed=seed, epoch=epoch)
     targets = draw_partners(image, seed=seed, epoch=epoch)[order]

@@ -1,4 +1,4 @@
-"""What a training is given: crops, and which image each belongs to."""
+"""The input of a training: crops, and the image of each crop."""
 
 from __future__ import annotations
 
@@ -15,9 +15,15 @@ class CellSet:
     """Crops of many images.
 
     Attributes:
-        pixels: (n, C, S, S) uint8, each channel of each crop rescaled to 0..255; an array, or in files.
-        image: (n,) integer number of each cell's image.
+        pixels: (n, C, S, S) uint8, each channel of each crop rescaled to 0..255; an array, or read from files.
+        image: (n,) integer number of the image of each cell.
         channels: names of the C channels.
+
+    Raises:
+        ShapeError: the shapes or types do not match, or there is no cell.
+
+    >>> CellSet(np.zeros((2, 1, 8, 8), np.uint8), np.array([0, 0]), ("protein",)).pixels.shape
+    (2, 1, 8, 8)
     """
 
     pixels: Pixels
@@ -32,5 +38,5 @@ class CellSet:
                 "CellSet",
                 found=f"pixels {self.pixels.dtype} {shape}, image {self.image.shape}",
                 required=f"pixels uint8 (n, {len(self.channels)}, S, S), image (n,), n at least 1",
-                remedy="Pass crops as the store keeps them.",
+                remedy="Pass crops as stored.",
             )

@@ -1,4 +1,4 @@
-"""The state of a training after its last epoch, on disk."""
+"""Checkpoints: the state of a training after its last complete epoch, on disk."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from pcip_core.training.task import Task
 
 
 class Checkpoints:
-    """A folder with the last state of one training, or nowhere (None).
+    """The last state of one training.
 
     Args:
-        folder: made when something is saved.
-        task, network, config: what must be equal for a training to be resumed; more epochs may be asked
-            for later.
+        folder: folder of the checkpoint, created when needed; None saves nothing.
+        task, network, config: settings that must be equal to resume a training. The number of epochs may increase.
     """
 
     def __init__(self, folder: Path | None, task: Task, network: Shape, config: TrainingConfig) -> None:
@@ -32,10 +31,10 @@ class Checkpoints:
     def resume(
         self, model: CellNetwork, optimizer: torch.optim.Optimizer, device: torch.device
     ) -> list[dict[str, float]]:
-        """Load the last state into model and optimizer; the history so far, empty when there is none.
+        """Load the last state into the model and the optimizer, and return the history; empty without a checkpoint.
 
         Raises:
-            TrainingError: the state is that of another training.
+            TrainingError: the checkpoint belongs to a different training.
         """
         if self._path is None or not self._path.is_file():
             return []
@@ -45,7 +44,7 @@ class Checkpoints:
                 self._path,
                 found=f"the checkpoint of a training with other settings: {state['identity']}",
                 required=self._identity,
-                remedy="Train into another folder, or remove this one.",
+                remedy="Use another folder for this training, or remove the checkpoint.",
             )
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
@@ -54,7 +53,7 @@ class Checkpoints:
     def save(
         self, model: CellNetwork, optimizer: torch.optim.Optimizer, history: list[dict[str, float]]
     ) -> None:
-        """Replace the state by these weights, optimizer and history."""
+        """Replace the checkpoint by this state."""
         if self._path is None:
             return
         state = {

@@ -1,4 +1,4 @@
-"""Which processor to compute on, and in which precision."""
+"""Choice of the processor and the precision of a training."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from pcip_core.errors import TrainingError
 
 
 def choose_device(name: str, *, number: int | None = None) -> torch.device:
-    """`auto`: the first CUDA GPU, else the CPU; any other name as torch understands it.
+    """Choose the processor: `auto` is the first CUDA GPU, otherwise the CPU; torch interprets all other names.
 
     Args:
         name: `auto`, `cpu`, `cuda` or `cuda:N`.
-        number: of several processes, which take a GPU each: the number of this one's.
+        number: number of the GPU of this process, if several processes use one GPU each.
 
     Raises:
-        TrainingError: the name is unknown, there is no such processor here, or all processes are sent to one.
+        TrainingError: the name is unknown, the processor does not exist here, or several processes share one GPU.
+
+    >>> choose_device("cpu")
+    device(type='cpu')
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -23,8 +26,8 @@ def choose_device(name: str, *, number: int | None = None) -> torch.device:
         raise TrainingError(
             f"device {name!r}",
             found="one GPU for several processes",
-            required="auto, cpu, or cuda: a GPU for each",
-            remedy="Take the number out of encoder.device, or leave encoder.processes at 1.",
+            required="auto, cpu, or cuda: one GPU for each process",
+            remedy="Remove the number from encoder.device, or set encoder.processes to 1.",
         )
     if name == "cuda" and number is not None:
         name = f"cuda:{number}"
@@ -42,13 +45,20 @@ def choose_device(name: str, *, number: int | None = None) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """`auto`: bf16 on a GPU that has it, float32 on a CPU, so that figures do not depend on its make.
+    """Choose the precision: `auto` is bf16 on a GPU that supports it, otherwise float32.
 
-    Asked for on a CPU, bf16 is faster where the CPU multiplies it (AVX512-BF16, AMX; `pcip bench training`), and
-    several times slower where it does not.
+    On a CPU, `auto` is float32, so that results do not depend on the model of the CPU. `bf16` is faster on CPUs with
+    bf16 instructions (AVX512-BF16, AMX; see `pcip bench training`), and several times slower on others.
+
+    Args:
+        name: `auto`, `float32` or `bf16`.
+        device: the processor.
 
     Raises:
         TrainingError: the name is unknown.
+
+    >>> choose_precision("auto", torch.device("cpu"))
+    torch.float32
     """
     if name == "auto":
         return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32

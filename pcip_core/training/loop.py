@@ -1,4 +1,4 @@
-"""The one training loop, of every network (paper, "Datasets, Preprocessing, and Training")."""
+"""The training loop, shared by all networks (paper, "Datasets, Preprocessing, and Training")."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from pcip_core.training.task import Task, TaskKind, ahead, output_of, share_of_l
 from pcip_core.training.tasks.inpainting import Inpainting
 from pcip_core.training.tracker import ProgressTracker, SilentTracker, Tracker
 
-_CHECK_EVERY = 50  # steps between looks at the loss, each of which waits for the device
+_CHECK_EVERY = 50  # steps between checks of the loss, each of which waits for the device
 
 
 @dataclass(frozen=True)
 class TrainedEncoder:
     """A trained network, in evaluation mode, with its history: one dict of metrics per epoch."""
 
-    network: Any  # the CellNetwork of the task: inpainting's by default
+    network: Any  # the CellNetwork of the task
     history: list[dict[str, float]]
     device: torch.device
 
@@ -49,19 +49,33 @@ def train(
 
     Args:
         cells: the crops of all images.
-        network: the network's shape, of the kind that the task wants; its channels are those of the cells.
-        config: epochs, rates, seed, device.
+        network: the configuration of the network, of the type that the task requires, with the channels of the cells.
+        config: epochs, learning rate, seed, device and other settings.
         task: `Inpainting`, `Autoencoding`, or a supervised task (see `train_supervised`).
-        tracker: receives parameters, epochs and previews; by default they are printed. Of several processes
-            only the first reports.
-        checkpoints: a folder for the state after each epoch. When it holds one of the same training,
-            training is resumed there and ends at the same weights (on a CPU bit for bit).
+        tracker: receives parameters, epochs and previews; by default they are printed. With several processes, only
+            the first reports.
+        checkpoints: a folder for the state after each epoch. If it contains a checkpoint of the same training, the
+            training is resumed from it, and ends at the same weights (bit for bit on a CPU).
 
-    `config.processes` are started here; in processes that torchrun started, call this in each.
+    This function starts `config.processes` processes. Within torchrun, call it in each process.
+
+    Returns:
+        The trained network and its history.
 
     Raises:
-        TrainingError: channels differ, the device is not there, the loss is no longer finite, the task
-            cannot use the cells (inpainting: an image has one cell), or one of several processes failed.
+        TrainingError: the channels differ, the device is not available, the loss is not finite, the task cannot use
+            the cells (inpainting: an image has only one cell), or one of several processes failed.
+
+    >>> import numpy as np
+    >>> from pcip_core.models.inpainting import NetworkConfig
+    >>> from pcip_core.training.tracker import SilentTracker
+    >>> pixels = (np.arange(512) % 251).astype(np.uint8).reshape(4, 2, 8, 8)
+    >>> cells = CellSet(pixels, np.array([0, 0, 1, 1]), ("dna", "protein"))
+    >>> network = NetworkConfig(cells.channels, ("dna",), ("protein",), size_px=8, width=0.03)
+    >>> config = TrainingConfig(epochs=2, batch_size=4, device="cpu", validation_fraction=0)
+    >>> trained = train(cells, network, config, tracker=SilentTracker())
+    >>> [epoch["epoch"] for epoch in trained.history], "loss" in trained.history[0]
+    ([1, 2], True)
     """
     _check(cells, network, config)
     tracker = tracker or ProgressTracker()
@@ -84,7 +98,7 @@ def _train_here(
     checkpoints: Path | None,
     processes: Processes,
 ) -> TrainedEncoder:
-    """The training as this process does it, alone or as one of several; arguments are those of `train`."""
+    """Train in this process, alone or as one of several. The arguments are those of `train`."""
     device = choose_device(config.device, number=processes.local if processes.size > 1 else None)
     precision = choose_precision(config.precision, device)
     work = task(cells, network, config, device)
@@ -128,17 +142,19 @@ def _train_here(
             states.save(model, optimizer, history)
 
     trained = work.build().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trained.load_state_dict(model.state_dict())  # a plain network, whatever norms it was trained with
+    trained.load_state_dict(
+        model.state_dict()
+    )  # with standard norms, also after training in several processes
     return TrainedEncoder(trained.eval(), history, device)
 
 
 def build_optimizer(model: torch.nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """Adam, as the paper and its authors set it."""
+    """Make the optimizer: Adam, with the settings of the paper and of the authors' code."""
     return torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(config.beta1, 0.999))
 
 
 def _parameters(config: TrainingConfig, work: Task, model: CellNetwork) -> dict[str, Any]:
-    """The settings of a training, its network and its cells, for the tracker."""
+    """Collect the settings of a training, its network and its cells for the tracker."""
     return {
         **dataclasses.asdict(config),
         "parameters": count_parameters(model),
@@ -156,7 +172,7 @@ def _check(cells: CellSet, network: Shape, config: TrainingConfig) -> None:
             "crops",
             found=f"channels {cells.channels} of {cells.pixels.shape[-1]} px",
             required=f"channels {network.channels} of {network.size_px} px",
-            remedy="Build the network from the screen whose crops these are.",
+            remedy="Build the network for the screen of these crops.",
         )
     least = min(config.epochs, config.batch_size, config.processes)
     if least < 1 or not 0 <= config.validation_fraction < 1 or not 0 <= config.memory_fraction <= 1:
@@ -164,7 +180,7 @@ def _check(cells: CellSet, network: Shape, config: TrainingConfig) -> None:
             "encoder settings",
             found=f"epochs {config.epochs}, batch_size {config.batch_size}, processes {config.processes}, "
             f"validation_fraction {config.validation_fraction}, memory_fraction {config.memory_fraction}",
-            required="epochs, batch_size and processes of 1 or more, validation_fraction in [0, 1), "
+            required="epochs, batch_size and processes of at least 1, validation_fraction in [0, 1), "
             "memory_fraction in [0, 1]",
             remedy="Correct `encoder` in the spec.",
         )
@@ -176,6 +192,6 @@ def _require_finite(loss: float, epoch: int, config: TrainingConfig) -> None:
             f"epoch {epoch}",
             found=f"a loss of {loss}",
             required="a finite loss",
-            remedy=f"Lower encoder.learning_rate (now {config.learning_rate:g}); the state after epoch "
-            f"{epoch - 1} is kept, and no encoder is registered.",
+            remedy=f"Lower encoder.learning_rate (now {config.learning_rate:g}). The checkpoint of epoch {epoch - 1} "
+            "is kept, and no encoder is registered.",
         )

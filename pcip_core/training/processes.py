@@ -1,8 +1,8 @@
-"""One training in several processes: each takes a share of every batch, and all add up what they found.
+"""Training in several processes: each computes a share of every batch, and gradients are summed over all.
 
-Every process draws the same epoch, makes the rows of each batch that are its own, and takes the same step,
-because gradients, the sums of batch norm and the losses are added up over all. So the weights are those of one
-process, within the error of floating point, and stay equal everywhere without being sent.
+Every process draws the same epoch, computes its rows of each batch, and takes the same step, because gradients, the
+sums of batch norm and the losses are summed over all processes. The weights therefore equal those of a single process
+within floating-point error, and stay equal in all processes without being communicated.
 """
 
 from __future__ import annotations
@@ -17,17 +17,20 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 _TORCHRUN = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"}
-_LONGEST_WAIT = datetime.timedelta(hours=1)  # for another process; one that dies is noticed by who started it
+_LONGEST_WAIT = datetime.timedelta(hours=1)  # for another process; the starting process detects one that dies
 
 
 @dataclass(frozen=True)
 class Processes:
-    """All processes of a training, as one of them sees them.
+    """The processes of a training, from the perspective of one of them.
 
     Attributes:
-        rank: the number of this one, from 0, which alone reports and saves.
-        size: how many there are.
-        local: the number of this one on its machine, and of its GPU.
+        rank: number of this process, from 0. Only process 0 reports and saves.
+        size: number of processes.
+        local: number of this process on its machine, and of its GPU.
+
+    >>> Processes(rank=1, size=2).share(slice(4, 8)), Processes(rank=1, size=2).others(slice(4, 8))
+    (slice(5, 8, 2), 2)
     """
 
     rank: int = 0
@@ -35,16 +38,16 @@ class Processes:
     local: int = 0
 
     def share(self, part: slice) -> slice:
-        """The rows of a batch that are this process's: every `size`-th. None when there are too few."""
+        """Select the rows of a batch for this process: every `size`-th row, possibly none."""
         return slice(part.start + self.rank, part.stop, self.size)
 
     def others(self, part: slice) -> int:
-        """How many rows of a batch are other processes'."""
+        """Count the rows of a batch that belong to other processes."""
         rows = part.stop - part.start
         return rows - len(range(rows)[self.rank :: self.size])
 
     def sum(self, values: torch.Tensor) -> torch.Tensor:
-        """The sum over all processes, the same bits in each."""
+        """Sum over all processes, with bitwise equal results in each."""
         if self.size == 1:
             return values
         total = values.clone()
@@ -52,7 +55,7 @@ class Processes:
         return total
 
     def add_gradients(self, model: nn.Module) -> None:
-        """Replace each gradient by its sum over all processes, in one message."""
+        """Replace each gradient by its sum over all processes, with one message."""
         if self.size == 1:
             return
         gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
@@ -62,7 +65,7 @@ class Processes:
             gradient.copy_(total.view_as(gradient))
 
     def share_norms(self, model: nn.Module) -> None:
-        """Let every batch norm see the whole batch; parameters, buffers and their names stay."""
+        """Make every batch norm use the whole batch. Parameters, buffers and their names do not change."""
         if self.size == 1:
             return
         for parent in list(model.modules()):
@@ -75,10 +78,10 @@ ALONE = Processes()
 
 
 def join(backend: str) -> Processes:
-    """The processes that this one belongs to: those of torchrun, those of `starting`, or itself alone.
+    """Find the processes of this training: those of torchrun, those of `starting`, or only this process.
 
     Args:
-        backend: what they talk by: `nccl` where each has a GPU of its own, `gloo` on the CPU.
+        backend: the backend of torch.distributed: `nccl` if each process has its own GPU, `gloo` on the CPU.
     """
     if not dist.is_initialized():
         if not os.environ.keys() >= _TORCHRUN:
@@ -89,12 +92,12 @@ def join(backend: str) -> Processes:
 
 
 def enter(backend: str, *, rank: int, size: int, at: str) -> None:
-    """Meet the other processes at an address of torch's; they stay together until they end."""
+    """Connect to the other processes at an address as defined by torch.distributed, until this process ends."""
     dist.init_process_group(backend, init_method=at, rank=rank, world_size=size, timeout=_LONGEST_WAIT)
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes. A gradient of the sum is a gradient of each term, in each process."""
+    """The sum over all processes. The gradient of the sum is the gradient of each term, in each process."""
 
     @staticmethod
     def forward(ctx: object, values: torch.Tensor) -> torch.Tensor:
@@ -112,10 +115,10 @@ class _Sum(torch.autograd.Function):
 class SharedBatchNorm(_BatchNorm):
     """Batch norm over the rows of all processes, in two passes: the mean, then the deviations from it.
 
-    torch's own (`SyncBatchNorm`) does the same on GPUs only.
+    `torch.nn.SyncBatchNorm` does the same, but only on GPUs.
 
     Args:
-        plain: the norm to replace; its parameters and buffers are taken over, not copied.
+        plain: the norm to replace; its parameters and buffers are shared, not copied.
     """
 
     def __init__(self, plain: _BatchNorm) -> None:

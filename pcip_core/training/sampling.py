@@ -1,8 +1,9 @@
-"""Every random draw of a training: pairs within an image, drawn anew each epoch (paper, "Sampling Pairs"), the
-order and the flips of cells, the cells and images held out, the units that dropout keeps.
+"""All random draws of a training: pairs of cells of an image, redrawn each epoch (paper, "Sampling Pairs"), order and
+flips of cells, held-out cells and images, and units kept by dropout.
 
-Every draw is a function of (seed, epoch, cell) and of what is drawn, by a counter-based generator
-(splitmix64, Steele et al. 2014): no state is kept, so that an epoch can be repeated or resumed alone.
+Every draw is a function of the seed, the epoch, the cell and the purpose of the draw, computed with a counter-based
+generator (splitmix64, Steele et al. 2014). The generator has no state, so each epoch can be repeated or resumed
+separately.
 """
 
 from __future__ import annotations
@@ -24,30 +25,33 @@ _NAMES = (
     "dropout",
     "held_images",
 )
-_DRAWS = {name: np.uint64(number) for number, name in enumerate(_NAMES)}  # a new name goes to the end
+_DRAWS = {name: np.uint64(number) for number, name in enumerate(_NAMES)}  # append new names at the end
 
 
-def keyed_bits(what: str, seed: int, epoch: int, cells: np.ndarray) -> np.ndarray:
-    """64 random bits for each cell.
+def keyed_bits(purpose: str, seed: int, epoch: int, cells: np.ndarray) -> np.ndarray:
+    """Draw 64 random bits for each cell.
 
     Args:
-        what: the purpose of the draw; draws for different purposes are independent.
+        purpose: the purpose of the draw, one of `_NAMES`; draws for different purposes are independent.
         seed, epoch: the rest of the key.
         cells: (n,) numbers of the cells.
 
     Returns:
         (n,) uint64.
+
+    >>> keyed_bits("order", 0, 1, np.arange(2)).tolist()
+    [9451143353636776879, 2391539541053276776]
     """
     with np.errstate(over="ignore"):
         key = _mixed(np.uint64(seed % 2**64) + _GOLDEN)
         key = _mixed(key + np.uint64(epoch % 2**64) * _GOLDEN)
-        key = _mixed(key + _DRAWS[what] * _GOLDEN)
+        key = _mixed(key + _DRAWS[purpose] * _GOLDEN)
         return _mixed(key + cells.astype(np.uint64) * _GOLDEN)
 
 
-def keyed_uniform(what: str, seed: int, epoch: int, cells: np.ndarray) -> np.ndarray:
-    """(n,) float64 in [0, 1), one for each cell."""
-    return (keyed_bits(what, seed, epoch, cells) >> np.uint64(11)) * 2.0**-53
+def keyed_uniform(purpose: str, seed: int, epoch: int, cells: np.ndarray) -> np.ndarray:
+    """Draw a uniform number for each cell: (n,) float64 in [0, 1). The arguments are those of `keyed_bits`."""
+    return (keyed_bits(purpose, seed, epoch, cells) >> np.uint64(11)) * 2.0**-53
 
 
 def _mixed(x: np.ndarray | np.uint64) -> np.ndarray:
@@ -57,29 +61,32 @@ def _mixed(x: np.ndarray | np.uint64) -> np.ndarray:
 
 
 def draw_partners(image: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
-    """For each cell another cell of its image, each of the others equally likely.
+    """Draw for each cell another cell of its image, with uniform probability.
 
     Args:
-        image: (n,) integer number of each cell's image.
+        image: (n,) integer number of the image of each cell.
         seed, epoch: the key of the draw.
 
     Returns:
         (n,) positions in `image`.
 
     Raises:
-        TrainingError: an image has one cell only.
+        TrainingError: an image has only one cell.
+
+    >>> draw_partners(np.array([0, 1, 0, 1]), seed=0, epoch=1).tolist()
+    [2, 3, 0, 1]
     """
     order = np.argsort(image, kind="stable")
     _, start, inverse, count = np.unique(
         image[order], return_index=True, return_inverse=True, return_counts=True
     )
     if len(count) and count.min() < 2:
-        lonely = int(image[order][start[count.argmin()]])
+        number = int(image[order][start[count.argmin()]])
         raise TrainingError(
-            f"image number {lonely}",
+            f"image number {number}",
             found="one cell",
-            required="two or more: a pair is two cells of one image",
-            remedy="Leave the image out (crops.min_cells in the spec).",
+            required="at least two cells, because a pair consists of two cells of the same image",
+            remedy="Exclude the image (crops.min_cells in the spec).",
         )
     n = count[inverse]
     rank = np.arange(len(image)) - start[inverse]
@@ -90,27 +97,44 @@ def draw_partners(image: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
 
 
 def draw_order(n: int, *, seed: int, epoch: int) -> np.ndarray:
-    """The order in which an epoch takes n cells: (n,) positions."""
+    """Draw the order of n cells in an epoch: (n,) positions.
+
+    >>> sorted(draw_order(4, seed=0, epoch=1).tolist())
+    [0, 1, 2, 3]
+    """
     return np.argsort(keyed_bits("order", seed, epoch, np.arange(n)), kind="stable")
 
 
 def draw_flips(n: int, *, seed: int, epoch: int) -> np.ndarray:
-    """Whether to flip source vertically, source horizontally, target vertically, target horizontally.
+    """Draw whether to flip the source vertically and horizontally, and the target vertically and horizontally.
 
     Returns:
         (n, 4) bool, all independent (paper, "Datasets, Preprocessing, and Training").
+
+    >>> draw_flips(100, seed=0, epoch=1).mean(0).round(1).tolist()
+    [0.5, 0.5, 0.5, 0.5]
     """
     bits = keyed_bits("flips", seed, epoch, np.arange(n))
     return ((bits[:, None] >> np.arange(60, 64, dtype=np.uint64)) & np.uint64(1)).astype(bool)
 
 
 def hold_out(image: np.ndarray, *, fraction: float, seed: int) -> np.ndarray:
-    """Cells that are kept for validation: `fraction` of each image, leaving at least two to train on.
+    """Select cells for validation: `fraction` of the cells of each image, leaving at least two for training.
 
-    A fraction of a cell is rounded up or down at random, so that small images give their share as well.
+    Fractional numbers of cells are rounded up or down at random, so that small images contribute their share.
+
+    Args:
+        image: (n,) integer number of the image of each cell.
+        fraction: share of cells, in [0, 1).
+        seed: the key of the draw.
 
     Returns:
         (n,) bool.
+
+    >>> image = np.repeat([0, 1], 10)
+    >>> held = hold_out(image, fraction=0.2, seed=0)
+    >>> np.bincount(image[held]).tolist()
+    [2, 2]
     """
     images, inverse, count = np.unique(image, return_inverse=True, return_counts=True)
     chance = keyed_uniform("quota", seed, 0, np.arange(len(images)))
@@ -123,42 +147,60 @@ def hold_out(image: np.ndarray, *, fraction: float, seed: int) -> np.ndarray:
 
 
 def draw_turns(n: int, *, seed: int, epoch: int) -> np.ndarray:
-    """Whether to transpose a cell, flip it vertically, flip it horizontally: (n, 3) bool, all independent.
+    """Draw whether to transpose a cell, flip it vertically and flip it horizontally: (n, 3) bool, all independent.
 
-    Together all eight flips and quarter turns of a square, each equally likely.
+    Together these yield the eight symmetries of a square with equal probability.
+
+    >>> draw_turns(100, seed=0, epoch=1).shape
+    (100, 3)
     """
     bits = keyed_bits("turns", seed, epoch, np.arange(n))
     return ((bits[:, None] >> np.arange(61, 64, dtype=np.uint64)) & np.uint64(1)).astype(bool)
 
 
 def draw_shifts(n: int, *, most: int, seed: int, epoch: int) -> np.ndarray:
-    """By how many pixels to shift a cell down and across: (n, 2) integers from -most to most."""
+    """Draw the vertical and horizontal shift of each cell in px: (n, 2) integers from -most to most.
+
+    >>> shifts = draw_shifts(100, most=2, seed=0, epoch=1)
+    >>> shifts.min(0).tolist(), shifts.max(0).tolist()
+    ([-2, -2], [2, 2])
+    """
     draws = [keyed_uniform(name, seed, epoch, np.arange(n)) for name in ("down", "across")]
     return np.floor(np.stack(draws, 1) * (2 * most + 1)).astype(np.int64) - most
 
 
 def draw_kept(cells: np.ndarray, units: int, *, seed: int, epoch: int) -> np.ndarray:
-    """Which units dropout keeps for each of (B,) cells: (B, units) bool, each with a chance of one half."""
+    """Draw the units that dropout keeps for each of (B,) cells: (B, units) bool, each with probability 1/2.
+
+    >>> draw_kept(np.arange(3), 100, seed=0, epoch=1).shape
+    (3, 100)
+    """
     words = -(-units // 64)
     bits = keyed_bits("dropout", seed, epoch, cells[:, None] * words + np.arange(words))  # (B, words)
     return np.unpackbits(bits.astype("<u8").view(np.uint8), axis=1)[:, :units].astype(bool)
 
 
 def hold_out_images(image: np.ndarray, labels: np.ndarray, *, fraction: float, seed: int) -> np.ndarray:
-    """Whole images that are kept for validation or test: about `fraction` of each class's images.
+    """Select whole images for validation or test: about `fraction` of the images of each class.
 
-    Class by class, from the one with fewest images: at least one image of a class that has two (unless the
-    fraction is 0), but never the last one of any class. A class with one image so stays in training; where
-    images hold cells of several classes, some classes get more or less than their share.
+    Classes are processed in ascending order of their number of images. At least one image is held out for each class
+    with two or more images (unless the fraction is 0), but never the last training image of a class. A class with one
+    image thus stays in the training set. If images contain cells of several classes, some classes get more or less
+    than their share.
 
     Args:
-        image: (n,) integer number of each cell's image.
+        image: (n,) integer number of the image of each cell.
         labels: (n,) class of each cell.
         fraction: share of images, in [0, 1).
         seed: the key of the draw.
 
     Returns:
-        (n,) bool, the same for all cells of an image.
+        (n,) bool, equal for all cells of an image.
+
+    >>> image, labels = np.array([0, 0, 1, 1, 2, 2]), np.array([0, 0, 0, 0, 1, 1])
+    >>> held = hold_out_images(image, labels, fraction=0.5, seed=0)
+    >>> len(set(image[held].tolist())), bool(held[labels == 1].any())
+    (1, False)
     """
     images, of_image = np.unique(image, return_inverse=True)
     classes, of_class = np.unique(labels, return_inverse=True)

@@ -1,7 +1,7 @@
-"""Start the processes of a training, receive their reports, and end them all when one fails.
+"""Start the processes of a training, receive their reports, and end all of them when one fails.
 
-The caller stays outside: it waits for messages only, so that it can report a process that failed, or be
-interrupted, whatever the others are waiting for. None of them outlives it.
+The caller does not train. It only waits for messages, so that it can report a failed process or be interrupted
+whatever the processes are waiting for. No process outlives the caller.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _GRACE_S = 1.0  # for the other processes to report their failures
 
 
 def run_in_processes(job: Callable[..., Any], count: int, *, backend: str, tracker: Tracker) -> Any:
-    """Call a function in several new processes that have joined; the result of the first.
+    """Call a function in several new, connected processes, and return the result of the first.
 
     Args:
-        job: called with `tracker`; it and its result go through pickle.
-        count: how many processes.
-        backend: what they talk by: `nccl` or `gloo`.
-        tracker: receives what the first process reports; an error in it ends all processes.
+        job: called with `tracker`; the function and its result must be picklable.
+        count: number of processes.
+        backend: the backend of torch.distributed, `nccl` or `gloo`.
+        tracker: receives the reports of the first process; an error in the tracker ends all processes.
 
     Raises:
-        PcipError: the one that a process raised.
-        TrainingError: a process failed otherwise, or was killed.
+        PcipError: the error that a process raised.
+        TrainingError: a process failed with any other error, or was killed.
     """
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
@@ -61,14 +61,14 @@ def run_in_processes(job: Callable[..., Any], count: int, *, backend: str, track
 
 @dataclass(frozen=True)
 class _Worker:
-    """One process, as its starter sees it."""
+    """One process, from the perspective of the caller."""
 
     rank: int
     process: Any
     pipe: Connection
 
     def receive(self) -> tuple[Any, ...]:
-        """Its next message: `report`, `trained` or `failed`; `killed` when the process is gone."""
+        """Wait for the next message: `report`, `trained` or `failed`; `killed` if the process has ended."""
         try:
             return self.pipe.recv()
         except (EOFError, ConnectionError):
@@ -77,7 +77,7 @@ class _Worker:
 
 
 def _results(workers: list[_Worker], tracker: Tracker) -> list[Any]:
-    """What each process gave, once all are done."""
+    """Receive messages until all processes are done, and return their results."""
     results: dict[int, Any] = {}
     while len(results) < len(workers):
         working = {worker.pipe: worker for worker in workers if worker.rank not in results}
@@ -97,7 +97,7 @@ def _results(workers: list[_Worker], tracker: Tracker) -> list[Any]:
 
 
 def _failure(first: _Worker, message: tuple[Any, ...], working: list[_Worker]) -> PcipError:
-    """The failure that made the others fail, which lose their connection to it: a kill, or the earliest."""
+    """Determine the original failure: a kill, otherwise the earliest. Other processes fail when they lose it."""
     messages = {first.rank: message}
     until = time.monotonic() + _GRACE_S
     for worker in working:
@@ -115,10 +115,10 @@ def _failure(first: _Worker, message: tuple[Any, ...], working: list[_Worker]) -
     text = failed[rank][2] if rank in failed else ""
     error = TrainingError(
         f"process {rank} of {len(working)}",
-        found=text.strip().splitlines()[-1] if text else f"its end with exit status {messages[rank][1]}",
-        required="all processes to train to the end",
-        remedy="Mend the cause (-9: killed, often for want of memory) or lower encoder.processes, and start "
-        "again: training is resumed after the last whole epoch.",
+        found=text.strip().splitlines()[-1] if text else f"exit status {messages[rank][1]}",
+        required="all processes to complete the training",
+        remedy="Correct the cause (-9: killed, often due to lack of memory) or lower encoder.processes, and start "
+        "again: the training is resumed after the last complete epoch.",
     )
     if text:
         error.add_note(f"In process {rank}:\n{text}")
@@ -128,7 +128,7 @@ def _failure(first: _Worker, message: tuple[Any, ...], working: list[_Worker]) -
 def _work(
     job: Callable[..., Any], rank: int, count: int, rendezvous: str, backend: str, pipe: Connection
 ) -> None:
-    """What each process does."""
+    """Run the job in one of the processes and send its result."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         os.environ |= {"LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(count)}
@@ -142,6 +142,7 @@ def _work(
 
 
 def _end_with_parent() -> None:
+    """End this process when the caller ends."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])
@@ -149,7 +150,7 @@ def _end_with_parent() -> None:
 
 
 class _Piped:
-    """A tracker that passes reports on to the caller; all but a batch wait for its answer."""
+    """A tracker that sends reports to the caller. All reports except batches wait for its answer."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe

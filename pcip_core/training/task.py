@@ -1,4 +1,4 @@
-"""One kind of training, as the loop sees it, and how both compute an output and a mean loss."""
+"""The interface between the training loop and the tasks, and the computation of outputs and mean losses."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from pcip_core.training.tracker import Preview
 
 
 class Batch(NamedTuple):
-    """What goes into the network, and what should come out.
+    """The inputs of the network and the expected output.
 
     Attributes:
-        inputs, truth: one row a pair or cell.
-        others: how many rows of the same batch other processes have.
+        inputs, truth: one row per pair or cell.
+        others: number of rows of the same batch in other processes.
     """
 
     inputs: tuple[torch.Tensor, ...]
@@ -31,18 +31,18 @@ class Batch(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """Rows of the whole batch."""
+        """Number of rows of the whole batch."""
         return len(self.truth) + self.others
 
 
 class Task(Protocol):
-    """One kind of training.
+    """A training task: batches, loss and validation of one kind of network.
 
     Attributes:
-        identity: with settings and network, what must be equal for a training to be resumed.
-        unit: what a batch counts, `pairs` or `cells`.
+        identity: text that, together with settings and network, must be equal to resume a training.
+        unit: the unit of a row of a batch, `pairs` or `cells`.
         streamed: whether the crops are read from files, batch by batch.
-        training, validation: (n,) positions of the cells trained on, and of those held out.
+        training, validation: positions of the training cells, and of the held-out cells.
     """
 
     identity: str
@@ -52,23 +52,24 @@ class Task(Protocol):
     validation: np.ndarray
 
     def build(self) -> CellNetwork:
-        """The untrained network."""
+        """Build the untrained network."""
 
     def batches(self, epoch: int, processes: Processes = ALONE) -> Iterator[Batch]:
-        """This process's rows of all batches of an epoch: a function of seed and epoch, whatever was drawn
-        before."""
+        """Yield the rows of this process for all batches of an epoch, which depend only on the seed and the epoch."""
 
     def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """The mean loss of a batch, a scalar."""
+        """Compute the mean loss of a batch, a scalar."""
 
     def validate(
         self, network: CellNetwork, precision: torch.dtype, processes: Processes = ALONE
     ) -> dict[str, float]:
-        """`validation_loss` and others on the cells held out, the same in all processes; nothing when there
-        are none."""
+        """Compute `validation_loss` and other metrics on the held-out cells, equal in all processes.
+
+        Empty if no cells are held out.
+        """
 
     def preview(self, network: CellNetwork) -> Preview | None:
-        """Something to look at, or None."""
+        """Make a preview of predictions, or None."""
 
 
 _AHEAD = 3  # batches
@@ -77,11 +78,11 @@ TaskKind = Callable[[CellSet, Any, TrainingConfig, torch.device], Task]  # the c
 
 
 def ahead(batches: Iterator[Batch], *, streamed: bool) -> Iterator[Batch]:
-    """The same batches; where crops are read from files, a few are made ahead by a thread."""
+    """Yield the same batches; if crops are read from files, a thread prefetches a few batches."""
     if not streamed:
         yield from batches
         return
-    with ThreadPoolExecutor(1, "batches") as thread:  # one, so that they stay in order
+    with ThreadPoolExecutor(1, "batches") as thread:  # a single thread keeps the order
         _arithmetic_alone(thread)
         waiting = deque(thread.submit(next, batches, None) for _ in range(_AHEAD))
         while (batch := waiting.popleft().result()) is not None:
@@ -90,30 +91,30 @@ def ahead(batches: Iterator[Batch], *, streamed: bool) -> Iterator[Batch]:
 
 
 def _arithmetic_alone(thread: ThreadPoolExecutor) -> None:
-    """Let a thread compute by itself, and all others as before.
+    """Make torch use a single thread for the arithmetic within `thread`, without affecting other threads.
 
-    With helpers of its own there were more threads of OpenMP than cores, and those of the network, which otherwise wait
-    for each other awake, would sleep and be woken at each operation.
+    With further threads there would be more OpenMP threads than cores. The threads of the network, which normally
+    wait actively for each other, would then sleep and have to be woken at each operation.
     """
 
     def alone() -> None:
         torch.set_num_threads(1)
-        torch.get_num_threads()  # torch takes the number over in a thread when it is first asked there
+        torch.get_num_threads()  # torch applies the number in a thread on the first query there
 
     threads = torch.get_num_threads()
     thread.submit(alone).result()
-    torch.set_num_threads(threads)  # for threads to come
+    torch.set_num_threads(threads)  # for later threads
 
 
 def output_of(network: CellNetwork, batch: Batch, precision: torch.dtype) -> torch.Tensor:
-    """The network's output in float32, computed in the given precision."""
+    """Compute the output of the network in the given precision, and return it as float32."""
     with torch.autocast(batch.truth.device.type, precision, enabled=precision is not torch.float32):
         output = network(*batch.inputs)
     return output.float()
 
 
 def share_of_loss(task: Task, output: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """What this process's rows add to the mean loss of the whole batch: of no rows 0, with a gradient."""
+    """Compute the contribution of this process to the mean loss of the whole batch; 0 with a gradient for no rows."""
     mine = len(batch.truth)
     return task.loss(output, batch) * (mine / batch.rows) if mine else output.sum()
 
@@ -125,7 +126,7 @@ def mean_loss(
     precision: torch.dtype,
     processes: Processes,
 ) -> float:
-    """The mean of the task's loss over the batches of all processes."""
+    """Compute the mean loss of the task over the batches of all processes."""
     total, count = 0.0, 0
     for batch in ahead(batches, streamed=task.streamed):
         total += float(share_of_loss(task, output_of(network, batch, precision), batch)) * batch.rows

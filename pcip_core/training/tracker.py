@@ -1,4 +1,4 @@
-"""What a training reports, and a plain listener for machines without the platform."""
+"""The reports of a training, and a tracker that prints them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Preview:
-    """A few predicted cells, all arrays float32 in [0, 1] but the prediction, which is unbounded.
+    """A few cells with their predictions. All arrays are float32 in [0, 1], except the prediction, which is unbounded.
 
     Attributes:
-        source: (n, C, S, S).
-        target: (n, C, S, S) the target cell with its true protein.
-        prediction: (n, P, S, S) of the protein channels.
-        channels, protein: the names of the C, and of the P.
+        source: (n, C, S, S) source cells.
+        target: (n, C, S, S) target cells with their true protein.
+        prediction: (n, P, S, S) predicted protein channels.
+        channels, protein: names of the C channels, and of the P protein channels.
     """
 
     source: np.ndarray
@@ -32,16 +32,16 @@ class Tracker(Protocol):
     """Receives the reports of a training."""
 
     def start(self, params: Mapping[str, Any]) -> None:
-        """The parameters, once, before the first epoch (again when a training is resumed)."""
+        """Receive the parameters before the first epoch, and again when a training is resumed."""
 
     def batch(self, epoch: int, done: int, total: int) -> None:
-        """After each step: how many of the epoch's pairs or cells are done. Must be quick."""
+        """Receive the number of pairs or cells of the epoch done, after each step. Must be fast."""
 
     def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
-        """After each epoch (counted from 1): loss, validation_loss, pairs_per_s (or cells_per_s), seconds."""
+        """Receive the metrics of each epoch, from 1: loss, validation_loss, pairs_per_s (or cells_per_s), seconds."""
 
     def preview(self, number: int, preview: Preview) -> None:
-        """Every few epochs: what the network makes of a few cells; never of a supervised network."""
+        """Receive predictions for a few cells, every few epochs; never for a supervised network."""
 
 
 class SilentTracker:

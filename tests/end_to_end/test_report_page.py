@@ -23,7 +23,7 @@ _PLACE = """([name, told]) => {
   const figure = Bokeh.documents[0].get_model_by_name(name), view = Bokeh.index.find_one(figure);
   for (const renderer of figure.renderers) {
     const data = renderer.data_source.data, glyph = renderer.glyph;
-    const row = [...(data.told_0 ?? [])].indexOf(told);
+    const row = [...(data.text_0 ?? [])].indexOf(told);
     if (row < 0) continue;
     const at = view.el.getBoundingClientRect();
     return [at.left + view.frame.x_scale.compute(data[glyph.x.field][row]),
@@ -148,7 +148,7 @@ def test_two_heat_maps_of_the_same_rows_show_each_row_the_same(opened: Page) -> 
       const leaf = data[heat.renderers[1].glyph.y.field], columns = image.length / leaf.length;
       const found = {};
       for (let row = 0; row < leaf.length; row++)
-        found[data.told_0[row]] = [...image.slice(leaf[row] * columns, (leaf[row] + 1) * columns)];
+        found[data.text_0[row]] = [...image.slice(leaf[row] * columns, (leaf[row] + 1) * columns)];
       return found;
     }"""
     first, second = (opened.evaluate(lines, name) for name in ("heat_1", "heat_2"))

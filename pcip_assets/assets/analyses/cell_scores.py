@@ -124,7 +124,7 @@ def build_variability(screen: Screen) -> dg.AssetsDefinition:
 
 def _inputs(library: Library, screen: Screen, *settings: Any) -> Callable[[str | None], dict[str, Any]]:
     def inputs(_: str | None) -> dict[str, Any]:
-        images = library.store.read(screen.name, "images")
+        images = library.images(screen).table
         return {
             "features": [
                 features_hash(library, screen, name) for name in (screen.analyses.feature_set, "intensity")
@@ -210,7 +210,8 @@ def _violins(
     labels = (shown["protein"] + " " + shown["cell_line"]).str.strip_chars()
     rows = rows_of_proteins(cells.table, shown)
     examples = [
-        (label, scores.score[own[in_group["both"][own]]]) for label, own in zip(labels, rows, strict=True)
+        (label, scores.score[members[in_group["both"][members]]])
+        for label, members in zip(labels, rows, strict=True)
     ]
     return groups, examples
 

@@ -35,7 +35,7 @@ def build_enrichment(screen: Screen) -> dg.AssetsDefinition:
             files: list[str | None] = [*spec.annotations.values()]
             if spec.ontology is not None:
                 files += [spec.ontology.obo, spec.ontology.gaf, spec.ontology.names]
-            images = library.store.read(screen.name, "images")
+            images = library.images(screen).table
             return {
                 "clusters": clusters.get("inputs_hash"),
                 "spec": [spec.ontology, spec.annotations, spec.min_term_size],

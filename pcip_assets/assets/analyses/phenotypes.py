@@ -43,7 +43,7 @@ def build_phenotypes(screen: Screen) -> dg.AssetsDefinition:
         spec = screen.analyses
 
         def inputs(_: str | None) -> dict[str, Any]:
-            images = library.store.read(screen.name, "images")
+            images = library.images(screen).table
             ranked = library.store.provenance(screen.name, VARIABLE) or {}
             return {
                 "features": features_hash(library, screen, spec.feature_set),
@@ -76,14 +76,14 @@ def _clustered(context: dg.AssetExecutionContext, library: Library, screen: Scre
     metadata: dict[str, Any] = {}
     figures: dict[str, Any] = {}
     rows = rows_of_proteins(cells.table, chosen)
-    for (protein, line, lines), own in zip(chosen.rows(), rows, strict=True):
+    for (protein, line, lines), members in zip(chosen.rows(), rows, strict=True):
         name = f"{protein} {line}".strip()
-        if len(own) < settings.least_cells:
-            metadata[f"left_out: {name}"] = f"{len(own)} cells, fewer than {settings.least_cells}"
+        if len(members) < settings.least_cells:
+            metadata[f"left_out: {name}"] = f"{len(members)} cells, fewer than {settings.least_cells}"
             continue
-        context.log.info(f"{screen.name}/phenotypes: {len(own)} cells of {name}")
+        context.log.info(f"{screen.name}/phenotypes: {len(members)} cells of {name}")
         clustered = protein_phenotypes(
-            cells.features, cells.table, own, columns=columns, settings=settings, seed=spec.seed
+            cells.features, cells.table, members, columns=columns, settings=settings, seed=spec.seed
         )
         drawn, problems = _figures(library, screen, clustered, f"{screen.title}: cells of {name}")
         tables.append(clustered.table)

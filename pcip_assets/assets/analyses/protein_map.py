@@ -41,7 +41,7 @@ def build_clusters(screen: Screen) -> dg.AssetsDefinition:
         spec = screen.analyses
 
         def inputs(_: str | None) -> dict[str, Any]:
-            images = library.store.read(screen.name, "images")
+            images = library.images(screen).table
             columns = ["image_id", "protein", "cell_line"]
             return {
                 "features": features_hash(library, screen, spec.feature_set),

@@ -1,1 +1,1 @@
-"""Feature sets that experts designed: CellProfiler's, texture, and measures of yeast cells."""
+"""Expert-designed feature sets: CellProfiler measurements, texture, and measures of yeast cells."""

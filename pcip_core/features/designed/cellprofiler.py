@@ -1,4 +1,4 @@
-"""CellProfiler's measurements of the centre cell, computed here by cp_measure (an optional package)."""
+"""CellProfiler measurements of the centre cell, computed with cp_measure (an optional package)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pcip_core.features.designed.classic import check_extremes
 from pcip_core.features.designed.masks import check_crops
 from pcip_core.features.designed.yeast import check_masks
 
-_EMPTY = (  # where the cell lies in its crop, and moments that are 0 or undefined whatever the shape
+_EMPTY = (  # the position of the cell in its crop, and moments that are 0 or undefined for any shape
     "Center_", "BoundingBoxM", "SpatialMoment_", "Location_",
     *(f"{kind}Moment_{order}" for kind in ("Central", "Normalized") for order in ("0_0", "0_1", "1_0")),
 )  # fmt: skip
@@ -27,8 +27,8 @@ class Measured(NamedTuple):
 
     Attributes:
         values: (n, d) float32, finite.
-        names: of the d columns.
-        not_finite: column -> in how many cells it was not a finite number; 0 stands there in `values`.
+        names: names of the d columns.
+        not_finite: column -> number of cells in which it was not finite; `values` has 0 there.
     """
 
     values: np.ndarray
@@ -46,28 +46,30 @@ def measure(
     grey_levels: int = 256,
     progress: Callable[[int], None] | None = None,
 ) -> Measured:
-    """Shape of the cell; intensity, radial distribution, granularity and texture of each channel; correlations.
+    """Measure the shape of each cell, the intensity, radial distribution, granularity and texture of each channel,
+    and the correlations between channels.
 
-    Intensities are measured in the image's own units, all else on the rescaled crop in [0, 1]. What tells only
-    where in the crop the cell lies is left out, and so are moments that are the same for all cells.
+    Intensities are measured in the units of the image, all other features on the rescaled crop in [0, 1]. The
+    position of the cell in the crop and moments that are equal for all cells are excluded.
 
     Args:
-        pixels: (n, C, S, S) uint8, rescaled by each crop's own minimum and maximum.
-        low, high: (n, C) that minimum and maximum, in the image's own units.
-        masks: (n, S, S) bool, each cell's own pixels (`pcip_core.features.designed.masks.centre_masks`).
+        pixels: (n, C, S, S) uint8, each channel rescaled from the minimum and maximum of the crop.
+        low, high: (n, C) these minima and maxima, in the units of the image.
+        masks: (n, S, S) bool, the pixels of each cell (`pcip_core.features.designed.masks.centre_masks`).
         channels: names of the C channels.
-        grey_levels: of the texture, 2 to 256; most of the time goes there, fewer are faster.
+        grey_levels: number of grey levels of the texture, 2 to 256. The texture takes most of the time; fewer
+            levels are faster.
         progress: called with the number of cells done.
 
     Returns:
-        The measurements. Columns depend on the channels alone and have CellProfiler's names:
+        The measurements. The columns depend only on the channels and have CellProfiler's names:
         `AreaShape_Area`, `Intensity_MeanIntensity_<channel>`, `Correlation_Pearson_<channel>_<channel>`.
 
     Raises:
         MissingPackageError: cp_measure is not installed.
-        ShapeError: the arrays do not fit together, or a mask is empty.
+        ShapeError: the shapes of the arrays do not match, or a mask is empty.
 
-    Source: the paper's CellProfiler baseline was computed by CellProfiler itself (Chong et al. 2015).
+    Source: the paper's CellProfiler baseline was computed with CellProfiler itself (Chong et al. 2015).
     """
     core = _cp_measure()
     check_crops(pixels, channels, ())
@@ -78,20 +80,25 @@ def measure(
     span = high.astype(np.float64) - low
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)  # undefined measurements are counted below
-        names = list(_made_up(core, channels, grey_levels))
+        names = list(_synthetic_cell(core, channels, grey_levels))
         values = np.empty((len(pixels), len(names)))
         for i, (crop, mask) in enumerate(zip(pixels, masks, strict=True)):
             unit = crop / 255.0  # (C, S, S)
-            own = low[i, :, None, None] + unit * span[i, :, None, None]
-            found = dict(_of_cell(core, unit, own, mask, channels, grey_levels))
-            values[i] = [found.get(name, np.nan) for name in names]
+            original = low[i, :, None, None] + unit * span[i, :, None, None]
+            measured = dict(_measure_cell(core, unit, original, mask, channels, grey_levels))
+            values[i] = [measured.get(name, np.nan) for name in names]
             if progress is not None:
                 progress(i + 1)
     return finite(values, names)
 
 
 def finite(values: np.ndarray, names: list[str]) -> Measured:
-    """Put 0 where values (n, d) are not finite as float32, and count them."""
+    """Replace values, (n, d), that are not finite as float32 by 0, and count them per column.
+
+    >>> measured = finite(np.array([[1.0, np.nan], [2.0, 3.0]]), ["area", "ratio"])
+    >>> measured.values.tolist(), measured.not_finite
+    ([[1.0, 0.0], [2.0, 3.0]], {'ratio': 1})
+    """
     with np.errstate(over="ignore"):
         values = values.astype(np.float32)
     bad = ~np.isfinite(values)
@@ -102,7 +109,7 @@ def finite(values: np.ndarray, names: list[str]) -> Measured:
 def _cp_measure() -> ModuleType:
     try:
         from cp_measure import core
-        from cp_measure.core import (  # noqa: F401  (as attributes of `core`)
+        from cp_measure.core import (  # noqa: F401  (used as attributes of `core`)
             measurecolocalization,
             measuregranularity,
             measureobjectintensity,
@@ -112,45 +119,45 @@ def _cp_measure() -> ModuleType:
         )
     except ImportError as error:
         raise MissingPackageError(
-            "features by CellProfiler",
+            "CellProfiler features",
             found=f"no package cp_measure ({error})",
-            required="cp_measure, which computes CellProfiler's measurements",
+            required="cp_measure, which computes the CellProfiler measurements",
             remedy="Install it: pip install 'pcip[cellprofiler]'",
         ) from error
     return core
 
 
-def _made_up(core: ModuleType, channels: tuple[str, ...], grey_levels: int) -> dict[str, float]:
-    """The measurements of a made-up cell: their names do not depend on what cells there are."""
+def _synthetic_cell(core: ModuleType, channels: tuple[str, ...], grey_levels: int) -> dict[str, float]:
+    """Measure a synthetic cell, so that the names of the measurements do not depend on the cells of a screen."""
     y, x = np.indices((32, 32))
     unit = np.stack([(7 * y + 3 * x * (c + 1)) % 11 / 10 for c in range(len(channels))])
-    return dict(_of_cell(core, unit, unit, np.hypot(y - 16, x - 15) < 9, channels, grey_levels))
+    return dict(_measure_cell(core, unit, unit, np.hypot(y - 16, x - 15) < 9, channels, grey_levels))
 
 
-def _of_cell(
+def _measure_cell(
     core: ModuleType,
     unit: np.ndarray,
-    own: np.ndarray,
+    original: np.ndarray,
     mask: np.ndarray,
     channels: tuple[str, ...],
     grey_levels: int,
 ) -> Iterator[tuple[str, float]]:
-    """Name and value of every measurement of one cell.
+    """Yield the name and value of every measurement of one cell.
 
     Args:
         core: the package cp_measure.core.
-        unit, own: (C, S, S) pixels in [0, 1] and in the image's own units.
+        unit, original: (C, S, S) pixels in [0, 1], and in the units of the image.
         mask: (S, S) bool.
         channels: C names.
-        grey_levels: of the texture.
+        grey_levels: number of grey levels of the texture.
     """
     label = mask.astype(np.int32)
     shape = core.measureobjectsizeshape
     for get in (shape.get_sizeshape, shape.get_zernike, shape.get_feret):
         yield from (("AreaShape_" + name, value) for name, value in _scalars(get, label, None))
     for c, channel in enumerate(channels):
-        for found in (
-            _scalars(core.measureobjectintensity.get_intensity, label, own[c]),
+        for measurements in (
+            _scalars(core.measureobjectintensity.get_intensity, label, original[c]),
             _scalars(core.measureobjectintensitydistribution.get_radial_distribution, label, unit[c]),
             _scalars(core.measuregranularity.get_granularity, label, unit[c], **_GRANULARITY),
             (
@@ -160,7 +167,7 @@ def _of_cell(
                 )
             ),
         ):
-            yield from ((f"{name}_{channel}", value) for name, value in found)
+            yield from ((f"{name}_{channel}", value) for name, value in measurements)
     pairs = core.measurecolocalization
     for a, b in combinations(range(len(channels)), 2):
         for method in ("pearson", "manders_fold", "rwc", "overlap"):
@@ -170,7 +177,7 @@ def _of_cell(
 
 
 def _scalars(get: Callable[..., dict[str, Any]], *args: Any, **options: Any) -> Iterator[tuple[str, float]]:
-    """The only object's values, less the empty ones; nothing where the cell has too little to measure."""
+    """Yield the values of the single object, without `_EMPTY`; nothing where the cell is too small to measure."""
     try:
         measured = get(*args, **options)
     except (ZeroDivisionError, IndexError, ValueError):

@@ -1,4 +1,4 @@
-"""CellProfiler's measurements as others have made them: its exports, and those in the Chong archives."""
+"""Import of existing CellProfiler measurements: CellProfiler exports, and the archives of Chong et al."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _NOT_FEATURES = re.compile(
 
 
 class Imported(NamedTuple):
-    """Measurements of those of our cells that a table describes.
+    """Measurements of the cells of the screen that a table describes.
 
     Attributes:
         values: (m, d) float32, finite.
-        names: of the d columns.
-        rows: (m,) which of our cells they are of, ascending.
-        cells_without: how many of our cells have no row in the table.
-        rows_without: how many rows of the table are of none of our cells.
-        not_finite: column -> how many of the m values were not finite numbers; 0 stands there.
+        names: names of the d columns.
+        rows: (m,) positions of the described cells, ascending.
+        cells_without: number of cells without a row in the table.
+        rows_without: number of rows of the table without a cell.
+        not_finite: column -> number of the m values that were not finite; `values` has 0 there.
     """
 
     values: np.ndarray
@@ -51,16 +51,24 @@ Cells = Mapping[str, Any]
 
 
 def imported_by_id(path: Path, cells: Cells, *, cell_id: str = "cell_id") -> Imported:
-    """Read an export whose rows name our cells.
+    """Read an export whose rows contain the cell ids of the screen.
 
     Args:
         path: CSV (or .csv.gz), Parquet or Excel, one row per object.
-        cells: column -> n values: our `cell_id`.
-        cell_id: the table's column of them.
+        cells: column -> n values: `cell_id` of the screen.
+        cell_id: the column of the table that contains the cell ids.
 
     Raises:
-        SpecError: the file cannot be read, has no such column, no column of numbers, none of our cells, or
-            one cell twice.
+        SpecError: the file cannot be read, lacks this column, has no numeric column, contains none of the cells, or
+            contains a cell twice.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "cells.csv"
+    ...     _ = path.write_text("cell_id,AreaShape_Area\\na,10\\nb,20\\n")
+    ...     imported = imported_by_id(path, {"cell_id": ["b", "c"]})
+    >>> imported.values.tolist(), imported.rows.tolist(), imported.cells_without
+    ([[20.0]], [0], 1)
     """
     table = _read(path, [cell_id])
     ids = table.texts[cell_id]
@@ -69,12 +77,12 @@ def imported_by_id(path: Path, cells: Cells, *, cell_id: str = "cell_id") -> Imp
             path,
             found=f"{cell_id} {ids.filter(ids.is_duplicated())[0]!r} in several rows",
             required="one row per cell",
-            remedy="Export the objects that the cells were made from.",
+            remedy="Export the objects from which the cells were cropped.",
         )
     place = {name: row for row, name in enumerate(ids)}
     there = np.array([place.get(str(name), -1) for name in cells["cell_id"]], np.int64)
     ours = np.flatnonzero(there >= 0)
-    _some(path, ours, cells["cell_id"], ids.to_list())
+    _require_matches(path, ours, cells["cell_id"], ids.to_list())
     return _joined(path, table, ours, there[ours], len(there))
 
 
@@ -88,21 +96,21 @@ def imported_by_place(
     field: str | None = None,
     within_px: float = 5.0,
 ) -> Imported:
-    """Read an export whose objects lie where our cells do: one to one, the nearest within a distance.
+    """Read an export and assign its objects to the cells by position: one to one, the nearest within a distance.
 
     Args:
         path: CSV (or .csv.gz), Parquet or Excel, one row per object.
-        cells: column -> n values: our `image_id`, `field`, `y_px`, `x_px`.
-        image, field: templates over the table's columns that give our image_id and field, such as
-            `{Metadata_Plate}_{Metadata_Well}` and `{Metadata_Site}`, or `{ImageNumber}`.
-        y, x: the table's columns of the centre (`Nuclei_Location_Center_Y`), px of the field as our crops were cut
-            from.
-        field: may be left out only where every image has one field.
-        within_px: a row that is farther from a cell is not of that cell.
+        cells: column -> n values: `image_id`, `field`, `y_px`, `x_px` of the screen.
+        image, field: templates over the columns of the table that yield the image_id and field of the screen, such as
+            `{Metadata_Plate}_{Metadata_Well}` and `{Metadata_Site}`, or `{ImageNumber}`. `field` may be None only if
+            every image has one field.
+        y, x: the columns of the table with the centre of the object (`Nuclei_Location_Center_Y`), in px of the field
+            from which the crops were cut.
+        within_px: largest distance between an object and its cell, px.
 
     Raises:
-        SpecError: the file cannot be read, lacks a column, has no column of numbers, describes no cell of ours, or
-            `field` is needed.
+        SpecError: the file cannot be read, lacks a column, has no numeric column, describes none of the cells, or
+            `field` is required.
     """
     keys = _PART.findall(image) + _PART.findall(field or "")
     table = _read(path, keys, [y, x])
@@ -110,9 +118,9 @@ def imported_by_place(
     if field is None and len(_groups(cells["image_id"], cells["field"])) > len(ours_of):
         raise SpecError(
             path,
-            found="no template of fields, and images of several fields",
-            required="which field a row is of: positions are within a field",
-            remedy="Pass field, a template over the table's columns such as '{Metadata_Site}'.",
+            found="no template of fields, and images with several fields",
+            required="the field of each row, because positions are relative to the field",
+            remedy="Pass field, a template over the columns of the table such as '{Metadata_Site}'.",
         )
     images = _filled(table.texts, image)
     theirs_of = _groups(images, _filled(table.texts, field) if field else None)
@@ -124,21 +132,21 @@ def imported_by_place(
         rows = theirs_of.get(key, np.zeros(0, np.int64))
         rows = rows[known[rows]]
         if len(rows):
-            one, other = matched(here[members], there[rows], within_px)
-            ours.append(members[one])
-            theirs.append(rows[other])
+            cell, row_of_cell = matched(here[members], there[rows], within_px)
+            ours.append(members[cell])
+            theirs.append(rows[row_of_cell])
     mine, row = np.concatenate(ours), np.concatenate(theirs)
-    _some(path, mine, cells["image_id"], images)
+    _require_matches(path, mine, cells["image_id"], images)
     order = np.argsort(mine)
     return _joined(path, table, mine[order], row[order], len(here))
 
 
 def archived(screen: Screen, cells: Cells) -> Imported:
-    """The features that the archives of Chong et al. carry (layout hdf5), the paper's CellProfiler baseline.
+    """Read the features in the archives of Chong et al. (layout hdf5), the paper's CellProfiler baseline.
 
     Args:
-        screen: of the layout hdf5, where each row of an archive is a field of one cell.
-        cells: column -> n values: our `cell_id`, `<field>_<number of the object>`.
+        screen: a screen of the layout hdf5, in which each row of an archive is a field of one cell.
+        cells: column -> n values: `cell_id` of the screen, `<field>_<number of the object>`.
 
     Raises:
         SpecError: no archive has features.
@@ -151,7 +159,7 @@ def archived(screen: Screen, cells: Cells) -> Imported:
             screen.folder(),
             found="no Info1 and Info1_columns in any archive",
             required="archives with the features of their cells",
-            remedy="Fetch the archives of chong_labelled_cells, or measure the crops by cp_measure.",
+            remedy="Fetch the archives of chong_labelled_cells, or measure the crops with cp_measure.",
         )
     place = {name: row for row, name in enumerate(ids)}
     there = np.array([place.get(str(name).rpartition("_")[0], -1) for name in cells["cell_id"]], np.int64)
@@ -169,7 +177,7 @@ def archived(screen: Screen, cells: Cells) -> Imported:
 
 
 class _Export(NamedTuple):
-    """One row per object: the columns that say which it is, its position, and its measurements as float32."""
+    """One row per object: the columns that identify it, its position, and its measurements as float32."""
 
     texts: pl.DataFrame
     numbers: pl.DataFrame
@@ -177,7 +185,7 @@ class _Export(NamedTuple):
 
 
 def _read(path: Path, texts: Sequence[str], numbers: Sequence[str] = ()) -> _Export:
-    """The table, with the columns `texts` as text, so that 01 stays 01; all named columns must be there."""
+    """Read the table. The columns `texts` stay text, so that 01 stays 01; all named columns must be present."""
     changed_ns = path.stat().st_mtime_ns if path.is_file() else None
     return _read_file(path, tuple(dict.fromkeys(texts)), tuple(numbers), changed_ns)
 
@@ -186,30 +194,30 @@ def _read(path: Path, texts: Sequence[str], numbers: Sequence[str] = ()) -> _Exp
 def _read_file(
     path: Path, texts: tuple[str, ...], numbers: tuple[str, ...], changed_ns: int | None
 ) -> _Export:
-    """The columns of a file that are used; one export serves all shards of a run, and is read once."""
+    """Read the columns of a file that are used. All shards of a run share one export, which is read once."""
     table = open_table(path)
     columns = [
         name
         for name in table.columns
         if name not in texts and name not in numbers and not _NOT_FEATURES.search(name)
     ]
-    read = table.select(texts, numbers, measured=columns, dtype=pl.Float32)
-    return _Export(read.select(texts), read.select(numbers), read.drop(texts, numbers))
+    rows = table.select(texts, numbers, measured=columns, dtype=pl.Float32)
+    return _Export(rows.select(texts), rows.select(numbers), rows.drop(texts, numbers))
 
 
-def _some(path: Path, matches: np.ndarray, ours: Sequence[str], theirs: Sequence[str]) -> None:
-    """Raise a SpecError where there are cells and not one of them is in the table."""
+def _require_matches(path: Path, matches: np.ndarray, ours: Sequence[str], theirs: Sequence[str]) -> None:
+    """Raise a SpecError if there are cells and the table contains none of them."""
     if len(ours) and not len(matches):
         raise SpecError(
             path,
-            found=f"none of our cells; rows of {next(iter(theirs), 'nothing')!r}",
-            required=f"rows of {next(iter(ours))!r} and others",
-            remedy="Correct the names of the columns, the templates, the unit of positions, or within_px.",
+            found=f"none of the cells of the screen; rows for {next(iter(theirs), 'nothing')!r}",
+            required=f"rows for {next(iter(ours))!r} and others",
+            remedy="Correct the column names, the templates, the unit of the positions, or within_px.",
         )
 
 
 def _groups(images: Sequence[str], fields: Sequence[str] | None) -> dict[tuple[str, ...], np.ndarray]:
-    """Image (and field) -> the rows that are of it."""
+    """Group rows: image (and field) -> its rows."""
     rows: dict[tuple[str, ...], list[int]] = {}
     for row, image in enumerate(images):
         key = (str(image),) if fields is None else (str(image), str(fields[row]).lstrip("0"))  # 01 is 1
@@ -218,7 +226,7 @@ def _groups(images: Sequence[str], fields: Sequence[str] | None) -> dict[tuple[s
 
 
 def _filled(texts: pl.DataFrame, template: str) -> list[str]:
-    """A template over columns, filled for each row."""
+    """Fill a template over columns for each row."""
     filled = [template] * len(texts)
     for name in _PART.findall(template):
         values = texts[name].to_list()
@@ -228,14 +236,14 @@ def _filled(texts: pl.DataFrame, template: str) -> list[str]:
 
 
 def _joined(path: Path, table: _Export, ours: np.ndarray, theirs: np.ndarray, count: int) -> Imported:
-    """The measurements of the rows `theirs`, which are of our cells `ours`."""
+    """Select the measurements of the rows `theirs` of the table, which describe the cells `ours`."""
     names = table.measurements.columns
     if not names:
         raise SpecError(
             path,
-            found="no column of numbers but places and numbers of objects",
+            found="no numeric column other than positions and numbers of objects",
             required="columns of measurements",
-            remedy="Export the objects' measurements.",
+            remedy="Export the measurements of the objects.",
         )
     values = table.measurements[theirs].to_numpy()  # missing ones are NaN
     clean = finite(values, names)

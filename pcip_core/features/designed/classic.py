@@ -1,4 +1,4 @@
-"""Classic features of the paper's human baseline: intensity, correlation and texture of the whole crop."""
+"""Classic features, the paper's baseline for human cells: intensity, correlation and texture of the whole crop."""
 
 from __future__ import annotations
 
@@ -28,27 +28,35 @@ def classic_features(
     levels: int = 256,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[np.ndarray, list[str]]:
-    """Sum, mean and standard deviation, correlations with the structural channels, Haralick's texture.
+    """Compute the sum, mean and standard deviation of each protein channel, its correlations with the structural
+    channels, and its Haralick texture features.
 
     Args:
-        pixels: (n, C, S, S) uint8, rescaled by each crop's own minimum and maximum.
-        low, high: (n, C) that minimum and maximum, in the image's own units.
+        pixels: (n, C, S, S) uint8, each channel rescaled from the minimum and maximum of the crop.
+        low, high: (n, C) these minima and maxima, in the units of the image.
         channels: names of the C channels.
-        structural, protein: which of them mark the same in all images, and which are described.
-        levels: grey levels of the texture, at most 256. The paper names no number; 32 are ten times
-            faster.
+        structural, protein: names of the channels that mark the same structures in all images, and of the channels
+            to describe.
+        levels: number of grey levels of the texture, 2 to 256. The paper does not state it; 32 levels are ten times
+            faster than 256.
         progress: called with the number of cells done.
 
     Returns:
-        (n, proteins x (3 + structural + 65)) float32, and its column names. Intensities are in the image's
-        own units. A correlation with a constant channel is 0, and so is the texture of a constant crop, or
-        at a distance that is no smaller than the crop.
+        (n, proteins x (3 + structural + 65)) float32, and its column names. Intensities are in the units of the
+        image. A correlation with a constant channel is 0, and so is the texture of a constant crop, or at a distance
+        that is not smaller than the crop.
 
     Raises:
-        ShapeError: the arrays do not fit together, or levels is not 2 to 256.
+        ShapeError: the shapes of the arrays do not match, or levels is not 2 to 256.
 
-    Source: paper, "Baseline Feature Extraction and Benchmarking": 13 features by Haralick (1973) at 5
-    distances, each the mean of four directions.
+    >>> pixels = np.array([[[[0, 255], [0, 255]], [[255, 0], [255, 0]]]], np.uint8)
+    >>> low, high = np.zeros((1, 2)), np.full((1, 2), 100.0)
+    >>> values, names = classic_features(pixels, low, high, ("dna", "protein"), ("dna",), ("protein",), levels=8)
+    >>> names[:4], values[0, :4].tolist()
+    (['protein_sum', 'protein_mean', 'protein_sd', 'protein_dna_correlation'], [200.0, 50.0, 50.0, -1.0])
+
+    Source: paper, "Baseline Feature Extraction and Benchmarking": 13 features of Haralick (1973) at 5 distances,
+    each the mean over four directions.
     """
     check_crops(pixels, channels, (*structural, *protein))
     check_extremes(pixels, low, high)
@@ -61,7 +69,7 @@ def classic_features(
     names: list[str] = []
     for name in protein:
         columns += [*_intensities(pixels, low, high, channels.index(name))]
-        names += [f"{name}_{what}" for what in ("sum", "mean", "sd")]
+        names += [f"{name}_{statistic}" for statistic in ("sum", "mean", "sd")]
         columns += [correlations(pixels, channels.index(name), channels.index(other)) for other in structural]
         names += [f"{name}_{other}_correlation" for other in structural]
     textures = np.zeros((n, len(protein) * len(DISTANCES_PX) * len(HARALICK)))
@@ -79,19 +87,27 @@ def classic_features(
 
 
 def check_extremes(pixels: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
-    """Raise a ShapeError unless there is one minimum and maximum a crop and channel."""
+    """Raise a ShapeError unless there is one minimum and one maximum per crop and channel."""
     if low.shape != pixels.shape[:2] or high.shape != pixels.shape[:2]:
         raise ShapeError(
             "intensities",
             found=f"pixels {pixels.shape}, low {low.shape}, high {high.shape}",
             required=f"low and high {pixels.shape[:2]}",
-            remedy="Pass the crops with their own rows of the cells table.",
+            remedy="Pass the crops together with their rows of the table of cells.",
         )
 
 
-def correlations(pixels: np.ndarray, one: int, other: int) -> np.ndarray:
-    """Pearson's correlation of two channels over the whole crop, 0 where one is constant: (n,)."""
-    a, b = (pixels[:, c].astype(np.float64) for c in (one, other))
+def correlations(pixels: np.ndarray, first: int, second: int) -> np.ndarray:
+    """Compute Pearson's correlation of two channels over each crop: (n,), 0 where a channel is constant.
+
+    Args:
+        pixels: (n, C, S, S).
+        first, second: positions of the channels.
+
+    >>> correlations(np.array([[[[0, 2]], [[1, 5]]]]), 0, 1).tolist()
+    [1.0]
+    """
+    a, b = (pixels[:, c].astype(np.float64) for c in (first, second))
     a -= a.mean((1, 2), keepdims=True)
     b -= b.mean((1, 2), keepdims=True)
     scale = np.sqrt((a**2).sum((1, 2)) * (b**2).sum((1, 2)))
@@ -101,7 +117,7 @@ def correlations(pixels: np.ndarray, one: int, other: int) -> np.ndarray:
 def _intensities(
     pixels: np.ndarray, low: np.ndarray, high: np.ndarray, channel: int
 ) -> tuple[np.ndarray, ...]:
-    """Sum, mean and standard deviation in the image's own units, each (n,)."""
+    """Compute the sum, mean and standard deviation in the units of the image, each (n,)."""
     planes = pixels[:, channel]
     span = (high[:, channel].astype(np.float64) - low[:, channel]) / 255
     mean = low[:, channel] + span * planes.mean((1, 2))
@@ -109,7 +125,7 @@ def _intensities(
 
 
 def _texture(plane: np.ndarray, levels: int) -> np.ndarray:
-    """Haralick's features of one plane: (distances, 13)."""
+    """Compute the Haralick features of one plane: (distances, 13)."""
     from mahotas.features.texture import haralick_features
 
     grey = plane.astype(np.intp) * levels // 256
@@ -118,24 +134,24 @@ def _texture(plane: np.ndarray, levels: int) -> np.ndarray:
         return out
     for i, distance in enumerate(DISTANCES_PX):
         if distance < len(plane):
-            out[i] = haralick_features(_pairs(grey, distance, levels), return_mean=True)
+            out[i] = haralick_features(_cooccurrences(grey, distance, levels), return_mean=True)
     return out
 
 
-def _pairs(grey: np.ndarray, distance: int, levels: int) -> list[np.ndarray]:
-    """How often two greys are neighbours, counted both ways: (levels, levels) for each of four directions.
+def _cooccurrences(grey: np.ndarray, distance: int, levels: int) -> list[np.ndarray]:
+    """Count the co-occurrences of grey levels: a symmetric (levels, levels) matrix for each of four directions.
 
-    Counted here, as mahotas' own count takes most of the time at large distances.
+    Counted here because at large distances mahotas spends most of its time on counting.
     """
     before, after, whole = slice(None, -distance), slice(distance, None), slice(None)
     counts = []
-    for one, other in (
+    for first, second in (
         ((whole, before), (whole, after)),
         ((before, before), (after, after)),
         ((before, whole), (after, whole)),
         ((before, after), (after, before)),
     ):
-        pair = grey[one] * levels + grey[other]
+        pair = grey[first] * levels + grey[second]
         count = np.bincount(pair.ravel(), minlength=levels**2).reshape(levels, levels)
         counts.append(count + count.T)
     return counts

@@ -1,4 +1,4 @@
-"""Where a pixel lies in a cell: distances to the edge, the centre and the bud's neck, and the cell's axis."""
+"""Position of each pixel in its cell: distances to the edge, the centre and the neck of the bud, and the axis."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from pcip_core.features.designed.masks import edge_distance, parted
+from pcip_core.features.designed.masks import edge_distance, split_at_waists
 
-_WAIST = 1.0  # a waist narrower than this, in diameters of the smaller part, is a neck
-_BUD = 0.04  # the smallest bud, in areas of its mother
+_WAIST = 1.0  # a waist narrower than this, in diameters of the smaller part, is the neck of a bud
+_BUD = 0.04  # the smallest area of a bud, as a fraction of the area of its mother
 
 
 @dataclass(frozen=True)
 class CellGeometry:
-    """One cell; all arrays are over the N pixels of its mask, in the mask's order.
+    """The geometry of one cell. All arrays are over the N pixels of its mask, in row-major order.
 
     Attributes:
         y, x: (N,) px.
-        edge: (N,) distance to the edge, 0 at it and 1 at the innermost pixel.
+        edge: (N,) distance to the edge, 0 at the edge and 1 at the innermost pixel.
         centre: (N,) distance to the centre of mass, 1 at the farthest pixel.
-        neck: (N,) distance to the bud's neck, 1 at the farthest pixel; 0 everywhere without a bud.
-        bud: (N,) bool; none True without a bud.
-        long, across: (N,) px from the centre along the longest axis of the mother and across it; a cell
-            without a longest axis gets whatever direction rounding gives.
-        elongation: standard deviation of the cell along its longest axis over that across it.
+        neck: (N,) distance to the neck of the bud, 1 at the farthest pixel; 0 everywhere without a bud.
+        bud: (N,) bool; False everywhere without a bud.
+        long, across: (N,) px from the centre along the major axis of the mother, and perpendicular to it. In a cell
+            without a unique major axis, rounding decides the direction.
+        elongation: ratio of the standard deviations along the major axis and perpendicular to it.
     """
 
     y: np.ndarray
@@ -39,14 +39,24 @@ class CellGeometry:
     elongation: float
 
     def distance_to(self, y: float, x: float) -> np.ndarray:
-        """Distance of each pixel to a point, 1 at the farthest pixel: (N,)."""
+        """Compute the distance of each pixel to a point: (N,), 1 at the farthest pixel."""
         return _to_point(self.y, self.x, y, x)
 
 
 def cell_geometry(mask: np.ndarray) -> CellGeometry:
-    """The geometry of one mask, (S, S) bool with at least one pixel."""
+    """Compute the geometry of one mask.
+
+    Args:
+        mask: (S, S) bool with at least one pixel.
+
+    >>> mask = np.zeros((9, 9), bool)
+    >>> mask[2:7, 2:7] = True
+    >>> cell = cell_geometry(mask)
+    >>> len(cell.y), cell.elongation, bool(cell.bud.any())
+    (25, 1.0, False)
+    """
     y, x = (axis.astype(np.float64) for axis in np.nonzero(mask))
-    depth = edge_distance(mask)[mask] - 0.5  # a pixel's middle is half a pixel from its rim
+    depth = edge_distance(mask)[mask] - 0.5  # the centre of a pixel is half a pixel from its border
     edge = (depth - depth.min()) / max(float(np.ptp(depth)), 0.5)
     bud = mother_and_bud(mask)
     neck = np.zeros(len(y))
@@ -71,8 +81,8 @@ def cell_geometry(mask: np.ndarray) -> CellGeometry:
 
 
 def mother_and_bud(mask: np.ndarray) -> np.ndarray:
-    """The bud's pixels, (S, S) bool: the larger of the parts beyond a waist; none where there is no waist."""
-    parts = parted(mask, _WAIST)
+    """Select the pixels of the bud, (S, S) bool: the second largest part after splitting at the waists, if any."""
+    parts = split_at_waists(mask, _WAIST)
     areas = np.bincount(parts.ravel(), minlength=3)
     areas[0] = 0
     mother, bud = np.argsort(-areas, kind="stable")[:2]
@@ -80,17 +90,17 @@ def mother_and_bud(mask: np.ndarray) -> np.ndarray:
 
 
 def _seam(mother: np.ndarray, bud: np.ndarray) -> tuple[float, float]:
-    """The middle of the seam between two masks."""
+    """Compute the centre (y, x) of the seam between two masks."""
     reach = ndimage.generate_binary_structure(2, 1)
     seam = (ndimage.binary_dilation(mother, reach) & bud) | (ndimage.binary_dilation(bud, reach) & mother)
-    if not seam.any():  # parted by a third piece
+    if not seam.any():  # separated by a third part
         seam = bud
     y, x = np.nonzero(seam)
     return float(y.mean()), float(x.mean())
 
 
 def _axis(y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, float]:
-    """Direction (y, x) of the longest axis of some pixels, and their elongation; a pixel counts as a square."""
+    """Compute the direction (y, x) of the major axis of pixels, and their elongation. A pixel counts as a square."""
     covariance = np.cov(np.stack([y, x]), bias=True) + np.eye(2) / 12
     values, vectors = np.linalg.eigh(covariance)
     return vectors[:, 1], float(np.sqrt(values[1] / values[0]))

@@ -1,9 +1,9 @@
-"""The mask of a crop's centre cell, found anew: crops are kept without their segmentation.
+"""Segmentation of the centre cell of each crop.
 
-A crop often holds parts of neighbours. Features of one cell need its own pixels, so the centre cell is
-segmented again from a structural channel, as the paper did for its labelled yeast crops ("Baseline Feature
-Extraction and Benchmarking"). What is found is what that channel marks: the cell for a cytosolic marker,
-the nucleus alone for a nuclear one.
+Crops are stored without their segmentation and often contain parts of neighbouring cells. Features of one cell need
+the pixels of that cell, so the centre cell is segmented from a structural channel, as in the paper for its labelled
+yeast crops ("Baseline Feature Extraction and Benchmarking"). The mask covers what the channel marks: the cell for a
+cytosolic marker, only the nucleus for a nuclear marker.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from skimage.segmentation import watershed
 from pcip_core.errors import ShapeError
 from pcip_core.segmentation.pieces import joined, seams
 
-_TOUCHING = (
-    0.55  # a waist this wide, in diameters of the smaller part, is a bud's neck; narrower: a neighbour
-)
-_REACH = 1 / 8  # how far from the centre the cell may begin, in sides of the crop
-_DISC = 1 / 4  # radius of the disc that stands for a cell that was not found, in sides of the crop
+# Width of a waist, in diameters of the smaller part: wider is the neck of a bud, narrower is a touching neighbour.
+_TOUCHING = 0.55
+_REACH = 1 / 8  # largest distance of the cell from the centre, as a fraction of the side of the crop
+_DISC = 1 / 4  # radius of the disc that replaces an undetected cell, as a fraction of the side of the crop
 
 
 class CentreMasks(NamedTuple):
@@ -32,16 +31,16 @@ class CentreMasks(NamedTuple):
 
     Attributes:
         masks: (n, S, S) bool; never empty.
-        found: (n,) bool; where False the mask is a disc in the middle of the crop, half its side across.
+        detected: (n,) bool; where False, the mask is a central disc with a diameter of half the side of the crop.
     """
 
     masks: np.ndarray
-    found: np.ndarray
+    detected: np.ndarray
 
     @property
     def missing(self) -> int:
-        """How many cells were not found."""
-        return int((~self.found).sum())
+        """Number of cells that were not detected."""
+        return int((~self.detected).sum())
 
 
 def centre_masks(
@@ -53,27 +52,33 @@ def centre_masks(
     min_area_fraction: float = 0.02,
     progress: Callable[[int], None] | None = None,
 ) -> CentreMasks:
-    """Find the cell in the middle of each crop.
+    """Segment the cell in the middle of each crop.
 
-    Otsu's threshold of the square root of the channel (photon noise is even in it), smoothed; if the middle
-    stays dark (a dim cell beside a bright one), that of the darker pixels. Holes are filled and touching
-    objects parted at narrow waists, so that a bud stays with its mother; the object nearest to the middle is
-    cut again at half its own mean, which loses dimmer neighbours.
+    The square root of the channel, in which photon noise is uniform, is smoothed and thresholded by Otsu's method. If
+    the middle stays dark (a dim cell beside a bright one), the threshold of the darker pixels is used. Holes are
+    filled, and touching objects are split at narrow waists, so that a bud stays with its mother. The object nearest
+    to the middle is thresholded again at half its mean, which removes dimmer neighbours.
 
     Args:
         pixels: (n, C, S, S) uint8.
         channels: names of the C channels.
         channel: the structural channel that fills the cells (or nuclei).
-        smooth_px: sigma of the Gaussian before the threshold.
-        min_area_fraction: smaller objects, in areas of the crop, are no cell.
+        smooth_px: sigma of the Gaussian before the threshold, px.
+        min_area_fraction: smallest area of a cell, as a fraction of the area of the crop.
         progress: called with the number of cells done.
 
     Returns:
-        Masks, and which of them are a cell's. A cell that is not found gets a disc, so that it keeps its
-        place among the others with features that are rough but finite; `missing` counts them.
+        The masks, and which cells were detected. An undetected cell gets a disc, so that it keeps its row, with
+        approximate but finite features; `missing` counts these cells.
 
     Raises:
-        ShapeError: the crops are not (n, C, S, S) uint8, or there is no such channel.
+        ShapeError: the crops are not (n, C, S, S) uint8, or the channel is unknown.
+
+    >>> crop = np.full((1, 1, 32, 32), 10, np.uint8)
+    >>> crop[0, 0, 8:24, 8:24] = 200
+    >>> result = centre_masks(crop, ("cytosol",), "cytosol")
+    >>> int(result.masks.sum()), result.missing
+    (256, 0)
     """
     check_crops(pixels, channels, (channel,))
     planes = pixels[:, channels.index(channel)]
@@ -81,25 +86,25 @@ def centre_masks(
     y, x = np.indices((size, size)) - (size - 1) / 2
     from_middle = np.hypot(y, x)
     masks = np.empty((n, size, size), bool)
-    found = np.zeros(n, bool)
+    detected = np.zeros(n, bool)
     for i, plane in enumerate(planes):
         mask = _centre_cell(plane.astype(np.float32), from_middle, smooth_px)
-        found[i] = mask.sum() >= max(1.0, min_area_fraction * size**2)
-        masks[i] = mask if found[i] else from_middle <= _DISC * size
+        detected[i] = mask.sum() >= max(1.0, min_area_fraction * size**2)
+        masks[i] = mask if detected[i] else from_middle <= _DISC * size
         if progress is not None:
             progress(i + 1)
-    return CentreMasks(masks, found)
+    return CentreMasks(masks, detected)
 
 
-def parted(mask: np.ndarray, waist: float) -> np.ndarray:
-    """Part a mask by the watershed of its distance transform; parts that meet widely stay together.
+def split_at_waists(mask: np.ndarray, waist: float) -> np.ndarray:
+    """Split a mask at its narrow waists by the watershed of the distance transform.
 
     Args:
         mask: (S, S) bool.
-        waist: seams at least this wide, in diameters of the smaller part, part nothing.
+        waist: the width, in diameters of the smaller part, from which a waist does not split the mask.
 
     Returns:
-        (S, S) int32, 0 outside; not renumbered.
+        (S, S) int32 labels, 0 outside the mask; not necessarily consecutive.
     """
     depth = edge_distance(mask)
     smooth = ndimage.gaussian_filter(depth, 0.7)
@@ -112,19 +117,19 @@ def parted(mask: np.ndarray, waist: float) -> np.ndarray:
 
 
 def edge_distance(mask: np.ndarray) -> np.ndarray:
-    """Distance in px of each pixel of a mask to the next pixel outside; the crop's border is outside."""
+    """Distance in px of each pixel of a mask to the nearest pixel outside. Beyond the border counts as outside."""
     return ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
 
 
 def check_crops(pixels: np.ndarray, channels: tuple[str, ...], named: tuple[str, ...]) -> None:
-    """Raise a ShapeError unless crops are (n, C, S, S) uint8 and have the named channels."""
+    """Raise a ShapeError unless the crops are (n, C, S, S) uint8 and have the named channels."""
     square = pixels.ndim == 4 and pixels.shape[2] == pixels.shape[3]
     if not square or pixels.dtype != np.uint8 or pixels.shape[1] != len(channels):
         raise ShapeError(
             "pixels",
             found=f"{pixels.dtype} {pixels.shape}",
             required=f"uint8 (n, {len(channels)}, S, S) with channels {channels}",
-            remedy="Pass crops as the store keeps them.",
+            remedy="Pass crops as stored.",
         )
     for name in named:
         if name not in channels:
@@ -132,12 +137,12 @@ def check_crops(pixels: np.ndarray, channels: tuple[str, ...], named: tuple[str,
                 "channels",
                 found=f"{name!r}, not among {channels}",
                 required="a channel of the crops",
-                remedy="Name one of the screen's channels.",
+                remedy="Choose one of the screen's channels.",
             )
 
 
 def _centre_cell(plane: np.ndarray, from_middle: np.ndarray, smooth_px: float) -> np.ndarray:
-    """The object in the middle of one plane, (S, S) bool; empty if there is none."""
+    """Segment the object in the middle of one plane: (S, S) bool; empty if there is none."""
     light = ndimage.gaussian_filter(plane, smooth_px, mode="nearest")
     root = ndimage.gaussian_filter(np.sqrt(plane), smooth_px, mode="nearest")
     nothing = np.zeros(plane.shape, bool)
@@ -157,9 +162,9 @@ def _centre_cell(plane: np.ndarray, from_middle: np.ndarray, smooth_px: float) -
 
 
 def _nearest_object(mask: np.ndarray, from_middle: np.ndarray) -> np.ndarray:
-    """The object of a mask, without its touching neighbours, that is nearest to the middle; holes filled."""
+    """Select the object of a mask that is nearest to the middle, without touching neighbours, with holes filled."""
     mask = ndimage.binary_fill_holes(mask)
     nearest = np.unravel_index(np.where(mask, from_middle, np.inf).argmin(), mask.shape)
     objects = label(mask, connectivity=1)
-    parts = parted(objects == objects[nearest], _TOUCHING)
+    parts = split_at_waists(objects == objects[nearest], _TOUCHING)
     return parts == parts[nearest]

@@ -1,4 +1,4 @@
-"""The designed feature sets that a spec's `baselines` names, of the cells of one shard."""
+"""Designed feature sets of the cells of one shard, as named in the section `baselines` of the spec."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Described(NamedTuple):
 
     Attributes:
         values: (m, d) float32.
-        names: of the d columns.
-        rows: (m,) which of the shard's n cells they are of; all but for imported tables.
-        notes: what a reader of the features should know, by name.
+        names: names of the d columns.
+        rows: (m,) the described cells among the n cells of the shard; all n except for imported tables.
+        notes: name -> information on the quality of the features, such as counts of missing masks.
     """
 
     values: np.ndarray
@@ -47,7 +47,7 @@ class ShardCrops:
     Attributes:
         cells: column -> n values: `cell_id`, `image_id`, `field`, `y_px`, `x_px`.
         pixels: (n, C, S, S) uint8.
-        low, high: (n, C) extremes of each channel of each crop, in the image's units.
+        low, high: (n, C) extremes of each channel of each crop, in the units of the image.
     """
 
     cells: Mapping[str, Any]
@@ -57,46 +57,47 @@ class ShardCrops:
 
 
 def designed_sets(screen: Screen, shard: ShardCrops, *, progress: ProgressOf) -> dict[str, Described]:
-    """Describe the cells of a shard in each way that `baselines.sets` names; masks are found once.
+    """Compute each feature set in `baselines.sets` for the cells of a shard. Masks are computed once.
 
     Args:
         screen: the spec.
-        shard: its cells.
-        progress: given the name of a step, a context that is told how many cells are done.
+        shard: the cells of the shard.
+        progress: takes the name of a step and returns a context manager, whose value is called with the number of
+            cells done.
 
     Returns:
-        feature set -> what it says of which cells.
+        feature set -> its values and the cells that it describes.
 
     Raises:
-        SpecError: a table or an archive cannot be read, or is of other cells.
-        MissingPackageError: cp_measure is wanted and not installed.
+        SpecError: a table or an archive cannot be read, or contains none of these cells.
+        MissingPackageError: cp_measure is required and not installed.
     """
     spec, channels = screen.baselines, screen.crop_channels
     crops, roles = (shard.pixels, shard.low, shard.high), (channels, screen.structural, screen.protein)
     everyone = np.arange(len(shard.pixels))
     measured = "cellprofiler" in spec.sets and spec.cellprofiler.source == "measured"
-    found: dict[str, Described] = {}
+    described: dict[str, Described] = {}
     if "designed" in spec.sets or measured:
-        with progress("masks") as told:
-            masks = centre_masks(shard.pixels, channels, spec.mask or screen.structural[0], progress=told)
+        with progress("masks") as report:
+            masks = centre_masks(shard.pixels, channels, spec.mask or screen.structural[0], progress=report)
     if "classic" in spec.sets:
-        with progress("classic") as told:
-            values, names = classic_features(*crops, *roles, levels=spec.grey_levels, progress=told)
-        found["classic"] = Described(values, names, everyone, {})
+        with progress("classic") as report:
+            values, names = classic_features(*crops, *roles, levels=spec.grey_levels, progress=report)
+        described["classic"] = Described(values, names, everyone, {})
     if "designed" in spec.sets:
-        with progress("designed") as told:
-            values, names = yeast_features(*crops, masks.masks, *roles, progress=told)
-        found["designed"] = Described(values, names, everyone, _missing(masks))
+        with progress("designed") as report:
+            values, names = yeast_features(*crops, masks.masks, *roles, progress=report)
+        described["designed"] = Described(values, names, everyone, _missing(masks))
     if measured:
-        with progress("cellprofiler") as told:
-            one = measure(*crops, masks.masks, channels, grey_levels=spec.grey_levels, progress=told)
-        notes = {**_missing(masks), "not_finite": one.not_finite}
-        found["cellprofiler"] = Described(one.values, one.names, everyone, notes)
+        with progress("cellprofiler") as report:
+            result = measure(*crops, masks.masks, channels, grey_levels=spec.grey_levels, progress=report)
+        notes = {**_missing(masks), "not_finite": result.not_finite}
+        described["cellprofiler"] = Described(result.values, result.names, everyone, notes)
     elif "cellprofiler" in spec.sets:
-        read = _imported(screen, shard.cells)
-        notes = {"cells_without": read.cells_without, "not_finite": read.not_finite}
-        found["cellprofiler"] = Described(read.values, read.names, read.rows, notes)
-    return found
+        table = _imported(screen, shard.cells)
+        notes = {"cells_without": table.cells_without, "not_finite": table.not_finite}
+        described["cellprofiler"] = Described(table.values, table.names, table.rows, notes)
+    return described
 
 
 def _missing(masks: CentreMasks) -> dict[str, int]:
@@ -104,7 +105,7 @@ def _missing(masks: CentreMasks) -> dict[str, int]:
 
 
 def _imported(screen: Screen, cells: Mapping[str, Any]) -> Imported:
-    """CellProfiler's measurements that others have made."""
+    """Import existing CellProfiler measurements from an archive or a table."""
     spec = screen.baselines.cellprofiler
     if spec.source == "archives":
         return archived(screen, cells)

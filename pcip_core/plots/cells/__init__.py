@@ -1,1 +1,1 @@
-"""Pictures of cells: montages, galleries, thumbnails, fields of view."""
+"""Figures of cells: montages, galleries, thumbnails, fields of view."""

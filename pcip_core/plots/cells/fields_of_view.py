@@ -1,4 +1,4 @@
-"""Where the phenotypes of one protein's cells lie in their fields of view (paper, Figure 6A)."""
+"""Positions of the phenotypes of a protein in fields of view (paper, Figure 6A)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pcip_core.plots.style import add_title, colour, no_scores
 
 _COLUMNS = 3
 _PANEL_INCHES = 3.0
-_DARKEST, _BRIGHTEST = 0.5, 99.8  # percentiles of a picture that are black and white
+_DARKEST, _BRIGHTEST = 0.5, 99.8  # percentiles of the image that are black and white
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class FieldOfView:
     """One panel.
 
     Attributes:
-        name: written above.
+        name: title of the panel.
         size: height and width, px.
         places: (n, 2) y and x of its cells, px.
-        cluster: (n,) their phenotypes, from 1.
-        captions: (n,) short texts beside them, "" for most.
-        pixels: (height, width) of the protein channel, or None where it cannot be read.
+        cluster: (n,) phenotype of each cell, from 1.
+        captions: (n,) short texts beside the cells, "" for most.
+        pixels: (height, width) the protein channel, or None if it cannot be read.
     """
 
     name: str
@@ -43,29 +43,34 @@ class FieldOfView:
 def phenotype_fields(
     fields: Sequence[FieldOfView], title: str, *, radius_px: float, legend: Mapping[int, str]
 ) -> Figure:
-    """Fields of view with a ring around each cell in the colour of its phenotype.
+    """Draw fields of view with a circle around each cell in the colour of its phenotype.
 
-    The protein channel is grey, each field from its own darkest to its brightest pixels, by the square root:
-    the phenotypes of one protein differ in brightness too, and the faint one would else be black.
+    The protein channel is grey, from the darkest to the brightest pixels of each field, on a square-root scale. The
+    phenotypes of a protein also differ in brightness, and a faint phenotype would otherwise be black.
 
     Args:
-        fields: one a panel.
-        title: written above; says where images are simulated.
-        radius_px: of the rings, in pixels of the field.
-        legend: phenotype -> what it is called.
+        fields: one field per panel.
+        title: title of the figure; states if images are simulated.
+        radius_px: radius of the circles, px of the field.
+        legend: phenotype -> its name.
+
+    >>> field = FieldOfView("A01, field 1", (50, 50), np.array([[20.0, 30.0]]), np.array([1]), [""], None)
+    >>> figure = phenotype_fields([field], "example", radius_px=5, legend={1: "nuclear"})
+    >>> figure.axes[0].get_title()
+    'A01, field 1'
     """
     if not fields:
         return no_scores(title)
     columns = min(len(fields), _COLUMNS)
     lines = -(-len(fields) // columns)
-    height = _PANEL_INCHES * max(one.size[0] / one.size[1] for one in fields) + 0.25
+    height = _PANEL_INCHES * max(field.size[0] / field.size[1] for field in fields) + 0.25
     figure = Figure(figsize=(columns * _PANEL_INCHES + 1.7, lines * height + 0.4), layout="constrained")
     add_title(figure, title)
     grid = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes in grid[len(fields) :]:
         axes.set_axis_off()
-    for axes, one in zip(grid, fields, strict=False):
-        _draw(axes, one, radius_px)
+    for axes, field in zip(grid, fields, strict=False):
+        _draw(axes, field, radius_px)
     handles = [
         Line2D([], [], linestyle="", marker="o", markersize=8, markerfacecolor="none", markeredgewidth=2,
                markeredgecolor=colour(number - 1), label=name)
@@ -75,15 +80,15 @@ def phenotype_fields(
     return figure
 
 
-def _draw(axes: Axes, one: FieldOfView, radius: float) -> None:
-    height, width = one.size
-    if one.pixels is None:
+def _draw(axes: Axes, field: FieldOfView, radius: float) -> None:
+    height, width = field.size
+    if field.pixels is None:
         axes.set_facecolor("0.15")
     else:
-        low, high = np.percentile(one.pixels, (_DARKEST, _BRIGHTEST))
-        unit = np.clip((one.pixels - low) / max(high - low, 1e-9), 0, 1)
+        low, high = np.percentile(field.pixels, (_DARKEST, _BRIGHTEST))
+        unit = np.clip((field.pixels - low) / max(high - low, 1e-9), 0, 1)
         axes.imshow(np.sqrt(unit), cmap="gray", vmin=0, vmax=1)
-    for (y, x), number, caption in zip(one.places, one.cluster, one.captions, strict=True):
+    for (y, x), number, caption in zip(field.places, field.cluster, field.captions, strict=True):
         tint = colour(int(number) - 1)
         ring = Circle((x, y), radius, fill=False, edgecolor=tint, linewidth=1.5)
         ring.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
@@ -94,4 +99,4 @@ def _draw(axes: Axes, one: FieldOfView, radius: float) -> None:
             text.set_path_effects([withStroke(linewidth=2, foreground="white")])
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=[], yticks=[])
     axes.set_aspect("equal")
-    axes.set_title(one.name, fontsize=8)
+    axes.set_title(field.name, fontsize=8)

@@ -27,18 +27,22 @@ def gallery(
     columns: int = 8,
     alone: bool = False,
 ) -> Figure:
-    """Crops as composites in a grid, a caption below each.
+    """Draw crops as composites in a grid, with a caption below each.
 
     Args:
         crops: (n, C, S, S) uint8, or float in [0, 1].
-        channels, protein: names of the C channels, and which of them hold the protein.
-        captions: n, one or more short lines each.
-        title: written above; says where images are simulated.
-        columns: of the grid; one row is as wide as it has crops.
-        alone: the first protein channel in grey instead of the composite.
+        channels, protein: names of the C channels, and of the protein channels.
+        captions: n captions, with one or more short lines each.
+        title: title of the figure; states if images are simulated.
+        columns: maximum number of columns of the grid.
+        alone: whether to draw the first protein channel in grey instead of the composite.
 
     Raises:
         ShapeError: crops and captions differ in length.
+
+    >>> figure = gallery(np.zeros((2, 1, 8, 8), np.uint8), ("protein",), ("protein",), ["A", "B"], "example")
+    >>> [axes.get_xlabel() for axes in figure.axes]
+    ['A', 'B']
     """
     _require_captions("gallery", crops, captions)
     if not len(crops):
@@ -62,12 +66,12 @@ def gallery(
 def row_gallery(
     rows: Sequence[tuple[str, np.ndarray]], channels: tuple[str, ...], protein: tuple[str, ...], title: str
 ) -> Figure:
-    """A row of crops a protein, its name at the left (paper, Figure 5: the ten most variable).
+    """Draw one row of crops per protein, with its name at the left (paper, Figure 5: the ten most variable).
 
     Args:
-        rows: name, over several lines if it likes, and (n, C, S, S) crops from left to right.
-        channels, protein: names of the C channels, and which of them hold the protein.
-        title: written above; says where images are simulated.
+        rows: name, possibly with several lines, and (n, C, S, S) crops from left to right.
+        channels, protein: names of the C channels, and of the protein channels.
+        title: title of the figure; states if images are simulated.
     """
     columns = max((len(crops) for _, crops in rows), default=0)
     if not columns:
@@ -98,17 +102,17 @@ def dendrogram_gallery(
     names: Mapping[int, str] | None = None,
     captions: Mapping[int, str] | None = None,
 ) -> Figure:
-    """A dendrogram, below it crops of each cluster, joined to their leaves by lines.
+    """Draw a dendrogram and, below it, crops of each cluster, connected to their leaves by lines.
 
     Args:
-        tree: (n - 1, 4) linkage, as `Phenotypes.linkage`; leaves are drawn in its order.
-        crops: (n, C, S, S) of all cells; those that are not shown are not looked at.
-        title: written above; says where images are simulated.
-        channels, protein: names of the C channels, and which of them hold the protein.
-        cluster: (n,) number of each cell's cluster from 1, of clusters that are cut from the tree.
+        tree: (n - 1, 4) linkage matrix, as `Phenotypes.linkage`; leaves are drawn in its order.
+        crops: (n, C, S, S) crops of all cells, of which only those in `shown` are read.
+        title: title of the figure; states if images are simulated.
+        channels, protein: names of the C channels, and of the protein channels.
+        cluster: (n,) number of the cluster of each cell, from 1; the clusters are a cut of the tree.
         shown: cluster -> positions of its cells to draw, as `Phenotype.rows`.
-        names: cluster -> what it is called; by default its number. The share of the cells is added.
-        captions: position of a cell -> what stands below its crop.
+        names: cluster -> its name; by default its number. The share of the cells is added.
+        captions: position of a cell -> caption below its crop.
 
     Raises:
         ShapeError: crops, clusters and tree differ in length.
@@ -117,9 +121,9 @@ def dendrogram_gallery(
     if not len(tree) + 1 == len(crops) == len(cluster):
         raise ShapeError(
             "dendrogram gallery",
-            found=f"{len(tree) + 1} leaves, {len(crops)} crops, {len(cluster)} clusters of cells",
-            required="as many of each",
-            remedy="Pass the crops of the cells that were clustered, in the same order.",
+            found=f"{len(tree) + 1} leaves, {len(crops)} crops, {len(cluster)} cluster numbers",
+            required="equal numbers",
+            remedy="Pass the crops of the clustered cells, in the same order.",
         )
     drawn = dendrogram(tree, no_plot=True)
     place_of = {leaf: 10.0 * index + 5 for index, leaf in enumerate(drawn["leaves"])}  # as scipy draws them
@@ -138,8 +142,8 @@ def dendrogram_gallery(
         leaves = np.flatnonzero(labels == number)
         span = (10.0 * leaves.min(), 10.0 * leaves.max() + 10)
         top.axvspan(*span, ymax=0.03, color=colour(number - 1), linewidth=0)
-        called = (names or {}).get(number, str(number))
-        text = f"{called}\n{np.mean(cluster == number):.0%}"
+        name = (names or {}).get(number, str(number))
+        text = f"{name}\n{np.mean(cluster == number):.0%}"
         top.text(sum(span) / 2, 1.01, text, ha="center", va="bottom", fontsize=8, color=colour(number - 1),
                  transform=top.get_xaxis_transform())  # fmt: skip
     top.set(xlim=(0, 10 * len(labels)), ylim=(0, None), xticks=[])
@@ -164,7 +168,7 @@ def dendrogram_gallery(
 def _show(
     axes: Axes, crop: np.ndarray, channels: tuple[str, ...], protein: tuple[str, ...], *, alone: bool
 ) -> None:
-    """One crop, without ticks."""
+    """Draw one crop, without ticks."""
     if alone:
         top = 255 if crop.dtype == np.uint8 else 1
         axes.imshow(crop[channels.index(protein[0])], cmap="gray", vmin=0, vmax=top, interpolation="nearest")
@@ -178,6 +182,6 @@ def _require_captions(where: str, crops: np.ndarray, captions: Sequence[str]) ->
         raise ShapeError(
             where,
             found=f"{len(crops)} crops, {len(captions)} captions",
-            required="one caption a crop",
-            remedy="Pass a caption for each crop; it may be empty.",
+            required="one caption per crop",
+            remedy="Pass a caption, possibly empty, for each crop.",
         )

@@ -1,4 +1,4 @@
-"""Crops as people look at them: composites in a grid."""
+"""Colour composites of crops, and montages of them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ _COLOURS = {"protein": (0.1, 1.0, 0.1), 0: (0.25, 0.35, 1.0), 1: (1.0, 0.2, 0.15
 
 
 def composite(pixels: np.ndarray, channels: tuple[str, ...], protein: tuple[str, ...]) -> np.ndarray:
-    """Channels as one colour picture: protein green; structural channels blue, red, yellow in their order.
+    """Combine channels to a colour image: protein green; structural channels blue, red, yellow in their order.
 
     Args:
         pixels: (..., C, H, W) uint8, or float in [0, 1].
         channels: names of the C channels.
-        protein: which of them hold the protein.
+        protein: names of the protein channels.
 
     Returns:
         (..., H, W, 3) float32 in [0, 1]. A single structural channel is red, as in the paper's Figure 1B.
+
+    >>> composite(np.array([[[255]], [[0]]], np.uint8), ("protein", "dna"), ("protein",)).round(1).tolist()
+    [[[0.10000000149011612, 1.0, 0.10000000149011612]]]
     """
     unit = pixels.astype(np.float32) / 255 if pixels.dtype == np.uint8 else pixels.astype(np.float32)
     structural = [name for name in channels if name not in protein]
@@ -40,13 +43,13 @@ def crop_montage(
     rows: int = 4,
     columns: int = 10,
 ) -> Figure:
-    """Evenly spaced crops of a shard as composites, each beside its protein channel alone.
+    """Draw evenly spaced crops of a shard as composites, with the protein channel of each below it.
 
     Args:
         pixels: (n, C, S, S) uint8.
-        channels, protein: names of the C channels, and which of them hold the protein.
-        title: written above; says where images are simulated.
-        rows, columns: of the grid.
+        channels, protein: names of the C channels, and of the protein channels.
+        title: title of the figure; states if images are simulated.
+        rows, columns: size of the grid.
     """
     chosen = np.linspace(0, len(pixels) - 1, min(len(pixels), rows * columns)).astype(int)
     size = pixels.shape[-1]

@@ -1,4 +1,4 @@
-"""Crops as small pictures inside a page: data URLs of strips of composites."""
+"""Small images of crops within a page: data URLs of strips of composites."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from pcip_core.plots.cells.montage import composite
 from pcip_core.plots.pictures import PRINT_DPI, scaled, webp
 
 THUMBNAIL_PX = 64
-_PAGE_DPI = 105  # px of a page: what is 8 points in print is 12 px
+_PAGE_DPI = 105  # resolution in a page, at which 8 points in print are 12 px
 _QUALITY = 75  # WebP of 64 px crops of simulated human cells: 0.6 to 0.8 kB
 
 
 def strip(crops: np.ndarray, channels: tuple[str, ...], protein: tuple[str, ...]) -> str:
-    """Crops beside each other as one picture: a data URL that an `img` can show.
+    """Combine crops side by side to one image, as a data URL for an `img` element.
 
     Args:
-        crops: (n, C, S, S) uint8, or float in [0, 1], n at least 1; made 64 px where they are not.
-        channels, protein: names of the C channels, and which of them hold the protein.
+        crops: (n, C, S, S) uint8, or float in [0, 1], n at least 1; resized to 64 px.
+        channels, protein: names of the C channels, and of the protein channels.
+
+    >>> strip(np.zeros((2, 1, 64, 64), np.uint8), ("protein",), ("protein",))[:22]
+    'data:image/webp;base64'
     """
     from PIL import Image
 
@@ -34,10 +37,10 @@ def strip(crops: np.ndarray, channels: tuple[str, ...], protein: tuple[str, ...]
 
 
 def lighter(png: bytes, *, widest: int = 1600) -> tuple[bytes, int]:
-    """A figure for print as a page shows it: WebP, at most so many px wide; and its width in px of the page."""
+    """Convert a figure for print to WebP, at most `widest` px wide, and return it with its width in px of the page."""
     from PIL import Image
 
-    with Image.open(io.BytesIO(png)) as read:
-        picture = read.convert("RGB")
+    with Image.open(io.BytesIO(png)) as image:
+        picture = image.convert("RGB")
     width = round(picture.width * _PAGE_DPI / PRINT_DPI)
     return webp(scaled(picture, min(widest / picture.width, 1))), width

@@ -29,15 +29,20 @@ _VGG = "vgg16"
 
 
 def accuracy_by_layer(rows: Sequence[Mapping[str, Any]], title: str, *, parameter: str = "k=11") -> Figure:
-    """Balanced accuracy against the layer, a line a method and a panel a protocol.
+    """Draw the balanced accuracy against the layer, with one line per method and one panel per protocol.
 
-    Methods without layers are dashed lines across. Of VGG16's many sets only the best is drawn, dashed, the
-    same in each panel: the best of the first protocol. A corrected set is a method of its own.
+    Methods without layers are dashed horizontal lines. Of the VGG16 feature sets, only the best of the first protocol
+    is drawn, as a dashed line in all panels. A corrected feature set counts as a separate method.
 
     Args:
         rows: score rows with feature_set, protocol, parameter, label, metric and value.
-        title: of the whole figure; says where images are simulated.
-        parameter: which kNN is drawn; when no row has it, the first that there is.
+        title: title of the figure; states if images are simulated.
+        parameter: the number of neighbours to draw; the first in the rows if none has this parameter.
+
+    >>> row = {"protocol": "leave_image_out", "parameter": "k=11", "label": None, "metric": "balanced_accuracy"}
+    >>> figure = accuracy_by_layer([row | {"feature_set": "inpainting_conv3", "value": 0.8}], "example")
+    >>> figure.axes[0].get_title()
+    'leave image out'
     """
     overall, parameter = _overall(rows, parameter)
     if not overall:
@@ -60,23 +65,23 @@ def accuracy_by_layer(rows: Sequence[Mapping[str, Any]], title: str, *, paramete
     if best := _best_vgg(scores):
         across[f"{best}\n(best of VGG16)"] = best
 
-    layers = sorted({layer for found in lines.values() for layer in found}, key=_layer_order)
+    layers = sorted({layer for sets in lines.values() for layer in sets}, key=_layer_order)
     outside = wide_legend(len(lines) + len(across))
     width = max(5.0, 1.2 + (0.45 * len(layers) + 1.2) * len(protocols), 3.2 * len(protocols))
     figure = Figure(figsize=(width + outside * LEGEND_INCHES, 3.4), layout="constrained")
     add_title(figure, f"{title}, {_neighbours(parameter)}")
     panels = list(figure.subplots(1, len(protocols), squeeze=False, sharey=True)[0])
     for protocol, axes in zip(protocols, panels, strict=True):
-        found = scores[protocol]
+        values = scores[protocol]
         for index, (method, sets) in enumerate(lines.items()):
-            points = [(layers.index(layer), found[name]) for layer, name in sets.items() if name in found]
+            points = [(layers.index(layer), values[name]) for layer, name in sets.items() if name in values]
             if points:
                 x, y = zip(*sorted(points), strict=True)
                 axes.plot(x, y, color=colour(index), marker=marker(index), markersize=4.5, label=method)
         for index, (label, name) in enumerate(across.items()):
-            if name in found:
+            if name in values:
                 dash = DASHES[index % len(DASHES)]
-                axes.axhline(found[name], color=colour(len(lines) + index), linestyle=dash, label=label)
+                axes.axhline(values[name], color=colour(len(lines) + index), linestyle=dash, label=label)
         axes.set_xticks(range(len(layers)), layers, rotation=45 if len(layers) > 5 else 0, fontsize=8)
         axes.set_xlim(-0.3, max(len(layers), 2) - 0.7)
         axes.set_title(str(protocol).replace("_", " "), fontsize=9)
@@ -89,14 +94,14 @@ def accuracy_by_layer(rows: Sequence[Mapping[str, Any]], title: str, *, paramete
 def accuracy_by_vgg_layer(
     rows: Sequence[Mapping[str, Any]], title: str, *, parameter: str = "k=11"
 ) -> Figure:
-    """Balanced accuracy against VGG16's layer, a line an input strategy (paper, Supplementary Figure 2).
+    """Draw the balanced accuracy against the layer of VGG16, one line per strategy (paper, Supplementary Figure 2).
 
-    Crops resized to 224 px are dashed, in the colour of the same strategy unresized. Corrected sets are left
-    out. Fully connected layers, which only resized crops have, follow the convolutions.
+    Lines for crops resized to 224 px are dashed, in the colour of the same strategy at the original size. Corrected
+    feature sets are omitted. Fully connected layers, which require resized crops, follow the convolutional layers.
 
     Args:
-        rows: as of `accuracy_by_layer`; those of the first protocol with VGG16 sets are drawn.
-        title, parameter: as of `accuracy_by_layer`.
+        rows: as for `accuracy_by_layer`; the first protocol with VGG16 feature sets is drawn.
+        title, parameter: as for `accuracy_by_layer`.
     """
     overall, parameter = _overall(rows, parameter)
     layered: dict[str, dict[str, float]] = {}
@@ -111,16 +116,16 @@ def accuracy_by_vgg_layer(
     if not layered:
         return no_scores(title)
 
-    fully = sorted({layer for found in layered.values() for layer in found} - set(VGG_LAYERS))
+    fully = sorted({layer for values in layered.values() for layer in values} - set(VGG_LAYERS))
     layers = [*VGG_LAYERS, *fully]
     strategies = list(dict.fromkeys(name.removesuffix("_224") for name in layered))
     figure = Figure(figsize=(7 + wide_legend(len(layered)) * LEGEND_INCHES, 3.8), layout="constrained")
     add_title(figure, f"{title}, {_neighbours(parameter)}, {str(protocol).replace('_', ' ')}")
     axes = figure.add_subplot()
-    for name, found in layered.items():
+    for name, values in layered.items():
         index = strategies.index(name.removesuffix("_224"))
         resized = name.endswith("_224")
-        x, y = zip(*sorted((layers.index(layer), value) for layer, value in found.items()), strict=True)
+        x, y = zip(*sorted((layers.index(layer), value) for layer, value in values.items()), strict=True)
         axes.plot(
             x,
             y,
@@ -139,7 +144,11 @@ def accuracy_by_vgg_layer(
 
 
 def _overall(rows: Sequence[Mapping[str, Any]], parameter: str) -> tuple[list[Mapping[str, Any]], str]:
-    """Rows of balanced accuracy over all classes with this parameter, or else with the first; which it is."""
+    """Select the rows of balanced accuracy over all classes with this parameter, otherwise with the first one.
+
+    Returns:
+        The rows, and the parameter.
+    """
     overall = [row for row in rows if row["metric"] == "balanced_accuracy" and row["label"] is None]
     known = list(dict.fromkeys(row["parameter"] for row in overall))
     parameter = parameter if parameter in known else known[0] if known else parameter
@@ -147,16 +156,16 @@ def _overall(rows: Sequence[Mapping[str, Any]], parameter: str) -> tuple[list[Ma
 
 
 def _best_vgg(scores: Mapping[str, Mapping[str, float]]) -> str | None:
-    """The VGG16 set with the highest score of the first protocol that has any."""
-    for found in scores.values():
-        sets = [name for name in found if split_name(name).method.split("_")[0] == _VGG]
+    """Find the VGG16 feature set with the highest score, in the first protocol that has any."""
+    for values in scores.values():
+        sets = [name for name in values if split_name(name).method.split("_")[0] == _VGG]
         if sets:
-            return max(sets, key=lambda name: found[name])
+            return max(sets, key=lambda name: values[name])
     return None
 
 
 def _layer_order(layer: str) -> tuple[bool, list[int]]:
-    """Convolutions by number, then fully connected layers."""
+    """Sort convolutional layers by number, then fully connected layers."""
     return layer.startswith("fc"), [int(number) for number in re.findall(r"\d+", layer)]
 
 

@@ -1,4 +1,4 @@
-"""Scores of each class, and over the number of neighbours."""
+"""Recall of each class, and accuracy against the number of neighbours."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ OVERALL = "balanced accuracy"
 
 
 def recall_by_class(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
-    """Heat map of the recall of each class (row) with each feature set (paper, Figure 2A).
+    """Draw a heat map of the recall of each class (row) with each feature set (paper, Figure 2A).
 
-    The first row is the balanced accuracy over all classes; feature sets stand in its order, best first, those
-    without it last. A class that a feature set has no score of stays grey.
+    The first row is the balanced accuracy over all classes. Feature sets are sorted by it, best first, and those
+    without it last. Missing scores are grey.
 
     Args:
-        rows: of one protocol and one parameter: feature_set, label, metric and value, with metric
-            `balanced_accuracy` where label is None and `recall` elsewhere; other metrics are passed over.
-        title: written above; says where images are simulated.
+        rows: rows of one protocol and one parameter: feature_set, label, metric and value, with metric
+            `balanced_accuracy` if label is None and otherwise `recall`. Other metrics are ignored.
+        title: title of the figure; states if images are simulated.
+
+    >>> row = {"feature_set": "intensity", "label": "nucleus", "metric": "recall", "value": 0.5}
+    >>> [label.get_text() for label in recall_by_class([row], "example").axes[0].get_yticklabels()]
+    ['balanced accuracy', 'nucleus']
     """
     overall: dict[str, float] = {}
     recalls: dict[tuple[str, str], float] = {}
@@ -71,12 +75,16 @@ def recall_by_class(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
 
 
 def accuracy_by_k(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
-    """Balanced accuracy over the number of neighbours, a line a feature set, best first in the legend.
+    """Draw the balanced accuracy against the number of neighbours, one line per feature set, best first in the legend.
 
     Args:
-        rows: of one protocol: feature_set, parameter, label, metric and value. Those whose parameter is no
-            `k=11`, with a label or of another metric are passed over.
-        title: written above; says where images are simulated.
+        rows: rows of one protocol: feature_set, parameter, label, metric and value. Rows with a label, with another
+            metric, or with a parameter not of the form `k=11` are ignored.
+        title: title of the figure; states if images are simulated.
+
+    >>> row = {"feature_set": "intensity", "parameter": "k=11", "label": None, "metric": "balanced_accuracy"}
+    >>> accuracy_by_k([row | {"value": 0.5}], "example").axes[0].get_xlabel()
+    'nearest neighbours'
     """
     lines: dict[str, dict[int, float]] = {}
     for row in rows:

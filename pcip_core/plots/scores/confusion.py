@@ -1,4 +1,4 @@
-"""Which classes are taken for which."""
+"""Confusion matrices."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from matplotlib.figure import Figure
 from pcip_core.plots.style import add_title, no_scores
 
 MAX_FULL = 12
-"""Up to so many classes every cell carries its percentage; with more, only the diagonal does."""
+"""Maximum number of classes for percentages in all cells; with more classes, only the diagonal has them."""
 
 
 def confusion_matrix(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
-    """Heat map of the share of each true class (row) that is predicted as each class (column).
+    """Draw a confusion matrix: the share of each true class (row) that is predicted as each class (column).
 
     Args:
-        rows: label, predicted and n of the pairs that occur; n of the same pair are added up. A class without
-            a true cell has a row of zeros.
-        title: written above; says where images are simulated.
+        rows: label, predicted and n; the n of equal pairs are summed. A class without a true cell has a row of zeros.
+        title: title of the figure; states if images are simulated.
+
+    >>> figure = confusion_matrix([{"label": "nucleus", "predicted": "vacuole", "n": 3}], "example")
+    >>> [text.get_text() for text in figure.axes[0].texts]
+    ['0', '100', '0', '0']
     """
     classes = sorted({str(row[key]) for row in rows for key in ("label", "predicted")})
     if not classes:

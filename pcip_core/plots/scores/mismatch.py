@@ -1,4 +1,4 @@
-"""Sources and targets of different localization: what is predicted (paper, Supplementary Figure 1)."""
+"""Predictions for sources and targets of different localization (paper, Supplementary Figure 1)."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def mismatch_pairs(
     labels: Sequence[tuple[str, str]],
     notes: Sequence[str] = (),
 ) -> Figure:
-    """A row a pair: the source, the target's markers, the predicted and the true protein in these markers.
+    """Draw one row per pair: the source, the target's markers, and the predicted and true protein with these markers.
 
-    Beside both the (first) protein channel stands alone, in grey from its own minimum to its own maximum: a network
-    that is unsure predicts a faint protein, whose place is hard to see among markers.
+    The first protein channel of the prediction and the truth is also shown separately, in grey from its minimum to its
+    maximum, because an uncertain network predicts a faint protein, whose position is hard to see among the markers.
 
     Args:
         sources, targets: (n, C, S, S) uint8.
-        predictions: (n, P, S, S) of the protein channels, 0 to 1; cut off there.
-        title: written above; says where images are simulated.
-        channels, protein: names of the C channels, and of the P among them, in the order of the channels.
-        labels: of the source and of the target of each pair.
-        notes: written at the right of each row, such as its correlations; none by default.
+        predictions: (n, P, S, S) predicted protein channels, clipped to [0, 1].
+        title: title of the figure; states if images are simulated.
+        channels, protein: names of the C channels, and of the P protein channels, in the order of the channels.
+        labels: labels of the source and of the target of each pair.
+        notes: texts at the right of each row, such as its correlations; none by default.
 
     Raises:
         ShapeError: lengths differ.
@@ -46,8 +46,8 @@ def mismatch_pairs(
             "mismatch pairs",
             found=f"{len(sources)} sources, {len(targets)} targets, {len(predictions)} predictions, "
             f"{len(labels)} labels, {len(notes)} notes",
-            required="as many of each, or no notes",
-            remedy="Pass the same pairs everywhere.",
+            required="equal numbers, or no notes",
+            remedy="Pass the same pairs in all arguments.",
         )
     if not len(sources):
         return no_scores(title)

@@ -1,4 +1,4 @@
-"""How much nearer than chance proteins of one annotation lie."""
+"""Pairwise distances of proteins with the same term, relative to chance."""
 
 from __future__ import annotations
 
@@ -17,12 +17,17 @@ LINES = {"same_line": "same cell line", "different_line": "different cell lines"
 
 
 def pairwise_distances(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
-    """Dots with intervals: the distance of each term (line) with each feature set (paper, Figure 2B).
+    """Draw the distance of each term (row) with each feature set, with intervals (paper, Figure 2B).
 
     Args:
-        rows: feature_set, protocol, label (a term, or None over all terms), metric, value, low and high (None:
-            no interval). Only protocol `any_line` and metric `normalized_pairwise_distance` are drawn.
-        title: written above; says where images are simulated.
+        rows: feature_set, protocol, label (a term, or None for all terms), metric, value, low and high (None: no
+            interval). Only protocol `any_line` and metric `normalized_pairwise_distance` are drawn.
+        title: title of the figure; states if images are simulated.
+
+    >>> row = {"feature_set": "intensity", "protocol": "any_line", "label": None, "metric": METRIC, "value": -0.5}
+    >>> figure = pairwise_distances([row | {"low": None, "high": None}], "example")
+    >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    ['overall']
     """
     chosen = [row for row in rows if row["protocol"] == "any_line" and row["metric"] == METRIC]
     if not chosen:
@@ -49,12 +54,12 @@ def pairwise_distances(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
 
 
 def pairwise_by_line(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
-    """Two joined dots a feature set: pairs in one cell line, and pairs across two (paper, Table 2).
+    """Draw two connected dots per feature set: pairs of the same cell line, and of different ones (paper, Table 2).
 
     Args:
-        rows: as of `pairwise_distances`; only those without label of protocols `same_line` and
-            `different_line` are drawn.
-        title: written above; says where images are simulated.
+        rows: as for `pairwise_distances`; only rows without label, of protocols `same_line` and `different_line`, are
+            drawn.
+        title: title of the figure; states if images are simulated.
     """
     chosen = [
         row for row in rows if row["protocol"] in LINES and row["metric"] == METRIC and row["label"] is None
@@ -70,7 +75,9 @@ def pairwise_by_line(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
         axes.plot(ends, [line] * len(ends), color="grey", linewidth=1.2, zorder=1)
     for index, (protocol, label) in enumerate(LINES.items()):
         of_line = [row for row in chosen if row["protocol"] == protocol]
-        shift = 0.1 * (2 * index - 1)  # of the interval only: the dots stay on the line that joins them
+        shift = 0.1 * (
+            2 * index - 1
+        )  # shifts only the interval; the dots stay on the line that connects them
         places = [sets.index(row["feature_set"]) for row in of_line]
         if of_line:
             _dots(axes, of_line, places, index, label, interval_shift=shift)
@@ -89,7 +96,7 @@ def _dots(
     *,
     interval_shift: float = 0.0,
 ) -> None:
-    """A dot a row at its place on the y axis, and the interval of those that have one."""
+    """Draw one dot per row at its position on the y axis, with its interval if it has one."""
     values = [row["value"] for row in rows]
     axes.plot(
         values, places, linestyle="", color=colour(index), marker=marker(index), markersize=5, label=label
@@ -105,7 +112,7 @@ def _dots(
 
 
 def _finish(axes: Axes, lines: int) -> None:
-    """The zero line, the x label, and the first line on top."""
+    """Draw the zero line and the x label, and put the first row on top."""
     axes.axvline(0, color="black", linewidth=0.8, linestyle=":", zorder=0)
     axes.set_ylim(lines - 0.5, -0.5)
     axes.set_xlabel(X_LABEL, fontsize=9)

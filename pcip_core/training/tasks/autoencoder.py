@@ -20,9 +20,9 @@ from pcip_core.training.tracker import Preview
 
 
 class Autoencoding:
-    """Each cell once an epoch, flipped as inpainting flips its sources; mean squared error of all channels.
+    """Each cell once per epoch, flipped as the sources in inpainting; mean squared error of all channels.
 
-    The cells held out are those that inpainting holds out with the same seed and fraction.
+    The held-out cells are those of inpainting with the same seed and fraction.
     """
 
     identity, unit = "autoencoder", "cells"
@@ -37,11 +37,11 @@ class Autoencoding:
         self.streamed = self._cells.streamed
 
     def build(self) -> Autoencoder:
-        """The untrained network."""
+        """Build the untrained network."""
         return build_autoencoder(self._network, self._config.seed)
 
     def batches(self, epoch: int, processes: Processes = ALONE) -> Iterator[Batch]:
-        """The cells trained on, flipped, each its own truth."""
+        """Yield the training cells, flipped; each is its own truth."""
         n, seed = len(self.training), self._config.seed
         order = draw_order(n, seed=seed, epoch=epoch)
         cells, flips = self.training[order], draw_flips(n, seed=seed, epoch=epoch)[order]
@@ -51,19 +51,19 @@ class Autoencoding:
             yield Batch((x,), x, processes.others(part))
 
     def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Mean squared error over the pixels of all channels."""
+        """Compute the mean squared error over the pixels of all channels."""
         return mse_loss(output, batch.truth)
 
     def validate(
         self, network: CellNetwork, precision: torch.dtype, processes: Processes = ALONE
     ) -> dict[str, float]:
-        """The loss on cells that were never trained on."""
+        """Compute the loss on the held-out cells."""
         if not len(self.validation):
             return {}
         return {"validation_loss": mean_loss(self, network, self._held(processes), precision, processes)}
 
     def preview(self, network: CellNetwork) -> Preview:
-        """A few cells and their reconstructions, held out where there are any."""
+        """Make a preview of a few cells and their reconstructions, from the held-out cells if there are any."""
         x = self._cells.of(chosen_evenly(self.validation if len(self.validation) else self.training))
         cells, reconstructed = x.cpu().numpy(), network(x).float().cpu().numpy()
         return Preview(cells, cells, reconstructed, self._network.channels, self._network.channels)

@@ -20,10 +20,10 @@ from pcip_core.training.tracker import Preview
 
 
 class Inpainting:
-    """Each cell the source once an epoch, of a target drawn anew; mean squared error of the target's protein.
+    """Each cell is the source once per epoch, with a random target; mean squared error of the target's protein.
 
     Raises:
-        TrainingError: an image has one cell only.
+        TrainingError: an image has only one cell.
     """
 
     identity, unit = "inpainting", "pairs"
@@ -38,11 +38,11 @@ class Inpainting:
         self.streamed = self._pairs.streamed
 
     def build(self) -> PairedCellInpainting:
-        """The untrained network."""
+        """Build the untrained network."""
         return build_network(self._network, self._config.seed)
 
     def batches(self, epoch: int, processes: Processes = ALONE) -> Iterator[Batch]:
-        """Pairs of the cells trained on, flipped."""
+        """Yield pairs of training cells, flipped."""
         image = self._cells.image[self.training]
         source, target, flips = epoch_pairs(image, seed=self._config.seed, epoch=epoch)
         source, target = self.training[source], self.training[target]
@@ -52,19 +52,19 @@ class Inpainting:
             yield Batch((x, markers), truth, processes.others(part))
 
     def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Mean squared error over the pixels of the targets' protein channels."""
+        """Compute the mean squared error over the pixels of the targets' protein channels."""
         return mse_loss(output, batch.truth)
 
     def validate(
         self, network: CellNetwork, precision: torch.dtype, processes: Processes = ALONE
     ) -> dict[str, float]:
-        """The loss on targets that were never trained on."""
+        """Compute the loss on held-out targets."""
         if not len(self.validation):
             return {}
         return {"validation_loss": mean_loss(self, network, self._held(processes), precision, processes)}
 
     def preview(self, network: CellNetwork) -> Preview:
-        """A few pairs, held out where there are any."""
+        """Make a preview of a few pairs, with held-out targets if there are any."""
         shown = chosen_evenly(self.validation if len(self.validation) else self.training)
         source, target = self._sources(shown), shown
         x, markers, _ = self._pairs.of(source, target)
@@ -81,5 +81,5 @@ class Inpainting:
             yield Batch((x, markers), truth, processes.others(part))
 
     def _sources(self, targets: np.ndarray) -> np.ndarray:
-        """For each target another cell of its image, the same every epoch."""
+        """Draw for each target another cell of its image, equal in every epoch."""
         return draw_partners(self._cells.image, seed=self._config.seed, epoch=0)[targets]

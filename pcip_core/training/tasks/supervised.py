@@ -1,4 +1,4 @@
-"""The task of the supervised network, and its training end to end: the paper's upper baseline."""
+"""The supervised task, and end-to-end training of the supervised network: the paper's upper baseline."""
 
 from __future__ import annotations
 
@@ -29,17 +29,18 @@ from pcip_core.training.tracker import Tracker
 
 @dataclass(frozen=True)
 class TrainedClassifier:
-    """A supervised network, in evaluation mode, and what it says of the cells held out (h of n).
+    """A supervised network, in evaluation mode, and its predictions for the h held-out cells among n cells.
 
     Attributes:
-        network, history, device: as of `TrainedEncoder`.
-        held: (n,) bool, the cells held out. No epoch is chosen by them, so that they are a fair test.
-        predicted: (h,) class number that the network gives each held cell, in the cells' order.
+        network, history, device: as in `TrainedEncoder`.
+        held: (n,) bool, the held-out cells. They do not influence the choice of the epoch, so they are an independent
+            test set.
+        predicted: (h,) predicted class number of each held-out cell, in the order of the cells.
         probabilities: (h, classes) float32.
-        accuracy, balanced_accuracy: of the held cells; NaN when there are none.
-        only_trained: classes without a held cell: of one image, or of images that others needed. The
-            balanced accuracy is without them.
-        only_held: classes that the network never saw; their cells count as wrong.
+        accuracy, balanced_accuracy: on the held-out cells; NaN if there are none.
+        only_trained: classes without a held-out cell, which have one image, or share images with other classes. The
+            balanced accuracy excludes them.
+        only_held: classes without a training cell; the predictions for their cells are always wrong.
     """
 
     network: DeepLoc
@@ -65,21 +66,30 @@ def train_supervised(
     tracker: Tracker | None = None,
     checkpoints: Path | None = None,
 ) -> TrainedClassifier:
-    """Train the network on labelled cells, and classify the cells held out.
+    """Train the network on labelled cells, and classify the held-out cells.
 
     Args:
         cells: the crops.
-        labels: (n,) number of each cell's class in `network.classes`.
-        network: the network's shape.
-        config: as of `train`; a last batch of one cell joins the one before.
-        held: (n,) bool, cells not to train on; by default `config.validation_fraction` of the images.
-        balanced: weigh each class alike in the loss, however many cells it has.
-        tracker, checkpoints: as of `train`.
+        labels: (n,) number of the class of each cell in `network.classes`.
+        network: the configuration of the network.
+        config: as for `train`; a last batch of one cell joins the previous batch.
+        held: (n,) bool, the held-out cells; by default the cells of `config.validation_fraction` of the images.
+        balanced: whether all classes have equal weight in the loss, regardless of their number of cells.
+        tracker, checkpoints: as for `train`.
 
     Raises:
-        ShapeError: labels or held are not one a cell.
-        TrainingError: as `train`; a label is not among the classes, fewer than two classes are trained on,
-            or batches are of one cell, of which batch norm knows no variance.
+        ShapeError: labels or held do not have one entry per cell.
+        TrainingError: as for `train`; or a label is not among the classes, the training set has fewer than two
+            classes, or batches have one cell, for which batch norm has no variance.
+
+    >>> from pcip_core.training.tracker import SilentTracker
+    >>> pixels = (np.arange(1024) % 251).astype(np.uint8).reshape(4, 1, 16, 16)
+    >>> cells = CellSet(pixels, np.arange(4), ("protein",))
+    >>> network = DeepLocConfig(cells.channels, ("nucleus", "vacuole"), size_px=16, width=0.02)
+    >>> config = TrainingConfig(epochs=1, batch_size=4, device="cpu", validation_fraction=0.5)
+    >>> result = train_supervised(cells, np.array([0, 0, 1, 1]), network, config, tracker=SilentTracker())
+    >>> int(result.held.sum()), result.probabilities.shape
+    (2, (2, 2))
 
     Source: paper, "Supplementary tables", Supervised (End-to-End); network and augmentation of Kraus et al. 2017.
     """
@@ -113,10 +123,10 @@ def train_supervised(
 
 
 class Classification:
-    """Each cell once an epoch, turned, flipped and shifted; cross-entropy of its class.
+    """Each cell once per epoch, rotated, flipped and shifted; cross-entropy of its class.
 
-    A crop of 64 px is shifted by up to 2 px each way (of other sizes by 1/32), its edge repeated: as far as
-    the publication's random cuts of 60 px go.
+    A crop of 64 px is shifted by up to 2 px in each direction (1/32 of other sizes), with its border repeated. This
+    is the range of the random crops of 60 px in the publication.
     """
 
     unit = "cells"
@@ -145,11 +155,11 @@ class Classification:
         )
 
     def build(self) -> DeepLoc:
-        """The untrained network."""
+        """Build the untrained network."""
         return build_deeploc(self._network, self._config.seed)
 
     def batches(self, epoch: int, processes: Processes = ALONE) -> Iterator[Batch]:
-        """The cells trained on, turned, flipped and shifted, with the units to keep."""
+        """Yield the training cells, rotated, flipped and shifted, with the units that dropout keeps."""
         n, seed, size = len(self.training), self._config.seed, self._network.size_px
         order = draw_order(n, seed=seed, epoch=epoch)
         turns = draw_turns(n, seed=seed, epoch=epoch)
@@ -167,13 +177,13 @@ class Classification:
             yield Batch((x, self._cells.on_device(kept)), truth, processes.others(part))
 
     def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Cross-entropy, each cell weighted by its class; the weights of the cells trained on have mean 1."""
+        """Compute the cross-entropy, weighting each cell by its class; the mean weight of the training cells is 1."""
         return cross_entropy(output, batch.truth, weight=self._weights, reduction="none").mean()
 
     def validate(
         self, network: CellNetwork, precision: torch.dtype, processes: Processes = ALONE
     ) -> dict[str, float]:
-        """Loss and balanced accuracy of the cells held out."""
+        """Compute the loss and the balanced accuracy on the held-out cells."""
         if not len(self.validation):
             return {}
         truth = self._truth(self.validation)
@@ -182,7 +192,7 @@ class Classification:
         batches = (Batch((self._cells.of(self.validation[mine]),), truth[mine]) for mine in parts)
         for mine, batch in zip(parts, ahead(batches, streamed=self.streamed), strict=True):
             output[mine] = output_of(network, batch, precision)
-        output = processes.sum(output)  # of rows that one process has and the others left 0
+        output = processes.sum(output)  # each row is computed by one process and 0 in the others
         predicted = output.argmax(1).cpu().numpy()
         return {
             "validation_loss": float(self.loss(output, Batch((), truth))),
@@ -190,20 +200,20 @@ class Classification:
         }
 
     def preview(self, network: CellNetwork) -> None:
-        """Nothing to look at."""
+        """Return None: a supervised network has no preview."""
 
     def _truth(self, cells: np.ndarray) -> torch.Tensor:
         return self._cells.on_device(self._labels[cells])
 
 
 def _lines(size: int, flip: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """(B, size) which line of a crop comes where, flipped and then shifted, the edge repeated."""
+    """Compute the source row (or column) of each row of the result, flipped and then shifted: (B, size)."""
     lines = np.clip(np.arange(size) + shift[:, None], 0, size - 1)
     return np.where(flip[:, None], size - 1 - lines, lines)
 
 
 def _accuracies(truth: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
-    """Balanced accuracy (the mean recall of the classes in `truth`) and accuracy; NaN of no cells."""
+    """Compute the balanced accuracy (mean recall over the classes in `truth`) and the accuracy; NaN without cells."""
     if not len(truth):
         return float("nan"), float("nan")
     hit = truth == predicted
@@ -224,20 +234,20 @@ def _check(
             "labels",
             found=f"labels {labels.dtype} {labels.shape}, held {mask and f'{mask[0]} {mask[1]}'}",
             required=f"labels integer {n}, held bool {n} or None",
-            remedy="Pass one class number, and one mark, for each cell.",
+            remedy="Pass one class number and one bool per cell.",
         )
     if labels.min() < 0 or labels.max() >= len(network.classes):
         raise TrainingError(
             "labels",
             found=f"numbers from {labels.min()} to {labels.max()}",
             required=f"0 to {len(network.classes) - 1}, for {len(network.classes)} classes",
-            remedy="Number the classes as `classes` of the network names them.",
+            remedy="Number the classes in the order of `classes` of the network.",
         )
     if config.batch_size < 2 or not 0 <= config.validation_fraction < 1:
         raise TrainingError(
             "supervised settings",
             found=f"batch_size {config.batch_size}, validation_fraction {config.validation_fraction}",
-            required="batch_size of 2 or more, validation_fraction in [0, 1)",
+            required="batch_size of at least 2, validation_fraction in [0, 1)",
             remedy="Correct `encoder` in the spec.",
         )
 
@@ -247,7 +257,7 @@ def _check_classes(trained_on: np.ndarray) -> None:
     if len(classes) < 2:
         raise TrainingError(
             "labels",
-            found=f"{len(classes)} class(es) among the {len(trained_on)} cells to train on",
-            required="two or more",
-            remedy="Label cells of another class, or hold fewer out.",
+            found=f"{len(classes)} class(es) among the {len(trained_on)} training cells",
+            required="at least two classes",
+            remedy="Label cells of another class, or hold out fewer cells.",
         )

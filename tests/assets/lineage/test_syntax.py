@@ -77,31 +77,6 @@ def test_what_counts(path: str, old: str, new: str, noun: object, other: object)
             assert (before.version(root) != after.version(root)) == changes, root
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "changes"),
-    [
-        pytest.param("'unknown'", "'none'", True, id="what the method uses"),
-        pytest.param("return Images(screen)", "return Images(screen or 1)", True, id="the method"),
-        pytest.param("return 'other'", "return 'another'", False, id="another method"),
-    ],
-)
-def test_of_the_library_the_methods_that_are_used_count(old: str, new: str, changes: object) -> None:
-    files = {
-        "pcip_assets/noun.py": "def build(run):\n    return run.library.images(1).protein()\n",
-        "pcip_assets/resources.py": (
-            "from pcip_core.store.images import Images\n\n\n"
-            "class Library:\n"
-            "    def images(self, screen):\n        return Images(screen)\n\n"
-            "    def other(self):\n        return 'other'\n"
-        ),
-        "pcip_core/store/images.py": "class Images:\n    def protein(self):\n        return 'unknown'\n",
-    }
-    after = {path: text.replace(old, new) for path, text in files.items()}
-    assert after != files
-    versions = {Code(code).version("pcip_assets.noun:build") for code in (files, after)}
-    assert (len(versions) == 2) == changes
-
-
 def test_swapping_two_imported_functions_changes_the_version() -> None:
     text = "from pcip_core.m import {}\n\n\ndef build():\n    return first(1) - second(2)\n"
     functions = {"pcip_core/m.py": "def f(x):\n    return x\n\n\ndef g(x):\n    return -x\n"}

@@ -75,5 +75,5 @@ def test_nodes_that_are_no_tree(damage: str) -> None:
         nodes = {name: values[:-1] for name, values in nodes.items()}
     else:
         nodes["parent"] = np.where(np.arange(len(nodes["parent"])) == 0, nodes["parent"][5], nodes["parent"])
-    with pytest.raises(ClusterError, match="no tree of pairs"):
+    with pytest.raises(ClusterError, match="do not form a binary tree"):
         from_nodes(**nodes)

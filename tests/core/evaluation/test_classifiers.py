@@ -50,7 +50,7 @@ def test_equals_scikit_learn_fold_by_fold(classifier: Classifier) -> None:
         assert accuracy == pytest.approx(balanced_accuracy_score(labels[test], ours.predicted[test]))
 
 
-def test_a_group_is_never_on_both_sides() -> None:
+def test_a_group_is_never_divided_between_training_and_test_set() -> None:
     features, labels, groups = data()
     done = cross_validated(features, labels, classifier="logistic", groups=groups)
     assert all(len(np.unique(done.fold[groups == group])) == 1 for group in np.unique(groups))
@@ -58,7 +58,7 @@ def test_a_group_is_never_on_both_sides() -> None:
     assert done.settings["grouped"]
 
 
-def test_groups_that_give_the_label_away_help_plain_folds_only() -> None:
+def test_groups_that_predict_the_label_improve_only_ungrouped_folds() -> None:
     """Each group has a mark of its own: cells of one's own group tell the label, other groups do not."""
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(24), 10)
@@ -74,7 +74,7 @@ def test_groups_that_give_the_label_away_help_plain_folds_only() -> None:
     assert grouped < 0.8
 
 
-def test_not_converging_is_a_fact_and_no_warning() -> None:
+def test_missing_convergence_is_recorded_without_a_warning() -> None:
     features, labels, _ = data()
     assert cross_validated(features, labels, classifier="logistic").settings["converged"]
     settings = cross_validated(features, labels, classifier="logistic", max_iter=2).settings
@@ -171,7 +171,7 @@ def test_estimates_are_of_the_right_kind() -> None:
         assert 0 < estimate_seconds(features, labels, classifier=classifier, trees=20) < 600
 
 
-def test_what_cannot_be_validated_is_said() -> None:
+def test_invalid_folds_raise() -> None:
     features, labels, groups = data()
     with pytest.raises(ShapeError):
         cross_validated(features, labels[1:], classifier="logistic")

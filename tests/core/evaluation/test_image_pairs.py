@@ -35,7 +35,7 @@ def test_many_partners_of_many_cells() -> None:
         assert done[-1] == len(points)
 
 
-def test_pairs_are_of_two_proteins_and_of_the_terms_and_lines_asked_for() -> None:
+def test_pairs_meet_the_constraints_on_proteins_terms_and_lines() -> None:
     data = screen(4)
     data["proteins"][data["terms"] == "Golgi"] = data["proteins"][data["terms"] == "ER"]  # of two terms
     names = {name: data[name] for name in ("terms", "proteins", "lines")}
@@ -60,7 +60,7 @@ def test_pairs_are_of_two_proteins_and_of_the_terms_and_lines_asked_for() -> Non
     assert np.abs(times - 20_000 / 12).max() < 6 * np.sqrt(20_000 / 12)
 
 
-def test_a_protein_of_many_images_counts_once_in_its_term() -> None:
+def test_all_proteins_of_a_term_have_equal_weight() -> None:
     proteins = np.repeat(["a", "b", "c"], [50, 1, 1])
     pairs = term_pairs(np.full(52, "ER"), proteins, "ER", "ER", count=9000, seed=0)
     _, times = np.unique(proteins[pairs[:, 0]], return_counts=True)

@@ -36,7 +36,7 @@ def test_equals_scikit_learn_label_for_label(*, grouped: bool) -> None:
             assert predicted[k][cell] == model.predict(points[cell : cell + 1])[0], (k, cell)
 
 
-def test_a_constant_column_counts_for_nothing() -> None:
+def test_a_constant_column_has_no_effect() -> None:
     features, labels, _ = data()
     wider = np.concatenate([features, np.full((len(features), 1), 7.0, np.float32)], axis=1)
     assert (standardize(wider)[:, -1] == 0).all()
@@ -67,7 +67,7 @@ def test_features_without_information_score_chance() -> None:
     assert balanced == pytest.approx(0.25, abs=0.05)
 
 
-def test_what_cannot_be_scored_is_said() -> None:
+def test_invalid_arguments_raise() -> None:
     features, labels, groups = data()
     with pytest.raises(EvaluationError, match=r"benchmark\.ks"):
         leave_one_out_knn(features, labels, ks=(160,))

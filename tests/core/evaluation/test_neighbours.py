@@ -31,7 +31,7 @@ def test_equals_a_naive_search(columns: int, *, grouped: bool) -> None:
     ).all()
 
 
-def test_of_twins_that_float32_cannot_tell_apart_the_nearer_one_is_chosen() -> None:
+def test_the_nearer_of_two_points_that_float32_cannot_distinguish_is_chosen() -> None:
     """Each odd k lies between two points whose distances from a third differ by less than float32 tells."""
     rng = np.random.default_rng(0)
     points = rng.normal(size=(400, 200))

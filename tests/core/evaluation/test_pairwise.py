@@ -9,7 +9,16 @@ import pytest
 
 from pcip_core.errors import EvaluationError, ShapeError
 from pcip_core.evaluation.image_pairs import constrained_pairs, keyed, term_pairs
-from pcip_core.evaluation.pairwise import Pairwise, pairwise_scores, pairwise_scores_by_line
+from pcip_core.evaluation.labelled import labelled_images
+from pcip_core.evaluation.pairwise import (
+    TRIALS,
+    Pairwise,
+    pairwise_scores,
+    pairwise_scores_by_line,
+    pairwise_trial,
+)
+from pcip_core.spec import baselines
+from tests.core.evaluation.labelled_screen import labelled_screen
 from tests.core.evaluation.pairs import naive, screen
 
 _Z, _RELATIVE = "normalized_pairwise_distance", "relative_pairwise_distance"
@@ -89,7 +98,7 @@ def test_a_closed_form_in_one_dimension() -> None:
     assert 0.35 < f < 0.65  # so that the score is near the -2 of all pairs
 
 
-def test_identical_clouds_score_nothing_and_separated_ones_below_zero() -> None:
+def test_identical_clouds_score_0_and_separated_ones_below_0() -> None:
     alike = [
         value(scored(screen(40, seed=seed), same=2000, each_other=1000).rows, label=None) for seed in range(4)
     ]
@@ -99,7 +108,7 @@ def test_identical_clouds_score_nothing_and_separated_ones_below_zero() -> None:
     assert value(far, label=None) < value(near, label=None) < -0.1
 
 
-def test_cells_that_repeat_change_nothing() -> None:
+def test_repeated_cells_do_not_change_the_scores() -> None:
     """Images whose cells are all copies of one: distances are those of the one."""
     data = screen()
     one = np.random.default_rng(0).normal(size=(72, 6))
@@ -109,7 +118,7 @@ def test_cells_that_repeat_change_nothing() -> None:
         assert ours["value"] == pytest.approx(theirs["value"], rel=1e-9)
 
 
-def test_intervals_are_those_of_proteins_drawn_again() -> None:
+def test_intervals_are_those_of_resampled_proteins() -> None:
     """The scores of each draw, from the naive distances and their weights."""
     data = screen(apart=1)
     rows = scored(data, bootstraps=50).rows
@@ -145,7 +154,7 @@ def test_intervals_hold_the_score_and_shrink_with_more_proteins() -> None:
     assert {row["low"] for row in scored(data).rows} == {None}  # none without draws
 
 
-def test_seeds_decide_and_other_terms_do_not() -> None:
+def test_pairs_depend_on_the_seed_and_not_on_other_terms() -> None:
     data = screen(8)
     assert scored(data, bootstraps=20) == scored(data, bootstraps=20)
     assert scored(data) != scored(data, seed=1)
@@ -156,7 +165,7 @@ def test_seeds_decide_and_other_terms_do_not() -> None:
     np.testing.assert_array_equal(pairs, np.flatnonzero(fewer)[again])
 
 
-def test_what_is_left_out_is_counted() -> None:
+def test_exclusions_are_counted() -> None:
     data = screen(8)
     few = np.isin(data["proteins"], ["P002", "P005"])  # both nucleus
     data["terms"] = np.where(few, "bud neck", data["terms"])
@@ -181,7 +190,7 @@ def test_n_is_of_distinct_pairs() -> None:
     assert value(rows, label=None, column="n") == 36
 
 
-def test_what_cannot_be_scored_is_said() -> None:
+def test_invalid_arguments_raise() -> None:
     data = screen(4)
     with pytest.raises(EvaluationError, match="0 terms shared by 5 proteins"):
         scored(data, min_proteins=5)
@@ -202,3 +211,14 @@ def test_what_cannot_be_scored_is_said() -> None:
             scored_by_line({**data, name: data[name][1:]})
     with pytest.raises(ShapeError, match="-1"):
         scored({**data, "image": data["image"] - 1})
+
+
+def test_trials_of_pairwise_distances() -> None:
+    settings = baselines.Pairwise(same=40, each_other=30, by_line=50, min_proteins=2, bootstraps=10)
+    features, cells, table = labelled_screen()
+    images = labelled_images(cells, table)
+    arrays = (features, images.of_cell, images.terms, images.proteins)
+    any_line, by_line = (pairwise_trial(trial, features, images, settings, seed=3) for trial in TRIALS)
+    common = {"min_proteins": 2, "bootstraps": 10, "seed": 3}
+    assert any_line == pairwise_scores(*arrays, same=40, each_other=30, **common)
+    assert by_line == pairwise_scores_by_line(*arrays, images.lines, pairs=50, **common)

@@ -9,7 +9,7 @@ import pytest
 from pcip_core.evaluation.paper import all_paper_numbers, paper_numbers
 
 
-def test_every_table_is_whole() -> None:
+def test_every_table_is_complete() -> None:
     count = Counter(number.source for number in all_paper_numbers())
     assert count["Table 1"] == 5
     assert count["Table 2"] == 5 * 3
@@ -25,7 +25,7 @@ def test_values_are_what_is_printed_in_our_units() -> None:
         assert number.metric != "balanced_accuracy" or 0 < number.value < 1
 
 
-def test_no_number_stands_twice_and_tables_agree_with_each_other() -> None:
+def test_numbers_are_unique_and_tables_agree() -> None:
     numbers = all_paper_numbers()
     assert len({(one.source, one.row, one.column) for one in numbers}) == len(numbers)
     conv4 = {
@@ -40,7 +40,7 @@ def test_no_number_stands_twice_and_tables_agree_with_each_other() -> None:
         assert drop == pytest.approx(table_2[row, "different_minus_same_line"])
 
 
-def test_only_the_papers_screens_have_some() -> None:
+def test_only_the_papers_screens_have_numbers() -> None:
     assert paper_numbers("simulated_yeast") == []
     assert {one.metric for one in paper_numbers("human_protein_atlas")} == {"normalized_pairwise_distance"}
     assert len(paper_numbers("chong_labelled_cells")) + len(paper_numbers("human_protein_atlas")) == len(

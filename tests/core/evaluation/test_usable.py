@@ -22,7 +22,7 @@ def told(exclusions: dict[str, int]) -> dict[str, int]:
     return {reason: count for reason, count in exclusions.items() if count}
 
 
-def test_all_is_kept_where_all_is_well() -> None:
+def test_valid_features_lose_nothing() -> None:
     features, labels, _ = data()
     found = usable(features[:19], labels[:19], feature_set="conv4", ks=(1, 3))
     assert found.columns.all()
@@ -31,7 +31,7 @@ def test_all_is_kept_where_all_is_well() -> None:
     assert told(found.exclusions) == {}
 
 
-def test_columns_that_are_constant_or_not_finite_go() -> None:
+def test_constant_and_non_finite_columns_are_excluded() -> None:
     features, labels, _ = data()
     features[:, 0] = 0.1
     features[:19, 1] = 7  # varies in the one cell only that is left out
@@ -45,7 +45,7 @@ def test_columns_that_are_constant_or_not_finite_go() -> None:
     }
 
 
-def test_classes_that_no_prediction_could_be_right_for_go() -> None:
+def test_classes_that_cannot_be_predicted_are_excluded() -> None:
     features, labels, images = data()
     alone = usable(features, labels, feature_set="conv4")
     assert set(labels[alone.cells]) == {"a", "b", "c"}
@@ -57,7 +57,7 @@ def test_classes_that_no_prediction_could_be_right_for_go() -> None:
     }
 
 
-def test_ks_that_are_too_large_go_and_the_others_can_be_scored() -> None:
+def test_ks_that_are_too_large_are_excluded() -> None:
     features, labels, images = data()
     found = usable(features, labels, feature_set="conv4", groups=images, ks=(1, 5, 6, 9, 10, 50))
     assert found.ks == (1, 5, 6, 9)  # images 0 and 1 leave 9 of the 15 cells

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
+import polars as pl
 import pytest
 from scipy.linalg import fractional_matrix_power
 from sklearn.preprocessing import StandardScaler
 
 from pcip_core.errors import EvaluationError, ShapeError
-from pcip_core.features.correction import by_group, whitened
+from pcip_core.features.correction import by_group, corrections_by_image, whitened
 
 
 def plates(n: int = 3000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -50,7 +53,7 @@ def test_a_plate_offset_disappears_and_the_classes_stay_apart() -> None:
     assert apart(corrected, kind) == pytest.approx(3 / np.sqrt(1 + 9 / 4), abs=0.05)
 
 
-def test_groups_without_variation_become_nothing_and_are_counted() -> None:
+def test_groups_without_variation_become_0_and_are_counted() -> None:
     features, _, plate = plates(60)
     plate[0], plate[1] = "alone", "by itself"
     features[plate == "x", 3] = 0.1  # 0.1 is no binary fraction: its mean is rounded
@@ -76,7 +79,7 @@ def test_whitened_equals_the_closed_form() -> None:
     assert done.notes["controls"] == controls.sum()
 
 
-def test_the_covariance_of_controls_is_the_identity_but_for_the_regularization() -> None:
+def test_the_covariance_of_controls_is_the_identity_up_to_the_regularization() -> None:
     rng = np.random.default_rng(2)
     features = rng.normal(size=(400, 5)) @ rng.normal(size=(5, 5))
     done = whitened(features, np.ones(400, bool), regularization=0.1)
@@ -86,7 +89,7 @@ def test_the_covariance_of_controls_is_the_identity_but_for_the_regularization()
     assert done.notes["directions_below_regularization"] == (values < 0.1).sum()
 
 
-def test_fewer_controls_than_columns_stretch_nothing_beyond_the_regularization() -> None:
+def test_the_regularization_limits_the_stretch_with_fewer_controls_than_columns() -> None:
     rng = np.random.default_rng(3)
     features, controls = rng.normal(size=(300, 40)), np.arange(300) < 10
     done = whitened(features, controls, regularization=0.04)
@@ -97,7 +100,7 @@ def test_fewer_controls_than_columns_stretch_nothing_beyond_the_regularization()
     ).all()  # 0.04^(-1/2)
 
 
-def test_what_varies_among_controls_counts_less() -> None:
+def test_directions_that_vary_among_controls_shrink() -> None:
     """A day shifts all columns together; a treatment changes one. The day is in the controls, too."""
     rng = np.random.default_rng(4)
     day, treated = rng.normal(size=2000), rng.random(2000) < 0.5
@@ -114,7 +117,7 @@ def test_what_varies_among_controls_counts_less() -> None:
     assert separation(done) > 3
 
 
-def test_columns_that_controls_do_not_have_become_nothing() -> None:
+def test_columns_constant_among_controls_become_0() -> None:
     rng = np.random.default_rng(5)
     features, controls = rng.normal(size=(50, 4)), np.arange(50) < 30
     features[controls, 2] = 0.1
@@ -126,7 +129,7 @@ def test_columns_that_controls_do_not_have_become_nothing() -> None:
     )
 
 
-def test_what_cannot_be_corrected_is_said() -> None:
+def test_invalid_corrections_raise() -> None:
     features, _, plate = plates(20)
     for controls in (np.zeros(20, bool), np.arange(20) == 3):
         with pytest.raises(EvaluationError, match=f"{controls.sum()} control cells"):
@@ -144,3 +147,56 @@ def test_what_cannot_be_corrected_is_said() -> None:
         by_group(features, plate)
     with pytest.raises(EvaluationError, match="infinite"):
         whitened(features, np.ones(20, bool))
+
+
+class Streamed:
+    """Features that come 7 rows at a time."""
+
+    ndim = 2
+
+    def __init__(self, features: np.ndarray) -> None:
+        self.features, self.shape = features, features.shape
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        for start in range(0, len(self.features), 7):
+            yield self.features[start : start + 7]
+
+    def groups(self, group: np.ndarray) -> Iterator[np.ndarray]:
+        raise AssertionError("corrections need no groups")
+
+
+def test_corrections_by_image_are_those_of_the_plate_the_line_and_the_controls_of_each_cell() -> None:
+    rng = np.random.default_rng(2)
+    image = rng.integers(0, 8, 300)
+    images = pl.DataFrame(
+        {
+            "image_id": [f"i{number}" for number in range(8)],
+            "plate": ["z", "y", "z", "y", "x", "x", "z", "z"],
+            "cell_line": list("abababab"),
+            "protein": [*"ppqq", None, "p", "r", "r"],
+        }
+    )
+    features = (rng.normal(size=(300, 5)) * (1 + image % 3)[:, None] + image[:, None]).astype(np.float32)
+    expected = {
+        "by_plate": by_group(features, np.array(images["plate"])[image]),
+        "by_cell_line": by_group(features, np.array(images["cell_line"])[image]),
+        "whitened": whitened(features, np.array([name == "p" for name in images["protein"]])[image]),
+    }
+    corrections = corrections_by_image(Streamed(features), image, images, list(expected), controls="p")
+    some = rng.permutation(300)[:40]
+    ids = pl.Series([f"i{number}" for number in image[some]])
+    for name, correct in corrections.items():
+        np.testing.assert_allclose(
+            correct(features[some], ids), expected[name].features[some], rtol=1e-4, atol=1e-5
+        )
+    everyone = corrections_by_image(features, image, images, ["whitened"], controls=None)["whitened"]
+    assert np.array_equal(everyone(features, ids), whitened(features, np.ones(300, bool)).features)
+
+
+def test_an_image_without_plate_cannot_be_corrected_by_plate() -> None:
+    images = pl.DataFrame({"image_id": ["i", "j"], "plate": ["x", None], "protein": ["p", "p"]})
+    with pytest.raises(EvaluationError, match=r"spec by_plate.*images without `plate`"):
+        corrections_by_image(np.eye(2), np.array([0, 1]), images, ["by_plate"], controls=None, where="spec")

@@ -10,7 +10,7 @@ from pcip_core.features.intensity import intensity_features
 from tests.core.models.small import crops
 
 
-def test_a_shard_without_cells_has_no_intensities_but_their_names() -> None:
+def test_a_shard_without_cells_keeps_the_column_names() -> None:
     none = np.zeros((0, 2), np.float32)
     features, names = intensity_features(crops(0), none, none, ("cytosol", "protein"))
     assert features.shape == (0, len(names))

@@ -28,7 +28,7 @@ def test_method_layer_and_correction(
     assert split_name(name) == FeatureSetName(method, layer, correction)
 
 
-def test_the_best_layer_of_each_method_best_first() -> None:
+def test_best_layers_are_sorted_by_score() -> None:
     scores = {"a_conv1": 0.3, "a_conv2": 0.5, "b": 0.9, "a_conv1_by_plate": 0.4, "a_fc1_by_plate": 0.1}
     assert best_layers(scores) == ["b", "a_conv2", "a_conv1_by_plate"]
     assert best_layers({}) == []

@@ -119,7 +119,7 @@ def test_several_proteins_progress_no_cells_and_names() -> None:
     assert FEATURE_LAYERS[-1] == "fc2"
 
 
-def test_what_cannot_be_done_is_refused() -> None:
+def test_invalid_arguments_raise() -> None:
     model, pixels = network(), crops()
     with pytest.raises(ShapeError, match="found float64"):
         vgg16_features(model, pixels / 255, CHANNELS, strategy="channels")
@@ -139,5 +139,5 @@ def test_what_cannot_be_done_is_refused() -> None:
         vgg16_features(model, pixels, CHANNELS, strategy="channels", layers=["predictions"])
     with pytest.raises(SpecError, match="resized=True"):
         vgg16_features(model, pixels, CHANNELS, strategy="channels", layers=["fc2"])
-    with pytest.raises(EncoderError, match="fc2 of VGG16: found weights of the convolutions alone"):
+    with pytest.raises(EncoderError, match="fc2 of VGG16: found weights of the convolutional layers only"):
         vgg16_features(model, pixels, CHANNELS, strategy="channels", layers=["fc2"], resized=True)

@@ -26,6 +26,6 @@ def test_the_output_has_the_shape_of_the_input(channels: int, size: int) -> None
     assert build_autoencoder(AutoencoderConfig(names, size, 0.06), 0)(x).shape == x.shape
 
 
-def test_sizes_that_cannot_be() -> None:
+def test_invalid_sizes_raise() -> None:
     with pytest.raises(EncoderError, match="autoencoder"):
         AutoencoderConfig(CHANNELS, size_px=18)

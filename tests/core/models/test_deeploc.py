@@ -56,7 +56,7 @@ def test_the_supervised_network_equals_torch_operators_in_the_published_order() 
         assert not torch.allclose(network(x, everything), network(x))  # those kept count twice
 
 
-def test_standardized_crops_forget_brightness_and_contrast() -> None:
+def test_standardized_crops_do_not_depend_on_brightness_and_contrast() -> None:
     x = torch.rand(4, 2, 16, 16, dtype=torch.float64)
     out = standardized(x)
     assert torch.allclose(out.mean((2, 3)), torch.zeros(4, 2, dtype=torch.float64), atol=1e-9)
@@ -90,6 +90,6 @@ def test_how_far_a_pixel_reaches(pixel: int, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("classes", "size"), [(("a",), 16), (("a", "a"), 16), (("a", "b"), 20), (("a", "b"), 8)]
 )
-def test_shapes_that_cannot_be(classes: tuple[str, ...], size: int) -> None:
+def test_invalid_shapes_raise(classes: tuple[str, ...], size: int) -> None:
     with pytest.raises(EncoderError, match="supervised network"):
         DeepLocConfig(CHANNELS, classes, size)

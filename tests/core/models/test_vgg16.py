@@ -124,7 +124,7 @@ def test_every_layer_is_that_of_torchvisions_list() -> None:
 
 
 @torch.no_grad()
-def test_kernels_of_keras_are_turned_and_the_rows_of_fc1_reordered(tmp_path: Path) -> None:
+def test_kernels_of_keras_are_transposed_and_the_rows_of_fc1_reordered(tmp_path: Path) -> None:
     weights = random_weights("keras", width=1 / 32)
     network = load_vgg16(write_hdf5(tmp_path / "any.h5", weights), width=1 / 32)
     assert network.preprocessing is KERAS
@@ -191,7 +191,7 @@ def test_full_size_as_published() -> None:
     assert layer_shapes()["fc1"] == (4096, 25088)
 
 
-def test_colours_as_each_layout_wants_them() -> None:
+def test_preprocessing_of_each_layout() -> None:
     rgb = torch.tensor([255.0, 127.5, 0.0]).reshape(1, 3, 1, 1)
     theirs = [(1 - 0.485) / 0.229, (0.5 - 0.456) / 0.224, (0 - 0.406) / 0.225]
     assert TORCHVISION(rgb).flatten().tolist() == pytest.approx(theirs, rel=1e-5)

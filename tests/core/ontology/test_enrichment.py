@@ -202,7 +202,7 @@ def test_rows_stand_by_cluster_and_p_and_name_their_terms(tmp_path: Path) -> Non
     assert [(row["cluster"], row["name"]) for row in rows] == [("z", "nucleus"), ("z", "cell"), ("a", "cell")]
 
 
-def test_what_is_left_out_is_counted() -> None:
+def test_exclusions_are_counted() -> None:
     annotations = {f"p{n}": {"common"} | ({"few"} if n < 2 else set()) for n in range(8)} | {"p8": set()}
     members = {"c": {"p0", "p1", "p8"}, "d": {f"p{n}" for n in range(2, 8)} | {"p9"}, "none": {"p8", "p9"}}
     found = enrichment(members, annotations)

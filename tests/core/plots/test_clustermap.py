@@ -77,7 +77,7 @@ def test_many_rows_and_columns_are_averaged() -> None:
     means = rows.reshape(100, 10, 9).mean(1)
     columns = leaf_order(ordered(cluster_tree(rows.T, method="average", scale=False), rows.T))
     assert np.allclose(image, means[:, columns].reshape(100, 3, 3).mean(2))
-    assert heat_of(figure).get_xlabel() == "9 features, 3 averaged to one\n1,000 proteins, 10 averaged to one"
+    assert heat_of(figure).get_xlabel() == "9 features, mean of 3\n1,000 proteins, mean of 10"
     uneven = image_of(cluster_map(points, tree, "t", most_lines=300))
     assert uneven.shape == (300, 9)
     assert np.isclose(uneven[0].sum(), rows[:3].mean(0).sum())

@@ -35,12 +35,12 @@ def test_levels_of_colour_are_the_features() -> None:
 def test_two_trees_of_the_same_lines_hold_them_once() -> None:
     points, tree = made_tree(60)
     other = hierarchy.linkage(points, "average")
-    told = Points({"protein": [f"P{row}" for row in range(60)]}, [""] * 60)
+    items = Points({"protein": [f"P{row}" for row in range(60)]}, [""] * 60)
     lines = lines_of(points)
     names = [f"P{row}" for row in range(60)]
     plots = [
-        heat_map(told, lines, one, {}, name=f"heat_{number}", rows=np.arange(60), names=names)
-        for number, one in enumerate((tree, other))
+        heat_map(items, lines, rows_tree, {}, name=f"heat_{number}", rows=np.arange(60), names=names)
+        for number, rows_tree in enumerate((tree, other))
     ]
     assert len(lines.callbacks) == 1
     text = documents([str(one) for one in embedded(plots, lines.callbacks)[0]])
@@ -52,14 +52,14 @@ def test_two_trees_of_the_same_lines_hold_them_once() -> None:
     assert np.array_equal(first[moved], lines.levels[leaf_order(other)])
 
 
-def test_names_and_rows_that_do_not_fit() -> None:
+def test_mismatched_names_and_rows_raise() -> None:
     points, tree = made_tree()
-    told = Points({"protein": ["x"] * 12}, [""] * 12)
+    items = Points({"protein": ["x"] * 12}, [""] * 12)
     with pytest.raises(ShapeError, match="11 names"):
-        heat_map(told, lines_of(points), tree, {}, name="h", rows=np.arange(12), names=["x"] * 11)
+        heat_map(items, lines_of(points), tree, {}, name="h", rows=np.arange(12), names=["x"] * 11)
     order = leaf_order(tree)
     apart = {"A": [order[0], order[5]]}
     with pytest.raises(ClusterError, match="not neighbours"):
-        heat_map(told, lines_of(points), tree, apart, name="h", rows=np.arange(12), names=["x"] * 12)
-    with pytest.raises(ShapeError, match="3 told_0"):
+        heat_map(items, lines_of(points), tree, apart, name="h", rows=np.arange(12), names=["x"] * 12)
+    with pytest.raises(ShapeError, match="3 text_0"):
         Points({"protein": ["a", "b", "c"]}, ["", ""])

@@ -16,15 +16,17 @@ def test_groups_by_their_size() -> None:
 
 def test_text_goes_into_the_page_as_text_and_points_without_place_stay_out() -> None:
     bad = "</script><script>bad()</script>"
-    told = Points({"protein": [bad, "it's"]}, ["", ""])
-    plot = scatter(told, np.array([0.0, np.nan]), np.array([1.0, 2.0]), [bad, bad], name="map", numbered=True)
+    points = Points({"protein": [bad, "it's"]}, ["", ""])
+    plot = scatter(
+        points, np.array([0.0, np.nan]), np.array([1.0, 2.0]), [bad, bad], name="map", numbered=True
+    )
     scripts, places = embedded([plot])
     assert "<script>bad" not in scripts[-1]
     assert scripts[-1].count("</script>") == 1
     assert len(places) == 1
     columns = [dict(one["data"]["entries"]) for one in attributes(documents(scripts), "ColumnDataSource")]
-    shared = next(one for one in columns if "told_0" in one)
-    assert shared["told_0"] == [bad, "it's"]
+    shared = next(one for one in columns if "text_0" in one)
+    assert shared["text_0"] == [bad, "it's"]
     (ups,) = (values for name, values in shared.items() if name.startswith("y_"))
     assert ups["dtype"] == "float32"
     up = values_of(ups)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from pcip_core.errors import StoreError
@@ -30,6 +31,17 @@ def test_block_by_block_equals_all_at_once(store: Store) -> None:
     assert table["n_cells"].to_list() == counts == [3 * small.CELLS] * 3
     assert table["encoder_version"].to_list() == ["scr/1"] * 3
     np.testing.assert_allclose(features_of(table), means, rtol=1e-5, atol=1e-6)
+
+
+def test_an_image_without_a_protein_is_a_protein_with_its_own_name(store: Store) -> None:
+    images = store.read("scr", "images", shards=["plate_1"])
+    image = images["image_id"][0]
+    unknown = pl.when(pl.col("image_id") != image).then("protein").alias("protein")
+    store.commit("scr", {"images": images.with_columns(unknown)}, shard="plate_1", provenance={})
+    table = mean_by_protein(store, "scr", small.SET).filter(protein=image)
+    cells = store.read("scr", f"cell_features_{small.SET}").filter(image_id=image)
+    assert table["n_cells"].to_list() == [cells.height] == [small.CELLS]
+    np.testing.assert_allclose(features_of(table)[0], features_of(cells).mean(0), rtol=1e-5, atol=1e-6)
 
 
 def test_shards_of_another_dimension_are_named(store: Store) -> None:

@@ -99,7 +99,7 @@ def test_larger_than_memory_is_streamed(
     assert not CellBatches(pixels, cpu, 0.0).streamed  # is in memory already
 
 
-def test_a_last_batch_that_is_too_small_joins_the_one_before() -> None:
+def test_a_last_batch_that_is_too_small_joins_the_previous_batch() -> None:
     assert slices(9, 4, fewest=2) == [slice(0, 4), slice(4, 9)]
     assert slices(10, 4, fewest=2) == [slice(0, 4), slice(4, 8), slice(8, 10)]
     assert slices(9, 4) == [slice(0, 4), slice(4, 8), slice(8, 9)]

@@ -102,7 +102,7 @@ def test_nan_loss_stops_with_a_clear_error(monkeypatch: pytest.MonkeyPatch, tmp_
         ({"memory_fraction": 2}, "memory_fraction 2"),
     ],
 )
-def test_settings_that_cannot_be(change: dict[str, Any], found: str) -> None:
+def test_invalid_settings_raise(change: dict[str, Any], found: str) -> None:
     with pytest.raises(TrainingError, match=found):
         train(cells(), INPAINTING, dataclasses.replace(CONFIG, **change), tracker=Listener())
 

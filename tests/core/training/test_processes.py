@@ -114,7 +114,7 @@ def test_two_processes_supervise_as_one() -> None:
     [
         ("unknown", r"process 1 of 2: found ValueError: no such thing"),
         ("known", r"^epoch 7: found nothing; required: something. Look.$"),
-        ("killed", r"process 1 of 2: found its end with exit status -9"),
+        ("killed", r"process 1 of 2: found exit status -9"),
     ],
 )
 def test_a_process_that_fails_ends_the_training_with_its_reason(how: str, message: str) -> None:
@@ -160,14 +160,14 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
 
 
-def test_processes_that_cannot_be() -> None:
+def test_invalid_processes_raise() -> None:
     with pytest.raises(TrainingError, match="processes 0"):
         inpaint(dataclasses.replace(CONFIG, processes=0))
     with pytest.raises(TrainingError, match="one GPU for several processes"):
         choose_device("cuda:1", number=0)
 
 
-def test_shares_are_the_whole_batch_once() -> None:
+def test_shares_partition_the_batch() -> None:
     rows = np.arange(100)
     for part in (slice(10, 27), slice(3, 4), slice(0, 64)):
         shares = [Processes(rank, 4) for rank in range(4)]

@@ -12,7 +12,7 @@ import torch
 from pcip_core.training.task import Batch, ahead
 
 
-def test_batches_made_ahead_keep_order_and_errors() -> None:
+def test_prefetched_batches_keep_order_and_errors() -> None:
     def numbered(n: int) -> Iterator[Batch]:
         for number in range(n):
             yield Batch((), torch.tensor([number]))
@@ -30,7 +30,7 @@ def test_batches_made_ahead_keep_order_and_errors() -> None:
     assert threading.active_count() == before
 
 
-def test_batches_made_ahead_take_no_thread_from_the_network() -> None:
+def test_prefetching_takes_no_thread_from_the_network() -> None:
     def threads() -> Iterator[Batch]:
         for _ in range(8):
             yield Batch((), torch.tensor([torch.get_num_threads()]))

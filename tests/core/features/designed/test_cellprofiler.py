@@ -46,7 +46,7 @@ def test_measurements_are_those_of_the_pixels_in_the_mask():
     assert not not_finite
 
 
-def test_pixels_outside_the_mask_decide_nothing_but_granularity():
+def test_pixels_outside_the_mask_affect_only_granularity():
     pixels = crop()
     other = np.where(DISC, pixels, crop(1))
     one, two = described(pixels)[0], described(other)[0]

@@ -90,15 +90,15 @@ def test_errors_name_the_file_and_the_columns(tmp_path):
         imported_by_place(path, CELLS, **PLACE | {"image": "{Metadata_Batch}", "y": "centre_y"})
     with pytest.raises(SpecError, match="the columns cell_id"):
         imported_by_id(path, CELLS)
-    with pytest.raises(SpecError, match="images of several fields"):
+    with pytest.raises(SpecError, match="images with several fields"):
         imported_by_place(path, CELLS, **PLACE | {"field": None})
-    with pytest.raises(SpecError, match=r"none of our cells; rows of '1'.*'p1_A01'"):
+    with pytest.raises(SpecError, match=r"none of the cells of the screen; rows for '1'.*'p1_A01'"):
         imported_by_place(path, CELLS, **PLACE | {"image": "{ObjectNumber}"})
     with pytest.raises(SpecError, match="in several rows"):
         imported_by_id(path, CELLS, cell_id="Metadata_Well")
     with pytest.raises(SpecError, match="note"):
         imported_by_place(path, CELLS, **PLACE | {"y": "note"})
-    with pytest.raises(SpecError, match="no column of numbers"):
+    with pytest.raises(SpecError, match="no numeric column"):
         imported_by_place(written(tmp_path, OBJECTS[:, :6]), CELLS, **PLACE)
     with pytest.raises(SpecError, match="no such file"):
         imported_by_id(tmp_path / "none.parquet", CELLS)

@@ -7,7 +7,7 @@ import pytest
 
 from pcip_core.crops.cut import cut_cells
 from pcip_core.errors import ShapeError
-from pcip_core.features.designed.masks import centre_masks, edge_distance, parted
+from pcip_core.features.designed.masks import centre_masks, edge_distance, split_at_waists
 from pcip_core.simulate.plan import plan_screen
 from pcip_core.simulate.screen import photograph, true_labels
 from pcip_core.spec.screen import Crops
@@ -30,7 +30,7 @@ def found_in(*planes):
     return centre_masks(pixels, ("cytosol",), "cytosol")
 
 
-def test_a_disc_in_the_middle_is_found_whatever_is_beside_it():
+def test_a_central_disc_is_segmented_beside_other_objects():
     cell = disc(31.5, 31.5, 12)
     planes = [
         200 * cell,
@@ -49,17 +49,17 @@ def test_a_bud_stays_with_its_mother_and_its_waist_is_found():
     cell = disc(31.5, 26, 13) | disc(31.5, 43, 7)
     (mask,), _ = found_in(200 * cell)
     assert overlap(mask, cell) > 0.95
-    parts = parted(cell, 1.0)
+    parts = split_at_waists(cell, 1.0)
     assert len(np.unique(parts[cell])) == 2
     assert parts[31, 26] != parts[31, 45]
-    assert len(np.unique(parted(disc(31, 31, 13), 1.0))) == 2  # the disc and the outside
+    assert len(np.unique(split_at_waists(disc(31, 31, 13), 1.0))) == 2  # the disc and the outside
 
 
-def test_cells_that_are_not_found_get_a_disc():
+def test_undetected_cells_get_a_disc():
     result = found_in(
         np.zeros((64, 64)), np.full((64, 64), 255), 200 * disc(5, 5, 9), 200 * disc(31.5, 31.5, 12)
     )
-    assert result.found.tolist() == [False, False, False, True]
+    assert result.detected.tolist() == [False, False, False, True]
     assert result.missing == 3
     assert overlap(result.masks[0], disc(31.5, 31.5, 16)) == 1
 
@@ -68,7 +68,7 @@ def test_distance_to_the_edge_counts_the_border_as_outside():
     assert edge_distance(np.ones((5, 5), bool)).max() == 3
 
 
-def test_simulated_cells_are_found_as_they_were_drawn():
+def test_masks_of_simulated_cells_match_the_truth():
     simulation = Simulation("yeast", field_size_px=352, seed=21)
     overlaps = []
     for image in plan_screen(simulation)[:2]:

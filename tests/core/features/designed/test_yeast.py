@@ -118,7 +118,7 @@ def test_mother_bud_and_neck():
 @pytest.mark.parametrize(
     "mask", [BUDDED, np.hypot((Y - 60) / 30, (X - 66) / 48) <= 1], ids=["budded", "long"]
 )
-def test_nothing_changes_when_a_cell_is_turned_or_mirrored(mask):
+def test_measures_are_invariant_to_rotation_and_reflection(mask):
     protein = RNG.integers(0, 200, mask.shape)
     cytosol = RNG.integers(0, 200, mask.shape)
     straight = described(protein, mask, cytosol=cytosol)

@@ -163,7 +163,7 @@ def test_a_tree_of_some_of_the_proteins_stands_beside_that_of_all() -> None:
     assert "ward: 10 proteins, 4 standardized features of inpainting_conv3." in html
     columns = [dict(one["data"]["entries"]) for one in attributes(documents([html]), "ColumnDataSource")]
     (shared,) = (
-        one for one in columns if one.get("told_0") == NAMES and any(name.startswith("leaf_") for name in one)
+        one for one in columns if one.get("text_0") == NAMES and any(name.startswith("leaf_") for name in one)
     )
     leaves = [values for name, values in shared.items() if name.startswith("leaf_")]
     assert len(leaves) == 2

@@ -25,7 +25,7 @@ from pcip_core.training.tasks.supervised import Classification, train_supervised
 from tests.core.training.small import AUTOENCODER, CHANNELS, CONFIG, DEEPLOC, Listener, labelled, trained
 
 
-def test_supervised_tells_classes_of_images_never_seen() -> None:
+def test_supervised_predicts_classes_of_held_out_images() -> None:
     cells, labels = labelled()
     listener = Listener()
     config = dataclasses.replace(CONFIG, epochs=8, learning_rate=3e-3)
@@ -63,7 +63,7 @@ def test_shuffled_labels_give_chance() -> None:
     assert abs(np.mean(accuracies) - 0.5) < 0.2  # 40 images: an error of 0.08
 
 
-def test_weights_make_a_rare_class_count_alike() -> None:
+def test_weights_balance_a_rare_class() -> None:
     cells, labels = labelled()
     rare = (labels == 0) | (cells.image < 2)  # class 1 is one image of 6 cells, class 0 has 36
     few = CellSet(cells.pixels[rare], cells.image[rare], CHANNELS)
@@ -81,7 +81,7 @@ def test_weights_make_a_rare_class_count_alike() -> None:
         assert float(task.loss(output, batch)) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_classes_on_one_side_only_are_stated() -> None:
+def test_classes_only_in_training_or_test_set_are_reported() -> None:
     cells, labels = labelled()
     network = dataclasses.replace(DEEPLOC, classes=("spot", "ring", "lone"))
     labels = np.where(cells.image == 0, 2, labels)
@@ -98,7 +98,7 @@ def test_classes_on_one_side_only_are_stated() -> None:
     assert "validation_loss" not in result.history[0]
 
 
-def test_a_last_batch_of_one_joins_the_one_before() -> None:
+def test_a_last_batch_of_one_joins_the_previous_batch() -> None:
     config = dataclasses.replace(CONFIG, epochs=1, batch_size=53)  # 54 cells are trained on
     assert np.isfinite(trained("supervised", config=config).history[0]["loss"])
 
@@ -148,7 +148,7 @@ def test_turned_flipped_and_shifted_cells_equal_a_naive_loop() -> None:
     assert keep.shape == (40, sum(network.hidden))
 
 
-def test_labels_that_cannot_be() -> None:
+def test_invalid_labels_raise() -> None:
     cells, labels = labelled()
     fit = partial(train_supervised, cells, network=DEEPLOC, config=CONFIG, tracker=Listener())
     with pytest.raises(TrainingError, match=r"1 class\(es\) among"):

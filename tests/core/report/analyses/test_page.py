@@ -144,8 +144,8 @@ def test_every_section_stands_once_in_its_order_and_in_the_contents() -> None:
     html = analysis_page(made_up())
     assert tuple(headings(html)[: len(HEADINGS)]) == HEADINGS
     assert headings(html)[len(HEADINGS) :] == [
-        "Where everything comes from",
-        "Ask for what is behind a figure",
+        "Provenance",
+        "SQL queries for the data of the figures",
     ]
     assert html.count('href="#s') == len(headings(html))
 

@@ -20,7 +20,6 @@ PACKAGES = ("pcip_core", "pcip_assets")
 DECIDES_NOTHING = (
     "pcip_core.errors",  # a failure has no result
     "pcip_core.locks",  # who waits for whom
-    "pcip_core.spec",  # settings: each asset has those that it uses among its inputs
     "pcip_core.store.journal",  # moves bytes
     "pcip_core.store.parquet",  # moves bytes
     "pcip_core.store.partitions",  # moves bytes
@@ -36,6 +35,9 @@ DECIDES_NOTHING = (
     "pcip_assets.tracking",  # hands out networks, records trainings
     "pcip_assets.workspace",  # names folders
 )
+SETTINGS = "pcip_core.spec"
+"""Of settings only the code counts that derives one from another: each asset has their values among its inputs."""
+_REFUSES = "problems"  # the method of a section that finds what is wrong with it: a failure has no result
 FIGURES = "pcip_core.plots"  # decides nothing either, unless the asset keeps figures
 SCHEMAS = (
     "pcip_core.store.schemas"  # the sentences in it say what tables and columns mean; they decide nothing
@@ -159,7 +161,11 @@ class Code:
     def _module(self, name: str) -> "_Module":
         if name not in self._modules:
             raise LookupError(f"{name}: no module of {' or '.join(PACKAGES)}")
-        return _parsed(self._modules[name], sentences=not _is_below(name, SCHEMAS))
+        return _parsed(
+            self._modules[name],
+            sentences=not _is_below(name, SCHEMAS),
+            values=not _is_below(name, SETTINGS),
+        )
 
     def _uses(self, part: Part) -> dict[str, list[Part | str]]:
         """Each name that a definition uses -> its definitions, or its full name in another package."""
@@ -209,10 +215,10 @@ class Code:
 class _Definition:
     """The statements of a module that bind one name; their tree is read when it is first asked for."""
 
-    def __init__(self, glue: set[str], *, sentences: bool) -> None:
+    def __init__(self, glue: set[str], *, sentences: bool, values: bool) -> None:
         self.statements: list[ast.stmt] = []
         self.imported: dict[str, list[str]] = {}  # name -> what it may stand for, of imports inside
-        self._glue, self._sentences = glue, sentences
+        self._glue, self._sentences, self._values = glue, sentences, values
         self._names: set[tuple[str, ...]] = set()
         self._texts: set[str] = set()
 
@@ -264,6 +270,10 @@ class _Definition:
             values = value if isinstance(value, list) else [value]
             if name == "decorator_list":
                 values = [one for one in values if (_dotted(_called(one)) or ("",))[0] not in self._glue]
+            if isinstance(node, ast.ClassDef) and not self._values:
+                for setting in filter(_is_setting, values):
+                    self._read(setting, [])  # the class of a section may have code
+                values = [item for item in values if not _is_setting(item)]
             tokens.append(f"{name} {len(values)}")
             for item in values:
                 if isinstance(item, ast.AST):
@@ -275,7 +285,7 @@ class _Definition:
 class _Module:
     """A module: name -> what binds it, and name -> what it is imported as."""
 
-    def __init__(self, text: str, *, sentences: bool) -> None:
+    def __init__(self, text: str, *, sentences: bool, values: bool) -> None:
         body = ast.parse(text).body
         self.imported: dict[str, list[str]] = {}
         self.defined: dict[str, _Definition] = {}
@@ -290,7 +300,9 @@ class _Module:
             if isinstance(statement, ast.If) and ast.unparse(statement.test) in _NOT_RUN:
                 continue
             for name in {name for node in _at_top(statement) for name in _bound(node)} or {_BARE}:
-                definition = self.defined.setdefault(name, _Definition(glue, sentences=sentences))
+                definition = self.defined.setdefault(
+                    name, _Definition(glue, sentences=sentences, values=values)
+                )
                 definition.statements.append(statement)
 
 
@@ -317,6 +329,11 @@ def _is_glue(target: str) -> bool:
     return target.partition(".")[0] == "dagster" or any(
         target.startswith(f"{name}.") for name in DECIDES_NOTHING
     )
+
+
+def _is_setting(item: object) -> bool:
+    """Whether a statement of a class is a key with its default, or the method that finds what is wrong with it."""
+    return isinstance(item, ast.AnnAssign) or (isinstance(item, ast.FunctionDef) and item.name == _REFUSES)
 
 
 def _at_top(statement: ast.stmt) -> Iterator[ast.stmt]:

@@ -71,9 +71,8 @@ class _Search:
         n, d = points.shape
         self.points, self.groups, self.kept = points, groups, kept
         self.size, self.strip = block, strip
-        self.order = np.random.default_rng(0).permutation(
-            n
-        )  # the order of the cells must not affect the speed
+        # A random order, so that the speed does not depend on the order of the cells.
+        self.order = np.random.default_rng(0).permutation(n)
         self.left = np.empty((n, d + 2), kind)  # in this order, as all following arrays
         self.right = np.empty((n, d + 2), kind)  # left @ right.T = |a - b|^2 / 2
         self.keys = np.full((n, kept), _NONE)

@@ -134,9 +134,7 @@ def scatter(
     names = _in_order(counts, order)
     coloured = [label for label in names if label not in _GREYS]
     drawn: dict[str, Any] = {}
-    for turn, label in sorted(
-        enumerate(names), key=lambda item: item[1] in coloured
-    ):  # draws grey groups first
+    for turn, label in sorted(enumerate(names), key=lambda item: item[1] in coloured):  # grey groups first
         marker = _MARKERS[(turn + turn // len(PALETTE)) % len(_MARKERS)]
         drawn[label] = figure.scatter(
             across,

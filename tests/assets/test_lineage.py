@@ -84,7 +84,8 @@ def changed(part: Part) -> Code:
         for node in ast.walk(statement)
         if isinstance(node, ast.Expr)
     }
-    for node in (node for statement in statements for node in body_of(statement)):
+    settings = path_of(part.module).startswith("pcip_core/spec/")
+    for node in (node for statement in statements for node in body_of(statement, settings=settings)):
         if isinstance(node, ast.Constant) and id(node) not in docstrings:
             if isinstance(node.value, int | float):  # a bool too
                 node.value = node.value + 1
@@ -102,14 +103,17 @@ def changed(part: Part) -> Code:
     return Code({**FILES, path_of(part.module): ast.unparse(ast.fix_missing_locations(tree))})
 
 
-def body_of(statement: ast.stmt) -> list[ast.AST]:
-    """The nodes of a statement, without those in decorators: Dagster's say nothing of the result."""
-    outside = {
-        id(node)
-        for inner in ast.walk(statement)
-        for decorator in getattr(inner, "decorator_list", ())
-        for node in ast.walk(decorator)
-    }
+def body_of(statement: ast.stmt, *, settings: bool) -> list[ast.AST]:
+    """The nodes of a statement that count: none in decorators; of a class of settings no key, and no check of keys."""
+    apart = [node for inner in ast.walk(statement) for node in getattr(inner, "decorator_list", ())]
+    if settings and isinstance(statement, ast.ClassDef):
+        apart += [
+            node
+            for node in statement.body
+            if isinstance(node, ast.AnnAssign)
+            or (isinstance(node, ast.FunctionDef) and node.name == "problems")
+        ]
+    outside = {id(node) for part in apart for node in ast.walk(part)}
     return [node for node in ast.walk(statement) if id(node) not in outside]
 
 
@@ -387,3 +391,17 @@ def test_relative_imports_are_refused() -> None:
         Code({"pcip_core/a.py": "from . import b\n\n\ndef build():\n    return b\n"}).version(
             "pcip_core.a:build"
         )
+
+
+def test_code_in_settings_counts_and_their_values_do_not(assets: dict[str, dg.AssetsDefinition]) -> None:
+    path = "pcip_core/spec/screen.py"
+    derived = 'if channel.role != "labels")'
+    assert FILES[path].count(derived) == 1
+    other_channels = Code({**FILES, path: FILES[path].replace(derived, 'if channel.role == "protein")')})
+    more_keys = Code(
+        {**FILES, path: FILES[path].replace("    channels:", "    another: int = 1\n    channels:", 1)}
+    )
+    for noun in ("crops", "cell_features", "encoder"):
+        asset = assets[noun]
+        assert version_in(other_channels, asset) != version_in(INSTALLED, asset), noun
+        assert version_in(more_keys, asset) == version_in(INSTALLED, asset), noun

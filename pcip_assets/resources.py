@@ -1,4 +1,4 @@
-"""The resource that gives assets the feature store. MLflow's resource is in `tracking`."""
+"""The Dagster resource for the feature store. MLflow's resource is in `tracking`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +15,14 @@ from pcip_core.store.publish import publish
 
 
 class Library(dg.ConfigurableResource):
-    """The feature store. It is published when a run ends, also when the run fails."""
+    """The feature store. It is published at the end of each run, including failed runs."""
 
     data: str
     _store: Store = PrivateAttr()
 
     @property
     def workspace(self) -> Workspace:
-        """The folders."""
+        """The folders of the workspace."""
         return Workspace(Path(self.data))
 
     @property
@@ -31,7 +31,7 @@ class Library(dg.ConfigurableResource):
         return self._store
 
     def images(self, screen: Screen) -> Images:
-        """What is known of the images of a screen."""
+        """The images of a screen with their metadata."""
         return Images.of(self.store, screen.name)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Which feature sets a screen has, and what they are made of: what the assets of scores and means share."""
+"""The feature sets of a screen and their provenance, shared by several assets."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ CONTROLS = (*UNTRAINED, "intensity")
 SUPERVISED_LAYERS = (*(f"conv{number}" for number in range(1, 9)), "fc1", "fc2")
 SUPERVISED = tuple(f"supervised_{layer}" for layer in SUPERVISED_LAYERS)
 PREFIX = "cell_features_"
-MAIN_NOUNS = ("cell_features", "control_features")  # the assets of these
+MAIN_NOUNS = ("cell_features", "control_features")  # the assets of the learned sets and their controls
 
 
 def crops_hash(library: Library, screen: Screen, shard: str | None) -> str | None:
@@ -27,7 +27,7 @@ def crops_hash(library: Library, screen: Screen, shard: str | None) -> str | Non
 
 
 def features_hash(library: Library, screen: Screen, feature_set: str) -> dict[str, str | None]:
-    """shard -> hash of what made its features."""
+    """Shard -> hash of the inputs of its features."""
     table = PREFIX + feature_set
     return {
         shard: (library.store.provenance(screen.name, table, shard) or {}).get("inputs_hash")
@@ -41,12 +41,12 @@ def main_sets(library: Library, screen: Screen) -> list[str]:
 
 
 def other_sets(library: Library, screen: Screen) -> list[str]:
-    """The other feature sets that describe every shard which the learned ones do.
+    """The other feature sets that cover every shard of the learned ones.
 
-    Those of the supervised network are among them, although scores on what it was trained on are none.
+    They include those of the supervised network, although its scores on training cells are not valid.
 
     Raises:
-        EvaluationError: there is none.
+        EvaluationError: there is no such feature set.
     """
     lacking = shards_lacking(library, screen)
     whole = [name for name, shards in lacking.items() if not shards]
@@ -55,19 +55,19 @@ def other_sets(library: Library, screen: Screen) -> list[str]:
             f"{screen.name}: other feature sets",
             found="; ".join(f"{name} without {', '.join(sorted(shards))}" for name, shards in lacking.items())
             or "none",
-            required="one that describes every shard",
+            required="a feature set that covers every shard",
             remedy=f"pcip run {screen.name} --baselines, over all shards",
         )
     return whole
 
 
 def unsupervised_sets(library: Library, screen: Screen) -> list[str]:
-    """`other_sets` that were made without labels, so that every cell may be scored."""
+    """The `other_sets` computed without labels, so that every cell can be scored."""
     return [name for name in other_sets(library, screen) if name not in SUPERVISED]
 
 
 def shards_lacking(library: Library, screen: Screen) -> dict[str, set[str]]:
-    """Other feature set -> the shards that the learned ones have and it has not."""
+    """Other feature set -> the shards of the learned ones that it lacks."""
     store, main = library.store, (*INPAINTING, *CONTROLS)
     have = {
         table.removeprefix(PREFIX): set(store.shards(screen.name, table))
@@ -91,7 +91,7 @@ def baseline_nouns(screen: Screen) -> list[str]:
 
 
 def extremes(cells: pl.DataFrame, screen: Screen) -> tuple[np.ndarray, np.ndarray]:
-    """The least and the greatest pixel of each channel of each crop, (n, C) each, in the image's units."""
+    """The minimum and maximum intensity of each channel of each crop, (n, C) each, in grey levels of the image."""
     low, high = (
         np.array(cells[f"intensity_{end}"].to_list(), np.float32).reshape(-1, len(screen.crop_channels))
         for end in ("min", "max")
@@ -102,7 +102,7 @@ def extremes(cells: pl.DataFrame, screen: Screen) -> tuple[np.ndarray, np.ndarra
 def made_features(
     cells: pl.DataFrame, sets: dict[str, np.ndarray], version: str, run_id: str | None, **metadata: Any
 ) -> Made:
-    """Feature sets of the cells of one shard, (n, d) each, as tables; and what decides them."""
+    """Feature sets of the cells of one shard, (n, d) each, as tables with provenance and metadata."""
     ids = {name: cells[name].to_list() for name in ("cell_id", "image_id")}
     ids["encoder_version"] = [version] * cells.height
     tables = {PREFIX + name: feature_table(ids, vectors) for name, vectors in sets.items()}

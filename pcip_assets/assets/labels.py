@@ -1,4 +1,4 @@
-"""Which cells of a screen have one label, by which they are scored and the supervised network is trained."""
+"""The cells with exactly one label, used for scoring and for training the supervised network."""
 
 from collections.abc import Iterable
 
@@ -12,7 +12,7 @@ from pcip_core.spec.screen import Screen
 
 
 def labelled_cells_of(library: Library, screen: Screen, sets: Iterable[str] = ()) -> LabelledCells:
-    """The labelled cells that all of these feature sets describe, with their labels and groups."""
+    """The labelled cells with vectors in all of these feature sets, with their labels and groups."""
     store = library.store
     cells = store.read(screen.name, "cells", columns=["cell_id", "image_id", "field", "pixel_hash"])
     total = cells.height
@@ -21,7 +21,7 @@ def labelled_cells_of(library: Library, screen: Screen, sets: Iterable[str] = ()
         if not described.equals(cells["cell_id"]):
             cells = cells.filter(pl.col("cell_id").is_in(described.implode()))
     label_of = library.images(screen).labels_of(screen.benchmark.label)
-    batches = cells.iter_slices(ROWS)  # so many as Python objects at a time
+    batches = cells.iter_slices(ROWS)  # limits the number of Python objects in memory
     kept = labelled_cells((cell for batch in batches for cell in batch.iter_rows(named=True)), label_of)
     kept.left_out["cells_that_a_feature_set_lacks"] = total - cells.height
     return kept

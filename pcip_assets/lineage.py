@@ -1,10 +1,10 @@
-"""Which code decides an asset's result, and its version: the hash of that code.
+"""The version of an asset: a hash of all code that determines its result.
 
-The version is computed, never listed. It starts at the function that builds the asset and follows each name
-that the function uses, through imports at the top of a module and inside functions, to its definition in
-pcip_core or pcip_assets; then the names that this definition uses, and so on. A definition is a statement at
-the top of a module: a function, a class or an assignment. What does not count: definitions that nothing on
-this way uses, comments, docstrings, the names of modules, and the modules in `DECIDES_NOTHING`.
+The version is computed, without a hand-written list of modules. The search starts at the function that builds
+the asset. It follows each name that the function uses, through imports at the top of a module and inside
+functions, to its definition in pcip_core or pcip_assets; then the names that this definition uses, and so on.
+A definition is a statement at the top of a module: a function, a class or an assignment. The hash does not
+include unused definitions, comments, docstrings, names of modules, and the modules in `DECIDES_NOTHING`.
 """
 
 import ast
@@ -19,36 +19,34 @@ PACKAGES = ("pcip_core", "pcip_assets")
 
 DECIDES_NOTHING = (
     "pcip_core.errors",  # a failure has no result
-    "pcip_core.locks",  # who waits for whom
-    "pcip_core.store.journal",  # moves bytes
-    "pcip_core.store.parquet",  # moves bytes
-    "pcip_core.store.partitions",  # moves bytes
-    "pcip_core.store.publish",  # copies bytes into the published file
+    "pcip_core.locks",  # order of access
+    "pcip_core.store.journal",  # input and output
+    "pcip_core.store.parquet",  # input and output
+    "pcip_core.store.partitions",  # input and output
+    "pcip_core.store.publish",  # copies tables into the published file
     "pcip_core.training.tracker",  # reports progress
     "pcip_assets.assets.encoders.train_network",  # records a training and registers the network
-    "pcip_assets.assets.results",  # where results are kept
-    "pcip_assets.assets.skeleton",  # whether a result is made, by the same rule for all assets
+    "pcip_assets.assets.results",  # storage of results
+    "pcip_assets.assets.skeleton",  # whether to compute a result, by the same rule for all assets
     "pcip_assets.lineage",  # versions
-    "pcip_assets.progress",  # lines in the log
+    "pcip_assets.progress",  # log messages
     "pcip_assets.provenance",  # hashes, times
-    "pcip_assets.resources",  # hands out the store
-    "pcip_assets.tracking",  # hands out networks, records trainings
-    "pcip_assets.workspace",  # names folders
+    "pcip_assets.resources",  # access to the store
+    "pcip_assets.tracking",  # access to networks, records of trainings
+    "pcip_assets.workspace",  # paths of folders
 )
 SETTINGS = "pcip_core.spec"
-"""Of settings only the code counts that derives one from another: each asset has their values among its inputs."""
-_REFUSES = "problems"  # the method of a section that finds what is wrong with it: a failure has no result
-FIGURES = "pcip_core.plots"  # decides nothing either, unless the asset keeps figures
-SCHEMAS = (
-    "pcip_core.store.schemas"  # the sentences in it say what tables and columns mean; they decide nothing
-)
-_DRAWS = "pcip_core.plots.pictures:save_png"  # writes the figures of all assets that keep some
+"""Only code that derives settings from other settings counts: the values of settings are inputs of each asset."""
+_REFUSES = "problems"  # the method of a section that reports errors in it: a failure has no result
+FIGURES = "pcip_core.plots"  # also has no influence, unless the asset stores figures
+SCHEMAS = "pcip_core.store.schemas"  # descriptions of tables and columns in it do not count
+_DRAWS = "pcip_core.plots.pictures:save_png"  # writes the figures of all assets that store figures
 
 
 def code_version(function: Callable[..., Any], *, figures: bool = False) -> str:
-    """Version of an asset from its function, or from one in the function that builds it.
+    """Version of an asset, from its function or from one nested in the function that builds it.
 
-    That of an asset which keeps figures counts the code that draws.
+    For an asset that stores figures, it includes the plotting code.
     """
     return installed_code().version(
         f"{function.__module__}:{function.__qualname__.partition('.')[0]}", figures=figures
@@ -70,18 +68,18 @@ def installed_code() -> "Code":
 
 
 class Part(NamedTuple):
-    """A definition: its module and its name. Of a file of data: its path, and no name."""
+    """A definition, by its module and name; or a data file, by its path and an empty name."""
 
     module: str
     name: str
 
 
 class Code:
-    """Source files, and the versions of what they build.
+    """Source files, and the versions of the assets that they build.
 
     Args:
-        files: path, as `pcip_core/errors.py`, -> text. What is not Python is data, which counts for code that
-            names the file.
+        files: path, as `pcip_core/errors.py`, -> text. Other files are data, and belong to code that
+            names them.
     """
 
     def __init__(self, files: Mapping[str, str]) -> None:
@@ -96,10 +94,10 @@ class Code:
         self._versions: dict[tuple[str, bool], str] = {}
 
     def version(self, build: str, *, figures: bool = False) -> str:
-        """Hash of all that decides what `module:function` builds.
+        """Hash of everything that determines what `module:function` builds.
 
         Raises:
-            LookupError: a name leads nowhere.
+            LookupError: a name has no definition.
         """
         if (build, figures) not in self._versions:
             parts = self.closure(build, figures=figures)
@@ -108,7 +106,7 @@ class Code:
         return self._versions[build, figures]
 
     def closure(self, build: str, *, figures: bool = False) -> frozenset[Part]:
-        """All that decides what `module:function` builds, the function and its callers in that module included."""
+        """All definitions that determine what `module:function` builds, including its callers in that module."""
         module, name = build.split(":")
         waiting = [Part(module, caller) for caller in self._callers(module, name)]
         if figures:
@@ -122,7 +120,7 @@ class Code:
         return frozenset(seen)
 
     def _callers(self, module: str, name: str) -> set[str]:
-        """A function and the definitions of its module that use it, at any remove: they may hand functions to it."""
+        """A function and its direct and indirect users in its module, which may pass functions to it."""
         defined, callers = self._module(module).defined, {name}
         while more := {
             other
@@ -133,7 +131,7 @@ class Code:
         return callers
 
     def _next(self, part: Part, *, figures: bool) -> Iterator[Part]:
-        """The definitions that one uses, and the bare statements of its module."""
+        """The definitions that a definition uses, and the bare statements of its module."""
         if part.name:
             for targets in self._uses(part).values():
                 for target in targets:
@@ -143,7 +141,7 @@ class Code:
                 yield Part(part.module, _BARE)
 
     def _meaning(self, part: Part, *, figures: bool) -> str:
-        """Hash of a definition and of what each name in it stands for."""
+        """Hash of a definition and of the targets of each name in it."""
         meanings = [self._tree(part)]
         for name, targets in sorted(self._uses(part).items()) if part.name else ():
             for target in targets:
@@ -185,23 +183,23 @@ class Code:
         return self._used[part]
 
     def _imported(self, targets: Iterable[str], rest: tuple[str, ...]) -> list[Part | str]:
-        """What `target.rest` stands for, of all targets that imports give one name."""
-        found: list[Part | str] = []
+        """The definitions of `target.rest`, for all imports that bind the same name."""
+        parts: list[Part | str] = []
         for target in targets:
             if not _is_first_party(target):
-                found.append(target)
+                parts.append(target)
             elif target in self._modules:
-                found += self._of_module(target, rest)
+                parts += self._of_module(target, rest)
             else:
                 name, _, last = target.rpartition(".")
                 if name not in self._modules:
                     raise LookupError(f"{target}: neither a module nor a name in a module")
-                found += self._of_module(name, (last, *rest))
-        return found
+                parts += self._of_module(name, (last, *rest))
+        return parts
 
     def _of_module(self, name: str, rest: tuple[str, ...]) -> list[Part | str]:
         module = self._module(name)
-        if not rest:  # the module itself is passed on: any of its names may be used
+        if not rest:  # the module is passed as a value: any of its names may be used
             return [Part(name, defined) for defined in module.defined]
         if rest[0] in module.defined:
             return [Part(name, rest[0])]
@@ -213,11 +211,11 @@ class Code:
 
 
 class _Definition:
-    """The statements of a module that bind one name; their tree is read when it is first asked for."""
+    """The statements of a module that bind one name; their tree is read on first use."""
 
     def __init__(self, glue: set[str], *, sentences: bool, values: bool) -> None:
         self.statements: list[ast.stmt] = []
-        self.imported: dict[str, list[str]] = {}  # name -> what it may stand for, of imports inside
+        self.imported: dict[str, list[str]] = {}  # name -> possible targets, from imports inside
         self._glue, self._sentences, self._values = glue, sentences, values
         self._names: set[tuple[str, ...]] = set()
         self._texts: set[str] = set()
@@ -232,7 +230,7 @@ class _Definition:
 
     @property
     def names(self) -> set[tuple[str, ...]]:
-        """Dotted names that are used, in parts: of `a.b(c)`, ("a", "b") and ("c",)."""
+        """The dotted names used, as tuples: for `a.b(c)`, ("a", "b") and ("c",)."""
         assert self.tree
         used = {names[0] for names in self._names}
         return self._names | {(name,) for name in self.imported if name not in used}
@@ -244,13 +242,13 @@ class _Definition:
         return self._texts
 
     def _read(self, node: ast.AST, tokens: list[str]) -> None:
-        """Write a tree as tokens, and note which names and strings it uses."""
+        """Write a tree as tokens, and record the names and strings that it uses."""
         if isinstance(node, ast.Import | ast.ImportFrom):
             imports = _imports(node)
             for name, target in imports:
                 self.imported.setdefault(name, []).append(target)
             if any(_is_first_party(target) for _, target in imports):
-                return  # what it leads to is followed; the name of the module does not count
+                return  # the search follows its targets; the name of the module does not count
         elif isinstance(node, ast.Constant):
             if isinstance(node.value, str):
                 self._texts.add(node.value)
@@ -269,7 +267,7 @@ class _Definition:
             value = getattr(node, name, None)
             values = value if isinstance(value, list) else [value]
             if name == "decorator_list":
-                values = [one for one in values if (_dotted(_called(one)) or ("",))[0] not in self._glue]
+                values = [item for item in values if (_dotted(_called(item)) or ("",))[0] not in self._glue]
             if isinstance(node, ast.ClassDef) and not self._values:
                 for setting in filter(_is_setting, values):
                     self._read(setting, [])  # the class of a section may have code
@@ -283,7 +281,7 @@ class _Definition:
 
 
 class _Module:
-    """A module: name -> what binds it, and name -> what it is imported as."""
+    """A module: name -> definition, and name -> targets of its imports."""
 
     def __init__(self, text: str, *, sentences: bool, values: bool) -> None:
         body = ast.parse(text).body
@@ -306,8 +304,8 @@ class _Module:
                 definition.statements.append(statement)
 
 
-_BARE = "(statements)"  # of a module: those that bind no name
-_NOT_RUN = ("TYPE_CHECKING", "__name__ == '__main__'")  # when a module is imported
+_BARE = "(statements)"  # key of the statements of a module that bind no name
+_NOT_RUN = ("TYPE_CHECKING", "__name__ == '__main__'")  # conditions that are false when a module is imported
 _parsed = functools.cache(_Module)
 
 
@@ -325,7 +323,7 @@ def _is_first_party(target: str) -> bool:
 
 
 def _is_glue(target: str) -> bool:
-    """Whether decorators from there say how Dagster shows an asset, and nothing about its result."""
+    """Whether decorators of this module affect only how Dagster shows an asset, not its result."""
     return target.partition(".")[0] == "dagster" or any(
         target.startswith(f"{name}.") for name in DECIDES_NOTHING
     )
@@ -337,7 +335,7 @@ def _is_setting(item: object) -> bool:
 
 
 def _at_top(statement: ast.stmt) -> Iterator[ast.stmt]:
-    """A statement of a module, and those in its branches."""
+    """A statement of a module, and the statements in its branches."""
     yield statement
     if isinstance(statement, ast.If | ast.Try | ast.With | ast.For | ast.While):
         for node in ast.walk(statement):
@@ -346,7 +344,7 @@ def _at_top(statement: ast.stmt) -> Iterator[ast.stmt]:
 
 
 def _imports(node: ast.AST) -> list[tuple[str, str]]:
-    """Names that an import binds, each with what it stands for."""
+    """The names that an import binds, each with its target."""
     if isinstance(node, ast.ImportFrom):
         if node.level:
             raise LookupError(f"line {node.lineno}: a relative import; write the module's full name")
@@ -369,7 +367,7 @@ def _bound(statement: ast.stmt) -> set[str]:
 
 
 def _dotted(node: ast.AST) -> tuple[str, ...]:
-    """The parts of `a.b.c`; none for other expressions."""
+    """The parts of `a.b.c`; empty for other expressions."""
     parts = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)

@@ -133,7 +133,11 @@ def test_goatools_reads_and_propagates_the_same(tmp_path: Path) -> None:
         ("[Typedef]", "[Typedef", r"line 64: found '\[Typedef'"),
         ("id: GO:0000005\n", "", "line 33: found a term with 0 ids"),
         ("id: GO:0000005\n", "id: GO:0000004\n", r"found GO:0000004 a second time \(first in line 26\)"),
-        ("is_a: GO:0000005 ! membrane", "is_a: GO:0000055", "line 39: found GO:0000006 with the parent GO:0000055"),
+        (
+            "is_a: GO:0000005 ! membrane",
+            "is_a: GO:0000055",
+            "line 39: found GO:0000006 with the parent GO:0000055",
+        ),
         ("is_a: GO:0000005 ! membrane", "is_a: GO:0000009", "with the parent GO:0000009, which is missing"),
         ("relationship: part_of GO:0000003 ! nucleus", "relationship: part_of", "`relationship: how ID`"),
         ("[Term]", "[Instance]", r"found no \[Term\]"),

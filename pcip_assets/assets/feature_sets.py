@@ -1,4 +1,4 @@
-"""The feature sets of a screen and their provenance, shared by several assets."""
+"""The feature sets of a screen, the hashes of their inputs, and their tables."""
 
 from typing import Any
 
@@ -18,16 +18,16 @@ CONTROLS = (*UNTRAINED, "intensity")
 SUPERVISED_LAYERS = (*(f"conv{number}" for number in range(1, 9)), "fc1", "fc2")
 SUPERVISED = tuple(f"supervised_{layer}" for layer in SUPERVISED_LAYERS)
 PREFIX = "cell_features_"
-MAIN_NOUNS = ("cell_features", "control_features")  # the assets of the learned sets and their controls
+MAIN_NOUNS = ("cell_features", "control_features")  # the assets of these
 
 
 def crops_hash(library: Library, screen: Screen, shard: str | None) -> str | None:
-    """Hash of the crops of a shard."""
+    """Hash of the crops of a shard; None where there are none."""
     return (library.store.provenance(screen.name, "cells", shard) or {}).get("data_hash")
 
 
 def features_hash(library: Library, screen: Screen, feature_set: str) -> dict[str, str | None]:
-    """Shard -> hash of the inputs of its features."""
+    """shard -> hash of the inputs of its features."""
     table = PREFIX + feature_set
     return {
         shard: (library.store.provenance(screen.name, table, shard) or {}).get("inputs_hash")
@@ -41,12 +41,12 @@ def main_sets(library: Library, screen: Screen) -> list[str]:
 
 
 def other_sets(library: Library, screen: Screen) -> list[str]:
-    """The other feature sets that cover every shard of the learned ones.
+    """The baseline feature sets that exist for every shard of the learned ones.
 
-    They include those of the supervised network, although its scores on training cells are not valid.
+    Those of the supervised network are among them, although they cannot be scored on the cells of its training.
 
     Raises:
-        EvaluationError: there is no such feature set.
+        EvaluationError: no set exists for every shard.
     """
     lacking = shards_lacking(library, screen)
     whole = [name for name, shards in lacking.items() if not shards]
@@ -55,19 +55,19 @@ def other_sets(library: Library, screen: Screen) -> list[str]:
             f"{screen.name}: other feature sets",
             found="; ".join(f"{name} without {', '.join(sorted(shards))}" for name, shards in lacking.items())
             or "none",
-            required="a feature set that covers every shard",
+            required="one that describes every shard",
             remedy=f"pcip run {screen.name} --baselines, over all shards",
         )
     return whole
 
 
 def unsupervised_sets(library: Library, screen: Screen) -> list[str]:
-    """The `other_sets` computed without labels, so that every cell can be scored."""
+    """Those of `other_sets` that were made without labels, so that every cell may be scored."""
     return [name for name in other_sets(library, screen) if name not in SUPERVISED]
 
 
 def shards_lacking(library: Library, screen: Screen) -> dict[str, set[str]]:
-    """Other feature set -> the shards of the learned ones that it lacks."""
+    """Baseline feature set -> the shards that the learned sets have and it has not."""
     store, main = library.store, (*INPAINTING, *CONTROLS)
     have = {
         table.removeprefix(PREFIX): set(store.shards(screen.name, table))
@@ -79,7 +79,7 @@ def shards_lacking(library: Library, screen: Screen) -> dict[str, set[str]]:
 
 
 def baseline_nouns(screen: Screen) -> list[str]:
-    """The assets of a screen's other feature sets."""
+    """The assets of a screen's baseline feature sets."""
     made_by = {
         "designed_features": bool(screen.baselines.designed),
         "autoencoder_features": "autoencoder" in screen.baselines.sets,
@@ -91,9 +91,10 @@ def baseline_nouns(screen: Screen) -> list[str]:
 
 
 def extremes(cells: pl.DataFrame, screen: Screen) -> tuple[np.ndarray, np.ndarray]:
-    """The minimum and maximum intensity of each channel of each crop, (n, C) each, in grey levels of the image."""
+    """The least and the greatest pixel of each channel of each crop, (n, C) each, in the image's units."""
+    channels = len(screen.crop_channels)
     low, high = (
-        np.array(cells[f"intensity_{end}"].to_list(), np.float32).reshape(-1, len(screen.crop_channels))
+        cells[f"intensity_{end}"].list.to_array(channels).cast(pl.Array(pl.Float32, channels)).to_numpy()
         for end in ("min", "max")
     )
     return low, high
@@ -102,10 +103,9 @@ def extremes(cells: pl.DataFrame, screen: Screen) -> tuple[np.ndarray, np.ndarra
 def made_features(
     cells: pl.DataFrame, sets: dict[str, np.ndarray], version: str, run_id: str | None, **metadata: Any
 ) -> Made:
-    """Feature sets of the cells of one shard, (n, d) each, as tables with provenance and metadata."""
-    ids = {name: cells[name].to_list() for name in ("cell_id", "image_id")}
-    ids["encoder_version"] = [version] * cells.height
-    tables = {PREFIX + name: feature_table(ids, vectors) for name, vectors in sets.items()}
+    """Feature sets of the cells of one shard, (n, d) each, as tables, with their provenance and metadata."""
+    ids = cells.select("cell_id", "image_id", encoder_version=pl.lit(version))
+    tables = {PREFIX + name: feature_table(ids.to_dict(), vectors) for name, vectors in sets.items()}
     provenance = {"encoder_version": version, "mlflow_run_id": run_id}
     spread = {name: float((vectors.std(0) > 0).mean()) for name, vectors in sets.items() if len(vectors)}
     return Made(tables, provenance=provenance, metadata={"share_of_features_that_vary": spread, **metadata})

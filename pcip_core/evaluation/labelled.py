@@ -1,12 +1,12 @@
-"""Selection of labelled cells for benchmarks, and the groups that each protocol leaves out together."""
+"""The labelled cells and images of benchmarks, and the groups that each protocol leaves out together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+import polars as pl
 
 from pcip_core.errors import EvaluationError
 
@@ -22,7 +22,7 @@ class LabelledCells:
         left_out: reason -> number of excluded cells.
     """
 
-    cell_ids: list[str]
+    cell_ids: pl.Series
     labels: np.ndarray
     image_ids: np.ndarray
     fields: np.ndarray
@@ -39,9 +39,8 @@ class LabelledCells:
         if protocol == "leave_image_out":
             return self.image_ids
         if protocol == "leave_field_out":
-            return np.array(
-                [f"{image}\0{field}" for image, field in zip(self.image_ids, self.fields, strict=True)]
-            )
+            image, field = (np.unique(part, return_inverse=True)[1] for part in (self.image_ids, self.fields))
+            return image * (int(field.max(initial=0)) + 1) + field
         raise EvaluationError(
             "benchmark.protocols",
             found=repr(protocol),
@@ -49,42 +48,103 @@ class LabelledCells:
             remedy="Correct the spec.",
         )
 
+    def of_images(self, images: Sequence[str], reason: str) -> LabelledCells:
+        """The cells of these images; the others are counted in `left_out` under the reason."""
+        kept = np.isin(self.image_ids, images)
+        return LabelledCells(
+            self.cell_ids.filter(pl.Series(kept)),
+            self.labels[kept],
+            self.image_ids[kept],
+            self.fields[kept],
+            {**self.left_out, reason: int((~kept).sum())},
+        )
 
-def labelled_cells(
-    cells: Iterable[Mapping[str, Any]], labels_of: Mapping[str, Sequence[str]]
-) -> LabelledCells:
+
+def labelled_cells(cells: pl.DataFrame, labels_of: Mapping[str, Sequence[str]]) -> LabelledCells:
     """Select the cells of images with exactly one label; of cells with equal pixels, select the first.
 
     A cell that occurs in two images would otherwise be its own nearest neighbour, even with its image left out.
 
     Args:
-        cells: rows with cell_id, image_id, field and pixel_hash.
+        cells: one row per cell with cell_id, image_id, field and pixel_hash.
         labels_of: image id -> its labels. Images without a label or with several labels are excluded.
 
-    >>> cells = [
-    ...     {"cell_id": "a", "image_id": "1", "field": "1", "pixel_hash": "x"},
-    ...     {"cell_id": "b", "image_id": "2", "field": "1", "pixel_hash": "y"},
-    ... ]
+    >>> cells = pl.DataFrame(
+    ...     {"cell_id": ["a", "b"], "image_id": ["1", "2"], "field": ["1", "1"], "pixel_hash": ["x", "y"]}
+    ... )
     >>> selected = labelled_cells(cells, {"1": ["nucleus"]})
-    >>> selected.cell_ids, selected.left_out["cells_without_label"]
+    >>> selected.cell_ids.to_list(), selected.left_out["cells_without_label"]
     (['a'], 1)
     """
-    kept: dict[str, list[str]] = {name: [] for name in ("cell_id", "label", "image_id", "field")}
-    seen: set[str] = set()
-    texts: dict[str, str] = {}  # keeps one copy of texts that many cells share
-    left_out = {"cells_without_label": 0, "cells_with_several_labels": 0, "cells_seen_before": 0}
-    for cell in cells:
-        terms = labels_of.get(cell["image_id"], ())
-        if len(terms) != 1:
-            left_out["cells_with_several_labels" if terms else "cells_without_label"] += 1
-        elif cell["pixel_hash"] in seen:
-            left_out["cells_seen_before"] += 1
-        else:
-            seen.add(cell["pixel_hash"])
-            kept["cell_id"].append(cell["cell_id"])
-            for name, text in (("label", terms[0]), ("image_id", cell["image_id"]), ("field", cell["field"])):
-                kept[name].append(texts.setdefault(text, text))
-    del seen
-    cell_ids = kept["cell_id"]
-    labels, images, fields = (np.array(kept[name], dtype=str) for name in ("label", "image_id", "field"))
-    return LabelledCells(cell_ids, labels, images, fields, left_out)
+    counts = pl.Series([len(labels) for labels in labels_of.values()], dtype=pl.UInt32)
+    images = pl.Series(list(labels_of), dtype=pl.String)
+    count = cells["image_id"].replace_strict(images, counts, default=0).cast(pl.UInt32)
+    labelled = (count == 1).arg_true()
+    kept = labelled.filter(cells["pixel_hash"].gather(labelled).is_first_distinct())
+    left_out = {
+        "cells_without_label": int((count == 0).sum()),
+        "cells_with_several_labels": int((count > 1).sum()),
+        "cells_seen_before": len(labelled) - len(kept),
+    }
+    image_ids, fields = (cells[name].gather(kept) for name in ("image_id", "field"))
+    chosen = counts == 1
+    label_of_image = pl.Series(
+        [labels[0] for labels in labels_of.values() if len(labels) == 1], dtype=pl.String
+    )
+    labels = image_ids.replace_strict(images.filter(chosen), label_of_image).cast(pl.String)
+    return LabelledCells(
+        cells["cell_id"].gather(kept), texts_of(labels), texts_of(image_ids), texts_of(fields), left_out
+    )
+
+
+def texts_of(values: pl.Series) -> np.ndarray:
+    """A column of strings as an array of strings; no Python string is made for each row."""
+    distinct = values.unique(maintain_order=True)
+    numbers = pl.int_range(len(distinct), dtype=pl.UInt32, eager=True)
+    number = values.replace_strict(distinct, numbers).cast(
+        pl.UInt32
+    )  # an empty mapping gives nulls of no type
+    return np.array(distinct.to_list(), dtype=str)[number.to_numpy()]
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """The images of labelled cells.
+
+    Attributes:
+        of_cell: (n,) number of each cell's image.
+        terms, proteins, lines: (m,) the one label, the protein and the cell line of each image.
+    """
+
+    of_cell: np.ndarray
+    terms: np.ndarray
+    proteins: np.ndarray
+    lines: np.ndarray
+
+
+def labelled_images(cells: LabelledCells, images: pl.DataFrame) -> LabelledImages:
+    """The images of these cells, in the order of their ids.
+
+    Args:
+        cells: at least one.
+        images: one row per image with image_id, protein and cell_line, none of them null; others may be among them.
+    """
+    names, first, of_cell = np.unique(cells.image_ids, return_index=True, return_inverse=True)
+    known = pl.DataFrame({"image_id": names.tolist()}).join(
+        images.select("image_id", "protein", "cell_line"), on="image_id", how="left", maintain_order="left"
+    )
+    return LabelledImages(
+        of_cell, cells.labels[first], texts_of(known["protein"]), texts_of(known["cell_line"])
+    )
+
+
+def agreed_labels(images: pl.DataFrame) -> pl.DataFrame:
+    """One row per protein with the `label` that all its images have alone; null where they have no such label.
+
+    Args:
+        images: one row per image with `protein` and the list of its terms, `localization`.
+    """
+    terms = pl.col("localization")
+    agreed = (terms.list.len() == 1).all() & (terms.list.first().n_unique() == 1)
+    label = pl.when(agreed).then(terms.list.first().first())
+    return images.group_by("protein", maintain_order=True).agg(label=label)

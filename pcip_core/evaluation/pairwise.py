@@ -31,9 +31,11 @@ from threadpoolctl import threadpool_limits
 
 from pcip_core.errors import EvaluationError, ShapeError
 from pcip_core.evaluation.image_pairs import constrained_pairs, keyed, mean_distances, term_pairs
+from pcip_core.evaluation.labelled import LabelledImages
 from pcip_core.evaluation.neighbours import threads
 from pcip_core.features.checks import require_finite, require_rows
 from pcip_core.features.scaling import standardize
+from pcip_core.spec import baselines
 
 _DRAWS = 64  # bootstrap draws per block of weights
 _LEAST_SPREAD = 1e-6  # of the distances, relative to their mean; below it, variation is rounding error
@@ -201,6 +203,31 @@ def pairwise_scores_by_line(
     }
     rows += _rows(f"pairs={pairs}", "different_minus_same_line", None, difference, distinct)
     return Pairwise(rows, ready.left_out)
+
+
+TRIALS = ("any_line", "by_line")
+
+
+def pairwise_trial(
+    trial: str, features: np.ndarray, images: LabelledImages, settings: baselines.Pairwise, *, seed: int
+) -> Pairwise:
+    """Pairwise distances over all cell lines (`any_line`), or for the same and for different lines (`by_line`).
+
+    Args:
+        trial: one of `TRIALS`.
+        features: (n, d) of the cells.
+        images: their images.
+        settings: numbers of pairs, and what is excluded.
+        seed: of the pairs.
+
+    Raises:
+        ShapeError, EvaluationError: as `pairwise_scores` and `pairwise_scores_by_line`.
+    """
+    arrays = (features, images.of_cell, images.terms, images.proteins)
+    common = dict[str, Any](min_proteins=settings.min_proteins, bootstraps=settings.bootstraps, seed=seed)
+    if trial == "any_line":
+        return pairwise_scores(*arrays, same=settings.same, each_other=settings.each_other, **common)
+    return pairwise_scores_by_line(*arrays, images.lines, pairs=settings.by_line, **common)
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pcip_core.errors import EvaluationError
+from pcip_core.evaluation.labelled import LabelledImages
+from pcip_core.evaluation.usable import usable
 from pcip_core.features.checks import require_finite, require_rows
+from pcip_core.features.means import group_means
 from pcip_core.features.scaling import standardize
 
 _BLOCK = 512  # queries at a time
@@ -136,6 +140,74 @@ def silhouette_scores(
     points = standardize(features[sample]).astype(np.float32)
     values = silhouette_samples(points, labels[sample])
     return _rows("silhouette", f"cells={len(sample)}", "silhouette", labels[sample], values)
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """Retrieval and silhouette scores of one feature set.
+
+    Attributes:
+        scores: (task, protocol) -> rows of `retrieval_scores` or `silhouette_scores`.
+        exclusions: reason -> number of columns or cells that cannot be used.
+        not_scored: score -> why these cells cannot have it.
+    """
+
+    scores: dict[tuple[str, str], list[dict[str, Any]]]
+    exclusions: dict[str, int]
+    not_scored: dict[str, str]
+
+
+def image_retrieval(
+    features: np.ndarray,
+    labels: np.ndarray,
+    images: LabelledImages,
+    *,
+    feature_set: str,
+    label: str,
+    seed: int,
+) -> Retrieval:
+    """Retrieval of images by their mean features, and the silhouette of cells.
+
+    Images of one term are retrieved among other proteins; images of one protein among other images.
+
+    Args:
+        features: (n, d) of the cells.
+        labels: (n,) class of each cell.
+        images: the images of the cells.
+        feature_set: its name, for the errors.
+        label: what the classes are; if they are proteins, there is one task of images only.
+        seed: of the cells that are sampled for the silhouette.
+
+    Raises:
+        ShapeError, EvaluationError: as `usable`.
+    """
+    kept = usable(features, labels, feature_set=feature_set)
+    points = standardize(features[:, kept.columns])
+    profiles, _ = group_means(points, images.of_cell)
+    scores: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    not_scored: dict[str, str] = {}
+
+    def add(name: str, task: str, protocol: str, score: Callable[[], list[dict[str, Any]]]) -> None:
+        try:
+            scores[task, protocol] = score()
+        except EvaluationError as error:
+            not_scored[name] = str(error)
+
+    if label != "protein":
+        add(
+            "images of one term",
+            label,
+            "leave_protein_out",
+            lambda: retrieval_scores(profiles, images.terms, groups=images.proteins),
+        )
+    add(
+        "images of one protein",
+        "protein",
+        "leave_image_out",
+        lambda: retrieval_scores(profiles, images.proteins),
+    )
+    add("silhouette", label, "all_cells", lambda: silhouette_scores(points, labels, seed=seed))
+    return Retrieval(scores, kept.exclusions, not_scored)
 
 
 def _rows(

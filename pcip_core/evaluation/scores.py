@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from pcip_core.evaluation.classifiers import CrossValidated
 from pcip_core.evaluation.knn import leave_one_out_knn
+from pcip_core.evaluation.usable import usable
+from pcip_core.features.names import best_layers
 
 
 def class_scores(truth: np.ndarray, predicted: np.ndarray) -> list[dict[str, Any]]:
@@ -61,10 +64,12 @@ class Scored:
     Attributes:
         rows: rows of `class_scores`.
         confusion: rows of `confusion`.
+        exclusions: reason -> number of columns, cells or ks that were not used.
     """
 
     rows: list[dict[str, Any]]
     confusion: list[dict[str, Any]]
+    exclusions: dict[str, int] = field(default_factory=dict)
 
 
 def knn_scores(
@@ -97,9 +102,39 @@ def knn_scores(
     rows, pairs = [], []
     for k in ks:
         key = {"classifier": "knn", "parameter": f"k={k}"}
-        rows += [{**key, **row} for row in class_scores(labels[these], predicted[k][these])]
-        pairs += [{**key, **row} for row in confusion(labels[these], predicted[k][these])]
+        scores = predicted_scores(labels[these], predicted[k][these], **key)
+        rows += scores.rows
+        pairs += scores.confusion
     return Scored(rows, pairs)
+
+
+def usable_knn_scores(
+    features: np.ndarray,
+    labels: np.ndarray,
+    *,
+    feature_set: str,
+    groups: np.ndarray | None,
+    ks: Sequence[int],
+    scored: np.ndarray | None = None,
+) -> Scored:
+    """`knn_scores` of the columns, cells and ks that can be used (`usable`); the others are in `exclusions`.
+
+    Args:
+        features, labels, groups, ks, scored: as of `knn_scores`; features may be constant or not finite.
+        feature_set: its name, for the error.
+
+    Raises:
+        ShapeError, EvaluationError: as `usable`.
+    """
+    kept = usable(features, labels, feature_set=feature_set, groups=groups, ks=ks)
+    scores = knn_scores(
+        features[kept.cells][:, kept.columns],
+        labels[kept.cells],
+        groups=None if groups is None else groups[kept.cells],
+        ks=kept.ks,
+        scored=None if scored is None else scored[kept.cells],
+    )
+    return Scored(scores.rows, scores.confusion, kept.exclusions)
 
 
 def classifier_scores(labels: np.ndarray, result: CrossValidated) -> Scored:
@@ -114,12 +149,43 @@ def classifier_scores(labels: np.ndarray, result: CrossValidated) -> Scored:
     """
     settings = result.settings
     parameter = f"trees={settings['trees']}" if "trees" in settings else f"C={settings['C']:g}"
+    tested = result.fold >= 0
     key = {"classifier": settings["classifier"], "parameter": parameter}
-    truth, predicted = labels[result.fold >= 0], result.predicted[result.fold >= 0]
-    rows = [{**key, **row} for row in class_scores(truth, predicted)]
-    by_fold = result.balanced_accuracies
+    scores = predicted_scores(labels[tested], result.predicted[tested], **key)
+    rows, by_fold = scores.rows, result.balanced_accuracies
     if len(by_fold) > 1:
         over_folds = {"value": float(np.mean(by_fold)), "low": min(by_fold), "high": max(by_fold)}
         rows = [{**row, **over_folds} if row["metric"] == "balanced_accuracy" else row for row in rows]
-    pairs = [{**key, **row} for row in confusion(truth, predicted)]
-    return Scored(rows, pairs)
+    return Scored(rows, scores.confusion)
+
+
+def predicted_scores(truth: np.ndarray, predicted: np.ndarray, *, classifier: str, parameter: str) -> Scored:
+    """Scores of predictions that were made elsewhere.
+
+    Args:
+        truth, predicted: (n,) classes.
+        classifier, parameter: what made the predictions.
+    """
+    key = {"classifier": classifier, "parameter": parameter}
+    rows = [{**key, **row} for row in class_scores(truth, predicted)]
+    return Scored(rows, [{**key, **row} for row in confusion(truth, predicted)])
+
+
+def best_by_knn(benchmarks: pl.DataFrame, protocol: str) -> list[str]:
+    """The best layer of each method and correction by kNN, the best of all first.
+
+    The number of neighbours is 11 where it was scored (the paper's), and otherwise the largest.
+
+    Args:
+        benchmarks: rows of main.benchmarks.
+        protocol: the one that decides.
+    """
+    overall = benchmarks.filter(
+        pl.col("protocol") == protocol,
+        pl.col("metric") == "balanced_accuracy",
+        pl.col("classifier") == "knn",
+        pl.col("label").is_null(),
+    ).with_columns(k=pl.col("parameter").str.strip_prefix("k=").cast(pl.Int64))
+    k = pl.col("k")
+    scores = overall.filter(k == pl.when((k == 11).any()).then(11).otherwise(k.max()))
+    return best_layers(dict(scores.select("feature_set", "value").iter_rows()))

@@ -6,9 +6,11 @@ many plates, in which the plate effect can exceed the biological effect.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 from pcip_core.errors import EvaluationError
 from pcip_core.features.blocks import Features, Moments, places_of
@@ -225,3 +227,65 @@ def whitened(features: np.ndarray, controls: np.ndarray, *, regularization: floa
     """
     whitening = Whitening.of(features, controls, regularization=regularization)
     return Corrected(whitening.corrected(features), whitening.notes)
+
+
+Correct = Callable[[np.ndarray, pl.Series], np.ndarray]
+"""Corrects (m, d) features of cells, given the image id of each: (m, d) float32."""
+
+_GROUPED = {"by_plate": "plate", "by_cell_line": "cell_line"}
+
+
+def corrections_by_image(
+    features: Features,
+    image: np.ndarray,
+    images: pl.DataFrame,
+    corrections: Sequence[str],
+    *,
+    controls: str | None,
+    where: str = "correction",
+) -> dict[str, Correct]:
+    """Corrections whose groups and controls are known for each image.
+
+    Args:
+        features: (n, d) of all cells; they may stream: one pass for each correction, two for `whitened`.
+        image: (n,) number of each cell's image.
+        images: one row per image, in the order of their numbers: image_id, plate, cell_line, protein.
+        corrections: `by_plate`, `by_cell_line` or `whitened`.
+        controls: protein whose cells are the controls of `whitened`; None: all cells are.
+        where: what an error names.
+
+    Returns:
+        Correction -> a function that corrects some of the cells, in memory, given the id of each cell's image.
+
+    Raises:
+        ShapeError, EvaluationError: as `by_group` and `whitened`, or an image has no plate or no cell line.
+    """
+    return {
+        name: _whitening(features, image, images, controls)
+        if name == "whitened"
+        else _scaling(features, image, images, _GROUPED[name], f"{where} {name}")
+        for name in corrections
+    }
+
+
+def _whitening(features: Features, image: np.ndarray, images: pl.DataFrame, controls: str | None) -> Correct:
+    chosen = np.ones(images.height, bool)
+    if controls is not None:
+        chosen = images["protein"].eq_missing(controls).to_numpy()
+    whitening = Whitening.of(features, chosen[image])
+    return lambda vectors, _: whitening.corrected(vectors)
+
+
+def _scaling(features: Features, image: np.ndarray, images: pl.DataFrame, column: str, where: str) -> Correct:
+    if images[column].has_nulls():
+        raise EvaluationError(
+            where,
+            found=f"images without `{column}`",
+            required=f"a {column.replace('_', ' ')} for every image",
+            remedy="Give it in `images` of the spec (docs/reference/spec.md), or leave this correction out.",
+        )
+    group = images[column].rank("dense").cast(pl.Int64)
+    scales = GroupScales.of(features, group.to_numpy()[image])
+    return lambda vectors, ids: scales.corrected(
+        vectors, ids.replace_strict(images["image_id"], group).to_numpy()
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -16,6 +17,22 @@ from pcip_core.plots.style import PALETTE, add_title, marker, no_scores, shade
 UNLABELLED = "unlabelled"
 LEAST_MARKER = 8
 """Smallest area, in square points, at which markers can be distinguished."""
+
+
+def panels_of(points: pl.DataFrame) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """A table of maps as the panels of `embedding_scatter`, one panel per feature set.
+
+    Args:
+        points: one row per point with `feature_set`, `x`, `y` and `label`, which may be null.
+    """
+    return [
+        (
+            str(panel["feature_set"][0]),
+            panel.select("x", "y").to_numpy(),
+            panel["label"].fill_null("").to_numpy().astype(str),
+        )
+        for panel in points.partition_by("feature_set", maintain_order=True)
+    ]
 
 
 def embedding_scatter(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], title: str) -> Figure:

@@ -9,7 +9,6 @@ import polars as pl
 import tifffile
 
 from pcip_assets.assets import feature_sets as sets
-from pcip_assets.assets.benchmarks.scoring import best_by_knn
 from pcip_assets.cli.run import run_screen
 from pcip_assets.tracking import Tracking
 from pcip_core.features.designed.classic import classic_features
@@ -84,24 +83,6 @@ def test_classifiers_score_cells_they_were_not_fitted_on(compared: Finished) -> 
     }
     assert {(name, parameter) for name, _, parameter, *_ in rows} == expected
     assert all(low <= value <= high and value > 0.9 for *_, value, low, high in rows)
-
-
-def test_the_best_layer_of_each_method_is_chosen() -> None:
-    told = {
-        "protocol": "leave_image_out",
-        "metric": "balanced_accuracy",
-        "classifier": "knn",
-        "label": None,
-    }
-    values = {"a_conv1": 0.3, "a_conv2": 0.5, "b": 0.1, "a_conv1_by_plate": 0.2}
-    rows = [
-        {**told, "feature_set": name, "parameter": "k=3", "value": value} for name, value in values.items()
-    ]
-    rows += [{**told, "feature_set": "a_conv1", "parameter": "k=1", "value": 0.9}]
-    rows += [
-        {**told, "feature_set": "a_conv1", "parameter": "k=3", "value": 0.9, "protocol": "leave_cell_out"}
-    ]
-    assert best_by_knn(rows, "leave_image_out") == ["a_conv2", "a_conv1_by_plate", "b"]
 
 
 def test_again_makes_nothing(compared: Finished) -> None:

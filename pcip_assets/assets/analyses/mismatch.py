@@ -54,7 +54,7 @@ class Draw:
             return self.description
         ids, used = self.cells.cell_ids, self.drawn.cells
         pairs = [
-            [ids[pair.target], [ids[cell] for cell in pair.sources], len(pair.same)]
+            [ids[int(pair.target)], ids.gather(pair.sources).to_list(), len(pair.same)]
             for pair in self.drawn.pairs
         ]
         labels = self.cells.labels[used].tolist()
@@ -188,7 +188,7 @@ def _compared(
     if draw.drawn is None:
         return schemas.MISMATCH.empty(), no_scores(_title(screen))
     used, ids = draw.drawn.cells.tolist(), draw.cells.cell_ids
-    crops = dict(zip(used, crops_of(library.store, screen, [ids[cell] for cell in used]), strict=True))
+    crops = dict(zip(used, crops_of(library.store, screen, ids.gather(used).to_list()), strict=True))
     device, seed = choose_device("auto"), screen.encoder.seed
     networks = {
         "encoder": (trained, champion.version),
@@ -213,7 +213,7 @@ def _compared(
 
 
 def mismatch_table(
-    pairs: Mapping[str, pl.DataFrame], versions: Mapping[str, str], cell_ids: Sequence[str]
+    pairs: Mapping[str, pl.DataFrame], versions: Mapping[str, str], cell_ids: Sequence[str] | pl.Series
 ) -> pl.DataFrame:
     """Rows of `compare` by network as the table `mismatch`."""
     ids = pl.Series(cell_ids, dtype=pl.String)

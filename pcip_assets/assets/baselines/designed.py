@@ -1,10 +1,9 @@
-"""`designed_features`: what experts would measure of a cell, to score learned features against."""
+"""`designed_features`: features that experts designed, as a baseline for learned ones."""
 
 from typing import Any
 
 import dagster as dg
 import numpy as np
-import polars as pl
 
 from pcip_assets.assets.feature_sets import PREFIX, crops_hash, extremes
 from pcip_assets.assets.results import Made, Tables
@@ -19,7 +18,7 @@ _KEYS = ("cell_id", "image_id", "field", "y_px", "x_px")
 
 
 def build_designed_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """The asset of designed feature sets, those that the spec's `baselines.sets` names."""
+    """The asset of the designed feature sets in the spec's `baselines.sets`."""
 
     @asset(
         screen,
@@ -45,21 +44,28 @@ def build_designed_features(screen: Screen, shards: dg.PartitionsDefinition) -> 
             from pcip_core.features.designed.sets import ShardCrops, designed_sets
 
             cells, crops = library.store.read_with_array(screen.name, "cells", "crops", str(shard))
-            columns = {name: cells[name].to_list() for name in _KEYS}
-            found = designed_sets(
+            described = designed_sets(
                 screen,
-                ShardCrops(columns, np.asarray(crops), *extremes(cells, screen)),
+                ShardCrops(
+                    cells.select(_KEYS).to_dict(as_series=False), np.asarray(crops), *extremes(cells, screen)
+                ),
                 progress=lambda step: Progress(
                     context.log, f"{screen.name}/designed_features {shard}: {step}", len(crops), "cell"
                 ),
             )
-            tables: dict[str, pl.DataFrame] = {}
-            for name, one in found.items():
-                ids = {key: [columns[key][row] for row in one.rows] for key in ("cell_id", "image_id")}
-                ids["encoder_version"] = [f"{name}, code {code}"] * len(one.rows)
-                tables[PREFIX + name] = feature_table(ids, one.values)
-            told = {name: {"columns": one.names, **one.notes} for name, one in found.items()}
-            return Made(tables, metadata={"feature_sets": dg.MetadataValue.json(told)})
+            tables = {
+                PREFIX + name: feature_table(
+                    {
+                        "cell_id": cells["cell_id"].gather(features.rows),
+                        "image_id": cells["image_id"].gather(features.rows),
+                        "encoder_version": [f"{name}, code {code}"] * len(features.rows),
+                    },
+                    features.values,
+                )
+                for name, features in described.items()
+            }
+            notes = {name: {"columns": each.names, **each.notes} for name, each in described.items()}
+            return Made(tables, metadata={"feature_sets": dg.MetadataValue.json(notes)})
 
         return Tables(PREFIX + spec.designed[0], inputs, make)
 

@@ -20,7 +20,7 @@ from pcip_core.spec.screen import Screen
 
 
 def build_vgg16_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """The asset of features by VGG16, one table an input strategy and layer."""
+    """The asset of features by VGG16, one table per input strategy and layer."""
     spec = screen.baselines.vgg16
     assert spec is not None, "the graph holds this asset where the spec has the section"
 
@@ -48,11 +48,11 @@ def build_vgg16_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.
             seconds: dict[str, float] = {}
             for strategy in spec.strategies:
                 for resized in (False, True) if spec.resized else (False,):
-                    what = (
+                    task = (
                         f"{screen.name}/vgg16_features {shard}: {strategy}{' at 224 px' if resized else ''}"
                     )
                     start = time.perf_counter()
-                    with Progress(context.log, what, len(crops), "cell") as progress:
+                    with Progress(context.log, task, len(crops), "cell") as progress:
                         sets |= _described(screen, spec, network, crops, strategy, progress, resized=resized)
                     size = f"{strategy}, {'224 px' if resized else f'{screen.crops.size_px} px'}"
                     seconds[size] = (time.perf_counter() - start) / max(len(crops), 1)
@@ -94,7 +94,7 @@ def _described(
     from pcip_core.features.transfer import feature_set_name, vgg16_features
     from pcip_core.training.device import choose_device
 
-    found = vgg16_features(
+    features = vgg16_features(
         network,
         crops,
         screen.crop_channels,
@@ -106,12 +106,12 @@ def _described(
         device=choose_device("auto"),
         progress=progress,
     )
-    return {feature_set_name(strategy, layer, resized=resized): values for layer, values in found.items()}
+    return {feature_set_name(strategy, layer, resized=resized): values for layer, values in features.items()}
 
 
 @functools.lru_cache(maxsize=1)
 def _network(weights: str, sha256: str | None, digest: str) -> Any:
-    """The network of a file, read once a process; another `digest` is another file under the same name."""
+    """The network of a file, read once per process; another `digest` is another file with the same name."""
     from pcip_core.models.vgg16 import load_vgg16
 
     return load_vgg16(Path(weights), sha256)

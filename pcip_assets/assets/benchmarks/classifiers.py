@@ -26,7 +26,7 @@ _TABLE = "benchmarks_classifiers"
 
 
 def build_classifier_benchmark(screen: Screen) -> dg.AssetsDefinition:
-    """The asset of cross-validated scores, of own and of other feature sets."""
+    """The asset of cross-validated scores, of learned and of baseline feature sets."""
 
     @asset(
         screen,
@@ -54,11 +54,11 @@ def build_classifier_benchmark(screen: Screen) -> dg.AssetsDefinition:
         def make(_: str | None) -> Made:
             cells = labelled_cells_of(library, screen, known)
             scores, settings = Scores(), {}
-            if not (nothing := without_labels(cells, screen)):
+            if not (not_scored := without_labels(cells, screen)):
                 settings = {
                     name: _score(library, screen, name, cells, scores, context.log) for name in chosen
                 }
-            metadata = {"feature_sets": chosen, "settings": dg.MetadataValue.json(settings), **nothing}
+            metadata = {"feature_sets": chosen, "settings": dg.MetadataValue.json(settings), **not_scored}
             return Made(scores.tables(_TABLE), metadata=metadata)
 
         return Tables(_TABLE, inputs, make)
@@ -69,31 +69,31 @@ def build_classifier_benchmark(screen: Screen) -> dg.AssetsDefinition:
 def _score(
     library: Library, screen: Screen, feature_set: str, cells: LabelledCells, scores: Scores, log: Any
 ) -> dict[str, Any]:
-    """Add one feature set by each classifier, with folds of groups and of cells; their settings."""
+    """Add the scores of one feature set by each classifier, with folds of groups and of cells; return the settings."""
     from pcip_core.evaluation.classifiers import cross_validated, estimate_seconds
     from pcip_core.evaluation.scores import classifier_scores
     from pcip_core.evaluation.usable import usable
 
     spec = screen.baselines
     vectors, run_id = vectors_of(library, screen, feature_set, cells.cell_ids)
-    honest = next((name for name in screen.benchmark.protocols if name != "leave_cell_out"), None)
-    grouped = {"folds": None} if honest is None else {"grouped_folds": cells.groups(honest), "folds": None}
-    told = {}
-    for protocol, groups in grouped.items():
+    grouping = next((name for name in screen.benchmark.protocols if name != "leave_cell_out"), None)
+    groups_of = {} if grouping is None else {"grouped_folds": cells.groups(grouping)}
+    settings = {}
+    for protocol, groups in {**groups_of, "folds": None}.items():
         kept = usable(vectors, cells.labels, feature_set=feature_set, groups=groups)
         features, labels = vectors[kept.cells][:, kept.columns], cells.labels[kept.cells]
-        more = {"feature_set": feature_set, "task": screen.benchmark.label, "protocol": protocol}
+        kept_groups = None if groups is None else groups[kept.cells]
+        key = {"feature_set": feature_set, "task": screen.benchmark.label, "protocol": protocol}
         for classifier in CLASSIFIERS:
-            what = f"{screen.name}/classifier_benchmark {feature_set} {classifier} {protocol}"
+            step = f"{screen.name}/classifier_benchmark {feature_set} {classifier} {protocol}"
             work: dict[str, Any] = {"classifier": classifier, "folds": spec.folds, "trees": spec.trees}
-            log.info(f"{what}: about {estimate_seconds(features, labels, **work):.0f} s")
-            with Progress(log, what, spec.folds, "fold") as progress:
-                kept_groups = None if groups is None else groups[kept.cells]
+            log.info(f"{step}: about {estimate_seconds(features, labels, **work):.0f} s")
+            with Progress(log, step, spec.folds, "fold") as progress:
                 done = cross_validated(
                     features, labels, groups=kept_groups, seed=spec.seed, progress=progress, **work
                 )
             scored = classifier_scores(labels, done)
-            scores.add(more, scored.rows, confusion=scored.confusion, run_id=run_id)
-            told[f"{classifier} {protocol}"] = {**done.settings, **kept.exclusions}
-        scores.exclude(kept.exclusions, classifier="logistic, forest", **more)
-    return told
+            scores.add(key, scored.rows, confusion=scored.confusion, run_id=run_id)
+            settings[f"{classifier} {protocol}"] = {**done.settings, **kept.exclusions}
+        scores.exclude(kept.exclusions, classifier="logistic, forest", **key)
+    return settings

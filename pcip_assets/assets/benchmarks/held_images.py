@@ -1,16 +1,18 @@
 """`supervised_benchmark`: every feature set on the images that the supervised network has not seen.
 
-Its features know the labels of what it was trained on, so that they are scored on the other images alone;
-and as figures compare on the same cells only, all other sets are scored on them as well.
+The supervised features know the labels of the images that the network was trained on, so they are scored on the
+other images only. Scores can be compared on the same cells only, so all other sets are scored on these images too.
 """
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 import numpy as np
+import polars as pl
 
 from pcip_assets.assets.benchmarks.classifiers import CLASSIFIERS
-from pcip_assets.assets.benchmarks.scoring import Scores, best_by_knn, scores_inputs, vectors_of
+from pcip_assets.assets.benchmarks.scoring import Scores, scores_inputs, vectors_of
 from pcip_assets.assets.encoders.supervised import supervised_model
 from pcip_assets.assets.feature_sets import SUPERVISED, baseline_nouns, main_sets, other_sets
 from pcip_assets.assets.labels import labelled_cells_of
@@ -24,7 +26,7 @@ from pcip_core.store import schemas
 
 _TABLE = "benchmarks_supervised"
 _PROTOCOL = "held_images"
-_LAST = "supervised_fc2"  # the last layer before the output: the paper's
+_LAST = "supervised_fc2"  # the paper's layer: the last before the output
 
 
 def build_supervised_benchmark(screen: Screen) -> dg.AssetsDefinition:
@@ -57,31 +59,20 @@ def build_supervised_benchmark(screen: Screen) -> dg.AssetsDefinition:
             from pcip_core.models.files import read_extra
 
             split = read_extra(champion.folder)
-            cells = _of_images(labelled_cells_of(library, screen, sets), split)
-            held = np.isin(cells.image_ids, split["held"])
-            scores = Scores()
-            for name in sets:
-                _knn(library, screen, name, cells, held, scores)
-            chosen = list(spec.classifiers or best_by_knn(scores.rows, _PROTOCOL))
-            chosen = [name for name in chosen if name not in SUPERVISED] + [_LAST]
-            for name in chosen:
-                _classifiers(library, screen, name, cells, held, scores, context.log)
-            _end_to_end(library, screen, champion, cells, held, scores)
-            accuracy = next(row for row in scores.rows if row["classifier"] == "end_to_end")
-            tracking.log_scores(champion.run_id, {f"held_images/{accuracy['metric']}": accuracy["value"]})
-            table = schemas.SUPERVISED_IMAGES.frame(
-                {
-                    "image_id": [*split["trained_on"], *split["held"]],
-                    "held": [False] * len(split["trained_on"]) + [True] * len(split["held"]),
-                    "encoder_version": [champion.version] * (len(split["trained_on"]) + len(split["held"])),
-                }
+            trained_on, held = split["trained_on"], split["held"]
+            cells = labelled_cells_of(library, screen, sets).of_images(
+                [*trained_on, *held], "cells_of_images_newer_than_the_network"
             )
+            scoring = _Scoring(library, screen, cells, np.isin(cells.image_ids, held))
+            scoring.score(sets, champion, context.log)
+            accuracy = next(row for row in scoring.scores.rows if row["classifier"] == "end_to_end")
+            tracking.log_scores(champion.run_id, {f"held_images/{accuracy['metric']}": accuracy["value"]})
             return Made(
-                {**scores.tables(_TABLE), "supervised_images": table},
+                {**scoring.scores.tables(_TABLE), "supervised_images": _images(split, champion)},
                 metadata={
-                    "images_trained_on": len(split["trained_on"]),
-                    "images_held": len(split["held"]),
-                    "cells_scored": int(held.sum()),
+                    "images_trained_on": len(trained_on),
+                    "images_held": len(held),
+                    "cells_scored": int(scoring.held.sum()),
                     "end_to_end_balanced_accuracy": accuracy["value"],
                     **cells.left_out,
                 },
@@ -92,95 +83,88 @@ def build_supervised_benchmark(screen: Screen) -> dg.AssetsDefinition:
     return supervised_benchmark
 
 
-def _of_images(cells: LabelledCells, split: dict[str, list[str]]) -> LabelledCells:
-    """The cells of images that were there when the network was trained."""
-    known = np.isin(cells.image_ids, [*split["trained_on"], *split["held"]])
-    return LabelledCells(
-        [cell_id for cell_id, kept in zip(cells.cell_ids, known, strict=True) if kept],
-        cells.labels[known],
-        cells.image_ids[known],
-        cells.fields[known],
-        {**cells.left_out, "cells_of_images_newer_than_the_network": int((~known).sum())},
-    )
-
-
-def _knn(
-    library: Library, screen: Screen, name: str, cells: LabelledCells, held: np.ndarray, scores: Scores
-) -> None:
-    """Held cells by their nearest neighbours among the others."""
-    from pcip_core.evaluation.scores import knn_scores
-    from pcip_core.evaluation.usable import usable
-
-    vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)
-    groups = np.where(held, -1, np.arange(len(held)))  # held cells are never each other's neighbours
-    kept = usable(vectors, cells.labels, feature_set=name, groups=groups, ks=screen.benchmark.ks)
-    scored = knn_scores(
-        vectors[kept.cells][:, kept.columns],
-        cells.labels[kept.cells],
-        groups=groups[kept.cells],
-        ks=kept.ks,
-        scored=held[kept.cells],
-    )
-    more = _more(screen, name)
-    scores.add(more, scored.rows, confusion=scored.confusion, run_id=run_id)
-    scores.exclude(kept.exclusions, classifier="knn", **more)
-
-
-def _classifiers(
-    library: Library,
-    screen: Screen,
-    name: str,
-    cells: LabelledCells,
-    held: np.ndarray,
-    scores: Scores,
-    log: Any,
-) -> None:
-    """Held cells by classifiers that are fitted to the others."""
-    from pcip_core.evaluation.classifiers import cross_validated
-    from pcip_core.evaluation.scores import classifier_scores
-    from pcip_core.evaluation.usable import usable
-
-    spec = screen.baselines
-    vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)
-    columns = usable(vectors, cells.labels, feature_set=name).columns
-    for classifier in CLASSIFIERS:
-        log.info(f"{screen.name}/supervised_benchmark {name} {classifier}")
-        done = cross_validated(
-            vectors[:, columns],
-            cells.labels,
-            classifier=classifier,
-            held=held,
-            seed=spec.seed,
-            trees=spec.trees,
+def _images(split: dict[str, list[str]], champion: Encoder) -> pl.DataFrame:
+    """The table `supervised_images`."""
+    images = pl.DataFrame({"image_id": [*split["trained_on"], *split["held"]]}, {"image_id": pl.String})
+    return schemas.SUPERVISED_IMAGES.checked(
+        images.with_columns(
+            held=pl.int_range(pl.len()) >= len(split["trained_on"]),
+            encoder_version=pl.lit(champion.version, pl.String),
         )
-        scored = classifier_scores(cells.labels, done)
-        scores.add(_more(screen, name), scored.rows, confusion=scored.confusion, run_id=run_id)
+    )
 
 
-def _end_to_end(
-    library: Library,
-    screen: Screen,
-    champion: Encoder,
-    cells: LabelledCells,
-    held: np.ndarray,
-    scores: Scores,
-) -> None:
-    """What the network itself says of held cells."""
-    from pcip_core.evaluation.scores import class_scores, confusion
-    from pcip_core.models.files import load_encoder
-    from pcip_core.models.inference import class_probabilities
+@dataclass(frozen=True)
+class _Scoring:
+    """Scores of `held` cells; the others are those that the network was trained on."""
 
-    network: Any = load_encoder(champion.folder)
-    vectors, run_id = vectors_of(library, screen, _LAST, cells.cell_ids)
-    chosen = class_probabilities(network, vectors[held]).argmax(1)
-    predicted = np.array(network.config.classes)[chosen]
-    key = {"classifier": "end_to_end", "parameter": "softmax"}
-    truth = cells.labels[held]
-    rows = [{**key, **row} for row in class_scores(truth, predicted)]
-    pairs = [{**key, **row} for row in confusion(truth, predicted)]
-    more = _more(screen, "supervised")
-    scores.add(more, rows, confusion=pairs, run_id=run_id)
+    library: Library
+    screen: Screen
+    cells: LabelledCells
+    held: np.ndarray
+    scores: Scores = field(default_factory=Scores)
 
+    def score(self, sets: list[str], champion: Encoder, log: Any) -> None:
+        """All sets by kNN, some by classifiers as well, and the network end to end."""
+        from pcip_core.evaluation.scores import best_by_knn
 
-def _more(screen: Screen, feature_set: str) -> dict[str, Any]:
-    return {"feature_set": feature_set, "task": screen.benchmark.label, "protocol": _PROTOCOL}
+        for name in sets:
+            self._knn(name)
+        by_knn = schemas.BENCHMARKS.frame(self.scores.rows)
+        chosen = self.screen.baselines.classifiers or best_by_knn(by_knn, _PROTOCOL)
+        for name in [*(name for name in chosen if name not in SUPERVISED), _LAST]:
+            self._classifiers(name, log)
+        self._end_to_end(champion)
+
+    def _knn(self, name: str) -> None:
+        """Held cells by their nearest neighbours among the other cells."""
+        from pcip_core.evaluation.held_images import held_knn_scores
+
+        vectors, run_id = self._vectors(name)
+        scored = held_knn_scores(
+            vectors, self.cells.labels, self.held, feature_set=name, ks=self.screen.benchmark.ks
+        )
+        self.scores.add(self._key(name), scored.rows, confusion=scored.confusion, run_id=run_id)
+        self.scores.exclude(scored.exclusions, classifier="knn", **self._key(name))
+
+    def _classifiers(self, name: str, log: Any) -> None:
+        """Held cells by classifiers that are fitted to the other cells."""
+        from pcip_core.evaluation.held_images import held_classifier_scores
+
+        spec = self.screen.baselines
+        vectors, run_id = self._vectors(name)
+        for classifier in CLASSIFIERS:
+            log.info(f"{self.screen.name}/supervised_benchmark {name} {classifier}")
+            scored = held_classifier_scores(
+                vectors,
+                self.cells.labels,
+                self.held,
+                feature_set=name,
+                classifier=classifier,
+                trees=spec.trees,
+                seed=spec.seed,
+            )
+            self.scores.add(self._key(name), scored.rows, confusion=scored.confusion, run_id=run_id)
+
+    def _end_to_end(self, champion: Encoder) -> None:
+        """Held cells by the output of the network itself."""
+        from pcip_core.evaluation.scores import predicted_scores
+        from pcip_core.models.files import load_encoder
+        from pcip_core.models.inference import class_probabilities
+
+        network: Any = load_encoder(champion.folder)
+        vectors, run_id = self._vectors(_LAST)
+        chosen = class_probabilities(network, vectors[self.held]).argmax(1)
+        scored = predicted_scores(
+            self.cells.labels[self.held],
+            np.array(network.config.classes)[chosen],
+            classifier="end_to_end",
+            parameter="softmax",
+        )
+        self.scores.add(self._key("supervised"), scored.rows, confusion=scored.confusion, run_id=run_id)
+
+    def _vectors(self, name: str) -> tuple[np.ndarray, str | None]:
+        return vectors_of(self.library, self.screen, name, self.cells.cell_ids)
+
+    def _key(self, feature_set: str) -> dict[str, str]:
+        return {"feature_set": feature_set, "task": self.screen.benchmark.label, "protocol": _PROTOCOL}

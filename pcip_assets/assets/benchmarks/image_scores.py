@@ -1,12 +1,8 @@
 """Scores that need no classifier: `pairwise_benchmark` (paper, Figure 2B and Table 2) and `retrieval_benchmark`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
-import numpy as np
 
 from pcip_assets.assets.benchmarks.scoring import (
     Scores,
@@ -21,24 +17,10 @@ from pcip_assets.assets.skeleton import asset, baselines_of
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.labelled import LabelledCells
-from pcip_core.features.means import group_means
 from pcip_core.spec.screen import Screen
+from pcip_core.store.images import Images
 
 _PAIRWISE, _RETRIEVAL = "benchmarks_pairwise", "benchmarks_retrieval"
-_TRIALS = ("any_line", "by_line")
-
-
-@dataclass(frozen=True)
-class _Images:
-    """The labelled cells as images: what the scores of this module are of.
-
-    `of_cell` is the number of each cell's image; `terms`, `proteins` and `lines` are of the images.
-    """
-
-    of_cell: np.ndarray
-    terms: np.ndarray
-    proteins: np.ndarray
-    lines: np.ndarray
 
 
 def build_pairwise_benchmark(screen: Screen) -> dg.AssetsDefinition:
@@ -53,7 +35,7 @@ def build_pairwise_benchmark(screen: Screen) -> dg.AssetsDefinition:
     )
     def pairwise_benchmark(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Whether cells of images with one term are closer than others, over all cell lines and by line."""
-        chosen, spec = chosen_sets(library, screen), screen.baselines
+        chosen = chosen_sets(library, screen)
 
         def inputs(_: str | None) -> dict[str, Any]:
             return scores_inputs(
@@ -61,36 +43,24 @@ def build_pairwise_benchmark(screen: Screen) -> dg.AssetsDefinition:
             )
 
         def make(_: str | None) -> Made:
-            from pcip_core.evaluation.usable import usable
             from pcip_core.plots.pictures import preview
             from pcip_core.plots.scores.pairwise import pairwise_by_line, pairwise_distances
 
             cells = labelled_cells_of(library, screen, chosen)
-            told: dict[str, Any] = without_labels(cells, screen)
-            scores = Scores()
-            if not told:
-                images = _images(library, screen, cells)
-                for name in chosen:
-                    vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)
-                    vectors = vectors[:, usable(vectors, cells.labels, feature_set=name).columns]
-                    for trial in _TRIALS:
-                        context.log.info(f"{screen.name}/pairwise_benchmark {name} {trial}")
-                        more = {"feature_set": name, "task": screen.benchmark.label}
-                        with _stated(told, f"{name} {trial}"):
-                            found = _distances(trial, vectors, images, spec)
-                            scores.add(more, found.rows, run_id=run_id)
-                            scores.exclude(found.left_out, classifier="pairwise", **more)
+            scores, not_scored = Scores(), without_labels(cells, screen)
+            if not not_scored:
+                not_scored = _pairwise(library, screen, chosen, cells, scores, context.log)
             pictures = {
                 "distances": pairwise_distances(scores.rows, screen.title),
                 "by_line": pairwise_by_line(scores.rows, screen.title),
             }
             return Made(
-                {table: rows for table, rows in scores.tables(_PAIRWISE).items() if "confusion" not in table},
+                scores.tables(_PAIRWISE, confusion=False),
                 metadata={
                     "feature_sets": chosen,
                     **scores.exclusions_by_reason(),
-                    **told,
-                    **{name: picture(preview(one)) for name, one in pictures.items() if scores.rows},
+                    **not_scored,
+                    **{name: picture(preview(figure)) for name, figure in pictures.items() if scores.rows},
                 },
             )
 
@@ -99,30 +69,32 @@ def build_pairwise_benchmark(screen: Screen) -> dg.AssetsDefinition:
     return pairwise_benchmark
 
 
-def _distances(trial: str, vectors: np.ndarray, images: _Images, spec: Any) -> Any:
-    from pcip_core.evaluation.pairwise import pairwise_scores, pairwise_scores_by_line
+def _pairwise(
+    library: Library, screen: Screen, chosen: list[str], cells: LabelledCells, scores: Scores, log: Any
+) -> dict[str, str]:
+    """Add the scores of these feature sets; metadata that says which scores the screen cannot have, and why."""
+    from pcip_core.evaluation.labelled import labelled_images
+    from pcip_core.evaluation.pairwise import TRIALS, pairwise_trial
+    from pcip_core.evaluation.usable import usable
 
-    pairs = spec.pairwise
-    common = {"min_proteins": pairs.min_proteins, "bootstraps": pairs.bootstraps, "seed": spec.seed}
-    if trial == "any_line":
-        return pairwise_scores(
-            vectors,
-            images.of_cell,
-            images.terms,
-            images.proteins,
-            same=pairs.same,
-            each_other=pairs.each_other,
-            **common,
-        )
-    return pairwise_scores_by_line(
-        vectors,
-        images.of_cell,
-        images.terms,
-        images.proteins,
-        images.lines,
-        pairs=pairs.by_line,
-        **common,
-    )
+    images = labelled_images(cells, Images.of(library.store, screen.name).frame)
+    not_scored: dict[str, str] = {}
+    for name in chosen:
+        vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)
+        vectors = vectors[:, usable(vectors, cells.labels, feature_set=name).columns]
+        key = {"feature_set": name, "task": screen.benchmark.label}
+        for trial in TRIALS:
+            log.info(f"{screen.name}/pairwise_benchmark {name} {trial}")
+            try:
+                pairwise = pairwise_trial(
+                    trial, vectors, images, screen.baselines.pairwise, seed=screen.baselines.seed
+                )
+            except EvaluationError as error:
+                not_scored[f"not_scored: {name} {trial}"] = str(error)
+                continue
+            scores.add(key, pairwise.rows, run_id=run_id)
+            scores.exclude(pairwise.left_out, classifier="pairwise", **key)
+    return not_scored
 
 
 def build_retrieval_benchmark(screen: Screen) -> dg.AssetsDefinition:
@@ -144,19 +116,12 @@ def build_retrieval_benchmark(screen: Screen) -> dg.AssetsDefinition:
 
         def make(_: str | None) -> Made:
             cells = labelled_cells_of(library, screen, chosen)
-            told: dict[str, Any] = without_labels(cells, screen)
-            scores = Scores()
-            if not told:
-                images = _images(library, screen, cells)
-                for name in chosen:
-                    _retrieve(library, screen, name, cells, images, scores, told)
+            scores, not_scored = Scores(), without_labels(cells, screen)
+            if not not_scored:
+                not_scored = _retrieval(library, screen, chosen, cells, scores)
             return Made(
-                {
-                    table: rows
-                    for table, rows in scores.tables(_RETRIEVAL).items()
-                    if "confusion" not in table
-                },
-                metadata={"feature_sets": chosen, **scores.exclusions_by_reason(), **told},
+                scores.tables(_RETRIEVAL, confusion=False),
+                metadata={"feature_sets": chosen, **scores.exclusions_by_reason(), **not_scored},
             )
 
         return Tables(_RETRIEVAL, inputs, make)
@@ -164,48 +129,26 @@ def build_retrieval_benchmark(screen: Screen) -> dg.AssetsDefinition:
     return retrieval_benchmark
 
 
-def _retrieve(
-    library: Library,
-    screen: Screen,
-    name: str,
-    cells: LabelledCells,
-    images: _Images,
-    scores: Scores,
-    told: dict[str, Any],
-) -> None:
-    from pcip_core.evaluation.retrieval import retrieval_scores, silhouette_scores
-    from pcip_core.evaluation.usable import usable
-    from pcip_core.features.scaling import standardize
+def _retrieval(
+    library: Library, screen: Screen, chosen: list[str], cells: LabelledCells, scores: Scores
+) -> dict[str, str]:
+    """Add the scores of these feature sets; metadata that says which scores the screen cannot have, and why."""
+    from pcip_core.evaluation.labelled import labelled_images
+    from pcip_core.evaluation.retrieval import image_retrieval
 
-    vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)
-    kept = usable(vectors, cells.labels, feature_set=name)
-    points = standardize(vectors[:, kept.columns])
-    profiles, _ = group_means(points, images.of_cell)
-    label = screen.benchmark.label
-    more = {"feature_set": name, "task": label, "protocol": "leave_protein_out"}
-    scores.exclude(kept.exclusions, classifier="retrieval, silhouette", **more)
-    if label != "protein":
-        with _stated(told, f"{name}: images of one term"):
-            scores.add(more, retrieval_scores(profiles, images.terms, groups=images.proteins), run_id=run_id)
-    with _stated(told, f"{name}: images of one protein"):
-        of_protein = {**more, "task": "protein", "protocol": "leave_image_out"}
-        scores.add(of_protein, retrieval_scores(profiles, images.proteins), run_id=run_id)
-    with _stated(told, f"{name}: silhouette"):
-        rows = silhouette_scores(points, cells.labels, seed=screen.baselines.seed)
-        scores.add({**more, "protocol": "all_cells"}, rows, run_id=run_id)
-
-
-@contextmanager
-def _stated(told: dict[str, Any], what: str) -> Iterator[None]:
-    """A score that this screen cannot have is told in the metadata, and the others are made."""
-    try:
-        yield
-    except EvaluationError as error:
-        told[f"not_scored: {what}"] = str(error)
-
-
-def _images(library: Library, screen: Screen, cells: LabelledCells) -> _Images:
-    names, first, of_cell = np.unique(cells.image_ids, return_index=True, return_inverse=True)
-    known = library.images(screen).rows(names.tolist())
-    proteins, lines = (known[name].to_numpy().astype(str) for name in ("protein", "cell_line"))
-    return _Images(of_cell, cells.labels[first], proteins, lines)
+    images, label = (
+        labelled_images(cells, Images.of(library.store, screen.name).frame),
+        screen.benchmark.label,
+    )
+    not_scored: dict[str, str] = {}
+    for name in chosen:
+        vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)
+        retrieval = image_retrieval(
+            vectors, cells.labels, images, feature_set=name, label=label, seed=screen.baselines.seed
+        )
+        for (task, protocol), rows in retrieval.scores.items():
+            scores.add({"feature_set": name, "task": task, "protocol": protocol}, rows, run_id=run_id)
+        key = {"feature_set": name, "task": label, "protocol": "leave_protein_out"}
+        scores.exclude(retrieval.exclusions, classifier="retrieval, silhouette", **key)
+        not_scored |= {f"not_scored: {name}: {what}": why for what, why in retrieval.not_scored.items()}
+    return not_scored

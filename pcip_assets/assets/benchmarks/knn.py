@@ -1,6 +1,6 @@
-"""`knn_benchmark`: how well each feature set tells the labels apart, with its controls beside it.
+"""`knn_benchmark`: how well each learned feature set, and each control, separates the labels.
 
-`yardstick_benchmark` does the same for the other feature sets, if they are made.
+`yardstick_benchmark` scores the baseline feature sets in the same way, where they exist.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ from pcip_core.spec.screen import Screen
 
 
 def build_knn_benchmark(screen: Screen) -> dg.AssetsDefinition:
-    """The asset of kNN scores of a screen's own feature sets and their controls."""
+    """The asset of kNN scores of a screen's learned feature sets and their controls."""
     deps = all_shards(screen, *MAIN_NOUNS)
     return _knn(screen, "knn_benchmark", KNN, group=screen.name, deps=deps, sets_of=main_sets)
 
@@ -76,15 +76,17 @@ def _knn(
 
             cells = labelled_cells_of(library, screen, {*main_sets(library, screen), *sets})
             scores = Scores()
-            if not (nothing := without_labels(cells, screen)):
+            if not (not_scored := without_labels(cells, screen)):
                 scores.exclude(cells.left_out, task=screen.benchmark.label)
                 for name in sets:
                     _score(library, screen, name, cells, scores)
-            others = [] if table == KNN else library.store.read(screen.name, KNN).to_dicts()
+            others = (
+                [] if table == KNN else library.store.read(screen.name, KNN).to_dicts()
+            )  # as rows to draw
             figure = accuracy_by_layer([*others, *scores.rows], screen.title)
-            borrowed = f"{screen.name}/" if screen.encoder_from else ""  # the run is another screen's
-            tracking.log_pictures(champion.run_id, {f"{borrowed}{noun}.png": figure})
-            headline = {borrowed + name: value for name, value in _headline(scores.rows).items()}
+            of_screen = f"{screen.name}/" if screen.encoder_from else ""  # the run may be another screen's
+            tracking.log_pictures(champion.run_id, {f"{of_screen}{noun}.png": figure})
+            headline = {of_screen + name: value for name, value in _headline(scores.rows).items()}
             tracking.log_scores(champion.run_id, headline)
             behind = {
                 name: sorted(shards) for name, shards in shards_lacking(library, screen).items() if shards
@@ -96,7 +98,7 @@ def _knn(
                     **cells.left_out,
                     **scores.exclusions_by_reason(),
                     **({} if table == KNN else {"feature_sets_that_lack_shards": behind}),
-                    **nothing,
+                    **not_scored,
                     "preview": picture(preview(figure)),
                 },
             )
@@ -107,27 +109,25 @@ def _knn(
 
 
 def _score(library: Library, screen: Screen, feature_set: str, cells: LabelledCells, scores: Scores) -> None:
-    """Add one feature set under each protocol."""
-    from pcip_core.evaluation.scores import knn_scores
-    from pcip_core.evaluation.usable import usable
+    """Add the scores of one feature set under each protocol."""
+    from pcip_core.evaluation.scores import usable_knn_scores
 
     vectors, run_id = vectors_of(library, screen, feature_set, cells.cell_ids)
     for protocol in screen.benchmark.protocols:
-        groups = cells.groups(protocol)
-        kept = usable(vectors, cells.labels, feature_set=feature_set, groups=groups, ks=screen.benchmark.ks)
-        scored = knn_scores(
-            vectors[kept.cells][:, kept.columns],
-            cells.labels[kept.cells],
-            groups=None if groups is None else groups[kept.cells],
-            ks=kept.ks,
+        scored = usable_knn_scores(
+            vectors,
+            cells.labels,
+            feature_set=feature_set,
+            groups=cells.groups(protocol),
+            ks=screen.benchmark.ks,
         )
-        more = {"feature_set": feature_set, "task": screen.benchmark.label, "protocol": protocol}
-        scores.add(more, scored.rows, confusion=scored.confusion, run_id=run_id)
-        scores.exclude(kept.exclusions, classifier="knn", **more)
+        key = {"feature_set": feature_set, "task": screen.benchmark.label, "protocol": protocol}
+        scores.add(key, scored.rows, confusion=scored.confusion, run_id=run_id)
+        scores.exclude(scored.exclusions, classifier="knn", **key)
 
 
 def _headline(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Metric names of MLflow (no `=`) -> balanced accuracy over all classes."""
+    """Metric name for MLflow, which allows no `=` -> balanced accuracy over all classes."""
     overall = [row for row in rows if row["label"] is None and row["metric"] == "balanced_accuracy"]
     names = ("metric", "feature_set", "protocol", "classifier", "parameter")
     return {"/".join(row[name] for name in names).replace("=", ""): row["value"] for row in overall}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from pcip_assets.assets.benchmarks.scoring import benchmark_tables
-from pcip_assets.assets.benchmarks.umap import CELLS, PROTEINS, panels_of
+from pcip_assets.assets.benchmarks.umap import CELLS, PROTEINS
 from pcip_assets.assets.feature_sets import PREFIX
 from pcip_assets.assets.results import Page, picture
 from pcip_assets.assets.skeleton import asset, baselines_of
@@ -57,7 +57,7 @@ def build_benchmark_report(screen: Screen) -> dg.AssetsDefinition:
 
 
 def _inputs(library: Library, screen: Screen) -> dict[str, Any]:
-    """What decides the page: the texts of the spec that it shows, and each commit of a table that it reads."""
+    """What decides the page: the texts of the spec that it shows, and the commits of the tables that it reads."""
     store = library.store
     tables = store.tables(screen.name)
     read = [name for kind in _KINDS for name in benchmark_tables(tables, kind)]
@@ -65,24 +65,25 @@ def _inputs(library: Library, screen: Screen) -> dict[str, Any]:
     commits = {}
     for name in read:
         for shard in (*store.shards(screen.name, name), None):
-            made = store.provenance(screen.name, name, shard) or {}
-            commits[f"{name} {shard}"] = made.get("commit_id")
+            provenance = store.provenance(screen.name, name, shard) or {}
+            commits[f"{name} {shard}"] = provenance.get("commit_id")
     spec = [screen.title, screen.description, screen.organism, screen.simulated, screen.benchmark.label]
     return {"spec": spec, "tables": commits}
 
 
 def _rows(library: Library, screen: Screen) -> "BenchmarkRows":
-    """All that the page tells, from the partitions that the published tables are made of."""
+    """What the page shows, from the partitions of the published tables."""
+    from pcip_core.plots.scatter import panels_of
     from pcip_core.report.score_rows import BenchmarkRows
 
     store = library.store
 
-    def every(kind: str) -> list[dict[str, Any]]:
+    def rows_of(kind: str) -> list[dict[str, Any]]:
         tables = benchmark_tables(store.tables(screen.name), kind)
         return [row for table in tables for row in store.read(screen.name, table).to_dicts()]
 
     maps = {
-        name: panels_of(store.read(screen.name, name).to_dicts()) if store.has(screen.name, name) else []
+        name: panels_of(store.read(screen.name, name)) if store.has(screen.name, name) else []
         for name in (CELLS, PROTEINS)
     }
     return BenchmarkRows(
@@ -91,9 +92,9 @@ def _rows(library: Library, screen: Screen) -> "BenchmarkRows":
         simulated=screen.simulated,
         screen=screen.name,
         label=screen.benchmark.label,
-        benchmarks=every("benchmarks"),
-        confusion=every("confusion"),
-        exclusions=every("exclusions"),
+        benchmarks=rows_of("benchmarks"),
+        confusion=rows_of("confusion"),
+        exclusions=rows_of("exclusions"),
         feature_sets=[
             _lineage(library, screen, table)
             for table in store.tables(screen.name)
@@ -105,13 +106,13 @@ def _rows(library: Library, screen: Screen) -> "BenchmarkRows":
 
 
 def _lineage(library: Library, screen: Screen, table: str) -> dict[str, Any]:
-    """What main.feature_sets will say of a set."""
+    """The row of main.feature_sets for a set."""
     shard = library.store.shards(screen.name, table)[-1]
-    about = library.store.provenance(screen.name, table, shard) or {}
+    provenance = library.store.provenance(screen.name, table, shard) or {}
     vectors: Any = library.store.schema(screen.name, table, shard=shard)["features"]
     name = table.removeprefix(PREFIX)
     return {
-        **about,
+        **provenance,
         "feature_set": name,
         "method": split_name(name).method,
         "n_cells": library.store.read(screen.name, table, columns=["cell_id"]).height,

@@ -1,4 +1,4 @@
-"""What all assets of scores share: the vectors that are scored, and rows, confusions and exclusions as tables."""
+"""What all assets of scores share: the vectors that are scored; scores, confusion matrices and exclusions as tables."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,21 +12,21 @@ from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.labelled import LabelledCells
 from pcip_core.features.blocks import rows_of
-from pcip_core.features.names import best_layers
 from pcip_core.spec.screen import Screen
 from pcip_core.store import schemas
 from pcip_core.store.feature_blocks import StoredFeatures
+from pcip_core.store.images import Images
 
 KNN, BASELINES = "benchmarks", "benchmarks_yardsticks"  # tables of scores; others are benchmarks_<noun>
 
 
 @dataclass
 class Scores:
-    """What one asset finds, of any number of feature sets.
+    """The scores of one asset, for any number of feature sets.
 
     Attributes:
-        rows: of main.benchmarks, but for the screen.
-        confusion: of the view `confusion`; pairs of classes that never occur are left out.
+        rows: of main.benchmarks, without the screen.
+        confusion: of the view `confusion`; pairs of classes that never occur are excluded.
         exclusions: of the view `exclusions`.
     """
 
@@ -36,28 +36,35 @@ class Scores:
 
     def add(
         self,
-        more: dict[str, Any],
+        key: dict[str, Any],
         rows: Iterable[dict[str, Any]],
         *,
         confusion: Iterable[dict[str, Any]] = (),
         run_id: str | None = None,
     ) -> None:
-        """Scores of one feature set under one protocol, both named in `more`."""
-        self.rows += [{**more, "mlflow_run_id": run_id, **row} for row in rows]
-        self.confusion += [{**more, **row} for row in confusion if row["n"]]
+        """Add scores of one feature set under one protocol, both named in `key`."""
+        self.rows += [{**key, "mlflow_run_id": run_id, **row} for row in rows]
+        self.confusion += [{**key, **row} for row in confusion if row["n"]]
 
-    def exclude(self, counts: dict[str, int], **more: str) -> None:
-        """What was left out, by reason; reasons that left out nothing are not told."""
-        self.exclusions += [{**more, "reason": reason, "n": n} for reason, n in counts.items() if n]
+    def exclude(self, counts: dict[str, int], **key: str) -> None:
+        """Add what was excluded, one row for each reason that excluded something."""
+        self.exclusions += [{**key, "reason": reason, "n": n} for reason, n in counts.items() if n]
 
-    def tables(self, benchmarks: str) -> dict[str, pl.DataFrame]:
-        """The three tables of the asset whose scores are in the table `benchmarks`."""
+    def tables(self, benchmarks: str, *, confusion: bool = True) -> dict[str, pl.DataFrame]:
+        """The tables of the asset whose scores are in the table `benchmarks`.
+
+        Args:
+            benchmarks: name of the table.
+            confusion: whether the scores are of predictions, so that there is a confusion matrix.
+        """
         noun = benchmarks.removeprefix("benchmarks").removeprefix("_") or "knn"
-        return {
+        tables = {
             benchmarks: schemas.BENCHMARKS.frame(self.rows),
-            f"confusion_{noun}": schemas.CONFUSION.frame(self.confusion),
             f"exclusions_{noun}": schemas.EXCLUSIONS.frame(self.exclusions),
         }
+        if confusion:
+            tables[f"confusion_{noun}"] = schemas.CONFUSION.frame(self.confusion)
+        return tables
 
     def exclusions_by_reason(self) -> dict[str, int]:
         """Reason -> the largest count of any feature set, for the asset's metadata."""
@@ -73,9 +80,9 @@ def benchmark_tables(tables: Iterable[str], kind: str) -> list[str]:
 
 
 def vectors_of(
-    library: Library, screen: Screen, feature_set: str, cell_ids: list[str]
+    library: Library, screen: Screen, feature_set: str, cell_ids: pl.Series
 ) -> tuple[np.ndarray, str | None]:
-    """The vectors of these cells, (n, d), and the training that made them, None where there was none.
+    """The vectors of these cells, (n, d), and the MLflow run of the network; None where no network was trained.
 
     Raises:
         EvaluationError: a cell has no vector.
@@ -90,8 +97,8 @@ def vectors_of(
             remedy=f"Materialize the shards of {screen.name}/{PREFIX}{feature_set} that are out of date.",
         )
     shard = library.store.shards(screen.name, PREFIX + feature_set)[-1]
-    about = library.store.provenance(screen.name, PREFIX + feature_set, shard) or {}
-    return rows_of(features, rows), about.get("mlflow_run_id")
+    provenance = library.store.provenance(screen.name, PREFIX + feature_set, shard) or {}
+    return rows_of(features, rows), provenance.get("mlflow_run_id")
 
 
 def scores_inputs(library: Library, screen: Screen, sets: Iterable[str], *spec: Any) -> dict[str, Any]:
@@ -99,7 +106,7 @@ def scores_inputs(library: Library, screen: Screen, sets: Iterable[str], *spec: 
     return {
         "features": {name: features_hash(library, screen, name) for name in sets},
         "spec": [screen.section("benchmark"), *spec],
-        "images": library.store.read(screen.name, "images").to_dicts(),
+        "images": Images.of(library.store, screen.name).table.to_dict(as_series=False),
     }
 
 
@@ -110,29 +117,14 @@ def without_labels(cells: LabelledCells, screen: Screen) -> dict[str, str]:
     return {"not_scored": f"no cell has exactly one label: column {screen.benchmark.label} of images"}
 
 
-def best_by_knn(rows: Iterable[dict[str, Any]], protocol: str) -> list[str]:
-    """The feature set of each method that is best by kNN (k = 11 where it was asked for), under a protocol."""
-    rows = [
-        row
-        for row in rows
-        if row["protocol"] == protocol
-        and row["metric"] == "balanced_accuracy"
-        and row["classifier"] == "knn"
-        and row["label"] is None
-    ]
-    asked = {row["parameter"] for row in rows}
-    parameter = (
-        "k=11" if "k=11" in asked else max(asked, key=lambda name: int(name.removeprefix("k=")), default="")
-    )
-    return best_layers({row["feature_set"]: row["value"] for row in rows if row["parameter"] == parameter})
-
-
 def chosen_sets(library: Library, screen: Screen) -> list[str]:
-    """The feature sets that the slower scores are of: those the spec names, or the best layer of each method.
+    """The feature sets of the slower scores: those that the spec names, or the best layer of each method.
 
     Where nothing could be scored, the layers that the paper found best.
     """
+    from pcip_core.evaluation.scores import best_by_knn
+
     if screen.baselines.classifiers is not None:
         return list(screen.baselines.classifiers)
-    scored = [row for table in (KNN, BASELINES) for row in library.store.read(screen.name, table).to_dicts()]
-    return best_by_knn(scored, screen.benchmark.protocols[0]) or ["inpainting_conv3", "inpainting_conv4"]
+    scores = pl.concat(library.store.read(screen.name, table) for table in (KNN, BASELINES))
+    return best_by_knn(scores, screen.benchmark.protocols[0]) or ["inpainting_conv3", "inpainting_conv4"]

@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
+import polars as pl
 
 from pcip_assets.assets.benchmarks.scoring import chosen_sets, scores_inputs, vectors_of
 from pcip_assets.assets.feature_sets import PREFIX, SUPERVISED, other_sets
@@ -11,9 +12,12 @@ from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.assets.results import Made, Tables, picture
 from pcip_assets.assets.skeleton import asset, baselines_of
 from pcip_assets.resources import Library
+from pcip_core.analysis.examples import evenly
 from pcip_core.errors import EvaluationError
+from pcip_core.evaluation.labelled import agreed_labels
 from pcip_core.spec.screen import Screen
 from pcip_core.store import schemas
+from pcip_core.store.images import Images
 from pcip_core.store.vectors import features_of
 
 CELLS, PROTEINS = "umap_cells", "umap_proteins"
@@ -38,7 +42,7 @@ def build_umap(screen: Screen) -> dg.AssetsDefinition:
         kinds={"parquet"},
     )
     def umap(context: dg.AssetExecutionContext, library: Library) -> Tables:
-        """Cells and proteins on a map of two dimensions by UMAP, near where their features are alike."""
+        """Two-dimensional UMAPs of cells and of proteins; points with similar features are near each other."""
         spec = screen.baselines.umap
         last = [name for name in other_sets(library, screen) if name == SUPERVISED[-1]]
         chosen = [*chosen_sets(library, screen), *last]
@@ -48,86 +52,70 @@ def build_umap(screen: Screen) -> dg.AssetsDefinition:
 
         def make(_: str | None) -> Made:
             from pcip_core.plots.pictures import preview
-            from pcip_core.plots.scatter import embedding_scatter
+            from pcip_core.plots.scatter import embedding_scatter, panels_of
 
-            told: dict[str, Any] = {}
-            rows: dict[str, list[dict[str, Any]]] = {CELLS: [], PROTEINS: []}
+            maps: dict[str, list[pl.DataFrame]] = {CELLS: [], PROTEINS: []}
+            not_drawn = {}
             for name in chosen:
                 context.log.info(f"{screen.name}/umap {name}")
                 for table, points_of, neighbours in (
                     (CELLS, _cells, spec.cell_neighbours),
                     (PROTEINS, _proteins, spec.protein_neighbours),
                 ):
-                    keys, vectors = points_of(library, screen, name)
+                    points, vectors = points_of(library, screen, name)
                     try:
-                        xy = _embedded(screen, vectors, neighbours)
+                        maps[table].append(_placed(screen, name, points, vectors, neighbours))
                     except EvaluationError as error:
-                        told[f"not_drawn: {table} {name}"] = str(error)
-                        continue
-                    rows[table] += [
-                        {"feature_set": name, **key, "x": float(x), "y": float(y)}
-                        for key, (x, y) in zip(keys, xy, strict=True)
-                    ]
-            pictures = {
-                table: picture(preview(embedding_scatter(panels_of(found), f"{screen.title}: {table}")))
-                for table, found in rows.items()
-                if found
+                        not_drawn[f"not_drawn: {table} {name}"] = str(error)
+            tables = {
+                schema.name: pl.concat(
+                    [schema.empty(), *(schema.checked(each) for each in maps[schema.name])]
+                )
+                for schema in (schemas.UMAP_CELLS, schemas.UMAP_PROTEINS)
             }
-            return Made(
-                {
-                    CELLS: schemas.UMAP_CELLS.frame(rows[CELLS]),
-                    PROTEINS: schemas.UMAP_PROTEINS.frame(rows[PROTEINS]),
-                },
-                metadata={"feature_sets": chosen, **told, **pictures},
-            )
+            pictures = {
+                name: picture(preview(embedding_scatter(panels_of(table), f"{screen.title}: {name}")))
+                for name, table in tables.items()
+                if table.height
+            }
+            return Made(tables, metadata={"feature_sets": chosen, **not_drawn, **pictures})
 
         return Tables(CELLS, inputs, make)
 
     return umap
 
 
-def _embedded(screen: Screen, vectors: np.ndarray, neighbours: int) -> np.ndarray:
+def _placed(
+    screen: Screen, name: str, points: pl.DataFrame, vectors: np.ndarray, neighbours: int
+) -> pl.DataFrame:
+    """The points of a feature set with their places on its map."""
     from pcip_core.analysis.embedding import umap_embedding
 
     spec = screen.baselines
-    return umap_embedding(vectors, neighbours=neighbours, min_distance=spec.umap.min_distance, seed=spec.seed)
+    places = umap_embedding(
+        vectors, neighbours=neighbours, min_distance=spec.umap.min_distance, seed=spec.seed
+    )
+    return points.with_columns(feature_set=pl.lit(name), x=pl.Series(places[:, 0]), y=pl.Series(places[:, 1]))
 
 
-def panels_of(rows: list[dict[str, Any]]) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Rows of a map's table as what is drawn: name, (n, 2) places, (n,) labels."""
-    panels = []
-    for name in dict.fromkeys(row["feature_set"] for row in rows):
-        these = [row for row in rows if row["feature_set"] == name]
-        places = np.array([(row["x"], row["y"]) for row in these])
-        panels.append((name, places, np.array([row["label"] or "" for row in these])))
-    return panels
-
-
-def _cells(library: Library, screen: Screen, name: str) -> tuple[list[dict[str, Any]], np.ndarray]:
-    """Labelled cells (where none is, all), evenly chosen where there are too many, and their vectors."""
-    cells = labelled_cells_of(library, screen, [name])
-    labels: list[str | None] = cells.labels.tolist()
-    ids, images = cells.cell_ids, cells.image_ids.tolist()
-    if not labels:
+def _cells(library: Library, screen: Screen, name: str) -> tuple[pl.DataFrame, np.ndarray]:
+    """Labelled cells, or all where none is labelled; evenly chosen where there are too many; and their vectors."""
+    cells, most = labelled_cells_of(library, screen, [name]), screen.baselines.umap.cells
+    if len(cells.labels):
+        rows = evenly(range(len(cells.labels)), most)
+        ids = cells.cell_ids.gather(rows)
+        points = pl.DataFrame(
+            {"cell_id": ids, "image_id": cells.image_ids[rows], "label": cells.labels[rows]}
+        )
+    else:
         table = library.store.read(screen.name, PREFIX + name, columns=["cell_id", "image_id"])
-        ids, images = table["cell_id"].to_list(), table["image_id"].to_list()
-        labels = [None] * len(ids)
-    n = min(len(ids), screen.baselines.umap.cells)
-    rows = np.linspace(0, len(ids) - 1, n).astype(int)
-    keys = [{"cell_id": ids[row], "image_id": images[row], "label": labels[row]} for row in rows]
-    return keys, vectors_of(library, screen, name, [key["cell_id"] for key in keys])[0]
+        points = table[evenly(range(table.height), most)].with_columns(label=pl.lit(None, pl.String))
+    return points, vectors_of(library, screen, name, points["cell_id"])[0]
 
 
-def _proteins(library: Library, screen: Screen, name: str) -> tuple[list[dict[str, Any]], np.ndarray]:
+def _proteins(library: Library, screen: Screen, name: str) -> tuple[pl.DataFrame, np.ndarray]:
     """All proteins, with the label that all their images agree on, and their mean vectors."""
     table = library.store.read(screen.name, f"protein_features_{name}")
-    terms: dict[str, set[tuple[str, ...]]] = {}
-    images = library.images(screen)
-    for image, protein in images.protein_of.items():
-        terms.setdefault(protein, set()).add(tuple(images.terms_of[image]))
-    label_of = {
-        protein: next(iter(found))[0] if len(found) == 1 and len(next(iter(found))) == 1 else None
-        for protein, found in terms.items()
-    }
-    keys = [{"protein": protein, "label": label_of.get(protein)} for protein in table["protein"].to_list()]
-    return keys, features_of(table)
+    labels = agreed_labels(Images.of(library.store, screen.name).frame)
+    points = table.select("protein").join(labels, on="protein", how="left", maintain_order="left")
+    return points, features_of(table)

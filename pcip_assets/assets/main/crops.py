@@ -15,7 +15,7 @@ from pcip_assets.progress import Progress
 from pcip_assets.resources import Library
 from pcip_core.crops.shard_cells import ShardCells
 from pcip_core.spec.screen import Screen
-from pcip_core.store import rows as frames
+from pcip_core.store.rows import cells_table, fields_of, quarantine_table
 
 
 class Cutting(Remake):
@@ -35,7 +35,7 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
         kinds={"numpy", "scikitimage"},
     )
     def crops(context: dg.AssetExecutionContext, config: Cutting, library: Library) -> Iterator[Tables]:
-        """Single-cell crops of one shard: found, cut, rescaled; everything left out is in quarantine."""
+        """Single-cell crops of one shard, rescaled; excluded cells and fields are in quarantine."""
         from pcip_core.crops.shard import Cutters, cut_shard
         from pcip_core.plots.cells.montage import crop_montage
         from pcip_core.plots.pictures import preview
@@ -46,14 +46,14 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
             return {"spec": sections, "fields": fields.get("data_hash"), "table": _table_hash(screen)}
 
         def make(shard: str | None, into: Path) -> Made:
-            fields = frames.fields_of(screen, library.store.read(screen.name, "fields", shards=[str(shard)]))
+            fields = fields_of(screen, library.store.read(screen.name, "fields", shards=[str(shard)]))
             with Progress(context.log, f"{screen.name}/crops {shard}", len(fields), "field") as progress:
                 cells = cut_shard(screen, fields, progress=progress, workers=cutters, into=into)
             images = set(cells.columns["image_id"])
             return Made(
                 {
-                    "cells": frames.cells_table(cells, str(shard)),
-                    "quarantine_crops": frames.quarantine_table("crops", cells.rejected, str(shard)),
+                    "cells": cells_table(cells, str(shard)),
+                    "quarantine_crops": quarantine_table("crops", cells.rejected, str(shard)),
                 },
                 {"crops": into},
                 {"found": cells.found, "data_hash": _hash(cells)},
@@ -84,7 +84,7 @@ def _table_hash(screen: Screen) -> str | None:
 
 
 def _hash(cells: ShardCells) -> str:
-    """Hash of all that features are made from: which cells, their pixels, and their intensities."""
+    """Hash of all inputs of features: cells, their pixels and their intensities."""
     digest = hashlib.blake2b(cells.hash_of_pixels.encode(), digest_size=12)
     for name in ("cell_id", "image_id", "intensity_min", "intensity_max"):
         values = cells.columns[name]

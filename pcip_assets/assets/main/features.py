@@ -31,12 +31,13 @@ from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, device_name
 from pcip_core.errors import EncoderError
 from pcip_core.spec.screen import Screen
+from pcip_core.store.images import Images
 from pcip_core.store.protein_means import mean_by_protein
 
 
 @dataclass(frozen=True)
 class _Learned:
-    """Features by a registered network: their asset, and the asset, screen and model of the network."""
+    """Features by a registered network: their asset; the asset, the training screen and the model of the network."""
 
     noun: str
     method: str
@@ -45,34 +46,53 @@ class _Learned:
     trained_on: str  # the screen
     model: str
     group: str
-    about: str
+    description: str
 
 
 def build_cell_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """The asset of inpainting features, one table a layer."""
-    about = "Features of every cell of one shard by the champion encoder: the spatial maximum of each layer."
-    own = screen.encoder_screen
-    learned = _Learned("cell_features", "inpainting", LAYERS, "encoder", own, own, screen.name, about)
+    """The asset of inpainting features, one table per layer."""
+    trained_on = screen.encoder_screen
+    learned = _Learned(
+        noun="cell_features",
+        method="inpainting",
+        layers=LAYERS,
+        network="encoder",
+        trained_on=trained_on,
+        model=trained_on,
+        group=screen.name,
+        description="Features of every cell of one shard by the champion encoder: the spatial maximum of each layer.",
+    )
     return _learned_features(screen, shards, learned)
 
 
 def build_autoencoder_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """The asset of the autoencoder's features, one table a layer."""
-    about = "Features of every cell of one shard by the autoencoder: the spatial maximum of each layer."
-    own, group = screen.encoder_screen, baselines_of(screen)
-    model, noun = autoencoder_model(own), "autoencoder_features"
-    learned = _Learned(noun, "autoencoder", LAYERS, "autoencoder", own, model, group, about)
+    """The asset of the autoencoder's features, one table per layer."""
+    trained_on = screen.encoder_screen
+    learned = _Learned(
+        noun="autoencoder_features",
+        method="autoencoder",
+        layers=LAYERS,
+        network="autoencoder",
+        trained_on=trained_on,
+        model=autoencoder_model(trained_on),
+        group=baselines_of(screen),
+        description="Features of every cell of one shard by the autoencoder: the spatial maximum of each layer.",
+    )
     return _learned_features(screen, shards, learned)
 
 
 def build_supervised_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """The asset of the supervised network's features, one table a layer."""
-    about = (
-        "Features of every cell of one shard by the supervised network, which has seen most of their labels."
+    """The asset of the supervised network's features, one table per layer."""
+    learned = _Learned(
+        noun="supervised_features",
+        method="supervised",
+        layers=SUPERVISED_LAYERS,
+        network="supervised",
+        trained_on=screen.name,
+        model=supervised_model(screen.name),
+        group=baselines_of(screen),
+        description="Features of every cell of one shard by the supervised network, trained on most of their labels.",
     )
-    own, group = screen.name, baselines_of(screen)
-    model, noun = supervised_model(own), "supervised_features"
-    learned = _Learned(noun, "supervised", SUPERVISED_LAYERS, "supervised", own, model, group, about)
     return _learned_features(screen, shards, learned)
 
 
@@ -82,7 +102,7 @@ def _learned_features(
     @asset(
         screen,
         learned.noun,
-        description=learned.about,
+        description=learned.description,
         shards=shards,
         deps=[[screen.name, "crops"], [learned.trained_on, learned.network]],
         group=learned.group,
@@ -102,8 +122,8 @@ def _learned_features(
 
         def make(shard: str | None) -> Made:
             cells, crops = library.store.read_with_array(screen.name, "cells", "crops", str(shard))
-            what = f"{screen.name}/{learned.noun} {shard}"
-            layers = meter.extract(network, crops, what, layers=learned.layers)
+            task = f"{screen.name}/{learned.noun} {shard}"
+            layers = meter.extract(network, crops, task, layers=learned.layers)
             sets = {f"{learned.method}_{layer}": vectors for layer, vectors in layers.items()}
             return made_features(cells, sets, champion.version, champion.run_id)
 
@@ -131,7 +151,7 @@ def _learned_features(
 
 
 def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """The asset of what learned features must beat: the same network untrained, and plain intensities."""
+    """The asset of the controls of learned features: the same network untrained, and intensities alone."""
 
     @asset(
         screen,
@@ -164,8 +184,8 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
 
         def make(shard: str | None) -> Made:
             cells, crops = library.store.read_with_array(screen.name, "cells", "crops", str(shard))
-            what = f"{screen.name}/control_features {shard}"
-            layers = _Meter(context.log).extract(network, crops, what, layers=LAYERS)
+            task = f"{screen.name}/control_features {shard}"
+            layers = _Meter(context.log).extract(network, crops, task, layers=LAYERS)
             sets = {f"untrained_{layer}": vectors for layer, vectors in layers.items()}
             sets["intensity"], _ = intensity_features(crops, *extremes(cells, screen), screen.crop_channels)
             return made_features(cells, sets, f"untrained, seed {screen.encoder.seed}", None)
@@ -181,7 +201,7 @@ def build_protein_features(screen: Screen) -> dg.AssetsDefinition:
 
 
 def build_baseline_protein_features(screen: Screen) -> dg.AssetsDefinition:
-    """The asset of mean features by protein, of the other feature sets."""
+    """The asset of mean features by protein, of the baseline feature sets."""
     return _protein_features(
         screen, "yardstick_protein_features", baselines_of(screen), baseline_nouns(screen), other_sets
     )
@@ -206,10 +226,10 @@ def _protein_features(
         sets = sets_of(library, screen)
 
         def inputs(_: str | None) -> dict[str, Any]:
-            images = library.store.read(screen.name, "images", columns=["image_id", "protein"])
+            images = Images.of(library.store, screen.name).frame.select("image_id", "protein")
             return {
                 "features": {name: features_hash(library, screen, name) for name in sets},
-                "images": images.to_dicts(),
+                "images": images.to_dict(as_series=False),
             }
 
         def make(_: str | None) -> Made:
@@ -224,19 +244,19 @@ def _protein_features(
 
 
 def require_same_crops(network: Any, screen: Screen, version: str) -> None:
-    """An encoder describes the crops it was trained on: the same channels in the same order, the same size.
+    """Check that a screen's crops are as those of an encoder's training: channels, their order, and size.
 
     Raises:
         EncoderError: they differ.
     """
-    found = (network.channels, network.size_px)
+    given = (network.channels, network.size_px)
     required = (screen.crop_channels, screen.crops.size_px)
-    if found != required:
+    if given != required:
         raise EncoderError(
             f"encoder {version}",
-            found=f"an encoder of {found[1]} px crops with the channels {', '.join(found[0])}",
+            found=f"an encoder of {given[1]} px crops with the channels {', '.join(given[0])}",
             required=f"one of {required[1]} px crops with the channels {', '.join(required[0])}",
-            remedy=f"Name another screen in `encoder_from` of {screen.name}, or name its channels and size alike.",
+            remedy=f"Name another screen in `encoder_from` of {screen.name}, or use the same channels and size.",
         )
 
 
@@ -248,14 +268,16 @@ class _Meter:
         self._log = log
 
     def extract(
-        self, network: Any, crops: np.ndarray, what: str, *, layers: Sequence[str]
+        self, network: Any, crops: np.ndarray, task: str, *, layers: Sequence[str]
     ) -> dict[str, np.ndarray]:
         from pcip_core.models.inference import extract_features
         from pcip_core.training.device import choose_device
 
         self.device = str(choose_device("auto"))
         start = time.perf_counter()
-        with Progress(self._log, what, len(crops), "cell") as progress:
-            found = extract_features(network, crops, layers=layers, device=self.device, progress=progress)
+        with Progress(self._log, task, len(crops), "cell") as progress:
+            layers_of_cells = extract_features(
+                network, crops, layers=layers, device=self.device, progress=progress
+            )
         self.cells, self.seconds = self.cells + len(crops), self.seconds + time.perf_counter() - start
-        return found
+        return layers_of_cells

@@ -1,4 +1,4 @@
-"""`fields`: the raw files of a shard, found, decoded once and accounted for."""
+"""`fields`: the raw files of a shard, each decoded once; unreadable ones are in quarantine."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from pcip_core.images.layout import Layout, scan
 from pcip_core.images.localization import annotated_images
 from pcip_core.images.reading import content_hash, read_field
 from pcip_core.spec.screen import Screen
-from pcip_core.store import rows as frames
+from pcip_core.store.rows import fields_table, images_table, quarantine_table, screen_table, truth_tables
 
 
 def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -27,9 +27,11 @@ def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDe
         kinds={"tiff"},
     )
     def fields(context: dg.AssetExecutionContext, library: Library) -> Tables:
-        """Raw fields of view of one shard: files found, decoded, hashed; bad ones in quarantine."""
+        """Raw fields of view of one shard: files decoded and hashed; unreadable ones in quarantine."""
         layout, chosen = scan(screen), set(context.partition_keys)
-        hashes = {one.field_id: content_hash(screen, one) for one in layout.fields if one.shard in chosen}
+        hashes = {
+            field.field_id: content_hash(screen, field) for field in layout.fields if field.shard in chosen
+        }
         _describe(screen, library)
 
         def inputs(shard: str | None) -> dict[str, Any]:
@@ -38,7 +40,7 @@ def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDe
                 "spec": screen.section("channels", "files", "images", "shards"),
                 "root": screen.root,
                 "images": [vars(record) for record in annotated_images(screen, members).records],
-                "fields": [(one.field_id, hashes[one.field_id]) for one in members],
+                "fields": [(field.field_id, hashes[field.field_id]) for field in members],
             }
 
         def make(shard: str | None) -> Made:
@@ -50,38 +52,38 @@ def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDe
 
 
 def _describe(screen: Screen, library: Library) -> None:
-    """Bring the one row that says what the screen is up to date."""
-    about = frames.screen_table(screen)
-    if not (
-        library.store.has(screen.name, "screen") and library.store.read(screen.name, "screen").equals(about)
-    ):
-        library.store.commit(screen.name, {"screen": about}, provenance=stamp())
+    """Bring the table `screen` up to date."""
+    store, table = library.store, screen_table(screen)
+    if not (store.has(screen.name, "screen") and store.read(screen.name, "screen").equals(table)):
+        store.commit(screen.name, {"screen": table}, provenance=stamp())
 
 
 def _checked(screen: Screen, layout: Layout, shard: str, hashes: dict[str, str]) -> Made:
-    """Decode each field of a shard once; the bad ones go to quarantine."""
+    """Decode each field of a shard once; unreadable ones go to quarantine."""
     members = layout.of_shard(shard)
     good, rejected = [], []
-    for one in members:
+    for field in members:
+        content = hashes[field.field_id]
         try:
-            shape = read_field(screen, one).shape
+            shape = read_field(screen, field).shape
         except ImageFileError as error:
-            named = (one.field_id, hashes[one.field_id])
-            rejected.append(Rejected(error.where, "file", one.image_id, str(error), *named))
+            rejected.append(
+                Rejected(error.where, "file", field.image_id, str(error), field.field_id, content)
+            )
             continue
-        good.append((one, hashes[one.field_id], shape))
+        good.append((field, content, shape))
     tables = {
-        "fields": frames.fields_table(screen, good),
-        "images": frames.images_table(annotated_images(screen, members).records),
-        "quarantine_fields": frames.quarantine_table("fields", rejected, shard),
+        "fields": fields_table(screen, good),
+        "images": images_table(annotated_images(screen, members).records),
+        "quarantine_fields": quarantine_table("fields", rejected, shard),
     }
     if screen.simulated:
-        tables |= frames.truth_tables(screen.folder(), {one.image_id for one in members})
+        tables |= truth_tables(screen.folder(), {field.image_id for field in members})
     return Made(
         tables,
         provenance={
             "found": len(members),
-            "data_hash": inputs_hash(fields=[(one.field_id, content) for one, content, _ in good]),
+            "data_hash": inputs_hash(fields=[(field.field_id, content) for field, content, _ in good]),
         },
         metadata={
             "fields_found": len(members),

@@ -9,7 +9,16 @@ import pytest
 
 from pcip_core.errors import EvaluationError, ShapeError
 from pcip_core.evaluation.image_pairs import constrained_pairs, keyed, term_pairs
-from pcip_core.evaluation.pairwise import Pairwise, pairwise_scores, pairwise_scores_by_line
+from pcip_core.evaluation.labelled import labelled_images
+from pcip_core.evaluation.pairwise import (
+    TRIALS,
+    Pairwise,
+    pairwise_scores,
+    pairwise_scores_by_line,
+    pairwise_trial,
+)
+from pcip_core.spec import baselines
+from tests.core.evaluation.labelled_screen import labelled_screen
 from tests.core.evaluation.pairs import naive, screen
 
 _Z, _RELATIVE = "normalized_pairwise_distance", "relative_pairwise_distance"
@@ -202,3 +211,14 @@ def test_invalid_arguments_raise() -> None:
             scored_by_line({**data, name: data[name][1:]})
     with pytest.raises(ShapeError, match="-1"):
         scored({**data, "image": data["image"] - 1})
+
+
+def test_trials_of_pairwise_distances() -> None:
+    settings = baselines.Pairwise(same=40, each_other=30, by_line=50, min_proteins=2, bootstraps=10)
+    features, cells, table = labelled_screen()
+    images = labelled_images(cells, table)
+    arrays = (features, images.of_cell, images.terms, images.proteins)
+    any_line, by_line = (pairwise_trial(trial, features, images, settings, seed=3) for trial in TRIALS)
+    common = {"min_proteins": 2, "bootstraps": 10, "seed": 3}
+    assert any_line == pairwise_scores(*arrays, same=40, each_other=30, **common)
+    assert by_line == pairwise_scores_by_line(*arrays, images.lines, pairs=50, **common)

@@ -9,7 +9,14 @@ from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.preprocessing import StandardScaler
 
 from pcip_core.errors import EvaluationError, ShapeError
-from pcip_core.evaluation.retrieval import average_precisions, retrieval_scores, silhouette_scores
+from pcip_core.evaluation.labelled import LabelledImages, labelled_images
+from pcip_core.evaluation.retrieval import (
+    average_precisions,
+    image_retrieval,
+    retrieval_scores,
+    silhouette_scores,
+)
+from tests.core.evaluation.labelled_screen import labelled_screen
 
 
 def data(n: int = 120) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -87,3 +94,39 @@ def test_invalid_arguments_raise() -> None:
         average_precisions(features, labels[1:])
     with pytest.raises(EvaluationError, match="NaN"):
         retrieval_scores(np.full_like(features, np.nan), labels)
+
+
+def test_retrieval_is_of_the_means_of_standardized_cells() -> None:
+    features, cells, table = labelled_screen()
+    images = labelled_images(cells, table)
+    features[:, 2], features[7, 4] = 1, np.nan  # neither can be used
+    result = image_retrieval(features, cells.labels, images, feature_set="s", label="localization", seed=0)
+    points = features[:, [0, 1, 3, 5]].astype(float)
+    points = (points - points.mean(0)) / points.std(0)
+    profiles = np.array([points[images.of_cell == number].mean(0) for number in range(24)])
+    expected = {
+        ("localization", "leave_protein_out"): retrieval_scores(
+            profiles, images.terms, groups=images.proteins
+        ),
+        ("protein", "leave_image_out"): retrieval_scores(profiles, images.proteins),
+        ("localization", "all_cells"): silhouette_scores(points, cells.labels, seed=0),
+    }
+    assert result.scores.keys() == expected.keys()
+    for key, rows in expected.items():
+        np.testing.assert_allclose(
+            [row["value"] for row in result.scores[key]], [row["value"] for row in rows], rtol=1e-5, atol=1e-6
+        )
+    assert {reason: n for reason, n in result.exclusions.items() if n} == {
+        "columns_constant": 1,
+        "columns_not_finite": 1,
+    }
+    assert result.not_scored == {}
+
+
+def test_scores_that_cells_cannot_have_are_named() -> None:
+    features, cells, table = labelled_screen()
+    images = labelled_images(cells, table)
+    single = LabelledImages(images.of_cell, images.terms, np.arange(24).astype(str), images.lines)
+    result = image_retrieval(features, cells.labels, single, feature_set="s", label="protein", seed=0)
+    assert list(result.scores) == [("protein", "all_cells")]
+    assert list(result.not_scored) == ["images of one protein"]

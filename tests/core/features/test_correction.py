@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
+import polars as pl
 import pytest
 from scipy.linalg import fractional_matrix_power
 from sklearn.preprocessing import StandardScaler
 
 from pcip_core.errors import EvaluationError, ShapeError
-from pcip_core.features.correction import by_group, whitened
+from pcip_core.features.correction import by_group, corrections_by_image, whitened
 
 
 def plates(n: int = 3000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -144,3 +147,56 @@ def test_invalid_corrections_raise() -> None:
         by_group(features, plate)
     with pytest.raises(EvaluationError, match="infinite"):
         whitened(features, np.ones(20, bool))
+
+
+class Streamed:
+    """Features that come 7 rows at a time."""
+
+    ndim = 2
+
+    def __init__(self, features: np.ndarray) -> None:
+        self.features, self.shape = features, features.shape
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        for start in range(0, len(self.features), 7):
+            yield self.features[start : start + 7]
+
+    def groups(self, group: np.ndarray) -> Iterator[np.ndarray]:
+        raise AssertionError("corrections need no groups")
+
+
+def test_corrections_by_image_are_those_of_the_plate_the_line_and_the_controls_of_each_cell() -> None:
+    rng = np.random.default_rng(2)
+    image = rng.integers(0, 8, 300)
+    images = pl.DataFrame(
+        {
+            "image_id": [f"i{number}" for number in range(8)],
+            "plate": ["z", "y", "z", "y", "x", "x", "z", "z"],
+            "cell_line": list("abababab"),
+            "protein": [*"ppqq", None, "p", "r", "r"],
+        }
+    )
+    features = (rng.normal(size=(300, 5)) * (1 + image % 3)[:, None] + image[:, None]).astype(np.float32)
+    expected = {
+        "by_plate": by_group(features, np.array(images["plate"])[image]),
+        "by_cell_line": by_group(features, np.array(images["cell_line"])[image]),
+        "whitened": whitened(features, np.array([name == "p" for name in images["protein"]])[image]),
+    }
+    corrections = corrections_by_image(Streamed(features), image, images, list(expected), controls="p")
+    some = rng.permutation(300)[:40]
+    ids = pl.Series([f"i{number}" for number in image[some]])
+    for name, correct in corrections.items():
+        np.testing.assert_allclose(
+            correct(features[some], ids), expected[name].features[some], rtol=1e-4, atol=1e-5
+        )
+    everyone = corrections_by_image(features, image, images, ["whitened"], controls=None)["whitened"]
+    assert np.array_equal(everyone(features, ids), whitened(features, np.ones(300, bool)).features)
+
+
+def test_an_image_without_plate_cannot_be_corrected_by_plate() -> None:
+    images = pl.DataFrame({"image_id": ["i", "j"], "plate": ["x", None], "protein": ["p", "p"]})
+    with pytest.raises(EvaluationError, match=r"spec by_plate.*images without `plate`"):
+        corrections_by_image(np.eye(2), np.array([0, 1]), images, ["by_plate"], controls=None, where="spec")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
 from pcip_core.plots.pictures import preview
-from pcip_core.plots.scatter import embedding_scatter
+from pcip_core.plots.scatter import embedding_scatter, panels_of
 from pcip_core.plots.style import PALETTE, colour, marker, shade
 from tests.core.plots.reading import TITLE, legend
 
@@ -67,3 +68,14 @@ def test_18_classes_differ_in_colour_or_marker() -> None:
     assert len({shade(index) for index in range(18)}) == 18
     assert box.y0 >= 0
     assert box.y1 <= figure.bbox.height
+
+
+def test_a_table_of_maps_becomes_one_panel_per_feature_set() -> None:
+    rows = [("b", "ER", 0.0, 1.0), ("a", None, 2.0, 3.0), ("b", None, 4.0, 5.0), ("a", "Golgi", 6.0, 7.0)]
+    table = pl.DataFrame(rows, ["feature_set", "label", "x", "y"], orient="row")
+    panels = panels_of(table)
+    assert [name for name, _, _ in panels] == ["b", "a"]
+    for name, places, labels in panels:
+        assert places.tolist() == [[x, y] for chosen, _, x, y in rows if chosen == name]
+        assert labels.tolist() == [label or "" for chosen, label, _, _ in rows if chosen == name]
+    assert panels_of(table.clear()) == []

@@ -18,7 +18,7 @@ CONTROLS = (*UNTRAINED, "intensity")
 SUPERVISED_LAYERS = (*(f"conv{number}" for number in range(1, 9)), "fc1", "fc2")
 SUPERVISED = tuple(f"supervised_{layer}" for layer in SUPERVISED_LAYERS)
 PREFIX = "cell_features_"
-MAIN_NOUNS = ("cell_features", "control_features")  # the assets of the learned sets and their controls
+MAIN_NOUNS = ("cell_features", "control_features")  # the assets of these
 
 
 def crops_hash(library: Library, screen: Screen, shard: str | None) -> str | None:
@@ -55,7 +55,7 @@ def other_sets(library: Library, screen: Screen) -> list[str]:
             f"{screen.name}: other feature sets",
             found="; ".join(f"{name} without {', '.join(sorted(shards))}" for name, shards in lacking.items())
             or "none",
-            required="a feature set that covers every shard",
+            required="one that describes every shard",
             remedy=f"pcip run {screen.name} --baselines, over all shards",
         )
     return whole

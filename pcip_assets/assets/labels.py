@@ -12,7 +12,7 @@ from pcip_core.store.images import Images
 
 
 def labelled_cells_of(library: Library, screen: Screen, sets: Iterable[str] = ()) -> LabelledCells:
-    """The labelled cells with vectors in all of these feature sets, with their labels and groups."""
+    """The labelled cells that all of these feature sets describe, with their labels and groups."""
     store = library.store
     cells = store.read(screen.name, "cells", columns=["cell_id", "image_id", "field", "pixel_hash"])
     total = cells.height

@@ -22,13 +22,13 @@ from pcip_core.report.score_rows import (
     Rows,
     against_paper,
     first,
-    honest,
     neighbours,
     number,
     overall,
     paper_columns,
     pick,
     simulated_note,
+    strictest,
 )
 
 _SCORES = (  # column, classifier, protocols (the first that was scored), metric, higher is better
@@ -97,7 +97,7 @@ def _ranking(rows: BenchmarkRows) -> Section:
             top = (max if higher else min)(shown) if shown else None
             line.append(number(values.get(name), best=values.get(name) == top))
         body.append(line)
-    protocol, scored = honest(rows)
+    protocol, scored = strictest(rows)
     n_cells = f"{max((row['n'] for row in pick(scored, label=None)), default=0):,}"
     text = Text(
         f"Labels: column {rows.label} of images; {n_cells} cells scored ({protocol}). Each method is shown with its "
@@ -156,7 +156,7 @@ def _layers(rows: BenchmarkRows) -> Section | None:
 
 
 def _classes(rows: BenchmarkRows) -> Section | None:
-    protocol, scored = honest(rows)
+    protocol, scored = strictest(rows)
     scored = pick(scored, parameter=neighbours(scored))
     if not scored:
         return None
@@ -167,7 +167,7 @@ def _classes(rows: BenchmarkRows) -> Section | None:
 
 
 def _by_k(rows: BenchmarkRows) -> Section | None:
-    protocol, scored = honest(rows)
+    protocol, scored = strictest(rows)
     scored = pick(scored, label=None, metric="balanced_accuracy")
     if not scored:
         return None
@@ -299,7 +299,7 @@ def _retrieval(rows: BenchmarkRows) -> Section | None:
 
 
 def _confusions(rows: BenchmarkRows) -> Section | None:
-    protocol, scored = honest(rows)
+    protocol, scored = strictest(rows)
     if not scored or not rows.confusion:
         return None
     parameter = neighbours(scored)

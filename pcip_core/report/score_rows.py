@@ -70,7 +70,7 @@ def first(rows: Rows, protocols: Sequence[str]) -> str | None:
     return next((protocol for protocol in protocols if protocol in scored), None)
 
 
-def honest(rows: BenchmarkRows) -> tuple[str | None, list[Mapping[str, Any]]]:
+def strictest(rows: BenchmarkRows) -> tuple[str | None, list[Mapping[str, Any]]]:
     """The strictest protocol that was scored, and the kNN rows of each method's best layer under it."""
     scored = pick(rows.benchmarks, classifier="knn")
     protocol = first(scored, [name for name in PROTOCOLS if name != "held_images"])

@@ -7,7 +7,7 @@ from pcip_core.spec.screen import Screen
 
 
 def shards_of(screen: Screen) -> dg.DynamicPartitionsDefinition:
-    """The partitions of all assets of a screen that are made shard by shard."""
+    """The partitions of all sharded assets of a screen."""
     return dg.DynamicPartitionsDefinition(name=f"{screen.name}_shards")
 
 

@@ -1,4 +1,4 @@
-"""What a run shows while it works: log lines, and progress as a bar in a terminal or one log line per minute."""
+"""Output of a run: log lines, and progress as a bar in a terminal or one log line per minute."""
 
 import logging
 import sys
@@ -12,27 +12,27 @@ _LOG_EVERY_S = 60.0
 
 
 class Progress:
-    """Call it with the amount done so far; close it, or use it in a `with` block.
+    """Progress of a task: call it with the amount done so far; close it, or use it in a `with` block.
 
     Args:
         log: Dagster's log of the running asset.
-        what: the label in front of the count.
-        total: the amount to do.
-        unit: what is counted, in the singular.
+        label: label in front of the count.
+        total: total amount.
+        unit: unit of the count, in the singular.
     """
 
-    def __init__(self, log: Any, what: str, total: int, unit: str) -> None:
-        self._log, self._what, self._total, self._unit = log, what, total, unit
+    def __init__(self, log: Any, label: str, total: int, unit: str) -> None:
+        self._log, self._label, self._total, self._unit = log, label, total, unit
         self._logged_at = time.monotonic()
         self._bar = tqdm(
-            total=total, desc=f"  {what}", unit=unit, leave=False, disable=not sys.stderr.isatty()
+            total=total, desc=f"  {label}", unit=unit, leave=False, disable=not sys.stderr.isatty()
         )
 
     def __call__(self, done: int) -> None:
         self._bar.update(done - self._bar.n)
         if self._bar.disable and time.monotonic() - self._logged_at > _LOG_EVERY_S:
             self._logged_at = time.monotonic()
-            self._log.info(f"{self._what}: {done} of {self._total} {self._unit}s")
+            self._log.info(f"{self._label}: {done} of {self._total} {self._unit}s")
 
     def __enter__(self) -> "Progress":
         return self
@@ -59,7 +59,7 @@ def plain_console(context: dg.InitLoggerContext) -> logging.Logger:
 
 
 def _comes_from_an_asset(record: logging.LogRecord) -> bool:
-    """False for Dagster's events and for its list of steps that a failure has stopped."""
+    """False for Dagster's events and for its list of steps skipped after a failure."""
     metadata = getattr(record, "dagster_meta", {})
     record.msg = metadata.get("orig_message", record.msg)
     return metadata.get("dagster_event") is None and not record.msg.startswith("Dependencies for step")

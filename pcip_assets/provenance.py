@@ -1,7 +1,7 @@
-"""Where a number comes from: the code, the inputs and the run behind each partition.
+"""Provenance of results: the code, the inputs and the run of each partition.
 
-A partition carries the hash of its inputs and of the code that made it. When both are what they were,
-making it again would give the same, so it is left as it is.
+A partition stores a hash of its inputs and of the version of its code. If the hash has not changed, recomputing
+the partition would give the same result, so it is skipped.
 """
 
 import functools
@@ -18,23 +18,23 @@ from pcip_assets.workspace import REPOSITORY
 
 
 def inputs_hash(**inputs: Any) -> str:
-    """Hash of plain values that fully decide a result."""
+    """Hash of plain values that fully determine a result."""
     return hashlib.blake2b(
         json.dumps(inputs, sort_keys=True, default=str).encode(), digest_size=12
     ).hexdigest()
 
 
 def file_stamp(path: str | Path | None) -> list[int] | None:
-    """Size and time of a file that somebody else writes; None where there is none."""
+    """Size and modification time of a user's file; None if it does not exist."""
     if path is None or not Path(path).is_file():
         return None
-    about = Path(path).stat()
-    return [about.st_size, about.st_mtime_ns]
+    file = Path(path).stat()
+    return [file.st_size, file.st_mtime_ns]
 
 
 @functools.cache
 def git_commit() -> str:
-    """The repository's commit, with `+changes` when the work tree differs; `unknown` outside git."""
+    """The commit of the repository, with `+changes` if the work tree differs; `unknown` outside git."""
     try:
         run = functools.partial(
             subprocess.run, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=10
@@ -47,15 +47,15 @@ def git_commit() -> str:
 
 
 def stamp(**extra: Any) -> dict[str, str]:
-    """What every partition's metadata says: commit and time, and what is given."""
+    """Provenance of a partition: commit, time, and the given values."""
     made = {"commit": git_commit(), "created_at": datetime.now(UTC).isoformat(timespec="seconds")}
     return made | {key: str(value) for key, value in extra.items() if value is not None}
 
 
 class Stopwatch:
-    """Seconds of a block and the peak memory during it, workers included.
+    """Duration and peak memory of a block, including worker processes.
 
-    Memory is the sum of resident sets, sampled every 50 ms; workers are looked for once a second.
+    Memory is the sum of resident set sizes, sampled every 50 ms; the list of workers is updated once per second.
     """
 
     def __enter__(self) -> "Stopwatch":
@@ -66,9 +66,9 @@ class Stopwatch:
         self._start, self._done, process = time.perf_counter(), threading.Event(), psutil.Process()
         self.peak_mb = process.memory_info().rss / 2**20
 
-        def resident(one: psutil.Process) -> int:
+        def resident(worker: psutil.Process) -> int:
             try:
-                return one.memory_info().rss
+                return worker.memory_info().rss
             except psutil.NoSuchProcess:
                 return 0
 

@@ -1,4 +1,4 @@
-"""The resource that gives assets the feature store. MLflow's resource is in `tracking`."""
+"""The Dagster resource for the feature store. MLflow's resource is in `tracking`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,31 +8,25 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from pcip_assets.workspace import Workspace
-from pcip_core.spec.screen import Screen
-from pcip_core.store.images import Images
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import publish
 
 
 class Library(dg.ConfigurableResource):
-    """The feature store. It is published when a run ends, also when the run fails."""
+    """The feature store. It is published at the end of each run, including failed runs."""
 
     data: str
     _store: Store = PrivateAttr()
 
     @property
     def workspace(self) -> Workspace:
-        """The folders."""
+        """The folders of the workspace."""
         return Workspace(Path(self.data))
 
     @property
     def store(self) -> Store:
         """The Parquet partitions."""
         return self._store
-
-    def images(self, screen: Screen) -> Images:
-        """What is known of the images of a screen."""
-        return Images.of(self.store, screen.name)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Library"]:

@@ -24,7 +24,7 @@ from pcip_core.spec.screen import Screen
 CHAMPION = "champion"
 SYSTEM_METRICS_EVERY_S = 5.0
 _WEIGHTS = "encoder.safetensors"
-# Without this, importing mlflow sends usage data to its makers.
+# Without this setting, importing mlflow sends usage data to its developers.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
@@ -46,7 +46,7 @@ class TrainingRun:
         self._progress: Progress | None = None
 
     def start(self, params: Mapping[str, Any]) -> None:
-        """Log the parameters of the run; a resumed run keeps those it has."""
+        """Log the parameters of the run; a resumed run keeps its existing ones."""
         import mlflow
 
         known = mlflow.MlflowClient().get_run(self.run_id).data.params
@@ -169,7 +169,7 @@ class Tracking(dg.ConfigurableResource):
         """The network in use, its weights verified; an encoder has the name of its screen.
 
         Raises:
-            EncoderError: no network was trained, or its weights are not those that were registered.
+            EncoderError: no network was trained, or its weights differ from the registered ones.
         """
         import mlflow
         from mlflow.exceptions import MlflowException
@@ -212,7 +212,7 @@ class Tracking(dg.ConfigurableResource):
             return run.info.run_id
 
     def log_scores(self, run_id: str, scores: Mapping[str, float]) -> None:
-        """Log scores of an encoder as metrics of its training run, so that trainings can be compared by them."""
+        """Log scores of an encoder as metrics of its training run, to compare trainings."""
         import mlflow
 
         self._client()

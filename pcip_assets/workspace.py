@@ -1,8 +1,8 @@
 """The folders under PCIP_DATA, and the known screens.
 
-A screen is known when its spec is in `data/screens/`, or when its spec was run once from elsewhere.
-`data/local.yaml` remembers what belongs to this machine alone: the paths of such specs, and each root
-given with `--root`.
+A screen is known if its spec is in `data/screens/`, or if its spec was run once from another folder.
+`data/local.yaml` records settings of this machine only: the paths of such specs, and each root given with
+`--root`.
 """
 
 import dataclasses
@@ -39,12 +39,12 @@ class Workspace:
 
     @property
     def published(self) -> Path:
-        """The DuckDB file that people query."""
+        """The published DuckDB file."""
         return self.data / "feature_store.duckdb"
 
     @property
     def checkpoints(self) -> Path:
-        """Unfinished trainings, one folder each; a folder is removed when its training is done."""
+        """Unfinished trainings, one folder each; a folder is removed when its training is complete."""
         return self.data / "checkpoints"
 
     def reports(self, screen: str) -> Path:
@@ -60,7 +60,7 @@ class Workspace:
         return self.reports(screen) / "analyses.html"
 
     def figure(self, screen: str, name: str) -> Path:
-        """The file of a figure; characters that a file name should not have become underscores."""
+        """The file of a figure; characters that are not allowed in file names become underscores."""
         return self.reports(screen) / f"{file_name(name)}.png"
 
     @property
@@ -83,14 +83,14 @@ class Workspace:
         return self.data / "local.yaml"
 
     def specs(self) -> list[Path]:
-        """Every known spec file: shipped with pcip, under PCIP_DATA, or run once from elsewhere."""
+        """All known spec files: shipped with pcip, under PCIP_DATA, or run once from another folder."""
         folders = {REPOSITORY / "data" / "screens", self.data / "screens"}
         shipped = [path for folder in sorted(folders) for path in sorted(folder.glob("*.yaml"))]
         elsewhere = [Path(entry["spec"]) for entry in self._remembered().values() if "spec" in entry]
         return shipped + [path for path in elsewhere if path.is_file()]
 
     def screens(self) -> tuple[dict[str, Screen], list[PcipError]]:
-        """The known screens by name, and the errors of specs that cannot be used."""
+        """The known screens by name, and the errors of invalid specs."""
         screens: dict[str, Screen] = {}
         owner: dict[str, Path] = {}
         problems: list[PcipError] = []
@@ -107,7 +107,7 @@ class Workspace:
         return screens, problems
 
     def load(self, path: Path, *, root: str | None = None) -> Screen:
-        """One spec with the root that applies on this machine: given, remembered, simulated, or the spec's own."""
+        """A spec with the root for this machine: given, recorded, of the simulation, or from the spec."""
         screen = load_screen(path, root=root and str(Path(root).expanduser().resolve()))
         if root is not None:
             return screen
@@ -117,10 +117,10 @@ class Workspace:
         return dataclasses.replace(screen, root=remembered or screen.root)
 
     def find(self, name_or_path: str, *, root: str | None = None) -> Screen:
-        """The screen of a spec file or of a known name; `data/local.yaml` remembers it.
+        """The screen of a spec file or of a known name; `data/local.yaml` records it.
 
         Raises:
-            SpecError: there is neither such a file nor such a name.
+            SpecError: neither a file nor a screen has this name.
             DuplicateScreenError: another spec has the same name.
         """
         path = self.spec_path(name_or_path)

@@ -1,1 +1,1 @@
-"""The assets of a screen, a file a noun: read, call core, write, describe. No science, no SQL."""
+"""The assets of a screen, one file per noun: read, call core, write, describe. No science, no SQL."""

@@ -1,4 +1,4 @@
-"""Where the results of assets are kept: tables in the store, with their arrays and figures; and HTML pages."""
+"""Storage of the results of assets: tables in the store, with arrays and figures, and HTML pages."""
 
 import base64
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Made:
-    """The result for one shard, or for the whole screen. Figures are kept as files beside the screen's reports."""
+    """The result for one shard, or for the whole screen. Figures are stored in the folder of reports."""
 
     tables: Mapping[str, pl.DataFrame]
     arrays: Mapping[str, np.ndarray | Path] = field(default_factory=dict)
@@ -30,21 +30,21 @@ class Made:
 
 @dataclass(frozen=True)
 class Tables(Work):
-    """Tables that are committed together; the one named `table` carries the provenance of them all."""
+    """Tables that are committed together; the provenance of `table` applies to all of them."""
 
     table: str
     inputs: Callable[[str | None], dict[str, Any]]
     make: Callable[[str | None], Made]
 
     def made_from(self, run: Run, shard: str | None) -> str | None:
-        """As the provenance of the table says."""
+        """The hash in the provenance of the table."""
         return self._provenance(run, shard).get("inputs_hash")
 
     def keep(self, run: Run, shard: str | None, made_from: str) -> dict[str, Any]:
-        """Write the figures, then commit the tables, whose provenance says that all is up to date."""
+        """Write the figures, then commit the tables, whose provenance marks the result as up to date."""
         made = self.make(shard)
         assert run.figures or not made.figures, (
-            f"{self.table}: an asset that keeps figures says `figures=True`"
+            f"{self.table}: an asset that stores figures needs `figures=True`"
         )
         previews = _drawn(run, made.figures)
         before = self._provenance(run, shard)
@@ -59,7 +59,9 @@ class Tables(Work):
             run.screen.name, made.tables, shard=shard, arrays=made.arrays, provenance=provenance
         )
         for name in set((before.get("figures") or "").split("\n")) - {"", *made.figures}:
-            run.library.workspace.figure(run.screen.name, name).unlink(missing_ok=True)  # of other settings
+            run.library.workspace.figure(run.screen.name, name).unlink(
+                missing_ok=True
+            )  # from earlier settings
         return {**made.metadata, **previews, "dagster/row_count": made.tables[self.table].height}
 
     def _provenance(self, run: Run, shard: str | None) -> dict[str, Any]:
@@ -68,29 +70,29 @@ class Tables(Work):
 
 @dataclass(frozen=True)
 class Page(Work):
-    """An HTML page, in whose head stands what it was made from. `make` takes this hash."""
+    """An HTML page with the hash of its inputs in its head; `make` takes this hash."""
 
     path: Path
     inputs: Callable[[str | None], dict[str, Any]]
     make: Callable[[str], tuple[str, dict[str, Any]]]  # the page, and metadata
 
     def made_from(self, run: Run, shard: str | None) -> str | None:
-        """As the page says."""
+        """The hash in the head of the page."""
         from pcip_core.report.page import made_from
 
         return made_from(self.path)
 
     def keep(self, run: Run, shard: str | None, made_from: str) -> dict[str, Any]:
-        """Replace the page by the new one."""
+        """Create the page and replace the old one."""
         from pcip_core.report.page import save_page
 
-        assert run.figures, "a page shows figures: its asset says `figures=True`"
+        assert run.figures, "a page contains figures: its asset needs `figures=True`"
         html, metadata = self.make(made_from)
         save_page(html, self.path)
         return {"kilobytes": self.path.stat().st_size // 1000, **metadata}
 
     def describe(self, run: Run) -> dict[str, Any]:
-        """Where the page is."""
+        """The path and the URL of the page."""
         return {
             "page": dg.MetadataValue.path(str(self.path)),
             "open": dg.MetadataValue.url(self.path.as_uri()),
@@ -98,7 +100,7 @@ class Page(Work):
 
 
 def _drawn(run: Run, figures: Mapping[str, "Figure"]) -> dict[str, Any]:
-    """Write figures to their files; previews of them for the metadata."""
+    """Write figures to their files; return previews for the metadata."""
     if not figures:
         return {}
     from pcip_core.plots.pictures import preview, save_png
@@ -109,5 +111,5 @@ def _drawn(run: Run, figures: Mapping[str, "Figure"]) -> dict[str, Any]:
 
 
 def picture(webp: bytes) -> dg.MarkdownMetadataValue:
-    """A preview as metadata that the Dagster UI shows in place."""
+    """A preview as metadata that the Dagster UI displays."""
     return dg.MetadataValue.md(f"![preview](data:image/webp;base64,{base64.b64encode(webp).decode()})")

@@ -1,7 +1,7 @@
-"""What all assets have in common: key, group, owners, version, and that only what is not up to date is made.
+"""Common parts of all assets: key, group, owners, version, and the check whether a result is up to date.
 
-The function of an asset reads what it needs and returns its `Work`: from which inputs, how the result is made,
-and where it is kept. A function with something to close or to record afterwards yields its work instead.
+The function of an asset reads its inputs and returns its `Work`: the inputs, how to compute the result, and where
+to store it. A function that must clean up or record something afterwards yields its work instead.
 """
 
 import functools
@@ -28,7 +28,7 @@ GPU_POOL = "gpu"
 
 
 class Remake(dg.Config):
-    """`force` makes a result again although nothing that it depends on has changed."""
+    """`force` recomputes a result although none of its inputs has changed."""
 
     force: bool = False
 
@@ -38,8 +38,8 @@ class Run:
     """One run of an asset.
 
     Attributes:
-        version: of the code that decides the result.
-        figures: whether the version counts the code that draws, so that figures may be kept.
+        version: version of the code that determines the result.
+        figures: whether the version includes the plotting code, so that figures may be stored.
     """
 
     context: dg.AssetExecutionContext
@@ -50,26 +50,26 @@ class Run:
 
 
 class Work(ABC):
-    """How a result is made and where it is kept. A shard is None for an asset without partitions."""
+    """How to compute a result and where to store it. A shard is None for an asset without partitions."""
 
     inputs: Callable[
         [str | None], dict[str, Any]
-    ]  # of a shard: all that decides the result, besides the code
+    ]  # shard -> everything that determines its result, except the code
 
     @abstractmethod
     def made_from(self, run: Run, shard: str | None) -> str | None:
-        """Hash of the inputs that the kept result was made from; None where there is no result."""
+        """Hash of the inputs of the stored result; None without a result."""
 
     @abstractmethod
     def keep(self, run: Run, shard: str | None, made_from: str) -> dict[str, Any]:
-        """Make the result and keep it with the hash of its inputs; return its metadata."""
+        """Compute the result and store it with the hash of its inputs; return its metadata."""
 
     def describe(self, run: Run) -> dict[str, Any]:
-        """Metadata of the kept result, no matter which run made it."""
+        """Metadata of the stored result, whichever run computed it."""
         return {}
 
     def data_version(self, run: Run, hashes: Sequence[str]) -> str:
-        """The version of the data that Dagster shows; `hashes` are of the inputs of each shard."""
+        """The data version that Dagster shows, from the hashes of the inputs of all shards."""
         return inputs_hash(parts=hashes)
 
 
@@ -85,20 +85,20 @@ def asset(
     description: str | None = None,
     figures: bool = False,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    """Decorator of an asset's function, which takes `context`, `library`, and `config` and `tracking` if it needs them.
+    """Decorator for the function of an asset, which takes `context`, `library`, and optionally `config` and `tracking`.
 
-    It returns or yields `Work`. The function of an asset that is kept nowhere returns Dagster's own result.
+    It returns or yields `Work`. The function of an asset without a stored result returns Dagster's result.
 
     Args:
-        screen: whose asset it is.
+        screen: the screen that the asset belongs to.
         noun: the second part of its key.
-        kinds: what Dagster shows beside its name.
+        kinds: kinds that Dagster shows with its name.
         deps: the assets that it reads.
-        shards: its partitions, all of which one run may make; by default it has none.
+        shards: its partitions, all of which one run may compute; by default none.
         group: by default the screen's main group.
-        pool: of a scarce device.
+        pool: concurrency pool of a limited device.
         description: by default the function's docstring.
-        figures: whether it keeps figures, so that its version counts the code that draws.
+        figures: whether it stores figures, so that its version includes the plotting code.
     """
 
     def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
@@ -114,7 +114,9 @@ def asset(
             with _worked_out(function)(context, **given) as work:
                 if isinstance(work, dg.MaterializeResult):
                     return work
-                assert isinstance(config, Remake), f"{noun}: the config of what is kept has `force`"
+                assert isinstance(config, Remake), (
+                    f"{noun}: the config of an asset with a stored result needs `force`"
+                )
                 return _brought_up_to_date(run, work, force=config.force)
 
         vars(materialized)["__signature__"] = _signature(function)
@@ -135,7 +137,7 @@ def asset(
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
-    """By which Dagster finds the config and the resources: that of the function, with a config if it has none."""
+    """The signature from which Dagster infers config and resources, with a config added if missing."""
     context, *others = inspect.signature(function).parameters.values()
     if all(parameter.name != "config" for parameter in others):
         config = inspect.Parameter("config", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Remake)
@@ -144,14 +146,14 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
 
 
 def _worked_out(function: Callable[..., Any]) -> Callable[..., AbstractContextManager[Any]]:
-    """The function as a context manager around its work, also when it only returns it."""
+    """The function as a context manager that provides its work, whether it returns or yields it."""
     if inspect.isgeneratorfunction(function):
         return contextmanager(function)
     return lambda *args, **resources: nullcontext(function(*args, **resources))
 
 
 def _brought_up_to_date(run: Run, work: Work, *, force: bool) -> dg.MaterializeResult:
-    """Make each partition of this run that is not up to date, or each one."""
+    """Compute each partition of this run that is not up to date; with `force`, every partition."""
     context, sharded = run.context, run.context.assets_def.partitions_def is not None
     shards: list[str | None] = list(context.partition_keys) if sharded else [None]
     made, hashes = 0, list[str]()
@@ -159,19 +161,19 @@ def _brought_up_to_date(run: Run, work: Work, *, force: bool) -> dg.MaterializeR
     with Stopwatch() as watch:
         for number, shard in enumerate(shards, 1):
             hashes.append(inputs_hash(code=run.version, **work.inputs(shard)))
-            where = "/".join(context.asset_key.path) + (f" {shard} ({number}/{len(shards)})" if shard else "")
+            name = "/".join(context.asset_key.path) + (f" {shard} ({number}/{len(shards)})" if shard else "")
             if work.made_from(run, shard) == hashes[-1] and not force:
-                context.log.info(f"{where}: up to date")
+                context.log.info(f"{name}: up to date")
                 metadata = {"up_to_date": True}
             else:
-                with Stopwatch() as one:
+                with Stopwatch() as shard_watch:
                     metadata = work.keep(run, shard, hashes[-1])
                 made += 1
                 rows = metadata.get("dagster/row_count")
                 context.log.info(
-                    f"{where}: {'made' if rows is None else f'{rows} rows'} in {one.seconds:.1f} s"
+                    f"{name}: {'computed' if rows is None else f'{rows} rows'} in {shard_watch.seconds:.1f} s"
                 )
-                metadata["seconds"] = round(one.seconds, 2)
+                metadata["seconds"] = round(shard_watch.seconds, 2)
             if shard is not None:
                 context.add_asset_metadata(metadata, partition_key=shard)
     return dg.MaterializeResult(
@@ -190,12 +192,12 @@ def _brought_up_to_date(run: Run, work: Work, *, force: bool) -> dg.MaterializeR
 
 
 def all_shards(screen: Screen, *nouns: str) -> list[dg.AssetDep]:
-    """Dependencies of an asset that takes in every shard of others."""
+    """Dependencies of an asset on every shard of other assets."""
     return [dg.AssetDep([screen.name, noun], partition_mapping=dg.AllPartitionMapping()) for noun in nouns]
 
 
 def baselines_of(screen: Screen) -> str:
-    """The Dagster group of a screen's baselines: materialize it whole to compare all feature sets."""
+    """The Dagster group of a screen's baselines: materialize the whole group to compare all feature sets."""
     return f"{screen.name}_baselines"
 
 

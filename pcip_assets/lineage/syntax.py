@@ -1,4 +1,4 @@
-"""A module of Python as definitions: what binds each name, what it is made of, and which names it uses."""
+"""A Python module as definitions: for each name its syntax tree, and the names and strings that it uses."""
 
 import ast
 import functools
@@ -7,17 +7,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 PACKAGES = ("pcip_core", "pcip_assets")  # the first party
-BARE = "(statements)"  # of a module: those that bind no name
-_REFUSES = "problems"  # the method of a section that finds what is wrong with it: a failure has no result
-_NOT_RUN = ("TYPE_CHECKING", "__name__ == '__main__'")  # when a module is imported
+BARE = "(statements)"  # key of the statements of a module that bind no name
+_REFUSES = "problems"  # the method of a section that reports errors in it: a failure has no result
+_NOT_RUN = ("TYPE_CHECKING", "__name__ == '__main__'")  # conditions that are false when a module is imported
 
 
 class Definition:
-    """The statements of a module that bind one name; their tree is read when it is first asked for."""
+    """The statements of a module that bind one name; their tree is read on first use."""
 
     def __init__(self, glue: set[str], *, sentences: bool, values: bool) -> None:
         self.statements: list[ast.stmt] = []
-        self.imported: dict[str, list[str]] = {}  # name -> what it may stand for, of imports inside
+        self.imported: dict[str, list[str]] = {}  # name -> possible targets, from imports inside
         self._glue, self._sentences, self._values = glue, sentences, values
         self._names: set[tuple[str, ...]] = set()
         self._texts: set[str] = set()
@@ -32,7 +32,7 @@ class Definition:
 
     @property
     def names(self) -> set[tuple[str, ...]]:
-        """Dotted names that are used, in parts: of `a.b(c)`, ("a", "b") and ("c",)."""
+        """The dotted names used, as tuples: for `a.b(c)`, ("a", "b") and ("c",)."""
         assert self.tree
         used = {names[0] for names in self._names}
         return self._names | {(name,) for name in self.imported if name not in used}
@@ -44,13 +44,13 @@ class Definition:
         return self._texts
 
     def _read(self, node: ast.AST, tokens: list[str]) -> None:
-        """Write a tree as tokens, and note which names and strings it uses."""
+        """Write a tree as tokens, and record the names and strings that it uses."""
         if isinstance(node, ast.Import | ast.ImportFrom):
             imports = _imports(node)
             for name, target in imports:
                 self.imported.setdefault(name, []).append(target)
             if any(is_first_party(target) for _, target in imports):
-                return  # what it leads to is followed; the name of the module does not count
+                return  # the search follows its targets; the name of the module does not count
         elif isinstance(node, ast.Constant):
             if isinstance(node.value, str):
                 self._texts.add(node.value)
@@ -69,7 +69,7 @@ class Definition:
             value = getattr(node, name, None)
             values = value if isinstance(value, list) else [value]
             if name == "decorator_list":
-                values = [one for one in values if (_dotted(_called(one)) or ("",))[0] not in self._glue]
+                values = [item for item in values if (_dotted(_called(item)) or ("",))[0] not in self._glue]
             if isinstance(node, ast.ClassDef) and not self._values:
                 for setting in filter(_is_setting, values):
                     self._read(setting, [])  # the class of a section may have code
@@ -83,7 +83,7 @@ class Definition:
 
 
 class Module:
-    """A module: name -> what binds it, and name -> what it is imported as.
+    """A module: name -> definition, and name -> targets of its imports.
 
     Args:
         text: of the module.
@@ -129,7 +129,7 @@ def is_below(name: str, package: str) -> bool:
 
 
 def _at_top(statement: ast.stmt) -> Iterator[ast.stmt]:
-    """A statement of a module, and those in its branches."""
+    """A statement of a module, and the statements in its branches."""
     yield statement
     if isinstance(statement, ast.If | ast.Try | ast.With | ast.For | ast.While):
         for node in ast.walk(statement):
@@ -138,7 +138,7 @@ def _at_top(statement: ast.stmt) -> Iterator[ast.stmt]:
 
 
 def _imports(node: ast.AST) -> list[tuple[str, str]]:
-    """Names that an import binds, each with what it stands for."""
+    """The names that an import binds, each with its target."""
     if isinstance(node, ast.ImportFrom):
         if node.level:
             raise LookupError(f"line {node.lineno}: a relative import; write the module's full name")
@@ -161,12 +161,12 @@ def _bound(statement: ast.stmt) -> set[str]:
 
 
 def _is_setting(item: Any) -> bool:
-    """Whether a statement of a class is a key with its default, or the method that finds what is wrong with it."""
+    """Whether a statement of a class is a key with its default, or the method that reports errors in it."""
     return isinstance(item, ast.AnnAssign) or (isinstance(item, ast.FunctionDef) and item.name == _REFUSES)
 
 
 def _dotted(node: ast.AST) -> tuple[str, ...]:
-    """The parts of `a.b.c`; none for other expressions."""
+    """The parts of `a.b.c`; empty for other expressions."""
     parts = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)

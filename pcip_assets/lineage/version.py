@@ -1,10 +1,10 @@
-"""Which code decides an asset's result, and its version: the hash of that code.
+"""The version of an asset: a hash of all code that determines its result.
 
-The version is computed, never listed. It starts at the function that builds the asset and follows each name
-that the function uses, through imports at the top of a module and inside functions, to its definition in
-pcip_core or pcip_assets; then the names that this definition uses, and so on. A definition is a statement at
-the top of a module: a function, a class or an assignment. What does not count: definitions that nothing on
-this way uses, comments, docstrings, the names of modules, and the modules in `DECIDES_NOTHING`.
+The version is computed, without a hand-written list of modules. The search starts at the function that builds
+the asset. It follows each name that the function uses, through imports at the top of a module and inside
+functions, to its definition in pcip_core or pcip_assets; then the names that this definition uses, and so on.
+A definition is a statement at the top of a module: a function, a class or an assignment. The hash does not
+include unused definitions, comments, docstrings, names of modules, and the modules in `DECIDES_NOTHING`.
 """
 
 import functools
@@ -17,35 +17,33 @@ from pcip_assets.lineage.syntax import BARE, PACKAGES, Module, is_below, is_firs
 
 DECIDES_NOTHING = (
     "pcip_core.errors",  # a failure has no result
-    "pcip_core.locks",  # who waits for whom
-    "pcip_core.store.journal",  # moves bytes
-    "pcip_core.store.parquet",  # moves bytes
-    "pcip_core.store.partitions",  # moves bytes
-    "pcip_core.store.publish",  # copies bytes into the published file
+    "pcip_core.locks",  # order of access
+    "pcip_core.store.journal",  # input and output
+    "pcip_core.store.parquet",  # input and output
+    "pcip_core.store.partitions",  # input and output
+    "pcip_core.store.publish",  # copies tables into the published file
     "pcip_core.training.tracker",  # reports progress
     "pcip_assets.assets.encoders.train_network",  # records a training and registers the network
-    "pcip_assets.assets.results",  # where results are kept
-    "pcip_assets.assets.skeleton",  # whether a result is made, by the same rule for all assets
+    "pcip_assets.assets.results",  # storage of results
+    "pcip_assets.assets.skeleton",  # whether to compute a result, by the same rule for all assets
     "pcip_assets.lineage",  # versions
-    "pcip_assets.progress",  # lines in the log
+    "pcip_assets.progress",  # log messages
     "pcip_assets.provenance",  # hashes, times
-    "pcip_assets.resources",  # hands out the store
-    "pcip_assets.tracking",  # hands out networks, records trainings
-    "pcip_assets.workspace",  # names folders
+    "pcip_assets.resources",  # access to the store
+    "pcip_assets.tracking",  # access to networks, records of trainings
+    "pcip_assets.workspace",  # paths of folders
 )
 SETTINGS = "pcip_core.spec"
-"""Of settings only the code counts that derives one from another: each asset has their values among its inputs."""
-FIGURES = "pcip_core.plots"  # decides nothing either, unless the asset keeps figures
-SCHEMAS = (
-    "pcip_core.store.schemas"  # the sentences in it say what tables and columns mean; they decide nothing
-)
-_DRAWS = "pcip_core.plots.pictures:save_png"  # writes the figures of all assets that keep some
+"""Only code that derives settings from other settings counts: the values of settings are inputs of each asset."""
+FIGURES = "pcip_core.plots"  # also has no influence, unless the asset stores figures
+SCHEMAS = "pcip_core.store.schemas"  # descriptions of tables and columns in it do not count
+_DRAWS = "pcip_core.plots.pictures:save_png"  # writes the figures of all assets that store figures
 
 
 def code_version(function: Callable[..., Any], *, figures: bool = False) -> str:
-    """Version of an asset from its function, or from one in the function that builds it.
+    """Version of an asset, from its function or from one nested in the function that builds it.
 
-    That of an asset which keeps figures counts the code that draws.
+    For an asset that stores figures, it includes the plotting code.
     """
     return installed_code().version(
         f"{function.__module__}:{function.__qualname__.partition('.')[0]}", figures=figures
@@ -67,18 +65,18 @@ def installed_code() -> "Code":
 
 
 class Part(NamedTuple):
-    """A definition: its module and its name. Of a file of data: its path, and no name."""
+    """A definition, by its module and name; or a data file, by its path and an empty name."""
 
     module: str
     name: str
 
 
 class Code:
-    """Source files, and the versions of what they build.
+    """Source files, and the versions of the assets that they build.
 
     Args:
-        files: path, as `pcip_core/errors.py`, -> text. What is not Python is data, which counts for code that
-            names the file.
+        files: path, as `pcip_core/errors.py`, -> text. Other files are data, and belong to code that
+            names them.
     """
 
     def __init__(self, files: Mapping[str, str]) -> None:
@@ -93,10 +91,10 @@ class Code:
         self._versions: dict[tuple[str, bool], str] = {}
 
     def version(self, build: str, *, figures: bool = False) -> str:
-        """Hash of all that decides what `module:function` builds.
+        """Hash of everything that determines what `module:function` builds.
 
         Raises:
-            LookupError: a name leads nowhere.
+            LookupError: a name has no definition.
         """
         if (build, figures) not in self._versions:
             parts = self.closure(build, figures=figures)
@@ -105,7 +103,7 @@ class Code:
         return self._versions[build, figures]
 
     def closure(self, build: str, *, figures: bool = False) -> frozenset[Part]:
-        """All that decides what `module:function` builds, the function and its callers in that module included."""
+        """All definitions that determine what `module:function` builds, including its callers in that module."""
         module, name = build.split(":")
         waiting = [Part(module, caller) for caller in self._callers(module, name)]
         if figures:
@@ -119,7 +117,7 @@ class Code:
         return frozenset(seen)
 
     def _callers(self, module: str, name: str) -> set[str]:
-        """A function and the definitions of its module that use it, at any remove: they may hand functions to it."""
+        """A function and its direct and indirect users in its module, which may pass functions to it."""
         defined, callers = self._module(module).defined, {name}
         while more := {
             other
@@ -130,7 +128,7 @@ class Code:
         return callers
 
     def _next(self, part: Part, *, figures: bool) -> Iterator[Part]:
-        """The definitions that one uses, and the bare statements of its module."""
+        """The definitions that a definition uses, and the bare statements of its module."""
         if part.name:
             for targets in self._uses(part).values():
                 for target in targets:
@@ -140,7 +138,7 @@ class Code:
                 yield Part(part.module, BARE)
 
     def _meaning(self, part: Part, *, figures: bool) -> str:
-        """Hash of a definition and of what each name in it stands for."""
+        """Hash of a definition and of the targets of each name in it."""
         meanings = [self._tree(part)]
         for name, targets in sorted(self._uses(part).items()) if part.name else ():
             for target in targets:
@@ -180,23 +178,23 @@ class Code:
         return self._used[part]
 
     def _imported(self, targets: Iterable[str], rest: tuple[str, ...]) -> list[Part | str]:
-        """What `target.rest` stands for, of all targets that imports give one name."""
-        found: list[Part | str] = []
+        """The definitions of `target.rest`, for all imports that bind the same name."""
+        parts: list[Part | str] = []
         for target in targets:
             if not is_first_party(target):
-                found.append(target)
+                parts.append(target)
             elif target in self._modules:
-                found += self._of_module(target, rest)
+                parts += self._of_module(target, rest)
             else:
                 name, _, last = target.rpartition(".")
                 if name not in self._modules:
                     raise LookupError(f"{target}: neither a module nor a name in a module")
-                found += self._of_module(name, (last, *rest))
-        return found
+                parts += self._of_module(name, (last, *rest))
+        return parts
 
     def _of_module(self, name: str, rest: tuple[str, ...]) -> list[Part | str]:
         module = self._module(name)
-        if not rest:  # the module itself is passed on: any of its names may be used
+        if not rest:  # the module is passed as a value: any of its names may be used
             return [Part(name, defined) for defined in module.defined]
         if rest[0] in module.defined:
             return [Part(name, rest[0])]

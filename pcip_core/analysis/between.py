@@ -21,7 +21,7 @@ class BetweenPair:
     """The scores of one pair of compartments.
 
     Attributes:
-        scores: of all n cells.
+        scores: scores of all n cells.
         ranked: proteins of the group `both`, the most variable first.
     """
 
@@ -40,11 +40,11 @@ class Between:
 
     Attributes:
         pairs: in the order given.
-        cells: one row per pair and scored cell: first, second, cell_id, image_id, group, score, place. Names are
-            in the types in which they were given.
+        cells: one row per pair and scored cell: first, second, cell_id, image_id, group, score, place. Names
+            keep the types of the input.
         proteins: the rows of `by_protein` of each pair, with first, second, `rank` (by the standard deviation of
-            the score, within the pair) and `place_rank` (by that of the place, over all pairs). Ranks are of
-            proteins of the group `both` with enough cells, null for all others.
+            the score, within the pair) and `place_rank` (by that of the place, over all pairs). Only
+            proteins of the group `both` with enough cells have ranks; all others are null.
     """
 
     pairs: list[BetweenPair]
@@ -65,12 +65,12 @@ def between_compartments(
     Args:
         features, annotations: as for `compartment_scores`.
         cells: n rows with cell_id, image_id, protein and cell_line, text or categorical.
-        pairs: first and second compartment of each.
-        least_cells: a protein with fewer in a cell line has no rank.
+        pairs: first and second compartment of each pair.
+        least_cells: least number of cells in a cell line for a rank.
 
     Raises:
         ShapeError: features and cells differ in length.
-        EvaluationError: as `compartment_scores`.
+        EvaluationError: as for `compartment_scores`.
 
     Source: paper, Figure 5 and Supplementary Data 2.
     """
@@ -97,7 +97,7 @@ def between_compartments(
 
 
 def _with_place_rank(proteins: pl.DataFrame, least_cells: int) -> pl.DataFrame:
-    """The rows of all pairs with one rank: places are comparable between pairs, scores are not."""
+    """Add a rank over all pairs by place, which is comparable between pairs, unlike the score."""
     ranked = ranked_by_deviation(proteins, by="standard_deviation_place", least_cells=least_cells)
     rank = ranked.table.select(*_PAIR, *_GROUP, place_rank="rank")
     return proteins.join(rank, on=[*_PAIR, *_GROUP], how="left", maintain_order="left")

@@ -15,12 +15,12 @@ from pcip_core.features.checks import require_rows
 FIRST_ONLY, BOTH, SECOND_ONLY, OTHER = "first_only", "both", "second_only", "other"
 GROUPS = (FIRST_ONLY, BOTH, SECOND_ONLY)
 GROUP = pl.Enum([*GROUPS, OTHER])
-_LEAST_DISTANCE = 1e-12  # a cell at a mean has a finite logarithm
+_LEAST_DISTANCE = 1e-12  # keeps the logarithm finite for a cell at a mean
 
 
 @dataclass(frozen=True)
 class CompartmentScores:
-    """Where cells lie between two compartments.
+    """Positions of cells between two compartments.
 
     Attributes:
         first, second: the compartments.
@@ -53,28 +53,28 @@ def compartment_scores(
 ) -> CompartmentScores:
     """Score every cell of images annotated to one of two compartments alone, or to exactly these two.
 
-    The mean of a compartment is the mean of all cells of the images annotated to it alone. A cell of one of
-    these images is scored against the mean without its whole image, or the cells of an image would lie
-    nearer to their own compartment because they are part of it (the paper does not say; its means seem to
+    The mean of a compartment is the mean of all cells of the images annotated to it alone. A cell in one of
+    these images is scored against the mean without its whole image. Otherwise, cells would be nearer to their
+    annotated compartment because they contribute to its mean (the paper does not state this; its means seem to
     include all images).
 
-    Which measure to use: within one pair of compartments both order cells in the same way. `score` is the paper's; its
-    size depends on how far apart the two means are, against how much cells vary across the line between them.
-    `place` is in units of that line, so that its values, and their standard deviations, can be compared from
-    one pair of compartments to another.
+    Both measures order the cells of a pair of compartments similarly. `score` is the paper's; its size depends on the
+    distance between the two means, relative to the variation of cells perpendicular to the line between them.
+    `place` is in units of that distance, so that its values and their standard deviations are comparable between
+    pairs of compartments.
 
     Args:
-        features: (n, d). Each column is centred and scaled here over all n cells, as for the paper's kNN. Those
-            that stream are gone through twice, and once more without `columns`.
+        features: (n, d). Each column is centred and scaled here over all n cells, as for the paper's kNN. Streamed
+            features are read twice, and once more without `columns`.
         image: (n,) name of each cell's image.
         annotations: image -> its terms. An image without an entry, or with a third term, is `other`.
         first, second: terms.
-        columns: `columns_of` the features, to compute them once for several pairs of terms.
+        columns: `columns_of` the features, computed once for several pairs of terms.
 
     Raises:
         ShapeError: features and image differ in length.
-        EvaluationError: a value is not finite; the two terms are the same; no image, or only one, has a term
-            alone, so that no mean is left without the scored image; the means coincide.
+        EvaluationError: a value is not finite; the two terms are the same; a term is the only
+            annotation of fewer than two images, so that no mean without the scored image exists; the means coincide.
 
     Source: paper, "Single cell analysis of Multiply-Localized Proteins" and Figure 5.
     """
@@ -84,7 +84,7 @@ def compartment_scores(
     kinds = _groups([frozenset(annotations.get(name, ())) for name in names], first, second)
     _require_images(kinds, annotations, names, first, second)
 
-    ends = np.full(len(names), -1)  # the row of sums of each image that is annotated to one of the two alone
+    ends = np.full(len(names), -1)  # row in `sums` of each image annotated to exactly one of the two
     alone = (kinds == FIRST_ONLY) | (kinds == SECOND_ONLY)
     ends[alone] = np.arange(alone.sum())
     sums, counts = sums_of_groups(features, ends[number], int(alone.sum()))
@@ -110,21 +110,21 @@ def compartment_scores(
 
 
 def _numbered(image: pl.Series | np.ndarray) -> tuple[list[str], np.ndarray]:
-    """The names of the images in sorted order, and the number of each cell's image among them."""
+    """The sorted names of the images, and the index of each cell's image among them."""
     series = pl.Series(image)
     names = series.unique().cast(pl.String).sort()
     return names.to_list(), series.cast(pl.Enum(names)).to_physical().to_numpy()
 
 
 def _measured(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Log ratio of the distances to two means, and the place on the line between them."""
+    """Log ratio of the distances to two means, and the position along the line between them."""
     line = end - start
     length = float(line @ line)
     if length < _LEAST_DISTANCE:
         raise EvaluationError(
             "compartment scores",
-            found="the same mean for both compartments",
-            required="two means that differ",
+            found="equal means of both compartments",
+            required="two different means",
             remedy="Use features that separate the compartments.",
         )
     near, far = (np.linalg.norm(points - mean, axis=1) for mean in (start, end))
@@ -145,7 +145,7 @@ def _groups(terms: list[frozenset[str]], first: str, second: str) -> np.ndarray:
 def _require_images(
     kinds: np.ndarray, annotations: Mapping[str, Collection[str]], names: list[str], first: str, second: str
 ) -> None:
-    """Raise an EvaluationError unless each of two different terms has two images of its own."""
+    """Raise an EvaluationError unless the terms differ and each is the only annotation of at least two images."""
     if first == second:
         raise EvaluationError(
             "compartment scores",

@@ -11,20 +11,20 @@ from pcip_core.errors import EvaluationError
 from pcip_core.features.checks import require_finite
 from pcip_core.features.scaling import standardize
 
-LEAST_PROTEINS, MOST_PROTEINS = 8, 20_000  # of a map; UMAP of more takes minutes
-_PROTEIN_NEIGHBOURS = 20  # the paper's
+LEAST_PROTEINS, MOST_PROTEINS = 8, 20_000  # limits of a map; UMAP of more proteins takes minutes
+_PROTEIN_NEIGHBOURS = 20  # as in the paper
 
 
 def umap_embedding(
     features: np.ndarray, *, neighbours: int = 30, min_distance: float = 0.3, seed: int = 0
 ) -> np.ndarray:
-    """Positions of vectors on a map, near each other where the vectors are similar, by UMAP.
+    """UMAP of vectors: coordinates in which similar vectors are near each other.
 
     Args:
         features: (n, d). Each column is centred and scaled here, as for the paper's kNN.
-        neighbours: what counts as near (paper: 30 for cells, 20 for proteins).
-        min_distance: how close points may lie (paper: 0.3).
-        seed: with one, umap-learn runs on one thread and is repeatable.
+        neighbours: size of the local neighbourhood (paper: 30 for cells, 20 for proteins).
+        min_distance: smallest distance between points (paper: 0.3).
+        seed: random seed; with a seed, umap-learn is reproducible and runs on one thread.
 
     Returns:
         (n, 2) float32, without unit.
@@ -46,11 +46,11 @@ def umap_embedding(
     with (
         threadpool_limits(1, user_api="openmp"),
         warnings.catch_warnings(),
-    ):  # numba leaves torch more threads
-        warnings.filterwarnings("ignore", "n_jobs value")  # that a seed means one thread
+    ):  # keeps numba from changing the number of threads of torch
+        warnings.filterwarnings("ignore", "n_jobs value")  # a seed implies one thread
         warnings.filterwarnings(
             "ignore", "Tensorflow not installed", ImportWarning
-        )  # of another kind of UMAP
+        )  # only for parametric UMAP
         from umap import UMAP  # loads numba, which takes seconds
 
         model = UMAP(
@@ -60,7 +60,7 @@ def umap_embedding(
 
 
 def protein_map(means: np.ndarray, *, seed: int = 0) -> np.ndarray:
-    """Map of proteins with the paper's 20 neighbours, or half the proteins where there are fewer than 40.
+    """UMAP of proteins with 20 neighbours, as in the paper, or half the number of proteins if there are fewer than 40.
 
     Args:
         means: (n, d) mean features of the proteins.
@@ -84,11 +84,11 @@ def protein_map(means: np.ndarray, *, seed: int = 0) -> np.ndarray:
 
 
 def evenly_from_groups(group: np.ndarray, most: int) -> np.ndarray:
-    """A sample with as many rows of each group as there is room for, evenly spaced within each.
+    """A sample with equally many rows of each group, evenly spaced within each.
 
     Args:
         group: (n,) number of each row's group.
-        most: size of the sample; where there are more groups, so many of them give one row each.
+        most: largest size of the sample; if there are more groups, that many of them give one row each.
 
     Returns:
         The rows, group after group.

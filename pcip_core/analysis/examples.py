@@ -1,4 +1,4 @@
-"""Which cells are shown of a protein: some at equal steps along an order."""
+"""Selection of example cells of a protein, at equal steps along an order."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def examples_along(
         place: (n,) position of each cell in the order; cells with NaN are left out.
         ranked: proteins, with protein, cell_line and `rank`.
         proteins: number of proteins.
-        each: largest number of cells of each.
+        each: largest number of cells per protein.
 
     Returns:
         One row per protein: rank, protein, cell_line, and `cell_ids`, a list in the order of the places.

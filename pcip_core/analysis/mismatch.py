@@ -1,26 +1,27 @@
-"""Does the network paint what the source shows, or what the target's markers give away?
+"""Does the network use the source cell, or infer the localization from the target's structural channels?
 
 Supplementary Figure 1 of the paper gives a network a source and a target of different localization and shows that
-the prediction has the localization of the source. This module measures it. The localization of the source is nowhere
-drawn in the geometry of the target, so no comparison with it is possible. Instead, the prediction is compared with
-what the network predicts for the same target from other cells of the source's label. For a pair with a source of
-label a and a target of label b, of the protein channel, over the pixels of the crop:
+the prediction has the localization of the source. This module measures it. There is no image of the source's
+localization in the geometry of the target to compare with. Instead, the prediction is compared with predictions for
+the same target from other cells of the source's label. For a source of label a and a target of label b, the measures
+are correlations of the protein channel over the pixels of the crop:
 
-- `r_source`: correlation of the prediction with the mean prediction for this target from other sources of label a,
-  of other images than the source;
-- `r_target`: the same with as many sources of label b, of other images than the target;
-- `r_truth`: with the target's true protein channel;
-- `r_matched`: not of this prediction: mean correlation of those from label b with the target's true channel.
+- `r_source`: of the prediction with the mean prediction for this target from other sources of label a, in other
+  images than the source;
+- `r_target`: of the prediction with the mean prediction from as many sources of label b, in other images than the
+  target;
+- `r_truth`: of the prediction with the true protein channel of the target;
+- `r_matched`: of the predictions from label b with the true channel, as a mean; independent of this source.
 
-A pair resembles its source if r_source is above both r_target and r_truth. The first comparison is fair: both
-references are means of equally many predictions, equally smooth, for the same markers, and neither is of the
-source's or the target's own image. A network that ignores the source predicts the same from every source, and
-fails it by a tie. But any trace of the source passes it, and an untrained network lets many through. Compare the
-share with that of an untrained network, and read two measures of size:
-`margin`, the mean of r_source - r_target, and r_truth against
-`r_matched`: a network that follows its source predicts the true channel worse from a mismatched source than from
-a matching one (`share_worse_than_matched`), while to one that ignores it they are the same. r_truth alone says
-little: compartments overlap, and a true channel is grainier than any prediction. `verdict` turns both into a rule.
+A pair resembles its source if r_source is above both r_target and r_truth. The first comparison is unbiased:
+both references are means of equally many predictions for the same structural channels, and neither uses the image of
+the source or of the target. A network that ignores the source predicts the same from every source, so that the
+correlations are equal and the test fails. However, weak use of the source is enough to pass, and many pairs of an
+untrained network pass. Compare the share with that of an untrained network, and consider two effect sizes: `margin`,
+the mean of r_source - r_target, and `r_truth` relative to `r_matched`. A network that uses the source predicts the
+true channel worse from a mismatched source than from a matching one (`share_worse_than_matched`); for a network that
+ignores it, they are equal. r_truth alone is not informative, because compartments overlap and a true channel is
+noisier than a prediction. `verdict` combines both effect sizes in one rule.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Sources (B, C, S, S) and target markers (B, M, S, S), float32 in [0, 1] -> (B, P, S, S) protein channels."""
 
 Crops = np.ndarray | Mapping[int, np.ndarray]
-"""Crops by position, (C, S, S) uint8 each: all of them as one array, or those that are needed."""
+"""Crops by position, (C, S, S) uint8 each: all of them as one array, or a mapping of the required ones."""
 
-_TIE = 1e-6  # correlations of equal pictures differ by rounding
+_TIE = 1e-6  # correlations of equal images differ by rounding errors
 _BATCH = 64
 _ALPHA = 0.05
 _CORRELATIONS = ("r_source", "r_target", "r_truth", "r_matched")
@@ -55,10 +56,10 @@ _SCORES = ("margin", "share_worse_than_matched", "share_resembling_source")
 
 
 def network_predictor(network: PairedCellInpainting) -> Predict:
-    """A trained network as a function of arrays, on the device where its weights are; left in eval mode."""
+    """A trained network as a function of arrays, on the device of its weights; the network remains in eval mode."""
     import torch
 
-    last = torch.channels_last  # on a CPU a third faster
+    last = torch.channels_last  # a third faster on a CPU
     network = network.eval().to(memory_format=last)  # type: ignore[call-overload]
     device = next(network.parameters()).device
 
@@ -87,7 +88,7 @@ def mismatch(
     """Draw pairs of different labels, predict their targets, and compare the predictions.
 
     Args:
-        pixels: (n, C, S, S) uint8, cells that the network was not trained on if it is to be judged.
+        pixels: (n, C, S, S) uint8; to evaluate a network, use cells that it was not trained on.
         predict, channels, structural, protein: as for `compare`.
         labels, image, each, most, references, seed: as for `draw_pairs`.
 
@@ -121,28 +122,30 @@ def compare(
     structural: Collection[str],
     protein: Collection[str],
 ) -> pl.DataFrame:
-    """Compare the predictions of drawn pairs with what stands for the source, for the target, and with the truth.
+    """Correlate the predictions of drawn pairs with the references of both labels and with the true channel.
 
     Args:
-        predict: `network_predictor`, or any function like it.
-        crops: of all cells, or of `drawn.cells`.
+        predict: `network_predictor`, or a function with the same signature.
+        crops: crops of all cells, or of `drawn.cells`.
         drawn: the pairs.
         labels: (n,) as for `draw_pairs`.
-        channels: names of the C channels; structural and protein: which of them the network sees of a target,
-            and predicts, in the order of the channels.
+        channels: names of the C channels; structural and protein: those that the network sees of a target,
+            and those that it predicts, in the order of the channels.
 
     Returns:
         One row per pair: source, target (positions of the cells), source_label, target_label, n_references,
         r_source, r_target, r_truth, r_matched, resembles_source.
     """
     seen = [index for index, name in enumerate(channels) if name in structural]
-    asked = [index for index, name in enumerate(channels) if name in protein]
+    predicted_channels = [index for index, name in enumerate(channels) if name in protein]
     sources = [pair.sources for pair in drawn.pairs]
     targets = [np.full(len(cells), pair.target) for pair, cells in zip(drawn.pairs, sources, strict=True)]
     predictions = predicted(predict, crops, np.concatenate(sources), np.concatenate(targets), seen)
     ends = np.cumsum([len(cells) for cells in sources])[:-1]
     correlations = [
-        _correlations(of_pair, len(pair.same), crops[pair.target][asked].astype(np.float32) / 255)
+        _correlations(
+            of_pair, len(pair.same), crops[pair.target][predicted_channels].astype(np.float32) / 255
+        )
         for pair, of_pair in zip(drawn.pairs, np.split(predictions, ends), strict=True)
     ]
     pairs = pl.DataFrame(
@@ -199,7 +202,7 @@ def predicted(
 
 
 def correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Pearson's r over pixels, the mean over channels of (P, S, S); 0 where a channel is constant."""
+    """Pearson's r over the pixels of (P, S, S), averaged over channels; 0 for a constant channel."""
     of_channels = []
     for a, b in zip(first.reshape(len(first), -1), second.reshape(len(second), -1), strict=True):
         a, b = (values.astype(np.float64) - values.mean(dtype=np.float64) for values in (a, b))
@@ -232,13 +235,13 @@ def summary(pairs: pl.DataFrame) -> dict[str, float]:
 
 
 def scores(table: pl.DataFrame) -> dict[str, float]:
-    """The scores by which trainings are compared: three of `summary`, and the p of the verdict.
+    """The scores for the comparison of trainings: three of `summary`, and the p-value of the verdict.
 
     Args:
         table: rows of the table `mismatch`.
 
     Returns:
-        `margin`, `margin_untrained`, ..., `p`; empty where no pair was compared.
+        `margin`, `margin_untrained`, ..., `p`; empty if no pair was compared.
     """
     if table.is_empty():
         return {}
@@ -252,13 +255,13 @@ def scores(table: pl.DataFrame) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a network follows its sources.
+    """Whether a network uses its source cells.
 
     Attributes:
-        follows: the answer.
-        p: of the sign test.
-        targets: target cells with a vote; `worse` of them are predicted worse from mismatched sources.
-        reasons: why not; empty where it follows.
+        follows: whether it does.
+        p: p-value of the sign test.
+        targets: number of target cells in the test; `worse` of them are predicted worse from mismatched sources.
+        reasons: reasons for a negative verdict; otherwise empty.
     """
 
     follows: bool
@@ -269,15 +272,15 @@ class Verdict:
 
 
 def verdict(table: pl.DataFrame) -> Verdict:
-    """Judge a trained network beside the same network untrained, on the same pairs.
+    """Evaluate a trained network against the same untrained network, on the same pairs.
 
-    It follows its sources if its margin is above that of the untrained network, and if target cells are
+    The network uses its sources if its margin is above that of the untrained network, and if target cells are
     predicted worse from mismatched than from matching sources more often than by chance: one-sided sign test,
-    p < 0.05. Each target cell has one vote, the mean of r_matched - r_truth over its pairs, because pairs with the
-    same target are not independent; a mean of 0 is no vote.
+    p < 0.05. Each target cell counts once, by the mean of r_matched - r_truth over its pairs, because pairs
+    with the same target are not independent; targets with a mean of 0 are excluded.
 
     Args:
-        table: rows of the table `mismatch`, of the networks `encoder` and `untrained`.
+        table: rows of the table `mismatch` for the networks `encoder` and `untrained`.
     """
     gaps = (
         table.filter(network="encoder")

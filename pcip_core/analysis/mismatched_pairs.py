@@ -1,4 +1,4 @@
-"""Which cells `mismatch` compares: sources and targets of different labels, and the references for each label."""
+"""Sampling of cells for `mismatch`: sources and targets with different labels, and references for each label."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pcip_core.errors import EvaluationError, ShapeError
 
 @dataclass(frozen=True)
 class Pair:
-    """A source and a target of different labels, with the cells that stand for each label; all are positions.
+    """A source and a target of different labels, with reference cells of each label; all are positions.
 
     Attributes:
         source, target: the two cells.
         same: other cells of the source's label.
-        matching: as many of the target's.
+        matching: as many other cells of the target's label.
     """
 
     source: int
@@ -37,14 +37,14 @@ class Pair:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Pairs to compare, and the labels with cells in one image only, for which nothing can be compared."""
+    """Pairs to compare, and the excluded labels, whose cells are all in one image."""
 
     pairs: list[Pair]
     left_out: list[str]
 
     @property
     def cells(self) -> np.ndarray:
-        """Positions of all cells that take part, each once."""
+        """Distinct positions of all cells in the pairs."""
         return np.unique([cell for pair in self.pairs for cell in (pair.target, *pair.sources)])
 
 
@@ -57,17 +57,17 @@ def draw_pairs(
     references: int = 5,
     seed: int = 0,
 ) -> Drawn:
-    """Pairs of cells of different labels; which crops are needed is known before any is read.
+    """Draw pairs of cells of different labels, before any crop is read.
 
     Args:
         labels: (n,) localization of each cell: one term, "" for cells to leave out.
         image: (n,) image of each cell.
-        each: pairs of every ordered pair of labels; the same two cells are taken once.
-        most: pairs in all. Where `each` would give more, it is lowered; where there are more ordered pairs of
-            labels than this, as many of them are taken that each label is a source as often as a target.
-        references: other sources in each mean; fewer where a label has fewer cells in other images.
-        seed: every draw is a function of it, of the two labels and of the number of the pair, so that the
-            pairs of two labels do not depend on which others there are.
+        each: pairs per ordered pair of labels; duplicates are dropped.
+        most: largest number of pairs. Where `each` would give more, it is lowered; if there are more ordered pairs
+            of labels than this, a balanced subset is used, in which each label is a source as often as a target.
+        references: number of other sources in each mean; fewer if a label has fewer cells in other images.
+        seed: each draw depends only on it, the two labels and the number of the pair, so that the pairs of two
+            labels do not depend on the other labels.
 
     Raises:
         ShapeError: lengths differ.
@@ -78,7 +78,7 @@ def draw_pairs(
         raise ShapeError(
             "pairs of labels",
             found=f"{len(labels)} labels, {len(image)} images",
-            required="one of each for every cell",
+            required="one label and one image per cell",
             remedy="Pass arrays of one length.",
         )
     usable, left_out = _usable(labels, image)
@@ -89,20 +89,20 @@ def draw_pairs(
         for i, term in enumerate(order)
     )
     swaps = sorted(islice(turns, most))
-    found: dict[tuple[int, int], Pair] = {}
+    drawn: dict[tuple[int, int], Pair] = {}
     for swap in swaps:
         for number in range(min(each, max(most // len(swaps), 1))):
             pair = _draw(labels, image, *swap, references, _generator(swap, seed, number + 1))
-            if len(pair.same):  # none where images hold several labels and all others of one are the target's
-                found.setdefault((pair.source, pair.target), pair)
-    if len(usable) < 2 or not found:
+            if len(pair.same):  # empty if all other cells of a label are in the target's image
+                drawn.setdefault((pair.source, pair.target), pair)
+    if len(usable) < 2 or not drawn:
         raise EvaluationError(
             "mismatch",
             found=f"{len(usable)} labels with two images or more, of {len(usable) + len(left_out)}",
-            required="two labels or more, each with cells in images beside those of a pair",
-            remedy="Give cells of more images.",
+            required="two labels or more, each with cells in images other than those of a pair",
+            remedy="Pass cells of more images.",
         )
-    return Drawn(list(found.values()), left_out)
+    return Drawn(list(drawn.values()), left_out)
 
 
 def draw_held_out(
@@ -113,13 +113,13 @@ def draw_held_out(
     each: int,
     seed: int,
 ) -> tuple[Drawn, bool, str]:
-    """Pairs of cells that were held out of the training, if these suffice; otherwise pairs of all cells.
+    """Draw pairs of cells that were held out of the training, if these suffice; otherwise from all cells.
 
     Args:
         labels: (n,) as for `draw_pairs`.
-        held_out: (n,) whether the network was trained without the cell; None where nobody knows.
+        held_out: (n,) whether the cell was held out of the training; None if unknown.
         groups: name -> a function that gives the (n,) groups of cells, the preferred name first: `image` for
-            `draw_pairs`, or what replaces it where each label has one image only.
+            `draw_pairs`, or a substitute if each label has only one image.
         each, seed: as for `draw_pairs`.
 
     Returns:
@@ -140,7 +140,7 @@ def draw_held_out(
 
 
 def pairs_of_many_labels(pairs: pl.DataFrame, n: int, seed: int) -> pl.DataFrame:
-    """At most n rows, drawn one after the other among those whose labels have been drawn least.
+    """Draw at most n rows, one by one, each time among those whose labels have been drawn least.
 
     Args:
         pairs: rows with source_label and target_label.
@@ -163,7 +163,7 @@ def pairs_of_many_labels(pairs: pl.DataFrame, n: int, seed: int) -> pl.DataFrame
 
 
 def _usable(labels: np.ndarray, image: np.ndarray) -> tuple[list[str], list[str]]:
-    """Labels with cells in two images or more, and the others."""
+    """Labels with cells in two or more images, and the remaining labels."""
     terms, of_label = np.unique(labels, return_inverse=True)
     images, of_image = np.unique(image, return_inverse=True)
     together = np.unique(of_label * len(images) + of_image) // max(len(images), 1)
@@ -173,7 +173,7 @@ def _usable(labels: np.ndarray, image: np.ndarray) -> tuple[list[str], list[str]
 
 
 def _generator(terms: Sequence[str], seed: int, number: int) -> np.random.Generator:
-    """Of the draws of one label, or of one pair of labels."""
+    """The random generator for one label, or for one pair of labels."""
     words = [int.from_bytes(term.encode(), "little") for term in terms]
     return np.random.default_rng([seed % 2**64, number, len(terms[0]), *words])
 
@@ -186,7 +186,7 @@ def _draw(
     references: int,
     rng: np.random.Generator,
 ) -> Pair:
-    """A source, a target, other cells of the source's label, and as many of the target's."""
+    """Draw a source, a target, and equally many other cells of both labels."""
     source = rng.choice(np.flatnonzero(labels == source_label))
     target = rng.choice(np.flatnonzero(labels == target_label))
     pools = [

@@ -15,8 +15,8 @@ from pcip_core.features.blocks import Columns, columns_of
 from pcip_core.features.checks import require_finite, require_rows
 
 MOST_CELLS = 5_000
-"""Distances between all pairs are in memory: 200 MB for this number."""
-_MOST_ORDERED = 1_000  # the best order of leaves takes 5 s for this number, and grows with its cube
+"""Distances between all pairs of cells are in memory: 200 MB for this number."""
+_MOST_ORDERED = 1_000  # optimal leaf ordering takes 5 s for this number; the time grows with its cube
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Phenotype:
     """One cluster of cells.
 
     Attributes:
-        cluster: its number from 1, the largest first.
+        cluster: number of the cluster from 1, the largest first.
         cells: ids of its cells, in the order of the leaves.
-        share: of all cells that were clustered.
-        representatives: ids, the medoid first: least mean distance to the cluster's other cells.
+        share: share of all clustered cells.
+        representatives: ids of the cells with the least mean distance to the cluster's other cells, the medoid first.
         rows: positions of the representatives among the cells given.
     """
 
@@ -40,16 +40,16 @@ class Phenotype:
 
 @dataclass(frozen=True)
 class Phenotypes:
-    """How one protein's cells fall into phenotypes.
+    """The phenotypes of the cells of one protein.
 
     Attributes:
-        linkage: (n - 1, 4) as scipy has it, with leaves in the best order (scipy's own above 1,000 cells).
+        linkage: (n - 1, 4) in scipy's format, with optimal leaf ordering (up to 1,000 cells).
         leaves: (n,) positions of the cells from left to right.
         cluster: (n,) number of each cell's cluster, from 1.
         phenotypes: one per cluster, the largest first.
-        silhouettes: number of clusters -> mean silhouette, of the numbers tried; empty if the number was given.
-        plane: (n, 2) positions along the first two principal components of the cells, each with the sign that puts
-            its farthest cell on the positive side.
+        silhouettes: number of clusters -> mean silhouette, for the numbers tried; empty if the number was given.
+        plane: (n, 2) positions along the first two principal components of the cells, each with the sign that makes
+            its value of largest magnitude positive.
     """
 
     linkage: np.ndarray
@@ -76,15 +76,15 @@ def phenotypes(
     Args:
         features: (n, d) of the protein's cells.
         cells: n ids.
-        reference: means and standard deviations by which columns are centred and scaled: those of all cells of
-            the screen, so that the weight of a column is its variation there. By default those of the given
-            cells, which give a column that hardly varies as much weight as one that separates two phenotypes.
-        components: number of first principal components of the given cells to use; by default all features.
-        clusters: their number; by default the one from 2 to `most` with the highest mean silhouette.
+        reference: means and standard deviations to centre and scale the columns: those of all cells of the screen,
+            so that columns are weighted by their variation in the given cells. By default those of the given
+            cells, which give an almost constant column the same weight as one that separates two phenotypes.
+        components: number of leading principal components of the given cells to use; by default all features.
+        clusters: number of clusters; by default the number from 2 to `most` with the highest mean silhouette.
         most: largest number of clusters to try.
-        least_silhouette: if no number reaches it, all cells are one cluster. The silhouette itself cannot show
-            that there is only one phenotype, and by chance is well above 0 for few cells.
-        representatives: their number in each cluster.
+        least_silhouette: if no number of clusters reaches it, all cells form one cluster. The silhouette cannot
+            show that there is only one phenotype, and is well above 0 by chance for few cells.
+        representatives: number of representatives per cluster.
 
     Raises:
         ShapeError: lengths differ.
@@ -107,12 +107,12 @@ def phenotypes(
     points = (columns_of(features) if reference is None else reference).standardized(features)
     if components is not None:
         points = principal_components(points, components)
-    apart = pdist(points)
-    tree = linkage(apart, "ward")  # distances are Euclidean, as Ward's method asks
+    pairwise = pdist(points)
+    tree = linkage(pairwise, "ward")  # Ward's method requires Euclidean distances
     if n <= _MOST_ORDERED:
-        tree = optimal_leaf_ordering(tree, apart)
+        tree = optimal_leaf_ordering(tree, pairwise)
     leaves = leaves_list(tree)
-    distances = squareform(apart)
+    distances = squareform(pairwise)
     silhouettes: dict[int, float] = {}
     if clusters is None:
         clusters, silhouettes = _best_number(tree, distances, most)
@@ -152,7 +152,7 @@ def sample_of(cells: Sequence[str], most: int = MOST_CELLS, *, seed: int = 0) ->
 
 
 def _plane(points: np.ndarray) -> np.ndarray:
-    """(n, d) -> (n, 2): the first two principal components; 0 where there is only one."""
+    """(n, d) -> (n, 2): the first two principal components; 0 for a missing one."""
     plane = np.zeros((len(points), 2))
     plane[:, : min(2, *points.shape)] = principal_components(points, 2)
     farthest = plane[np.abs(plane).argmax(0), [0, 1]]
@@ -173,7 +173,7 @@ def _best_number(tree: np.ndarray, distances: np.ndarray, most: int) -> tuple[in
 
 
 def _by_size(labels: np.ndarray) -> np.ndarray:
-    """Labels renumbered from 1, the largest cluster first; of equal clusters the one with the earlier cell."""
+    """Labels renumbered from 1, the largest cluster first; ties are broken by the first cell."""
     names, first, member, counts = np.unique(
         labels, return_index=True, return_inverse=True, return_counts=True
     )

@@ -1,4 +1,4 @@
-"""The phenotypes of chosen proteins of a screen: which proteins, their cells as rows, and what is drawn of them."""
+"""The phenotypes of chosen proteins of a screen: choice of proteins, clustering of their cells, and crops to draw."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pcip_core.errors import SpecError
 from pcip_core.features.blocks import Columns, Features, rows_of
 from pcip_core.spec.analyses import Phenotyping
 
-_CROPS, _CROPS_EACH = 12, 3  # drawn of a protein, and of one phenotype
-_NAMED = 10  # proteins in the message of an error
+_CROPS, _CROPS_EACH = 12, 3  # largest numbers drawn per protein, and per phenotype
+_NAMED = 10  # proteins in an error message
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,11 @@ class ProteinPhenotypes:
 
     Attributes:
         result: the clusters of its n cells.
-        table: n rows: protein, cell_line, cell_id, image_id, phenotype, share, leaf, representative, x, y.
+        table: one row per clustered cell: protein, cell_line, cell_id, image_id, phenotype, share, leaf,
+            representative, x, y.
         shown: phenotype -> positions of its cells whose crops are drawn.
         captions: position -> letter of the cells whose crops are drawn, from left to right in the tree.
-        cells: number of all its cells, of which the n may be a sample.
+        cells: total number of its cells, of which n may be a sample.
     """
 
     result: Phenotypes
@@ -62,9 +63,9 @@ def chosen_proteins(
     Args:
         cells: n rows with `protein` and `cell_line`, text or categorical.
         ranked: the table `variability`; read only if the settings name no protein.
-        settings: the proteins that they name in each of their cell lines, otherwise the most variable ones with
+        settings: the named proteins in each of their cell lines; without names, the most variable proteins with
             enough cells.
-        where: what an error names: the place of the settings.
+        where: location of the settings, for error messages.
 
     Returns:
         protein, cell_line, and `n_cell_lines` of the protein, in the order named or ranked.
@@ -110,11 +111,11 @@ def protein_phenotypes(
         rows: the cells of the protein.
         columns: `columns_of` the features.
         settings: number of clusters.
-        seed: of the sample.
-        most_cells: a sample of this size is clustered if there are more.
+        seed: seed of the sample.
+        most_cells: largest number of cells to cluster; of more cells, a sample is used.
 
     Raises:
-        EvaluationError: as `phenotypes`.
+        EvaluationError: as for `phenotypes`.
     """
     sample = rows[sample_of(cells["cell_id"].gather(rows).to_list(), most_cells, seed=seed)]
     names = cells[sample].select(pl.col("protein", "cell_line", "cell_id", "image_id").cast(pl.String))
@@ -150,7 +151,7 @@ def fullest_fields(cells: pl.DataFrame, *, most: int = 6) -> pl.DataFrame:
         most: number of fields.
 
     Returns:
-        One row per field, sorted: image_id, field, and a list per further column with the values of its cells.
+        One row per field, sorted: image_id, field, and each further column as a list over the field's cells.
     """
     keys = ["image_id", "field"]
     fields = cells.group_by(keys, maintain_order=True).agg(pl.all(), pl.len().alias("n_cells"))
@@ -160,7 +161,7 @@ def fullest_fields(cells: pl.DataFrame, *, most: int = 6) -> pl.DataFrame:
 
 
 def letters(number: int) -> str:
-    """a to z, then aa, ab, ...
+    """The letters of a number: a to z, then aa, ab, ...
 
     >>> [letters(number) for number in (0, 25, 26, 53, 702)]
     ['a', 'z', 'aa', 'bb', 'aaa']

@@ -1,4 +1,4 @@
-"""The proteins or cells nearest to one seed, or to several (paper, Figure 4: the rim of the nucleolus)."""
+"""The proteins or cells nearest to one or several seeds (paper, Figure 4: the rim of the nucleolus)."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class Nearest:
 
 
 def nearest(points: Features, seeds: Sequence[int] | np.ndarray, n: int, *, by: By = "mean") -> Nearest:
-    """The points nearest to one seed or to several; the seeds themselves are left out.
+    """The points nearest to one or several seeds, without the seeds themselves.
 
     Args:
         points: (m, d) features of proteins (their means) or of cells; standardized here over all m. Streamed
-            features are read three times, and only the distances are held.
+            features are read three times, and only the distances are kept in memory.
         seeds: positions of the seeds: a protein, a set of them, a cell, the cells of an image.
-        n: how many; fewer where there are no more.
-        by: `mean`: distance to the mean of the seeds, for seeds of one pattern, whose own noise it averages
-            out. `least`: distance to the nearest seed, for seeds of several patterns.
+        n: number of points; fewer if there are not enough.
+        by: `mean`: distance to the mean of the seeds, for seeds of one pattern; it averages out their noise.
+            `least`: distance to the nearest seed, for seeds of several patterns.
 
     Raises:
-        EvaluationError: no seed, or one that is no row of the points; n below 1; a value is not finite.
+        EvaluationError: there is no seed, a seed is not a row of the points, n is below 1, or a value is not finite.
     """
     seeds = np.unique(np.asarray(seeds, dtype=np.int64))
     if len(seeds) == 0 or seeds[0] < 0 or seeds[-1] >= len(points) or n < 1:
@@ -47,17 +47,17 @@ def nearest(points: Features, seeds: Sequence[int] | np.ndarray, n: int, *, by: 
             "nearest",
             found=f"{len(seeds)} seeds"
             + (f" from row {seeds[0]} to {seeds[-1]}" if len(seeds) else "")
-            + f", {len(points)} points, {n} asked for",
-            required="one seed or more, each a row of the points, and one or more asked for",
+            + f", {len(points)} points, n = {n}",
+            required="one or more seeds, each a row of the points, and n of 1 or more",
             remedy="Name proteins or cells that are in this feature set.",
         )
     columns = columns_of(points, "nearest")
-    asked = columns.standardized(rows_of(points, seeds))
-    asked = asked.mean(0, keepdims=True) if by == "mean" else asked
+    queries = columns.standardized(rows_of(points, seeds))
+    queries = queries.mean(0, keepdims=True) if by == "mean" else queries
     distance = np.full(len(points), np.inf)
     for place, block in places_of(points):
         scaled = columns.standardized(block)
-        for point in asked:  # one at a time: memory does not grow with the seeds
+        for point in queries:  # one by one, so that memory does not grow with the seeds
             distance[place] = np.minimum(distance[place], np.linalg.norm(scaled - point, axis=1))
     others = np.setdiff1d(np.arange(len(points)), seeds)
     rows = others[np.argsort(distance[others], kind="stable")[:n]]
@@ -65,19 +65,19 @@ def nearest(points: Features, seeds: Sequence[int] | np.ndarray, n: int, *, by: 
 
 
 def recall(rows: np.ndarray, wanted: Collection[int], seeds: Collection[int], *, of: int) -> dict[str, float]:
-    """How many of the wanted points are among the nearest.
+    """The share of the wanted points among the nearest.
 
     Args:
-        rows: those of `nearest`.
-        wanted: rows of all points of the pattern; seeds among them do not count.
-        seeds: rows that were given.
-        of: number of all points.
+        rows: rows from `nearest`.
+        wanted: rows of all points of the pattern; seeds among them are ignored.
+        seeds: rows of the seeds.
+        of: total number of points.
 
     Returns:
         recall, precision, and chance: the recall of as many points drawn at random.
 
     Raises:
-        EvaluationError: none is wanted but the seeds.
+        EvaluationError: all wanted points are seeds.
     """
     left = set(map(int, wanted)) - set(map(int, seeds))
     if not left:

@@ -1,4 +1,4 @@
-"""Which proteins differ from cell to cell: by the two-compartment score, or without known compartments."""
+"""Variation of proteins between cells: by the two-compartment score, or without known compartments."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from pcip_core.features.blocks import Columns, Features, columns_of, groups_of
 from pcip_core.features.checks import require_rows
 
 _KEYS = ["protein", "cell_line"]
-_LEAST_GROUPS = 5  # of a cell line that has an intercept of its own
-_HUBER = 1.345  # 95 % efficient where residuals are normal
+_LEAST_GROUPS = 5  # proteins of a cell line with a separate intercept
+_HUBER = 1.345  # 95 % efficient for normal residuals
 _TINY = 1e-12
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """Proteins, the most variable first.
+    """Proteins in order of variability, the most variable first.
 
     Attributes:
         table: one row per protein and cell line, with `rank` from 1.
-        left_out: protein and cell_line of those with too few cells.
-        places: (n,) of `variability`: position of each cell along the first principal component of the cells of its
-            protein and cell line, with an arbitrary sign; NaN for cells of those left out.
+        left_out: protein and cell_line of the proteins with too few cells.
+        places: (n,) only from `variability`: position of each cell along the first principal component of the
+            cells of its protein and cell line, with an arbitrary sign; NaN for excluded cells.
     """
 
     table: pl.DataFrame
@@ -41,13 +41,13 @@ def ranked_by_deviation(
 ) -> Ranked:
     """The paper's measure: the standard deviation of the two-compartment score, by protein and cell line.
 
-    It needs annotations, and is less sensitive if few cells show the second phenotype (paper, Results).
+    It requires annotations, and is less sensitive if few cells show the second phenotype (paper, Results).
 
     Args:
-        table: of `compartments.by_protein`.
+        table: from `compartments.by_protein`.
         by: the column of the standard deviation.
         group: the group whose proteins are ranked.
-        least_cells: proteins with fewer are left out.
+        least_cells: proteins with fewer cells are excluded.
 
     Returns:
         The rows of that group with `rank`, the highest standard deviation first.
@@ -66,34 +66,35 @@ def variability(
     *,
     least_cells: int = 10,
 ) -> Ranked:
-    """How variable each protein's cells are, without known compartments: a wide spread, and two parts.
+    """Variability of each protein's cells without known compartments, from their spread and split.
 
-    Two numbers of each protein in a cell line:
+    Two measures for each protein in a cell line:
 
     - `spread`: log of the mean squared distance of its cells to their mean, in standardized features, times
-      n / (n - 1), as the mean is that of the same n cells. `excess` is the residual of a robust (Huber)
-      regression of it on log mean intensity and cell line, in robust standard deviations: faint proteins look
-      noisy, and some cell lines are more uneven than others.
+      n / (n - 1), because the mean is estimated from the same cells. `excess` is the residual of a robust (Huber)
+      regression of it on log mean intensity and cell line, in robust standard deviations: images of
+      faint proteins are noisy, and some cell lines are more heterogeneous than others.
     - `split`: along the first principal component of its cells, log of the variance divided by the variance
-      within the best two parts (each of 2 or more cells and at least 5 %). It is scale-free, and 1.01 for a
-      normal distribution; `split_excess` is its residual after the same regression with log n as well, as few
-      cells split well by chance. It is high for two phenotypes, and higher if they are unbalanced.
+      within the best two groups (each of 2 or more cells and at least 5 %). It is scale-free, and 1.01 for a
+      normal distribution; `split_excess` is its residual after the same regression with log n as an additional
+      covariate, because few cells separate well by chance. It is high for two phenotypes, and higher if they are
+      unbalanced.
 
-    `variability` is the sum of the normal scores of the ranks of both residuals, so that neither needs to be
-    calibrated; it is relative to the proteins that are ranked. Each alone has its weakness: spread takes any
-    unevenness for variability, and split finds any two parts, however near. Both take cells in mitosis for a
-    phenotype. A cell line with fewer than 5 proteins has no intercept of its own.
+    `variability` is the sum of the normal scores of the ranks of both residuals, so that neither needs
+    calibration; it is relative to the ranked proteins. Each measure has a weakness: spread counts any
+    heterogeneity as variability, and split finds two groups however near they are. Both count mitotic cells as a
+    phenotype. Cell lines with fewer than 5 proteins share an intercept.
 
     Args:
-        features: (n, d) of all cells; standardized here over all of them. If they are read in blocks, the cells of
-            one protein in one cell line are in memory at a time.
+        features: (n, d) of all cells; standardized here over all of them. If they are read in blocks, only the
+            cells of one protein in one cell line are in memory.
         cells: n rows with `protein` and `cell_line`, text or categorical.
         intensity: (n,) mean of the protein channel, background included or not, above 0 on average.
-        least_cells: a protein with fewer in a cell line is left out.
+        least_cells: proteins with fewer cells in a cell line are excluded.
 
     Returns:
         A table with protein, cell_line, n, log_intensity, spread, excess, split, split_excess, variability, rank;
-        and the places of the cells.
+        and the positions of the cells.
 
     Raises:
         ShapeError: the lengths differ.
@@ -160,7 +161,7 @@ def _require_comparable(proteins: pl.DataFrame, left_out: int, least_cells: int)
 
 
 def _spread_and_places(columns: Columns, vectors: np.ndarray) -> tuple[float, np.ndarray]:
-    """Spread of one protein, and (n,) places along its first principal component; vectors: (n, d) of its cells."""
+    """Spread of one protein, and positions of its n cells along their first principal component."""
     points = columns.standardized(vectors)
     centred = points - points.mean(0)
     spread = np.log(max((centred**2).sum() / (len(centred) - 1), _TINY))
@@ -168,24 +169,24 @@ def _spread_and_places(columns: Columns, vectors: np.ndarray) -> tuple[float, np
 
 
 def first_component(centred: np.ndarray) -> np.ndarray:
-    """(n, d) with column means 0 -> (n,) places along the first principal component; the sign is arbitrary."""
+    """(n, d) with column means 0 -> (n,) positions along the first principal component, with an arbitrary sign."""
     if len(centred) > centred.shape[1]:
         axis = np.linalg.eigh(centred.T @ centred)[1][:, -1]
-    else:  # the smaller of the two products
+    else:  # use the smaller of the two products
         axis = centred.T @ np.linalg.eigh(centred @ centred.T)[1][:, -1]
         axis /= max(float(np.linalg.norm(axis)), _TINY)
     return centred @ axis
 
 
 def two_part_split(values: np.ndarray, *, least_share: float = 0.05) -> float:
-    """Log of the sum of squares over that within the best two parts of a line, found exactly.
+    """Log ratio of the total sum of squares to that within the best two groups of values, found exactly.
 
     Args:
         values: (n,), 4 or more.
-        least_share: least share of the cells in either part, and never fewer than 2, so that one outlier is no part.
+        least_share: least share of the cells in either group, and at least 2, so that one outlier is not a group.
 
     Returns:
-        0 or more; 0 where all values are equal.
+        0 or more; 0 if all values are equal.
     """
     ordered = np.sort(values.astype(np.float64) - values.mean())
     n, total = len(ordered), float((ordered**2).sum())
@@ -194,24 +195,24 @@ def two_part_split(values: np.ndarray, *, least_share: float = 0.05) -> float:
     least = max(2, int(np.ceil(least_share * n)))
     size = np.arange(least, n - least + 1)
     sums = ordered.cumsum()[size - 1]
-    between = sums**2 * n / (size * (n - size))  # as all values sum to 0
+    between = sums**2 * n / (size * (n - size))  # because the values sum to 0
     return float(np.log(total / max(total - between.max(), _TINY * total)))
 
 
 def robust_residuals(values: np.ndarray, covariates: Sequence[np.ndarray], lines: np.ndarray) -> np.ndarray:
-    """What covariates and cell lines do not predict, in robust standard deviations.
+    """Residuals after regression on covariates and cell lines, in robust standard deviations.
 
-    Huber regression by iteratively reweighted least squares, the scale being the median absolute residual.
+    Huber regression by iteratively reweighted least squares, with the median absolute residual as scale.
 
     Args:
         values: (g,).
         covariates: each (g,).
-        lines: (g,) cell line; those of fewer than 5 share one intercept.
+        lines: (g,) cell line; lines with fewer than 5 values share one intercept.
     """
     names, member, counts = np.unique(lines, return_inverse=True, return_counts=True)
     intercepts = [member == index for index in range(len(names)) if counts[index] >= _LEAST_GROUPS]
     if intercepts and sum(map(np.sum, intercepts)) == len(lines):
-        intercepts = intercepts[1:]  # the rest is the intercept
+        intercepts = intercepts[1:]  # the remaining line has the common intercept
     centred = [column - column.mean() for column in covariates]
     columns = [np.ones(len(values)), *(column for column in centred if column.std() > _TINY), *intercepts]
     design = np.stack(columns, axis=1).astype(np.float64)
@@ -229,19 +230,19 @@ def robust_residuals(values: np.ndarray, covariates: Sequence[np.ndarray], lines
 
 
 def normal_scores(values: np.ndarray) -> np.ndarray:
-    """Normal quantiles of the ranks: (g,), equal values alike."""
+    """Normal quantiles of the ranks: (g,); ties get the same score."""
     return norm.ppf((rankdata(values) - 0.5) / len(values))
 
 
 def ranking_quality(values: np.ndarray, truth: np.ndarray, *, at: int = 10) -> dict[str, float]:
-    """How well a measure ranks those that are true first.
+    """Quality of a ranking of proteins by a measure, given the true ones.
 
     Returns:
-        precision (of the first `at`, or of all if there are fewer), average_precision, and chance: the share
-        that is true, which is the average precision of a random order.
+        precision (of the first `at`, or of all if there are fewer), average_precision, and chance: the share of
+        true proteins, which is the average precision of a random order.
 
     Raises:
-        EvaluationError: none is true, or all are.
+        EvaluationError: none or all are true.
     """
     from sklearn.metrics import average_precision_score
 
@@ -249,7 +250,7 @@ def ranking_quality(values: np.ndarray, truth: np.ndarray, *, at: int = 10) -> d
         raise EvaluationError(
             "ranking",
             found=f"{int(truth.sum())} of {len(truth)} true",
-            required="some that are true and some that are not",
+            required="both true and false proteins",
             remedy="Rank other proteins.",
         )
     first = np.argsort(-values, kind="stable")[:at]

@@ -1,1 +1,1 @@
-"""Terms of proteins (Gene Ontology or a user's own) and their enrichment in clusters."""
+"""Terms of proteins (Gene Ontology or tables of the user) and their enrichment in clusters."""

@@ -1,14 +1,14 @@
-"""Terms that the proteins of a cluster have more often than chance: hypergeometric tests with false discovery rates.
+"""Enrichment of terms in clusters of proteins: hypergeometric tests with false discovery rates.
 
-Works on any table protein -> terms: Gene Ontology (`ontology.propagate`), the screen's own localization terms
-(`annotations_from_columns`), or any other.
+Accepts any mapping protein -> terms: Gene Ontology (`ontology.propagate`), the localization terms of the screen
+(`annotations_from_columns`), or others.
 
-Choices that the paper leaves open:
+Choices that the paper does not specify:
 
 - **The background** is every clustered protein that has a term ("all human proteins in our clustering solution";
-  GOrilla, too, excludes genes without one). `annotated` counts the same way; `cluster_size` counts all proteins.
-- **The family** of tests of a false discovery rate: the terms of one namespace for one cluster, as GOrilla takes
-  one list and one ontology at a time. `family="all"` takes all clusters together.
+  GOrilla also excludes genes without one). `annotated` counts the same way; `cluster_size` counts all proteins.
+- **The family** of tests of a false discovery rate: the terms of one namespace in one cluster, as GOrilla tests
+  one list and one ontology at a time. `family="all"` combines all clusters.
 - **Every term of the background is a test**, even if the cluster has no protein with it (then p = 1). Only terms
   with a hit have a row; `tests` is the size of the family.
 
@@ -38,14 +38,14 @@ _COLUMNS = [
 
 @dataclass(frozen=True)
 class Enrichment:
-    """Terms of clusters, with their probabilities by chance.
+    """Terms of clusters with their p-values and false discovery rates.
 
     Attributes:
-        table: by cluster in the order given, then by p: cluster, term, name, namespace (empty without `terms`),
+        table: sorted by cluster in the order given, then by p: cluster, term, name, namespace (empty without `terms`),
             `hits` (k: proteins of the cluster with the term), `annotated` (n: proteins of the cluster with any
             term), `cluster_size`, `background_hits` (K), `background` (N), `fold` ((k/n) / (K/N)), `p`
             (P(X >= k)), `q` (false discovery rate), `tests` (of its family).
-        left_out: reason -> number, also if it is 0: `proteins_without_annotation`, `terms_with_few_proteins`,
+        left_out: reason -> number, including zeros: `proteins_without_annotation`, `terms_with_few_proteins`,
             `terms_with_many_proteins`, `clusters_without_annotation`.
     """
 
@@ -70,13 +70,13 @@ def enrichment(
         annotations: protein -> terms, with their ancestors (`propagate`).
         background: proteins that could have been in a cluster; by default, those of all clusters. Those without a
             term are left out.
-        terms: of the ontology: gives rows their names, and makes each namespace a family of its own.
+        terms: terms of the ontology, which name the rows and make each namespace a separate family.
         min_size: least number of proteins of the background with a tested term.
         max_size: largest number of proteins of the background with a tested term; by default, any number.
         family: the tests of one false discovery rate: those of a cluster, or of all clusters.
 
     Raises:
-        EvaluationError: there is no cluster, or an empty one; proteins of a cluster are not in `background`; no
+        EvaluationError: there is no cluster, or an empty one; clustered proteins are not in `background`; no
             protein has a term; `min_size` is below 1 or above `max_size`.
     """
     clusters = {name: set(proteins) for name, proteins in members.items()}
@@ -149,10 +149,10 @@ def false_discovery_rates(p: np.ndarray, *, tests: int | None = None) -> np.ndar
 
     Args:
         p: (n,).
-        tests: size of the family; those that `p` does not hold have p = 1. By default n.
+        tests: size of the family; tests without a value in `p` have p = 1. By default n.
 
     Returns:
-        (n,) float64, each at least its p and at most 1.
+        (n,) float64, each between its p and 1.
 
     Raises:
         ShapeError: there are fewer tests than values.
@@ -163,8 +163,8 @@ def false_discovery_rates(p: np.ndarray, *, tests: int | None = None) -> np.ndar
         raise ShapeError(
             "tests",
             found=f"{tests}",
-            required=f"{len(p)} or more, as there are values",
-            remedy="Count them all.",
+            required=f"at least the number of values, {len(p)}",
+            remedy="Count all tests of the family.",
         )
     if not len(p):
         return p
@@ -175,11 +175,11 @@ def false_discovery_rates(p: np.ndarray, *, tests: int | None = None) -> np.ndar
 def annotations_from_columns(
     table: pl.DataFrame, *, protein: str = "protein", terms: str = "localization"
 ) -> dict[str, set[str]]:
-    """Terms of each protein from a table such as `images`: all terms that any row gives it.
+    """Terms of each protein from a table such as `images`: the union over its rows.
 
     Args:
-        table: two of its columns are used; the terms are a list, or text with `;` between.
-        protein: name of the column of proteins; rows without one are skipped.
+        table: a table with both columns; terms are lists, or text separated by `;`.
+        protein: name of the column of proteins; rows without a protein are skipped.
         terms: name of the column of terms.
 
     Raises:
@@ -202,14 +202,14 @@ def annotations_from_columns(
 
 
 def _pairs(several: Mapping[str, Collection[str]], value: str, *, key: str = "protein") -> pl.DataFrame:
-    """One row per key and value, each pair once."""
+    """One row per distinct pair of key and value."""
     lists = {key: list(several), value: [list(set(values)) for values in several.values()]}
     schema = {key: pl.String(), value: pl.List(pl.String())}
     return pl.DataFrame(lists, schema=schema).explode(value, empty_as_null=False)
 
 
 def _with_names(tested: pl.DataFrame, terms: Mapping[str, Term] | None) -> pl.DataFrame:
-    """The terms with their names and namespaces; a term that the ontology does not have is its own name."""
+    """The terms with their names and namespaces; a term that the ontology lacks is named by its identifier."""
     known = [(term, (terms or {}).get(term)) for term in tested["term"]]
     return tested.with_columns(
         name=pl.Series([term if entry is None else entry.name for term, entry in known], dtype=pl.String),
@@ -244,7 +244,7 @@ def _require_members(clusters: Mapping[str, set[str]], everyone: set[str]) -> No
             raise EvaluationError(
                 f"cluster {name}",
                 found=f"{len(strangers)} proteins outside the background ({_first(strangers)})",
-                required="a background that holds every clustered protein",
+                required="a background that contains every clustered protein",
                 remedy="Add them to the background, or leave `background` out.",
             )
 

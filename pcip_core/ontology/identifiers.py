@@ -1,17 +1,17 @@
-"""Which gene product of an annotation file each protein name of a screen means.
+"""Mapping of the protein names of a screen to the gene products of an annotation file.
 
 Screens name proteins by Ensembl gene ids, UniProt accessions, gene symbols, yeast ORFs or SGD ids; a GAF file has
 an id (column 2: UniProt accession, SGD id), a symbol (column 3) and synonyms (column 11: ORF names, former symbols).
-Ensembl ids are in few GAF files: give a table for them.
+Few GAF files contain Ensembl ids: supply a table for them.
 
 The rules:
 
-- A name is looked up as an id, then as a symbol, then as a synonym; what is found first counts, so that a symbol
-  of one gene wins over a synonym of another. The user's table comes before all of these.
-- Letter case does not matter, but where names differ by case alone (fly: `h` and `H`), the same case wins.
-- The version of an Ensembl id (`ENSG00000075624.17`) and the isoform of an accession (`P60709-2`) are left out.
-- A name with `;` is each of its parts.
-- A name that means two gene products is ambiguous; it is counted and gets none.
+- A name is looked up as an id, then as a symbol, then as a synonym. The first match is used, so that the symbol of
+  one gene takes precedence over a synonym of another. The user's table takes precedence over all of these.
+- Letter case is ignored, except that an exact match takes precedence (fly: `h` and `H`).
+- The version of an Ensembl id (`ENSG00000075624.17`) and the isoform of an accession (`P60709-2`) are removed.
+- A name with `;` stands for all of its parts.
+- A name that matches two gene products is ambiguous; it is counted and not mapped.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ _VERSION = re.compile(r"^(ENS[A-Z]*G\d{11})\.\d+$", re.IGNORECASE)
 _ISOFORM = re.compile(r"^([OPQ]\d[A-Z\d]{3}\d|[A-NR-Z]\d(?:[A-Z][A-Z\d]{2}\d){1,2})-\d+$", re.IGNORECASE)
 _SHOWN = 5
 
-_Index = dict[str, set[tuple[str, str]]]  # name in capitals -> (name as it stands, id)
+_Index = dict[str, set[tuple[str, str]]]  # name in capitals -> (name as written, id)
 
 
 @dataclass(frozen=True)
 class Mapped:
-    """Protein names with the gene products they mean.
+    """Protein names with their gene products.
 
     Args:
         ids: protein name -> id of the annotation file (column 2).
-        unmapped: names that nothing was found for, in the order given.
-        ambiguous: name -> the ids that it may mean, sorted.
-        shared: names whose id another name has too; each stays a protein of its own.
+        unmapped: names without a match, in the order given.
+        ambiguous: name -> the matching ids, sorted.
+        shared: number of names whose id also belongs to another name; they remain separate proteins.
     """
 
     ids: dict[str, str]
@@ -50,14 +50,14 @@ class Mapped:
     shared: int = 0
 
     def annotations(self, by_id: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
-        """Protein name -> terms, of the terms of each id; no entry for a protein without terms."""
-        return {name: set(by_id[one]) for name, one in self.ids.items() if by_id.get(one)}
+        """Protein name -> terms, from id -> terms; proteins without terms have no entry."""
+        return {name: set(by_id[gene]) for name, gene in self.ids.items() if by_id.get(gene)}
 
     def __str__(self) -> str:
         total = len(self.ids) + len(self.unmapped) + len(self.ambiguous)
         return (
-            f"{total} names = {len(self.ids)} mapped + {_told(self.unmapped, 'not mapped')} + "
-            f"{_told(list(self.ambiguous), 'ambiguous')}; {self.shared} share an id with another"
+            f"{total} names = {len(self.ids)} mapped + {_counted(self.unmapped, 'not mapped')} + "
+            f"{_counted(list(self.ambiguous), 'ambiguous')}; {self.shared} share an id with another"
         )
 
 
@@ -70,9 +70,9 @@ def map_proteins(
     """Find the gene product of each protein name.
 
     Args:
-        names: as the screen has them; one that comes again is taken once.
-        products: of `read_gaf`.
-        table: as `read_names` makes it: name -> names that the annotation file has.
+        names: names as in the screen; duplicates are ignored.
+        products: from `read_gaf`.
+        table: from `read_names`: name -> names in the annotation file.
     """
     indices = _indices(products)
     by_user: _Index = defaultdict(set)
@@ -84,11 +84,11 @@ def map_proteins(
     for name in dict.fromkeys(names):
         pieces = [_plain(piece) for piece in name.split(";") if piece.strip()]
         chosen = [other for piece in pieces for other in sorted(_hits(by_user, piece))]
-        found = {one for piece in chosen or pieces for one in _look_up(indices, _plain(piece))}
-        if len(found) == 1:
-            ids[name] = found.pop()
-        elif found:
-            ambiguous[name] = sorted(found)
+        matches = {gene for piece in chosen or pieces for gene in _look_up(indices, _plain(piece))}
+        if len(matches) == 1:
+            ids[name] = matches.pop()
+        elif matches:
+            ambiguous[name] = sorted(matches)
         else:
             unmapped.append(name)
     often = Counter(ids.values())
@@ -96,19 +96,19 @@ def map_proteins(
 
 
 def read_names(path: Path, *, columns: tuple[str, str] | None = None) -> dict[str, set[str]]:
-    """Read a table that says which name of the annotation file each name of the screen is.
+    """Read a table that maps names of the screen to names of the annotation file.
 
     Args:
-        path: a table as `read_table` reads it; rows with an empty cell are passed over.
-        columns: headers of the screen's names and of the annotation file's (`("Ensembl", "Uniprot")` of the
-            Human Protein Atlas' `proteinatlas.tsv`); by default, the table has only these two.
+        path: a table for `read_table`; rows with an empty cell are skipped.
+        columns: headers of the columns of screen names and of annotation names (`("Ensembl", "Uniprot")` of the
+            Human Protein Atlas' `proteinatlas.tsv`); by default, the table has exactly two columns.
 
     Returns:
-        name -> other names, each an id, symbol or synonym. Several rows of a name, or `;` in a cell, make several.
+        name -> other names, each an id, symbol or synonym; several from repeated rows, or separated by `;` in a cell.
 
     Raises:
         SpecError: the table cannot be read.
-        AnnotationError: it has more or fewer than two columns, lacks those named, or has no row with both.
+        AnnotationError: it does not have two columns, lacks the named ones, or has no row with both names.
     """
     table = read_table(path)
     header = table.columns
@@ -120,38 +120,38 @@ def read_names(path: Path, *, columns: tuple[str, str] | None = None) -> dict[st
             required=f"columns {' and '.join(columns)}" if columns else "two columns",
             remedy="Name the two columns: the screen's names, then the annotation file's.",
         )
-    found: dict[str, set[str]] = defaultdict(set)
+    mapping: dict[str, set[str]] = defaultdict(set)
     for row in table.iter_rows(named=True):
         name, others = row[wanted[0]], [piece.strip() for piece in row[wanted[1]].split(";")]
         if name and any(others):
-            found[name].update(piece for piece in others if piece)
-    if not found:
+            mapping[name].update(piece for piece in others if piece)
+    if not mapping:
         raise AnnotationError(
             path, found="no row with two names", required="a header and rows", remedy="Check the table."
         )
-    return dict(found)
+    return dict(mapping)
 
 
 def _indices(products: Mapping[str, GeneProduct]) -> tuple[_Index, _Index, _Index]:
-    """By id, symbol and synonym, in the order in which they are trusted."""
+    """Indices by id, symbol and synonym, in order of precedence."""
     ids, symbols, synonyms = _Index(), _Index(), _Index()
-    for one, product in products.items():
-        for index, names in ((ids, [one]), (symbols, [product.symbol]), (synonyms, product.synonyms)):
+    for gene, product in products.items():
+        for index, names in ((ids, [gene]), (symbols, [product.symbol]), (synonyms, product.synonyms)):
             for name in names:
                 if name:
-                    index.setdefault(name.upper(), set()).add((name, one))
+                    index.setdefault(name.upper(), set()).add((name, gene))
     return ids, symbols, synonyms
 
 
 def _look_up(indices: Iterable[_Index], name: str) -> set[str]:
-    """The ids of the first index that has any."""
+    """The ids of the first index with a match."""
     return next((hits for index in indices if (hits := _hits(index, name))), set())
 
 
 def _hits(index: _Index, name: str) -> set[str]:
-    """What an index has under a name in the same letter case, else in any."""
+    """The ids of a name in an index: exact matches, or otherwise those in any letter case."""
     hits = index.get(name.upper(), set())
-    return {one for known, one in hits if known == name} or {one for _, one in hits}
+    return {gene for known, gene in hits if known == name} or {gene for _, gene in hits}
 
 
 def _plain(name: str) -> str:
@@ -159,8 +159,8 @@ def _plain(name: str) -> str:
     return _ISOFORM.sub(r"\1", _VERSION.sub(r"\1", name.strip()))
 
 
-def _told(names: list[str], what: str) -> str:
-    """Count with the first names."""
+def _counted(names: list[str], label: str) -> str:
+    """A count with its label and the first names."""
     if not names:
-        return f"0 {what}"
-    return f"{len(names)} {what} ({', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''})"
+        return f"0 {label}"
+    return f"{len(names)} {label} ({', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''})"

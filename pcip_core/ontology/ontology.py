@@ -1,6 +1,6 @@
-"""Gene Ontology: terms from an OBO file, annotations from a GAF file, and the true path between them.
+"""Gene Ontology: terms from an OBO file, annotations from a GAF file, and propagation by the true path rule.
 
-`read_obo` and `read_gaf` make plain structures; `propagate` gives each gene the terms above its own.
+`read_obo` and `read_gaf` return plain structures; `propagate` adds the ancestors of each gene's terms.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ EVIDENCE = (
     *EXPERIMENTAL,
     *("IBA", "IBD", "IKR", "IRD", "ISS", "ISO", "ISA", "ISM", "IGC", "RCA", "TAS", "NAS", "IC", "IEA", "ND"),
 )
-"""Codes of how an annotation is known; ND says that nothing is."""
+"""Evidence codes of annotations; ND means that no biological data are available."""
 NO_DATA = "ND"
-_GAF_COLUMNS = 15  # 16 and 17 may be left out
+_GAF_COLUMNS = 15  # columns 16 and 17 are optional
 _OBO = "https://purl.obolibrary.org/obo/go/go-basic.obo"
 
 
 @dataclass(frozen=True)
 class Term:
-    """One term: ids of its parents by relation, and the other ids that it has had."""
+    """One term: ids of its parents by relation, and its former ids."""
 
     id: str
     name: str
@@ -40,31 +40,31 @@ class Term:
 
 @dataclass(frozen=True)
 class Ontology:
-    """Terms by id, and the id of today for each former one."""
+    """Terms by id, and the current id of each former one."""
 
     terms: dict[str, Term]
     alt_ids: dict[str, str] = field(default_factory=dict)
 
     def ancestors(self, *, relations: Collection[str] = RELATIONS) -> dict[str, frozenset[str]]:
-        """Each term that is not obsolete -> itself and every term above it by these relations."""
-        found: dict[str, frozenset[str]] = {}
+        """Each term that is not obsolete -> itself and all its ancestors by these relations."""
+        ancestors: dict[str, frozenset[str]] = {}
         for start in self.terms:
             stack = [] if self.terms[start].obsolete else [start]
             while stack:
                 term = stack[-1]
                 above = _parents(self.terms[term], relations)
-                missing = [parent for parent in above if parent not in found]
+                missing = [parent for parent in above if parent not in ancestors]
                 if missing:
                     stack += missing
                 else:
-                    found[term] = frozenset({term}.union(*(found[parent] for parent in above)))
+                    ancestors[term] = frozenset({term}.union(*(ancestors[parent] for parent in above)))
                     stack.pop()
-        return found
+        return ancestors
 
 
 @dataclass(frozen=True)
 class GeneProduct:
-    """The names that a GAF file gives to one annotated thing: columns 3 and 11."""
+    """The names of an annotated gene product in a GAF file: columns 3 and 11."""
 
     symbol: str
     synonyms: frozenset[str] = frozenset()
@@ -72,13 +72,13 @@ class GeneProduct:
 
 @dataclass(frozen=True)
 class Gaf:
-    """A GAF file, read.
+    """The contents of a GAF file.
 
     Args:
-        annotations: id (column 2) -> the terms that the rows give it; no entry where all rows are left out.
-        products: id -> its names, of all rows, those left out too.
-        rows: rows of the file without comments.
-        left_out: why -> rows: `NOT`, `evidence`, `source`.
+        annotations: id (column 2) -> its terms; no entry if all its rows are excluded.
+        products: id -> its names, from all rows, including excluded ones.
+        rows: number of rows of the file, without comments.
+        left_out: reason -> number of excluded rows: `NOT`, `evidence`, `source`.
     """
 
     annotations: dict[str, set[str]]
@@ -89,12 +89,12 @@ class Gaf:
 
 @dataclass(frozen=True)
 class Propagated:
-    """Genes with their terms and all terms above these.
+    """Genes with their terms and the ancestors of these terms.
 
     Args:
-        annotations: gene -> terms; no entry where no term of it is known.
-        unknown: term that the ontology has not -> genes annotated with it.
-        obsolete: obsolete term -> genes annotated with it; these annotations are left out.
+        annotations: gene -> terms; no entry for a gene without known terms.
+        unknown: term missing from the ontology -> number of genes annotated with it.
+        obsolete: obsolete term -> number of genes annotated with it; these annotations are excluded.
     """
 
     annotations: dict[str, set[str]]
@@ -105,12 +105,12 @@ class Propagated:
 def read_obo(path: Path) -> Ontology:
     """Read terms from an OBO file (`go-basic.obo`), plain or gzipped.
 
-    Only `is_a` and `relationship: part_of` are kept of the relations: by them, a gene of a term is one of the
-    term above; by `regulates` it is not.
+    Of the relations, only `is_a` and `relationship: part_of` are kept. A gene annotated to a term is also annotated
+    to its parents by these relations, but not by `regulates`.
 
     Raises:
-        AnnotationError: the file cannot be read; a line is not `tag: value`; a term has no id or an id twice;
-            a parent is not there; terms are above themselves; there is no term.
+        AnnotationError: the file cannot be read; a line is not `tag: value`; an id is missing or repeated; a
+            parent is missing; the terms contain a cycle; there is no term.
 
     Source: OBO flat file format 1.4.
     """
@@ -124,7 +124,7 @@ def read_obo(path: Path) -> Ontology:
             term = _term(path, start, tags, default)
             if term.id in terms:
                 raise _damaged(
-                    path, start, f"{term.id} again (first in line {lines[term.id]})", "each id once"
+                    path, start, f"{term.id} a second time (first in line {lines[term.id]})", "unique ids"
                 )
             terms[term.id], lines[term.id] = term, start
     if not terms:
@@ -136,8 +136,8 @@ def read_obo(path: Path) -> Ontology:
             raise _damaged(
                 path,
                 lines[term.id],
-                f"{term.id} below {absent[0]}, which no term (or an obsolete one) has",
-                "every parent as a term",
+                f"{term.id} with the parent {absent[0]}, which is missing or obsolete",
+                "a current term for every parent",
             )
     _require_no_cycle(path, terms, lines)
     former = {alt: term.id for term in terms.values() for alt in term.alt_ids if alt not in terms}
@@ -147,17 +147,17 @@ def read_obo(path: Path) -> Ontology:
 def read_gaf(
     path: Path, *, evidence: Collection[str] | None = None, without_sources: Collection[str] = ()
 ) -> Gaf:
-    """Read annotations from a GAF 2.x file, plain or gzipped; rows with the qualifier `NOT` are left out.
+    """Read annotations from a GAF 2.x file, plain or gzipped; rows with the qualifier `NOT` are excluded.
 
     Args:
-        path: as the Gene Ontology, UniProt-GOA or SGD publish it.
-        evidence: only rows with these codes, such as `EXPERIMENTAL`; all but `ND` by default.
-        without_sources: leave out rows that these assigned (column 15). `HPA` is the Human Protein Atlas, whose
-            annotations come from the images that its features come from.
+        path: a file published by the Gene Ontology, UniProt-GOA or SGD.
+        evidence: evidence codes to keep, such as `EXPERIMENTAL`; by default, all except `ND`.
+        without_sources: exclude annotations from these sources (column 15). `HPA` is the Human Protein Atlas,
+            whose annotations come from the same images as its features.
 
     Raises:
         AnnotationError: the file cannot be read, is of another version, has too few columns or an empty id, or
-            holds no row; `evidence` names a code that there is not.
+            has no rows; `evidence` contains an unknown code.
 
     Source: GAF 2.2 (and 2.1) of the Gene Ontology Consortium.
     """
@@ -192,7 +192,7 @@ def read_gaf(
                 annotations[product].add(term)
     if not rows:
         raise _damaged(path, None, "no row", "a GAF file with annotations")
-    products = {one: GeneProduct(symbol, frozenset(synonyms[one])) for one, symbol in symbols.items()}
+    products = {gene: GeneProduct(symbol, frozenset(synonyms[gene])) for gene, symbol in symbols.items()}
     return Gaf(dict(annotations), products, rows, dict(left_out))
 
 
@@ -203,16 +203,16 @@ def propagate(
     namespaces: Collection[str] | None = None,
     relations: Collection[str] = RELATIONS,
 ) -> Propagated:
-    """Give each gene the terms above its own (the true path rule); former ids become those of today.
+    """Add the ancestors of each gene's terms (true path rule), and replace former ids by current ones.
 
     Args:
         annotations: gene -> terms.
-        ontology: as `read_obo` makes it.
-        namespaces: keep only terms of these, such as `cellular_component`; all by default.
-        relations: ways up.
+        ontology: from `read_obo`.
+        namespaces: namespaces to keep, such as `cellular_component`; by default, all.
+        relations: relations to follow to the ancestors.
 
     Raises:
-        AnnotationError: the ontology knows none of the terms, or has none of the namespaces.
+        AnnotationError: the ontology contains none of the terms, or none of the namespaces.
     """
     known = {term.namespace for term in ontology.terms.values()}
     if namespaces is not None and not known & set(namespaces):
@@ -225,30 +225,30 @@ def propagate(
     above = ontology.ancestors(relations=relations)
     if namespaces is not None:
         above = {
-            term: frozenset(one for one in all_above if ontology.terms[one].namespace in namespaces)
+            term: frozenset(name for name in all_above if ontology.terms[name].namespace in namespaces)
             for term, all_above in above.items()
         }
-    found: dict[str, set[str]] = {}
+    propagated: dict[str, set[str]] = {}
     unknown: Counter[str] = Counter()
     obsolete: Counter[str] = Counter()
     for gene, terms in annotations.items():
         reached: set[str] = set()
         for term in terms:
-            today = ontology.alt_ids.get(term, term)
-            if today in above:
-                reached |= above[today]
+            current = ontology.alt_ids.get(term, term)
+            if current in above:
+                reached |= above[current]
             else:
-                (obsolete if today in ontology.terms else unknown)[term] += 1
+                (obsolete if current in ontology.terms else unknown)[term] += 1
         if reached:
-            found[gene] = reached
-    if unknown and not found and not obsolete:
+            propagated[gene] = reached
+    if unknown and not propagated and not obsolete:
         raise AnnotationError(
             "annotations",
-            found=f"{len(unknown)} terms, such as {next(iter(unknown))}, none of which the ontology has",
+            found=f"{len(unknown)} terms, such as {next(iter(unknown))}, none of them in the ontology",
             required="terms of this ontology",
             remedy="Read the OBO file that belongs to the annotations.",
         )
-    return Propagated(found, dict(unknown), dict(obsolete))
+    return Propagated(propagated, dict(unknown), dict(obsolete))
 
 
 def _parents(term: Term, relations: Collection[str]) -> list[str]:
@@ -267,7 +267,7 @@ def _stanzas(path: Path) -> Iterator[tuple[int, str, list[tuple[str, str]]]]:
             continue
         if text.startswith("["):
             if not text.endswith("]"):
-                raise _damaged(path, number, repr(text[:60]), "[Term], [Typedef] or the like")
+                raise _damaged(path, number, repr(text[:60]), "a stanza such as [Term] or [Typedef]")
             yield start, kind, tags
             start, kind, tags = number, text[1:-1], []
             continue
@@ -293,7 +293,7 @@ def _term(path: Path, start: int, tags: Iterable[tuple[str, str]], default: str)
         else:
             values[tag].append(words[0])
     if len(values["id"]) != 1:
-        raise _damaged(path, start, f"a term with {len(values['id'])} ids", "one `id: ...` a term")
+        raise _damaged(path, start, f"a term with {len(values['id'])} ids", "one `id: ...` per term")
     return Term(
         id=values["id"][0],
         name=next(iter(values["name"]), ""),
@@ -306,21 +306,23 @@ def _term(path: Path, start: int, tags: Iterable[tuple[str, str]], default: str)
 
 
 def _require_no_cycle(path: Path, terms: Mapping[str, Term], lines: Mapping[str, int]) -> None:
-    """Depth first: a way up that meets itself is a cycle."""
+    """Depth-first search: a path that returns to one of its terms is a cycle."""
     done: set[str] = set()
     for start in terms:
-        way: dict[str, Iterator[str]] = {} if start in done else {start: iter(_live_parents(terms, start))}
-        while way:
-            term, rest = next(reversed(way.items()))
+        path_up: dict[str, Iterator[str]] = (
+            {} if start in done else {start: iter(_live_parents(terms, start))}
+        )
+        while path_up:
+            term, rest = next(reversed(path_up.items()))
             parent = next(rest, None)
             if parent is None:
                 done.add(term)
-                way.popitem()
-            elif parent in way:
-                cycle = [*list(way)[list(way).index(parent) :], parent]
-                raise _damaged(path, lines[parent], f"a cycle, {' -> '.join(cycle)}", "no term above itself")
+                path_up.popitem()
+            elif parent in path_up:
+                cycle = [*list(path_up)[list(path_up).index(parent) :], parent]
+                raise _damaged(path, lines[parent], f"a cycle, {' -> '.join(cycle)}", "terms without cycles")
             elif parent not in done:
-                way[parent] = iter(_live_parents(terms, parent))
+                path_up[parent] = iter(_live_parents(terms, parent))
 
 
 def _live_parents(terms: Mapping[str, Term], term: str) -> list[str]:
@@ -331,7 +333,7 @@ def _cells(path: Path, number: int, line: str) -> list[str]:
     cells = [cell.strip() for cell in line.rstrip("\r\n").split("\t")]
     if len(cells) < _GAF_COLUMNS:
         raise _damaged(
-            path, number, f"{len(cells)} columns", f"{_GAF_COLUMNS} or more, with tabs between (GAF 2.x)"
+            path, number, f"{len(cells)} columns", f"{_GAF_COLUMNS} or more, separated by tabs (GAF 2.x)"
         )
     if not cells[1] or not cells[4]:
         raise _damaged(path, number, "an empty column 2 or 5", "the ids of a gene product and of a term")
@@ -345,7 +347,7 @@ def _require_version(path: Path, number: int, line: str) -> None:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines of a text, unpacked where the name ends with .gz."""
+    """Numbered lines of a text file, decompressed if its name ends with .gz."""
     try:
         with (
             gzip.open(path, "rt", encoding="utf-8-sig")

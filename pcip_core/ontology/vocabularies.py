@@ -1,4 +1,4 @@
-"""The vocabularies by which clusters are tested: localization terms, tables of the user, the Gene Ontology."""
+"""The vocabularies tested for enrichment: localization terms, tables of the user, the Gene Ontology."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Vocabulary:
     """The terms of one source.
 
     Attributes:
-        annotations: protein -> its terms, of proteins with a term.
+        annotations: protein -> its terms; no entry for proteins without terms.
         terms: term -> its name and namespace, if the source has them.
     """
 
@@ -32,11 +32,11 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class Vocabularies:
-    """The sources with a term for any of the proteins.
+    """The sources with terms for at least one of the proteins.
 
     Attributes:
         by_name: name of the source -> its terms.
-        notes: what was mapped, and why sources were left out, for the metadata.
+        notes: counts of mapped names, and reasons for excluded sources, for the metadata.
     """
 
     by_name: dict[str, Vocabulary]
@@ -44,7 +44,7 @@ class Vocabularies:
 
 
 def read_vocabularies(proteins: set[str], images: pl.DataFrame, settings: Analyses) -> Vocabularies:
-    """The terms of proteins from all sources that the settings name.
+    """Read the terms of proteins from all sources in the settings.
 
     Args:
         proteins: names of the clustered proteins.
@@ -52,7 +52,7 @@ def read_vocabularies(proteins: set[str], images: pl.DataFrame, settings: Analys
         settings: tables of terms, and the files of the Gene Ontology.
 
     Raises:
-        PcipError: a file cannot be read, or has another form.
+        PcipError: a file cannot be read, or does not have the expected format.
     """
     vocabularies = Vocabularies({}, {})
     notes = vocabularies.notes
@@ -71,8 +71,8 @@ def read_vocabularies(proteins: set[str], images: pl.DataFrame, settings: Analys
     if settings.ontology is None:
         notes[f"not_tested: {GO}"] = "analyses.ontology names no files (docs/how-to/run-analyses.md)"
     else:
-        vocabularies.by_name[GO], about_go = _gene_ontology(proteins, settings.ontology)
-        notes.update(about_go)
+        vocabularies.by_name[GO], go_notes = _gene_ontology(proteins, settings.ontology)
+        notes.update(go_notes)
     return vocabularies
 
 
@@ -87,8 +87,8 @@ def enriched_terms(
         min_size: least number of proteins with a tested term.
 
     Returns:
-        The tables of `enrichment` with solution, vocabulary and node in place of cluster; and by vocabulary and
-        reason the number of proteins, terms and clusters that the last solution left out.
+        The tables of `enrichment`, with solution, vocabulary and node in place of cluster; and, by vocabulary and
+        reason, the number of proteins, terms and clusters excluded in the last solution.
     """
     tables: list[pl.DataFrame] = []
     left_out: dict[str, int] = {}
@@ -108,7 +108,7 @@ def _of_proteins(annotations: Mapping[str, set[str]], proteins: set[str]) -> dic
 
 
 def _gene_ontology(proteins: set[str], files: GeneOntology) -> tuple[Vocabulary, dict[str, Any]]:
-    """The terms of the Gene Ontology, with those above them, and how the names of the proteins were mapped."""
+    """The terms of the Gene Ontology with their ancestors, and notes on the mapping of protein names."""
     ontology = read_obo(Path(files.obo))
     gaf = read_gaf(Path(files.gaf), without_sources=files.without_sources)
     names = None if files.names is None else read_names(Path(files.names))

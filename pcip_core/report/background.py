@@ -1,4 +1,4 @@
-"""What stands folded at the end of a page: what was left out, where feature sets come from, what the paper prints."""
+"""Folded sections at the end of a page: excluded data, provenance of the feature sets, numbers of the paper."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ from pcip_core.report.score_rows import BenchmarkRows
 
 
 def excluded(rows: BenchmarkRows) -> Section:
-    """What was not scored."""
-    count: dict[tuple[str, str], list[int]] = {}
+    """Counts of the excluded data."""
+    groups: dict[tuple[str, str], list[int]] = {}
     for row in rows.exclusions:
         key = (row["reason"].replace("_", " "), row.get("protocol") or "all")
-        count.setdefault(key, []).append(row["n"])
+        groups.setdefault(key, []).append(row["n"])
     body = [
-        [reason, protocol, str(min(found)) if min(found) == max(found) else f"{min(found)} to {max(found)}"]
-        for (reason, protocol), found in sorted(count.items())
+        [
+            reason,
+            protocol,
+            str(min(counts)) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}",
+        ]
+        for (reason, protocol), counts in sorted(groups.items())
     ]
-    text = "What was not scored, and why; by feature set in the view `exclusions`."
+    text = "Data that were not scored, with the reason. The view `exclusions` lists them by feature set."
     blocks: list[Block] = [Text(text)]
-    blocks.append(Table(["reason", "protocol", "n"], body) if body else Text("Nothing."))
-    return Section("Left out", blocks, folded=True)
+    blocks.append(Table(["reason", "protocol", "n"], body) if body else Text("Nothing was excluded."))
+    return Section("Excluded data", blocks, folded=True)
 
 
 def lineage(rows: BenchmarkRows) -> Section:
-    """Which training, run and commit made each feature set."""
+    """The training, run and commit that made each feature set."""
     columns = (
         "feature_set",
         "dim",
@@ -38,10 +42,10 @@ def lineage(rows: BenchmarkRows) -> Section:
     )
     body = [[_plain(row.get(name)) for name in columns] for row in rows.feature_sets]
     return Section(
-        "Where each feature set comes from",
+        "Provenance of the feature sets",
         [
             Text(
-                "The training in MLflow, the run in Dagster and the commit of the code (main.feature_sets)."
+                "Training in MLflow, run in Dagster and commit of the code of each feature set (main.feature_sets)."
             ),
             Table([name.replace("_", " ") for name in columns], body),
         ],
@@ -54,29 +58,29 @@ def _plain(value: Any) -> str:
 
 
 def printed(rows: BenchmarkRows) -> Section:
-    """Every number of the paper, where it stands, and whether it is of this screen."""
-    own = any(one.screen == rows.screen for one in all_paper_numbers())
-    told = (
-        "This is one of the paper's screens: its printed numbers stand in columns of their own above."
-        if own
-        else "The paper has no numbers for this screen. These are its numbers, on its own images, which compare with "
-        "none above."
+    """Every number of the paper with its source, and whether it applies to this screen."""
+    has_numbers = any(number.screen == rows.screen for number in all_paper_numbers())
+    explanation = (
+        "The paper analysed this screen: its published numbers are in separate, shaded columns of the tables above."
+        if has_numbers
+        else "The paper has no numbers for this screen. The numbers below were measured on other images, and cannot be "
+        "compared with the scores above."
     )
     body: list[list[Cell | str]] = [
-        [one.row, one.source, one.screen, one.column, Cell(one.printed, paper=True)]
-        for one in all_paper_numbers()
+        [number.row, number.source, number.screen, number.column, Cell(number.printed, paper=True)]
+        for number in all_paper_numbers()
     ]
     table = Table(
-        ["as printed", "where", "our name of its screen", "column", "the paper's"],
+        ["row in the paper", "source", "screen", "column", "published value"],
         body,
-        frozenset({"the paper's"}),
+        frozenset({"published value"}),
     )
     blocks: list[Block] = [
-        Text(f"{told} Here accuracies are in per cent, as printed."),
+        Text(f"{explanation} Accuracies in this table are in per cent, as in the paper."),
         table,
     ]
     blocks += [
-        Text("Where the paper does not agree with itself:"),
-        *(Text(one, note=True) for one in CONTRADICTIONS),
+        Text("Inconsistencies within the paper:"),
+        *(Text(contradiction, note=True) for contradiction in CONTRADICTIONS),
     ]
     return Section("The paper's numbers", blocks, folded=True)

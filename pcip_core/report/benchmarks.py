@@ -1,4 +1,4 @@
-"""What the page of a screen's benchmarks says: tables and figures as the paper has them, its numbers beside ours."""
+"""The benchmark page of a screen: tables and figures as in the paper, with its numbers next to ours."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from pcip_core.report.score_rows import (
     Rows,
     against_paper,
     first,
-    honest,
     neighbours,
     number,
     overall,
     paper_columns,
     pick,
     simulated_note,
+    strictest,
 )
 
-_SCORES = (  # column, classifier, protocols (the first that there is), metric, higher is better
+_SCORES = (  # column, classifier, protocols (the first that was scored), metric, higher is better
     ("11-NN", "knn", ("leave_image_out", "leave_field_out", "leave_cell_out"), "balanced_accuracy", True),
     ("logistic", "logistic", ("grouped_folds", "folds"), "balanced_accuracy", True),
     ("forest", "forest", ("grouped_folds", "folds"), "balanced_accuracy", True),
@@ -42,16 +42,16 @@ _SCORES = (  # column, classifier, protocols (the first that there is), metric, 
 
 
 def benchmark_page(rows: BenchmarkRows, *, made_from: str = "") -> tuple[str, dict[str, Figure]]:
-    """The page as HTML, one file without links to others; and its figures by their section's heading.
+    """The page as self-contained HTML, and its figures by the heading of their section.
 
     Args:
-        rows: what the page shows.
-        made_from: a hash, kept in the page's head.
+        rows: contents of the page.
+        made_from: hash of the inputs, stored in the page's head.
     """
     if rows.simulated and "simulated" not in rows.title.lower():
         rows = replace(rows, title=f"{rows.title} (SIMULATED images)")  # the title of every figure
     parts = [(*part, part[0](rows)) for part in _PARTS]
-    missing = [f"{what}: {remedy}." for _, what, remedy, section in parts if section is None]
+    missing = [f"{name}: {remedy}." for _, name, remedy, section in parts if section is None]
     sections = [
         _ranking(rows),
         *(section for *_, section in parts if section is not None),
@@ -60,7 +60,7 @@ def benchmark_page(rows: BenchmarkRows, *, made_from: str = "") -> tuple[str, di
         lineage(rows),
         printed(rows),
     ]
-    banner = "SIMULATED images: no figure here is of real cells" if rows.simulated else ""
+    banner = "SIMULATED images: this page shows no real cells" if rows.simulated else ""
     title = f"{rows.title}: benchmarks"
     html = page(title, sections, banner=banner, subtitle=rows.description, made_from=made_from)
     return html, {
@@ -76,69 +76,69 @@ def _score(
 ) -> tuple[str | None, dict[str, float]]:
     """The protocol, and feature set -> score over all classes."""
     _, classifier, protocols, metric, _ = column
-    found = pick(rows, classifier=classifier, metric=metric, label=None)
-    protocol = first(found, protocols)
-    found = pick(found, protocol=protocol)
+    scored = pick(rows, classifier=classifier, metric=metric, label=None)
+    protocol = first(scored, protocols)
+    scored = pick(scored, protocol=protocol)
     if classifier == "knn":
-        found = pick(found, parameter=neighbours(rows))
-    return protocol, {row["feature_set"]: row["value"] for row in found}
+        scored = pick(scored, parameter=neighbours(rows))
+    return protocol, {row["feature_set"]: row["value"] for row in scored}
 
 
 def _ranking(rows: BenchmarkRows) -> Section:
     scores = [(*column, *_score(rows.benchmarks, column)) for column in _SCORES]
-    there = [one for one in scores if one[-1]]
-    names = best_layers(there[0][-1]) if there else []
-    names += dict.fromkeys(name for *_, found in there[1:] for name in found if name not in names)
+    available = [score for score in scores if score[-1]]
+    names = best_layers(available[0][-1]) if available else []
+    names += dict.fromkeys(name for *_, values in available[1:] for name in values if name not in names)
     body: list[list[Cell | str]] = []
     for name in names:
         line: list[Cell | str] = [name]
-        for *_, higher, _, found in there:
-            among = [found[one] for one in names if one in found]
-            top = (max if higher else min)(among) if among else None
-            line.append(number(found.get(name), best=found.get(name) == top))
+        for *_, higher, _, values in available:
+            shown = [values[other] for other in names if other in values]
+            top = (max if higher else min)(shown) if shown else None
+            line.append(number(values.get(name), best=values.get(name) == top))
         body.append(line)
-    protocol, found = honest(rows)
-    told = f"{max((row['n'] for row in pick(found, label=None)), default=0):,}"
+    protocol, scored = strictest(rows)
+    n_cells = f"{max((row['n'] for row in pick(scored, label=None)), default=0):,}"
     text = Text(
-        f"Labels: column {rows.label} of images; {told} cells scored ({protocol}). Each method stands with the layer "
-        "that is best by nearest neighbours, chosen on the cells that are scored. Accuracies are balanced: the mean of "
-        "the classes' recalls."
+        f"Labels: column {rows.label} of images; {n_cells} cells scored ({protocol}). Each method is shown with its "
+        "best layer by nearest neighbours, chosen on the scored cells. Accuracies are balanced: the mean recall of the "
+        "classes."
     )
-    columns = ["feature set", *(f"{name} ({protocol})" for name, *_, protocol, _ in there)]
-    theirs = paper_columns(rows.screen, names, [_head(rows, one) for one in there])
+    columns = ["feature set", *(f"{name} ({protocol})" for name, *_, protocol, _ in available)]
+    theirs = paper_columns(rows.screen, names, [_head(rows, score) for score in available])
     for line, *cells in zip(body, *(cells for _, cells in theirs), strict=True):
         line += cells
     columns += [heading for heading, _ in theirs]
-    caption = simulated_note(rows) or ("Shaded: the paper's numbers, of its own images." if theirs else "")
+    caption = simulated_note(rows) or ("Shaded: published values, from the paper's images." if theirs else "")
     notes = [
-        Text(f"{name}: {about}.", note=True)
-        for name, about in PROTOCOLS.items()
+        Text(f"{name}: {meaning}.", note=True)
+        for name, meaning in PROTOCOLS.items()
         if any(row["protocol"] == name for row in rows.benchmarks)
     ]
-    if not there:
+    if not available:
         return Section(
-            "Which feature set is best", [Text("Nothing is scored yet: materialize knn_benchmark.")]
+            "Comparison of feature sets", [Text("There are no scores yet: materialize knn_benchmark.")]
         )
     return Section(
-        "Which feature set is best",
+        "Comparison of feature sets",
         [text, Table(columns, body, frozenset(heading for heading, _ in theirs), caption=caption), *notes],
     )
 
 
 def _head(rows: BenchmarkRows, score: tuple[Any, ...]) -> tuple[str, dict[str, Any]]:
-    """Heading and keys of a column of the ranking, for the paper's."""
+    """Heading and keys of a column of the ranking, to look up the paper's numbers."""
     name, classifier, _, metric, _, protocol, _ = score
     keys = {"classifier": classifier, "protocol": protocol, "metric": metric}
     return name, {**keys, **({"parameter": neighbours(rows.benchmarks)} if classifier == "knn" else {})}
 
 
 def _layers(rows: BenchmarkRows) -> Section | None:
-    found = [row for row in overall(rows, classifier="knn") if row["protocol"] != "held_images"]
-    if not found:
+    scored = [row for row in overall(rows, classifier="knn") if row["protocol"] != "held_images"]
+    if not scored:
         return None
-    parameter = neighbours(found)
-    protocols = [one for one in PROTOCOLS if any(row["protocol"] == one for row in found)]
-    layered = [row for row in found if (split_name(row["feature_set"]).layer or "").startswith("conv")]
+    parameter = neighbours(scored)
+    protocols = [name for name in PROTOCOLS if any(row["protocol"] == name for row in scored)]
+    layered = [row for row in scored if (split_name(row["feature_set"]).layer or "").startswith("conv")]
     heads = [
         (protocol, {"protocol": protocol, "parameter": parameter, "classifier": "knn"})
         for protocol in protocols
@@ -147,8 +147,8 @@ def _layers(rows: BenchmarkRows) -> Section | None:
         "Layers (the paper's Table 1)",
         [
             Picture(
-                accuracy_by_layer(found, rows.title, parameter=parameter),
-                "Balanced accuracy of nearest neighbours against the layer, a line a method",
+                accuracy_by_layer(scored, rows.title, parameter=parameter),
+                "Balanced accuracy of nearest neighbours against the layer, one line per method",
             ),
             against_paper(rows, layered, heads, "Table 1"),
         ],
@@ -156,24 +156,24 @@ def _layers(rows: BenchmarkRows) -> Section | None:
 
 
 def _classes(rows: BenchmarkRows) -> Section | None:
-    protocol, found = honest(rows)
-    found = pick(found, parameter=neighbours(found))
-    if not found:
+    protocol, scored = strictest(rows)
+    scored = pick(scored, parameter=neighbours(scored))
+    if not scored:
         return None
-    figure = recall_by_class(found, f"{rows.title}: {found[0]['parameter']}, {protocol}")
+    figure = recall_by_class(scored, f"{rows.title}: {scored[0]['parameter']}, {protocol}")
     return Section(
         "Classes (the paper's Figure 2A)", [Picture(figure, "Recall of each class by each feature set")]
     )
 
 
 def _by_k(rows: BenchmarkRows) -> Section | None:
-    protocol, found = honest(rows)
-    found = pick(found, label=None, metric="balanced_accuracy")
-    if not found:
+    protocol, scored = strictest(rows)
+    scored = pick(scored, label=None, metric="balanced_accuracy")
+    if not scored:
         return None
-    best = {row["feature_set"] for row in found}
+    best = {row["feature_set"] for row in scored}
     every = [row for row in overall(rows, classifier="knn") if row["feature_set"] in best]
-    paper_protocol = [row for row in every if row["protocol"] == "leave_cell_out"] or found
+    paper_protocol = [row for row in every if row["protocol"] == "leave_cell_out"] or scored
     ks = sorted({row["parameter"] for row in every}, key=lambda name: int(name.removeprefix("k=")))
     shown = paper_protocol[0]["protocol"]
     heads = [(f"{k}", {"parameter": k, "classifier": "knn", "protocol": shown}) for k in ks]
@@ -181,7 +181,7 @@ def _by_k(rows: BenchmarkRows) -> Section | None:
         "Number of neighbours (the paper's Supplementary Table 1)",
         [
             Picture(
-                accuracy_by_k(found, f"{rows.title}: {protocol}"),
+                accuracy_by_k(scored, f"{rows.title}: {protocol}"),
                 "Balanced accuracy against the number of neighbours",
             ),
             Text(f"Under {shown}:"),
@@ -191,50 +191,50 @@ def _by_k(rows: BenchmarkRows) -> Section | None:
 
 
 def _classifiers(rows: BenchmarkRows) -> Section | None:
-    found = [
+    scored = [
         row
         for row in overall(rows)
         if row["classifier"] in ("logistic", "forest") and row["protocol"] != "held_images"
     ]
-    if not found:
+    if not scored:
         return None
     heads = [
         (f"{classifier}, {protocol}", {"classifier": classifier, "protocol": protocol})
         for protocol in ("grouped_folds", "folds")
         for classifier in ("logistic", "forest")
-        if pick(found, protocol=protocol, classifier=classifier)
+        if pick(scored, protocol=protocol, classifier=classifier)
     ]
     text = Text(
-        "Mean of the folds (lowest to highest). Folds by image are the honest ones; folds by cell are the paper's."
+        "Mean over folds (lowest to highest). Folds by cell are the paper's; folds by image avoid their bias."
     )
     return Section(
         "Other classifiers (the paper's Supplementary Table 2)",
-        [text, against_paper(rows, found, heads, "Supplementary Table 2")],
+        [text, against_paper(rows, scored, heads, "Supplementary Table 2")],
     )
 
 
 def _held(rows: BenchmarkRows) -> Section | None:
-    found = overall(rows, protocol="held_images")
-    if not found:
+    scored = overall(rows, protocol="held_images")
+    if not scored:
         return None
-    parameter = neighbours(found)
-    scores = {row["feature_set"]: row["value"] for row in pick(found, classifier="knn", parameter=parameter)}
+    parameter = neighbours(scored)
+    scores = {row["feature_set"]: row["value"] for row in pick(scored, classifier="knn", parameter=parameter)}
     names = [*best_layers(scores), "supervised"]
-    names += [row["feature_set"] for row in found if row["classifier"] == "logistic"]
-    found = [row for row in found if row["feature_set"] in names]
-    n = max(row["n"] for row in found)
+    names += [row["feature_set"] for row in scored if row["classifier"] == "logistic"]
+    scored = [row for row in scored if row["feature_set"] in names]
+    n = max(row["n"] for row in scored)
     heads = [
         (parameter.replace("k=", "") + "-NN", {"classifier": "knn", "parameter": parameter}),
         *((name, {"classifier": name}) for name in ("logistic", "forest", "end_to_end")),
     ]
-    order = sorted(found, key=lambda row: -scores.get(row["feature_set"], 2.0))
+    order = sorted(scored, key=lambda row: -scores.get(row["feature_set"], 2.0))
     text = Text(
-        f"The supervised network was told the labels of most images. These are the {n:,} cells of the images kept from "
-        "it, predicted from the cells of the others: the same for every feature set. The paper used a network that was "
-        "trained on most of the cells it then scored."
+        "The supervised network was trained on the labels of most images. All feature sets are compared on the same "
+        f"{n:,} cells of the held-out images, classified by the cells of the training images. The paper used a network "
+        "that was trained on most of the cells that it scored."
     )
     return Section(
-        "Beside a supervised network",
+        "Comparison with a supervised network",
         [
             text,
             against_paper(rows, order, heads),
@@ -243,29 +243,29 @@ def _held(rows: BenchmarkRows) -> Section | None:
 
 
 def _vgg(rows: BenchmarkRows) -> Section | None:
-    found = [row for row in overall(rows, classifier="knn") if row["feature_set"].startswith("vgg16")]
-    if not found:
+    scored = [row for row in overall(rows, classifier="knn") if row["feature_set"].startswith("vgg16")]
+    if not scored:
         return None
-    figure = accuracy_by_vgg_layer(found, rows.title, parameter=neighbours(found))
+    figure = accuracy_by_vgg_layer(scored, rows.title, parameter=neighbours(scored))
     return Section(
         "Layers of VGG16 (the paper's Supplementary Figure 2)",
-        [Picture(figure, "Balanced accuracy against the layer of VGG16, a line an input")],
+        [Picture(figure, "Balanced accuracy against the layer of VGG16, one line per input")],
     )
 
 
 def _pairwise(rows: BenchmarkRows) -> Section | None:
-    found = pick(rows.benchmarks, classifier="pairwise", metric="normalized_pairwise_distance")
-    if not found:
+    scored = pick(rows.benchmarks, classifier="pairwise", metric="normalized_pairwise_distance")
+    if not scored:
         return None
     blocks: list[Block] = [
         Text(
-            "Distance of cells of two proteins with one term, less that of two proteins with different terms, in "
-            "standard deviations of the latter; negative is closer. Intervals: 95 %, by drawing proteins again. How "
-            "the paper normalized is not known: compare the order of feature sets with it, not the sizes."
+            "Distance between cells of two proteins with the same term, minus the distance for different terms, in "
+            "standard deviations of the latter; negative means closer. Intervals: 95 % bootstrap over proteins. The "
+            "paper does not state its normalization: compare the ranks of the feature sets with it, not the values."
         )
     ]
-    over_all = pick(found, label=None)
-    if any_line := pick(found, protocol="any_line"):
+    over_all = pick(scored, label=None)
+    if any_line := pick(scored, protocol="any_line"):
         figure = pairwise_distances(any_line, rows.title)
         blocks.append(Picture(figure, "Normalized pairwise distance by localization term"))
         heads = [("overall", {"protocol": "any_line"})]
@@ -280,75 +280,77 @@ def _pairwise(rows: BenchmarkRows) -> Section | None:
 
 
 def _retrieval(rows: BenchmarkRows) -> Section | None:
-    found = [
+    scored = [
         row
         for row in rows.benchmarks
         if row["classifier"] in ("retrieval", "silhouette") and row["label"] is None
     ]
-    if not found:
+    if not scored:
         return None
     heads = [
         (f"{row['metric'].replace('_', ' ')}, {row['task']}", {"metric": row["metric"], "task": row["task"]})
-        for row in {(row["metric"], row["task"]): row for row in found}.values()
+        for row in {(row["metric"], row["task"]): row for row in scored}.values()
     ]
     text = Text(
-        "Mean average precision: images, as means of their cells, as queries for images of their term by other "
-        "proteins, and of their protein. Silhouette: of cells, by label. Standardized features."
+        "Mean average precision: each image, as the mean of its cells, is a query for images of other proteins with "
+        "the same term, and for images of the same protein. Silhouette: cells by label. Features are standardized."
     )
-    return Section("Retrieval", [text, against_paper(rows, found, heads)])
+    return Section("Retrieval", [text, against_paper(rows, scored, heads)])
 
 
 def _confusions(rows: BenchmarkRows) -> Section | None:
-    protocol, found = honest(rows)
-    if not found or not rows.confusion:
+    protocol, scored = strictest(rows)
+    if not scored or not rows.confusion:
         return None
-    parameter = neighbours(found)
+    parameter = neighbours(scored)
     best = max(
-        pick(found, parameter=parameter, label=None, metric="balanced_accuracy"),
+        pick(scored, parameter=parameter, label=None, metric="balanced_accuracy"),
         key=lambda row: row["value"],
     )["feature_set"]
     keys = {"feature_set": best, "classifier": "knn", "parameter": parameter, "protocol": protocol}
     blocks: list[Block] = [
         Picture(
             confusion_matrix(pick(rows.confusion, **keys), f"{rows.title}: {best}, {parameter}, {protocol}"),
-            f"What {best} takes for what",
+            f"Confusion matrix of {best}",
         )
     ]
     if end := pick(rows.confusion, classifier="end_to_end"):
         title = f"{rows.title}: supervised network, held images"
-        blocks.append(Picture(confusion_matrix(end, title), "What the supervised network takes for what"))
-    return Section("What is taken for what", blocks)
+        blocks.append(Picture(confusion_matrix(end, title), "Confusion matrix of the supervised network"))
+    return Section("Confusion matrices", blocks)
 
 
 def _maps(rows: BenchmarkRows) -> Section | None:
     blocks: list[Block] = []
-    for panels, what in (
+    for panels, units in (
         (rows.cells, "cells (the paper's Supplementary Figure 3)"),
         (rows.proteins, "proteins (the paper's Figure 3)"),
     ):
         if panels:
-            figure = embedding_scatter(list(panels), f"{rows.title}: {what.split(' (')[0]}")
-            blocks.append(Picture(figure, f"UMAP of {what}", f"UMAP of {what}"))
+            figure = embedding_scatter(list(panels), f"{rows.title}: {units.split(' (')[0]}")
+            blocks.append(Picture(figure, f"UMAP of {units}", f"UMAP of {units}"))
     if any(name.startswith("supervised") for name, *_ in rows.cells):
-        blocks.append(Text("The supervised network has seen the labels of most of these cells.", note=True))
+        blocks.append(
+            Text("The supervised network was trained on the labels of most of these cells.", note=True)
+        )
     return Section("Maps", blocks) if blocks else None
 
 
 _PARTS: tuple[
     tuple[Callable[[BenchmarkRows], Section | None], str, str], ...
-] = (  # in order; what makes them
+] = (  # function, name, remedy where it is missing; in the order of the page
     (_layers, "Layers", "materialize knn_benchmark and yardstick_benchmark"),
     (_classes, "Classes", "materialize knn_benchmark and yardstick_benchmark"),
     (_by_k, "Number of neighbours", "materialize knn_benchmark and yardstick_benchmark"),
     (_classifiers, "Other classifiers", "materialize classifier_benchmark"),
     (
         _held,
-        "Beside a supervised network",
+        "Comparison with a supervised network",
         "name supervised in baselines.sets, materialize supervised_benchmark",
     ),
     (_vgg, "Layers of VGG16", "name vgg16 in baselines.sets, materialize yardstick_benchmark"),
     (_pairwise, "Pairwise distances", "materialize pairwise_benchmark"),
     (_retrieval, "Retrieval", "materialize retrieval_benchmark"),
-    (_confusions, "What is taken for what", "materialize knn_benchmark and yardstick_benchmark"),
+    (_confusions, "Confusion matrices", "materialize knn_benchmark and yardstick_benchmark"),
     (_maps, "Maps", "materialize umap"),
 )

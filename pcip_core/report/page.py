@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from pcip_core.files import replacing
 from pcip_core.plots.pictures import preview
 
-_MAX_BYTES = 800_000  # a picture: a page is a file, not a row of a database
+_MAX_BYTES = 800_000  # limit of one picture
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text or `Cell`s under their headings; columns after the first are numbers, but those in `words`.
-    Headings in `paper` are of columns that hold the paper's figures alone."""
+    """Rows of text or `Cell`s under column headings. Columns after the first hold numbers, except those in `words`.
+    Columns in `paper` hold only values from the paper."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell | str]]
@@ -43,7 +43,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, with what it shows for those who cannot see it."""
+    """A matplotlib figure with its alternative text."""
 
     figure: Figure
     alt: str
@@ -52,7 +52,7 @@ class Picture:
 
     @property
     def source(self) -> str:
-        """The picture itself, as a data URL."""
+        """The picture as a data URL."""
         return (
             f"data:image/webp;base64,{base64.b64encode(preview(self.figure, max_bytes=_MAX_BYTES)).decode()}"
         )
@@ -60,7 +60,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class File:
-    """A figure from a file, shown `width` px wide; `link` leads to the file where it lies beside the page."""
+    """A figure from a file, shown `width` px wide; `link` is the address of the file in the page's folder."""
 
     data: bytes
     media_type: str
@@ -72,18 +72,18 @@ class File:
 
     @property
     def source(self) -> str:
-        """The picture itself, as a data URL."""
+        """The picture as a data URL."""
         return f"data:{self.media_type};base64,{base64.b64encode(self.data).decode()}"
 
 
 @dataclass(frozen=True)
 class Interactive:
-    """An interactive plot. `place` is Bokeh's own HTML, of which nothing is escaped.
+    """An interactive plot. `place` is HTML from Bokeh and is not escaped.
 
     Attributes:
-        place: where the plot goes; the script of the page fills it.
+        place: the element that the script of the page fills with the plot.
         caption: what it shows, and how to use the mouse.
-        scale: lowest value, colour, ..., highest value of a colour bar, or nothing.
+        scale: the colour bar as lowest value, colours, highest value; empty for no colour bar.
     """
 
     place: Markup
@@ -94,7 +94,7 @@ class Interactive:
 
 @dataclass(frozen=True)
 class Code:
-    """Lines of code: SQL."""
+    """A block of SQL."""
 
     text: str
     kind: str = "code"
@@ -102,7 +102,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Links:
-    """A line with links to files beside the page: text, (name, address) each."""
+    """A line of links to files in the page's folder: text, then (name, address) of each link."""
 
     text: str
     links: Sequence[tuple[str, str]]
@@ -111,7 +111,7 @@ class Links:
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph; a `note` is set smaller."""
+    """A paragraph; a `note` is set in smaller type."""
 
     text: str
     note: bool = False
@@ -123,7 +123,7 @@ Block = Table | Picture | File | Interactive | Code | Links | Text
 
 @dataclass
 class Section:
-    """A heading with its blocks; a click opens a `folded` one."""
+    """A heading with its blocks; a `folded` section opens on a click."""
 
     heading: str
     blocks: list[Block] = field(default_factory=list)
@@ -142,12 +142,12 @@ def page(
     """The page as HTML.
 
     Args:
-        title: of the page.
-        sections: in their order.
-        banner: at the top and in the title: that images are simulated.
-        subtitle: under the title.
-        scripts: of `Interactive` blocks, Bokeh's own; nothing of them is escaped.
-        made_from: a hash, kept in the page's head for `made_from` to find.
+        title: title of the page.
+        sections: the sections in their order.
+        banner: warning at the top of the page and in its title, for simulated images.
+        subtitle: line below the title.
+        scripts: scripts of the `Interactive` blocks, from Bokeh; they are not escaped.
+        made_from: hash of the inputs, stored in the page's head and read by `made_from`.
     """
     return _template().render(
         title=title,
@@ -160,13 +160,13 @@ def page(
 
 
 def save_page(html: str, path: Path) -> None:
-    """Write a page: the old file or the new one is there, never a part."""
+    """Write a page atomically: the file is never incomplete."""
     with replacing(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
 
 
 def made_from(path: Path) -> str | None:
-    """The hash that the page in a file was made from; None where there is no such page."""
+    """The hash of the inputs of the page in a file; None without such a page."""
     if not path.is_file():
         return None
     with path.open(encoding="utf-8", errors="replace") as file:

@@ -1,4 +1,4 @@
-"""Rows of scores as the page needs them: chosen, named, as tables with the paper's numbers in columns of their own."""
+"""Rows of scores, selected and arranged as tables for the page, with the paper's numbers in separate columns."""
 
 from __future__ import annotations
 
@@ -15,27 +15,29 @@ from pcip_core.report.page import Cell, Table
 Rows = Sequence[Mapping[str, Any]]
 Panels = Sequence[tuple[str, np.ndarray, np.ndarray]]
 PROTOCOLS = {
-    "leave_image_out": "each cell by the cells of other images",
-    "leave_field_out": "each cell by the cells of other fields",
-    "leave_cell_out": "each cell by all others (the paper's); it flatters, as cells of its own image are among them",
-    "grouped_folds": "cross-validation, all cells of an image in one fold",
-    "folds": "cross-validation by cells (the paper's); it flatters, as an image's cells stand on both sides",
-    "held_images": "cells of the images that the supervised network has not seen, by those that it has",
+    "leave_image_out": "each cell is classified by the cells of other images",
+    "leave_field_out": "each cell is classified by the cells of other fields",
+    "leave_cell_out": "each cell is classified by all other cells, as in the paper; scores are optimistic, because "
+    "these include cells of the same image",
+    "grouped_folds": "cross-validation with all cells of an image in the same fold",
+    "folds": "cross-validation with folds of cells, as in the paper; scores are optimistic, because training and "
+    "test folds share images",
+    "held_images": "cells of images held out from the supervised network, classified by cells of its training images",
 }
 
 
 @dataclass(frozen=True)
 class BenchmarkRows:
-    """What is known of a screen's scores; rows are those of the published tables of the same names.
+    """The scores of a screen; rows are those of the published tables of the same names.
 
     Attributes:
-        title: the screen.
-        description: what it is.
-        simulated: whether its images are; said on top and in every figure.
-        screen: the name by which the paper's numbers are found.
+        title: title of the screen.
+        description: description of the screen.
+        simulated: whether its images are simulated; the page states it at the top and in every figure.
+        screen: name of the screen in the list of the paper's numbers.
         label: the column of images that was predicted.
         benchmarks, confusion, exclusions, feature_sets: rows.
-        cells, proteins: maps to draw: feature set, (n, 2) places, (n,) labels.
+        cells, proteins: maps to draw: feature set, (n, 2) positions, (n,) labels.
     """
 
     title: str
@@ -57,29 +59,29 @@ def pick(rows: Rows, **wanted: Any) -> list[Mapping[str, Any]]:
 
 
 def neighbours(rows: Rows) -> str:
-    """`k=11`, or the k nearest to it that was scored."""
-    asked = {row["parameter"] for row in rows if row["classifier"] == "knn"}
-    return min(asked, key=lambda name: abs(int(name.removeprefix("k=")) - 11), default="k=11")
+    """`k=11`, or the scored k nearest to 11."""
+    scored = {row["parameter"] for row in rows if row["classifier"] == "knn"}
+    return min(scored, key=lambda name: abs(int(name.removeprefix("k=")) - 11), default="k=11")
 
 
 def first(rows: Rows, protocols: Sequence[str]) -> str | None:
-    """The first of these protocols that a row has."""
-    there = {row["protocol"] for row in rows}
-    return next((one for one in protocols if one in there), None)
+    """The first of these protocols that occurs in the rows."""
+    scored = {row["protocol"] for row in rows}
+    return next((protocol for protocol in protocols if protocol in scored), None)
 
 
-def honest(rows: BenchmarkRows) -> tuple[str | None, list[Mapping[str, Any]]]:
-    """The protocol that leaves most out, and the kNN rows of each method's best layer under it."""
-    found = pick(rows.benchmarks, classifier="knn")
-    protocol = first(found, [one for one in PROTOCOLS if one != "held_images"])
-    found = pick(found, protocol=protocol)
-    parameter = neighbours(found)
+def strictest(rows: BenchmarkRows) -> tuple[str | None, list[Mapping[str, Any]]]:
+    """The strictest protocol that was scored, and the kNN rows of each method's best layer under it."""
+    scored = pick(rows.benchmarks, classifier="knn")
+    protocol = first(scored, [name for name in PROTOCOLS if name != "held_images"])
+    scored = pick(scored, protocol=protocol)
+    parameter = neighbours(scored)
     scores = {
         row["feature_set"]: row["value"]
-        for row in pick(found, parameter=parameter, label=None, metric="balanced_accuracy")
+        for row in pick(scored, parameter=parameter, label=None, metric="balanced_accuracy")
     }
     best = set(best_layers(scores))
-    return protocol, [row for row in found if row["feature_set"] in best]
+    return protocol, [row for row in scored if row["feature_set"] in best]
 
 
 def number(value: float | None, *, best: bool = False, digits: int = 3) -> Cell:
@@ -88,42 +90,42 @@ def number(value: float | None, *, best: bool = False, digits: int = 3) -> Cell:
 
 
 def simulated_note(rows: BenchmarkRows) -> str:
-    """What is written under a table of a simulated screen."""
+    """The note below a table of a simulated screen."""
     return "SIMULATED images" if rows.simulated else ""
 
 
 def against_paper(
     rows: BenchmarkRows,
-    found: Rows,
+    shown: Rows,
     heads: Sequence[tuple[str, dict[str, Any]]],
     source: str | None = None,
     *,
     digits: int = 3,
 ) -> Table:
-    """Feature sets by columns of score rows; after these the paper's columns, of what it printed for this screen.
+    """Scores with one row per feature set, followed by the paper's columns for this screen.
 
     Args:
-        rows: of the screen.
-        found: the rows that are shown.
+        rows: the scores of the screen.
+        shown: the score rows of the table.
         heads: heading and keys of the rows in each column.
-        source: where the paper has the like: `Table 1`.
-        digits: after the point.
+        source: the corresponding table or figure of the paper: `Table 1`.
+        digits: digits after the decimal point.
     """
-    names = list(dict.fromkeys(row["feature_set"] for row in found))
+    names = list(dict.fromkeys(row["feature_set"] for row in shown))
     ours = []
     for heading, keys in heads:
-        scores = {row["feature_set"]: row for row in pick(found, **keys)}
+        scores = {row["feature_set"]: row for row in pick(shown, **keys)}
         ours.append((heading, [_with_interval(scores.get(name), digits) for name in names]))
     theirs = paper_columns(rows.screen, names, heads, source) if source else []
     body = [[name, *line] for name, *line in zip(names, *(cells for _, cells in ours + theirs), strict=True)]
     columns = ["feature set", *(heading for heading, _ in ours + theirs)]
-    told = [simulated_note(rows)] if rows.simulated else []
-    told += [f"Shaded: as the paper prints it ({source}), of its own images and network."] if theirs else []
-    return Table(columns, body, frozenset(heading for heading, _ in theirs), caption=" ".join(told))
+    notes = [simulated_note(rows)] if rows.simulated else []
+    notes += [f"Shaded: published values ({source}), from the paper's images and network."] if theirs else []
+    return Table(columns, body, frozenset(heading for heading, _ in theirs), caption=" ".join(notes))
 
 
 def _with_interval(row: Mapping[str, Any] | None, digits: int) -> Cell:
-    """A score, and from where to where its folds or its interval reach, if it has any."""
+    """A score with the range of its folds or its confidence interval, if it has one."""
     value = number(row["value"] if row else None, digits=digits)
     if row is None or row.get("low") is None or row.get("high") is None:
         return value
@@ -136,26 +138,26 @@ def paper_columns(
     heads: Sequence[tuple[str, Mapping[str, Any]]],
     source: str = "",
 ) -> list[tuple[str, list[Cell]]]:
-    """The paper's columns beside ours: for each of `heads` that it has numbers for, heading and a cell a feature set.
+    """The paper's columns: for each of `heads` with published numbers, its heading and one cell per feature set.
 
-    A feature set has the paper's number of the same name; where the paper names no layer (`autoencoder`), the only
-    uncorrected set of that method has it. Values are in our units, as exact as they are printed.
+    A feature set takes the paper's number of the same name. A number without a layer (`autoencoder`) belongs to the
+    method's uncorrected set if there is exactly one. Values are in our units, with the published precision.
 
     Args:
-        screen: whose numbers.
+        screen: name of the screen.
         names: the feature sets.
         heads: heading and keys of each column.
-        source: where they stand; the start of it is enough. Of two sources the first in the file counts.
+        source: start of the name of their table or figure. Of two sources, the first in the file is used.
     """
-    numbers = [one for one in paper_numbers(screen) if one.source.startswith(source)]
+    numbers = [number for number in paper_numbers(screen) if number.source.startswith(source)]
     plain = [(split_name(name), name) for name in names]
     methods = [parts.method for parts, _ in plain if parts.correction is None]
     columns = []
     for heading, keys in heads:
         printed: dict[str, PaperNumber] = {}
-        for one in numbers:
-            if all(_fits(one, key, value) for key, value in keys.items()):
-                printed.setdefault(one.feature_set, one)
+        for published in numbers:
+            if all(_fits(published, key, value) for key, value in keys.items()):
+                printed.setdefault(published.feature_set, published)
         cells = []
         for parts, name in plain:
             alone = parts.correction is None and methods.count(parts.method) == 1
@@ -166,16 +168,16 @@ def paper_columns(
     return columns
 
 
-def _fits(one: PaperNumber, key: str, value: Any) -> bool:
-    """Whether it is of these rows; a setting that the paper does not tell (C of logistic regression) fits any."""
-    told = getattr(one, key, value)  # the task is no matter: each of its screens has one
-    return told == value or (key == "parameter" and told == "")
+def _fits(published: PaperNumber, key: str, value: Any) -> bool:
+    """Whether a published number matches this key; an unpublished setting (C of logistic regression) matches any."""
+    setting = getattr(published, key, value)  # a number has no task: each screen of the paper has only one
+    return setting == value or (key == "parameter" and setting == "")
 
 
-def _as_exact(one: PaperNumber) -> str:
-    """The value in our units with all the digits that are printed: `0.8798` for `87.98`."""
-    decimals = len(one.printed.partition(".")[2])
-    return f"{one.value:.{decimals + 2 if one.metric == 'balanced_accuracy' else decimals}f}"
+def _as_exact(published: PaperNumber) -> str:
+    """The value in our units with all published digits: `0.8798` for `87.98`."""
+    decimals = len(published.printed.partition(".")[2])
+    return f"{published.value:.{decimals + 2 if published.metric == 'balanced_accuracy' else decimals}f}"
 
 
 def overall(rows: BenchmarkRows, **keys: Any) -> list[Mapping[str, Any]]:

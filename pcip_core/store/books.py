@@ -1,4 +1,4 @@
-"""The book-keeping of the published file: which commit of each partition it holds."""
+"""Records of the published file: the commit of each partition that it holds."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ NO_EXTENSIONS: dict[str, Any] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
-WHOLE = ""  # the shard of a table that is made whole
+WHOLE = ""  # the shard of a table without shards
 
 Key = tuple[str, str, str]  # screen, table, shard
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of a partition: its stamp, by which an unchanged one is not opened, and its provenance."""
+    """A partition's stamp, which shows whether it has changed, and its provenance."""
 
     stamp: str
-    about: dict[str, Any]
+    provenance: dict[str, Any]
 
     @property
     def commit(self) -> str:
         """The commit that made it."""
-        return self.about["commit_id"]
+        return self.provenance["commit_id"]
 
 
 Books = dict[Key, Entry]
@@ -44,25 +44,25 @@ def commits(books: Books) -> dict[Key, str]:
 
 
 def wanted_books(store: Store, have: Books) -> Books:
-    """Every partition of the store; only those are opened whose stamp is not the one in `have`."""
-    found: Books = {}
+    """Every partition of the store; a partition is opened only if its stamp differs from that in `have`."""
+    books: Books = {}
     for screen in store.screens():
         for table in store.tables(screen):
             stamps = store.stamps(screen, table)
             for shard in [shard for shard in stamps if shard is not None] or stamps:
                 key = (screen, table, shard or WHOLE)
                 if key in have and have[key].stamp == stamps[shard]:
-                    found[key] = have[key]
-                elif (about := store.provenance(screen, table, shard)) is not None:
-                    found[key] = Entry(stamps[shard], about)
-    return found
+                    books[key] = have[key]
+                elif (provenance := store.provenance(screen, table, shard)) is not None:
+                    books[key] = Entry(stamps[shard], provenance)
+    return books
 
 
 def read_books(path: Path, beside: Path) -> Books | None:
-    """Every partition that the published file holds; None without a readable file.
+    """The partitions that the published file holds; None without a readable file.
 
-    The file is read under another name: a process that has it open would be given what it has open, which
-    may be older.
+    The file is read under another name, because DuckDB would otherwise reuse a version that this process
+    already has open, which may be older.
     """
     if not path.is_file():
         return None
@@ -78,7 +78,8 @@ def read_books(path: Path, beside: Path) -> Books | None:
     finally:
         beside.unlink()
     return {
-        (screen, table, shard): Entry(stamp, json.loads(about)) for screen, table, shard, stamp, about in rows
+        (screen, table, shard): Entry(stamp, json.loads(provenance))
+        for screen, table, shard, stamp, provenance in rows
     }
 
 
@@ -87,5 +88,5 @@ def rows_of(books: Books) -> Iterator[dict[str, str]]:
     for (screen, table, shard), entry in books.items():
         yield {
             **{"screen": screen, "tbl": table, "shard": shard},
-            **{"commit_id": entry.commit, "stamp": entry.stamp, "about": json.dumps(entry.about)},
+            **{"commit_id": entry.commit, "stamp": entry.stamp, "about": json.dumps(entry.provenance)},
         }

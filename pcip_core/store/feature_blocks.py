@@ -1,4 +1,4 @@
-"""The vectors of a feature table, read a few thousand at a time: memory does not grow with the cells."""
+"""The vectors of a feature table, read in blocks so that memory does not grow with the number of cells."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from pcip_core.store.vectors import features_of
 
 
 class StoredFeatures:
-    """All vectors of a feature table, in the shards' natural order. Which cells they are of is held in memory.
+    """All vectors of a feature table, in the natural order of the shards. Only the cell ids are held in memory.
 
-    It can be gone through again and again; that the cells are still the same ones is looked at each time.
+    The blocks can be iterated repeatedly; each pass checks that the cells have not changed.
 
     Args:
-        store, screen, table: which.
+        store, screen, table: location of the feature table.
 
     Attributes:
-        cell_id: their n ids.
-        image: (n,) number of each cell's image.
-        images: names of the images, by number.
-        shape, ndim: as of an array (n, d).
+        cell_id: ids of the n cells.
+        image: (n,) index into `images` of each cell's image.
+        images: names of the images.
+        shape, ndim: those of an (n, d) array.
 
     Raises:
-        StoreError: there is no such table, or its partitions differ in kind.
+        StoreError: the table does not exist, or its partitions have different column types.
     """
 
     ndim = 2
@@ -52,17 +52,17 @@ class StoredFeatures:
         return self.shape[0]
 
     def places(self, cell_ids: Sequence[str] | pl.Series) -> np.ndarray:
-        """The row of each of these cells; -1 for one that is not there."""
+        """The row of each of these cells; -1 for a missing cell."""
         known = pl.DataFrame({"cell_id": self.cell_id}).with_row_index("row").unique("cell_id", keep="first")
         wanted = pl.DataFrame({"cell_id": cell_ids}, schema={"cell_id": pl.String})
         rows = wanted.join(known, on="cell_id", how="left", maintain_order="left")["row"]
         return rows.cast(pl.Int64).fill_null(-1).to_numpy()
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """All vectors in order, (at most ROWS, d) float32 at a time.
+        """All vectors in order, as (at most ROWS, d) float32 blocks.
 
         Raises:
-            StoreError: a shard has been replaced by other cells meanwhile.
+            StoreError: another run has replaced the cells of a shard.
         """
         done = 0
         for batch in self._store.batches(
@@ -78,39 +78,39 @@ class StoredFeatures:
         return np.concatenate([np.zeros(0, np.float32), *(block[:, number] for block in self.blocks())])
 
     def groups(self, group: np.ndarray) -> Iterator[np.ndarray]:
-        """The vectors of each group in turn, (its cells, d), as `groups_of`.
+        """The vectors of each group in turn, (cells of the group, d), as `groups_of` does.
 
-        By way of a file on the store's own disk, as long as the vectors of all groups, which goes afterwards.
+        Uses a temporary file on the store's disk, of the total size of the vectors.
         """
         counts = np.bincount(group[group >= 0])
         ends, width = counts.cumsum(), self.shape[1]
-        free, start = ends - counts, 0  # the next place in the file of each group
-        a_row = width * np.dtype(np.float32).itemsize
+        free, start = ends - counts, 0  # the next free row of each group in the file
+        row_bytes = width * np.dtype(np.float32).itemsize
         with (
             self._store.scratch(self._screen) as folder,
             (folder / "by_group").open("w+b", buffering=0) as file,
         ):
             for block in self.blocks():
-                own = group[start : start + len(block)]
+                numbers = group[start : start + len(block)]
                 start += len(block)
-                order = np.argsort(own, kind="stable")
-                names, first, many = np.unique(own[order], return_index=True, return_counts=True)
+                order = np.argsort(numbers, kind="stable")
+                names, first, many = np.unique(numbers[order], return_index=True, return_counts=True)
                 for name, at, count in zip(names.tolist(), first.tolist(), many.tolist(), strict=True):
                     if name >= 0:
                         rows = block[order[at : at + count]]
-                        os.pwrite(file.fileno(), rows.tobytes(), int(free[name]) * a_row)
+                        os.pwrite(file.fileno(), rows.tobytes(), int(free[name]) * row_bytes)
                         free[name] += count
             for end, count in zip(ends.tolist(), counts.tolist(), strict=True):
-                file.seek((end - count) * a_row)
+                file.seek((end - count) * row_bytes)
                 yield np.fromfile(file, np.float32, count * width).reshape(count, width)
 
     def _require_same(self, cells: pl.Series | None, start: int) -> None:
-        """The cells from `start` on must be these; None: there must be no more."""
+        """Require these cells from row `start` on; None requires the end of the table."""
         same = start == len(self) if cells is None else cells.equals(self.cell_id.slice(start, len(cells)))
         if not same:
             raise StoreError(
                 f"{self._screen}.{self._table}",
-                found="other cells than when the reading began",
-                required="shards that are not replaced meanwhile",
-                remedy="Run again when no other run makes these features.",
+                found="cells that changed during reading",
+                required="shards that are not replaced during reading",
+                remedy="Run again when no other run computes these features.",
             )

@@ -1,4 +1,4 @@
-"""The images of a screen and what is known of them, with one rule for what is not."""
+"""The images of a screen with their metadata, and one rule for missing values."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _NO_TERMS = pl.lit([], pl.List(pl.String))
 class Images:
     """One row per image of a screen.
 
-    An image without a protein stands for a protein of its own, with the name of the image. A cell line that is
-    not known is "", and an image without annotation has no terms.
+    An image without a protein counts as a separate protein, named by its image id. An unknown cell line is "",
+    and an image without annotation has an empty list of terms.
 
     Args:
         table: the table `images`.
 
     Attributes:
-        table: the table as it is stored; what is not known is null.
-        frame: the table by the rule above: no null in protein, cell_line and localization.
+        table: the stored table; missing values are null.
+        frame: the table with the rule above applied: no nulls in protein, cell_line and localization.
     """
 
     def __init__(self, table: pl.DataFrame) -> None:
@@ -41,7 +41,7 @@ class Images:
 
     @classmethod
     def of(cls, store: Store, screen: str) -> Images:
-        """Those of a screen.
+        """The images of a screen.
 
         Raises:
             StoreError: the screen has no images.
@@ -68,7 +68,7 @@ class Images:
         return dict(zip(self.frame["image_id"].to_list(), self.frame[name].to_list(), strict=True))
 
     def labels_of(self, name: str) -> dict[str, list[str]]:
-        """Image -> its labels in a column of one label or of a list of labels; none where the column is null.
+        """Image -> its labels in a column of labels or of lists of labels; an empty list where the column is null.
 
         A protein is never null.
         """
@@ -85,14 +85,14 @@ class Images:
         return ids.join(self.frame, on="image_id", how="left", maintain_order="left")
 
     def chosen(self, condition: str, where: str) -> set[str]:
-        """Ids of the images that a condition is true of.
+        """Ids of the images that meet a condition.
 
         Args:
-            condition: what stands behind WHERE, over the columns of the table: `'Vesicles' IN localization`.
-            where: what an error names: where the condition was written.
+            condition: an SQL condition over the columns of the table: `'Vesicles' IN localization`.
+            where: location of the condition, for error messages.
 
         Raises:
-            SpecError: it is no condition over these columns. It sees no table but this one, and no file.
+            SpecError: it is not a condition over these columns. It cannot access other tables or files.
         """
         with duckdb.connect(":memory:", config={**NO_EXTENSIONS, "enable_external_access": "false"}) as con:
             con.register("images", arrow_of(self.table))
@@ -103,6 +103,6 @@ class Images:
                     where,
                     found=f"{condition!r} ({str(error).splitlines()[0]})",
                     required=f"a condition in SQL over the columns of images: {', '.join(self.table.columns)}",
-                    remedy="Correct it; names of terms stand in single quotes: 'Vesicles' IN localization.",
+                    remedy="Correct the condition; write terms in single quotes: 'Vesicles' IN localization.",
                 ) from error
         return {str(name) for (name,) in rows}

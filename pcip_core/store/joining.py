@@ -1,4 +1,4 @@
-"""The partitions of one table as one frame: columns of a name must be of one type, and may be lacking."""
+"""The partitions of a table as one frame. A column has the same type in all partitions; some may lack it."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from pcip_core.errors import StoreError
 def joined(
     screen: str, table: str, shards: Sequence[str | None], parts: Sequence[pl.DataFrame]
 ) -> pl.DataFrame:
-    """Partitions one after the other, not copied; values of columns that one lacks are null.
+    """Concatenate partitions without a copy; columns that a partition lacks are null.
 
     Raises:
-        StoreError: a column is of different types in two partitions.
+        StoreError: a column has different types in two partitions.
     """
-    require_alike(screen, table, shards, [part.schema for part in parts])
-    alike = all(part.schema == parts[0].schema for part in parts)
-    return pl.concat(parts, how="vertical" if alike else "diagonal_relaxed", rechunk=False)
+    require_same_types(screen, table, shards, [part.schema for part in parts])
+    same = all(part.schema == parts[0].schema for part in parts)
+    return pl.concat(parts, how="vertical" if same else "diagonal_relaxed", rechunk=False)
 
 
-def require_alike(
+def require_same_types(
     screen: str, table: str, shards: Sequence[str | None], schemas: Sequence[Mapping[str, pl.DataType]]
 ) -> None:
-    """Refuse partitions that have a column of different types; nulls alone go with any type.
+    """Refuse partitions whose types of a column differ; a column of nulls matches any type.
 
     Raises:
-        StoreError: it names the first such column and its partitions.
+        StoreError: names the first such column and its partitions.
     """
     first_with: dict[str, int] = {}
     for number, schema in enumerate(schemas):
@@ -41,7 +41,7 @@ def require_alike(
                     f"{screen}.{table}",
                     found=f"columns of different types in shards {shards[first]} and {shards[number]} "
                     f"({name}: {schemas[first][name]} and {kind})",
-                    required="partitions that were made in the same way",
+                    required="the same column types in all partitions",
                     remedy=f"Materialize the shards of {screen}/{table} that are out of date.",
                 )
 
@@ -55,7 +55,7 @@ def all_columns(schemas: Sequence[Mapping[str, pl.DataType]]) -> dict[str, pl.Da
 
 
 def filled(frame: pl.DataFrame, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    """A frame with these columns, in their order; values of those that it lacks are null."""
+    """A frame with these columns, in their order; missing columns are filled with nulls."""
     if list(frame.schema.items()) == list(columns.items()):
         return frame
     lacking = [pl.lit(None, kind).alias(name) for name, kind in columns.items() if name not in frame.columns]

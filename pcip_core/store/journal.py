@@ -1,9 +1,9 @@
-"""Several files replaced at once: a journal lists every rename, and whoever finds one finishes it.
+"""Atomic replacement of several files: a journal lists all renames, and any process that finds a journal completes it.
 
-New files are first written and synced under `<home>/.staging/<commit>`; then the journal is put in its
-place, and from there on the change is certain. A kill before leaves everything as it was, a kill after as
-it will be. `<home>/.lock` is held while a journal is carried out; a staging folder's `owner` is locked by
-the process that fills it.
+New files are first written and synced under `<home>/.staging/<commit>`. The commit takes effect when the
+journal is renamed into place: a process killed before that leaves the old state, one killed after it leaves the
+new state. `<home>/.lock` is held while a journal is executed; the process that fills a staging folder holds a
+lock on its file `owner`.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _SWEEP_AFTER_S = 60.0
 
 
 def replace(home: Path, renames: Mapping[Path, Path], *, emptied: Sequence[Path], staging: Path) -> None:
-    """Put staged files in their places.
+    """Move staged files to their final paths.
 
     Args:
-        home: the folder that all of it lies under.
-        renames: staged file -> its place, in the order in which they are moved.
-        emptied: folders whose other arrays are taken away, those too that another has just put there.
-        staging: the folder of the staged files, which goes.
+        home: the common parent folder of all paths.
+        renames: staged file -> final path, in the order of the moves.
+        emptied: folders whose other arrays are removed, including arrays from concurrent commits.
+        staging: the folder of the staged files, which is removed.
     """
     with _alone(home):
         old = [file for folder in emptied for file in folder.glob("*.npy")]
@@ -38,7 +38,7 @@ def replace(home: Path, renames: Mapping[Path, Path], *, emptied: Sequence[Path]
 
 
 def remove(home: Path, files: Sequence[Path]) -> None:
-    """Take files away."""
+    """Remove files."""
     with _alone(home):
         _carry_out(home, {}, files, None)
 
@@ -55,7 +55,7 @@ def settle(home: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Bring a file or a folder's entries to the disk."""
+    """Flush a file, or the entries of a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -65,7 +65,7 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
-    """Hold the lock, with what others have left finished or swept."""
+    """Hold the lock; first complete interrupted commits and remove abandoned staging folders."""
     with locked(home / ".lock"):
         _finish(home)
         _sweep(home / ".staging")
@@ -92,7 +92,7 @@ def _carry_out(
 
 
 def _finish(home: Path) -> None:
-    """Do what the journal says; every step may have been done already. The lock is held."""
+    """Execute the journal, of which any step may have been done already. The caller holds the lock."""
     path = home / ".journal"
     try:
         journal = json.loads(path.read_text())
@@ -102,8 +102,8 @@ def _finish(home: Path) -> None:
         raise StoreError(
             path,
             found=f"a journal that cannot be read ({error})",
-            required="a list of renames, as the store writes it",
-            remedy="Remove the file, and materialize with `force` what was being written.",
+            required="a list of renames written by the store",
+            remedy="Remove the file, and materialize with `force` the assets that were being written.",
         ) from error
     touched = set()
     for staged, place in journal["renames"]:
@@ -122,7 +122,7 @@ def _finish(home: Path) -> None:
 
 
 def _sweep(staging: Path) -> None:
-    """Remove what killed writers have left: staging folders, not just made, whose owner's lock is free."""
+    """Remove the staging folders of killed writers: those not recently created whose owner's lock is free."""
     for folder in staging.iterdir() if staging.is_dir() else ():
         try:
             if time.time() - folder.stat().st_mtime < _SWEEP_AFTER_S:

@@ -1,8 +1,8 @@
-"""One Parquet file of the store: polars frames in and out, Arrow in between.
+"""Reading and writing one Parquet file of the store: polars frames, converted through Arrow.
 
-pyarrow writes and reads, as it splits the bytes of vectors, checks pages and keeps provenance in a file's
-metadata. Types in files are Arrow's plain ones (`string`, `list`, `map`, `fixed_size_list`), whatever polars
-holds a column as, so that DuckDB finds the same types in a file of any age.
+pyarrow reads and writes the files because it supports byte-stream splitting of vectors, page checksums and
+file metadata, which holds the provenance. Files contain only plain Arrow types (`string`, `list`, `map`,
+`fixed_size_list`), whatever type polars uses, so that DuckDB sees the same types in old and new files.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from pcip_core.errors import StoreError
 
 _METADATA = b"pcip"
-_UNREADABLE = (pa.ArrowException, OSError)  # pyarrow raises the one or the other for a damaged file
+_UNREADABLE = (pa.ArrowException, OSError)  # pyarrow raises either for a damaged file
 
 
 def frame_of(table: pa.Table) -> pl.DataFrame:
@@ -37,7 +37,7 @@ def arrow_of(frame: pl.DataFrame) -> pa.Table:
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
-    """The type that a file has for one of polars' large types."""
+    """The plain type that a file uses for one of polars' large types."""
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return pa.string()
     if pa.types.is_dictionary(kind):
@@ -50,7 +50,7 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 
 
 def write(path: Path, frame: pl.DataFrame, provenance: Mapping[str, Any]) -> None:
-    """Write one file; its pages carry checksums, because damage within them goes unnoticed without."""
+    """Write one file with page checksums; damage within a page would otherwise go unnoticed."""
     table = arrow_of(frame)
     metadata = {_METADATA: json.dumps(provenance, default=str).encode()}
     options = parquet_options(table.schema)
@@ -59,10 +59,11 @@ def write(path: Path, frame: pl.DataFrame, provenance: Mapping[str, Any]) -> Non
 
 
 def parquet_options(schema: pa.Schema) -> dict[str, Any]:
-    """How pyarrow writes a table: vectors byte by byte, without a dictionary of repeated values.
+    """Options for pyarrow: byte-stream splitting for vectors, without a dictionary.
 
-    The first bytes of all numbers are much alike, the last ones are noise; and no dictionary holds numbers
-    that are all different. Less time and less disk than pyarrow's defaults (`pcip bench feature_store`).
+    The leading bytes of the numbers are similar and the trailing bytes are noise, so that splitting compresses
+    better; a dictionary does not help, because the values are all different. Both time and size are lower than
+    with pyarrow's defaults (`pcip bench feature_store`).
     """
     vectors = [field.name for field in schema if pa.types.is_fixed_size_list(field.type)]
     if not vectors:
@@ -75,11 +76,11 @@ def parquet_options(schema: pa.Schema) -> dict[str, Any]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[pq.ParquetFile]:
-    """One file, open for reading: what is read from it is of one commit, whatever is renamed meanwhile.
+    """Open one file for reading. All reads within the block see the same commit, even if the file is replaced.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        StoreError: the file is damaged, now or while the block reads it.
+        FileNotFoundError: the file does not exist.
+        StoreError: the file is damaged, on opening or on reading within the block.
     """
     try:
         with path.open("rb") as file:
@@ -94,7 +95,7 @@ def provenance_of(path: Path) -> dict[str, Any]:
     """The provenance that a file was written with.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
         StoreError: it is damaged.
     """
     try:
@@ -118,6 +119,6 @@ def damaged(path: Path, error: Exception) -> StoreError:
     return StoreError(
         path,
         found=f"a file that cannot be read ({str(error).splitlines()[0]})",
-        required="a partition as the store writes it",
+        required="a partition written by the store",
         remedy="Remove the file and materialize that partition again.",
     )

@@ -1,12 +1,12 @@
-"""The truth of every table: Parquet partitions and crop arrays, replaced atomically.
+"""The primary storage of all tables: Parquet partitions and crop arrays, replaced atomically.
 
-    <root>/<screen>/<table>/shard=<shard>/part.parquet      a table that is made shard by shard
-    <root>/<screen>/<table>/part.parquet                    a table that is made whole
+    <root>/<screen>/<table>/shard=<shard>/part.parquet      a table with shards
+    <root>/<screen>/<table>/part.parquet                    a table without shards
     <root>/<screen>/<array>/shard=<shard>/<commit>.npy      arrays that belong to the rows of a table
 
-One commit replaces several tables and arrays of a shard at once (`journal` says how). Readers take no lock;
-one that meets an unfinished commit waits for it, or finishes it if its writer has died. What one call reads
-is of one commit per shard; two calls may see a commit between them.
+One commit replaces several tables and arrays of a shard together (see `journal`). Readers take no lock. A reader
+that encounters an unfinished commit waits for it, or completes it if its writer has died. Each call reads a
+single commit per shard; another commit may happen between two calls.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from polars.io.plugins import register_io_source
 from pcip_core.errors import CropError, StoreError
 from pcip_core.locks import locked
 from pcip_core.store import journal, parquet
-from pcip_core.store.joining import all_columns, filled, joined, require_alike
+from pcip_core.store.joining import all_columns, filled, joined, require_same_types
 from pcip_core.store.paths import NAME, checked_name, natural_key, shard_folder, shard_of
 from pcip_core.store.schemas import checked
 
 _READ_ATTEMPTS = 20
-_SCANNED = 16_384  # rows at a time: 25 MB of 384 features
+_SCANNED = 16_384  # rows per batch: 25 MB with 384 features
 
 
 class Store:
@@ -41,10 +41,10 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    # -- what is there ------------------------------------------------------------------------------
+    # -- contents ------------------------------------------------------------------------------------
 
     def screens(self) -> list[str]:
-        """Names of the screens that have any table; folders that cannot be a screen's are passed over."""
+        """Names of the screens with at least one table; folders without a valid name are ignored."""
         if not self.root.is_dir():
             return []
         names = [path.name for path in self.root.iterdir() if path.is_dir() and NAME.fullmatch(path.name)]
@@ -58,18 +58,18 @@ class Store:
         return sorted(name for name in names if NAME.fullmatch(name) and any(self._parts(screen, name)))
 
     def shards(self, screen: str, table: str) -> list[str]:
-        """Shards that a table has, sorted naturally (plate_2 before plate_10); none for a whole table."""
+        """Shards of a table in natural order (plate_2 before plate_10); empty for a table without shards."""
         self._settle(screen)
         shards = (shard_of(path.parent) for path in self._parts(screen, checked_name(table)))
         return sorted((shard for shard in shards if shard is not None), key=natural_key)
 
     def has(self, screen: str, table: str, shard: str | None = None) -> bool:
-        """Whether a partition is there."""
+        """Whether a partition exists."""
         self._settle(screen)
         return self._part(screen, table, shard).is_file()
 
     def provenance(self, screen: str, table: str, shard: str | None = None) -> dict[str, Any] | None:
-        """What was said of a partition when it was committed, with its `commit_id`; None without one."""
+        """The provenance that a partition was committed with, and its `commit_id`; None without a partition."""
         self._settle(screen)
         path = self._part(screen, table, shard)
         try:
@@ -78,11 +78,11 @@ class Store:
             return None
 
     def stamps(self, screen: str, table: str) -> dict[str | None, str]:
-        """shard -> a text that is another whenever the partition is replaced or touched; nothing is read."""
+        """Shard -> a stamp that changes whenever the partition is replaced or touched; no file is read."""
         self._settle(screen)
         stamps: dict[str | None, str] = {}
         for path in self._parts(screen, checked_name(table)):
-            with suppress(FileNotFoundError):  # removed meanwhile
+            with suppress(FileNotFoundError):  # removed in the meantime
                 file = path.stat()
                 stamps[shard_of(path.parent)] = f"{file.st_ino} {file.st_size} {file.st_mtime_ns}"
         return stamps
@@ -97,16 +97,16 @@ class Store:
         shards: Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
     ) -> pl.DataFrame:
-        """A table, its partitions one after the other in the shards' natural order.
+        """A table: its partitions, concatenated in the natural order of the shards.
 
         Args:
-            screen, table: which.
-            shards: only these; by default all.
-            columns: only these; by default all.
+            screen, table: names of the screen and the table.
+            shards: shards to read; by default, all.
+            columns: columns to read; by default, all.
 
         Raises:
-            StoreError: there is no such table, shard or column, a file is damaged, or the partitions have
-                columns of different types.
+            StoreError: the table, shard or column does not exist, a file is damaged, or a column has different
+                types in two partitions.
         """
         wanted = self._wanted(screen, table, shards)
         parts = [
@@ -115,26 +115,26 @@ class Store:
         return joined(screen, table, wanted, parts)
 
     def scan(self, screen: str, table: str, *, shards: Sequence[str] | None = None) -> pl.LazyFrame:
-        """What `read` gives, as a lazy frame: only the columns and rows that a query keeps stay in memory.
+        """The result of `read` as a lazy frame: only the columns and rows that a query selects are held in memory.
 
-        Partitions are opened one after the other when the frame is collected, so what a query sees is of one
-        commit per shard, as of `read`. A query that uses the frame twice may read it twice, and see a commit
-        in between.
+        Partitions are opened one by one when the frame is collected, so that a query sees a single commit per
+        shard, as with `read`. A query that uses the frame twice may read it twice, and a commit may happen
+        between the two reads.
 
         Raises:
-            StoreError: as `read`; of damage within a file when the frame is collected.
+            StoreError: as for `read`; damage within a file is detected when the frame is collected.
         """
         wanted = self._wanted(screen, table, shards)
         schemas = [self.schema(screen, table, shard=shard) for shard in wanted]
-        require_alike(screen, table, wanted, schemas)
+        require_same_types(screen, table, wanted, schemas)
         schema = all_columns(schemas)
 
         def rows(columns: Any, predicate: pl.Expr | None, most: int | None, _: Any) -> Iterator[pl.DataFrame]:
             kinds = schema if columns is None else {name: schema[name] for name in columns}
             for shard in wanted:
                 with self._opened(screen, table, shard, None) as part:
-                    there = [name for name in kinds if name in part.schema_arrow.names]
-                    for piece in part.iter_batches(_SCANNED, columns=there):
+                    present = [name for name in kinds if name in part.schema_arrow.names]
+                    for piece in part.iter_batches(_SCANNED, columns=present):
                         frame = filled(parquet.frame_of(pa.Table.from_batches([piece])), kinds)
                         if most is not None:
                             frame = frame.head(most)
@@ -146,10 +146,10 @@ class Store:
         return register_io_source(rows, schema=schema)
 
     def schema(self, screen: str, table: str, *, shard: str | None = None) -> pl.Schema:
-        """Names and types of a partition's columns; its rows are not read.
+        """Names and types of a partition's columns, without reading its rows.
 
         Raises:
-            StoreError: there is no such partition, or it is damaged.
+            StoreError: the partition does not exist or is damaged.
         """
         return parquet.frame_of(self.arrow_schema(screen, table, shard=shard).empty_table()).schema
 
@@ -162,10 +162,10 @@ class Store:
         columns: Sequence[str] | None = None,
         rows: int = 4096,
     ) -> Iterator[pl.DataFrame]:
-        """What `read` gives, at most so many rows at a time, so that memory does not grow with the table.
+        """The result of `read` in batches of at most `rows` rows, so that memory does not grow with the table.
 
         Raises:
-            StoreError: as `read`, when the batch in question is reached.
+            StoreError: as for `read`, when iteration reaches the batch concerned.
         """
         wanted = self._wanted(screen, table, shards)
         names = list(columns) if columns is not None else None
@@ -174,7 +174,7 @@ class Store:
             with self._opened(screen, table, shard, columns) as part:
                 here = parquet.frame_of(part.schema_arrow.empty_table())
                 kinds.append((here if names is None else here.select(names)).schema)
-                require_alike(screen, table, wanted, kinds)
+                require_same_types(screen, table, wanted, kinds)
                 for batch in part.iter_batches(rows, columns=names):
                     yield parquet.frame_of(pa.Table.from_batches([batch]))
 
@@ -184,8 +184,8 @@ class Store:
         """One shard of a table and the array that was committed with it, as a read-only memory map.
 
         Raises:
-            StoreError: there is no such shard, or a file is damaged.
-            CropError: the array is missing, or its length is not the table's.
+            StoreError: the shard does not exist, or a file is damaged.
+            CropError: the array is missing, or its length differs from the table's.
         """
         for _ in range(_READ_ATTEMPTS):
             rows = self.arrow(screen, table, shard=shard)
@@ -196,7 +196,7 @@ class Store:
                 values = np.lib.format.open_memmap(home / str(file), mode="r")
             except FileNotFoundError:
                 if self.provenance(screen, table, shard) == provenance:
-                    break  # not replaced in between: it is really missing
+                    break  # no commit in between: the array is missing
                 continue
             except ValueError as error:
                 raise parquet.damaged(home / str(file), error) from error
@@ -204,7 +204,7 @@ class Store:
                 raise CropError(
                     home / str(file),
                     found=f"{len(values)} rows",
-                    required=f"{rows.num_rows}, as the table {table} has",
+                    required=f"{rows.num_rows} rows, as in the table {table}",
                     remedy=f"Materialize the shard {shard} of {screen} again.",
                 )
             return parquet.frame_of(rows), values
@@ -218,16 +218,16 @@ class Store:
     def arrow(
         self, screen: str, table: str, *, shard: str | None = None, columns: Sequence[str] | None = None
     ) -> pa.Table:
-        """One partition as its file holds it, to feed DuckDB.
+        """One partition in the Arrow types of its file, as input for DuckDB.
 
         Raises:
-            StoreError: there is no such partition or column, or it is damaged.
+            StoreError: the partition or column does not exist, or the partition is damaged.
         """
         with self._opened(screen, table, shard, columns) as part:
             return part.read(columns=list(columns) if columns is not None else None)
 
     def arrow_schema(self, screen: str, table: str, *, shard: str | None = None) -> pa.Schema:
-        """The columns that `arrow` gives; its rows are not read."""
+        """The schema of the result of `arrow`, without reading its rows."""
         with self._opened(screen, table, shard, None) as part:
             return part.schema_arrow.remove_metadata()
 
@@ -242,22 +242,22 @@ class Store:
         arrays: Mapping[str, np.ndarray | Path] | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> str:
-        """Replace one partition of several tables, and the arrays that belong to them, all at once.
+        """Replace one partition of several tables, and their arrays, in one atomic step.
 
         Args:
-            screen: whose tables.
+            screen: name of the screen.
             tables: table name -> its new rows.
-            shard: the partition; None for tables that are made whole.
-            arrays: array name -> values, one row for each row of one of the tables; or a .npy file that
-                holds them, in a folder from `scratch`, which is moved and not copied.
-            provenance: plain values kept with each table.
+            shard: the partition; None for tables without shards.
+            arrays: array name -> values, with one row per row of one of the tables; or a .npy file of them in a
+                folder from `scratch`, which is moved, not copied.
+            provenance: JSON values stored with each table.
 
         Returns:
-            The commit's id.
+            The id of the commit.
 
         Raises:
             StoreError: the rows of a table do not fit its schema.
-            CropError: an array has another length than every table.
+            CropError: the length of an array matches none of the tables.
         """
         arrays = arrays or {}
         tables = {name: checked(frame, name, f"{screen}.{name}") for name, frame in tables.items()}
@@ -270,7 +270,7 @@ class Store:
         }
         home = self._home(screen)
         staging = home / ".staging" / commit
-        targets: dict[Path, Path] = {}  # arrays come first, so that they are there before their rows
+        targets: dict[Path, Path] = {}  # arrays first, so that they exist before their rows
         for name in arrays:
             targets[staging / f"{name}.npy"] = self._folder(screen, name, shard) / f"{commit}.npy"
         for name in tables:
@@ -287,7 +287,9 @@ class Store:
                     parquet.write(staging / f"{name}.parquet", table, described)
                 for staged in targets:
                     journal.sync(staged)
-            except BaseException:  # a full disk, an interrupt: nothing is certain yet, so leave nothing
+            except (
+                BaseException
+            ):  # such as a full disk or an interrupt: nothing is committed yet, so clean up
                 shutil.rmtree(staging, ignore_errors=True)
                 raise
             emptied = [self._folder(screen, name, shard) for name in arrays]
@@ -296,9 +298,9 @@ class Store:
 
     @contextmanager
     def scratch(self, screen: str) -> Iterator[Path]:
-        """A folder on the store's own disk for arrays that are written before their commit takes them up.
+        """A temporary folder on the store's disk, for arrays that are written before their commit.
 
-        It goes with all that is left in it; that of a killed process goes with a later commit.
+        It is removed at the end with its remaining contents. A later commit removes that of a killed process.
         """
         folder = self._home(screen) / ".staging" / uuid.uuid4().hex
         folder.mkdir(parents=True)
@@ -309,16 +311,16 @@ class Store:
             shutil.rmtree(folder, ignore_errors=True)
 
     def remove(self, screen: str, table: str, shard: str | None = None) -> None:
-        """Take away one partition of a table, if it is there, and the arrays that no other table describes."""
+        """Remove one partition of a table, if it exists, and the arrays that no other table refers to."""
         part = self._part(screen, table, shard)
         if not self.has(screen, table, shard):
             return
         try:
             arrays = (self.provenance(screen, table, shard) or {}).get("arrays", {})
             others = [self.provenance(screen, name, shard) for name in self.tables(screen) if name != table]
-        except StoreError:  # a damaged table does not say which; they go with the shard's next commit
+        except StoreError:  # the damaged table cannot name its arrays; the shard's next commit removes them
             arrays, others = {}, []
-        kept = {file for about in others if about for file in about["arrays"].values()}
+        kept = {file for other in others if other for file in other["arrays"].values()}
         unnamed = [
             self._folder(screen, name, shard) / file for name, file in arrays.items() if file not in kept
         ]
@@ -328,7 +330,7 @@ class Store:
         """Finish a commit that was interrupted after its journal was written."""
         journal.settle(self.root / checked_name(screen))
 
-    # -- places -------------------------------------------------------------------------------------
+    # -- paths --------------------------------------------------------------------------------------
 
     def _home(self, screen: str) -> Path:
         home = self.root / checked_name(screen)
@@ -348,11 +350,11 @@ class Store:
             yield from home.glob(pattern)
 
     def _wanted(self, screen: str, table: str, shards: Sequence[str] | None) -> Sequence[str | None]:
-        """The partitions to read: those asked for, or all."""
+        """The partitions to read: the requested ones, or all."""
         wanted: Sequence[str | None] = shards if shards is not None else self.shards(screen, table) or [None]
         if not wanted:
             raise StoreError(
-                f"{screen}.{table}", found="no shard", required="at least one", remedy="Name one."
+                f"{screen}.{table}", found="no shard", required="at least one", remedy="Name a shard."
             )
         return wanted
 
@@ -360,7 +362,7 @@ class Store:
     def _opened(
         self, screen: str, table: str, shard: str | None, columns: Sequence[str] | None
     ) -> Iterator[pq.ParquetFile]:
-        """One partition, opened, with all of these columns; errors within the block name its file."""
+        """Open one partition and require these columns; errors within the block name its file."""
         self._settle(screen)
         path = self._part(screen, table, shard)
         try:
@@ -369,7 +371,7 @@ class Store:
                     raise StoreError(
                         f"{screen}.{table}",
                         found=f"no column {', '.join(absent)}",
-                        required=f"some of {', '.join(part.schema_arrow.names)}",
+                        required=f"columns among {', '.join(part.schema_arrow.names)}",
                         remedy="Check the name.",
                     )
                 yield part
@@ -378,7 +380,7 @@ class Store:
                 f"{screen}.{table}" + (f" shard {shard}" if shard else ""),
                 found="no such partition",
                 required=path.relative_to(self.root).as_posix(),
-                remedy=f"Materialize the asset of screen {screen} that makes it (pcip run {screen}).",
+                remedy=f"Materialize the asset of screen {screen} that writes it (pcip run {screen}).",
             ) from error
 
 
@@ -392,6 +394,6 @@ def _check_lengths(
             raise CropError(
                 f"{screen}.{name}",
                 found=f"{len(values)} rows",
-                required=f"as many as one of the tables has: {lengths}",
+                required=f"as many rows as one of the tables: {lengths}",
                 remedy="Commit an array with the table that describes it.",
             )

@@ -1,4 +1,4 @@
-"""Names of screens, tables and shards, and the folders that are named after them."""
+"""Names of screens, tables and shards, and of their folders."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from urllib.parse import quote, unquote
 from pcip_core.errors import StoreError
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
-_LONGEST_NAME = 255  # of a file, on the file systems in use
+_LONGEST_NAME = 255  # limit for file names on common file systems
 
 
 def natural_key(text: str) -> tuple[list[tuple[int, int | str]], str]:
-    """Sort key under which plate_2 comes before plate_10; no two texts have the same."""
+    """Sort key that orders plate_2 before plate_10; different texts have different keys."""
     pieces = [piece for piece in re.split(r"(\d+)", text) if piece]
     return [(0, int(piece)) if piece.isdecimal() else (1, piece) for piece in pieces], text
 
 
 def checked_name(name: str) -> str:
-    """The name of a screen or a table, which is an identifier in lower case."""
+    """Check the name of a screen or a table: an identifier in lower case."""
     if not NAME.fullmatch(name):
         raise StoreError(
             repr(name),
-            found="a name that cannot be a table's or a screen's",
+            found="an invalid name of a table or screen",
             required="lower-case letters, digits and _, a letter first",
             remedy="Rename it.",
         )
@@ -31,7 +31,7 @@ def checked_name(name: str) -> str:
 
 
 def shard_folder(shard: str) -> str:
-    """A shard's folder: whatever its name holds, one step under the table's."""
+    """The name of a shard's folder within the folder of the table; special characters are quoted."""
     name = f"shard={quote(shard, safe=' ')}"
     if not shard or len(name) > _LONGEST_NAME:
         raise StoreError(
@@ -44,6 +44,6 @@ def shard_folder(shard: str) -> str:
 
 
 def shard_of(folder: Path) -> str | None:
-    """The shard that a folder is named after; None for that of a table that is made whole."""
+    """The shard of a folder; None for the folder of a table without shards."""
     name = folder.name
     return unquote(name.removeprefix("shard=")) if name.startswith("shard=") else None

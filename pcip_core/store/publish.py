@@ -1,8 +1,8 @@
-"""The published face of the store: one DuckDB file, made beside the old one and put in its place.
+"""Publishing of the store as one DuckDB file, which is written separately and then replaces the old file.
 
-Nothing writes to the file that people read. Publishing copies it, brings the partitions that have changed
-up to date in the copy, and renames; who has the old file open keeps reading it. The file holds nothing
-that the Parquet partitions do not: a missing one, or one that is found damaged, is made again.
+The published file is never modified in place. Publishing copies it, updates the changed partitions in the copy
+and renames the copy; a reader that has the old file open continues to read it. All data in the file come from the
+Parquet partitions, so that a missing or damaged file can be rebuilt.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from pcip_core.store.partitions import Store
 from pcip_core.store.schemas import BENCHMARKS, FEATURE_SETS, PUBLISHED, SCREENS, Table, published_table
 
 CELL_FEATURES, PROTEIN_FEATURES = "cell_features_", "protein_features_"
-_VIEWS = ("quarantine", "confusion", "exclusions")  # each over all tables <view>_<noun>
-_MEMORY = "512MB"  # of DuckDB's own, beside one shard; else it keeps what it writes, up to 80 % of all memory
-_PLAIN_VECTORS = "SET disabled_compression_methods = 'alp,alprd'"  # as a config of `connect`, it is not heard
+_VIEWS = ("quarantine", "confusion", "exclusions")  # each is a union of all tables <view>_<noun>
+_MEMORY = "512MB"  # for DuckDB, in addition to one shard; by default it caches up to 80 % of all memory
+_PLAIN_VECTORS = "SET disabled_compression_methods = 'alp,alprd'"  # has no effect as a `config` of `connect`
 
 
 @dataclass
 class Published:
-    """What publishing did: partitions brought in, taken out, and left out because of another dimension.
+    """Result of publishing: partitions loaded, dropped, and left out because their vectors have another length.
 
-    `rebuilt` says that there was no file, or that it was damaged.
+    `rebuilt`: whether the file was missing or damaged, and was rebuilt.
     """
 
     loaded: int = 0
@@ -60,19 +60,19 @@ class Published:
 
     def __str__(self) -> str:
         if not self.changed:
-            return "nothing new"
-        told = f"{self.loaded} partitions in, {self.dropped} out"
-        return told + (f"; left out until made again: {', '.join(self.stale)}" if self.stale else "")
+            return "no changes"
+        counts = f"{self.loaded} partitions loaded, {self.dropped} dropped"
+        return counts + (f"; left out until recomputed: {', '.join(self.stale)}" if self.stale else "")
 
 
 def connect(path: Path) -> duckdb.DuckDBPyConnection:
-    """The published store, read-only.
+    """Open the published store read-only.
 
-    DuckDB keeps one database for each path in a process: close every connection before you open it again,
-    or you read on what you have read so far.
+    DuckDB shares one database per path within a process: close every connection before you reopen the file,
+    otherwise you continue to read the old version.
 
     Raises:
-        StoreError: it is not there or cannot be opened.
+        StoreError: the file does not exist or cannot be opened.
     """
     if not path.is_file():
         raise StoreError(
@@ -84,18 +84,20 @@ def connect(path: Path) -> duckdb.DuckDBPyConnection:
         raise StoreError(
             path,
             found=f"a file that DuckDB {duckdb.__version__} cannot open ({str(error).splitlines()[0]})",
-            required="a store that pcip has published",
-            remedy="Run any screen: the file is made again from the Parquet partitions.",
+            required="a store published by pcip",
+            remedy="Run any screen: the file is rebuilt from the Parquet partitions.",
         ) from error
 
 
 def publish(store: Store, path: Path) -> Published:
-    """Bring the published file up to date with the store; left as it is when nothing has changed."""
+    """Update the published file from the store; it is not touched if nothing has changed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.with_suffix(".lock")):  # publishers of several runs queue
         beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        _clear(path.parent, f".{path.name}.*.tmp*")  # what killed publishers have left
-        _clear(path.parent, f"{path.name}.wal")  # somebody wrote to the file: it would not go with the next
+        _clear(path.parent, f".{path.name}.*.tmp*")  # left by killed publishers
+        _clear(
+            path.parent, f"{path.name}.wal"
+        )  # someone wrote to the file; the log does not belong to the new file
         try:
             return _publish(store, path, beside)
         finally:
@@ -111,7 +113,7 @@ def _publish(store: Store, path: Path, beside: Path) -> Published:
         shutil.copyfile(path, beside)
         try:
             result = _update(store, beside, wanted, have)
-        except duckdb.Error:  # what it keeps is damaged, though not its book-keeping
+        except duckdb.Error:  # tables are damaged, although its records are not
             _clear(path.parent, f"{beside.name}*")
             have = None
     if have is None:
@@ -124,7 +126,7 @@ def _publish(store: Store, path: Path, beside: Path) -> Published:
 
 
 def _update(store: Store, file: Path, wanted: Books, have: Books) -> Published:
-    """Bring a file, which nobody else knows of, from the partitions that it has to those that are wanted."""
+    """Update a private copy from the partitions that it has to the wanted ones."""
     result = Published()
     with duckdb.connect(str(file), config={**NO_EXTENSIONS, "memory_limit": _MEMORY}) as con:
         con.execute(_PLAIN_VECTORS)
@@ -158,7 +160,7 @@ def _update_screen(
     have: dict[Key, str],
     result: Published,
 ) -> None:
-    """Bring every table of one screen up to date."""
+    """Update all tables of one screen."""
     con.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(screen)}")
     touched = set()
     for table in sorted({key[1] for key in wanted | have if key[0] == screen}):
@@ -186,10 +188,10 @@ def _replaced(
     changed: list[str],
     gone: list[str],
 ) -> bool:
-    """Replace partitions in place; False when the table must be loaded whole.
+    """Replace partitions in place; False if the whole table must be reloaded.
 
-    That is so when it is made whole, when the columns do not fit, and when vectors go: those of another
-    length, which were left out, may be what remains.
+    A reload is necessary if the table has no shards, if the columns differ, or if vectors are removed: the
+    remaining partitions may be those that were left out because of another length.
     """
     target = _quoted(screen, table)
     columns = {name: kind for name, kind, *_ in con.execute(f"DESCRIBE {target}").fetchall()}
@@ -217,12 +219,12 @@ def _loaded_whole(
     shards: list[str],
     result: Published,
 ) -> None:
-    """Make a table from all its partitions, one after the other; vectors of another length than the newest
-    ones are left out.
+    """Load a table from all its partitions, one by one. Partitions whose vectors differ in length from the
+    newest ones are left out.
     """
     kinds = {shard: _shown(_empty(store, screen, table, shard), table, shard).schema for shard in shards}
     if all("features" in kind.names for kind in kinds.values()):
-        newest = max(shards, key=lambda shard: _about(store, screen, table, shard).get("created_at", ""))
+        newest = max(shards, key=lambda shard: _provenance(store, screen, table, shard).get("created_at", ""))
         for shard in shards:
             if kinds[shard].field("features").type != kinds[newest].field("features").type:
                 del kinds[shard]
@@ -236,17 +238,17 @@ def _loaded_whole(
 
 
 def _rows(store: Store, screen: str, table: str, shard: str) -> pa.Table:
-    """One partition, as it is shown."""
+    """One partition, as it is published."""
     return _shown(store.arrow(screen, table, shard=shard or None), table, shard)
 
 
 def _empty(store: Store, screen: str, table: str, shard: str) -> pa.Table:
-    """The columns of one partition."""
+    """The columns of one partition, without rows."""
     return store.arrow_schema(screen, table, shard=shard or None).empty_table()
 
 
 def _shown(rows: pa.Table, table: str, shard: str) -> pa.Table:
-    """Rows with their shard as a column, unless the table is made whole. `images` is counted later."""
+    """Rows with their shard as a column, if the table has shards. Cells per image are counted later."""
     rows = rows.replace_schema_metadata()
     if table == "images" and "n_cells" in rows.column_names:
         rows = rows.drop_columns("n_cells")
@@ -258,12 +260,12 @@ def _shown(rows: pa.Table, table: str, shard: str) -> pa.Table:
     return rows.append_column("shard", named)
 
 
-def _about(store: Store, screen: str, table: str, shard: str) -> dict[str, Any]:
+def _provenance(store: Store, screen: str, table: str, shard: str) -> dict[str, Any]:
     return store.provenance(screen, table, shard or None) or {}
 
 
 def _finish_screen(con: duckdb.DuckDBPyConnection, screen: str, touched: set[str]) -> None:
-    """What follows from the tables of a screen: counts of cells, the views, the macros."""
+    """Derive cell counts, views and macros from the tables of a screen."""
     there = set(_tables(con, screen))
     schema = _quoted(screen)
     if "images" in there and touched & {"images", "cells"}:
@@ -282,9 +284,9 @@ def _finish_screen(con: duckdb.DuckDBPyConnection, screen: str, touched: set[str
 
 
 def _similar(schema: str, macro: str, key: str, shown: str, prefix: str) -> str:
-    """A macro; in it an unqualified name of a parameter is the parameter, `f.` and `w.` are columns.
+    """SQL of a macro. An unqualified name is a parameter; `f.` and `w.` mark columns.
 
-    The wanted vector is looked up, or missed, in a subquery of one row: `coalesce` beside the distance would
+    A subquery of one row looks up the query vector or raises the error. With `coalesce` outside it, DuckDB would
     copy the vector for each row of the table.
     """
     source = f"query_table(concat('{prefix}', feature_set))"
@@ -300,14 +302,14 @@ def _similar(schema: str, macro: str, key: str, shown: str, prefix: str) -> str:
 
 
 def _update_main(con: duckdb.DuckDBPyConnection, store: Store, books: Books) -> None:
-    """Make the tables over all screens, which are small, anew."""
+    """Rebuild the tables over all screens, which are small."""
     screens, sets, scores = [], [], []
     for screen in store.screens():
         there = set(_tables(con, screen))
         if store.has(screen, "screen"):
-            about = store.read(screen, "screen").row(0, named=True)
+            description = store.read(screen, "screen").row(0, named=True)
             counts = {f"n_{name}": _count(con, screen, name) for name in ("images", "cells") if name in there}
-            screens.append({"n_images": 0, "n_cells": 0, **about, **counts})
+            screens.append({"n_images": 0, "n_cells": 0, **description, **counts})
         described = sorted(table for table in there if table.startswith(CELL_FEATURES))
         sets += [_feature_set(con, books, screen, table) for table in described]
         for table in store.tables(screen):
@@ -319,7 +321,7 @@ def _update_main(con: duckdb.DuckDBPyConnection, store: Store, books: Books) -> 
 
 
 def _replace_main(con: duckdb.DuckDBPyConnection, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Make one table over all screens anew."""
+    """Rebuild one table over all screens."""
     arrow = arrow_of(table.frame(rows, added=True))  # noqa: F841  (DuckDB finds it by its name)
     con.execute(f"CREATE OR REPLACE TABLE main.{table.name} AS SELECT * FROM arrow")
 
@@ -330,9 +332,9 @@ def _feature_set(con: duckdb.DuckDBPyConnection, books: Books, screen: str, tabl
     kinds = {
         column: kind for column, kind, *_ in con.execute(f"DESCRIBE {_quoted(screen, table)}").fetchall()
     }
-    abouts = [entry.about for key, entry in books.items() if key[:2] == (screen, table)]
-    newest = max(abouts, key=lambda about: about.get("created_at", ""))
-    versions = sorted({about["encoder_version"] for about in abouts if about.get("encoder_version")})
+    provenances = [entry.provenance for key, entry in books.items() if key[:2] == (screen, table)]
+    newest = max(provenances, key=lambda provenance: provenance.get("created_at", ""))
+    versions = sorted({entry["encoder_version"] for entry in provenances if entry.get("encoder_version")})
     copied = ("mlflow_run_id", "dagster_run_id", "code_version", "commit", "inputs_hash")
     moment = newest.get("created_at")
     return {
@@ -349,13 +351,13 @@ def _feature_set(con: duckdb.DuckDBPyConnection, books: Books, screen: str, tabl
 
 
 def _utc(moment: str) -> datetime:
-    """A time in ISO format; without a zone it is taken for UTC."""
-    found = datetime.fromisoformat(moment)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    """Parse a time in ISO format; UTC if it has no zone."""
+    time = datetime.fromisoformat(moment)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _comment(con: duckdb.DuckDBPyConnection) -> None:
-    """The documentation as comments on tables and columns."""
+    """Attach the documentation as comments to tables and columns."""
     listed = con.execute(
         "SELECT schema_name, table_name, 'TABLE' FROM duckdb_tables() UNION ALL "
         "SELECT schema_name, view_name, 'VIEW' FROM duckdb_views() WHERE NOT internal"

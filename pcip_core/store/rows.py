@@ -1,4 +1,4 @@
-"""Core's results as the tables that the store keeps (columns: docs/tables.md)."""
+"""Conversion of results to the tables of the store (columns: docs/tables.md)."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from pcip_core.store import schemas
 
 
 def screen_table(screen: Screen) -> pl.DataFrame:
-    """One row: what the screen is."""
+    """One row that describes the screen."""
     return schemas.SCREENS.frame(
         [
             {
@@ -32,7 +32,7 @@ def screen_table(screen: Screen) -> pl.DataFrame:
 
 
 def fields_table(screen: Screen, fields: Sequence[tuple[Field, str, tuple[int, int]]]) -> pl.DataFrame:
-    """Usable fields: (field, content hash, (height, width))."""
+    """One row per usable field: (field, content hash, (height, width))."""
     return schemas.FIELDS.frame(
         {
             "field_id": field.field_id,
@@ -88,7 +88,7 @@ def cells_table(cells: ShardCells, shard: str) -> pl.DataFrame:
 
 
 def quarantine_table(stage: str, rejected: Iterable[Rejected], shard: str) -> pl.DataFrame:
-    """One row for each thing that was excluded."""
+    """One row per excluded file, cell or image."""
     now = datetime.now(UTC).replace(tzinfo=None)
     return schemas.QUARANTINE.frame(
         {
@@ -107,7 +107,7 @@ def quarantine_table(stage: str, rejected: Iterable[Rejected], shard: str) -> pl
 
 
 def truth_tables(folder: Path, image_ids: set[str]) -> dict[str, pl.DataFrame]:
-    """The simulator's truth of these images."""
+    """The simulator's ground truth for these images."""
     return {
         table.name: pl.read_csv(folder / f"{table.name}.csv", schema_overrides=table.types).filter(
             pl.col("image_id").is_in(list(image_ids))

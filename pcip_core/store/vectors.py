@@ -1,4 +1,4 @@
-"""Feature vectors in frames: a column `features` of type `pl.Array(pl.Float32, n)`."""
+"""Feature vectors in polars frames: a column `features` of type `pl.Array(pl.Float32, n)`."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ def feature_table(ids: Mapping[str, Sequence[Any] | pl.Series], features: np.nda
 
     Args:
         ids: column name -> n values.
-        features: (n, d) float32; the frame shares its memory, so do not write to it afterwards.
+        features: (n, d) float32; the frame shares this memory, so do not modify it afterwards.
 
     Raises:
-        ShapeError: the lengths differ, or there are no columns of features.
+        ShapeError: the lengths differ, or the feature vectors are empty.
     """
     lengths = {name: len(values) for name, values in ids.items()}
     if features.ndim != 2 or features.shape[1] < 1 or set(lengths.values()) - {len(features)}:
         raise ShapeError(
             "feature table",
             found=f"features {features.shape}, ids {lengths}",
-            required="(n, d) features with d at least 1 and n values of each id",
-            remedy="Pass rows that belong together.",
+            required="(n, d) features with d of at least 1, and n values of each id",
+            remedy="Pass ids and features of the same cells or proteins.",
         )
     vectors = pl.Series(
         np.ascontiguousarray(features, np.float32), dtype=pl.Array(pl.Float32, features.shape[1])
@@ -36,5 +36,5 @@ def feature_table(ids: Mapping[str, Sequence[Any] | pl.Series], features: np.nda
 
 
 def features_of(frame: pl.DataFrame) -> np.ndarray:
-    """The vectors of a frame: (n, d) float32, read-only; not copied where the frame is in one piece."""
+    """The vectors of a frame: (n, d) float32, read-only; without a copy if the frame is contiguous."""
     return frame["features"].to_numpy()

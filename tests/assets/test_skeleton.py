@@ -135,7 +135,7 @@ def test_figures_are_kept_only_where_the_version_counts_them(screen: Screen, wor
     def noun(context: dg.AssetExecutionContext, library: Library) -> Tables:
         return Tables("noun", lambda _: {}, lambda _: Made({"noun": pl.DataFrame()}, figures={"one": None}))  # type: ignore[dict-item]
 
-    with pytest.raises(AssertionError, match="says `figures=True`"):
+    with pytest.raises(AssertionError, match="needs `figures=True`"):
         run(noun, workspace)
 
 

@@ -1,1 +1,1 @@
-"""What biologists ask of features: clusters of proteins, what they are known for, which proteins vary."""
+"""Biological analyses of features: clusters of proteins, their enriched terms, variation between cells."""

@@ -17,6 +17,7 @@ from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen
 from pcip_core.store import schemas
 from pcip_core.store.feature_blocks import StoredFeatures
+from pcip_core.store.images import Images
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -124,7 +125,7 @@ def build_variability(screen: Screen) -> dg.AssetsDefinition:
 
 def _inputs(library: Library, screen: Screen, *settings: Any) -> Callable[[str | None], dict[str, Any]]:
     def inputs(_: str | None) -> dict[str, Any]:
-        images = library.images(screen).table
+        images = Images.of(library.store, screen.name).table
         return {
             "features": [
                 features_hash(library, screen, name) for name in (screen.analyses.feature_set, "intensity")
@@ -154,7 +155,7 @@ class DescribedCells:
 def described_cells(library: Library, screen: Screen, table: str) -> DescribedCells:
     """The cells of a table of features, with the protein and the cell line of each."""
     features = StoredFeatures(library.store, screen.name, table)
-    images = library.images(screen).rows(features.images)
+    images = Images.of(library.store, screen.name).rows(features.images)
     categories = images.select(pl.col("image_id", "protein", "cell_line").cast(pl.Categorical))
     cells = categories[features.image].insert_column(0, features.cell_id.alias("cell_id"))
     return DescribedCells(features, cells, dict(images.select("image_id", "localization").rows()))

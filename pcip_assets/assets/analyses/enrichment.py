@@ -11,6 +11,7 @@ from pcip_assets.provenance import file_stamp
 from pcip_assets.resources import Library
 from pcip_core.spec.screen import Screen
 from pcip_core.store import schemas
+from pcip_core.store.images import Images
 
 TABLE = "enrichment"
 
@@ -35,7 +36,7 @@ def build_enrichment(screen: Screen) -> dg.AssetsDefinition:
             files: list[str | None] = [*spec.annotations.values()]
             if spec.ontology is not None:
                 files += [spec.ontology.obo, spec.ontology.gaf, spec.ontology.names]
-            images = library.images(screen).table
+            images = Images.of(library.store, screen.name).table
             return {
                 "clusters": clusters.get("inputs_hash"),
                 "spec": [spec.ontology, spec.annotations, spec.min_term_size],
@@ -48,7 +49,7 @@ def build_enrichment(screen: Screen) -> dg.AssetsDefinition:
             from pcip_core.plots.enrichment import enrichment_dots
 
             clusters = library.store.read(screen.name, CLUSTERS)
-            images = library.images(screen).frame
+            images = Images.of(library.store, screen.name).frame
             vocabularies = read_vocabularies(set(clusters["protein"]), images, spec)
             table, left_out = enriched_terms(clusters, vocabularies.by_name, min_size=spec.min_term_size)
             table = schemas.ENRICHMENT.stacked([] if table.is_empty() else [table])

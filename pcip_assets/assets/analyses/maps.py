@@ -18,6 +18,7 @@ from pcip_core.features.blocks import rows_of
 from pcip_core.spec.screen import Screen
 from pcip_core.store import schemas
 from pcip_core.store.feature_blocks import StoredFeatures
+from pcip_core.store.images import Images
 
 PROTEINS, CELLS = "map_proteins", "map_cells"
 NO_MAP = {PROTEINS: "no_map_of_proteins", CELLS: "no_map_of_cells"}
@@ -73,7 +74,7 @@ def _proteins(library: Library, screen: Screen) -> dict[str, Any]:
     compared = proteins_of(library, screen)
     places = protein_map(compared.means, seed=screen.analyses.seed)
     labels = (
-        library.images(screen)
+        Images.of(library.store, screen.name)
         .frame.with_columns(label=_LABEL)
         .group_by("protein")
         .agg(pl.when(pl.col("label").n_unique() == 1).then(pl.col("label").first()).alias("label"))
@@ -88,7 +89,7 @@ def _cells(library: Library, screen: Screen) -> dict[str, Any]:
     features = StoredFeatures(library.store, screen.name, PREFIX + screen.analyses.feature_set)
     chosen = evenly_from_groups(features.image, MOST_CELLS)
     places = umap_embedding(rows_of(features, chosen), neighbours=_NEIGHBOURS, seed=screen.analyses.seed)
-    images = library.images(screen).rows(features.images).select("image_id", label=_LABEL)
+    images = Images.of(library.store, screen.name).rows(features.images).select("image_id", label=_LABEL)
     cells = images[features.image[chosen].astype(np.int64)]
     ids = features.cell_id.gather(chosen)
     return _columns(screen, places, cell_id=ids, **cells.to_dict())

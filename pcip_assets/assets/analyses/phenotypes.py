@@ -16,6 +16,7 @@ from pcip_core.errors import PcipError
 from pcip_core.spec.screen import Screen
 from pcip_core.store import rows as frames
 from pcip_core.store import schemas
+from pcip_core.store.images import Images
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,7 +44,7 @@ def build_phenotypes(screen: Screen) -> dg.AssetsDefinition:
         spec = screen.analyses
 
         def inputs(_: str | None) -> dict[str, Any]:
-            images = library.images(screen).table
+            images = Images.of(library.store, screen.name).table
             ranked = library.store.provenance(screen.name, VARIABLE) or {}
             return {
                 "features": features_hash(library, screen, spec.feature_set),

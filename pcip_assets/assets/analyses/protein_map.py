@@ -15,6 +15,7 @@ from pcip_core.errors import ClusterError, SpecError
 from pcip_core.spec.screen import Screen
 from pcip_core.store import schemas
 from pcip_core.store.feature_blocks import StoredFeatures
+from pcip_core.store.images import Images
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +42,7 @@ def build_clusters(screen: Screen) -> dg.AssetsDefinition:
         spec = screen.analyses
 
         def inputs(_: str | None) -> dict[str, Any]:
-            images = library.images(screen).table
+            images = Images.of(library.store, screen.name).table
             columns = ["image_id", "protein", "cell_line"]
             return {
                 "features": features_hash(library, screen, spec.feature_set),
@@ -95,7 +96,7 @@ def _solutions(context: dg.AssetExecutionContext, library: Library, screen: Scre
 
 def parts_of(library: Library, screen: Screen) -> dict[str, set[str]]:
     """Name -> the images that each condition of the spec chooses; their proteins are clustered separately."""
-    images = library.images(screen)
+    images = Images.of(library.store, screen.name)
     return {
         name: images.chosen(condition, f"{screen.name}: analyses.clusters.within.{name}")
         for name, condition in screen.analyses.clusters.within.items()
@@ -106,7 +107,7 @@ def _too_few(library: Library, screen: Screen, proteins: Proteins, part: str) ->
     """The error of a part with too few proteins for a tree; None if there are enough."""
     if len(proteins.names) >= _LEAST_PROTEINS:
         return None
-    terms = library.images(screen).frame["localization"].explode().drop_nulls().unique().sort()
+    terms = Images.of(library.store, screen.name).frame["localization"].explode().drop_nulls().unique().sort()
     within = screen.analyses.clusters.within
     return ClusterError(
         f"{screen.name}/clusters",
@@ -130,7 +131,7 @@ def proteins_of(library: Library, screen: Screen, chosen: set[str] | None = None
             remedy="Name a feature set of main.feature_sets, or make this one first.",
         )
     cells = StoredFeatures(library.store, screen.name, PREFIX + spec.feature_set)
-    images = library.images(screen).rows(cells.images)
+    images = Images.of(library.store, screen.name).rows(cells.images)
     if chosen is not None:
         protein = pl.when(pl.col("image_id").is_in(list(chosen))).then("protein")
         images = images.with_columns(protein=protein)

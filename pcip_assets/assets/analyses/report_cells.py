@@ -13,6 +13,7 @@ from pcip_core.analysis.examples import evenly
 from pcip_core.plots.cells.thumbnails import strip
 from pcip_core.spec.screen import Screen
 from pcip_core.store.feature_blocks import StoredFeatures
+from pcip_core.store.images import Images
 
 _TERMS = pl.col("localization").list
 _LABEL = (
@@ -46,7 +47,7 @@ class Cells:
         """The cells that the analyses are made from."""
         features = StoredFeatures(library.store, screen.name, PREFIX + screen.analyses.feature_set)
         described = (
-            library.images(screen)
+            Images.of(library.store, screen.name)
             .rows(features.images)
             .select(
                 "image_id",

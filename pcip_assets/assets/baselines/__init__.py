@@ -1,1 +1,1 @@
-"""Feature sets that learned ones are measured against, made shard by shard."""
+"""Baselines: feature sets for comparison with the learned ones, computed shard by shard."""

@@ -1,1 +1,1 @@
-"""How well feature sets do: an asset a kind of score, a picture, a page. Scores are rows of `main.benchmarks`."""
+"""Benchmarks of feature sets: one asset per kind of score, figure or page. Scores are rows of `main.benchmarks`."""

@@ -1,1 +1,1 @@
-"""The networks that a screen trains, one file per network."""
+"""The trained networks of a screen, one file per network."""

@@ -21,17 +21,17 @@ from pcip_core.report.analyses.plots import (
 from pcip_core.report.analyses.rows import AnalysisRows, Pair
 from pcip_core.report.page import Block, Section, Table, Text
 
-_SHOWN = 10  # rows of a table of the most variable
+_SHOWN = 10  # rows in a table of the most variable proteins
 
 
 def compartments(rows: AnalysisRows, plots: Plots) -> Section | None:
-    """Cells of each pair of compartments by their score."""
+    """Scores of cells for each pair of compartments."""
     if not rows.pairs:
         return None
     blocks: list[Block] = [
         Text(
-            "The score of a cell is log(distance to the mean of the first compartment / distance to that of the "
-            "second): negative is nearer to the first. The cell's own image is left out of the mean."
+            "The score of a cell is log(distance to the mean of the first compartment / distance to the mean of the "
+            "second compartment). Negative scores are nearer to the first. The means exclude the image of the cell."
         )
     ]
     for number, pair in enumerate(rows.pairs):
@@ -71,27 +71,25 @@ def _pair(rows: AnalysisRows, plots: Plots, pair: Pair, number: int, blocks: lis
     ]
     if body:
         columns = ["protein in both", "cell line", "standard deviation", "mean score", "cells"]
-        caption = f"The most variable of {ranked.height} proteins that are annotated to both."
+        caption = f"The most variable of {ranked.height} proteins annotated to both compartments."
         blocks.append(Table(columns, body, words=WORDS, caption=captioned(rows, caption)))
     name = f"localization_scores_{pair.first}_{pair.second}"
-    caption = (
-        f"{pair.first} or {pair.second}: all cells by group, and of the most and least variable proteins."
-    )
+    caption = f"{pair.first} or {pair.second}: all cells by group, and cells of the most and least variable proteins."
     blocks.append(figure(rows, file_name(name), "Violins of the scores", caption))
     if not ranked.is_empty():
-        caption = "Cells of the most variable proteins in the order of their scores."
-        blocks.append(figure(rows, file_name(f"{name}_variable"), "Cells by their score", caption))
+        caption = "Cells of the most variable proteins, ordered by score."
+        blocks.append(figure(rows, file_name(f"{name}_variable"), "Cells ordered by score", caption))
 
 
 def variable_proteins(rows: AnalysisRows, plots: Plots) -> Section | None:
-    """Spread against split, and the most variable."""
+    """Spread and split of all proteins, and the most variable ones."""
     cloud = rows.variable
     if cloud is None or rows.variability.is_empty():
         return None
     blocks: list[Block] = [
         Text(
-            "Proteins whose cells differ more than brightness and cell line predict (to the right), and whose cells "
-            "fall in two parts (up). No annotation is used; a point is a protein in a cell line."
+            "Each point is a protein in one cell line. To the right: cells differ more than brightness and cell line "
+            "predict. To the top: cells form two groups. The analysis uses no annotation."
         )
     ]
     counts = rows.variability["n"].cast(pl.Float64).to_numpy()
@@ -109,8 +107,12 @@ def variable_proteins(rows: AnalysisRows, plots: Plots) -> Section | None:
         height=520,
         heading="rank",
     )
-    caption = f"{len(cloud.x):,} proteins by cell line; the size of a point is its number of cells."
-    plots.add(blocks, plot, f"{caption} Cells in tooltips stand along their main direction. {MOUSE}")
+    caption = f"{len(cloud.x):,} proteins by cell line; the size of a point shows its number of cells."
+    plots.add(
+        blocks,
+        plot,
+        f"{caption} Tooltips show cells in order along their main direction of variation. {MOUSE}",
+    )
     ranked = rows.variability.sort("rank").head(_SHOWN)
     body = [
         [
@@ -125,19 +127,19 @@ def variable_proteins(rows: AnalysisRows, plots: Plots) -> Section | None:
     ]
     columns = ["protein", "cell line", "excess spread", "excess split", "variability", "cells"]
     blocks.append(Table(columns, body, words=WORDS, caption=captioned(rows, "The most variable proteins.")))
-    caption = "Cells of the most variable proteins along their main direction."
+    caption = "Cells of the most variable proteins, in order along their main direction of variation."
     blocks.append(figure(rows, "variability", "Cells of variable proteins", caption))
     return Section("Variable proteins", blocks)
 
 
 def phenotypes(rows: AnalysisRows, plots: Plots) -> Section | None:
-    """The cells of each protein that was clustered."""
+    """Phenotypes of each protein whose cells were clustered."""
     if not rows.phenotypes:
         return None
     blocks: list[Block] = [
         Text(
-            "Cells of one protein, clustered by their features. Places are the first two principal components of these "
-            "cells."
+            "Cells of one protein, clustered by their features. Coordinates are the first two principal components "
+            "of these cells."
         )
     ]
     for number, (protein, cloud, cells) in enumerate(rows.phenotypes):
@@ -161,16 +163,16 @@ def phenotypes(rows: AnalysisRows, plots: Plots) -> Section | None:
         name, line = cells.select("protein", "cell_line").row(0)
         names = [file_name(f"phenotypes_{name}_{line}"), file_name(f"phenotypes_{name}")]
         tree = next((name for name in names if name in rows.figures), names[-1])
-        caption = f"{protein}: tree of its cells, with crops."
+        caption = f"{protein}: dendrogram of its cells, with crops."
         blocks.append(figure(rows, tree, "Dendrogram with crops", caption))
         if f"{tree}_fields" in rows.figures:
-            caption = f"{protein}: where the cells of each phenotype lie in their fields."
+            caption = f"{protein}: positions of the cells of each phenotype in their fields of view."
             blocks.append(figure(rows, f"{tree}_fields", "Cells in their fields of view", caption))
     return Section("Cells of one protein", blocks)
 
 
 def mismatch(rows: AnalysisRows, plots: Plots) -> Section | None:
-    """Whether predictions show the source or what the target's markers give away."""
+    """Whether predictions follow the source cell or the target's structural channels."""
     if rows.mismatch.is_empty():
         return None
     body = []
@@ -186,26 +188,27 @@ def mismatch(rows: AnalysisRows, plots: Plots) -> Section | None:
                 *(f"{means[name]:.3f}" for name in ("r_source", "r_target", "r_truth", "r_matched")),
             ]
         )
-    columns = ["network", "pairs", "resemble their source", "margin", "worse than matched"]
+    columns = ["network", "pairs", "resemble the source", "margin", "worse than matched"]
     columns += ["r source", "r target", "r truth", "r matched"]
     text = (
-        "Each pair has a source of one localization and a target of another. A network that has learnt from the source "
-        "paints the source's localization into the target; one that cheats reads the target's own from its markers. "
-        "Means of the correlation of the prediction with predictions from other sources of the source's label "
-        "(r source), and of the target's (r target), and with the target's true protein (r truth; r matched: the same "
-        "from sources of the target's label). A prediction resembles its source if r source is above r target and "
-        "r truth; "
-        "any trace of the source passes that, so compare with the untrained network, and look at the margin (r source "
-        "less r target) and at how many pairs predict the truth worse than matched sources do."
+        "Each pair has a source cell of one localization and a target cell of another. A network that uses the source "
+        "predicts the localization of the source in the target; a network that cheats infers the localization of the "
+        "target from its structural channels. The table gives the mean correlation of the prediction with predictions "
+        "from other sources of the source's label (r source), with predictions from sources of the target's label "
+        "(r target), and with the true protein channel of the target (r truth). r matched is the correlation of "
+        "predictions from sources of the target's label with the true channel. A prediction resembles its source if "
+        "r source is above both r target and r truth. Weak use of the source is enough for that, so compare with the "
+        "untrained network. Consider also the margin (r source minus r target), and the share of pairs that predict "
+        "the true channel worse than matched sources do."
     )
     blocks: list[Block] = [Text(text), Table(columns, body, caption=captioned(rows, "Means over pairs."))]
-    shown = "Sources, the targets' markers, predictions and truth."
+    shown = "Source cells, structural channels of the target cells, predictions and true protein channels."
     blocks.append(figure(rows, "mismatch", "Mismatched pairs", shown))
     return Section("Does the network cheat?", blocks)
 
 
 def cell_map(rows: AnalysisRows, plots: Plots) -> Section | None:
-    """Cells of all images by their localization."""
+    """UMAP of cells from all images, coloured by localization."""
     cloud = rows.cells
     if cloud is None:
         return None
@@ -220,7 +223,9 @@ def cell_map(rows: AnalysisRows, plots: Plots) -> Section | None:
         sizes=point_size(len(cloud.x)),
         height=600,
     )
-    plots.add(blocks, plot, f"UMAP by {rows.feature_set}: {count(cloud)}, evenly from all images. {MOUSE}")
+    plots.add(
+        blocks, plot, f"UMAP by {rows.feature_set}: {count(cloud)}, sampled evenly from all images. {MOUSE}"
+    )
     return Section("Map of cells", blocks)
 
 

@@ -17,15 +17,15 @@ def analysis_page(rows: AnalysisRows, *, made_from: str = "") -> str:
     """The page as self-contained HTML.
 
     Args:
-        rows: its contents.
-        made_from: a hash, kept in its head.
+        rows: contents of the page.
+        made_from: hash of the inputs, stored in the page's head.
     """
     proteins = None if rows.proteins is None else Points(rows.proteins.tooltip, rows.proteins.pictures)
     plots = Plots(rows, proteins)
-    parts = [(what, remedy, make(rows, plots)) for make, what, remedy in _PARTS]
+    parts = [(name, remedy, make(rows, plots)) for make, name, remedy in _PARTS]
     missing = [
-        f"{what}: {(rows.no_map if make is protein_map and rows.no_map else remedy).rstrip('.')}."
-        for (make, *_), (what, remedy, section) in zip(_PARTS, parts, strict=True)
+        f"{name}: {(rows.no_map if make is protein_map and rows.no_map else remedy).rstrip('.')}."
+        for (make, *_), (name, remedy, section) in zip(_PARTS, parts, strict=True)
         if section is None
     ]
     sections = [section for *_, section in parts if section is not None]
@@ -36,7 +36,7 @@ def analysis_page(rows: AnalysisRows, *, made_from: str = "") -> str:
     return page(
         f"{rows.title}: analyses",
         sections,
-        banner="SIMULATED images: no figure here is of real cells" if rows.simulated else "",
+        banner="SIMULATED images: this page shows no real cells" if rows.simulated else "",
         subtitle=rows.description,
         scripts=scripts,
         made_from=made_from,
@@ -44,29 +44,29 @@ def analysis_page(rows: AnalysisRows, *, made_from: str = "") -> str:
 
 
 _PARTS: tuple[tuple[Callable[[AnalysisRows, Plots], Section | None], str, str], ...] = (
-    (protein_map, "Protein map", "it needs the asset maps, and 8 to 20,000 proteins"),
-    (heat_maps, "Clustered heat maps", "they need the asset clusters, up to date with the features"),
+    (protein_map, "Protein map", "requires the asset maps, and 8 to 20,000 proteins"),
+    (heat_maps, "Clustered heat maps", "requires the asset clusters, up to date with the features"),
     (
         cluster_terms,
         "Clusters and their terms",
-        "they need the asset enrichment, and proteins with localization terms or a Gene Ontology "
+        "requires the asset enrichment, and proteins with localization terms or a Gene Ontology "
         "(analyses.ontology)",
     ),
     (
         compartments,
         "Cells between two compartments",
-        "they need pairs of terms in analyses.compartments, and the asset localization_scores",
+        "requires pairs of terms in analyses.compartments, and the asset localization_scores",
     ),
     (
         variable_proteins,
         "Variable proteins",
-        "they need the asset variability, and proteins with analyses.least_cells cells",
+        "requires the asset variability, and proteins with analyses.least_cells cells",
     ),
-    (phenotypes, "Cells of one protein", "they need the asset phenotypes, and proteins with enough cells"),
+    (phenotypes, "Cells of one protein", "requires the asset phenotypes, and proteins with enough cells"),
     (
         mismatch,
         "Does the network cheat?",
-        "it needs the asset mismatch, and images with localization terms",
+        "requires the asset mismatch, and images with localization terms",
     ),
-    (cell_map, "Map of cells", "it needs the asset maps, and features of 32 cells or more"),
+    (cell_map, "Map of cells", "requires the asset maps, and features of 32 cells or more"),
 )

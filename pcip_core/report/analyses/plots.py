@@ -1,4 +1,4 @@
-"""Helpers that the sections share: plots, which are inserted at the end, figures for print, names."""
+"""Shared parts of the sections: interactive plots, figures for print, captions."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from pcip_core.plots.interactive import Points, embedded
 from pcip_core.report.analyses.rows import AnalysisRows, Cloud
 from pcip_core.report.page import Block, File, Interactive, Text
 
-MOUSE = "Hover a point to see its cells; ctrl + wheel zooms, dragging moves; a click on a group hides it."
+MOUSE = "Hover over a point to see its cells. Ctrl + wheel zooms, dragging pans; click on a group to hide it."
 WORDS = frozenset({"term", "cell line"})
-"""Columns of tables that are words."""
+"""Columns of tables that hold text."""
 
 
 @dataclass
 class Plots:
-    """The plots so far; their places in the page are put in at the end."""
+    """Interactive plots of the page; `finish` inserts them all together."""
 
     rows: AnalysisRows
     proteins: Points | None
@@ -32,17 +32,17 @@ class Plots:
     lines: dict[str, Lines] = field(default_factory=dict)
 
     def add(self, blocks: list[Block], plot: Any, caption: str, scale: tuple[str, ...] = ()) -> None:
-        """A plot at this place of a section."""
+        """Add a plot at the end of these blocks."""
         self.drawn.append(plot)
         self.blocks.append((blocks, len(blocks), captioned(self.rows, caption), scale))
         blocks.append(Text(""))
 
     def finish(self) -> list[Markup]:
-        """Put the plots in their places; the scripts of the page."""
+        """Insert the plots into their sections; return the scripts of the page."""
         callbacks = [callback for lines in self.lines.values() for callback in lines.callbacks]
         scripts, places = embedded(self.drawn, callbacks)
-        for (blocks, at, caption, scale), place in zip(self.blocks, places, strict=True):
-            blocks[at] = Interactive(place, caption, scale)
+        for (blocks, index, caption, scale), place in zip(self.blocks, places, strict=True):
+            blocks[index] = Interactive(place, caption, scale)
         return scripts
 
 
@@ -60,16 +60,16 @@ def figure(rows: AnalysisRows, name: str, alt: str, caption: str) -> Block:
 
 
 def count(cloud: Cloud) -> str:
-    """How many cells are drawn, and of how many."""
+    """The number of cells drawn, out of the total."""
     drawn = len(cloud.x)
     return f"{drawn:,} cells" + (f" of {cloud.of:,}" if cloud.of > drawn else "")
 
 
 def point_size(n: int) -> float:
-    """Diameter of n points, px."""
+    """Diameter of each of n points (px)."""
     return float(np.clip(400 / max(n, 1) ** 0.5, 4, 11))
 
 
 def natural(names: Iterable[str]) -> list[str]:
-    """Once each, 2 before 10."""
+    """Distinct names in natural order (2 before 10)."""
     return sorted(set(names) - {""}, key=natural_key)

@@ -1,4 +1,4 @@
-"""Sections about proteins: their map, clustered heat maps, terms of clusters."""
+"""Sections on proteins: their map, clustered heat maps, terms of clusters."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from pcip_core.report.analyses.rows import AnalysisRows
 from pcip_core.report.page import Block, Section, Table, Text
 from pcip_core.store.schemas import ENRICHMENT
 
-_TERMS = 3  # of a cluster
+_TERMS = 3  # shown per cluster
 _SIGNIFICANT = 0.05
 
 
 def protein_map(rows: AnalysisRows, plots: Plots) -> Section | None:
-    """Proteins by the means of their cells, coloured by cluster."""
+    """UMAP of the mean features of proteins, coloured by cluster."""
     cloud = rows.proteins
     if cloud is None or plots.proteins is None or not np.isfinite(cloud.x).any():
         return None
     first = rows.solutions[0].name.replace("_", " ") if rows.solutions else ""
     blocks: list[Block] = [
         Text(
-            "Each point is a protein, placed by the mean features of its cells: neighbours look alike. "
-            "Distances between far groups mean little in such a map."
+            "Each point is a protein, placed by the mean features of its cells. Neighbouring proteins have similar "
+            "images; distances between remote groups carry little information."
         )
     ]
     plot = scatter(
@@ -60,10 +60,10 @@ def heat_maps(rows: AnalysisRows, plots: Plots) -> Section | None:
         return None
     blocks: list[Block] = [
         Text(
-            "Rows are proteins in the order of their tree, columns are features in the order of theirs. Yellow is "
-            "above the mean of all proteins, blue below, black at it. Bars at the right are clusters. Ctrl + wheel "
-            "zooms tree, rows and bars together; rows get their names when there is room; a double click shows all "
-            "again."
+            "Rows are proteins and columns are features, each in the order of their clustering tree. Yellow is above "
+            "the mean of all proteins, blue below, black equal to it. Bars at the right mark clusters. Ctrl + wheel "
+            "zooms tree, rows and bars together; names of rows appear when there is room. A double click resets the "
+            "view."
         )
     ]
     for solution in rows.solutions:
@@ -89,14 +89,14 @@ def heat_maps(rows: AnalysisRows, plots: Plots) -> Section | None:
 
 
 def _terms_of(rows: AnalysisRows, solution: str) -> dict[str, str]:
-    """Cluster -> its best terms in a line."""
+    """Cluster -> its best terms, as one line of text."""
     best = _significant(rows, solution).group_by("node", maintain_order=True).head(_TERMS)
     term = pl.format("{} {}/{}", "name", "hits", "annotated")
     return dict(best.group_by("node", maintain_order=True).agg(term.str.join("; ")).iter_rows())
 
 
 def _significant(rows: AnalysisRows, solution: str) -> pl.DataFrame:
-    """Rows of a solution's terms below the threshold, the least q of each cluster first."""
+    """Significant terms of a solution, lowest q first."""
     if rows.enrichment.is_empty():
         return ENRICHMENT.empty()
     terms = rows.enrichment.filter(pl.col("q") < _SIGNIFICANT, solution=solution)
@@ -126,11 +126,11 @@ def cluster_terms(rows: AnalysisRows, plots: Plots) -> Section | None:
                 ]
                 for place, row in enumerate(best)
             ]
-            body += [] if best else [[node, size, f"none with q below {_SIGNIFICANT}", "", "", "", ""]]
-        columns = ["cluster", "members", "term", "k/n", "of all", "fold", "q"]
+            body += [] if best else [[node, size, f"no term with q below {_SIGNIFICANT}", "", "", "", ""]]
+        columns = ["cluster", "members", "term", "k/n", "all proteins", "fold", "q"]
         caption = (
-            f"{solution.name.replace('_', ' ')}: the {_TERMS} best terms of each cluster. k of the n proteins with any "
-            "term have it; q: false discovery rate (Benjamini and Hochberg) of the hypergeometric test."
+            f"{solution.name.replace('_', ' ')}: the {_TERMS} best terms of each cluster. k of the n annotated "
+            "proteins have the term; q: false discovery rate (Benjamini and Hochberg) of the hypergeometric test."
         )
         blocks.append(Table(columns, body, words=WORDS, caption=captioned(rows, caption)))
         name = file_name(f"enrichment_{solution.name}")

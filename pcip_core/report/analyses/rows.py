@@ -15,11 +15,11 @@ class Cloud:
     """Points of a plot.
 
     Attributes:
-        tooltip: heading -> n texts.
-        pictures: n data URLs of crops, "" where there is none.
-        x, y: (n,) places; not finite: not drawn.
-        groups: n names of what colours them; "" is none.
-        of: how many there are, where these are a sample.
+        tooltip: heading -> text of each of the n points.
+        pictures: data URL of the crop of each point; "" without a picture.
+        x, y: (n,) coordinates; points without finite values are not drawn.
+        groups: name of the group of each point, by which it is coloured; "" for no group.
+        of: total number of points, if these are a sample.
     """
 
     tooltip: Mapping[str, Sequence[str]]
@@ -32,11 +32,11 @@ class Cloud:
 
 @dataclass(frozen=True)
 class Part:
-    """Proteins that are clustered together.
+    """A set of proteins that are clustered together.
 
     Attributes:
-        rows: (n,) which of the page's proteins each leaf is; -1 for one that the map does not have.
-        names: (n,) of the leaves.
+        rows: (n,) index of each leaf among the proteins of the map; -1 for a protein without a point.
+        names: (n,) names of the leaves.
         means: (n, d) mean features; the heat map shows them standardized within the part.
     """
 
@@ -47,7 +47,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Solution:
-    """A tree of one part: its name, `ward`; the part's; (n - 1, 4) linkage; cluster -> leaves."""
+    """A clustering of one part: its name (`ward`), the part's name, (n - 1, 4) linkage, and cluster -> leaves."""
 
     name: str
     part: str
@@ -76,23 +76,23 @@ class AnalysisRows:
     """The analyses of a screen; frames hold the rows of the published tables of the same names.
 
     Attributes:
-        title, description: of the screen.
-        simulated: whether its images are; the top of the page and each caption state it.
+        title, description: title and description of the screen.
+        simulated: whether its images are simulated; the top of the page and each caption state it.
         screen: its name in SQL.
-        feature_set: the one that all analyses are made from.
-        proteins: the protein map, coloured by the clusters of the first solution; without places (NaN) where
+        feature_set: feature set of all analyses.
+        proteins: the protein map, coloured by the clusters of the first solution; without coordinates (NaN) where
             there is no UMAP, and `no_map` says why.
-        parts, solutions: trees; the parts' names are those that the solutions give.
-        pairs: of compartments.
-        variable: proteins, excess against split excess, in the order of `variability`.
+        parts, solutions: clustered proteins and their trees; `Solution.part` refers to the name of a part.
+        pairs: pairs of compartments.
+        variable: excess and split excess of the proteins, in the order of `variability`.
         phenotypes: (protein and line, its cells, rows of `phenotypes`).
         mismatch, enrichment, variability: tables.
         cells: a map of cells, coloured by localization.
         figures: name -> a PNG.
         tables: the provenance of each table: table, rows, created_at, commit, dagster_run_id.
-        feature_set_provenance: encoder version and runs behind the feature set.
-        links: further pages beside this one: name, address.
-        crops, most_crops: how many pictures of cells are in the page, and how many may be.
+        feature_set_provenance: encoder version and runs of the feature set.
+        links: other pages in the same folder: name, address.
+        crops, most_crops: number of pictures of cells in the page, and its limit.
     """
 
     title: str

@@ -7,14 +7,14 @@ from pcip_core.report.page import Block, Code, Links, Section, Table, Text
 
 
 def provenance(rows: AnalysisRows) -> Section:
-    """Tables with their run and commit, the network, and what else lies beside the page."""
+    """The tables with their run and commit, the network, and links to the files in the page's folder."""
     source = rows.feature_set_provenance
     facts = [
-        f"Everything on this page is made from the feature set {rows.feature_set}",
+        f"All results on this page derive from the feature set {rows.feature_set}",
         f"encoder version {source['encoder_version']}" if source.get("encoder_version") else "",
         f"MLflow run {source['mlflow_run_id']}" if source.get("mlflow_run_id") else "",
     ]
-    columns = ["table", "rows", "made", "commit", "Dagster run"]
+    columns = ["table", "rows", "created", "commit", "Dagster run"]
     body = [
         [
             str(row["table"]),
@@ -34,19 +34,19 @@ def provenance(rows: AnalysisRows) -> Section:
             caption=f"Tables of the schema {rows.screen} in feature_store.duckdb.",
         ),
         Text(
-            f"{rows.crops:,} pictures of cells are in this page, of at most {rows.most_crops:,}, evenly chosen: a "
-            "point without a picture has none for that reason. Protein green, structural channels blue, red, yellow "
-            "in their order (one alone: red), each stretched to its own extremes in each crop.",
+            f"This page contains {rows.crops:,} pictures of cells, sampled evenly (limit: {rows.most_crops:,}); "
+            "points outside the sample have no picture. Protein: green. Structural channels in their order: blue, red, "
+            "yellow (a single one: red). Each channel of each crop is scaled from its minimum to its maximum.",
             note=True,
         ),
     ]
     if rows.links:
-        blocks.append(Links("Beside this page:", rows.links))
-    return Section("Where everything comes from", blocks)
+        blocks.append(Links("Files with this page:", rows.links))
+    return Section("Provenance", blocks)
 
 
 def sql_examples(rows: AnalysisRows) -> Section:
-    """Queries that list what is behind each figure."""
+    """SQL queries for the data of each figure."""
     name = rows.screen
     solution = rows.solutions[0].name if rows.solutions else "ward"
     node = next(iter(rows.solutions[0].clusters), "1") if rows.solutions else "1"
@@ -59,7 +59,7 @@ WHERE solution = '{_quoted(solution)}' AND node = '{_quoted(node)}';"""
         )
     if not rows.enrichment.is_empty():
         queries.append(
-            f"""-- what each cluster is known for
+            f"""-- significant terms of each cluster
 SELECT node, name, hits || '/' || annotated AS proteins, q FROM {name}.enrichment
 WHERE solution = '{_quoted(solution)}' AND q < 0.05 ORDER BY node, q;"""
         )
@@ -88,13 +88,13 @@ SELECT source_cell, target_cell, source_label, target_label, r_source, r_target,
 WHERE network = 'encoder' AND NOT resembles_source;"""
         )
     queries.append(
-        f"""-- the ten cells most like one cell
+        f"""-- the ten cells nearest to a cell
 SELECT * FROM {name}.similar_cells('{_quoted(rows.feature_set)}', (SELECT min(cell_id) FROM {name}.cells), 10);"""
     )
     return Section(
-        "Ask for what is behind a figure",
+        "SQL queries for the data of the figures",
         [
-            Text("In the DuckDB file that the run publishes (feature_store.duckdb):"),
+            Text("Run these queries on the DuckDB file that each run publishes (feature_store.duckdb):"),
             Code("\n\n".join(queries)),
         ],
     )

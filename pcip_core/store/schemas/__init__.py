@@ -1,7 +1,7 @@
-"""Every table of the store, each exactly once: types and meanings of its columns.
+"""The schemas of all tables of the store: types and meanings of their columns, each defined once.
 
 The types in Parquet and DuckDB, the comments in the published file, `docs/tables.md`, empty tables and the
-tests' fixtures follow from here.
+fixtures of the tests are derived from these schemas.
 """
 
 from __future__ import annotations
@@ -99,22 +99,22 @@ __all__ = [
 
 
 def stored_table(name: str) -> Table | None:
-    """The schema of a stored table; None for a name that pcip does not know."""
+    """The schema of a stored table; None for an unknown name."""
     return next((table for table in (*MAIN, *SCREEN) if table.holds(name)), None)
 
 
 def checked(frame: pl.DataFrame, name: str, where: str) -> pl.DataFrame:
-    """Rows of a stored table in the types of its schema; a table that pcip does not know has none.
+    """The rows of a stored table in the types of its schema; an unknown table is returned unchanged.
 
     Raises:
-        StoreError: they do not fit; `where` names the table.
+        StoreError: the rows do not fit the schema; the message names the table by `where`.
     """
     known = stored_table(name)
     return frame if known is None else known.checked(frame, where)
 
 
 def published_table(name: str, *, whole_store: bool) -> Table | None:
-    """The documented schema of a published table or view; None for those that only serve others."""
+    """The documented schema of a published table or view; None for internal tables."""
     known = MAIN if whole_store else SCREEN
     return next((table for table in known if fnmatch.fnmatchcase(name, table.pattern)), None)
 

@@ -1,4 +1,4 @@
-"""Prints `docs/tables.md`."""
+"""Print `docs/tables.md`."""
 
 from __future__ import annotations
 

@@ -100,13 +100,13 @@ BENCHMARKS = Table(
 
 PUBLISHED = Table(
     name="published",
-    description="One row per partition that the published file holds, by which publishing finds what has changed.",
+    description="One row per partition in the published file; publishing compares them to find changes.",
     columns={
         "screen": (TEXT, "Name of the screen."),
         "tbl": (TEXT, "Name of the stored table."),
-        "shard": (TEXT, "Name of the shard; empty for tables that are made whole."),
+        "shard": (TEXT, "Name of the shard; empty for tables without shards."),
         "commit_id": (TEXT, "Commit that made the partition."),
-        "stamp": (TEXT, "Inode, size and time of change of its file."),
+        "stamp": (TEXT, "Inode, size and modification time of its file."),
         "about": (TEXT, "Provenance of the partition, as JSON."),
     },
     stored_as=(),

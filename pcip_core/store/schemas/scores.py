@@ -1,4 +1,4 @@
-"""Tables of how well feature sets separate classes, and of the maps that show it."""
+"""Tables of classification results of feature sets, and of their UMAPs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CONFUSION = Table(
 
 EXCLUSIONS = Table(
     name="exclusions",
-    description="Counts of what was not scored: one row per reason that occurs. A view over `exclusions_<noun>`.",
+    description="Counts of excluded data: one row per reason that occurs. A view over `exclusions_<noun>`.",
     columns={
         "feature_set": (TEXT, "Feature set that is scored; NULL for exclusions common to all sets."),
         "task": (TEXT, "Column of `images` that is predicted."),

@@ -41,8 +41,8 @@ IMAGES = Table(
         "image_id": (TEXT, "Name of the image."),
         "protein": (
             TEXT,
-            "Tagged protein; an image without one stands for a protein of its own, named by its image id, here and "
-            "in all tables of proteins.",
+            "Tagged protein. An image without a protein counts as a separate protein, named by its image id, here "
+            "and in all tables of proteins.",
         ),
         "gene": (TEXT, "Gene of the protein."),
         "cell_line": (TEXT, "Cell line or strain."),

@@ -1,7 +1,7 @@
-"""What a table is: its columns, each with a type and a meaning.
+"""The schema of a table: its columns, each with a type and a meaning.
 
-Frames are built and checked by it, and the types in Parquet and in DuckDB, the comments in the published
-file and `docs/tables.md` follow from it.
+Frames are built and checked with it. The types in Parquet and in DuckDB, the comments in the published
+file and `docs/tables.md` are derived from it.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class Table:
     """One table of the store.
 
     Attributes:
-        name: as SQL shows it; `<feature_set>` in it stands for the name of a feature set.
-        description: what a row is, in a sentence.
+        name: its name in SQL, where `<feature_set>` is a placeholder for the name of a feature set.
+        description: meaning of a row, in one sentence.
         columns: column name -> (type, meaning), in the order of the table.
-        stored_as: patterns of the names of the stored tables that hold its rows; by default its own name.
+        stored_as: name patterns of the stored tables with its rows; by default, `name`.
         added: the columns that publishing adds; partitions do not have them.
-        whole_store: whether it is about all screens, in the schema `main`.
+        whole_store: whether it covers all screens, in the schema `main`.
         more_columns: whether a partition may have further columns, of any type.
     """
 
@@ -62,7 +62,7 @@ class Table:
 
     @property
     def pattern(self) -> str:
-        """The name as a pattern of file-name style."""
+        """The name as a pattern for `fnmatch`."""
         return self.name.replace("<feature_set>", "*")
 
     def holds(self, stored: str) -> bool:
@@ -77,30 +77,30 @@ class Table:
 
     @property
     def arrow_schema(self) -> pa.Schema:
-        """The columns of a partition as Parquet has them; a vector of any length has length 0 here."""
+        """The columns of a partition in Parquet; a vector of any length has length 0 here."""
         return arrow_of(self.empty()).schema
 
     @property
     def duckdb_types(self) -> dict[str, str]:
-        """Type of each column as SQL shows it; a vector is `FLOAT[n]`."""
+        """Type of each column in SQL; a vector is `FLOAT[n]`."""
         return {name: duckdb_type(kind) for name, (kind, _) in self.columns.items()}
 
     def empty(self) -> pl.DataFrame:
-        """No rows."""
+        """A frame without rows."""
         return self.frame([])
 
     def frame(
         self, data: Iterable[Mapping[str, Any]] | Mapping[str, Values], *, added: bool = False
     ) -> pl.DataFrame:
-        """Rows or columns as a frame of this table.
+        """Build a frame of this table from rows or columns.
 
         Args:
             data: rows, each by column name; or columns by name. Values of columns that are not given are null.
-            added: with the columns that publishing adds.
+            added: whether to include the columns that publishing adds.
 
         Raises:
-            StoreError: there is a column that the table does not have, a value of another type than its column's,
-                or columns of different lengths.
+            StoreError: a column is unknown, a value does not have the type of its column, or the columns differ in
+                length.
         """
         types = {name: kind for name, (kind, _) in self.columns.items()} if added else self.types
         if isinstance(data, Mapping):
@@ -113,7 +113,9 @@ class Table:
             }
         lengths = {name: len(values) for name, values in given.items()}
         if len(set(lengths.values())) > 1:
-            raise self._refused(f"columns of different lengths {lengths}", "as many values in each column")
+            raise self._refused(
+                f"columns of different lengths {lengths}", "the same number of values in each column"
+            )
         n = next(iter(lengths.values()), 0)
         columns = [self._series(name, values, types.get(name)) for name, values in given.items()]
         lacking = [
@@ -124,16 +126,16 @@ class Table:
         return self._fitted(pl.DataFrame([*columns, *lacking]), types)
 
     def checked(self, frame: pl.DataFrame, where: str | None = None) -> pl.DataFrame:
-        """A frame in the types and the order of this table's columns, as a partition has them.
+        """Convert a frame to the column types and the column order of a partition.
 
-        Nulls, whole numbers of another width and float32 are widened; nothing that would lose a value is.
+        Nulls, integers of another width and float32 are converted where no value is lost.
 
         Args:
             frame: the rows.
-            where: what an error names; by default the table.
+            where: location for error messages; by default, the table.
 
         Raises:
-            StoreError: a column is lacking, has another type, or does not belong to the table.
+            StoreError: a column is missing, has another type, or does not belong to the table.
         """
         types = self.types
         if lacking := [name for name in types if name not in frame.columns]:
@@ -145,11 +147,11 @@ class Table:
         return self._fitted(frame, types, where)
 
     def stacked(self, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
-        """The rows of several frames, each checked, one below the other; no rows without frames."""
+        """Check and concatenate several frames; an empty frame if there are none."""
         return pl.concat([self.empty(), *(self.checked(frame) for frame in frames)])
 
     def lines(self) -> Iterator[str]:
-        """Its part of `docs/tables.md`."""
+        """The lines of its section of `docs/tables.md`."""
         yield f"## {'main' if self.whole_store else '<screen>'}.{self.name}"
         yield ""
         yield self.description
@@ -178,9 +180,9 @@ class Table:
             raise self._refused(f"a column {', '.join(strange)}", f"only {', '.join(types)}", where)
         casts = []
         for name, kind in types.items():
-            there = frame.schema[name]
-            if not _widens(there, kind):
-                raise self._refused(f"column {name} of type {there}", f"{name} {_text(kind)}", where)
+            given = frame.schema[name]
+            if not _widens(given, kind):
+                raise self._refused(f"column {name} of type {given}", f"{name} {_text(kind)}", where)
             casts.append(pl.col(name) if kind == VECTOR else pl.col(name).cast(kind))
         return frame.select(*casts, *strange)
 
@@ -194,7 +196,7 @@ class Table:
 
 
 def duckdb_type(kind: pl.DataType) -> str:
-    """A type as SQL shows it."""
+    """The name of a type in SQL."""
     return f"{duckdb_type(_inner(kind))}[]" if isinstance(kind, pl.List) else _DUCKDB[kind]
 
 
@@ -208,7 +210,7 @@ def _inner(kind: pl.List | pl.Array) -> pl.DataType:
 
 
 def _widens(kind: pl.DataType, required: pl.DataType) -> bool:
-    """Whether no value is lost when a column of one type is cast to the other."""
+    """Whether a cast from one type to the other loses no value."""
     if required == VECTOR:
         return isinstance(kind, pl.Array) and kind.inner == pl.Float32 and len(kind.shape) == 1
     if kind in (required, pl.Null):

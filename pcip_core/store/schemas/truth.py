@@ -1,4 +1,4 @@
-"""What the simulator knows of the images and cells that it has drawn."""
+"""Ground truth of simulated images and cells."""
 
 from __future__ import annotations
 

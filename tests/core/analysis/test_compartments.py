@@ -139,7 +139,7 @@ def test_errors_say_what_cannot_be_scored() -> None:
         compartment_scores(features, image, ANNOTATIONS, "cytosol", "cytosol")
     with pytest.raises(ShapeError, match="95 image"):
         compartment_scores(features, image[1:], ANNOTATIONS, "cytosol", "nucleus")
-    with pytest.raises(EvaluationError, match="same mean"):
+    with pytest.raises(EvaluationError, match="equal means"):
         compartment_scores(np.ones_like(features), image, ANNOTATIONS, "cytosol", "nucleus")
     features[0, [2, 3]] = np.nan, np.inf
     with pytest.raises(EvaluationError, match="columns 2, 3;"):

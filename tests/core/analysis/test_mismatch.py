@@ -252,14 +252,14 @@ def test_pairs_without_a_third_image_are_left_out() -> None:
     labels, image = np.array(["a", "b", "a", "b"]), np.array([1, 1, 2, 2])
     drawn = draw_pairs(labels, image, each=20)
     assert {(pair.source, pair.target) for pair in drawn.pairs} == {(0, 1), (1, 0), (2, 3), (3, 2)}
-    found, said = set(), set()
+    counts, messages = set(), set()
     for seed in range(20):
         try:
-            found.add(len(draw_pairs(labels, image, each=1, seed=seed).pairs))
+            counts.add(len(draw_pairs(labels, image, each=1, seed=seed).pairs))
         except EvaluationError as error:
-            said.add(str(error))
-    assert found == {1, 2}
-    assert ["images beside those of a pair" in text for text in said] == [True]
+            messages.add(str(error))
+    assert counts == {1, 2}
+    assert ["images other than those of a pair" in message for message in messages] == [True]
 
 
 def table_of(gaps: list[tuple[int, float]], margin: float, untrained: float) -> pl.DataFrame:

@@ -136,7 +136,7 @@ def test_rates_are_those_of_a_naive_loop() -> None:
         padded = naive_fdr([*p, *[1.0] * 30])[: len(p)]
         assert false_discovery_rates(p, tests=len(p) + 30) == pytest.approx(padded, rel=1e-12)
     assert false_discovery_rates(np.array([])).shape == (0,)
-    with pytest.raises(ShapeError, match="found 1; required: 2 or more"):
+    with pytest.raises(ShapeError, match="found 1; required: at least the number of values, 2"):
         false_discovery_rates(np.array([0.1, 0.2]), tests=1)
 
 

@@ -132,15 +132,19 @@ def test_goatools_reads_and_propagates_the_same(tmp_path: Path) -> None:
         ),
         ("[Typedef]", "[Typedef", r"line 64: found '\[Typedef'"),
         ("id: GO:0000005\n", "", "line 33: found a term with 0 ids"),
-        ("id: GO:0000005\n", "id: GO:0000004\n", r"found GO:0000004 again \(first in line 26\)"),
-        ("is_a: GO:0000005 ! membrane", "is_a: GO:0000055", "line 39: found GO:0000006 below GO:0000055"),
-        ("is_a: GO:0000005 ! membrane", "is_a: GO:0000009", "below GO:0000009, which no term"),
+        ("id: GO:0000005\n", "id: GO:0000004\n", r"found GO:0000004 a second time \(first in line 26\)"),
+        (
+            "is_a: GO:0000005 ! membrane",
+            "is_a: GO:0000055",
+            "line 39: found GO:0000006 with the parent GO:0000055",
+        ),
+        ("is_a: GO:0000005 ! membrane", "is_a: GO:0000009", "with the parent GO:0000009, which is missing"),
         ("relationship: part_of GO:0000003 ! nucleus", "relationship: part_of", "`relationship: how ID`"),
         ("[Term]", "[Instance]", r"found no \[Term\]"),
         (
             "namespace: cellular_component\ndef",
             "namespace: cellular_component\nis_a: GO:0000004\ndef",
-            "a cycle, GO:0000001 -> GO:0000004 -> GO:0000002 -> GO:0000001; required: no term above itself",
+            "a cycle, GO:0000001 -> GO:0000004 -> GO:0000002 -> GO:0000001; required: terms without cycles",
         ),
     ],
 )
@@ -191,5 +195,5 @@ def test_unknown_codes_namespaces_and_ontologies_are_errors(tmp_path: Path) -> N
         AnnotationError, match="found compartment; required: some of biological_process, cell"
     ):
         propagate({"a": {"GO:0000001"}}, ontology, namespaces=["compartment"])
-    with pytest.raises(AnnotationError, match="1 terms, such as HP:1, none of which the ontology has"):
+    with pytest.raises(AnnotationError, match="1 terms, such as HP:1, none of them in the ontology"):
         propagate({"a": {"HP:1"}}, ontology)

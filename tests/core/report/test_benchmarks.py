@@ -1,4 +1,4 @@
-"""The page of benchmarks: every score that goes in is found on it, the paper's apart, and nothing is loaded."""
+"""The benchmark page: it shows every score, keeps the paper's numbers apart and loads nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pcip_core.report.score_rows import BenchmarkRows, against_paper, paper_colu
 
 Row = dict[str, Any]
 HEADINGS = (
-    "Which feature set is best",
+    "Comparison of feature sets",
     "Layers",
     "Classes",
     "Number of neighbours",
@@ -26,7 +26,7 @@ HEADINGS = (
     "Layers of VGG16",
     "Pairwise distances",
     "Retrieval",
-    "What is taken for what",
+    "Confusion matrices",
     "Maps",
 )
 
@@ -42,13 +42,15 @@ class Tables(HTMLParser):
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        told = dict(attrs)
-        self.sources += [told[key] or "" for key in ("src", "href", "srcset", "action") if key in told]
+        attributes = dict(attrs)
+        self.sources += [
+            attributes[key] or "" for key in ("src", "href", "srcset", "action") if key in attributes
+        ]
         if tag == "tr":
             self.rows.append([])
         if tag in ("td", "th"):
             self.cell = ""
-            self.classes = told.get("class") or ""
+            self.classes = attributes.get("class") or ""
 
     def handle_data(self, data: str) -> None:
         if self.cell is not None:
@@ -65,9 +67,9 @@ class Tables(HTMLParser):
 
 
 def score(name: str, value: float, **other: Any) -> Row:
-    told = {"task": "localization", "classifier": "knn", "parameter": "k=11", "protocol": "leave_image_out"}
-    told |= {"label": None, "metric": "balanced_accuracy", "low": None, "high": None, "n": 1234}
-    return {"feature_set": name, "value": value, "mlflow_run_id": None, **told, **other}
+    keys = {"task": "localization", "classifier": "knn", "parameter": "k=11", "protocol": "leave_image_out"}
+    keys |= {"label": None, "metric": "balanced_accuracy", "low": None, "high": None, "n": 1234}
+    return {"feature_set": name, "value": value, "mlflow_run_id": None, **keys, **other}
 
 
 def scores() -> list[Row]:
@@ -84,14 +86,14 @@ def scores() -> list[Row]:
             ]
     for classifier, parameter in (("logistic", "C=1"), ("forest", "trees=500")):
         for protocol, value in (("grouped_folds", 0.801), ("folds", 0.902)):
-            told = {"classifier": classifier, "parameter": parameter, "protocol": protocol}
-            rows.append(score("inpainting_conv4", value, low=value - 0.1, high=value + 0.05, **told))
+            keys = {"classifier": classifier, "parameter": parameter, "protocol": protocol}
+            rows.append(score("inpainting_conv4", value, low=value - 0.1, high=value + 0.05, **keys))
     pairwise = {"classifier": "pairwise", "metric": "normalized_pairwise_distance", "low": -0.9, "high": -0.1}
     for label in (None, "a", "b"):
-        told = {**pairwise, "parameter": "pairs=1000", "protocol": "any_line"}
-        rows.append(score("inpainting_conv4", -0.512, label=label, **told))
-    told = {**pairwise, "parameter": "pairs=1000", "protocol": "any_line"}
-    rows.append(score("classic", -0.133, **told))  # farther: worse
+        keys = {**pairwise, "parameter": "pairs=1000", "protocol": "any_line"}
+        rows.append(score("inpainting_conv4", -0.512, label=label, **keys))
+    keys = {**pairwise, "parameter": "pairs=1000", "protocol": "any_line"}
+    rows.append(score("classic", -0.133, **keys))  # farther: worse
     for protocol, value in (
         ("same_line", -0.4321),
         ("different_line", -0.3211),
@@ -100,10 +102,10 @@ def scores() -> list[Row]:
         rows.append(
             score("inpainting_conv4", value, protocol=protocol, **{**pairwise, "parameter": "pairs=10000"})
         )
-    told = {"classifier": "retrieval", "parameter": "cosine", "protocol": "leave_protein_out"}
-    rows.append(score("inpainting_conv4", 0.377, metric="mean_average_precision", **told))
-    told = {"classifier": "silhouette", "parameter": "cells=9", "protocol": "all_cells"}
-    return [*rows, score("inpainting_conv4", 0.0667, metric="silhouette", **told)]
+    keys = {"classifier": "retrieval", "parameter": "cosine", "protocol": "leave_protein_out"}
+    rows.append(score("inpainting_conv4", 0.377, metric="mean_average_precision", **keys))
+    keys = {"classifier": "silhouette", "parameter": "cells=9", "protocol": "all_cells"}
+    return [*rows, score("inpainting_conv4", 0.0667, metric="silhouette", **keys)]
 
 
 def html_of(rows: BenchmarkRows) -> str:
@@ -181,7 +183,7 @@ def test_nothing_is_loaded_from_elsewhere_and_no_text_becomes_markup() -> None:
     assert not re.search(r"@import|url\(", html)
 
 
-def test_simulated_images_are_said_to_be_in_the_banner_and_under_every_table_of_scores() -> None:
+def test_banner_and_every_table_of_scores_state_that_images_are_simulated() -> None:
     html = html_of(made_up(simulated=True))
     assert re.search(r'class="banner">SIMULATED images', html)
     assert re.search(r"<title>[^<]*SIMULATED", html)
@@ -189,7 +191,7 @@ def test_simulated_images_are_said_to_be_in_the_banner_and_under_every_table_of_
     assert "SIMULATED" not in html_of(made_up())
 
 
-def test_every_picture_of_simulated_images_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_picture_states_that_images_are_simulated(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Figure] = []
 
     def kept(figure: Figure, **_: int) -> bytes:
@@ -219,12 +221,12 @@ def test_what_is_missing_is_named_with_what_makes_it() -> None:
     assert "materialize umap" not in full
 
 
-def test_the_papers_numbers_stand_in_columns_of_their_own_on_its_screens_only() -> None:
+def test_the_papers_numbers_are_in_separate_columns_on_its_screens_only() -> None:
     ours = html_of(made_up())
     assert "The paper has no numbers for this screen" in ours
     assert "paper: " not in ours
     folded = ours[ours.index("<details>") :]
-    assert all(f">{one.printed}<" in folded for one in all_paper_numbers())
+    assert all(f">{number.printed}<" in folded for number in all_paper_numbers())
     assert not [
         row for row in Tables(ours[: ours.index("<details>")]).rows for _, cls in row if "paper" in cls
     ]
@@ -289,11 +291,11 @@ def test_seconds_are_no_score() -> None:
 
 def test_a_table_holds_ours_first_then_the_papers() -> None:
     rows = made_up(screen="chong_labelled_cells")
-    found = pick(rows.benchmarks, protocol="leave_cell_out", label=None, metric="balanced_accuracy")
+    shown = pick(rows.benchmarks, protocol="leave_cell_out", label=None, metric="balanced_accuracy")
     heads = [
         (k, {"parameter": k, "classifier": "knn", "protocol": "leave_cell_out"}) for k in ("k=1", "k=11")
     ]
-    table = against_paper(rows, found, heads, "Supplementary Table 1")
+    table = against_paper(rows, shown, heads, "Supplementary Table 1")
     assert table.columns == ["feature set", "k=1", "k=11", "paper: k=1", "paper: k=11"]
     assert table.paper == {"paper: k=1", "paper: k=11"}
     assert "Supplementary Table 1" in table.caption
@@ -305,9 +307,9 @@ def test_the_paper_against_itself() -> None:
     html = html_of(made_up())
     assert "92.39 in the text, 92.44 in Supplementary Table 1" in html
     printed = {
-        (one.feature_set, one.parameter): one.value
-        for one in all_paper_numbers()
-        if one.source[:15] == "Supplementary T"
+        (number.feature_set, number.parameter): number.value
+        for number in all_paper_numbers()
+        if number.source[:15] == "Supplementary T"
     }
     autoencoder = {
         k: value for (name, k), value in printed.items() if name == "autoencoder" and k.startswith("k=")
@@ -323,7 +325,7 @@ def test_a_folded_section_opens_by_itself_when_printed() -> None:
     assert re.search(r"@media print \{ details::details-content \{ content-visibility: visible", html)
 
 
-def test_the_figures_of_the_page_can_be_had_alone() -> None:
+def test_figures_of_the_page_are_returned_by_heading() -> None:
     html, figures = benchmarks.benchmark_page(made_up())
     assert {"Layers (the paper's Table 1)", "Maps"} <= set(figures)
     for heading, figure in figures.items():

@@ -115,11 +115,11 @@ def test_a_shard_that_is_replaced_meanwhile(features: StoredFeatures) -> None:
     next(reading)
     table = feature_table({"cell_id": ["other"], "image_id": ["i"]}, np.ones((1, D), np.float32))
     features._store.commit("scr", {"f": table}, shard="p3")
-    with pytest.raises(StoreError, match="other cells than when the reading began"):
+    with pytest.raises(StoreError, match="cells that changed during reading"):
         list(reading)
     features._store.remove("scr", "f", "p10")
     features._store.commit("scr", {"f": feature_table(ids_of("c23"), vectors()[23:24])}, shard="p3")
-    with pytest.raises(StoreError, match="other cells than when the reading began"):
+    with pytest.raises(StoreError, match="cells that changed during reading"):
         list(features.blocks())
 
 

@@ -118,7 +118,7 @@ def test_another_dimension(filled: Store, path: Path) -> None:
     small.commit_features(filled, "scr", "plate_1", dim=12)
     result = publish(filled, path)
     assert result.stale == [f"scr.{table} plate_2"]
-    assert f"left out until made again: scr.{table} plate_2" in str(result)
+    assert f"left out until recomputed: scr.{table} plate_2" in str(result)
     assert shards_of(path, f"scr.{table}") == {"plate_1": 15}
     assert ask(path, "SELECT dim, n_cells FROM main.feature_sets") == [(12, 15)]
     small.commit_features(filled, "scr", "plate_2", dim=12)

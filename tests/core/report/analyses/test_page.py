@@ -144,13 +144,13 @@ def test_every_section_stands_once_in_its_order_and_in_the_contents() -> None:
     html = analysis_page(made_up())
     assert tuple(headings(html)[: len(HEADINGS)]) == HEADINGS
     assert headings(html)[len(HEADINGS) :] == [
-        "Where everything comes from",
-        "Ask for what is behind a figure",
+        "Provenance",
+        "SQL queries for the data of the figures",
     ]
     assert html.count('href="#s') == len(headings(html))
 
 
-def test_a_tree_of_some_of_the_proteins_stands_beside_that_of_all() -> None:
+def test_tree_of_a_subset_of_proteins_is_added_to_that_of_all() -> None:
     rows = made_up()
     features = np.random.default_rng(2).normal(size=(4, 4))
     part = Part(np.array([7, 2, 5, 0]), [NAMES[row] for row in (7, 2, 5, 0)], features)
@@ -161,9 +161,13 @@ def test_a_tree_of_some_of_the_proteins_stands_beside_that_of_all() -> None:
     )
     assert "ward within vesicles: 4 proteins, 4 standardized features of inpainting_conv3." in html
     assert "ward: 10 proteins, 4 standardized features of inpainting_conv3." in html
-    columns = [dict(one["data"]["entries"]) for one in attributes(documents([html]), "ColumnDataSource")]
+    columns = [
+        dict(source["data"]["entries"]) for source in attributes(documents([html]), "ColumnDataSource")
+    ]
     (shared,) = (
-        one for one in columns if one.get("text_0") == NAMES and any(name.startswith("leaf_") for name in one)
+        source
+        for source in columns
+        if source.get("text_0") == NAMES and any(name.startswith("leaf_") for name in source)
     )
     leaves = [values for name, values in shared.items() if name.startswith("leaf_")]
     assert len(leaves) == 2
@@ -190,7 +194,7 @@ def test_numbers_of_the_tables_are_found() -> None:
     tables = Tables(analysis_page(made_up()))
     text = [[cell for cell, _ in row] for row in tables.rows]
     assert ["1", "6", "Nucleoli & rim", "4/6", "7/10", "1.2", "0.012"] in text
-    assert ["2", "4", "none with q below 0.05", "", "", "", ""] in text
+    assert ["2", "4", "no term with q below 0.05", "", "", "", ""] in text
     assert [row[0] for row in text if row and re.fullmatch(r"\d+\. V\d+", row[0])] == [
         f"{rank}. V{rank}" for rank in range(1, 11)
     ]

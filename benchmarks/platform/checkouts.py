@@ -1,7 +1,7 @@
 """Memory and processor time of every asset of `pcip bench scale`, here and in another checkout of pcip, side by side.
 
-`PCIP_BENCH_AGAINST` names the other checkout. It runs with this environment's Python and packages, on the same number of
-cells. Both checkouts make the same asset at the same time, each in a process with one thread, so that a busy machine slows
+`PCIP_BENCH_AGAINST` names the other checkout. It runs with this environment's Python and packages, on as many cells.
+Both checkouts make the same asset at the same time, each in a process with one thread, so that a busy machine slows
 both alike. The numbers are random, as in `pcip bench scale`.
 """
 

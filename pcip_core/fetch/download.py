@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pcip_core.errors import FetchError
 from pcip_core.fetch.manifest import Entry, Failure, Manifest
@@ -19,6 +19,9 @@ from pcip_core.fetch.verify import fault
 from pcip_core.locks import locked
 
 _LOCK = ".pcip_fetch.lock"
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ def _download(wanted: list[Task], root: Path, policy: Policy, progress: Callable
                 progress(task.path)
             else:
                 running[pool.submit(settle, task)] = task
-        for future in as_completed(running):
+        for future in _completed(running):
             task, outcome = running[future], future.result()
             if isinstance(outcome, Failure):
                 summary.failed.append(outcome)
@@ -134,6 +137,14 @@ def _download(wanted: list[Task], root: Path, policy: Policy, progress: Callable
         pace.close()
         pool.shutdown(wait=True, cancel_futures=True)
     return summary
+
+
+def _completed(running: Iterable[Future[T]]) -> Iterator[Future[T]]:
+    """Futures in the order of completion. The main thread wakes up twice per second, so that Ctrl-C reaches it."""
+    pending = set(running)
+    while pending:
+        completed, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
+        yield from completed
 
 
 def _known(manifest: Manifest, root: Path, task: Task) -> bool:

@@ -132,7 +132,7 @@ class Code:
         if part.name:
             for targets in self._uses(part).values():
                 for target in targets:
-                    if isinstance(target, Part) and _decides(target, figures=figures):
+                    if isinstance(target, Part) and _decides(target.module, figures=figures):
                         yield target
             if BARE in self._module(part.module).defined:
                 yield Part(part.module, BARE)
@@ -144,7 +144,7 @@ class Code:
             for target in targets:
                 if isinstance(target, str):
                     meanings.append(f"{name} = {target}")
-                elif _decides(target, figures=figures):
+                elif _decides(target.module, figures=figures):
                     meanings.append(f"{name} = {self._tree(target)}")
         return text_hash(*meanings)
 
@@ -210,6 +210,7 @@ def _parsed(text: str, *, sentences: bool, values: bool) -> Module:
     return Module(text, glue=("dagster", *DECIDES_NOTHING), sentences=sentences, values=values)
 
 
-def _decides(part: Part, *, figures: bool) -> bool:
+@functools.cache
+def _decides(module: str, *, figures: bool) -> bool:
     ignored = DECIDES_NOTHING if figures else (*DECIDES_NOTHING, FIGURES)
-    return not any(is_below(part.module, name) for name in ignored)
+    return not any(is_below(module, name) for name in ignored)

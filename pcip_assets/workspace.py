@@ -111,7 +111,7 @@ class Workspace:
         screen = load_screen(path, root=root and str(Path(root).expanduser().resolve()))
         if root is not None:
             return screen
-        if screen.simulation is not None:
+        if screen.simulation is not None and screen.root is None:
             return dataclasses.replace(screen, root=str(self.data / "raw" / screen.name))
         remembered = self._remembered().get(screen.name, {}).get("root")
         return dataclasses.replace(screen, root=remembered or screen.root)

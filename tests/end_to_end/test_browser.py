@@ -82,7 +82,7 @@ def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1500, "height": 950})
-        page.set_default_timeout(600_000)  # the pages compute for long where other tests run beside them
+        page.set_default_timeout(120_000)  # the pages compute for long where other tests run beside them
         yield page
         browser.close()
 
@@ -102,7 +102,7 @@ def test_materialize_one_plate_and_read_it(
     workspace, dagster, _ = served
     assert _cells_by_shard(workspace) == {"plate_1": 36, "plate_2": 36}
     page.request.post(f"{dagster}/graphql", data={"query": "mutation { setNuxSeen }"})
-    page.goto(f"{dagster}/locations/pcip/jobs/tiny_features")
+    page.goto(f"{dagster}/locations/pcip/jobs/tiny_features?expanded=global%40global%3Atiny")
     page.get_by_text("fields", exact=True).first.wait_for()
     page.mouse.dblclick(500, 850)  # on the background: fit the whole graph, as only what is in view is drawn
     for noun in ("crops", "cell_features", "knn_benchmark"):

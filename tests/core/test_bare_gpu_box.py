@@ -89,4 +89,4 @@ def test_another_package_is_refused() -> None:
         REFUSING
         + "\ntry:\n    import pcip_core.evaluation.scores\nexcept ImportError as error:\n    print(error)"
     )
-    assert printed(code) == ["pcip_core.evaluation.scores imports pcip_core.evaluation.classifiers"]
+    assert printed(code) == ["pcip_core.evaluation.scores imports polars"]

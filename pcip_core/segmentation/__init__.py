@@ -78,13 +78,13 @@ def segmenter(method: str) -> Segmenter:
 @functools.cache
 def _announce(package: str) -> None:
     """Log whose code a spec has pcip run, once per process and before the code is run."""
-    found = importlib.util.find_spec(package)
-    if found is not None and package != "pcip_core":
+    spec = importlib.util.find_spec(package)
+    if spec is not None and package != "pcip_core":
         logging.getLogger(__name__).warning(
             "segmentation.method: the spec runs %s (%s), which is not part of pcip. It can do all that you can do: "
             "run only specs and functions that you trust.",
             package,
-            found.origin,
+            spec.origin,
         )
 
 

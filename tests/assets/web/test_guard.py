@@ -54,10 +54,10 @@ def changed(dagster_pages: tuple[Any, dg.DagsterInstance]) -> Iterator[Any]:
     storage = dagster_pages[1].event_log_storage
 
     def since_last_call() -> bool:
-        found = KEY in storage.get_concurrency_keys()
-        if found:
+        limited = KEY in storage.get_concurrency_keys()
+        if limited:
             storage.delete_concurrency_limit(KEY)
-        return found
+        return limited
 
     assert not since_last_call()
     return since_last_call

@@ -11,10 +11,10 @@ from pathlib import Path
 import click
 import yaml
 
+from pcip_assets.web import ALLOW, HOST
 from pcip_assets.workspace import DAGSTER_PORT, MLFLOW_PORT, REPOSITORY, Workspace
 from pcip_core.errors import PcipError
 
-HOST = "127.0.0.1"
 _PYTHON = (sys.executable, "-m")
 
 
@@ -26,8 +26,8 @@ _PYTHON = (sys.executable, "-m")
     "allowed_hosts",
     multiple=True,
     metavar="NAME",
-    envvar="PCIP_ALLOW_HOST",
-    help="Also answer under this name, of a proxy before the pages; may be repeated. [env: PCIP_ALLOW_HOST]",
+    envvar=ALLOW,
+    help="Also answer under this name, of a proxy before the pages; may be repeated. The default is PCIP_ALLOW_HOST.",
 )
 def command(dagster_port: int, mlflow_port: int, allowed_hosts: tuple[str, ...]) -> None:
     """Serve the Dagster and MLflow pages on 127.0.0.1 until you press Ctrl-C.
@@ -50,7 +50,7 @@ def serve(
     """
     from pcip_assets.cli.run import dagster_home
     from pcip_assets.dagster_compat import DAEMON
-    from pcip_assets.web.guard import ALLOW, host_name
+    from pcip_assets.web.guard import host_name
     from pcip_assets.web.processes import Servers
 
     for port in (dagster_port, mlflow_port):

@@ -7,7 +7,8 @@ import os
 import sys
 
 from pcip_assets.dagster_compat import dagster_app
-from pcip_assets.web.guard import ALLOW, Guard
+from pcip_assets.web import ALLOW
+from pcip_assets.web.guard import Guard
 from pcip_assets.web.serving import serve_app
 
 

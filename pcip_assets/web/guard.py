@@ -26,11 +26,10 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from pcip_assets.web import ALLOW
 from pcip_core.errors import PcipError
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-ALLOW = "PCIP_ALLOW_HOST"
-"""Environment variable with more names under which the pages may be opened, separated by spaces."""
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z._-]+)(?::[0-9]{1,5})?", re.IGNORECASE)
 _SHOWN = 200  # characters of a header in a message
 _HEADERS = {

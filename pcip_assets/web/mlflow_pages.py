@@ -12,7 +12,8 @@ import sys
 import warnings
 from collections.abc import Collection
 
-from pcip_assets.web.guard import ALLOW, LOOPBACK, Guard, host_name
+from pcip_assets.web import ALLOW
+from pcip_assets.web.guard import LOOPBACK, Guard, host_name
 from pcip_assets.web.serving import serve_app
 
 

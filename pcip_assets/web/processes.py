@@ -17,7 +17,8 @@ import psutil
 from pcip_core.errors import PcipError
 
 _STOPPING_S = 2.5  # that servers and runs have to end by themselves
-_POLL_S = 0.1
+_DYING_S = 1.0  # that the system has to end what is killed
+_POLL_S = 0.05
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, kill, the terminal is closed
 
 
@@ -58,6 +59,7 @@ class Servers:
             self._signal(signal.SIGKILL)
             for process in self._processes.values():
                 process.wait()
+            self._wait_for_end(_DYING_S)
             for number, handler in self._handlers.items():
                 signal.signal(number, handler)
 
@@ -99,7 +101,11 @@ class Servers:
         """Ask all processes to end, and wait for as long as they may take."""
         click.echo("stopping (Ctrl-C again kills at once)", err=True)
         self._signal(signal.SIGTERM)
-        end = time.monotonic() + _STOPPING_S
+        self._wait_for_end(_STOPPING_S)
+
+    def _wait_for_end(self, at_most_s: float) -> None:
+        """Wait until no process of a server runs."""
+        end = time.monotonic() + at_most_s
         while self._any_runs() and time.monotonic() < end:
             time.sleep(_POLL_S)
 

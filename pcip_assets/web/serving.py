@@ -3,7 +3,8 @@
 import uvicorn
 from starlette.types import ASGIApp
 
-HOST = "127.0.0.1"
+from pcip_assets.web import HOST
+
 _CLOSING_S = 1  # for requests in progress; open pages hold their websockets for ever
 
 

@@ -97,13 +97,13 @@ def _register_screens(workspace: Workspace) -> None:
     from pcip_assets.cli.run import open_instance
     from pcip_assets.partitions import register_shards
 
-    instance = open_instance(workspace)
     screens, problems = workspace.screens()
     for problem in problems:
         click.secho(f"screen left out: {problem}", fg="yellow", err=True)
-    for screen in screens.values():
-        with contextlib.suppress(PcipError):  # a screen without images has no shards yet
-            register_shards(instance, screen)
+    with open_instance(workspace) as instance:
+        for screen in screens.values():
+            with contextlib.suppress(PcipError):  # a screen without images has no shards yet
+                register_shards(instance, screen)
 
 
 def _require_free(port: int) -> None:

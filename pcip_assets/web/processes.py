@@ -18,7 +18,7 @@ from pcip_core.errors import PcipError
 
 _STOPPING_S = 2.5  # that servers and runs have to end by themselves
 _DYING_S = 1.0  # that the system has to end what is killed
-_POLL_S = 0.05
+_POLL_S = 0.1
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, kill, the terminal is closed
 
 

@@ -13,7 +13,7 @@ import yaml
 
 from pcip_assets.web import ALLOW, HOST
 from pcip_assets.workspace import DAGSTER_PORT, MLFLOW_PORT, REPOSITORY, Workspace
-from pcip_core.errors import PcipError
+from pcip_core.errors import PcipError, RootError
 
 _PYTHON = (sys.executable, "-m")
 
@@ -102,8 +102,12 @@ def _register_screens(workspace: Workspace) -> None:
         click.secho(f"screen left out: {problem}", fg="yellow", err=True)
     with open_instance(workspace) as instance:
         for screen in screens.values():
-            with contextlib.suppress(PcipError):  # a screen without images has no shards yet
+            try:
                 register_shards(instance, screen)
+            except RootError:
+                continue  # a screen without images has no shards yet
+            except PcipError as problem:
+                click.secho(f"shards left out: {problem}", fg="yellow", err=True)
 
 
 def _require_free(port: int) -> None:

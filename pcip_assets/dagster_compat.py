@@ -6,18 +6,31 @@ classes of `dagster._core` too, as Dagster's documentation of that file does.
 
 from collections.abc import Mapping, Sequence
 
+import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.execution.api import create_execution_plan
+from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
 )
 
-__all__ = ["AssetJob", "create_execution_plan", "partition_range_tags", "partitions_of_run"]
+__all__ = [
+    "AssetJob",
+    "CheckRunHealthResult",
+    "WorkerStatus",
+    "create_execution_plan",
+    "end_run",
+    "partition_range_tags",
+    "partitions_of_run",
+]
 
 # The type that `dg.define_asset_job` returns. Replace it when `dagster` exports that type.
 AssetJob = UnresolvedAssetJobDefinition
+
+# `CheckRunHealthResult` and `WorkerStatus` are what a run launcher answers to the daemon's run monitoring. Replace
+# them when `dagster` exports them beside `RunLauncher`.
 
 # `create_execution_plan` is used by `pcip bench dagster` alone, to time the planning of a run. Replace it when
 # `JobDefinition` offers its plan.
@@ -47,3 +60,15 @@ def partitions_of_run(tags: Mapping[str, str], known: Sequence[str]) -> list[str
         first, last = tags[ASSET_PARTITION_RANGE_START_TAG], tags[ASSET_PARTITION_RANGE_END_TAG]
         return list(known[known.index(first) : known.index(last) + 1])
     return None
+
+
+def end_run(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str) -> None:
+    """End an unfinished run from outside, and free the slots that it holds in pools.
+
+    Replace it when `DagsterInstance` offers this in its public interface, as Dagster's pages do.
+    """
+    if run.status == dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, message)
+    else:
+        instance.report_run_failed(run, message)
+    instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)

@@ -35,11 +35,12 @@ def serve(workspace: Workspace, *, dagster_port: int, mlflow_port: int) -> None:
         PcipError: a port is in use.
     """
     from pcip_assets.cli.run import dagster_home
+    from pcip_assets.recovery.databases import ensure, mlflow_database
 
     for port in (dagster_port, mlflow_port):
         _require_free(port)
     _register_screens(workspace)
-    workspace.mlflow_folder.mkdir(parents=True, exist_ok=True)
+    ensure(workspace, [mlflow_database(workspace)])
     environment = {
         **os.environ,
         "DAGSTER_HOME": str(dagster_home(workspace)),

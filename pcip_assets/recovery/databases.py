@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 from pcip_assets.recovery.rows import copy_rows, table_names
 from pcip_assets.workspace import Workspace
@@ -28,6 +29,11 @@ _LOG = logging.getLogger("pcip")
 _WAIT_S = 20.0  # for another process that writes to a database
 _SCHEMA_TABLES = ("alembic_version", "secondary_indexes")  # they describe the tables and hold no results
 _COMPANIONS = ("-journal", "-wal", "-shm")  # SQLite's files beside a database, part of its content
+_DAGSTER_FILES = {
+    "history/runs.db": "runs",
+    "history/runs/index.db": "results and partitions of assets",
+    "schedules/schedules.db": "states of sensors",
+}
 _REVISION = re.compile(r"""^(revision|down_revision) = ["'](\w+)["']""", re.MULTILINE)
 
 
@@ -37,25 +43,40 @@ class Database:
 
     Attributes:
         path: its file.
+        holds: what it records.
         fresh: gives the content of a new one.
         newest: gives the version that its tables must have; by default any version will do.
     """
 
     path: Path
+    holds: str
     fresh: Callable[[], bytes]
     newest: Callable[[], str] | None = None
 
 
+class Defect(NamedTuple):
+    """What is wrong with a database.
+
+    Attributes:
+        text: the finding.
+        outdated: whether the database may be one of an older version, to be completed by migrations.
+    """
+
+    text: str
+    outdated: bool = False
+
+
 def mlflow_database(workspace: Workspace) -> Database:
     """MLflow's database."""
-    return Database(workspace.mlflow_folder / "mlflow.db", _fresh_mlflow, _newest_mlflow)
+    path = workspace.mlflow_folder / "mlflow.db"
+    return Database(path, "trainings and trained networks", _fresh_mlflow, _newest_mlflow)
 
 
 def dagster_databases(workspace: Workspace) -> list[Database]:
     """Dagster's databases, except the event log of each run, whose few tables Dagster completes on opening."""
     return [
-        Database(workspace.dagster_home / name, functools.partial(_fresh_dagster, name))
-        for name in _DAGSTER_FILES
+        Database(workspace.dagster_home / name, holds, functools.partial(_fresh_dagster, name))
+        for name, holds in _DAGSTER_FILES.items()
     ]
 
 
@@ -74,25 +95,25 @@ def ensure(workspace: Workspace, databases: Sequence[Database]) -> None:
                 _make(database, problem)
 
 
-def defect(database: Database) -> str | None:
+def defect(database: Database) -> Defect | None:
     """What is wrong with a database; None if it is whole.
 
     Raises:
         StoreError: it cannot be opened, or a newer version of MLflow made it.
     """
     if not database.path.is_file():
-        return "no file"
+        return Defect("no file")
     try:
         with opened(database.path) as connection:
             tables = table_names(connection)
             rows = connection.execute("SELECT * FROM alembic_version") if "alembic_version" in tables else []
             versions = [str(row[0]) for row in rows]
     except sqlite3.DatabaseError as error:
-        return f"a damaged file ({error})"
+        return Defect(f"a damaged file ({error})")
     if any(table.startswith("_alembic_tmp_") for table in tables):
-        return "a temporary table of an unfinished migration"
+        return Defect("a temporary table of an unfinished migration")
     if len(versions) != 1:
-        return f"{len(versions)} versions of its tables instead of one"
+        return Defect(f"{len(versions)} versions of its tables instead of one")
     if database.newest is not None and versions[0] != database.newest():
         return _outdated(database.path, versions[0])
     return None
@@ -113,25 +134,25 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
         raise _unusable(path, error) from error
 
 
-def _make(database: Database, problem: str) -> None:
+def _make(database: Database, problem: Defect) -> None:
     """Put a new database in place. A former one is kept under another name, and its rows are copied."""
     path = database.path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         former = _keep_former(path) if path.is_file() else None
         with replacing(path, sync=True) as temporary:
-            outcome = _fill(temporary, database, former)
+            outcome = _fill(temporary, database, former, outdated=problem.outdated)
             for suffix in _COMPANIONS:  # SQLite would take them for parts of the new one
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
     except OSError as error:
         raise _unusable(path, error) from error
     if former is not None:
-        _LOG.warning(f"{path}: found {problem}. The file is kept as {former.name}. {outcome}")
+        _LOG.warning(f"{path}: found {problem.text}. The file is kept as {former.name}. {outcome}")
 
 
-def _fill(target: Path, database: Database, former: Path | None) -> str:
+def _fill(target: Path, database: Database, former: Path | None, *, outdated: bool) -> str:
     """Write a new database; return a sentence on what became of the former one."""
-    if former is not None and database.newest is not None:
+    if former is not None and outdated:
         upgraded = _upgraded_mlflow(former)
         if upgraded is not None:
             target.write_bytes(upgraded)
@@ -144,12 +165,12 @@ def _fill(target: Path, database: Database, former: Path | None) -> str:
         with opened(former) as old, opened(target) as new:
             copied = copy_rows(old, new, without=_SCHEMA_TABLES)
     except sqlite3.DatabaseError:
-        return "A new database is in its place; it cannot be read, so the runs that it recorded are lost."
+        return f"It cannot be read, so the {database.holds} that it recorded are lost. An empty one is in its place."
     if copied.incomplete:
         tables = ", ".join(copied.incomplete)
         return f"A new database has those of its rows that can be read; rows of {tables} are lost."
     if not copied.rows:
-        return "A new database is in its place; it held no rows."
+        return "It held no rows. A new database is in its place."
     return f"A new database has all of its {copied.rows} rows."
 
 
@@ -188,7 +209,8 @@ def _upgraded_mlflow(former: Path) -> bytes | None:
     with tempfile.TemporaryDirectory(prefix="pcip_") as folder:
         path = Path(folder) / "mlflow.db"
         try:
-            path.write_bytes(_content(former))
+            with opened(former) as old, closing(sqlite3.connect(path)) as new:
+                old.backup(new)
             upgrade.callback(f"sqlite:///{path}")
             return _content(path)
         except (CommandError, SQLAlchemyError, sqlite3.DatabaseError):
@@ -210,19 +232,16 @@ def _newest_mlflow() -> str:
     return _mlflow_versions()[0]
 
 
-def _outdated(path: Path, version: str) -> str:
+def _outdated(path: Path, version: str) -> Defect:
     newest, known = _mlflow_versions()
     if version in known:
-        return f"tables of version {version} instead of {newest}"
+        return Defect(f"tables of version {version} instead of {newest}", outdated=True)
     raise StoreError(
         path,
         found=f"tables of version {version}, which the installed MLflow does not know",
         required=f"version {newest}, or an older one",
         remedy="Install the version of pcip that wrote it (`make setup`), or choose another folder with PCIP_DATA.",
     )
-
-
-_DAGSTER_FILES = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
 
 
 def _fresh_dagster(name: str) -> bytes:

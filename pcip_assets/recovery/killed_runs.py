@@ -81,8 +81,8 @@ def process_tags(run_id: str = "") -> dict[str, str]:
 
 def record_process(context: dg.InitResourceContext) -> None:
     """Record this process with the Dagster run that it carries out."""
-    if context.instance is not None and context.run_id is not None:
-        context.instance.add_run_tags(context.run_id, process_tags(context.run_id))
+    if context.instance is not None and context.run is not None:
+        context.instance.add_run_tags(context.run.run_id, process_tags(context.run.run_id))
 
 
 def is_killed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:

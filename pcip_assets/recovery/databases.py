@@ -81,7 +81,7 @@ def dagster_databases(workspace: Workspace) -> list[Database]:
 
 
 def ensure(workspace: Workspace, databases: Sequence[Database]) -> None:
-    """Make the databases that are missing or not whole. If all are whole, this takes about a millisecond.
+    """Make the databases that are missing or not whole. If all are whole, this takes a few milliseconds.
 
     Raises:
         StoreError: a database cannot be opened or written, or a newer version of MLflow made it.
@@ -211,7 +211,7 @@ def _upgraded_mlflow(former: Path) -> bytes | None:
         try:
             with opened(former) as old, closing(sqlite3.connect(path)) as new:
                 old.backup(new)
-            upgrade.callback(f"sqlite:///{path}")
+            upgrade.main([f"sqlite:///{path}"], standalone_mode=False)
             return _content(path)
         except (CommandError, SQLAlchemyError, sqlite3.DatabaseError):
             return None

@@ -26,6 +26,7 @@ from pcip_core.spec.screen import Screen
 CHAMPION = "champion"
 SYSTEM_METRICS_EVERY_S = 5.0
 _WEIGHTS = "encoder.safetensors"
+_RUN_ID = "mlflow_run_id"  # in the folder of checkpoints
 # Without this setting, importing mlflow sends usage data to its developers.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
@@ -111,15 +112,18 @@ class Tracking(dg.ConfigurableResource):
                 raise
             return experiment.experiment_id  # another process created it meanwhile
 
-    def _resumable(self, run_id: str) -> str | None:
-        """The id of a run that can be resumed; None if MLflow no longer has the run, or a user deleted it."""
+    def resumable(self, checkpoints: Path) -> str | None:
+        """The id of the unfinished run of a training; None if MLflow does not have the run, or a user deleted it."""
         from mlflow.exceptions import MlflowException
 
+        file = checkpoints / _RUN_ID
+        if not file.is_file():
+            return None
         try:
-            run = self._client().get_run(run_id)
+            run = self._client().get_run(file.read_text())
         except MlflowException:
             return None
-        return run_id if run.info.lifecycle_stage == "active" else None
+        return run.info.run_id if run.info.lifecycle_stage == "active" else None
 
     def url(self, screen: str, run_id: str) -> str:
         """The page of a run in the MLflow UI that `pcip ui` serves."""
@@ -134,8 +138,7 @@ class Tracking(dg.ConfigurableResource):
 
         experiment = self._experiment(screen.name)
         mlflow.set_system_metrics_sampling_interval(SYSTEM_METRICS_EVERY_S)
-        run_id_file = checkpoints / "mlflow_run_id"
-        run_id = self._resumable(run_id_file.read_text()) if run_id_file.is_file() else None
+        run_id = self.resumable(checkpoints)
         with mlflow.start_run(
             run_id=run_id,
             experiment_id=None if run_id else experiment,
@@ -144,7 +147,7 @@ class Tracking(dg.ConfigurableResource):
             log_system_metrics=True,
         ) as run:
             checkpoints.mkdir(parents=True, exist_ok=True)
-            run_id_file.write_text(run.info.run_id)
+            (checkpoints / _RUN_ID).write_text(run.info.run_id)
             yield TrainingRun(run.info.run_id, screen.title, epochs, log)
 
     def log_pictures(self, run_id: str, pictures: Mapping[str, Any]) -> None:

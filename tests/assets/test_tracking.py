@@ -30,23 +30,14 @@ def test_mlflow_sends_no_usage_data() -> None:
     assert process.stdout.split()[-1] == "True"
 
 
-def test_an_unfinished_training_goes_on_in_its_run_or_in_a_new_one_if_the_run_is_lost(tmp_path: Path) -> None:
+def test_a_training_goes_on_in_its_unfinished_run_if_mlflow_has_it(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "data")
-    screen = workspace.load(write_spec(tmp_path))
-    client = MlflowClient(workspace.mlflow_uri)
-
-    def trained_in() -> str:
-        with tracking.training(
-            screen, 2, checkpoints=checkpoints, tags={}, log=logging.getLogger()
-        ) as training:
-            return training.run_id
-
-    tracking, checkpoints = Tracking(data=str(workspace.data)), tmp_path / "checkpoints"
-    first = trained_in()
-    assert trained_in() == first
-    assert client.get_run(first).data.tags[PROCESS_TAG] == process_tags()[PROCESS_TAG]
-    client.delete_run(first)
-    second = trained_in()
-    assert second != first
-    (checkpoints / "mlflow_run_id").write_text("of a lost database")
-    assert trained_in() not in (first, second)
+    screen, tracking = workspace.load(write_spec(tmp_path)), Tracking(data=str(workspace.data))
+    with tracking.training(screen, 2, checkpoints=tmp_path, tags={}, log=logging.getLogger()) as training:
+        client = MlflowClient(workspace.mlflow_uri)
+        assert client.get_run(training.run_id).data.tags[PROCESS_TAG] == process_tags()[PROCESS_TAG]
+    assert tracking.resumable(tmp_path) == training.run_id
+    client.delete_run(training.run_id)
+    assert tracking.resumable(tmp_path) is None
+    (tmp_path / "mlflow_run_id").write_text("a run of a database that was lost")
+    assert tracking.resumable(tmp_path) is None

@@ -230,7 +230,8 @@ def _loaded_whole(
                 del kinds[shard]
                 result.stale.append(f"{screen}.{table} {shard}")
     target = _quoted(screen, table)
-    rows = pa.unify_schemas(list(kinds.values()), promote_options="permissive").empty_table()
+    columns = pa.unify_schemas(list(kinds.values()), promote_options="permissive")
+    rows = pa.Table.from_batches([], columns)
     con.execute(f"CREATE OR REPLACE TABLE {target} AS SELECT * FROM rows")
     for shard in kinds:
         rows = _rows(store, screen, table, shard)  # noqa: F841  (see above)
@@ -244,7 +245,7 @@ def _rows(store: Store, screen: str, table: str, shard: str) -> pa.Table:
 
 def _empty(store: Store, screen: str, table: str, shard: str) -> pa.Table:
     """The columns of one partition, without rows."""
-    return store.arrow_schema(screen, table, shard=shard or None).empty_table()
+    return pa.Table.from_batches([], store.arrow_schema(screen, table, shard=shard or None))
 
 
 def _shown(rows: pa.Table, table: str, shard: str) -> pa.Table:
@@ -254,7 +255,7 @@ def _shown(rows: pa.Table, table: str, shard: str) -> pa.Table:
         rows = rows.drop_columns("n_cells")
     if shard == WHOLE:
         return rows
-    named = pa.array([shard] * rows.num_rows, pa.string())
+    named = pa.repeat(pa.scalar(shard, pa.string()), rows.num_rows)
     if "shard" in rows.column_names:
         return rows.set_column(rows.column_names.index("shard"), "shard", named)
     return rows.append_column("shard", named)

@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import PrivateAttr
 
+from pcip_assets.recovery.killed_runs import record_process
 from pcip_assets.workspace import Workspace
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import publish
@@ -31,6 +32,7 @@ class Library(dg.ConfigurableResource):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Library"]:
         """Open the store; publish it when the run ends."""
+        record_process(context)
         self._store = Store(self.workspace.store)
         try:
             yield self

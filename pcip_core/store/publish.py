@@ -39,12 +39,12 @@ class Published(Counts):
     Attributes:
         stale: the partitions that were left out, as `<screen>.<table> <shard>`.
         rebuilt: whether the file was missing, damaged or written to by another program, and was rebuilt.
-        foreign: what another program did to the file; None if it was as published.
+        warning: that another program wrote to the file; None if it was as published.
     """
 
     stale: list[str] = field(default_factory=list)
     rebuilt: bool = False
-    foreign: str | None = None
+    warning: str | None = None
 
     @property
     def changed(self) -> bool:
@@ -134,7 +134,7 @@ def _publish(store: Store, path: Path, beside: Path, missing: list[Key], *, rebu
         )
         result = _written(taken, path, beside, have)
     result.stale = [_name(key) for key in taken.left_out]
-    result.foreign = foreign
+    result.warning = foreign and _rebuilt_because(path, foreign)
     beside.chmod(_READ_ONLY)
     journal.sync(beside)
     record(path, beside)
@@ -142,6 +142,14 @@ def _publish(store: Store, path: Path, beside: Path, missing: list[Key], *, rebu
     beside.replace(path)
     journal.sync(path.parent)
     return result
+
+
+def _rebuilt_because(path: Path, foreign: str) -> str:
+    """The warning about another program."""
+    return (
+        f"{path}: found {foreign}; required: a file that only pcip writes. It was rebuilt from the Parquet "
+        "partitions; what others wrote to it is lost. Open it read-only: duckdb -readonly"
+    )
 
 
 def _written(taken: Snapshot, path: Path, beside: Path, have: Books | None) -> Published:

@@ -116,7 +116,7 @@ def test_ctrl_c_ends_without_a_traceback(
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pcip_assets.cli.bench.print_benchmarks", interrupt)
+    monkeypatch.setattr("pcip_assets.cli.bench.run.print_benchmarks", interrupt)
     monkeypatch.setattr(sys, "argv", ["pcip", "bench"])
     with pytest.raises(SystemExit) as left:
         main()

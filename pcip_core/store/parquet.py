@@ -87,7 +87,8 @@ def opened(path: Path, *, name: Path | None = None) -> Iterator[pq.ParquetFile]:
         StoreError: the file is damaged, on opening or on reading within the block.
     """
     try:
-        with path.open("rb") as file:
+        # Arrow's own file, because its threads may still hold a Python file when the process ends, and abort it
+        with pa.OSFile(str(path)) as file:
             yield pq.ParquetFile(file, page_checksum_verification=True)
     except FileNotFoundError:
         raise

@@ -151,7 +151,7 @@ class Store:
         Raises:
             StoreError: the partition does not exist or is damaged.
         """
-        return parquet.frame_of(self.arrow_schema(screen, table, shard=shard).empty_table()).schema
+        return pl.Schema(self.arrow_schema(screen, table, shard=shard))
 
     def batches(
         self,
@@ -172,8 +172,8 @@ class Store:
         kinds: list[pl.Schema] = []
         for shard in wanted:
             with self._opened(screen, table, shard, columns) as part:
-                here = parquet.frame_of(part.schema_arrow.empty_table())
-                kinds.append((here if names is None else here.select(names)).schema)
+                here = pl.Schema(part.schema_arrow.remove_metadata())
+                kinds.append(here if names is None else pl.Schema({name: here[name] for name in names}))
                 require_same_types(screen, table, wanted, kinds)
                 for batch in part.iter_batches(rows, columns=names):
                     yield parquet.frame_of(pa.Table.from_batches([batch]))

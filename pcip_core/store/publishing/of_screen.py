@@ -74,9 +74,10 @@ def _replaced(con: duckdb.DuckDBPyConnection, taken: Snapshot, changed: list[Key
 
 def _loaded_whole(con: duckdb.DuckDBPyConnection, taken: Snapshot, keys: list[Key]) -> None:
     """Load a table from all its partitions, one by one."""
-    kinds = [_shown(taken.schema(key).empty_table(), key).schema for key in keys]
+    kinds = [_shown(pa.Table.from_batches([], taken.schema(key)), key).schema for key in keys]
     target = quoted(*keys[0][:2])
-    rows = pa.unify_schemas(kinds, promote_options="permissive").empty_table()
+    columns = pa.unify_schemas(kinds, promote_options="permissive")
+    rows = pa.Table.from_batches([], columns)
     con.execute(f"CREATE OR REPLACE TABLE {target} AS SELECT * FROM rows")
     for key in keys:
         rows = _rows(taken, key)  # noqa: F841  (see above)
@@ -96,7 +97,7 @@ def _shown(rows: pa.Table, key: Key) -> pa.Table:
         rows = rows.drop_columns("n_cells")
     if shard == WHOLE:
         return rows
-    named = pa.array([shard] * rows.num_rows, pa.string())
+    named = pa.repeat(pa.scalar(shard, pa.string()), rows.num_rows)
     if "shard" in rows.column_names:
         return rows.set_column(rows.column_names.index("shard"), "shard", named)
     return rows.append_column("shard", named)

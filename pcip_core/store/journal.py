@@ -142,7 +142,7 @@ def _finish(home: Path) -> None:
     for file in journal["removals"]:
         (home / file).unlink(missing_ok=True)
     path.unlink()
-    if journal["staging"] is not None:
+    if journal["staging"] is not None:  # the change has taken effect; a later commit sweeps what is left
         shutil.rmtree(home / journal["staging"], ignore_errors=True)
 
 
@@ -163,4 +163,4 @@ def _sweep(staging: Path) -> None:
             with locked(folder / "owner", wait=False):
                 shutil.rmtree(folder, ignore_errors=True)
         except OSError:
-            continue  # in use, or just gone
+            continue  # in use, just gone, or not to be removed now: only space is lost, until a later commit

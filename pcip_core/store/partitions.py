@@ -288,9 +288,8 @@ class Store:
                     parquet.write(staging / f"{name}.parquet", table, described)
                 for staged in targets:
                     journal.sync(staged)
-            except (
-                BaseException
-            ):  # such as a full disk or an interrupt: nothing is committed yet, so clean up
+            except BaseException:  # a full disk, an interrupt: nothing is committed yet
+                # What cannot be removed now is swept by a later commit; the error of the commit is raised.
                 shutil.rmtree(staging, ignore_errors=True)
                 raise
             emptied = [self._folder(screen, name, shard) for name in arrays]
@@ -301,7 +300,8 @@ class Store:
     def scratch(self, screen: str) -> Iterator[Path]:
         """A temporary folder on the store's disk, for arrays that are written before their commit.
 
-        It is removed at the end with its remaining contents. A later commit removes that of a killed process.
+        It is removed at the end with its remaining contents. A later commit removes what is left, for example by a
+        killed process.
         """
         folder = self._home(screen) / ".staging" / uuid.uuid4().hex
         folder.mkdir(parents=True)

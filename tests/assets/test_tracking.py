@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
+from mlflow.exceptions import MlflowException
+
+from pcip_assets.tracking import Tracking
 from pcip_assets.workspace import REPOSITORY
 
 
@@ -21,3 +27,18 @@ def test_mlflow_sends_no_usage_data() -> None:
         check=True,
     )
     assert process.stdout.split()[-1] == "True"
+
+
+def test_a_registry_that_fails_is_not_a_screen_without_an_encoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a database that is locked would lead to a second training."""
+
+    def locked(*_: str) -> None:
+        raise MlflowException("database is locked")
+
+    monkeypatch.setattr(Tracking, "_client", lambda _: SimpleNamespace(get_model_version_by_alias=locked))
+    tracking = Tracking(data=str(tmp_path))
+    for ask in (tracking.has_champion, tracking.champion):
+        with pytest.raises(MlflowException, match="database is locked"):
+            ask("tiny")

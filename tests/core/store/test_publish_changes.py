@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import resource
 import subprocess
 import sys
 from collections import Counter
@@ -226,6 +228,35 @@ def test_a_damaged_partition_leaves_the_published_file_as_it_was(filled: Store, 
         publish(filled, path)
     assert path.read_bytes() == before
     assert not list(path.parent.glob(".*.tmp*"))
+
+
+def test_a_full_disk_is_said_with_what_is_not_published(filled: Store, path: Path) -> None:
+    """The kernel refuses files of more than a megabyte, as a full disk would."""
+    before = path.read_bytes()
+    small.commit_features(filled, "scr", "plate_1", seed=3)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, hard))
+    try:
+        with pytest.raises(StoreError) as refused:
+            publish(filled, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert re.search(
+        rf"feature_store\.duckdb: found that it cannot be written \(.*\), so that "
+        rf"scr\.cell_features_{small.SET} plate_1 in the store are not published; required: .*then: pcip publish$",
+        str(refused.value),
+    )
+    assert path.read_bytes() == before
+    assert not list(path.parent.glob(".*.tmp*"))
+    assert publish(filled, path).loaded == 1
+
+
+def test_what_a_killed_publisher_moved_out_of_memory_is_removed(filled: Store, path: Path) -> None:
+    spilled = path.with_name(f".{path.name}.1234.tmp.tmp")
+    spilled.mkdir()
+    (spilled / "duckdb_temp_storage.tmp").write_bytes(b"x")
+    assert not publish(filled, path).changed
+    assert not spilled.exists()
 
 
 def test_the_log_of_somebody_who_wrote_to_the_file_does_not_harm_the_next(filled: Store, path: Path) -> None:

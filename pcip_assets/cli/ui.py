@@ -1,6 +1,5 @@
 """`pcip ui`: the Dagster and MLflow pages of one workspace, on 127.0.0.1 only."""
 
-import contextlib
 import os
 import signal
 import socket
@@ -11,7 +10,7 @@ import time
 import click
 
 from pcip_assets.workspace import DAGSTER_PORT, MLFLOW_PORT, REPOSITORY, Workspace
-from pcip_core.errors import PcipError
+from pcip_core.errors import PcipError, RootError
 
 HOST = "127.0.0.1"
 _STOPPING_S = 20  # that a server has to stop by itself
@@ -81,8 +80,12 @@ def _register_screens(workspace: Workspace) -> None:
     for problem in problems:
         click.secho(f"screen left out: {problem}", fg="yellow", err=True)
     for screen in screens.values():
-        with contextlib.suppress(PcipError):  # a screen without images has no shards yet
+        try:
             register_shards(instance, screen)
+        except RootError:
+            continue  # a screen without images has no shards yet
+        except PcipError as problem:
+            click.secho(f"shards left out: {problem}", fg="yellow", err=True)
 
 
 def _stop(servers: list[subprocess.Popen[bytes]]) -> None:

@@ -46,7 +46,7 @@ def _feature_set(con: duckdb.DuckDBPyConnection, books: Books, screen: str, tabl
     kinds = {column: kind for column, kind, *_ in con.execute(f"DESCRIBE {quoted(screen, table)}").fetchall()}
     entries = [entry for key, entry in books.items() if key[:2] == (screen, table)]
     last = newest(entries).provenance
-    versions = {entry.provenance.get("encoder_version") for entry in entries} - {None, ""}
+    versions = {version for entry in entries if (version := entry.provenance.get("encoder_version"))}
     copied = ("mlflow_run_id", "dagster_run_id", "code_version", "commit", "inputs_hash")
     moment = last.get("created_at")
     return {

@@ -57,7 +57,7 @@ class Snapshot:
 
 def has_changed(store: Store, have: Books) -> bool:
     """Whether the store differs from the books, by the stamps of all files; no file is opened."""
-    stamps = {}
+    stamps: dict[Key, str] = {}
     for screen in store.screens():
         with store.frozen(screen) as files:
             stamps |= _stamps(screen, files)

@@ -54,6 +54,7 @@ def test_the_commands_and_options_that_users_rely_on_are_there() -> None:
         "check": {"--root"},
         "run": {"--root", "--shards", "--retrain", "--baselines", "--analyses"},
         "like": {"-n", "--by"},
+        "publish": {"--rebuild"},
         "ui": {"--dagster-port", "--mlflow-port"},
         "bench": {"--json", "--all", "--summary"},
         "fetch": set(),

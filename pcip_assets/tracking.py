@@ -27,6 +27,10 @@ CHAMPION = "champion"
 SYSTEM_METRICS_EVERY_S = 5.0
 _WEIGHTS = "encoder.safetensors"
 _RUN_ID = "mlflow_run_id"  # in the folder of checkpoints
+_NOT_REGISTERED = (
+    "RESOURCE_DOES_NOT_EXIST",
+    "INVALID_PARAMETER_VALUE",
+)  # MLflow's codes: no model, no such alias
 # Without this setting, importing mlflow sends usage data to its developers.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
@@ -179,14 +183,18 @@ class Tracking(dg.ConfigurableResource):
 
     def has_champion(self, model: str) -> bool:
         """Whether a network is registered under this name; an encoder has the name of its screen."""
+        return self._champion_version(model) is not None
+
+    def _champion_version(self, model: str) -> Any:
+        """MLflow's version of the champion; None if there is none. Any other error of the registry is raised."""
         from mlflow.exceptions import MlflowException
 
-        client = self._client()
         try:
-            client.get_model_version_by_alias(model, CHAMPION)
-        except MlflowException:
-            return False
-        return True
+            return self._client().get_model_version_by_alias(model, CHAMPION)
+        except MlflowException as error:
+            if error.error_code in _NOT_REGISTERED:
+                return None
+            raise
 
     def champion(self, model: str) -> Encoder:
         """The network in use, its weights verified; an encoder has the name of its screen.
@@ -195,12 +203,9 @@ class Tracking(dg.ConfigurableResource):
             EncoderError: no network was trained, or its weights differ from the registered ones.
         """
         import mlflow
-        from mlflow.exceptions import MlflowException
 
-        client = self._client()
-        try:
-            version = client.get_model_version_by_alias(model, CHAMPION)
-        except MlflowException as error:
+        version = self._champion_version(model)
+        if version is None:
             screen, _, noun = model.partition(".")
             raise EncoderError(
                 f"screen {screen}",
@@ -208,7 +213,7 @@ class Tracking(dg.ConfigurableResource):
                 required="a registered model version with the alias `champion`",
                 remedy=f"Materialize {screen}/{noun or 'encoder'}, or: pcip run {screen}"
                 + (" --baselines" if noun else ""),
-            ) from error
+            )
         folder = Path(mlflow.artifacts.download_artifacts(version.source))
         digest, registered = _sha256(folder / _WEIGHTS), version.tags.get("weights_sha256")
         if digest != registered:

@@ -6,8 +6,11 @@ import logging
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from pcip_assets.recovery.killed_runs import PROCESS_TAG, process_tags
 from pcip_assets.tracking import Tracking
@@ -41,3 +44,18 @@ def test_a_training_goes_on_in_its_unfinished_run_if_mlflow_has_it(tmp_path: Pat
     assert tracking.resumable(tmp_path) is None
     (tmp_path / "mlflow_run_id").write_text("a run of a database that was lost")
     assert tracking.resumable(tmp_path) is None
+
+
+def test_a_registry_that_fails_is_not_a_screen_without_an_encoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a database that is locked would lead to a second training."""
+
+    def locked(*_: str) -> None:
+        raise MlflowException("database is locked")
+
+    monkeypatch.setattr(Tracking, "_client", lambda _: SimpleNamespace(get_model_version_by_alias=locked))
+    tracking = Tracking(data=str(tmp_path))
+    for ask in (tracking.has_champion, tracking.champion):
+        with pytest.raises(MlflowException, match="database is locked"):
+            ask("tiny")

@@ -194,10 +194,13 @@ class Tracking(dg.ConfigurableResource):
 
     def has_champion(self, model: str) -> bool:
         """Whether a network is registered under this name; an encoder has the name of its screen."""
-        return self._champion_version(model) is not None
+        return self.champion_version(model) is not None
 
-    def _champion_version(self, model: str) -> Any:
-        """MLflow's version of the champion; None if there is none. Any other error of the registry is raised."""
+    def champion_version(self, model: str) -> Any:
+        """MLflow's version of the champion, whose weights need not be there; None if there is none.
+
+        Any other error of the registry is raised.
+        """
         from mlflow.exceptions import MlflowException
 
         try:
@@ -214,8 +217,9 @@ class Tracking(dg.ConfigurableResource):
             EncoderError: no network was trained, or its weights differ from the registered ones.
         """
         import mlflow
+        from mlflow.exceptions import MlflowException
 
-        version = self._champion_version(model)
+        version = self.champion_version(model)
         if version is None:
             screen, _, noun = model.partition(".")
             raise EncoderError(
@@ -225,7 +229,16 @@ class Tracking(dg.ConfigurableResource):
                 remedy=f"Materialize {screen}/{noun or 'encoder'}, or: pcip run {screen}"
                 + (" --baselines" if noun else ""),
             )
-        folder = Path(mlflow.artifacts.download_artifacts(version.source))
+        try:
+            folder = Path(mlflow.artifacts.download_artifacts(version.source))
+        except (MlflowException, OSError) as error:
+            place = self._client().get_model_version_download_uri(version.name, version.version)
+            raise EncoderError(
+                place,
+                found=f"no files ({str(error).splitlines()[0]})",
+                required=f"the weights registered as {model} version {version.version}, where they were stored",
+                remedy="Move the workspace back to where it was, or train again (`pcip run SCREEN --retrain`).",
+            ) from error
         digest, registered = _sha256(folder / _WEIGHTS), version.tags.get("weights_sha256")
         if digest != registered:
             raise EncoderError(

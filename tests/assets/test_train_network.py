@@ -26,7 +26,7 @@ def test_runs_at_once_train_one_after_the_other_and_the_same_network_once(
     """If the first training fails, the second run trains, also to replace a champion of the same inputs."""
     fails = champion_of == "the first fails"
     champion = SimpleNamespace(version="tiny/1", tags={"inputs_hash": "same" if fails else "none"})
-    tracking = SimpleNamespace(has_champion=lambda _: True, champion=lambda _: champion)
+    tracking = SimpleNamespace(champion_version=lambda _: champion)
     started, waiting, trained = Event(), Event(), list[str]()
 
     def train(_: Any, __: Any, made_from: str) -> dict[str, Any]:

@@ -61,8 +61,9 @@ class Network(Work):
     fit: Callable[[TrainingRun, Path], Fitted]
 
     def made_from(self, run: Run, shard: str | None) -> str | None:
-        """As the tags of the champion say."""
-        return self._champion().tags.get("inputs_hash") if self.tracking.has_champion(self.model) else None
+        """As the tags of the champion say; its weights may be damaged or gone, and are trained again."""
+        version = self.tracking.champion_version(self.model)
+        return version and version.tags.get("inputs_hash")
 
     def keep(self, run: Run, shard: str | None, made_from: str) -> dict[str, Any]:
         """Train it and make it the champion, unless another run does so meanwhile.
@@ -91,7 +92,8 @@ class Network(Work):
         return self._champion().tags["weights_sha256"]
 
     def _version(self) -> str | None:
-        return self._champion().version if self.tracking.has_champion(self.model) else None
+        version = self.tracking.champion_version(self.model)
+        return version and version.version
 
     def _champion(self) -> Encoder:
         return self.tracking.champion(self.model)

@@ -78,3 +78,9 @@ Seed = Annotated[int, Bounds(0, 2**32 - 1)]
 
 Share = Annotated[float, Bounds(0, 1)]
 """A part of a whole."""
+
+Diameter = Annotated[float, Bounds(2, 2000)]
+"""Of a cell or a nucleus, px."""
+
+Area = Annotated[int, Bounds(0, 400_000_000)]
+"""Of an object, px: at most the largest field."""

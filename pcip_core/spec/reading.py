@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -50,12 +51,13 @@ def read_yaml(path: Path, what: str) -> Any:
     def refuse(found: str, required: str, remedy: str) -> SpecError:
         return SpecError(path, found=found, required=required, remedy=remedy)
 
+    if not os.path.isfile(path):  # noqa: PTH113, as Path.is_file raises for a name that is too long
+        raise refuse("no such file", what, "Check the path.")
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST_BYTES + 1)
-    except (OSError, ValueError) as error:
-        missing = isinstance(error, (FileNotFoundError, ValueError))
-        raise refuse("no such file" if missing else str(error), what, "Check the path.") from error
+    except OSError as error:
+        raise refuse(f"a file that cannot be read ({error.strerror})", what, "Check the file.") from error
     if len(data) > LARGEST_BYTES:
         remedy = "Put long lists into a table (docs/reference/spec.md#tables)."
         raise refuse("more than 1 MB", f"{what} of 1 MB or less", remedy)

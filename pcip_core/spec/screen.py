@@ -8,6 +8,7 @@ file is read.
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -128,7 +129,7 @@ class Screen:
                 remedy=f"Set it once: pcip run {self.name} --root FOLDER (or write `root:` in the spec).",
             )
         folder = Path(self.root)
-        if not folder.is_dir():
+        if not os.path.isdir(folder):  # noqa: PTH112, as Path.is_dir raises for a name that is too long
             raise RootError(
                 folder,
                 found="no such folder",

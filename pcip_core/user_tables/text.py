@@ -26,11 +26,12 @@ import polars as pl
 from pcip_core.errors import SpecError
 
 SEPARATORS = {"\t": "tab", ";": ";", ",": ","}
-_SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # Excel's own first line
+_SEP_LINE = re.compile(r"sep=([,;|:\t ])\s*", re.IGNORECASE)  # Excel's own first line
 _LONE_CR = re.compile(rb"\r(?!\n)")  # an old Mac's end of a line
 _HEAD = 1 << 20  # bytes in which the header and the separator are looked for
 _MOST_COLUMNS = 10_000
 _LONGEST_NAME = 1000
+_NOWHERE = "\x01"  # separates no cells: with it, polars reads whole lines
 _RARE = 20  # UTF-16 without a mark has more than one byte 0 in 20
 _SAMPLED = 50  # lines that must agree on the separator
 _CHUNK = 1 << 24
@@ -85,7 +86,7 @@ def scan_text(path: Path) -> Text:
     before, lines = _before_header(path, head)
     separator = before.separator or _separator(path, lines)
     (header,) = _split(path, lines[:1], separator)
-    plain = data.find(b'"') < 0 and _LONE_CR.search(data) is None
+    plain = max(data.find(b'"'), data.find(_NOWHERE.encode())) < 0 and _LONE_CR.search(data) is None
     if plain and _widest(source, separator, before.lines) <= len(header):
         names = named(path, header)
 
@@ -299,7 +300,7 @@ def _widest(source: Path | bytes, separator: str, before: int) -> int:
     """The most cells that a line has, of a file without quotation marks."""
     lines = pl.scan_csv(
         source,
-        separator="\x01",
+        separator=_NOWHERE,
         has_header=False,
         schema={"line": pl.String},
         skip_lines=before,

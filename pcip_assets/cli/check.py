@@ -19,6 +19,7 @@ from pcip_core.spec.screen import Screen
 
 _SHOWN = 5  # files or images named in one line
 _SAMPLED_SHARDS = 10  # evenly spaced
+_SAMPLED_FIELDS = 3  # at least, also of a single shard: one well may be empty
 _SAMPLED_IMAGES = 40  # of a shard whose images are single cells
 
 
@@ -100,7 +101,7 @@ def _unlisted_problems(screen: Screen, layout: Layout, n_images: int) -> list[st
 
 
 def _sample(screen: Screen, layout: Layout) -> tuple[list[str], int]:
-    """Segment and cut one field of some shards, a different well of each, and print the number of cells.
+    """Segment and cut a few fields of some shards, in different wells, and print the number of cells.
 
     Returns:
         The problems, and the number of cells that pass.
@@ -112,11 +113,12 @@ def _sample(screen: Screen, layout: Layout) -> tuple[list[str], int]:
     )  # cells are counted by image, not by field
     shards = layout.shards()
     chosen = shards[:: -(-len(shards) // _SAMPLED_SHARDS)]
+    each = -(-_SAMPLED_FIELDS // len(chosen))
     problems, passing = [], 0
     for number, shard in enumerate(chosen):
         fields = layout.of_shard(shard)
-        start = len(fields) * number // len(chosen)
-        sample = fields[start : start + 1]
+        places = [(number + part * len(chosen)) / (each * len(chosen)) for part in range(each)]
+        sample = [fields[place] for place in sorted({int(len(fields) * place) for place in places})]
         if screen.segmentation.method == "whole":
             sample = fields[:_SAMPLED_IMAGES]
         try:
@@ -130,15 +132,16 @@ def _sample(screen: Screen, layout: Layout) -> tuple[list[str], int]:
         problems += files
         _print_line("sample", f"{shard}: {cells.found} cells in {len(sample)} field(s), {n} pass")
         if n:
-            problems += _scarce(screen, sample, fields, n)
+            problems += _scarce(screen, sample, fields, n / len(sample))
         elif not files:
             reasons = _counted(row.reason for row in cells.rejected if row.what == "cell")
-            problems.append(f"{sample[0].field_id}: none of {cells.found} cells passes{reasons}")
+            names = ", ".join(field.field_id for field in sample[:_SHOWN])
+            problems.append(f"{names}: none of {cells.found} cells passes{reasons}")
     return problems, passing
 
 
-def _scarce(screen: Screen, sample: list[Field], fields: list[Field], n: int) -> Iterator[str]:
-    """The problem of an image that will have too few cells, if all its fields are like the sample."""
+def _scarce(screen: Screen, sample: list[Field], fields: list[Field], per_field: float) -> Iterator[str]:
+    """The problem of images that will have too few cells, if all fields have as many as the sample."""
     least = screen.crops.min_cells
     in_image = Counter(field.image_id for field in fields)
     if screen.segmentation.method == "whole":
@@ -148,11 +151,8 @@ def _scarce(screen: Screen, sample: list[Field], fields: list[Field], n: int) ->
                 f"{len(scarce)} of {len(in_image)} images of {fields[0].shard} have fewer cells than crops.min_cells "
                 f"({least}): {', '.join(scarce[:_SHOWN])}"
             )
-    elif n * in_image[sample[0].image_id] < least:
-        yield (
-            f"{sample[0].image_id}: about {n * in_image[sample[0].image_id]} cells in its fields, fewer than "
-            f"crops.min_cells ({least})"
-        )
+    elif (about := per_field * in_image[sample[0].image_id]) < least:
+        yield f"{sample[0].image_id}: about {about:.0f} cells in its fields, fewer than crops.min_cells ({least})"
 
 
 def _counted(reasons: Iterable[str]) -> str:

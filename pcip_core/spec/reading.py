@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -67,10 +67,9 @@ def read_yaml(path: Path, what: str) -> Any:
         raise refuse(f"bytes that are not UTF-8 ({error})", "text in UTF-8", "Save it as UTF-8.") from error
     loader = _loader()
     try:
-        for problem, mark in _problems(yaml.parse(text, Loader=loader)):
-            where = f" in line {mark.line + 1}"
+        for problem, line in _problems(yaml.parse(text, Loader=loader)):
             required = f"plain YAML: no tags, at most {_MOST_VALUES} values and {_DEEPEST} levels"
-            raise refuse(problem + where, required, "Correct the file.")
+            raise refuse(f"{problem} in line {line}", required, "Correct the file.")
         return yaml.load(text, loader)
     except yaml.YAMLError as error:
         raise refuse(f"not YAML ({error})", "a YAML mapping", "Correct the file.") from error
@@ -78,14 +77,14 @@ def read_yaml(path: Path, what: str) -> Any:
         raise refuse(f"not YAML ({shown(str(error))})", "a YAML mapping", "Correct the file.") from error
 
 
-def _problems(events: Iterable[yaml.Event]) -> Iterable[tuple[str, yaml.Mark]]:
-    """What a file may not hold, with its place. Nothing is built, so that nothing grows with what aliases stand for."""
+def _problems(events: Iterable[Any]) -> Iterator[tuple[str, int]]:
+    """What a file may not hold, with its line. Nothing is built, so that nothing grows with what aliases stand for."""
     import yaml
 
     sizes: dict[str, tuple[int, int]] = {}  # anchor -> values, levels; too many for a node that has not ended
     open_nodes: list[list[Any]] = [[None, 0, 0]]  # anchor, values, levels of each node that has not ended
     for event in events:
-        size, levels = 1, 1
+        size, levels, line = 1, 1, event.start_mark.line + 1
         if isinstance(event, yaml.CollectionEndEvent):
             anchor, size, levels = open_nodes.pop()
             size, levels = size + 1, levels + 1
@@ -94,19 +93,19 @@ def _problems(events: Iterable[yaml.Event]) -> Iterable[tuple[str, yaml.Mark]]:
         elif isinstance(event, yaml.NodeEvent):
             anchor = event.anchor
             if event.tag is not None:
-                yield f"the tag {shown(event.tag)}", event.start_mark
+                yield f"the tag {shown(event.tag)}", line
             if isinstance(event, yaml.CollectionStartEvent):
                 open_nodes.append([anchor, 0, 0])
                 if anchor is not None:
                     sizes[anchor] = (_MOST_VALUES + 1, 1)
                 if len(open_nodes) > _DEEPEST:
-                    yield f"more than {_DEEPEST} levels", event.start_mark
+                    yield f"more than {_DEEPEST} levels", line
                 continue
             value = event.value
             if len(value) > _LONGEST_TEXT:
-                yield f"a text of {len(value)} characters (at most {_LONGEST_TEXT})", event.start_mark
+                yield f"a text of {len(value)} characters (at most {_LONGEST_TEXT})", line
             if match := _UNPRINTABLE.search(value):
-                yield f"the character {match[0]!r} in {shown(value)}", event.start_mark
+                yield f"the character {match[0]!r} in {shown(value)}", line
         else:
             continue
         if anchor is not None:
@@ -114,7 +113,7 @@ def _problems(events: Iterable[yaml.Event]) -> Iterable[tuple[str, yaml.Mark]]:
         parent = open_nodes[-1]
         parent[1], parent[2] = parent[1] + size, max(parent[2], levels)
         if parent[1] > _MOST_VALUES or len(open_nodes) + levels > _DEEPEST:
-            yield "aliases or lists that stand for too much", event.start_mark
+            yield "aliases or lists that stand for too much", line
 
 
 def _loader() -> type[yaml.SafeLoader]:

@@ -164,7 +164,7 @@ def _bytes(path: Path) -> bytes | mmap.mmap:
         raise _unreadable(path, error) from error
 
 
-def _unpacked(path: Path, stream: IO[bytes]) -> bytes:
+def _unpacked(path: Path, stream: IO[bytes] | gzip.GzipFile) -> bytes:
     data = stream.read(_LARGEST_UNPACKED + 1)
     if len(data) > _LARGEST_UNPACKED:
         raise SpecError(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import islice, product
+from itertools import count, islice, product
 from pathlib import Path
 
 import polars as pl
@@ -24,8 +24,8 @@ from pcip_core.spec.screen import Screen
 
 _PIECES = re.compile(r"(?P<folders>\*\*/)|(?P<any>\*)|{(?P<part>\w+)(?P<digits>:d)?}|(?P<text>[^*{]+|.)")
 _BATCH = 20_000  # paths whose parts are in memory
-_MOST_TEXTS = 1000  # of parts named twice, in one batch
-_MOST_TRIES = 16
+_MOST_TEXTS = 5000  # of parts named twice
+_MOST_TRIES = 100  # of them for one path
 
 
 def scan_pattern(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
@@ -70,7 +70,7 @@ def matches(
 
     The time is linear in the length of a path, whatever the pattern: polars' regular expressions do not backtrack.
     They cannot require that a part named twice has one text. Where its texts differ, the path is matched again with
-    each of them in all places.
+    texts that it holds often enough in all places of the part, the shortest first.
 
     Args:
         pattern: see the module's documentation.
@@ -87,19 +87,20 @@ def matches(
     """
     names = [piece["part"] for piece in _PIECES.finditer(pattern) if piece["part"]]
     twice = {name: _places(names, name) for name in dict.fromkeys(names) if names.count(name) > 1}
+    compiled = count(1)
     for start in range(0, len(paths), _BATCH):
         batch = paths[start : start + _BATCH]
         rows = _captured(pattern, batch, channels, {})
-        differ = {
-            path: list(
-                islice(product(*([row[place] for place in places] for places in twice.values())), _MOST_TRIES)
-            )
+        differ = [
+            path
             for path, row in zip(batch, rows, strict=True)
             if row is not None and any(len({row[place] for place in places}) > 1 for places in twice.values())
-        }
-        again = _matched_again(pattern, channels, list(twice), differ)
+        ]
+        captured = dict(zip(batch, rows, strict=True)) if differ else {}
+        tries = {path: _tries(path, captured[path] or (), list(twice.values())) for path in differ}
+        again = _matched_again(pattern, channels, list(twice), tries, compiled)
         for path, row in zip(batch, rows, strict=True):
-            row = again.get(path) if path in differ else row
+            row = again.get(path) if path in tries else row
             yield None if row is None else dict(zip(names, row, strict=True))
 
 
@@ -107,8 +108,25 @@ def _places(names: Sequence[str], name: str) -> list[int]:
     return [place for place, other in enumerate(names) if other == name]
 
 
+def _tries(path: str, row: Sequence[str], parts: Sequence[list[int]]) -> list[tuple[str, ...]]:
+    """Texts of the parts that are named twice: those of the match, and longer ones from the same beginning."""
+    texts = []
+    for places in parts:
+        start = path.find(row[places[0]])
+        end = max(path.find("/", start), 0) or len(path)
+        longer = [path[start:stop] for stop in range(start + 1, end)]
+        of_part = {row[place] for place in places}
+        of_part |= {text for text in longer if path.count(text) >= len(places)}
+        texts.append(sorted(of_part, key=len))
+    return list(islice(product(*texts), _MOST_TRIES))
+
+
 def _matched_again(
-    pattern: str, channels: Collection[str], twice: Sequence[str], tries: dict[str, list[tuple[str, ...]]]
+    pattern: str,
+    channels: Collection[str],
+    twice: Sequence[str],
+    tries: dict[str, list[tuple[str, ...]]],
+    compiled: Iterator[int],
 ) -> dict[str, tuple[str, ...]]:
     """Path -> its texts, for the paths that match with one of their tries: texts of the parts named twice."""
     matched: dict[str, tuple[str, ...]] = {}
@@ -116,14 +134,14 @@ def _matched_again(
         by_texts: dict[tuple[str, ...], list[str]] = defaultdict(list)
         for path, texts in tries.items():
             by_texts[texts[0]].append(path)
-        if len(by_texts) > _MOST_TEXTS:
-            raise SpecError(
-                "files.pattern",
-                found=f"{shown(pattern)}, in which {', '.join(twice)} could begin and end at several places",
-                required="a pattern from which it is clear where a part ends",
-                remedy="Write more of the text between the parts, or name the part once.",
-            )
         for fixed, paths in by_texts.items():
+            if next(compiled) > _MOST_TEXTS:
+                raise SpecError(
+                    "files.pattern",
+                    found=f"{shown(pattern)}, in which {', '.join(twice)} could begin and end at several places",
+                    required="a pattern from which it is clear where a part ends",
+                    remedy="Write more of the text between the parts, or name the part once.",
+                )
             rows = _captured(pattern, paths, channels, dict(zip(twice, fixed, strict=True)))
             matched |= {path: row for path, row in zip(paths, rows, strict=True) if row is not None}
         tries = {path: texts[1:] for path, texts in tries.items() if path not in matched and texts[1:]}

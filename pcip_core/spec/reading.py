@@ -89,8 +89,8 @@ def _problems(events: Iterable[Any]) -> Iterator[tuple[str, int]]:
             anchor, size, levels = open_nodes.pop()
             size, levels = size + 1, levels + 1
         elif isinstance(event, yaml.AliasEvent):
-            anchor, (size, levels) = None, sizes.get(event.anchor, (1, 1))
-        elif isinstance(event, yaml.NodeEvent):
+            anchor, (size, levels) = None, sizes.get(str(event.anchor), (1, 1))
+        elif isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
             anchor = event.anchor
             if event.tag is not None:
                 yield f"the tag {shown(event.tag)}", line

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from pcip_core.errors import SpecError
 from pcip_core.spec.bounds import shown
+from pcip_core.store.sql import NO_EXTENSIONS
 
 LONGEST_S = 10.0
 _DUCKDB_MEMORY = "256MB"
@@ -74,8 +75,7 @@ def evaluate() -> None:
         pass  # Windows and macOS have no such limit
     images = pa.ipc.open_stream(sys.stdin.buffer).read_all()
     config: dict[str, Any] = {
-        "autoinstall_known_extensions": "false",
-        "autoload_known_extensions": "false",
+        **NO_EXTENSIONS,
         "enable_external_access": "false",
         "memory_limit": _DUCKDB_MEMORY,
         "threads": 1,

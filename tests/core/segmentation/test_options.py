@@ -100,3 +100,19 @@ def test_a_label_image_is_passed_on():
 def test_what_is_no_segmenter_is_refused(method):
     with pytest.raises(SpecError, match=r"segmentation\.method: found"):
         segmenter(method)
+
+
+def test_code_that_is_not_part_of_pcip_is_named_before_it_is_run(tmp_path, monkeypatch, caplog):
+    package = tmp_path / "their_package"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "import logging\nlogging.getLogger().warning('their code')\ndef cells(planes): pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    segmenter("their_package:cells")
+    announced, run = caplog.messages
+    assert f"the spec runs their_package ({package / '__init__.py'}), which is not part of pcip" in announced
+    assert run == "their code"
+    segmenter("their_package:cells")
+    segmenter("pcip_core.segmentation.otsu:otsu")
+    assert len(caplog.messages) == 2, "once per process, and nothing of pcip's own"

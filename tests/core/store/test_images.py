@@ -10,10 +10,9 @@ import pytest
 
 from pcip_core.errors import SpecError
 from pcip_core.store import conditions, schemas
-from pcip_core.store.feature_blocks import StoredFeatures
+from pcip_core.store.feature_blocks import StoredFeatures, mean_by_protein
 from pcip_core.store.images import Images
 from pcip_core.store.partitions import Store
-from pcip_core.store.protein_means import mean_by_protein
 
 IMAGES = schemas.IMAGES.frame(
     {

@@ -1,4 +1,6 @@
-"""Hostile specs and tables, drawn by hypothesis, and what pcip does with each: the same examples for the same seed.
+"""Hostile specs and tables, drawn by hypothesis, and what pcip does with each.
+
+The examples are the same for the same seed and the same imported modules: hypothesis takes constants from them.
 
 `specs` and `tables` draw; `use_spec` and `use_table` take an example as far as `pcip check` does. An example is
 handled well if it is used or ends in a PcipError.

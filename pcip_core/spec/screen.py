@@ -8,12 +8,13 @@ file is read.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pcip_core.errors import RootError, SpecError
 from pcip_core.spec.analyses import Analyses
@@ -23,6 +24,9 @@ from pcip_core.spec.reading import read_yaml
 from pcip_core.spec.sections import PART, Benchmark, Channel, Crops, Files, Images, Segmentation, Shards
 from pcip_core.spec.simulation import Simulation
 from pcip_core.spec.training import TrainingConfig
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 _STRICT = {"extra": "forbid"}
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -188,7 +192,7 @@ def load_screen(path: Path, *, root: str | None = None) -> Screen:
     >>> screen.structural, screen.protein, screen.crops.min_cells, screen.encoder.epochs
     (('cytosol',), ('protein',), 5, 30)
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     values = read_yaml(path, "a screen spec")
     if not isinstance(values, dict):
@@ -207,13 +211,21 @@ def load_screen(path: Path, *, root: str | None = None) -> Screen:
                 remedy=f"Rename `{old}:` to `{new}:` in the spec.",
             )
     try:
-        screen = TypeAdapter(Screen).validate_python(values)
+        screen = _adapter().validate_python(values)
     except ValidationError as error:
         found, required = _validation_message(error)
         raise SpecError(path, found=found, required=required, remedy="Correct the spec.") from error
     screen = _with_absolute_paths(screen, path, root)
     _validate(screen, path)
     return screen
+
+
+@functools.cache
+def _adapter() -> TypeAdapter[Screen]:
+    """Validates a spec. Building it takes longer than validating with it."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Screen)
 
 
 def _with_absolute_paths(screen: Screen, path: Path, root: str | None) -> Screen:

@@ -23,7 +23,9 @@ _COLOUR, _WHITE_IS_ZERO, _PALETTE = (2, 5, 6, 8), 0, 3  # TIFF 6.0, PhotometricI
 
 def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
     """Read the only plane, the colours `rgb` of an RGB page, or the channels `c` or `channel`."""
-    with tifffile.TiffFile(_unpacked(path) if path.suffix.lower() == ".gz" else path) as tiff:
+    packed = path.suffix.lower() == ".gz"
+    # a set of several files would be opened by the names in its metadata
+    with tifffile.TiffFile(_unpacked(path) if packed else path, _multifile=False, is_ndtiff=False) as tiff:
         if any("c" in select or "channel" in select for select in selects):
             return _channels(path, tiff, selects)
         page = tiff.pages.first
@@ -99,7 +101,9 @@ def channel_number(path: object, select: Select, names: Sequence[str], count: in
     if "channel" in select:
         lower = [name.lower() for name in names]
         if lower.count(select["channel"].lower()) == 1:
-            return lower.index(select["channel"].lower())
+            number = lower.index(select["channel"].lower())
+            if number < count:
+                return number
         wanted = f"one named {select['channel']}"
     else:
         number = int(select.get("c", 0))

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pcip_core.errors import RootError, SpecError
+from pcip_core.errors import ImageFileError, RootError, SpecError
 from pcip_core.images.field import Field
+from pcip_core.images.inside import printable, walk
 from pcip_core.images.reference import Reference
 from pcip_core.spec.screen import Channel, Screen
 
-UNREADABLE = (
-    "unreadable"  # value of a part, for the field that stands for a well or archive that cannot be listed
-)
+UNREADABLE = "unreadable"  # value of the unknown parts of a plate, well or archive that cannot be listed
 _PART = re.compile(r"{(\w+)}")
 _WELL = re.compile(r"([A-Za-z]{1,2})0*(\d{1,3})")
+_NO_NAME = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|\.{3}"
+)  # Dagster refuses such partitions
 
 
 class Fields:
@@ -32,12 +33,15 @@ class Fields:
     def __init__(self, screen: Screen, identity: Sequence[str] | None = None) -> None:
         self._screen = screen
         named = {*_PART.findall(screen.files.image_id), *_PART.findall(screen.shards.by or "")}
+        self._named = sorted(named)
         self._identity = None if identity is None else (*identity, *sorted(named - set(identity)))
         self._planes: dict[tuple[str, ...], tuple[dict[str, str], dict[str, str]]] = {}
+        self._problems: dict[tuple[str, ...], ImageFileError] = {}
 
     def wants(self, parts: Mapping[str, str]) -> bool:
-        """Whether `files.only` accepts a field with these parts."""
-        return all(parts.get(name) == str(value) for name, value in self._screen.files.only.items())
+        """Whether `files.only` accepts a field with these parts, as far as they are known."""
+        only = self._screen.files.only.items()
+        return all(parts.get(name) in (str(value), UNREADABLE) for name, value in only)
 
     def add(self, parts: dict[str, str], files: Mapping[str, str]) -> None:
         """Add planes, channel -> reference, to the field with these parts.
@@ -45,8 +49,7 @@ class Fields:
         Raises:
             RootError: the field already has a different file for one of the channels.
         """
-        names = parts if self._identity is None else [name for name in self._identity if name in parts]
-        key = tuple(parts[name] for name in names)
+        key = self._key(parts)
         _, known = self._planes.setdefault(key, (parts, {}))
         for channel, file in files.items():
             if known.setdefault(channel, file) != file:
@@ -57,6 +60,22 @@ class Fields:
                     remedy="Remove one of the files, or distinguish them: name the part that differs (a focal plane, "
                     "a time, a folder) in files.image_id, or select one value of it with files.only.",
                 )
+
+    def add_unreadable(self, parts: Mapping[str, str], path: str, problem: ImageFileError) -> None:
+        """Add one field that stands for all fields of a plate, well or archive that cannot be listed.
+
+        Args:
+            parts: the known parts; all others are `UNREADABLE`.
+            path: the file or folder at fault, relative to the root.
+            problem: raised when the field is read.
+        """
+        whole = {**dict.fromkeys([*(self._identity or ()), *self._named], UNREADABLE), **parts}
+        if not self.wants(whole):
+            return
+        if self._key(whole) in self._planes:  # another folder of the same name
+            whole[list(whole)[-1]] = f"{UNREADABLE} {path}"
+        self.add(whole, dict.fromkeys(self._screen.channels, path))
+        self._problems[self._key(whole)] = problem
 
     def __bool__(self) -> bool:
         return bool(self._planes)
@@ -70,7 +89,7 @@ class Fields:
         """
         fields: dict[str, Field] = {}
         for key, (parts, files) in self._planes.items():
-            field = self._field("_".join(key), parts, files)
+            field = self._field("_".join(key), parts, files, self._problems.get(key))
             if field.field_id in fields:
                 raise RootError(
                     self._screen.folder(),
@@ -81,7 +100,13 @@ class Fields:
             fields[field.field_id] = field
         return list(fields.values())
 
-    def _field(self, field_id: str, parts: dict[str, str], files: dict[str, str]) -> Field:
+    def _key(self, parts: Mapping[str, str]) -> tuple[str, ...]:
+        names = parts if self._identity is None else [name for name in self._identity if name in parts]
+        return tuple(parts[name] for name in names)
+
+    def _field(
+        self, field_id: str, parts: dict[str, str], files: dict[str, str], problem: ImageFileError | None
+    ) -> Field:
         screen = self._screen
         image_id = filled(screen.files.image_id, parts, "files.image_id")
         if screen.shards.by is not None:
@@ -89,8 +114,9 @@ class Fields:
         else:
             width = len(str((screen.shards.buckets or 1) - 1))
             shard = f"bucket_{zlib.crc32(image_id.encode()) % (screen.shards.buckets or 1):0{width}d}"
+        shard = _NO_NAME.sub("_", shard)
         order = [name for name in screen.channels if name in files]
-        return Field(field_id, image_id, shard, parts, {name: files[name] for name in order})
+        return Field(field_id, image_id, shard, parts, {name: files[name] for name in order}, problem)
 
 
 def filled(template: str, parts: Mapping[str, str], key: str) -> str:
@@ -125,11 +151,11 @@ def channel_of(path: str, name: str, channel: Channel) -> str:
 
 
 def files_under(root: Path) -> Iterator[str]:
-    """Yield the paths of all files under the root, relative to it and sorted."""
+    """Yield the paths of all files under the root (`walk`), relative to it and sorted."""
     paths = []
-    for folder, _, names in os.walk(root):
-        inside = Path(folder).relative_to(root)
-        paths += [(inside / name).as_posix() for name in names]
+    for folder, _, names in walk(root):
+        inside = folder.relative_to(root)
+        paths += [printable(inside / name) for name in names]
     yield from sorted(paths)
 
 

@@ -132,7 +132,10 @@ class Transfer:
             if response.status_code not in _REDIRECTED or "Location" not in response.headers:
                 return response
             response.close()
-            target = urljoin(url, response.headers["Location"])
+            try:
+                target = urljoin(url, response.headers["Location"])
+            except ValueError:
+                target = response.headers["Location"]
             if (reason := refusal(target, source=url)) is not None:
                 raise GivenUpError(f"the redirect {reason}")
             url = target

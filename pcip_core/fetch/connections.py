@@ -124,9 +124,14 @@ class _Adapter(HTTPAdapter):
         return manager
 
 
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Leave redirects to the caller: requests would read the whole body of a redirect into memory."""
+
+
 def new_session() -> requests.Session:
-    """A session of watched connections."""
-    session = requests.Session()
+    """A session of watched connections, which follows no redirects."""
+    session = _Session()
     for scheme in ("http://", "https://"):
         session.mount(scheme, _Adapter())
     return session

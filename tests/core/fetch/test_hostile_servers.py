@@ -191,7 +191,9 @@ def test_a_name_that_is_too_long_for_a_file_fails_only_this_file(tmp_path):
 def test_a_file_that_unpacks_to_more_than_the_limit_is_damaged(tmp_path, monkeypatch):
     monkeypatch.setattr(verify, "MAX_UNPACKED_BYTES", 1 << 20)
     (tmp_path / "a.gz").write_bytes(gzip.compress(bytes(2 << 20)))
-    tifffile.imwrite(tmp_path / "b.tif", np.zeros((3, 1000, 1000), np.uint8), compression="zlib", photometric="minisblack")
+    tifffile.imwrite(
+        tmp_path / "b.tif", np.zeros((3, 1000, 1000), np.uint8), compression="zlib", photometric="minisblack"
+    )
     (tmp_path / "c.tif.gz").write_bytes(gzip.compress((tmp_path / "b.tif").read_bytes() + bytes(2 << 20)))
     with zipfile.ZipFile(tmp_path / "d.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x", bytes(2 << 20))

@@ -55,10 +55,10 @@ def _check_zip(path: Path) -> None:
     """Check that records are stored as they are, so that they are as large as the file, and check the pickle."""
     with zipfile.ZipFile(path) as archive:
         records = archive.infolist()
-        if len(records) > _MAX_RECORDS or any(
-            record.compress_type != zipfile.ZIP_STORED for record in records
-        ):
-            raise ValueError(f"{len(records):,} records, or compressed ones")
+        if len(records) > _MAX_RECORDS:
+            raise ValueError(f"{len(records):,} records")
+        if any(record.compress_type != zipfile.ZIP_STORED for record in records):
+            raise ValueError("compressed records")
         if sum(record.file_size for record in records) > path.stat().st_size:
             raise ValueError("records that overlap")
         for record in records:

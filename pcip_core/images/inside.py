@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from pcip_core.errors import ImageFileError, RootError
 
@@ -74,6 +75,18 @@ def require_inside(root: Path, path: Path) -> None:
             remedy="Copy the file there, link it (or its folder) directly into that folder, or choose a root that "
             "holds both.",
         )
+
+
+def opened(path: Path) -> BinaryIO:
+    """Open a file for reading.
+
+    Raises:
+        FileNotFoundError: it does not exist.
+        OSError: it is not a regular file; a named pipe or a device may never end.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError("not a regular file")
+    return path.open("rb")
 
 
 def printable(path: Path) -> str:

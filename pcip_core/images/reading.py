@@ -12,7 +12,7 @@ import numpy as np
 from pcip_core.errors import ImageFileError
 from pcip_core.images.field import Field
 from pcip_core.images.formats import HDF5, decoder
-from pcip_core.images.inside import require_inside
+from pcip_core.images.inside import opened, require_inside
 from pcip_core.images.reference import Reference, Select, by_path
 from pcip_core.spec.screen import Channel, Screen
 
@@ -264,8 +264,6 @@ def _hash_into(digest: hashlib.blake2b, path: Path, select: Select) -> None:
 
 
 def _hash_file(digest: hashlib.blake2b, path: Path) -> None:
-    if not path.is_file():  # a pipe or a device may never end
-        raise OSError(f"{path} is not a regular file")
-    with path.open("rb") as stream:
+    with opened(path) as stream:
         while piece := stream.read(_PIECE):
             digest.update(piece)

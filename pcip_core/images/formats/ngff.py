@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 from pcip_core.errors import ImageFileError
 from pcip_core.images.formats.chunks import check_chunks
 from pcip_core.images.formats.tiff import channel_number
-from pcip_core.images.inside import is_plain
+from pcip_core.images.inside import is_plain, opened
 from pcip_core.images.reference import Select
 
 METADATA_FILES = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
@@ -36,7 +37,7 @@ def group_metadata(path: Path) -> dict[str, Any]:
     attributes = _json(file).get("attributes") if newer else _json(file)
     metadata = attributes.get("ome", attributes) if isinstance(attributes, dict) else None
     if not isinstance(metadata, dict):
-        raise _no_metadata(file, f"{metadata!r:.60} in place of the metadata")
+        raise _no_metadata(file, f"{reprlib.repr(metadata)} in place of the metadata")
     return metadata
 
 
@@ -52,7 +53,7 @@ def is_array(path: Path) -> bool:
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        with file.open("rb") as stream:
+        with opened(file) as stream:
             text = stream.read(MAX_METADATA_BYTES + 1)
         if len(text) > MAX_METADATA_BYTES:
             raise _no_metadata(file, f"more than {MAX_METADATA_BYTES >> 20} MiB of metadata")
@@ -61,7 +62,7 @@ def _json(file: Path) -> dict[str, Any]:
         missing = isinstance(error, FileNotFoundError)
         raise _no_metadata(file, "no such file" if missing else f"no readable metadata ({error})") from error
     if not isinstance(metadata, dict):
-        raise _no_metadata(file, f"{metadata!r:.60} in place of the metadata")
+        raise _no_metadata(file, f"{reprlib.repr(metadata)} in place of the metadata")
     return metadata
 
 
@@ -125,7 +126,7 @@ def _level_0(path: Path, metadata: dict[str, Any]) -> tuple[Path, tuple[str, ...
     if not is_plain(level):
         raise ImageFileError(
             path,
-            found=f"the full-size array at {level!r:.60}",
+            found=f"the full-size array at {reprlib.repr(level)}",
             required="a relative path within the image",
             remedy="Copy or export the image again.",
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -18,6 +20,8 @@ from pcip_core.images.reference import Select
 
 _PIECE = 1 << 20
 _SLACK = 1 << 24  # allowance for the bytes of a file that are not pixels
+MAX_PLANES, MAX_OME_XML = 100_000, 1 << 24  # of one file; characters
+_COUNTS = ("IFD", "NumPlanes", "PlaneCount", "FirstZ", "FirstC", "FirstT")
 _COLOUR, _WHITE_IS_ZERO, _PALETTE = (2, 5, 6, 8), 0, 3  # TIFF 6.0, PhotometricInterpretation
 
 
@@ -30,6 +34,7 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
             return _channels(path, tiff, selects)
         page = tiff.pages.first
         if len(tiff.pages) > 1:
+            _check_description(path, tiff)
             shape = tiff.series[0].shape
             if len([side for side in shape if side > 1]) > 2:
                 raise _stack(path, shape, tiff.series[0].axes)
@@ -65,6 +70,7 @@ def _unpacked(path: Path) -> io.BytesIO:
 
 def _channels(path: Path, tiff: tifffile.TiffFile, selects: Sequence[Select]) -> list[np.ndarray]:
     """Read planes of the first series along its channel axis."""
+    _check_description(path, tiff)
     series = tiff.series[0]
     check_size(path, series.shape, series.dtype)
     for page in series.pages:
@@ -83,6 +89,33 @@ def _channels(path: Path, tiff: tifffile.TiffFile, selects: Sequence[Select]) ->
     pixels = series.asarray(maxworkers=1)
     stack = pixels[None] if along is None else np.moveaxis(pixels, along, 0)
     return [stack[number] for number in numbers]
+
+
+def _check_description(path: Path, tiff: tifffile.TiffFile) -> None:
+    """Check the numbers of planes in the metadata, because tifffile makes a list of as many as they promise."""
+    page = tiff.pages.first
+    promised = [0]
+    if tiff.is_ome and len(page.description) > MAX_OME_XML:
+        promised = [MAX_PLANES + 1]
+    elif tiff.is_ome:
+        for element in ElementTree.fromstring(page.description).iter():
+            tag, numbers = element.tag.rpartition("}")[2], element.attrib
+            if tag == "Pixels":
+                values = prod(int(numbers.get(f"Size{axis}", 1)) for axis in "XYZCT")
+                promised.append(values // max(1, page.imagewidth * page.imagelength))
+            elif tag == "TiffData":
+                promised += [int(numbers.get(name, 0)) for name in _COUNTS]
+    elif tiff.is_imagej:
+        promised += map(
+            int, re.findall(r"^(?:images|channels|slices|frames)=([0-9]{1,18})", page.description, re.M)
+        )
+    if max(promised) > MAX_PLANES:
+        raise ImageFileError(
+            path,
+            found=f"metadata that promise over {MAX_PLANES:,} planes",
+            required="a file that holds the planes of its metadata",
+            remedy="Export the image again.",
+        )
 
 
 def channel_number(path: object, select: Select, names: Sequence[str], count: int) -> int:

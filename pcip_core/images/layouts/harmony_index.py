@@ -10,6 +10,7 @@ from pathlib import Path
 from xml.parsers import expat
 
 from pcip_core.errors import ImageFileError
+from pcip_core.images.inside import opened
 
 MAX_DEPTH = 50  # elements within elements
 MAX_CHANNELS = 1_000
@@ -41,7 +42,7 @@ def read_index(path: Path) -> Index:
     parser.buffer_text = True
     fed = 0
     try:
-        with path.open("rb") as stream:
+        with opened(path) as stream:
             while piece := stream.read(_PIECE):
                 fed += len(piece)
                 parser.Parse(piece)

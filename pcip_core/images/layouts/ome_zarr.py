@@ -7,6 +7,7 @@ image of the spec, `named: labels/<name>`, is read from the image itself.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from pcip_core.images.inside import is_plain, printable, require_inside, walk
 from pcip_core.images.layouts.grouping import Fields, channel_of, well_at, well_name
 from pcip_core.spec.screen import Screen
 
-MAX_FIELDS = 200_000  # of one plate; 1,536 wells of 100 fields have fewer
+MAX_WELLS, MAX_FIELDS = 10_000, 200_000  # of one plate; 1,536 wells of 100 fields have fewer
 _MAX_INDEX = 1_000  # rows or columns of a plate
 _LONGEST_NAME = 150  # characters; the name is part of ids and of the names of folders
 
@@ -70,13 +71,13 @@ class _Plate:
         self._root, self._folder = root, folder
         metadata = group_metadata(folder)["plate"]
         if not isinstance(metadata, dict):
-            raise self._bad(f"plate: {metadata!r:.60}", "an object")
+            raise self._bad(f"plate: {reprlib.repr(metadata)}", "an object")
         self._name = metadata.get("name") or name
         if not isinstance(self._name, str) or len(self._name) > _LONGEST_NAME or not self._name.isprintable():
             raise self._bad(
                 f"the plate's name {self._name!r:.60}", f"at most {_LONGEST_NAME} printable characters"
             )
-        self._wells = self._entries(metadata.get("wells", []), "plate.wells")
+        self._wells = self._entries(metadata.get("wells") or None, "plate.wells")
 
     def fields(self) -> Iterator[tuple[dict[str, str], str, ImageFileError | None]]:
         """Yield parts and path of each field; a well that cannot be listed is one field with the reason."""
@@ -97,7 +98,7 @@ class _Plate:
                 parts = {
                     **where,
                     "field": image["path"],
-                    "acquisition": f"{image.get('acquisition', '')!s:.60}",
+                    "acquisition": _text(image.get("acquisition", "")),
                 }
                 path = printable((inside / image["path"]).relative_to(self._root))
                 other = paths.setdefault((parts["well"], parts["field"]), path)
@@ -108,15 +109,15 @@ class _Plate:
                 yield parts, path, None
 
     def _entries(self, entries: Any, what: str) -> list[dict[str, Any]]:
-        if not isinstance(entries, list) or len(entries) > MAX_FIELDS:
+        if not isinstance(entries, list) or len(entries) > MAX_WELLS:
             raise self._bad(
-                f"{what}: {entries!r:.60}", f"a list of at most {MAX_FIELDS:,} objects with a path"
+                f"{what}: {reprlib.repr(entries)}", f"a list of at most {MAX_WELLS:,} objects with a path"
             )
         for entry in entries:
             path = entry.get("path") if isinstance(entry, dict) else None
             if not is_plain(path) or not str(path).isprintable():
                 raise self._bad(
-                    f"{what}: {entry!r:.60}", "an object with a relative path below its own folder"
+                    f"{what}: {reprlib.repr(entry)}", "an object with a relative path below its own folder"
                 )
         return entries
 
@@ -129,7 +130,7 @@ class _Plate:
             for index in (row, column):
                 if not isinstance(index, int) or not 0 <= index < _MAX_INDEX:
                     raise self._bad(
-                        f"the index {index!r:.60} of well {well['path']}", f"0 to {_MAX_INDEX - 1}"
+                        f"the index {reprlib.repr(index)} of well {well['path']}", f"0 to {_MAX_INDEX - 1}"
                     )
             name = well_at(row + 1, column + 1)
         return {"plate": self._name, "well": name, "row": row_name, "column": column_name}
@@ -141,6 +142,15 @@ class _Plate:
             required=required,
             remedy="Copy or export the plate again.",
         )
+
+
+def _text(value: object) -> str:
+    """A number or a short text of the metadata; anything else is shortened."""
+    return (
+        str(value)
+        if isinstance(value, int) or (isinstance(value, str) and len(value) < 60)
+        else reprlib.repr(value)
+    )
 
 
 def _files(screen: Screen, path: str) -> dict[str, str]:

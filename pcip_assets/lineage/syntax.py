@@ -1,7 +1,6 @@
 """A Python module as definitions: for each name its syntax tree, and the names and strings that it uses."""
 
 import ast
-import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,35 +12,28 @@ _NOT_RUN = ("TYPE_CHECKING", "__name__ == '__main__'")  # conditions that are fa
 
 
 class Definition:
-    """The statements of a module that bind one name; their tree is read on first use."""
+    """What counts of the statements of a module that bind one name. The statements themselves are not kept.
 
-    def __init__(self, glue: set[str], *, sentences: bool, values: bool) -> None:
-        self.statements: list[ast.stmt] = []
-        self.imported: dict[str, list[str]] = {}  # name -> possible targets, from imports inside
+    Attributes:
+        tree: hash of the syntax tree without docstrings, first-party imports and Dagster's decorators.
+        names: the dotted names used, as tuples: for `a.b(c)`, ("a", "b") and ("c",).
+        texts: the strings among the constants.
+        imported: name -> possible targets, from imports inside.
+    """
+
+    def __init__(
+        self, statements: Sequence[ast.stmt], glue: set[str], *, sentences: bool, values: bool
+    ) -> None:
+        self.names: set[tuple[str, ...]] = set()
+        self.texts: set[str] = set()
+        self.imported: dict[str, list[str]] = {}
         self._glue, self._sentences, self._values = glue, sentences, values
-        self._names: set[tuple[str, ...]] = set()
-        self._texts: set[str] = set()
-
-    @functools.cached_property
-    def tree(self) -> str:
-        """Hash of the syntax tree without docstrings, first-party imports and Dagster's decorators."""
         tokens: list[str] = []
-        for statement in self.statements:
+        for statement in statements:
             self._read(statement, tokens)
-        return text_hash(*tokens)
-
-    @property
-    def names(self) -> set[tuple[str, ...]]:
-        """The dotted names used, as tuples: for `a.b(c)`, ("a", "b") and ("c",)."""
-        assert self.tree
-        used = {names[0] for names in self._names}
-        return self._names | {(name,) for name in self.imported if name not in used}
-
-    @property
-    def texts(self) -> set[str]:
-        """The strings among the constants."""
-        assert self.tree
-        return self._texts
+        self.tree = text_hash(*tokens)
+        used = {names[0] for names in self.names}
+        self.names |= {(name,) for name in self.imported if name not in used}
 
     def _read(self, node: ast.AST, tokens: list[str]) -> None:
         """Write a tree as tokens, and record the names and strings that it uses."""
@@ -53,13 +45,13 @@ class Definition:
                 return  # the search follows its targets; the name of the module does not count
         elif isinstance(node, ast.Constant):
             if isinstance(node.value, str):
-                self._texts.add(node.value)
+                self.texts.add(node.value)
                 if not self._sentences and " " in node.value:
                     return
             tokens.append(repr(node.value))
             return
         elif names := _dotted(node):
-            self._names.add(names)
+            self.names.add(names)
             tokens.append(".".join(names))
             return
         elif _is_docstring(node):
@@ -100,14 +92,17 @@ class Module:
             for node in _at_top(statement):
                 for name, target in _imports(node):
                     self.imported.setdefault(name, []).append(target)
-        new = functools.partial(Definition, self._imported_from(glue), sentences=sentences, values=values)
+        binding: dict[str, list[ast.stmt]] = {}
         for statement in body:
             if isinstance(statement, ast.Import | ast.ImportFrom) or _is_docstring(statement):
                 continue
             if isinstance(statement, ast.If) and ast.unparse(statement.test) in _NOT_RUN:
                 continue
             for name in {name for node in _at_top(statement) for name in _bound(node)} or {BARE}:
-                self.defined.setdefault(name, new()).statements.append(statement)
+                binding.setdefault(name, []).append(statement)
+        decorators = self._imported_from(glue)
+        for name, statements in binding.items():  # at once, so that no tree outlives this call
+            self.defined[name] = Definition(statements, decorators, sentences=sentences, values=values)
 
     def _imported_from(self, packages: Sequence[str]) -> set[str]:
         """The names that are imported from these packages alone."""

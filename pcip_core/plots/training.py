@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pcip_core.plots.cells.montage import composite
+from pcip_core.plots.cells.tiles import add_rows
 from pcip_core.training.tracker import Preview
 
 
@@ -53,13 +54,7 @@ def inpainting_preview(preview: Preview, title: str) -> Figure:
     for index, name in enumerate(preview.protein):
         rows.append((f"predicted {name}", np.clip(preview.prediction[:, index], 0, 1)))
         rows.append((f"true {name}", preview.target[:, protein[index]]))
-    columns = len(preview.source)
-    figure = Figure(figsize=(columns * 1.1 + 0.3, len(rows) * 1.1 + 0.25), layout="constrained")
+    figure = Figure(figsize=(len(preview.source) * 1.1 + 0.3, len(rows) * 1.1 + 0.25), layout="constrained")
     figure.suptitle(title, fontsize=10)
-    grid = figure.subplots(len(rows), columns, squeeze=False)
-    for (label, pictures), line in zip(rows, grid, strict=True):
-        for picture, axes in zip(pictures, line, strict=True):
-            axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            axes.set(xticks=[], yticks=[])
-        line[0].set_ylabel(label, fontsize=8)
+    add_rows(figure, [(label, list(pictures)) for label, pictures in rows], upright=True)
     return figure

@@ -13,6 +13,8 @@ from pcip_core.features.blocks import ROWS
 from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import features_of
 
+_IDS = 16_384  # rows that are read at a time
+
 
 class StoredFeatures:
     """All vectors of a feature table, in the natural order of the shards. Only the cell ids are held in memory.
@@ -38,21 +40,29 @@ class StoredFeatures:
         self._store, self._screen, self._table = store, screen, table
         shards: list[str] = store.shards(screen, table)
         kinds = store.schema(screen, table, shard=shards[0] if shards else None)
-        ids = store.read(screen, table, columns=["cell_id", "image_id"])
-        self.cell_id: pl.Series = ids["cell_id"].rechunk()
-        images = ids["image_id"].unique(maintain_order=True)
-        self.images: list[str] = images.to_list()
-        numbers = pl.int_range(len(images), dtype=pl.Int32, eager=True)
-        self.image: np.ndarray = ids["image_id"].replace_strict(images, numbers).cast(pl.Int32).to_numpy()
+        cells, numbers = [pl.Series([], dtype=pl.String)], [np.zeros(0, np.int32)]
+        images: dict[str, int] = {}
+        for ids in store.batches(screen, table, columns=["cell_id", "image_id"], rows=_IDS):
+            cells.append(ids["cell_id"])
+            runs = ids["image_id"].rle().struct.unnest()  # the cells of an image are neighbours
+            of_run = [images.setdefault(image, len(images)) for image in runs["value"]]
+            numbers.append(np.repeat(np.array(of_run, np.int32), runs["len"]))
+        self.cell_id: pl.Series = pl.concat(cells, rechunk=False)
+        self.image: np.ndarray = np.concatenate(numbers)
+        self.images: list[str] = list(images)
         vectors = kinds["features"]
         assert isinstance(vectors, pl.Array)
-        self.shape: tuple[int, ...] = (ids.height, vectors.size)
+        self.shape: tuple[int, ...] = (len(self.image), vectors.size)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def places(self, cell_ids: Sequence[str] | pl.Series) -> np.ndarray:
         """The row of each of these cells; -1 for a missing cell."""
+        if self.cell_id.equals(
+            pl.Series(cell_ids, dtype=pl.String)
+        ):  # most often: two tables of the same cells
+            return np.arange(len(self))
         known = pl.DataFrame({"cell_id": self.cell_id}).with_row_index("row").unique("cell_id", keep="first")
         wanted = pl.DataFrame({"cell_id": cell_ids}, schema={"cell_id": pl.String})
         rows = wanted.join(known, on="cell_id", how="left", maintain_order="left")["row"]
@@ -75,7 +85,8 @@ class StoredFeatures:
 
     def column(self, number: int) -> np.ndarray:
         """One column of all vectors: (n,) float32."""
-        return np.concatenate([np.zeros(0, np.float32), *(block[:, number] for block in self.blocks())])
+        values = [block[:, number].copy() for block in self.blocks()]  # a view would keep its whole block
+        return np.concatenate([np.zeros(0, np.float32), *values])
 
     def groups(self, group: np.ndarray) -> Iterator[np.ndarray]:
         """The vectors of each group in turn, (cells of the group, d), as `groups_of` does.

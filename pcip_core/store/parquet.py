@@ -75,20 +75,25 @@ def parquet_options(schema: pa.Schema) -> dict[str, Any]:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[pq.ParquetFile]:
+def opened(path: Path, *, name: Path | None = None) -> Iterator[pq.ParquetFile]:
     """Open one file for reading. All reads within the block see the same commit, even if the file is replaced.
+
+    Args:
+        path: the file.
+        name: the file that an error names; by default, `path`.
 
     Raises:
         FileNotFoundError: the file does not exist.
         StoreError: the file is damaged, on opening or on reading within the block.
     """
     try:
-        with path.open("rb") as file:
+        # Arrow's own file, because its threads may still hold a Python file when the process ends, and abort it
+        with pa.OSFile(str(path)) as file:
             yield pq.ParquetFile(file, page_checksum_verification=True)
     except FileNotFoundError:
         raise
     except _UNREADABLE as error:
-        raise damaged(path, error) from error
+        raise damaged(name or path, error) from error
 
 
 def provenance_of(path: Path) -> dict[str, Any]:

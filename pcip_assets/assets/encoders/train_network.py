@@ -111,7 +111,7 @@ def train_network(run: Run, network: Network, made_from: str) -> dict[str, Any]:
         extra = {"screen": screen.name, "inputs_hash": made_from, **fitted.extra}
         save_encoder(fitted.trained.network, Path(folder), extra=extra)
         tracking.register(network.model, screen.name, tracker.run_id, Path(folder), tags)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    shutil.rmtree(checkpoints)  # if they stayed, the next training would resume this one
     last = history[-1]
     return {
         "mlflow_run": dg.MetadataValue.url(tracking.url(screen.name, tracker.run_id)),

@@ -12,6 +12,7 @@ from scipy.cluster.hierarchy import dendrogram
 
 from pcip_core.errors import ShapeError
 from pcip_core.plots.cells.montage import composite
+from pcip_core.plots.cells.tiles import add_rows
 from pcip_core.plots.style import add_title, colour, no_scores
 
 _CROP_INCHES = 0.95
@@ -80,13 +81,7 @@ def row_gallery(
     size = (columns * _CROP_INCHES + label + 0.2, len(rows) * (_CROP_INCHES + 0.05) + 0.5)
     figure = Figure(figsize=size, layout="constrained")
     add_title(figure, title)
-    for line, (name, crops) in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
-        for axes, crop in zip(line, crops, strict=False):
-            _show(axes, crop, channels, protein, alone=False)
-        for axes in line[len(crops) :]:
-            axes.set_axis_off()
-        line[0].set_axis_on()
-        line[0].set_ylabel(name, fontsize=8, rotation=0, ha="right", va="center", labelpad=6)
+    add_rows(figure, [(name, list(composite(crops, channels, protein))) for name, crops in rows])
     return figure
 
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from pcip_core.errors import ShapeError
 from pcip_core.plots.cells.montage import composite
+from pcip_core.plots.cells.tiles import add_rows
 from pcip_core.plots.style import add_title, no_scores
 
 COLUMNS = ("source", "target markers", "prediction", "its protein", "truth", "its protein")
@@ -59,22 +60,22 @@ def mismatch_pairs(
     side = 1.25 if notes else 0.0
     figure = Figure(figsize=(len(COLUMNS) * 1.1 + 1.0 + side, 1.1 * len(sources) + 0.6), layout="constrained")
     add_title(figure, title)
-    grid = figure.subplots(len(sources), len(COLUMNS), squeeze=False)
-    for row, line in enumerate(grid):
-        coloured, alone = line[[0, 1, 2, 4]], line[[3, 5]]
-        for axes, picture in zip(
-            coloured, (sources[row], markers[row], inpainted[row], unit[row]), strict=True
-        ):
-            axes.imshow(composite(picture, channels, protein), interpolation="nearest")
-        for axes, channel in zip(alone, (predictions[row, 0], unit[row, held[0]]), strict=True):
-            axes.imshow(channel, cmap="gray", interpolation="nearest")
-        for axes in line:
-            axes.set(xticks=[], yticks=[])
-        source_label, target_label = labels[row]
-        line[0].set_ylabel(source_label.replace(" ", "\n"), fontsize=8)
-        line[-1].yaxis.set_label_position("right")
-        note = f"\n{notes[row]}" if notes else ""
-        line[-1].set_ylabel(target_label + note, fontsize=7, rotation=0, ha="left", va="center", labelpad=4)
-    for axes, name in zip(grid[0], COLUMNS, strict=True):
-        axes.set_title(name, fontsize=9)
+    rows = []
+    for row, (source_label, _) in enumerate(labels):
+        coloured = [
+            composite(picture[row], channels, protein) for picture in (sources, markers, inpainted, unit)
+        ]
+        alone = [stretched(predictions[row, 0]), stretched(unit[row, held[0]])]
+        pictures = [*coloured[:3], alone[0], coloured[3], alone[1]]
+        rows.append((source_label.replace(" ", "\n"), pictures))
+    right = [target for _, target in labels]
+    if notes:
+        right = [f"{target}\n{note}" for target, note in zip(right, notes, strict=True)]
+    add_rows(figure, rows, columns=COLUMNS, notes=right, upright=True)
     return figure
+
+
+def stretched(picture: np.ndarray) -> np.ndarray:
+    """A picture from 0 at its minimum to 1 at its maximum."""
+    low, high = float(picture.min()), float(picture.max())
+    return (picture - low) / max(high - low, 1e-9)

@@ -22,5 +22,11 @@ def picture(axes: Axes) -> np.ndarray:
     return np.asarray(array)
 
 
+def tile(axes: Axes, row: int, column: int, side: int = 8) -> np.ndarray:
+    """One picture in rows of pictures, which are a white line of one pixel apart."""
+    y, x = row * (side + 1), column * (side + 1)
+    return picture(axes)[y : y + side, x : x + side]
+
+
 def crops(n: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (n, 3, 8, 8), dtype=np.uint8)

@@ -8,7 +8,8 @@ import pytest
 from pcip_core.errors import ShapeError
 from pcip_core.plots.cells.montage import composite
 from pcip_core.plots.scores.mismatch import mismatch_pairs
-from tests.core.plots.crop_pictures import CHANNELS, PROTEIN, TITLE, crops, picture, rendered
+from tests.core.plots.crop_pictures import CHANNELS, PROTEIN, TITLE, crops, rendered, tile
+from tests.core.plots.reading import ticks
 
 
 def test_mismatched_pairs_show_markers_without_protein_and_the_prediction_in_its_place() -> None:
@@ -22,22 +23,22 @@ def test_mismatched_pairs_show_markers_without_protein_and_the_prediction_in_its
     figure = rendered(
         mismatch_pairs(sources, targets, predictions, TITLE, **options, notes=["r 0.9", "r 0.8"])
     )
+    axes = figure.axes[0]
     titles = ["source", "target markers", "prediction", "its protein", "truth", "its protein"]
-    assert [axes.get_title() for axes in figure.axes[:6]] == titles
+    assert ticks(axes, "x") == titles
     markers, inpainted = targets / 255.0, targets / 255.0
     markers[:, 2] = 0
     inpainted[:, 2] = np.clip(predictions[:, 0], 0, 1)
     for row in range(2):
-        line = figure.axes[6 * row : 6 * row + 6]
-        coloured, alone = [line[place] for place in (0, 1, 2, 4)], [line[place] for place in (3, 5)]
+        shown = [tile(axes, row, column) for column in range(6)]
         expected = (sources[row], markers[row], inpainted[row], targets[row])
-        for axes, one in zip(coloured, expected, strict=True):
-            assert picture(axes) == pytest.approx(composite(one, CHANNELS, PROTEIN), abs=1e-6)
-        for axes, grey in zip(alone, (predictions[row, 0], targets[row, 2] / 255.0), strict=True):
-            assert picture(axes) == pytest.approx(grey, abs=1e-6)
-            assert axes.images[0].get_clim() == pytest.approx((grey.min(), grey.max()))
-    assert figure.axes[6].get_ylabel() == "Golgi"
-    assert figure.axes[11].get_ylabel() == "Cytosol\nr 0.8"
+        for column, pixels in zip((0, 1, 2, 4), expected, strict=True):
+            assert shown[column] == pytest.approx(composite(pixels, CHANNELS, PROTEIN), abs=1e-6)
+        for column, grey in zip((3, 5), (predictions[row, 0], targets[row, 2] / 255.0), strict=True):
+            unit = (grey - grey.min()) / (grey.max() - grey.min())
+            assert shown[column] == pytest.approx(np.stack([unit] * 3, -1), abs=1e-6)
+    assert ticks(axes, "y") == ["Cytosol", "Golgi"]
+    assert ticks(axes.child_axes[0], "y") == ["Golgi\nr 0.9", "Cytosol\nr 0.8"]
     empty = mismatch_pairs(
         sources[:0], targets[:0], predictions[:0], TITLE, channels=CHANNELS, protein=PROTEIN, labels=[]
     )

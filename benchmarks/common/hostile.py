@@ -8,6 +8,7 @@ numbers and replaced values of JSON. A seed always gives the same files.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import random
 import shutil
@@ -145,11 +146,15 @@ def attempt(kind: str, seed: int, folder: Path) -> Outcome:
 
 def write_case(kind: str, seed: int, folder: Path) -> tuple[str, Screen]:
     """Write the root (the plates `intact` and `spoilt`), a folder outside the root, and the spec of one case."""
-    shutil.rmtree(folder, ignore_errors=True)
     root, made = folder / "root", KINDS[kind]
     rng = random.Random(f"{kind} {seed}")
-    _write(root / "intact", made.intact("intact", random.Random(0)))
-    _write(folder / "outside", hostile_files.outside())
+    if (folder / kind).is_file():  # only the spoilt plate differs from case to case
+        shutil.rmtree(root / "spoilt")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+        _write(root / "intact", made.intact("intact", random.Random(0)))
+        _write(folder / "outside", hostile_files.outside())
+        (folder / kind).touch()
     files = made.intact("spoilt", rng)
     names = list(made.hand_made)
     if seed < len(names):
@@ -158,19 +163,24 @@ def write_case(kind: str, seed: int, folder: Path) -> tuple[str, Screen]:
     else:
         name = hostile_files.damage(files, rng)
     _write(root / "spoilt", files)
+    return f"{kind} {seed}: {name}", _screen(kind, root)
+
+
+@functools.lru_cache(maxsize=16)
+def _screen(kind: str, root: Path) -> Screen:
     spec = {
         "name": "hostile",
         "organism": "none",
         "root": str(root),
-        "channels": made.channels,
-        "files": made.files,
+        "channels": KINDS[kind].channels,
+        "files": KINDS[kind].files,
         "shards": {"by": "{plate}"},
         "segmentation": {"method": "whole"},
         "crops": {"window_px": None},
     }
-    path = folder / "hostile.yaml"
+    path = root.parent / "hostile.yaml"
     path.write_text(yaml.safe_dump(spec))
-    return f"{kind} {seed}: {name}", load_screen(path)
+    return load_screen(path)
 
 
 def _write(folder: Path, files: Files) -> None:

@@ -22,6 +22,7 @@ from PIL import Image
 
 SECRET = 51_966  # pixel value of all files outside the root
 _SHAPE = (24, 32)
+_UUID = "urn:uuid:00000000-0000-0000-0000-000000000000"
 _KINDS = ("tif", "lzw.tif", "tiled.tif", "tif.gz", "png", "jpg")
 _NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
@@ -165,7 +166,9 @@ def outside() -> Files:
 def _encoded(pixels: np.ndarray, kind: str) -> bytes:
     stream = io.BytesIO()
     if kind == "ome.tif":
-        tifffile.imwrite(stream, pixels, ome=True, photometric="minisblack", metadata={"axes": "CYX"})
+        tifffile.imwrite(
+            stream, pixels, ome=True, photometric="minisblack", metadata={"axes": "CYX", "UUID": _UUID}
+        )
     elif "tif" in kind:
         how: dict[str, Any] = {"compression": "lzw"} if kind.startswith("lzw") else {}
         how |= {"tile": (16, 16), "compression": "zlib"} if kind.startswith("tiled") else {}
@@ -234,7 +237,7 @@ def _first(content: Callable[[], bytes | Link | None], ending: str) -> Change:
 PICTURES: Mapping[str, Change] = {
     "a TIFF of 100,000 px": _first(lambda: _huge("tif"), "tif"),
     "a PNG of 100,000 px": _first(lambda: _huge("png"), "png"),
-    "pages without end": _first(_endless_pages, "tif"),
+    "a page that follows itself": _first(_endless_pages, "tif"),
     "a link out of the root": _first(lambda: Link("../../outside/x.tif"), "tif"),
     "a link to itself": _first(lambda: Link("A00_nucleus.tif"), "tif"),
     "a link to a device": _first(lambda: Link("/dev/zero"), "tif"),

@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.common import hostile_files, hostile_zarr
+from benchmarks.common import hostile_exports, hostile_files, hostile_zarr
 from benchmarks.common.hostile_files import SECRET, Files, Link
 from pcip_core.errors import ImageFileError, PcipError
 from pcip_core.images.layout import scan
@@ -73,16 +73,16 @@ KINDS: Mapping[str, Kind] = {
         _NUMBERED,
     ),
     "hdf5": Kind(
-        hostile_files.archives,
+        hostile_exports.archives,
         3,
-        hostile_files.ARCHIVES,
+        hostile_exports.ARCHIVES,
         {"layout": "hdf5", "pattern": "{plate}/Chong_{set}_set.hdf5", "image_id": "{plate}_{set}_{row}"},
         _NUMBERED,
     ),
     "xml": Kind(
-        hostile_files.harmony_plates,
+        hostile_exports.harmony_plates,
         2,
-        hostile_files.INDICES,
+        hostile_exports.INDICES,
         {"layout": "opera", "image_id": "{plate}_{well}"},
         {"nucleus": {"role": "structural", "named": "ch1"}, "protein": {"role": "protein", "named": "ch2"}},
     ),

@@ -8,14 +8,11 @@ import io
 import json
 import random
 import struct
-import tempfile
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import tifffile
 from PIL import Image
@@ -151,12 +148,12 @@ def _value(data: bytes, rng: random.Random) -> bytes:
 
 def outside() -> Files:
     """Files outside the root, all of whose pixels are SECRET."""
-    from benchmarks.common import hostile_zarr
+    from benchmarks.common import hostile_exports, hostile_zarr
 
     plane = np.full(_SHAPE, SECRET, np.uint16)
     plane[0, 0] = 1  # not constant
     files: Files = {"x.tif": _encoded(plane, "tif"), "x.ome.tif": _encoded(np.stack([plane] * 2), "ome.tif")}
-    files["x.h5"] = _archive(np.full((3, 8192), SECRET, np.uint16))
+    files["x.h5"] = hostile_exports.archive(np.full((3, 8192), SECRET, np.uint16))
     files |= {
         f"p.zarr/{name}": content for name, content in hostile_zarr.plate("outside", "zlib", SECRET).items()
     }
@@ -181,7 +178,8 @@ def _encoded(pixels: np.ndarray, kind: str) -> bytes:
 
 
 @functools.cache
-def _picture(seed: int, kind: str) -> bytes:
+def picture(seed: int, kind: str) -> bytes:
+    """A picture of noise as the bytes of a file."""
     return _encoded(noise(seed), kind)
 
 
@@ -189,7 +187,7 @@ def pictures(plate: str, rng: random.Random) -> Files:
     """Two wells of two channels, each well in a format of its own."""
     kinds = [rng.choice(_KINDS), rng.choice(_KINDS)]
     return {
-        f"A{well:02d}_{channel}.{kind}": _picture(2 * well + number, kind)
+        f"A{well:02d}_{channel}.{kind}": picture(2 * well + number, kind)
         for well, kind in enumerate(kinds)
         for number, channel in enumerate(("nucleus", "protein"))
     }
@@ -198,7 +196,7 @@ def pictures(plate: str, rng: random.Random) -> Files:
 def _huge(kind: str) -> bytes:
     side = 100_000
     if kind == "png":
-        data = bytearray(_picture(1, "png"))
+        data = bytearray(picture(1, "png"))
         at = data.index(b"IHDR")
         data[at + 4 : at + 12] = struct.pack(">II", side, side)
         data[at + 17 : at + 21] = struct.pack(">I", zlib.crc32(bytes(data[at : at + 17])))
@@ -211,14 +209,15 @@ def _huge(kind: str) -> bytes:
 
 def _endless_pages() -> bytes:
     """A TIFF whose second page is its first."""
-    data = bytearray(_picture(1, "tif"))
+    data = bytearray(picture(1, "tif"))
     first = struct.unpack_from("<I", data, 4)[0]
     count = struct.unpack_from("<H", data, first)[0]
     data[first + 2 + 12 * count : first + 6 + 12 * count] = struct.pack("<I", first)
     return bytes(data)
 
 
-def _set(name: str, content: bytes | Link | None) -> Change:
+def put(name: str, content: bytes | Link | None) -> Change:
+    """Put a file, a link or a pipe in place."""
     return lambda files: files.update({name: content})
 
 
@@ -229,7 +228,7 @@ def _first(content: Callable[[], bytes | Link | None], ending: str) -> Change:
         for name in [name for name in files if name.startswith("A00")]:
             del files[name]
         files[f"A00_nucleus.{ending}"] = content()
-        files[f"A00_protein.{ending}"] = _picture(1, ending) if ending in _KINDS else content()
+        files[f"A00_protein.{ending}"] = picture(1, ending) if ending in _KINDS else content()
 
     return change
 
@@ -242,10 +241,10 @@ PICTURES: Mapping[str, Change] = {
     "a link to itself": _first(lambda: Link("A00_nucleus.tif"), "tif"),
     "a link to a device": _first(lambda: Link("/dev/zero"), "tif"),
     "a named pipe": _first(lambda: None, "tif"),
-    "a folder in place of a file": _set("A07_nucleus.tif/x", b"x"),
-    "a folder linked within itself": _set("loop", Link(".")),
-    "a name that is not UTF-8": _set("A08\udcff_nucleus.tif", b"x"),
-    "a name with a line break": _set("A09\n_nucleus.tif", b"x"),
+    "a folder in place of a file": put("A07_nucleus.tif/x", b"x"),
+    "a folder linked within itself": put("loop", Link(".")),
+    "a name that is not UTF-8": put("A08\udcff_nucleus.tif", b"x"),
+    "a name with a line break": put("A09\n_nucleus.tif", b"x"),
     "a gzip of 4 GiB": _first(lambda: deflated(4 << 30, form="gzip"), "tif.gz"),
 }
 
@@ -281,7 +280,7 @@ def _elsewhere(text: str) -> str:
     return text[:start] + data.format(0) + data.format(1) + text[end:]
 
 
-_ENTITIES = (
+ENTITIES = (
     "<!DOCTYPE x [<!ENTITY a '"
     + "a" * 1000
     + "'>"
@@ -291,166 +290,9 @@ _ENTITIES = (
 
 OME_TIFFS: Mapping[str, Change] = {
     "a set of files outside the root": _ome_xml(_elsewhere),
-    "an OME-XML of entities": _ome_xml(
-        lambda text: text.replace("<OME", _ENTITIES + "<OME Creator='&f;'", 1)
-    ),
+    "an OME-XML of entities": _ome_xml(lambda text: text.replace("<OME", ENTITIES + "<OME Creator='&f;'", 1)),
     "an OME-XML of a huge size": _ome_xml(lambda text: text.replace('SizeX="32"', 'SizeX="999999999"')),
     "an OME-XML of many channels": _ome_xml(lambda text: text.replace('SizeC="2"', 'SizeC="999999999"')),
     "an OME-XML cut in half": _ome_xml(lambda text: text[: len(text) // 2]),
-    "pages without end": _set("A00.ome.tif", _endless_pages()),
-}
-
-
-def _archive(data: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    with h5py.File(stream, "w") as file:
-        file["data1"], file["Index1"] = data, np.eye(3, dtype=np.int8)
-        file["Index1_columns"] = np.array([b"a", b"b", b"c"])
-    return stream.getvalue()
-
-
-@functools.cache
-def _intact_archive() -> bytes:
-    return _archive(noise(3, (3, 8192)))
-
-
-def archives(plate: str, rng: random.Random) -> Files:
-    """One archive of three cells."""
-    return {"Chong_test_set.hdf5": _intact_archive()}
-
-
-def _archive_with(change: Callable[[h5py.File], object]) -> Change:
-    def write(files: Files) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "x.h5"
-            path.write_bytes(_intact_archive())
-            with h5py.File(path, "a") as file:
-                change(file)
-            files["Chong_test_set.hdf5"] = path.read_bytes()
-
-    return write
-
-
-def _replaced(name: str, **how: Any) -> Callable[[h5py.File], object]:
-    def change(file: h5py.File) -> None:
-        del file[name]
-        file.create_dataset(name, **how)
-
-    return change
-
-
-def _linked(link: object) -> Callable[[h5py.File], object]:
-    def change(file: h5py.File) -> None:
-        del file["data1"]
-        file["data1"] = link
-
-    return change
-
-
-def _virtual(file: h5py.File) -> None:
-    layout = h5py.VirtualLayout((3, 8192), "u2")
-    layout[:] = h5py.VirtualSource("../../outside/x.h5", "data1", (3, 8192))
-    del file["data1"]
-    file.create_virtual_dataset("data1", layout)
-
-
-def _direct_chunk(packed: bytes) -> Callable[[h5py.File], object]:
-    def change(file: h5py.File) -> None:
-        del file["data1"]
-        array = file.create_dataset("data1", (3, 8192), "u2", chunks=(1, 8192), compression="gzip")
-        for row in range(3):
-            array.id.write_direct_chunk((row, 0), packed)
-
-    return change
-
-
-_EXTERNAL = [("../../outside/x.h5", 0, 49_152)]
-ARCHIVES: Mapping[str, Change] = {
-    "an external link": _archive_with(_linked(h5py.ExternalLink("../../outside/x.h5", "/data1"))),
-    "a soft link": _archive_with(_linked(h5py.SoftLink("/Index1"))),
-    "a virtual array": _archive_with(_virtual),
-    "external storage": _archive_with(_replaced("data1", shape=(3, 8192), dtype="u2", external=_EXTERNAL)),
-    "10 million cells": _archive_with(_replaced("data1", shape=(10**7, 8192), dtype="f4", chunks=(1, 8192))),
-    "a chunk of 2 GiB": _archive_with(
-        _replaced("data1", shape=(3, 8192), maxshape=(None, 8192), dtype="u2", chunks=(1 << 17, 8192))
-    ),
-    "a chunk that unpacks to 64 MiB": _archive_with(_direct_chunk(deflated(64 << 20))),
-    "a chunk that unpacks to 2 GiB": _archive_with(_direct_chunk(deflated(2 << 30))),
-    "classes of 1 TB": _archive_with(
-        _replaced("Index1", shape=(10**6, 10**6), dtype="i1", fillvalue=1, chunks=(100, 100))
-    ),
-    "texts in place of numbers": _archive_with(
-        _replaced("data1", shape=(3, 8192), dtype=h5py.string_dtype())
-    ),
-    "a link out of the root": _set("Chong_test_set.hdf5", Link("../../outside/x.h5")),
-}
-
-
-def harmony_plates(plate: str, rng: random.Random) -> Files:
-    """Two fields of two channels, with an index."""
-    index = (
-        "<?xml version='1.0' encoding='utf-8'?><EvaluationInputData xmlns='http://www.perkinelmer.com/PEHH/HarmonyV5'>"
-        f"<Plates><Plate><PlateID>id</PlateID><Name>{plate}</Name></Plate></Plates><Images>"
-        "<Image><id>1</id><ChannelID>1</ChannelID><ChannelName>DNA</ChannelName></Image>"
-        "<Image><id>2</id><ChannelID>2</ChannelID><ChannelName>GFP</ChannelName></Image>"
-        "</Images></EvaluationInputData>"
-    )
-    files: Files = {"Index.xml": index.encode()}
-    for field in (1, 2):
-        for channel in (1, 2):
-            name = f"r01c01f{field:02d}p01-ch{channel}sk1fk1fl1.tiff"
-            files[name] = _picture(2 * field + channel, "tif")
-    return files
-
-
-def _index(change: Callable[[bytes], bytes]) -> Change:
-    def write(files: Files) -> None:
-        index = files["Index.xml"]
-        assert isinstance(index, bytes)
-        files["Index.xml"] = change(index)
-
-    return write
-
-
-def _encoding(name: str) -> Change:
-    return _index(lambda index: index.replace(b"utf-8", name.encode(), 1))
-
-
-def _named(name: str) -> Change:
-    return _index(lambda index: index.replace(b">spoilt<", b">" + name.encode() + b"<"))
-
-
-INDICES: Mapping[str, Change] = {
-    **{
-        f"the encoding {name}": _encoding(name)
-        for name in ("utf-99", "utf-16", "utf-7", "hex", "idna", "cp037", "")
-    },
-    "entities": _index(
-        lambda index: index.replace(b"<Eval", _ENTITIES.encode() + b"<Eval").replace(b">id<", b">&f;<")
-    ),
-    "an external entity": _index(
-        lambda index: index.replace(
-            b"<Eval", b"<!DOCTYPE x [<!ENTITY f SYSTEM '/etc/hostname'>]><Eval"
-        ).replace(b">spoilt<", b">&f;<")
-    ),
-    "a million levels": _index(lambda index: index.replace(b"<Images>", b"<Images>" + b"<a>" * 1_000_000)),
-    "a tag of 40 MB": _index(
-        lambda index: index.replace(b"<Images>", b"<Images " + b"a" * 40_000_000 + b"='1'>")
-    ),
-    "a name of 40 MB": _named("x" * 40_000_000),
-    "a name of a folder above": _named("../../outside"),
-    "a name with a line break": _named("a\nb...c"),
-    "100,000 channels": _index(
-        lambda index: index.replace(
-            b"<Images>",
-            b"<Images>"
-            + b"".join(
-                b"<Image><ChannelID>%d</ChannelID><ChannelName>x</ChannelName></Image>" % n
-                for n in range(100_000)
-            ),
-        )
-    ),
-    "no index but a folder": lambda files: (files.pop("Index.xml"), files.update({"Index.xml/x": b""})),
-    "an index that is a pipe": _set("Index.xml", None),
-    "an index linked out of the root": _set("Index.xml", Link("/etc/hostname")),
+    "pages without end": put("A00.ome.tif", _endless_pages()),
 }

@@ -21,7 +21,8 @@ _LEGACY_PICKLES = 5  # magic number, protocol, system, the state dict, keys of i
 _DTYPES = "Bool Byte Char Short Int Long Half BFloat16 Float Double"
 _NAMES = {
     *(f"torch {dtype}Storage" for dtype in _DTYPES.split()),
-    *("collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter"),
+    *("collections OrderedDict", "torch.nn.parameter Parameter"),
+    *(f"torch._utils _rebuild_{kind}" for kind in ("tensor", "tensor_v2", "parameter")),
 }
 _OPCODES = (
     "PROTO FRAME STOP MARK POP POP_MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE "

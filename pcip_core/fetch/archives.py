@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -242,9 +243,10 @@ def _check_hdf5(path: Path, report: Report, classes: Counter[str]) -> None:
                 return
             if "Info1" not in file or "Info1_columns" not in file:
                 report.missing.append(f"{path.name}: no CellProfiler features (Info1, Info1_columns)")
-            shape, labels = arrays["data1"].shape, values_of(arrays["Index1"], most_bytes=_MAX_BYTES)
+            data: Any = arrays["data1"]
+            shape, labels = data.shape, values_of(arrays["Index1"], most_bytes=_MAX_BYTES)
             names = texts_of(arrays["Index1_columns"], most=_MAX_CLASSES)
-            sample = values_of(arrays["data1"], 0, 256, most_bytes=_MAX_BYTES)
+            sample = values_of(data, 0, 256, most_bytes=_MAX_BYTES)
     except Exception as error:  # h5py raises any kind of exception on damaged files
         report.problems.append(f"{path.name}: cannot be read ({error}); download and unpack it again")
         return

@@ -106,11 +106,11 @@ class _Https(_Watched, HTTPSConnection):
 
 
 class _HttpPool(HTTPConnectionPool):
-    ConnectionCls = _Http  # type: ignore[assignment]
+    ConnectionCls = _Http
 
 
 class _HttpsPool(HTTPSConnectionPool):
-    ConnectionCls = _Https  # type: ignore[assignment]
+    ConnectionCls = _Https
 
 
 class _Adapter(HTTPAdapter):

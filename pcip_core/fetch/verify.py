@@ -8,7 +8,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from xml.parsers import expat
 
 MAX_PIXELS = 80_000_000  # of one page
@@ -99,11 +99,14 @@ def _tiff_pages(stream: BinaryIO, size: int) -> None:
     """Decode the pages one after the other."""
     import tifffile
 
+    from pcip_core.images.formats.tiff import check_pages
+
     stream.seek(0)
     pixels = 0
     with tifffile.TiffFile(stream, name="page.tif") as tiff:
+        check_pages(Path("page.tif"), tiff)
         for page in tiff.pages:
-            key = page.keyframe
+            key: Any = page.keyframe
             ends = [at + count for at, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
             if max(ends, default=0) > size:
                 raise ValueError(f"pixels end at byte {max(ends)} of a file of {size} bytes")

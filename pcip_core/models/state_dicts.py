@@ -10,7 +10,7 @@ import pickle
 import pickletools
 import zipfile
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import torch
 
@@ -68,10 +68,10 @@ def _check_zip(path: Path) -> None:
                     _check_pickle(stream, _MAX_PICKLE_BYTES)
 
 
-def _check_pickle(stream: BinaryIO, end: int) -> None:
+def _check_pickle(stream: IO[bytes], end: int) -> None:
     """Read one pickle without building anything."""
     pieces = _Limited(stream, end)
-    for opcode, argument, _ in pickletools.genops(pieces):
+    for opcode, argument, _ in pickletools.genops(pieces):  # type: ignore[arg-type]
         if opcode.name not in _ALLOWED or (opcode.name == "GLOBAL" and argument not in _NAMES):
             raise ValueError(f"{opcode.name} {argument!r:.60}, which is no part of a state dict")
 
@@ -79,7 +79,7 @@ def _check_pickle(stream: BinaryIO, end: int) -> None:
 class _Limited:
     """The start of a stream, for pickletools; reading beyond it raises an error."""
 
-    def __init__(self, stream: BinaryIO, end: int) -> None:
+    def __init__(self, stream: IO[bytes], end: int) -> None:
         self._stream, self._end = stream, end
 
     def read(self, count: int) -> bytes:

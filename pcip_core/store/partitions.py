@@ -289,8 +289,7 @@ class Store:
                     parquet.write(staging / f"{name}.parquet", table, described)
                 for staged in targets:
                     journal.sync(staged)
-            except BaseException:  # a full disk, an interrupt: nothing is committed yet
-                # What cannot be removed now is swept by a later commit; the error of the commit is raised.
+            except BaseException:  # nothing is committed; a later commit sweeps what remains here
                 shutil.rmtree(staging, ignore_errors=True)
                 raise
             emptied = [self._folder(screen, name, shard) for name in arrays]

@@ -119,7 +119,7 @@ def _opened(path: Path) -> Iterator[h5py.File]:
 def _array(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
     """Return an array of the archive after checking its shape."""
     array = array_of(file, name)
-    shape = () if array is None else array.shape or ()
+    shape: tuple[int, ...] = () if array is None else array.shape or ()
     most = CHANNELS * SIDE_PX**2 if name == "data1" else _MAX_COLUMNS
     fits = len(shape) == 2 and shape[0] <= MAX_CELLS and shape[1] <= most
     if array is None or not fits or (name == "data1" and shape[1] != most):

@@ -136,7 +136,7 @@ def _unpacked_size(codec: str, stream: BinaryIO, length: int, promised: int) -> 
         return int.from_bytes(stream.read(8)[start : start + 4], "little")
     size = 0
     try:
-        for piece in _PACKERS[codec](io.BytesIO(stream.read(length)), promised):
+        for piece in _COUNTED[codec](io.BytesIO(stream.read(length)), promised):
             size += piece
             if size > promised:
                 break
@@ -180,14 +180,13 @@ def _of_zstd(packed: BinaryIO, promised: int) -> Iterator[int]:
         yield promised + 1
 
 
-_PACKERS: Mapping[str, Callable[[BinaryIO, int], Iterator[int]] | None] = {
-    "blosc": None,
-    "lz4": None,
+_COUNTED: Mapping[str, Callable[[BinaryIO, int], Iterator[int]]] = {
     "zstd": _of_zstd,
     "gzip": _of_file(lambda packed: gzip.GzipFile(fileobj=packed)),
     "zlib": _of_zlib,
     "bz2": _of_file(lambda packed: bz2.BZ2File(packed)),
 }
+_PACKERS = ("blosc", "lz4", *_COUNTED)
 
 
 def _refused(path: Path, found: str, required: str) -> ImageFileError:

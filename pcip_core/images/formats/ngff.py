@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import reprlib
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,11 +74,14 @@ def _no_metadata(file: Path, found: str) -> ImageFileError:
 
 
 def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
-    """Read the channels `c` or `channel` of the full-size array."""
+    """Read the channels `c` or `channel` of the full-size array. The caller restores the filters of warnings."""
     import zarr
 
     metadata = group_metadata(path)
     level, axes = _level_0(path, metadata)
+    warnings.simplefilter(
+        "ignore", zarr.errors.ZarrUserWarning
+    )  # of codecs that zarr reads, beyond its standard
     array = zarr.open_array(level, mode="r")
     check_chunks(level, array)
     axes = axes[-array.ndim :]

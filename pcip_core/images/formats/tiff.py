@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import re
+import struct
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
@@ -20,7 +21,7 @@ from pcip_core.images.reference import Select
 
 _PIECE = 1 << 20
 _SLACK = 1 << 24  # allowance for the bytes of a file that are not pixels
-MAX_PLANES, MAX_OME_XML = 100_000, 1 << 24  # of one file; characters
+MAX_PLANES, MAX_OME_XML = 10_000, 1 << 24  # of one file; characters
 _COUNTS = ("IFD", "NumPlanes", "PlaneCount", "FirstZ", "FirstC", "FirstT")
 _COLOUR, _WHITE_IS_ZERO, _PALETTE = (2, 5, 6, 8), 0, 3  # TIFF 6.0, PhotometricInterpretation
 
@@ -30,6 +31,7 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
     packed = path.suffix.lower() == ".gz"
     # a set of several files would be opened by the names in its metadata
     with tifffile.TiffFile(_unpacked(path) if packed else path, _multifile=False, is_ndtiff=False) as tiff:
+        check_pages(path, tiff)
         if any("c" in select or "channel" in select for select in selects):
             return _channels(path, tiff, selects)
         page = tiff.pages.first
@@ -89,6 +91,34 @@ def _channels(path: Path, tiff: tifffile.TiffFile, selects: Sequence[Select]) ->
     pixels = series.asarray(maxworkers=1)
     stack = pixels[None] if along is None else np.moveaxis(pixels, along, 0)
     return [stack[number] for number in numbers]
+
+
+def check_pages(path: Path, tiff: tifffile.TiffFile) -> None:
+    """Check the number of pages, each of which names the next: a damaged file may have pages without end.
+
+    Raises:
+        ImageFileError: there are more than MAX_PLANES, or they form a circle.
+    """
+    form, stream, page = tiff.tiff, tiff.filehandle, tiff.pages.first
+    at, seen = page.offset, set[int]()
+    while at and at not in seen and len(seen) <= MAX_PLANES:
+        seen.add(at)
+        stream.seek(at)
+        count = _number(stream.read(form.tagnosize), form.tagnoformat)
+        stream.seek(at + form.tagnosize + count * form.tagsize)
+        at = _number(stream.read(form.offsetsize), form.offsetformat)
+    if at or len(page.subifds or ()) > MAX_PLANES:
+        raise ImageFileError(
+            path,
+            found="pages that form a circle" if at in seen else f"over {MAX_PLANES:,} pages",
+            required=f"at most {MAX_PLANES:,} pages, one after the other",
+            remedy="Copy the file again if it is damaged; otherwise export fewer planes per file.",
+        )
+
+
+def _number(data: bytes, form: str) -> int:
+    """A number of a TIFF; 0 at the end of the file."""
+    return int(struct.unpack(form, data)[0]) if len(data) == struct.calcsize(form) else 0
 
 
 def _check_description(path: Path, tiff: tifffile.TiffFile) -> None:

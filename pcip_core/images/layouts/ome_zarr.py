@@ -41,9 +41,9 @@ def scan_ome_zarr(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
         except ImageFileError as problem:
             fields.add_unreadable({"plate": printable(Path(name))}, path, problem)
             continue
-        for parts, image, problem in listed:
-            if problem is not None:
-                fields.add_unreadable(parts, image, problem)
+        for parts, image, reason in listed:
+            if reason is not None:
+                fields.add_unreadable(parts, image, reason)
             elif fields.wants(parts):
                 fields.add(parts, _files(screen, image))
     return fields.done(), sorted(unclaimed)

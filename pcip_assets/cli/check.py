@@ -60,6 +60,7 @@ def print_check(screen: Screen) -> bool:
     problems = _unlisted_problems(screen, layout, n_images) + [
         f"channel {name}: no file for {n} of {len(layout.fields)} fields" for name, n in missing.items()
     ]
+    problems += layout.problems()[:_SHOWN]
     if not absent:
         problems += _sample_problems(screen, layout)
     for problem in problems:

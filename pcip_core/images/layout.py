@@ -21,6 +21,10 @@ class Layout:
         """Names of the shards in natural order (plate_2 before plate_10)."""
         return sorted({field.shard for field in self.fields}, key=natural_key)
 
+    def problems(self) -> list[str]:
+        """Why plates, wells or archives cannot be listed; each is one of the fields."""
+        return [str(field.problem) for field in self.fields if field.problem is not None]
+
     def of_shard(self, shard: str) -> list[Field]:
         """The fields of one shard, grouped by image."""
         return [field for field in self.fields if field.shard == shard]

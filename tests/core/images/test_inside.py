@@ -170,6 +170,7 @@ def test_bad_plates_of_one_name_are_fields_of_their_own(tmp_path, layout):
     fields = scan(screen).fields
     assert sorted(field.shard for field in fields) == ["P", "P", "Q"]
     assert len({field.field_id for field in fields}) == 3
+    assert len(scan(screen).problems()) == 3
     before = [content_hash(screen, field) for field in fields]
     for field in fields:
         with pytest.raises(ImageFileError, match=r"(Index\.xml|\.zattrs): found"):

@@ -153,7 +153,9 @@ def outside() -> Files:
     plane = np.full(_SHAPE, SECRET, np.uint16)
     plane[0, 0] = 1  # not constant
     files: Files = {"x.tif": _encoded(plane, "tif"), "x.ome.tif": _encoded(np.stack([plane] * 2), "ome.tif")}
-    files["x.h5"] = hostile_exports.archive(np.full((3, 8192), SECRET, np.uint16))
+    cells = np.full((3, 8192), SECRET, np.uint16)
+    cells[:, ::100] = 1
+    files["x.h5"] = hostile_exports.archive(cells)
     files |= {
         f"p.zarr/{name}": content for name, content in hostile_zarr.plate("outside", "zlib", SECRET).items()
     }

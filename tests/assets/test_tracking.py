@@ -9,11 +9,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from pcip_assets.recovery.killed_runs import PROCESS_TAG, process_tags
-from pcip_assets.tracking import Tracking
+from pcip_assets.tracking import Encoder, Tracking
 from pcip_assets.workspace import REPOSITORY, Workspace
 from tests.conftest import write_spec
 
@@ -44,6 +45,24 @@ def test_a_training_goes_on_in_its_unfinished_run_if_mlflow_has_it(tmp_path: Pat
     assert tracking.resumable(tmp_path) is None
     (tmp_path / "mlflow_run_id").write_text("a run of a database that was lost")
     assert tracking.resumable(tmp_path) is None
+
+
+def test_what_a_user_deletes_in_mlflow_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracking = Tracking(data=str(tmp_path))
+    client = MlflowClient(Workspace(tmp_path).mlflow_uri)
+    encoder = Encoder("tiny/1", "a run of a database that was lost", tmp_path, {})
+    run_id = tracking.log_extraction("tiny", encoder, params={}, metrics={})
+    client.delete_run(run_id)
+    for deleted in (run_id, encoder.run_id):
+        tracking.log_scores(deleted, {"accuracy": 0.5})
+        tracking.log_pictures(deleted, {"loss_curve.png": Figure()})
+    client.delete_experiment("1")
+    run_id = tracking.log_extraction("tiny", encoder, params={}, metrics={})
+    tracking.log_scores(run_id, {"accuracy": 0.5})
+    assert client.get_run(run_id).data.metrics == {"accuracy": 0.5}
+    assert "MLflow experiment tiny was deleted; it is restored" in caplog.text
 
 
 def test_a_registry_that_fails_is_not_a_screen_without_an_encoder(

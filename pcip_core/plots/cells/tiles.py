@@ -34,24 +34,27 @@ def add_rows(
     ['cell 1']
     """
     side = next(len(picture) for _, pictures in rows for picture in pictures)
-    corners = [[corner(line, place, side) for place in range(len(row))] for line, (_, row) in enumerate(rows)]
-    width = max(x for line in corners for _, x in line) + side
-    mosaic = np.ones((corner(len(rows) - 1, 0, side)[0] + side, width, 3), np.float32)
-    for (_, pictures), line in zip(rows, corners, strict=True):
-        for picture, (y, x) in zip(pictures, line, strict=True):
-            mosaic[y : y + side, x : x + side] = picture if picture.ndim == 3 else picture[..., None]
     axes = figure.add_subplot(frame_on=False)
-    axes.imshow(np.clip(mosaic, 0, 1), interpolation="nearest")
+    for line, (_, pictures) in enumerate(rows):
+        for place, picture in enumerate(
+            pictures
+        ):  # one by one, as matplotlib draws in 60 bytes per printed pixel
+            y, x = (edge - 0.5 for edge in corner(line, place, side))
+            coloured = np.broadcast_to(picture if picture.ndim == 3 else picture[..., None], (side, side, 3))
+            extent = (x, x + side, y + side, y)
+            axes.imshow(np.clip(coloured, 0, 1), interpolation="nearest", extent=extent)
+    bottom, right = corner(len(rows), max(len(pictures) for _, pictures in rows), side)
+    axes.set(xlim=(-0.5, right - 0.5), ylim=(bottom - 0.5, -0.5))
     centres = [corner(line, 0, side)[0] + side / 2 - 0.5 for line in range(len(rows))]
     axes.set_yticks(centres, [name for name, _ in rows], fontsize=8, va="center")
     axes.tick_params(length=0, labelrotation=90 if upright else 0, axis="y")
     axes.set_xticks([corner(0, place, side)[1] + side / 2 - 0.5 for place in range(len(columns))], columns)
     axes.xaxis.set_tick_params(length=0, labelsize=9, top=True, labeltop=True, labelbottom=False)
     if notes:
-        right = axes.secondary_yaxis("right")
-        right.set_yticks(centres, notes, fontsize=7, va="center")
-        right.tick_params(length=0)
-        right.spines["right"].set_visible(False)
+        noted = axes.secondary_yaxis("right")
+        noted.set_yticks(centres, notes, fontsize=7, va="center")
+        noted.tick_params(length=0)
+        noted.spines["right"].set_visible(False)
     return axes
 
 

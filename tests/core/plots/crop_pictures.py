@@ -22,10 +22,13 @@ def picture(axes: Axes) -> np.ndarray:
     return np.asarray(array)
 
 
-def tile(axes: Axes, row: int, column: int, side: int = 8) -> np.ndarray:
-    """One picture in rows of pictures, which are a white line of one pixel apart."""
-    y, x = row * (side + 1), column * (side + 1)
-    return picture(axes)[y : y + side, x : x + side]
+def tile(axes: Axes, row: int, column: int, side: int = 8) -> np.ndarray | None:
+    """One picture in rows of pictures with a gap of one pixel; None if there is none."""
+    y, x = row * (side + 1) - 0.5, column * (side + 1) - 0.5
+    extents = [tuple(map(float, image.get_extent())) for image in axes.images]
+    if (x, x + side, y + side, y) not in extents:
+        return None
+    return np.asarray(axes.images[extents.index((x, x + side, y + side, y))].get_array())
 
 
 def crops(n: int) -> np.ndarray:

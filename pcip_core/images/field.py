@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pcip_core.errors import ImageFileError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Field:
     """One field of view: its parts, from file names or metadata, and one plane per channel.
 

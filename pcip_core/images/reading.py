@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -115,6 +116,7 @@ def _decoded(path: Path, selects: Sequence[Select], root: Path) -> list[np.ndarr
     """Decode planes of one file under the root. Any exception of the decoder becomes an ImageFileError."""
     try:
         _require_inside(root, path)
+        _require_readable(path)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             planes = decoder(path)(path, selects)
@@ -138,6 +140,18 @@ def _require_inside(root: Path, path: Path) -> None:
 
         for link in links_of(path):
             require_inside(root, link)
+
+
+def _require_readable(path: Path) -> None:
+    """Raise for a pipe or a device: to read one may wait for ever."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return  # the decoder names the problem
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise ImageFileError(
+            path, found="a pipe or a device", required="a file", remedy="Move it out of the root."
+        )
 
 
 def check_plane(plane: np.ndarray, where: str, *, labels: bool = False) -> None:

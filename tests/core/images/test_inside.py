@@ -62,7 +62,7 @@ def test_a_deeper_link_out_of_the_root_is_refused_and_the_rest_is_read(tmp_path)
     (tmp_path / "root" / "P1" / "sub").symlink_to(tmp_path / "elsewhere")
     screen = screen_of(tmp_path / "root", FILES)
     layout = scan(screen)
-    assert layout.unclaimed == ["P1/sub"]  # named, not followed
+    assert layout.unclaimed == ["P1/sub/"]  # named, not followed
     *good, linked = layout.fields
     assert len([read_field(screen, field) for field in good]) == 2
     with pytest.raises(
@@ -78,7 +78,7 @@ def test_links_in_circles_end(tmp_path):
         (tmp_path / "root" / name).symlink_to(target)
     layout = scan(screen_of(tmp_path / "root", FILES))
     assert [field.field_id for field in layout.fields] == ["P1_A01", "P1_A02"]
-    assert layout.unclaimed == ["P2", "above", "gone", "here", "self"]
+    assert layout.unclaimed == ["P2/", "above/", "gone", "here/", "self"]
 
 
 def test_paths_of_a_table_stay_under_the_root(tmp_path):
@@ -108,7 +108,7 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
     real = os.scandir
 
     def refusing(path: str) -> object:
-        if str(path).endswith(refused):
+        if str(path).rstrip("/").endswith(refused):
             raise PermissionError(13, "Permission denied", str(path))
         return real(path)
 
@@ -116,7 +116,7 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
     refused = "P2"
     layout = scan(screen_of(tmp_path / "root", FILES))
     assert layout.shards() == ["P1"]
-    assert layout.unclaimed == ["P2"]
+    assert layout.unclaimed == ["P2/"]
     refused = "root"
     with pytest.raises(RootError, match=r"cannot be listed \(Permission denied\)"):
         scan(screen_of(tmp_path / "root", FILES))
@@ -140,7 +140,7 @@ def test_a_name_in_another_encoding_is_shown_and_refused(tmp_path):
     screen = screen_of(tmp_path / "root", FILES)
     good, odd = scan(screen).fields
     read_field(screen, good)
-    assert odd.field_id == "P1_\ufffd"
+    assert odd.field_id == "P1_\\xb5"
     with pytest.raises(ImageFileError, match="bytes that are not UTF-8"):
         read_field(screen, odd)
     content_hash(screen, odd)
@@ -153,7 +153,7 @@ def test_a_named_pipe_is_never_opened(tmp_path):
     screen = screen_of(tmp_path / "root", FILES)
     _, pipe = scan(screen).fields
     content_hash(screen, pipe)
-    with pytest.raises(ImageFileError, match="an empty file"):
+    with pytest.raises(ImageFileError, match="a pipe or a device"):
         read_field(screen, pipe)
     with pytest.raises(OSError, match="not a regular file"):
         opened(tmp_path / "root" / "P1" / "A02_nucleus.tif")
@@ -184,7 +184,7 @@ def test_walk_gives_what_os_walk_gives_without_links(tmp_path):
     for folder in ("a/b/c", "a/d", "e"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "f").touch()
-    ours = {folder: (set(folders), set(names)) for folder, folders, names in walk(tmp_path)}
+    ours = {tmp_path / folder: (set(folders), set(names)) for folder, folders, names in walk(tmp_path)}
     theirs = {Path(folder): (set(folders), set(names)) for folder, folders, names in os.walk(tmp_path)}
     assert ours == theirs
 

@@ -14,47 +14,50 @@ from typing import BinaryIO
 from pcip_core.errors import ImageFileError, RootError
 
 
-def walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+def walk(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yield each folder under the root with the names of its subfolders and of its other entries.
 
-    A caller that clears the list of subfolders does not receive them. A folder that cannot be listed, and a link to a
-    folder that is not followed, count as other entries, with a `/` at the end.
+    The path of a folder is relative to the root and ends with a `/`; that of the root is empty. A caller that clears
+    the list of subfolders does not receive them. A folder that must not be read, and a link to a folder that is not
+    followed, are other entries, with a `/` at the end.
 
     Raises:
         RootError: the root cannot be listed.
     """
-    real, pending = os.path.realpath(root), [root]
+    real, pending = os.path.realpath(root), [""]
     while pending:
         folder = pending.pop()
         folders: list[str] = []
         others: list[str] = []
         try:
-            with os.scandir(folder) as entries:
+            with os.scandir(f"{root}/{folder}") as entries:
                 for entry in entries:
-                    linked = folder == root and entry.is_symlink() and _is_apart(entry.path, real)
-                    if linked or entry.is_dir(follow_symlinks=False):
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.name)
+                    elif not (entry.is_symlink() and Path(entry.path).is_dir()):
+                        others.append(entry.name)
+                    elif not folder and _is_apart(entry.path, real):
                         folders.append(entry.name)
                     else:
-                        is_folder = entry.is_symlink() and os.path.isdir(entry.path)  # noqa: PTH112  (False for a loop)
-                        others.append(f"{entry.name}/" if is_folder else entry.name)
+                        others.append(f"{entry.name}/")
         except OSError as error:
-            if folder == root:
-                raise RootError(
-                    root,
-                    found=f"a folder that cannot be listed ({error.strerror})",
-                    required="a folder that you may read",
-                    remedy="Correct its permissions, or the root in the spec.",
-                ) from error
-            yield folder.parent, [], [f"{folder.name}/"]
-            continue
+            if folder:
+                yield "", [], [folder]
+                continue
+            raise RootError(
+                root,
+                found=f"a folder that cannot be listed ({error.strerror})",
+                required="a folder that you may read",
+                remedy="Correct its permissions, or the root in the spec.",
+            ) from error
         yield folder, folders, others
-        pending += [folder / name for name in sorted(folders, reverse=True)]
+        pending += [f"{folder}{name}/" for name in sorted(folders, reverse=True)]
 
 
 def _is_apart(link: str, root: str) -> bool:
-    """Whether a link leads to a folder that neither holds the root nor lies in it."""
+    """Whether a link to a folder leads to one that neither holds the root nor lies in it."""
     target = os.path.realpath(link)
-    return Path(target).is_dir() and os.path.commonpath([target, root]) not in (target, root)
+    return os.path.commonpath([target, root]) not in (target, root)
 
 
 def require_inside(root: Path, path: Path) -> None:
@@ -93,10 +96,9 @@ def opened(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def printable(path: Path | str) -> str:
-    """A path as text with `/` between folders; bytes of a name that are not UTF-8 become U+FFFD."""
-    text = path.as_posix() if isinstance(path, Path) else path
-    return text.encode(errors="surrogateescape").decode(errors="replace")
+def printable(path: str) -> str:
+    """A path as text; bytes of a name that are not UTF-8 are written as \\xff. Such a file is named, but not read."""
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def is_plain(path: object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -115,6 +116,7 @@ def _decoded(path: Path, selects: Sequence[Select], root: Path) -> list[np.ndarr
     """Decode planes of one file under the root. Any exception of the decoder becomes an ImageFileError."""
     try:
         _require_inside(root, path)
+        _require_readable(path)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             planes = decoder(path)(path, selects)
@@ -131,14 +133,22 @@ def _decoded(path: Path, selects: Sequence[Select], root: Path) -> list[np.ndarr
 
 
 def _require_inside(root: Path, path: Path) -> None:
-    """Raise an ImageFileError for a pipe or device, and for a file, or part of an OME-Zarr image, outside the root."""
+    """Raise an ImageFileError if a file, or a part of an OME-Zarr image, lies outside the root."""
     require_inside(root, path)
     if path.is_dir():
         from pcip_core.images.formats.ngff import links_of
 
         for link in links_of(path):
             require_inside(root, link)
-    elif path.exists() and not path.is_file():
+
+
+def _require_readable(path: Path) -> None:
+    """Raise for a pipe or a device: to read one may wait for ever."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return  # the decoder names the problem
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise ImageFileError(
             path, found="a pipe or a device", required="a file", remedy="Move it out of the root."
         )

@@ -30,10 +30,10 @@ def decoder(path: Path) -> Decoder:
         ImageFileError: the file does not exist, is empty, or has an unknown format.
     """
     name = path.name.lower()
-    if "\ufffd" in str(path) and not path.exists():
+    if "\\x" in str(path) and not path.exists():
         raise ImageFileError(
             path,
-            found="a name with bytes that are not UTF-8 (shown as \ufffd)",
+            found="a name with bytes that are not UTF-8 (written as \\x and two digits)",
             required="names of files and folders in UTF-8",
             remedy="Rename the file or folder.",
         )

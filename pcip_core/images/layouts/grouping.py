@@ -19,9 +19,7 @@ from pcip_core.spec.sections import PART
 UNREADABLE = "unreadable"  # value of the unknown parts of a plate, well or archive that cannot be listed
 _LONGEST_TEXT = 1000  # of an id
 _WELL = re.compile(r"([A-Za-z]{1,2})0*(\d{1,3})")
-_NO_NAME = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|\.{3}"
-)  # Dagster refuses such partitions
+_NO_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f]|\.{3}")  # Dagster refuses such partitions
 
 
 class Fields:
@@ -86,11 +84,11 @@ class Fields:
         if not self.wants(whole):
             return
         names = self._names(whole)
-        if "_".join([whole[name] for name in names]) in self._fields:  # another folder of the same name
-            whole[list(whole)[-1]] = f"{UNREADABLE} {path}"
-        self.add(whole, dict.fromkeys(self._screen.channels, path))
         field_id = "_".join([whole[name] for name in names])
-        self._fields[field_id] = replace(self._fields[field_id], problem=problem)
+        if field_id in self._fields:  # another folder of the same name
+            field_id = f"{field_id} {path}"
+        files = dict.fromkeys(self._screen.channels, path)
+        self._fields[field_id] = replace(self._field(field_id, whole), files=files, problem=problem)
 
     def __bool__(self) -> bool:
         return bool(self._fields)
@@ -105,7 +103,6 @@ class Fields:
         return list(self._fields.values())
 
     def _names(self, parts: Mapping[str, str]) -> list[str]:
-        """The parts that form the id of a field, in their order."""
         return [name for name in self._identity or parts if name in parts]
 
     def _field(self, field_id: str, parts: Mapping[str, str]) -> Field:
@@ -165,11 +162,7 @@ def files_under(root: Path) -> list[str]:
 
     Folders that are not read, because they are links or must not be read, are among them, with a `/` at the end.
     """
-    paths: list[str] = []
-    for folder, _, names in walk(root):
-        inside = folder.relative_to(root).as_posix()
-        paths += names if inside == "." else [f"{inside}/{name}" for name in names]
-    return sorted(map(printable, paths))
+    return sorted(printable(folder + name) for folder, _, names in walk(root) for name in names)
 
 
 def well_name(text: str) -> str:

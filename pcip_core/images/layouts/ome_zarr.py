@@ -33,13 +33,13 @@ def scan_ome_zarr(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
     unclaimed: list[str] = []
     for folder in _plates(root, unclaimed):
         name = folder.resolve().name.removesuffix(".zarr").removesuffix(".ome")
-        path = printable(folder.relative_to(root))
+        path = printable(folder.relative_to(root).as_posix())
         try:
             require_inside(root, folder)
             plate = _Plate(root, folder, name)
             listed = list(plate.fields())
         except ImageFileError as problem:
-            fields.add_unreadable({"plate": printable(Path(name))}, path, problem)
+            fields.add_unreadable({"plate": printable(name)}, path, problem)
             continue
         for parts, image, reason in listed:
             if reason is not None:
@@ -51,7 +51,8 @@ def scan_ome_zarr(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
 
 def _plates(root: Path, unclaimed: list[str]) -> Iterator[Path]:
     """Yield the folders that are plates, or whose metadata cannot be read; add other files to `unclaimed`."""
-    for folder, folders, files in walk(root):
+    for inside, folders, files in walk(root):
+        folder = root / inside
         if any(file in METADATA_FILES for file in files) and not is_array(folder):
             try:
                 is_plate = "plate" in group_metadata(folder)
@@ -61,7 +62,7 @@ def _plates(root: Path, unclaimed: list[str]) -> Iterator[Path]:
                 folders.clear()
                 yield folder
                 continue
-        unclaimed += [printable((folder / file).relative_to(root)) for file in files]
+        unclaimed += [printable(inside + file) for file in files]
 
 
 class _Plate:
@@ -81,11 +82,11 @@ class _Plate:
 
     def fields(self) -> Iterator[tuple[dict[str, str], str, ImageFileError | None]]:
         """Yield parts and path of each field; a well that cannot be listed is one field with the reason."""
-        paths: dict[tuple[str, str], str] = {}
+        paths: dict[str, str] = {}  # end of the id of a field -> its path
         for well in self._wells:
             where = self._well(well)
             inside = self._folder / well["path"]
-            path = printable(inside.relative_to(self._root))
+            path = printable(inside.relative_to(self._root).as_posix())
             try:
                 require_inside(self._root, inside)
                 images = group_metadata(inside).get("well")
@@ -100,8 +101,8 @@ class _Plate:
                     "field": image["path"],
                     "acquisition": _text(image.get("acquisition", "")),
                 }
-                path = printable((inside / image["path"]).relative_to(self._root))
-                other = paths.setdefault((parts["well"], parts["field"]), path)
+                path = printable((inside / image["path"]).relative_to(self._root).as_posix())
+                other = paths.setdefault(f"{parts['well']}_{parts['field']}", path)
                 if other != path:
                     raise self._bad(f"{other} and {path} as well {parts['well']}", "one path per well")
                 if len(paths) > MAX_FIELDS:
@@ -115,7 +116,7 @@ class _Plate:
             )
         for entry in entries:
             path = entry.get("path") if isinstance(entry, dict) else None
-            if not is_plain(path) or not str(path).isprintable():
+            if not is_plain(path) or len(str(path)) > _LONGEST_NAME or not str(path).isprintable():
                 raise self._bad(
                     f"{what}: {reprlib.repr(entry)}", "an object with a relative path below its own folder"
                 )

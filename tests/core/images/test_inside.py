@@ -108,7 +108,7 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
     real = os.scandir
 
     def refusing(path: str) -> object:
-        if str(path).endswith(refused):
+        if str(path).rstrip("/").endswith(refused):
             raise PermissionError(13, "Permission denied", str(path))
         return real(path)
 
@@ -140,7 +140,7 @@ def test_a_name_in_another_encoding_is_shown_and_refused(tmp_path):
     screen = screen_of(tmp_path / "root", FILES)
     good, odd = scan(screen).fields
     read_field(screen, good)
-    assert odd.field_id == "P1_\ufffd"
+    assert odd.field_id == "P1_\\xb5"
     with pytest.raises(ImageFileError, match="bytes that are not UTF-8"):
         read_field(screen, odd)
     content_hash(screen, odd)
@@ -184,7 +184,7 @@ def test_walk_gives_what_os_walk_gives_without_links(tmp_path):
     for folder in ("a/b/c", "a/d", "e"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "f").touch()
-    ours = {folder: (set(folders), set(names)) for folder, folders, names in walk(tmp_path)}
+    ours = {tmp_path / folder: (set(folders), set(names)) for folder, folders, names in walk(tmp_path)}
     theirs = {Path(folder): (set(folders), set(names)) for folder, folders, names in os.walk(tmp_path)}
     assert ours == theirs
 

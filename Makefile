@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LISTED := https://pypi.org/pypi/pip/24.0/json
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: help setup demo test check ui bench clean
+.PHONY: help setup demo test check audit ui bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -18,6 +19,7 @@ $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -c constraints.txt torch
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install --quiet -c constraints.txt --no-deps cp_measure centrosome  # centrosome asks for an old pillow
 	touch $(READY)
 
 demo: $(READY) ## process two simulated screens from images to benchmark
@@ -26,11 +28,17 @@ demo: $(READY) ## process two simulated screens from images to benchmark
 test: $(READY) ## run every test
 	$(PYTEST)
 
-check: $(READY) ## run lint, types and every test
+check: $(READY) ## run lint, types and every test, and look for known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(PYTEST)
+	$(MAKE) --no-print-directory audit
+
+audit: $(READY) ## look the pinned packages up in PyPI's list of known vulnerabilities, if it can be read
+	@if $(BIN)/python -c 'import requests; requests.get("$(LISTED)", timeout=20).json()["vulnerabilities"]' 2>/dev/null; \
+	then $(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict; \
+	else echo "known vulnerabilities: not looked up, because $(LISTED) cannot be read here"; fi
 
 ui: $(READY) ## serve Dagster and MLflow on 127.0.0.1
 	$(BIN)/pcip ui

@@ -4,20 +4,46 @@ Nothing else in pcip imports `dagster._core` or writes one of Dagster's own run 
 classes of `dagster._core` too, as Dagster's documentation of that file does.
 """
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.execution.api import create_execution_plan
+from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
 )
 
-__all__ = ["AssetJob", "create_execution_plan", "partition_range_tags", "partitions_of_run"]
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+__all__ = [
+    "DAEMON",
+    "AssetJob",
+    "CheckRunHealthResult",
+    "WorkerStatus",
+    "create_execution_plan",
+    "dagster_app",
+    "end_run",
+    "partition_range_tags",
+    "partitions_of_run",
+]
 
 # The type that `dg.define_asset_job` returns. Replace it when `dagster` exports that type.
 AssetJob = UnresolvedAssetJobDefinition
+
+_POLL_MS = 2000  # how often the pages ask for changes: the webserver's own default
+
+# The command `dagster-daemon`, which need not be on the PATH. Replace it when `python -m dagster` has that command.
+DAEMON = (sys.executable, "-m", "dagster._daemon")
+
+# `CheckRunHealthResult` and `WorkerStatus` are what a run launcher answers to the daemon's run monitoring. Replace
+# them when `dagster` exports them beside `RunLauncher`.
 
 # `create_execution_plan` is used by `pcip bench dagster` alone, to time the planning of a run. Replace it when
 # `JobDefinition` offers its plan.
@@ -47,3 +73,35 @@ def partitions_of_run(tags: Mapping[str, str], known: Sequence[str]) -> list[str
         first, last = tags[ASSET_PARTITION_RANGE_START_TAG], tags[ASSET_PARTITION_RANGE_END_TAG]
         return list(known[known.index(first) : known.index(last) + 1])
     return None
+
+
+@contextmanager
+def dagster_app(workspace_file: str) -> Iterator["Starlette"]:
+    """Dagster's pages as an ASGI application, for the instance of DAGSTER_HOME.
+
+    Replace it when `dagster-webserver` takes a middleware, or offers its application.
+
+    Args:
+        workspace_file: names the code locations, as `dagster-webserver --workspace` takes it.
+    """
+    from dagster._core.workspace.context import WorkspaceProcessContext
+    from dagster._core.workspace.load_target import WorkspaceFileTarget
+    from dagster_webserver.app import create_app_from_workspace_process_context
+
+    with (
+        dg.DagsterInstance.get() as instance,
+        WorkspaceProcessContext(instance, WorkspaceFileTarget([workspace_file]), dg.__version__) as context,
+    ):
+        yield create_app_from_workspace_process_context(context, live_data_poll_rate=_POLL_MS)
+
+
+def end_run(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str) -> None:
+    """End an unfinished run from outside, and free the slots that it holds in pools.
+
+    Replace it when `DagsterInstance` offers this in its public interface, as Dagster's pages do.
+    """
+    if run.status == dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, message)
+    else:
+        instance.report_run_failed(run, message)
+    instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)

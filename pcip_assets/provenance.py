@@ -69,7 +69,7 @@ class Stopwatch:
         def resident(worker: psutil.Process) -> int:
             try:
                 return worker.memory_info().rss
-            except psutil.NoSuchProcess:
+            except psutil.Error:  # it has ended, or belongs to another user
                 return 0
 
         def sample() -> None:

@@ -16,7 +16,6 @@ from pcip_assets.dagster_compat import AssetJob
 from pcip_assets.partitions import shards_of
 from pcip_assets.tracking import Tracking
 from pcip_assets.workspace import Workspace
-from pcip_core.errors import PcipError
 from pcip_core.images.layout import scan
 from pcip_core.images.watching import Changes, changes, stamps
 from pcip_core.spec.screen import Screen
@@ -62,12 +61,11 @@ def build_sensor(screen: Screen, workspace: Workspace, job: AssetJob) -> dg.Sens
         minimum_interval_seconds=_EVERY_S,
         description=f"Watches the images of {screen.name}: takes new shards to features and reports changed files.",
     )
-    def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        try:
-            layout = scan(screen)
-            now = stamps(screen, layout)
-        except PcipError as error:
-            return dg.SkipReason(str(error))
+    def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        layout = scan(
+            screen
+        )  # a folder that is gone fails the tick: a skipped one would look like nothing new
+        now = stamps(screen, layout)
         store, cursor = Store(workspace.store), Cursor.of(context.cursor)
         made = set(store.shards(screen.name, "fields"))
         settled = [shard for shard in layout.shards() if cursor.seen.get(shard) == now[shard]]

@@ -17,6 +17,8 @@ from typing import Any
 import dagster as dg
 
 from pcip_assets.progress import Progress
+from pcip_assets.recovery.databases import ensure, mlflow_database
+from pcip_assets.recovery.killed_runs import process_tags
 from pcip_assets.workspace import MLFLOW_PORT, Workspace
 from pcip_core.errors import EncoderError
 from pcip_core.spec.screen import Screen
@@ -24,6 +26,11 @@ from pcip_core.spec.screen import Screen
 CHAMPION = "champion"
 SYSTEM_METRICS_EVERY_S = 5.0
 _WEIGHTS = "encoder.safetensors"
+_RUN_ID = "mlflow_run_id"  # in the folder of checkpoints
+_NOT_REGISTERED = (
+    "RESOURCE_DOES_NOT_EXIST",
+    "INVALID_PARAMETER_VALUE",
+)  # MLflow's codes: no model, no such alias
 # Without this setting, importing mlflow sends usage data to its developers.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
@@ -88,18 +95,39 @@ class Tracking(dg.ConfigurableResource):
         import mlflow
 
         workspace = Workspace(Path(self.data))
-        workspace.mlflow_folder.mkdir(parents=True, exist_ok=True)
+        ensure(workspace, [mlflow_database(workspace)])
         mlflow.set_tracking_uri(workspace.mlflow_uri)
         mlflow.set_registry_uri(workspace.mlflow_uri)
         return mlflow.MlflowClient()
 
     def _experiment(self, screen: str) -> str:
+        from mlflow.exceptions import MlflowException
+
         client = self._client()
         experiment = client.get_experiment_by_name(screen)
         if experiment is not None:
             return experiment.experiment_id
         artifacts = Workspace(Path(self.data)).mlflow_folder / "artifacts" / screen
-        return client.create_experiment(screen, artifact_location=artifacts.as_uri())
+        try:
+            return client.create_experiment(screen, artifact_location=artifacts.as_uri())
+        except MlflowException:
+            experiment = client.get_experiment_by_name(screen)
+            if experiment is None:
+                raise
+            return experiment.experiment_id  # another process created it meanwhile
+
+    def resumable(self, checkpoints: Path) -> str | None:
+        """The id of the unfinished run of a training; None if MLflow does not have the run, or a user deleted it."""
+        from mlflow.exceptions import MlflowException
+
+        file = checkpoints / _RUN_ID
+        if not file.is_file():
+            return None
+        try:
+            run = self._client().get_run(file.read_text())
+        except MlflowException:
+            return None
+        return run.info.run_id if run.info.lifecycle_stage == "active" else None
 
     def url(self, screen: str, run_id: str) -> str:
         """The page of a run in the MLflow UI that `pcip ui` serves."""
@@ -109,22 +137,21 @@ class Tracking(dg.ConfigurableResource):
     def training(
         self, screen: Screen, epochs: int, *, checkpoints: Path, tags: Mapping[str, str], log: Any
     ) -> Iterator[TrainingRun]:
-        """An MLflow run for one training; an unfinished run that `checkpoints` names is resumed."""
+        """An MLflow run for one training; an unfinished run that `checkpoints` names is resumed, if MLflow has it."""
         import mlflow
 
         experiment = self._experiment(screen.name)
         mlflow.set_system_metrics_sampling_interval(SYSTEM_METRICS_EVERY_S)
-        run_id_file = checkpoints / "mlflow_run_id"
-        run_id = run_id_file.read_text() if run_id_file.is_file() else None
+        run_id = self.resumable(checkpoints)
         with mlflow.start_run(
             run_id=run_id,
             experiment_id=None if run_id else experiment,
             run_name=None if run_id else "training",
-            tags={"kind": "training", **tags},
+            tags={"kind": "training", **tags, **process_tags()},
             log_system_metrics=True,
         ) as run:
             checkpoints.mkdir(parents=True, exist_ok=True)
-            run_id_file.write_text(run.info.run_id)
+            (checkpoints / _RUN_ID).write_text(run.info.run_id)
             yield TrainingRun(run.info.run_id, screen.title, epochs, log)
 
     def log_pictures(self, run_id: str, pictures: Mapping[str, Any]) -> None:
@@ -156,14 +183,18 @@ class Tracking(dg.ConfigurableResource):
 
     def has_champion(self, model: str) -> bool:
         """Whether a network is registered under this name; an encoder has the name of its screen."""
+        return self._champion_version(model) is not None
+
+    def _champion_version(self, model: str) -> Any:
+        """MLflow's version of the champion; None if there is none. Any other error of the registry is raised."""
         from mlflow.exceptions import MlflowException
 
-        client = self._client()
         try:
-            client.get_model_version_by_alias(model, CHAMPION)
-        except MlflowException:
-            return False
-        return True
+            return self._client().get_model_version_by_alias(model, CHAMPION)
+        except MlflowException as error:
+            if error.error_code in _NOT_REGISTERED:
+                return None
+            raise
 
     def champion(self, model: str) -> Encoder:
         """The network in use, its weights verified; an encoder has the name of its screen.
@@ -172,12 +203,9 @@ class Tracking(dg.ConfigurableResource):
             EncoderError: no network was trained, or its weights differ from the registered ones.
         """
         import mlflow
-        from mlflow.exceptions import MlflowException
 
-        client = self._client()
-        try:
-            version = client.get_model_version_by_alias(model, CHAMPION)
-        except MlflowException as error:
+        version = self._champion_version(model)
+        if version is None:
             screen, _, noun = model.partition(".")
             raise EncoderError(
                 f"screen {screen}",
@@ -185,7 +213,7 @@ class Tracking(dg.ConfigurableResource):
                 required="a registered model version with the alias `champion`",
                 remedy=f"Materialize {screen}/{noun or 'encoder'}, or: pcip run {screen}"
                 + (" --baselines" if noun else ""),
-            ) from error
+            )
         folder = Path(mlflow.artifacts.download_artifacts(version.source))
         digest, registered = _sha256(folder / _WEIGHTS), version.tags.get("weights_sha256")
         if digest != registered:
@@ -203,7 +231,7 @@ class Tracking(dg.ConfigurableResource):
         """Log an extraction as a child run of the encoder's training run; return its id."""
         import mlflow
 
-        tags = {"kind": "extraction", "mlflow.parentRunId": encoder.run_id}
+        tags = {"kind": "extraction", "mlflow.parentRunId": encoder.run_id, **process_tags()}
         with mlflow.start_run(
             experiment_id=self._experiment(screen), run_name="extraction", tags=tags
         ) as run:

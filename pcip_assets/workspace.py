@@ -6,19 +6,24 @@ A screen is known if its spec is in `data/screens/`, or if its spec was run once
 """
 
 import dataclasses
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from pcip_core.errors import DuplicateScreenError, PcipError, SpecError
+from pcip_core.errors import DuplicateScreenError, PcipError, SpecError, StoreError
 from pcip_core.files import file_name, replacing
+from pcip_core.locks import locked
 from pcip_core.spec.screen import Screen, load_screen
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MLFLOW_PORT = int(os.environ.get("PCIP_MLFLOW_PORT", "5000"))
 DAGSTER_PORT = int(os.environ.get("PCIP_DAGSTER_PORT", "3000"))
+_LOG = logging.getLogger("pcip")
 
 
 @dataclass(frozen=True)
@@ -162,16 +167,42 @@ class Workspace:
         return yaml.safe_load(self._local.read_text()) or {}
 
     def _remember(self, name: str, path: Path, *, root: str | None) -> None:
-        entries = self._remembered()
-        entry = dict(entries.get(name, {}))
+        entry: dict[str, str] = {}
         if path.parent not in (REPOSITORY / "data" / "screens", self.data / "screens"):
             entry["spec"] = str(path)
         if root is not None:
             entry["root"] = root
-        if not entry or entry == entries.get(name):
+        if entry.items() <= self._remembered().get(name, {}).items():
             return
-        with replacing(self._local) as temporary:
-            temporary.write_text(yaml.safe_dump(entries | {name: entry}))
+        with self.only_process():
+            entries = self._remembered()
+            entries[name] = entries.get(name, {}) | entry
+            with replacing(self._local) as temporary:
+                temporary.write_text(yaml.safe_dump(entries))
+
+    @contextmanager
+    def only_process(self) -> Iterator[None]:
+        """Hold the lock of the workspace; log that pcip waits if another process holds it.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        lock = self.data / ".lock"
+        with ExitStack() as stack:
+            try:
+                self.data.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(lock, wait=False))
+            except BlockingIOError:
+                _LOG.warning(f"waiting for another pcip, which prepares {self.data}")
+                stack.enter_context(locked(lock))
+            except OSError as error:
+                raise StoreError(
+                    self.data,
+                    found=str(error),
+                    required="a folder with free space that you may write to",
+                    remedy="Free some space, correct the permissions, or choose another folder with PCIP_DATA.",
+                ) from error
+            yield
 
 
 def _duplicate(name: str, first: Path, second: Path) -> DuplicateScreenError:

@@ -42,6 +42,7 @@ class Tables(Work):
 
     def keep(self, run: Run, shard: str | None, made_from: str) -> dict[str, Any]:
         """Write the figures, then commit the tables, whose provenance marks the result as up to date."""
+        crops = (run.library.store.provenance(run.screen.name, "cells", shard) or {}).get("data_hash")
         made = self.make(shard)
         assert run.figures or not made.figures, (
             f"{self.table}: an asset that stores figures needs `figures=True`"
@@ -53,6 +54,7 @@ class Tables(Work):
             code_version=run.version,
             dagster_run_id=run.context.run.run_id,
             figures="\n".join(made.figures) or None,
+            crops_hash=crops if shard is not None and "cells" not in made.tables else None,
             **made.provenance,
         )
         run.library.store.commit(

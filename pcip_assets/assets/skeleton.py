@@ -1,7 +1,8 @@
 """Common parts of all assets: key, group, owners, version, and the check whether a result is up to date.
 
 The function of an asset reads its inputs and returns its `Work`: the inputs, how to compute the result, and where
-to store it. A function that must clean up or record something afterwards yields its work instead.
+to store it. A function that must clean up or record something afterwards yields its work instead. A result is
+published before its asset counts as materialized.
 """
 
 import functools
@@ -111,7 +112,7 @@ def asset(
         ) -> dg.MaterializeResult:
             run = Run(context, screen, resources["library"], version, figures)
             given = {"config": config, **resources} if takes_config else resources
-            with _worked_out(function)(context, **given) as work:
+            with run.library.publishing(context.log), _worked_out(function)(context, **given) as work:
                 if isinstance(work, dg.MaterializeResult):
                     return work
                 assert isinstance(config, Remake), (

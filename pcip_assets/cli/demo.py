@@ -43,7 +43,9 @@ def _print_next_steps(workspace: Workspace, screen: Screen) -> None:
         f"  1. Add the last plate: {ui}, open http://127.0.0.1:{DAGSTER_PORT}, Jobs, {screen.name}_features, "
         f"and materialize the partition {last}."
     )
-    click.echo(f"  2. Query the features (duckdb {published}, or .venv/bin/python -c 'import duckdb; ...'):")
+    click.echo(
+        f"  2. Query the features (duckdb -readonly {published}, or .venv/bin/python -c 'import duckdb; ...'):"
+    )
     click.echo(
         f"       SELECT * FROM {screen.name}.similar_cells('inpainting_conv4', "
         f"(SELECT min(cell_id) FROM {screen.name}.cells), 10);"

@@ -4,6 +4,7 @@ Dagster is imported inside the functions that need it, because importing it take
 """
 
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import yaml
 
 from pcip_assets.workspace import REPOSITORY, Workspace
 from pcip_core.errors import PcipError, SpecError
+from pcip_core.files import replacing
 from pcip_core.spec.screen import Screen
 
 if TYPE_CHECKING:
@@ -116,15 +118,25 @@ def dagster_home(workspace: Workspace) -> Path:
     text = yaml.safe_dump(settings)
     target = home / "dagster.yaml"
     if not target.is_file() or target.read_text() != text:
-        target.write_text(text)
+        with replacing(target) as temporary:
+            temporary.write_text(text)
     return home
 
 
 def open_instance(workspace: Workspace) -> "dg.DagsterInstance":
-    """The Dagster instance of a workspace, the same that `dagster dev` opens in the repository."""
+    """The Dagster instance of a workspace, its databases whole and the runs of killed processes ended.
+
+    It is the same that `dagster dev` opens in the repository.
+    """
     import dagster as dg
 
-    return dg.DagsterInstance.from_config(str(dagster_home(workspace)))
+    from pcip_assets.recovery.databases import dagster_databases, ensure
+    from pcip_assets.recovery.killed_runs import end_killed_runs
+
+    ensure(workspace, dagster_databases(workspace))
+    instance = dg.DagsterInstance.from_config(str(dagster_home(workspace)))
+    end_killed_runs(workspace, instance)
+    return instance
 
 
 def run_screen(
@@ -156,6 +168,7 @@ def run_screen(
     from pcip_assets.dagster_compat import partition_range_tags
     from pcip_assets.definitions import build_definitions
     from pcip_assets.partitions import register_shards
+    from pcip_assets.recovery.killed_runs import process_tags
     from pcip_core.segmentation import check_segmentation
 
     check_segmentation(screen)
@@ -169,10 +182,12 @@ def run_screen(
     if baselines and not screen.baselines.sets:
         warnings.append("no baselines to compute: the spec has no `baselines.sets`")
     for job, config in jobs.items():
+        run_id = str(uuid.uuid4())
         result = definitions.resolve_job_def(f"{screen.name}_{job}").execute_in_process(
             instance=instance,
             run_config={"loggers": {"console": {}}, **config},
-            tags=partition_range_tags(first, last),
+            tags=partition_range_tags(first, last) | process_tags(run_id),
+            run_id=run_id,
             raise_on_error=False,
         )
         warnings += _warnings(result)

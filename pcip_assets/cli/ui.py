@@ -2,73 +2,95 @@
 
 import contextlib
 import os
-import signal
 import socket
-import subprocess
 import sys
-import time
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
 
 import click
+import yaml
 
+from pcip_assets.web import ALLOW, HOST
 from pcip_assets.workspace import DAGSTER_PORT, MLFLOW_PORT, REPOSITORY, Workspace
-from pcip_core.errors import PcipError
+from pcip_core.errors import PcipError, RootError
 
-HOST = "127.0.0.1"
-_STOPPING_S = 20  # that a server has to stop by itself
+_PYTHON = (sys.executable, "-m")
 
 
 @click.command("ui")
 @click.option("--dagster-port", default=DAGSTER_PORT, show_default=True, help="Port of the Dagster pages.")
 @click.option("--mlflow-port", default=MLFLOW_PORT, show_default=True, help="Port of the MLflow pages.")
-def command(dagster_port: int, mlflow_port: int) -> None:
+@click.option(
+    "--allow-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    envvar=ALLOW,
+    help="Also answer under this name, of a proxy before the pages; may be repeated. The default is PCIP_ALLOW_HOST.",
+)
+def command(dagster_port: int, mlflow_port: int, allowed_hosts: tuple[str, ...]) -> None:
     """Serve the Dagster and MLflow pages on 127.0.0.1 until you press Ctrl-C.
 
     Dagster shows every result with its inputs, code and runs, and materializes shards. MLflow compares trainings.
+    Runs that were started on the pages end with them. Other web pages cannot use these (SECURITY.md).
     """
-    serve(Workspace.current(), dagster_port=dagster_port, mlflow_port=mlflow_port)
+    serve(
+        Workspace.current(), dagster_port=dagster_port, mlflow_port=mlflow_port, allowed_hosts=allowed_hosts
+    )
 
 
-def serve(workspace: Workspace, *, dagster_port: int, mlflow_port: int) -> None:
-    """Start both servers and wait; Ctrl-C or SIGTERM stops both.
+def serve(
+    workspace: Workspace, *, dagster_port: int, mlflow_port: int, allowed_hosts: Sequence[str] = ()
+) -> None:
+    """Start all servers and wait; Ctrl-C, SIGTERM or the end of the terminal stops them.
 
     Raises:
-        PcipError: a port is in use.
+        PcipError: a port is in use, a name is invalid, or a server ends by itself.
     """
     from pcip_assets.cli.run import dagster_home
+    from pcip_assets.dagster_compat import DAEMON
+    from pcip_assets.recovery.databases import ensure, mlflow_database
+    from pcip_assets.web.guard import host_name
+    from pcip_assets.web.processes import Servers
 
     for port in (dagster_port, mlflow_port):
         _require_free(port)
-    _register_screens(workspace)
-    workspace.mlflow_folder.mkdir(parents=True, exist_ok=True)
     environment = {
         **os.environ,
+        ALLOW: " ".join(host_name(name) for name in allowed_hosts),
         "DAGSTER_HOME": str(dagster_home(workspace)),
         "PCIP_DATA": str(workspace.data),
         "PCIP_MLFLOW_PORT": str(mlflow_port),
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
     }
-    dagster = [sys.executable, "-m", "dagster", "dev", "-h", HOST, "-p", str(dagster_port)]
-    mlflow = [
-        sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(mlflow_port),
-        "--workers", "1",
-        "--backend-store-uri", workspace.mlflow_uri,
-        "--artifacts-destination", str(workspace.mlflow_folder / "artifacts"),
-    ]  # fmt: skip
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell in the background ignores SIGINT by default
-        signal.signal(number, _interrupt)
-    servers = [subprocess.Popen(server, cwd=REPOSITORY, env=environment) for server in (dagster, mlflow)]
-    click.secho(
-        f"Dagster http://{HOST}:{dagster_port}   MLflow http://{HOST}:{mlflow_port}   (Ctrl-C stops both)",
-        bold=True,
-    )
-    try:
-        while all(server.poll() is None for server in servers):
-            time.sleep(0.5)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        _stop(servers)
+    _register_screens(workspace)
+    ensure(workspace, [mlflow_database(workspace)])
+    artifacts = str(workspace.mlflow_folder / "artifacts")
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        tempfile.TemporaryDirectory(prefix="pcip-ui-") as folder,  # nobody else may open the socket in it
+        Servers(REPOSITORY, environment) as servers,
+    ):
+        code, locations = Path(folder) / "code", Path(folder) / "workspace.yaml"
+        location = {"socket": str(code), "location_name": "pcip"}
+        locations.write_text(yaml.safe_dump({"load_from": [{"grpc_server": location}]}))
+        servers.start("Dagster's code server", [
+            *_PYTHON, "dagster", "code-server", "start", "--socket", str(code),
+            "--module-name", "pcip_assets.definitions", "--location-name", "pcip", "--log-level", "warning",
+        ])  # fmt: skip
+        servers.start("MLflow's pages", [
+            *_PYTHON, "pcip_assets.web.mlflow_pages", str(mlflow_port), workspace.mlflow_uri, artifacts,
+        ])  # fmt: skip
+        servers.wait(until=code)
+        servers.start("Dagster's pages", [
+            *_PYTHON, "pcip_assets.web.dagster_pages", str(dagster_port), str(locations),
+        ])  # fmt: skip
+        servers.start("Dagster's daemon", [*DAEMON, "run", "--workspace", str(locations)])
+        click.secho(
+            f"Dagster http://{HOST}:{dagster_port}   MLflow http://{HOST}:{mlflow_port}   (Ctrl-C stops both)",
+            bold=True,
+        )
+        servers.wait()
 
 
 def _register_screens(workspace: Workspace) -> None:
@@ -76,28 +98,17 @@ def _register_screens(workspace: Workspace) -> None:
     from pcip_assets.cli.run import open_instance
     from pcip_assets.partitions import register_shards
 
-    instance = open_instance(workspace)
     screens, problems = workspace.screens()
     for problem in problems:
         click.secho(f"screen left out: {problem}", fg="yellow", err=True)
-    for screen in screens.values():
-        with contextlib.suppress(PcipError):  # a screen without images has no shards yet
-            register_shards(instance, screen)
-
-
-def _stop(servers: list[subprocess.Popen[bytes]]) -> None:
-    for server in servers:
-        if server.poll() is None:
-            server.send_signal(signal.SIGINT)
-    for server in servers:
-        try:
-            server.wait(_STOPPING_S)
-        except subprocess.TimeoutExpired:
-            server.kill()
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+    with open_instance(workspace) as instance:
+        for screen in screens.values():
+            try:
+                register_shards(instance, screen)
+            except RootError:
+                continue  # a screen without images has no shards yet
+            except PcipError as problem:
+                click.secho(f"shards left out: {problem}", fg="yellow", err=True)
 
 
 def _require_free(port: int) -> None:

@@ -7,8 +7,11 @@ or a user's function by its import path, `package.module:function`.
 
 from __future__ import annotations
 
+import functools
 import importlib
+import importlib.util
 import inspect
+import logging
 import typing
 from collections.abc import Callable, Mapping
 
@@ -61,6 +64,7 @@ def segmenter(method: str) -> Segmenter:
         return METHODS[method]
     module, _, function = method.partition(":")
     try:
+        _announce(module.partition(".")[0])
         return getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise SpecError(
@@ -69,6 +73,19 @@ def segmenter(method: str) -> Segmenter:
             required=f"one of {', '.join(METHODS)}, or package.module:function",
             remedy="Correct the spec, or install the package that holds the function.",
         ) from error
+
+
+@functools.cache
+def _announce(package: str) -> None:
+    """Log whose code a spec has pcip run, once per process and before the code is run."""
+    spec = importlib.util.find_spec(package)
+    if spec is not None and package != "pcip_core":
+        logging.getLogger(__name__).warning(
+            "segmentation.method: the spec runs %s (%s), which is not part of pcip. It can do all that you can do: "
+            "run only specs and functions that you trust.",
+            package,
+            spec.origin,
+        )
 
 
 def check_segmentation(screen: Screen) -> None:

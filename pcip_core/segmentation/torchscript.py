@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -101,6 +102,9 @@ def _loaded(model: str, device: str):  # type: ignore[no-untyped-def]
             required="a TorchScript model",
             remedy="Download the model from its authors and set segmentation.options.model to its path.",
         )
+    logging.getLogger(__name__).warning(
+        "%s: a TorchScript model is a program. Use only models that you trust.", path
+    )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # torch recommends torch.export

@@ -91,6 +91,7 @@ def write_screen(
 
 
 def _clear(*folders: Path) -> None:
+    """Remove folders as far as possible; one that is still there fails the next drawing."""
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
 

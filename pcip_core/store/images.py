@@ -10,9 +10,9 @@ import duckdb
 import polars as pl
 
 from pcip_core.errors import SpecError
-from pcip_core.store.books import NO_EXTENSIONS
 from pcip_core.store.parquet import arrow_of
 from pcip_core.store.partitions import Store
+from pcip_core.store.sql import NO_EXTENSIONS
 
 _NO_TERMS = pl.lit([], pl.List(pl.String))
 

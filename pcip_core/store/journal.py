@@ -4,6 +4,9 @@ New files are first written and synced under `<home>/.staging/<commit>`. The com
 journal is renamed into place: a process killed before that leaves the old state, one killed after it leaves the
 new state. `<home>/.lock` is held while a journal is executed; the process that fills a staging folder holds a
 lock on its file `owner`.
+
+Commits are numbered in the order in which they begin, so that no clock decides which of two results is newer.
+`<home>/.commits` holds the last number.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from typing import Any
 
 from pcip_core.errors import StoreError
 from pcip_core.locks import locked
+from pcip_core.store import parquet
 
 _SWEEP_AFTER_S = 60.0
 
@@ -32,15 +36,45 @@ def replace(home: Path, renames: Mapping[Path, Path], *, emptied: Sequence[Path]
         emptied: folders whose other arrays are removed, including arrays from concurrent commits.
         staging: the folder of the staged files, which is removed.
     """
-    with _alone(home):
+    with alone(home):
         old = [file for folder in emptied for file in folder.glob("*.npy")]
         _carry_out(home, renames, old, staging)
 
 
 def remove(home: Path, files: Sequence[Path]) -> None:
     """Remove files."""
-    with _alone(home):
+    with alone(home):
         _carry_out(home, {}, files, None)
+
+
+@contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """Hold the lock, so that no commit takes effect within the block.
+
+    Interrupted commits are first completed, and abandoned staging folders removed.
+    """
+    with locked(home / ".lock"):
+        _finish(home)
+        _sweep(home / ".staging")
+        yield
+
+
+def next_number(home: Path) -> int:
+    """The number of a commit that begins now: one more than that of the last commit that began."""
+    file = home / ".commits"
+    with locked(file):
+        try:
+            last = int(file.read_text())
+        except ValueError:  # empty: a store of an earlier version, or a writer that was killed here
+            last = max((_number_of(part) for part in home.glob("*/**/part.parquet")), default=0)
+        file.write_text(str(last + 1))
+        sync(file)
+    return last + 1
+
+
+def order(provenance: Mapping[str, Any]) -> tuple[int, str]:
+    """Sort key of provenances by the order of their commits; commits of earlier versions, by their time, are first."""
+    return provenance.get("commit_number", 0), provenance.get("created_at", "")
 
 
 def settle(home: Path) -> None:
@@ -61,15 +95,6 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """Hold the lock; first complete interrupted commits and remove abandoned staging folders."""
-    with locked(home / ".lock"):
-        _finish(home)
-        _sweep(home / ".staging")
-        yield
 
 
 def _carry_out(
@@ -117,8 +142,16 @@ def _finish(home: Path) -> None:
     for file in journal["removals"]:
         (home / file).unlink(missing_ok=True)
     path.unlink()
-    if journal["staging"] is not None:
+    if journal["staging"] is not None:  # the change has taken effect; a later commit sweeps what is left
         shutil.rmtree(home / journal["staging"], ignore_errors=True)
+
+
+def _number_of(part: Path) -> int:
+    """The number of the commit that made a partition; 0 for a damaged one, which the next commit replaces."""
+    try:
+        return order(parquet.provenance_of(part))[0]
+    except (FileNotFoundError, StoreError):
+        return 0
 
 
 def _sweep(staging: Path) -> None:
@@ -130,4 +163,4 @@ def _sweep(staging: Path) -> None:
             with locked(folder / "owner", wait=False):
                 shutil.rmtree(folder, ignore_errors=True)
         except OSError:
-            continue  # in use, or just gone
+            continue  # in use, just gone, or not to be removed now: only space is lost, until a later commit

@@ -75,8 +75,12 @@ def parquet_options(schema: pa.Schema) -> dict[str, Any]:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[pq.ParquetFile]:
+def opened(path: Path, *, name: Path | None = None) -> Iterator[pq.ParquetFile]:
     """Open one file for reading. All reads within the block see the same commit, even if the file is replaced.
+
+    Args:
+        path: the file.
+        name: the file that an error names; by default, `path`.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -89,7 +93,7 @@ def opened(path: Path) -> Iterator[pq.ParquetFile]:
     except FileNotFoundError:
         raise
     except _UNREADABLE as error:
-        raise damaged(path, error) from error
+        raise damaged(name or path, error) from error
 
 
 def provenance_of(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ class Store:
         return self._part(screen, table, shard).is_file()
 
     def provenance(self, screen: str, table: str, shard: str | None = None) -> dict[str, Any] | None:
-        """The provenance that a partition was committed with, and its `commit_id`; None without a partition."""
+        """The provenance of a partition, with `commit_id` and `commit_number` of its commit; None without one."""
         self._settle(screen)
         path = self._part(screen, table, shard)
         try:
@@ -77,15 +77,15 @@ class Store:
         except FileNotFoundError:
             return None
 
-    def stamps(self, screen: str, table: str) -> dict[str | None, str]:
-        """Shard -> a stamp that changes whenever the partition is replaced or touched; no file is read."""
-        self._settle(screen)
-        stamps: dict[str | None, str] = {}
-        for path in self._parts(screen, checked_name(table)):
-            with suppress(FileNotFoundError):  # removed in the meantime
-                file = path.stat()
-                stamps[shard_of(path.parent)] = f"{file.st_ino} {file.st_size} {file.st_mtime_ns}"
-        return stamps
+    @contextmanager
+    def frozen(self, screen: str) -> Iterator[dict[tuple[str, str | None], Path]]:
+        """(table, shard) -> file of every partition of a screen; no commit takes effect within the block."""
+        home = self._home(screen)
+        with journal.alone(home):
+            tables = [path.name for path in home.iterdir() if NAME.fullmatch(path.name)]
+            yield {
+                (name, shard_of(path.parent)): path for name in tables for path in self._parts(screen, name)
+            }
 
     # -- reading ------------------------------------------------------------------------------------
 
@@ -263,12 +263,13 @@ class Store:
         tables = {name: checked(frame, name, f"{screen}.{name}") for name, frame in tables.items()}
         _check_lengths(screen, tables, arrays)
         commit = uuid.uuid4().hex
+        home = self._home(screen)
         described = {
             **(provenance or {}),
             "commit_id": commit,
+            "commit_number": journal.next_number(home),
             "arrays": dict.fromkeys(arrays, f"{commit}.npy"),
         }
-        home = self._home(screen)
         staging = home / ".staging" / commit
         targets: dict[Path, Path] = {}  # arrays first, so that they exist before their rows
         for name in arrays:
@@ -287,9 +288,8 @@ class Store:
                     parquet.write(staging / f"{name}.parquet", table, described)
                 for staged in targets:
                     journal.sync(staged)
-            except (
-                BaseException
-            ):  # such as a full disk or an interrupt: nothing is committed yet, so clean up
+            except BaseException:  # a full disk, an interrupt: nothing is committed yet
+                # What cannot be removed now is swept by a later commit; the error of the commit is raised.
                 shutil.rmtree(staging, ignore_errors=True)
                 raise
             emptied = [self._folder(screen, name, shard) for name in arrays]
@@ -300,7 +300,8 @@ class Store:
     def scratch(self, screen: str) -> Iterator[Path]:
         """A temporary folder on the store's disk, for arrays that are written before their commit.
 
-        It is removed at the end with its remaining contents. A later commit removes that of a killed process.
+        It is removed at the end with its remaining contents. A later commit removes what is left, for example by a
+        killed process.
         """
         folder = self._home(screen) / ".staging" / uuid.uuid4().hex
         folder.mkdir(parents=True)

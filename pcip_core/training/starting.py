@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import sys
 import tempfile
 import threading
 import time
@@ -25,6 +26,7 @@ from pcip_core.errors import PcipError, TrainingError
 from pcip_core.training.processes import enter
 from pcip_core.training.tracker import Preview, Tracker
 
+_LOOPBACK = {"linux": "lo", "darwin": "lo0"}.get(sys.platform)
 _GRACE_S = 1.0  # for the other processes to report their failures
 
 
@@ -132,6 +134,8 @@ def _work(
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         os.environ |= {"LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(count)}
+        if _LOOPBACK is not None:  # gloo and NCCL would listen where the name of the machine leads
+            os.environ |= {"GLOO_SOCKET_IFNAME": _LOOPBACK, "NCCL_SOCKET_IFNAME": _LOOPBACK}
         torch.set_num_threads(max(1, torch.get_num_threads() // count))
         enter(backend, rank=rank, size=count, at=rendezvous)
         result = job(tracker=_Piped(pipe))

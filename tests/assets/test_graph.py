@@ -13,6 +13,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from pcip_assets.cli.run import open_instance
+from pcip_assets.recovery.killed_runs import process_tags
 from pcip_assets.tracking import Tracking
 from pcip_core.models.files import load_encoder
 from pcip_core.models.inference import extract_features
@@ -130,6 +131,12 @@ def test_mlflow_holds_the_training(finished: Finished, tmp_path: Path) -> None:
     assert spec["encoder"]["learning_rate"] == 1e-4
     assert client.get_model_version_by_alias("tiny", "champion").version == 1
     assert {path.name for path in champion.folder.iterdir()} >= {"encoder.safetensors", "config.json"}
+
+
+def test_a_run_records_its_process(finished: Finished) -> None:
+    run = open_instance(finished.workspace).get_run_by_id(finished.outcome.run_id)
+    assert run is not None
+    assert process_tags(run.run_id).items() <= run.tags.items()
 
 
 def test_extraction_is_logged_under_the_training(finished: Finished) -> None:

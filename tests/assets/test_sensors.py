@@ -14,9 +14,12 @@ import tifffile
 from pcip_assets.cli.run import open_instance, run_screen
 from pcip_assets.definitions import build_definitions
 from pcip_assets.tracking import Tracking
+from pcip_assets.workspace import Workspace
+from pcip_core.errors import RootError
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect
 from tests.assets.conftest import Finished, add_plate, damage
+from tests.conftest import write_tiny_screen
 
 
 class Ticks:
@@ -28,19 +31,16 @@ class Ticks:
         self.sensor = self.definitions.get_sensor_def("tiny_watch")
         self.cursor: str | None = None
 
-    def tick(self) -> dg.SensorResult | dg.SkipReason:
+    def tick(self) -> dg.SensorResult:
         """One evaluation; its requests of partitions are carried out, as the daemon would."""
         context = dg.build_sensor_context(
             instance=self.instance, cursor=self.cursor, definitions=self.definitions
         )
         result = self.sensor(context)
-        assert isinstance(result, (dg.SensorResult, dg.SkipReason))
-        if isinstance(result, dg.SensorResult):
-            self.cursor = result.cursor
-            for request in result.dynamic_partitions_requests or ():
-                self.instance.add_dynamic_partitions(
-                    request.partitions_def_name, list(request.partition_keys)
-                )
+        assert isinstance(result, dg.SensorResult)
+        self.cursor = result.cursor
+        for request in result.dynamic_partitions_requests or ():
+            self.instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
         return result
 
     def run(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
@@ -54,15 +54,23 @@ def test_the_sensor_is_off_until_somebody_switches_it_on(finished: Finished) -> 
     assert sensor.default_status == dg.DefaultSensorStatus.STOPPED
 
 
+def test_a_folder_that_is_gone_fails_the_tick(tmp_path: Path) -> None:
+    """A skipped tick would look as if nothing had changed."""
+    workspace = Workspace(tmp_path / "data")
+    screen = workspace.find(str(write_tiny_screen(tmp_path, plates=1, images=2)))
+    sensor = build_definitions(workspace, [screen]).get_sensor_def("tiny_watch")
+    (tmp_path / "images").rename(tmp_path / "elsewhere")
+    with dg.instance_for_test() as instance, pytest.raises(RootError, match="no such folder"):
+        sensor(dg.build_sensor_context(instance=instance))
+
+
 def test_a_plate_that_arrives_flows_to_features(own: Finished) -> None:
     root, ticks = Path(str(own.screen.root)), Ticks(own)
-    assert not ticks.tick().run_requests  # type: ignore[union-attr]
+    assert not ticks.tick().run_requests
     add_plate(root, "plate_1", "plate_3")
     first = ticks.tick()
-    assert isinstance(first, dg.SensorResult)
     assert not first.run_requests, "files may still be arriving"
     second = ticks.tick()
-    assert isinstance(second, dg.SensorResult)
     assert second.run_requests is not None
     assert [request.partition_key for request in second.run_requests] == ["plate_3"]
     before = own.commits()
@@ -77,7 +85,6 @@ def test_a_plate_that_arrives_flows_to_features(own: Finished) -> None:
         ).fetchall()
     assert found == [(36, "tiny/1")]
     third = ticks.tick()
-    assert isinstance(third, dg.SensorResult)
     assert not third.run_requests
     assert not third.asset_events
 
@@ -141,9 +148,8 @@ def test_changed_and_removed_files_are_marked_by_content_and_made_again_on_reque
     tifffile.imwrite(changed, np.flipud(tifffile.imread(changed)))
     for path in (root / "plate_2").glob("A03_f1_*.tif"):
         path.unlink()
-    assert not ticks.tick().asset_events  # type: ignore[union-attr]
+    assert not ticks.tick().asset_events
     result = ticks.tick()
-    assert isinstance(result, dg.SensorResult)
     assert not result.run_requests, "nothing is made again unasked"
     marks = {event.partition: event.metadata for event in result.asset_events}
     assert marks["plate_1"]["fields"].value == ["changed: plate_1_A01_1"]
@@ -151,7 +157,7 @@ def test_changed_and_removed_files_are_marked_by_content_and_made_again_on_reque
     assert run_screen(own.workspace, own.screen).success
     touched.write_bytes(touched.read_bytes())
     ticks.tick()
-    assert not ticks.tick().asset_events, "made again: nothing to mark"  # type: ignore[union-attr]
+    assert not ticks.tick().asset_events, "made again: nothing to mark"
 
 
 def test_a_bad_field_that_stays_bad_is_not_news(own: Finished) -> None:
@@ -159,4 +165,4 @@ def test_a_bad_field_that_stays_bad_is_not_news(own: Finished) -> None:
     damage(root / "plate_1" / "A01_f1_protein.tif")
     assert run_screen(own.workspace, own.screen).success
     ticks.tick()
-    assert not ticks.tick().asset_events  # type: ignore[union-attr]
+    assert not ticks.tick().asset_events

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,21 @@ def test_a_spec_from_elsewhere_and_its_root_are_remembered(workspace: Workspace,
     assert again.spec_path(spec.stem) == spec
     spec.unlink()
     assert "tiny" not in again.screens()[0]
+
+
+def test_processes_that_remember_specs_at_the_same_time_lose_none(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    specs = []
+    for number in range(4):
+        (tmp_path / str(number)).mkdir()
+        specs.append(write_spec(tmp_path / str(number), name=f"tiny_{number}"))
+    threads = [threading.Thread(target=workspace.find, args=[str(spec)]) for spec in specs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {f"tiny_{number}" for number in range(4)} <= set(workspace.screens()[0])
 
 
 def test_an_unknown_name_is_an_error_that_lists_the_known_ones(workspace: Workspace) -> None:

@@ -1,4 +1,7 @@
-"""A person at the browser: see the graph of a screen, materialize the plate that is left, read it in SQL."""
+"""A person at the browser: see the graph of a screen, materialize the plate that is left, read it in SQL.
+
+Meanwhile, another page in the same browser tries to do the same, and cannot.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -80,11 +87,27 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace
 @pytest.fixture
 def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        rebound = "--host-resolver-rules=MAP rebound.example 127.0.0.1"  # as an attacker's name server does
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", rebound])
         page = browser.new_page(viewport={"width": 1500, "height": 950})
         page.set_default_timeout(120_000)  # the pages compute for long where other tests run beside them
         yield page
         browser.close()
+
+
+@pytest.fixture
+def other_page(tmp_path: Path) -> Iterator[str]:
+    """An empty page of another server on this machine, of which Dagster and MLflow know nothing."""
+    (tmp_path / "index.html").write_text("<!doctype html><title>another page</title>")
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
 
 
 def _cells_by_shard(workspace: Workspace) -> dict[str, int]:
@@ -132,3 +155,80 @@ def test_mlflow_shows_the_training(served: tuple[Workspace, str, str], page: Pag
     page.get_by_text("learning_rate", exact=True).first.wait_for()
     page.get_by_text("validation_loss", exact=True).first.wait_for()
     page.screenshot(path=tmp_path / "mlflow.png")
+
+
+ATTACK = """async ([dagster, mlflow]) => {
+    const mutation = (key) => `mutation { setConcurrencyLimit(concurrencyKey: "${key}", limit: 3) }`;
+    const address = (key) => `${dagster}/graphql?query=${encodeURIComponent(mutation(key))}`;
+    const element = (tag, settings) => new Promise((resolve) => {
+        const made = Object.assign(document.createElement(tag), settings);
+        made.onload = () => resolve("load");
+        made.onerror = () => resolve("error");
+        document.body.append(made);
+    });
+    const form = (key) => {
+        const frame = element("iframe", {name: key});
+        const sent = Object.assign(document.createElement("form"), {method: "post", action: address(key), target: key});
+        document.body.append(sent);
+        sent.submit();
+        return frame;
+    };
+    const send = (url, body, type, mode) => fetch(url, {method: "POST", body, mode, headers: {"Content-Type": type}})
+        .then((answer) => answer.type, () => "error");
+    const json = (key) => JSON.stringify({query: mutation(key)});
+    const create = `${mlflow}/ajax-api/2.0/mlflow/experiments/create`;
+    const socket = new Promise((resolve) => {
+        const opened = new WebSocket(dagster.replace("http", "ws") + "/graphql", "graphql-ws");
+        opened.onopen = () => resolve("open");
+        opened.onerror = () => resolve("error");
+    });
+    return {
+        image: await element("img", {src: address("image")}),
+        script: await element("script", {src: address("script")}),
+        frame: await element("iframe", {src: dagster + "/runs"}),
+        form: await form("form"),
+        text: await send(`${dagster}/graphql`, json("text"), "text/plain", "no-cors"),
+        address: await send(address("address"), "", "text/plain", "no-cors"),
+        json: await send(`${dagster}/graphql`, json("json"), "application/json", "cors"),
+        socket: await socket,
+        mlflow_json: await send(create, '{"name": "attacked json"}', "application/json", "cors"),
+        mlflow_text: await send(create, '{"name": "attacked text"}', "text/plain", "no-cors"),
+        mlflow_read: await fetch(`${mlflow}/version`).then((answer) => answer.type, () => "error"),
+    };
+}"""
+
+
+def test_another_page_can_neither_read_nor_write(
+    served: tuple[Workspace, str, str], page: Page, other_page: str
+) -> None:
+    workspace, dagster, mlflow = served
+    page.goto(f"{other_page}/index.html")
+    outcome = page.evaluate(ATTACK, [dagster, mlflow])
+    # frames load an error page
+    assert outcome == dict.fromkeys(outcome, "error") | {"frame": "load", "form": "load"}
+    assert {frame.url for frame in page.frames[1:]} == {"chrome-error://chromewebdata/"}
+    assert _limits(page, dagster) == []
+    names = {experiment.name for experiment in MlflowClient(workspace.mlflow_uri).search_experiments()}
+    assert {name for name in names if name.startswith("attacked")} == set()
+
+    page.goto(dagster.replace("127.0.0.1", "rebound.example"))
+    assert page.get_by_text("pcip refused this request").is_visible()
+    page.goto(mlflow.replace("127.0.0.1", "rebound.example"))
+    assert page.get_by_text("pcip refused this request").is_visible()
+
+    page.goto(dagster)
+    own = """() => fetch("/graphql", {
+        method: "POST",
+        headers: {"Content-Type": "application/json"},
+        body: JSON.stringify({query: 'mutation { setConcurrencyLimit(concurrencyKey: "own", limit: 3) }'}),
+    }).then((answer) => answer.type)"""
+    assert page.evaluate(own) == "basic"
+    assert _limits(page, dagster) == ["own"]
+
+
+def _limits(page: Page, dagster: str) -> list[Any]:
+    """The keys that the mutations above set."""
+    query = "{ instance { concurrencyLimits { concurrencyKey } } }"
+    answer = page.request.post(f"{dagster}/graphql", data={"query": query}).json()
+    keys = [limit["concurrencyKey"] for limit in answer["data"]["instance"]["concurrencyLimits"]]
+    return [key for key in keys if key in ("image", "script", "form", "text", "address", "json", "own")]

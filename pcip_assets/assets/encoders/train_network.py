@@ -7,6 +7,7 @@ import dataclasses
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pcip_assets.assets.results import picture
 from pcip_assets.assets.skeleton import Run, Work
 from pcip_assets.provenance import git_commit, inputs_hash
 from pcip_assets.tracking import Encoder, Tracking, TrainingRun, as_json, device_name
+from pcip_core.locks import locked
 from pcip_core.spec.training import TrainingConfig
 
 
@@ -63,8 +65,21 @@ class Network(Work):
         return self._champion().tags.get("inputs_hash") if self.tracking.has_champion(self.model) else None
 
     def keep(self, run: Run, shard: str | None, made_from: str) -> dict[str, Any]:
-        """Train it and make it the champion."""
-        return train_network(run, self, made_from)
+        """Train it and make it the champion, unless another run has just done so.
+
+        Two trainings at once would share the folder of checkpoints, and the first that ends removes it.
+        """
+        folder = run.library.workspace.checkpoints / run.screen.name
+        folder.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(folder / f"{self.kind}.lock", wait=False))
+            except BlockingIOError:
+                run.context.log.info(f"{self.model}: another run trains this network; waiting for it to end")
+                stack.enter_context(locked(folder / f"{self.kind}.lock"))
+                if self.made_from(run, shard) == made_from:
+                    return {"up_to_date": True}
+            return train_network(run, self, made_from)
 
     def describe(self, run: Run) -> dict[str, Any]:
         """The version in use."""
@@ -111,7 +126,7 @@ def train_network(run: Run, network: Network, made_from: str) -> dict[str, Any]:
         extra = {"screen": screen.name, "inputs_hash": made_from, **fitted.extra}
         save_encoder(fitted.trained.network, Path(folder), extra=extra)
         tracking.register(network.model, screen.name, tracker.run_id, Path(folder), tags)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    shutil.rmtree(checkpoints)  # if they stayed, the next training would resume this one
     last = history[-1]
     return {
         "mlflow_run": dg.MetadataValue.url(tracking.url(screen.name, tracker.run_id)),

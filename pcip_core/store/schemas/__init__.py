@@ -123,9 +123,10 @@ def describe_tables() -> Iterator[str]:
     """The lines of `docs/tables.md`."""
     yield "# Tables of the published store"
     yield ""
-    yield "Each run that changes a table replaces `data/feature_store.duckdb` as a whole when it ends. Open the file"
-    yield "read-only, and reopen it to see new results. Each screen is a schema. `main.published` and the tables"
-    yield "behind the views are internal. `python -m pcip_core.store.schemas` prints this page."
+    yield "Each asset that changes a table replaces `data/feature_store.duckdb` as a whole. Open the file read-only,"
+    yield "and reopen it to see new results. It shows each screen as it was at one moment; features of crops that have"
+    yield "changed since are left out until they are recomputed. Each screen is a schema. `main.published` and the"
+    yield "tables behind the views are internal. `python -m pcip_core.store.schemas` prints this page."
     for table in (*MAIN, *SCREEN):
         yield ""
         yield from table.lines()

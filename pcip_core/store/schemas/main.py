@@ -108,6 +108,7 @@ PUBLISHED = Table(
         "commit_id": (TEXT, "Commit that made the partition."),
         "stamp": (TEXT, "Inode, size and modification time of its file."),
         "about": (TEXT, "Provenance of the partition, as JSON."),
+        "dim": (INTEGER, "Length of its vectors; NULL for tables without vectors."),
     },
     stored_as=(),
     whole_store=True,

@@ -54,6 +54,7 @@ def test_the_commands_and_options_that_users_rely_on_are_there() -> None:
         "check": {"--root"},
         "run": {"--root", "--shards", "--retrain", "--baselines", "--analyses"},
         "like": {"-n", "--by"},
+        "publish": {"--rebuild"},
         "ui": {"--dagster-port", "--mlflow-port"},
         "bench": {"--json", "--all", "--summary"},
         "fetch": set(),
@@ -116,7 +117,7 @@ def test_ctrl_c_ends_without_a_traceback(
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pcip_assets.cli.bench.print_benchmarks", interrupt)
+    monkeypatch.setattr("pcip_assets.cli.bench.run.print_benchmarks", interrupt)
     monkeypatch.setattr(sys, "argv", ["pcip", "bench"])
     with pytest.raises(SystemExit) as left:
         main()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pcip_assets.cli.ui import HOST, serve
+from pcip_assets.cli.ui import serve
+from pcip_assets.web import HOST
 from pcip_assets.workspace import Workspace
 from pcip_core.errors import PcipError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pcip_core.errors import SpecError
-from pcip_core.segmentation import check_segmentation
+from pcip_core.segmentation import check_segmentation, segmenter
 from pcip_core.spec.screen import load_screen
 from tests.conftest import write_spec
 
@@ -55,3 +55,19 @@ def test_options_that_a_segmenter_does_not_take(tmp_path, method, options, messa
     screen = load_screen(write_spec(tmp_path, segmentation={"method": method, "options": options}))
     with pytest.raises(SpecError, match=rf"screen tiny, segmentation\.options: found .*{message}"):
         check_segmentation(screen)
+
+
+def test_code_that_is_not_part_of_pcip_is_named_before_it_is_run(tmp_path, monkeypatch, caplog):
+    package = tmp_path / "their_package"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "import logging\nlogging.getLogger().warning('their code')\ndef cells(planes): pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    segmenter("their_package:cells")
+    announced, run = caplog.messages
+    assert f"the spec runs their_package ({package / '__init__.py'}), which is not part of pcip" in announced
+    assert run == "their code"
+    segmenter("their_package:cells")
+    segmenter("pcip_core.segmentation.otsu:otsu")
+    assert len(caplog.messages) == 2, "once per process, and nothing of pcip's own"

@@ -48,7 +48,9 @@ def planes() -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])
-def test_objects_of_the_network_are_kept_except_at_the_border(tmp_path: Path, scale: float) -> None:
+def test_objects_of_the_network_are_kept_except_at_the_border(
+    tmp_path: Path, scale: float, caplog: pytest.LogCaptureFixture
+) -> None:
     model = saved(Threshold(), tmp_path / "model.pt")
     labels = torchscript(planes(), model=model, channels=["other", "nucleus"], objects=1, scale=scale)
     assert labels.shape == (96, 128)
@@ -60,6 +62,7 @@ def test_objects_of_the_network_are_kept_except_at_the_border(tmp_path: Path, sc
         planes(), model=model, channels=["other", "nucleus"], objects=1, scale=scale, min_area_px=10_000
     )
     assert not big.any()
+    assert caplog.messages == [f"{model}: a TorchScript model is a program. Use only models that you trust."]
 
 
 def test_invalid_models_are_refused(tmp_path: Path) -> None:

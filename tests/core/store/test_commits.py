@@ -23,6 +23,47 @@ from tests.core.store.writers import (
     write_some,
 )
 
+# -- the order of commits -----------------------------------------------------------------------------
+
+
+def number_of(store: Store, shard: str) -> int:
+    """The number of the commit that made a shard."""
+    return (store.provenance("scr", "notes", shard) or {})["commit_number"]
+
+
+def test_commits_are_numbered_in_their_order_whoever_makes_them(store: Store) -> None:
+    commit_version(store, 1, "a")
+    start = FORKSERVER.Barrier(2)
+    writers = [
+        FORKSERVER.Process(target=write_some, args=(store.root, shard, [1, 2, 3], start)) for shard in "bc"
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(300)
+        assert writer.exitcode == 0
+    commit_version(store, 1, "d")
+    assert number_of(store, "a") == 1
+    assert {number_of(store, "b"), number_of(store, "c")} < set(range(4, 8))
+    assert 7 in (number_of(store, "b"), number_of(store, "c"))
+    assert number_of(store, "d") == 8
+
+
+@pytest.mark.parametrize("text", [None, ""])
+def test_a_lost_count_goes_on_above_the_highest(store: Store, text: str | None) -> None:
+    for version in range(3):
+        commit_version(store, version)
+    counter = store.root / "scr" / ".commits"
+    assert counter.read_text() == "3"
+    counter.unlink()
+    if text is not None:
+        counter.write_text(text)
+    (store.root / "scr" / "damaged").mkdir()
+    (store.root / "scr" / "damaged" / "part.parquet").write_bytes(b"garbage")
+    commit_version(store, 9, "other")
+    assert number_of(store, "other") == 4
+
+
 # -- the writer dies ----------------------------------------------------------------------------------
 
 

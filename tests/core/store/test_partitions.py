@@ -216,6 +216,7 @@ def test_provenance_is_kept_with_each_table(store: Store) -> None:
             "n": 3,
             "path": "x",
             "commit_id": commit,
+            "commit_number": 1,
             "arrays": {"crops": f"{commit}.npy"},
         }
 

@@ -121,7 +121,7 @@ def test_a_publisher_that_is_killed_leaves_the_old_file(filled: Store, path: Pat
 
 
 def test_nothing_is_left_beside_the_file(filled: Store, path: Path) -> None:
-    kept = {"feature_store.duckdb", "feature_store.lock", "store"}
+    kept = {"feature_store.duckdb", "feature_store.digest", "feature_store.lock", "store"}
     assert {file.name for file in path.parent.iterdir()} == kept
     assert re.fullmatch(
         r"\d+ partitions loaded, 0 dropped", str(publish(filled, path.with_name("second.duckdb")))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import resource
 import subprocess
 import sys
 from collections import Counter
@@ -9,27 +11,30 @@ from pathlib import Path
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from pcip_core.errors import StoreError
 from pcip_core.store import publish as publishing
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect, publish
+from pcip_core.store.publishing.books import Key
+from pcip_core.store.publishing.snapshot import Snapshot
 from tests.core.store import small
 from tests.core.store.small import ask, shards_of, whole_of
 
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> Counter:
-    """Which partitions publishing has read the rows of."""
+    """Which partitions publishing has read the rows of, without those that describe a whole screen."""
     seen: Counter = Counter()
-    real = publishing._rows
+    real = Snapshot.rows
 
-    def counted(store: Store, screen: str, table: str, shard: str) -> pl.DataFrame:
-        seen[(screen, table, shard)] += 1
-        return real(store, screen, table, shard)
+    def counted(self: Snapshot, key: Key) -> pa.Table:
+        seen.update([key] if key[2] else [])
+        return real(self, key)
 
-    monkeypatch.setattr(publishing, "_rows", counted)
+    monkeypatch.setattr(Snapshot, "rows", counted)
     return seen
 
 
@@ -71,13 +76,13 @@ def test_partitions_that_are_as_they_were_are_not_opened(
     small.commit_features(filled, "scr", "plate_1", seed=3)
     publish(filled, path)  # the first that sees the files where they are now
     opened = []
-    real = Store.provenance
+    real = Snapshot.schema
 
-    def provenance(self: Store, screen: str, table: str, shard: str | None = None) -> dict | None:
-        opened.append((table, shard))
-        return real(self, screen, table, shard)
+    def schema(self: Snapshot, key: Key) -> pa.Schema:
+        opened.append(key[1:])
+        return real(self, key)
 
-    monkeypatch.setattr(Store, "provenance", provenance)
+    monkeypatch.setattr(Snapshot, "schema", schema)
     assert not publish(filled, path).changed
     assert opened == []
     small.commit_features(filled, "scr", "plate_2", seed=4)
@@ -191,14 +196,14 @@ def test_a_file_that_cannot_be_opened_is_made_again(filled: Store, path: Path) -
 def test_damage_behind_a_readable_bookkeeping_is_found_when_it_matters(
     filled: Store, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = publishing._update_screen, iter((True, False))
+    real, calls = publishing.update_screen, iter((True, False))
 
     def damaged(*args: object) -> None:
         if next(calls):
             raise duckdb.IOException("Corrupt database file: computed checksum does not match")
         real(*args)
 
-    monkeypatch.setattr(publishing, "_update_screen", damaged)
+    monkeypatch.setattr(publishing, "update_screen", damaged)
     small.commit_features(filled, "scr", "plate_1", seed=3)
     result = publish(filled, path)
     assert result.rebuilt
@@ -209,7 +214,7 @@ def test_what_cannot_be_opened_is_said(path: Path) -> None:
     with pytest.raises(StoreError, match=r"feature_store\.duckdb: found no such file.*Run a screen first"):
         connect(path)
     path.write_bytes(b"garbage" * 1000)
-    with pytest.raises(StoreError, match=r"cannot open .*Run any screen"):
+    with pytest.raises(StoreError, match=r"cannot open .*pcip publish --rebuild"):
         connect(path)
 
 
@@ -223,6 +228,35 @@ def test_a_damaged_partition_leaves_the_published_file_as_it_was(filled: Store, 
         publish(filled, path)
     assert path.read_bytes() == before
     assert not list(path.parent.glob(".*.tmp*"))
+
+
+def test_a_full_disk_is_said_with_what_is_not_published(filled: Store, path: Path) -> None:
+    """The kernel refuses files of more than a megabyte, as a full disk would."""
+    before = path.read_bytes()
+    small.commit_features(filled, "scr", "plate_1", seed=3)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, hard))
+    try:
+        with pytest.raises(StoreError) as refused:
+            publish(filled, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert re.search(
+        rf"feature_store\.duckdb: found that it cannot be written \(.*\), so that "
+        rf"scr\.cell_features_{small.SET} plate_1 in the store are not published; required: .*then: pcip publish$",
+        str(refused.value),
+    )
+    assert path.read_bytes() == before
+    assert not list(path.parent.glob(".*.tmp*"))
+    assert publish(filled, path).loaded == 1
+
+
+def test_what_a_killed_publisher_moved_out_of_memory_is_removed(filled: Store, path: Path) -> None:
+    spilled = path.with_name(f".{path.name}.1234.tmp.tmp")
+    spilled.mkdir()
+    (spilled / "duckdb_temp_storage.tmp").write_bytes(b"x")
+    assert not publish(filled, path).changed
+    assert not spilled.exists()
 
 
 def test_the_log_of_somebody_who_wrote_to_the_file_does_not_harm_the_next(filled: Store, path: Path) -> None:

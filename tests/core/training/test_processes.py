@@ -125,7 +125,7 @@ def test_a_process_that_fails_ends_the_training_with_its_reason(how: str, messag
     assert multiprocessing.active_children() == []
 
 
-def test_processes_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+def test_processes_listen_on_the_loopback_and_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "from functools import partial\nfrom pathlib import Path\n"
@@ -140,6 +140,8 @@ def test_processes_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     _wait_for(lambda: (tmp_path / "0").is_file() and (tmp_path / "1").is_file())
     children = psutil.Process(parent.pid).children(recursive=True)
     assert len(children) >= 2
+    opened = [connection.laddr.ip for child in children for connection in child.net_connections()]
+    assert set(opened) == {"127.0.0.1"}
     parent.kill()
     parent.wait()
     _wait_for(lambda: not any(map(_lives, children)))

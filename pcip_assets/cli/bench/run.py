@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from pcip_assets.cli.bench_summary import write_summary
+from pcip_assets.cli.bench.summary import write_summary
 from pcip_assets.provenance import git_commit
 from pcip_assets.workspace import REPOSITORY
 from pcip_core.errors import PcipError

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from click.testing import CliRunner
 
-from pcip_assets.cli import bench
+from pcip_assets.cli.bench import run as bench
 from pcip_assets.cli.main import cli
 from pcip_assets.workspace import REPOSITORY
 from pcip_core.errors import PcipError

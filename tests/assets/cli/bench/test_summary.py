@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pcip_assets.cli import bench_summary
-from pcip_assets.cli.bench import descriptions
+from pcip_assets.cli.bench import summary as bench_summary
+from pcip_assets.cli.bench.run import descriptions
 from pcip_core.errors import PcipError
 
 

@@ -1,0 +1,173 @@
+"""Ending the runs whose process is gone: a killed process ends nothing, and its run would hold a pool for ever.
+
+Each run records the process that carries it out, as a tag in Dagster and in MLflow. pcip ends a run only if this
+process is certainly gone.
+"""
+
+import functools
+import json
+import logging
+import os
+import socket
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import dagster as dg
+import psutil
+
+from pcip_assets.dagster_compat import end_run
+from pcip_assets.recovery.databases import defect, mlflow_database, opened
+from pcip_assets.workspace import Workspace
+
+PROCESS_TAG = "pcip/process"
+_LOG = logging.getLogger("pcip")
+_TOLERANCE_S = 2.0  # of the start of a process: the system's clock may be adjusted between two readings
+_UNTAGGED_S = 60.0  # within which a started run records its process
+_UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process, told apart from any later process with the same number.
+
+    Attributes:
+        host: name of the machine.
+        boot: identifies the machine since it was switched on.
+        namespace: in which the number counts; each container has its own.
+        pid: number of the process.
+        started: seconds from the boot to the start of the process; adjusting the clock does not change it.
+    """
+
+    host: str
+    boot: str
+    namespace: str
+    pid: int
+    started: float
+
+    @classmethod
+    def current(cls) -> "Process":
+        """This process."""
+        return cls(*_machine(), pid=os.getpid(), started=_started(psutil.Process()))
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the process has certainly ended; False for a process that cannot be seen from here."""
+        host, boot, namespace = _machine()
+        if self.boot != boot:
+            return self.host == host  # the machine was switched off since; another machine cannot be seen
+        if self.namespace != namespace:
+            return False
+        try:
+            process = psutil.Process(self.pid)
+            is_other = abs(_started(process) - self.started) > _TOLERANCE_S
+            return is_other or process.status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+
+def process_tags(run_id: str = "") -> dict[str, str]:
+    """The tag that records this process with a run; a Dagster run needs its id in it.
+
+    Dagster copies the tags of a run to its re-execution, which another process carries out.
+    """
+    return {PROCESS_TAG: json.dumps({"run": run_id, **asdict(Process.current())})}
+
+
+def record_process(context: dg.InitResourceContext) -> None:
+    """Record this process with the Dagster run that it carries out."""
+    if context.instance is not None and context.run is not None:
+        context.instance.add_run_tags(context.run.run_id, process_tags(context.run.run_id))
+
+
+def is_killed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether the process of an unfinished run is certainly gone."""
+    run_id, process = _recorded(run.tags.get(PROCESS_TAG))
+    if process is not None and run_id == run.run_id:
+        return process.is_gone
+    record = instance.get_run_record_by_id(run.run_id)
+    if record is None or record.start_time is None or time.time() - record.start_time < _UNTAGGED_S:
+        return False
+    pids = _pids_of_events(instance, run.run_id)
+    return bool(pids) and not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def end_killed_runs(workspace: Workspace, instance: dg.DagsterInstance) -> list[str]:
+    """End the unfinished runs of Dagster and MLflow whose process is gone, and free the slots that they hold in pools.
+
+    Returns:
+        the ids of the Dagster runs that were ended.
+    """
+    killed = [
+        record.dagster_run
+        for record in instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED))
+        if is_killed(instance, record.dagster_run)
+    ]
+    for run in killed:
+        end_run(
+            instance, run, "The process of this run is gone: it was killed, or the machine was switched off."
+        )
+        _LOG.warning(f"Dagster run {run.run_id} ({run.job_name}) is ended, because its process is gone")
+    _end_killed_trainings(workspace)
+    return [run.run_id for run in killed]
+
+
+def _end_killed_trainings(workspace: Workspace) -> None:
+    """Set the status of killed runs in MLflow. A training that goes on later does so in its unfinished run."""
+    killed = [run_id for run_id, process in _running_in_mlflow(workspace) if process.is_gone]
+    if not killed:
+        return
+    import mlflow
+
+    client = mlflow.MlflowClient(workspace.mlflow_uri)
+    for run_id in killed:
+        client.set_terminated(run_id, "KILLED")
+        _LOG.warning(f"MLflow run {run_id} is ended, because its process is gone")
+
+
+def _running_in_mlflow(workspace: Workspace) -> list[tuple[str, Process]]:
+    """The unfinished runs and their processes, without MLflow's help: importing it takes seconds."""
+    database = mlflow_database(workspace)
+    if defect(database) is not None:
+        return []
+    with opened(database.path) as connection:
+        rows = connection.execute(
+            "SELECT run_uuid, value FROM runs JOIN tags USING (run_uuid) WHERE status = 'RUNNING' AND key = ?",
+            [PROCESS_TAG],
+        ).fetchall()
+    return [(run_id, process) for run_id, tag in rows if (process := _recorded(tag)[1]) is not None]
+
+
+def _recorded(tag: str | None) -> tuple[str, Process | None]:
+    """The run and the process that a tag names."""
+    if tag is None:
+        return "", None
+    values = json.loads(tag)
+    return values.pop("run"), Process(**values)
+
+
+def _pids_of_events(instance: dg.DagsterInstance, run_id: str) -> list[int]:
+    """The processes that Dagster's events name, for a run without a tag, as earlier versions of pcip left them."""
+    logs = instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
+    events = [log.dagster_event.engine_event_data for log in logs if log.dagster_event is not None]
+    return [int(str(event.metadata["pid"].value)) for event in events if "pid" in event.metadata]
+
+
+def _started(process: psutil.Process) -> float:
+    return process.create_time() - psutil.boot_time()
+
+
+@functools.cache
+def _machine() -> tuple[str, str, str]:
+    """Host, boot and namespace of this process."""
+    host = socket.gethostname()
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return host, boot, str(Path("/proc/self/ns/pid").readlink())
+    except OSError:  # not Linux
+        return host, host, ""

@@ -1,0 +1,22 @@
+"""Dagster's pages behind the guard: `python -m pcip_assets.web.dagster_pages PORT WORKSPACE_FILE`.
+
+Dagster's own webserver checks neither Host nor Origin, and its GraphQL endpoint launches runs for any GET request.
+"""
+
+import os
+import sys
+
+from pcip_assets.dagster_compat import dagster_app
+from pcip_assets.web import ALLOW
+from pcip_assets.web.guard import Guard
+from pcip_assets.web.serving import serve_app
+
+
+def main(port: int, workspace_file: str) -> None:
+    """Serve the instance of DAGSTER_HOME with the code location that the workspace file names."""
+    with dagster_app(workspace_file) as app:
+        serve_app(Guard(app, allowed_hosts=os.environ.get(ALLOW, "").split(), graphql="/graphql"), port)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,137 @@
+"""Servers that start together and stop together, with all processes that they started."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import psutil
+
+from pcip_core.errors import PcipError
+
+_STOPPING_S = 2.5  # that servers and runs have to end by themselves
+_DYING_S = 1.0  # that the system has to end what is killed
+_POLL_S = 0.1
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, kill, the terminal is closed
+
+
+class Servers:
+    """The servers of one command. As a context manager, it stops them at its end.
+
+    Each server is the leader of a process group, so that one signal reaches it and all that it started, also
+    what its own child has left behind. Ctrl-C reaches this process alone, which then stops them all.
+
+    Args:
+        folder: the working directory of the servers.
+        environment: their environment variables.
+    """
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._environment = dict(environment)
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._handlers: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> "Servers":
+        """Turn each signal that asks this process to end into a KeyboardInterrupt."""
+        for number in _SIGNALS:  # a shell in the background ignores SIGINT by default
+            self._handlers[number] = signal.getsignal(number)
+            if number != signal.SIGHUP or self._handlers[number] != signal.SIG_IGN:  # as nohup does
+                signal.signal(number, _interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop all servers; a second Ctrl-C kills them at once."""
+        try:
+            self._ask_to_end()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
+            self._signal(signal.SIGKILL)
+            for process in self._processes.values():
+                process.wait()
+            self._wait_for_end(_DYING_S)
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
+
+    def start(self, name: str, command: Sequence[str]) -> None:
+        """Start a server.
+
+        Args:
+            name: what messages call it.
+            command: program and arguments.
+        """
+        self._processes[name] = subprocess.Popen(
+            command,
+            cwd=self._folder,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=_end_with_parent,
+        )
+
+    def wait(self, until: Path | None = None) -> None:
+        """Wait until a file exists; without a file, for ever.
+
+        Raises:
+            PcipError: a server has ended.
+            KeyboardInterrupt: the user asks to stop.
+        """
+        while until is None or not until.exists():
+            for name, process in self._processes.items():
+                if process.poll() is not None:
+                    raise PcipError(
+                        name,
+                        found=f"it ended by itself (exit status {process.returncode})",
+                        required="a server that runs until you stop it",
+                        remedy="Its last messages are above; correct their cause and start again.",
+                    )
+            time.sleep(_POLL_S)
+
+    def _ask_to_end(self) -> None:
+        """Ask all processes to end, and wait for as long as they may take."""
+        click.echo("stopping (Ctrl-C again kills at once)", err=True)
+        self._signal(signal.SIGTERM)
+        self._wait_for_end(_STOPPING_S)
+
+    def _wait_for_end(self, at_most_s: float) -> None:
+        """Wait until no process of a server runs."""
+        end = time.monotonic() + at_most_s
+        while self._any_runs() and time.monotonic() < end:
+            time.sleep(_POLL_S)
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Send a signal to all processes of all servers."""
+        for process in self._processes.values():
+            with contextlib.suppress(
+                ProcessLookupError, PermissionError
+            ):  # the latter on macOS: about to end
+                os.killpg(process.pid, number)
+
+    def _any_runs(self) -> bool:
+        """Whether a process of a server runs. One that has ended counts as a group until its parent collects it."""
+        groups = {process.pid for process in self._processes.values()}
+        for process in psutil.process_iter(["status"]):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                if process.info["status"] != psutil.STATUS_ZOMBIE and os.getpgid(process.pid) in groups:
+                    return True
+        return False
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _end_with_parent() -> None:
+    """Have Linux end this process when its parent is killed; other systems have nothing of the kind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG

@@ -1,0 +1,128 @@
+"""Records of the published file: the partitions that it holds, and those that it should hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from pcip_core.store.journal import order
+from pcip_core.store.sql import NO_EXTENSIONS
+
+WHOLE = ""  # the shard of a table without shards
+CELL_FEATURES = "cell_features_"
+
+Key = tuple[str, str, str]  # screen, table, shard
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One partition.
+
+    Attributes:
+        stamp: inode, size and time of change of its file, which show whether it was replaced.
+        provenance: what it was committed with.
+        dim: length of its vectors; None for a table without vectors.
+    """
+
+    stamp: str
+    provenance: dict[str, Any]
+    dim: int | None
+
+    @property
+    def commit(self) -> str:
+        """The commit that made it."""
+        return self.provenance["commit_id"]
+
+
+Books = dict[Key, Entry]
+
+
+def commits(books: Books) -> dict[Key, str]:
+    """The commit of each partition."""
+    return {key: entry.commit for key, entry in books.items()}
+
+
+def newest(entries: Iterable[Entry]) -> Entry:
+    """The entry of the last commit."""
+    return max(entries, key=lambda entry: order(entry.provenance))
+
+
+def out_of_date(books: Books) -> list[Key]:
+    """The partitions of a store that must not be shown beside the others, until they are recomputed.
+
+    They are features of a shard whose crops have changed since, which describe other cells; and vectors that
+    differ in length from the newest ones of their table.
+    """
+    left_out = [key for key in books if _describes_other_cells(key, books)]
+    current = {key: entry for key, entry in books.items() if entry.dim is not None and key not in left_out}
+    for screen, table in sorted({key[:2] for key in current}):
+        entries = {key: entry for key, entry in current.items() if key[:2] == (screen, table)}
+        dim = newest(entries.values()).dim
+        left_out += [key for key, entry in entries.items() if entry.dim != dim]
+    return sorted(left_out)
+
+
+def _describes_other_cells(key: Key, books: Books) -> bool:
+    screen, table, shard = key
+    made_from = books[key].provenance.get("crops_hash")  # not recorded by earlier versions
+    if made_from is None or not table.startswith(CELL_FEATURES):
+        return False
+    cells = books.get((screen, "cells", shard))
+    return cells is None or cells.provenance.get("data_hash") != made_from
+
+
+def read_books(path: Path, beside: Path) -> Books | None:
+    """The partitions that the published file holds; None without a readable file.
+
+    Args:
+        path: the published file.
+        beside: another name for it, used for a moment.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with (
+            _renamed(path, beside) as file,
+            duckdb.connect(str(file), read_only=True, config=NO_EXTENSIONS) as con,
+        ):
+            rows = con.execute("SELECT screen, tbl, shard, stamp, about, dim FROM main.published").fetchall()
+    except duckdb.Error:
+        return None
+    return {
+        (screen, table, shard): Entry(stamp, json.loads(provenance), dim)
+        for screen, table, shard, stamp, provenance, dim in rows
+    }
+
+
+@contextmanager
+def _renamed(path: Path, beside: Path) -> Iterator[Path]:
+    """The file under another name.
+
+    DuckDB would otherwise reuse a version that this process already has open, which may be older. Where no other
+    name can be made, as in a folder that cannot be written to, it is the file itself.
+    """
+    for copy in (os.link, shutil.copyfile):  # not every file system has links
+        with suppress(OSError):
+            copy(path, beside)
+            break
+    try:
+        yield beside if beside.exists() else path
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def rows_of(books: Books) -> Iterator[dict[str, Any]]:
+    """The rows of `main.published`."""
+    for (screen, table, shard), entry in books.items():
+        yield {
+            **{"screen": screen, "tbl": table, "shard": shard, "dim": entry.dim},
+            **{"commit_id": entry.commit, "stamp": entry.stamp, "about": json.dumps(entry.provenance)},
+        }

@@ -1,0 +1,85 @@
+"""The tables over all screens in the published file, which are small and always rebuilt, and all comments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+
+from pcip_core.features.names import split_name
+from pcip_core.store.parquet import arrow_of, frame_of
+from pcip_core.store.publishing.books import CELL_FEATURES, WHOLE, Books, newest, rows_of
+from pcip_core.store.publishing.snapshot import Snapshot
+from pcip_core.store.schemas import BENCHMARKS, FEATURE_SETS, PUBLISHED, SCREENS, Table, published_table
+from pcip_core.store.sql import count, quoted, tables, text
+
+
+def update_main(con: duckdb.DuckDBPyConnection, taken: Snapshot) -> None:
+    """Rebuild the tables over all screens."""
+    screens, sets, scores = [], [], []
+    for screen in taken.screens():
+        there = set(tables(con, screen))
+        if (screen, "screen", WHOLE) in taken.books:
+            description = frame_of(taken.rows((screen, "screen", WHOLE))).row(0, named=True)
+            counts = {f"n_{name}": count(con, screen, name) for name in ("images", "cells") if name in there}
+            screens.append({"n_images": 0, "n_cells": 0, **description, **counts})
+        described = sorted(table for table in there if table.startswith(CELL_FEATURES))
+        sets += [_feature_set(con, taken.books, screen, table) for table in described]
+        for key in sorted(key for key in taken.books if key[0] == screen and BENCHMARKS.holds(key[1])):
+            scores += [{"screen": screen, **row} for row in frame_of(taken.rows(key)).to_dicts()]
+    _replace(con, SCREENS, screens)
+    _replace(con, FEATURE_SETS, sets)
+    _replace(con, BENCHMARKS, scores)
+    _replace(con, PUBLISHED, rows_of(taken.books))
+
+
+def _replace(con: duckdb.DuckDBPyConnection, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
+    arrow = arrow_of(table.frame(rows, added=True))  # noqa: F841  (DuckDB finds it by its name)
+    con.execute(f"CREATE OR REPLACE TABLE main.{table.name} AS SELECT * FROM arrow")
+
+
+def _feature_set(con: duckdb.DuckDBPyConnection, books: Books, screen: str, table: str) -> dict[str, Any]:
+    name = table.removeprefix(CELL_FEATURES)
+    method, layer, correction = split_name(name)
+    kinds = {column: kind for column, kind, *_ in con.execute(f"DESCRIBE {quoted(screen, table)}").fetchall()}
+    entries = [entry for key, entry in books.items() if key[:2] == (screen, table)]
+    last = newest(entries).provenance
+    versions = {version for entry in entries if (version := entry.provenance.get("encoder_version"))}
+    copied = ("mlflow_run_id", "dagster_run_id", "code_version", "commit", "inputs_hash")
+    moment = last.get("created_at")
+    return {
+        "screen": screen,
+        "feature_set": name,
+        "method": f"{method}_{correction}" if correction else method,
+        "layer": layer,
+        "dim": int(kinds["features"].removeprefix("FLOAT[").removesuffix("]")),
+        "n_cells": count(con, screen, table),
+        "encoder_version": ", ".join(sorted(versions)) or None,
+        **{key: last.get(key) for key in copied},
+        "created_at": None if moment is None else _utc(moment),
+    }
+
+
+def _utc(moment: str) -> datetime:
+    """Parse a time in ISO format; UTC if it has no zone."""
+    time = datetime.fromisoformat(moment)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def comment(con: duckdb.DuckDBPyConnection) -> None:
+    """Attach the documentation as comments to tables and columns that lack it."""
+    listed = con.execute(
+        "SELECT schema_name, table_name, NULL, comment, 'TABLE' FROM duckdb_tables() UNION ALL "
+        "SELECT schema_name, view_name, NULL, comment, 'VIEW' FROM duckdb_views() WHERE NOT internal UNION ALL "
+        "SELECT schema_name, table_name, column_name, comment, 'COLUMN' FROM duckdb_columns() WHERE NOT internal"
+    ).fetchall()
+    for schema, table, column, present, kind in listed:
+        known = published_table(table, whole_store=schema == "main")
+        if known is None or (column is not None and column not in known.columns):
+            continue
+        meaning = known.description if column is None else known.columns[column][1]
+        if present != meaning:
+            names = [schema, table] if column is None else [schema, table, column]
+            con.execute(f"COMMENT ON {kind} {quoted(*names)} IS {text(meaning)}")

@@ -1,0 +1,42 @@
+"""DuckDB: its settings, names and values as SQL text, and what a file contains. Other values are parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+
+NO_EXTENSIONS: dict[str, Any] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+
+
+def quoted(*names: str) -> str:
+    """A qualified name as an identifier.
+
+    >>> quoted("order", 'a"b')
+    '"order"."a""b"'
+    """
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
+
+
+def text(value: str) -> str:
+    """A value as a literal, where SQL permits no parameter.
+
+    >>> text("it's")
+    "'it''s'"
+    """
+    return "'" + value.replace("'", "''") + "'"
+
+
+def tables(con: duckdb.DuckDBPyConnection, schema: str) -> list[str]:
+    """Names of the tables of a schema."""
+    rows = con.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = ?", [schema]).fetchall()
+    return [name for (name,) in rows]
+
+
+def count(con: duckdb.DuckDBPyConnection, screen: str, table: str) -> int:
+    """Number of rows of a table."""
+    row = con.execute(f"SELECT count(*) FROM {quoted(screen, table)}").fetchone()
+    return int(row[0]) if row else 0

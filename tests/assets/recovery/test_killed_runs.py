@@ -1,0 +1,210 @@
+"""Runs whose process is gone are ended, and no others."""
+
+import dataclasses
+import json
+import logging
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import psutil
+import pytest
+from dagster._core.events import EngineEventData
+from dagster._daemon.monitoring.run_monitoring import monitor_started_run
+from mlflow import MlflowClient
+
+from pcip_assets.cli.run import open_instance
+from pcip_assets.recovery import killed_runs
+from pcip_assets.recovery.databases import ensure, mlflow_database
+from pcip_assets.recovery.killed_runs import PROCESS_TAG, Process, end_killed_runs, process_tags
+from pcip_assets.workspace import Workspace
+
+
+class Child:
+    """A process that waits, and its description as it would record it."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
+        started = psutil.Process(self.process.pid).create_time() - psutil.boot_time()
+        self.described = dataclasses.replace(Process.current(), pid=self.process.pid, started=started)
+
+    def tags(self, run_id: str = "") -> dict[str, str]:
+        return {PROCESS_TAG: json.dumps({"run": run_id, **dataclasses.asdict(self.described)})}
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.communicate()
+
+
+@pytest.fixture
+def alive() -> Iterator[Child]:
+    child = Child()
+    yield child
+    child.kill()
+
+
+@pytest.fixture
+def killed() -> Child:
+    child = Child()
+    child.kill()
+    return child
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "data")
+
+
+@dg.job
+def nothing() -> None:
+    """A job to have runs of."""
+
+
+class Runs:
+    """Runs of one instance, by names that the tests give them."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self.instance = instance
+        self.ids: dict[str, str] = {}
+
+    def start(
+        self, name: str, child: Child | None, status: str = "STARTED", *, tagged_as: str = ""
+    ) -> dg.DagsterRun:
+        run_id = self.ids[name] = str(uuid.uuid4())
+        tags = child.tags(self.ids[tagged_as or name]) if child else {}
+        return self.instance.create_run_for_job(
+            nothing, run_id=run_id, tags=tags, status=dg.DagsterRunStatus(status)
+        )
+
+    def statuses(self) -> dict[str, str]:
+        records = {name: self.instance.get_run_record_by_id(run_id) for name, run_id in self.ids.items()}
+        return {name: record.dagster_run.status.value for name, record in records.items() if record}
+
+
+def test_a_process_is_gone_once_it_was_killed(alive: Child) -> None:
+    assert not Process.current().is_gone
+    assert not alive.described.is_gone
+    alive.process.send_signal(signal.SIGKILL)
+    while (
+        psutil.Process(alive.process.pid).status() != psutil.STATUS_ZOMBIE
+    ):  # its parent did not ask for it yet
+        pass
+    assert alive.described.is_gone
+    alive.kill()
+    assert alive.described.is_gone
+
+
+@pytest.mark.parametrize(
+    ("change", "gone"),
+    [
+        ({"started": 5.0}, True),  # the number belongs to another process now
+        ({"boot": "before"}, True),
+        ({"boot": "before", "host": "other"}, False),
+        ({"namespace": "pid:[1]"}, False),
+        ({"host": "renamed"}, False),
+    ],
+)
+def test_what_is_certain_of_a_process(change: dict[str, object], gone: bool) -> None:  # noqa: FBT001
+    assert dataclasses.replace(Process.current(), **change).is_gone == gone  # type: ignore[arg-type]
+
+
+def test_a_run_of_a_killed_process_is_ended_and_its_slot_freed(
+    workspace: Workspace, alive: Child, killed: Child, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs = Runs(open_instance(workspace))
+    runs.start("dead", killed)
+    runs.start("living", alive)
+    slots = runs.instance.event_log_storage
+    for name, run_id in runs.ids.items():
+        slots.set_concurrency_slots(f"pool of the {name}", 1)
+        assert slots.claim_concurrency_slot(f"pool of the {name}", run_id, "step").is_claimed
+    runs.start("unstarted", killed, "NOT_STARTED")
+    runs.start("stopping", killed, "CANCELING")
+    runs.start("re-execution", killed, tagged_as="dead")  # Dagster copies the tags of the first run
+    with caplog.at_level(logging.WARNING, "pcip"):
+        open_instance(workspace)
+    assert runs.statuses() == {
+        "dead": "FAILURE",
+        "living": "STARTED",
+        "unstarted": "FAILURE",
+        "stopping": "CANCELED",
+        "re-execution": "STARTED",
+    }
+    assert slots.get_concurrency_info("pool of the dead").active_slot_count == 0
+    assert slots.get_concurrency_info("pool of the living").active_slot_count == 1
+    assert f"Dagster run {runs.ids['dead']} (nothing) is ended, because its process is gone" in caplog.text
+    assert not end_killed_runs(workspace, runs.instance)
+
+
+def test_a_run_without_a_tag_is_judged_by_the_process_in_its_events(
+    workspace: Workspace, alive: Child, killed: Child, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As versions of pcip left it that recorded no process."""
+    runs = Runs(open_instance(workspace))
+    for name, child in {"dead": killed, "living": alive}.items():
+        run = runs.start(name, None, "STARTING")
+        process = EngineEventData.in_process(child.process.pid)
+        runs.instance.report_engine_event("Started process", run, process)
+        runs.instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", "nothing"), run.run_id)
+    runs.start("without events", None)
+    assert end_killed_runs(workspace, runs.instance) == [], "they may not have recorded their process yet"
+    monkeypatch.setattr(killed_runs, "_UNTAGGED_S", 0.0)
+    assert end_killed_runs(workspace, runs.instance) == [runs.ids["dead"]]
+
+
+def test_a_run_of_a_killed_process_is_ended_in_mlflow(
+    workspace: Workspace, alive: Child, killed: Child
+) -> None:
+    ensure(workspace, [mlflow_database(workspace)])
+    client = MlflowClient(workspace.mlflow_uri)
+    runs = {
+        name: client.create_run("0", tags=tags).info.run_id
+        for name, tags in {"dead": killed.tags(), "living": alive.tags(), "of a user": {}}.items()
+    }
+    open_instance(workspace)
+    assert {name: client.get_run(run_id).info.status for name, run_id in runs.items()} == {
+        "dead": "KILLED",
+        "living": "RUNNING",
+        "of a user": "RUNNING",
+    }
+
+
+def test_the_daemon_ends_a_run_of_a_killed_process(workspace: Workspace, alive: Child) -> None:
+    runs = Runs(open_instance(workspace))
+    runs.start("run", alive)
+
+    def monitor() -> dict[str, str]:
+        record = runs.instance.get_run_record_by_id(runs.ids["run"])
+        assert record is not None
+        monitor_started_run(runs.instance, None, record, logging.getLogger("daemon"))  # type: ignore[arg-type]
+        return runs.statuses()
+
+    assert monitor() == {"run": "STARTED"}
+    alive.kill()
+    assert monitor() == {"run": "FAILURE"}
+
+
+def test_a_resource_records_the_process_of_its_run(workspace: Workspace) -> None:
+    seen = {}
+
+    @dg.resource
+    def recorder(context: dg.InitResourceContext) -> None:
+        killed_runs.record_process(context)
+
+    @dg.op(required_resource_keys={"recorder"})
+    def look(context: dg.OpExecutionContext) -> None:
+        run = context.instance.get_run_by_id(context.run_id)
+        assert run is not None
+        seen.update(json.loads(run.tags[PROCESS_TAG]), run_id=context.run_id)
+
+    @dg.job(resource_defs={"recorder": recorder})
+    def looking() -> None:
+        look()
+
+    looking.execute_in_process(instance=open_instance(workspace))
+    run_id = seen.pop("run_id")
+    assert seen == json.loads(process_tags(run_id)[PROCESS_TAG])

@@ -15,7 +15,7 @@ from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect
 
 WHOLE = ""  # the shard of a table without shards
-_VOLATILE = ("encoder_version", "mlflow_run_id", "root", "spec")  # of the folder, or of how often training began
+_VOLATILE = ("screen", "root", "spec", "encoder_version", "mlflow_run_id")  # of the folder and of the training
 
 Key = tuple[str, str, str]  # screen, table, shard
 Digests = dict[Key, str]

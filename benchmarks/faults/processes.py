@@ -22,6 +22,7 @@ from typing import Any
 import psutil
 
 from benchmarks.faults.kill_points import Changes, KillPoint
+from pcip_assets.workspace import REPOSITORY
 
 LIMIT_S = 300.0  # for one run of a small screen, on a machine that does much else
 IDLE_S, IDLE_CPU_S = 10.0, 0.05  # a process that does this little for this long hangs
@@ -147,14 +148,22 @@ class Command:
 class Program(Command):
     """One command of pcip in a new Python, as users start it, with some more variables in its environment."""
 
-    def __init__(self, place: Place, arguments: Sequence[str], *, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        place: Place,
+        arguments: Sequence[str],
+        *,
+        module: str = "pcip_assets.cli",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._prepare(place)
         with self._output.open("wb") as output:
             self.process = _Popen(
-                [sys.executable, "-m", "pcip_assets.cli", *arguments],
-                env={**os.environ, **_variables(place), **environment},
+                [sys.executable, "-m", module, *arguments],
+                env={**os.environ, **_variables(place), **(environment or {})},
                 stdout=output,
                 stderr=output,
+                cwd=REPOSITORY,
                 start_new_session=True,
             )
 
@@ -222,6 +231,9 @@ def pipe() -> tuple[Connection, Connection]:
 
 
 def _answer(connection: Connection, function: Callable[..., Any], arguments: Sequence[Any]) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
     try:
         connection.send((True, function(*arguments)))
     except BaseException:

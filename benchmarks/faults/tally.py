@@ -66,5 +66,10 @@ class Tally:
 
 
 def last_lines(text: str) -> str:
-    """The end of what a command printed."""
-    return "\n    ".join(["", *text.rstrip().splitlines()[-_LINES:]])
+    """The end of what a command printed, or of the last traceback in it."""
+    lines = text.rstrip().splitlines()
+    starts = [number for number, line in enumerate(lines) if processes.TRACEBACK in line]
+    if starts:
+        after = enumerate(lines[starts[-1] + 1 :], starts[-1] + 1)
+        lines = lines[: next((number for number, line in after if not line.startswith(" ")), len(lines)) + 1]
+    return "\n    ".join(["", *lines[-_LINES:]])

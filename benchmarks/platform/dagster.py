@@ -97,13 +97,11 @@ def by_assets(screen: Growing) -> None:
     """What these assets do, called in turn with a context that takes no note of anything."""
     data = str(screen.workspace.data)
     library, tracking = Library(data=data), Tracking(data=data)
-    library._store = screen.store
     for noun in _NOUNS:
         asset = screen.definitions.resolve_assets_def([screen.screen.name, noun])
         config = Cutting(force=True) if noun == "crops" else None
         given = {"library": library} | ({"tracking": tracking} if noun == "cell_features" else {})
         call_asset(asset, screen.shards, config=config, **given)
-    publish(screen.store, screen.workspace.published)
 
 
 def by_library(screen: Growing) -> None:

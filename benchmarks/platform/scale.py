@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -291,9 +292,14 @@ def ask_publish(folder: Path) -> None:
 def _library(folder: Path) -> Any:
     from pcip_assets.resources import Library
 
-    library = Library(data=str(folder))
-    library._store = Store(Workspace(folder).store)
-    return library
+    class Unpublished(Library):
+        """Publication is measured apart, by `publish`."""
+
+        def publishing(self, log: Any) -> Any:
+            """Publish nothing."""
+            return nullcontext()
+
+    return Unpublished(data=str(folder))
 
 
 def main(folder: str, what: str, *asked: str) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_NUMBER = re.compile(r"(\d{1,4000})")  # Python converts no more than 4300 digits
+
 
 @contextmanager
 def replacing(path: Path, *, sync: bool = False) -> Iterator[Path]:
@@ -31,14 +33,15 @@ def replacing(path: Path, *, sync: bool = False) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def natural_key(text: str) -> tuple[list[tuple[int, int | str]], str]:
+def natural_key(text: str) -> tuple[tuple[int | str, ...], str]:
     """A key that sorts numbers within text by their value; no two texts have the same.
 
     >>> sorted(["plate_10", "plate_2"], key=natural_key)
     ['plate_2', 'plate_10']
     """
-    pieces = [piece for piece in re.split(r"(\d+)", text) if piece]
-    return [(0, int(piece)) if piece.isdecimal() else (1, piece) for piece in pieces], text
+    pieces: list[int | str] = list(_NUMBER.split(text))  # text and number by turns
+    pieces[1::2] = map(int, pieces[1::2])
+    return tuple(pieces), text
 
 
 def file_name(name: str) -> str:

@@ -22,8 +22,8 @@ import psutil
 
 from benchmarks.common.feature_tables import COLUMNS, FEATURE_SET, SCREEN, SHARDS, TABLE, Written
 from benchmarks.common.harness import Row
+from pcip_core.store.feature_blocks import mean_by_protein
 from pcip_core.store.partitions import Store
-from pcip_core.store.protein_means import mean_by_protein
 from pcip_core.store.publish import connect, publish
 from pcip_core.store.vectors import features_of
 

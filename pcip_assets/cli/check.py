@@ -1,7 +1,10 @@
 """`pcip check`: what pcip finds in a screen and what is wrong with it; no result is written."""
 
+import re
 import sys
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import click
 
@@ -9,12 +12,14 @@ from pcip_assets.cli.simulated import ensure_simulated
 from pcip_assets.workspace import Workspace
 from pcip_core.errors import ImageFileError
 from pcip_core.images.annotations import unlisted
+from pcip_core.images.field import Field
 from pcip_core.images.layout import Layout, scan
 from pcip_core.images.localization import annotated_images
 from pcip_core.spec.screen import Screen
 
 _SHOWN = 5  # files or images named in one line
 _SAMPLED_SHARDS = 10  # evenly spaced
+_SAMPLED_FIELDS = 3  # at least, also of a single shard: one well may be empty
 _SAMPLED_IMAGES = 40  # of a shard whose images are single cells
 
 
@@ -26,7 +31,7 @@ def command(screen: str, root: str | None) -> None:
 
     SCREEN is the path of a spec, or the name of a known screen. The report counts channels, fields, images,
     shards and localization terms, names files that belong to no field, and segments one field of some shards.
-    The exit code is 1 if the screen cannot be run.
+    The exit code is 1 if the screen cannot be run, or if no cell of these fields can be used.
     """
     workspace = Workspace.current()
     path = workspace.spec_path(screen)
@@ -57,18 +62,27 @@ def print_check(screen: Screen) -> bool:
     if layout.unclaimed:
         shown = ", ".join(layout.unclaimed[:_SHOWN])
         _print_line("unclaimed", f"{len(layout.unclaimed)} files belong to no field: {shown}")
-    problems = _unlisted_problems(screen, layout, n_images) + [
+    folders = [path for path in layout.unclaimed if path.endswith("/")]
+    problems = _unlisted_problems(screen, layout, n_images)
+    if folders:
+        shown = ", ".join(folders[:_SHOWN])
+        problems.append(f"{len(folders)} folders are links or must not be read, and are left out: {shown}")
+    problems += [
         f"channel {name}: no file for {n} of {len(layout.fields)} fields" for name, n in missing.items()
     ]
+    n_cells = 0
     if not absent:
-        problems += _sample_problems(screen, layout)
+        sampled, n_cells = _sample(screen, layout)
+        problems += sampled
     for problem in problems:
         _print_line("problem", problem, fg="yellow")
     if absent:
         click.secho(f"  cannot run: channel {', '.join(absent)} has no files at all", fg="red")
+    elif not n_cells:
+        click.secho("  cannot run: no cell of the sampled fields can be used", fg="red")
     elif not problems:
         click.secho("  no problem found", fg="green")
-    return not absent
+    return n_cells > 0
 
 
 def _print_line(label: str, text: object, **style: str) -> None:
@@ -86,21 +100,65 @@ def _unlisted_problems(screen: Screen, layout: Layout, n_images: int) -> list[st
     return problems
 
 
-def _sample_problems(screen: Screen, layout: Layout) -> list[str]:
-    """Segment and cut the first field of some shards; print the number of cells, return the problems."""
+def _sample(screen: Screen, layout: Layout) -> tuple[list[str], int]:
+    """Segment and cut a few fields of some shards, in different wells, and print the number of cells.
+
+    Returns:
+        The problems, and the number of cells that pass.
+    """
     from pcip_core.crops.shard import cut_shard
 
-    problems, shards = [], layout.shards()
-    for shard in shards[:: -(-len(shards) // _SAMPLED_SHARDS)]:
+    single = replace(
+        screen, crops=replace(screen.crops, min_cells=1)
+    )  # cells are counted by image, not by field
+    shards = layout.shards()
+    chosen = shards[:: -(-len(shards) // _SAMPLED_SHARDS)]
+    each = -(-_SAMPLED_FIELDS // len(chosen))
+    problems, passing = [], 0
+    for number, shard in enumerate(chosen):
         fields = layout.of_shard(shard)
-        sample = fields[:_SAMPLED_IMAGES] if screen.segmentation.method == "whole" else fields[:1]
+        places = [(number + part * len(chosen)) / (each * len(chosen)) for part in range(each)]
+        sample = [fields[place] for place in sorted({int(len(fields) * place) for place in places})]
+        if screen.segmentation.method == "whole":
+            sample = fields[:_SAMPLED_IMAGES]
         try:
-            cells = cut_shard(screen, sample)
+            cells = cut_shard(single, sample)
         except ImageFileError as error:
             problems.append(str(error))
             continue
-        problems += [f"{row.file}: {row.reason}" for row in cells.rejected if row.what == "file"]
-        _print_line(
-            "sample", f"{shard}: {cells.found} cells in {len(sample)} field(s), {len(cells.pixels)} pass"
-        )
-    return problems
+        files = [f"{row.file}: {row.reason}" for row in cells.rejected if row.what == "file"]
+        n = len(cells.pixels)
+        passing += n
+        problems += files
+        _print_line("sample", f"{shard}: {cells.found} cells in {len(sample)} field(s), {n} pass")
+        if n:
+            problems += _scarce(screen, sample, fields, n / len(sample))
+        elif not files:
+            reasons = _counted(row.reason for row in cells.rejected if row.what == "cell")
+            names = ", ".join(field.field_id for field in sample[:_SHOWN])
+            problems.append(f"{names}: none of {cells.found} cells passes{reasons}")
+    return problems, passing
+
+
+def _scarce(screen: Screen, sample: list[Field], fields: list[Field], per_field: float) -> Iterator[str]:
+    """The problem of images that will have too few cells, if all fields have as many as the sample."""
+    least = screen.crops.min_cells
+    in_image = Counter(field.image_id for field in fields)
+    if screen.segmentation.method == "whole":
+        scarce = [image_id for image_id, count in in_image.items() if count < least]
+        if scarce:
+            yield (
+                f"{len(scarce)} of {len(in_image)} images of {fields[0].shard} have fewer cells than crops.min_cells "
+                f"({least}): {', '.join(scarce[:_SHOWN])}"
+            )
+    elif (about := per_field * in_image[sample[0].image_id]) < least:
+        yield f"{sample[0].image_id}: about {about:.0f} cells in its fields, fewer than crops.min_cells ({least})"
+
+
+def _counted(reasons: Iterable[str]) -> str:
+    """The most frequent reasons, each with its count; those that differ in numbers only are one."""
+    kinds: dict[str, list[str]] = {}
+    for reason in reasons:
+        kinds.setdefault(re.sub(r"[0-9.]+", "#", reason), []).append(reason)
+    most = sorted(kinds.values(), key=len, reverse=True)[:3]
+    return "".join(f"; {len(members)}: {members[0]}" for members in most)

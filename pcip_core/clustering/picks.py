@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from pcip_core.clustering.clusters import members_of, smallest_clade
-from pcip_core.errors import ClusterError
+from pcip_core.errors import ClusterError, SpecError
+from pcip_core.spec.reading import read_yaml
 
 _FORM = "names of clusters, each with its proteins: `A: [P1, P2]`"
 
@@ -22,11 +22,11 @@ def read_picks(path: Path) -> dict[Any, Any]:
         ClusterError: the file cannot be read, or is not a mapping.
     """
     try:
-        picks = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        picks = read_yaml(path, "named clusters")
+    except SpecError as error:
         raise ClusterError(
             path,
-            found=f"no readable YAML ({type(error).__name__})",
+            found=error.found,
             required=_FORM,
             remedy="Correct the file, or analyses.clusters.picks.",
         ) from error

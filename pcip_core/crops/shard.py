@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -15,10 +16,10 @@ import numpy as np
 from pcip_core.crops.cut import CutCells, cut_cells
 from pcip_core.crops.growing import GrowingArray
 from pcip_core.crops.shard_cells import Rejected, ShardCells
-from pcip_core.errors import ImageFileError
+from pcip_core.errors import ImageFileError, PcipError, SpecError
 from pcip_core.images.field import Field
-from pcip_core.images.reading import read_field
-from pcip_core.segmentation import check_segmentation, segmenter
+from pcip_core.images.reading import Planes, read_field
+from pcip_core.segmentation import check_segmentation, checked_labels, segmenter
 from pcip_core.spec.screen import Screen
 
 _FIELDS_PER_WORKER = 4  # a process takes longer to start than to cut fewer fields
@@ -129,13 +130,29 @@ def _each_cut(screen: Screen, fields: Sequence[Field], workers: int | Cutters) -
 
 
 def _cut_field(screen: Screen, field: Field) -> CutCells | str:
-    segment = segmenter(screen.segmentation.method)
     try:
         planes = read_field(screen, field)
-        labels = segment(planes, **screen.segmentation.options)
+        labels = checked_labels(_segmented(screen, field, planes), planes.shape, screen.segmentation.method)
         return cut_cells({name: planes[name] for name in screen.crop_channels}, labels, screen.crops)
     except ImageFileError as error:
         return str(error)
+
+
+def _segmented(screen: Screen, field: Field, planes: Planes) -> object:
+    """What the segmenter returns; any error of a user's function names the field."""
+    method = screen.segmentation.method
+    try:
+        return segmenter(method)(planes, **screen.segmentation.options)
+    except PcipError:
+        raise
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        raise SpecError(
+            f"segmentation.method {method}",
+            found=f"{type(error).__name__} ({error}) for field {field.field_id}, in {place.filename}:{place.lineno}",
+            required="a label image",
+            remedy="Correct segmentation.options, or the function.",
+        ) from error
 
 
 class _Shard:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from pcip_core.errors import RootError
 from pcip_core.files import natural_key
@@ -17,13 +18,20 @@ class Layout:
     fields: list[Field]
     unclaimed: list[str] = field(default_factory=list)
 
+    @cached_property
+    def _by_shard(self) -> dict[str, list[Field]]:
+        by_shard: dict[str, list[Field]] = {}
+        for member in self.fields:
+            by_shard.setdefault(member.shard, []).append(member)
+        return by_shard
+
     def shards(self) -> list[str]:
         """Names of the shards in natural order (plate_2 before plate_10)."""
-        return sorted({field.shard for field in self.fields}, key=natural_key)
+        return sorted(self._by_shard, key=natural_key)
 
     def of_shard(self, shard: str) -> list[Field]:
         """The fields of one shard, grouped by image."""
-        return [field for field in self.fields if field.shard == shard]
+        return self._by_shard.get(shard, [])
 
 
 def scan(screen: Screen) -> Layout:
@@ -83,5 +91,16 @@ def scan(screen: Screen) -> Layout:
             required=f"files for the channels {', '.join(names)}",
             remedy="Correct the spec's files and channels.*.named, or the root.",
         )
-    fields = sorted(fields, key=lambda field: (natural_key(field.image_id), natural_key(field.field_id)))
-    return Layout(fields, unclaimed)
+    return Layout(_sorted(fields), unclaimed)
+
+
+def _sorted(fields: list[Field]) -> list[Field]:
+    """The fields by image and field id. Only the keys of the images and of one image's fields are in memory."""
+    by_image: dict[str, list[Field]] = {}
+    for member in fields:
+        by_image.setdefault(member.image_id, []).append(member)
+    return [
+        member
+        for image_id in sorted(by_image, key=natural_key)
+        for member in sorted(by_image[image_id], key=lambda member: natural_key(member.field_id))
+    ]

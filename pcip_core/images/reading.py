@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -109,6 +110,7 @@ def read_field(screen: Screen, field: Field) -> Planes:
 
 def _decoded(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
     """Decode planes of one file. Any exception of the decoder becomes an ImageFileError."""
+    _require_readable(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -123,6 +125,18 @@ def _decoded(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
             remedy="Copy the file again from its source.",
         ) from error
     return [np.squeeze(plane) for plane in planes]
+
+
+def _require_readable(path: Path) -> None:
+    """Raise for a pipe or a device: to read one may wait for ever."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return  # the decoder names the problem
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise ImageFileError(
+            path, found="a pipe or a device", required="a file", remedy="Move it out of the root."
+        )
 
 
 def check_plane(plane: np.ndarray, where: str, *, labels: bool = False) -> None:
@@ -246,6 +260,7 @@ def _hash_into(digest: hashlib.blake2b, path: Path, select: Select) -> None:
 
 
 def _hash_file(digest: hashlib.blake2b, path: Path) -> None:
+    _require_readable(path)
     with path.open("rb") as stream:
         while piece := stream.read(_PIECE):
             digest.update(piece)

@@ -24,9 +24,11 @@ from pcip_core.segmentation.nuclei import nuclei
 from pcip_core.segmentation.otsu import otsu
 from pcip_core.segmentation.torchscript import torchscript
 from pcip_core.segmentation.yeast import yeast_brightfield, yeast_cytosol, yeast_nuclear_pore
+from pcip_core.spec.bounds import shown
 from pcip_core.spec.screen import Screen
 
 Segmenter = Callable[..., np.ndarray]
+_LARGEST_LABEL = 1 << 24
 
 
 def whole(planes: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -62,17 +64,20 @@ def segmenter(method: str) -> Segmenter:
     """
     if method in METHODS:
         return METHODS[method]
-    module, _, function = method.partition(":")
+    module, _, name = method.partition(":")
     try:
         _announce(module.partition(".")[0])
-        return getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
+        function: Segmenter = getattr(importlib.import_module(module), name)
+        if not callable(function):
+            raise TypeError(f"{name} is no function")
+    except Exception as error:  # the user's module may raise anything
         raise SpecError(
             "segmentation.method",
-            found=f"{method!r} ({error})",
+            found=f"{shown(method)} ({type(error).__name__}: {error})",
             required=f"one of {', '.join(METHODS)}, or package.module:function",
             remedy="Correct the spec, or install the package that holds the function.",
         ) from error
+    return function
 
 
 @functools.cache
@@ -104,7 +109,7 @@ def check_segmentation(screen: Screen) -> None:
 
     try:
         signature = inspect.signature(function)
-    except ValueError:
+    except (TypeError, ValueError):
         return  # a user's compiled function without a signature
     try:
         signature.bind({}, **options)
@@ -112,10 +117,10 @@ def check_segmentation(screen: Screen) -> None:
         names = ", ".join(list(signature.parameters)[1:]) or "none"
         raise refused(f"options for {method}: {error}", f"the options of {method}: {names}") from error
     for name, kind in _mistyped(method, options).items():
-        raise refused(f"{name} {options[name]!r}", f"{name} of the type {kind}")
+        raise refused(f"{name} {shown(options[name])}", f"{name} of the type {kind}")
     for name in (options.get("channel"), *(options.get("channels") or ())):
         if isinstance(name, str) and name not in screen.channels:
-            raise refused(f"channel {name!r}", f"one of the channels {', '.join(screen.channels)}")
+            raise refused(f"channel {shown(name)}", f"one of the channels {', '.join(screen.channels)}")
 
 
 def _mistyped(method: str, options: Mapping[str, object]) -> dict[str, str]:
@@ -123,12 +128,42 @@ def _mistyped(method: str, options: Mapping[str, object]) -> dict[str, str]:
     from pydantic import TypeAdapter, ValidationError
 
     mistyped: dict[str, str] = {}
-    for name, hint in typing.get_type_hints(METHODS[method]).items() if method in METHODS else ():
-        value = options.get(name)
-        if name not in options or (hint is int and isinstance(value, float)):
-            continue  # a method may take half a pixel
+    hints = typing.get_type_hints(METHODS[method], include_extras=True) if method in METHODS else {}
+    for name, hint in hints.items():
+        if name not in options:
+            continue
+        value, kind = options[name], getattr(hint, "__origin__", hint)
+        kind = kind if isinstance(kind, type) else hint
+        limits = getattr(hint, "__metadata__", ())
+        if kind is int and isinstance(value, float):
+            hint = typing.Annotated[float, *limits] if limits else float  # a method may take half a pixel
         try:
             TypeAdapter(hint).validate_python(value, strict=isinstance(value, str | bool))
         except ValidationError:
-            mistyped[name] = getattr(hint, "__name__", str(hint))
+            mistyped[name] = " ".join(
+                [getattr(kind, "__name__", str(kind)), *(f"({part})" for part in limits)]
+            )
     return mistyped
+
+
+def checked_labels(labels: object, shape: tuple[int, int], method: str) -> np.ndarray:
+    """What a segmenter has returned, if it is a label image of a field of this shape.
+
+    Raises:
+        SpecError: it is not.
+    """
+    problem = None
+    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iub":
+        problem = f"a {getattr(labels, 'dtype', type(labels).__name__)}"
+    elif labels.shape != shape:
+        problem = f"an array of shape {labels.shape}"
+    elif labels.min() < 0 or labels.max() > _LARGEST_LABEL:
+        problem = f"labels from {labels.min()} to {labels.max()}"
+    if problem is not None:
+        raise SpecError(
+            f"segmentation.method {method}",
+            found=f"{problem} as its result",
+            required=f"an array of integers from 0 to {_LARGEST_LABEL}, {shape[0]} x {shape[1]}: 0 is background",
+            remedy="Correct the function.",
+        )
+    return typing.cast(np.ndarray, labels)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from pcip_core.errors import ImageFileError, SpecError
 from pcip_core.images.layouts.grouping import well_name
 from pcip_core.images.reading import Planes
+from pcip_core.spec.bounds import Bounds
 from pcip_core.user_tables.table import open_table, our_name
 
 _AXES = {"y": ("y", "y_px", "location_center_y"), "x": ("x", "x_px", "location_center_x")}
 
 
-def centres(planes: Mapping[str, np.ndarray], *, table: str, radius_px: int = 2) -> np.ndarray:
+def centres(
+    planes: Mapping[str, np.ndarray], *, table: str, radius_px: Annotated[int, Bounds(0, 200)] = 2
+) -> np.ndarray:
     """Label a small disc at each position that a table lists for the field.
 
     Args:
@@ -56,7 +61,7 @@ def centres(planes: Mapping[str, np.ndarray], *, table: str, radius_px: int = 2)
             remedy="Read the field with read_field.",
         )
     path, parts = planes.root / table, planes.field.parts
-    status = path.stat() if path.is_file() else None
+    status = path.stat() if os.path.isfile(path) else None  # noqa: PTH113, as Path.is_file raises for a name that is too long
     stamp = (status.st_mtime_ns, status.st_size) if status else None
     columns, positions = _positions(path, stamp, tuple(parts))
     height, width = planes.shape

@@ -9,13 +9,14 @@ from skimage.measure import label
 from skimage.segmentation import clear_border as without_border
 
 from pcip_core.segmentation.otsu import keep_objects
+from pcip_core.spec.bounds import Area
 
 
 def labels(
     planes: Mapping[str, np.ndarray],
     *,
     channel: str,
-    min_area_px: int = 1,
+    min_area_px: Area = 1,
     clear_border: bool = False,
     split: bool = False,
 ) -> np.ndarray:

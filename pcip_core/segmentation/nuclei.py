@@ -12,13 +12,14 @@ from pcip_core.segmentation.ellipses import likeness, moments, most_elliptical
 from pcip_core.segmentation.otsu import shrunk
 from pcip_core.segmentation.pieces import filled, joined, seams, tidied
 from pcip_core.segmentation.yeast import filled_cells, working_scale
+from pcip_core.spec.bounds import Area, Diameter
 
 _SINGLE = 0.96  # quality as an ellipse above which an object is one nucleus
 _WAIST = 0.65  # width of a waist, in diameters of the smaller part, above which both parts are one nucleus
 
 
 def nuclei(
-    planes: Mapping[str, np.ndarray], *, channel: str, diameter_px: float = 40.0, min_area_px: int = 400
+    planes: Mapping[str, np.ndarray], *, channel: str, diameter_px: Diameter = 40.0, min_area_px: Area = 400
 ) -> np.ndarray:
     """Label nuclei as ellipses, each cut at its own brightness: an alternative to the paper's `otsu`.
 

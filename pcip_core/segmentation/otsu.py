@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import numpy as np
 from scipy import ndimage
@@ -10,14 +11,16 @@ from skimage.filters import threshold_otsu
 from skimage.measure import label
 from skimage.segmentation import clear_border
 
+from pcip_core.spec.bounds import Area, Bounds
+
 
 def otsu(
     planes: Mapping[str, np.ndarray],
     *,
     channel: str,
-    min_area_px: int = 400,
-    smooth_px: float = 1.0,
-    scale: int = 1,
+    min_area_px: Area = 400,
+    smooth_px: Annotated[float, Bounds(0, 100)] = 1.0,
+    scale: Annotated[int, Bounds(1, 100)] = 1,
 ) -> np.ndarray:
     """Label the bright objects of one channel. Holes are filled; objects at the border are removed.
 

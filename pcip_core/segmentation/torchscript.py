@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from skimage.segmentation import clear_border
@@ -14,6 +16,7 @@ from skimage.transform import resize
 
 from pcip_core.errors import SpecError
 from pcip_core.segmentation.otsu import keep_objects
+from pcip_core.spec.bounds import Area, Bounds
 
 
 def torchscript(
@@ -21,9 +24,9 @@ def torchscript(
     *,
     model: str,
     channels: Sequence[str],
-    objects: int = 0,
-    scale: float = 1.0,
-    min_area_px: int = 0,
+    objects: Annotated[int, Bounds(0, 1000)] = 0,
+    scale: Annotated[float, Bounds(0, 4, above=True)] = 1.0,
+    min_area_px: Area = 0,
     device: str = "cpu",
 ) -> np.ndarray:
     """Label objects with a TorchScript network that takes an image and returns label planes.
@@ -94,8 +97,8 @@ def _normalized(plane: np.ndarray) -> np.ndarray:
 def _loaded(model: str, device: str):  # type: ignore[no-untyped-def]
     import torch
 
-    path = Path(model).expanduser()
-    if not path.is_file():
+    path = Path(os.path.expanduser(model))  # noqa: PTH111, as Path.expanduser raises for an unknown user
+    if not os.path.isfile(path):  # noqa: PTH113, as Path.is_file raises for a name that is too long
         raise SpecError(
             path,
             found="no such file",

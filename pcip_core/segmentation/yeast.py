@@ -18,6 +18,7 @@ from skimage.segmentation import watershed
 from pcip_core.segmentation.ellipses import likeness, moments, most_elliptical
 from pcip_core.segmentation.otsu import shrunk
 from pcip_core.segmentation.pieces import joined, mean_heights, seams, tidied
+from pcip_core.spec.bounds import Area, Diameter, Share
 
 _WORKING_PX = 13.0
 _STEP = 1.1  # ratio of successive thresholds
@@ -31,10 +32,10 @@ def yeast_cytosol(
     planes: Mapping[str, np.ndarray],
     *,
     channel: str,
-    diameter_px: float = 26.0,
-    min_area_px: int = 150,
-    ghost: float = 0.1,
-    vacuole: float = 0.5,
+    diameter_px: Diameter = 26.0,
+    min_area_px: Area = 150,
+    ghost: Share = 0.1,
+    vacuole: Share = 0.5,
 ) -> np.ndarray:
     """Label yeast cells that a fluorescent marker fills.
 
@@ -83,7 +84,7 @@ def filled_cells(plane: np.ndarray, typical: float, *, ghost: float, vacuole: fl
 
 
 def yeast_brightfield(
-    planes: Mapping[str, np.ndarray], *, channel: str, diameter_px: float = 26.0, min_area_px: int = 150
+    planes: Mapping[str, np.ndarray], *, channel: str, diameter_px: Diameter = 26.0, min_area_px: Area = 150
 ) -> np.ndarray:
     """Label yeast cells in slightly defocused brightfield by walls that are darker or brighter than both sides.
 
@@ -152,7 +153,7 @@ def _cells_from_cores(cores: np.ndarray, relief: np.ndarray, wall: float, typica
 
 
 def yeast_nuclear_pore(
-    planes: Mapping[str, np.ndarray], *, channel: str, diameter_px: float = 26.0, min_area_px: int = 150
+    planes: Mapping[str, np.ndarray], *, channel: str, diameter_px: Diameter = 26.0, min_area_px: Area = 150
 ) -> np.ndarray:
     """Label yeast cells around their nuclei, which a ring marks (Nup49-RFP); the cytoplasm may glow faintly.
 

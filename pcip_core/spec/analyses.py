@@ -1,13 +1,15 @@
 """Section `analyses` of a spec: settings of clusters, enrichment, compartment scores and phenotypes.
 
-Plain dataclasses; this module imports only the standard library.
+Plain dataclasses; nothing but the standard library is imported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from pcip_core.spec.bounds import Bounds, Count, Seed
 
 _STRICT = {"extra": "forbid"}
 
@@ -31,9 +33,9 @@ class Clustering:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     methods: tuple[Literal["maximum_likelihood", "ward", "average"], ...] = ("maximum_likelihood", "ward")
-    number: int | None = None
-    most: int = 20
-    heights: dict[str, float] = field(default_factory=dict)
+    number: Count | None = None
+    most: Annotated[int, Bounds(2, 10_000)] = 20
+    heights: dict[str, Annotated[float, Bounds(0, 1e12)]] = field(default_factory=dict)
     picks: str | None = None
     within: dict[str, str] = field(default_factory=dict)
 
@@ -76,21 +78,15 @@ class Phenotyping:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     proteins: tuple[str, ...] = ()
-    most_variable: int = 3
-    clusters: int | None = None
-    most: int = 6
-    least_cells: int = 20
+    most_variable: Annotated[int, Bounds(1, 10_000)] = 3
+    clusters: Count | None = None
+    most: Annotated[int, Bounds(2, 1000)] = 6
+    least_cells: Annotated[int, Bounds(3, 1_000_000)] = 20
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Invalid settings: (found, required)."""
-        if self.most_variable < 1:
-            yield f"analyses.phenotypes.most_variable {self.most_variable}", "1 or more"
-        if self.least_cells < 3:
-            yield f"analyses.phenotypes.least_cells {self.least_cells}", "3 or more"
-        if self.clusters is not None and not 1 <= self.clusters <= self.least_cells:
+        if self.clusters is not None and self.clusters > self.least_cells:
             yield f"analyses.phenotypes.clusters {self.clusters}", f"1 to least_cells ({self.least_cells})"
-        if self.most < 2:
-            yield f"analyses.phenotypes.most {self.most}", "2 or more"
 
 
 @dataclass(frozen=True)
@@ -117,24 +113,18 @@ class Analyses:
     clusters: Clustering = field(default_factory=Clustering)
     ontology: GeneOntology | None = None
     annotations: dict[str, str] = field(default_factory=dict)
-    min_term_size: int = 3
+    min_term_size: Count = 3
     compartments: tuple[tuple[str, str], ...] = ()
-    least_cells: int = 10
+    least_cells: Count = 10
     phenotypes: Phenotyping = field(default_factory=Phenotyping)
-    seed: int = 0
+    seed: Seed = 0
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Invalid settings: (found, required)."""
-        if self.clusters.number is not None and self.clusters.number < 1:
-            yield f"analyses.clusters.number {self.clusters.number}", "1 or more"
-        if self.clusters.most < 2:
-            yield f"analyses.clusters.most {self.clusters.most}", "2 or more"
-        if not self.clusters.methods:
-            yield "analyses.clusters.methods: none", "at least one"
+        if len(set(self.clusters.methods)) < max(1, len(self.clusters.methods)):
+            yield f"analyses.clusters.methods {list(self.clusters.methods)}", "at least one, and each once"
         if unknown := sorted(set(self.clusters.heights) - set(self.clusters.methods)):
             yield f"analyses.clusters.heights of {', '.join(unknown)}", "some of analyses.clusters.methods"
         if taken := sorted({"localization", "go"} & set(self.annotations)):
             yield f"analyses.annotations named {', '.join(taken)}", "another name: pcip uses this name itself"
-        if self.min_term_size < 1:
-            yield f"analyses.min_term_size {self.min_term_size}", "1 or more"
         yield from self.phenotypes.problems()

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+from pcip_core.spec.bounds import Bounds, Count, Seed, Share
 from pcip_core.spec.training import TrainingConfig
 
 _STRICT = {"extra": "forbid"}
@@ -38,7 +39,7 @@ class CellProfiler:
     field: str | None = None
     y: str = "Nuclei_Location_Center_Y"
     x: str = "Nuclei_Location_Center_X"
-    within_px: float = 5.0
+    within_px: Annotated[float, Bounds(0, 20_000)] = 5.0
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,11 @@ class Pairwise:
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-    same: int = 1000
-    each_other: int = 1000
-    by_line: int = 10_000
-    min_proteins: int = 30
-    bootstraps: int = 1000
+    same: Count = 1000
+    each_other: Count = 1000
+    by_line: Count = 10_000
+    min_proteins: Count = 30
+    bootstraps: Annotated[int, Bounds(0, 100_000)] = 1000
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,10 @@ class Umap:
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-    cells: int = 30_889
-    cell_neighbours: int = 30
-    protein_neighbours: int = 20
-    min_distance: float = 0.3
+    cells: Count = 30_889
+    cell_neighbours: Annotated[int, Bounds(2, 1000)] = 30
+    protein_neighbours: Annotated[int, Bounds(2, 1000)] = 20
+    min_distance: Share = 0.3
 
 
 @dataclass(frozen=True)
@@ -140,20 +141,20 @@ class Baselines:
         "autoencoder",
     )
     mask: str | None = None
-    grey_levels: int = 32
+    grey_levels: Annotated[int, Bounds(2, 256)] = 32
     cellprofiler: CellProfiler = field(default_factory=CellProfiler)
     vgg16: Vgg16 | None = None
     supervised: TrainingConfig | None = None
-    held_fraction: float = 0.2
+    held_fraction: Annotated[float, Bounds(0, 1, above=True, below=True)] = 0.2
     corrections: tuple[Correction, ...] = ()
     corrected: tuple[str, ...] = ("inpainting_conv3", "inpainting_conv4")
     controls: str | None = None
     classifiers: tuple[str, ...] | None = None
-    folds: int = 5
-    trees: int = 500
+    folds: Annotated[int, Bounds(2, 100)] = 5
+    trees: Annotated[int, Bounds(1, 100_000)] = 500
     pairwise: Pairwise = field(default_factory=Pairwise)
     umap: Umap = field(default_factory=Umap)
-    seed: int = 0
+    seed: Seed = 0
 
     @property
     def designed(self) -> tuple[str, ...]:
@@ -165,8 +166,6 @@ class Baselines:
         profiler, transfer = self.cellprofiler, self.vgg16
         if self.mask not in (None, *channels):
             yield f"baselines.mask {self.mask!r}", f"one of {list(channels)}"
-        if not 2 <= self.grey_levels <= 256:
-            yield f"baselines.grey_levels {self.grey_levels}", "2 to 256"
         if (profiler.source == "table") != (profiler.table is not None):
             yield "baselines.cellprofiler: only one of `source: table` and `table`", "both, or neither"
         if profiler.source == "table" and (profiler.cell_id is None) == (profiler.image is None):
@@ -179,12 +178,5 @@ class Baselines:
             yield "baselines.vgg16: only one of the strategy rgb and the colours in rgb", "both, or neither"
         if transfer is not None and not set(transfer.rgb.values()) <= set(channels):
             yield f"baselines.vgg16.rgb {transfer.rgb}", f"channels of {list(channels)}"
-        if self.supervised is not None:
-            yield from self.supervised.problems("baselines.supervised")
-        for name, least in (("folds", 2), ("trees", 1)):
-            if getattr(self, name) < least:
-                yield f"baselines.{name} {getattr(self, name)}", f"{least} or more"
-        if not 0 < self.held_fraction < 1:
-            yield f"baselines.held_fraction {self.held_fraction}", "more than 0 and less than 1"
         if bool(self.controls) and "whitened" not in self.corrections:
             yield f"baselines.controls {self.controls!r} without whitened", "corrections: [whitened]"

@@ -8,6 +8,8 @@ file is read.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,20 +19,26 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pcip_core.errors import RootError, SpecError
 from pcip_core.spec.analyses import Analyses
 from pcip_core.spec.baselines import Baselines
-from pcip_core.spec.sections import Benchmark, Channel, Crops, Files, Images, Segmentation, Shards
+from pcip_core.spec.bounds import shown
+from pcip_core.spec.reading import read_yaml
+from pcip_core.spec.sections import PART, Benchmark, Channel, Crops, Files, Images, Segmentation, Shards
 from pcip_core.spec.simulation import Simulation
 from pcip_core.spec.training import TrainingConfig
 
 if TYPE_CHECKING:
-    import yaml
+    from pydantic import TypeAdapter
 
 _STRICT = {"extra": "forbid"}
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _LONGEST_NAME = 60
 _RESERVED = {"main", "temp", "system", "information_schema", "pg_catalog", "feature_store"}
 _INSTANCE = re.compile(r" or an instance of \w+")  # in pydantic's messages: no concern of a spec
-_MERGE = "tag:yaml.org,2002:merge"  # the key <<
-_PART = re.compile(r"{(\w+)(?::d)?}")
+_TYPE = re.compile(
+    r"Screen|int|str|(function-after|literal|dict)\[.*"
+)  # in pydantic's path to a value: no key
+_MOST_PROBLEMS = 10
+_LONGEST_PATTERN = 1000
+_PATTERN_PART = re.compile(r"{(\w+)(?::d)?}")
 _WITH_PATTERN = ("pattern", "ome_tiff", "hdf5")
 _RENAMED = {"yardsticks": "baselines"}  # former key -> key
 _PARTS = {  # parts of each layout, in addition to those of a pattern
@@ -125,7 +133,7 @@ class Screen:
                 remedy=f"Set it once: pcip run {self.name} --root FOLDER (or write `root:` in the spec).",
             )
         folder = Path(self.root)
-        if not folder.is_dir():
+        if not os.path.isdir(folder):  # noqa: PTH112, as Path.is_dir raises for a name that is too long
             raise RootError(
                 folder,
                 found="no such folder",
@@ -184,17 +192,9 @@ def load_screen(path: Path, *, root: str | None = None) -> Screen:
     >>> screen.structural, screen.protein, screen.crops.min_cells, screen.encoder.epochs
     (('cytosol',), ('protein',), 5, 30)
     """
-    import yaml
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
-    if not path.is_file():
-        raise SpecError(path, found="no such file", required="a screen spec", remedy="Check the path.")
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _loader())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpecError(
-            path, found=f"not YAML ({error})", required="a YAML mapping", remedy="Correct the file."
-        ) from error
+    values = read_yaml(path, "a screen spec")
     if not isinstance(values, dict):
         raise SpecError(
             path,
@@ -211,73 +211,77 @@ def load_screen(path: Path, *, root: str | None = None) -> Screen:
                 remedy=f"Rename `{old}:` to `{new}:` in the spec.",
             )
     try:
-        screen = TypeAdapter(Screen).validate_python(values)
+        screen = _adapter().validate_python(values)
     except ValidationError as error:
-        raise SpecError(
-            path,
-            found=_validation_message(error),
-            required="the keys of docs/reference/spec.md",
-            remedy="Correct the spec.",
-        ) from error
-    root = root or screen.root
-    if root is not None:
-        root = str((path.parent / Path(root).expanduser()).resolve())
-    screen = dataclasses.replace(
-        screen,
-        root=root,
-        baselines=_with_resolved_paths(screen.baselines, path.parent, "vgg16.weights"),
-        analyses=_with_resolved_paths(
-            dataclasses.replace(
-                screen.analyses,
-                annotations={
-                    name: str((path.parent / Path(table).expanduser()).resolve())
-                    for name, table in screen.analyses.annotations.items()
-                },
-            ),
-            path.parent,
-            *("clusters.picks", "ontology.obo", "ontology.gaf", "ontology.names"),
-        ),
-    )
+        found, required = _validation_message(error)
+        raise SpecError(path, found=found, required=required, remedy="Correct the spec.") from error
+    screen = _with_absolute_paths(screen, path, root)
     _validate(screen, path)
     return screen
 
 
-def _loader() -> type[yaml.SafeLoader]:
-    """A loader of YAML that refuses a key given twice; PyYAML would take the last one."""
-    import yaml
+@functools.cache
+def _adapter() -> TypeAdapter[Screen]:
+    """Validates a spec. Building it takes longer than validating with it."""
+    from pydantic import TypeAdapter
 
-    class Loader(yaml.SafeLoader):
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
-            keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE]
-            for number, key in enumerate(keys):
-                if key.value in [earlier.value for earlier in keys[:number]]:
-                    problem = f"the key {key.value!r} is given twice"
-                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            return super().construct_mapping(node, deep)
-
-    return Loader
+    return TypeAdapter(Screen)
 
 
-def _with_resolved_paths(section: Any, folder: Path, *keys: str) -> Any:
-    """Make the paths under these keys (`part.key`) absolute; relative paths start at the folder of the spec."""
-    for key in keys:
+def _with_absolute_paths(screen: Screen, path: Path, root: str | None) -> Screen:
+    """Make the root and the paths of the analyses and of the weights absolute; they start at the folder of the spec."""
+
+    def absolute(name: str, text: str) -> str:
+        try:
+            return str((path.parent / Path(text).expanduser()).resolve())
+        except (RuntimeError, ValueError, OSError) as error:  # no such user, a loop of links
+            raise SpecError(
+                path, found=f"{name} {shown(text)} ({error})", required="a path", remedy="Correct the spec."
+            ) from error
+
+    def within(section: Any, key: str) -> Any:
         part_name, name = key.split(".")
         part = getattr(section, part_name)
-        if part is not None and (value := getattr(part, name)) is not None:
-            path = str((folder / Path(value).expanduser()).resolve())
-            section = dataclasses.replace(section, **{part_name: dataclasses.replace(part, **{name: path})})
-    return section
+        if part is None or getattr(part, name) is None:
+            return section
+        changed = dataclasses.replace(part, **{name: absolute(key, getattr(part, name))})
+        return dataclasses.replace(section, **{part_name: changed})
+
+    tables = screen.analyses.annotations.items()
+    annotations = {name: absolute(f"analyses.annotations.{name}", table) for name, table in tables}
+    analyses = dataclasses.replace(screen.analyses, annotations=annotations)
+    for key in ("clusters.picks", "ontology.obo", "ontology.gaf", "ontology.names"):
+        analyses = within(analyses, key)
+    root = root or screen.root
+    return dataclasses.replace(
+        screen,
+        root=None if root is None else absolute("root", root),
+        baselines=within(screen.baselines, "vgg16.weights"),
+        analyses=analyses,
+    )
 
 
-def _validation_message(error: Any) -> str:
-    """All problems of a pydantic ValidationError in one line, each with its key."""
-    parts = []
-    for problem in error.errors():
-        key = ".".join(str(step) for step in problem["loc"] if step != "Screen")
-        unknown = problem["type"] in ("unexpected_keyword_argument", "extra_forbidden")
-        message = _INSTANCE.sub("", problem["msg"].lower())
-        parts.append(f"unknown key `{key}`" if unknown else f"`{key}`: {message}")
-    return "; ".join(parts)
+def _validation_message(error: Any) -> tuple[str, str]:
+    """What pydantic found, with the key of each problem, and what is required."""
+    found: list[str] = []
+    required: list[str] = []
+    for problem in error.errors()[:_MOST_PROBLEMS]:
+        key = ".".join(str(step)[:_LONGEST_NAME] for step in problem["loc"] if not _is_type(step))
+        if problem["type"] == "bounds":
+            found.append(f"{key} {shown(problem['input'])}")
+            required.append(f"{key} {problem['msg']}")
+        elif problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            found.append(f"unknown key `{key}`")
+        else:
+            found.append(f"`{key}`: {_INSTANCE.sub('', problem['msg'].lower())}")
+    if len(required) == len(found) == 1:
+        return found[0], required[0].removeprefix(f"{key} ")
+    return "; ".join(found), ", ".join(required or ["the keys of docs/reference/spec.md"])
+
+
+def _is_type(step: object) -> bool:
+    """Whether a step of pydantic's path to a value is a type that it tried, and not a key."""
+    return isinstance(step, str) and _TYPE.fullmatch(step) is not None
 
 
 def _validate(screen: Screen, path: Path) -> None:
@@ -303,12 +307,9 @@ def _validate(screen: Screen, path: Path) -> None:
     _validate_files(screen, refuse)
     if (screen.shards.by is None) == (screen.shards.buckets is None):
         refuse("shards: neither or both of `by` and `buckets`", "exactly one of them")
-    if screen.shards.buckets is not None and screen.shards.buckets < 1:
-        refuse(f"shards.buckets {screen.shards.buckets}", "1 or more")
     if screen.encoder_from == screen.name:
         refuse("encoder_from names the screen itself", "another screen, or no encoder_from")
     for found, required in (
-        *screen.encoder.problems("encoder"),
         *screen.benchmark.problems(),
         *screen.baselines.problems(screen.crop_channels, screen.files.layout),
         *screen.analyses.problems(),
@@ -321,14 +322,11 @@ def _validate(screen: Screen, path: Path) -> None:
         refuse(
             "crops.area_fraction with segmentation.method centres", "no area_fraction: a centre has no area"
         )
-    if screen.crops.size_px % 4 or screen.crops.size_px < 16:
-        refuse(
-            f"crops.size_px {screen.crops.size_px}", "a multiple of 4, at least 16 (the network pools twice)"
-        )
-    if screen.crops.window_px is not None and screen.crops.window_px < 1:
-        refuse(f"crops.window_px {screen.crops.window_px}", "1 or more, or null for the whole field")
-    if screen.crops.min_cells < 2:
-        refuse(f"crops.min_cells {screen.crops.min_cells}", "at least 2 (a pair is two cells of one image)")
+    if screen.crops.size_px % 4:
+        refuse(f"crops.size_px {screen.crops.size_px}", "a multiple of 4 (the network pools twice)")
+    least, most = screen.crops.area_fraction or (0, 0)
+    if least > most:
+        refuse(f"crops.area_fraction {least}, {most}", "the smallest area first")
 
 
 def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:
@@ -347,21 +345,31 @@ def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:
             refuse(f"files.pattern {files.pattern!r}", "a part {channel}, or a `plane` for every channel")
     elif files.layout != "pattern" and "{channel}" in str(files.pattern):
         refuse(f"files.pattern {files.pattern!r}", "no part {channel}, because each file holds all channels")
-    parts = [set(_PART.findall(pattern)) - {"channel"} for pattern in files.patterns]
+    for pattern in files.patterns:
+        if set(_PATTERN_PART.sub("", pattern)) & set("{}"):
+            refuse(f"files.pattern {shown(pattern)}", "parts as {name} or {name:d}, and no other braces")
+        if len(pattern) > _LONGEST_PATTERN:
+            refuse(f"files.pattern {shown(pattern)}", f"at most {_LONGEST_PATTERN} characters")
+    parts = [set(_PATTERN_PART.findall(pattern)) - {"channel"} for pattern in files.patterns]
     if any(names != parts[0] for names in parts):
         refuse(
             f"patterns with the parts {[sorted(names) for names in parts]}", "the same parts in each pattern"
         )
+    templates = {"files.image_id": files.image_id, "shards.by": screen.shards.by or ""}
+    templates |= {f"images.values.{name}": value for name, value in screen.images.values.items()}
+    profiler = screen.baselines.cellprofiler
+    columns = {"image": profiler.image or "", "field": profiler.field or ""}
+    for key, template in (templates | {f"baselines.cellprofiler.{k}": v for k, v in columns.items()}).items():
+        if set(PART.sub("", template)) & set("{}"):
+            refuse(f"{key} {shown(template)}", "parts as {name}, and no other braces")
     if files.layout == "manifest":
         return  # the parts are the columns of the table
     known = {*(parts[0] if parts else ()), *_PARTS.get(files.layout, ())}
-    templates = {"files.image_id": files.image_id, "shards.by": screen.shards.by or ""}
-    templates |= {f"images.values.{name}": value for name, value in screen.images.values.items()}
     templates |= {"files.only": "".join(f"{{{name}}}" for name in files.only)}
     for key, template in templates.items():
-        unknown = set(_PART.findall(template)) - known
+        unknown = set(PART.findall(template)) - known
         if unknown:
-            refuse(f"{key} names {{{sorted(unknown)[0]}}}", f"one of the parts {sorted(known)}")
+            refuse(f"{key} names {{{shown(min(unknown))[1:-1]}}}", f"one of the parts {sorted(known)}")
 
 
 def _plain(value: Any) -> Any:

@@ -5,11 +5,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from pcip_core.spec.bounds import Bounds, Share
 
 _STRICT = {"extra": "forbid"}
+PART = re.compile(r"{([^{}:]+)}")
+"""A part that a template names: `{plate}`."""
+
+AreaFraction = Annotated[float, Bounds(0, 1000)]
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class Channel:
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     role: Literal["structural", "protein", "labels"]
     named: str | None = None
-    plane: int | Literal["red", "green", "blue", "max"] | None = None
+    plane: Annotated[int, Bounds(0, 10_000)] | Literal["red", "green", "blue", "max"] | None = None
     dtype: str | None = None
 
 
@@ -93,7 +100,7 @@ class Shards:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     by: str | None = None
-    buckets: int | None = None
+    buckets: Annotated[int, Bounds(1, 100_000)] | None = None
 
 
 @dataclass(frozen=True)
@@ -118,11 +125,11 @@ class Crops:
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-    window_px: int | None
-    size_px: int = 64
-    floor: dict[str, float] = field(default_factory=dict)
-    area_fraction: tuple[float, float] | None = None
-    min_cells: int = 5
+    window_px: Annotated[int, Bounds(2, 20_000)] | None
+    size_px: Annotated[int, Bounds(16, 512)] = 64
+    floor: dict[str, Share] = field(default_factory=dict)
+    area_fraction: tuple[AreaFraction, AreaFraction] | None = None
+    min_cells: Annotated[int, Bounds(2, 1_000_000)] = 5
 
 
 @dataclass(frozen=True)
@@ -142,11 +149,11 @@ class Benchmark:
         "leave_image_out",
         "leave_cell_out",
     )
-    ks: tuple[int, ...] = (1, 5, 11, 25, 50)
+    ks: tuple[Annotated[int, Bounds(1, 10_000)], ...] = (1, 5, 11, 25, 50)
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Invalid settings: (found, required)."""
-        if not self.ks or min(self.ks) < 1:
-            yield f"benchmark.ks {list(self.ks)}", "at least one number, each 1 or more"
-        if not self.protocols:
-            yield "benchmark.protocols: none", "at least one"
+        for name in ("ks", "protocols"):
+            values = getattr(self, name)
+            if len(set(values)) < max(1, len(values)):
+                yield f"benchmark.{name} {list(values)}", "at least one, and each once"

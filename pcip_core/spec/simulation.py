@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from pcip_core.spec.bounds import Bounds, Seed
+
+Proteins = Annotated[int, Bounds(0, 10_000)]
 
 
 @dataclass(frozen=True)
@@ -30,14 +34,14 @@ class Simulation:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
     organism: str
-    plates: int = 5
-    proteins_per_class: int = 4
-    rare: Mapping[str, int] = field(default_factory=dict)
-    fields_per_image: int = 2
-    mixed_proteins: int = 8
-    variable_proteins: int = 6
+    plates: Annotated[int, Bounds(1, 1000)] = 5
+    proteins_per_class: Annotated[int, Bounds(1, 10_000)] = 4
+    rare: Mapping[str, Annotated[int, Bounds(1, 10_000)]] = field(default_factory=dict)
+    fields_per_image: Annotated[int, Bounds(1, 1000)] = 2
+    mixed_proteins: Proteins = 8
+    variable_proteins: Proteins = 6
     pairs: tuple[tuple[str, str], ...] = ()
-    shares: tuple[float, ...] = (0.25, 0.4, 0.5)
-    field_size_px: int = 640
-    seed: int = 0
+    shares: tuple[Annotated[float, Bounds(0, 1, above=True, below=True)], ...] = (0.25, 0.4, 0.5)
+    field_size_px: Annotated[int, Bounds(16, 1500)] = 640
+    seed: Seed = 0
     marker: str = "cytosol"

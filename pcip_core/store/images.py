@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-import duckdb
 import polars as pl
 
-from pcip_core.errors import SpecError
+from pcip_core.store.conditions import image_ids_where
 from pcip_core.store.parquet import arrow_of
 from pcip_core.store.partitions import Store
-from pcip_core.store.sql import NO_EXTENSIONS
 
 _NO_TERMS = pl.lit([], pl.List(pl.String))
 
@@ -92,17 +90,7 @@ class Images:
             where: location of the condition, for error messages.
 
         Raises:
-            SpecError: it is not a condition over these columns. It cannot access other tables or files.
+            SpecError: it is not a condition over these columns, or takes too long or too much memory. It cannot
+                access other tables or files.
         """
-        with duckdb.connect(":memory:", config={**NO_EXTENSIONS, "enable_external_access": "false"}) as con:
-            con.register("images", arrow_of(self.table))
-            try:
-                rows = con.execute(f"SELECT image_id FROM images WHERE ({condition}\n)").fetchall()
-            except duckdb.Error as error:
-                raise SpecError(
-                    where,
-                    found=f"{condition!r} ({str(error).splitlines()[0]})",
-                    required=f"a condition in SQL over the columns of images: {', '.join(self.table.columns)}",
-                    remedy="Correct the condition; write terms in single quotes: 'Vesicles' IN localization.",
-                ) from error
-        return {str(name) for (name,) in rows}
+        return image_ids_where(arrow_of(self.table), condition, where)

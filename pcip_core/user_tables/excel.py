@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 from xml.etree import ElementTree
 
 import polars as pl
@@ -21,6 +22,8 @@ SUFFIXES = (".xlsx", ".xlsm")
 REFUSED = (".xls", ".xlsb", ".ods", ".numbers")
 _MIDNIGHT = re.compile(r" 00:00:00$")
 _SHOWN = 5
+_MOST_CELLS = 10_000_000
+_LARGEST_UNPACKED = 1 << 28
 _OLD = b"\xd0\xcf\x11\xe0"
 
 
@@ -30,8 +33,8 @@ def read_excel(path: Path) -> pl.DataFrame:
     Numbers keep all their digits, and dates are written as 2024-09-01. Hidden sheets are left out.
 
     Raises:
-        SpecError: the file is no workbook or has a password, several sheets have cells, cells are merged, or a cell
-            holds an error of Excel's.
+        SpecError: the file is no workbook, is too large or has a password, several sheets have cells, cells are
+            merged, or a cell holds an error of Excel's.
     """
     import fastexcel
 
@@ -52,16 +55,26 @@ def read_excel(path: Path) -> pl.DataFrame:
                 required="an Excel workbook .xlsx without a password",
                 remedy="Save it as .xlsx, without a password.",
             )
+        merged = _merged_by_sheet(path)
         reader = fastexcel.read_excel(path)
         name = _only_sheet(path, reader)
-        _refuse_merged(path, name)
+        _refuse_merged(path, name, merged.get(name, []))
         cells = _cells(path, reader, name)
-    except (OSError, fastexcel.FastExcelError, zipfile.BadZipFile, ElementTree.ParseError, KeyError) as error:
+    except (
+        OSError,
+        fastexcel.FastExcelError,
+        zipfile.BadZipFile,
+        ElementTree.ParseError,
+        zlib.error,
+        KeyError,
+        ValueError,
+        RuntimeError,
+    ) as error:
         raise SpecError(
             path,
             found="no such file"
             if isinstance(error, FileNotFoundError)
-            else f"no Excel workbook ({str(error).splitlines()[0]})",
+            else f"no Excel workbook ({(str(error).splitlines() or [type(error).__name__])[0]})",
             required="an Excel workbook .xlsx",
             remedy="Check the path and the file.",
         ) from error
@@ -83,8 +96,7 @@ def _only_sheet(path: Path, reader: ExcelReader) -> str:
     return names[0]
 
 
-def _refuse_merged(path: Path, sheet: str) -> None:
-    ranges = list(_merged(path, sheet))
+def _refuse_merged(path: Path, sheet: str, ranges: list[str]) -> None:
     if ranges:
         raise SpecError(
             f"{path}, sheet {sheet}",
@@ -94,24 +106,60 @@ def _refuse_merged(path: Path, sheet: str) -> None:
         )
 
 
-def _merged(path: Path, sheet: str) -> Iterator[str]:
-    """The ranges of a sheet's merged cells, such as A2:A4, which fastexcel does not give."""
+def _merged_by_sheet(path: Path) -> dict[str, list[str]]:
+    """Sheet -> the ranges of its merged cells, such as A2:A4, which fastexcel does not give.
+
+    Raises:
+        SpecError: the workbook or a sheet is too large. A single cell far from the others makes a sheet large, as
+            fastexcel keeps all cells between them.
+    """
     with zipfile.ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > _LARGEST_UNPACKED:
+            raise _large(path, f"a workbook of {unpacked >> 20} MiB when unpacked")
         book = ElementTree.fromstring(archive.read("xl/workbook.xml"))
         links = ElementTree.fromstring(archive.read("xl/_rels/workbook.xml.rels"))
         targets = {link.get("Id"): link.get("Target", "") for link in links}
+        merged = {}
         for element in book.iterfind(".//{*}sheet"):
-            if element.get("name") != sheet:
-                continue
             (link,) = [value for key, value in element.items() if key.endswith("}id")]
             target = targets[link]
             member = target.lstrip("/") if target.startswith("/") else f"xl/{target}"
+            name = element.get("name", "")
             with archive.open(member) as stream:
-                for _, part in ElementTree.iterparse(stream):
-                    if part.tag.endswith("}mergeCell"):
-                        yield part.get("ref", "")
-                    elif part.tag.endswith("}row"):
-                        part.clear()
+                merged[name] = list(_merged(f"{path}, sheet {name}", stream))
+    return merged
+
+
+def _merged(where: str, stream: IO[bytes]) -> Iterator[str]:
+    """The merged ranges of a sheet. Raises a SpecError if there are too many cells up to its last row and column."""
+    row = column = 0
+    for _, part in ElementTree.iterparse(stream):
+        if part.tag.endswith("}mergeCell"):
+            yield part.get("ref", "")
+        elif part.tag.endswith("}row"):
+            row = int(part.get("r") or row + 1)
+            column = max(column, len(part), _column(part[-1].get("r", "")) if len(part) else 0)
+            part.clear()
+            if row * column > _MOST_CELLS:
+                raise _large(where, f"cells up to row {row} and column {column}")
+
+
+def _column(reference: str) -> int:
+    """The number of a column: 28 for AB7."""
+    number = 0
+    for letter in reference.rstrip("0123456789"):
+        number = number * 26 + ord(letter) - ord("A") + 1
+    return number
+
+
+def _large(where: object, found: str) -> SpecError:
+    return SpecError(
+        where,
+        found=found,
+        required=f"at most {_MOST_CELLS} cells and {_LARGEST_UNPACKED >> 20} MiB",
+        remedy="Delete the rows and columns beyond the table, or save the table as CSV.",
+    )
 
 
 def _cells(path: Path, reader: ExcelReader, sheet: str) -> pl.DataFrame:

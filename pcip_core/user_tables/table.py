@@ -20,6 +20,8 @@ from pcip_core.user_tables.text import UNNAMED, scan_text
 
 _MISSING = ("", "nan", "-nan", "na", "n/a", "#n/a", "<na>", "null", "none", "nan(ind)", "-nan(ind)")
 _AS_IS = ""  # in place of a decimal mark: polars reads all cells of the column as they are
+_LONGEST_CELL = 100_000  # characters
+_MOST_CELLS = 50_000_000
 _HEAD = 1000  # rows by which `UserTable.select` first judges a large table
 _THOUSANDS = r"^[+-]?[1-9]\d{0,2}([.,]\d{3})+$"
 _AS_TEXT = (pl.Categorical, pl.Enum, pl.Null)  # types of Parquet
@@ -51,6 +53,7 @@ def read_table(path: Path) -> pl.DataFrame:
             into dates (`refuse_damaged`).
     """
     table = open_table(path)
+    table.require_small()
     nameless = [name for name in table.schema if name.startswith(UNNAMED)]
     frame = table.select([*table.columns, *nameless])
     for name in nameless:
@@ -62,8 +65,23 @@ def read_table(path: Path) -> pl.DataFrame:
                 remedy="Name the column or remove it; remove lines above the header.",
             )
     frame = frame.drop(nameless)
+    _refuse_long(path, frame)
     refuse_damaged(path, frame)
     return frame
+
+
+def _refuse_long(path: Path, frame: pl.DataFrame) -> None:
+    """Raise a SpecError for a cell that is too long for a name or a note."""
+    for column in frame.get_columns():
+        lengths = column.str.len_chars()
+        row = lengths.arg_max()
+        if row is not None and lengths[row] > _LONGEST_CELL:
+            raise SpecError(
+                path,
+                found=f"a cell of {lengths[row]} characters in the column {column.name[:80]}, row {row + 1}",
+                required=f"at most {_LONGEST_CELL}",
+                remedy="Correct the cell: a quotation mark may lack its partner.",
+            )
 
 
 def renamed(path: Path, table: pl.DataFrame, name_of: Callable[[str], str]) -> pl.DataFrame:
@@ -148,6 +166,17 @@ class UserTable:
     def columns(self) -> list[str]:
         """The columns that have a name; the row names that pandas writes into Parquet are none."""
         return [name for name in self.schema if not name.startswith((UNNAMED, "__index_level_"))]
+
+    def require_small(self) -> None:
+        """Raise a SpecError if the table has too many cells to be read whole as text."""
+        rows = self._collected(self.frame.select(pl.len())).item()
+        if rows * max(1, len(self.schema)) > _MOST_CELLS:
+            raise SpecError(
+                self.path,
+                found=f"{rows} rows of {len(self.schema)} columns",
+                required=f"at most {_MOST_CELLS} cells",
+                remedy="Leave out the columns and rows that pcip does not need.",
+            )
 
     def select(
         self,

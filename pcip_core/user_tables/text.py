@@ -13,21 +13,32 @@ import io
 import itertools
 import mmap
 import re
+import stat
 import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import polars as pl
 
 from pcip_core.errors import SpecError
 
 SEPARATORS = {"\t": "tab", ";": ";", ",": ","}
-_SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # Excel's own first line
+_SEP_LINE = re.compile(r"sep=([,;|:\t ])\s*", re.IGNORECASE)  # Excel's own first line
 _LONE_CR = re.compile(rb"\r(?!\n)")  # an old Mac's end of a line
 _HEAD = 1 << 20  # bytes in which the header and the separator are looked for
+_MOST_COLUMNS = 10_000
+_LONGEST_NAME = 1000
+_NOWHERE = "\x01"  # separates no cells: with it, polars reads whole lines
+_RARE = 20  # UTF-16 without a mark has more than one byte 0 in 20
 _SAMPLED = 50  # lines that must agree on the separator
 _CHUNK = 1 << 24
+_LARGEST_UNPACKED = 1 << 28
+csv.field_size_limit(
+    1 << 30
+)  # by default a header of 131072 characters is refused; `read_table` limits cells
 _OTHER_FORMATS = {
     b"PK\x03\x04": ("a zip archive, such as an Excel workbook", "Name it .xlsx or .zip, as it is one."),
     b"\xd0\xcf\x11\xe0": ("an old Excel workbook", "Save it as .xlsx, without a password."),
@@ -64,8 +75,10 @@ def scan_text(path: Path) -> Text:
     data = _bytes(path)
     encoding = _encoding(path, data)
     source: Path | bytes = path
-    if encoding != "utf-8" or not isinstance(data, mmap.mmap) or (data.find(b"\n") < 0 <= data.find(b"\r")):
-        data = source = _decoded(path, data, encoding).encode()
+    if encoding != "utf-8" or (data.find(b"\n") < 0 <= data.find(b"\r")):
+        data = _decoded(path, data, encoding).encode()
+    if isinstance(data, bytes):
+        source = data
     head = (
         data[:_HEAD].decode("utf-8-sig", errors="ignore").replace("\r\n", "\n").removesuffix("\n").split("\n")
     )
@@ -73,7 +86,7 @@ def scan_text(path: Path) -> Text:
     before, lines = _before_header(path, head)
     separator = before.separator or _separator(path, lines)
     (header,) = _split(path, lines[:1], separator)
-    plain = data.find(b'"') < 0 and _LONE_CR.search(data) is None
+    plain = max(data.find(b'"'), data.find(_NOWHERE.encode())) < 0 and _LONE_CR.search(data) is None
     if plain and _widest(source, separator, before.lines) <= len(header):
         names = named(path, header)
 
@@ -89,7 +102,7 @@ def scan_text(path: Path) -> Text:
             )
 
         return Text(as_numbers([]), separator, as_numbers)
-    return Text(_tidied(path, bytes(data).decode("utf-8-sig"), separator, before.lines), separator)
+    return Text(_tidied(path, data, separator, before.lines), separator)
 
 
 def read_text(path: Path) -> str:
@@ -106,10 +119,18 @@ def named(path: Path, header: Sequence[str]) -> list[str]:
     """The names of a header; a column without a name is called by an empty name and its number.
 
     Raises:
-        SpecError: two columns have one name.
+        SpecError: two columns have one name, or there are too many columns or too long names.
     """
     names = [name.strip() for name in header]
-    twice = sorted({name for name in names if name and names.count(name) > 1})
+    longest = max(map(len, names), default=0)
+    if len(names) > _MOST_COLUMNS or longest > _LONGEST_NAME:
+        raise SpecError(
+            path,
+            found=f"a header of {len(names)} columns, the longest name of {longest} characters",
+            required=f"at most {_MOST_COLUMNS} columns and {_LONGEST_NAME} characters",
+            remedy="Check the header and its separators.",
+        )
+    twice = sorted(name for name, count in Counter(names).items() if name and count > 1)
     if twice:
         raise SpecError(
             path,
@@ -126,17 +147,33 @@ UNNAMED = "\x00"  # no text can hold it
 def _bytes(path: Path) -> bytes | mmap.mmap:
     """The unpacked file; an unpacked one is mapped, so that it need not fit into memory."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise _unreadable(path, "a folder, a pipe or a device")
         if path.suffix.lower() == ".gz":
-            return gzip.decompress(path.read_bytes())
+            with gzip.open(path) as stream:
+                return _unpacked(path, stream)
         if path.suffix.lower() == ".zip":
             with zipfile.ZipFile(path) as archive:
                 (name,) = [member for member in archive.namelist() if not member.endswith("/")]
-                return archive.read(name)
+                with archive.open(name) as stream:
+                    return _unpacked(path, stream)
         with path.open("rb") as file:
             size = path.stat().st_size
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, RuntimeError) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
         raise _unreadable(path, error) from error
+
+
+def _unpacked(path: Path, stream: IO[bytes] | gzip.GzipFile) -> bytes:
+    data = stream.read(_LARGEST_UNPACKED + 1)
+    if len(data) > _LARGEST_UNPACKED:
+        raise SpecError(
+            path,
+            found=f"more than {_LARGEST_UNPACKED >> 20} MiB of text when unpacked",
+            required="a smaller table, or one that is not packed",
+            remedy="Unpack it, and name the unpacked table in the spec.",
+        )
+    return data
 
 
 def _encoding(path: Path, data: bytes | mmap.mmap) -> str:
@@ -151,7 +188,7 @@ def _encoding(path: Path, data: bytes | mmap.mmap) -> str:
         return "utf-16"
     if b"\0" in head:
         even, odd = head[::2].count(0), head[1::2].count(0)
-        if not even or not odd:
+        if (not even or not odd) and (even + odd) * _RARE > len(head):
             return "utf-16-le" if odd else "utf-16-be"
         raise _unreadable(path, "bytes 0, as in a file that is not text")
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -263,7 +300,7 @@ def _widest(source: Path | bytes, separator: str, before: int) -> int:
     """The most cells that a line has, of a file without quotation marks."""
     lines = pl.scan_csv(
         source,
-        separator="\x01",
+        separator=_NOWHERE,
         has_header=False,
         schema={"line": pl.String},
         skip_lines=before,
@@ -275,12 +312,14 @@ def _widest(source: Path | bytes, separator: str, before: int) -> int:
     return int(most.collect(engine="streaming").item() or 0) + 1
 
 
-def _tidied(path: Path, text: str, separator: str, before: int) -> pl.LazyFrame:
+def _tidied(path: Path, data: bytes | mmap.mmap, separator: str, before: int) -> pl.LazyFrame:
     """The same table as `scan_text` gives, its cells found by the csv module."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    out = io.BytesIO()
+    text = io.TextIOWrapper(out, "utf-8", newline="")
+    writer = csv.writer(text, lineterminator="\n")
     names: list[str] = []
-    lines = itertools.islice(io.StringIO(text), before, None)
+    whole = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="\n")
+    lines = itertools.islice(whole, before, None)
     for line, row in _records(path, lines, separator, before):
         if not names:
             names = named(path, row)
@@ -293,10 +332,32 @@ def _tidied(path: Path, text: str, separator: str, before: int) -> pl.LazyFrame:
                 remedy=f"Put cells that hold the separator ({SEPARATORS.get(separator, separator)}) into "
                 "quotation marks, and remove lines above the header.",
             )
+        _refuse_rows_in_cells(path, line, row, separator, len(names))
         writer.writerow((row + [""] * (len(names) - len(row)))[: len(names)])
-    return pl.scan_csv(
-        io.BytesIO(out.getvalue().encode()), has_header=False, schema=dict.fromkeys(names, pl.String)
-    )
+    text.flush()
+    out.seek(0)
+    return pl.scan_csv(out, has_header=False, schema=dict.fromkeys(names, pl.String))
+
+
+def _refuse_rows_in_cells(path: Path, line: int, row: Sequence[str], separator: str, width: int) -> None:
+    """Raise a SpecError for a cell of several lines, one of which looks like a row of the table.
+
+    Two quotation marks without their partners enclose all rows between them. A separator and a space are taken for
+    prose.
+    """
+    for number, cell in enumerate(row):
+        _, *others = cell.split("\n")
+        for place, text in enumerate(others):
+            pieces = text.split(separator)
+            after = len(row) - number - 1 if place == len(others) - 1 else 0
+            prose = any(piece.startswith(" ") for piece in pieces[1:])
+            if len(pieces) > 1 and len(pieces) + after == width and not prose:
+                raise SpecError(
+                    f"{path}, line {line}",
+                    found=f"a cell of {len(others) + 1} lines, one of which looks like a row: {text[:80]!r}",
+                    required="quotation marks in pairs around a cell, doubled within it",
+                    remedy="Correct the row that begins there; if the cell is right, take the line breaks out of it.",
+                )
 
 
 def _records(

@@ -31,8 +31,8 @@ from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, device_name
 from pcip_core.errors import EncoderError
 from pcip_core.spec.screen import Screen
+from pcip_core.store.feature_blocks import mean_by_protein
 from pcip_core.store.images import Images
-from pcip_core.store.protein_means import mean_by_protein
 
 
 @dataclass(frozen=True)

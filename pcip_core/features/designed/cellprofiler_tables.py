@@ -15,12 +15,12 @@ from pcip_core.errors import SpecError
 from pcip_core.features.designed.cellprofiler import finite
 from pcip_core.images.layouts.grouping import well_name
 from pcip_core.segmentation.matching import matched
+from pcip_core.spec.sections import PART
 from pcip_core.user_tables.table import open_table, our_name
 
 if TYPE_CHECKING:
     from pcip_core.spec.screen import Screen
 
-_PART = re.compile(r"{(\w+)}")
 _NOT_FEATURES = re.compile(
     r"^Metadata_|^(Image|Object)Number$|(^|_)(ObjectNumber|Number_Object_Number)$|(^|_)(Parent|Children)_"
     r"|(^|_)Location_|(^|_)(AreaShape_)?(Center|BoundingBox(Minimum|Maximum))_[XYZ]$|^Unnamed: "
@@ -112,7 +112,7 @@ def imported_by_place(
         SpecError: the file cannot be read, lacks a column, has no numeric column, describes none of the cells, or
             `field` is required.
     """
-    keys = _PART.findall(image) + _PART.findall(field or "")
+    keys = PART.findall(image) + PART.findall(field or "")
     table = _read(path, keys, [y, x])
     ours_of = _groups(cells["image_id"], cells["field"] if field else None)
     if field is None and len(_groups(cells["image_id"], cells["field"])) > len(ours_of):
@@ -228,7 +228,7 @@ def _groups(images: Sequence[str], fields: Sequence[str] | None) -> dict[tuple[s
 def _filled(texts: pl.DataFrame, template: str) -> list[str]:
     """Fill a template over columns for each row."""
     filled = [template] * len(texts)
-    for name in _PART.findall(template):
+    for name in PART.findall(template):
         values = texts[name].to_list()
         values = [well_name(value) for value in values] if our_name(name) == "well" else values  # A1 is A01
         filled = [text.replace(f"{{{name}}}", value) for text, value in zip(filled, values, strict=True)]

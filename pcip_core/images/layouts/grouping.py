@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from sys import intern
 
 from pcip_core.errors import RootError, SpecError
 from pcip_core.images.field import Field
 from pcip_core.images.reference import Reference
 from pcip_core.spec.screen import Channel, Screen
+from pcip_core.spec.sections import PART
 
 UNREADABLE = (
     "unreadable"  # value of a part, for the field that stands for a well or archive that cannot be listed
 )
-_PART = re.compile(r"{(\w+)}")
+_LONGEST_TEXT = 1000  # of an id
 _WELL = re.compile(r"([A-Za-z]{1,2})0*(\d{1,3})")
 
 
@@ -31,83 +33,92 @@ class Fields:
 
     def __init__(self, screen: Screen, identity: Sequence[str] | None = None) -> None:
         self._screen = screen
-        named = {*_PART.findall(screen.files.image_id), *_PART.findall(screen.shards.by or "")}
+        named = {*PART.findall(screen.files.image_id), *PART.findall(screen.shards.by or "")}
         self._identity = None if identity is None else (*identity, *sorted(named - set(identity)))
-        self._planes: dict[tuple[str, ...], tuple[dict[str, str], dict[str, str]]] = {}
+        self._only = {name: str(value) for name, value in screen.files.only.items()}
+        self._fields: dict[str, Field] = {}
 
     def wants(self, parts: Mapping[str, str]) -> bool:
         """Whether `files.only` accepts a field with these parts."""
-        return all(parts.get(name) == str(value) for name, value in self._screen.files.only.items())
+        return all(parts.get(name) == value for name, value in self._only.items())
 
-    def add(self, parts: dict[str, str], files: Mapping[str, str]) -> None:
+    def add(self, parts: Mapping[str, str], files: Mapping[str, str]) -> None:
         """Add planes, channel -> reference, to the field with these parts.
 
         Raises:
-            RootError: the field already has a different file for one of the channels.
+            SpecError: a template names a part that the field does not have.
+            RootError: the field already has a different file for one of the channels, or another field has its id.
         """
-        names = parts if self._identity is None else [name for name in self._identity if name in parts]
-        key = tuple(parts[name] for name in names)
-        _, known = self._planes.setdefault(key, (parts, {}))
+        names = [name for name in self._identity or parts if name in parts]
+        field_id = "_".join([parts[name] for name in names])
+        field = self._fields.get(field_id)
+        if field is None:
+            field = self._fields[field_id] = self._field(field_id, parts)
+        elif any(field.parts.get(name) != parts[name] for name in names):
+            raise RootError(
+                self._screen.folder(),
+                found=f"two fields with the id {field_id}: {field.parts}, {parts}",
+                required="a different id for each field",
+                remedy="Rename the files so that their parts joined by _ differ.",
+            )
         for channel, file in files.items():
-            if known.setdefault(channel, file) != file:
+            if field.files.setdefault(channel, file) != file:
                 raise RootError(
                     self._screen.folder(),
-                    found=f"for channel {channel} of field {'_'.join(key)} both {known[channel]} and {file}",
+                    found=f"for channel {channel} of field {field_id} both {field.files[channel]} and {file}",
                     required="one file",
                     remedy="Remove one of the files, or distinguish them: name the part that differs (a focal plane, "
                     "a time, a folder) in files.image_id, or select one value of it with files.only.",
                 )
 
     def __bool__(self) -> bool:
-        return bool(self._planes)
+        return bool(self._fields)
 
     def done(self) -> list[Field]:
-        """Return the fields, their channels in the order of the spec.
+        """Return the fields, their channels in the order of the spec."""
+        order = list(self._screen.channels)
+        for field in self._fields.values():
+            if list(field.files) != order:
+                files = {name: field.files.pop(name) for name in order if name in field.files}
+                field.files.update(files)
+        return list(self._fields.values())
 
-        Raises:
-            SpecError: a template names a part that a field does not have.
-            RootError: two fields have the same id.
-        """
-        fields: dict[str, Field] = {}
-        for key, (parts, files) in self._planes.items():
-            field = self._field("_".join(key), parts, files)
-            if field.field_id in fields:
-                raise RootError(
-                    self._screen.folder(),
-                    found=f"two fields with the id {field.field_id}: {fields[field.field_id].parts}, {parts}",
-                    required="a different id for each field",
-                    remedy="Rename the files so that their parts joined by _ differ.",
-                )
-            fields[field.field_id] = field
-        return list(fields.values())
-
-    def _field(self, field_id: str, parts: dict[str, str], files: dict[str, str]) -> Field:
+    def _field(self, field_id: str, parts: Mapping[str, str]) -> Field:
+        """A field without files. Equal texts of all fields are one object, as a screen has many fields."""
         screen = self._screen
-        image_id = filled(screen.files.image_id, parts, "files.image_id")
+        image_id = intern(filled(screen.files.image_id, parts, "files.image_id"))
         if screen.shards.by is not None:
             shard = filled(screen.shards.by, parts, "shards.by")
         else:
             width = len(str((screen.shards.buckets or 1) - 1))
             shard = f"bucket_{zlib.crc32(image_id.encode()) % (screen.shards.buckets or 1):0{width}d}"
-        order = [name for name in screen.channels if name in files]
-        return Field(field_id, image_id, shard, parts, {name: files[name] for name in order})
+        shared = {name: intern(text) for name, text in parts.items()}
+        return Field(field_id, image_id, intern(shard), shared, {})
 
 
 def filled(template: str, parts: Mapping[str, str], key: str) -> str:
     """Fill the parts of a field into a template.
 
     Raises:
-        SpecError: the template names a part that the field does not have.
+        SpecError: the template names a part that the field does not have, or the text is too long.
     """
     try:
-        return template.format(**parts)
-    except (KeyError, IndexError, ValueError) as error:
+        text = PART.sub(lambda match: parts[match[1]], template)
+    except KeyError as error:
         raise SpecError(
             key,
-            found=f"{template!r} ({type(error).__name__}: {error})",
+            found=f"{template!r}, which names {error}",
             required=f"a template over the parts {', '.join(parts)}",
             remedy="Correct the spec.",
         ) from error
+    if len(text) > _LONGEST_TEXT:
+        raise SpecError(
+            key,
+            found=f"{text[:80]!r} ... ({len(text)} characters)",
+            required=f"at most {_LONGEST_TEXT} characters",
+            remedy="Name fewer parts, or shorten the files' names.",
+        )
+    return text
 
 
 def plane_of(path: str, channel: Channel) -> str:
@@ -124,13 +135,26 @@ def channel_of(path: str, name: str, channel: Channel) -> str:
     return str(Reference(path, {"channel": channel.named or name}))
 
 
-def files_under(root: Path) -> Iterator[str]:
-    """Yield the paths of all files under the root, relative to it and sorted."""
-    paths = []
-    for folder, _, names in os.walk(root):
-        inside = Path(folder).relative_to(root)
-        paths += [(inside / name).as_posix() for name in names]
-    yield from sorted(paths)
+def files_under(root: Path) -> list[str]:
+    """The paths of all files under the root, relative to it and sorted.
+
+    Folders that are not read, because they are links or must not be read, are among them, with a `/` at the end.
+    Bytes of a name that are not UTF-8 are written as \\xff: such a file is named, but cannot be read.
+    """
+    paths: list[str] = []
+    folders = [""]
+    while folders:
+        inside = folders.pop()
+        try:
+            with os.scandir(root / inside) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(f"{inside}{entry.name}/")
+                    else:
+                        paths.append(f"{inside}{entry.name}/" if entry.is_dir() else inside + entry.name)
+        except PermissionError:
+            paths.append(inside)
+    return sorted(path.encode(errors="surrogateescape").decode(errors="backslashreplace") for path in paths)
 
 
 def well_name(text: str) -> str:

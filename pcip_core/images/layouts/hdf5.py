@@ -12,7 +12,7 @@ import numpy as np
 from pcip_core.images.field import Field
 from pcip_core.images.formats.cell_archive import read_classes, read_info
 from pcip_core.images.layouts.grouping import UNREADABLE, Fields, files_under
-from pcip_core.images.layouts.pattern import expression
+from pcip_core.images.layouts.pattern import matches
 from pcip_core.images.reference import Reference
 from pcip_core.spec.screen import Screen
 
@@ -22,19 +22,17 @@ def scan_hdf5(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
 
     An archive that cannot be read becomes one unreadable field.
     """
-    matcher = expression(str(screen.files.pattern))
+    paths = files_under(root)
     numbers: dict[str, int | str] = {
         name: number if channel.plane is None else channel.plane
         for number, (name, channel) in enumerate(screen.channels.items())
     }
     unclaimed: list[str] = []
     fields: Fields | None = None
-    for path in files_under(root):
-        match = matcher.fullmatch(path)
-        if match is None:
+    for path, parts in zip(paths, matches(str(screen.files.pattern), paths), strict=True):
+        if parts is None:
             unclaimed.append(path)
             continue
-        parts = match.groupdict()
         fields = fields or Fields(screen, (*parts, "row"))
         try:
             classes = read_classes(root / path)

@@ -30,18 +30,8 @@ def scan_manifest(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
     table = root / str(screen.files.table)
     listed = read_table(table)
     rows = renamed(table, listed, our_name).to_dicts()
-    fields = Fields(screen, ("plate", "well", "field"))
-    used = {str(screen.files.table)}
-    has_files = False
-    for row in rows:
-        files = _files(screen, root, row)
-        has_files = has_files or bool(files)
-        parts = {name: text for name, text in row.items() if not _names_file(name, screen, row)}
-        if not fields.wants(parts):
-            continue
-        fields.add(parts, {name: plane_of(path, screen.channels[name]) for name, path in files.items()})
-        used |= set(files.values())
-    if not has_files:
+    files_of_rows = [_files(screen, root, row) for row in rows]
+    if not any(files_of_rows):
         names = [channel.named or name for name, channel in screen.channels.items()]
         raise RootError(
             table,
@@ -49,6 +39,13 @@ def scan_manifest(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
             required=f"FileName_<channel> for {', '.join(names)}, or channel and path",
             remedy="Rename the columns, or correct channels.*.named in the spec.",
         )
+    fields = Fields(screen, ("plate", "well", "field"))
+    used = {str(screen.files.table)}
+    for row, files in zip(rows, files_of_rows, strict=True):
+        parts = {name: text for name, text in row.items() if not _names_file(name, screen, row)}
+        if fields.wants(parts):
+            fields.add(parts, {name: plane_of(path, screen.channels[name]) for name, path in files.items()})
+            used |= set(files.values())
     return fields.done(), [path for path in files_under(root) if path not in used]
 
 

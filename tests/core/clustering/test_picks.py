@@ -51,10 +51,10 @@ def test_picks_come_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "picks.yaml"
     path.write_text("A: [P1, P2]\n1: 12\n")
     assert read_picks(path) == {"A": ["P1", "P2"], 1: 12}
-    for text, message in (("[P1, P2]", "found a list"), ("A: [", "no readable YAML"), ("\x00", "readable")):
+    for text, message in (("[P1, P2]", "found a list"), ("A: [", "not YAML"), ("\x00", "not YAML")):
         path.write_text(text)
         with pytest.raises(ClusterError, match=message):
             read_picks(path)
     path.unlink()
-    with pytest.raises(ClusterError, match=r"picks.yaml: found no readable YAML \(FileNotFoundError\)"):
+    with pytest.raises(ClusterError, match=r"picks.yaml: found no such file"):
         read_picks(path)

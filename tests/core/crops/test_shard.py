@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from pcip_core.images.layout import scan
 from pcip_core.images.reading import read_field
 from pcip_core.segmentation import segmenter
 from pcip_core.spec.screen import load_screen
+from pcip_core.spec.sections import Segmentation
 from tests.conftest import REPOSITORY, real_folder, write_tiny_screen
 
 
@@ -141,3 +143,15 @@ def test_real_yeast_field_against_the_authors_masks():
     inside = (ours > 0) & (truth > 0)
     assert inside.sum() / (truth > 0).sum() > 0.6
     assert 0.6 < ours.max() / truth.max() < 1.4
+
+
+def fail(planes):
+    """A segmenter of a user that fails."""
+    return 1 / 0
+
+
+def test_an_error_of_a_users_segmenter_names_the_field_and_the_line(tiny_spec):
+    screen = load_screen(tiny_spec)
+    screen = replace(screen, segmentation=Segmentation(f"{__name__}:fail"))
+    with pytest.raises(SpecError, match=r"ZeroDivisionError .*field plate_1_A01_1, in .*test_shard\.py:\d+"):
+        cut_shard(screen, scan(screen).of_shard("plate_1"))

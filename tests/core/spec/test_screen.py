@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import typing
+from collections.abc import Iterator
+
 import pytest
 
 from pcip_core.errors import RootError, SpecError
 from pcip_core.images.layout import scan
-from pcip_core.spec.screen import load_screen
+from pcip_core.spec.screen import Screen, load_screen
 from tests.conftest import REPOSITORY, TINY_SPEC, write_spec
 
 
@@ -64,22 +68,38 @@ VGG16 = {"sets": ["vgg16"]}
         ({"analyses": {"clusters": {"heights": {"average": 1.0}}}}, "analyses.clusters.heights of average"),
         ({"analyses": {"annotations": {"go": "terms.csv"}}}, "analyses.annotations named go"),
         ({"baselines": {"supervised": {"epoch": 3}}}, "unknown key `baselines.supervised.epoch`"),
-        ({"baselines": {"supervised": {"epochs": 0}}}, "baselines.supervised.epochs 0; required: 1 or more"),
-        ({"encoder": {"epochs": -1}}, "encoder.epochs -1; required: 1 or more"),
+        (
+            {"baselines": {"supervised": {"epochs": 0}}},
+            "baselines.supervised.epochs 0; required: 1 to 1,000,000",
+        ),
+        ({"encoder": {"epochs": -1}}, "encoder.epochs -1; required: 1 to 1,000,000"),
         ({"encoder": {"preview_every": 0}}, "encoder.preview_every 0"),
         ({"encoder": {"width": float("nan")}}, "encoder.width nan; required: more than 0"),
         ({"encoder": {"width": float("inf")}}, "encoder.width inf"),
-        ({"encoder": {"learning_rate": 0}}, "encoder.learning_rate 0.0"),
+        ({"encoder": {"learning_rate": 0}}, "encoder.learning_rate 0; required: more than 0, at most 100"),
         ({"encoder": {"beta1": 1.0}}, "encoder.beta1 1.0"),
         ({"encoder": {"memory_fraction": 1.1}}, "encoder.memory_fraction 1.1"),
         ({"encoder": [1]}, "`encoder`: input should be a dictionary; required"),
-        ({"benchmark": {"ks": [0, 1]}}, "benchmark.ks [0, 1]"),
+        ({"benchmark": {"ks": [0, 1]}}, "benchmark.ks.0 0; required: 1 to 10,000"),
         ({"benchmark": {"ks": []}}, "benchmark.ks []"),
         ({"benchmark": {"protocols": []}}, "benchmark.protocols"),
-        ({"baselines": {"folds": 1}}, "baselines.folds 1; required: 2 or more"),
+        ({"baselines": {"folds": 1}}, "baselines.folds 1; required: 2 to 100"),
         ({"baselines": {"trees": 0}}, "baselines.trees 0"),
         ({"crops": {"window_px": -3, "size_px": 16}}, "crops.window_px -3"),
         ({"name": "a" * 61}, "at most 60"),
+        ({"crops": {"window_px": 0}}, "crops.window_px 0; required: 2 to 20,000"),
+        ({"crops": {"window_px": 32, "size_px": 100_000}}, "crops.size_px 100000; required: 16 to 512"),
+        ({"crops": {"window_px": 32, "area_fraction": [0.5, 0.1]}}, "crops.area_fraction 0.5, 0.1"),
+        ({"crops": {"window_px": 32, "min_cells": 10**30}}, "crops.min_cells '1000"),
+        ({"benchmark": {"ks": [5, 5]}}, "benchmark.ks [5, 5]; required: at least one, and each once"),
+        ({"encoder": {"seed": -1}}, "encoder.seed -1"),
+        ({"encoder": {"epochs": 0, "width": -1}}, "encoder.epochs 1 to 1,000,000, encoder.width more than 0"),
+        ({"simulation": {"organism": "yeast", "plates": 10**9}}, "simulation.plates 1000000000"),
+        ({"root": "~nobody_has_this_name/x"}, "root '~nobody_has_this_name/x'"),
+        ({"images": {"values": {"gene": "{well:>2000000000}"}}}, "images.values.gene '{well:>2000000000}'"),
+        ({"files": {"pattern": "{well:x}_{channel}.tif", "image_id": "{well}"}}, "files.pattern '{well:x}"),
+        ({"files": {"pattern": "{channel}" + "*" * 1000, "image_id": "x"}}, "at most 1000 characters"),
+        ({"baselines": {"cellprofiler": {"image": "{a!r:9}"}}}, "baselines.cellprofiler.image '{a!r:9}'"),
     ],
 )
 def test_an_invalid_spec_is_refused_with_its_key(tmp_path, changes, message):
@@ -105,6 +125,40 @@ def test_invalid_yaml_and_a_missing_file_are_refused(tmp_path):
         load_screen(bad)
     with pytest.raises(SpecError, match="no such file"):
         load_screen(tmp_path / "absent.yaml")
+
+
+def test_every_number_of_a_spec_has_bounds():
+    def bare(section: type, prefix: str = "") -> Iterator[str]:
+        for name, hint in typing.get_type_hints(section, include_extras=True).items():
+            for kind in _kinds(hint):
+                if kind in (int, float):
+                    yield prefix + name
+                elif dataclasses.is_dataclass(kind):
+                    yield from bare(kind, f"{prefix}{name}.")
+
+    assert list(bare(Screen)) == ["files.only"]  # compared with text
+
+
+def _kinds(hint: object) -> Iterator[object]:
+    """The types that a type consists of; one with bounds is whole."""
+    if typing.get_origin(hint) in (None, typing.Annotated, typing.Literal):
+        yield hint
+    for inner in (
+        typing.get_args(hint) if typing.get_origin(hint) not in (typing.Annotated, typing.Literal) else ()
+    ):
+        yield from _kinds(inner)
+
+
+def test_a_number_that_begins_with_0_and_a_date_are_text(tmp_path):
+    path = write_spec(tmp_path)
+    path.write_text(path.read_text() + "images: {values: {gene: 010, cell_line: 2024-02-30}}\n")
+    path.write_text(path.read_text().replace("images:\n  table: images.csv\n", ""))
+    assert load_screen(path).images.values == {"gene": "010", "cell_line": "2024-02-30"}
+
+
+def test_a_root_whose_name_is_too_long_does_not_exist(tmp_path):
+    with pytest.raises(RootError, match="no such folder"):
+        scan(load_screen(write_spec(tmp_path, root="a" * 300)))
 
 
 def test_keys_may_be_merged_and_replaced(tmp_path):

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from pcip_core.errors import StoreError
+from pcip_core.store.feature_blocks import mean_by_protein
 from pcip_core.store.partitions import Store
-from pcip_core.store.protein_means import mean_by_protein
 from pcip_core.store.vectors import features_of
 from tests.core.store import small
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import random
+import re
+
 import imageio.v3 as iio
 import numpy as np
 import pytest
@@ -9,7 +13,9 @@ import tifffile
 
 from pcip_core.errors import ImageFileError, RootError, SpecError
 from pcip_core.images.layout import scan
-from pcip_core.images.reading import read_field
+from pcip_core.images.layouts import pattern as pattern_layout
+from pcip_core.images.layouts.pattern import matches
+from pcip_core.images.reading import read_field, read_plane
 from pcip_core.images.reference import Reference, by_path
 from pcip_core.spec.screen import load_screen
 from tests.conftest import real_folder, write_spec
@@ -172,3 +178,100 @@ def test_channels_of_different_sizes_or_bit_depths_are_refused(tmp_path):
     tifffile.imwrite(root / "p_A_protein.tif", noise(2))
     with pytest.raises(ImageFileError, match="found pixels of type uint16; required: uint8"):
         read_field(screen, scan(screen).fields[0])
+
+
+def backtracking(pattern: str, channels: tuple[str, ...] = ()) -> re.Pattern[str]:
+    """The same pattern for Python's own regular expressions, which backtrack and know parts that are named twice."""
+    kinds = {"**/": "(?:[^/]+/)*", "*": "[^/]*"}
+    seen: set[str] = set()
+    out = ""
+    for text, part, digits in re.findall(r"(\*\*/|\*|[^{*]+)|{(\w+)(:d)?}", pattern):
+        if not part:
+            out += kinds.get(text) or f"(?i:{re.escape(text)})"
+        elif part in seen:
+            out += f"(?P={part})"
+        elif part == "channel":
+            out += f"(?P<channel>(?i:{'|'.join(channels)}))"
+        else:
+            out += f"(?P<{part}>{'[0-9]+' if digits else '[^/]+?'})"
+        seen.add(part)
+    return re.compile(out)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "{plate}/{well}_f{field:d}_{channel}.tif",
+        "{plate}/{plate}_{well}_{channel}.tif",
+        "{plate}_{date}/{plate}-{well}.tif",
+        "**/{a}_{b}_*{channel}*",
+        "{a}{b:d}{c}.TIF",
+        "{x}/**/{y}_{x}_{z}.tif",
+        "{row}{column:d}/*",
+        "{a}_{b}/{a}_{b}_f{field:d}.tif",
+        "{a}_{a}_{b}",
+    ],
+)
+def test_patterns_match_as_backtracking_expressions_do(pattern):
+    rng = random.Random(0)
+    pieces = ["P", "P_1", "A01", "1", "22", "_", "_f", "-", "dna", "DNA", ".tif", ".TIF", "(+", "é", "\n"]
+    paths = {"".join(rng.choices([*pieces, "/"], k=rng.randint(2, 9))) for _ in range(2000)}
+    for _ in range(300):  # paths that match
+        texts = {"channel": rng.choice(["dna", "DNA", "protein"])}
+        path = pattern.replace("**/", rng.choice(["", "P/", "P/1/"]))
+        for part, digits in re.findall(r"{(\w+)(:d)?}", pattern):
+            text = texts.setdefault(
+                part, "22" if digits else "".join(rng.choices(pieces, k=rng.randint(1, 3)))
+            )
+            path = path.replace(f"{{{part}{digits}}}", text)
+        paths.add(path.replace("*", rng.choice(pieces)))
+    paths = sorted(paths)
+    truth = backtracking(pattern, ("dna", "protein"))
+    expected = [match and match.groupdict() for match in map(truth.fullmatch, paths)]
+    assert list(matches(pattern, paths, ("dna", "protein"))) == expected
+    assert sum(match is not None for match in expected) >= 100
+
+
+@pytest.mark.parametrize(
+    "pattern", ["*" * 60, "*a" * 60, "**/" * 60, "{a}" * 60, "_".join(f"{{p{i}}}" for i in range(60))]
+)
+def test_no_pattern_takes_more_than_linear_time(pattern):
+    paths = ["a" * 250, "a_" * 125, "a/" * 125, "aa_" * 80 + "b"]
+    assert len(list(matches(pattern + "{channel}x", paths, ["dna"]))) == 4  # backtracking would take years
+
+
+def test_a_part_named_twice_that_could_end_anywhere_is_refused(monkeypatch):
+    monkeypatch.setattr(pattern_layout, "_MOST_TEXTS", 50)
+    paths = [f"{i}_{i}x_{i}y" for i in range(100)]
+    with pytest.raises(SpecError, match=r"files\.pattern: found .* could begin and end at several places"):
+        list(matches("{a}_{a}_{b}", paths))
+
+
+def test_folders_that_are_not_read_and_names_that_are_not_utf_8_are_named(tmp_path):
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    for folder in (root / "P1", elsewhere):
+        folder.mkdir(parents=True)
+        for channel in ("nucleus", "protein"):
+            (folder / f"A01_{channel}.tif").touch()
+    (root / "P2").symlink_to(elsewhere)
+    (root / "gone").symlink_to(tmp_path / "nowhere")
+    (root / os.fsdecode(b"P1/A02_\xff.tif")).touch()
+    layout = scan(screen_of(root, {"pattern": "{plate}/{well}_{channel}.tif", "image_id": "{plate}_{well}"}))
+    assert [field.field_id for field in layout.fields] == ["P1_A01"]
+    assert layout.unclaimed == ["P1/A02_\\xff.tif", "P2/", "gone"]
+
+
+def test_a_pipe_is_no_image(tmp_path):
+    os.mkfifo(tmp_path / "A01.tif")
+    with pytest.raises(ImageFileError, match="a pipe or a device"):
+        read_plane(tmp_path / "A01.tif")
+
+
+def test_a_template_that_fills_pages_is_refused(tmp_path):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / f"{'a' * 200}_nucleus.tif").touch()
+    screen = screen_of(
+        tmp_path / "root", {"pattern": "{w}_{channel}.tif", "image_id": "{w}" * 6}, shards={"buckets": 1}
+    )
+    with pytest.raises(SpecError, match=r"files\.image_id: found .*1200 characters"):
+        scan(screen)

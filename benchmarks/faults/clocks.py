@@ -33,7 +33,9 @@ def trial(folder: Path, reference: Reference, share: float, seed: int) -> Iterat
         return
     tally, rounds = Tally("clock jumps", *_OUTCOMES), max(1, round(ROUNDS * share))
     for number in range(rounds):
-        _round(Place(folder / f"clock_{number}"), library, reference, random.Random(f"{seed} {number}"), tally)
+        _round(
+            Place(folder / f"clock_{number}"), library, reference, random.Random(f"{seed} {number}"), tally
+        )
     yield from tally.rows(2 * rounds)
 
 
@@ -49,7 +51,10 @@ def _round(place: Place, library: Path, reference: Reference, rng: random.Random
 
     def run(case: str, *options: str) -> State | None:
         ending = Program(
-            place, ["run", str(spec), *options], module="benchmarks.faults.faked_clock", environment=environment
+            place,
+            ["run", str(spec), *options],
+            module="benchmarks.faults.faked_clock",
+            environment=environment,
         ).wait()
         if not tally.judge(case, ending, DONE):
             tally.add(outcomes.NO_START, case, ending.kind)

@@ -173,6 +173,8 @@ def of_runs(folder: Path, reference: Reference, share: float) -> Iterator[Row]:
 def _of_each(expected: State, specs: list[Path]) -> State:
     """The results of one screen, for each of several that have its images."""
     stored: Digests = {
-        (spec.stem, table, shard): digest for spec in specs for (_, table, shard), digest in expected.stored.items()
+        (spec.stem, table, shard): digest
+        for spec in specs
+        for (_, table, shard), digest in expected.stored.items()
     }
     return dataclasses.replace(expected, stored=stored)

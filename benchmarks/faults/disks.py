@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import shutil
 import subprocess
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.common.harness import Row
 from benchmarks.faults import small_screen
 from benchmarks.faults import tally as outcomes
-from benchmarks.faults.kills import AT_ONCE, PLATES, Reference, judge_finished, look
+from benchmarks.faults.kills import PLATES, Reference, judge_finished, look
 from benchmarks.faults.processes import (
     DONE,
     HUNG,
@@ -49,28 +47,38 @@ def full(folder: Path, reference: Reference, share: float, seed: int) -> Iterato
     can_mount = _can_mount(folder)
 
     def one(number: int) -> int:
-        share = (number + random.Random(f"{seed} {number}").random()) / cases  # of the room that is needed
+        part = (number + random.Random(f"{seed} {number}").random()) / cases  # of the room that is needed
         place = Place(folder / f"disk_{number}")
         place.data.mkdir(parents=True)
         spec = small_screen.write_screen(place.folder, plates=PLATES)
         with _mounted(place.data) if can_mount else contextlib.nullcontext():
-            failed = _fill(place, spec, reference, PLATES, int(_NEEDED_KB * share), tally, can_mount=can_mount)
+            failed = _fill(place, spec, reference, PLATES, int(_NEEDED_KB * part), tally, can_mount=can_mount)
             small_screen.add_plate(place.folder / "small_images", PLATES + 1)
-            used = sum(os.stat(file).st_blocks for file in place.data.rglob("*") if file.is_file()) // 2
-            size = int(_ADDED_KB * share) + (used if can_mount else 0)
+            used = sum(file.stat().st_blocks for file in place.data.rglob("*") if file.is_file()) // 2
+            size = int(_ADDED_KB * part) + (used if can_mount else 0)
             failed += _fill(place, spec, reference, PLATES + 1, size, tally, can_mount=can_mount)
         shutil.rmtree(place.folder)
         return failed
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        failed = sum(pool.map(one, range(cases)))
-    how = "a disk of 20 kB to 6 MB" if can_mount else "files of limited size, because only root can mount disks"
-    yield Row(f"full disks ({how}): runs that failed, of all", failed, n=2 * cases, aim="> 0", held=failed > 0)
+    failed = sum(one(number) for number in range(cases))
+    how = (
+        "a disk of 20 kB to 6 MB" if can_mount else "files of limited size, because only root can mount disks"
+    )
+    yield Row(
+        f"full disks ({how}): runs that failed, of all", failed, n=2 * cases, aim="> 0", held=failed > 0
+    )
     yield from tally.rows(2 * cases)
 
 
 def _fill(
-    place: Place, spec: Path, reference: Reference, plates: int, size_kb: int, tally: Tally, *, can_mount: bool
+    place: Place,
+    spec: Path,
+    reference: Reference,
+    plates: int,
+    size_kb: int,
+    tally: Tally,
+    *,
+    can_mount: bool,
 ) -> int:
     """Run with little room, then with enough; whether the first run failed."""
     case = f"{place.folder.name} of {size_kb} kB, {plates} plates"

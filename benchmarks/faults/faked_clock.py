@@ -1,7 +1,7 @@
 """`python -m benchmarks.faults.faked_clock ARGUMENTS`: pcip with the clock of libfaketime, for this process alone.
 
-libfaketime 0.9.10 mistakes the time until which Python sleeps for one of the faked clock. Here Python waits instead, and
-the processes that this one starts, such as Dagster's watchers, keep the true clock.
+libfaketime 0.9.10 mistakes the time until which Python sleeps for one of the faked clock. Here Python waits
+instead, and the processes that this one starts, such as Dagster's watchers, keep the true clock.
 """
 
 from __future__ import annotations

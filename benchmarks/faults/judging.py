@@ -15,7 +15,13 @@ from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect
 
 WHOLE = ""  # the shard of a table without shards
-_VOLATILE = ("screen", "root", "spec", "encoder_version", "mlflow_run_id")  # of the folder and of the training
+_VOLATILE = (
+    "screen",
+    "root",
+    "spec",
+    "encoder_version",
+    "mlflow_run_id",
+)  # of the folder and of the training
 
 Key = tuple[str, str, str]  # screen, table, shard
 Digests = dict[Key, str]
@@ -147,7 +153,9 @@ def faults(
 def unpublished(state: State) -> list[str]:
     """Partitions whose rows in the published file are not those of the store, after a run that succeeded."""
     listed = [
-        f"{key} is not published" for key in state.stored if state.published_commits.get(key) != state.commits[key]
+        f"{key} is not published"
+        for key in state.stored
+        if state.published_commits.get(key) != state.commits[key]
     ]
     listed += [
         f"{key} is published with other rows"

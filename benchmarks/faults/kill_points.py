@@ -64,7 +64,9 @@ class Changes:
         from sqlalchemy.engine import Engine
 
         event.listen(Engine, "before_cursor_execute", self._statement)
-        event.listen(Engine, "commit", lambda connection: self._change(connection.engine.url.database, "commit"))
+        event.listen(
+            Engine, "commit", lambda connection: self._change(connection.engine.url.database, "commit")
+        )
         sys.addaudithook(self._audit)
 
     def write_counts(self) -> None:

@@ -7,7 +7,6 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +19,7 @@ from benchmarks.faults.processes import DONE, HUNG, KILLED, TOO_LARGE, TRACED, P
 from benchmarks.faults.tally import Tally
 
 KILLS = 200
-AT_ONCE = 2  # workspaces, one for each core
-PER_WORKSPACE = 4  # the first in the first second of a fresh one
+PER_WORKSPACE = 4  # the first of them in the first second of a fresh one
 PLATES = 2
 _DELAY_S = 0.5
 _OUTCOMES = (
@@ -69,25 +67,17 @@ class Reference:
 
 
 def trial(folder: Path, reference: Reference, share: float, seed: int) -> Iterator[Row]:
-    """All kills; two workspaces at a time."""
+    """All kills, one workspace after the other."""
     kills = max(PER_WORKSPACE, round(KILLS * share))
-    tally, where, first = Tally("kills", *_OUTCOMES), Counter[str](), 0
-
-    def life(number: int) -> Counter[str]:
+    tally, where, number = Tally("kills", *_OUTCOMES), Counter[str](), 0
+    while where.total() < kills and number < kills:  # some runs end before their kill
         place = Place(folder / f"workspace_{number}")
-        killed = live(place, reference, random.Random(f"{seed} {number}"), tally)
+        where += live(place, reference, random.Random(f"{seed} {number}"), tally)
         shutil.rmtree(place.folder)
-        return killed
-
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        while where.total() < kills and first < kills:  # some runs end before their kill
-            missing = -(-(kills - where.total()) // PER_WORKSPACE)
-            for killed in pool.map(life, range(first, first + missing)):
-                where += killed
-            first += missing
+        number += 1
     done = where.total()
-    fresh = sum(number for place, number in where.items() if place.startswith("fresh"))
-    yield Row(f"kills of a run in {first} workspaces: {_listed(where)}", done,
+    fresh = sum(n for part, n in where.items() if part.startswith("fresh"))
+    yield Row(f"kills of a run in {number} workspaces: {_listed(where)}", done,
               n=done, aim=f">= {kills}", held=done >= kills)  # fmt: skip
     yield Row("kills in the first second of a fresh workspace, before its first result", fresh, n=done,
               aim="at least a fifth", held=fresh * 5 >= done)  # fmt: skip

@@ -1,4 +1,4 @@
-"""kill -9 while `pcip ui` serves the workspace and its sensor is on: of runs that it launched, of runs beside it, of itself."""
+"""kill -9 while `pcip ui` serves and its sensor is on: of runs that it launched, of runs beside it, of itself."""
 
 from __future__ import annotations
 

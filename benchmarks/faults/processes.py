@@ -76,7 +76,9 @@ def prepare() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory() as folder:
         before = os.environ.get("PCIP_DATA")
-        os.environ["PCIP_DATA"] = folder  # the code location is imported, and lists the screens of a workspace
+        os.environ["PCIP_DATA"] = (
+            folder  # the code location is imported, and lists the screens of a workspace
+        )
         _FORKSERVER.set_forkserver_preload(["benchmarks.faults.preloaded"])
         assert call(os.getpid) is not None
         if before is None:

@@ -44,7 +44,11 @@ class Tally:
         """Count one outcome, and print it, so that it can be tried again."""
         with self._lock:
             self.counts[outcome] += 1
-            print(f"{self.trial}, {case}: {OUTCOMES.get(outcome, outcome)}: {detail}", file=sys.stderr, flush=True)
+            print(
+                f"{self.trial}, {case}: {OUTCOMES.get(outcome, outcome)}: {detail}",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def count(self, what: str, number: int = 1) -> None:
         """Count something that is not wrong."""

@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.common import fuzz, hostile
+from benchmarks.common import hostile
 from benchmarks.common.harness import Row
 from benchmarks.faults import small_screen
 from benchmarks.faults import tally as outcomes
@@ -65,6 +65,8 @@ def trial(folder: Path, share: float, seed: int) -> Iterator[Row]:
 
 def draw(share: float, seed: int) -> Iterator[Case]:
     """The cases of a seed; a share of them for a smaller trial, those made by hand and those at random alike."""
+    from benchmarks.common import fuzz  # its package hypothesis is installed for development only
+
     specs = fuzz.specs(seed, max(1, round(CASES["specs"] * share)))
     yield from (Case("specs", number, "spec.yaml", spec) for number, spec in enumerate(specs))
     tables = fuzz.tables(seed, max(1, round(CASES["tables"] * share)))
@@ -87,7 +89,7 @@ def _work_through(cases: list[Case], folder: Path, tally: Tally) -> float:
             tally.count(f"{case.kind} {outcome}")
         else:
             tally.add(_WRONG.get(outcome, outcome), str(case), detail)
-        if outcome in (HUNG, TOO_LARGE) or worker.resident_mb() > _WORN_MB:
+        if outcome in (HUNG, TOO_LARGE) or not worker.is_fit():
             worker.end()
             worker = None
     if worker is not None:
@@ -112,7 +114,8 @@ class Worker:
         Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")  # forget the peak of the last case
         begin, cpu = time.monotonic(), sum(self._watched.cpu_times()[:2])
         self._ours.send(case)
-        while not self._ours.poll(_POLL_S):
+        peak = 0.0
+        while not self._ours.poll(_POLL_S):  # true also at the end of the process
             peak = self._peak_mb()
             if peak > MEMORY_MB:
                 return TOO_LARGE, f"{peak:.0f} MB", peak
@@ -121,18 +124,19 @@ class Worker:
                 used = sum(self._watched.cpu_times()[:2]) - cpu
             if used > LIMIT_S or time.monotonic() - begin > WALL_S:
                 return HUNG, f"{used:.0f} s of processor time, {time.monotonic() - begin:.0f} s in all", peak
-            if not self._process.is_alive():
-                return TRACED, f"the process died ({self._process.exitcode})", peak
-        outcome, detail = self._ours.recv()
+        try:
+            outcome, detail = self._ours.recv()
+        except EOFError:
+            self._process.join()
+            return TRACED, f"the process died ({self._process.exitcode})", peak
         peak = self._peak_mb()
         return (TOO_LARGE, f"{peak:.0f} MB", peak) if peak > MEMORY_MB else (outcome, detail, peak)
 
-    def resident_mb(self) -> float:
-        """Memory that it holds now; infinite after its end."""
-        try:
-            return float(self._watched.memory_info().rss) / 2**20
-        except psutil.NoSuchProcess:
-            return float("inf")
+    def is_fit(self) -> bool:
+        """Whether it lives and holds little memory."""
+        with contextlib.suppress(psutil.Error):
+            return self._process.is_alive() and self._watched.memory_info().rss < _WORN_MB * 2**20
+        return False
 
     def end(self) -> None:
         """Kill it."""
@@ -169,6 +173,8 @@ def _outcome(case: Case, folder: Path) -> tuple[str, str]:
     if case.kind in hostile.KINDS:
         outcome = hostile.attempt(case.kind, case.number, folder / "hostile")
         return outcome.result, f"{outcome.case}: {outcome.detail}"
+    from benchmarks.common import fuzz
+
     path = folder / case.name
     path.write_bytes(case.content)
     use: Any = fuzz.use_spec if case.kind == "specs" else fuzz.use_table

@@ -6,6 +6,7 @@ used, because importing it takes seconds and the definitions module must load fa
 
 import hashlib
 import json
+import logging
 import os
 import platform
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ from pcip_assets.workspace import MLFLOW_PORT, Workspace
 from pcip_core.errors import EncoderError
 from pcip_core.spec.screen import Screen
 
+_LOG = logging.getLogger("pcip")
 CHAMPION = "champion"
 SYSTEM_METRICS_EVERY_S = 5.0
 _WEIGHTS = "encoder.safetensors"
@@ -30,7 +32,7 @@ _RUN_ID = "mlflow_run_id"  # in the folder of checkpoints
 _NOT_REGISTERED = (
     "RESOURCE_DOES_NOT_EXIST",
     "INVALID_PARAMETER_VALUE",
-)  # MLflow's codes: no model, no such alias
+)  # MLflow's codes: no such model, alias or run
 # Without this setting, importing mlflow sends usage data to its developers.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
@@ -106,6 +108,9 @@ class Tracking(dg.ConfigurableResource):
         client = self._client()
         experiment = client.get_experiment_by_name(screen)
         if experiment is not None:
+            if experiment.lifecycle_stage == "deleted":  # by a user; no other experiment can have its name
+                client.restore_experiment(experiment.experiment_id)
+                _LOG.warning(f"MLflow experiment {screen} was deleted; it is restored to hold new runs")
             return experiment.experiment_id
         artifacts = Workspace(Path(self.data)).mlflow_folder / "artifacts" / screen
         try:
@@ -118,16 +123,20 @@ class Tracking(dg.ConfigurableResource):
 
     def resumable(self, checkpoints: Path) -> str | None:
         """The id of the unfinished run of a training; None if MLflow does not have the run, or a user deleted it."""
+        file = checkpoints / _RUN_ID
+        run_id = file.read_text() if file.is_file() else None
+        return run_id if run_id and self._has_run(run_id) else None
+
+    def _has_run(self, run_id: str) -> bool:
+        """Whether MLflow has a run, and no user deleted it in MLflow's pages. MLflow adds nothing to a deleted one."""
         from mlflow.exceptions import MlflowException
 
-        file = checkpoints / _RUN_ID
-        if not file.is_file():
-            return None
         try:
-            run = self._client().get_run(file.read_text())
-        except MlflowException:
-            return None
-        return run.info.run_id if run.info.lifecycle_stage == "active" else None
+            return self._client().get_run(run_id).info.lifecycle_stage == "active"
+        except MlflowException as error:
+            if error.error_code in _NOT_REGISTERED:
+                return False
+            raise
 
     def url(self, screen: str, run_id: str) -> str:
         """The page of a run in the MLflow UI that `pcip ui` serves."""
@@ -155,8 +164,10 @@ class Tracking(dg.ConfigurableResource):
             yield TrainingRun(run.info.run_id, screen.title, epochs, log)
 
     def log_pictures(self, run_id: str, pictures: Mapping[str, Any]) -> None:
-        """Log figures as artifacts of a run, by file name."""
+        """Log figures as artifacts of a run, by file name; not of a run that a user deleted."""
         client = self._client()
+        if not self._has_run(run_id):
+            return
         for name, figure in pictures.items():
             client.log_figure(run_id, figure, name)
 
@@ -183,10 +194,13 @@ class Tracking(dg.ConfigurableResource):
 
     def has_champion(self, model: str) -> bool:
         """Whether a network is registered under this name; an encoder has the name of its screen."""
-        return self._champion_version(model) is not None
+        return self.champion_version(model) is not None
 
-    def _champion_version(self, model: str) -> Any:
-        """MLflow's version of the champion; None if there is none. Any other error of the registry is raised."""
+    def champion_version(self, model: str) -> Any:
+        """MLflow's version of the champion, whose weights need not be there; None if there is none.
+
+        Any other error of the registry is raised.
+        """
         from mlflow.exceptions import MlflowException
 
         try:
@@ -203,8 +217,9 @@ class Tracking(dg.ConfigurableResource):
             EncoderError: no network was trained, or its weights differ from the registered ones.
         """
         import mlflow
+        from mlflow.exceptions import MlflowException
 
-        version = self._champion_version(model)
+        version = self.champion_version(model)
         if version is None:
             screen, _, noun = model.partition(".")
             raise EncoderError(
@@ -214,7 +229,16 @@ class Tracking(dg.ConfigurableResource):
                 remedy=f"Materialize {screen}/{noun or 'encoder'}, or: pcip run {screen}"
                 + (" --baselines" if noun else ""),
             )
-        folder = Path(mlflow.artifacts.download_artifacts(version.source))
+        try:
+            folder = Path(mlflow.artifacts.download_artifacts(version.source))
+        except (MlflowException, OSError) as error:
+            place = self._client().get_model_version_download_uri(version.name, version.version)
+            raise EncoderError(
+                place,
+                found=f"no files ({str(error).splitlines()[0]})",
+                required=f"the weights registered as {model} version {version.version}, where they were stored",
+                remedy="Move the workspace back to where it was, or train again (`pcip run SCREEN --retrain`).",
+            ) from error
         digest, registered = _sha256(folder / _WEIGHTS), version.tags.get("weights_sha256")
         if digest != registered:
             raise EncoderError(
@@ -240,11 +264,11 @@ class Tracking(dg.ConfigurableResource):
             return run.info.run_id
 
     def log_scores(self, run_id: str, scores: Mapping[str, float]) -> None:
-        """Log scores of an encoder as metrics of its training run, to compare trainings."""
+        """Log scores of an encoder as metrics of its training run, to compare trainings; not if a user deleted it."""
         import mlflow
 
-        self._client()
-        mlflow.log_metrics(dict(scores), run_id=run_id)
+        if self._has_run(run_id):
+            mlflow.log_metrics(dict(scores), run_id=run_id)
 
 
 def device_name(device: str) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from pcip_core.errors import DuplicateScreenError, PcipError, SpecError, StoreError
+from pcip_core.errors import DuplicateScreenError, PcipError, SpecError, StoreError, WriteError
 from pcip_core.files import file_name, replacing
 from pcip_core.locks import locked
 from pcip_core.spec.screen import Screen, load_screen
@@ -36,6 +36,25 @@ class Workspace:
     def current(cls) -> "Workspace":
         """The workspace of PCIP_DATA, by default the repository's `data/`."""
         return cls(Path(os.environ.get("PCIP_DATA") or REPOSITORY / "data").expanduser().resolve())
+
+    def require_writable(self) -> None:
+        """Check that results can be written, before any work.
+
+        Raises:
+            WriteError: the folder of all results, or a folder or database in it, cannot be written.
+        """
+        inside = [self.store, self.dagster_home, self.mlflow_folder, self.reports(""), self.checkpoints]
+        databases = [*self.dagster_home.glob("*.db"), *self.mlflow_folder.glob("*.db"), self._local]
+        for path in (self.data, *inside, *databases):
+            existing = next(place for place in (path, *path.parents) if place.exists())
+            if not os.access(existing, os.W_OK | (os.X_OK if existing.is_dir() else 0)):
+                raise WriteError(
+                    path,
+                    found=f"{existing} without permission to write, or mounted read-only",
+                    required="permission to write the results there",
+                    remedy="Change its permissions or mount it for writing, or set PCIP_DATA to a folder that you may "
+                    "write.",
+                )
 
     @property
     def store(self) -> Path:

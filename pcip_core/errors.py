@@ -5,6 +5,7 @@ The command line prints the message and exits. The `quarantine` table stores the
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from functools import partial
 
@@ -86,3 +87,34 @@ class FetchError(PcipError):
 
 class MissingPackageError(PcipError):
     """An optional package is not installed."""
+
+
+class WriteError(PcipError):
+    """A file or folder cannot be written."""
+
+    @classmethod
+    def of(cls, error: OSError, where: object = None) -> WriteError | None:
+        """The error in words, if an OSError says that something cannot be written; otherwise None.
+
+        >>> str(WriteError.of(OSError(errno.EROFS, "Read-only file system", "/data/x")))[:51]
+        '/data/x: found read-only file system; required: per'
+        >>> WriteError.of(FileNotFoundError(errno.ENOENT, "No such file or directory", "/data/x"))
+        """
+        remedy = _REMEDIES.get(error.errno or 0)
+        if remedy is None:
+            return None
+        return cls(
+            where or error.filename or "the disk",
+            found=(error.strerror or "an error").lower(),
+            required="permission to write, and free space",
+            remedy=remedy,
+        )
+
+
+_REMEDIES = {
+    **dict.fromkeys(
+        (errno.EROFS, errno.EACCES, errno.EPERM),
+        "Change its permissions, mount it for writing, or use another folder (PCIP_DATA, --to).",
+    ),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Free some space, and run the same command again."),
+}

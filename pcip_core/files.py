@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_NUMBER = re.compile(r"(\d{1,4000})")  # Python converts no more than 4300 digits
+_NUMBER = re.compile(r"([0-9]+)")
 
 
 @contextmanager
@@ -33,14 +33,15 @@ def replacing(path: Path, *, sync: bool = False) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def natural_key(text: str) -> tuple[tuple[int | str, ...], str]:
+def natural_key(text: str) -> tuple[tuple[str | tuple[int, str], ...], str]:
     """A key that sorts numbers within text by their value; no two texts have the same.
 
     >>> sorted(["plate_10", "plate_2"], key=natural_key)
     ['plate_2', 'plate_10']
     """
-    pieces: list[int | str] = list(_NUMBER.split(text))  # text and number by turns
-    pieces[1::2] = map(int, pieces[1::2])
+    pieces: list[str | tuple[int, str]] = list(_NUMBER.split(text))  # text and number by turns
+    digits = [number.lstrip("0") for number in _NUMBER.findall(text)]
+    pieces[1::2] = [(len(number), number) for number in digits]  # int() refuses more than 4,300 digits
     return tuple(pieces), text
 
 

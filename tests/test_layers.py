@@ -21,7 +21,7 @@ crops
 fetch segmentation
 images simulate
 spec user_tables
-errors files locks
+errors files locks hdf5
 """
 LEVEL = {name: level for level, line in enumerate(LAYERS.split("\n")) for name in line.split()}
 MODULES = {

@@ -70,6 +70,7 @@ def print_check(screen: Screen) -> bool:
     problems += [
         f"channel {name}: no file for {n} of {len(layout.fields)} fields" for name, n in missing.items()
     ]
+    problems += layout.problems()[:_SHOWN]
     n_cells = 0
     if not absent:
         sampled, n_cells = _sample(screen, layout)

@@ -23,6 +23,7 @@ def command() -> None:
     for you to add.
     """
     workspace = Workspace.current()
+    workspace.require_writable()
     start = time.perf_counter()
     for name in _SCREENS:
         screen = workspace.find(name)

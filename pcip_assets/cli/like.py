@@ -5,6 +5,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pcip_assets.workspace import Workspace
+from pcip_core.errors import WriteError
 
 
 @click.command("like")
@@ -27,7 +28,9 @@ def command(screen: str, seeds: tuple[str, ...], count: int, feature_set: str | 
     from pcip_core.store.partitions import Store
 
     workspace = Workspace.current()
-    loaded = workspace.find(screen)
+    path = workspace.spec_path(screen)
+    loaded = workspace.load(path)  # `find` would record it, which needs permission to write
+    workspace.check_unique(loaded.name, path)
     chosen = feature_set or loaded.analyses.feature_set
     nearest = find_nearest(Store(workspace.store), loaded, list(seeds), n=count, feature_set=chosen)
     click.secho(f"{loaded.title}: most similar to {', '.join(seeds)}, by {chosen}", bold=True)
@@ -37,5 +40,8 @@ def command(screen: str, seeds: tuple[str, ...], count: int, feature_set: str | 
     for row in nearest.table.iter_rows():
         table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row))
     Console().print(table)
-    path = workspace.figure(loaded.name, f"like_{'_'.join(seeds)[:60]}")
-    click.echo(f"gallery: {save_png(nearest.figure, path)}")
+    picture = workspace.figure(loaded.name, f"like_{'_'.join(seeds)[:60]}")
+    try:
+        click.echo(f"gallery: {save_png(nearest.figure, picture)}")
+    except OSError as error:
+        raise (WriteError.of(error, f"the gallery {picture}") or error) from error

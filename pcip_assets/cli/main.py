@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from pcip_core.errors import PcipError
+from pcip_core.errors import PcipError, WriteError
 
 COMMANDS = {
     "demo": "Simulate two screens and take them from images to scores.",
@@ -56,6 +56,12 @@ def main() -> None:
         cli(prog_name="pcip", standalone_mode=False)
     except PcipError as error:
         click.secho(f"pcip: {error}", fg="red", err=True)
+        sys.exit(1)
+    except OSError as error:
+        explained = WriteError.of(error)
+        if explained is None:
+            raise
+        click.secho(f"pcip: {explained}", fg="red", err=True)
         sys.exit(1)
     except click.ClickException as error:
         error.show()

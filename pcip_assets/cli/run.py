@@ -53,6 +53,7 @@ def command(
     if yardsticks:
         raise click.UsageError("the option --yardsticks is now called --baselines")
     workspace = Workspace.current()
+    workspace.require_writable()
     loaded = workspace.find(screen, root=root)
     ensure_simulated(loaded)
     chosen = shards.split(",") if shards else None

@@ -139,11 +139,10 @@ def _make(database: Database, problem: Defect) -> None:
     path = database.path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        former = _keep_former(path) if path.is_file() else None
-        with replacing(path, sync=True) as temporary:
+        with _kept(path) as former, replacing(path, sync=True) as temporary:
             outcome = _fill(temporary, database, former, outdated=problem.outdated)
-            for suffix in _COMPANIONS:  # SQLite would take them for parts of the new one
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            for companion in _companions(path):  # SQLite would take them for parts of the new one
+                companion.unlink(missing_ok=True)
     except OSError as error:
         raise _unusable(path, error) from error
     if former is not None:
@@ -174,14 +173,30 @@ def _fill(target: Path, database: Database, former: Path | None, *, outdated: bo
     return f"A new database has all of its {copied.rows} rows."
 
 
-def _keep_former(path: Path) -> Path:
-    """Copy a database, and SQLite's files beside it, to another name in the same folder."""
+@contextmanager
+def _kept(path: Path) -> Iterator[Path | None]:
+    """A copy of a database, and of SQLite's files beside it, under another name in the same folder; None without one.
+
+    After an error there is no copy: the database is still there, and each further start would add one.
+    """
+    if not path.is_file():
+        yield None
+        return
     kept = path.with_name(f"{path.name}.damaged-{datetime.now():%Y%m%d-%H%M%S}")
-    for suffix in ("", *_COMPANIONS):
-        source = path.with_name(path.name + suffix)
-        if source.is_file():
-            shutil.copyfile(source, kept.with_name(kept.name + suffix))
-    return kept
+    files = dict(zip([path, *_companions(path)], [kept, *_companions(kept)], strict=True))
+    try:
+        for source, copy in files.items():
+            if source.is_file():
+                shutil.copyfile(source, copy)
+        yield kept
+    except BaseException:
+        for copy in files.values():
+            copy.unlink(missing_ok=True)
+        raise
+
+
+def _companions(path: Path) -> list[Path]:
+    return [path.with_name(path.name + suffix) for suffix in _COMPANIONS]
 
 
 def _content(path: Path) -> bytes:
@@ -194,8 +209,8 @@ def _content(path: Path) -> bytes:
 def _fresh_mlflow() -> bytes:
     import mlflow
 
-    with tempfile.TemporaryDirectory(prefix="pcip_") as folder:
-        path = Path(folder) / "mlflow.db"
+    with _elsewhere() as folder:
+        path = folder / "mlflow.db"
         mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
         return _content(path)
 
@@ -252,10 +267,31 @@ def _fresh_dagster(name: str) -> bytes:
 def _fresh_dagster_files() -> dict[str, bytes]:
     import dagster as dg
 
-    with tempfile.TemporaryDirectory(prefix="pcip_") as folder:
-        with dg.DagsterInstance.local_temp(folder):
+    with _elsewhere() as folder:
+        with dg.DagsterInstance.local_temp(str(folder)):
             pass
-        return {name: _content(Path(folder) / name) for name in _DAGSTER_FILES}
+        return {name: _content(folder / name) for name in _DAGSTER_FILES}
+
+
+@contextmanager
+def _elsewhere() -> Iterator[Path]:
+    """A temporary folder, in which MLflow and Dagster make databases.
+
+    Raises:
+        StoreError: they cannot, for example because the disk is full.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    with tempfile.TemporaryDirectory(prefix="pcip_") as folder:
+        try:
+            yield Path(folder)
+        except SQLAlchemyError as error:
+            raise StoreError(
+                folder,
+                found=str(error).splitlines()[0],
+                required="a temporary folder with a few MB of free space",
+                remedy="Free some space there, or choose another folder for temporary files with TMPDIR.",
+            ) from error
 
 
 def _unusable(path: Path, error: Exception) -> StoreError:

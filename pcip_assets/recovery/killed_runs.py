@@ -103,11 +103,10 @@ def end_killed_runs(workspace: Workspace, instance: dg.DagsterInstance) -> list[
     Returns:
         the ids of the Dagster runs that were ended.
     """
-    killed = [
-        record.dagster_run
-        for record in instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED))
-        if is_killed(instance, record.dagster_run)
-    ]
+    unfinished = dg.RunsFilter(statuses=_UNFINISHED)
+    suspects = [run.run_id for run in instance.get_runs(unfinished) if is_killed(instance, run)]
+    # Asked again, because a run may have finished, and its process with it, between the two questions.
+    killed = instance.get_runs(dg.RunsFilter(suspects, statuses=_UNFINISHED)) if suspects else []
     for run in killed:
         end_run(
             instance, run, "The process of this run is gone: it was killed, or the machine was switched off."
@@ -137,18 +136,20 @@ def _running_in_mlflow(workspace: Workspace) -> list[tuple[str, Process]]:
         return []
     with opened(database.path) as connection:
         rows = connection.execute(
-            "SELECT run_uuid, value FROM runs JOIN tags USING (run_uuid) WHERE status = 'RUNNING' AND key = ?",
+            "SELECT run_uuid, value FROM runs JOIN tags USING (run_uuid) WHERE status = 'RUNNING' AND key = ? "
+            "AND lifecycle_stage = 'active'",  # MLflow refuses to change a run that a user deleted
             [PROCESS_TAG],
         ).fetchall()
     return [(run_id, process) for run_id, tag in rows if (process := _recorded(tag)[1]) is not None]
 
 
 def _recorded(tag: str | None) -> tuple[str, Process | None]:
-    """The run and the process that a tag names."""
-    if tag is None:
+    """The run and the process that a tag names; no process if it cannot be read, because anybody can edit a tag."""
+    try:
+        values = json.loads(tag or "{}")
+        return values.pop("run"), Process(**values)
+    except (ValueError, LookupError, TypeError, AttributeError):
         return "", None
-    values = json.loads(tag)
-    return values.pop("run"), Process(**values)
 
 
 def _pids_of_events(instance: dg.DagsterInstance, run_id: str) -> list[int]:

@@ -112,7 +112,7 @@ def free_memory() -> int:
         lines = dict(line.split(":") for line in meminfo.read_text().splitlines())
         free = int(lines["MemAvailable"].split()[0]) * 1024
     limit, used = (Path("/sys/fs/cgroup", name) for name in ("memory.max", "memory.current"))
-    if limit.is_file() and used.is_file() and (maximum := limit.read_text().strip()).isdigit():
+    if limit.is_file() and used.is_file() and (maximum := limit.read_text().strip()).isdecimal():
         free = min(free, int(maximum) - int(used.read_text()))
     return free // int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # set by torchrun
 

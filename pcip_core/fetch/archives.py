@@ -6,19 +6,23 @@ the archives could not be inspected, so the check states the layout that it acce
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pcip_core.errors import FetchError, ImageFileError
+from pcip_core.hdf5 import array_of, texts_of, values_of
 from pcip_core.images.reading import read_plane
 
 _SAMPLED = 20  # fields decoded
 _SHOWN = 5
+_MAX_BYTES, _MAX_CLASSES = 1 << 28, 1_000
 _CHONG = tuple(f"Chong_{part}_set.hdf5" for part in ("train", "valid", "test"))
 _CHONG_CELLS = 30_889
 _CHONG_PIXELS = 2 * 64 * 64
@@ -231,18 +235,19 @@ def _check_hdf5(path: Path, report: Report, classes: Counter[str]) -> None:
 
     try:
         with h5py.File(path, "r") as file:
-            absent = [key for key in ("data1", "Index1", "Index1_columns") if key not in file]
+            arrays = {key: array_of(file, key) for key in ("data1", "Index1", "Index1_columns")}
+            absent = [key for key, array in arrays.items() if array is None]
             if absent:
-                report.problems.append(f"{path.name}: no {', '.join(absent)} (it has {', '.join(file)})")
+                present = ", ".join(itertools.islice(file, _SHOWN))
+                report.problems.append(f"{path.name}: no {', '.join(absent)} (it has {present})")
                 return
             if "Info1" not in file or "Info1_columns" not in file:
                 report.missing.append(f"{path.name}: no CellProfiler features (Info1, Info1_columns)")
-            shape, labels = file["data1"].shape, np.asarray(file["Index1"])
-            names = [
-                name.decode() if isinstance(name, bytes) else str(name) for name in file["Index1_columns"][:]
-            ]
-            sample = np.asarray(file["data1"][:256])
-    except (OSError, RuntimeError, KeyError) as error:
+            data: Any = arrays["data1"]
+            shape, labels = data.shape, values_of(arrays["Index1"], most_bytes=_MAX_BYTES)
+            names = texts_of(arrays["Index1_columns"], most=_MAX_CLASSES)
+            sample = values_of(data, 0, 256, most_bytes=_MAX_BYTES)
+    except Exception as error:  # h5py raises any kind of exception on damaged files
         report.problems.append(f"{path.name}: cannot be read ({error}); download and unpack it again")
         return
     if len(shape) != 2 or shape[1] != _CHONG_PIXELS:

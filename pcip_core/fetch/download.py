@@ -19,6 +19,7 @@ from pcip_core.fetch.verify import fault
 from pcip_core.locks import locked
 
 _LOCK = ".pcip_fetch.lock"
+_LONGEST_NAME = 240  # bytes; `.part.json` is appended
 
 
 T = TypeVar("T")
@@ -26,10 +27,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Task:
-    """One file to download: its address, and its path relative to the root, with `/` between folders."""
+    """One file to download.
+
+    Args:
+        url: its address.
+        path: its path relative to the root, with `/` between folders.
+        source: the address of the page that names it; None if the user does. A page cannot name local addresses.
+    """
 
     url: str
     path: str
+    source: str | None = None
 
 
 @dataclass
@@ -103,11 +111,13 @@ def _download(wanted: list[Task], root: Path, policy: Policy, progress: Callable
         final = root / task.path
         if not task.url.lower().startswith(("http://", "https://")):
             return Failure(task.path, task.url, "not a web address (http:// or https://)")
+        if not _fits(task.path):
+            return Failure(task.path, task.url, "a name that is too long for a file")
         if task.path not in manifest.entries and final.is_file() and fault(final, final.name) is None:
             manifest.add(_entry(task, final))
             return "there", 0
         try:
-            transfer.fetch(task.url, final)
+            transfer.fetch(task.url, final, source=task.source)
         except GivenUpError as given_up:
             return Failure(task.path, task.url, str(given_up))
         except OSError as error:
@@ -148,11 +158,17 @@ def _completed(running: Iterable[Future[T]]) -> Iterator[Future[T]]:
 
 
 def _known(manifest: Manifest, root: Path, task: Task) -> bool:
-    entry = manifest.entries.get(task.path)
+    entry = manifest.entries.get(task.path) if _fits(task.path) else None
     path = root / task.path
     return (
         entry is not None and entry.url == task.url and path.is_file() and path.stat().st_size == entry.bytes
     )
+
+
+def _fits(path: str) -> bool:
+    """Whether a path and the names of its temporary files are short enough for common file systems."""
+    parts = path.encode(errors="replace").split(b"/")
+    return len(path) <= 2_000 and all(len(part) <= _LONGEST_NAME for part in parts)
 
 
 def _entry(task: Task, final: Path) -> Entry:

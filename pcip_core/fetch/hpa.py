@@ -137,7 +137,9 @@ def fetch_hpa(
     result.n_images, result.n_fields = len({field.image_id for field in fields}), len(fields)
     tasks = [
         Task(
-            field.url(channel, source.extension, source.image_base_url), field.path(channel, source.extension)
+            field.url(channel, source.extension, source.image_base_url),
+            field.path(channel, source.extension),
+            None if source.image_base_url else f"{base}/{field.ensembl}.xml",
         )
         for field in fields
         for channel in source.channels
@@ -180,11 +182,17 @@ def _fetch_table(root: Path, source: Source, policy: Policy | None) -> Path:
 def _fields(root: Path, pages: Sequence[Task], result: Result) -> Iterator[AtlasField]:
     """Yield the fields of all downloaded pages. An invalid page is deleted and becomes a failure."""
     failed = {failure.path for failure in result.pages.failed}
+    seen: set[str] = set()
     for task in pages:
         if task.path in failed:
             continue
         try:
             entry = read_entry(root / task.path)
+            if entry.ensembl in seen:
+                raise FetchError(
+                    task.path, found=f"a second page of {entry.ensembl}", required="one", remedy=""
+                )
+            seen.add(entry.ensembl)
         except FetchError as error:
             (root / task.path).unlink(missing_ok=True)
             for paths in (result.pages.fetched, result.pages.there):

@@ -23,10 +23,13 @@ from pcip_core.errors import FetchError
 COMPOSITE = "blue_red_green"
 _COLOUR = "(?:blue|red|green|yellow)"
 _ADDRESS = re.compile(
-    rf"(?P<folder>\S+/)(?P<plate>\d+)_(?P<well>[A-Z]{{1,2}}\d+)_(?P<field>\d+)(?P<suffix>_[a-z0-9]+?)?"
+    rf"(?P<folder>\S+/)(?P<plate>[0-9]{{1,12}})_(?P<well>[A-Z]{{1,2}}[0-9]{{1,4}})_(?P<field>[0-9]{{1,9}})"
+    rf"(?P<suffix>_[a-z0-9]{{1,100}}?)?"
     rf"_(?P<channel>{_COLOUR}(?:_{_COLOUR})*)\.(?P<extension>jpe?g|png|tiff?(?:\.gz)?)"
 )
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.\-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.\-]{0,60}")
+_LONGEST = 1_000  # characters of an address, a name or a term
+_MAX_ELEMENTS, _MAX_DEPTH = 5_000_000, 50
 _HUMAN_SUBTYPES = (None, "", "human cell lines")
 _SKIPPED = {  # unused elements, which make up most of the file
     "tissueExpression",
@@ -109,7 +112,14 @@ def read_entry(path: Path) -> Entry:
     fields: dict[tuple[str, ...], AtlasField] = {}
     left_out: Counter[str] = Counter()
     try:
-        for _, element in ElementTree.iterparse(path):
+        depth = count = 0
+        for event, element in ElementTree.iterparse(path, events=("start", "end")):
+            depth += 1 if event == "start" else -1
+            count += event == "start"
+            if depth > _MAX_DEPTH or count > _MAX_ELEMENTS:
+                raise _not_a_page(path, f"over {_MAX_DEPTH} levels or {_MAX_ELEMENTS:,} elements")
+            if event == "start":
+                continue
             tag = _tag(element)
             if tag == "name" and not gene:
                 gene = _text(element)
@@ -123,7 +133,7 @@ def read_entry(path: Path) -> Entry:
                 element.clear()
             elif tag in _SKIPPED:
                 element.clear()
-    except (ElementTree.ParseError, OSError) as error:
+    except (ElementTree.ParseError, OSError, LookupError, ValueError) as error:
         raise _not_a_page(path, str(error)) from error
     if not _NAME.fullmatch(ensembl):
         raise _not_a_page(path, f"no usable Ensembl id ({ensembl[:40]!r})")
@@ -189,7 +199,7 @@ def _tag(element: ElementTree.Element) -> str:
 
 
 def _text(element: ElementTree.Element) -> str:
-    return (element.text or "").strip()
+    return (element.text or "").strip()[:_LONGEST]
 
 
 def _not_a_page(path: Path, found: str) -> FetchError:

@@ -15,7 +15,7 @@ from pcip_core.user_tables.damage import refuse_damaged
 from pcip_core.user_tables.table import is_text, read_table
 from pcip_core.user_tables.text import SEPARATORS, read_text
 
-_ENSEMBL = re.compile(r"ENSG\d{11}(\.\d+)?")
+_ENSEMBL = re.compile(r"ENSG[0-9]{11}(\.[0-9]{1,4})?")
 _HEADERS = (
     *("ensembl", "ensembl_id", "ensembl id", "ensembl gene id"),
     *("gene", "gene_name", "gene name", "genes", "protein", "proteins", "symbol"),
@@ -154,7 +154,7 @@ def to_ensembl(entries: Sequence[str], gene_ids: Mapping[str, Sequence[str]]) ->
         if _ENSEMBL.fullmatch(entry):
             ids: Sequence[str] = [entry.split(".")[0]]
         else:
-            ids = gene_ids.get(entry.upper(), [])
+            ids = [gene for gene in gene_ids.get(entry.upper(), []) if _ENSEMBL.fullmatch(gene)]
         if not ids:
             mapped.unknown.append(entry)
         for gene in ids:

@@ -11,21 +11,26 @@ import os
 import random
 import re
 import threading
-import time
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from urllib.parse import urljoin
 
 import requests
 import urllib3
 
+from pcip_core.fetch.addresses import refusal
+from pcip_core.fetch.connections import Watch, new_session
 from pcip_core.fetch.pace import USER_AGENT, ClosedError, Pace, Policy
 from pcip_core.fetch.verify import fault
 
 _CHUNK = 64 << 10
-_STALLED_BYTES = 1 << 10
+_REDIRECTED = {301, 302, 303, 307, 308}
+_MAX_REDIRECTS = 5
+_NUMBER = re.compile(r"[0-9]{1,18}")  # int() also accepts digits of other scripts, and takes long for many
+_VALIDATOR = re.compile(r"[\x21-\x7e ]{1,1000}")  # what may be sent back in a header
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
 _BUSY = {429, 503}
 
@@ -57,13 +62,20 @@ class Transfer:
     def __init__(self, policy: Policy, pace: Pace) -> None:
         self._policy, self._pace, self._local = policy, pace, threading.local()
 
-    def fetch(self, url: str, final: Path) -> None:
+    def fetch(self, url: str, final: Path, *, source: str | None = None) -> None:
         """Download `url` to `final`, which then holds the complete verified file or is unchanged.
+
+        Args:
+            url: the address.
+            final: the file.
+            source: the address of the page that names `url`; None if the user does.
 
         Raises:
             GivenUpError: the file cannot be downloaded; the reason is that of the last attempt.
         """
         part = final.with_name(final.name + ".part")
+        if source is not None and (reason := refusal(url, source=source)) is not None:
+            raise GivenUpError(f"the address on the page {reason}")
         part.parent.mkdir(parents=True, exist_ok=True)
         reason = "no attempt was allowed"
         for attempt in range(self._policy.attempts):
@@ -97,17 +109,46 @@ class Transfer:
             headers["Range"] = f"bytes={have}-"
             if version is not None and version.validator:
                 headers["If-Range"] = version.validator
-        try:
+        with Watch(self._policy.stall_s) as watch:
+            try:
+                with closing(self._answer(url, headers, watch)) as response:
+                    self._receive(response, url, part, have, version, watch)
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+                if watch.stalled:
+                    raise _RetryError(f"stalled: under 1 KiB in {self._policy.stall_s:g} s") from error
+                raise _RetryError(_transport_reason(error, self._policy)) from error
+
+    def _answer(self, url: str, headers: dict[str, str], watch: Watch) -> requests.Response:
+        """Request an address and follow its redirects; the body is not read."""
+        for _ in range(_MAX_REDIRECTS + 1):
             response = self._session().get(
-                url, headers=headers, stream=True, timeout=(self._policy.connect_s, self._policy.stall_s)
+                url,
+                headers=headers,
+                stream=True,
+                allow_redirects=False,
+                timeout=(self._policy.connect_s, self._policy.stall_s),
             )
-            with closing(response):
-                self._receive(response, url, part, have, version)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise _RetryError(_transport_reason(error, self._policy)) from error
+            watch.restart()
+            if response.status_code not in _REDIRECTED or "Location" not in response.headers:
+                return response
+            response.close()
+            try:
+                target = urljoin(url, response.headers["Location"])
+            except ValueError:
+                target = response.headers["Location"]
+            if (reason := refusal(target, source=url)) is not None:
+                raise GivenUpError(f"the redirect {reason}")
+            url = target
+        raise GivenUpError(f"more than {_MAX_REDIRECTS} redirects")
 
     def _receive(
-        self, response: requests.Response, url: str, part: Path, have: int, version: _Version | None
+        self,
+        response: requests.Response,
+        url: str,
+        part: Path,
+        have: int,
+        version: _Version | None,
+        watch: Watch,
     ) -> None:
         self._refuse_errors(response, part)
         total = _length(response, have)
@@ -120,7 +161,9 @@ class Transfer:
             _remember(part, _Version(url, _validator(response), total))
         if (total or 0) > self._policy.max_bytes:
             raise GivenUpError(f"the server announces {total:,} bytes, more than {self._policy.max_bytes:,}")
-        size = self._write(response, part, have)
+        size = self._write(response, part, have, watch)
+        if watch.stalled:
+            raise _RetryError(f"stalled: under 1 KiB in {self._policy.stall_s:g} s")
         if total is not None and size != total:
             raise _RetryError(f"truncated: {size:,} of {total:,} bytes")
 
@@ -138,21 +181,18 @@ class Transfer:
             self._pace.hold(wait_s)
         raise _RetryError(f"HTTP {status} {response.reason}", wait_s)
 
-    def _write(self, response: requests.Response, part: Path, have: int) -> int:
+    def _write(self, response: requests.Response, part: Path, have: int, watch: Watch) -> int:
         """Append the body to the first `have` bytes and return the new size."""
-        size, since, received = have, time.monotonic(), 0
+        size = have
         with part.open("ab" if have else "wb") as stream:
             while chunk := response.raw.read1(_CHUNK, decode_content=False):
                 stream.write(chunk)
-                size, received = size + len(chunk), received + len(chunk)
+                size += len(chunk)
+                watch.receive(len(chunk))
                 if size > self._policy.max_bytes:
                     raise GivenUpError(f"more than {self._policy.max_bytes:,} bytes")
                 if self._pace.closed:
                     raise GivenUpError("stopped")
-                if time.monotonic() - since > self._policy.stall_s:
-                    if received < _STALLED_BYTES:
-                        raise _RetryError(f"stalled: {received} bytes in {self._policy.stall_s:g} s")
-                    since, received = time.monotonic(), 0
             stream.flush()
             os.fsync(stream.fileno())
         return size
@@ -160,8 +200,7 @@ class Transfer:
     def _session(self) -> requests.Session:
         """The session of this thread, with one persistent connection per host."""
         if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()
-            self._local.session.max_redirects = 5
+            self._local.session = new_session()
         session: requests.Session = self._local.session
         return session
 
@@ -196,26 +235,26 @@ def _version_file(part: Path) -> Path:
 
 def _validator(response: requests.Response) -> str | None:
     """The validator for `If-Range`: a strong ETag, otherwise the date of the last change."""
-    tag = response.headers.get("ETag")
-    if tag and not tag.startswith("W/"):
-        return tag
-    return response.headers.get("Last-Modified")
+    tag, date = response.headers.get("ETag", ""), response.headers.get("Last-Modified", "")
+    validator = date if not tag or tag.startswith("W/") else tag
+    return validator if _VALIDATOR.fullmatch(validator) else None
 
 
 def _length(response: requests.Response, have: int) -> int | None:
     """The length of the complete file, if the server states it."""
     if response.status_code == 206:
-        match = re.fullmatch(r"bytes \d+-\d+/(\d+)", response.headers.get("Content-Range", ""))
+        content_range = response.headers.get("Content-Range", "")
+        match = re.fullmatch(r"bytes [0-9]+-[0-9]+/([0-9]{1,18})", content_range)
         if match:
             return int(match[1])
     length = response.headers.get("Content-Length", "")
-    if not length.isdigit():
+    if not _NUMBER.fullmatch(length):
         return None
     return int(length) + (have if response.status_code == 206 else 0)
 
 
 def _range_start(response: requests.Response) -> int | None:
-    match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    match = re.match(r"bytes ([0-9]{1,18})-", response.headers.get("Content-Range", ""))
     return int(match[1]) if match else None
 
 
@@ -223,11 +262,11 @@ def _retry_after(value: str | None) -> float:
     """Seconds to wait according to a `Retry-After` header, a number or a date; 0 without a header."""
     if not value:
         return 0.0
-    if value.strip().isdigit():
+    if _NUMBER.fullmatch(value.strip()):
         return float(value)
     try:
         when = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, TypeError, IndexError, OverflowError):
         return 0.0
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import gzip
 import io
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from xml.etree import ElementTree
+from typing import Any, BinaryIO
+from xml.parsers import expat
 
-MAX_PIXELS = 80_000_000
-MAX_UNPACKED_BYTES = 2 << 30
+MAX_PIXELS = 80_000_000  # of one page
+MAX_UNPACKED_BYTES = 1 << 30  # of one file, and of all pages of a TIFF together
+_MAX_MEMBERS, _MAX_DEPTH = 10_000, 200
+_PIECE = 1 << 20
 _END_BYTES = 4096
 
 
@@ -64,7 +68,10 @@ def _picture(path: Path, form: str, *, end: bytes) -> None:
     """Decode an image and check its end marker, without which decoders accept truncated files."""
     from PIL import Image
 
-    if end not in path.read_bytes()[-_END_BYTES:]:
+    with path.open("rb") as stream:
+        stream.seek(-min(_END_BYTES, path.stat().st_size), io.SEEK_END)
+        complete = end in stream.read()
+    if not complete:
         raise ValueError("no end marker")
     with Image.open(path, formats=(form,)) as picture:
         width, height = picture.size
@@ -74,39 +81,69 @@ def _picture(path: Path, form: str, *, end: bytes) -> None:
 
 
 def _tiff(path: Path) -> None:
-    _tiff_bytes(path.read_bytes())
+    with path.open("rb") as stream:
+        _tiff_pages(stream, path.stat().st_size)
 
 
 def _tiff_gz(path: Path) -> None:
-    with gzip.open(path) as stream:
-        data = stream.read(MAX_UNPACKED_BYTES + 1)
-    if len(data) > MAX_UNPACKED_BYTES:
-        raise ValueError(f"more than {MAX_UNPACKED_BYTES >> 30} GiB when unpacked")
-    _tiff_bytes(data)
+    with gzip.open(path) as packed, tempfile.TemporaryFile(dir=path.parent) as stream:
+        size = 0
+        while piece := packed.read(_PIECE):
+            size += stream.write(piece)
+            if size > MAX_UNPACKED_BYTES:
+                raise ValueError(f"more than {MAX_UNPACKED_BYTES >> 30} GiB when unpacked")
+        _tiff_pages(stream, size)
 
 
-def _tiff_bytes(data: bytes) -> None:
+def _tiff_pages(stream: BinaryIO, size: int) -> None:
+    """Decode the pages one after the other."""
     import tifffile
 
-    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+    from pcip_core.images.formats.tiff import check_pages
+
+    stream.seek(0)
+    pixels = 0
+    with tifffile.TiffFile(stream, name="page.tif") as tiff:
+        check_pages(Path("page.tif"), tiff)
         for page in tiff.pages:
-            if not isinstance(page, tifffile.TiffPage):
-                continue
-            ends = [at + size for at, size in zip(page.dataoffsets, page.databytecounts, strict=True)]
-            if max(ends, default=0) > len(data):
-                raise ValueError(f"pixels end at byte {max(ends)} of a file of {len(data)} bytes")
-            if page.imagewidth * page.imagelength > MAX_PIXELS:
-                raise ValueError(f"{page.imagewidth} x {page.imagelength} px, more than {MAX_PIXELS:,} px")
-        tiff.asarray()
+            key: Any = page.keyframe
+            ends = [at + count for at, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
+            if max(ends, default=0) > size:
+                raise ValueError(f"pixels end at byte {max(ends)} of a file of {size} bytes")
+            if key.imagewidth * key.imagelength > MAX_PIXELS:
+                raise ValueError(f"{key.imagewidth} x {key.imagelength} px, more than {MAX_PIXELS:,} px")
+            pixels += key.nbytes
+            if pixels > MAX_UNPACKED_BYTES:
+                raise ValueError(f"pages of more than {MAX_UNPACKED_BYTES >> 30} GiB of pixels")
+            page.asarray(maxworkers=1)
 
 
 def _xml(path: Path) -> None:
-    for _, element in ElementTree.iterparse(path):
-        element.clear()
+    """Parse XML without keeping any of it."""
+    parser, depth = expat.ParserCreate(), 0
+
+    def start(*_: object) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"more than {_MAX_DEPTH} elements within each other")
+
+    def end(*_: object) -> None:
+        nonlocal depth
+        depth -= 1
+
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    with path.open("rb") as stream:
+        parser.ParseFile(stream)
 
 
 def _zip(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if len(members) > _MAX_MEMBERS or sum(member.file_size for member in members) > MAX_UNPACKED_BYTES:
+            raise ValueError(
+                f"more than {_MAX_MEMBERS:,} files or {MAX_UNPACKED_BYTES >> 30} GiB when unpacked"
+            )
         bad = archive.testzip()
     if bad is not None:
         raise ValueError(f"the checksum of {bad} is wrong")
@@ -114,8 +151,11 @@ def _zip(path: Path) -> None:
 
 def _gz(path: Path) -> None:
     with gzip.open(path) as stream:
-        while stream.read(1 << 20):
-            pass
+        size = 0
+        while piece := stream.read(_PIECE):
+            size += len(piece)
+            if size > MAX_UNPACKED_BYTES:
+                raise ValueError(f"more than {MAX_UNPACKED_BYTES >> 30} GiB when unpacked")
 
 
 _CHECKS: dict[tuple[str, ...], Callable[[Path], None]] = {

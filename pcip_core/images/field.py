@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pcip_core.errors import ImageFileError
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -11,6 +13,9 @@ class Field:
 
     `files` maps channel names to references (`pcip_core.images.reference`): a path relative to the screen's
     root and, if the file holds several planes, the selected plane. A channel may be missing.
+
+    `problem` is the reason for which the field cannot be read, if that is already known. Such a field stands for a
+    plate, a well or an archive whose contents cannot be listed.
     """
 
     field_id: str
@@ -18,6 +23,7 @@ class Field:
     shard: str
     parts: dict[str, str]
     files: dict[str, str]
+    problem: ImageFileError | None = None
 
     @property
     def number(self) -> str:

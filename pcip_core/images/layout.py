@@ -29,6 +29,10 @@ class Layout:
         """Names of the shards in natural order (plate_2 before plate_10)."""
         return sorted(self._by_shard, key=natural_key)
 
+    def problems(self) -> list[str]:
+        """Why plates, wells or archives cannot be listed; each is one of the fields."""
+        return [str(field.problem) for field in self.fields if field.problem is not None]
+
     def of_shard(self, shard: str) -> list[Field]:
         """The fields of one shard, grouped by image."""
         return self._by_shard.get(shard, [])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import stat
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from pcip_core.errors import ImageFileError
 from pcip_core.images.field import Field
 from pcip_core.images.formats import HDF5, decoder
+from pcip_core.images.inside import opened, require_inside
 from pcip_core.images.reference import Reference, Select, by_path
 from pcip_core.spec.screen import Channel, Screen
 
@@ -49,7 +49,7 @@ def read_plane(path: Path) -> np.ndarray:
     >>> plane.shape, plane.dtype, plane.max()
     ((3, 4), dtype('uint16'), np.uint16(11))
     """
-    (plane,) = _decoded(path, [{}])
+    (plane,) = _decoded(path, [{}], path.parent)
     check_plane(plane, str(path))
     return plane
 
@@ -65,7 +65,8 @@ def read_field(screen: Screen, field: Field) -> Planes:
         Channel name -> (H, W), in the order of the spec and in the pixel type of the files.
 
     Raises:
-        ImageFileError: the file of a channel is missing or unusable, or channels differ in shape or pixel type.
+        ImageFileError: the file of a channel is missing, unusable or outside the root, channels differ in shape or
+            pixel type, or the field stands for a plate, a well or an archive that cannot be listed.
 
     >>> import tempfile, tifffile
     >>> from pcip_core.images.layout import scan
@@ -89,6 +90,8 @@ def read_field(screen: Screen, field: Field) -> Planes:
     >>> list(planes), planes.shape, planes["protein"][0].tolist()
     (['cytosol', 'protein'], (3, 4), [0, 1, 2, 3])
     """
+    if field.problem is not None:
+        raise field.problem.with_traceback(None)
     missing = [name for name in screen.channels if name not in field.files]
     if missing:
         raise ImageFileError(
@@ -100,7 +103,7 @@ def read_field(screen: Screen, field: Field) -> Planes:
     root = screen.folder()
     planes: dict[str, np.ndarray] = {}
     for path, selects in by_path(field.files).items():
-        decoded = _decoded(root / path, list(selects.values()))
+        decoded = _decoded(root / path, list(selects.values()), root)
         planes |= dict(zip(selects, decoded, strict=True))
     for name, channel in screen.channels.items():
         check_plane(planes[name], str(root / field.files[name]), labels=channel.role == "labels")
@@ -108,10 +111,10 @@ def read_field(screen: Screen, field: Field) -> Planes:
     return Planes({name: planes[name] for name in screen.channels}, field, root)
 
 
-def _decoded(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
-    """Decode planes of one file. Any exception of the decoder becomes an ImageFileError."""
-    _require_readable(path)
+def _decoded(path: Path, selects: Sequence[Select], root: Path) -> list[np.ndarray]:
+    """Decode planes of one file under the root. Any exception of the decoder becomes an ImageFileError."""
     try:
+        _require_inside(root, path)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             planes = decoder(path)(path, selects)
@@ -127,13 +130,15 @@ def _decoded(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
     return [np.squeeze(plane) for plane in planes]
 
 
-def _require_readable(path: Path) -> None:
-    """Raise for a pipe or a device: to read one may wait for ever."""
-    try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError):
-        return  # the decoder names the problem
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+def _require_inside(root: Path, path: Path) -> None:
+    """Raise an ImageFileError for a pipe or device, and for a file, or part of an OME-Zarr image, outside the root."""
+    require_inside(root, path)
+    if path.is_dir():
+        from pcip_core.images.formats.ngff import links_of
+
+        for link in links_of(path):
+            require_inside(root, link)
+    elif path.exists() and not path.is_file():
         raise ImageFileError(
             path, found="a pipe or a device", required="a file", remedy="Move it out of the root."
         )
@@ -238,7 +243,10 @@ def content_hash(screen: Screen, field: Field) -> str:
         references = {name: str(Reference(path, select)) for name, select in selects.items()}
         digest.update(f"{references}\0".encode())
         try:
-            _hash_into(digest, screen.folder() / path, next(iter(selects.values())))
+            file = screen.folder() / path
+            if field.problem is None:
+                _require_inside(screen.folder(), file)
+            _hash_into(digest, file, next(iter(selects.values())))
         except Exception as error:  # a damaged file; reading its pixels reports the damage
             digest.update(type(error).__name__.encode())
     return digest.hexdigest()
@@ -260,7 +268,6 @@ def _hash_into(digest: hashlib.blake2b, path: Path, select: Select) -> None:
 
 
 def _hash_file(digest: hashlib.blake2b, path: Path) -> None:
-    _require_readable(path)
-    with path.open("rb") as stream:
+    with opened(path) as stream:
         while piece := stream.read(_PIECE):
             digest.update(piece)

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, urlencode
 Select = Mapping[str, str]
 """Which plane of a file: some of the keys rgb, c, channel, row."""
 
-_TEXT = re.compile(r"(?P<path>.*)#(?P<select>(?:rgb|c|channel|row)=[^#/]*)")
+_TEXT = re.compile(r"(?P<path>.*)#(?P<select>(?:rgb|c|channel|row)=[^#/]*)", re.DOTALL)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pcip_core.images.field import Field
 from pcip_core.images.layout import Layout
 from pcip_core.images.reading import content_hash
+from pcip_core.images.reference import Reference
 from pcip_core.spec.screen import Screen
 
 
@@ -42,8 +43,12 @@ def stamps(screen: Screen, layout: Layout) -> dict[str, str]:
     for member in layout.fields:
         digest = digests.setdefault(member.shard, hashlib.blake2b(digest_size=12))
         for name, relative in member.files.items():
-            status = (root / relative.partition("#")[0]).stat()
-            digest.update(f"{name}\0{relative}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+            try:
+                status = (root / Reference.parse(relative).path).stat()
+                stamp = f"{status.st_size}\0{status.st_mtime_ns}"
+            except OSError as error:  # such as a file that a table lists and that is not there
+                stamp = type(error).__name__
+            digest.update(f"{name}\0{relative}\0{stamp}\0".encode(errors="replace"))
     return {shard: digest.hexdigest() for shard, digest in digests.items()}
 
 

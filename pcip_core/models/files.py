@@ -9,15 +9,21 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from pcip_core.errors import EncoderError
 from pcip_core.models.autoencoder import Autoencoder, AutoencoderConfig
 from pcip_core.models.deeploc import DeepLoc, DeepLocConfig
 from pcip_core.models.inpainting import NetworkConfig, PairedCellInpainting
 from pcip_core.models.network import CellNetwork
+from pcip_core.models.weights import read_safetensors
 
 WEIGHTS, CONFIG = "encoder.safetensors", "config.json"
+_MAX_CONFIG_BYTES = 1 << 22
+_DAMAGE = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, OverflowError, RecursionError),
+    SafetensorError,
+)
 _ARCHITECTURES: dict[str, tuple[Any, type[CellNetwork]]] = {
     PairedCellInpainting.architecture: (NetworkConfig, PairedCellInpainting),
     Autoencoder.architecture: (AutoencoderConfig, Autoencoder),
@@ -55,14 +61,22 @@ def read_extra(folder: Path) -> dict[str, Any]:
         EncoderError: `config.json` is missing or not readable.
     """
     try:
-        return dict(json.loads((folder / CONFIG).read_text())["extra"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return dict(_config(folder)["extra"])
+    except _DAMAGE as error:
         raise EncoderError(
             folder / CONFIG,
             found=f"no readable config ({type(error).__name__})",
             required="a file written by save_encoder",
             remedy="Restore the folder, or train again.",
         ) from error
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    with (folder / CONFIG).open("rb") as stream:
+        text = stream.read(_MAX_CONFIG_BYTES + 1)
+    if len(text) > _MAX_CONFIG_BYTES:
+        raise ValueError(f"{CONFIG} of more than {_MAX_CONFIG_BYTES:,} bytes")
+    return dict(json.loads(text))
 
 
 def load_encoder(folder: Path, *, device: str | torch.device = "cpu") -> CellNetwork:
@@ -73,13 +87,18 @@ def load_encoder(folder: Path, *, device: str | torch.device = "cpu") -> CellNet
             network.
     """
     try:
-        saved = json.loads((folder / CONFIG).read_text())
+        saved = _config(folder)
         if saved["architecture"] not in _ARCHITECTURES:
             raise ValueError(f"architecture {saved['architecture']!r} is none of {', '.join(_ARCHITECTURES)}")
         config, architecture = _ARCHITECTURES[saved["architecture"]]
-        network = architecture(config.from_dict(saved["network"]))
-        network.load_state_dict(load_file(str(folder / WEIGHTS)))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, EncoderError) as error:
+        weights, settings = read_safetensors(folder / WEIGHTS), config.from_dict(saved["network"])
+        with torch.device("meta"):  # without memory: the settings may describe a network of any size
+            shapes = {name: value.shape for name, value in architecture(settings).state_dict().items()}
+        if shapes != {name: value.shape for name, value in weights.items()}:
+            raise ValueError(f"{WEIGHTS} holds other layers than {CONFIG} describes")
+        network = architecture(settings)
+        network.load_state_dict(weights)
+    except (*_DAMAGE, EncoderError) as error:
         raise EncoderError(
             folder,
             found=f"no usable encoder ({type(error).__name__}: {str(error).splitlines()[0]})",

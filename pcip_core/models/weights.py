@@ -9,7 +9,10 @@ import torch
 from safetensors.torch import load_file
 
 from pcip_core.errors import EncoderError
+from pcip_core.models.state_dicts import MAX_BYTES, load_state_dict
 
+_MAX_HEADER_BYTES = 1 << 22  # of safetensors: names and shapes
+_MAX_ARRAYS = 10_000
 _REMEDY = "Download the file again, or name the correct file."
 
 
@@ -20,7 +23,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         path: safetensors, HDF5 (keys are paths, `group/dataset`), or a dict of tensors saved by `torch.save`.
 
     Raises:
-        EncoderError: the file is missing or damaged, or has other content.
+        EncoderError: the file is missing or damaged, has other content, or exceeds 1 GiB when unpacked.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -34,8 +37,8 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         if start.startswith(b"\x89HDF\r\n\x1a\n"):
             return _read_hdf5(path)
         if start[8:] == b"{":  # safetensors: JSON, after its length in eight bytes
-            return dict(load_file(path))
-        state = torch.load(path, map_location="cpu", weights_only=True)
+            return read_safetensors(path)
+        state = load_state_dict(path)
     except Exception as error:  # each library raises different errors
         raise EncoderError(
             path,
@@ -54,17 +57,42 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     return state
 
 
+def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    """Read a safetensors file, which needs as much memory as it has bytes.
+
+    Raises:
+        ValueError: the file or the description of its tensors is too large.
+        SafetensorError: the file is damaged.
+    """
+    with path.open("rb") as stream:
+        header = int.from_bytes(stream.read(8), "little")
+    size = path.stat().st_size
+    if size > MAX_BYTES or header > _MAX_HEADER_BYTES:
+        raise ValueError(f"{size:,} bytes with a header of {header:,}, more than {MAX_BYTES:,} allow")
+    return dict(load_file(path))
+
+
 def _read_hdf5(path: Path) -> dict[str, torch.Tensor]:
     import h5py  # only for Keras' files; a machine without h5py reads the two other formats
 
-    weights: dict[str, torch.Tensor] = {}
+    from pcip_core.hdf5 import RefusedArrayError, array_of, values_of
+
+    names: list[str] = []
 
     def take(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset):
-            weights[name] = torch.from_numpy(item[()])
+        names.extend([name] if isinstance(item, h5py.Dataset) else [])
+        if len(names) > _MAX_ARRAYS:
+            raise RefusedArrayError(f"more than {_MAX_ARRAYS:,} arrays")
 
+    weights: dict[str, torch.Tensor] = {}
+    left = MAX_BYTES
     with h5py.File(path, "r") as file:
-        file.visititems(take)
+        file.visititems(take)  # follows no links
+        for name in names:
+            array = array_of(file, name)
+            if array is not None:
+                weights[name] = torch.from_numpy(values_of(array, most_bytes=left))
+                left -= weights[name].numel() * weights[name].element_size()
     return weights
 
 

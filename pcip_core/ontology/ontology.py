@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import gzip
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pcip_core.errors import AnnotationError
+from pcip_core.ontology.lines import damaged, lines_of
 
 RELATIONS = ("is_a", "part_of")
 EXPERIMENTAL = ("EXP", "IDA", "IPI", "IMP", "IGI", "IEP", "HTP", "HDA", "HMP", "HGI", "HEP")
@@ -22,7 +22,11 @@ EVIDENCE = (
 """Evidence codes of annotations; ND means that no biological data are available."""
 NO_DATA = "ND"
 _GAF_COLUMNS = 15  # columns 16 and 17 are optional
-_OBO = "https://purl.obolibrary.org/obo/go/go-basic.obo"
+MAX_TERMS = 500_000  # the Gene Ontology has 48,000, obsolete ones included
+MAX_PARENTS = 2_000_000  # of all terms together
+MAX_ANCESTORS = 10_000_000  # of all terms together; the Gene Ontology has 1 million
+MAX_NAMES = 2_000_000  # products, synonyms and terms of a GAF file; the human one has 0.5 million
+_MAX_TAGS = 100_000  # of one term
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,13 @@ class Ontology:
     alt_ids: dict[str, str] = field(default_factory=dict)
 
     def ancestors(self, *, relations: Collection[str] = RELATIONS) -> dict[str, frozenset[str]]:
-        """Each term that is not obsolete -> itself and all its ancestors by these relations."""
+        """Each term that is not obsolete -> itself and all its ancestors by these relations.
+
+        Raises:
+            AnnotationError: the terms have more than MAX_ANCESTORS together.
+        """
         ancestors: dict[str, frozenset[str]] = {}
+        count = 0
         for start in self.terms:
             stack = [] if self.terms[start].obsolete else [start]
             while stack:
@@ -56,9 +65,18 @@ class Ontology:
                 missing = [parent for parent in above if parent not in ancestors]
                 if missing:
                     stack += missing
-                else:
+                    continue
+                stack.pop()
+                if term not in ancestors:
                     ancestors[term] = frozenset({term}.union(*(ancestors[parent] for parent in above)))
-                    stack.pop()
+                    count += len(ancestors[term])
+                if count > MAX_ANCESTORS:
+                    raise AnnotationError(
+                        "ontology",
+                        found=f"terms with more than {MAX_ANCESTORS:,} ancestors together",
+                        required="an ontology like the Gene Ontology, which has 1 million",
+                        remedy="Use go-basic.obo of the Gene Ontology.",
+                    )
         return ancestors
 
 
@@ -116,24 +134,27 @@ def read_obo(path: Path) -> Ontology:
     """
     terms: dict[str, Term] = {}
     lines: dict[str, int] = {}
-    default = ""
+    default, parents = "", 0
     for start, kind, tags in _stanzas(path):
         if kind == "":
             default = next((value for tag, value in tags if tag == "default-namespace"), "")
         elif kind == "Term":
             term = _term(path, start, tags, default)
+            parents += len(term.is_a) + len(term.part_of)
+            if len(terms) == MAX_TERMS or parents > MAX_PARENTS:
+                raise damaged(path, start, f"over {MAX_TERMS:,} terms or {MAX_PARENTS:,} parents", "fewer")
             if term.id in terms:
-                raise _damaged(
+                raise damaged(
                     path, start, f"{term.id} a second time (first in line {lines[term.id]})", "unique ids"
                 )
             terms[term.id], lines[term.id] = term, start
     if not terms:
-        raise _damaged(path, None, "no [Term]", "an OBO file with terms")
+        raise damaged(path, None, "no [Term]", "an OBO file with terms")
     live = {term.id for term in terms.values() if not term.obsolete}
     for term in terms.values():
         absent = [parent for parent in (*term.is_a, *term.part_of) if parent not in live]
         if absent and not term.obsolete:
-            raise _damaged(
+            raise damaged(
                 path,
                 lines[term.id],
                 f"{term.id} with the parent {absent[0]}, which is missing or obsolete",
@@ -172,8 +193,8 @@ def read_gaf(
     annotations: dict[str, set[str]] = defaultdict(set)
     symbols: dict[str, str] = {}
     synonyms: dict[str, set[str]] = defaultdict(set)
-    rows, left_out = 0, Counter({"NOT": 0, "evidence": 0, "source": 0})
-    for number, line in _lines(path):
+    rows, kept, left_out = 0, 0, Counter({"NOT": 0, "evidence": 0, "source": 0})
+    for number, line in lines_of(path):
         if line.startswith("!"):
             _require_version(path, number, line)
         elif line.strip():
@@ -181,6 +202,7 @@ def read_gaf(
             rows += 1
             product, term = cells[1], cells[4]
             symbols.setdefault(product, cells[2])
+            before = len(synonyms[product]) + len(annotations[product])
             synonyms[product].update(name.strip() for name in cells[10].split("|") if name.strip())
             if "NOT" in cells[3].upper().split("|"):
                 left_out["NOT"] += 1
@@ -190,10 +212,14 @@ def read_gaf(
                 left_out["source"] += 1
             else:
                 annotations[product].add(term)
+            kept += len(synonyms[product]) + len(annotations[product]) - before
+            if kept + len(symbols) > MAX_NAMES:
+                raise damaged(path, number, f"over {MAX_NAMES:,} products, synonyms and terms", "fewer")
     if not rows:
-        raise _damaged(path, None, "no row", "a GAF file with annotations")
+        raise damaged(path, None, "no row", "a GAF file with annotations")
     products = {gene: GeneProduct(symbol, frozenset(synonyms[gene])) for gene, symbol in symbols.items()}
-    return Gaf(dict(annotations), products, rows, dict(left_out))
+    annotated = {product: terms for product, terms in annotations.items() if terms}
+    return Gaf(annotated, products, rows, dict(left_out))
 
 
 def propagate(
@@ -261,20 +287,22 @@ def _parents(term: Term, relations: Collection[str]) -> list[str]:
 def _stanzas(path: Path) -> Iterator[tuple[int, str, list[tuple[str, str]]]]:
     """First line, kind (empty for the header) and (tag, value) pairs of each part of an OBO file."""
     start, kind, tags = 1, "", list[tuple[str, str]]()
-    for number, line in _lines(path):
+    for number, line in lines_of(path):
         text = line.strip()
         if not text or text.startswith("!"):
             continue
         if text.startswith("["):
             if not text.endswith("]"):
-                raise _damaged(path, number, repr(text[:60]), "a stanza such as [Term] or [Typedef]")
+                raise damaged(path, number, repr(text[:60]), "a stanza such as [Term] or [Typedef]")
             yield start, kind, tags
             start, kind, tags = number, text[1:-1], []
             continue
         tag, colon, value = text.partition(":")
         if not colon or " " in tag:
-            raise _damaged(path, number, repr(text[:60]), "`tag: value`")
+            raise damaged(path, number, repr(text[:60]), "`tag: value`")
         tags.append((tag, value.strip()))
+        if len(tags) > _MAX_TAGS:
+            raise damaged(path, start, f"a part of more than {_MAX_TAGS:,} lines", "shorter parts")
     yield start, kind, tags
 
 
@@ -288,12 +316,12 @@ def _term(path: Path, start: int, tags: Iterable[tuple[str, str]], default: str)
             continue
         elif tag == "relationship":
             if len(words) < 2:
-                raise _damaged(path, start, f"a term with `relationship: {value}`", "`relationship: how ID`")
+                raise damaged(path, start, f"a term with `relationship: {value}`", "`relationship: how ID`")
             values[words[0]].append(words[1])
         else:
             values[tag].append(words[0])
     if len(values["id"]) != 1:
-        raise _damaged(path, start, f"a term with {len(values['id'])} ids", "one `id: ...` per term")
+        raise damaged(path, start, f"a term with {len(values['id'])} ids", "one `id: ...` per term")
     return Term(
         id=values["id"][0],
         name=next(iter(values["name"]), ""),
@@ -320,7 +348,7 @@ def _require_no_cycle(path: Path, terms: Mapping[str, Term], lines: Mapping[str,
                 path_up.popitem()
             elif parent in path_up:
                 cycle = [*list(path_up)[list(path_up).index(parent) :], parent]
-                raise _damaged(path, lines[parent], f"a cycle, {' -> '.join(cycle)}", "terms without cycles")
+                raise damaged(path, lines[parent], f"a cycle, {' -> '.join(cycle)}", "terms without cycles")
             elif parent not in done:
                 path_up[parent] = iter(_live_parents(terms, parent))
 
@@ -332,42 +360,15 @@ def _live_parents(terms: Mapping[str, Term], term: str) -> list[str]:
 def _cells(path: Path, number: int, line: str) -> list[str]:
     cells = [cell.strip() for cell in line.rstrip("\r\n").split("\t")]
     if len(cells) < _GAF_COLUMNS:
-        raise _damaged(
+        raise damaged(
             path, number, f"{len(cells)} columns", f"{_GAF_COLUMNS} or more, separated by tabs (GAF 2.x)"
         )
     if not cells[1] or not cells[4]:
-        raise _damaged(path, number, "an empty column 2 or 5", "the ids of a gene product and of a term")
+        raise damaged(path, number, "an empty column 2 or 5", "the ids of a gene product and of a term")
     return cells
 
 
 def _require_version(path: Path, number: int, line: str) -> None:
     name, _, version = line[1:].partition(":")
     if name.strip() == "gaf-version" and not version.strip().startswith("2."):
-        raise _damaged(path, number, f"GAF version {version.strip()}", "GAF 2.1 or 2.2")
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines of a text file, decompressed if its name ends with .gz."""
-    try:
-        with (
-            gzip.open(path, "rt", encoding="utf-8-sig")
-            if path.suffix == ".gz"
-            else path.open(encoding="utf-8-sig")
-        ) as stream:
-            yield from enumerate(stream, start=1)
-    except (OSError, EOFError, ValueError) as error:
-        raise AnnotationError(
-            path,
-            found="no such file" if isinstance(error, FileNotFoundError) else f"no readable text ({error})",
-            required="an OBO or GAF file as UTF-8 text, plain or gzipped (.gz)",
-            remedy="Check the path and the file.",
-        ) from error
-
-
-def _damaged(path: Path, line: int | None, found: str, required: str) -> AnnotationError:
-    return AnnotationError(
-        path if line is None else f"{path}, line {line}",
-        found=found,
-        required=required,
-        remedy=f"Download the file again (terms: {_OBO}; annotations: https://geneontology.org).",
-    )
+        raise damaged(path, number, f"GAF version {version.strip()}", "GAF 2.1 or 2.2")

@@ -25,10 +25,11 @@ import pyarrow.parquet as pq
 from polars.io.plugins import register_io_source
 
 from pcip_core.errors import CropError, StoreError
+from pcip_core.files import natural_key
 from pcip_core.locks import locked
 from pcip_core.store import journal, parquet
 from pcip_core.store.joining import all_columns, filled, joined, require_same_types
-from pcip_core.store.paths import NAME, checked_name, natural_key, shard_folder, shard_of
+from pcip_core.store.paths import NAME, checked_name, shard_folder, shard_of
 from pcip_core.store.schemas import checked
 
 _READ_ATTEMPTS = 20
@@ -288,8 +289,7 @@ class Store:
                     parquet.write(staging / f"{name}.parquet", table, described)
                 for staged in targets:
                     journal.sync(staged)
-            except BaseException:  # a full disk, an interrupt: nothing is committed yet
-                # What cannot be removed now is swept by a later commit; the error of the commit is raised.
+            except BaseException:  # nothing is committed; a later commit sweeps what remains here
                 shutil.rmtree(staging, ignore_errors=True)
                 raise
             emptied = [self._folder(screen, name, shard) for name in arrays]

@@ -12,12 +12,6 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 _LONGEST_NAME = 255  # limit for file names on common file systems
 
 
-def natural_key(text: str) -> tuple[list[tuple[int, int | str]], str]:
-    """Sort key that orders plate_2 before plate_10; different texts have different keys."""
-    pieces = [piece for piece in re.split(r"(\d+)", text) if piece]
-    return [(0, int(piece)) if piece.isdecimal() else (1, piece) for piece in pieces], text
-
-
 def checked_name(name: str) -> str:
     """Check the name of a screen or a table: an identifier in lower case."""
     if not NAME.fullmatch(name):

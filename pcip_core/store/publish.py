@@ -28,7 +28,7 @@ from pcip_core.store.sql import NO_EXTENSIONS, quoted
 
 _MEMORY = "512MB"  # for DuckDB, in addition to one shard; by default it caches up to 80 % of all memory
 _PLAIN_VECTORS = "SET disabled_compression_methods = 'alp,alprd'"  # has no effect as a `config` of `connect`
-_READ_ONLY = 0o444
+_READ_ONLY = 0o444  # at most: a user whose files others may not read keeps it so
 _NAMED = 3  # partitions that a message names
 
 
@@ -135,7 +135,7 @@ def _publish(store: Store, path: Path, beside: Path, missing: list[Key], *, rebu
         result = _written(taken, path, beside, have)
     result.stale = [_name(key) for key in taken.left_out]
     result.warning = foreign and _rebuilt_because(path, foreign)
-    beside.chmod(_READ_ONLY)
+    beside.chmod(beside.stat().st_mode & _READ_ONLY)
     journal.sync(beside)
     record(path, beside)
     write_log(path).unlink(missing_ok=True)  # a log of another program does not belong to the new file

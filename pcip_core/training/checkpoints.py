@@ -38,7 +38,15 @@ class Checkpoints:
         """
         if self._path is None or not self._path.is_file():
             return []
-        state: dict[str, Any] = torch.load(self._path, map_location=device, weights_only=True)
+        try:
+            state: dict[str, Any] = torch.load(self._path, map_location=device, weights_only=True)
+        except Exception as error:  # torch raises any kind of exception on damaged files
+            raise TrainingError(
+                self._path,
+                found=f"a checkpoint that cannot be read ({type(error).__name__})",
+                required="the state of a training after an epoch",
+                remedy="Remove the file; the training then starts again from its first epoch.",
+            ) from error
         if state["identity"] != self._identity:
             raise TrainingError(
                 self._path,

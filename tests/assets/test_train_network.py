@@ -1,6 +1,7 @@
 """The training of one network by several runs at once."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
@@ -15,12 +16,17 @@ from pcip_assets.workspace import Workspace
 SECONDS = 30
 
 
-@pytest.mark.parametrize(("wanted", "trainings"), [("same", 1), ("other", 2)])
+@pytest.mark.parametrize(
+    ("wanted", "champion_of", "trainings"),
+    [("same", "none", 1), ("other", "none", 2), ("same", "the first fails", 2)],
+)
 def test_runs_at_once_train_one_after_the_other_and_the_same_network_once(
-    wanted: str, trainings: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    wanted: str, champion_of: str, trainings: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    champion = SimpleNamespace(tags={"inputs_hash": "none"})
-    tracking = SimpleNamespace(has_champion=lambda _: True, champion=lambda _: champion)
+    """If the first training fails, the second run trains, also to replace a champion of the same inputs."""
+    fails = champion_of == "the first fails"
+    champion = SimpleNamespace(version="tiny/1", tags={"inputs_hash": "same" if fails else "none"})
+    tracking = SimpleNamespace(champion_version=lambda _: champion)
     started, waiting, trained = Event(), Event(), list[str]()
 
     def train(_: Any, __: Any, made_from: str) -> dict[str, Any]:
@@ -28,6 +34,9 @@ def test_runs_at_once_train_one_after_the_other_and_the_same_network_once(
         if not trained:
             assert waiting.wait(SECONDS)  # the second run has come to the lock
         trained.append(made_from)
+        if fails and len(trained) == 1:
+            raise OSError("the disk is full")
+        champion.version = "tiny/2"
         champion.tags["inputs_hash"] = made_from
         return {"trained": made_from}
 
@@ -47,6 +56,7 @@ def test_runs_at_once_train_one_after_the_other_and_the_same_network_once(
         first = pool.submit(network.keep, run, None, "same")
         assert started.wait(SECONDS)
         second = pool.submit(network.keep, run, None, wanted)
-        assert first.result(SECONDS) == {"trained": "same"}
-        assert second.result(SECONDS) == ({"up_to_date": True} if wanted == "same" else {"trained": "other"})
+        with pytest.raises(OSError, match="full") if fails else nullcontext():
+            assert first.result(SECONDS) == {"trained": "same"}
+        assert second.result(SECONDS) == ({"up_to_date": True} if trainings == 1 else {"trained": wanted})
     assert len(trained) == trainings

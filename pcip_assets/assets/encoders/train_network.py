@@ -61,23 +61,25 @@ class Network(Work):
     fit: Callable[[TrainingRun, Path], Fitted]
 
     def made_from(self, run: Run, shard: str | None) -> str | None:
-        """As the tags of the champion say."""
-        return self._champion().tags.get("inputs_hash") if self.tracking.has_champion(self.model) else None
+        """As the tags of the champion say; its weights may be damaged or gone, and are trained again."""
+        version = self.tracking.champion_version(self.model)
+        return version and version.tags.get("inputs_hash")
 
     def keep(self, run: Run, shard: str | None, made_from: str) -> dict[str, Any]:
-        """Train it and make it the champion, unless another run has just done so.
+        """Train it and make it the champion, unless another run does so meanwhile.
 
         Two trainings at once would share the folder of checkpoints, and the first that ends removes it.
         """
         folder = run.library.workspace.checkpoints / run.screen.name
         folder.mkdir(parents=True, exist_ok=True)
+        before = self._version()
         with ExitStack() as stack:
             try:
                 stack.enter_context(locked(folder / f"{self.kind}.lock", wait=False))
             except BlockingIOError:
                 run.context.log.info(f"{self.model}: another run trains this network; waiting for it to end")
                 stack.enter_context(locked(folder / f"{self.kind}.lock"))
-                if self.made_from(run, shard) == made_from:
+                if self._version() != before and self.made_from(run, shard) == made_from:
                     return {"up_to_date": True}
             return train_network(run, self, made_from)
 
@@ -88,6 +90,10 @@ class Network(Work):
     def data_version(self, run: Run, hashes: Sequence[str]) -> str:
         """What is made with it depends on its weights."""
         return self._champion().tags["weights_sha256"]
+
+    def _version(self) -> str | None:
+        version = self.tracking.champion_version(self.model)
+        return version and version.version
 
     def _champion(self) -> Encoder:
         return self.tracking.champion(self.model)

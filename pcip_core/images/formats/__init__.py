@@ -30,6 +30,13 @@ def decoder(path: Path) -> Decoder:
         ImageFileError: the file does not exist, is empty, or has an unknown format.
     """
     name = path.name.lower()
+    if "\ufffd" in str(path) and not path.exists():
+        raise ImageFileError(
+            path,
+            found="a name with bytes that are not UTF-8 (shown as \ufffd)",
+            required="names of files and folders in UTF-8",
+            remedy="Rename the file or folder.",
+        )
     if path.is_dir():
         from pcip_core.images.formats.ngff import planes
     elif not path.exists():

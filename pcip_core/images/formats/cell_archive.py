@@ -9,16 +9,25 @@ Info1, Info1_columns             CellProfiler features; missing in some files
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pcip_core.errors import ImageFileError
+from pcip_core.hdf5 import MAX_CHUNK_BYTES, RefusedArrayError, array_of, texts_of, values_of
+from pcip_core.images.formats.limits import MAX_BYTES
 from pcip_core.images.formats.tiff import channel_number
 from pcip_core.images.reference import Select
 
+if TYPE_CHECKING:
+    import h5py
+
 CHANNELS, SIDE_PX = 2, 64
+MAX_CELLS = 500_000  # of one archive; each is a field
+_MAX_COLUMNS = 1_000
 _BLOCK = 256  # rows read at a time, because cells are read in the order of their rows
 
 
@@ -45,28 +54,24 @@ def cell(path: Path, row: int) -> np.ndarray:
 @functools.lru_cache(maxsize=2)
 def _rows(path: Path, mtime_ns: int, size: int, block: int) -> np.ndarray:
     """Read one block of rows of `data1`. `mtime_ns` and `size` invalidate the cache when the file changes."""
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        return np.asarray(archive_array(path, file, "data1")[block * _BLOCK : (block + 1) * _BLOCK])
+    with _opened(path) as file:
+        return values_of(
+            _array(path, file, "data1"), block * _BLOCK, (block + 1) * _BLOCK, most_bytes=MAX_BYTES
+        )
 
 
 def read_classes(path: Path) -> list[str]:
     """Read the class of each cell: `class_<number>` if the archive does not name its classes.
 
     Raises:
-        ImageFileError: arrays are missing or disagree in shape, or a cell does not have exactly one class.
-        OSError: the file is damaged.
+        ImageFileError: the archive is damaged, arrays are missing, lie in other files or disagree in shape, or a cell
+            does not have exactly one class.
     """
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        cells = len(archive_array(path, file, "data1"))
-        index = np.asarray(archive_array(path, file, "Index1")[:])
-        if "Index1_columns" in file:
-            names = _texts(file["Index1_columns"][:])
-        else:
-            names = [f"class_{number:02d}" for number in range(index.shape[-1])]
+    with _opened(path) as file:
+        cells = len(_array(path, file, "data1"))
+        index = values_of(_array(path, file, "Index1"), most_bytes=MAX_BYTES)
+        names = _texts(file, "Index1_columns")
+        names = names or [f"class_{number:02d}" for number in range(index.shape[-1])]
     one_hot = (
         index.shape == (cells, len(names)) and np.isin(index, (0, 1)).all() and (index.sum(1) == 1).all()
     )
@@ -81,32 +86,58 @@ def read_classes(path: Path) -> list[str]:
 
 
 def read_info(path: Path) -> tuple[list[str], np.ndarray]:
-    """Read the names and values (cells, features) of the CellProfiler features; empty if there are none."""
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        if "Info1" not in file or "Info1_columns" not in file:
-            return [], np.zeros((len(archive_array(path, file, "data1")), 0))
-        return _texts(file["Info1_columns"][:]), np.asarray(file["Info1"][:], np.float64)
-
-
-def archive_array(path: Path, file: object, name: str):  # type: ignore[no-untyped-def]
-    """Return an array of the open archive after checking its shape.
+    """Read the names and values (cells, features) of the CellProfiler features; empty if there are none.
 
     Raises:
-        ImageFileError: the array does not exist, or has another shape.
+        ImageFileError: the archive is damaged, or its arrays lie in other files.
     """
-    array = file.get(name)  # type: ignore[attr-defined]
-    shape = getattr(array, "shape", None)
-    if shape is None or len(shape) != 2 or (name == "data1" and shape[1] != CHANNELS * SIDE_PX**2):
-        raise ImageFileError(
-            path,
-            found=f"{name} of shape {shape}" if shape is not None else f"no array {name}",
-            required=f"data1 (cells, {CHANNELS * SIDE_PX**2}) and Index1 (cells, classes)",
-            remedy="Download and unpack the archive again; see pcip fetch check chong_labelled_cells.",
-        )
+    with _opened(path) as file:
+        names = _texts(file, "Info1_columns")
+        if not names or "Info1" not in file:
+            return [], np.zeros((len(_array(path, file, "data1")), 0))
+        return names, values_of(_array(path, file, "Info1"), most_bytes=MAX_BYTES).astype(np.float64)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    """Open an archive; any exception within the block becomes an ImageFileError."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except ImageFileError:
+        raise
+    except RefusedArrayError as error:
+        raise _refused(path, str(error)) from error
+    except Exception as error:  # h5py raises any kind of exception on damaged files
+        raise _refused(
+            path, f"an archive that cannot be decoded ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _array(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
+    """Return an array of the archive after checking its shape."""
+    array = array_of(file, name)
+    shape: tuple[int, ...] = () if array is None else array.shape or ()
+    most = CHANNELS * SIDE_PX**2 if name == "data1" else _MAX_COLUMNS
+    fits = len(shape) == 2 and shape[0] <= MAX_CELLS and shape[1] <= most
+    if array is None or not fits or (name == "data1" and shape[1] != most):
+        raise _refused(path, f"no array {name}" if array is None else f"{name} of shape {shape}")
     return array
 
 
-def _texts(values: np.ndarray) -> list[str]:
-    return [text.decode() if isinstance(text, bytes) else str(text) for text in values]
+def _texts(file: h5py.File, name: str) -> list[str]:
+    """Read an array of texts; empty if there is none."""
+    array = array_of(file, name)
+    return [] if array is None else texts_of(array, most=_MAX_COLUMNS)
+
+
+def _refused(path: Path, found: str) -> ImageFileError:
+    return ImageFileError(
+        path,
+        found=found,
+        required=f"data1 (cells, {CHANNELS * SIDE_PX**2}) and Index1 (cells, classes), at most {MAX_CELLS:,} cells, "
+        f"in the file itself, with chunks of at most {MAX_CHUNK_BYTES >> 20} MiB",
+        remedy="Download and unpack the archive again; see pcip fetch check chong_labelled_cells.",
+    )

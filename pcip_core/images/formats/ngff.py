@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import json
+import reprlib
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,31 +15,75 @@ from typing import Any
 import numpy as np
 
 from pcip_core.errors import ImageFileError
-from pcip_core.images.formats.limits import check_size
+from pcip_core.images.formats.chunks import check_chunks
 from pcip_core.images.formats.tiff import channel_number
+from pcip_core.images.inside import is_plain, opened
 from pcip_core.images.reference import Select
 
 METADATA_FILES = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
+MAX_METADATA_BYTES = 1 << 25  # of one group; that of 1,536 wells has 0.2 MB
 _AXES = ("t", "c", "z", "y", "x")  # axes of NGFF 0.1 and 0.2, whose metadata does not name them
 
 
 def group_metadata(path: Path) -> dict[str, Any]:
-    """Read the OME metadata of a group; NGFF 0.5 stores it under `ome`."""
-    import zarr
+    """Read the OME metadata of a group; NGFF 0.5 stores it under `ome`.
 
-    attributes: dict[str, Any] = dict(zarr.open_group(path, mode="r").attrs)
-    return attributes.get("ome", attributes)
+    Raises:
+        ImageFileError: there is none, or it cannot be read.
+    """
+    file = path / "zarr.json"
+    newer = file.is_file()
+    if not newer:
+        file = path / ".zattrs"
+    attributes = _json(file).get("attributes") if newer else _json(file)
+    metadata = attributes.get("ome", attributes) if isinstance(attributes, dict) else None
+    if not isinstance(metadata, dict):
+        raise _no_metadata(file, f"{reprlib.repr(metadata)} in place of the metadata")
+    return metadata
+
+
+def is_array(path: Path) -> bool:
+    """Whether a folder is an array rather than a group."""
+    if (path / ".zarray").is_file():
+        return True
+    try:
+        return _json(path / "zarr.json").get("node_type") == "array"
+    except ImageFileError:
+        return False
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        with opened(file) as stream:
+            text = stream.read(MAX_METADATA_BYTES + 1)
+        if len(text) > MAX_METADATA_BYTES:
+            raise _no_metadata(file, f"more than {MAX_METADATA_BYTES >> 20} MiB of metadata")
+        metadata = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        missing = isinstance(error, FileNotFoundError)
+        raise _no_metadata(file, "no such file" if missing else f"no readable metadata ({error})") from error
+    if not isinstance(metadata, dict):
+        raise _no_metadata(file, f"{reprlib.repr(metadata)} in place of the metadata")
+    return metadata
+
+
+def _no_metadata(file: Path, found: str) -> ImageFileError:
+    return ImageFileError(
+        file, found=found, required="the metadata of an OME-Zarr group", remedy="Copy the plate again."
+    )
 
 
 def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
-    """Read the channels `c` or `channel` of the full-size array."""
+    """Read the channels `c` or `channel` of the full-size array. The caller restores the filters of warnings."""
     import zarr
 
     metadata = group_metadata(path)
-    level, axes = _level_0(metadata)
-    array = zarr.open_array(path / level, mode="r")
-    check_size(path, array.shape, array.dtype)
-    check_size(path, array.chunks, array.dtype, what="a chunk")
+    level, axes = _level_0(path, metadata)
+    warnings.simplefilter(
+        "ignore", zarr.errors.ZarrUserWarning
+    )  # of codecs that zarr reads, beyond its standard
+    array = zarr.open_array(level, mode="r")
+    check_chunks(level, array)
     axes = axes[-array.ndim :]
     long = [
         axis for axis, side in zip(axes, array.shape, strict=True) if side > 1 and axis not in ("c", "y", "x")
@@ -57,20 +104,37 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
 def files_of(path: Path) -> Iterator[Path]:
     """Yield the files of the metadata and of level 0 of an image, each sorted."""
     try:
-        level, _ = _level_0(group_metadata(path))
-        chunks = sorted(file for file in (path / level).rglob("*") if file.is_file())
+        level, _ = _level_0(path, group_metadata(path))
+        chunks = sorted(file for file in level.rglob("*") if file.is_file())
     except Exception:  # damaged metadata; reading the pixels reports it
         chunks = []
     yield from (path / name for name in METADATA_FILES if (path / name).is_file())
     yield from chunks
 
 
-def _level_0(metadata: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
-    """Return the path of the full-size array and the names of its axes."""
+def links_of(path: Path) -> Iterator[Path]:
+    """Yield the full-size array of an image, and the links among the files that reading the image opens."""
+    level, _ = _level_0(path, group_metadata(path))
+    yield level
+    for folder in (path, level):
+        entries = folder.iterdir() if folder == path else folder.rglob("*")
+        yield from (entry for entry in entries if entry.is_symlink())
+
+
+def _level_0(path: Path, metadata: dict[str, Any]) -> tuple[Path, tuple[str, ...]]:
+    """Return the folder of the full-size array, which lies in that of the image, and the names of its axes."""
     multiscale = metadata["multiscales"][0]
     axes = multiscale.get("axes") or _AXES
     names = tuple(axis["name"] if isinstance(axis, dict) else str(axis) for axis in axes)
-    return multiscale["datasets"][0]["path"], names
+    level = multiscale["datasets"][0]["path"]
+    if not is_plain(level):
+        raise ImageFileError(
+            path,
+            found=f"the full-size array at {reprlib.repr(level)}",
+            required="a relative path within the image",
+            remedy="Copy or export the image again.",
+        )
+    return path / level, names
 
 
 def _at(axis: str, channel: int) -> slice | int:

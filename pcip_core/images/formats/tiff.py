@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
+import struct
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -18,16 +21,22 @@ from pcip_core.images.reference import Select
 
 _PIECE = 1 << 20
 _SLACK = 1 << 24  # allowance for the bytes of a file that are not pixels
+MAX_PLANES, MAX_OME_XML = 10_000, 1 << 24  # of one file; characters
+_COUNTS = ("IFD", "NumPlanes", "PlaneCount", "FirstZ", "FirstC", "FirstT")
 _COLOUR, _WHITE_IS_ZERO, _PALETTE = (2, 5, 6, 8), 0, 3  # TIFF 6.0, PhotometricInterpretation
 
 
 def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
     """Read the only plane, the colours `rgb` of an RGB page, or the channels `c` or `channel`."""
-    with tifffile.TiffFile(_unpacked(path) if path.suffix.lower() == ".gz" else path) as tiff:
+    packed = path.suffix.lower() == ".gz"
+    # a set of several files would be opened by the names in its metadata
+    with tifffile.TiffFile(_unpacked(path) if packed else path, _multifile=False, is_ndtiff=False) as tiff:
+        check_pages(path, tiff)
         if any("c" in select or "channel" in select for select in selects):
             return _channels(path, tiff, selects)
         page = tiff.pages.first
         if len(tiff.pages) > 1:
+            _check_description(path, tiff)
             shape = tiff.series[0].shape
             if len([side for side in shape if side > 1]) > 2:
                 raise _stack(path, shape, tiff.series[0].axes)
@@ -63,6 +72,7 @@ def _unpacked(path: Path) -> io.BytesIO:
 
 def _channels(path: Path, tiff: tifffile.TiffFile, selects: Sequence[Select]) -> list[np.ndarray]:
     """Read planes of the first series along its channel axis."""
+    _check_description(path, tiff)
     series = tiff.series[0]
     check_size(path, series.shape, series.dtype)
     for page in series.pages:
@@ -83,6 +93,61 @@ def _channels(path: Path, tiff: tifffile.TiffFile, selects: Sequence[Select]) ->
     return [stack[number] for number in numbers]
 
 
+def check_pages(path: Path, tiff: tifffile.TiffFile) -> None:
+    """Check the number of pages, each of which names the next: a damaged file may have pages without end.
+
+    Raises:
+        ImageFileError: there are more than MAX_PLANES, or they form a circle.
+    """
+    form, stream, page = tiff.tiff, tiff.filehandle, tiff.pages.first
+    at, seen = page.offset, set[int]()
+    while at and at not in seen and len(seen) <= MAX_PLANES:
+        seen.add(at)
+        stream.seek(at)
+        count = _number(stream.read(form.tagnosize), form.tagnoformat)
+        stream.seek(at + form.tagnosize + count * form.tagsize)
+        at = _number(stream.read(form.offsetsize), form.offsetformat)
+    if at or len(page.subifds or ()) > MAX_PLANES:
+        raise ImageFileError(
+            path,
+            found="pages that form a circle" if at in seen else f"over {MAX_PLANES:,} pages",
+            required=f"at most {MAX_PLANES:,} pages, one after the other",
+            remedy="Copy the file again if it is damaged; otherwise export fewer planes per file.",
+        )
+
+
+def _number(data: bytes, form: str) -> int:
+    """A number of a TIFF; 0 at the end of the file."""
+    return int(struct.unpack(form, data)[0]) if len(data) == struct.calcsize(form) else 0
+
+
+def _check_description(path: Path, tiff: tifffile.TiffFile) -> None:
+    """Check the numbers of planes in the metadata, because tifffile makes a list of as many as they promise."""
+    page = tiff.pages.first
+    promised = [0]
+    if tiff.is_ome and len(page.description) > MAX_OME_XML:
+        promised = [MAX_PLANES + 1]
+    elif tiff.is_ome:
+        for element in ElementTree.fromstring(page.description).iter():
+            tag, numbers = element.tag.rpartition("}")[2], element.attrib
+            if tag == "Pixels":
+                values = prod(int(numbers.get(f"Size{axis}", 1)) for axis in "XYZCT")
+                promised.append(values // max(1, page.imagewidth * page.imagelength))
+            elif tag == "TiffData":
+                promised += [int(numbers.get(name, 0)) for name in _COUNTS]
+    elif tiff.is_imagej:
+        promised += map(
+            int, re.findall(r"^(?:images|channels|slices|frames)=([0-9]{1,18})", page.description, re.M)
+        )
+    if max(promised) > MAX_PLANES:
+        raise ImageFileError(
+            path,
+            found=f"metadata that promise over {MAX_PLANES:,} planes",
+            required="a file that holds the planes of its metadata",
+            remedy="Export the image again.",
+        )
+
+
 def channel_number(path: object, select: Select, names: Sequence[str], count: int) -> int:
     """Return the number of the channel that a reference selects by number or by name, ignoring letter case.
 
@@ -99,7 +164,9 @@ def channel_number(path: object, select: Select, names: Sequence[str], count: in
     if "channel" in select:
         lower = [name.lower() for name in names]
         if lower.count(select["channel"].lower()) == 1:
-            return lower.index(select["channel"].lower())
+            number = lower.index(select["channel"].lower())
+            if number < count:
+                return number
         wanted = f"one named {select['channel']}"
     else:
         number = int(select.get("c", 0))

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import re
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from sys import intern
 
-from pcip_core.errors import RootError, SpecError
+from pcip_core.errors import ImageFileError, RootError, SpecError
 from pcip_core.images.field import Field
+from pcip_core.images.inside import printable, walk
 from pcip_core.images.reference import Reference
 from pcip_core.spec.screen import Channel, Screen
 from pcip_core.spec.sections import PART
 
-UNREADABLE = (
-    "unreadable"  # value of a part, for the field that stands for a well or archive that cannot be listed
-)
+UNREADABLE = "unreadable"  # value of the unknown parts of a plate, well or archive that cannot be listed
 _LONGEST_TEXT = 1000  # of an id
 _WELL = re.compile(r"([A-Za-z]{1,2})0*(\d{1,3})")
+_NO_NAME = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|\.{3}"
+)  # Dagster refuses such partitions
 
 
 class Fields:
@@ -34,13 +36,14 @@ class Fields:
     def __init__(self, screen: Screen, identity: Sequence[str] | None = None) -> None:
         self._screen = screen
         named = {*PART.findall(screen.files.image_id), *PART.findall(screen.shards.by or "")}
+        self._named = sorted(named)
         self._identity = None if identity is None else (*identity, *sorted(named - set(identity)))
         self._only = {name: str(value) for name, value in screen.files.only.items()}
         self._fields: dict[str, Field] = {}
 
     def wants(self, parts: Mapping[str, str]) -> bool:
-        """Whether `files.only` accepts a field with these parts."""
-        return all(parts.get(name) == value for name, value in self._only.items())
+        """Whether `files.only` accepts a field with these parts, as far as they are known."""
+        return all(parts.get(name) in (value, UNREADABLE) for name, value in self._only.items())
 
     def add(self, parts: Mapping[str, str], files: Mapping[str, str]) -> None:
         """Add planes, channel -> reference, to the field with these parts.
@@ -49,7 +52,7 @@ class Fields:
             SpecError: a template names a part that the field does not have.
             RootError: the field already has a different file for one of the channels, or another field has its id.
         """
-        names = [name for name in self._identity or parts if name in parts]
+        names = self._names(parts)
         field_id = "_".join([parts[name] for name in names])
         field = self._fields.get(field_id)
         if field is None:
@@ -71,6 +74,24 @@ class Fields:
                     "a time, a folder) in files.image_id, or select one value of it with files.only.",
                 )
 
+    def add_unreadable(self, parts: Mapping[str, str], path: str, problem: ImageFileError) -> None:
+        """Add one field that stands for all fields of a plate, well or archive that cannot be listed.
+
+        Args:
+            parts: the known parts; all others are `UNREADABLE`.
+            path: the file or folder at fault, relative to the root.
+            problem: raised when the field is read.
+        """
+        whole = {**dict.fromkeys([*(self._identity or ()), *self._named], UNREADABLE), **parts}
+        if not self.wants(whole):
+            return
+        names = self._names(whole)
+        if "_".join([whole[name] for name in names]) in self._fields:  # another folder of the same name
+            whole[list(whole)[-1]] = f"{UNREADABLE} {path}"
+        self.add(whole, dict.fromkeys(self._screen.channels, path))
+        field_id = "_".join([whole[name] for name in names])
+        self._fields[field_id] = replace(self._fields[field_id], problem=problem)
+
     def __bool__(self) -> bool:
         return bool(self._fields)
 
@@ -83,6 +104,10 @@ class Fields:
                 field.files.update(files)
         return list(self._fields.values())
 
+    def _names(self, parts: Mapping[str, str]) -> list[str]:
+        """The parts that form the id of a field, in their order."""
+        return [name for name in self._identity or parts if name in parts]
+
     def _field(self, field_id: str, parts: Mapping[str, str]) -> Field:
         """A field without files. Equal texts of all fields are one object, as a screen has many fields."""
         screen = self._screen
@@ -93,7 +118,7 @@ class Fields:
             width = len(str((screen.shards.buckets or 1) - 1))
             shard = f"bucket_{zlib.crc32(image_id.encode()) % (screen.shards.buckets or 1):0{width}d}"
         shared = {name: intern(text) for name, text in parts.items()}
-        return Field(field_id, image_id, intern(shard), shared, {})
+        return Field(field_id, image_id, intern(_NO_NAME.sub("_", shard)), shared, {})
 
 
 def filled(template: str, parts: Mapping[str, str], key: str) -> str:
@@ -136,25 +161,15 @@ def channel_of(path: str, name: str, channel: Channel) -> str:
 
 
 def files_under(root: Path) -> list[str]:
-    """The paths of all files under the root, relative to it and sorted.
+    """The paths of all files under the root (`walk`), relative to it and sorted.
 
     Folders that are not read, because they are links or must not be read, are among them, with a `/` at the end.
-    Bytes of a name that are not UTF-8 are written as \\xff: such a file is named, but cannot be read.
     """
     paths: list[str] = []
-    folders = [""]
-    while folders:
-        inside = folders.pop()
-        try:
-            with os.scandir(root / inside) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(f"{inside}{entry.name}/")
-                    else:
-                        paths.append(f"{inside}{entry.name}/" if entry.is_dir() else inside + entry.name)
-        except PermissionError:
-            paths.append(inside)
-    return sorted(path.encode(errors="surrogateescape").decode(errors="backslashreplace") for path in paths)
+    for folder, _, names in walk(root):
+        inside = folder.relative_to(root).as_posix()
+        paths += names if inside == "." else [f"{inside}/{name}" for name in names]
+    return sorted(map(printable, paths))
 
 
 def well_name(text: str) -> str:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pcip_core.errors import ImageFileError
 from pcip_core.images.field import Field
 from pcip_core.images.formats.cell_archive import read_classes, read_info
+from pcip_core.images.inside import require_inside
 from pcip_core.images.layouts.grouping import UNREADABLE, Fields, files_under
 from pcip_core.images.layouts.pattern import matches
 from pcip_core.images.reference import Reference
@@ -35,9 +37,10 @@ def scan_hdf5(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
             continue
         fields = fields or Fields(screen, (*parts, "row"))
         try:
+            require_inside(root, root / path)
             classes = read_classes(root / path)
-        except Exception:  # any exception of h5py; reading this field reports the damage
-            fields.add({**parts, "row": UNREADABLE, "class": UNREADABLE}, dict.fromkeys(numbers, path))
+        except ImageFileError as problem:
+            fields.add_unreadable({**parts, "class": UNREADABLE}, path, problem)
             continue
         for row, name in enumerate(classes):
             whole = {**parts, "row": str(row), "class": name}

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from xml.etree import ElementTree
 
-from pcip_core.errors import RootError
+from pcip_core.errors import ImageFileError, RootError
 from pcip_core.images.field import Field
+from pcip_core.images.inside import require_inside
 from pcip_core.images.layouts.grouping import Fields, files_under, plane_of, well_at
+from pcip_core.images.layouts.harmony_index import Index, read_index
 from pcip_core.spec.screen import Screen
 
 _NAME = re.compile(
@@ -26,16 +26,8 @@ _NAME = re.compile(
 _INDICES = ("index.xml", "index.idx.xml")
 
 
-@dataclass(frozen=True)
-class _Index:
-    """The index of a plate: its name, and its channels, number -> name."""
-
-    plate: str | None = None
-    channels: dict[str, str] = field(default_factory=dict)
-
-
 def scan_opera(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
-    """Find the fields of all plates. The files of a plate whose index cannot be read yet are unclaimed.
+    """Find the fields of all plates. A plate whose index cannot be read (yet) becomes one unreadable field.
 
     Raises:
         RootError: none of the images has a channel of the spec, or two files hold the same plane.
@@ -47,11 +39,15 @@ def scan_opera(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
     unclaimed: list[str] = []
     seen: set[str] = set()
     for folder, paths in by_folder.items():
-        try:
-            index = _index(root, paths)
-        except ElementTree.ParseError:
-            unclaimed += paths
-            continue
+        index = Index()
+        if (listed := _index(paths)) is not None:
+            try:
+                require_inside(root, root / listed)
+                index = read_index(root / listed)
+            except ImageFileError as problem:
+                fields.add_unreadable({"plate": _plate(root, folder)}, listed, problem)
+                unclaimed += [path for path in paths if path != listed]
+                continue
         plate = index.plate or _plate(root, folder)
         for path in paths:
             match = _NAME.fullmatch(PurePosixPath(path).name)
@@ -88,7 +84,7 @@ def _parts(match: re.Match[str], plate: str) -> dict[str, str]:
     }
 
 
-def _channels(screen: Screen, number: str, index: _Index) -> list[str]:
+def _channels(screen: Screen, number: str, index: Index) -> list[str]:
     """Channels of the spec whose `named` is ch<number>, the number, or the channel's name in the index."""
     names = {number, f"ch{number}", index.channels.get(number, "").lower()} - {""}
     return [name for name, channel in screen.channels.items() if (channel.named or name).lower() in names]
@@ -100,25 +96,6 @@ def _plate(root: Path, folder: PurePosixPath) -> str:
     return folder.name or root.resolve().name
 
 
-def _index(root: Path, paths: list[str]) -> _Index:
-    """Read the index among the files of a folder. The XML namespace, which differs by version, is ignored.
-
-    Raises:
-        xml.etree.ElementTree.ParseError: the index is damaged or incomplete.
-    """
-    path = next((root / file for file in paths if PurePosixPath(file).name.lower() in _INDICES), None)
-    if path is None:
-        return _Index()
-    plate: str | None = None
-    channels: dict[str, str] = {}
-    for _, element in ElementTree.iterparse(path):
-        tag = element.tag.rpartition("}")[2]
-        children = {child.tag.rpartition("}")[2]: (child.text or "").strip() for child in element}
-        if tag == "Plate" and plate is None:
-            plate = children.get("Name") or children.get("PlateID") or None
-        number = element.get("ChannelID") if tag == "Entry" else children.get("ChannelID")
-        if tag in ("Image", "Entry"):
-            if number and children.get("ChannelName"):
-                channels.setdefault(number, children["ChannelName"])
-            element.clear()
-    return _Index(plate, channels)
+def _index(paths: list[str]) -> str | None:
+    """The path of the index among the files of a folder."""
+    return next((file for file in paths if PurePosixPath(file).name.lower() in _INDICES), None)

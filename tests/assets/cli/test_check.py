@@ -51,6 +51,8 @@ def test_images_with_few_cells_are_judged_by_all_their_fields(tmp_path, capsys):
 
 def test_folders_that_are_left_out_are_a_problem(tmp_path, capsys):
     screen = load_screen(write_tiny_screen(tmp_path, plates=1))
-    (screen.folder() / "plate_2").symlink_to(screen.folder() / "plate_1")
+    (screen.folder() / "plate_2").symlink_to(
+        screen.folder() / "plate_1"
+    )  # a link to a folder within the root
     assert print_check(screen)
     assert "1 folders are links or must not be read, and are left out: plate_2/" in capsys.readouterr().out

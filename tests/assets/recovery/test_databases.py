@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import logging
 import sqlite3
@@ -15,9 +16,10 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from mlflow import MlflowClient
+from sqlalchemy.exc import OperationalError
 
 from pcip_assets.cli.run import open_instance
-from pcip_assets.recovery.databases import dagster_databases, defect, ensure, mlflow_database
+from pcip_assets.recovery.databases import _fresh_mlflow, dagster_databases, defect, ensure, mlflow_database
 from pcip_assets.workspace import Workspace
 from pcip_core.errors import StoreError
 
@@ -178,6 +180,35 @@ def test_one_process_makes_the_databases_and_the_others_wait(
             thread.join()
     assert [defect(database) for database in databases] == [None] * 3
     assert not list(workspace.data.rglob("*.damaged-*"))
+
+
+def test_a_full_folder_for_temporary_files_is_named(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OperationalError("CREATE TABLE", None, sqlite3.OperationalError("database or disk is full"))
+
+    monkeypatch.setattr("mlflow.MlflowClient", full)
+    uncached = dataclasses.replace(mlflow_database(workspace), fresh=_fresh_mlflow.__wrapped__)
+    with pytest.raises(StoreError, match=r"disk is full.*TMPDIR"):
+        ensure(workspace, [uncached])
+
+
+def test_a_start_that_fails_leaves_no_copy_of_a_damaged_database(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each further start would leave another one, on a disk that is full."""
+    path = mlflow_database(workspace).path
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"damaged" * 1000)
+
+    def full(*_: object, **__: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pcip_assets.recovery.databases._fill", full)
+    with pytest.raises(StoreError, match="No space left"):
+        ensure(workspace, [mlflow_database(workspace)])
+    assert [file.name for file in path.parent.iterdir()] == ["mlflow.db"]
 
 
 def test_a_full_disk_leaves_no_half_made_database(

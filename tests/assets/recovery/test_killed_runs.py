@@ -140,6 +140,26 @@ def test_a_run_of_a_killed_process_is_ended_and_its_slot_freed(
     assert not end_killed_runs(workspace, runs.instance)
 
 
+@pytest.mark.parametrize("tag", ["", "{}", "null", "[1]", '{"run": "a", "pid": 1}'])
+def test_a_tag_that_somebody_edited_says_nothing(tag: str) -> None:
+    assert killed_runs._recorded(tag) == ("", None)
+
+
+def test_a_run_that_finishes_while_it_is_judged_stays_finished(
+    workspace: Workspace, killed: Child, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = Runs(open_instance(workspace))
+    run = runs.start("run", killed)
+
+    def finishes(*_: object) -> bool:
+        runs.instance.report_dagster_event(dg.DagsterEvent("PIPELINE_SUCCESS", "nothing"), run.run_id)
+        return True
+
+    monkeypatch.setattr(killed_runs, "is_killed", finishes)
+    assert end_killed_runs(workspace, runs.instance) == []
+    assert runs.statuses() == {"run": "SUCCESS"}
+
+
 def test_a_run_without_a_tag_is_judged_by_the_process_in_its_events(
     workspace: Workspace, alive: Child, killed: Child, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,13 +183,19 @@ def test_a_run_of_a_killed_process_is_ended_in_mlflow(
     client = MlflowClient(workspace.mlflow_uri)
     runs = {
         name: client.create_run("0", tags=tags).info.run_id
-        for name, tags in {"dead": killed.tags(), "living": alive.tags(), "of a user": {}}.items()
+        for name, tags in {
+            **{"dead": killed.tags(), "living": alive.tags(), "of a user": {}},
+            **{"deleted": killed.tags(), "edited": {PROCESS_TAG: "{}"}},
+        }.items()
     }
+    client.delete_run(runs["deleted"])
     open_instance(workspace)
     assert {name: client.get_run(run_id).info.status for name, run_id in runs.items()} == {
         "dead": "KILLED",
         "living": "RUNNING",
         "of a user": "RUNNING",
+        "deleted": "RUNNING",  # MLflow does not change a deleted run
+        "edited": "RUNNING",
     }
 
 

@@ -45,10 +45,10 @@ def test_ancestors_go_by_is_a_and_part_of_but_not_by_regulates(tmp_path: Path) -
 
 def test_a_long_way_up_is_no_recursion() -> None:
     terms = {
-        str(number): Term(str(number), "", CC, is_a=(str(number + 1),) if number < 4999 else ())
-        for number in range(5000)
+        str(number): Term(str(number), "", CC, is_a=(str(number + 1),) if number < 3999 else ())
+        for number in range(4000)
     }
-    assert len(Ontology(terms).ancestors()["4000"]) == 1000
+    assert len(Ontology(terms).ancestors()["3000"]) == 1000
 
 
 @pytest.mark.parametrize(("name", "version"), [("a.gaf", "2.2"), ("a.gaf.gz", "2.1")])

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pcip_core.errors import CropError, StoreError
+from pcip_core.files import natural_key
 from pcip_core.store import journal
 from pcip_core.store.partitions import Store
-from pcip_core.store.paths import natural_key
 from tests.core.store.small import files_of
 from tests.core.store.writers import (
     commit_version,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from pcip_core.errors import RootError
+from pcip_core.errors import ImageFileError, RootError
 from pcip_core.images.layout import scan
 from pcip_core.images.layouts.grouping import well_at, well_name
 from pcip_core.images.reading import read_field
@@ -88,15 +88,19 @@ def test_the_index_names_plate_and_channels(tmp_path, newer):
     assert np.array_equal(planes["protein"], written["r02c01f02p01-ch2sk1fk1fl1.tiff"])
 
 
-def test_a_plate_with_an_incomplete_index_is_unclaimed(tmp_path):
+def test_a_plate_with_an_incomplete_index_is_one_unreadable_field(tmp_path):
     for name in ("BR1", "BR2"):
         _write_plate(tmp_path / "images" / name / "Images", fields=1)
         (tmp_path / "images" / name / "Images" / "Index.xml").write_text(_index(name))
     whole = tmp_path / "images" / "BR2" / "Images" / "Index.xml"
     whole.write_text(whole.read_text()[:200])
-    layout = scan(screen_of(tmp_path / "images", FILES, channels=CHANNELS))
-    assert layout.shards() == ["BR1"]
-    assert sum(path.startswith("BR2/") for path in layout.unclaimed) == 3
+    screen = screen_of(tmp_path / "images", FILES, channels=CHANNELS)
+    layout = scan(screen)
+    assert layout.shards() == ["BR1", "BR2"]
+    (unreadable,) = layout.of_shard("BR2")
+    with pytest.raises(ImageFileError, match=r"BR2/Images/Index\.xml: found an index that cannot be read"):
+        read_field(screen, unreadable)
+    assert sum(path.startswith("BR2/") for path in layout.unclaimed) == 2  # the images
 
 
 def test_several_focal_planes_are_refused_until_one_is_chosen(tmp_path):

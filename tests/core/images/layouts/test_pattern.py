@@ -254,11 +254,12 @@ def test_folders_that_are_not_read_and_names_that_are_not_utf_8_are_named(tmp_pa
         for channel in ("nucleus", "protein"):
             (folder / f"A01_{channel}.tif").touch()
     (root / "P2").symlink_to(elsewhere)
+    (root / "P1" / "deeper").symlink_to(elsewhere)
     (root / "gone").symlink_to(tmp_path / "nowhere")
     (root / os.fsdecode(b"P1/A02_\xff.tif")).touch()
     layout = scan(screen_of(root, {"pattern": "{plate}/{well}_{channel}.tif", "image_id": "{plate}_{well}"}))
-    assert [field.field_id for field in layout.fields] == ["P1_A01"]
-    assert layout.unclaimed == ["P1/A02_\\xff.tif", "P2/", "gone"]
+    assert [field.field_id for field in layout.fields] == ["P1_A01", "P2_A01"]
+    assert layout.unclaimed == ["P1/A02_\ufffd.tif", "P1/deeper/", "gone"]
 
 
 def test_a_pipe_is_no_image(tmp_path):

@@ -24,6 +24,16 @@ def test_the_file_is_published_read_only(filled: Store, path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o444
 
 
+def test_who_may_not_read_the_users_files_may_not_read_the_published_one(filled: Store, path: Path) -> None:
+    path.unlink()
+    before = os.umask(0o077)
+    try:
+        publish(filled, path)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o400
+
+
 @pytest.mark.parametrize("commits", [False, True])
 def test_rows_that_somebody_deleted_come_back(filled: Store, path: Path, *, commits: bool) -> None:
     before = whole_of(path)

@@ -1,0 +1,95 @@
+"""The index of a Harmony export (`Index.xml`), read as a stream, so that its size does not matter.
+
+The XML namespace, which differs by version, is ignored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.parsers import expat
+
+from pcip_core.errors import ImageFileError
+from pcip_core.images.inside import opened
+
+MAX_DEPTH = 50  # elements within elements
+MAX_CHANNELS = 1_000
+MAX_TEXT = 1_000  # characters of a name
+LONGEST_PLATE = 150  # characters; the name is part of ids and of the names of folders
+_PIECE = 1 << 20
+_LONGEST_TOKEN = 1 << 24  # bytes that expat holds until a tag is complete
+
+
+@dataclass
+class Index:
+    """The index of a plate: its name, and its channels, number -> name."""
+
+    plate: str | None = None
+    channels: dict[str, str] = field(default_factory=dict)
+
+
+def read_index(path: Path) -> Index:
+    """Read the name of the plate and the names of its channels.
+
+    Raises:
+        ImageFileError: the index is incomplete, damaged, or exceeds the limits of this module.
+    """
+    reader = _Reader()
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = reader.start
+    parser.EndElementHandler = reader.end
+    parser.CharacterDataHandler = reader.text
+    parser.buffer_text = True
+    fed = 0
+    try:
+        with opened(path) as stream:
+            while piece := stream.read(_PIECE):
+                fed += len(piece)
+                parser.Parse(piece)
+                if fed - parser.CurrentByteIndex > _LONGEST_TOKEN:
+                    raise ValueError(f"a tag of more than {_LONGEST_TOKEN >> 20} MiB")
+        parser.Parse(b"", True)  # noqa: FBT003 (the end of the file)
+    except (expat.ExpatError, OSError, ValueError, LookupError) as error:
+        raise ImageFileError(
+            path,
+            found=f"an index that cannot be read ({error})",
+            required="a complete Index.xml",
+            remedy="Wait until the plate is copied, or copy its index again.",
+        ) from error
+    return reader.index
+
+
+class _Reader:
+    """The handlers of the parser. An element is known by its name and that of its parent."""
+
+    def __init__(self) -> None:
+        self.index = Index()
+        self._open: list[str] = []
+        self._values: list[dict[str, str]] = []  # child -> its text, for each open element
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        if len(self._open) == MAX_DEPTH:
+            raise ValueError(f"more than {MAX_DEPTH} elements within each other")
+        self._open.append(tag.rpartition(":")[2])
+        number = attributes.get("ChannelID") if self._open[-1] == "Entry" else None
+        self._values.append({} if number is None else {"ChannelID": number})
+
+    def text(self, text: str) -> None:
+        tag = self._open[-1]
+        if len(self._open) > 1 and tag in ("Name", "PlateID", "ChannelID", "ChannelName"):
+            values = self._values[-2]
+            values[tag] = values.get(tag, "") + text
+            if len(values[tag]) > MAX_TEXT:
+                raise ValueError(f"a {tag} of more than {MAX_TEXT} characters")
+
+    def end(self, _: str) -> None:
+        tag = self._open.pop()
+        values = {name: text.strip() for name, text in self._values.pop().items()}
+        if tag == "Plate" and self.index.plate is None:
+            self.index.plate = values.get("Name") or values.get("PlateID") or None
+            if len(self.index.plate or "") > LONGEST_PLATE or not (self.index.plate or "").isprintable():
+                raise ValueError(f"the plate's name {self.index.plate!r:.60}")
+        if tag in ("Image", "Entry") and values.get("ChannelID") and values.get("ChannelName"):
+            self.index.channels.setdefault(values["ChannelID"], values["ChannelName"])
+            if len(self.index.channels) > MAX_CHANNELS:
+                raise ValueError(f"more than {MAX_CHANNELS} channels")

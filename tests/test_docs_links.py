@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -100,3 +101,29 @@ def test_every_module_that_a_page_names_exists() -> None:
     places = (ROOT, ROOT / "pcip_core", ROOT / "pcip_assets")
     missing = [pair for pair in named if not any((place / pair[1]).is_file() for place in places)]
     assert sorted(missing) == []
+
+
+def test_every_test_that_a_page_names_exists() -> None:
+    named = {
+        (relative_name(page), file, name)
+        for page in PAGES
+        for file, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text())
+    }
+    assert len(named) > 20
+    missing = [
+        entry
+        for entry in named
+        if not (ROOT / entry[1]).is_file()
+        or not re.search(rf"^def {entry[2]}\(", (ROOT / entry[1]).read_text(), re.MULTILINE)
+    ]
+    assert sorted(missing) == []
+
+
+def test_every_promise_is_held_by_a_test_or_a_row() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text()
+    promises = re.findall(r"^- (.*?)(?=^- |^#|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert len(promises) > 20
+    assert [promise for promise in promises if "`tests/" not in promise and "row `" not in promise] == []
+    results = json.loads((ROOT / "benchmarks" / "results" / "faults.json").read_text())
+    known = {row["what"] for row in results["rows"] if row["aim"] is not None}
+    assert sorted(set(re.findall(r"\brow\s+`([^`]+)`", text)) - known) == []

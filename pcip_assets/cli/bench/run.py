@@ -21,7 +21,7 @@ from pcip_assets.workspace import REPOSITORY
 from pcip_core.errors import PcipError
 
 FOLDER = REPOSITORY / "benchmarks"
-_NO_BENCHMARKS = {"common", "truth"}  # folders of what benchmarks share
+_NO_BENCHMARKS = {"common", "faults", "truth"}  # folders of what benchmarks share
 _RENAMED = {"yardsticks": "baselines"}  # former name -> name
 _MET = {True: "met", False: "NOT met", None: "not judged"}
 
@@ -32,9 +32,12 @@ _MET = {True: "met", False: "NOT met", None: "not judged"}
     "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE",
     help="Write the figures to FILE, and leave the reference results and docs/performance.md unchanged.",
 )  # fmt: skip
+@click.option("--strict", is_flag=True, help="Exit with 1 if an aim is not met.")
 @click.option("--all", "run_every", is_flag=True, help="Run all benchmarks except the long ones.")
 @click.option("--summary", is_flag=True, help="Only write the reference results into docs/performance.md.")
-def command(name: str | None, json_file: Path | None, *, run_every: bool, summary: bool) -> None:
+def command(
+    name: str | None, json_file: Path | None, *, strict: bool, run_every: bool, summary: bool
+) -> None:
     """Run the benchmark NAME; without NAME, list the benchmarks and how long each takes.
 
     The figures are printed and written to benchmarks/results/NAME.json, the reference results, from which the
@@ -47,7 +50,14 @@ def command(name: str | None, json_file: Path | None, *, run_every: bool, summar
     elif name is None:
         print_benchmarks()
     else:
-        run_benchmark(name, json_file)
+        missed = run_benchmark(name, json_file)
+        if strict and missed:
+            raise PcipError(
+                f"pcip bench {name}",
+                found=f"{len(missed)} aims that are not met: {'; '.join(missed)}",
+                required="every aim met",
+                remedy="See the cases printed above.",
+            )
 
 
 @dataclass(frozen=True)
@@ -129,10 +139,13 @@ def run_all() -> None:
         )
 
 
-def run_benchmark(name: str, json_file: Path | None) -> None:
+def run_benchmark(name: str, json_file: Path | None) -> list[str]:
     """Run one benchmark, print its figures, and write them as JSON.
 
     Without `json_file` they become the reference results, and docs/performance.md is written anew.
+
+    Returns:
+        the rows whose aim is not met.
 
     Raises:
         PcipError: there is no such benchmark.
@@ -170,6 +183,7 @@ def run_benchmark(name: str, json_file: Path | None) -> None:
     click.echo(f"written: {target}")
     if json_file is None:
         write_summary(descriptions())
+    return [row["what"] for row in rows if row.get("held") is False]
 
 
 def _line(row: Mapping[str, Any]) -> str:

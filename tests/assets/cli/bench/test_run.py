@@ -38,6 +38,14 @@ def test_a_name_that_is_no_benchmark_is_an_error_that_says_which_are(name: str, 
         bench.run_benchmark(name, None)
 
 
+def test_an_aim_that_is_not_met_is_an_error_with_strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "run_benchmark", lambda name, json_file: ["kills: results lost"])
+    assert CliRunner().invoke(cli, ["bench", "faults"]).exit_code == 0
+    result = CliRunner().invoke(cli, ["bench", "faults", "--strict"])
+    assert isinstance(result.exception, PcipError)
+    assert "kills: results lost" in str(result.exception)
+
+
 def test_docs_name_every_benchmark_and_none_that_is_not_there() -> None:
     texts = [path.read_text() for path in (REPOSITORY / "docs").rglob("*.md")]
     named = {name for text in texts for name in re.findall(r"pcip bench ([a-z_]+)", text)}

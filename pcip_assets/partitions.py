@@ -1,6 +1,7 @@
 """The partitions of a screen: one dynamic partition per shard (a plate, or a bucket of images)."""
 
 import dagster as dg
+from sqlalchemy.exc import IntegrityError
 
 from pcip_core.images.layout import scan
 from pcip_core.spec.screen import Screen
@@ -15,8 +16,9 @@ def register_shards(instance: dg.DagsterInstance, screen: Screen) -> list[str]:
     """Register every shard under the screen's root with Dagster; return their names."""
     shards = scan(screen).shards()
     name = f"{screen.name}_shards"
-    known = set(instance.get_dynamic_partitions(name))
-    new = [shard for shard in shards if shard not in known]
-    if new:
-        instance.add_dynamic_partitions(name, new)
+    while new := sorted(set(shards) - set(instance.get_dynamic_partitions(name)), key=shards.index):
+        try:
+            instance.add_dynamic_partitions(name, new)
+        except IntegrityError:
+            continue  # another run registered some of them at the same time; the others are left
     return shards

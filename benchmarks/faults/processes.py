@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import multiprocessing
 import os
 import resource
@@ -32,6 +33,7 @@ TRACEBACK = "Traceback (most recent call last)"
 DONE, REFUSED, UNCLEAR, TRACED, KILLED = "done", "refused", "unclear", "traceback", "killed"
 HUNG, TOO_LARGE = "hung", "over memory"
 
+_LIBC = ctypes.CDLL(None)  # loaded here, because a child that was forked beside threads must not
 _FORKSERVER = multiprocessing.get_context("forkserver")
 
 
@@ -167,7 +169,14 @@ class Program(Command):
                 stderr=output,
                 cwd=REPOSITORY,
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
             )
+
+
+def _end_with_parent() -> None:
+    """Have Linux end this process when the trial is killed."""
+    if sys.platform == "linux":
+        _LIBC.prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 class _Popen(subprocess.Popen[bytes]):

@@ -69,11 +69,14 @@ def serve(servers: Servers, command: Sequence[str], folder: Path, then: Callable
 def test_a_signal_stops_a_server_and_what_it_started(
     servers: Servers, tmp_path: Path, number: signal.Signals
 ) -> None:
-    before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt):
-        serve(servers, WILLING, tmp_path, lambda: interrupt_after(0.1, number))
-    require_end(tmp_path)
-    assert signal.getsignal(number) == before
+    before = signal.signal(number, signal.SIG_DFL)  # under nohup, SIGHUP would be ignored
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            serve(servers, WILLING, tmp_path, lambda: interrupt_after(0.1, number))
+        require_end(tmp_path)
+        assert signal.getsignal(number) == signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
 
 
 def test_what_does_not_end_in_time_is_killed(

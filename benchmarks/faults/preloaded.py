@@ -15,8 +15,7 @@ _THEIRS = (
     *("torch._dynamo", "safetensors.torch", "skimage.measure", "skimage.segmentation", "skimage.filters"),
     *("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store"),
     *("mlflow.store.db.utils", "mlflow.models", "mlflow.system_metrics.system_metrics_monitor", "alembic.command"),
-    *("dagster._core.storage.runs.sqlite", "dagster._core.storage.event_log.sqlite", "git", "rich.table"),
-    *("dagster._core.storage.schedules.sqlite", "dagster._core.storage.local_compute_log_manager"),
+    *("git", "rich.table"),
     *("matplotlib.figure", "matplotlib.backends.backend_agg", "sklearn.linear_model", "tifffile", "zarr", "h5py"),
 )  # fmt: skip
 

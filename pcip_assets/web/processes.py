@@ -76,7 +76,7 @@ class Servers:
             env=self._environment,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=_end_with_parent,
+            preexec_fn=_prepare,
         )
 
     def wait(self, until: Path | None = None) -> None:
@@ -131,7 +131,11 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _end_with_parent() -> None:
-    """Have Linux end this process when its parent is killed; other systems have nothing of the kind."""
+def _prepare() -> None:
+    """Have SIGTERM end this process, and have Linux send it when the parent is killed; other systems cannot.
+
+    Where SIGINT is ignored, as in the background of a script, Dagster ignores SIGTERM too, and children inherit that.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG

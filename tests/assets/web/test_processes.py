@@ -107,8 +107,9 @@ def test_a_server_that_ends_is_an_error_and_stops_the_others(servers: Servers, t
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent was killed")
 def test_servers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     code = (
-        "import os, pathlib\n"
+        "import os, pathlib, signal\n"
         "from pcip_assets.web.processes import Servers\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"  # as Dagster does where SIGINT is ignored
         "servers = Servers(pathlib.Path(), os.environ)\n"
         "servers.start('it', ['sh', '-c', 'echo $$ > started; exec sleep 1000']); servers.wait()"
     )

@@ -116,9 +116,10 @@ def _in_turn(folder: str, lane: dict[str, tuple[str, ...]]) -> dict[str, float]:
     return {what: _measured(folder, *asked) for what, asked in lane.items()}
 
 
-def rows_of(what: str, found: dict[int, float]) -> Iterator[Row]:
-    least = found[SIZES[0]]
-    for size, peak in found.items():
+def rows_of(what: str, peaks: dict[int, float]) -> Iterator[Row]:
+    """One row per size of the screen (cells -> peak memory, MiB), beside that of the smallest."""
+    least = peaks[SIZES[0]]
+    for size, peak in peaks.items():
         few = f", of which {_DESIGNED:,} a shard are measured" if what == "designed_features" else ""
         last = size == SIZES[-1]
         yield Row(

@@ -1,4 +1,4 @@
-"""Rows of small pictures in one axes: with one axes per picture, a figure takes three times as long to draw."""
+"""Rows of small pictures in one axes, because one axes per picture takes long to draw."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def add_rows(
     for line, (_, pictures) in enumerate(rows):
         for place, picture in enumerate(
             pictures
-        ):  # one by one, as matplotlib draws in 60 bytes per printed pixel
+        ):  # one by one: matplotlib resamples a whole figure as floats
             y, x = (edge - 0.5 for edge in corner(line, place, side))
             coloured = np.broadcast_to(picture if picture.ndim == 3 else picture[..., None], (side, side, 3))
             extent = (x, x + side, y + side, y)

@@ -27,6 +27,7 @@ class AutoencoderConfig:
         channels: names of the channels, in the order of the crops.
         size_px: side of a crop in px, a multiple of 4.
         width: factor on every filter count.
+        block, initial_weights: as for inpainting.
 
     Raises:
         EncoderError: there is no channel, or the size is not a multiple of 4.
@@ -35,6 +36,8 @@ class AutoencoderConfig:
     channels: tuple[str, ...]
     size_px: int = 64
     width: float = 1.0
+    block: str = "paper"
+    initial_weights: str | float = "glorot"
 
     def __post_init__(self) -> None:
         if not self.channels or self.size_px < 4 or self.size_px % 4:
@@ -67,7 +70,7 @@ class Autoencoder(CellNetwork):
         source, decoder = (
             [scaled(count, config.width) for count in counts] for counts in (SOURCE_FILTERS, DECODER_FILTERS)
         )
-        self.source = Encoder(len(config.channels), source)
+        self.source = Encoder(len(config.channels), source, config.block)
         self.decoder = Decoder(source[-1], decoder, len(config.channels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -23,7 +23,7 @@ from pcip_core.spec.bounds import shown
 from pcip_core.spec.reading import read_yaml
 from pcip_core.spec.sections import PART, Benchmark, Channel, Crops, Files, Images, Segmentation, Shards
 from pcip_core.spec.simulation import Simulation
-from pcip_core.spec.training import TrainingConfig
+from pcip_core.spec.training import EncoderConfig
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -82,7 +82,7 @@ class Screen:
     description: str = ""
     root: str | None = None
     images: Images = field(default_factory=Images)
-    encoder: TrainingConfig = field(default_factory=TrainingConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
     encoder_from: str | None = None
     benchmark: Benchmark = field(default_factory=Benchmark)
     baselines: Baselines = field(default_factory=Baselines)

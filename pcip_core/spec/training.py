@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pcip_core.spec.bounds import Bounds, Count, Seed, Share
 
@@ -17,6 +17,7 @@ class TrainingConfig:
         batch_size: pairs per step (authors' yeast training: 64).
         learning_rate: learning rate of Adam (paper: 1e-4).
         beta1: first-moment decay rate of Adam (authors: 0.5).
+        weight_decay: weight decay of AdamW; 0 is Adam, as in the paper.
         width: factor on all filter counts; 1 is the paper's network of 7.32 M parameters.
         seed: seed of all random draws, combined with epoch and cell.
         validation_fraction: share of cells that are predicted but not used for training (paper: 0).
@@ -34,6 +35,7 @@ class TrainingConfig:
     batch_size: Annotated[int, Bounds(1, 65_536)] = 64
     learning_rate: Annotated[float, Bounds(0, 100, above=True)] = 1e-4
     beta1: Annotated[float, Bounds(0, 1, below=True)] = 0.5
+    weight_decay: Share = 0.0
     width: Annotated[float, Bounds(0, 8, above=True)] = 1.0
     seed: Seed = 0
     validation_fraction: Annotated[float, Bounds(0, 1, below=True)] = 0.1
@@ -43,7 +45,7 @@ class TrainingConfig:
     processes: Annotated[int, Bounds(1, 1024)] = 1
     memory_fraction: Share = 0.6
 
-    def deciding(self) -> TrainingConfig:
+    def deciding(self) -> Self:
         """These settings with all that do not affect the weights reset to their defaults.
 
         >>> TrainingConfig(epochs=3, processes=4).deciding() == TrainingConfig(epochs=3)
@@ -51,3 +53,38 @@ class TrainingConfig:
         """
         default = TrainingConfig()
         return replace(self, processes=default.processes, memory_fraction=default.memory_fraction)
+
+
+TASKS = ("inpainting", "agreement", "identity")
+Task = Literal["inpainting", "agreement", "identity"]
+Weight = Annotated[float, Bounds(0, 1_000)]
+
+
+@dataclass(frozen=True)
+class EncoderConfig(TrainingConfig):
+    """Training of the encoder of a screen: what it learns from pairs, and how its network is built.
+
+    Args:
+        task: `inpainting` (the paper's), `agreement`, `identity`, or weights of several:
+            `{inpainting: 1, agreement: 0.05}`.
+        block: `paper` (convolution, ReLU, batch norm) or `norm_first` (convolution, batch norm, ReLU).
+        initial_weights: `glorot` (the authors'), `torch`, or a factor on the weights of `torch`.
+    """
+
+    task: Task | dict[Task, Weight] = "inpainting"
+    block: Literal["paper", "norm_first"] = "paper"
+    initial_weights: Literal["glorot", "torch"] | Annotated[float, Bounds(0, 100, above=True)] = "glorot"
+
+    def __post_init__(self) -> None:
+        if not self.tasks:
+            raise ValueError("required: a task with a weight above 0")
+
+    @property
+    def tasks(self) -> dict[str, float]:
+        """Task -> weight, of the tasks with a weight above 0, in a fixed order.
+
+        >>> EncoderConfig().tasks, EncoderConfig(task={"agreement": 0.05, "inpainting": 1, "identity": 0}).tasks
+        ({'inpainting': 1.0}, {'inpainting': 1.0, 'agreement': 0.05})
+        """
+        weights = {self.task: 1.0} if isinstance(self.task, str) else self.task
+        return {name: float(weights[name]) for name in TASKS if weights.get(name, 0) > 0}

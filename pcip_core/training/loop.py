@@ -149,8 +149,11 @@ def _train_here(
 
 
 def build_optimizer(model: torch.nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """Make the optimizer: Adam, with the settings of the paper and of the authors' code."""
-    return torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(config.beta1, 0.999))
+    """Make the optimizer: Adam, with the settings of the paper and of the authors' code, or AdamW with weight decay."""
+    common = {"lr": config.learning_rate, "betas": (config.beta1, 0.999)}
+    if config.weight_decay:
+        return torch.optim.AdamW(model.parameters(), weight_decay=config.weight_decay, **common)
+    return torch.optim.Adam(model.parameters(), **common)
 
 
 def _parameters(config: TrainingConfig, work: Task, model: CellNetwork) -> dict[str, Any]:

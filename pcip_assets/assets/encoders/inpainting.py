@@ -1,4 +1,4 @@
-"""`encoder`: paired cell inpainting, trained on all crops of a screen; the champion describes its cells."""
+"""`encoder`: trained on pairs of all crops of a screen, by paired cell inpainting or other tasks; the new champion."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ def build_encoder(screen: Screen) -> dg.AssetsDefinition:
         pool=GPU_POOL,
     )
     def encoder(context: dg.AssetExecutionContext, library: Library, tracking: Tracking) -> Network:
-        """Source encoder trained by paired cell inpainting on every crop there is; the new champion."""
+        """Source encoder trained on pairs of every crop there is; the new champion."""
         config = screen.encoder
 
         def inputs(_: str | None) -> dict[str, Any]:
@@ -33,27 +33,50 @@ def build_encoder(screen: Screen) -> dg.AssetsDefinition:
             return {"spec": spec, "crops": all_crops_hash(library, screen)}
 
         def fit(tracker: TrainingRun, checkpoints: Path) -> Fitted:
-            from pcip_core.models.inpainting import NetworkConfig
             from pcip_core.training.cells import CellSet
             from pcip_core.training.loop import train
-            from pcip_core.training.tasks.inpainting import Inpainting
 
             pixels, cells = all_crops(library, screen)
             image = np.unique(cells["image_id"].to_numpy(), return_inverse=True)[1]
-            shape = NetworkConfig(
-                screen.crop_channels, screen.structural, screen.protein, screen.crops.size_px, config.width
-            )
+            shape, task = _network_and_task(screen, images=int(image.max()) + 1)
             trained = train(
                 CellSet(pixels, image, screen.crop_channels),
                 shape,
                 config,
-                task=Inpainting,
+                task=task,
                 tracker=tracker,
                 checkpoints=checkpoints,
             )
             held_out = held_out_crops(cells["pixel_hash"].to_list(), image, config)
-            return Fitted(trained, len(image), "mean squared error", {HELD_OUT: held_out})
+            loss = (
+                "mean squared error" if list(config.tasks) == ["inpainting"] else "weighted loss of all tasks"
+            )
+            return Fitted(trained, len(image), loss, {HELD_OUT: held_out})
 
-        return Network(tracking, screen.name, "paired cell inpainting", config, inputs, fit)
+        kind = " and ".join(config.tasks).replace("inpainting", "paired cell inpainting")
+        return Network(tracking, screen.name, kind, config, inputs, fit)
 
     return encoder
+
+
+def _network_and_task(screen: Screen, *, images: int) -> tuple[Any, Any]:
+    """The settings of the network and the class of the task: the paper's, or those for other tasks on pairs."""
+    from pcip_core.models.inpainting import NetworkConfig
+    from pcip_core.models.pairs import PairConfig
+    from pcip_core.training.tasks.inpainting import Inpainting
+    from pcip_core.training.tasks.pairs import Pairs
+
+    config = screen.encoder
+    shape = NetworkConfig(
+        screen.crop_channels,
+        screen.structural,
+        screen.protein,
+        screen.crops.size_px,
+        config.width,
+        config.block,
+        config.initial_weights,
+    )
+    if list(config.tasks) == ["inpainting"]:
+        return shape, Inpainting
+    identified = images if "identity" in config.tasks else 0
+    return PairConfig(**vars(shape), tasks=tuple(config.tasks), images=identified), Pairs

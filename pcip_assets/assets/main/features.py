@@ -174,12 +174,15 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
                 protein=screen.protein,
                 size_px=screen.crops.size_px,
                 width=screen.encoder.width,
+                block=screen.encoder.block,
+                initial_weights=screen.encoder.initial_weights,
             ),
             screen.encoder.seed,
         )
 
         def inputs(shard: str | None) -> dict[str, Any]:
-            spec = {"width": screen.encoder.width, "seed": screen.encoder.seed}
+            encoder = screen.encoder
+            spec = [encoder.width, encoder.seed, encoder.block, encoder.initial_weights]
             return {"spec": spec, "crops": crops_hash(library, screen, shard)}
 
         def make(shard: str | None) -> Made:

@@ -1,0 +1,146 @@
+"""Training on pairs of cells of one image, by a weighted sum of tasks.
+
+| task | loss |
+|---|---|
+| `inpainting` | mean squared error of the target's protein channel (the paper) |
+| `agreement` | the vectors of both cells agree (`agreement`) |
+| `identity` | cross-entropy of the image of the source |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy, mse_loss
+
+from pcip_core.errors import TrainingError
+from pcip_core.models.network import CellNetwork
+from pcip_core.models.pairs import PairConfig, PairedCells, build_pairs
+from pcip_core.spec.training import EncoderConfig
+from pcip_core.training.batches import CellBatches, chosen_evenly, epoch_pairs, slices
+from pcip_core.training.cells import CellSet
+from pcip_core.training.processes import ALONE, Processes
+from pcip_core.training.sampling import draw_partners, hold_out
+from pcip_core.training.task import Batch, Output, mean_loss
+from pcip_core.training.tasks.agreement import agreement_loss
+from pcip_core.training.tracker import Preview
+
+_LEAST_SPREAD = 1e-3  # standard deviation of the vectors that shall agree; in a useful training it is near 1
+
+
+class Pairs:
+    """Each cell is the source once per epoch, with a random target; both are flipped, each by itself.
+
+    Raises:
+        TrainingError: an image has only one cell, or `agreement` gets too few cells per batch.
+    """
+
+    identity, unit = "pairs", "pairs"
+
+    def __init__(
+        self, cells: CellSet, network: PairConfig, config: EncoderConfig, device: torch.device
+    ) -> None:
+        held = hold_out(cells.image, fraction=config.validation_fraction, seed=config.seed)
+        self.training, self.validation = np.flatnonzero(~held), np.flatnonzero(held)
+        self._network, self._config, self._image = network, config, cells.image
+        self._pixels = CellBatches(cells.pixels, device, config.memory_fraction)
+        self._protein, self._markers = network.index(network.protein), network.index(network.structural)
+        self.streamed = self._pixels.streamed
+        self._fewest, self._spread = 1, torch.zeros(())
+        if "agreement" in network.tasks:
+            self._fewest = max(2 * config.processes, config.batch_size // 2)
+            _require_enough(len(self.training), config)
+
+    def build(self) -> PairedCells:
+        """Build the untrained network."""
+        return build_pairs(self._network, self._config.seed)
+
+    def batches(self, epoch: int, processes: Processes = ALONE) -> Iterator[Batch]:
+        """Yield pairs of training cells, flipped."""
+        image = self._image[self.training]
+        source, target, flips = epoch_pairs(image, seed=self._config.seed, epoch=epoch)
+        yield from self._of(self.training[source], self.training[target], flips, processes)
+
+    def loss(self, output: Output, batch: Batch) -> torch.Tensor:
+        """Compute the weighted sum of the losses of all tasks."""
+        assert isinstance(output, dict)
+        if "agreement" in output and output["agreement"].requires_grad:
+            self._spread = output["agreement"].detach().std(0).mean()
+        losses = {
+            "inpainting": lambda values: mse_loss(values, batch.truth[:, self._protein]),
+            "agreement": lambda values: agreement_loss(values, batch.processes),
+            "identity": lambda values: cross_entropy(values, batch.image),
+        }
+        total = batch.truth.new_zeros(())
+        for task, weight in self._config.tasks.items():
+            total = total + weight * losses[task](output[task])
+        return total
+
+    def validate(
+        self, network: CellNetwork, precision: torch.dtype, processes: Processes = ALONE
+    ) -> dict[str, float]:
+        """Compute the loss on held-out targets, and the spread of the vectors in the last training batch.
+
+        Raises:
+            TrainingError: the vectors have collapsed to a point.
+        """
+        metrics = {}
+        if len(self.validation) >= self._fewest:
+            held = self._of(self._sources(self.validation), self.validation, None, processes)
+            metrics["validation_loss"] = mean_loss(self, network, held, precision, processes)
+        if "agreement" in self._network.tasks:
+            metrics["spread"] = float(processes.sum(self._spread)) / processes.size
+            self._require_spread(metrics["spread"])
+        return metrics
+
+    def preview(self, network: CellNetwork) -> Preview | None:
+        """Make a preview of a few pairs, with held-out targets if there are any; None without inpainting."""
+        if "inpainting" not in self._network.tasks:
+            return None
+        assert isinstance(network, PairedCells)
+        target = chosen_evenly(self.validation if len(self.validation) else self.training)
+        x, truth = self._pixels.of(self._sources(target)), self._pixels.of(target)
+        prediction = network.predict(x, truth[:, self._markers]).float().cpu().numpy()
+        channels, protein = self._network.channels, self._network.protein
+        return Preview(x.cpu().numpy(), truth.cpu().numpy(), prediction, channels, protein)
+
+    def _of(
+        self, source: np.ndarray, target: np.ndarray, flips: np.ndarray | None, processes: Processes
+    ) -> Iterator[Batch]:
+        """Yield batches of pairs at (n,) positions, flipped by (n, 4) bool."""
+        for part in slices(len(source), self._config.batch_size, fewest=self._fewest):
+            mine = processes.share(part)
+            turns = np.zeros((len(source[mine]), 4), bool) if flips is None else flips[mine]
+            x = self._pixels.flipped(source[mine], turns[:, :2])
+            y = self._pixels.flipped(target[mine], turns[:, 2:])
+            image = self._pixels.on_device(self._image[source[mine]].astype(np.int64))
+            yield Batch((x, y), y, processes.others(part), image, processes)
+
+    def _sources(self, targets: np.ndarray) -> np.ndarray:
+        """Draw for each target another cell of its image, equal in every epoch."""
+        return draw_partners(self._image, seed=self._config.seed, epoch=0)[targets]
+
+    def _require_spread(self, spread: float) -> None:
+        """Require that the vectors of the last batch of an epoch differ between pairs."""
+        if spread < _LEAST_SPREAD:
+            raise TrainingError(
+                "encoder.task agreement",
+                found=f"vectors that have collapsed: their standard deviation is {spread:.1e}",
+                required=f"{_LEAST_SPREAD:g} or more",
+                remedy=f"Lower encoder.learning_rate (now {self._config.learning_rate:g}), raise encoder.batch_size "
+                f"(now {self._config.batch_size}), or add inpainting to encoder.task. No encoder is registered.",
+            )
+
+
+def _require_enough(cells: int, config: EncoderConfig) -> None:
+    """Agreement needs two pairs or more in each process, because it compares the pairs of a batch."""
+    least = 2 * config.processes
+    if min(cells, config.batch_size) < least:
+        raise TrainingError(
+            "encoder.task agreement",
+            found=f"{cells} cells in batches of {config.batch_size}",
+            required=f"{least} or more per batch, two for each of {config.processes} processes",
+            remedy="Raise encoder.batch_size, use fewer processes, or train on more cells.",
+        )

@@ -1,0 +1,166 @@
+"""Training on pairs by other tasks than inpainting, and by several together."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pcip_core.errors import TrainingError
+from pcip_core.models.files import load_encoder, read_tasks, save_encoder
+from pcip_core.models.inference import extract_features
+from pcip_core.models.inpainting import NetworkConfig, PairedCellInpainting, build_network
+from pcip_core.models.pairs import PairConfig, PairedCells, build_pairs
+from pcip_core.spec.training import EncoderConfig
+from pcip_core.training.cells import CellSet
+from pcip_core.training.loop import train
+from pcip_core.training.tasks.agreement import agreement_loss
+from pcip_core.training.tasks.inpainting import Inpainting
+from pcip_core.training.tasks.pairs import Pairs
+from pcip_core.training.tracker import SilentTracker
+
+CHANNELS = ("dna", "protein")
+PLAIN = NetworkConfig(CHANNELS, ("dna",), ("protein",), size_px=8, width=0.05)
+CONFIG = EncoderConfig(
+    epochs=2, batch_size=8, device="cpu", precision="float32", width=0.05, learning_rate=1e-3, validation_fraction=0.2
+)  # fmt: skip
+ALL = {"inpainting": 1.0, "agreement": 0.1, "identity": 0.2}
+
+
+def config_of(task: object, **changes: object) -> EncoderConfig:
+    return dataclasses.replace(CONFIG, task=task, **changes)
+
+
+def shape_of(config: EncoderConfig, images: int = 5) -> PairConfig:
+    identified = images if "identity" in config.tasks else 0
+    return PairConfig(**vars(PLAIN), tasks=tuple(config.tasks), images=identified)
+
+
+@pytest.fixture(scope="module")
+def cells() -> CellSet:
+    random = np.random.default_rng(0)
+    image = np.repeat(np.arange(5), 8)
+    bright = random.integers(20, 220, (5, 2, 1, 1))[image]  # the cells of an image are alike
+    pixels = np.clip(bright + random.integers(-20, 20, (40, 2, 8, 8)), 0, 255).astype(np.uint8)
+    return CellSet(pixels, image, CHANNELS)
+
+
+def trained(cells: CellSet, config: EncoderConfig, folder: Path | None = None) -> PairedCells:
+    task = train(cells, shape_of(config), config, task=Pairs, tracker=SilentTracker(), checkpoints=folder)
+    return task.network
+
+
+def test_the_loss_of_agreement_is_the_published_formula() -> None:
+    random = np.random.default_rng(1)
+    a, b = random.normal(size=(2, 7, 3))
+    expected = ((a - b) ** 2).mean()
+    for z in (a, b):
+        covariance = np.cov(z, rowvar=False)
+        spread = [max(0.0, 1 - np.sqrt(covariance[j, j] + 1e-4)) for j in range(3)]
+        expected += 0.5 * np.mean(spread)
+        expected += sum(covariance[i, j] ** 2 for i in range(3) for j in range(3) if i != j) / 3 / 25
+    assert float(agreement_loss(torch.from_numpy(np.stack([a, b], 1)))) == pytest.approx(expected, rel=1e-12)
+
+
+def test_inpainting_alone_is_the_task_of_the_paper(cells: CellSet) -> None:
+    config = config_of({"inpainting": 1})
+    ours = trained(cells, config)
+    paper = train(cells, PLAIN, config, task=Inpainting, tracker=SilentTracker()).network
+    assert isinstance(paper, PairedCellInpainting)
+    expected = paper.state_dict()
+    for name, values in ours.state_dict().items():
+        torch.testing.assert_close(values, expected[name], rtol=0, atol=1e-6)
+
+
+def test_the_total_is_the_weighted_sum_of_the_tasks(cells: CellSet) -> None:
+    config = config_of(ALL)
+    task = Pairs(cells, shape_of(config), config, torch.device("cpu"))
+    network = task.build().eval()
+    batch = next(iter(task.batches(1)))
+    with torch.no_grad():
+        output = network(*batch.inputs)
+    alone = {
+        name: float(
+            Pairs(cells, shape_of(config_of(name)), config_of(name), torch.device("cpu")).loss(output, batch)
+        )
+        for name in ALL
+    }
+    assert float(task.loss(output, batch)) == pytest.approx(
+        sum(ALL[name] * alone[name] for name in ALL), rel=1e-6
+    )
+    assert batch.image is not None
+    assert batch.image.tolist() == [int(n) for n in batch.image]  # numbers of images
+    logits = output["identity"].log_softmax(1)
+    by_hand = -torch.stack([row[image] for row, image in zip(logits, batch.image, strict=True)]).mean()
+    assert alone["identity"] == pytest.approx(float(by_hand), rel=1e-6)
+
+
+@pytest.mark.parametrize("task", ["agreement", "identity", ALL])
+def test_each_task_learns_and_describes_cells(cells: CellSet, task: object, tmp_path: Path) -> None:
+    config = config_of(task, epochs=6, block="norm_first")
+    shape = dataclasses.replace(shape_of(config), block="norm_first", initial_weights="torch")
+    result = train(cells, shape, config, task=Pairs, tracker=SilentTracker())
+    losses = [epoch["loss"] for epoch in result.history]
+    assert losses[-1] < losses[0]
+    save_encoder(result.network, tmp_path)
+    loaded = load_encoder(tmp_path)
+    assert read_tasks(tmp_path) == tuple(config.tasks)
+    assert isinstance(loaded, PairedCells)
+    features = extract_features(loaded, cells.pixels, layers=("conv5",))["conv5"]
+    np.testing.assert_array_equal(
+        features, extract_features(result.network, cells.pixels, layers=("conv5",))["conv5"]
+    )
+    assert ("spread" in result.history[-1]) == ("agreement" in config.tasks)
+
+
+def test_an_interrupted_training_equals_an_uninterrupted_one(cells: CellSet, tmp_path: Path) -> None:
+    config = config_of(ALL)
+    whole = trained(cells, config).state_dict()
+    trained(cells, dataclasses.replace(config, epochs=1), tmp_path)
+    resumed = trained(cells, config, tmp_path).state_dict()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_collapsed_vectors_end_the_training(cells: CellSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = config_of("agreement")
+
+    def collapsed(self: Pairs) -> PairedCells:
+        network = build_pairs(shape_of(config), 0)
+        last = network.projector.layers[-1]
+        assert isinstance(last, torch.nn.Linear)
+        torch.nn.init.zeros_(last.weight)
+        last.weight.requires_grad = False
+        return network
+
+    monkeypatch.setattr(Pairs, "build", collapsed)
+    with pytest.raises(TrainingError, match="collapsed"):
+        train(cells, shape_of(config), config, task=Pairs, tracker=SilentTracker())
+
+
+def test_agreement_needs_two_pairs_in_each_process(cells: CellSet) -> None:
+    config = config_of("agreement", batch_size=3, processes=2)
+    with pytest.raises(TrainingError, match="4 or more per batch"):
+        Pairs(cells, shape_of(config), config, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("kind", "factor"), [("torch", 1.0), (0.5, 0.5)])
+def test_initial_weights_have_the_variance_that_they_name(kind: str | float, factor: float) -> None:
+    shape = dataclasses.replace(PLAIN, width=0.5, initial_weights=kind)
+    weights = build_network(shape, seed=3).source.blocks[2].convolution.weight.detach()  # type: ignore[union-attr]
+    inputs = weights[0].numel()  # type: ignore[index]
+    assert float(weights.var() * inputs) == pytest.approx(factor**2 / 3, rel=0.02)  # type: ignore[operator]
+    assert float(weights.abs().max()) <= factor / inputs**0.5  # type: ignore[operator]
+
+
+def test_norm_first_takes_features_after_the_norm() -> None:
+    shape = dataclasses.replace(PLAIN, block="norm_first")
+    network = build_network(shape, seed=0).eval()
+    x = torch.rand(3, 2, 8, 8)
+    block = network.source.blocks[0]
+    first = next(network.activations(x.clone()))
+    torch.testing.assert_close(first, torch.relu(block.norm(block.convolution(x))))  # type: ignore[operator, union-attr]
+    last = list(network.activations(x.clone()))[-1]
+    torch.testing.assert_close(last, network.source(x))

@@ -104,7 +104,7 @@ def publish(store: Store, path: Path, *, rebuild: bool = False) -> Published:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path.with_suffix(".lock")):  # publishers of several runs queue
-            _clear(path.parent, f".{path.name}.*.tmp*")  # left by killed publishers
+            _clear(path.parent, f".{path.stem}.*.tmp*")  # left by killed publishers
             beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
             try:
                 return _publish(store, path, beside, missing, rebuild=rebuild)

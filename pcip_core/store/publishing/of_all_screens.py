@@ -19,12 +19,12 @@ from pcip_core.store.sql import count, quoted, tables, text
 def make_main(con: duckdb.DuckDBPyConnection) -> bool:
     """Make the tables over all screens that are missing or have other columns; whether there were any."""
     made = False
+    columns = "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'main' AND table_name = ?"
     for table in (SCREENS, FEATURE_SETS, BENCHMARKS, PUBLISHED):
-        empty = arrow_of(table.frame([], added=True))  # noqa: F841  (DuckDB finds it by its name)
-        columns = "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'main' AND table_name = ?"
-        present = con.execute(columns, [table.name]).fetchall()
-        if present != [row[:2] for row in con.execute("DESCRIBE SELECT * FROM empty").fetchall()]:
-            con.execute(f"CREATE OR REPLACE TABLE main.{table.name} AS SELECT * FROM empty")
+        wanted = list(table.duckdb_types.items())
+        if con.execute(columns, [table.name]).fetchall() != wanted:
+            described = ", ".join(f"{quoted(name)} {kind}" for name, kind in wanted)
+            con.execute(f"CREATE OR REPLACE TABLE main.{table.name} ({described})")
             made = True
     return made
 
@@ -53,7 +53,7 @@ def update_main(con: duckdb.DuckDBPyConnection, taken: Snapshot, screen: str, bo
 def _replace(
     con: duckdb.DuckDBPyConnection, table: Table, screen: str, rows: Iterable[Mapping[str, Any]]
 ) -> None:
-    arrow = arrow_of(table.frame(rows, added=True))  # noqa: F841  (see above)
+    arrow = arrow_of(table.frame(rows, added=True))  # noqa: F841  (DuckDB finds it by its name)
     con.execute(f"DELETE FROM main.{table.name} WHERE screen = ?", [screen])
     con.execute(f"INSERT INTO main.{table.name} BY NAME SELECT * FROM arrow")
 

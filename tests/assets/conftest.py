@@ -28,7 +28,13 @@ DESIGNED = ("classic", "designed", "cellprofiler")
 EVERYTHING = {
     "sets": [*DESIGNED, "autoencoder", "supervised", "vgg16"],
     "vgg16": {"weights": "vgg16.pth", "layers": ["block1_conv2"]},
-    "supervised": {"width": 0.1, "epochs": 15, "batch_size": 9, "learning_rate": 3e-3},
+    "supervised": {
+        "width": 0.1,
+        "epochs": 15,
+        "batch_size": 9,
+        "learning_rate": 3e-3,
+        "precision": "float32",
+    },
     "corrections": ["by_plate", "whitened"],
     "corrected": ["inpainting_conv3"],
     **QUICK,

@@ -49,7 +49,7 @@ from pcip_core.training.cells import CellSet
 from pcip_core.training.loop import train
 pixels = np.random.default_rng(0).integers(0, 256, (8, 2, 8, 8), np.uint8)
 network = NetworkConfig(("dna", "protein"), ("dna",), ("protein",), size_px=8, width=0.03)
-config = TrainingConfig(epochs=1, batch_size=4, device="cpu")
+config = TrainingConfig(epochs=1, batch_size=4, device="cpu", precision="float32")
 with tempfile.TemporaryDirectory() as folder:
     cells = CellSet(pixels, np.repeat([0, 1], 4), network.channels)
     save_encoder(train(cells, network, config, checkpoints=Path(folder)).network, Path(folder))

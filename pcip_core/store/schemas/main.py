@@ -45,6 +45,11 @@ FEATURE_SETS = Table(
             TEXT,
             "Registered model version, `<screen>/<number>`; several while shards of an older version remain.",
         ),
+        "precision": (
+            TEXT,
+            "Precision in which the network computed, `float32` or `bf16`, the same in all shards of a model version; "
+            "NULL for methods without a network.",
+        ),
         "mlflow_run_id": (TEXT, "MLflow run of the training; NULL for controls."),
         "dagster_run_id": (TEXT, "Dagster run that made the newest shard."),
         "code_version": (TEXT, "Hash of the code that made the newest shard."),

@@ -12,11 +12,11 @@ import torch
 
 from benchmarks.common.authors import SCRIPT, alone, authors_missing, extracted
 from benchmarks.common.harness import Row
+from benchmarks.speed.training import precision_here
 from pcip_core.models.inference import extract_features
 from pcip_core.models.inpainting import NetworkConfig, PairedCellInpainting, build_network
 from pcip_core.models.precision import computing_in, dtype_of, with_weights_in
 from pcip_core.training.device import choose_device
-from pcip_core.training.precision import multiplies_bf16
 
 DESCRIPTION = "extraction of all five layers against the bare encoder and the authors' script and network"
 SECONDS = 45  # two minutes with the authors' code
@@ -35,9 +35,8 @@ _THEIRS: tuple[tuple[str, str | None, float | None], ...] = (
 
 def run() -> list[Row]:
     """Against the bare encoder at two widths, in one process; against the authors' at full width, in turns."""
-    precisions = ("float32", "bf16") if multiplies_bf16(choose_device("auto")) else ("float32",)
-    rows = [_compared(*case, precision) for precision in precisions for case in _CASES]
-    return [*rows, *_beside_the_authors()]
+    precision = precision_here()
+    return [*(_compared(*case, precision) for case in _CASES), *_beside_the_authors()]
 
 
 def _compared(width: float, cells: int, precision: str) -> Row:

@@ -1,4 +1,4 @@
-"""Checkpoints: the state of a training after its last complete epoch, on disk."""
+"""Checkpoints: the state of a training after its last complete epoch, on disk; also before the first, in `auto`."""
 
 from __future__ import annotations
 

@@ -116,17 +116,19 @@ def _train_here(
     states = Checkpoints(checkpoints, work, network, config)
     history, choice = states.resume(model, optimizer, device)
     history = history[: config.epochs]
-    choice = choice or choose_precision(config.precision, work, device, processes)
-    precision = choice.dtype
-    names = {"device_used": str(device), **choice.as_params(), "processes": processes.size}
-    tracker.start({**_parameters(config, work, model), **names})
+    if choice is None:
+        choice = choose_precision(config.precision, work, device, processes)
+        if config.precision == "auto" and processes.rank == 0:  # also kept if the first epoch is interrupted
+            states.save(model, optimizer, history, choice)
+    here = {"device_used": str(device), "processes": processes.size}
+    tracker.start(_parameters(config, work, model) | choice.as_params() | here)
 
     for epoch in range(len(history) + 1, config.epochs + 1):
         start = time.perf_counter()
         model.train()
         total, done = torch.zeros((), device=device, dtype=torch.float64), 0
         for step, batch in enumerate(ahead(work.batches(epoch, processes), streamed=work.streamed)):
-            loss = share_of_loss(work, output_of(model, batch, precision), batch)
+            loss = share_of_loss(work, output_of(model, batch, choice.dtype), batch)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             processes.add_gradients(model)
@@ -142,7 +144,7 @@ def _train_here(
 
         model.eval()
         with torch.no_grad():
-            metrics = {"loss": float(total) / done, **work.validate(model, precision, processes)}
+            metrics = {"loss": float(total) / done, **work.validate(model, choice.dtype, processes)}
             metrics |= {f"{work.unit}_per_s": done / seconds, "seconds": seconds}
             history.append({"epoch": epoch, **metrics})
             tracker.epoch(epoch, metrics)

@@ -164,21 +164,28 @@ def test_bf16_keeps_weights_norms_and_adam_in_float32(tmp_path: Path) -> None:
     assert losses[1] == pytest.approx(losses[0], rel=2**-5)
 
 
-def test_a_resumed_training_keeps_its_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(listener: Listener, config: Any = AUTO, checkpoints: Path | None = None) -> Any:
-        return train(cells(), INPAINTING, config, tracker=listener, checkpoints=checkpoints)
+@pytest.mark.parametrize("after", [0, 2])
+def test_a_resumed_training_keeps_its_precision(
+    after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After some epochs, or within the first."""
+    config = dataclasses.replace(AUTO, epochs=after + 1)
+
+    def run(listener: Listener, **changes: Any) -> Any:
+        changed = dataclasses.replace(config, **changes)
+        return train(cells(images=4), INPAINTING, changed, tracker=listener, checkpoints=tmp_path / "kept")
 
     native(monkeypatch)
-    whole = run(Listener())
+    whole = train(cells(images=4), INPAINTING, config, tracker=Listener())
     with pytest.raises(KeyboardInterrupt):
-        run(Listener(stop_after=2), checkpoints=tmp_path)
+        run(Listener(stop_after=after))
     trials = native(monkeypatch, bf16_s=2.0)  # another machine would choose float32
     with pytest.raises(TrainingError, match=r"found the checkpoint of a training in bf16.*float32"):
-        run(Listener(), dataclasses.replace(AUTO, precision="float32"), tmp_path)
+        run(Listener(), precision="float32")
     listener = Listener()
-    resumed = run(listener, checkpoints=tmp_path)
+    resumed = run(listener)
     assert trials == []
-    assert listener.epochs == [3, 4]
+    assert listener.epochs == [after + 1]
     assert whole.precision == resumed.precision == listener.params["precision_used"] == "bf16"
     assert listener.params["timed_step_bf16_s"] == 0.5
     for name, value in whole.network.state_dict().items():

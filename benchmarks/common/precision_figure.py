@@ -43,8 +43,7 @@ def draw(curves: Curves) -> Figure:
             axes.plot(epochs, means, color=colour(index), linewidth=_WIDTHS[precision], label=precision)
         name, _, details = about.partition(" (")
         axes.set_title(f"{name}\n({details}", fontsize=8)
-        axes.set(xlabel="epoch", yscale="log")
-        axes.minorticks_off()
+        axes.set(xlabel="epoch", ylim=(0, None))
     figure.axes[0].set_ylabel("loss (mean squared error)")
     figure.axes[0].legend(frameon=False)
     return figure

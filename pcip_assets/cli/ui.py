@@ -50,7 +50,7 @@ def serve(
     """
     from pcip_assets.cli.run import dagster_home
     from pcip_assets.dagster_compat import DAEMON
-    from pcip_assets.recovery.databases import ensure, mlflow_database
+    from pcip_assets.recovery.moved import ensure_mlflow
     from pcip_assets.web.guard import host_name
     from pcip_assets.web.processes import Servers
 
@@ -64,7 +64,7 @@ def serve(
         "PCIP_MLFLOW_PORT": str(mlflow_port),
     }
     _register_screens(workspace)
-    ensure(workspace, [mlflow_database(workspace)])
+    ensure_mlflow(workspace)
     artifacts = str(workspace.mlflow_folder / "artifacts")
     with (
         contextlib.suppress(KeyboardInterrupt),

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pcip_core.errors import WriteError
+
 _NUMBER = re.compile(r"([0-9]+)")
 
 
@@ -20,17 +22,47 @@ def replacing(path: Path, *, sync: bool = False) -> Iterator[Path]:
     Args:
         path: the file; its folder is made when it is not there.
         sync: wait until the new file is on the disk.
+
+    Raises:
+        WriteError: the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            if sync:
+                with temporary.open("rb") as file:
+                    os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(where: object = None, *, inside: object = None) -> Iterator[None]:
+    """State what the block could not write, and the remedy.
+
+    Args:
+        where: what it writes; by default, the file that the error names.
+        inside: the folder of the file, for an error that names none.
+
+    Raises:
+        WriteError: an error of the block says that the disk is full, or that it must not be written.
+
+    >>> with writing("table.csv"):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+    pcip_core.errors.WriteError: table.csv: found no space left on device; required: permission to write, and free \
+space. Free some space, and run the same command again.
+    """
     try:
-        yield temporary
-        if sync:
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except Exception as error:
+        explained = WriteError.of(error, where, inside=inside)
+        if explained is None:
+            raise
+        raise explained from error
 
 
 def natural_key(text: str) -> tuple[tuple[str | tuple[int, str], ...], str]:

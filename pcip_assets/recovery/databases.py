@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from pcip_assets.recovery.rows import copy_rows, table_names
 from pcip_assets.workspace import Workspace
-from pcip_core.errors import StoreError
+from pcip_core.errors import PcipError, StoreError
 from pcip_core.files import replacing
 
 _LOG = logging.getLogger("pcip")
@@ -297,7 +297,7 @@ def _elsewhere() -> Iterator[Path]:
 def _unusable(path: Path, error: Exception) -> StoreError:
     return StoreError(
         path,
-        found=str(error),
+        found=error.found if isinstance(error, PcipError) else str(error),
         required="a folder with free space that you may write to",
         remedy="Free some space, correct the permissions, or choose another folder with PCIP_DATA.",
     )

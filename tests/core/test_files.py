@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import resource
+import shutil
+import signal
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from itertools import permutations
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import tifffile
+import torch
+from PIL import Image
+from safetensors.torch import save_file
 
-from pcip_core.files import file_name, natural_key, replacing
+from pcip_core.errors import StoreError, WriteError
+from pcip_core.files import file_name, natural_key, replacing, writing
 
 
 @pytest.mark.parametrize("sync", [False, True])
@@ -36,6 +50,74 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
         fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def save_array(path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, NUMBERS)
+
+
+NUMBERS = np.random.default_rng(0).random(100_000)
+WRITERS = {
+    "text": lambda path: path.write_text(str(NUMBERS.tolist())),
+    "copy": lambda path: shutil.copyfile(np.lib.__file__.replace("__init__", "_function_base_impl"), path),
+    "numpy": save_array,
+    "parquet": lambda path: pq.write_table(pa.table({"numbers": NUMBERS}), path),
+    "torch": lambda path: torch.save({"numbers": torch.from_numpy(NUMBERS)}, path),
+    "safetensors": lambda path: save_file({"numbers": torch.from_numpy(NUMBERS)}, path),
+    "tiff": lambda path: tifffile.imwrite(path, NUMBERS),
+    "picture": lambda path: Image.fromarray((NUMBERS * 255).astype(np.uint8).reshape(250, 400)).save(
+        path, "PNG"
+    ),
+}
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may grow beyond 16 kB, which libraries find out as they would a full disk."""
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16 * 1024, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.usefixtures("small_files")
+@pytest.mark.parametrize("library", WRITERS)
+def test_a_file_that_cannot_be_written_is_named_whichever_library_writes_it(
+    tmp_path: Path, library: str
+) -> None:
+    path = tmp_path / "result"
+    with pytest.raises(WriteError, match=r"result: found (no space left|file too large)") as raised:  # noqa: SIM117
+        with replacing(path) as temporary:
+            WRITERS[library](temporary)
+    assert isinstance(raised.value, OSError)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_errors_of_writing_are_restated() -> None:
+    for error in (
+        ValueError("no"),
+        FileNotFoundError(2, "No such file"),
+        StoreError("a", found="", required="", remedy=""),
+    ):
+        with pytest.raises(type(error)) as raised, writing("here"):
+            raise error
+        assert raised.value is error
+
+
+def test_an_error_of_sqlite_is_restated_whatever_wraps_it(tmp_path: Path) -> None:
+    def insert() -> None:
+        try:
+            with closing(sqlite3.connect(tmp_path / "a.db")) as connection:
+                connection.execute("PRAGMA max_page_count = 2")
+                connection.execute("CREATE TABLE a AS SELECT randomblob(100000)")
+        except sqlite3.Error as error:
+            raise RuntimeError("a library's own error") from error
+
+    with pytest.raises(WriteError, match=r"a file in /data: found no space left"), writing(inside="/data"):
+        insert()
 
 
 def test_an_error_before_anything_is_written(tmp_path: Path) -> None:

@@ -84,8 +84,9 @@ def serve(
         servers.wait(until=code)
         servers.start("Dagster's pages", [
             *_PYTHON, "pcip_assets.web.dagster_pages", str(dagster_port), str(locations),
-        ])  # fmt: skip
-        servers.start("Dagster's daemon", [*DAEMON, "run", "--workspace", str(locations)])
+        ], calls_others=True)  # fmt: skip
+        daemon = [*DAEMON, "run", "--workspace", str(locations)]
+        servers.start("Dagster's daemon", daemon, calls_others=True)
         click.secho(
             f"Dagster http://{HOST}:{dagster_port}   MLflow http://{HOST}:{mlflow_port}   (Ctrl-C stops both)",
             bold=True,

@@ -17,7 +17,7 @@ import psutil
 from pcip_core.errors import PcipError
 
 _STOPPING_S = 2.5  # that servers and runs have to end by themselves
-_CALLERS_STOPPING_S = 1.5  # that servers which call others have before
+_CALLERS_STOPPING_S = 1.2  # that servers which call others have before
 _DYING_S = 1.0  # that the system has to end what is killed
 _POLL_S = 0.1
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, kill, the terminal is closed
@@ -126,7 +126,7 @@ class Servers:
                 os.killpg(self._processes[name].pid, number)
 
     def _any_runs(self, names: Collection[str]) -> bool:
-        """Whether a process of these servers runs. One that has ended counts as a group until its parent collects it."""
+        """Whether a process of these servers runs. One that has ended is in its group until its parent collects it."""
         groups = {self._processes[name].pid for name in names}
         for process in psutil.process_iter(["status"]):
             with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -59,17 +59,26 @@ def alone(home: Path) -> Iterator[None]:
         yield
 
 
-def next_number(home: Path) -> int:
-    """The number of a commit that begins now: one more than that of the last commit that began."""
+def next_number(home: Path, replaced: Sequence[Path] = ()) -> int:
+    """The number of a commit that begins now: more than that of any commit before.
+
+    The file holds the last number and its own inode. A file with another inode was restored from a backup or copied,
+    so that partitions may have higher numbers than it knows; they are then looked up.
+
+    Args:
+        home: the folder of the screen.
+        replaced: the partitions that the commit replaces. Their numbers are looked up in any case.
+    """
     file = home / ".commits"
     with locked(file):
-        try:
-            last = int(file.read_text())
-        except ValueError:  # empty: a store of an earlier version, or a writer that was killed here
-            last = max((_number_of(part) for part in home.glob("*/**/part.parquet")), default=0)
-        file.write_text(str(last + 1))
+        inode = str(file.stat().st_ino)
+        last, known_as = (*file.read_text().split(), "", "")[:2]
+        numbers = [int(last)] if last.isdecimal() else []
+        parts = replaced if numbers and known_as == inode else home.glob("*/**/part.parquet")
+        number = max([*numbers, *map(_number_of, parts)], default=0) + 1
+        file.write_text(f"{number} {inode}")
         sync(file)
-    return last + 1
+    return number
 
 
 def order(provenance: Mapping[str, Any]) -> tuple[int, str]:

@@ -264,12 +264,12 @@ class Store:
         arrays = arrays or {}
         tables = {name: checked(frame, name, f"{screen}.{name}") for name, frame in tables.items()}
         _check_lengths(screen, tables, arrays)
-        commit = uuid.uuid4().hex
-        home = self._home(screen)
+        commit, home = uuid.uuid4().hex, self._home(screen)
+        replaced = [self._part(screen, name, shard) for name in tables]
         described = {
             **(provenance or {}),
             "commit_id": commit,
-            "commit_number": journal.next_number(home),
+            "commit_number": journal.next_number(home, replaced),
             "arrays": dict.fromkeys(arrays, f"{commit}.npy"),
         }
         staging = home / ".staging" / commit

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import glob
+import hashlib
 import os
 import re
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pcip_core.errors import WriteError
@@ -17,7 +21,8 @@ _NUMBER = re.compile(r"([0-9]+)")
 def replacing(path: Path, *, sync: bool = False) -> Iterator[Path]:
     """A temporary path to write to, which takes the file's place at the end: readers find the old file or the new.
 
-    After an error the old file is still there, and the temporary one is removed.
+    After an error the old file is still there, and the temporary one is removed. What processes of this machine left
+    that were killed here is removed too.
 
     Args:
         path: the file; its folder is made when it is not there.
@@ -26,9 +31,13 @@ def replacing(path: Path, *, sync: bool = False) -> Iterator[Path]:
     Raises:
         WriteError: the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beginning = f".{path.name}.{_machine()}."
+    temporary = path.with_name(f"{beginning}{os.getpid()}.tmp")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f"{glob.escape(beginning)}*.tmp"):
+            if not _runs(left.name.removeprefix(beginning).removesuffix(".tmp")):
+                left.unlink(missing_ok=True)
         try:
             yield temporary
             if sync:
@@ -63,6 +72,29 @@ space. Free some space, and run the same command again.
         if explained is None:
             raise
         raise explained from error
+
+
+@functools.cache
+def _machine() -> str:
+    """A name of this machine, since it was switched on, and of the container in which numbers of processes count."""
+    known = [socket.gethostname()]
+    with suppress(OSError):  # not Linux
+        known += [
+            Path("/proc/sys/kernel/random/boot_id").read_text(),
+            str(Path("/proc/self/ns/pid").readlink()),
+        ]
+    return hashlib.sha256(" ".join(known).encode()).hexdigest()[:8]
+
+
+def _runs(number: str) -> bool:
+    """Whether a process of this machine may have this number."""
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except (ValueError, OverflowError, OSError):  # not such a number, or a process of another user
+        return True
+    return True
 
 
 def natural_key(text: str) -> tuple[tuple[str | tuple[int, str], ...], str]:

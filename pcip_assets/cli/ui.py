@@ -4,9 +4,7 @@ import contextlib
 import os
 import socket
 import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 import yaml
@@ -14,6 +12,7 @@ import yaml
 from pcip_assets.web import ALLOW, HOST
 from pcip_assets.workspace import DAGSTER_PORT, MLFLOW_PORT, REPOSITORY, Workspace
 from pcip_core.errors import PcipError, RootError
+from pcip_core.locks import temporary_folder
 
 _PYTHON = (sys.executable, "-m")
 
@@ -68,10 +67,10 @@ def serve(
     artifacts = str(workspace.mlflow_folder / "artifacts")
     with (
         contextlib.suppress(KeyboardInterrupt),
-        tempfile.TemporaryDirectory(prefix="pcip-ui-") as folder,  # nobody else may open the socket in it
+        temporary_folder() as folder,  # nobody else may open the socket in it
         Servers(REPOSITORY, environment) as servers,
     ):
-        code, locations = Path(folder) / "code", Path(folder) / "workspace.yaml"
+        code, locations = folder / "code", folder / "workspace.yaml"
         location = {"socket": str(code), "location_name": "pcip"}
         locations.write_text(yaml.safe_dump({"load_from": [{"grpc_server": location}]}))
         servers.start("Dagster's code server", [

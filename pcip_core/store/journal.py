@@ -14,17 +14,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pcip_core.errors import StoreError
-from pcip_core.locks import locked
+from pcip_core.locks import locked, sweep
 from pcip_core.store import parquet
-
-_SWEEP_AFTER_S = 60.0
 
 
 def replace(home: Path, renames: Mapping[Path, Path], *, emptied: Sequence[Path], staging: Path) -> None:
@@ -55,7 +52,7 @@ def alone(home: Path) -> Iterator[None]:
     """
     with locked(home / ".lock"):
         _finish(home)
-        _sweep(home / ".staging")
+        sweep((home / ".staging").glob("*"))
         yield
 
 
@@ -161,15 +158,3 @@ def _number_of(part: Path) -> int:
         return order(parquet.provenance_of(part))[0]
     except (FileNotFoundError, StoreError):
         return 0
-
-
-def _sweep(staging: Path) -> None:
-    """Remove the staging folders of killed writers: those not recently created whose owner's lock is free."""
-    for folder in staging.iterdir() if staging.is_dir() else ():
-        try:
-            if time.time() - folder.stat().st_mtime < _SWEEP_AFTER_S:
-                continue
-            with locked(folder / "owner", wait=False):
-                shutil.rmtree(folder, ignore_errors=True)
-        except OSError:
-            continue  # in use, just gone, or not to be removed now: only space is lost, until a later commit

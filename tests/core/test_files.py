@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import permutations
@@ -20,6 +23,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+import pcip_core
 from pcip_core.errors import StoreError, WriteError
 from pcip_core.files import file_name, natural_key, replacing, writing
 
@@ -118,6 +122,30 @@ def test_an_error_of_sqlite_is_restated_whatever_wraps_it(tmp_path: Path) -> Non
 
     with pytest.raises(WriteError, match=r"a file in /data: found no space left"), writing(inside="/data"):
         insert()
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    code = (
+        "import os, pathlib, sys; from pcip_core.files import replacing\n"
+        "for name in 'scores.csv', 'scores.csv.png':\n"
+        "    open_file = replacing(pathlib.Path(name)); open_file.__enter__().write_text('half')\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    environment = {"PYTHONPATH": str(Path(pcip_core.__file__).parents[1])}
+    subprocess.run([sys.executable, "-S", "-c", code], cwd=tmp_path, env=environment, check=False)
+    (killed,) = tmp_path.glob(".scores.csv.*[0-9].tmp")
+    machine, number = killed.name.removesuffix(".tmp").rsplit(".", 2)[1:]
+    others = {
+        "of another machine": f".scores.csv.00000000.{number}.tmp",
+        "of another file": next(tmp_path.glob(".scores.csv.png.*.tmp")).name,
+        "of a living process": f".scores.csv.{machine}.{os.getppid()}.tmp",
+        "of a user": f".scores.csv.{machine}.mine.tmp",
+    }
+    for name in others.values():
+        (tmp_path / name).touch()
+    with replacing(tmp_path / "scores.csv") as temporary:
+        temporary.touch()
+    assert {path.name for path in tmp_path.iterdir()} == {"scores.csv", *others.values()}
 
 
 def test_an_error_before_anything_is_written(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from pcip_core import locks
 from pcip_core.locks import locked
 from pcip_core.store import journal
 from pcip_core.store.partitions import Store
@@ -193,7 +194,7 @@ def test_sigkill_at_random_moments(store: Store, monkeypatch: pytest.MonkeyPatch
         assert store.read("scr", "others")["v"].to_list() == [version]
     assert interrupted > 5
     assert version >= 20
-    monkeypatch.setattr(journal, "_SWEEP_AFTER_S", 0.0)
+    monkeypatch.setattr(locks, "_SWEEP_AFTER_S", 0.0)
     commit_version(store, version + 1)
     assert not list((home / ".staging").iterdir())
     assert len(files_of(store, "*.npy")) == 1

@@ -29,7 +29,7 @@ from pcip_core.files import natural_key, writing
 from pcip_core.locks import locked
 from pcip_core.store import journal, parquet
 from pcip_core.store.joining import all_columns, filled, joined, require_same_types
-from pcip_core.store.paths import NAME, checked_name, shard_folder, shard_of
+from pcip_core.store.paths import NAME, checked_name, how_to_make, shard_folder, shard_of
 from pcip_core.store.schemas import checked
 
 _READ_ATTEMPTS = 20
@@ -381,7 +381,7 @@ class Store:
                 f"{screen}.{table}" + (f" shard {shard}" if shard else ""),
                 found="no such partition",
                 required=path.relative_to(self.root).as_posix(),
-                remedy=f"Materialize the asset of screen {screen} that writes it (pcip run {screen}).",
+                remedy=how_to_make(screen, table, shard),
             ) from error
 
 

@@ -276,7 +276,7 @@ def test_a_damaged_table_is_named_wherever_the_damage_is(store: Store) -> None:
             assert store.read("scr", "notes")["a"].to_numpy().tolist() == numbers.tolist()
         except StoreError as error:
             said.append(str(error))
-    assert all("part.parquet" in one and "materialize that partition again" in one for one in said)
+    assert all("part.parquet" in one and "Remove the file. Run `pcip run scr`" in one for one in said)
     assert len(said) > 50  # a bit that no reader looks at may be harmless
 
 

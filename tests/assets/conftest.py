@@ -16,6 +16,7 @@ from pcip_assets.cli.run import RunOutcome, run_screen
 from pcip_assets.workspace import Workspace
 from pcip_core.spec.screen import Screen
 from pcip_core.store.partitions import Store
+from pcip_core.store.paths import asset_of
 from tests.conftest import write_tiny_screen
 
 tracking.SYSTEM_METRICS_EVERY_S = 0.2  # trainings here last a second
@@ -62,6 +63,19 @@ class Finished:
             (table, shard): (store.provenance(name, table, shard) or {})["commit_id"]
             for table in store.tables(name)
             for shard in store.shards(name, table) or [None]
+        }
+
+    def writers(self) -> dict[str, tuple[str, str]]:
+        """Table -> the asset that wrote it, as recorded, and the asset that errors name."""
+        store, name = self.store, self.screen.name
+        recorded = {
+            table: store.provenance(name, table, (store.shards(name, table) or [None])[0]) or {}
+            for table in store.tables(name)
+        }
+        return {
+            table: (provenance["asset"], (asset_of(table) or ("", ""))[0])
+            for table, provenance in recorded.items()
+            if table != "screen"  # which describes the screen and is no asset's result
         }
 
     def again(self, **options: object) -> RunOutcome:

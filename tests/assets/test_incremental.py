@@ -17,7 +17,7 @@ from pcip_assets.tracking import Tracking, TrainingRun
 from pcip_assets.workspace import Workspace
 from pcip_core.errors import SpecError
 from pcip_core.store.publish import connect
-from tests.assets.conftest import Finished, add_plate, run_tiny
+from tests.assets.conftest import Finished, add_plate
 
 
 def _changed(before: dict, after: dict) -> set[tuple[str, str | None]]:
@@ -35,6 +35,7 @@ def test_a_growing_screen(own: Finished) -> None:
     root = Path(str(own.screen.root))
     published = own.workspace.published
 
+    assert own.again().success  # its images lie in another place than those of the first run
     first, stamp = own.commits(), published.stat().st_mtime_ns
     assert own.again().success
     assert own.commits() == first, "a second run makes nothing again"
@@ -110,10 +111,11 @@ def test_a_training_that_dies_goes_on_in_the_same_run(
         if number == 2:
             raise RuntimeError("the machine went down")
 
+    dead = finished.copied(tmp_path)
+    shutil.rmtree(dead.workspace.mlflow_folder)  # its training
     with monkeypatch.context() as patch:
         patch.setattr(TrainingRun, "epoch", die)
-        dead = run_tiny(tmp_path)
-    assert not dead.outcome.success
+        assert not dead.again().success
     tracking = Tracking(data=str(dead.workspace.data))
     assert not tracking.has_champion("tiny"), "no half-trained encoder is ever registered"
     assert dead.again().success

@@ -57,11 +57,11 @@ def cross_validated(
 ) -> CrossValidated:
     """Predict the class of each cell by a classifier that was fitted without the fold of the cell.
 
-    `logistic` is a multinomial logistic regression with an L1 penalty; `forest` is a random forest that considers
-    20 % of the features at each split; `histogram_forest` is the same forest with features in 256 bins
-    (`histogram_forest.py`), which takes about a quarter of the time. All weight classes inversely to their size. Columns are standardized with the
-    mean and standard deviation of the training set. The paper states neither C nor the solver: here C has
-    scikit-learn's default, and the solver saga fits all classes in one model.
+    `logistic` is a multinomial logistic regression with an L1 penalty. `forest` is a random forest that considers
+    20 % of the features at each split; `histogram_forest` is the same with features in 256 bins, in about a quarter
+    of the time. All weight classes inversely to their size. Columns are standardized with the mean and standard
+    deviation of the training set. The paper states neither C nor the solver: here C has scikit-learn's default, and
+    the solver saga fits all classes in one model.
 
     Args:
         features: (n, d) finite.
@@ -225,9 +225,7 @@ def _by_histograms(
     training: np.ndarray, coded: np.ndarray, cells: np.ndarray, *, trees: int, seed: int, threads: int
 ) -> np.ndarray:
     """The class of each cell, by a histogram forest with balanced weights of the classes."""
-    from pcip_core.evaluation.histogram_forest import (
-        forest_probabilities,
-    )  # loads numba, which takes a second
+    from pcip_core.evaluation.histogram_forest import forest_probabilities  # numba takes seconds
 
     present, counts = np.unique(coded, return_counts=True)
     weights = np.zeros(coded.max() + 1)

@@ -1,8 +1,9 @@
 """A random forest that divides cells only between the 256 bins of each feature.
 
 scikit-learn's forest sorts the values of each considered feature in each node. Here values are replaced by the number
-of their bin once, and cells are sorted by counting. The trees are those of scikit-learn otherwise: bootstrap samples, Gini
-impurity, a random choice of features in each node, leaves of one class, and the mean class probability of all trees.
+of their bin once, and cells are sorted by counting. The trees are those of scikit-learn otherwise: bootstrap samples,
+Gini impurity, a random choice of features in each node, leaves of one class, and the mean class probability of all
+trees.
 """
 
 from __future__ import annotations

@@ -210,6 +210,28 @@ def test_damage_behind_a_readable_bookkeeping_is_found_when_it_matters(
     assert shards_of(path, f"scr.cell_features_{small.SET}") == {"plate_1": 15, "plate_2": 15}
 
 
+def test_a_damaged_file_with_a_damaged_spare_is_rebuilt_from_all_partitions(
+    filled: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in (3, 4):  # the second leaves a spare
+        small.commit_features(filled, "scr", "plate_1", seed=seed)
+        publish(filled, path)
+    real, calls = update.update_screen, iter((True, True, False))
+
+    def damaged(*args: object) -> None:
+        if next(calls):
+            raise duckdb.IOException("Corrupt database file: computed checksum does not match")
+        real(*args)
+
+    monkeypatch.setattr(update, "update_screen", damaged)
+    small.commit_features(filled, "scr", "plate_2", seed=5)
+    assert publish(filled, path).rebuilt
+    expected = path.with_name("from_nothing.duckdb")
+    monkeypatch.undo()
+    publish(filled, expected)
+    assert whole_of(path) == whole_of(expected)
+
+
 def test_what_cannot_be_opened_is_said(path: Path) -> None:
     with pytest.raises(StoreError, match=r"feature_store\.duckdb: found no such file.*Run a screen first"):
         connect(path)

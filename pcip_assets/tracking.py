@@ -18,8 +18,8 @@ from typing import Any
 import dagster as dg
 
 from pcip_assets.progress import Progress
-from pcip_assets.recovery.databases import ensure, mlflow_database
 from pcip_assets.recovery.killed_runs import process_tags
+from pcip_assets.recovery.moved import artifact_location, ensure_mlflow
 from pcip_assets.workspace import MLFLOW_PORT, Workspace
 from pcip_core.errors import EncoderError
 from pcip_core.spec.screen import Screen
@@ -103,7 +103,7 @@ class Tracking(dg.ConfigurableResource):
         import mlflow
 
         workspace = Workspace(Path(self.data))
-        ensure(workspace, [mlflow_database(workspace)])
+        ensure_mlflow(workspace)
         mlflow.set_tracking_uri(workspace.mlflow_uri)
         mlflow.set_registry_uri(workspace.mlflow_uri)
         return mlflow.MlflowClient()
@@ -118,9 +118,9 @@ class Tracking(dg.ConfigurableResource):
                 client.restore_experiment(experiment.experiment_id)
                 _LOG.warning(f"MLflow experiment {screen} was deleted; it is restored to hold new runs")
             return experiment.experiment_id
-        artifacts = Workspace(Path(self.data)).mlflow_folder / "artifacts" / screen
+        location = artifact_location(Workspace(Path(self.data)), screen)
         try:
-            return client.create_experiment(screen, artifact_location=artifacts.as_uri())
+            return client.create_experiment(screen, artifact_location=location)
         except MlflowException:
             experiment = client.get_experiment_by_name(screen)
             if experiment is None:

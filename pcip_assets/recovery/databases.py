@@ -11,7 +11,6 @@ import logging
 import re
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -22,8 +21,9 @@ from typing import NamedTuple
 
 from pcip_assets.recovery.rows import copy_rows, table_names
 from pcip_assets.workspace import Workspace
-from pcip_core.errors import StoreError
+from pcip_core.errors import PcipError, StoreError
 from pcip_core.files import replacing
+from pcip_core.locks import temporary_folder
 
 _LOG = logging.getLogger("pcip")
 _WAIT_S = 20.0  # for another process that writes to a database
@@ -221,8 +221,8 @@ def _upgraded_mlflow(former: Path) -> bytes | None:
     from mlflow.db import upgrade
     from sqlalchemy.exc import SQLAlchemyError
 
-    with tempfile.TemporaryDirectory(prefix="pcip_") as folder:
-        path = Path(folder) / "mlflow.db"
+    with temporary_folder() as folder:
+        path = folder / "mlflow.db"
         try:
             with opened(former) as old, closing(sqlite3.connect(path)) as new:
                 old.backup(new)
@@ -282,9 +282,9 @@ def _elsewhere() -> Iterator[Path]:
     """
     from sqlalchemy.exc import SQLAlchemyError
 
-    with tempfile.TemporaryDirectory(prefix="pcip_") as folder:
+    with temporary_folder() as folder:
         try:
-            yield Path(folder)
+            yield folder
         except SQLAlchemyError as error:
             raise StoreError(
                 folder,
@@ -297,7 +297,7 @@ def _elsewhere() -> Iterator[Path]:
 def _unusable(path: Path, error: Exception) -> StoreError:
     return StoreError(
         path,
-        found=str(error),
+        found=error.found if isinstance(error, PcipError) else str(error),
         required="a folder with free space that you may write to",
         remedy="Free some space, correct the permissions, or choose another folder with PCIP_DATA.",
     )

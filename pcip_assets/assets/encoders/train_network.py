@@ -5,7 +5,6 @@ What is trained, on which cells, is in the module of each network.
 
 import dataclasses
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pcip_assets.assets.results import picture
 from pcip_assets.assets.skeleton import Run, Work
 from pcip_assets.provenance import git_commit, inputs_hash
 from pcip_assets.tracking import PRECISION, Encoder, Tracking, TrainingRun, as_json, device_name
-from pcip_core.locks import locked
+from pcip_core.locks import locked, temporary_folder
 from pcip_core.spec.training import TrainingConfig
 
 
@@ -129,11 +128,11 @@ def train_network(run: Run, network: Network, made_from: str) -> dict[str, Any]:
         curve = loss_curve(history, screen.title, loss=fitted.loss)
         tracking.log_pictures(tracker.run_id, {"loss_curve.png": curve})
         tracking.log_document(tracker.run_id, "resolved_spec.json", screen.resolved())
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         extra = {"screen": screen.name, "inputs_hash": made_from, **fitted.extra}
-        save_encoder(fitted.trained.network, Path(folder), extra=extra)
+        save_encoder(fitted.trained.network, folder, extra=extra)
         tags |= {PRECISION: fitted.trained.precision}
-        tracking.register(network.model, screen.name, tracker.run_id, Path(folder), tags)
+        tracking.register(network.model, screen.name, tracker.run_id, folder, tags)
     shutil.rmtree(checkpoints)  # if they stayed, the next training would resume this one
     last = history[-1]
     return {

@@ -70,8 +70,8 @@ BENCHMARKS = Table(
         "task": (TEXT, "Column of `images` that is predicted: `localization`, `protein`."),
         "classifier": (
             TEXT,
-            "Classifier: `knn`, `logistic`, `forest`, `end_to_end` (the supervised network itself); `pairwise`, "
-            "`retrieval` and `silhouette` use none (docs/explanation/baselines.md).",
+            "Classifier: `knn`, `logistic`, `forest`, `histogram_forest`, `end_to_end` (the supervised network "
+            "itself); `pairwise`, `retrieval` and `silhouette` use none (docs/explanation/baselines.md).",
         ),
         "parameter": (TEXT, "Setting of the classifier: `k=11`, `C=1`, `trees=500`, `pairs=1000`, `cosine`."),
         "label": (TEXT, "Class or term that is scored; NULL for scores over all classes."),

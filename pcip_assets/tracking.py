@@ -27,6 +27,7 @@ from pcip_core.spec.screen import Screen
 _LOG = logging.getLogger("pcip")
 CHAMPION = "champion"
 SYSTEM_METRICS_EVERY_S = 5.0
+PRECISION = "precision"  # the tag of a model version
 _WEIGHTS = "encoder.safetensors"
 _RUN_ID = "mlflow_run_id"  # in the folder of checkpoints
 _NOT_REGISTERED = (
@@ -45,6 +46,11 @@ class Encoder:
     run_id: str
     folder: Path
     tags: Mapping[str, str]
+
+    @property
+    def precision(self) -> str:
+        """The precision of its training, and of all its feature sets, on any machine; early versions have no tag."""
+        return precision_of(self.tags)
 
 
 class TrainingRun:
@@ -269,6 +275,11 @@ class Tracking(dg.ConfigurableResource):
 
         if self._has_run(run_id):
             mlflow.log_metrics(dict(scores), run_id=run_id)
+
+
+def precision_of(tags: Mapping[str, str]) -> str:
+    """The precision that the tags of a model version name. Versions without it described cells in float32."""
+    return tags.get(PRECISION, "float32")
 
 
 def device_name(device: str) -> str:

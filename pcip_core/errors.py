@@ -62,6 +62,10 @@ class TrainingError(PcipError):
     """Training cannot start, or its loss has become NaN or infinite."""
 
 
+class PrecisionError(TrainingError):
+    """A precision is unknown, or too low for a network: its loss overflows, or differs from the loss in float32."""
+
+
 class EncoderError(PcipError):
     """A trained encoder is missing, damaged, or was trained on other channels."""
 

@@ -117,7 +117,10 @@ def provenance_in(schema: pa.Schema, path: Path) -> dict[str, Any]:
     encoded = (schema.metadata or {}).get(_METADATA)
     if encoded is None:
         raise damaged(path, ValueError("no provenance"))
-    return json.loads(encoded)
+    try:
+        return json.loads(encoded)
+    except ValueError as error:
+        raise damaged(path, error) from error
 
 
 def damaged(path: Path, error: Exception) -> StoreError:

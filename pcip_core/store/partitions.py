@@ -32,6 +32,7 @@ from pcip_core.store.joining import all_columns, filled, joined, require_same_ty
 from pcip_core.store.paths import NAME, checked_name, how_to_make, shard_folder, shard_of
 from pcip_core.store.schemas import checked
 
+_OF_A_SCREEN = (".journal", "[a-z]*/part.parquet", "[a-z]*/shard=*/part.parquet")
 _READ_ATTEMPTS = 20
 _SCANNED = 16_384  # rows per batch: 25 MB with 384 features
 
@@ -45,11 +46,10 @@ class Store:
     # -- contents ------------------------------------------------------------------------------------
 
     def screens(self) -> list[str]:
-        """Names of the screens with at least one table; folders without a valid name are ignored."""
-        if not self.root.is_dir():
-            return []
-        names = [path.name for path in self.root.iterdir() if path.is_dir() and NAME.fullmatch(path.name)]
-        return sorted(name for name in names if self.tables(name))
+        """Names of the screens with a table or an unfinished commit; other folders are ignored."""
+        folders = [path for path in self.root.iterdir() if path.is_dir()] if self.root.is_dir() else []
+        names = sorted(folder.name for folder in folders if NAME.fullmatch(folder.name))
+        return [name for name in names if any(any((self.root / name).glob(part)) for part in _OF_A_SCREEN)]
 
     def tables(self, screen: str) -> list[str]:
         """Names of the tables of a screen."""

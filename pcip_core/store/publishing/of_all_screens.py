@@ -19,7 +19,9 @@ from pcip_core.store.sql import count, quoted, tables, text
 def make_main(con: duckdb.DuckDBPyConnection) -> bool:
     """Make the tables over all screens that are missing or have other columns; whether there were any."""
     made = False
-    columns = "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'main' AND table_name = ?"
+    columns = (
+        "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'main' AND table_name = ?"
+    )
     for table in (SCREENS, FEATURE_SETS, BENCHMARKS, PUBLISHED):
         wanted = list(table.duckdb_types.items())
         if con.execute(columns, [table.name]).fetchall() != wanted:

@@ -64,7 +64,7 @@ def serve(
     }
     _register_screens(workspace)
     ensure_mlflow(workspace)
-    artifacts = str(workspace.mlflow_folder / "artifacts")
+    artifacts = str(workspace.artifacts(""))
     with (
         contextlib.suppress(KeyboardInterrupt),
         temporary_folder() as folder,  # nobody else may open the socket in it

@@ -101,6 +101,7 @@ def publish(store: Store, path: Path, *, rebuild: bool = False) -> Published:
             screens without a damaged one are published.
     """
     missing: list[Key] = []
+    path = path.resolve()  # a link to a file on another disk stays a link
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path.with_suffix(".lock")):  # publishers of several runs queue
@@ -127,41 +128,17 @@ def _publish(store: Store, path: Path, beside: Path, missing: list[Key], *, rebu
     have = None if rebuild or foreign else have
     if have is not None and not has_changed(store, have):
         return Published()
-    warning = foreign and _rebuilt_because(path, foreign)
-    if have is not None:
-        spare = books_of_spare(path, beside)
-        if result := _replaced(store, path, beside, missing, have, spare, warning):
-            return result
-    result = _replaced(store, path, beside, missing, None, None, warning)
-    assert result is not None
-    return result
-
-
-def _replaced(
-    store: Store,
-    path: Path,
-    beside: Path,
-    missing: list[Key],
-    have: Books | None,
-    spare: Books | None,
-    warning: str | None,
-) -> Published | None:
-    """Replace the published file, unless nothing has changed; None if neither that file nor its spare can be updated.
-
-    Raises:
-        StoreError: a partition is damaged; the screens without a damaged one are published.
-    """
-    with snapshot(store, *(books for books in (have, spare) if books is not None)) as taken:
-        missing[:] = missing or _changes(taken, have or {})
-        result = Published(warning=warning)
+    spare = books_of_spare(path, beside) if have is not None else None
+    with snapshot(store, have or {}, spare or {}) as taken:
+        missing += _changes(taken, have or {})
+        result = Published()
         if have is None or missing:
-            if not _written(taken, path, beside, have, spare):
-                return None
-            changes = _changes(taken, have or {})  # a partition may have proved damaged
-            loaded = sum(key in taken.books for key in changes)
-            stale = [_name(key) for key in taken.left_out]
-            result = Published(loaded, len(changes) - loaded, stale, have is None, warning)
-            _replace(path, beside, is_sound=have is not None)
+            written = _written(taken, path, beside, have, spare)
+            if written is None:  # the snapshot is of changes only
+                return _publish(store, path, beside, missing, rebuild=True)
+            result = written
+            result.warning = foreign and _rebuilt_because(path, foreign)
+            _replace(path, beside, is_sound=not result.rebuilt)
     if taken.damaged:
         raise _incomplete(path, taken.damaged, result)
     return result
@@ -207,20 +184,23 @@ def _rebuilt_because(path: Path, foreign: str) -> str:
     )
 
 
-def _written(taken: Snapshot, path: Path, beside: Path, have: Books | None, spare: Books | None) -> bool:
+def _written(
+    taken: Snapshot, path: Path, beside: Path, have: Books | None, spare: Books | None
+) -> Published | None:
     """Write the next version: the spare or a copy of the published file, updated; or a new file.
 
-    Returns:
-        False if neither the spare nor the copy can be updated.
+    None if the files cannot be updated.
     """
     if have is not None and spare is not None and take(path, beside) and _updated(taken, beside, spare, have):
-        return True
+        return _result(taken, have)
     drop(path)
     if have is not None:
         copy(path, beside)
-        return _updated(taken, beside, have, have)
+        return _result(taken, have) if _updated(taken, beside, have, have) else None
     update(taken, beside, {}, {})
-    return True
+    result = _result(taken, {})
+    result.rebuilt = True
+    return result
 
 
 def _updated(taken: Snapshot, beside: Path, books: Books, have: Books) -> bool:
@@ -234,6 +214,13 @@ def _updated(taken: Snapshot, beside: Path, books: Books, have: Books) -> bool:
         _clear(beside.parent, f"{beside.name}*")
         return False
     return True
+
+
+def _result(taken: Snapshot, have: Books) -> Published:
+    """The result of an update from these partitions to those of the snapshot."""
+    changes = _changes(taken, have)
+    loaded = sum(key in taken.books for key in changes)
+    return Published(loaded, len(changes) - loaded, [_name(key) for key in taken.left_out])
 
 
 def _clear(folder: Path, pattern: str) -> None:

@@ -63,8 +63,10 @@ def test_a_growing_screen(own: Finished) -> None:
 
     copy = Workspace(Path(shutil.copytree(own.workspace.data, own.workspace.data.with_name("copy"))))
     original = _contents(own.workspace.data)
-    outcome = dataclasses.replace(own, workspace=copy).again(retrain=True)
+    copied = dataclasses.replace(own, workspace=copy)
+    outcome = copied.again(retrain=True)
     assert outcome.success, outcome.error
+    assert not {"fields", "cells"} & {table for table, _ in _changed(third, copied.commits())}
     assert _contents(own.workspace.data) == original
     encoder = Tracking(data=str(copy.data)).champion("tiny")
     assert encoder.version == "tiny/2"

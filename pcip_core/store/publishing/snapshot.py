@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from pcip_core.store import parquet
 from pcip_core.store.partitions import Store
+from pcip_core.store.paths import Part
 from pcip_core.store.publishing.books import WHOLE, Books, Entry, Key, out_of_date
 from pcip_core.store.schemas import BENCHMARKS, SCREENS
 
@@ -83,11 +84,11 @@ def snapshot(store: Store, have: Books) -> Iterator[Snapshot]:
             with store.frozen(screen) as files:
                 here = _stamps(screen, files)
                 changed = _changed_tables(here, {key: have[key].stamp for key in have if key[0] == screen})
-                for number, ((table, shard), file) in enumerate(files.items()):
+                for number, ((table, shard), (file, _)) in enumerate(files.items()):
                     if table in changed or _describes_whole_screen(table):
                         link = folder / str(number)
-                        _link(file, link)
-                        taken._links[screen, table, shard or WHOLE] = (link, file)
+                        _link(Path(file), link)
+                        taken._links[screen, table, shard or WHOLE] = (link, Path(file))
             stamps |= here
         for key, stamp in stamps.items():
             known = have.get(key)
@@ -98,13 +99,9 @@ def snapshot(store: Store, have: Books) -> Iterator[Snapshot]:
         yield taken
 
 
-def _stamps(screen: str, files: Mapping[tuple[str, str | None], Path]) -> dict[Key, str]:
-    """Partition -> a stamp that changes whenever its file is replaced or touched."""
-    stamps = {}
-    for (table, shard), path in files.items():
-        file = path.stat()
-        stamps[screen, table, shard or WHOLE] = f"{file.st_ino} {file.st_size} {file.st_mtime_ns}"
-    return stamps
+def _stamps(screen: str, files: Mapping[tuple[str, str | None], Part]) -> dict[Key, str]:
+    """Partition -> the stamp of its file."""
+    return {(screen, table, shard or WHOLE): part.stamp for (table, shard), part in files.items()}
 
 
 def _changed_tables(now: Mapping[Key, str], before: Mapping[Key, str]) -> set[str]:

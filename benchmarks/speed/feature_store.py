@@ -37,7 +37,10 @@ _REPEATS = 5
 _PAPER_DISK, _PAPER_MEMORY = 12e9, 8e9  # bytes that the largest size needs
 _CELL = "plate_1_0000007"
 _WRITE, _MEAN, _COLD, _TOP = "at least 100 MB/s", "< 10 s", "< 3 s", "< 1 s"
-_LIMITS = {"": None, " with DuckDB's default limit of memory": "80%"}  # of an open file; by default, that of pcip
+_LIMITS = {
+    "": None,
+    " with DuckDB's default limit of memory": "80%",
+}  # of an open file; by default, that of pcip
 
 
 def run() -> list[Row]:
@@ -82,7 +85,13 @@ def measured(screen: Written, *, judged: bool) -> Iterator[Row]:
         ("mean by protein, as the asset makes it from Parquet", _mean_by_asset, few, _MEAN, 10.0),
         ("mean by protein, SQL on the published file", _mean_by_sql, few, None, None),
         (f"ten most similar cells, from Parquet by SQL, {cold}", _similar_parquet, _REPEATS, None, None),
-        ("the vectors of the Parquet files unpacked, which that includes, by SQL", _unpacked, _REPEATS, None, None),
+        (
+            "the vectors of the Parquet files unpacked, which that includes, by SQL",
+            _unpacked,
+            _REPEATS,
+            None,
+            None,
+        ),
         (f"ten most similar cells, published, opened anew, {cold}", _similar_published, _REPEATS, _COLD, 3.0),
         (
             "ten most similar cells, published, opened anew and closed",

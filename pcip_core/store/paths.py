@@ -1,9 +1,12 @@
-"""Names of screens, tables and shards, and of their folders; and the asset that writes each table."""
+"""Names of screens, tables and shards, their folders and files, and the asset that writes each table."""
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from pcip_core.errors import StoreError
@@ -71,10 +74,9 @@ def shard_folder(shard: str) -> str:
     return name
 
 
-def shard_of(folder: Path) -> str | None:
-    """The shard of a folder; None for the folder of a table without shards."""
-    name = folder.name
-    return unquote(name.removeprefix("shard=")) if name.startswith("shard=") else None
+def shard_of(folder: str) -> str | None:
+    """The shard of the folder with this name; None for the folder of a table without shards."""
+    return unquote(folder.removeprefix("shard=")) if folder.startswith("shard=") else None
 
 
 def asset_of(table: str) -> tuple[str, str] | None:
@@ -99,3 +101,31 @@ def how_to_make(screen: str, table: str, shard: str | None = None) -> str:
     name = f"{screen}/{known[0]}" if known else f"the asset that writes {table}"
     of_shard = f", shard {shard}" if shard else ""
     return f"Run `pcip run {screen}{known[1] if known else ''}`, or materialize {name}{of_shard}."
+
+
+class Part(NamedTuple):
+    """The file of a partition, and a stamp that changes whenever the file is replaced or touched."""
+
+    file: str
+    stamp: str
+
+
+def partitions_in(folder: Path) -> Iterator[tuple[str | None, Part]]:
+    """Shard (None: the whole table) and file of each partition in the folder of a table.
+
+    Publishing asks for the files of all tables, so there is one system call and no `Path` for each.
+    """
+    try:
+        names = [entry.name for entry in os.scandir(folder)]
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for name in names:
+        shard = shard_of(name)
+        if shard is not None or name == "part.parquet":
+            file = f"{folder}/{name}" if shard is None else f"{folder}/{name}/part.parquet"
+            try:
+                status = os.stat(file)  # noqa: PTH116
+            except FileNotFoundError:  # a folder of arrays
+                continue
+            stamp = f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
+            yield shard, Part(file, stamp)

@@ -75,10 +75,10 @@ def test_a_growing_screen(own: Finished) -> None:
         versions = con.sql("SELECT DISTINCT encoder_version FROM tiny.cell_features_inpainting_conv4")
         assert versions.fetchall() == [("tiny/2",)]
 
-    third = own.commits()
-    mlflow.MlflowClient(own.workspace.mlflow_uri).set_model_version_tag("tiny", "2", "precision", "bf16")
-    assert own.again(shards=["plate_2"]).success, "as if trained on a machine that chose bf16"
-    with connect(published) as con:
+    third = copied.commits()
+    mlflow.MlflowClient(copied.workspace.mlflow_uri).set_model_version_tag("tiny", "2", "precision", "bf16")
+    assert copied.again(shards=["plate_2"]).success, "as if trained on a machine that chose bf16"
+    with connect(copy.published) as con:
         sets = "SELECT precision FROM main.feature_sets WHERE feature_set = '{}_conv3'"
         mixed = {name: con.sql(sets.format(name)).fetchall() for name in ("inpainting", "untrained")}
         intensity = con.sql(
@@ -86,14 +86,14 @@ def test_a_growing_screen(own: Finished) -> None:
         ).fetchall()
     assert mixed == {name: [("bf16, float32",)] for name in mixed}  # until the other plates follow
     assert intensity == [(None,)]
-    outcome = own.again()
+    outcome = copied.again()
     assert outcome.success
     assert not outcome.trained
-    remade = _changed(third, own.commits())
+    remade = _changed(third, copied.commits())
     assert {shard for table, shard in remade if table == "cell_features_inpainting_conv1"} == {
         *("plate_1", "plate_2", "plate_3"),
     }
-    with connect(published) as con:
+    with connect(copy.published) as con:
         assert con.sql("SELECT DISTINCT precision FROM main.feature_sets ORDER BY ALL").fetchall() == [
             ("bf16",),
             (None,),

@@ -66,5 +66,5 @@ COLOURS = {"red": 0, "green": 1, "blue": 2}
 
 
 def colour_of(picture: np.ndarray, select: str) -> np.ndarray:
-    """One colour (H, W) of an RGB image (H, W, 3), or the maximum of the three for `max`."""
-    return picture.max(axis=2) if select == "max" else np.ascontiguousarray(picture[:, :, COLOURS[select]])
+    """One colour (H, W) of an RGB image (H, W, 3), as a view, or the maximum of the three for `max`."""
+    return picture.max(axis=2) if select == "max" else picture[:, :, COLOURS[select]]

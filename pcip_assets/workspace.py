@@ -92,6 +92,10 @@ class Workspace:
         """MLflow's database and artifacts."""
         return self.data / "mlflow"
 
+    def artifacts(self, experiment: str) -> Path:
+        """The folder of the files that MLflow keeps for an experiment, which has the name of its screen."""
+        return self.mlflow_folder / "artifacts" / experiment
+
     @property
     def mlflow_uri(self) -> str:
         """MLflow's tracking store."""

@@ -4,9 +4,7 @@ import contextlib
 import os
 import socket
 import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 import yaml
@@ -14,6 +12,7 @@ import yaml
 from pcip_assets.web import ALLOW, HOST
 from pcip_assets.workspace import DAGSTER_PORT, MLFLOW_PORT, REPOSITORY, Workspace
 from pcip_core.errors import PcipError, RootError
+from pcip_core.locks import temporary_folder
 
 _PYTHON = (sys.executable, "-m")
 
@@ -65,13 +64,13 @@ def serve(
     }
     _register_screens(workspace)
     ensure_mlflow(workspace)
-    artifacts = str(workspace.mlflow_folder / "artifacts")
+    artifacts = str(workspace.artifacts(""))
     with (
         contextlib.suppress(KeyboardInterrupt),
-        tempfile.TemporaryDirectory(prefix="pcip-ui-") as folder,  # nobody else may open the socket in it
+        temporary_folder() as folder,  # nobody else may open the socket in it
         Servers(REPOSITORY, environment) as servers,
     ):
-        code, locations = Path(folder) / "code", Path(folder) / "workspace.yaml"
+        code, locations = folder / "code", folder / "workspace.yaml"
         location = {"socket": str(code), "location_name": "pcip"}
         locations.write_text(yaml.safe_dump({"load_from": [{"grpc_server": location}]}))
         servers.start("Dagster's code server", [
@@ -84,8 +83,9 @@ def serve(
         servers.wait(until=code)
         servers.start("Dagster's pages", [
             *_PYTHON, "pcip_assets.web.dagster_pages", str(dagster_port), str(locations),
-        ])  # fmt: skip
-        servers.start("Dagster's daemon", [*DAEMON, "run", "--workspace", str(locations)])
+        ], calls_others=True)  # fmt: skip
+        daemon = [*DAEMON, "run", "--workspace", str(locations)]
+        servers.start("Dagster's daemon", daemon, calls_others=True)
         click.secho(
             f"Dagster http://{HOST}:{dagster_port}   MLflow http://{HOST}:{mlflow_port}   (Ctrl-C stops both)",
             bold=True,

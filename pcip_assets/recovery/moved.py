@@ -45,16 +45,11 @@ def _former(connection: sqlite3.Connection, workspace: Workspace) -> dict[str, s
     """Recorded folder -> present folder of each experiment of pcip that is recorded in another workspace."""
     former = {}
     for name, location in connection.execute("SELECT name, artifact_location FROM experiments"):
-        present = artifact_location(workspace, name)
+        present = workspace.artifacts(name).as_uri()
         inside = present.removeprefix(workspace.data.as_uri())  # the same in each workspace
         if location and location != present and location.startswith("file://") and location.endswith(inside):
             former[location] = present
     return former
-
-
-def artifact_location(workspace: Workspace, screen: str) -> str:
-    """The folder of the files of an experiment, as MLflow records it."""
-    return (workspace.mlflow_folder / "artifacts" / screen).as_uri()
 
 
 def _replace(connection: sqlite3.Connection, old: str, new: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from pcip_core.errors import StoreError
+from pcip_core.store.paths import how_to_make
 
 
 def joined(
@@ -42,7 +43,7 @@ def require_same_types(
                     found=f"columns of different types in shards {shards[first]} and {shards[number]} "
                     f"({name}: {schemas[first][name]} and {kind})",
                     required="the same column types in all partitions",
-                    remedy=f"Materialize the shards of {screen}/{table} that are out of date.",
+                    remedy=f"Bring all shards up to date. {how_to_make(screen, table)}",
                 )
 
 

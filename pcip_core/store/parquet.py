@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pcip_core.errors import StoreError
+from pcip_core.store.paths import how_to_make, shard_of
 
 _METADATA = b"pcip"
 _UNREADABLE = (pa.ArrowException, OSError)  # pyarrow raises either for a damaged file
@@ -116,7 +117,10 @@ def provenance_in(schema: pa.Schema, path: Path) -> dict[str, Any]:
     encoded = (schema.metadata or {}).get(_METADATA)
     if encoded is None:
         raise damaged(path, ValueError("no provenance"))
-    return json.loads(encoded)
+    try:
+        return json.loads(encoded)
+    except ValueError as error:
+        raise damaged(path, error) from error
 
 
 def damaged(path: Path, error: Exception) -> StoreError:
@@ -125,5 +129,12 @@ def damaged(path: Path, error: Exception) -> StoreError:
         path,
         found=f"a file that cannot be read ({str(error).splitlines()[0]})",
         required="a partition written by the store",
-        remedy="Remove the file and materialize that partition again.",
+        remedy=f"Remove the file. {how_to_make(*_named(path))}",
     )
+
+
+def _named(path: Path) -> tuple[str, str, str | None]:
+    """Screen, table and shard of a file of the store."""
+    shard = shard_of(path.parent)
+    table = path.parent if shard is None else path.parent.parent
+    return table.parent.name, table.name, shard

@@ -25,13 +25,14 @@ import pyarrow.parquet as pq
 from polars.io.plugins import register_io_source
 
 from pcip_core.errors import CropError, StoreError
-from pcip_core.files import natural_key
+from pcip_core.files import natural_key, writing
 from pcip_core.locks import locked
 from pcip_core.store import journal, parquet
 from pcip_core.store.joining import all_columns, filled, joined, require_same_types
-from pcip_core.store.paths import NAME, checked_name, shard_folder, shard_of
+from pcip_core.store.paths import NAME, checked_name, how_to_make, shard_folder, shard_of
 from pcip_core.store.schemas import checked
 
+_OF_A_SCREEN = (".journal", "[a-z]*/part.parquet", "[a-z]*/shard=*/part.parquet")
 _READ_ATTEMPTS = 20
 _SCANNED = 16_384  # rows per batch: 25 MB with 384 features
 
@@ -45,11 +46,10 @@ class Store:
     # -- contents ------------------------------------------------------------------------------------
 
     def screens(self) -> list[str]:
-        """Names of the screens with at least one table; folders without a valid name are ignored."""
-        if not self.root.is_dir():
-            return []
-        names = [path.name for path in self.root.iterdir() if path.is_dir() and NAME.fullmatch(path.name)]
-        return sorted(name for name in names if self.tables(name))
+        """Names of the screens with a table or an unfinished commit; other folders are ignored."""
+        folders = [path for path in self.root.iterdir() if path.is_dir()] if self.root.is_dir() else []
+        names = sorted(folder.name for folder in folders if NAME.fullmatch(folder.name))
+        return [name for name in names if any(any((self.root / name).glob(part)) for part in _OF_A_SCREEN)]
 
     def tables(self, screen: str) -> list[str]:
         """Names of the tables of a screen."""
@@ -259,16 +259,17 @@ class Store:
         Raises:
             StoreError: the rows of a table do not fit its schema.
             CropError: the length of an array matches none of the tables.
+            WriteError: they cannot be written.
         """
         arrays = arrays or {}
         tables = {name: checked(frame, name, f"{screen}.{name}") for name, frame in tables.items()}
         _check_lengths(screen, tables, arrays)
-        commit = uuid.uuid4().hex
-        home = self._home(screen)
+        commit, home = uuid.uuid4().hex, self._home(screen)
+        replaced = [self._part(screen, name, shard) for name in tables]
         described = {
             **(provenance or {}),
             "commit_id": commit,
-            "commit_number": journal.next_number(home),
+            "commit_number": journal.next_number(home, replaced),
             "arrays": dict.fromkeys(arrays, f"{commit}.npy"),
         }
         staging = home / ".staging" / commit
@@ -278,7 +279,7 @@ class Store:
         for name in tables:
             targets[staging / f"{name}.parquet"] = self._part(screen, name, shard)
         staging.mkdir(parents=True)
-        with locked(staging / "owner"):
+        with writing(home), locked(staging / "owner"):
             try:
                 for name, values in arrays.items():
                     if isinstance(values, Path):
@@ -354,9 +355,8 @@ class Store:
         """The partitions to read: the requested ones, or all."""
         wanted: Sequence[str | None] = shards if shards is not None else self.shards(screen, table) or [None]
         if not wanted:
-            raise StoreError(
-                f"{screen}.{table}", found="no shard", required="at least one", remedy="Name a shard."
-            )
+            where = f"{screen}.{table}"
+            raise StoreError(where, found="no shard", required="at least one", remedy="Name a shard.")
         return wanted
 
     @contextmanager
@@ -381,7 +381,7 @@ class Store:
                 f"{screen}.{table}" + (f" shard {shard}" if shard else ""),
                 found="no such partition",
                 required=path.relative_to(self.root).as_posix(),
-                remedy=f"Materialize the asset of screen {screen} that writes it (pcip run {screen}).",
+                remedy=how_to_make(screen, table, shard),
             ) from error
 
 

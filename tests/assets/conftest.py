@@ -25,6 +25,7 @@ from pcip_assets.workspace import Workspace
 from pcip_core.locks import locked
 from pcip_core.spec.screen import Screen
 from pcip_core.store.partitions import Store
+from pcip_core.store.paths import asset_of
 from tests.conftest import write_tiny_screen
 
 tracking.SYSTEM_METRICS_EVERY_S = 0.2  # trainings here last a second
@@ -37,7 +38,13 @@ DESIGNED = ("classic", "designed", "cellprofiler")
 EVERYTHING: dict[str, Any] = {
     "sets": [*DESIGNED, "autoencoder", "supervised", "vgg16"],
     "vgg16": {"weights": "vgg16.pth", "layers": ["block1_conv2"]},
-    "supervised": {"width": 0.1, "epochs": 15, "batch_size": 9, "learning_rate": 3e-3},
+    "supervised": {
+        "width": 0.1,
+        "epochs": 15,
+        "batch_size": 9,
+        "learning_rate": 3e-3,
+        "precision": "float32",
+    },
     "corrections": ["by_plate", "whitened"],
     "corrected": ["inpainting_conv3"],
     **QUICK,
@@ -75,6 +82,19 @@ class Finished:
             (table, shard): (store.provenance(name, table, shard) or {})["commit_id"]
             for table in store.tables(name)
             for shard in store.shards(name, table) or [None]
+        }
+
+    def writers(self) -> dict[str, tuple[str, str]]:
+        """Table -> the asset that wrote it, as recorded, and the asset that errors name."""
+        store, name = self.store, self.screen.name
+        recorded = {
+            table: store.provenance(name, table, (store.shards(name, table) or [None])[0]) or {}
+            for table in store.tables(name)
+        }
+        return {
+            table: (provenance["asset"], (asset_of(table) or ("", ""))[0])
+            for table, provenance in recorded.items()
+            if table != "screen"  # which describes the screen and is no asset's result
         }
 
     def again(self, **options: object) -> RunOutcome:

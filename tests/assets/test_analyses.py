@@ -103,6 +103,12 @@ def ask(made: Finished, query: str) -> list[tuple]:
         return con.execute(query).fetchall()
 
 
+def test_errors_name_the_asset_that_writes_a_table(analysed: Finished) -> None:
+    writers = analysed.writers()
+    assert {"clusters", "cluster_trees", "enrichment", "protein_scores", "map_cells"} <= writers.keys()
+    assert {table: pair for table, pair in writers.items() if pair[0] != pair[1]} == {}
+
+
 def test_two_clusters_are_the_two_compartments(analysed: Finished) -> None:
     rows = ask(
         analysed,

@@ -49,6 +49,12 @@ def test_every_set_is_scored_on_the_same_cells(compared: Finished) -> None:
     assert made_by["inpainting"] == "tiny/1"
 
 
+def test_errors_name_the_asset_that_writes_a_table(compared: Finished) -> None:
+    writers = compared.writers()
+    assert len(writers) > 60
+    assert {table: pair for table, pair in writers.items() if pair[0] != pair[1]} == {}
+
+
 def test_each_score_names_the_training_of_its_features(compared: Finished) -> None:
     tracking = Tracking(data=str(compared.workspace.data))
     tables = ("benchmarks", "benchmarks_yardsticks")

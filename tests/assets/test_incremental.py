@@ -63,8 +63,10 @@ def test_a_growing_screen(own: Finished) -> None:
 
     copy = Workspace(Path(shutil.copytree(own.workspace.data, own.workspace.data.with_name("copy"))))
     original = _contents(own.workspace.data)
-    outcome = dataclasses.replace(own, workspace=copy).again(retrain=True)
+    copied = dataclasses.replace(own, workspace=copy)
+    outcome = copied.again(retrain=True)
     assert outcome.success, outcome.error
+    assert not {"fields", "cells"} & {table for table, _ in _changed(third, copied.commits())}
     assert _contents(own.workspace.data) == original
     encoder = Tracking(data=str(copy.data)).champion("tiny")
     assert encoder.version == "tiny/2"
@@ -72,6 +74,30 @@ def test_a_growing_screen(own: Finished) -> None:
     with connect(copy.published) as con:
         versions = con.sql("SELECT DISTINCT encoder_version FROM tiny.cell_features_inpainting_conv4")
         assert versions.fetchall() == [("tiny/2",)]
+
+    third = own.commits()
+    mlflow.MlflowClient(own.workspace.mlflow_uri).set_model_version_tag("tiny", "2", "precision", "bf16")
+    assert own.again(shards=["plate_2"]).success, "as if trained on a machine that chose bf16"
+    with connect(published) as con:
+        sets = "SELECT precision FROM main.feature_sets WHERE feature_set = '{}_conv3'"
+        mixed = {name: con.sql(sets.format(name)).fetchall() for name in ("inpainting", "untrained")}
+        intensity = con.sql(
+            "SELECT precision FROM main.feature_sets WHERE feature_set = 'intensity'"
+        ).fetchall()
+    assert mixed == {name: [("bf16, float32",)] for name in mixed}  # until the other plates follow
+    assert intensity == [(None,)]
+    outcome = own.again()
+    assert outcome.success
+    assert not outcome.trained
+    remade = _changed(third, own.commits())
+    assert {shard for table, shard in remade if table == "cell_features_inpainting_conv1"} == {
+        *("plate_1", "plate_2", "plate_3"),
+    }
+    with connect(published) as con:
+        assert con.sql("SELECT DISTINCT precision FROM main.feature_sets ORDER BY ALL").fetchall() == [
+            ("bf16",),
+            (None,),
+        ]
 
     with pytest.raises(SpecError, match="plate_2, which lies between them"):
         own.again(shards=["plate_1", "plate_3"])

@@ -25,7 +25,7 @@ from tests.conftest import write_spec
 CHECK = "follows_its_source"
 LEARNS = {
     **{"width": 0.1, "epochs": 12, "batch_size": 4, "learning_rate": 3e-3, "preview_every": 12},
-    "validation_fraction": 0.15,
+    **{"validation_fraction": 0.15, "precision": "float32"},
 }
 QUICK: dict[str, Any] = {"baselines": {"sets": []}, "analyses": {"feature_set": "intensity"}}
 

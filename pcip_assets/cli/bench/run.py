@@ -30,18 +30,18 @@ _MET = {True: "met", False: "NOT met", None: "not judged"}
 @click.argument("name", required=False)
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE",
-    help="Write the figures to FILE, and leave the reference results and docs/performance.md unchanged.",
+    help="Write the figures to FILE, and leave the reference results and the documentation unchanged.",
 )  # fmt: skip
 @click.option("--strict", is_flag=True, help="Exit with 1 if an aim is not met.")
 @click.option("--all", "run_every", is_flag=True, help="Run all benchmarks except the long ones.")
-@click.option("--summary", is_flag=True, help="Only write the reference results into docs/performance.md.")
+@click.option("--summary", is_flag=True, help="Only write the reference results into the documentation.")
 def command(
     name: str | None, json_file: Path | None, *, strict: bool, run_every: bool, summary: bool
 ) -> None:
     """Run the benchmark NAME; without NAME, list the benchmarks and how long each takes.
 
     The figures are printed and written to benchmarks/results/NAME.json, the reference results, from which the
-    tables of docs/performance.md are made.
+    tables of docs/performance.md and docs/reference/benchmarks.md are made.
     """
     if summary:
         write_summary(descriptions())
@@ -142,7 +142,7 @@ def run_all() -> None:
 def run_benchmark(name: str, json_file: Path | None) -> list[str]:
     """Run one benchmark, print its figures, and write them as JSON.
 
-    Without `json_file` they become the reference results, and docs/performance.md is written anew.
+    Without `json_file` they become the reference results, and the documentation is written anew.
 
     Returns:
         the rows whose aim is not met.

@@ -1,6 +1,7 @@
-"""The tables of docs/performance.md, made from the reference results in benchmarks/results/.
+"""The tables of the documentation, made from the reference results in benchmarks/results/.
 
-They show the figures that have an aim or a comparison, and how figures grow with size.
+The short page says what pcip costs. The long page lists the aims that are missed, then the figures with an aim or a
+comparison, and how figures grow with size.
 """
 
 import json
@@ -9,12 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pcip_assets.cli.bench.costs import costs, missed
 from pcip_assets.workspace import REPOSITORY
 from pcip_core.errors import PcipError
 
 RESULTS = REPOSITORY / "benchmarks" / "results"
-PAGE = REPOSITORY / "docs" / "performance.md"
-BEGIN, END = "<!-- made by `pcip bench --summary`: begin -->\n", "<!-- end -->\n"
+DOCS = REPOSITORY / "docs"
+SHORT_PAGE, LONG_PAGE = "performance.md", "reference/benchmarks.md"
+BEGIN, END = "<!-- {}, made by `pcip bench --summary`: begin -->\n", "<!-- end -->\n"
 _MET = {True: "yes", False: "**no**", None: "not judged"}
 _COUNTED = {True: "met", False: "not met", None: "not judged"}
 _SIZE = re.compile(
@@ -26,26 +29,22 @@ _LEAST_SIZES = 3  # of a figure that gets a row in a table of growth
 Row = dict[str, Any]
 
 
-def write_summary(descriptions: Mapping[str, str], page: Path = PAGE, results: Path = RESULTS) -> None:
-    """Write the tables of all reference results between the two marks of the page.
+def write_summary(descriptions: Mapping[str, str], docs: Path = DOCS, results: Path = RESULTS) -> None:
+    """Write the tables of all reference results between the marks of the two pages.
 
     Raises:
-        PcipError: the page does not have each mark once.
+        PcipError: a page does not have each mark once.
     """
-    text = page.read_text()
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise PcipError(
-            str(page),
-            found="no place for the tables",
-            required=f"the lines {BEGIN.strip()} and {END.strip()}, each once",
-            remedy="Put both lines where the tables belong.",
-        )
-    before, rest = text.split(BEGIN)
-    page.write_text(f"{before}{BEGIN}\n{summary(descriptions, results)}\n{END}{rest.split(END)[1]}")
+    for name, tables in summary(descriptions, results).items():
+        page = docs / name
+        text = page.read_text()
+        for what, table in tables.items():
+            text = _replaced(text, what, table, page)
+        page.write_text(text)
 
 
-def summary(descriptions: Mapping[str, str], results: Path = RESULTS) -> str:
-    """Markdown: for each benchmark its command, machine, commit and figures.
+def summary(descriptions: Mapping[str, str], results: Path = RESULTS) -> dict[str, dict[str, str]]:
+    """Page -> what -> markdown: the costs, the missed aims, and for each benchmark its command, machine and figures.
 
     Args:
         descriptions: name of a benchmark -> what it measures.
@@ -54,9 +53,26 @@ def summary(descriptions: Mapping[str, str], results: Path = RESULTS) -> str:
     records = {file.stem: json.loads(file.read_text()) for file in sorted(results.glob("*.json"))}
     sections = [_section(name, descriptions[name], record) for name, record in records.items()]
     missing = [f"`pcip bench {name}`" for name in sorted(descriptions) if name not in records]
-    return "\n".join(
-        [*sections, *([f"Without reference results: {', '.join(missing)}.\n"] if missing else [])]
-    )
+    if missing:
+        sections.append(f"Without reference results: {', '.join(missing)}.\n")
+    return {
+        SHORT_PAGE: {"costs": costs(records)},
+        LONG_PAGE: {"missed aims": missed(records), "figures": "\n".join(sections)},
+    }
+
+
+def _replaced(text: str, what: str, table: str, page: Path) -> str:
+    """The text of a page with a new table between its marks."""
+    begin = BEGIN.format(what)
+    if text.count(begin) != 1 or END not in text.split(begin)[1]:
+        raise PcipError(
+            str(page),
+            found=f"no place for the {what}",
+            required=f"the line {begin.strip()}, once, and after it the line {END.strip()}",
+            remedy="Put both lines where the table belongs.",
+        )
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n{table.strip()}\n\n{END}{rest.split(END, 1)[1]}"
 
 
 def _section(name: str, description: str, record: Mapping[str, Any]) -> str:
@@ -75,7 +91,7 @@ def _section(name: str, description: str, record: Mapping[str, Any]) -> str:
         f"### `pcip bench {name}`",
         "",
         f"{description[0].upper()}{description[1:]}. Aims: {aims or 'none'};"
-        f" {len(rows)} figures in [{name}.json](../benchmarks/results/{name}.json)."
+        f" {len(rows)} figures in [{name}.json](../../benchmarks/results/{name}.json)."
         f" {record['machine']}; commit {(record['commit'] or 'unknown')[:9]}.{seconds}",
         "",
     ]

@@ -50,6 +50,11 @@ def commits(books: Books) -> dict[Key, str]:
     return {key: entry.commit for key, entry in books.items()}
 
 
+def of_screen(books: Books, screen: str) -> Books:
+    """The partitions of one screen."""
+    return {key: entry for key, entry in books.items() if key[0] == screen}
+
+
 def newest(entries: Iterable[Entry]) -> Entry:
     """The entry of the last commit."""
     return max(entries, key=lambda entry: order(entry.provenance))

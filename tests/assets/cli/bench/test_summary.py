@@ -1,4 +1,4 @@
-"""The tables of docs/performance.md."""
+"""The tables of docs/performance.md and docs/reference/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -8,14 +8,38 @@ from pathlib import Path
 import pytest
 
 from pcip_assets.cli.bench import summary as bench_summary
+from pcip_assets.cli.bench.costs import SIZES, costs
 from pcip_assets.cli.bench.run import descriptions
 from pcip_core.errors import PcipError
 
 
-def test_the_page_holds_the_reference_results() -> None:
-    text = bench_summary.PAGE.read_text()
-    tables = text.split(bench_summary.BEGIN)[1].split(bench_summary.END)[0]
-    assert tables.strip() == bench_summary.summary(descriptions()).strip(), "run `pcip bench --summary`"
+def test_the_pages_hold_the_reference_results() -> None:
+    for name, tables in bench_summary.summary(descriptions()).items():
+        text = (bench_summary.DOCS / name).read_text()
+        for what, table in tables.items():
+            written = text.split(bench_summary.BEGIN.format(what))[1].split(bench_summary.END)[0]
+            assert written.strip() == table.strip(), "run `pcip bench --summary`"
+
+
+def test_each_cost_is_measured() -> None:
+    table = bench_summary.summary(descriptions())[bench_summary.SHORT_PAGE]["costs"]
+    assert "not measured" not in table
+
+
+def test_costs_are_rates_or_figures_at_a_size() -> None:
+    rows = [
+        {"what": "extraction of conv1 to conv5, width 1, 64 px, on cpu", "value": 100.0, "unit": "cells/s"},
+        *(
+            {"what": f"first publication of {size:,} x 384 by 32 shards", "value": size / 1e4, "unit": "s"}
+            for size in SIZES
+        ),
+    ]
+    record = {"machine": "one core", "rows": rows}
+    lines = costs({"extraction": record, "feature_store": record}).splitlines()
+    assert "| Features of all five layers, width 1 | 8 min | 33 min | 3.2 h |" in lines
+    assert "| First publication of one feature set of 384 numbers | 5 s | 20 s | 1.9 min |" in lines
+    assert any(line.startswith("| Classic features | not measured") for line in lines)
+    assert lines[-1].startswith("Machine: one core.")
 
 
 def test_a_summary_has_each_figure_with_an_aim(tmp_path: Path) -> None:
@@ -39,13 +63,20 @@ def test_a_summary_has_each_figure_with_an_aim(tmp_path: Path) -> None:
     ]
     record = {"machine": "one core", "commit": "abcdef0123456789", "seconds": 3, "rows": rows}
     (tmp_path / "knn.json").write_text(json.dumps(record))
-    page = tmp_path / "page.md"
-    page.write_text(f"above\n{bench_summary.BEGIN}old\n{bench_summary.END}below\n")
-    bench_summary.write_summary({"knn": "speed of kNN"}, page, tmp_path)
-    text = page.read_text()
+    short, long = tmp_path / bench_summary.SHORT_PAGE, tmp_path / bench_summary.LONG_PAGE
+    long.parent.mkdir()
+    begin, end = bench_summary.BEGIN, bench_summary.END
+    short.write_text(f"{begin.format('costs')}old\n{end}below\n")
+    long.write_text(
+        f"above\n{begin.format('missed aims')}{end}between\n{begin.format('figures')}old\n{end}below\n"
+    )
+    bench_summary.write_summary({"knn": "speed of kNN"}, tmp_path, tmp_path)
+    text = long.read_text()
+    assert "old" not in text + short.read_text()
+    assert "- `knn`: a | b: 1.23e+03 s; aim: < 2\n" in text
+    assert "between\n" in text
     assert text.startswith("above\n")
     assert text.endswith("below\n")
-    assert "old" not in text
     assert "no aim" not in text
     assert "### `pcip bench knn`\n\nSpeed of kNN." in text
     assert "Aims: 1 not met, 1 not judged; 8 figures" in text
@@ -55,7 +86,7 @@ def test_a_summary_has_each_figure_with_an_aim(tmp_path: Path) -> None:
     assert "| beside | 1 | other: 3 |  |  |  |" in text
     assert "| N | 10 | 20 | 40 |\n|---|---|---|---|\n| reading, N x 4 by shards, s | 1 | 2 | 4 |\n" in text
     assert "neighbours" not in text
-    page.write_text("no marks")
+    long.write_text("no marks")
     with pytest.raises(PcipError, match="no place"):
-        bench_summary.write_summary({"knn": "speed of kNN"}, page, tmp_path)
-    assert page.read_text() == "no marks"
+        bench_summary.write_summary({"knn": "speed of kNN"}, tmp_path, tmp_path)
+    assert long.read_text() == "no marks"

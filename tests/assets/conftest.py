@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -34,7 +35,7 @@ QUICK = {
     "pairwise": {"same": 50, "each_other": 50, "by_line": 50, "min_proteins": 2, "bootstraps": 50},
 }
 DESIGNED = ("classic", "designed", "cellprofiler")
-EVERYTHING = {
+EVERYTHING: dict[str, Any] = {
     "sets": [*DESIGNED, "autoencoder", "supervised", "vgg16"],
     "vgg16": {"weights": "vgg16.pth", "layers": ["block1_conv2"]},
     "supervised": {
@@ -134,16 +135,17 @@ def copied(original: Path, folder: Path, outcome: RunOutcome, **changes: object)
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Finished]) -> Finished:
-    """What `make` gives, made by one process of the tests; each process that asks has a copy of its own."""
+    """What `make` gives, made by one process of the tests. Each process has a copy, which shares the images."""
     parallel = "PYTEST_XDIST_WORKER" in os.environ
     shared = factory.getbasetemp().parent if parallel else factory.getbasetemp()
     original, record = shared / f"once_{name}", shared / f"once_{name}.json"
     with locked(shared / f"once_{name}.lock"):
         if not record.is_file():
-            shutil.rmtree(original, ignore_errors=True)
+            shutil.rmtree(original, ignore_errors=True)  # of a failed attempt
+            original.mkdir()
             record.write_text(json.dumps(dataclasses.asdict(make(original).outcome)))
     outcome = RunOutcome(**json.loads(record.read_text()))
-    return copied(original, factory.mktemp(name), outcome)
+    return copied(original, factory.mktemp(name), outcome, root=str(original / "images"))
 
 
 @pytest.fixture(scope="session")
@@ -195,8 +197,9 @@ def compared(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Fi
     """A tiny screen with every feature set; look, do not touch."""
 
     def make(folder: Path) -> Finished:
-        made = finished.copied(folder, baselines=EVERYTHING)
-        write_random_vgg16(folder / "vgg16.pth")
+        weights = write_random_vgg16(folder / "vgg16.pth")
+        vgg16 = {**EVERYTHING["vgg16"], "weights": str(weights)}  # the same for each copy
+        made = finished.copied(folder, baselines={**EVERYTHING, "vgg16": vgg16})
         outcome = made.again(baselines=True)
         assert outcome.success, outcome.error
         return made

@@ -21,7 +21,7 @@ from pcip_core.models.vgg16 import load_vgg16
 from pcip_core.report.page import made_from
 from pcip_core.store.publish import connect
 from pcip_core.store.vectors import features_of
-from tests.assets.conftest import QUICK, Finished, run_tiny
+from tests.assets.conftest import QUICK, Finished
 
 
 def ask(made: Finished, query: str, *values: object) -> list[tuple]:
@@ -201,10 +201,11 @@ def test_the_page_is_made_again_by_force_or_when_it_is_gone(compared: Finished) 
     assert made(force=False)[1] == text
 
 
-def test_a_screen_without_labels_has_features_and_is_told_what_scores_need(tmp_path: Path) -> None:
+def test_a_screen_without_labels_has_features_and_is_told_what_scores_need(
+    finished: Finished, tmp_path: Path
+) -> None:
     baselines = {"sets": ["classic"], **QUICK, "classifiers": None}
-    made = run_tiny(tmp_path, images={"values": {"protein": "{plate}_{well}"}}, baselines=baselines)
-    assert made.outcome.success, made.outcome.error
+    made = finished.copied(tmp_path, images={"values": {"protein": "{plate}_{well}"}}, baselines=baselines)
     outcome = made.again(baselines=True)
     assert outcome.success, outcome.error
     assert ask(made, "SELECT count(*) FROM main.benchmarks") == [(0,)]

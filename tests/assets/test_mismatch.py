@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +59,13 @@ def pairs_of(made: Finished, network: str) -> list[dict[str, Any]]:
     return [row for row in rows if row["network"] == network]
 
 
-def run_with(folder: Path, **changes: object) -> Finished:
-    """Run the tiny screen's images under another spec."""
-    made = run_tiny(folder, **QUICK, **changes)
-    assert made.outcome.success, made.outcome.error
-    return made
+def run_with(finished: Finished, folder: Path, **changes: object) -> Finished:
+    """Train on the tiny screen's images under another spec."""
+    made = finished.copied(folder, **QUICK, **changes)
+    shutil.rmtree(made.workspace.mlflow_folder)
+    outcome = made.again()
+    assert outcome.success, outcome.error
+    return dataclasses.replace(made, outcome=outcome)
 
 
 class Cells:
@@ -211,8 +214,10 @@ def test_cells_of_a_new_plate_are_not_taken_for_held_out(finished: Finished, tmp
     )
 
 
-def test_without_labels_the_table_is_empty_and_the_check_says_what_is_needed(tmp_path: Path) -> None:
-    made = run_with(tmp_path, images={"values": {"protein": "{well}"}})
+def test_without_labels_the_table_is_empty_and_the_check_says_what_is_needed(
+    finished: Finished, tmp_path: Path
+) -> None:
+    made = run_with(finished, tmp_path, images={"values": {"protein": "{well}"}})
     check = checked(made, made.outcome.run_id)
     assert check.passed
     needed = check.metadata["not_judged"].value
@@ -226,12 +231,16 @@ def test_without_labels_the_table_is_empty_and_the_check_says_what_is_needed(tmp
     assert needed == metadata_of(made, "tiny")["not_judged"]
 
 
-def test_fields_stand_for_images_where_each_label_has_one(tmp_path: Path) -> None:
+def test_fields_stand_for_images_where_each_label_has_one(finished: Finished, tmp_path: Path) -> None:
     made = run_with(
+        finished,
         tmp_path,
         files={"pattern": "{plate}/{field}_f{site}_{channel}.tif", "image_id": "{plate}"},
         images={"values": {"protein": "{plate}"}},
         benchmark={"ks": [1], "label": "protein", "protocols": ["leave_field_out"]},
+    )
+    assert set(made.store.read("tiny", "cells")["image_id"]) == {"plate_1", "plate_2"}, (
+        "cells of the new images"
     )
     said = checked(made, made.outcome.run_id).metadata
     assert said["references_are_of_another"].value == "field"

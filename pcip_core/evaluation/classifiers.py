@@ -99,9 +99,7 @@ def cross_validated(
         fold, folds = np.where(held, 0, -1), 1
         _require_classes(labels[~held] if held.any() else labels[:0])
     predicted = np.empty_like(labels)
-    classes, coded = np.unique(
-        labels, return_inverse=True
-    )  # scikit-learn's forest would convert "7" to a number
+    classes, coded = np.unique(labels, return_inverse=True)  # the forest would take "7" for a number
 
     def fit(number: int) -> dict[str, Any]:
         training, test = fold != number, fold == number

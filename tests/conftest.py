@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # several processes of tests share the cores
 
 import numpy as np
 import pytest
@@ -32,7 +35,7 @@ TINY_SPEC = {
     "shards": {"by": "{plate}"},
     "segmentation": {"method": "otsu", "options": {"channel": "nucleus", "min_area_px": 40}},
     "crops": {"window_px": 32, "size_px": 16, "min_cells": 2},
-    "encoder": {"width": 0.05, "epochs": 2, "batch_size": 8, "preview_every": 1},
+    "encoder": {"width": 0.05, "epochs": 2, "batch_size": 8, "preview_every": 1, "precision": "float32"},
     "benchmark": {"ks": [1, 3]},
 }
 

@@ -51,7 +51,7 @@ def otsu(
     if scale == 1:
         return labels
     height, width = planes[channel].shape
-    return labels.repeat(scale, 0)[:height].repeat(scale, 1)[:, :width]
+    return labels.repeat(scale, 1)[:, :width].repeat(scale, 0)[:height]  # rows last: they are copied whole
 
 
 def shrunk(plane: np.ndarray, scale: int) -> np.ndarray:

@@ -101,6 +101,7 @@ def publish(store: Store, path: Path, *, rebuild: bool = False) -> Published:
             screens without a damaged one are published.
     """
     missing: list[Key] = []
+    path = path.resolve()  # a link to a file on another disk stays a link
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path.with_suffix(".lock")):  # publishers of several runs queue
@@ -132,7 +133,10 @@ def _publish(store: Store, path: Path, beside: Path, missing: list[Key], *, rebu
         missing += _changes(taken, have or {})
         result = Published()
         if have is None or missing:
-            result = _written(taken, path, beside, have, spare)
+            written = _written(taken, path, beside, have, spare)
+            if written is None:  # the snapshot is of changes only
+                return _publish(store, path, beside, missing, rebuild=True)
+            result = written
             result.warning = foreign and _rebuilt_because(path, foreign)
             _replace(path, beside, is_sound=not result.rebuilt)
     if taken.damaged:
@@ -180,15 +184,19 @@ def _rebuilt_because(path: Path, foreign: str) -> str:
     )
 
 
-def _written(taken: Snapshot, path: Path, beside: Path, have: Books | None, spare: Books | None) -> Published:
-    """Write the next version: the spare or a copy of the published file, updated; or a new file."""
+def _written(
+    taken: Snapshot, path: Path, beside: Path, have: Books | None, spare: Books | None
+) -> Published | None:
+    """Write the next version: the spare or a copy of the published file, updated; or a new file.
+
+    None if the files cannot be updated.
+    """
     if have is not None and spare is not None and take(path, beside) and _updated(taken, beside, spare, have):
         return _result(taken, have)
     drop(path)
     if have is not None:
         copy(path, beside)
-        if _updated(taken, beside, have, have):
-            return _result(taken, have)
+        return _result(taken, have) if _updated(taken, beside, have, have) else None
     update(taken, beside, {}, {})
     result = _result(taken, {})
     result.rebuilt = True

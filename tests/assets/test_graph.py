@@ -115,6 +115,7 @@ def test_mlflow_holds_the_training(finished: Finished, tmp_path: Path) -> None:
         "width": "0.05",
         "channels": "nucleus,protein",
         "device_used": "cpu",
+        "precision_used": "float32",
     }
     assert expected.items() <= run.data.params.items()
     for metric in ("loss", "validation_loss", "pairs_per_s"):

@@ -66,7 +66,10 @@ def _feature_set(con: duckdb.DuckDBPyConnection, books: Books, screen: str, tabl
     kinds = {column: kind for column, kind, *_ in con.execute(f"DESCRIBE {quoted(screen, table)}").fetchall()}
     entries = [entry for key, entry in books.items() if key[:2] == (screen, table)]
     last = newest(entries).provenance
-    versions = {version for entry in entries if (version := entry.provenance.get("encoder_version"))}
+    versions, precisions = (
+        {value for entry in entries if (value := entry.provenance.get(key))}
+        for key in ("encoder_version", "precision")
+    )
     copied = ("mlflow_run_id", "dagster_run_id", "code_version", "commit", "inputs_hash")
     moment = last.get("created_at")
     return {
@@ -77,6 +80,7 @@ def _feature_set(con: duckdb.DuckDBPyConnection, books: Books, screen: str, tabl
         "dim": int(kinds["features"].removeprefix("FLOAT[").removesuffix("]")),
         "n_cells": count(con, screen, table),
         "encoder_version": ", ".join(sorted(versions)) or None,
+        "precision": ", ".join(sorted(precisions)) or None if layer else None,
         **{key: last.get(key) for key in copied},
         "created_at": None if moment is None else _utc(moment),
     }

@@ -18,6 +18,7 @@ import pyarrow as pa
 from pcip_core.errors import StoreError
 from pcip_core.store import parquet
 from pcip_core.store.partitions import Store
+from pcip_core.store.paths import Part
 from pcip_core.store.publishing.books import WHOLE, Books, Entry, Key, out_of_date
 from pcip_core.store.schemas import BENCHMARKS, SCREENS
 
@@ -98,21 +99,17 @@ def _linked(
         stamps, changed = _stamps(screen, parts), set()
         for books in files or ({},):
             changed |= _changed_tables(stamps, {key: books[key].stamp for key in books if key[0] == screen})
-        for number, ((table, shard), file) in enumerate(parts.items()):
+        for number, ((table, shard), (file, _)) in enumerate(parts.items()):
             if table in changed or _describes_whole_screen(table):
                 link = folder / str(number)
-                _link(file, link)
-                taken._links[screen, table, shard or WHOLE] = (link, file)
+                _link(Path(file), link)
+                taken._links[screen, table, shard or WHOLE] = (link, Path(file))
     return stamps
 
 
-def _stamps(screen: str, files: Mapping[tuple[str, str | None], Path]) -> dict[Key, str]:
-    """Partition -> a stamp that changes whenever its file is replaced or touched."""
-    stamps = {}
-    for (table, shard), path in files.items():
-        file = path.stat()
-        stamps[screen, table, shard or WHOLE] = f"{file.st_ino} {file.st_size} {file.st_mtime_ns}"
-    return stamps
+def _stamps(screen: str, files: Mapping[tuple[str, str | None], Part]) -> dict[Key, str]:
+    """Partition -> the stamp of its file."""
+    return {(screen, table, shard or WHOLE): part.stamp for (table, shard), part in files.items()}
 
 
 def _changed_tables(now: Mapping[Key, str], before: Mapping[Key, str]) -> set[str]:

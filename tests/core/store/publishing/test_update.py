@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from pcip_core.errors import StoreError
@@ -33,9 +34,10 @@ def damage(store: Store, how: str) -> Path:
         part.write_text("{")
     elif how == "header":
         part.write_bytes(b"garbage")
-    else:  # within a page, which only reading the rows shows
-        content = bytearray(part.read_bytes())
-        content[60:64] = b"xxxx"
+    else:  # the last values of a column, which only reading the rows shows
+        column = pq.read_metadata(part).row_group(0).column(0)
+        content, end = bytearray(part.read_bytes()), column.data_page_offset + column.total_compressed_size
+        content[end - 4 : end] = b"xxxx"
         part.write_bytes(content)
     return part
 

@@ -212,6 +212,8 @@ def _sort_by_bin(of_feature, cells, ordered, starts) -> None:  # type: ignore[no
 def _best_cut(of_feature, ordered, classes, weight, left, right) -> tuple[int, float]:  # type: ignore[no-untyped-def]
     """The last bin to the left of the best cut, and its score: lower Gini impurity has a higher score.
 
+    The cut is in the middle between the bins of the cells on both sides.
+
     Args:
         ordered: the cells in order of their bins, of two or more bins.
         left, right: (number of classes,) zeros, and the weight of the cells; overwritten.
@@ -231,10 +233,11 @@ def _best_cut(of_feature, ordered, classes, weight, left, right) -> tuple[int, f
         right[label] -= moved
         weight_left += moved
         weight_right -= moved
-        if of_feature[cell] != of_feature[ordered[place + 1]]:
+        here, following = np.int64(of_feature[cell]), np.int64(of_feature[ordered[place + 1]])
+        if here != following:
             score = squares_left / weight_left + squares_right / weight_right
             if score > best:
-                cut, best = of_feature[cell], score
+                cut, best = (here + following) // 2, score
     return cut, best
 
 

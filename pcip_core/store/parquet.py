@@ -58,6 +58,8 @@ def write(path: Path, frame: pl.DataFrame, provenance: Mapping[str, Any]) -> Non
     options = parquet_options(table.schema)
     described = table.replace_schema_metadata(metadata)
     pq.write_table(described, path, compression="zstd", write_page_checksum=True, **options)
+    del table, described
+    pa.default_memory_pool().release_unused()  # otherwise kept for the next table: 30 MiB after 70,000 cells
 
 
 def parquet_options(schema: pa.Schema) -> dict[str, Any]:

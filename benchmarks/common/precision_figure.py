@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from pcip_core.plots.style import colour
 
@@ -44,6 +45,7 @@ def draw(curves: Curves) -> Figure:
         name, _, details = about.partition(" (")
         axes.set_title(f"{name}\n({details}", fontsize=8)
         axes.set(xlabel="epoch", ylim=(0, None))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.axes[0].set_ylabel("loss (mean squared error)")
     figure.axes[0].legend(frameon=False)
     return figure

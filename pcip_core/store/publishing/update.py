@@ -16,7 +16,7 @@ from pcip_core.store.publishing.snapshot import Snapshot
 from pcip_core.store.sql import NO_EXTENSIONS, quoted, text
 
 MEMORY = "128MB"  # for DuckDB, in addition to one shard; by default it caches up to 80 % of all memory
-_ROWS = 8192  # per row group: larger shards have row groups of their own, and leave no gaps when they are replaced
+_ROWS = 4096  # per row group: larger shards have row groups of their own, and leave no gaps when they are replaced
 _MERGES = 1  # of row groups with gaps, per table: DuckDB's 100 would rewrite a whole table now and then
 _SETTINGS = (
     "SET disabled_compression_methods = 'alp,alprd'",  # vectors as they are; not effective as `config` of `connect`

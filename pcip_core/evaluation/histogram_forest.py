@@ -209,7 +209,7 @@ def _sort_by_bin(of_feature, cells, ordered, starts) -> None:  # type: ignore[no
 
 
 @njit(nogil=True, cache=True)
-def _best_cut(of_feature, ordered, classes, weight, left, right) -> tuple[int, float]:  # type: ignore[no-untyped-def]
+def _best_cut(of_feature, ordered, classes, weight, left, right) -> tuple[np.int64, float]:  # type: ignore[no-untyped-def]
     """The last bin to the left of the best cut, and its score: lower Gini impurity has a higher score.
 
     The cut is in the middle between the bins of the cells on both sides.
@@ -218,12 +218,10 @@ def _best_cut(of_feature, ordered, classes, weight, left, right) -> tuple[int, f
         ordered: the cells in order of their bins, of two or more bins.
         left, right: (number of classes,) zeros, and the weight of the cells; overwritten.
     """
-    cut, best = 0, -1.0
+    cut, best = np.int64(0), -1.0
     weight_left, weight_right = 0.0, right.sum()
-    squares_left, squares_right = (
-        0.0,
-        (right * right).sum(),
-    )  # over classes; kept as cells move from right to left
+    # over classes; kept as cells move from right to left
+    squares_left, squares_right = 0.0, (right * right).sum()
     for place in range(len(ordered) - 1):
         cell = ordered[place]
         moved, label = weight[cell], classes[cell]

@@ -209,7 +209,7 @@ def _sort_by_bin(of_feature, cells, ordered, starts) -> None:  # type: ignore[no
 
 
 @njit(nogil=True, cache=True)
-def _best_cut(of_feature, ordered, classes, weight, left, right) -> tuple[np.int64, float]:  # type: ignore[no-untyped-def]
+def _best_cut(of_feature, ordered, classes, weight, left, right) -> tuple[int, float]:  # type: ignore[no-untyped-def]
     """The last bin to the left of the best cut, and its score: lower Gini impurity has a higher score.
 
     The cut is in the middle between the bins of the cells on both sides.
@@ -218,7 +218,7 @@ def _best_cut(of_feature, ordered, classes, weight, left, right) -> tuple[np.int
         ordered: the cells in order of their bins, of two or more bins.
         left, right: (number of classes,) zeros, and the weight of the cells; overwritten.
     """
-    cut, best = np.int64(0), -1.0
+    cut, best = 0, -1.0
     weight_left, weight_right = 0.0, right.sum()
     # over classes; kept as cells move from right to left
     squares_left, squares_right = 0.0, (right * right).sum()
@@ -235,7 +235,7 @@ def _best_cut(of_feature, ordered, classes, weight, left, right) -> tuple[np.int
         if here != following:
             score = squares_left / weight_left + squares_right / weight_right
             if score > best:
-                cut, best = (here + following) // 2, score
+                cut, best = (here + following) // 2, score  # type: ignore[assignment]  # compiled, both are int64
     return cut, best
 
 

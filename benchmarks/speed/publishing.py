@@ -91,13 +91,13 @@ class Grown:
     def write(self, number: int, version: int = 0) -> None:
         """Write a shard, or another version of it."""
         shard, cell = f"plate_{number}", np.arange(A_SHARD)
-        ids = {"cell_id": [f"{shard}_{one:07d}" for one in cell]}
-        ids["image_id"] = [f"{shard}_{one:05d}" for one in cell // AN_IMAGE]
+        ids = {"cell_id": [f"{shard}_{row:07d}" for row in cell]}
+        ids["image_id"] = [f"{shard}_{image:05d}" for image in cell // AN_IMAGE]
         features = feature_table(
             {**ids, "encoder_version": ["screen/1"] * A_SHARD}, _block((number + version) % _BLOCKS)
         )
         first = cell[::AN_IMAGE]
-        proteins = [f"protein {number}.{one}" for one in first // A_PROTEIN]
+        proteins = [f"protein {number}.{protein}" for protein in first // A_PROTEIN]
         images = {"image_id": ids["image_id"][::AN_IMAGE], "protein": proteins, "shard": [shard] * len(first)}
         cells = CELLS.frame({**ids, "shard": [shard] * A_SHARD})
         self.store.commit(
@@ -168,7 +168,7 @@ def _copied(grown: Grown, size: float, added: list[Cost]) -> Row:
         for _ in range(2):
             grown.add()
             cost = grown.publish()
-    against = statistics.median(one["seconds"] for one in added)
+    against = statistics.median(publication["seconds"] for publication in added)
     return Row(what, cost["seconds"], "s", n=1, against="with the spare", against_value=against,
                ratio=cost["seconds"] / against)  # fmt: skip
 
@@ -213,6 +213,7 @@ def _asked(file: Path, sql: str) -> tuple[float, pl.Series]:
     """Seconds until the answer is there, and its first column."""
     start = time.perf_counter()
     with duckdb.connect(str(file), read_only=True) as con:
+        con.execute("SET enable_progress_bar = false")
         answer = con.sql(sql).pl()
         seconds = time.perf_counter() - start
     column = answer.to_series()

@@ -220,10 +220,8 @@ def _best_cut(of_feature, ordered, classes, weight, left, right) -> tuple[int, f
     """
     cut, best = 0, -1.0
     weight_left, weight_right = 0.0, right.sum()
-    squares_left, squares_right = (
-        0.0,
-        (right * right).sum(),
-    )  # over classes; kept as cells move from right to left
+    # over classes; kept as cells move from right to left
+    squares_left, squares_right = 0.0, (right * right).sum()
     for place in range(len(ordered) - 1):
         cell = ordered[place]
         moved, label = weight[cell], classes[cell]
@@ -237,7 +235,7 @@ def _best_cut(of_feature, ordered, classes, weight, left, right) -> tuple[int, f
         if here != following:
             score = squares_left / weight_left + squares_right / weight_right
             if score > best:
-                cut, best = (here + following) // 2, score
+                cut, best = (here + following) // 2, score  # type: ignore[assignment]  # compiled, both are int64
     return cut, best
 
 

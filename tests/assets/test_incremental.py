@@ -84,7 +84,9 @@ def test_a_growing_screen(own: Finished) -> None:
         intensity = con.sql(
             "SELECT precision FROM main.feature_sets WHERE feature_set = 'intensity'"
         ).fetchall()
-    assert mixed == {name: [("bf16, float32",)] for name in mixed}  # until the other plates follow
+        shown = con.sql("SELECT DISTINCT shard FROM tiny.cell_features_inpainting_conv3").fetchall()
+    assert mixed == {name: [("bf16",)] for name in mixed}
+    assert shown == [("plate_2",)]  # the other plates are left out until they follow
     assert intensity == [(None,)]
     outcome = copied.again()
     assert outcome.success

@@ -18,6 +18,14 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 REAL = REPOSITORY.parent / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the folders with slow files first: otherwise one process would work on the last of them alone."""
+    first = ("tests/end_to_end/", "tests/assets/", "tests/benchmarks/")
+    items.sort(
+        key=lambda item: next((n for n, name in enumerate(first) if item.nodeid.startswith(name)), len(first))
+    )
+
+
 def real_folder(name: str) -> Path:
     """A folder of real images, or a skipped test."""
     folder = REAL / name

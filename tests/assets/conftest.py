@@ -31,6 +31,7 @@ from tests.conftest import write_tiny_screen
 tracking.SYSTEM_METRICS_EVERY_S = 0.2  # trainings here last a second
 QUICK = {
     **{"grey_levels": 8, "folds": 2, "trees": 5, "classifiers": ["classic"], "held_fraction": 0.25},
+    "models": ["logistic", "forest", "histogram_forest"],
     "umap": {"cell_neighbours": 10, "protein_neighbours": 3},
     "pairwise": {"same": 50, "each_other": 50, "by_line": 50, "min_proteins": 2, "bootstraps": 50},
 }

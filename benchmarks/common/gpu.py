@@ -72,9 +72,9 @@ class Report:
     def __init__(self, sizes: Sizes, limit_s: float = LIMIT_S) -> None:
         self.sizes, self.rows = sizes, list[Row]()
         self._limit, self._start, self._printed = limit_s, time.monotonic(), threading.Lock()
-        watch = threading.Timer(limit_s, self._end)
-        watch.daemon = True
-        watch.start()
+        self._watch = threading.Timer(limit_s, self._end)
+        self._watch.daemon = True
+        self._watch.start()
 
     def part(self, name: str, seconds: float, measure: Callable[[Sizes], list[Row]]) -> None:
         """Run one part if as many seconds are left; a part that fails says why, and the others run."""
@@ -90,7 +90,8 @@ class Report:
             self.rows.append(Row(f"{name}: failed: {type(error).__name__}: {text[0] if text else ''}", None))
 
     def print(self) -> None:
-        """Print the JSON, once."""
+        """Print the JSON, once. Nothing ends the process after that."""
+        self._watch.cancel()
         if not self._printed.acquire(blocking=False):
             return
         record = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import stat
 import sys
 from contextlib import suppress
@@ -89,6 +90,9 @@ def _unread(file: Path) -> bool:
         return False
     descriptor = os.open(file, os.O_RDONLY)
     try:
+        fcntl.fcntl(
+            descriptor, fcntl.F_SETSIG, signal.SIGURG
+        )  # sent if somebody opens it now; SIGIO would kill
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -268,3 +269,24 @@ def test_a_publisher_that_is_killed_at_any_step_leaves_the_old_file_or_the_new(
     assert not list(path.parent.glob(".*.tmp*"))
     publish(twice, tmp_path / "fresh.duckdb")
     assert whole_of(path) == whole_of(tmp_path / "fresh.duckdb")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has leases")
+def test_who_opens_the_file_during_the_check_does_not_end_the_publisher(
+    filled: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, opened = fcntl.fcntl, []
+
+    def fcntl_then_open(descriptor: int, command: int, value: int) -> int:
+        result = real(descriptor, command, value)
+        if (command, value) == (fcntl.F_SETLEASE, fcntl.F_WRLCK):
+            code = "import os, sys; os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK)"
+            file = os.readlink(f"/proc/self/fd/{descriptor}")
+            other = subprocess.run([sys.executable, "-c", code, file], capture_output=True, check=False)
+            opened.append(b"BlockingIOError" in other.stderr)
+        return result
+
+    monkeypatch.setattr(fcntl, "fcntl", fcntl_then_open)
+    small.commit_features(filled, "scr", "plate_1", seed=3)
+    assert publish(filled, path).loaded == 1
+    assert opened == [True]  # it would have had to wait, and this process got a signal

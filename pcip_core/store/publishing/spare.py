@@ -90,9 +90,8 @@ def _unread(file: Path) -> bool:
         return False
     descriptor = os.open(file, os.O_RDONLY)
     try:
-        fcntl.fcntl(
-            descriptor, fcntl.F_SETSIG, signal.SIGURG
-        )  # sent if somebody opens it now; SIGIO would kill
+        # the signal if somebody opens the file now: SIGIO, the default, would end this process
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError:

@@ -281,7 +281,7 @@ def test_who_opens_the_file_during_the_check_does_not_end_the_publisher(
         result = real(descriptor, command, value)
         if (command, value) == (fcntl.F_SETLEASE, fcntl.F_WRLCK):
             code = "import os, sys; os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK)"
-            file = os.readlink(f"/proc/self/fd/{descriptor}")
+            file = Path(f"/proc/self/fd/{descriptor}").readlink()
             other = subprocess.run([sys.executable, "-c", code, file], capture_output=True, check=False)
             opened.append(b"BlockingIOError" in other.stderr)
         return result

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -140,9 +141,9 @@ _OF_SQLITE = {  # the beginning of `sqlite_errorname`
     "SQLITE_CANTOPEN": errno.EACCES,
     "SQLITE_IOERR": errno.EIO,  # also of a full disk
 }
-_IN_WORDS = {  # of libraries that keep no number
-    **{os.strerror(number): number for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)},
-    " requested and ": errno.ENOSPC,  # numpy: "1000 requested and 10 written"
+_IN_WORDS = {  # patterns of libraries that keep no number
+    **{re.escape(os.strerror(code)): code for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)},
+    r"\d+ requested and \d+ written": errno.ENOSPC,  # numpy
     "iostream error": errno.ENOSPC,  # torch
 }
 
@@ -153,4 +154,6 @@ def _errno_of(error: BaseException) -> int:
         return error.errno
     name = getattr(error, "sqlite_errorname", "")
     numbers = [number for prefix, number in _OF_SQLITE.items() if name.startswith(prefix)]
-    return next(iter(numbers + [number for words, number in _IN_WORDS.items() if words in str(error)]), 0)
+    return next(
+        iter(numbers + [number for words, number in _IN_WORDS.items() if re.search(words, str(error))]), 0
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -59,10 +60,15 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def sweep(folders: Iterable[Path]) -> None:
-    """Remove the folders that killed processes left: those not recently created whose file `owner` nobody locks."""
+    """Remove the folders that killed processes left: those not recently created whose file `owner` nobody locks.
+
+    Folders of other users and links stay: in a shared folder, they may lead anywhere.
+    """
     for folder in folders:
         try:
-            if time.time() - folder.stat().st_mtime < _SWEEP_AFTER_S:
+            status = folder.lstat()
+            is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+            if not is_ours or time.time() - status.st_mtime < _SWEEP_AFTER_S:
                 continue
             with locked(folder / "owner", wait=False):
                 shutil.rmtree(folder, ignore_errors=True)

@@ -45,3 +45,20 @@ def test_what_killed_processes_left_is_removed_and_nothing_else(folder: Path) ->
         }
         with pytest.raises(BlockingIOError), locked(living / "owner", wait=False):
             pass
+
+
+def test_a_link_and_a_folder_of_another_user_are_left_alone(folder: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (folder / "pcip_files_link").symlink_to(elsewhere)
+    left = [folder / "pcip_files_link"]
+    if os.geteuid() == 0:
+        left.append(folder / "pcip_files_other")
+        left[-1].mkdir()
+        os.chown(left[-1], 1, 1)
+    for path in (elsewhere, *left):
+        os.utime(path, (0, 0), follow_symlinks=False)
+    with temporary_folder():
+        pass
+    assert all(path.is_dir() for path in left)
+    assert not any(elsewhere.iterdir())  # not even a lock

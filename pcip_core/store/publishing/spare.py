@@ -71,7 +71,7 @@ def drop(path: Path) -> None:
 
 
 def copy(file: Path, to: Path) -> None:
-    """Copy a file. File systems that can share blocks do (XFS, Btrfs): they copy any size in no time."""
+    """Copy a file. File systems that can share blocks (XFS, Btrfs) need not write them again."""
     try:
         with file.open("rb") as source, to.open("wb") as target:
             while os.copy_file_range(source.fileno(), target.fileno(), _AT_ONCE):

@@ -194,17 +194,22 @@ def test_a_file_that_cannot_be_opened_is_made_again(filled: Store, path: Path) -
         assert whole_of(path) == before
 
 
-def test_damage_behind_a_readable_bookkeeping_is_found_when_it_matters(
-    filled: Store, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real, calls = update.update_screen, iter((True, False))
+def fail_updates(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Have the first updates of a screen find a damaged file, and the one after them none."""
+    real, outcomes = update.update_screen, iter([True] * times + [False])
 
     def damaged(*args: object) -> None:
-        if next(calls):
+        if next(outcomes):
             raise duckdb.IOException("Corrupt database file: computed checksum does not match")
         real(*args)
 
     monkeypatch.setattr(update, "update_screen", damaged)
+
+
+def test_damage_behind_a_readable_bookkeeping_is_found_when_it_matters(
+    filled: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_updates(monkeypatch, 1)
     small.commit_features(filled, "scr", "plate_1", seed=3)
     result = publish(filled, path)
     assert result.rebuilt
@@ -219,14 +224,7 @@ def test_a_file_and_its_spare_that_cannot_be_updated_are_made_again(
         small.commit_features(filled, "scr", "plate_1", seed=seed)
         publish(filled, path)
     assert spare_of(path).is_file()
-    real, calls = update.update_screen, iter((True, True, False))
-
-    def damaged(*args: object) -> None:
-        if next(calls):
-            raise duckdb.IOException("Corrupt database file: computed checksum does not match")
-        real(*args)
-
-    monkeypatch.setattr(update, "update_screen", damaged)
+    fail_updates(monkeypatch, 2)
     small.commit_features(filled, "scr", "plate_1", seed=5)
     assert publish(filled, path).rebuilt
     before = whole_of(path)

@@ -1,7 +1,7 @@
 """Ending the runs whose process is gone: a killed process ends nothing, and its run would hold a pool for ever.
 
 Each run records the process that carries it out, as a tag in Dagster and in MLflow. pcip ends a run only if this
-process is certainly gone. Machines that share a disk may have the same name, so that each is told by its id.
+process is certainly gone. Machines that share a disk may have the same name, so that each is identified by its id.
 """
 
 import contextlib

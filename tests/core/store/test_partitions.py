@@ -269,15 +269,15 @@ def test_a_damaged_table_is_named_wherever_the_damage_is(store: Store) -> None:
     for _ in range(60):  # one flipped bit; most would be read as other numbers without the pages' checksums
         at = rng.randrange(len(whole))
         damaged.append(whole[:at] + bytes([whole[at] ^ 1 << rng.randrange(8)]) + whole[at + 1 :])
-    said = []
+    messages = []
     for content in damaged:
         part.write_bytes(content)
         try:
             assert store.read("scr", "notes")["a"].to_numpy().tolist() == numbers.tolist()
         except StoreError as error:
-            said.append(str(error))
-    assert all("part.parquet" in one and "Remove the file. Run `pcip run scr`" in one for one in said)
-    assert len(said) > 50  # a bit that no reader looks at may be harmless
+            messages.append(str(error))
+    assert all("part.parquet" in text and "Remove the file. Run `pcip run scr`" in text for text in messages)
+    assert len(messages) > 50  # a bit that no reader looks at may be harmless
 
 
 def test_a_file_that_pcip_did_not_write(store: Store) -> None:

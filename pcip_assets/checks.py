@@ -126,18 +126,19 @@ def cells_per_image(store: Store, screen: Screen, shards: list[str] | None) -> d
 def no_duplicate_cells(store: Store, screen: Screen, shards: list[str] | None) -> dg.AssetCheckResult:
     """No two cells of different shards have the same pixels (within a shard, one of them is in quarantine).
 
-    All shards are read whichever the run covers. The first pass keeps 8 bytes per cell.
+    All shards are read whichever the run covers. The first pass keeps 8 bytes per cell; only if it finds a
+    repeated hash, a second one reads the ids.
     """
 
-    def batches() -> Any:
-        for cells in store.batches(screen.name, "cells", columns=["cell_id", "pixel_hash"]):
+    def batches(*columns: str) -> Any:
+        for cells in store.batches(screen.name, "cells", columns=[*columns, "pixel_hash"]):
             yield cells.with_columns(mark=pl.col("pixel_hash").hash())
 
     marks = pl.concat([pl.Series("mark", [], pl.UInt64), *(cells["mark"] for cells in batches())])
     repeated = marks.filter(marks.is_duplicated()).unique()
-    candidates = [cells.filter(pl.col("mark").is_in(repeated.implode())) for cells in batches()]
-    if not candidates:
+    if repeated.is_empty():
         return _result([], warn=True)
+    candidates = [cells.filter(pl.col("mark").is_in(repeated.implode())) for cells in batches("cell_id")]
     twins = (
         pl.concat(candidates)
         .with_columns(first=pl.col("cell_id").first().over("pixel_hash"))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.execution.api import create_execution_plan
-from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
+from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -26,6 +26,7 @@ __all__ = [
     "DAEMON",
     "AssetJob",
     "CheckRunHealthResult",
+    "LaunchRunContext",
     "WorkerStatus",
     "create_execution_plan",
     "dagster_app",
@@ -42,8 +43,8 @@ _POLL_MS = 2000  # how often the pages ask for changes: the webserver's own defa
 # The command `dagster-daemon`, which need not be on the PATH. Replace it when `python -m dagster` has that command.
 DAEMON = (sys.executable, "-m", "dagster._daemon")
 
-# `CheckRunHealthResult` and `WorkerStatus` are what a run launcher answers to the daemon's run monitoring. Replace
-# them when `dagster` exports them beside `RunLauncher`.
+# `LaunchRunContext` is what a run launcher gets; `CheckRunHealthResult` and `WorkerStatus` are what it answers to the
+# daemon's run monitoring. Replace them when `dagster` exports them beside `RunLauncher`.
 
 # `create_execution_plan` is used by `pcip bench dagster` alone, to time the planning of a run. Replace it when
 # `JobDefinition` offers its plan.

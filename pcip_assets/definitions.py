@@ -1,5 +1,6 @@
 """The one place where assets, checks, jobs, sensors and resources are put together. Loaded by `dagster dev`."""
 
+import functools
 import warnings
 
 import dagster as dg
@@ -118,12 +119,12 @@ def build_definitions(workspace: Workspace, screens: list[Screen]) -> dg.Definit
     )
 
 
-def _current() -> dg.Definitions:
+@dg.definitions
+@functools.cache
+def defs() -> dg.Definitions:
+    """The definitions of all known screens. Importing this module does not make them, which takes seconds."""
     workspace = Workspace.current()
     screens, problems = workspace.screens()
     for problem in problems:
         warnings.warn(f"screen left out: {problem}", stacklevel=1)
     return build_definitions(workspace, list(screens.values()))
-
-
-defs = _current()

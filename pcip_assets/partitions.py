@@ -1,7 +1,6 @@
 """The partitions of a screen: one dynamic partition per shard (a plate, or a bucket of images)."""
 
 import dagster as dg
-from sqlalchemy.exc import IntegrityError
 
 from pcip_core.images.layout import scan
 from pcip_core.spec.screen import Screen
@@ -14,6 +13,8 @@ def shards_of(screen: Screen) -> dg.DynamicPartitionsDefinition:
 
 def register_shards(instance: dg.DagsterInstance, screen: Screen) -> list[str]:
     """Register every shard under the screen's root with Dagster; return their names."""
+    from sqlalchemy.exc import IntegrityError  # 10 MiB, which a process without an instance need not hold
+
     shards = scan(screen).shards()
     name = f"{screen.name}_shards"
     while new := sorted(set(shards) - set(instance.get_dynamic_partitions(name)), key=shards.index):

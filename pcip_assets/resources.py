@@ -9,6 +9,7 @@ import dagster as dg
 from pcip_assets.recovery.killed_runs import record_process
 from pcip_assets.workspace import Workspace
 from pcip_core.errors import StoreError
+from pcip_core.files import writing
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import publish
 
@@ -40,10 +41,12 @@ class Library(dg.ConfigurableResource):
         success.
 
         Raises:
+            WriteError: the block cannot write what it stores.
             StoreError: the published file cannot be written. After an error of the block, it is a note of that error.
         """
         try:
-            yield
+            with writing(inside=self.data):
+                yield
         except Exception as error:
             try:
                 self._publish(log)

@@ -18,15 +18,16 @@ from typing import Any
 import dagster as dg
 
 from pcip_assets.progress import Progress
-from pcip_assets.recovery.databases import ensure, mlflow_database
 from pcip_assets.recovery.killed_runs import process_tags
+from pcip_assets.recovery.moved import ensure_mlflow
+from pcip_assets.recovery.networks import CHAMPION, Registration
 from pcip_assets.workspace import MLFLOW_PORT, Workspace
 from pcip_core.errors import EncoderError
 from pcip_core.spec.screen import Screen
 
 _LOG = logging.getLogger("pcip")
-CHAMPION = "champion"
 SYSTEM_METRICS_EVERY_S = 5.0
+PRECISION = "precision"  # the tag of a model version
 _WEIGHTS = "encoder.safetensors"
 _RUN_ID = "mlflow_run_id"  # in the folder of checkpoints
 _NOT_REGISTERED = (
@@ -45,6 +46,11 @@ class Encoder:
     run_id: str
     folder: Path
     tags: Mapping[str, str]
+
+    @property
+    def precision(self) -> str:
+        """The precision of its training, and of all its feature sets, on any machine; early versions have no tag."""
+        return precision_of(self.tags)
 
 
 class TrainingRun:
@@ -97,7 +103,7 @@ class Tracking(dg.ConfigurableResource):
         import mlflow
 
         workspace = Workspace(Path(self.data))
-        ensure(workspace, [mlflow_database(workspace)])
+        ensure_mlflow(workspace)
         mlflow.set_tracking_uri(workspace.mlflow_uri)
         mlflow.set_registry_uri(workspace.mlflow_uri)
         return mlflow.MlflowClient()
@@ -112,9 +118,9 @@ class Tracking(dg.ConfigurableResource):
                 client.restore_experiment(experiment.experiment_id)
                 _LOG.warning(f"MLflow experiment {screen} was deleted; it is restored to hold new runs")
             return experiment.experiment_id
-        artifacts = Workspace(Path(self.data)).mlflow_folder / "artifacts" / screen
+        location = Workspace(Path(self.data)).artifacts(screen).as_uri()
         try:
-            return client.create_experiment(screen, artifact_location=artifacts.as_uri())
+            return client.create_experiment(screen, artifact_location=location)
         except MlflowException:
             experiment = client.get_experiment_by_name(screen)
             if experiment is None:
@@ -190,7 +196,9 @@ class Tracking(dg.ConfigurableResource):
         mlflow.finalize_logged_model(logged.model_id, "READY")
         version = mlflow.register_model(f"models:/{logged.model_id}", model, tags=dict(tags))
         client.set_registered_model_alias(model, CHAMPION, version.version)
-        return self.champion(model)
+        champion = self.champion(model)
+        Registration(model, int(version.version), run_id, tags).write(champion.folder)
+        return champion
 
     def has_champion(self, model: str) -> bool:
         """Whether a network is registered under this name; an encoder has the name of its screen."""
@@ -237,7 +245,7 @@ class Tracking(dg.ConfigurableResource):
                 place,
                 found=f"no files ({str(error).splitlines()[0]})",
                 required=f"the weights registered as {model} version {version.version}, where they were stored",
-                remedy="Move the workspace back to where it was, or train again (`pcip run SCREEN --retrain`).",
+                remedy="Restore the folder from a backup, or train again (`pcip run SCREEN --retrain`).",
             ) from error
         digest, registered = _sha256(folder / _WEIGHTS), version.tags.get("weights_sha256")
         if digest != registered:
@@ -269,6 +277,11 @@ class Tracking(dg.ConfigurableResource):
 
         if self._has_run(run_id):
             mlflow.log_metrics(dict(scores), run_id=run_id)
+
+
+def precision_of(tags: Mapping[str, str]) -> str:
+    """The precision that the tags of a model version name. Versions without it described cells in float32."""
+    return tags.get(PRECISION, "float32")
 
 
 def device_name(device: str) -> str:

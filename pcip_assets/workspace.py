@@ -2,13 +2,13 @@
 
 A screen is known if its spec is in `data/screens/`, or if its spec was run once from another folder.
 `data/local.yaml` records settings of this machine only: the paths of such specs, and each root given with
-`--root`.
+`--root`, relative to the workspace if they lie in it.
 """
 
 import dataclasses
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +91,10 @@ class Workspace:
     def mlflow_folder(self) -> Path:
         """MLflow's database and artifacts."""
         return self.data / "mlflow"
+
+    def artifacts(self, experiment: str) -> Path:
+        """The folder of the files that MLflow keeps for an experiment, which has the name of its screen."""
+        return self.mlflow_folder / "artifacts" / experiment
 
     @property
     def mlflow_uri(self) -> str:
@@ -183,7 +187,11 @@ class Workspace:
     def _remembered(self) -> dict[str, dict[str, str]]:
         if not self._local.is_file():
             return {}
-        return yaml.safe_load(self._local.read_text()) or {}
+        entries = yaml.safe_load(self._local.read_text()) or {}
+        return {
+            name: {key: str(self.data / path) for key, path in entry.items()}
+            for name, entry in entries.items()
+        }
 
     def _remember(self, name: str, path: Path, *, root: str | None) -> None:
         entry: dict[str, str] = {}
@@ -197,7 +205,16 @@ class Workspace:
             entries = self._remembered()
             entries[name] = entries.get(name, {}) | entry
             with replacing(self._local) as temporary:
-                temporary.write_text(yaml.safe_dump(entries))
+                temporary.write_text(
+                    yaml.safe_dump({name: self._portable(entries[name]) for name in entries})
+                )
+
+    def _portable(self, entry: Mapping[str, str]) -> dict[str, str]:
+        """Paths within the workspace relative to it, so that they hold after it is moved or copied."""
+        return {
+            key: str(path.relative_to(self.data)) if path.is_relative_to(self.data) else str(path)
+            for key, path in ((key, Path(value)) for key, value in entry.items())
+        }
 
     @contextmanager
     def only_process(self) -> Iterator[None]:

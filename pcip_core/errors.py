@@ -6,6 +6,8 @@ The command line prints the message and exits. The `quarantine` table stores the
 from __future__ import annotations
 
 import errno
+import os
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -61,6 +63,10 @@ class TrainingError(PcipError):
     """Training cannot start, or its loss has become NaN or infinite."""
 
 
+class PrecisionError(TrainingError):
+    """A precision is unknown, or too low for a network: its loss overflows, or differs from the loss in float32."""
+
+
 class EncoderError(PcipError):
     """A trained encoder is missing, damaged, or was trained on other channels."""
 
@@ -89,26 +95,35 @@ class MissingPackageError(PcipError):
     """An optional package is not installed."""
 
 
-class WriteError(PcipError):
+class WriteError(PcipError, OSError):
     """A file or folder cannot be written."""
 
     @classmethod
-    def of(cls, error: OSError, where: object = None) -> WriteError | None:
-        """The error in words, if an OSError says that something cannot be written; otherwise None.
+    def of(cls, error: BaseException, where: object = None, *, inside: object = None) -> WriteError | None:
+        """The error in words, if it or its cause says that something cannot be written; otherwise None.
+
+        Args:
+            error: an error of the system, of SQLite or of a library that writes files.
+            where: what cannot be written; by default, the file that the error names.
+            inside: the folder of the file, for an error that names none.
 
         >>> str(WriteError.of(OSError(errno.EROFS, "Read-only file system", "/data/x")))[:51]
         '/data/x: found read-only file system; required: per'
         >>> WriteError.of(FileNotFoundError(errno.ENOENT, "No such file or directory", "/data/x"))
         """
-        remedy = _REMEDIES.get(error.errno or 0)
-        if remedy is None:
-            return None
-        return cls(
-            where or error.filename or "the disk",
-            found=(error.strerror or "an error").lower(),
-            required="permission to write, and free space",
-            remedy=remedy,
-        )
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, PcipError):
+            number = _errno_of(cause)
+            if number in _REMEDIES:
+                named = getattr(cause, "filename", None)
+                return cls(
+                    where or named or (f"a file in {inside}" if inside else "the disk"),
+                    found=os.strerror(number).lower(),
+                    required="permission to write, and free space",
+                    remedy=_REMEDIES[number],
+                )
+            cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+        return None
 
 
 _REMEDIES = {
@@ -117,4 +132,28 @@ _REMEDIES = {
         "Change its permissions, mount it for writing, or use another folder (PCIP_DATA, --to).",
     ),
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Free some space, and run the same command again."),
+    errno.EFBIG: "Use a folder on a file system that holds larger files (PCIP_DATA, --to).",
+    errno.EIO: "Free some space or check the disk, and run the same command again.",
 }
+_OF_SQLITE = {  # the beginning of `sqlite_errorname`
+    "SQLITE_FULL": errno.ENOSPC,
+    "SQLITE_READONLY": errno.EROFS,
+    "SQLITE_CANTOPEN": errno.EACCES,
+    "SQLITE_IOERR": errno.EIO,  # also of a full disk
+}
+_IN_WORDS = {  # patterns of libraries that keep no number
+    **{re.escape(os.strerror(code)): code for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)},
+    r"\d+ requested and \d+ written": errno.ENOSPC,  # numpy
+    "iostream error": errno.ENOSPC,  # torch
+}
+
+
+def _errno_of(error: BaseException) -> int:
+    """The number of the system's error, also of an error that keeps only its text; 0 if there is none."""
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    name = getattr(error, "sqlite_errorname", "")
+    numbers = [number for prefix, number in _OF_SQLITE.items() if name.startswith(prefix)]
+    return next(
+        iter(numbers + [number for words, number in _IN_WORDS.items() if re.search(words, str(error))]), 0
+    )

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import glob
+import hashlib
 import os
 import re
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from pcip_core.errors import WriteError
 
 _NUMBER = re.compile(r"([0-9]+)")
 
@@ -15,22 +21,80 @@ _NUMBER = re.compile(r"([0-9]+)")
 def replacing(path: Path, *, sync: bool = False) -> Iterator[Path]:
     """A temporary path to write to, which takes the file's place at the end: readers find the old file or the new.
 
-    After an error the old file is still there, and the temporary one is removed.
+    After an error the old file is still there, and the temporary one is removed. What processes of this machine left
+    that were killed here is removed too.
 
     Args:
         path: the file; its folder is made when it is not there.
         sync: wait until the new file is on the disk.
+
+    Raises:
+        WriteError: the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beginning = f".{path.name}.{_machine()}."
+    temporary = path.with_name(f"{beginning}{os.getpid()}.tmp")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f"{glob.escape(beginning)}*.tmp"):
+            if not _runs(left.name.removeprefix(beginning).removesuffix(".tmp")):
+                left.unlink(missing_ok=True)
+        try:
+            yield temporary
+            if sync:
+                with temporary.open("rb") as file:
+                    os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(where: object = None, *, inside: object = None) -> Iterator[None]:
+    """State what the block could not write, and the remedy.
+
+    Args:
+        where: what it writes; by default, the file that the error names.
+        inside: the folder of the file, for an error that names none.
+
+    Raises:
+        WriteError: an error of the block says that the disk is full, or that it must not be written.
+
+    >>> with writing("table.csv"):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+    pcip_core.errors.WriteError: table.csv: found no space left on device; required: permission to write, and free \
+space. Free some space, and run the same command again.
+    """
     try:
-        yield temporary
-        if sync:
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except Exception as error:
+        explained = WriteError.of(error, where, inside=inside)
+        if explained is None:
+            raise
+        raise explained from error
+
+
+@functools.cache
+def _machine() -> str:
+    """A name of this machine, since it was switched on, and of the container in which numbers of processes count."""
+    known = [socket.gethostname()]
+    with suppress(OSError):  # not Linux
+        known += [
+            Path("/proc/sys/kernel/random/boot_id").read_text(),
+            str(Path("/proc/self/ns/pid").readlink()),
+        ]
+    return hashlib.sha256(" ".join(known).encode()).hexdigest()[:8]
+
+
+def _runs(number: str) -> bool:
+    """Whether a process of this machine may have this number."""
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except (ValueError, OverflowError, OSError):  # not such a number, or a process of another user
+        return True
+    return True
 
 
 def natural_key(text: str) -> tuple[tuple[str | tuple[int, str], ...], str]:

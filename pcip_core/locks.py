@@ -1,12 +1,22 @@
-"""Locks between processes. The holder makes the others wait; the kernel releases the lock when the holder dies."""
+"""Locks between processes. The holder makes the others wait; the kernel releases the lock when the holder dies.
+
+A lock also shows whether the process that filled a folder still lives, so that what killed ones left can be removed.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_PREFIX = "pcip_files_"
+_SWEEP_AFTER_S = 60.0  # of a folder whose process has not locked it: it may be about to do so
 
 
 @contextmanager
@@ -37,3 +47,30 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder in the system's folder for temporary files. What killed processes left there is removed before."""
+    sweep(Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"))
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder, locked(Path(folder) / "owner"):
+        files = Path(folder) / "files"
+        files.mkdir()
+        yield files
+
+
+def sweep(folders: Iterable[Path]) -> None:
+    """Remove the folders that killed processes left: those not recently created whose file `owner` nobody locks.
+
+    Folders of other users and links stay: in a shared folder, they may lead anywhere.
+    """
+    for folder in folders:
+        try:
+            status = folder.lstat()
+            is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+            if not is_ours or time.time() - status.st_mtime < _SWEEP_AFTER_S:
+                continue
+            with locked(folder / "owner", wait=False):
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            continue  # in use, just gone, or not to be removed now: only space is lost, until a later sweep

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # several processes of tests share the cores
 
 import numpy as np
 import pytest
@@ -13,6 +16,14 @@ import yaml
 torch.set_num_threads(1)  # networks in tests are so small that threads only wait for each other
 REPOSITORY = Path(__file__).resolve().parents[1]
 REAL = REPOSITORY.parent / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the folders with slow files first: otherwise one process would work on the last of them alone."""
+    first = ("tests/end_to_end/", "tests/assets/", "tests/benchmarks/")
+    items.sort(
+        key=lambda item: next((n for n, name in enumerate(first) if item.nodeid.startswith(name)), len(first))
+    )
 
 
 def real_folder(name: str) -> Path:
@@ -32,7 +43,7 @@ TINY_SPEC = {
     "shards": {"by": "{plate}"},
     "segmentation": {"method": "otsu", "options": {"channel": "nucleus", "min_area_px": 40}},
     "crops": {"window_px": 32, "size_px": 16, "min_cells": 2},
-    "encoder": {"width": 0.05, "epochs": 2, "batch_size": 8, "preview_every": 1},
+    "encoder": {"width": 0.05, "epochs": 2, "batch_size": 8, "preview_every": 1, "precision": "float32"},
     "benchmark": {"ks": [1, 3]},
 }
 

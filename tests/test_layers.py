@@ -21,7 +21,8 @@ crops
 fetch segmentation
 images simulate
 spec user_tables
-errors files locks hdf5
+files locks hdf5
+errors
 """
 LEVEL = {name: level for level, line in enumerate(LAYERS.split("\n")) for name in line.split()}
 MODULES = {

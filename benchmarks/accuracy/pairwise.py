@@ -114,10 +114,10 @@ def _signs() -> list[Row]:
 
 def _simulated() -> Iterator[Row]:
     """Figure 2B and Table 2 on simulated cells: signs, and who loses more when cell lines differ."""
-    with compared("simulated_human", sets=["classic"], corrections=[]) as scores:
+    with compared("simulated_human", sets=["classic"], corrections=[]) as screen:
         found = {
             (row["feature_set"], row["protocol"]): row
-            for row in scores
+            for row in screen.scores
             if (row["classifier"], row["metric"], row["label"])
             == ("pairwise", "normalized_pairwise_distance", None)
         }

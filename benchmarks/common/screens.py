@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,25 @@ from pcip_assets.cli.run import run_screen
 from pcip_assets.cli.simulated import ensure_simulated
 from pcip_assets.workspace import REPOSITORY, Workspace
 from pcip_core.spec.screen import Screen
+from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect
 
 _LARGER = {"plates": 4, "proteins_per_class": 12, "fields_per_image": 1}
 Rows = list[dict[str, Any]]
 
 
+@dataclass(frozen=True)
+class Compared:
+    """A screen after `pcip run NAME --baselines`: its name, its store and the rows of main.benchmarks."""
+
+    screen: str
+    store: Store
+    scores: Rows
+
+
 @contextmanager
-def compared(name: str, *, root: str | None = None, **baselines: object) -> Iterator[Rows]:
-    """The rows of main.benchmarks after `pcip run NAME --baselines` in a new workspace.
+def compared(name: str, *, root: str | None = None, **baselines: object) -> Iterator[Compared]:
+    """Run `pcip run NAME --baselines` in a new workspace, which is there until the end of the block.
 
     Args:
         name: a screen; of a simulated one a larger copy is run.
@@ -39,7 +50,8 @@ def compared(name: str, *, root: str | None = None, **baselines: object) -> Iter
         changes = {"baselines": baselines, "simulation": _LARGER if root is None else {}}
         run_changed(workspace, name, f"{name}_compared", changes, root=root, baselines=True)
         with connect(workspace.published) as con:
-            yield rows_of(con, "SELECT * FROM main.benchmarks")
+            scores = rows_of(con, "SELECT * FROM main.benchmarks")
+        yield Compared(f"{name}_compared", Store(workspace.store), scores)
 
 
 def run_changed(

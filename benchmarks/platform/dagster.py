@@ -100,7 +100,7 @@ def by_assets(screen: Growing) -> None:
     for noun in _NOUNS:
         asset = screen.definitions.resolve_assets_def([screen.screen.name, noun])
         config = Cutting(force=True) if noun == "crops" else None
-        given = {"library": library} | ({"tracking": tracking} if noun == "cell_features" else {})
+        given = {"library": library} | ({"tracking": tracking} if noun.endswith("features") else {})
         call_asset(asset, screen.shards, config=config, **given)
 
 

@@ -36,7 +36,7 @@ _SPEC = {
     "shards": {"by": "{plate}"},
     "segmentation": {"method": "otsu", "options": {"channel": "nucleus", "min_area_px": 40}},
     "crops": {"window_px": 32, "size_px": 16, "min_cells": 2},
-    "encoder": {"width": 0.05, "epochs": 1, "batch_size": 8},
+    "encoder": {"width": 0.05, "epochs": 1, "batch_size": 8, "precision": "float32"},
     "benchmark": {"ks": [3]},
 }
 

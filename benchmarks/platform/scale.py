@@ -243,6 +243,8 @@ class Untrained:
         """The network."""
         return self._network
 
+    champion_version = champion
+
     def log_extraction(self, *_: object, **__: object) -> str:
         """No note is taken."""
         return "none"
@@ -267,7 +269,7 @@ def ask_asset(folder: Path, noun: str, name: str, *shards: str) -> None:
     screen, library = screen_of(folder, name), _library(folder)
     asset = next(one for one in screen_assets(screen) if one.key.path[-1] == noun)
     given: dict[str, Any] = {"library": library}
-    if noun in ("cell_features", "mismatch"):
+    if noun in ("cell_features", "control_features", "mismatch"):
         given["tracking"] = Untrained(folder)
     config = Like(seeds=["plate_1_00000_1_0000"]) if noun == "like" else None
     call_asset(asset, shards or library.store.shards(name, "cells"), config=config, **given)

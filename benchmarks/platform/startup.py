@@ -18,7 +18,7 @@ SECONDS = 30
 _REPEATS, _TOLD = 5, 6
 _CASES = {
     "pcip --help": (["-m", "pcip_assets.cli", "--help"], 0.3),
-    "the code location": (["-c", "import pcip_assets.definitions"], 5.0),
+    "the code location": (["-c", "from pcip_assets.definitions import defs; defs()"], 5.0),
 }
 _LINE = re.compile(r"import time:\s*(\d+) \|\s*(\d+) \|(\s*)(\S+)")
 

@@ -12,8 +12,10 @@ import torch
 
 from benchmarks.common.authors import SCRIPT, alone, authors_missing, extracted
 from benchmarks.common.harness import Row
+from benchmarks.speed.training import precision_here
 from pcip_core.models.inference import extract_features
 from pcip_core.models.inpainting import NetworkConfig, PairedCellInpainting, build_network
+from pcip_core.models.precision import computing_in, dtype_of, with_weights_in
 from pcip_core.training.device import choose_device
 
 DESCRIPTION = "extraction of all five layers against the bare encoder and the authors' script and network"
@@ -33,27 +35,28 @@ _THEIRS: tuple[tuple[str, str | None, float | None], ...] = (
 
 def run() -> list[Row]:
     """Against the bare encoder at two widths, in one process; against the authors' at full width, in turns."""
-    return [*(_compared(*case) for case in _CASES), *_beside_the_authors()]
+    precision = precision_here()
+    return [*(_compared(*case, precision) for case in _CASES), *_beside_the_authors()]
 
 
-def _compared(width: float, cells: int) -> Row:
+def _compared(width: float, cells: int, precision: str) -> Row:
     network = build_network(NetworkConfig(_CHANNELS, _CHANNELS[:2], _CHANNELS[2:], width=width), 0)
     device = choose_device("auto")
     pixels = np.random.default_rng(0).integers(0, 256, (cells, 3, 64, 64), np.uint8)
-    _bare(network, 64, 64)  # warm
+    _bare(network, 64, 64, precision)  # warm
     ours: list[float] = []
     by_batch: dict[int, list[float]] = {batch: [] for batch in _BATCHES}
     for _ in range(_REPEATS):
         for batch, speeds in by_batch.items():
-            speeds.append(_bare(network, cells, batch))
+            speeds.append(_bare(network, cells, batch, precision))
         start = time.perf_counter()
-        extract_features(network, pixels, device=device)
+        extract_features(network, pixels, device=device, precision=precision)
         ours.append(cells / (time.perf_counter() - start))
     bares = max(by_batch.values(), key=statistics.median)
     ratios = [one / bare for one, bare in zip(ours, bares, strict=True)]
     ratio = statistics.median(ratios)
     return Row(
-        what=f"extraction of conv1 to conv5, width {width:g}, 64 px, on {device}",
+        what=f"extraction of conv1 to conv5, width {width:g}, 64 px, {precision}, on {device}",
         value=statistics.median(ours),
         unit="cells/s",
         against="bare forward of the source encoder on random tensors, the better of batches of 16 and of 64",
@@ -67,14 +70,16 @@ def _compared(width: float, cells: int) -> Row:
 
 
 @torch.inference_mode()
-def _bare(network: PairedCellInpainting, cells: int, batch: int) -> float:
+def _bare(network: PairedCellInpainting, cells: int, batch: int, precision: str) -> float:
     """Cells/s of nothing but the arithmetic."""
-    device = choose_device("auto")
+    device, dtype = choose_device("auto"), dtype_of(precision)
     encoder = network.source.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    encoder = with_weights_in(encoder, dtype)
     x = torch.rand(batch, 3, 64, 64, device=device).to(memory_format=torch.channels_last)
     start = time.perf_counter()
-    for _ in range(cells // batch):
-        encoder(x)
+    with computing_in(dtype, device):
+        for _ in range(cells // batch):
+            encoder(x)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return cells / (time.perf_counter() - start)
@@ -82,7 +87,7 @@ def _bare(network: PairedCellInpainting, cells: int, batch: int) -> float:
 
 def _beside_the_authors() -> list[Row]:
     """Their script reads three TIFFs a cell and takes one layer, a cell at a time; theirs in batches is the network."""
-    what = "extraction of conv1 to conv5, width 1, 64 px"
+    what = "extraction of conv1 to conv5, width 1, 64 px, float32"
     why = authors_missing(SCRIPT)
     device = choose_device("auto")
     if device.type != "cpu":

@@ -19,13 +19,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.common.authors import TRAINING, alone, authors_missing, trained, write_crops
 from benchmarks.common.harness import Row
-from benchmarks.speed.cropping import bytes_a_cell
 from pcip_core.crops.pixels import ShardedPixels
 from pcip_core.models.inpainting import NetworkConfig, build_network
+from pcip_core.models.precision import dtype_of
 from pcip_core.spec.training import TrainingConfig
 from pcip_core.training.cells import CellSet
-from pcip_core.training.device import choose_device, choose_precision
+from pcip_core.training.device import choose_device
 from pcip_core.training.loop import build_optimizer, train
+from pcip_core.training.precision import multiplies_bf16
 from pcip_core.training.processes import ALONE, Processes
 from pcip_core.training.task import Batch, output_of, share_of_loss
 from pcip_core.training.tasks.inpainting import Inpainting
@@ -64,12 +65,15 @@ def network(channels: tuple[str, ...], width: float, size_px: int = 64) -> Netwo
 
 def loop_against_bare(shape: NetworkConfig, *, batch: int, steps: int, repeats: int = _REPEATS) -> Row:
     """`train` against nothing but the arithmetic: alternating repeats, both sides in one process."""
-    cells, config = drawn(shape, batch * steps), settings(shape, batch)
-    bare(shape, batch, 2)  # warm
-    loop, alone = compared(lambda: speed(cells, shape, config), lambda: bare(shape, batch, steps), repeats)
+    precision = precision_here()
+    cells, config = drawn(shape, batch * steps), settings(shape, batch, precision)
+    bare(shape, batch, 2, precision)  # warm
+    loop, alone = compared(
+        lambda: speed(cells, shape, config), lambda: bare(shape, batch, steps, precision), repeats
+    )
     return against(
         f"training loop, width {shape.width:g}, batch {batch}, {shape.size_px} px, on {choose_device('auto')}, "
-        f"{torch.get_num_threads()} thread(s)",
+        f"{precision}, {torch.get_num_threads()} thread(s)",
         (loop, alone),
         "bare forward, backward and step on random tensors",
         0.97,
@@ -79,9 +83,7 @@ def loop_against_bare(shape: NetworkConfig, *, batch: int, steps: int, repeats: 
 def bf16_against_float32(shape: NetworkConfig, *, batch: int, steps: int, repeats: int = _REPEATS) -> Row:
     """The loop in either precision; how they compare depends on the processor."""
     cells = drawn(shape, batch * steps)
-    short, full = (
-        dataclasses.replace(settings(shape, batch), precision=name) for name in ("bf16", "float32")
-    )
+    short, full = (settings(shape, batch, name) for name in ("bf16", "float32"))
     speed(cells, shape, short)  # warm
     return against(
         f"training loop in bf16, width {shape.width:g}, batch {batch}, on {choose_device('auto')}",
@@ -93,7 +95,7 @@ def bf16_against_float32(shape: NetworkConfig, *, batch: int, steps: int, repeat
 
 def streamed_against_held(shape: NetworkConfig, *, batch: int, steps: int, repeats: int = _REPEATS) -> Row:
     """Crops read batch by batch from 16 files, which the system is told to forget before, against RAM or GPU."""
-    cells, config = drawn(shape, batch * steps), settings(shape, batch)
+    cells, config = drawn(shape, batch * steps), settings(shape, batch, precision_here())
     with tempfile.TemporaryDirectory() as folder:
         files = in_files(np.asarray(cells.pixels), Path(folder), 16)
 
@@ -140,6 +142,8 @@ def two_processes_against_one(shape: NetworkConfig, *, cells: int, epochs: int) 
 
 def size_on_disk(*, fields: int) -> Row:
     """What the store would hold of the paper's largest screen, from the bytes a cell of a simulated one."""
+    from benchmarks.speed.cropping import bytes_a_cell  # needs all packages of pcip
+
     with tempfile.TemporaryDirectory() as folder:
         each, cells = bytes_a_cell(Path(folder), fields)
     value = each * YEAST / 1e9
@@ -160,7 +164,7 @@ def beside_the_authors(*, batch: int, steps: int, repeats: int = _REPEATS) -> li
     Each has the same crops as it lays them: theirs in TIFFs of one cell and channel, ours in shards, which are read
     into memory. The second row is of their network without the loader: one batch again and again.
     """
-    what = f"training, width 1, batch {batch}, 64 px, {torch.get_num_threads()} thread(s)"
+    what = f"training, width 1, batch {batch}, 64 px, float32, {torch.get_num_threads()} thread(s)"
     others = ("the authors' script with its loader", "the authors' network without its loader")
     aims = (1.2, None)
     why = authors_missing(TRAINING)
@@ -179,7 +183,7 @@ def beside_the_authors(*, batch: int, steps: int, repeats: int = _REPEATS) -> li
         write_crops(Path(folder), np.asarray(given.pixels), given.image)
         files = in_files(np.asarray(given.pixels), Path(folder), 4)
         cells = CellSet(ShardedPixels(files), given.image, given.channels)
-        bare(shape, batch, 2)  # warm
+        bare(shape, batch, 2, config.precision)  # warm
         for _ in range(repeats):
             ours.append(speed(cells, shape, config))
             theirs.append(alone(trained, folder, torch.get_num_threads(), batch)[-3:])
@@ -197,10 +201,11 @@ def on_gpu(shape: NetworkConfig, *, batch: int, cells: int) -> list[Row]:
     if not torch.cuda.is_available():
         return [Row(f"{what}: not run: no GPU here", None, aim=aim) for aim in aims]
     name = torch.cuda.get_device_name()
-    given, config = drawn(shape, cells), settings(shape, batch)
-    bare(shape, batch, 10)  # warm
+    precision = precision_here()
+    given, config = drawn(shape, cells), settings(shape, batch, precision)
+    bare(shape, batch, 10, precision)  # warm
     loop, alone = compared(
-        lambda: speed(given, shape, config), lambda: bare(shape, batch, cells // batch), _REPEATS
+        lambda: speed(given, shape, config), lambda: bare(shape, batch, cells // batch, precision), _REPEATS
     )
     pairs_per_s = statistics.median(loop)
     return [
@@ -254,10 +259,15 @@ def operations(shape: NetworkConfig) -> float:
     return float(counter.get_total_flops())
 
 
-def bare(shape: NetworkConfig, batch: int, steps: int) -> float:
+def precision_here() -> str:
+    """The precision that a training takes by itself here."""
+    return "bf16" if multiplies_bf16(choose_device("auto")) else "float32"
+
+
+def bare(shape: NetworkConfig, batch: int, steps: int, precision: str) -> float:
     """Pairs/s of forward, backward and step on one batch of random tensors."""
     device = choose_device("auto")
-    precision = choose_precision("auto", device)
+    dtype = dtype_of(precision)
     cells = CellSet(
         np.zeros((2, len(shape.channels), shape.size_px, shape.size_px), np.uint8),
         np.zeros(2),
@@ -275,7 +285,7 @@ def bare(shape: NetworkConfig, batch: int, steps: int) -> float:
     given = Batch((x, markers), truth)
     start = time.perf_counter()
     for _ in range(steps):
-        loss = share_of_loss(task, output_of(model, given, precision), given)
+        loss = share_of_loss(task, output_of(model, given, dtype), given)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -289,10 +299,12 @@ def speed(cells: CellSet, shape: NetworkConfig, config: TrainingConfig) -> float
     return train(cells, shape, config, tracker=SilentTracker()).history[-1]["pairs_per_s"]
 
 
-def settings(shape: NetworkConfig, batch: int) -> TrainingConfig:
+def settings(shape: NetworkConfig, batch: int, precision: str = "float32") -> TrainingConfig:
     """One epoch, nothing held out."""
     return TrainingConfig(
-        epochs=1, batch_size=batch, width=shape.width, validation_fraction=0.0, preview_every=100
+        **{"epochs": 1, "batch_size": batch, "width": shape.width, "precision": precision},
+        validation_fraction=0.0,
+        preview_every=100,
     )
 
 

@@ -101,11 +101,16 @@ def extremes(cells: pl.DataFrame, screen: Screen) -> tuple[np.ndarray, np.ndarra
 
 
 def made_features(
-    cells: pl.DataFrame, sets: dict[str, np.ndarray], version: str, run_id: str | None, **metadata: Any
+    cells: pl.DataFrame,
+    sets: dict[str, np.ndarray],
+    version: str,
+    run_id: str | None,
+    precision: str | None,
+    **metadata: Any,
 ) -> Made:
     """Feature sets of the cells of one shard, (n, d) each, as tables, with their provenance and metadata."""
     ids = cells.select("cell_id", "image_id", encoder_version=pl.lit(version))
     tables = {PREFIX + name: feature_table(ids.to_dict(), vectors) for name, vectors in sets.items()}
-    provenance = {"encoder_version": version, "mlflow_run_id": run_id}
+    provenance = {"encoder_version": version, "mlflow_run_id": run_id, "precision": precision}
     spread = {name: float((vectors.std(0) > 0).mean()) for name, vectors in sets.items() if len(vectors)}
     return Made(tables, provenance=provenance, metadata={"share_of_features_that_vary": spread, **metadata})

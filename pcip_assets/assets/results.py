@@ -37,8 +37,11 @@ class Tables(Work):
     make: Callable[[str | None], Made]
 
     def made_from(self, run: Run, shard: str | None) -> str | None:
-        """The hash in the provenance of the table."""
-        return self._provenance(run, shard).get("inputs_hash")
+        """The hash in the provenance of the table; None if a table that was committed with it is gone."""
+        provenance, store = self._provenance(run, shard), run.library.store
+        together = provenance.get("tables", "").split()  # not recorded by earlier versions
+        whole = all(store.has(run.screen.name, name, shard) for name in together)
+        return provenance.get("inputs_hash") if whole else None
 
     def keep(self, run: Run, shard: str | None, made_from: str) -> dict[str, Any]:
         """Write the figures, then commit the tables, whose provenance marks the result as up to date."""
@@ -54,6 +57,8 @@ class Tables(Work):
             code_version=run.version,
             dagster_run_id=run.context.run.run_id,
             figures="\n".join(made.figures) or None,
+            asset=run.context.asset_key.path[-1],
+            tables=" ".join(made.tables),
             crops_hash=crops if shard is not None and "cells" not in made.tables else None,
             **made.provenance,
         )

@@ -5,7 +5,6 @@ from rich.console import Console
 from rich.table import Table
 
 from pcip_assets.workspace import Workspace
-from pcip_core.errors import WriteError
 
 
 @click.command("like")
@@ -41,7 +40,4 @@ def command(screen: str, seeds: tuple[str, ...], count: int, feature_set: str | 
         table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row))
     Console().print(table)
     picture = workspace.figure(loaded.name, f"like_{'_'.join(seeds)[:60]}")
-    try:
-        click.echo(f"gallery: {save_png(nearest.figure, picture)}")
-    except OSError as error:
-        raise (WriteError.of(error, f"the gallery {picture}") or error) from error
+    click.echo(f"gallery: {save_png(nearest.figure, picture)}")

@@ -57,18 +57,20 @@ def main() -> None:
     except PcipError as error:
         click.secho(f"pcip: {error}", fg="red", err=True)
         sys.exit(1)
-    except OSError as error:
-        explained = WriteError.of(error)
-        if explained is None:
-            raise
-        click.secho(f"pcip: {explained}", fg="red", err=True)
-        sys.exit(1)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         sys.exit(130)
+    except Exception as error:
+        from pcip_assets.workspace import Workspace
+
+        explained = WriteError.of(error, inside=Workspace.current().data)
+        if explained is None:
+            raise
+        click.secho(f"pcip: {explained}", fg="red", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,7 @@ import contextlib
 import os
 import socket
 import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 import yaml
@@ -14,6 +12,7 @@ import yaml
 from pcip_assets.web import ALLOW, HOST
 from pcip_assets.workspace import DAGSTER_PORT, MLFLOW_PORT, REPOSITORY, Workspace
 from pcip_core.errors import PcipError, RootError
+from pcip_core.locks import temporary_folder
 
 _PYTHON = (sys.executable, "-m")
 
@@ -50,7 +49,7 @@ def serve(
     """
     from pcip_assets.cli.run import dagster_home
     from pcip_assets.dagster_compat import DAEMON
-    from pcip_assets.recovery.databases import ensure, mlflow_database
+    from pcip_assets.recovery.moved import ensure_mlflow
     from pcip_assets.web.guard import host_name
     from pcip_assets.web.processes import Servers
 
@@ -64,14 +63,14 @@ def serve(
         "PCIP_MLFLOW_PORT": str(mlflow_port),
     }
     _register_screens(workspace)
-    ensure(workspace, [mlflow_database(workspace)])
-    artifacts = str(workspace.mlflow_folder / "artifacts")
+    ensure_mlflow(workspace)
+    artifacts = str(workspace.artifacts(""))
     with (
         contextlib.suppress(KeyboardInterrupt),
-        tempfile.TemporaryDirectory(prefix="pcip-ui-") as folder,  # nobody else may open the socket in it
+        temporary_folder() as folder,  # nobody else may open the socket in it
         Servers(REPOSITORY, environment) as servers,
     ):
-        code, locations = Path(folder) / "code", Path(folder) / "workspace.yaml"
+        code, locations = folder / "code", folder / "workspace.yaml"
         location = {"socket": str(code), "location_name": "pcip"}
         locations.write_text(yaml.safe_dump({"load_from": [{"grpc_server": location}]}))
         servers.start("Dagster's code server", [
@@ -84,8 +83,9 @@ def serve(
         servers.wait(until=code)
         servers.start("Dagster's pages", [
             *_PYTHON, "pcip_assets.web.dagster_pages", str(dagster_port), str(locations),
-        ])  # fmt: skip
-        servers.start("Dagster's daemon", [*DAEMON, "run", "--workspace", str(locations)])
+        ], calls_others=True)  # fmt: skip
+        daemon = [*DAEMON, "run", "--workspace", str(locations)]
+        servers.start("Dagster's daemon", daemon, calls_others=True)
         click.secho(
             f"Dagster http://{HOST}:{dagster_port}   MLflow http://{HOST}:{mlflow_port}   (Ctrl-C stops both)",
             bold=True,

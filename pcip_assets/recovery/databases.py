@@ -11,7 +11,6 @@ import logging
 import re
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -20,10 +19,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from pcip_assets.recovery.networks import register_again
 from pcip_assets.recovery.rows import copy_rows, table_names
 from pcip_assets.workspace import Workspace
-from pcip_core.errors import StoreError
+from pcip_core.errors import PcipError, StoreError
 from pcip_core.files import replacing
+from pcip_core.locks import temporary_folder
 
 _LOG = logging.getLogger("pcip")
 _WAIT_S = 20.0  # for another process that writes to a database
@@ -46,12 +47,14 @@ class Database:
         holds: what it records.
         fresh: gives the content of a new one.
         newest: gives the version that its tables must have; by default any version will do.
+        restore: adds to one that lacks rows what other files of the workspace know; gives a sentence on it.
     """
 
     path: Path
     holds: str
     fresh: Callable[[], bytes]
     newest: Callable[[], str] | None = None
+    restore: Callable[[Path], str] | None = None
 
 
 class Defect(NamedTuple):
@@ -69,7 +72,8 @@ class Defect(NamedTuple):
 def mlflow_database(workspace: Workspace) -> Database:
     """MLflow's database."""
     path = workspace.mlflow_folder / "mlflow.db"
-    return Database(path, "trainings and trained networks", _fresh_mlflow, _newest_mlflow)
+    restore = functools.partial(_restored_mlflow, workspace)
+    return Database(path, "trainings and trained networks", _fresh_mlflow, _newest_mlflow, restore)
 
 
 def dagster_databases(workspace: Workspace) -> list[Database]:
@@ -147,6 +151,8 @@ def _make(database: Database, problem: Defect) -> None:
         raise _unusable(path, error) from error
     if former is not None:
         _LOG.warning(f"{path}: found {problem.text}. The file is kept as {former.name}. {outcome}")
+    elif outcome:
+        _LOG.warning(f"{path}: found {problem.text}. {outcome}")
 
 
 def _fill(target: Path, database: Database, former: Path | None, *, outdated: bool) -> str:
@@ -158,19 +164,30 @@ def _fill(target: Path, database: Database, former: Path | None, *, outdated: bo
             if defect(dataclasses.replace(database, path=target)) is None:
                 return "Its tables were completed; all rows are there."
     target.write_bytes(database.fresh())
+    outcome, complete = _copied(former, target, database.holds)
+    if complete or database.restore is None:
+        return outcome
+    return f"{outcome} {database.restore(target)}".strip()
+
+
+def _copied(former: Path | None, target: Path, holds: str) -> tuple[str, bool]:
+    """Copy the rows of the former database; what became of them in a sentence, and whether all are there."""
     if former is None:
-        return "It is new."
+        return "", False
     try:
         with opened(former) as old, opened(target) as new:
             copied = copy_rows(old, new, without=_SCHEMA_TABLES)
     except sqlite3.DatabaseError:
-        return f"It cannot be read, so the {database.holds} that it recorded are lost. An empty one is in its place."
+        return (
+            f"It cannot be read, so the {holds} that it recorded are lost. An empty one is in its place.",
+            False,
+        )
     if copied.incomplete:
         tables = ", ".join(copied.incomplete)
-        return f"A new database has those of its rows that can be read; rows of {tables} are lost."
+        return f"A new database has those of its rows that can be read; rows of {tables} are lost.", False
     if not copied.rows:
-        return "It held no rows. A new database is in its place."
-    return f"A new database has all of its {copied.rows} rows."
+        return "It held no rows. A new database is in its place.", False
+    return f"A new database has all of its {copied.rows} rows.", True
 
 
 @contextmanager
@@ -221,8 +238,8 @@ def _upgraded_mlflow(former: Path) -> bytes | None:
     from mlflow.db import upgrade
     from sqlalchemy.exc import SQLAlchemyError
 
-    with tempfile.TemporaryDirectory(prefix="pcip_") as folder:
-        path = Path(folder) / "mlflow.db"
+    with temporary_folder() as folder:
+        path = folder / "mlflow.db"
         try:
             with opened(former) as old, closing(sqlite3.connect(path)) as new:
                 old.backup(new)
@@ -230,6 +247,21 @@ def _upgraded_mlflow(former: Path) -> bytes | None:
             return _content(path)
         except (CommandError, SQLAlchemyError, sqlite3.DatabaseError):
             return None
+
+
+def _restored_mlflow(workspace: Workspace, path: Path) -> str:
+    """Register the networks of which there are files, on a copy elsewhere, as MLflow writes step by step."""
+    if not any(workspace.artifacts("").glob("*/models/*")):
+        return ""
+    import mlflow
+
+    with _elsewhere() as folder:
+        copy = folder / "mlflow.db"
+        shutil.copyfile(path, copy)
+        uri = f"sqlite:///{copy}"
+        sentence = register_again(workspace, mlflow.MlflowClient(uri, uri))
+        path.write_bytes(_content(copy))
+    return sentence
 
 
 @functools.cache
@@ -282,9 +314,9 @@ def _elsewhere() -> Iterator[Path]:
     """
     from sqlalchemy.exc import SQLAlchemyError
 
-    with tempfile.TemporaryDirectory(prefix="pcip_") as folder:
+    with temporary_folder() as folder:
         try:
-            yield Path(folder)
+            yield folder
         except SQLAlchemyError as error:
             raise StoreError(
                 folder,
@@ -297,7 +329,7 @@ def _elsewhere() -> Iterator[Path]:
 def _unusable(path: Path, error: Exception) -> StoreError:
     return StoreError(
         path,
-        found=str(error),
+        found=error.found if isinstance(error, PcipError) else str(error),
         required="a folder with free space that you may write to",
         remedy="Free some space, correct the permissions, or choose another folder with PCIP_DATA.",
     )

@@ -1,17 +1,20 @@
 """Ending the runs whose process is gone: a killed process ends nothing, and its run would hold a pool for ever.
 
 Each run records the process that carries it out, as a tag in Dagster and in MLflow. pcip ends a run only if this
-process is certainly gone.
+process is certainly gone. Machines that share a disk may have the same name, so that each is identified by its id.
 """
 
+import contextlib
 import functools
 import json
 import logging
 import os
 import socket
 import time
+import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import dagster as dg
 import psutil
@@ -21,6 +24,7 @@ from pcip_assets.recovery.databases import defect, mlflow_database, opened
 from pcip_assets.workspace import Workspace
 
 PROCESS_TAG = "pcip/process"
+MACHINE_TAG = "pcip/machine"
 _LOG = logging.getLogger("pcip")
 _TOLERANCE_S = 2.0  # of the start of a process: the system's clock may be adjusted between two readings
 _UNTAGGED_S = 60.0  # within which a started run records its process
@@ -32,14 +36,39 @@ _UNFINISHED = [
 ]
 
 
+class Machine(NamedTuple):
+    """A machine from one start to the next, as processes see it that share their numbers.
+
+    Attributes:
+        host: its name.
+        boot: identifies it since it was switched on.
+        namespace: in which the numbers of processes count; each container has its own.
+        id: identifies it; empty in tags of earlier versions.
+    """
+
+    host: str
+    boot: str
+    namespace: str
+    id: str
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its processes can be seen from this one."""
+        return (self.boot, self.namespace) == (_here().boot, _here().namespace)
+
+    @property
+    def was_switched_off(self) -> bool:
+        """Whether it is this machine before its last start; False for another machine, which cannot be seen."""
+        here = _here()
+        return self.boot != here.boot and self.host == here.host and self.id in ("", here.id)
+
+
 @dataclass(frozen=True)
 class Process:
     """A process, told apart from any later process with the same number.
 
     Attributes:
-        host: name of the machine.
-        boot: identifies the machine since it was switched on.
-        namespace: in which the number counts; each container has its own.
+        host, boot, namespace, machine: of its `Machine`.
         pid: number of the process.
         started: seconds from the boot to the start of the process; adjusting the clock does not change it.
     """
@@ -49,20 +78,20 @@ class Process:
     namespace: str
     pid: int
     started: float
+    machine: str = ""
 
     @classmethod
     def current(cls) -> "Process":
         """This process."""
-        return cls(*_machine(), pid=os.getpid(), started=_started(psutil.Process()))
+        here = _here()
+        return cls(here.host, here.boot, here.namespace, os.getpid(), _started(psutil.Process()), here.id)
 
     @property
     def is_gone(self) -> bool:
         """Whether the process has certainly ended; False for a process that cannot be seen from here."""
-        host, boot, namespace = _machine()
-        if self.boot != boot:
-            return self.host == host  # the machine was switched off since; another machine cannot be seen
-        if self.namespace != namespace:
-            return False
+        machine = Machine(self.host, self.boot, self.namespace, self.machine)
+        if not machine.is_here:
+            return machine.was_switched_off
         try:
             process = psutil.Process(self.pid)
             is_other = abs(_started(process) - self.started) > _TOLERANCE_S
@@ -79,6 +108,11 @@ def process_tags(run_id: str = "") -> dict[str, str]:
     return {PROCESS_TAG: json.dumps({"run": run_id, **asdict(Process.current())})}
 
 
+def machine_tags() -> dict[str, str]:
+    """The tag that records this machine with a run that is launched, until its process has recorded itself."""
+    return {MACHINE_TAG: json.dumps(_here())}
+
+
 def record_process(context: dg.InitResourceContext) -> None:
     """Record this process with the Dagster run that it carries out."""
     if context.instance is not None and context.run is not None:
@@ -90,6 +124,9 @@ def is_killed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     run_id, process = _recorded(run.tags.get(PROCESS_TAG))
     if process is not None and run_id == run.run_id:
         return process.is_gone
+    machine = _recorded_machine(run.tags.get(MACHINE_TAG))
+    if not machine.is_here:
+        return machine.was_switched_off
     record = instance.get_run_record_by_id(run.run_id)
     if record is None or record.start_time is None or time.time() - record.start_time < _UNTAGGED_S:
         return False
@@ -152,6 +189,14 @@ def _recorded(tag: str | None) -> tuple[str, Process | None]:
         return "", None
 
 
+def _recorded_machine(tag: str | None) -> Machine:
+    """The machine that a tag names; this one if there is no tag, as earlier versions of pcip left it."""
+    try:
+        return Machine(*map(str, json.loads(tag or "")))
+    except (ValueError, TypeError):
+        return _here()
+
+
 def _pids_of_events(instance: dg.DagsterInstance, run_id: str) -> list[int]:
     """The processes that Dagster's events name, for a run without a tag, as earlier versions of pcip left them."""
     logs = instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
@@ -164,11 +209,19 @@ def _started(process: psutil.Process) -> float:
 
 
 @functools.cache
-def _machine() -> tuple[str, str, str]:
-    """Host, boot and namespace of this process."""
-    host = socket.gethostname()
+def _here() -> Machine:
+    """The machine of this process."""
+    host, machine = socket.gethostname(), _machine_id()
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return host, boot, str(Path("/proc/self/ns/pid").readlink())
+        return Machine(host, boot, str(Path("/proc/self/ns/pid").readlink()), machine)
     except OSError:  # not Linux
-        return host, host, ""
+        return Machine(host, f"{host} {machine}", "", machine)
+
+
+def _machine_id() -> str:
+    """What tells this machine from all others: the id that systemd gave it, or the address of its network card."""
+    with contextlib.suppress(OSError):
+        if machine := Path("/etc/machine-id").read_text().strip():
+            return machine
+    return f"{uuid.getnode():012x}"

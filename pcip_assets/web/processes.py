@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import psutil
 from pcip_core.errors import PcipError
 
 _STOPPING_S = 2.5  # that servers and runs have to end by themselves
+_CALLERS_STOPPING_S = 1.2  # that servers which call others have before
 _DYING_S = 1.0  # that the system has to end what is killed
 _POLL_S = 0.1
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, kill, the terminal is closed
@@ -26,7 +27,8 @@ class Servers:
     """The servers of one command. As a context manager, it stops them at its end.
 
     Each server is the leader of a process group, so that one signal reaches it and all that it started, also
-    what its own child has left behind. Ctrl-C reaches this process alone, which then stops them all.
+    what its own child has left behind. Ctrl-C reaches this process alone, which then stops them all: first those
+    that call another one. Dagster's daemon fails, and records it, if the code server ends during one of its calls.
 
     Args:
         folder: the working directory of the servers.
@@ -37,6 +39,7 @@ class Servers:
         self._folder = folder
         self._environment = dict(environment)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._callers: set[str] = set()
         self._handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Servers":
@@ -50,26 +53,31 @@ class Servers:
     def __exit__(self, *_: object) -> None:
         """Stop all servers; a second Ctrl-C kills them at once."""
         try:
-            self._ask_to_end()
+            click.echo("stopping (Ctrl-C again kills at once)", err=True)
+            self._stop(self._callers, _CALLERS_STOPPING_S)
+            self._stop(self._processes.keys(), _STOPPING_S)
         except KeyboardInterrupt:
             pass
         finally:
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_IGN)
-            self._signal(signal.SIGKILL)
+            self._signal(self._processes.keys(), signal.SIGKILL)
             for process in self._processes.values():
                 process.wait()
-            self._wait_for_end(_DYING_S)
+            self._wait_for_end(self._processes.keys(), _DYING_S)
             for number, handler in self._handlers.items():
                 signal.signal(number, handler)
 
-    def start(self, name: str, command: Sequence[str]) -> None:
+    def start(self, name: str, command: Sequence[str], *, calls_others: bool = False) -> None:
         """Start a server.
 
         Args:
             name: what messages call it.
             command: program and arguments.
+            calls_others: it calls other servers, which must not end before it.
         """
+        if calls_others:
+            self._callers.add(name)
         self._processes[name] = subprocess.Popen(
             command,
             cwd=self._folder,
@@ -97,29 +105,29 @@ class Servers:
                     )
             time.sleep(_POLL_S)
 
-    def _ask_to_end(self) -> None:
-        """Ask all processes to end, and wait for as long as they may take."""
-        click.echo("stopping (Ctrl-C again kills at once)", err=True)
-        self._signal(signal.SIGTERM)
-        self._wait_for_end(_STOPPING_S)
+    def _stop(self, names: Collection[str], within_s: float) -> None:
+        """Ask the processes of servers to end, and kill those that take longer than they may."""
+        self._signal(names, signal.SIGTERM)
+        self._wait_for_end(names, within_s)
+        self._signal(names, signal.SIGKILL)
 
-    def _wait_for_end(self, at_most_s: float) -> None:
-        """Wait until no process of a server runs."""
+    def _wait_for_end(self, names: Collection[str], at_most_s: float) -> None:
+        """Wait until no process of these servers runs."""
         end = time.monotonic() + at_most_s
-        while self._any_runs() and time.monotonic() < end:
+        while self._any_runs(names) and time.monotonic() < end:
             time.sleep(_POLL_S)
 
-    def _signal(self, number: signal.Signals) -> None:
-        """Send a signal to all processes of all servers."""
-        for process in self._processes.values():
+    def _signal(self, names: Collection[str], number: signal.Signals) -> None:
+        """Send a signal to all processes of servers."""
+        for name in names:
             with contextlib.suppress(
                 ProcessLookupError, PermissionError
             ):  # the latter on macOS: about to end
-                os.killpg(process.pid, number)
+                os.killpg(self._processes[name].pid, number)
 
-    def _any_runs(self) -> bool:
-        """Whether a process of a server runs. One that has ended counts as a group until its parent collects it."""
-        groups = {process.pid for process in self._processes.values()}
+    def _any_runs(self, names: Collection[str]) -> bool:
+        """Whether a process of these servers runs. One that has ended is in its group until its parent collects it."""
+        groups = {self._processes[name].pid for name in names}
         for process in psutil.process_iter(["status"]):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 if process.info["status"] != psutil.STATUS_ZOMBIE and os.getpgid(process.pid) in groups:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import warnings
 
 import numpy as np
@@ -53,10 +55,25 @@ def umap_embedding(
         )  # only for parametric UMAP
         from umap import UMAP  # loads numba, which takes seconds
 
+        _keep_compiled()
         model = UMAP(
             n_neighbors=neighbours, min_dist=min_distance, metric="euclidean", random_state=seed, n_jobs=1
         )
         return np.asarray(model.fit_transform(standardize(features).astype(np.float32)), np.float32)
+
+
+@functools.cache
+def _keep_compiled() -> None:
+    """Have numba keep three functions of umap-learn as it compiles them: this takes ten seconds in each process.
+
+    numba keeps them beside umap-learn, or in the user's folder of caches, and compiles them anew for another
+    processor or version.
+    """
+    from umap import umap_
+
+    for function in (umap_.fast_knn_indices, umap_.smooth_knn_dist, umap_.compute_membership_strengths):
+        with contextlib.suppress(RuntimeError):  # neither folder can be written
+            function.enable_caching()
 
 
 def protein_map(means: np.ndarray, *, seed: int = 0) -> np.ndarray:

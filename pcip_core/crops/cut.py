@@ -102,14 +102,19 @@ def cut_cells(planes: Mapping[str, np.ndarray], labels: np.ndarray, spec: Crops)
 
 
 def _objects(labels: np.ndarray) -> list[tuple[int, float, float, float]]:
-    """Label, centre of mass (y, x) and area of each object."""
-    place = np.flatnonzero(labels != 0)
+    """Label, centre of mass (y, x) and area of each object, from runs of pixels of one label in a row."""
+    begins = np.empty(labels.shape, bool)  # pixels at the start of a run of one label within a row
+    begins[:, 0] = True
+    np.not_equal(labels[:, 1:], labels[:, :-1], out=begins[:, 1:])
+    place = np.flatnonzero(begins)
+    length = np.diff(place, append=labels.size)
     number = labels.ravel()[place].astype(np.intp)
+    place, length, number = (values[number != 0] for values in (place, length, number))
     y = place // labels.shape[1]  # faster than divmod
-    x = place - y * labels.shape[1]
-    area = np.bincount(number).astype(np.float64)
+    x = place - y * labels.shape[1] + (length - 1) / 2  # the middle of the run
+    area = np.bincount(number, length)
     present = np.flatnonzero(area)
-    centres = [(np.bincount(number, axis)[present] / area[present]).tolist() for axis in (y, x)]
+    centres = [(np.bincount(number, axis * length)[present] / area[present]).tolist() for axis in (y, x)]
     return list(zip(present.tolist(), *centres, area[present].tolist(), strict=True))
 
 
@@ -146,12 +151,20 @@ def _resized(crop: np.ndarray, size: int) -> np.ndarray:
         return crop.astype(np.float32)
     if height == width and height % size == 0:
         factor = height // size
-        rows = crop.reshape(channels, size, factor, width).mean(2, dtype=np.float32)
-        return rows.reshape(channels, size, size, factor).mean(3)
+        rows = _sums(crop.reshape(channels, size, factor, width).swapaxes(2, 3))
+        return _sums(rows.reshape(channels, size, size, factor)) / np.float32(factor**2)
     out = resize(
         crop.astype(np.float32), (len(crop), size, size), anti_aliasing=max(height, width) > size, order=1
     )
     return out.astype(np.float32)
+
+
+def _sums(parts: np.ndarray) -> np.ndarray:
+    """Sums over the last axis in float32, one part after the other: in half the time of `sum`."""
+    total = parts[..., 0].astype(np.float32)
+    for number in range(1, parts.shape[-1]):
+        total += parts[..., number]
+    return total
 
 
 def _rescaled(

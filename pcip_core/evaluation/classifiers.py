@@ -1,4 +1,4 @@
-"""Logistic regression and random forest under cross-validation, as in the paper's Supplementary Table 2."""
+"""Logistic regression and random forests under cross-validation, as in the paper's Supplementary Table 2."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 
 from pcip_core.errors import EvaluationError
 from pcip_core.features.checks import require_finite, require_rows
+from pcip_core.spec.baselines import Classifier
 
-Classifier = Literal["logistic", "forest"]
 _TOLERANCE = 1e-2  # of saga: a smaller tolerance takes several times longer and gives the same scores
 MAX_ITER = 200
+_MAX_FEATURES = 0.2  # of the forests
 _SAMPLE_CELLS, _SAMPLE_TREES = 2000, 10
 
 
@@ -56,15 +57,16 @@ def cross_validated(
 ) -> CrossValidated:
     """Predict the class of each cell by a classifier that was fitted without the fold of the cell.
 
-    `logistic` is a multinomial logistic regression with an L1 penalty; `forest` is a random forest that considers
-    20 % of the features at each split. Both weight classes inversely to their size. Columns are standardized with the
-    mean and standard deviation of the training set. The paper states neither C nor the solver: here C has
-    scikit-learn's default, and the solver saga fits all classes in one model.
+    `logistic` is a multinomial logistic regression with an L1 penalty. `forest` is a random forest that considers
+    20 % of the features at each split; `histogram_forest` is the same with features in 256 bins, in about a quarter
+    of the time. All weight classes inversely to their size. Columns are standardized with the mean and standard
+    deviation of the training set. The paper states neither C nor the solver: here C has scikit-learn's default, and
+    the solver saga fits all classes in one model.
 
     Args:
         features: (n, d) finite.
         labels: (n,) class of each cell.
-        classifier: `logistic` or `forest`.
+        classifier: `logistic`, `forest` or `histogram_forest`.
         groups: (n,) group of each cell (an image). A group is never divided between training and test set (protocol
             `grouped_folds`). None: stratified folds of cells (protocol `folds`, as in the paper).
         held: (n,) bool, test cells; all others are training cells. Replaces folds and groups (protocol
@@ -72,7 +74,7 @@ def cross_validated(
         folds: number of folds.
         seed: seed of the folds and the classifiers.
         C: inverse strength of the penalty of `logistic`.
-        trees: number of trees of `forest`.
+        trees: number of trees of a forest.
         max_iter: maximum number of passes over the cells of `logistic`.
         threads: number of folds (logistic) or trees (forest) to fit in parallel.
         progress: called with the number of folds done.
@@ -97,18 +99,20 @@ def cross_validated(
         fold, folds = np.where(held, 0, -1), 1
         _require_classes(labels[~held] if held.any() else labels[:0])
     predicted = np.empty_like(labels)
-    classes, coded = np.unique(
-        labels, return_inverse=True
-    )  # scikit-learn's forest would convert "7" to a number
+    classes, coded = np.unique(labels, return_inverse=True)  # the forest would take "7" for a number
 
     def fit(number: int) -> dict[str, Any]:
         training, test = fold != number, fold == number
         mean = features[training].mean(0, dtype=np.float64)
         spread = features[training].std(0, dtype=np.float64)
         points = ((features - mean) / np.where(spread > 0, spread, 1.0)).astype(np.float32)
+        sets = points[training], coded[training], points[test]
+        if classifier == "histogram_forest":
+            predicted[test] = classes[_by_histograms(*sets, trees=trees, seed=seed, threads=threads)]
+            return {}
         model = _model(classifier, C=C, trees=trees, max_iter=max_iter, seed=seed, threads=threads)
-        model.fit(points[training], coded[training])
-        predicted[test] = classes[model.predict(points[test])]
+        model.fit(*sets[:2])
+        predicted[test] = classes[model.predict(sets[2])]
         return {"iterations": int(model.n_iter_.max())} if classifier == "logistic" else {}
 
     done = []
@@ -156,11 +160,20 @@ def estimate_seconds(
     spread = points.std(0)
     points = (points - points.mean(0)) / np.where(spread > 0, spread, 1)
     _require_classes(labels[sample])
+    coded = np.unique(labels[sample], return_inverse=True)[1]
     few = min(trees, _SAMPLE_TREES)
-    model = _model(classifier, C=C, trees=few, max_iter=MAX_ITER, seed=seed, threads=threads)
-    start = time.perf_counter()
-    with _quiet():
-        model.fit(points, np.unique(labels[sample], return_inverse=True)[1])
+    if classifier == "histogram_forest":
+        settings: dict[str, Any] = {"seed": seed, "threads": threads}
+        _by_histograms(
+            points[:99], coded[:99], points[:1], trees=1, **settings
+        )  # compiled now, and not below
+        start = time.perf_counter()
+        _by_histograms(points, coded, points[:1], trees=few, **settings)
+    else:
+        model = _model(classifier, C=C, trees=few, max_iter=MAX_ITER, seed=seed, threads=threads)
+        start = time.perf_counter()
+        with _quiet():
+            model.fit(points, coded)
     seconds = time.perf_counter() - start
     training = n * (folds - 1) / folds
     if classifier == "logistic":
@@ -196,18 +209,42 @@ def _model(classifier: Classifier, *, C: float, trees: int, seed: int, threads: 
         from sklearn.ensemble import RandomForestClassifier
 
         return RandomForestClassifier(
-            trees, max_features=0.2, class_weight="balanced", random_state=seed, n_jobs=threads
+            trees, max_features=_MAX_FEATURES, class_weight="balanced", random_state=seed, n_jobs=threads
         )
     raise EvaluationError(
-        "classifier", found=repr(classifier), required="logistic or forest", remedy="Correct the spec."
+        "classifier",
+        found=repr(classifier),
+        required=" or ".join(get_args(Classifier)),
+        remedy="Correct the spec.",
     )
+
+
+def _by_histograms(
+    training: np.ndarray, coded: np.ndarray, cells: np.ndarray, *, trees: int, seed: int, threads: int
+) -> np.ndarray:
+    """The class of each cell, by a histogram forest with balanced weights of the classes."""
+    from pcip_core.evaluation.histogram_forest import forest_probabilities  # numba takes seconds
+
+    present, counts = np.unique(coded, return_counts=True)
+    weights = np.zeros(coded.max() + 1)
+    weights[present] = len(coded) / (len(present) * counts)
+    return forest_probabilities(
+        training,
+        coded,
+        cells,
+        weights=weights,
+        trees=trees,
+        max_features=_MAX_FEATURES,
+        seed=seed,
+        threads=threads,
+    ).argmax(1)
 
 
 def _settings(
     classifier: Classifier, C: float, trees: int, max_iter: int, iterations: list[int]
 ) -> dict[str, Any]:
-    if classifier == "forest":
-        return {"trees": trees, "max_features": 0.2}
+    if classifier != "logistic":
+        return {"trees": trees, "max_features": _MAX_FEATURES}
     return {
         "solver": "saga",
         "penalty": "l1",

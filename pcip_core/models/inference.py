@@ -14,6 +14,7 @@ from pcip_core.models.deeploc import DeepLoc
 from pcip_core.models.inpainting import NetworkConfig, PairedCellInpainting, build_network
 from pcip_core.models.network import CellNetwork
 from pcip_core.models.pairs import PairConfig, PairedCells, build_pairs
+from pcip_core.models.precision import computing_in, dtype_of, with_weights_in
 
 
 @torch.inference_mode()
@@ -24,6 +25,7 @@ def extract_features(
     layers: Sequence[str] | None = None,
     batch_size: int | None = None,
     device: str | torch.device = "cpu",
+    precision: str = "float32",
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, np.ndarray]:
     """Describe cells by the maximum of each filter over the crop.
@@ -35,6 +37,7 @@ def extract_features(
         batch_size: cells per batch; affects memory and speed only. By default 16 on a CPU, whose cache then holds the
             activations between layers, and 64 on a GPU.
         device: where to compute.
+        precision: `float32` or `bf16`, that of the convolutions and matrix products. The features are float32.
         progress: called with the number of cells done.
 
     Returns:
@@ -44,6 +47,7 @@ def extract_features(
     Raises:
         ShapeError: the crops are not (n, C, S, S) uint8 with the channels of the network.
         EncoderError: the network does not have a requested layer.
+        PrecisionError: the precision is unknown.
 
     >>> config = NetworkConfig(("dna", "protein"), ("dna",), ("protein",), size_px=8, width=0.03)
     >>> features = extract_features(untrained_network(config, seed=0), np.zeros((5, 2, 8, 8), np.uint8))
@@ -68,7 +72,9 @@ def extract_features(
             required=f"some of {', '.join(network.layers)}",
             remedy="Request layers that this network has.",
         )
+    dtype = dtype_of(precision)
     network = network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    network = with_weights_in(network, dtype)
     batch_size = batch_size or (16 if torch.device(device).type == "cpu" else 64)
     out: dict[str, np.ndarray] = {}
     for start in range(0, max(len(pixels), 1), batch_size):
@@ -77,11 +83,12 @@ def extract_features(
             batch = np.zeros((1, *pixels.shape[1:]), np.uint8)
         cells = torch.from_numpy(batch).to(device)
         x = cells.to(torch.float32, memory_format=torch.channels_last).div_(255)  # (B, C, S, S)
-        for layer, activation in zip(network.layers, network.activations(x), strict=True):
-            if layer in layers:
-                values = _maxima(activation) if activation.ndim == 4 else activation
-                rows = out.setdefault(layer, np.empty((len(pixels), values.shape[1]), np.float32))
-                rows[start : start + batch_size] = values.cpu().numpy()[: len(pixels)]
+        with computing_in(dtype, device):
+            for layer, activation in zip(network.layers, network.activations(x), strict=True):
+                if layer in layers:
+                    values = (_maxima(activation) if activation.ndim == 4 else activation).float()
+                    rows = out.setdefault(layer, np.empty((len(pixels), values.shape[1]), np.float32))
+                    rows[start : start + batch_size] = values.cpu().numpy()[: len(pixels)]
         if progress is not None and len(pixels):
             progress(start + len(x))
     return {layer: out[layer] for layer in layers}
@@ -96,13 +103,18 @@ def _maxima(activation: torch.Tensor) -> torch.Tensor:
 
 @torch.inference_mode()
 def classify(
-    network: DeepLoc, pixels: Pixels, *, batch_size: int | None = None, device: str | torch.device = "cpu"
+    network: DeepLoc,
+    pixels: Pixels,
+    *,
+    batch_size: int | None = None,
+    device: str | torch.device = "cpu",
+    precision: str = "float32",
 ) -> np.ndarray:
     """Predict the class probabilities of cells with a supervised network.
 
     Args:
         network: a supervised network. It is moved to the device and set to evaluation mode.
-        pixels, batch_size, device: as for `extract_features`.
+        pixels, batch_size, device, precision: as for `extract_features`.
 
     Returns:
         (n, classes) float32, the probability of each of `network.config.classes`.
@@ -116,8 +128,10 @@ def classify(
     >>> probabilities.shape, probabilities.sum(1).round(3).tolist()
     ((3, 2), [1.0, 1.0, 1.0])
     """
-    last = extract_features(network, pixels, layers=("fc2",), batch_size=batch_size, device=device)["fc2"]
-    return class_probabilities(network, last)
+    features = extract_features(
+        network, pixels, layers=("fc2",), batch_size=batch_size, device=device, precision=precision
+    )
+    return class_probabilities(network, features["fc2"])
 
 
 @torch.inference_mode()

@@ -35,21 +35,26 @@ def preview(figure: Figure | Path, *, max_bytes: int = MAX_BYTES) -> bytes:
     >>> preview(Figure(figsize=(1, 1)))[8:12]
     b'WEBP'
     """
-    from PIL import Image
-
     drawn: Path | io.BytesIO
     if isinstance(figure, Path):
         drawn, dpi = figure, PRINT_DPI
     else:
         drawn, dpi = io.BytesIO(), _RESOLUTIONS[0]
         figure.savefig(drawn, format="png", dpi=dpi, pil_kwargs={"compress_level": 1})
-    with Image.open(drawn) as image:
-        whole = image.convert("RGB")
+    whole = _read(drawn)
     for resolution in (value for value in _RESOLUTIONS if max(whole.size) * value / dpi <= _WEBP_PX):
         data = webp(scaled(whole, resolution / dpi))
         if len(data) <= max_bytes:
             break
     return data
+
+
+def _read(drawn: Path | io.BytesIO) -> Image:
+    """The colours of a PNG file. What is read has four channels, and is freed on return."""
+    from PIL import Image
+
+    with Image.open(drawn) as image:
+        return image.convert("RGB")
 
 
 def scaled(picture: Image, factor: float) -> Image:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 from matplotlib.figure import Figure
 
@@ -30,11 +30,13 @@ from pcip_core.report.score_rows import (
     simulated_note,
     strictest,
 )
+from pcip_core.spec.baselines import Classifier
 
 _SCORES = (  # column, classifier, protocols (the first that was scored), metric, higher is better
     ("11-NN", "knn", ("leave_image_out", "leave_field_out", "leave_cell_out"), "balanced_accuracy", True),
     ("logistic", "logistic", ("grouped_folds", "folds"), "balanced_accuracy", True),
     ("forest", "forest", ("grouped_folds", "folds"), "balanced_accuracy", True),
+    ("histogram forest", "histogram_forest", ("grouped_folds", "folds"), "balanced_accuracy", True),
     ("mAP of terms", "retrieval", ("leave_protein_out",), "mean_average_precision", True),
     ("silhouette", "silhouette", ("all_cells",), "silhouette", True),
     ("pairwise distance", "pairwise", ("any_line",), "normalized_pairwise_distance", False),
@@ -194,14 +196,14 @@ def _classifiers(rows: BenchmarkRows) -> Section | None:
     scored = [
         row
         for row in overall(rows)
-        if row["classifier"] in ("logistic", "forest") and row["protocol"] != "held_images"
+        if row["classifier"] in get_args(Classifier) and row["protocol"] != "held_images"
     ]
     if not scored:
         return None
     heads = [
         (f"{classifier}, {protocol}", {"classifier": classifier, "protocol": protocol})
         for protocol in ("grouped_folds", "folds")
-        for classifier in ("logistic", "forest")
+        for classifier in get_args(Classifier)
         if pick(scored, protocol=protocol, classifier=classifier)
     ]
     text = Text(
@@ -223,9 +225,10 @@ def _held(rows: BenchmarkRows) -> Section | None:
     names += [row["feature_set"] for row in scored if row["classifier"] == "logistic"]
     scored = [row for row in scored if row["feature_set"] in names]
     n = max(row["n"] for row in scored)
+    shown = [name for name in (*get_args(Classifier), "end_to_end") if pick(scored, classifier=name)]
     heads = [
         (parameter.replace("k=", "") + "-NN", {"classifier": "knn", "parameter": parameter}),
-        *((name, {"classifier": name}) for name in ("logistic", "forest", "end_to_end")),
+        *((name, {"classifier": name}) for name in shown),
     ]
     order = sorted(scored, key=lambda row: -scores.get(row["feature_set"], 2.0))
     text = Text(

@@ -33,7 +33,7 @@ def otsu(
         scale: side of the blocks, px, whose means are segmented: faster by its square, with coarser outlines.
 
     Returns:
-        (H, W) int32 labels, 1..n without gaps.
+        (H, W) labels, 1..n without gaps: int32, or with a `scale` the smallest type that holds n.
 
     >>> plane = np.zeros((60, 80))
     >>> plane[10:30, 10:35], plane[35:55, 50:75] = 900, 700
@@ -51,7 +51,10 @@ def otsu(
     if scale == 1:
         return labels
     height, width = planes[channel].shape
-    return labels.repeat(scale, 0)[:height].repeat(scale, 1)[:, :width]
+    small = labels.astype(
+        np.min_scalar_type(labels.max())
+    )  # most of the time goes into memory for the full size
+    return small.repeat(scale, 1)[:, :width].repeat(scale, 0)[:height]  # rows last: they are copied whole
 
 
 def shrunk(plane: np.ndarray, scale: int) -> np.ndarray:

@@ -23,7 +23,9 @@ class TrainingConfig:
         validation_fraction: share of cells that are predicted but not used for training (paper: 0).
         preview_every: epochs between inpainting previews.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
-        precision: `auto` (bf16 if the GPU supports it, otherwise float32), `float32`, `bf16`.
+        precision: of the convolutions and matrix products, in training and when the encoder describes cells:
+            `float32`; `bf16`; or `auto`: bf16 if the processor multiplies it natively (on a CPU: and a timed step is
+            faster), otherwise float32.
         processes: number of processes that share each batch, each with its own GPU if there are GPUs. The weights
             are the same up to floating-point error. Under torchrun, its number of processes is used.
         memory_fraction: share of the free memory (of the GPU if there is one, otherwise of the machine) that the

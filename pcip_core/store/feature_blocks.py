@@ -65,8 +65,13 @@ class StoredFeatures:
             pl.Series(cell_ids, dtype=pl.String)
         ):  # most often: two tables of the same cells
             return np.arange(len(self))
-        known = pl.DataFrame({"cell_id": self.cell_id}).with_row_index("row").unique("cell_id", keep="first")
         wanted = pl.DataFrame({"cell_id": cell_ids}, schema={"cell_id": pl.String})
+        known = (
+            pl.DataFrame({"cell_id": self.cell_id})
+            .with_row_index("row")
+            .join(wanted, on="cell_id", how="semi", maintain_order="left")  # few are wanted: few are compared
+            .unique("cell_id", keep="first")
+        )
         rows = wanted.join(known, on="cell_id", how="left", maintain_order="left")["row"]
         return rows.cast(pl.Int64).fill_null(-1).to_numpy()
 

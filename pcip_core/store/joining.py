@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from pcip_core.errors import StoreError
+from pcip_core.store.paths import how_to_make
+
+Types = dict[str, tuple[str | None, pl.DataType]]  # column -> the first shard with it, and its type there
 
 
 def joined(
@@ -30,20 +33,30 @@ def require_same_types(
     Raises:
         StoreError: names the first such column and its partitions.
     """
-    first_with: dict[str, int] = {}
-    for number, schema in enumerate(schemas):
-        for name, kind in schema.items():
-            if kind == pl.Null:
-                continue
-            first = first_with.setdefault(name, number)
-            if schemas[first][name] != kind:
-                raise StoreError(
-                    f"{screen}.{table}",
-                    found=f"columns of different types in shards {shards[first]} and {shards[number]} "
-                    f"({name}: {schemas[first][name]} and {kind})",
-                    required="the same column types in all partitions",
-                    remedy=f"Materialize the shards of {screen}/{table} that are out of date.",
-                )
+    types: Types = {}
+    for shard, schema in zip(shards, schemas, strict=True):
+        require_types(screen, table, types, shard, schema)
+
+
+def require_types(
+    screen: str, table: str, types: Types, shard: str | None, schema: Mapping[str, pl.DataType]
+) -> None:
+    """Refuse a partition whose types differ from those of the partitions before it; add its columns to `types`.
+
+    Raises:
+        StoreError: names the first such column and its partitions.
+    """
+    for name, kind in schema.items():
+        if kind == pl.Null:
+            continue
+        first, expected = types.setdefault(name, (shard, kind))
+        if expected != kind:
+            raise StoreError(
+                f"{screen}.{table}",
+                found=f"columns of different types in shards {first} and {shard} ({name}: {expected} and {kind})",
+                required="the same column types in all partitions",
+                remedy=f"Bring all shards up to date. {how_to_make(screen, table)}",
+            )
 
 
 def all_columns(schemas: Sequence[Mapping[str, pl.DataType]]) -> dict[str, pl.DataType]:

@@ -14,17 +14,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pcip_core.errors import StoreError
-from pcip_core.locks import locked
+from pcip_core.locks import locked, sweep
 from pcip_core.store import parquet
-
-_SWEEP_AFTER_S = 60.0
 
 
 def replace(home: Path, renames: Mapping[Path, Path], *, emptied: Sequence[Path], staging: Path) -> None:
@@ -55,21 +52,30 @@ def alone(home: Path) -> Iterator[None]:
     """
     with locked(home / ".lock"):
         _finish(home)
-        _sweep(home / ".staging")
+        sweep((home / ".staging").glob("*"))
         yield
 
 
-def next_number(home: Path) -> int:
-    """The number of a commit that begins now: one more than that of the last commit that began."""
+def next_number(home: Path, replaced: Sequence[Path] = ()) -> int:
+    """The number of a commit that begins now: more than that of any commit before.
+
+    The file holds the last number and its own inode. A file with another inode was restored from a backup or copied,
+    so that partitions may have higher numbers than it knows; they are then looked up.
+
+    Args:
+        home: the folder of the screen.
+        replaced: the partitions that the commit replaces. Their numbers are looked up in any case.
+    """
     file = home / ".commits"
     with locked(file):
-        try:
-            last = int(file.read_text())
-        except ValueError:  # empty: a store of an earlier version, or a writer that was killed here
-            last = max((_number_of(part) for part in home.glob("*/**/part.parquet")), default=0)
-        file.write_text(str(last + 1))
+        inode = str(file.stat().st_ino)
+        last, known_as = (*file.read_text().split(), "", "")[:2]
+        numbers = [int(last)] if last.isdecimal() else []
+        parts = replaced if numbers and known_as == inode else home.glob("*/**/part.parquet")
+        number = max([*numbers, *map(_number_of, parts)], default=0) + 1
+        file.write_text(f"{number} {inode}")
         sync(file)
-    return last + 1
+    return number
 
 
 def order(provenance: Mapping[str, Any]) -> tuple[int, str]:
@@ -152,15 +158,3 @@ def _number_of(part: Path) -> int:
         return order(parquet.provenance_of(part))[0]
     except (FileNotFoundError, StoreError):
         return 0
-
-
-def _sweep(staging: Path) -> None:
-    """Remove the staging folders of killed writers: those not recently created whose owner's lock is free."""
-    for folder in staging.iterdir() if staging.is_dir() else ():
-        try:
-            if time.time() - folder.stat().st_mtime < _SWEEP_AFTER_S:
-                continue
-            with locked(folder / "owner", wait=False):
-                shutil.rmtree(folder, ignore_errors=True)
-        except OSError:
-            continue  # in use, just gone, or not to be removed now: only space is lost, until a later commit

@@ -25,13 +25,14 @@ import pyarrow.parquet as pq
 from polars.io.plugins import register_io_source
 
 from pcip_core.errors import CropError, StoreError
-from pcip_core.files import natural_key
+from pcip_core.files import natural_key, writing
 from pcip_core.locks import locked
 from pcip_core.store import journal, parquet
-from pcip_core.store.joining import all_columns, filled, joined, require_same_types
-from pcip_core.store.paths import NAME, checked_name, shard_folder, shard_of
+from pcip_core.store.joining import Types, all_columns, filled, joined, require_same_types, require_types
+from pcip_core.store.paths import NAME, Part, checked_name, how_to_make, partitions_in, shard_folder
 from pcip_core.store.schemas import checked
 
+_OF_A_SCREEN = (".journal", "[a-z]*/part.parquet", "[a-z]*/shard=*/part.parquet")
 _READ_ATTEMPTS = 20
 _SCANNED = 16_384  # rows per batch: 25 MB with 384 features
 
@@ -45,23 +46,22 @@ class Store:
     # -- contents ------------------------------------------------------------------------------------
 
     def screens(self) -> list[str]:
-        """Names of the screens with at least one table; folders without a valid name are ignored."""
-        if not self.root.is_dir():
-            return []
-        names = [path.name for path in self.root.iterdir() if path.is_dir() and NAME.fullmatch(path.name)]
-        return sorted(name for name in names if self.tables(name))
+        """Names of the screens with a table or an unfinished commit; other folders are ignored."""
+        folders = [path for path in self.root.iterdir() if path.is_dir()] if self.root.is_dir() else []
+        names = sorted(folder.name for folder in folders if NAME.fullmatch(folder.name))
+        return [name for name in names if any(any((self.root / name).glob(part)) for part in _OF_A_SCREEN)]
 
     def tables(self, screen: str) -> list[str]:
         """Names of the tables of a screen."""
         self._settle(screen)
         home = self.root / screen
         names = [path.name for path in home.iterdir()] if home.is_dir() else []
-        return sorted(name for name in names if NAME.fullmatch(name) and any(self._parts(screen, name)))
+        return sorted(name for name in names if NAME.fullmatch(name) and any(partitions_in(home / name)))
 
     def shards(self, screen: str, table: str) -> list[str]:
         """Shards of a table in natural order (plate_2 before plate_10); empty for a table without shards."""
         self._settle(screen)
-        shards = (shard_of(path.parent) for path in self._parts(screen, checked_name(table)))
+        shards = (shard for shard, _ in partitions_in(self._folder(screen, table, None)))
         return sorted((shard for shard in shards if shard is not None), key=natural_key)
 
     def has(self, screen: str, table: str, shard: str | None = None) -> bool:
@@ -79,14 +79,12 @@ class Store:
             return None
 
     @contextmanager
-    def frozen(self, screen: str) -> Iterator[dict[tuple[str, str | None], Path]]:
+    def frozen(self, screen: str) -> Iterator[dict[tuple[str, str | None], Part]]:
         """(table, shard) -> file of every partition of a screen; no commit takes effect within the block."""
         home = self._home(screen)
         with journal.alone(home):
             tables = [path.name for path in home.iterdir() if NAME.fullmatch(path.name)]
-            yield {
-                (name, shard_of(path.parent)): path for name in tables for path in self._parts(screen, name)
-            }
+            yield {(name, shard): part for name in tables for shard, part in partitions_in(home / name)}
 
     # -- reading ------------------------------------------------------------------------------------
 
@@ -170,12 +168,17 @@ class Store:
         """
         wanted = self._wanted(screen, table, shards)
         names = list(columns) if columns is not None else None
-        kinds: list[pl.Schema] = []
+        types: Types = {}
         for shard in wanted:
             with self._opened(screen, table, shard, columns) as part:
                 here = pl.Schema(part.schema_arrow.remove_metadata())
-                kinds.append(here if names is None else pl.Schema({name: here[name] for name in names}))
-                require_same_types(screen, table, wanted, kinds)
+                require_types(
+                    screen,
+                    table,
+                    types,
+                    shard,
+                    here if names is None else {name: here[name] for name in names},
+                )
                 for batch in part.iter_batches(rows, columns=names):
                     yield parquet.frame_of(pa.Table.from_batches([batch]))
 
@@ -259,16 +262,17 @@ class Store:
         Raises:
             StoreError: the rows of a table do not fit its schema.
             CropError: the length of an array matches none of the tables.
+            WriteError: they cannot be written.
         """
         arrays = arrays or {}
         tables = {name: checked(frame, name, f"{screen}.{name}") for name, frame in tables.items()}
         _check_lengths(screen, tables, arrays)
-        commit = uuid.uuid4().hex
-        home = self._home(screen)
+        commit, home = uuid.uuid4().hex, self._home(screen)
+        replaced = [self._part(screen, name, shard) for name in tables]
         described = {
             **(provenance or {}),
             "commit_id": commit,
-            "commit_number": journal.next_number(home),
+            "commit_number": journal.next_number(home, replaced),
             "arrays": dict.fromkeys(arrays, f"{commit}.npy"),
         }
         staging = home / ".staging" / commit
@@ -278,7 +282,7 @@ class Store:
         for name in tables:
             targets[staging / f"{name}.parquet"] = self._part(screen, name, shard)
         staging.mkdir(parents=True)
-        with locked(staging / "owner"):
+        with writing(home), locked(staging / "owner"):
             try:
                 for name, values in arrays.items():
                     if isinstance(values, Path):
@@ -345,18 +349,12 @@ class Store:
     def _part(self, screen: str, table: str, shard: str | None) -> Path:
         return self._folder(screen, table, shard) / "part.parquet"
 
-    def _parts(self, screen: str, table: str) -> Iterator[Path]:
-        home = self.root / screen
-        for pattern in (f"{table}/part.parquet", f"{table}/shard=*/part.parquet"):
-            yield from home.glob(pattern)
-
     def _wanted(self, screen: str, table: str, shards: Sequence[str] | None) -> Sequence[str | None]:
         """The partitions to read: the requested ones, or all."""
         wanted: Sequence[str | None] = shards if shards is not None else self.shards(screen, table) or [None]
         if not wanted:
-            raise StoreError(
-                f"{screen}.{table}", found="no shard", required="at least one", remedy="Name a shard."
-            )
+            where = f"{screen}.{table}"
+            raise StoreError(where, found="no shard", required="at least one", remedy="Name a shard.")
         return wanted
 
     @contextmanager
@@ -381,7 +379,7 @@ class Store:
                 f"{screen}.{table}" + (f" shard {shard}" if shard else ""),
                 found="no such partition",
                 required=path.relative_to(self.root).as_posix(),
-                remedy=f"Materialize the asset of screen {screen} that writes it (pcip run {screen}).",
+                remedy=how_to_make(screen, table, shard),
             ) from error
 
 

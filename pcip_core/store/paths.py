@@ -1,15 +1,52 @@
-"""Names of screens, tables and shards, and of their folders."""
+"""Names of screens, tables and shards, their folders and files, and the asset that writes each table."""
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from pcip_core.errors import StoreError
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 _LONGEST_NAME = 255  # limit for file names on common file systems
+_WRITERS = (
+    tuple(  # pattern of tables -> the asset that writes them, and the option of `pcip run` that includes it
+        (re.compile(tables), asset, option)
+        for option, writers in {
+            "": {
+                "screen|fields|images|truth_.*|quarantine_fields": "fields",
+                "cells|crops|quarantine_crops": "crops",
+                r"cell_features_inpainting_conv\d": "cell_features",
+                r"cell_features_(untrained_conv\d|intensity)": "control_features",
+                r"protein_features_((inpainting|untrained)_conv\d|intensity)": "protein_features",
+                "benchmarks|(confusion|exclusions)_knn": "knn_benchmark",
+                "mismatch": "mismatch",
+            },
+            " --baselines": {
+                "cell_features_.*_(by_plate|by_cell_line|whitened)": "corrected_features",
+                "cell_features_(autoencoder|supervised|vgg16)_.*": r"\1_features",
+                "cell_features_.*": "designed_features",
+                "protein_features_.*": "yardstick_protein_features",
+                "(?:benchmarks|confusion|exclusions)_(yardstick|classifier)s": r"\1_benchmark",
+                "(?:benchmarks|confusion|exclusions)_(supervised|pairwise|retrieval)": r"\1_benchmark",
+                "supervised_images": "supervised_benchmark",
+                "umap_.*": "umap",
+            },
+            " --analyses": {
+                "clusters|cluster_trees": "clusters",
+                "localization_scores|protein_scores": "localization_scores",
+                "variability|variability_cells": "variability",
+                "map_.*": "maps",
+                "(enrichment|phenotypes)": r"\1",
+            },
+        }.items()
+        for tables, asset in writers.items()
+    )
+)
 
 
 def checked_name(name: str) -> str:
@@ -37,7 +74,58 @@ def shard_folder(shard: str) -> str:
     return name
 
 
-def shard_of(folder: Path) -> str | None:
-    """The shard of a folder; None for the folder of a table without shards."""
-    name = folder.name
-    return unquote(name.removeprefix("shard=")) if name.startswith("shard=") else None
+def shard_of(folder: str) -> str | None:
+    """The shard of the folder with this name; None for the folder of a table without shards."""
+    return unquote(folder.removeprefix("shard=")) if folder.startswith("shard=") else None
+
+
+def asset_of(table: str) -> tuple[str, str] | None:
+    """The asset that writes a table or array, and the option of `pcip run` that includes it; None for an unknown table.
+
+    >>> asset_of("quarantine_crops"), asset_of("cell_features_vgg16_protein_block1"), asset_of("notes")
+    (('crops', ''), ('vgg16_features', ' --baselines'), None)
+    """
+    for pattern, asset, option in _WRITERS:
+        if match := pattern.fullmatch(table):
+            return match.expand(asset), option
+    return None
+
+
+def how_to_make(screen: str, table: str, shard: str | None = None) -> str:
+    """What makes a partition of a table again, as the end of a remedy.
+
+    >>> how_to_make("yeast", "images", "plate_1")
+    'Run `pcip run yeast`, or materialize yeast/fields, shard plate_1.'
+    """
+    known = asset_of(table)
+    name = f"{screen}/{known[0]}" if known else f"the asset that writes {table}"
+    of_shard = f", shard {shard}" if shard else ""
+    return f"Run `pcip run {screen}{known[1] if known else ''}`, or materialize {name}{of_shard}."
+
+
+class Part(NamedTuple):
+    """The file of a partition, and a stamp that changes whenever the file is replaced or touched."""
+
+    file: str
+    stamp: str
+
+
+def partitions_in(folder: Path) -> Iterator[tuple[str | None, Part]]:
+    """Shard (None: the whole table) and file of each partition in the folder of a table.
+
+    Publishing asks for the files of all tables, so there is one system call and no `Path` for each.
+    """
+    try:
+        names = [entry.name for entry in os.scandir(folder)]
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for name in names:
+        shard = shard_of(name)
+        if shard is not None or name == "part.parquet":
+            file = f"{folder}/{name}" if shard is None else f"{folder}/{name}/part.parquet"
+            try:
+                status = os.stat(file)  # noqa: PTH116
+            except FileNotFoundError:  # a folder of arrays
+                continue
+            stamp = f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
+            yield shard, Part(file, stamp)

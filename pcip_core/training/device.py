@@ -1,4 +1,4 @@
-"""Choice of the processor and the precision of a training."""
+"""Choice of the processor of a training."""
 
 from __future__ import annotations
 
@@ -42,32 +42,3 @@ def choose_device(name: str, *, number: int | None = None) -> torch.device:
             remedy="Correct encoder.device in the spec, or install torch for your GPU.",
         ) from error
     return device
-
-
-def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """Choose the precision: `auto` is bf16 on a GPU that supports it, otherwise float32.
-
-    On a CPU, `auto` is float32, so that results do not depend on the model of the CPU. `bf16` is faster on CPUs with
-    bf16 instructions (AVX512-BF16, AMX; see `pcip bench training`), and several times slower on others.
-
-    Args:
-        name: `auto`, `float32` or `bf16`.
-        device: the processor.
-
-    Raises:
-        TrainingError: the name is unknown.
-
-    >>> choose_precision("auto", torch.device("cpu"))
-    torch.float32
-    """
-    if name == "auto":
-        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
-    known = {"float32": torch.float32, "bf16": torch.bfloat16}
-    if name not in known:
-        raise TrainingError(
-            f"precision {name!r}",
-            found="an unknown name",
-            required=f"auto, {', '.join(known)}",
-            remedy="Correct encoder.precision in the spec.",
-        )
-    return known[name]

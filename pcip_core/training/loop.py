@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 
-from pcip_core.errors import TrainingError
+from pcip_core.errors import PrecisionError, TrainingError
 from pcip_core.models.network import CellNetwork, Shape, count_parameters
 from pcip_core.spec.training import TrainingConfig
 from pcip_core.training.cells import CellSet
 from pcip_core.training.checkpoints import Checkpoints
-from pcip_core.training.device import choose_device, choose_precision
+from pcip_core.training.device import choose_device
+from pcip_core.training.precision import Choice, choose_precision
 from pcip_core.training.processes import Processes, join
 from pcip_core.training.starting import run_in_processes
 from pcip_core.training.task import Task, TaskKind, ahead, output_of, share_of_loss
@@ -29,11 +30,19 @@ _CHECK_EVERY = 50  # steps between checks of the loss, each of which waits for t
 
 @dataclass(frozen=True)
 class TrainedEncoder:
-    """A trained network, in evaluation mode, with its history: one dict of metrics per epoch."""
+    """A trained network, in evaluation mode.
 
-    network: Any  # the CellNetwork of the task
+    Attributes:
+        network: the CellNetwork of the task.
+        history: one dict of metrics per epoch.
+        device: the processor.
+        precision: `float32` or `bf16`; in it, the network also describes cells.
+    """
+
+    network: Any
     history: list[dict[str, float]]
     device: torch.device
+    precision: str
 
 
 def train(
@@ -100,22 +109,26 @@ def _train_here(
 ) -> TrainedEncoder:
     """Train in this process, alone or as one of several. The arguments are those of `train`."""
     device = choose_device(config.device, number=processes.local if processes.size > 1 else None)
-    precision = choose_precision(config.precision, device)
     work = task(cells, network, config, device)
     model = work.build().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     processes.share_norms(model)
     optimizer = build_optimizer(model, config)
     states = Checkpoints(checkpoints, work, network, config)
-    history = states.resume(model, optimizer, device)[: config.epochs]
-    names = {"device_used": str(device), "precision_used": str(precision).removeprefix("torch.")}
-    tracker.start({**_parameters(config, work, model), **names, "processes": processes.size})
+    history, choice = states.resume(model, optimizer, device)
+    history = history[: config.epochs]
+    if choice is None:
+        choice = choose_precision(config.precision, work, device, processes)
+        if config.precision == "auto" and processes.rank == 0:  # also kept if the first epoch is interrupted
+            states.save(model, optimizer, history, choice)
+    here = {"device_used": str(device), "processes": processes.size}
+    tracker.start(_parameters(config, work, model) | choice.as_params() | here)
 
     for epoch in range(len(history) + 1, config.epochs + 1):
         start = time.perf_counter()
         model.train()
         total, done = torch.zeros((), device=device, dtype=torch.float64), 0
         for step, batch in enumerate(ahead(work.batches(epoch, processes), streamed=work.streamed)):
-            loss = share_of_loss(work, output_of(model, batch, precision), batch)
+            loss = share_of_loss(work, output_of(model, batch, choice.dtype), batch)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             processes.add_gradients(model)
@@ -123,15 +136,15 @@ def _train_here(
             total += loss.detach() * batch.rows
             done += batch.rows
             if step % _CHECK_EVERY == 0:
-                _require_finite(float(processes.sum(total)), epoch, config)
+                _require_finite(float(processes.sum(total)), epoch, config, choice)
             tracker.batch(epoch, done, len(work.training))
         total = processes.sum(total)
-        _require_finite(float(total), epoch, config)
+        _require_finite(float(total), epoch, config, choice)
         seconds = time.perf_counter() - start
 
         model.eval()
         with torch.no_grad():
-            metrics = {"loss": float(total) / done, **work.validate(model, precision, processes)}
+            metrics = {"loss": float(total) / done, **work.validate(model, choice.dtype, processes)}
             metrics |= {f"{work.unit}_per_s": done / seconds, "seconds": seconds}
             history.append({"epoch": epoch, **metrics})
             tracker.epoch(epoch, metrics)
@@ -139,13 +152,13 @@ def _train_here(
             if previewed and processes.rank == 0 and (preview := work.preview(model)) is not None:
                 tracker.preview(epoch, preview)
         if processes.rank == 0:
-            states.save(model, optimizer, history)
+            states.save(model, optimizer, history, choice)
 
     trained = work.build().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trained.load_state_dict(
         model.state_dict()
     )  # with standard norms, also after training in several processes
-    return TrainedEncoder(trained.eval(), history, device)
+    return TrainedEncoder(trained.eval(), history, device, choice.precision)
 
 
 def build_optimizer(model: torch.nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
@@ -189,12 +202,15 @@ def _check(cells: CellSet, network: Shape, config: TrainingConfig) -> None:
         )
 
 
-def _require_finite(loss: float, epoch: int, config: TrainingConfig) -> None:
-    if not math.isfinite(loss):
-        raise TrainingError(
-            f"epoch {epoch}",
-            found=f"a loss of {loss}",
-            required="a finite loss",
-            remedy=f"Lower encoder.learning_rate (now {config.learning_rate:g}). The checkpoint of epoch {epoch - 1} "
-            "is kept, and no encoder is registered.",
-        )
+def _require_finite(loss: float, epoch: int, config: TrainingConfig, choice: Choice) -> None:
+    if math.isfinite(loss):
+        return
+    in_bf16 = choice.precision == "bf16"
+    raise (PrecisionError if in_bf16 else TrainingError)(
+        f"epoch {epoch}",
+        found=f"a loss of {loss}{' in bf16' if in_bf16 else ''}",
+        required="a finite loss",
+        remedy=f"Lower encoder.learning_rate (now {config.learning_rate:g})"
+        f"{', or set encoder.precision to float32' if in_bf16 else ''}. The checkpoint of epoch {epoch - 1} "
+        "is kept, and no encoder is registered.",
+    )

@@ -10,19 +10,18 @@ import multiprocessing
 import os
 import pickle
 import sys
-import tempfile
 import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from pcip_core.errors import PcipError, TrainingError
+from pcip_core.locks import temporary_folder
 from pcip_core.training.processes import enter
 from pcip_core.training.tracker import Preview, Tracker
 
@@ -44,12 +43,12 @@ def run_in_processes(job: Callable[..., Any], count: int, *, backend: str, track
         TrainingError: a process failed with any other error, or was killed.
     """
     context = multiprocessing.get_context("spawn")
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         workers = []
         try:
             for rank in range(count):
                 ours, theirs = context.Pipe()
-                arguments = (job, rank, count, f"file://{Path(folder) / 'rendezvous'}", backend, theirs)
+                arguments = (job, rank, count, f"file://{folder / 'rendezvous'}", backend, theirs)
                 process = context.Process(target=_work, args=arguments, daemon=True)
                 process.start()
                 theirs.close()

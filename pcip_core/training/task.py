@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from pcip_core.models.network import CellNetwork
+from pcip_core.models.precision import computing_in
 from pcip_core.spec.training import TrainingConfig
 from pcip_core.training.cells import CellSet
 from pcip_core.training.processes import ALONE, Processes
@@ -115,7 +116,7 @@ def _arithmetic_alone(thread: ThreadPoolExecutor) -> None:
 
 def output_of(network: CellNetwork, batch: Batch, precision: torch.dtype) -> Output:
     """Compute the output of the network in the given precision, and return it as float32."""
-    with torch.autocast(batch.truth.device.type, precision, enabled=precision is not torch.float32):
+    with computing_in(precision, batch.truth.device):
         output = network(*batch.inputs)
     if isinstance(output, dict):
         return {name: values.float() for name, values in output.items()}

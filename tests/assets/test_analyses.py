@@ -20,7 +20,7 @@ from pcip_core.errors import EvaluationError
 from pcip_core.report.page import made_from
 from pcip_core.store.publish import connect
 from pcip_core.store.vectors import features_of
-from tests.assets.conftest import Finished, run_tiny
+from tests.assets.conftest import Finished
 
 OBO = """format-version: 1.2
 
@@ -69,13 +69,13 @@ def write_go(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def analysed(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def analysed(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """The tiny screen with clusters; look, do not touch."""
     folder = tmp_path_factory.mktemp("analysed")
     (folder / "complexes.csv").write_text("protein,complex\nP10,one;two\nP12,one\nP11,two\nP99,one\n")
     (folder / "nothing.csv").write_text("protein,complex\nP99,one\n")
     (folder / "picks.yaml").write_text("inner: [P10, P12, P20, P22]\neverything: [P10, P11]\n")
-    made = run_tiny(
+    made = finished.copied(
         folder,
         baselines={"sets": []},
         analyses={
@@ -93,7 +93,6 @@ def analysed(tmp_path_factory: pytest.TempPathFactory) -> Finished:
             "least_cells": 5,
         },
     )
-    assert made.outcome.success, made.outcome.error
     outcome = made.again(analyses=True)
     assert outcome.success, outcome.error
     return made
@@ -102,6 +101,12 @@ def analysed(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 def ask(made: Finished, query: str) -> list[tuple]:
     with connect(made.workspace.published) as con:
         return con.execute(query).fetchall()
+
+
+def test_errors_name_the_asset_that_writes_a_table(analysed: Finished) -> None:
+    writers = analysed.writers()
+    assert {"clusters", "cluster_trees", "enrichment", "protein_scores", "map_cells"} <= writers.keys()
+    assert {table: pair for table, pair in writers.items() if pair[0] != pair[1]} == {}
 
 
 def test_two_clusters_are_the_two_compartments(analysed: Finished) -> None:

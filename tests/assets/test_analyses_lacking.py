@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pcip_assets.cli.run import run_screen
-from pcip_assets.workspace import Workspace
 from pcip_core.store.publish import connect
-from tests.assets.conftest import Finished, run_tiny
-from tests.conftest import write_spec, write_tiny_screen
+from tests.assets.conftest import Finished
+from tests.conftest import write_spec
 
 
-def test_a_term_that_nobody_has_and_files_that_are_not_there(tmp_path: Path) -> None:
+def test_a_term_that_nobody_has_and_files_that_are_not_there(finished: Finished, tmp_path: Path) -> None:
     wrong = {
         "clusters": {"within": {"golgi": "'Golgi apparatus' IN localization"}},
         "ontology": {"obo": "nowhere.obo", "gaf": "nowhere.gaf"},
@@ -20,7 +18,7 @@ def test_a_term_that_nobody_has_and_files_that_are_not_there(tmp_path: Path) -> 
         "feature_set": "intensity",
         "compartments": [["Nucleoplasm", "Golgi apparatus"]],
     }
-    made = run_tiny(tmp_path, baselines={"sets": []}, analyses={**quick, **wrong})
+    made = finished.copied(tmp_path, baselines={"sets": []}, analyses={**quick, **wrong})
     outcome = made.again(analyses=True)
     assert not outcome.success
     assert "0 proteins with cells where 'Golgi apparatus' IN localization" in str(outcome.error)
@@ -39,12 +37,10 @@ def test_a_term_that_nobody_has_and_files_that_are_not_there(tmp_path: Path) -> 
 
 
 def test_without_annotations_all_that_needs_none_is_made_and_the_rest_says_what_it_needs(
-    tmp_path: Path,
+    finished: Finished, tmp_path: Path
 ) -> None:
-    write_tiny_screen(tmp_path)
-    spec = write_spec(
+    made = finished.copied(
         tmp_path,
-        root=str(tmp_path / "images"),
         images={"values": {"protein": "{well}"}},
         baselines={"sets": []},
         analyses={
@@ -53,10 +49,7 @@ def test_without_annotations_all_that_needs_none_is_made_and_the_rest_says_what_
             "phenotypes": {"least_cells": 10},
         },
     )
-    workspace = Workspace(tmp_path / "data")
-    screen = workspace.find(str(spec))
-    outcome = run_screen(workspace, screen, analyses=True)
-    made = Finished(workspace, screen, spec, outcome)
+    outcome = made.again(analyses=True)
     assert outcome.success, outcome.error
     rows = {
         table: made.store.read("tiny", table).height
@@ -89,6 +82,6 @@ def test_without_annotations_all_that_needs_none_is_made_and_the_rest_says_what_
     assert made.store.read("tiny", "map_proteins").is_empty()
     assert made.store.read("tiny", "map_cells").height == 72
 
-    spec.write_text(spec.read_text().replace("ward", "average"))
+    made.spec.write_text(made.spec.read_text().replace("ward", "average"))
     assert made.again(analyses=True).success
     assert {path.name for path in figures.glob("clusters_*.png")} == {"clusters_average.png"}

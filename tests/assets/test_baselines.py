@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,12 @@ import polars as pl
 import tifffile
 
 from pcip_assets.assets import feature_sets as sets
-from pcip_assets.cli.run import run_screen
 from pcip_assets.tracking import Tracking
 from pcip_core.features.designed.classic import classic_features
 from pcip_core.models import deeploc, inpainting
 from pcip_core.store.publish import connect
 from pcip_core.store.vectors import features_of
-from tests.assets.conftest import DESIGNED, QUICK, Finished, add_plate, run_tiny
+from tests.assets.conftest import DESIGNED, QUICK, Finished, add_plate
 from tests.conftest import write_spec
 
 SETS = (
@@ -49,6 +49,12 @@ def test_every_set_is_scored_on_the_same_cells(compared: Finished) -> None:
     assert made_by["inpainting"] == "tiny/1"
 
 
+def test_errors_name_the_asset_that_writes_a_table(compared: Finished) -> None:
+    writers = compared.writers()
+    assert len(writers) > 60
+    assert {table: pair for table, pair in writers.items() if pair[0] != pair[1]} == {}
+
+
 def test_each_score_names_the_training_of_its_features(compared: Finished) -> None:
     tracking = Tracking(data=str(compared.workspace.data))
     tables = ("benchmarks", "benchmarks_yardsticks")
@@ -77,7 +83,7 @@ def test_classifiers_score_cells_they_were_not_fitted_on(compared: Finished) -> 
             "AND metric = 'balanced_accuracy' AND classifier <> 'knn' AND feature_set = 'classic' "
             "AND protocol <> 'held_images'"
         ).fetchall()
-    expected = {("logistic", "C=1"), ("forest", "trees=5")}
+    expected = {("logistic", "C=1"), ("forest", "trees=5"), ("histogram_forest", "trees=5")}
     assert {(name, protocol) for name, protocol, *_ in rows} == {
         (name, protocol) for name, _ in expected for protocol in ("folds", "grouped_folds")
     }
@@ -91,9 +97,11 @@ def test_again_makes_nothing(compared: Finished) -> None:
     assert compared.commits() == before
 
 
-def test_a_new_plate_leaves_baselines_as_they_are_until_they_are_asked_for(tmp_path: Path) -> None:
-    """One story, as a first run costs seconds: new plates, too few shards, all shards, a new encoder."""
-    made = run_tiny(tmp_path, baselines={"sets": ["classic", "autoencoder"], **QUICK})
+def test_a_new_plate_leaves_baselines_as_they_are_until_they_are_asked_for(
+    finished: Finished, tmp_path: Path
+) -> None:
+    """One story, as a run costs seconds: new plates, too few shards, all shards, a new encoder."""
+    made = finished.copied(tmp_path, baselines={"sets": ["classic", "autoencoder"], **QUICK})
     tracking = Tracking(data=str(made.workspace.data))
     assert made.again(baselines=True).success
     before = made.commits()
@@ -125,9 +133,9 @@ def test_a_new_plate_leaves_baselines_as_they_are_until_they_are_asked_for(tmp_p
     assert tracking.champion("tiny.autoencoder").version == "tiny.autoencoder/2"
 
 
-def test_an_export_of_cellprofiler_joins_by_place(tmp_path: Path) -> None:
+def test_an_export_of_cellprofiler_joins_by_place(finished: Finished, tmp_path: Path) -> None:
     table = {"source": "table", "table": "Nuclei.csv", "image": "{Metadata_Plate}_{Metadata_Well}"}
-    made = run_tiny(
+    made = finished.copied(
         tmp_path,
         baselines={"sets": ["cellprofiler"], "cellprofiler": table, **QUICK, "classifiers": ["intensity"]},
     )
@@ -161,7 +169,7 @@ def _export(cells: pl.DataFrame) -> pl.DataFrame:
 def test_a_screen_borrows_the_encoder_of_another_if_their_channels_are_alike(own: Finished) -> None:
     folder = own.spec.parent
     spec = write_spec(folder, name="other", root=str(folder / "images"), encoder_from="tiny")
-    outcome = run_screen(own.workspace, own.workspace.find(str(spec)), retrain=True)
+    outcome = dataclasses.replace(own, spec=spec).again(retrain=True)
     assert outcome.success, outcome.error
     assert not outcome.trained
     theirs = own.store.read("tiny", "cell_features_inpainting_conv3")
@@ -179,7 +187,7 @@ def test_a_screen_borrows_the_encoder_of_another_if_their_channels_are_alike(own
         channels=channels,
         segmentation=options,
     )
-    outcome = run_screen(own.workspace, own.workspace.find(str(spec)))
+    outcome = dataclasses.replace(own, spec=spec).again()
     assert not outcome.success
     assert "encoder tiny/1" in str(outcome.error)
     assert "dna, protein" in str(outcome.error)

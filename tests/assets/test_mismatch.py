@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +14,25 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
-from pcip_assets.cli.run import open_instance, run_screen
 from pcip_assets.tracking import Tracking
-from pcip_assets.workspace import Workspace
 from pcip_core.models.files import load_encoder
 from pcip_core.models.inpainting import build_network
 from pcip_core.store.publish import connect
 from pcip_core.training.sampling import hold_out
 from tests.assets.conftest import Finished, add_plate, run_tiny
-from tests.conftest import write_spec, write_tiny_screen
+from tests.conftest import write_spec
 
 CHECK = "follows_its_source"
 LEARNS = {
     **{"width": 0.1, "epochs": 12, "batch_size": 4, "learning_rate": 3e-3, "preview_every": 12},
-    "validation_fraction": 0.15,
+    **{"validation_fraction": 0.15, "precision": "float32"},
 }
 QUICK: dict[str, Any] = {"baselines": {"sets": []}, "analyses": {"feature_set": "intensity"}}
 
 
 def checked(made: Finished, run_id: str) -> Any:
     """The result of the check in a run."""
-    records = open_instance(made.workspace).all_logs(
-        run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    )
+    records = made.dagster.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     results = [record.dagster_event.asset_check_evaluation_data for record in records]  # type: ignore[union-attr]
     (result,) = [result for result in results if result.check_name == CHECK]
     return result
@@ -42,7 +40,7 @@ def checked(made: Finished, run_id: str) -> Any:
 
 def metadata_of(made: Finished, screen: str) -> dict[str, Any]:
     """The metadata of the latest materialization of `mismatch`."""
-    event = open_instance(made.workspace).get_latest_materialization_event(dg.AssetKey([screen, "mismatch"]))
+    event = made.dagster.get_latest_materialization_event(dg.AssetKey([screen, "mismatch"]))
     assert event is not None
     assert event.asset_materialization is not None
     return {name: value.value for name, value in event.asset_materialization.metadata.items()}
@@ -61,15 +59,13 @@ def pairs_of(made: Finished, network: str) -> list[dict[str, Any]]:
     return [row for row in rows if row["network"] == network]
 
 
-def run_with(folder: Path, **changes: object) -> Finished:
-    """Run the tiny screen's images under another spec."""
-    write_tiny_screen(folder)
-    spec = write_spec(folder, root=str(folder / "images"), **QUICK, **changes)
-    workspace = Workspace(folder / "data")
-    screen = workspace.find(str(spec))
-    made = Finished(workspace, screen, spec, run_screen(workspace, screen))
-    assert made.outcome.success, made.outcome.error
-    return made
+def run_with(finished: Finished, folder: Path, **changes: object) -> Finished:
+    """Train on the tiny screen's images under another spec."""
+    made = finished.copied(folder, **QUICK, **changes)
+    shutil.rmtree(made.workspace.mlflow_folder)
+    outcome = made.again()
+    assert outcome.success, outcome.error
+    return dataclasses.replace(made, outcome=outcome)
 
 
 class Cells:
@@ -178,15 +174,10 @@ def test_pairs_are_compared_once_for_the_same_encoder_and_cells(followed: Finish
     assert again.metadata == first.metadata
 
 
-def test_another_untrained_network_is_compared_with_anew(tmp_path: Path) -> None:
-    made = run_tiny(tmp_path, **QUICK)
+def test_another_untrained_network_is_compared_with_anew(finished: Finished, tmp_path: Path) -> None:
+    encoder = {**finished.screen.resolved()["encoder"], "seed": 1}
+    made = finished.copied(tmp_path, encoder=encoder, **QUICK)
     before = pairs_of(made, "untrained")
-    write_spec(
-        tmp_path,
-        root=str(tmp_path / "images"),
-        encoder={**made.screen.resolved()["encoder"], "seed": 1},
-        **QUICK,
-    )
     outcome = made.again()
     assert outcome.success, outcome.error
     after = pairs_of(made, "untrained")
@@ -202,9 +193,9 @@ def test_two_epochs_are_not_enough_and_say_why(finished: Finished) -> None:
     assert f"of {check.metadata['target_cells'].value} target cells are predicted worse" in why
 
 
-def test_cells_of_a_new_plate_are_not_taken_for_held_out(tmp_path: Path) -> None:
+def test_cells_of_a_new_plate_are_not_taken_for_held_out(finished: Finished, tmp_path: Path) -> None:
     """Nor are the old ones drawn anew, although they stand in other places among all cells."""
-    made = run_tiny(tmp_path, **QUICK)
+    made = finished.copied(tmp_path, **QUICK)
     before, commit = pairs_of(made, "encoder"), made.commits()["mismatch", None]
     add_plate(tmp_path / "images", "plate_1", "plate_0")  # comes before the others
     outcome = made.again()
@@ -223,8 +214,10 @@ def test_cells_of_a_new_plate_are_not_taken_for_held_out(tmp_path: Path) -> None
     )
 
 
-def test_without_labels_the_table_is_empty_and_the_check_says_what_is_needed(tmp_path: Path) -> None:
-    made = run_with(tmp_path, images={"values": {"protein": "{well}"}})
+def test_without_labels_the_table_is_empty_and_the_check_says_what_is_needed(
+    finished: Finished, tmp_path: Path
+) -> None:
+    made = run_with(finished, tmp_path, images={"values": {"protein": "{well}"}})
     check = checked(made, made.outcome.run_id)
     assert check.passed
     needed = check.metadata["not_judged"].value
@@ -238,12 +231,16 @@ def test_without_labels_the_table_is_empty_and_the_check_says_what_is_needed(tmp
     assert needed == metadata_of(made, "tiny")["not_judged"]
 
 
-def test_fields_stand_for_images_where_each_label_has_one(tmp_path: Path) -> None:
+def test_fields_stand_for_images_where_each_label_has_one(finished: Finished, tmp_path: Path) -> None:
     made = run_with(
+        finished,
         tmp_path,
         files={"pattern": "{plate}/{field}_f{site}_{channel}.tif", "image_id": "{plate}"},
         images={"values": {"protein": "{plate}"}},
         benchmark={"ks": [1], "label": "protein", "protocols": ["leave_field_out"]},
+    )
+    assert set(made.store.read("tiny", "cells")["image_id"]) == {"plate_1", "plate_2"}, (
+        "cells of the new images"
     )
     said = checked(made, made.outcome.run_id).metadata
     assert said["references_are_of_another"].value == "field"
@@ -253,13 +250,11 @@ def test_fields_stand_for_images_where_each_label_has_one(tmp_path: Path) -> Non
 def test_an_encoder_of_another_screen_is_compared_on_all_cells_and_has_no_check(own: Finished) -> None:
     folder = own.spec.parent
     spec = write_spec(folder, name="other", root=str(folder / "images"), encoder_from="tiny", **QUICK)
-    other = Finished(own.workspace, own.workspace.find(str(spec)), spec, own.outcome)
+    other = dataclasses.replace(own, screen=own.workspace.find(str(spec)), spec=spec)
     outcome = other.again(analyses=True)
     assert outcome.success, outcome.error
-    assert metadata_of(own, "other")["cells"] == "all, as the encoder was trained on tiny"
+    assert metadata_of(other, "other")["cells"] == "all, as the encoder was trained on tiny"
     rows = own.store.read("other", "mismatch").to_dicts()
     assert {row["n_references"] for row in rows} == {5}
-    records = open_instance(own.workspace).all_logs(
-        outcome.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    )
+    records = own.dagster.all_logs(outcome.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     assert CHECK not in str(records)

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import tifffile
 
-from pcip_assets.cli.run import open_instance, run_screen
+from pcip_assets.cli.run import run_screen
 from pcip_assets.definitions import build_definitions
 from pcip_assets.workspace import Workspace
 from pcip_core.spec.screen import Screen
 from pcip_core.store.publish import connect
-from tests.assets.conftest import Finished
+from tests.assets.conftest import Finished, in_memory
 from tests.conftest import draw_field, write_tiny_screen
 
 SET = "inpainting_conv2"
@@ -51,9 +51,10 @@ def clustered(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     draw_two_phenotypes(folder)
     workspace = Workspace(folder / "data")
     screen = workspace.find(str(spec))
-    outcome = run_screen(workspace, screen, analyses=True)
+    instance = in_memory(workspace)
+    outcome = run_screen(workspace, screen, analyses=True, instance=instance)
     assert outcome.success, outcome.error
-    return Finished(workspace, screen, spec, outcome)
+    return Finished(workspace, screen, spec, outcome, instance)
 
 
 def table(made: Finished) -> list[dict[str, Any]]:
@@ -62,9 +63,7 @@ def table(made: Finished) -> list[dict[str, Any]]:
 
 def metadata(made: Finished) -> dict[str, Any]:
     """The metadata of the newest materialization."""
-    event = open_instance(made.workspace).get_latest_materialization_event(
-        dg.AssetKey(["tiny", "phenotypes"])
-    )
+    event = made.dagster.get_latest_materialization_event(dg.AssetKey(["tiny", "phenotypes"]))
     assert event is not None
     assert event.asset_materialization is not None
     return {name: value.value for name, value in event.asset_materialization.metadata.items()}
@@ -87,7 +86,7 @@ def changed(made: Finished, *, segmented: str | None = None, root: str | None = 
         build_definitions(made.workspace, [screen])
         .resolve_job_def("tiny_analyses")
         .execute_in_process(
-            instance=open_instance(made.workspace),
+            instance=made.dagster,
             asset_selection=[dg.AssetKey(["tiny", "phenotypes"])],
             raise_on_error=False,
         )

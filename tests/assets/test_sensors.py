@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import tifffile
 
-from pcip_assets.cli.run import open_instance, run_screen
 from pcip_assets.definitions import build_definitions
 from pcip_assets.tracking import Tracking
 from pcip_assets.workspace import Workspace
@@ -27,7 +26,7 @@ class Ticks:
 
     def __init__(self, own: Finished) -> None:
         self.definitions = build_definitions(own.workspace, [own.screen])
-        self.instance = open_instance(own.workspace)
+        self.instance = own.dagster
         self.sensor = self.definitions.get_sensor_def("tiny_watch")
         self.cursor: str | None = None
 
@@ -65,6 +64,7 @@ def test_a_folder_that_is_gone_fails_the_tick(tmp_path: Path) -> None:
 
 
 def test_a_plate_that_arrives_flows_to_features(own: Finished) -> None:
+    assert own.again().success  # its images lie in another place than those of the first run
     root, ticks = Path(str(own.screen.root)), Ticks(own)
     assert not ticks.tick().run_requests
     add_plate(root, "plate_1", "plate_3")
@@ -154,7 +154,7 @@ def test_changed_and_removed_files_are_marked_by_content_and_made_again_on_reque
     marks = {event.partition: event.metadata for event in result.asset_events}
     assert marks["plate_1"]["fields"].value == ["changed: plate_1_A01_1"]
     assert marks["plate_2"]["fields"].value == ["removed: plate_2_A03_1"]
-    assert run_screen(own.workspace, own.screen).success
+    assert own.again().success
     touched.write_bytes(touched.read_bytes())
     ticks.tick()
     assert not ticks.tick().asset_events, "made again: nothing to mark"
@@ -163,6 +163,6 @@ def test_changed_and_removed_files_are_marked_by_content_and_made_again_on_reque
 def test_a_bad_field_that_stays_bad_is_not_news(own: Finished) -> None:
     root, ticks = Path(str(own.screen.root)), Ticks(own)
     damage(root / "plate_1" / "A01_f1_protein.tif")
-    assert run_screen(own.workspace, own.screen).success
+    assert own.again().success
     ticks.tick()
     assert not ticks.tick().asset_events

@@ -13,8 +13,10 @@ from pcip_assets.assets.skeleton import Work, asset
 from pcip_assets.definitions import screen_assets
 from pcip_assets.resources import Library
 from pcip_assets.workspace import Workspace
+from pcip_core.errors import StoreError
 from pcip_core.report.page import page
 from pcip_core.spec.screen import Screen
+from pcip_core.store.partitions import Store
 from tests.assets.conftest import EVERYTHING
 from tests.conftest import write_spec
 
@@ -56,6 +58,27 @@ def run(
         done = dg.materialize([built], instance=instance, resources={"library": library}, run_config=config)
     (event,) = done.asset_materializations_for_node("tiny__noun")
     return dict(event.metadata)
+
+
+def test_a_result_is_made_again_if_one_of_its_tables_is_gone(screen: Screen, workspace: Workspace) -> None:
+    made: list[str | None] = []
+
+    def make(shard: str | None) -> Made:
+        made.append(shard)
+        return Made({name: pl.DataFrame({"number": [1]}) for name in ("noun", "truth_notes")})
+
+    noun = built(screen, lambda _: Tables("noun", lambda _: {}, make))
+    run(noun, workspace)
+    (second,) = workspace.store.glob("tiny/truth_notes/part.parquet")
+    second.write_bytes(b"damaged")
+    with pytest.raises(StoreError, match=r"Remove the file. Run `pcip run tiny`, or materialize tiny/fields"):
+        Store(workspace.store).read("tiny", "truth_notes")
+    second.unlink()
+    run(noun, workspace)
+    assert len(made) == 2
+    assert second.is_file()
+    run(noun, workspace)
+    assert len(made) == 2
 
 
 @pytest.mark.parametrize("kind", ["tables", "page"])

@@ -28,6 +28,14 @@ def test_a_spec_from_elsewhere_and_its_root_are_remembered(workspace: Workspace,
     assert "tiny" not in again.screens()[0]
 
 
+def test_what_lies_in_a_workspace_is_remembered_relative_to_it(workspace: Workspace, tmp_path: Path) -> None:
+    (inside := workspace.data / "raw").mkdir(parents=True)
+    workspace.find(str(write_spec(inside)), root=str(inside))
+    moved = Workspace(workspace.data.rename(tmp_path / "moved"))
+    assert moved.spec_path("tiny") == moved.data / "raw" / "tiny.yaml"
+    assert moved.find("tiny").root == str(moved.data / "raw")
+
+
 def test_processes_that_remember_specs_at_the_same_time_lose_none(
     workspace: Workspace, tmp_path: Path
 ) -> None:

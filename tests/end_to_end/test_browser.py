@@ -25,11 +25,12 @@ import pytest
 from mlflow import MlflowClient
 from playwright.sync_api import Page, sync_playwright
 
-from pcip_assets.cli.run import run_screen
+from pcip_assets.cli.run import open_instance
+from pcip_assets.partitions import register_shards
 from pcip_assets.tracking import Tracking
 from pcip_assets.workspace import Workspace
 from pcip_core.store.publish import connect
-from tests.conftest import write_tiny_screen
+from tests.assets.conftest import Finished, add_plate
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(
@@ -57,13 +58,15 @@ def _wait_for(url: str, server: subprocess.Popen[bytes], seconds: float) -> None
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, str, str]]:
+def served(
+    finished: Finished, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Workspace, str, str]]:
     """`pcip ui` over a tiny screen whose third plate is not materialized: its two URLs."""
     folder = tmp_path_factory.mktemp("served")
-    spec = write_tiny_screen(folder, plates=3)
-    workspace = Workspace(folder / "data")
-    outcome = run_screen(workspace, workspace.find(str(spec)), shards=["plate_1", "plate_2"])
-    assert outcome.success, outcome.error
+    made = finished.copied(folder)
+    workspace = made.workspace
+    add_plate(folder / "images", "plate_1", "plate_3")
+    register_shards(open_instance(workspace), made.screen)
     dagster, mlflow = _free_port(), _free_port()
     command = [sys.executable, "-m", "pcip_assets.cli", "ui"]
     command += ["--dagster-port", str(dagster), "--mlflow-port", str(mlflow)]

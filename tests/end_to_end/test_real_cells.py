@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pcip_assets.cli.run import run_screen
 from pcip_assets.workspace import REPOSITORY, Workspace
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect
+from tests.assets.conftest import in_memory
 from tests.conftest import real_folder
 
 
@@ -21,7 +23,7 @@ def quick_spec(name: str, folder: Path) -> Path:
     """The shipped spec with a training of one short epoch."""
     spec = yaml.safe_load((REPOSITORY / "data" / "screens" / f"{name}.yaml").read_text())
     spec["name"] = f"{name}_quick"
-    spec["encoder"] |= {"width": 0.05, "epochs": 1}
+    spec["encoder"] |= {"width": 0.05, "epochs": 1, "precision": "float32"}
     spec["baselines"] = {
         **{"sets": ["classic", "supervised"], "folds": 2, "trees": 5, "corrections": ["by_plate"]},
         "umap": {"cells": 60},
@@ -33,17 +35,28 @@ def quick_spec(name: str, folder: Path) -> Path:
     return path
 
 
-@pytest.fixture(scope="module", params=["human_labelled_cells", "yeast_cells"])
-def ran(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, Path, Workspace]:
-    root = real_folder(request.param)
-    folder = tmp_path_factory.mktemp(request.param)
-    workspace = Workspace(folder / "data")
-    screen = workspace.find(str(quick_spec(request.param, folder)), root=str(root))
-    outcome = run_screen(workspace, screen)
+def run_quick(name: str, folder: Path) -> tuple[str, Path, Workspace]:
+    """The name of the screen, the folder of its images, and the workspace of its first run."""
+    root, workspace = real_folder(name), Workspace(folder / "data")
+    screen = workspace.find(str(quick_spec(name, folder)), root=str(root))
+    outcome = run_screen(workspace, screen, instance=in_memory(workspace))
     assert outcome.success, outcome.error
     return screen.name, root, workspace
+
+
+@pytest.fixture(scope="module")
+def human_labelled_cells(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Workspace]:
+    return run_quick("human_labelled_cells", tmp_path_factory.mktemp("human_labelled_cells"))
+
+
+@pytest.fixture(scope="module")
+def yeast_cells(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Workspace]:
+    return run_quick("yeast_cells", tmp_path_factory.mktemp("yeast_cells"))
+
+
+@pytest.fixture(params=["human_labelled_cells", "yeast_cells"])
+def ran(request: pytest.FixtureRequest) -> tuple[str, Path, Workspace]:
+    return request.getfixturevalue(request.param)
 
 
 def test_every_cell_is_used_or_in_quarantine(ran: tuple[str, Path, Workspace]) -> None:
@@ -93,14 +106,12 @@ def test_labels_and_scores(ran: tuple[str, Path, Workspace]) -> None:
 
 
 def test_montages_are_compared_with_a_supervised_network(
-    ran: tuple[str, Path, Workspace],
+    human_labelled_cells: tuple[str, Path, Workspace],
 ) -> None:
     """Real labelled cells by every kind of score; a montage is never on both sides."""
-    name, root, workspace = ran
-    if not name.startswith("human"):
-        pytest.skip("yeast_cells has one image a class: none can be kept for the score")
+    name, root, workspace = human_labelled_cells
     screen = workspace.find(str(workspace.data.parent / f"{name}.yaml"), root=str(root))
-    outcome = run_screen(workspace, screen, baselines=True, analyses=True)
+    outcome = run_screen(workspace, screen, baselines=True, analyses=True, instance=in_memory(workspace))
     assert outcome.success, outcome.error
     with connect(workspace.published) as con:
         ((members,),) = con.sql(f"SELECT count(DISTINCT protein) FROM {name}.clusters").fetchall()
@@ -120,19 +131,21 @@ def test_montages_are_compared_with_a_supervised_network(
     assert "The paper has no numbers for this screen" in page
 
 
-def test_archives_of_labelled_yeast_cells_through_every_score(tmp_path: Path) -> None:
+def test_archives_of_labelled_yeast_cells_through_every_score(
+    yeast_cells: tuple[str, Path, Workspace], tmp_path: Path
+) -> None:
     """36 cells, two classes of one cell: what can be scored is, the rest is counted. A test of the format."""
-    root, other = real_folder("yeast_labelled_crops"), real_folder("yeast_cells")
-    workspace = Workspace(tmp_path / "data")
-    encoder = workspace.find(str(quick_spec("yeast_cells", tmp_path)), root=str(other))
-    assert run_screen(workspace, encoder, shards=["AAC1"]).success
+    root, encoder = real_folder("yeast_labelled_crops"), yeast_cells[0]
+    workspace = Workspace(Path(shutil.copytree(yeast_cells[2].data, tmp_path / "data")))
+    instance = in_memory(workspace)
     spec = yaml.safe_load((REPOSITORY / "data" / "screens" / "chong_labelled_cells.yaml").read_text())
-    spec |= {"name": "labelled_quick", "encoder_from": encoder.name}
+    spec |= {"name": "labelled_quick", "encoder_from": encoder}
     spec["files"]["pattern"] = "Schuldiner_{set}_set.hdf5"
     spec["baselines"] = {"sets": ["designed"], "folds": 2, "trees": 5}
     path = tmp_path / "labelled_quick.yaml"
     path.write_text(yaml.safe_dump(spec))
-    outcome = run_screen(workspace, workspace.find(str(path), root=str(root)), baselines=True)
+    screen = workspace.find(str(path), root=str(root))
+    outcome = run_screen(workspace, screen, baselines=True, instance=instance)
     assert outcome.success, outcome.error
     with connect(workspace.published) as con:
         n = con.sql(
@@ -150,6 +163,7 @@ def test_archives_of_labelled_yeast_cells_through_every_score(tmp_path: Path) ->
 
     spec["baselines"] |= {"sets": ["designed", "supervised"]}
     path.write_text(yaml.safe_dump(spec))
-    outcome = run_screen(workspace, workspace.find(str(path), root=str(root)), baselines=True)
+    screen = workspace.find(str(path), root=str(root))
+    outcome = run_screen(workspace, screen, baselines=True, instance=instance)
     assert not outcome.success
     assert "no class with an image to spare" in str(outcome.error)

@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from pcip_assets.cli.run import run_screen
-from pcip_assets.workspace import Workspace
-from tests.conftest import write_tiny_screen
+from tests.assets.conftest import Finished
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(
@@ -37,7 +35,7 @@ _RANGE = """(name) => {
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a tiny screen, one of whose proteins has a name that a browser must not obey."""
     folder = tmp_path_factory.mktemp("report")
     analyses = {
@@ -46,13 +44,12 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "compartments": [["Nucleoplasm", "Cytosol"]],
         "least_cells": 5,
     }
-    spec = write_tiny_screen(folder, baselines={"sets": []}, analyses=analyses)
+    made = finished.copied(folder, baselines={"sets": []}, analyses=analyses)
     table = folder / "images" / "images.csv"
     table.write_text(table.read_text().replace(",P10,", f",{BAD},"))
-    workspace = Workspace(folder / "data")
-    outcome = run_screen(workspace, workspace.find(str(spec)), analyses=True)
+    outcome = made.again(analyses=True)
     assert outcome.success, outcome.error
-    return workspace.analysis_report("tiny")
+    return made.workspace.analysis_report("tiny")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from pcip_assets.assets.analyses.galleries import crops_of
@@ -52,15 +53,16 @@ def find_nearest(store: Store, screen: Screen, seeds: list[str], *, n: int, feat
             required=f"one of {', '.join(made) or 'none yet'}",
             remedy=f"Name another with --by, or: pcip run {screen.name}",
         )
-    cells = store.read(screen.name, _CELLS + feature_set, columns=["cell_id", "image_id"])
     images = Images.of(store, screen.name).frame
     proteins = images["protein"].unique().sort()
     title = f"{screen.title}: like {', '.join(seeds)}, by {feature_set}"
     unknown = [seed for seed in seeds if seed not in proteins]
     if not unknown:
-        return _proteins(store, screen, seeds, n, feature_set, cells, images, title)
-    if pl.Series(seeds, dtype=pl.String).is_in(cells["cell_id"].implode()).all():
-        return _cells(store, screen, seeds, n, feature_set, images, title)
+        return _proteins(store, screen, seeds, n, feature_set, images, title)
+    features = StoredFeatures(store, screen.name, _CELLS + feature_set)
+    rows = features.places(seeds)
+    if (rows >= 0).all():
+        return _cells(store, screen, seeds, n, features, rows, images, title)
     raise EvaluationError(
         f"{screen.name}: like {', '.join(seeds)}",
         found=f"no protein (and no cell) named {', '.join(unknown)}",
@@ -75,7 +77,6 @@ def _proteins(
     seeds: list[str],
     n: int,
     feature_set: str,
-    cells: pl.DataFrame,
     images: pl.DataFrame,
     title: str,
 ) -> NearestTable:
@@ -97,6 +98,7 @@ def _proteins(
             "clade": clade_sizes(tree, at, closest.rows),
         }
     ).join(described, on="protein", how="left", maintain_order="left")
+    cells = store.read(screen.name, _CELLS + feature_set, columns=["cell_id", "image_id"])
     of_protein = cells.join(images.select("image_id", "protein"), on="image_id", maintain_order="left")
     chosen = {
         name: evenly(of_protein.filter(protein=name)["cell_id"].to_list(), _CELLS_SHOWN)
@@ -113,14 +115,14 @@ def _cells(
     screen: Screen,
     seeds: list[str],
     n: int,
-    feature_set: str,
+    features: StoredFeatures,
+    rows: np.ndarray,
     images: pl.DataFrame,
     title: str,
 ) -> NearestTable:
     from pcip_core.analysis.similar import nearest
 
-    features = StoredFeatures(store, screen.name, _CELLS + feature_set)
-    closest = nearest(features, features.places(seeds), n)
+    closest = nearest(features, rows, n)
     of_rows = features.image[closest.rows].tolist()
     described = images.select("image_id", "protein", pl.col("localization").list.join(", "))
     table = (

@@ -70,8 +70,10 @@ def build_corrected_features(
             sources = [library.store.provenance(screen.name, PREFIX + name, shard) or {} for name in sets]
             runs = {source.get("mlflow_run_id") for source in sources}
             versions = dict.fromkeys(str(source.get("encoder_version")) for source in sources)
+            precisions = {source.get("precision") for source in sources}
             run_id = runs.pop() if len(runs) == 1 else None
-            return made_features(cells, corrected, ", ".join(versions), run_id)
+            precision = precisions.pop() if len(precisions) == 1 else None
+            return made_features(cells, corrected, ", ".join(versions), run_id, precision)
 
         return Tables(f"{PREFIX}{spec.corrected[0]}_{spec.corrections[0]}", inputs, make)
 

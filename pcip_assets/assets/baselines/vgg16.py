@@ -57,7 +57,7 @@ def build_vgg16_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.
                     size = f"{strategy}, {'224 px' if resized else f'{screen.crops.size_px} px'}"
                     seconds[size] = (time.perf_counter() - start) / max(len(crops), 1)
             version = f"{Path(spec.weights).name}, SHA-256 {digest[:12]}"
-            return made_features(cells, sets, version, None, seconds_per_cell=seconds)
+            return made_features(cells, sets, version, None, "float32", seconds_per_cell=seconds)
 
         return Tables(PREFIX + _names(spec)[0], inputs, make)
 

@@ -1,6 +1,6 @@
 """`classifier_benchmark`: feature sets by logistic regression and random forest (paper, Supplementary Table 2)."""
 
-from typing import Any, Literal
+from typing import Any
 
 import dagster as dg
 
@@ -21,7 +21,6 @@ from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.labelled import LabelledCells
 from pcip_core.spec.screen import Screen
 
-CLASSIFIERS: tuple[Literal["logistic", "forest"], ...] = ("logistic", "forest")
 _TABLE = "benchmarks_classifiers"
 
 
@@ -49,7 +48,7 @@ def build_classifier_benchmark(screen: Screen) -> dg.AssetsDefinition:
             )
 
         def inputs(_: str | None) -> dict[str, Any]:
-            return scores_inputs(library, screen, chosen, spec.folds, spec.trees, spec.seed)
+            return scores_inputs(library, screen, chosen, spec.models, spec.folds, spec.trees, spec.seed)
 
         def make(_: str | None) -> Made:
             cells = labelled_cells_of(library, screen, known)
@@ -84,7 +83,7 @@ def _score(
         features, labels = vectors[kept.cells][:, kept.columns], cells.labels[kept.cells]
         kept_groups = None if groups is None else groups[kept.cells]
         key = {"feature_set": feature_set, "task": screen.benchmark.label, "protocol": protocol}
-        for classifier in CLASSIFIERS:
+        for classifier in spec.models:
             step = f"{screen.name}/classifier_benchmark {feature_set} {classifier} {protocol}"
             work: dict[str, Any] = {"classifier": classifier, "folds": spec.folds, "trees": spec.trees}
             log.info(f"{step}: about {estimate_seconds(features, labels, **work):.0f} s")
@@ -95,5 +94,5 @@ def _score(
             scored = classifier_scores(labels, done)
             scores.add(key, scored.rows, confusion=scored.confusion, run_id=run_id)
             settings[f"{classifier} {protocol}"] = {**done.settings, **kept.exclusions}
-        scores.exclude(kept.exclusions, classifier="logistic, forest", **key)
+        scores.exclude(kept.exclusions, classifier=", ".join(spec.models), **key)
     return settings

@@ -11,7 +11,6 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from pcip_assets.assets.benchmarks.classifiers import CLASSIFIERS
 from pcip_assets.assets.benchmarks.scoring import Scores, scores_inputs, vectors_of
 from pcip_assets.assets.encoders.supervised import supervised_model
 from pcip_assets.assets.feature_sets import SUPERVISED, baseline_nouns, main_sets, other_sets
@@ -50,7 +49,7 @@ def build_supervised_benchmark(screen: Screen) -> dg.AssetsDefinition:
         sets = main_sets(library, screen) + other_sets(library, screen)
 
         def inputs(_: str | None) -> dict[str, Any]:
-            settings = (spec.trees, spec.seed, spec.classifiers)
+            settings = (spec.models, spec.trees, spec.seed, spec.classifiers)
             return scores_inputs(library, screen, sets, *settings, champion.tags["weights_sha256"])
 
         def make(_: str | None) -> Made:
@@ -131,7 +130,7 @@ class _Scoring:
 
         spec = self.screen.baselines
         vectors, run_id = self._vectors(name)
-        for classifier in CLASSIFIERS:
+        for classifier in spec.models:
             log.info(f"{self.screen.name}/supervised_benchmark {name} {classifier}")
             scored = held_classifier_scores(
                 vectors,

@@ -16,6 +16,7 @@ from pcip_core.spec.screen import Screen
 from pcip_core.store import schemas
 from pcip_core.store.feature_blocks import StoredFeatures
 from pcip_core.store.images import Images
+from pcip_core.store.paths import how_to_make
 
 KNN, BASELINES = "benchmarks", "benchmarks_yardsticks"  # tables of scores; others are benchmarks_<noun>
 
@@ -94,7 +95,7 @@ def vectors_of(
             f"{screen.name}/{feature_set}",
             found=f"{missing} cells without a vector",
             required="a vector of each cell that is scored",
-            remedy=f"Materialize the shards of {screen.name}/{PREFIX}{feature_set} that are out of date.",
+            remedy=f"Bring all shards up to date. {how_to_make(screen.name, PREFIX + feature_set)}",
         )
     shard = library.store.shards(screen.name, PREFIX + feature_set)[-1]
     provenance = library.store.provenance(screen.name, PREFIX + feature_set, shard) or {}

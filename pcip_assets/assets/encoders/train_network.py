@@ -5,7 +5,6 @@ What is trained, on which cells, is in the module of each network.
 
 import dataclasses
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,8 +17,8 @@ from pcip_assets.assets.encoders.training_cells import all_crops_hash
 from pcip_assets.assets.results import picture
 from pcip_assets.assets.skeleton import Run, Work
 from pcip_assets.provenance import git_commit, inputs_hash
-from pcip_assets.tracking import Encoder, Tracking, TrainingRun, as_json, device_name
-from pcip_core.locks import locked
+from pcip_assets.tracking import PRECISION, Encoder, Tracking, TrainingRun, as_json, device_name
+from pcip_core.locks import locked, temporary_folder
 from pcip_core.spec.training import TrainingConfig
 
 
@@ -28,7 +27,7 @@ class Fitted:
     """What a training gave.
 
     Attributes:
-        trained: network, history and device, as `pcip_core.training` returns them.
+        trained: network, history, device and precision, as `pcip_core.training` returns them.
         cells: how many it was trained on.
         loss: the name of the loss, for the axis of its curve.
         extra: plain values that are kept with the weights.
@@ -84,8 +83,9 @@ class Network(Work):
             return train_network(run, self, made_from)
 
     def describe(self, run: Run) -> dict[str, Any]:
-        """The version in use."""
-        return {"encoder_version": self._champion().version}
+        """The version in use, and its precision."""
+        champion = self._champion()
+        return {"encoder_version": champion.version, "precision": champion.precision}
 
     def data_version(self, run: Run, hashes: Sequence[str]) -> str:
         """What is made with it depends on its weights."""
@@ -128,10 +128,11 @@ def train_network(run: Run, network: Network, made_from: str) -> dict[str, Any]:
         curve = loss_curve(history, screen.title, loss=fitted.loss)
         tracking.log_pictures(tracker.run_id, {"loss_curve.png": curve})
         tracking.log_document(tracker.run_id, "resolved_spec.json", screen.resolved())
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         extra = {"screen": screen.name, "inputs_hash": made_from, **fitted.extra}
-        save_encoder(fitted.trained.network, Path(folder), extra=extra)
-        tracking.register(network.model, screen.name, tracker.run_id, Path(folder), tags)
+        save_encoder(fitted.trained.network, folder, extra=extra)
+        tags |= {PRECISION: fitted.trained.precision}
+        tracking.register(network.model, screen.name, tracker.run_id, folder, tags)
     shutil.rmtree(checkpoints)  # if they stayed, the next training would resume this one
     last = history[-1]
     return {
@@ -143,6 +144,7 @@ def train_network(run: Run, network: Network, made_from: str) -> dict[str, Any]:
         **{name: value for name, value in last.items() if name.startswith("validation_")},
         **{name: value for name, value in last.items() if name.endswith("_per_s")},
         "device": device,
+        "precision": fitted.trained.precision,
         "config": dg.MetadataValue.json(dataclasses.asdict(network.config)),
         "loss_curve": picture(preview(curve)),
         "inputs": as_json({"inputs_hash": made_from}),

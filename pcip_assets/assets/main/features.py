@@ -28,7 +28,7 @@ from pcip_assets.assets.results import Made, Tables
 from pcip_assets.assets.skeleton import GPU_POOL, all_shards, asset, baselines_of
 from pcip_assets.progress import Progress
 from pcip_assets.resources import Library
-from pcip_assets.tracking import Tracking, device_name
+from pcip_assets.tracking import Tracking, device_name, precision_of
 from pcip_core.errors import EncoderError
 from pcip_core.spec.screen import Screen
 from pcip_core.store.feature_blocks import mean_by_protein
@@ -118,14 +118,15 @@ def _learned_features(
         meter = _Meter(context.log)
 
         def inputs(shard: str | None) -> dict[str, Any]:
-            return {"weights": champion.tags["weights_sha256"], "crops": crops_hash(library, screen, shard)}
+            weights, precision = champion.tags["weights_sha256"], champion.precision
+            return {"weights": weights, "precision": precision, "crops": crops_hash(library, screen, shard)}
 
         def make(shard: str | None) -> Made:
             cells, crops = library.store.read_with_array(screen.name, "cells", "crops", str(shard))
             task = f"{screen.name}/{learned.noun} {shard}"
-            layers = meter.extract(network, crops, task, layers=learned.layers)
+            layers = meter.extract(network, crops, task, layers=learned.layers, precision=champion.precision)
             sets = {f"{learned.method}_{layer}": vectors for layer, vectors in layers.items()}
-            return made_features(cells, sets, champion.version, champion.run_id)
+            return made_features(cells, sets, champion.version, champion.run_id, champion.precision)
 
         yield Tables(f"{PREFIX}{learned.method}_{learned.layers[0]}", inputs, make)
         if meter.cells:
@@ -135,6 +136,7 @@ def _learned_features(
                 params={
                     "screen": screen.name,
                     "device": f"{meter.device} ({device_name(meter.device)})",
+                    "precision": champion.precision,
                     "dagster_run_id": context.run.run_id,
                 },
                 metrics={"cells": meter.cells, "cells_per_s": meter.cells / meter.seconds},
@@ -145,7 +147,7 @@ def _learned_features(
                     "cells_per_s": meter.cells / meter.seconds,
                 }
             )
-        context.add_asset_metadata({"encoder_version": champion.version})
+        context.add_asset_metadata({"encoder_version": champion.version, "precision": champion.precision})
 
     return features
 
@@ -157,12 +159,12 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
         screen,
         "control_features",
         shards=shards,
-        deps=[[screen.name, "crops"]],
+        deps=[[screen.name, "crops"], [screen.encoder_screen, "encoder"]],
         kinds={"pytorch", "parquet"},
         pool=GPU_POOL,
     )
-    def control_features(context: dg.AssetExecutionContext, library: Library) -> Tables:
-        """Controls of one shard: the untrained network's features, and intensity statistics."""
+    def control_features(context: dg.AssetExecutionContext, library: Library, tracking: Tracking) -> Tables:
+        """Controls of one shard: the untrained network's features in the encoder's precision, and intensities."""
         from pcip_core.features.intensity import intensity_features
         from pcip_core.models.inference import untrained_network
         from pcip_core.models.inpainting import NetworkConfig
@@ -180,18 +182,27 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
             screen.encoder.seed,
         )
 
+        champion = tracking.champion_version(screen.encoder_screen)
+        precision = precision_of(champion.tags if champion else {})
+
         def inputs(shard: str | None) -> dict[str, Any]:
             encoder = screen.encoder
-            spec = [encoder.width, encoder.seed, encoder.block, encoder.initial_weights]
+            spec = {
+                "width": encoder.width,
+                "seed": encoder.seed,
+                "block": encoder.block,
+                "initial_weights": encoder.initial_weights,
+                "precision": precision,
+            }
             return {"spec": spec, "crops": crops_hash(library, screen, shard)}
 
         def make(shard: str | None) -> Made:
             cells, crops = library.store.read_with_array(screen.name, "cells", "crops", str(shard))
             task = f"{screen.name}/control_features {shard}"
-            layers = _Meter(context.log).extract(network, crops, task, layers=LAYERS)
+            layers = _Meter(context.log).extract(network, crops, task, layers=LAYERS, precision=precision)
             sets = {f"untrained_{layer}": vectors for layer, vectors in layers.items()}
             sets["intensity"], _ = intensity_features(crops, *extremes(cells, screen), screen.crop_channels)
-            return made_features(cells, sets, f"untrained, seed {screen.encoder.seed}", None)
+            return made_features(cells, sets, f"untrained, seed {screen.encoder.seed}", None, precision)
 
         return Tables(PREFIX + CONTROLS[0], inputs, make)
 
@@ -271,7 +282,7 @@ class _Meter:
         self._log = log
 
     def extract(
-        self, network: Any, crops: np.ndarray, task: str, *, layers: Sequence[str]
+        self, network: Any, crops: np.ndarray, task: str, *, layers: Sequence[str], precision: str
     ) -> dict[str, np.ndarray]:
         from pcip_core.models.inference import extract_features
         from pcip_core.training.device import choose_device
@@ -280,7 +291,7 @@ class _Meter:
         start = time.perf_counter()
         with Progress(self._log, task, len(crops), "cell") as progress:
             layers_of_cells = extract_features(
-                network, crops, layers=layers, device=self.device, progress=progress
+                network, crops, layers=layers, device=self.device, precision=precision, progress=progress
             )
         self.cells, self.seconds = self.cells + len(crops), self.seconds + time.perf_counter() - start
         return layers_of_cells

@@ -83,7 +83,9 @@ def _checked(screen: Screen, layout: Layout, shard: str, hashes: dict[str, str])
         tables,
         provenance={
             "found": len(members),
-            "data_hash": inputs_hash(fields=[(field.field_id, content) for field, content, _ in good]),
+            "data_hash": inputs_hash(
+                fields=[(field.field_id, field.image_id, field.number, content) for field, content, _ in good]
+            ),
         },
         metadata={
             "fields_found": len(members),

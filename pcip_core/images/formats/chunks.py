@@ -54,6 +54,7 @@ def check_chunks(folder: Path, array: Any) -> None:
     padded = [count * step for count, step in zip(grid, files, strict=True)]
     if prod(padded) * array.dtype.itemsize > MAX_BYTES:
         check_size(folder, padded, array.dtype, what="whole chunks")
+    check_size(folder, array.shape, array.dtype, beside=prod(files) * array.dtype.itemsize)
     within = prod(files) // prod(array.chunks)  # chunks per file
     if prod(grid) * within > MAX_CHUNKS:
         raise _refused(folder, f"{prod(grid) * within:,} chunks", f"at most {MAX_CHUNKS:,}")

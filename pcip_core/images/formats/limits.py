@@ -11,9 +11,12 @@ from pcip_core.errors import ImageFileError
 
 MAX_SIDE_PX = 20_000
 MAX_BYTES = 1 << 30  # decoded pixels of one file
+MAX_MEMORY = 5 << 28  # to decode one file: its pixels, and what is unpacked beside them
 
 
-def check_size(path: object, shape: Sequence[int], dtype: np.dtype | type, *, what: str = "pixels") -> None:
+def check_size(
+    path: object, shape: Sequence[int], dtype: np.dtype | type, *, what: str = "pixels", beside: int = 0
+) -> None:
     """Check the size in a header against the limits before any memory is allocated.
 
     Args:
@@ -21,9 +24,10 @@ def check_size(path: object, shape: Sequence[int], dtype: np.dtype | type, *, wh
         shape: shape of the array.
         dtype: its pixel type.
         what: what the header describes, for the error.
+        beside: bytes of the largest part that is unpacked as a whole, before it is copied into the array.
 
     Raises:
-        ImageFileError: a side exceeds MAX_SIDE_PX, or the array exceeds MAX_BYTES.
+        ImageFileError: a side exceeds MAX_SIDE_PX, the array exceeds MAX_BYTES, or both parts exceed MAX_MEMORY.
     """
     size = prod(shape) * np.dtype(dtype).itemsize
     if max(shape, default=0) > MAX_SIDE_PX or size > MAX_BYTES:
@@ -32,6 +36,13 @@ def check_size(path: object, shape: Sequence[int], dtype: np.dtype | type, *, wh
             found=f"a header of {' x '.join(f'{side:,}' for side in shape)} {what}, {size / 2**30:,.1f} GiB",
             required=f"at most {MAX_SIDE_PX:,} px per side and {MAX_BYTES >> 30} GiB",
             remedy="Copy the file again if it is damaged; export tiles if the image is that large.",
+        )
+    if size + beside > MAX_MEMORY:
+        raise ImageFileError(
+            path,
+            found=f"pixels of {size / 2**30:,.2f} GiB in parts of {beside / 2**30:,.2f} GiB",
+            required=f"at most {MAX_MEMORY / 2**30:g} GiB for both, because a part is unpacked as a whole",
+            remedy="Export the image with smaller strips, tiles or chunks, or without compression.",
         )
 
 
@@ -55,5 +66,5 @@ COLOURS = {"red": 0, "green": 1, "blue": 2}
 
 
 def colour_of(picture: np.ndarray, select: str) -> np.ndarray:
-    """One colour (H, W) of an RGB image (H, W, 3), or the maximum of the three for `max`."""
-    return picture.max(axis=2) if select == "max" else np.ascontiguousarray(picture[:, :, COLOURS[select]])
+    """One colour (H, W) of an RGB image (H, W, 3), as a view, or the maximum of the three for `max`."""
+    return picture.max(axis=2) if select == "max" else picture[:, :, COLOURS[select]]

@@ -98,7 +98,8 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
     names = [str(channel.get("label", "")) for channel in metadata.get("omero", {}).get("channels", [])]
     count = array.shape[axes.index("c")] if "c" in axes else 1
     numbers = [channel_number(path, select, names, count) for select in selects]
-    return [np.asarray(array[tuple(_at(axis, number) for axis in axes)]) for number in numbers]
+    with zarr.config.set({"async.concurrency": 1}):  # chunks in memory at once
+        return [np.asarray(array[tuple(_at(axis, number) for axis in axes)]) for number in numbers]
 
 
 def files_of(path: Path) -> Iterator[Path]:

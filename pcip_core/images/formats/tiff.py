@@ -16,10 +16,11 @@ import numpy as np
 import tifffile
 
 from pcip_core.errors import ImageFileError
-from pcip_core.images.formats.limits import MAX_BYTES, check_rgb, check_size, colour_of
+from pcip_core.images.formats.limits import MAX_MEMORY, check_rgb, check_size, colour_of
 from pcip_core.images.reference import Select
 
 _PIECE = 1 << 20
+_BUFFER = 1 << 24  # bytes that tifffile reads ahead
 _SLACK = 1 << 24  # allowance for the bytes of a file that are not pixels
 MAX_PLANES, MAX_OME_XML = 10_000, 1 << 24  # of one file; characters
 _COUNTS = ("IFD", "NumPlanes", "PlaneCount", "FirstZ", "FirstC", "FirstT")
@@ -45,7 +46,7 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
         if page.samplesperpixel > 1 or page.photometric in _COLOUR:
             for select in selects:
                 check_rgb(path, f"{page.samplesperpixel} values", page.samplesperpixel, select.get("rgb"))
-        pixels = page.asarray(maxworkers=1)
+        pixels = page.asarray(maxworkers=1, buffersize=_BUFFER)
         if colours == 1 and page.samplesperpixel > 1:
             pixels = np.moveaxis(pixels, 0, -1)  # the colours are separate planes
         if pixels.ndim == 3 and pixels.shape[2] == 3:
@@ -59,12 +60,12 @@ def _unpacked(path: Path) -> io.BytesIO:
     with gzip.open(path) as stream:
         while piece := stream.read(_PIECE):
             unpacked.write(piece)
-            if unpacked.tell() > MAX_BYTES + _SLACK:
+            if unpacked.tell() > MAX_MEMORY // 2 + _SLACK:  # the other half is for the pixels
                 raise ImageFileError(
                     path,
-                    found=f"more than {MAX_BYTES >> 30} GiB when unpacked",
+                    found=f"more than {MAX_MEMORY >> 21} MiB when unpacked",
                     required="one plane",
-                    remedy="Copy the file again if it is damaged.",
+                    remedy="Copy the file again if it is damaged; unpack it if the image is that large.",
                 )
     unpacked.seek(0)
     return unpacked
@@ -88,7 +89,7 @@ def _channels(path: Path, tiff: tifffile.TiffFile, selects: Sequence[Select]) ->
     names = _names(tiff) if any("channel" in select for select in selects) else []
     count = 1 if along is None else shape[along]
     numbers = [channel_number(path, select, names, count) for select in selects]
-    pixels = series.asarray(maxworkers=1)
+    pixels = series.asarray(maxworkers=1, buffersize=_BUFFER)
     stack = pixels[None] if along is None else np.moveaxis(pixels, along, 0)
     return [stack[number] for number in numbers]
 
@@ -197,9 +198,11 @@ def _names(tiff: tifffile.TiffFile) -> list[str]:
 def _check_page(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
     """Check the size, the kind of pixels, and that the file is long enough for its pixels."""
     key: Any = page.keyframe  # pages of a series share one header
-    check_size(path, key.shape, key.dtype or np.uint8)
+    kind = np.dtype(key.dtype or np.uint8)
     if key.is_tiled:
-        check_size(path, (key.tilelength, key.tilewidth), key.dtype or np.uint8, what="a tile")
+        check_size(path, (key.tilelength, key.tilewidth), kind, what="a tile")
+    part = prod(key.chunks) * kind.itemsize if key.compression != 1 else 0
+    check_size(path, key.shape, kind, beside=part)
     size, counts = page.parent.filehandle.size, page.databytecounts
     end = max((at + count for at, count in zip(page.dataoffsets, counts, strict=True)), default=0)
     values = key.imagewidth * key.imagelength * key.samplesperpixel
@@ -212,9 +215,9 @@ def _check_page(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> Non
             remedy="Copy the file again from its source.",
         )
     if key.photometric in (_WHITE_IS_ZERO, _PALETTE):
-        kind = "inverted grey levels (white is zero)" if key.photometric == _WHITE_IS_ZERO else "a palette"
+        scale = "inverted grey levels (white is zero)" if key.photometric == _WHITE_IS_ZERO else "a palette"
         raise ImageFileError(
-            path, found=kind, required="grey levels with black at zero", remedy="Export the raw grey levels."
+            path, found=scale, required="grey levels with black at zero", remedy="Export the raw grey levels."
         )
 
 

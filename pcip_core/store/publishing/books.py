@@ -41,6 +41,11 @@ class Entry:
         """The commit that made it."""
         return self.provenance["commit_id"]
 
+    @property
+    def kind(self) -> tuple[int | None, str]:
+        """Length and precision of its vectors, which are equal in all that are shown together."""
+        return self.dim, self.provenance.get("precision") or "float32"  # earlier versions had no other
+
 
 Books = dict[Key, Entry]
 
@@ -48,6 +53,11 @@ Books = dict[Key, Entry]
 def commits(books: Books) -> dict[Key, str]:
     """The commit of each partition."""
     return {key: entry.commit for key, entry in books.items()}
+
+
+def of_screen(books: Books, screen: str) -> Books:
+    """The partitions of one screen."""
+    return {key: entry for key, entry in books.items() if key[0] == screen}
 
 
 def newest(entries: Iterable[Entry]) -> Entry:
@@ -59,14 +69,14 @@ def out_of_date(books: Books) -> list[Key]:
     """The partitions of a store that must not be shown beside the others, until they are recomputed.
 
     They are features of a shard whose crops have changed since, which describe other cells; and vectors that
-    differ in length from the newest ones of their table.
+    differ from the newest ones of their table in length, or in the precision in which they were computed.
     """
     left_out = [key for key in books if _describes_other_cells(key, books)]
     current = {key: entry for key, entry in books.items() if entry.dim is not None and key not in left_out}
     for screen, table in sorted({key[:2] for key in current}):
         entries = {key: entry for key, entry in current.items() if key[:2] == (screen, table)}
-        dim = newest(entries.values()).dim
-        left_out += [key for key, entry in entries.items() if entry.dim != dim]
+        kind = newest(entries.values()).kind
+        left_out += [key for key, entry in entries.items() if entry.kind != kind]
     return sorted(left_out)
 
 

@@ -21,9 +21,9 @@ _HEADERS = 3 * 4096  # bytes: the header of the file, and two of the database th
 def record(path: Path, new: Path) -> None:
     """Record that the file `new` is about to be published as `path`.
 
-    The digest of the present file stays valid, in case that the process is killed before it replaces the file.
+    The digest of the present file stays valid, because it becomes the spare, or remains if the process is killed.
     """
-    digests = [*([_digest(path)] if path.is_file() else []), _digest(new)]
+    digests = [*([_digest(path)] if is_known(path, path) else []), _digest(new)]
     with replacing(_record(path), sync=True) as temporary:
         temporary.write_text("\n".join(digests) + "\n")
 
@@ -37,16 +37,21 @@ def foreign_write(path: Path, *, readable: bool) -> str | None:
     """
     if not path.is_file():
         return None
-    log, known = write_log(path), _record(path)
-    reason = None
+    log, reason = write_log(path), None
     if log.is_file():
         reason = f"changes by another program, in {log.name}"
-    elif not known.is_file() or _digest(path) not in known.read_text().split():
+    elif not is_known(path, path):
         reason = "a file that another program, or an earlier version of pcip, wrote"
     if reason is None and readable:
         return None
     writer = _writer(path)
     return reason if writer is None else f"that another program has the file open for writing: {writer}"
+
+
+def is_known(file: Path, path: Path) -> bool:
+    """Whether a file is the published one, or the one published before it, as pcip wrote it."""
+    known = _record(path)
+    return file.is_file() and known.is_file() and _digest(file) in known.read_text().split()
 
 
 def write_log(path: Path) -> Path:

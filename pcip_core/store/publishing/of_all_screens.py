@@ -1,4 +1,4 @@
-"""The tables over all screens in the published file, which are small and always rebuilt, and all comments."""
+"""The tables over all screens in the published file, and the comments."""
 
 from __future__ import annotations
 
@@ -16,28 +16,48 @@ from pcip_core.store.schemas import BENCHMARKS, FEATURE_SETS, PUBLISHED, SCREENS
 from pcip_core.store.sql import count, quoted, tables, text
 
 
-def update_main(con: duckdb.DuckDBPyConnection, taken: Snapshot) -> None:
-    """Rebuild the tables over all screens."""
-    screens, sets, scores = [], [], []
-    for screen in taken.screens():
-        there = set(tables(con, screen))
-        if (screen, "screen", WHOLE) in taken.books:
-            description = frame_of(taken.rows((screen, "screen", WHOLE))).row(0, named=True)
-            counts = {f"n_{name}": count(con, screen, name) for name in ("images", "cells") if name in there}
-            screens.append({"n_images": 0, "n_cells": 0, **description, **counts})
-        described = sorted(table for table in there if table.startswith(CELL_FEATURES))
-        sets += [_feature_set(con, taken.books, screen, table) for table in described]
-        for key in sorted(key for key in taken.books if key[0] == screen and BENCHMARKS.holds(key[1])):
-            scores += [{"screen": screen, **row} for row in frame_of(taken.rows(key)).to_dicts()]
-    _replace(con, SCREENS, screens)
-    _replace(con, FEATURE_SETS, sets)
-    _replace(con, BENCHMARKS, scores)
-    _replace(con, PUBLISHED, rows_of(taken.books))
+def make_main(con: duckdb.DuckDBPyConnection) -> bool:
+    """Make the tables over all screens that are missing or have other columns; whether there were any."""
+    made = False
+    columns = (
+        "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'main' AND table_name = ?"
+    )
+    for table in (SCREENS, FEATURE_SETS, BENCHMARKS, PUBLISHED):
+        wanted = list(table.duckdb_types.items())
+        if con.execute(columns, [table.name]).fetchall() != wanted:
+            described = ", ".join(f"{quoted(name)} {kind}" for name, kind in wanted)
+            con.execute(f"CREATE OR REPLACE TABLE main.{table.name} ({described})")
+            made = True
+    return made
 
 
-def _replace(con: duckdb.DuckDBPyConnection, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
+def update_main(con: duckdb.DuckDBPyConnection, taken: Snapshot, screen: str, books: Books) -> None:
+    """Rewrite the rows of one screen in the tables over all screens, by its tables and the partitions in them.
+
+    Raises:
+        StoreError: a partition is damaged.
+    """
+    there = set(tables(con, screen))
+    screens, scores = [], []
+    if (screen, "screen", WHOLE) in books:
+        description = frame_of(taken.rows((screen, "screen", WHOLE))).row(0, named=True)
+        counts = {f"n_{name}": count(con, screen, name) for name in ("images", "cells") if name in there}
+        screens.append({"n_images": 0, "n_cells": 0, **description, **counts})
+    for key in sorted(key for key in books if BENCHMARKS.holds(key[1])):
+        scores += [{"screen": screen, **row} for row in frame_of(taken.rows(key)).to_dicts()]
+    described = sorted(table for table in there if table.startswith(CELL_FEATURES))
+    _replace(con, SCREENS, screen, screens)
+    _replace(con, FEATURE_SETS, screen, [_feature_set(con, books, screen, table) for table in described])
+    _replace(con, BENCHMARKS, screen, scores)
+    _replace(con, PUBLISHED, screen, rows_of(books))
+
+
+def _replace(
+    con: duckdb.DuckDBPyConnection, table: Table, screen: str, rows: Iterable[Mapping[str, Any]]
+) -> None:
     arrow = arrow_of(table.frame(rows, added=True))  # noqa: F841  (DuckDB finds it by its name)
-    con.execute(f"CREATE OR REPLACE TABLE main.{table.name} AS SELECT * FROM arrow")
+    con.execute(f"DELETE FROM main.{table.name} WHERE screen = ?", [screen])
+    con.execute(f"INSERT INTO main.{table.name} BY NAME SELECT * FROM arrow")
 
 
 def _feature_set(con: duckdb.DuckDBPyConnection, books: Books, screen: str, table: str) -> dict[str, Any]:
@@ -46,7 +66,10 @@ def _feature_set(con: duckdb.DuckDBPyConnection, books: Books, screen: str, tabl
     kinds = {column: kind for column, kind, *_ in con.execute(f"DESCRIBE {quoted(screen, table)}").fetchall()}
     entries = [entry for key, entry in books.items() if key[:2] == (screen, table)]
     last = newest(entries).provenance
-    versions = {version for entry in entries if (version := entry.provenance.get("encoder_version"))}
+    versions, precisions = (
+        {value for entry in entries if (value := entry.provenance.get(key))}
+        for key in ("encoder_version", "precision")
+    )
     copied = ("mlflow_run_id", "dagster_run_id", "code_version", "commit", "inputs_hash")
     moment = last.get("created_at")
     return {
@@ -57,6 +80,7 @@ def _feature_set(con: duckdb.DuckDBPyConnection, books: Books, screen: str, tabl
         "dim": int(kinds["features"].removeprefix("FLOAT[").removesuffix("]")),
         "n_cells": count(con, screen, table),
         "encoder_version": ", ".join(sorted(versions)) or None,
+        "precision": ", ".join(sorted(precisions)) or None if layer else None,
         **{key: last.get(key) for key in copied},
         "created_at": None if moment is None else _utc(moment),
     }
@@ -68,12 +92,15 @@ def _utc(moment: str) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def comment(con: duckdb.DuckDBPyConnection) -> None:
-    """Attach the documentation as comments to tables and columns that lack it."""
+def comment(con: duckdb.DuckDBPyConnection, screen: str) -> None:
+    """Attach the documentation as comments to tables and columns of a screen, and over all, that lack it."""
     listed = con.execute(
-        "SELECT schema_name, table_name, NULL, comment, 'TABLE' FROM duckdb_tables() UNION ALL "
+        "WITH commented AS ("
+        "SELECT schema_name, table_name, NULL AS column_name, comment, 'TABLE' FROM duckdb_tables() UNION ALL "
         "SELECT schema_name, view_name, NULL, comment, 'VIEW' FROM duckdb_views() WHERE NOT internal UNION ALL "
         "SELECT schema_name, table_name, column_name, comment, 'COLUMN' FROM duckdb_columns() WHERE NOT internal"
+        ") FROM commented WHERE schema_name IN ('main', ?)",
+        [screen],
     ).fetchall()
     for schema, table, column, present, kind in listed:
         known = published_table(table, whole_store=schema == "main")

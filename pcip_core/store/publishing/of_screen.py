@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import duckdb
 import pyarrow as pa
 
-from pcip_core.store.publishing.books import CELL_FEATURES, WHOLE, Key
+from pcip_core.store.publishing.books import CELL_FEATURES, WHOLE, Books, Key, commits
 from pcip_core.store.publishing.snapshot import Snapshot
 from pcip_core.store.schemas import BENCHMARKS
 from pcip_core.store.sql import quoted, tables
@@ -16,35 +14,29 @@ PROTEIN_FEATURES = "protein_features_"
 _VIEWS = ("quarantine", "confusion", "exclusions")  # each is a union of all tables <view>_<noun>
 
 
-@dataclass
-class Counts:
-    """Numbers of partitions that were loaded and dropped."""
-
-    loaded: int = 0
-    dropped: int = 0
-
-
 def update_screen(
-    con: duckdb.DuckDBPyConnection, taken: Snapshot, screen: str, have: dict[Key, str], counts: Counts
+    con: duckdb.DuckDBPyConnection, taken: Snapshot, screen: str, have: Books, wanted: Books
 ) -> None:
-    """Update all tables of one screen from the partitions that they have, by their commits, to the snapshot."""
+    """Update the tables of one screen from the partitions that they have to those wanted, by their commits.
+
+    Raises:
+        StoreError: a partition is damaged.
+    """
     con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(screen)}")
-    wanted = {key: entry.commit for key, entry in taken.books.items()}
-    touched = set()
-    for table in sorted({key[1] for key in wanted | have if key[0] == screen}):
-        new = {key: commit for key, commit in wanted.items() if key[:2] == (screen, table)}
-        old = {key: commit for key, commit in have.items() if key[:2] == (screen, table)}
+    touched: dict[str, set[str]] = {}
+    for table in sorted({key[1] for key in wanted | have}):
+        new = commits({key: entry for key, entry in wanted.items() if key[1] == table})
+        old = commits({key: entry for key, entry in have.items() if key[1] == table})
         changed = [key for key, commit in new.items() if old.get(key) != commit]
         gone = [key for key in old if key not in new]
-        counts.loaded += len(changed)
-        counts.dropped += len(gone)
         if table == "screen" or BENCHMARKS.holds(table) or not (changed or gone):
             continue
+        touched[table] = {key[2] for key in (*changed, *gone)}
         if not new:
             con.execute(f"DROP TABLE IF EXISTS {quoted(screen, table)}")
         elif not old or not _replaced(con, taken, changed, gone):
             _loaded_whole(con, taken, list(new))
-        touched.add(table)
+            touched[table] = {key[2] for key in (*new, *old)}
     _finish(con, screen, touched)
 
 
@@ -103,23 +95,37 @@ def _shown(rows: pa.Table, key: Key) -> pa.Table:
     return rows.append_column("shard", named)
 
 
-def _finish(con: duckdb.DuckDBPyConnection, screen: str, touched: set[str]) -> None:
-    """Derive cell counts, views and macros from the tables of a screen."""
+def _finish(con: duckdb.DuckDBPyConnection, screen: str, touched: dict[str, set[str]]) -> None:
+    """Derive cell counts, views and macros from the tables of a screen, of which these shards have changed."""
     there = set(tables(con, screen))
     schema = quoted(screen)
-    if "images" in there and touched & {"images", "cells"}:
+    if "images" in there and (shards := touched.get("images", set()) | touched.get("cells", set())):
         con.execute(f"ALTER TABLE {schema}.images ADD COLUMN IF NOT EXISTS n_cells BIGINT")
-        count = f"(SELECT count(*) FROM {schema}.cells c WHERE c.image_id = images.image_id)"
-        con.execute(f"UPDATE {schema}.images SET n_cells = {count if 'cells' in there else 0}")
+        _count_cells(con, schema, shards, cells="cells" in there)
     for view in _VIEWS:
         parts = [f"SELECT * FROM {schema}.{name}" for name in sorted(there) if name.startswith(f"{view}_")]
         if parts:
             con.execute(f"CREATE OR REPLACE VIEW {schema}.{view} AS {' UNION ALL BY NAME '.join(parts)}")
         else:
             con.execute(f"DROP VIEW IF EXISTS {schema}.{view}")
-    cells, proteins = f"{screen}.{CELL_FEATURES}", f"{screen}.{PROTEIN_FEATURES}"
-    con.execute(_similar(schema, "similar_cells", "cell_id", "image_id", cells))
+    features, proteins = f"{screen}.{CELL_FEATURES}", f"{screen}.{PROTEIN_FEATURES}"
+    con.execute(_similar(schema, "similar_cells", "cell_id", "image_id", features))
     con.execute(_similar(schema, "similar_proteins", "protein", "n_cells", proteins))
+
+
+def _count_cells(con: duckdb.DuckDBPyConnection, schema: str, shards: set[str], *, cells: bool) -> None:
+    """Count the cells of each image within its shard, for these shards; or of all, if the tables have no shards."""
+    keys = ["image_id"] if WHOLE in shards else ["image_id", "shard"]
+    values = [] if WHOLE in shards else sorted(shards)
+    within = f"shard IN ({', '.join('?' * len(values))})" if values else "TRUE"
+    con.execute(f"UPDATE {schema}.images SET n_cells = 0 WHERE {within}", values)
+    if cells:
+        joined = " AND ".join(f"images.{key} = counted.{key}" for key in keys)
+        con.execute(
+            f"UPDATE {schema}.images SET n_cells = counted.n FROM (SELECT {', '.join(keys)}, count(*) AS n "
+            f"FROM {schema}.cells WHERE {within} GROUP BY ALL) counted WHERE {joined}",
+            values,
+        )
 
 
 def _similar(schema: str, macro: str, key: str, shown: str, prefix: str) -> str:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
+from pcip_core.errors import StoreError
 from pcip_core.store import parquet
 from pcip_core.store.partitions import Store
+from pcip_core.store.paths import Part
 from pcip_core.store.publishing.books import WHOLE, Books, Entry, Key, out_of_date
 from pcip_core.store.schemas import BENCHMARKS, SCREENS
 
@@ -26,17 +28,15 @@ class Snapshot:
     """The partitions to be published.
 
     Attributes:
-        books: every partition, except those that are out of date.
+        books: every partition, except those that are out of date, and those of damaged screens.
         left_out: those that are out of date.
+        damaged: screen -> why it cannot be published; the others can.
     """
 
     books: Books = field(default_factory=dict)
     left_out: list[Key] = field(default_factory=list)
+    damaged: dict[str, StoreError] = field(default_factory=dict)
     _links: dict[Key, tuple[Path, Path]] = field(default_factory=dict)  # link, file
-
-    def screens(self) -> list[str]:
-        """The screens, by name."""
-        return sorted({screen for screen, *_ in self.books})
 
     def rows(self, key: Key) -> pa.Table:
         """The rows of a partition; of a table that has changed, or of one that describes a whole screen.
@@ -59,52 +59,57 @@ def has_changed(store: Store, have: Books) -> bool:
     """Whether the store differs from the books, by the stamps of all files; no file is opened."""
     stamps: dict[Key, str] = {}
     for screen in store.screens():
-        with store.frozen(screen) as files:
-            stamps |= _stamps(screen, files)
+        try:
+            with store.frozen(screen) as files:
+                stamps |= _stamps(screen, files)
+        except StoreError:  # the snapshot names it
+            return True
     return stamps != {key: entry.stamp for key, entry in have.items()}
 
 
 @contextmanager
-def snapshot(store: Store, have: Books) -> Iterator[Snapshot]:
+def snapshot(store: Store, *files: Books) -> Iterator[Snapshot]:
     """A snapshot of the store.
 
     Args:
         store: the store.
-        have: the published partitions; those with the same stamp are not opened.
-
-    Raises:
-        StoreError: a partition is damaged.
+        files: what the published file holds, and each other file that may be updated. Partitions with the same stamp
+            in one of them are not opened.
     """
     taken = Snapshot()
-    stamps: dict[Key, str] = {}
     with ExitStack() as stack:
         for screen in store.screens():
             folder = stack.enter_context(store.scratch(screen))
-            with store.frozen(screen) as files:
-                here = _stamps(screen, files)
-                changed = _changed_tables(here, {key: have[key].stamp for key in have if key[0] == screen})
-                for number, ((table, shard), file) in enumerate(files.items()):
-                    if table in changed or _describes_whole_screen(table):
-                        link = folder / str(number)
-                        _link(file, link)
-                        taken._links[screen, table, shard or WHOLE] = (link, file)
-            stamps |= here
-        for key, stamp in stamps.items():
-            known = have.get(key)
-            taken.books[key] = known if known and known.stamp == stamp else _entry(taken, key, stamp)
+            try:
+                stamps = _linked(taken, store, screen, folder, files)
+                taken.books |= {key: _entry(taken, key, stamp, files) for key, stamp in stamps.items()}
+            except StoreError as error:
+                taken.damaged[screen] = error
         taken.left_out = out_of_date(taken.books)
         for key in taken.left_out:
             del taken.books[key]
         yield taken
 
 
-def _stamps(screen: str, files: Mapping[tuple[str, str | None], Path]) -> dict[Key, str]:
-    """Partition -> a stamp that changes whenever its file is replaced or touched."""
-    stamps = {}
-    for (table, shard), path in files.items():
-        file = path.stat()
-        stamps[screen, table, shard or WHOLE] = f"{file.st_ino} {file.st_size} {file.st_mtime_ns}"
+def _linked(
+    taken: Snapshot, store: Store, screen: str, folder: Path, files: Sequence[Books]
+) -> dict[Key, str]:
+    """The stamps of a screen's partitions, and links to those that may be read."""
+    with store.frozen(screen) as parts:
+        stamps, changed = _stamps(screen, parts), set()
+        for books in files or ({},):
+            changed |= _changed_tables(stamps, {key: books[key].stamp for key in books if key[0] == screen})
+        for number, ((table, shard), (file, _)) in enumerate(parts.items()):
+            if table in changed or _describes_whole_screen(table):
+                link = folder / str(number)
+                _link(Path(file), link)
+                taken._links[screen, table, shard or WHOLE] = (link, Path(file))
     return stamps
+
+
+def _stamps(screen: str, files: Mapping[tuple[str, str | None], Part]) -> dict[Key, str]:
+    """Partition -> the stamp of its file."""
+    return {(screen, table, shard or WHOLE): part.stamp for (table, shard), part in files.items()}
 
 
 def _changed_tables(now: Mapping[Key, str], before: Mapping[Key, str]) -> set[str]:
@@ -113,7 +118,7 @@ def _changed_tables(now: Mapping[Key, str], before: Mapping[Key, str]) -> set[st
 
 
 def _describes_whole_screen(table: str) -> bool:
-    """Whether the rows of a table go into a table over all screens, which is always rebuilt."""
+    """Whether the rows of a table go into a table over all screens; they are read whenever the screen changes."""
     return SCREENS.holds(table) or BENCHMARKS.holds(table)
 
 
@@ -124,8 +129,12 @@ def _link(file: Path, link: Path) -> None:
         shutil.copyfile(file, link)
 
 
-def _entry(taken: Snapshot, key: Key, stamp: str) -> Entry:
-    """The entry of a partition that has changed."""
+def _entry(taken: Snapshot, key: Key, stamp: str, files: Sequence[Books]) -> Entry:
+    """The entry of a partition: a known one, or that of its file."""
+    for books in files:
+        known = books.get(key)
+        if known is not None and known.stamp == stamp:
+            return known
     schema = taken.schema(key)
     kind = schema.field("features").type if "features" in schema.names else None
     dim = kind.list_size if kind is not None and pa.types.is_fixed_size_list(kind) else None

@@ -45,6 +45,11 @@ FEATURE_SETS = Table(
             TEXT,
             "Registered model version, `<screen>/<number>`; several while shards of an older version remain.",
         ),
+        "precision": (
+            TEXT,
+            "Precision in which the network computed, `float32` or `bf16`, the same in all shards of a model version; "
+            "NULL for methods without a network.",
+        ),
         "mlflow_run_id": (TEXT, "MLflow run of the training; NULL for controls."),
         "dagster_run_id": (TEXT, "Dagster run that made the newest shard."),
         "code_version": (TEXT, "Hash of the code that made the newest shard."),
@@ -65,8 +70,8 @@ BENCHMARKS = Table(
         "task": (TEXT, "Column of `images` that is predicted: `localization`, `protein`."),
         "classifier": (
             TEXT,
-            "Classifier: `knn`, `logistic`, `forest`, `end_to_end` (the supervised network itself); `pairwise`, "
-            "`retrieval` and `silhouette` use none (docs/explanation/baselines.md).",
+            "Classifier: `knn`, `logistic`, `forest`, `histogram_forest`, `end_to_end` (the supervised network "
+            "itself); `pairwise`, `retrieval` and `silhouette` use none (docs/explanation/baselines.md).",
         ),
         "parameter": (TEXT, "Setting of the classifier: `k=11`, `C=1`, `trees=500`, `pairs=1000`, `cosine`."),
         "label": (TEXT, "Class or term that is scored; NULL for scores over all classes."),

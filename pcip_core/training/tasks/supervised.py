@@ -32,7 +32,7 @@ class TrainedClassifier:
     """A supervised network, in evaluation mode, and its predictions for the h held-out cells among n cells.
 
     Attributes:
-        network, history, device: as in `TrainedEncoder`.
+        network, history, device, precision: as in `TrainedEncoder`.
         held: (n,) bool, the held-out cells. They do not influence the choice of the epoch, so they are an independent
             test set.
         predicted: (h,) predicted class number of each held-out cell, in the order of the cells.
@@ -46,6 +46,7 @@ class TrainedClassifier:
     network: DeepLoc
     history: list[dict[str, float]]
     device: torch.device
+    precision: str
     held: np.ndarray
     predicted: np.ndarray
     probabilities: np.ndarray
@@ -100,7 +101,11 @@ def train_supervised(
     task = partial(Classification, labels=labels, held=held, balanced=balanced)
     trained = train(cells, network, config, task=task, tracker=tracker, checkpoints=checkpoints)
     probabilities = classify(
-        trained.network, only(cells.pixels, held), batch_size=config.batch_size, device=trained.device
+        trained.network,
+        only(cells.pixels, held),
+        batch_size=config.batch_size,
+        device=trained.device,
+        precision=trained.precision,
     )
     predicted = probabilities.argmax(1)
     balanced_accuracy, accuracy = _accuracies(labels[held], predicted)
@@ -112,6 +117,7 @@ def train_supervised(
         trained.network,
         trained.history,
         trained.device,
+        trained.precision,
         held=held,
         predicted=predicted,
         probabilities=probabilities,

@@ -85,8 +85,7 @@ def test_like_lists_and_says_that_the_gallery_is_not_written(
     assert ended(["like", "simulated_yeast", "SIMP001"], monkeypatch) == 1
     printed = capsys.readouterr()
     assert "AAC1" in printed.out
-    assert "pcip: the gallery " in printed.err
-    assert "found read-only file system" in printed.err
+    assert "reports/simulated_yeast: found read-only file system" in printed.err
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC])

@@ -206,7 +206,7 @@ def test_a_start_that_fails_leaves_no_copy_of_a_damaged_database(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("pcip_assets.recovery.databases._fill", full)
-    with pytest.raises(StoreError, match="No space left"):
+    with pytest.raises(StoreError, match="no space left"):
         ensure(workspace, [mlflow_database(workspace)])
     assert [file.name for file in path.parent.iterdir()] == ["mlflow.db"]
 
@@ -222,7 +222,7 @@ def test_a_full_disk_leaves_no_half_made_database(
     database = mlflow_database(workspace)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", write_half)
-        with pytest.raises(StoreError, match=r"No space left on device.*Free some space"):
+        with pytest.raises(StoreError, match=r"no space left on device.*Free some space"):
             ensure(workspace, [database])
     assert not list(database.path.parent.iterdir())
     ensure(workspace, [database])

@@ -14,6 +14,7 @@ import dagster as dg
 import psutil
 import pytest
 from dagster._core.events import EngineEventData
+from dagster._core.launcher import LaunchRunContext
 from dagster._daemon.monitoring.run_monitoring import monitor_started_run
 from mlflow import MlflowClient
 
@@ -106,6 +107,8 @@ def test_a_process_is_gone_once_it_was_killed(alive: Child) -> None:
         ({"boot": "before", "host": "other"}, False),
         ({"namespace": "pid:[1]"}, False),
         ({"host": "renamed"}, False),
+        ({"boot": "of another machine", "machine": "another of the same name"}, False),
+        ({"boot": "before", "machine": ""}, True),  # recorded by an earlier version
     ],
 )
 def test_what_is_certain_of_a_process(change: dict[str, object], gone: bool) -> None:  # noqa: FBT001
@@ -138,6 +141,41 @@ def test_a_run_of_a_killed_process_is_ended_and_its_slot_freed(
     assert slots.get_concurrency_info("pool of the living").active_slot_count == 1
     assert f"Dagster run {runs.ids['dead']} (nothing) is ended, because its process is gone" in caplog.text
     assert not end_killed_runs(workspace, runs.instance)
+
+
+def test_a_run_of_another_machine_with_the_same_name_is_left_alone(
+    workspace: Workspace, alive: Child, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a disk that machines share, a run that was just launched has not recorded its process yet."""
+    runs = Runs(open_instance(workspace))
+    here = killed_runs._here()
+    machines = {
+        "switched off": here._replace(boot="before"),
+        "another": here._replace(boot="other", id="another"),
+        "a container": here._replace(namespace="pid:[1]"),
+        "this": here,
+    }
+    for name, machine in machines.items():
+        run = runs.start(name, None, "STARTING")
+        runs.instance.add_run_tags(run.run_id, {killed_runs.MACHINE_TAG: json.dumps(machine)})
+        process = EngineEventData.in_process(2**22 + 1)  # no process of this machine has this number
+        runs.instance.report_engine_event("Started process", run, process)
+        runs.instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", "nothing"), run.run_id)
+    monkeypatch.setattr(killed_runs, "_UNTAGGED_S", 0.0)
+    end_killed_runs(workspace, runs.instance)
+    expected = {"switched off": "FAILURE", "another": "STARTED", "a container": "STARTED", "this": "FAILURE"}
+    assert runs.statuses() == expected
+
+
+def test_a_launched_run_records_its_machine(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = Runs(open_instance(workspace))
+    launcher = runs.instance.run_launcher
+    run = runs.start("run", None)
+    monkeypatch.setattr(dg.DefaultRunLauncher, "launch_run", lambda *_: None)
+    launcher.launch_run(LaunchRunContext(run, None))
+    record = runs.instance.get_run_by_id(run.run_id)
+    assert record is not None
+    assert record.tags[killed_runs.MACHINE_TAG] == json.dumps(killed_runs._here())
 
 
 @pytest.mark.parametrize("tag", ["", "{}", "null", "[1]", '{"run": "a", "pid": 1}'])

@@ -29,7 +29,8 @@ def servers(tmp_path: Path) -> Servers:
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "_STOPPING_S", 600)  # a test that waits for it never ends
+    for limit in ("_STOPPING_S", "_CALLERS_STOPPING_S"):
+        monkeypatch.setattr(processes, limit, 600)  # a test that waits for it never ends
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +86,20 @@ def test_what_does_not_end_in_time_is_killed(
     monkeypatch.setattr(processes, "_STOPPING_S", 0.3)
     with pytest.raises(KeyboardInterrupt):
         serve(servers, STUBBORN, tmp_path, lambda: interrupt_after(0.1))
+    require_end(tmp_path)
+
+
+def test_servers_end_before_those_that_they_call(servers: Servers, tmp_path: Path) -> None:
+    caller = (
+        "trap 'sleep 0.3; kill -0 $(cat started) && touch answered; exit' TERM; touch ready; "
+        "while :; do sleep 0.05; done"
+    )
+    with servers:
+        servers.start("the called", ["sh", "-c", "echo $$ > started; exec sleep 1000"])
+        servers.start("the caller", ["sh", "-c", caller], calls_others=True)
+        servers.wait(until=tmp_path / "started")
+        servers.wait(until=tmp_path / "ready")
+    assert (tmp_path / "answered").is_file()
     require_end(tmp_path)
 
 

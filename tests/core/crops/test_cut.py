@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from pcip_core.crops.cut import cut_cells
 from pcip_core.errors import ImageFileError
@@ -31,6 +32,31 @@ def test_equal_to_naive_slicing():
             assert np.abs(cut.pixels[cell, channel] - np.rint(unit * 255)).max() <= 1
             assert cut.intensity_min[cell, channel] == pytest.approx(small.min(), rel=1e-6)
             assert cut.intensity_max[cell, channel] == pytest.approx(small.max(), rel=1e-6)
+
+
+def test_centres_and_areas_are_scipys():
+    rng = np.random.default_rng(0)
+    planes = {"tag": rng.integers(0, 99, (24, 17))}
+    for seed in range(5):
+        labels = np.random.default_rng(seed).integers(0, 4, (24, 17)).astype(np.int32)
+        labels[labels == 3] = 7  # a gap in the numbers
+        labels[5:7] = 2  # runs that meet at the end of a row
+        cut = cut_cells(planes, labels, Crops(window_px=None, size_px=8))
+        present = np.unique(labels[labels > 0])
+        assert cut.label.tolist() == present.tolist()
+        centres = ndimage.center_of_mass(labels > 0, labels, present)
+        np.testing.assert_allclose(np.stack([cut.y_px, cut.x_px], 1), centres, rtol=1e-12)
+        assert cut.area_px.tolist() == np.bincount(labels.ravel())[present].tolist()
+
+
+def test_colours_of_an_rgb_image_are_cut_as_planes_of_their_own():
+    _, labels = _spotted(np.random.default_rng(0), [(30, 40), (60, 55)])
+    picture = np.random.default_rng(1).integers(0, 255, (100, 100, 3)).astype(np.uint8)
+    views = {name: picture[:, :, number] for number, name in enumerate(("dna", "tag"))}
+    copies = {name: np.ascontiguousarray(plane) for name, plane in views.items()}
+    cut, expected = (cut_cells(planes, labels, Crops(window_px=32, size_px=16)) for planes in (views, copies))
+    assert np.array_equal(cut.pixels, expected.pixels)
+    assert cut.pixel_hash == expected.pixel_hash
 
 
 def test_windows_over_the_edge_and_areas_out_of_range_are_rejected_with_a_reason():

@@ -16,6 +16,7 @@ from pcip_core.segmentation import segmenter
 from pcip_core.spec.screen import load_screen
 from pcip_core.spec.sections import Segmentation
 from tests.conftest import REPOSITORY, real_folder, write_tiny_screen
+from tests.core.crops.process_jobs import process
 
 
 def test_every_object_of_a_shard_is_used_or_rejected(tiny_spec):
@@ -80,27 +81,17 @@ def test_few_fields_are_cut_in_this_process(tmp_path):
         assert set(cutters.map(process, fields)) == {os.getpid()}
 
 
-def process(_):
-    """The id of the process that cuts a field."""
-    return os.getpid()
-
-
 def test_an_error_in_a_worker_reaches_the_user(tmp_path):
     screen = load_screen(
         write_tiny_screen(
             tmp_path,
             plates=1,
             images=8,
-            segmentation={"method": "tests.core.crops.test_shard:refuse"},
+            segmentation={"method": "tests.core.crops.process_jobs:refuse"},
         )
     )
     with pytest.raises(SpecError, match="field: found a fault; required: none"):
         cut_shard(screen, scan(screen).fields, workers=2)
-
-
-def refuse(planes):
-    """A segmenter that raises a SpecError."""
-    raise SpecError("field", found="a fault", required="none", remedy="Correct it.")
 
 
 def test_images_of_single_cells_are_cropped_whole():

@@ -111,7 +111,7 @@ def test_held_cells_are_tested_by_all_others(classifier: Classifier) -> None:
         cross_validated(features, labels, classifier=classifier, held=np.zeros(len(labels), bool))
 
 
-@pytest.mark.parametrize("classifier", ["logistic", "forest"])
+@pytest.mark.parametrize("classifier", ["logistic", "forest", "histogram_forest"])
 def test_labels_that_read_as_numbers_are_names(classifier: Classifier) -> None:
     features, labels, _ = data()
     numbers = np.unique(labels, return_inverse=True)[1].astype(str)
@@ -167,7 +167,7 @@ def test_confusion_of_knn_has_all_cells_for_each_k() -> None:
 
 def test_estimates_are_of_the_right_kind() -> None:
     features, labels, _ = data()
-    for classifier in ("logistic", "forest"):
+    for classifier in ("logistic", "forest", "histogram_forest"):
         assert 0 < estimate_seconds(features, labels, classifier=classifier, trees=20) < 600
 
 

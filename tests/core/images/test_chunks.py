@@ -18,7 +18,7 @@ from numcodecs import BZ2, LZ4, LZMA, Blosc, Delta, GZip, Shuffle, Zlib, Zstd
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, ShardingCodec, ZstdCodec
 
 from pcip_core.errors import ImageFileError
-from pcip_core.images.formats import chunks
+from pcip_core.images.formats import chunks, limits
 from pcip_core.images.formats.chunks import check_chunks
 from tests.core.images.writers import noise
 
@@ -155,3 +155,6 @@ def test_arrays_that_cost_more_than_they_hold_are_refused(tmp_path, monkeypatch)
     monkeypatch.setattr(chunks, "MAX_CHUNKS", 11)
     with pytest.raises(ImageFileError, match="12 chunks; required: at most 11"):
         check_chunks(tmp_path / "c", written(tmp_path / "c", zarr_format=2))
+    monkeypatch.setattr(limits, "MAX_MEMORY", PIXELS.nbytes + 2 * 16 * 16)
+    with pytest.raises(ImageFileError, match=r"in parts of .* smaller strips, tiles or chunks"):
+        check_chunks(tmp_path / "d", written(tmp_path / "d", zarr_format=2, chunks=(1, 40, 24)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import resource
 import time
 import tracemalloc
@@ -9,9 +10,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import tifffile
 
 from pcip_core.crops.shard import cut_shard
 from pcip_core.errors import ImageFileError
+from pcip_core.images.formats import limits, tiff
 from pcip_core.images.formats.limits import MAX_BYTES, MAX_SIDE_PX
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import content_hash, read_field, read_plane
@@ -87,6 +90,40 @@ def test_a_huge_header_is_refused_before_memory_is_allocated(tmp_path, kind):
     assert peak < 10_000_000
     assert MAX_SIDE_PX == 20_000
     assert MAX_BYTES == 1 << 30
+
+
+def test_what_is_unpacked_beside_the_pixels_counts_too(tmp_path, monkeypatch):
+    """As a strip of the whole image is, before it is copied: a plane of 1 GiB would take 2 GiB."""
+    pixels = noise(3, (64, 64), np.uint16)
+    monkeypatch.setattr(limits, "MAX_MEMORY", pixels.nbytes * 3 // 2)
+    path = tmp_path / "picture.tif"
+    for rows, packing, is_read in ((64, None, True), (16, "zlib", True), (64, "zlib", False)):
+        tifffile.imwrite(path, pixels, compression=packing, rowsperstrip=rows)
+        if is_read:
+            assert np.array_equal(read_plane(path), pixels)
+        else:
+            with pytest.raises(ImageFileError, match=r"in parts of .* smaller strips, tiles or chunks"):
+                read_plane(path)
+    monkeypatch.setattr(tiff, "MAX_MEMORY", 0)
+    monkeypatch.setattr(tiff, "_SLACK", pixels.nbytes)
+    (tmp_path / "picture.tif.gz").write_bytes(gzip.compress(path.read_bytes() + bytes(2 << 20)))
+    with pytest.raises(ImageFileError, match="when unpacked"):
+        read_plane(tmp_path / "picture.tif.gz")
+
+
+def test_no_copy_of_a_plane_is_made_to_check_it(tmp_path):
+    path, pixels = tmp_path / "picture.tif", noise(4, (1000, 1000), np.uint16).astype(np.float32)
+    tifffile.imwrite(path, pixels)
+    tracemalloc.start()
+    read_plane(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.2 * pixels.nbytes
+    for bad in (np.nan, np.inf, -np.inf):
+        pixels[-1, -1] = bad
+        tifffile.imwrite(path, pixels)
+        with pytest.raises(ImageFileError, match="NaN or infinite"):
+            read_plane(path)
 
 
 def test_a_thousand_damaged_files_beside_good_ones(tmp_path):

@@ -108,6 +108,12 @@ def scores() -> list[Row]:
     return [*rows, score("inpainting_conv4", 0.0667, metric="silhouette", **keys)]
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made, and not drawn: for tests that look at the text of pages."""
+    monkeypatch.setattr("pcip_core.report.page.preview", lambda *_, **__: b"a picture")
+
+
 def html_of(rows: BenchmarkRows) -> str:
     return benchmarks.benchmark_page(rows)[0]
 
@@ -169,6 +175,7 @@ def test_scores_are_found_on_the_page_the_best_of_a_column_marked() -> None:
     assert len(re.findall('<img alt="[^"]+"', html)) == 9
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_nothing_is_loaded_from_elsewhere_and_no_text_becomes_markup() -> None:
     hostile = '<script>alert("1")</script>'
     rows = made_up(title=hostile, label=hostile)
@@ -183,6 +190,7 @@ def test_nothing_is_loaded_from_elsewhere_and_no_text_becomes_markup() -> None:
     assert not re.search(r"@import|url\(", html)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_banner_and_every_table_of_scores_state_that_images_are_simulated() -> None:
     html = html_of(made_up(simulated=True))
     assert re.search(r'class="banner">SIMULATED images', html)
@@ -205,6 +213,7 @@ def test_every_picture_states_that_images_are_simulated(monkeypatch: pytest.Monk
     assert all("simulated images" in figure.get_suptitle().lower().replace("\n", " ") for figure in drawn)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_is_missing_is_named_with_what_makes_it() -> None:
     html = html_of(made_up(**EMPTY))
     assert "<img" not in html
@@ -221,6 +230,7 @@ def test_what_is_missing_is_named_with_what_makes_it() -> None:
     assert "materialize umap" not in full
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_papers_numbers_are_in_separate_columns_on_its_screens_only() -> None:
     ours = html_of(made_up())
     assert "The paper has no numbers for this screen" in ours
@@ -325,6 +335,7 @@ def test_a_folded_section_opens_by_itself_when_printed() -> None:
     assert re.search(r"@media print \{ details::details-content \{ content-visibility: visible", html)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_figures_of_the_page_are_returned_by_heading() -> None:
     html, figures = benchmarks.benchmark_page(made_up())
     assert {"Layers (the paper's Table 1)", "Maps"} <= set(figures)

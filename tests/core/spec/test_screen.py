@@ -85,6 +85,8 @@ VGG16 = {"sets": ["vgg16"]}
         ({"benchmark": {"protocols": []}}, "benchmark.protocols"),
         ({"baselines": {"folds": 1}}, "baselines.folds 1; required: 2 to 100"),
         ({"baselines": {"trees": 0}}, "baselines.trees 0"),
+        ({"baselines": {"models": ["svm"]}}, "baselines.models"),
+        ({"baselines": {"models": ["forest", "forest"]}}, "one or more classifiers, each once"),
         ({"crops": {"window_px": -3, "size_px": 16}}, "crops.window_px -3"),
         ({"name": "a" * 61}, "at most 60"),
         ({"crops": {"window_px": 0}}, "crops.window_px 0; required: 2 to 20,000"),

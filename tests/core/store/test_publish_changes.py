@@ -15,11 +15,12 @@ import pyarrow as pa
 import pytest
 
 from pcip_core.errors import StoreError
-from pcip_core.store import publish as publishing
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect, publish
+from pcip_core.store.publishing import update
 from pcip_core.store.publishing.books import Key
 from pcip_core.store.publishing.snapshot import Snapshot
+from pcip_core.store.publishing.spare import spare_of
 from tests.core.store import small
 from tests.core.store.small import ask, shards_of, whole_of
 
@@ -53,8 +54,8 @@ def test_only_changed_partitions_are_read(filled: Store, path: Path, reads: Coun
     reads.clear()
     small.commit_plate(filled, "scr", "plate_10")
     assert publish(filled, path).loaded == 8
-    assert {shard for _, _, shard in reads} == {"plate_10"}
-    assert max(reads.values()) == 1
+    assert {shard for _, _, shard in reads} == {"plate_10", "plate_2"}, "also what the spare lacks"
+    assert reads.total() == 9
     assert shards_of(path) == {"plate_1": 15, "plate_10": 15, "plate_2": 15}
 
 
@@ -193,21 +194,56 @@ def test_a_file_that_cannot_be_opened_is_made_again(filled: Store, path: Path) -
         assert whole_of(path) == before
 
 
-def test_damage_behind_a_readable_bookkeeping_is_found_when_it_matters(
-    filled: Store, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real, calls = publishing.update_screen, iter((True, False))
+def fail_updates(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Have the first updates of a screen find a damaged file, and the one after them none."""
+    real, outcomes = update.update_screen, iter([True] * times + [False])
 
     def damaged(*args: object) -> None:
-        if next(calls):
+        if next(outcomes):
             raise duckdb.IOException("Corrupt database file: computed checksum does not match")
         real(*args)
 
-    monkeypatch.setattr(publishing, "update_screen", damaged)
+    monkeypatch.setattr(update, "update_screen", damaged)
+
+
+def test_damage_behind_a_readable_bookkeeping_is_found_when_it_matters(
+    filled: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_updates(monkeypatch, 1)
     small.commit_features(filled, "scr", "plate_1", seed=3)
     result = publish(filled, path)
     assert result.rebuilt
     assert shards_of(path, f"scr.cell_features_{small.SET}") == {"plate_1": 15, "plate_2": 15}
+
+
+def test_a_file_and_its_spare_that_cannot_be_updated_are_made_again(
+    filled: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The partitions that neither of them lacks are read too."""
+    for seed in (3, 4):
+        small.commit_features(filled, "scr", "plate_1", seed=seed)
+        publish(filled, path)
+    assert spare_of(path).is_file()
+    fail_updates(monkeypatch, 2)
+    small.commit_features(filled, "scr", "plate_1", seed=5)
+    assert publish(filled, path).rebuilt
+    before = whole_of(path)
+    path.unlink()
+    monkeypatch.undo()
+    publish(filled, path)
+    assert whole_of(path) == before
+
+
+def test_a_link_to_the_published_file_stays_a_link(filled: Store, path: Path, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    target = path.rename(tmp_path / "disk" / "published.duckdb")
+    path.symlink_to(target)
+    assert publish(filled, path).rebuilt  # without its digest, it may be somebody else's
+    small.commit_features(filled, "scr", "plate_1", seed=3)
+    assert publish(filled, path).loaded == 1
+    assert path.readlink() == target
+    assert not publish(filled, path).changed
+    assert not publish(filled, target).changed
 
 
 def test_what_cannot_be_opened_is_said(path: Path) -> None:

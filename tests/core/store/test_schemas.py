@@ -30,7 +30,8 @@ SERVING = {
 }
 CONTRACT = {
     "main.screens": "screen organism channels n_images n_cells simulated",
-    "main.feature_sets": "screen feature_set method layer dim encoder_version mlflow_run_id dagster_run_id created_at",
+    "main.feature_sets": "screen feature_set method layer dim encoder_version precision mlflow_run_id dagster_run_id "
+    "created_at",
     "main.benchmarks": "screen feature_set task classifier parameter label metric value n protocol",
     "scr.images": "image_id protein gene cell_line plate well n_fields n_cells localization",
     "scr.cells": "cell_id image_id field y_px x_px area_px shard",

@@ -54,9 +54,30 @@ def test_files_of_vectors_have_no_dictionary_and_split_bytes(table: pl.DataFrame
     assert not column.has_dictionary_page
 
 
-def test_tables_without_vectors_are_written_by_pyarrows_defaults() -> None:
-    schema = pa.schema({"cell_id": pa.string(), "files": pa.list_(pa.string()), "y_px": pa.float64()})
-    assert parquet_options(schema) == {}
+def test_values_that_repeat_have_a_dictionary(tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {
+            "cell_id": ["c1", "c2", "c3"],
+            "files": [["a", "b"], ["a"], ["a", "a"]],
+            "ends": pl.Series([[1.0, 2.0]] * 3, dtype=pl.Array(pl.Float32, 2)),
+            "y_px": [1.0, 1.0, 2.0],
+            "crop_row": [0, 1, 2],
+        }
+    )
+    parts = pa.array([[("x", "1")]] * 3, pa.map_(pa.string(), pa.string()))
+    table = arrow_of(frame).append_column("parts", parts)
+    pq.write_table(table, tmp_path / "part.parquet", **parquet_options(table.schema))
+    group = pq.ParquetFile(tmp_path / "part.parquet").metadata.row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    assert {column.path_in_schema: column.has_dictionary_page for column in columns} == {
+        "cell_id": False,
+        "files.list.element": True,
+        "ends.list.element": False,
+        "y_px": False,
+        "crop_row": True,
+        "parts.key_value.key": True,
+        "parts.key_value.value": True,
+    }
 
 
 def test_types_in_files_are_plain_whatever_polars_holds(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import os
+import sys
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -18,6 +20,7 @@ import polars as pl
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import publish
 
+KILLED = 9
 FORKSERVER = multiprocessing.get_context("forkserver")  # imports once, then starts a process in milliseconds
 FORKSERVER.set_forkserver_preload(["pytest", "tests.core.store.writers"])
 
@@ -65,4 +68,17 @@ def write_some(root: Path, shard: str, versions: list[int], start: Barrier) -> N
 
 def publish_once(root: Path, path: Path) -> None:
     """Publish a store."""
+    publish(Store(root), path)
+
+
+def publish_until(root: Path, path: Path, steps: int) -> None:
+    """Publish a store, and be killed before a step: a change of names, modes or files in the folder of the file."""
+    events = {"os.rename", "os.link", "os.remove", "os.chmod"}
+    left = itertools.count(steps, -1)
+
+    def killed(event: str, arguments: tuple[object, ...]) -> None:
+        if event in events and Path(str(arguments[0])).parent == path.parent and next(left) == 0:
+            os._exit(KILLED)
+
+    sys.addaudithook(killed)
     publish(Store(root), path)

@@ -32,7 +32,9 @@ CHANNELS = ("cytosol", "protein")
 INPAINTING = NetworkConfig(CHANNELS, ("cytosol",), ("protein",), size_px=16, width=0.06)
 DEEPLOC = DeepLocConfig(CHANNELS, ("a", "b"), size_px=16, width=0.06)
 CONFIG = TrainingConfig(
-    epochs=2, batch_size=8, learning_rate=1e-3, preview_every=1, width=0.06, seed=3, validation_fraction=0.2
+    **{"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "preview_every": 1, "width": 0.06, "seed": 3},
+    validation_fraction=0.2,
+    precision="float32",
 )
 TWO = dataclasses.replace(CONFIG, processes=2)
 

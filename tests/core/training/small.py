@@ -21,7 +21,9 @@ AUTOENCODER = AutoencoderConfig(CHANNELS, size_px=16, width=0.06)
 DEEPLOC = DeepLocConfig(CHANNELS, ("spot", "ring"), size_px=16, width=0.06)
 INPAINTING = NetworkConfig(CHANNELS, ("cytosol",), ("protein",), size_px=16, width=0.06)
 CONFIG = TrainingConfig(
-    epochs=4, batch_size=8, learning_rate=1e-3, preview_every=2, width=0.06, seed=3, validation_fraction=0.25
+    **{"epochs": 4, "batch_size": 8, "learning_rate": 1e-3, "preview_every": 2, "width": 0.06, "seed": 3},
+    validation_fraction=0.25,
+    precision="float32",
 )
 
 

@@ -19,7 +19,10 @@ from pcip_core.training.sampling import hold_out
 from pcip_core.training.tasks import inpainting
 from tests.core.training.small import CHANNELS, INPAINTING, Listener, cells
 
-CONFIG = TrainingConfig(epochs=4, batch_size=8, learning_rate=1e-3, preview_every=2, width=0.06, seed=3)
+CONFIG = TrainingConfig(
+    **{"epochs": 4, "batch_size": 8, "learning_rate": 1e-3, "preview_every": 2, "width": 0.06, "seed": 3},
+    precision="float32",
+)
 
 
 def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path: Path) -> None:

@@ -85,6 +85,23 @@ def write_plate(
     return written
 
 
+def test_links_to_folders_that_are_not_followed_are_named_with_a_slash(tmp_path):
+    root = tmp_path / "images"
+    write_plate(root / "deep" / "p.zarr", "0.4")
+    write_plate(tmp_path / "elsewhere" / "q.zarr", "0.4")
+    for link, target in {
+        "linked.zarr": root / "deep" / "p.zarr",
+        "around": root,
+        "deep/elsewhere.zarr": tmp_path / "elsewhere" / "q.zarr",
+        "deep/plates": tmp_path / "elsewhere",
+        "gone": "nowhere",
+    }.items():
+        (root / link).symlink_to(target)
+    layout = scan(screen_of(root, FILES, channels=CHANNELS))
+    assert len(layout.fields) == 4
+    assert layout.unclaimed == ["around/", "deep/elsewhere.zarr/", "deep/plates/", "gone", "linked.zarr/"]
+
+
 @VERSIONS
 def test_wells_fields_channels_and_labels_are_what_was_written(tmp_path, version):
     root = tmp_path / "images"

@@ -58,3 +58,21 @@ def test_features_of_former_crops_are_left_out_until_they_are_recomputed(filled:
     commit(features, crops_hash="new")
     assert publish(filled, path).stale == []
     assert shards_of(path, TABLE) == {"plate_1": 15, "plate_2": 15}
+
+
+def test_features_in_another_precision_are_left_out_until_they_are_recomputed(
+    filled: Store, path: Path
+) -> None:
+    def commit(shard: str, precision: str) -> None:
+        features = f"cell_features_{small.SET}"
+        rows = filled.read("scr", features, shards=[shard])
+        made = {**small.provenance(), "precision": precision}
+        filled.commit("scr", {features: rows}, shard=shard, provenance=made)
+
+    commit("plate_1", "bf16")
+    assert publish(filled, path).stale == [f"{TABLE} plate_2"]
+    assert shards_of(path, TABLE) == {"plate_1": 15}
+    assert ask(path, "SELECT precision FROM main.feature_sets") == [("bf16",)]
+    commit("plate_2", "bf16")
+    assert publish(filled, path).stale == []
+    assert shards_of(path, TABLE) == {"plate_1": 15, "plate_2": 15}

@@ -90,3 +90,12 @@ class EncoderConfig(TrainingConfig):
         """
         weights = {self.task: 1.0} if isinstance(self.task, str) else self.task
         return {name: float(weights[name]) for name in TASKS if weights.get(name, 0) > 0}
+
+    @property
+    def method(self) -> str:
+        """The method in the names of the feature sets: the names of the tasks.
+
+        >>> EncoderConfig().method, EncoderConfig(task={"agreement": 0.05, "inpainting": 1}).method
+        ('inpainting', 'inpainting_agreement')
+        """
+        return "_".join(self.tasks)

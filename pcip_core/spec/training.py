@@ -16,6 +16,8 @@ class TrainingConfig:
         epochs: passes over the cells; each cell is the source once per epoch (paper: 30).
         batch_size: pairs per step (authors' yeast training: 64).
         learning_rate: learning rate of Adam (paper: 1e-4).
+        schedule: `constant`, or `cosine`: the learning rate falls to 0 along a cosine.
+        warm_up: share of the epochs in which the learning rate first rises from 0.
         beta1: first-moment decay rate of Adam (authors: 0.5).
         weight_decay: weight decay of AdamW; 0 is Adam, as in the paper.
         width: factor on all filter counts; 1 is the paper's network of 7.32 M parameters.
@@ -36,6 +38,8 @@ class TrainingConfig:
     epochs: Count = 30
     batch_size: Annotated[int, Bounds(1, 65_536)] = 64
     learning_rate: Annotated[float, Bounds(0, 100, above=True)] = 1e-4
+    schedule: Literal["constant", "cosine"] = "constant"
+    warm_up: Annotated[float, Bounds(0, 1, below=True)] = 0.0
     beta1: Annotated[float, Bounds(0, 1, below=True)] = 0.5
     weight_decay: Share = 0.0
     width: Annotated[float, Bounds(0, 8, above=True)] = 1.0
@@ -55,6 +59,15 @@ class TrainingConfig:
         """
         default = TrainingConfig()
         return replace(self, processes=default.processes, memory_fraction=default.memory_fraction)
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether the learning rate changes, so that all epochs depend on their number.
+
+        >>> TrainingConfig().scheduled, TrainingConfig(warm_up=0.1).scheduled
+        (False, True)
+        """
+        return self.schedule != "constant" or self.warm_up > 0
 
 
 TASKS = ("inpainting", "agreement", "identity")

@@ -84,11 +84,13 @@ class EncoderConfig(TrainingConfig):
             `{inpainting: 1, agreement: 0.05}`.
         block: `paper` (convolution, ReLU, batch norm) or `norm_first` (convolution, batch norm, ReLU).
         initial_weights: `glorot` (the authors'), `torch`, or a factor on the weights of `torch`.
+        projector: for `agreement`, the length of the vectors that shall agree.
     """
 
     task: Task | dict[Task, Weight] = "inpainting"
     block: Literal["paper", "norm_first"] = "paper"
     initial_weights: Literal["glorot", "torch"] | Annotated[float, Bounds(0, 100, above=True)] = "glorot"
+    projector: Annotated[int, Bounds(2, 8_192)] = 64
 
     def __post_init__(self) -> None:
         if not self.tasks:

@@ -79,4 +79,7 @@ def _network_and_task(screen: Screen, *, images: int) -> tuple[Any, Any]:
     if list(config.tasks) == ["inpainting"]:
         return shape, Inpainting
     identified = images if "identity" in config.tasks else 0
-    return PairConfig(**vars(shape), tasks=tuple(config.tasks), images=identified), Pairs
+    pairs = PairConfig(
+        **vars(shape), tasks=tuple(config.tasks), images=identified, projector=config.projector
+    )
+    return pairs, Pairs

@@ -26,7 +26,7 @@ class Inpainting:
         TrainingError: an image has only one cell.
     """
 
-    identity, unit = "inpainting", "pairs"
+    identity, unit, fewest_rows = "inpainting", "pairs", 2
 
     def __init__(
         self, cells: CellSet, network: NetworkConfig, config: TrainingConfig, device: torch.device

@@ -156,9 +156,7 @@ def _train_here(
             states.save(model, optimizer, history, choice)
 
     trained = work.build().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trained.load_state_dict(
-        model.state_dict()
-    )  # with standard norms, also after training in several processes
+    trained.load_state_dict(model.state_dict())  # with standard norms, also after several processes
     return TrainedEncoder(trained.eval(), history, device, choice.precision)
 
 

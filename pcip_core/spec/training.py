@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pcip_core.spec.bounds import Bounds, Count, Seed, Share
@@ -76,6 +76,25 @@ Weight = Annotated[float, Bounds(0, 1_000)]
 
 
 @dataclass(frozen=True)
+class Augmentation:
+    """Random changes of the cells in training, in addition to flips; each epoch draws others for each cell.
+
+    Args:
+        turns: turn cells by 90 degrees as well.
+        scale: enlarge cells about the centre of the crop by a factor from 1 / (1 + scale) to 1 + scale.
+        blur: blur cells by a Gaussian with a standard deviation from 0 to this many px.
+        intensity: raise the intensities of each channel, from 0 to 1, to a power from 1 / (1 + intensity) to
+            1 + intensity.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+    turns: bool = False
+    scale: Share = 0.0
+    blur: Annotated[float, Bounds(0, 20)] = 0.0
+    intensity: Annotated[float, Bounds(0, 10)] = 0.0
+
+
+@dataclass(frozen=True)
 class EncoderConfig(TrainingConfig):
     """Training of the encoder of a screen: what it learns from pairs, and how its network is built.
 
@@ -85,12 +104,14 @@ class EncoderConfig(TrainingConfig):
         block: `paper` (convolution, ReLU, batch norm) or `norm_first` (convolution, batch norm, ReLU).
         initial_weights: `glorot` (the authors'), `torch`, or a factor on the weights of `torch`.
         projector: for `agreement`, the length of the vectors that shall agree.
+        augment: random changes of both cells of a pair, each by itself; by default they are flipped only.
     """
 
     task: Task | dict[Task, Weight] = "inpainting"
     block: Literal["paper", "norm_first"] = "paper"
     initial_weights: Literal["glorot", "torch"] | Annotated[float, Bounds(0, 100, above=True)] = "glorot"
     projector: Annotated[int, Bounds(2, 8_192)] = 64
+    augment: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
         if not self.tasks:
@@ -105,6 +126,11 @@ class EncoderConfig(TrainingConfig):
         """
         weights = {self.task: 1.0} if isinstance(self.task, str) else self.task
         return {name: float(weights[name]) for name in TASKS if weights.get(name, 0) > 0}
+
+    @property
+    def as_in_the_paper(self) -> bool:
+        """Whether the encoder learns inpainting alone, from the paper's pairs."""
+        return list(self.tasks) == ["inpainting"] and self.augment == Augmentation()
 
     @property
     def method(self) -> str:

@@ -178,8 +178,12 @@ def set_rate(optimizer: torch.optim.Optimizer, config: TrainingConfig, epochs: f
     >>> config = TrainingConfig(epochs=10, learning_rate=1.0, schedule="cosine", warm_up=0.2)
     >>> for epochs in (0.5, 1, 2, 6, 10):
     ...     set_rate(optimizer, config, epochs)
-    ...     print(round(optimizer.param_groups[0]["lr"], 6), end=" ")
-    0.25 0.5 1.0 0.5 0.0
+    ...     print(round(optimizer.param_groups[0]["lr"], 6))
+    0.25
+    0.5
+    1.0
+    0.5
+    0.0
     """
     part, factor = epochs / config.epochs, 1.0
     if part < config.warm_up:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +20,8 @@ from torch.nn.functional import cross_entropy, mse_loss
 from pcip_core.errors import TrainingError
 from pcip_core.models.network import CellNetwork
 from pcip_core.models.pairs import PairConfig, PairedCells, build_pairs
-from pcip_core.spec.training import EncoderConfig
+from pcip_core.spec.training import Augmentation, EncoderConfig
+from pcip_core.training.augmentation import changed, draw_changes
 from pcip_core.training.batches import CellBatches, chosen_evenly, epoch_pairs, slices
 from pcip_core.training.cells import CellSet
 from pcip_core.training.processes import ALONE, Processes
@@ -32,8 +34,16 @@ _LEAST_SPREAD = 1e-3  # standard deviation of the vectors that shall agree; in a
 _COMPARED_ROWS = 16  # of a batch with agreement: over two rows, batch norm maps any vectors to -1 and 1
 
 
+class _Drawn(NamedTuple):
+    """What an epoch draws for its n pairs: (n, 4) flips, and the number of each pair, the key of further draws."""
+
+    flips: np.ndarray
+    number: np.ndarray
+    epoch: int
+
+
 class Pairs:
-    """Each cell is the source once per epoch, with a random target; both are flipped, each by itself.
+    """Each cell is the source once per epoch, with a random target; both are flipped and changed, each by itself.
 
     Raises:
         TrainingError: an image has only one cell, `agreement` gets too few cells per batch, or `identity` gets other
@@ -52,7 +62,7 @@ class Pairs:
         self._pixels = CellBatches(cells.pixels, device, config.memory_fraction)
         self._protein, self._markers = network.index(network.protein), network.index(network.structural)
         self.streamed = self._pixels.streamed
-        self._fewest, self.fewest_rows, self._spread = 1, 2, torch.zeros(())
+        self._fewest, self.fewest_rows, self._spread = 1, 2, torch.tensor(torch.nan)
         if "agreement" in network.tasks:
             self._fewest = max(2 * config.processes, config.batch_size // 2)
             self.fewest_rows = _COMPARED_ROWS
@@ -65,10 +75,11 @@ class Pairs:
         return build_pairs(self._network, self._config.seed)
 
     def batches(self, epoch: int, processes: Processes = ALONE) -> Iterator[Batch]:
-        """Yield pairs of training cells, flipped."""
+        """Yield pairs of training cells, flipped and changed."""
         image = self._image[self.training]
         source, target, flips = epoch_pairs(image, seed=self._config.seed, epoch=epoch)
-        yield from self._of(self.training[source], self.training[target], flips, processes)
+        drawn = _Drawn(flips, source, epoch)
+        yield from self._of(self.training[source], self.training[target], drawn, processes)
 
     def loss(self, output: Output, batch: Batch) -> torch.Tensor:
         """Compute the weighted sum of the losses of all tasks."""
@@ -129,16 +140,26 @@ class Pairs:
         return some
 
     def _of(
-        self, source: np.ndarray, target: np.ndarray, flips: np.ndarray | None, processes: Processes
+        self, source: np.ndarray, target: np.ndarray, drawn: _Drawn | None, processes: Processes
     ) -> Iterator[Batch]:
-        """Yield batches of pairs at (n,) positions, flipped by (n, 4) bool."""
+        """Yield batches of pairs at (n,) positions, flipped and changed as drawn; None: as they are."""
         for part in slices(len(source), self._config.batch_size, fewest=self._fewest):
             mine = processes.share(part)
-            turns = np.zeros((len(source[mine]), 4), bool) if flips is None else flips[mine]
-            x = self._pixels.flipped(source[mine], turns[:, :2])
-            y = self._pixels.flipped(target[mine], turns[:, 2:])
+            if drawn is None:
+                x, y = self._pixels.of(source[mine]), self._pixels.of(target[mine])
+            else:
+                x = self._changed(self._pixels.flipped(source[mine], drawn.flips[mine, :2]), drawn, mine, 0)
+                y = self._changed(self._pixels.flipped(target[mine], drawn.flips[mine, 2:]), drawn, mine, 1)
             image = self._pixels.on_device(self._image[source[mine]].astype(np.int64))
             yield Batch((x, y), y, processes.others(part), image, processes)
+
+    def _changed(self, x: torch.Tensor, drawn: _Drawn, mine: slice, place: int) -> torch.Tensor:
+        """Change the sources (place 0) or the targets (place 1) of some pairs."""
+        augment, numbers = self._config.augment, 2 * drawn.number[mine] + place
+        if augment == Augmentation():
+            return x
+        changes = draw_changes(augment, numbers, x.shape[1], seed=self._config.seed, epoch=drawn.epoch)
+        return changed(x, changes, augment)
 
     def _sources(self, targets: np.ndarray) -> np.ndarray:
         """Draw for each target another cell of its image, equal in every epoch."""

@@ -21,6 +21,7 @@ from pcip_core.spec.analyses import Analyses
 from pcip_core.spec.baselines import Baselines
 from pcip_core.spec.bounds import shown
 from pcip_core.spec.reading import read_yaml
+from pcip_core.spec.recipes import with_recipe
 from pcip_core.spec.sections import PART, Benchmark, Channel, Crops, Files, Images, Segmentation, Shards
 from pcip_core.spec.simulation import Simulation
 from pcip_core.spec.training import EncoderConfig
@@ -228,7 +229,7 @@ def load_screen(path: Path, *, root: str | None = None) -> Screen:
                 remedy=f"Rename `{old}:` to `{new}:` in the spec.",
             )
     try:
-        screen = _adapter().validate_python(values)
+        screen = _adapter().validate_python(with_recipe(values, path))
     except ValidationError as error:
         found, required = _validation_message(error)
         raise SpecError(path, found=found, required=required, remedy="Correct the spec.") from error

@@ -41,7 +41,11 @@ def features_hash(library: Library, screen: Screen, feature_set: str) -> dict[st
 
 def main_sets(library: Library, screen: Screen) -> list[str]:
     """The learned feature sets and their controls."""
-    return [name for name in (*encoder_sets(screen), *CONTROLS) if library.store.shards(screen.name, PREFIX + name)]
+    return [
+        name
+        for name in (*encoder_sets(screen), *CONTROLS)
+        if library.store.shards(screen.name, PREFIX + name)
+    ]
 
 
 def other_sets(library: Library, screen: Screen) -> list[str]:

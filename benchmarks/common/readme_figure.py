@@ -29,6 +29,11 @@ def method_of(rows: Mapping[str, Any]) -> str:
     return next(name for name in names if name.endswith(f" {LAYERS[0]}")).removesuffix(f" {LAYERS[0]}")
 
 
+def trained_method(scores: Mapping[str, float]) -> str:
+    """The method of the encoder among the feature sets of `read_scores`."""
+    return next(name for name in scores if name.endswith(f"_{LAYERS[0]}")).removesuffix(f"_{LAYERS[0]}")
+
+
 def read_scores(results: Path = RESULTS) -> dict[str, float]:
     """Feature set -> balanced accuracy on the real labelled cells, to six digits; and `cells`, their number."""
     rows = {row["what"]: row for row in json.loads(results.read_text())["rows"]}

@@ -44,7 +44,7 @@ _WRITERS = (
                 "localization_scores|protein_scores": "localization_scores",
                 "variability|variability_cells": "variability",
                 "map_.*": "maps",
-                "(enrichment|phenotypes)": r"\1",
+                "(enrichment|phenotypes|units)": r"\1",
             },
         }.items()
         for tables, asset in writers.items()

@@ -108,13 +108,8 @@ class Screen:
 
     @property
     def feature_set(self) -> str:
-        """The feature set of the analyses: of the spec, or a layer of the encoder.
-
-        Paired cell inpainting describes localization best in its middle (paper, human cells: conv3). The vectors that
-        shall agree are computed from the last layer.
-        """
-        layer = "conv3" if "agreement" not in self.encoder.tasks else "conv5"
-        return self.analyses.feature_set or f"{self.encoder.method}_{layer}"
+        """The feature set of the analyses: of the spec, or the layer of the encoder that fits its tasks."""
+        return self.analyses.feature_set or f"{self.encoder.method}_{self.encoder.layer}"
 
     @property
     def corrected(self) -> tuple[str, ...]:

@@ -133,6 +133,15 @@ class EncoderConfig(TrainingConfig):
         return list(self.tasks) == ["inpainting"] and self.augment == Augmentation()
 
     @property
+    def layer(self) -> str:
+        """The layer that describes localization best.
+
+        Inpainting describes it in the middle (paper, human cells: conv3). The vectors that shall agree are computed
+        from the last layer.
+        """
+        return "conv5" if "agreement" in self.tasks else "conv3"
+
+    @property
     def method(self) -> str:
         """The method in the names of the feature sets: the names of the tasks.
 

@@ -104,6 +104,10 @@ class EncoderConfig(TrainingConfig):
         block: `paper` (convolution, ReLU, batch norm) or `norm_first` (convolution, batch norm, ReLU).
         initial_weights: `glorot` (the authors'), `torch`, or a factor on the weights of `torch`.
         projector: for `agreement`, the length of the vectors that shall agree.
+        pairs: `same_image` (the paper's); `same_protein`: both cells of different images of the same protein, such as
+            other wells, antibodies or cell lines; or `mixed`: some of both.
+        mixed_share: share of the pairs of different images among `mixed` pairs. A cell that has partners of one kind
+            only gets one of these.
         augment: random changes of both cells of a pair, each by itself; by default they are flipped only.
     """
 
@@ -111,6 +115,8 @@ class EncoderConfig(TrainingConfig):
     block: Literal["paper", "norm_first"] = "paper"
     initial_weights: Literal["glorot", "torch"] | Annotated[float, Bounds(0, 100, above=True)] = "glorot"
     projector: Annotated[int, Bounds(2, 8_192)] = 64
+    pairs: Literal["same_image", "same_protein", "mixed"] = "same_image"
+    mixed_share: Annotated[float, Bounds(0, 1, above=True, below=True)] = 0.5
     augment: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
@@ -130,7 +136,17 @@ class EncoderConfig(TrainingConfig):
     @property
     def as_in_the_paper(self) -> bool:
         """Whether the encoder learns inpainting alone, from the paper's pairs."""
-        return list(self.tasks) == ["inpainting"] and self.augment == Augmentation()
+        plain = self.augment == Augmentation() and self.pairs == "same_image"
+        return plain and list(self.tasks) == ["inpainting"]
+
+    @property
+    def across(self) -> float:
+        """The probability that the cells of a pair are of different images.
+
+        >>> [EncoderConfig(pairs=pairs).across for pairs in ("same_image", "same_protein", "mixed")]
+        [0.0, 1.0, 0.5]
+        """
+        return {"same_image": 0.0, "same_protein": 1.0, "mixed": self.mixed_share}[self.pairs]
 
     @property
     def method(self) -> str:

@@ -86,6 +86,7 @@ def _network_and_task(screen: Screen, *, images: int) -> tuple[Any, Any]:
         config.width,
         config.block,
         config.initial_weights,
+        config.stages,
     )
     if config.as_in_the_paper:
         return shape, Inpainting

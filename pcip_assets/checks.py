@@ -14,13 +14,16 @@ import polars as pl
 
 from pcip_assets.assets.analyses.mismatch import TABLE as MISMATCH
 from pcip_assets.assets.analyses.mismatch import metadata_of
+from pcip_assets.assets.benchmarks.scoring import KNN, benchmark_tables
 from pcip_assets.assets.feature_sets import PREFIX, control_sets, encoder_sets
 from pcip_assets.assets.results import picture
 from pcip_assets.dagster_compat import partitions_of_run
 from pcip_assets.resources import Library
 from pcip_core.analysis.mismatch import verdict
+from pcip_core.evaluation.checks.order import papers_order
 from pcip_core.features.blocks import Moments
 from pcip_core.spec.screen import Screen
+from pcip_core.store import schemas
 from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import features_of
 
@@ -42,7 +45,10 @@ def build_checks(screen: Screen) -> list[dg.AssetChecksDefinition]:
         _asset_check(screen, "cell_features", features_finite, blocking=True),
         _asset_check(screen, "cell_features", features_vary),
         _asset_check(screen, "cell_features", store_and_files_agree),
+        _asset_check(screen, "knn_benchmark", ranked_as_in_the_paper),
     ]
+    if screen.baselines.sets:  # again when all feature sets are scored
+        checks.append(_asset_check(screen, "benchmark_report", ranked_as_in_the_paper))
     return checks if screen.encoder_from else [_follows_its_source(screen), *checks]
 
 
@@ -188,6 +194,27 @@ def store_and_files_agree(store: Store, screen: Screen, shards: list[str] | None
             if not described["cell_id"].equals(cells["cell_id"]):
                 offenders.append(f"{shard}: the cells of {PREFIX}{name} are not those of the cells table")
     return _result(offenders)
+
+
+def ranked_as_in_the_paper(store: Store, screen: Screen, shards: list[str] | None) -> dg.AssetCheckResult:
+    """By 11-NN, the supervised network is above the encoder, that above the autoencoder, and that above no training.
+
+    This is the order of the paper (Figure 2A). It is judged on the labels of the screen; steps without scores are
+    not judged.
+    """
+    tables = benchmark_tables(store.tables(screen.name), KNN)
+    scores = pl.concat([schemas.BENCHMARKS.empty(), *(store.read(screen.name, table) for table in tables)])
+    order = papers_order(scores, screen.benchmark.protocols[0], encoder=screen.encoder.method)
+    return dg.AssetCheckResult(
+        passed=not order.violated,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=order.reason or None,
+        metadata={
+            "scores": dg.MetadataValue.json(order.scores),
+            "violated": order.violated,
+            "not_judged": order.not_judged,
+        },
+    )
 
 
 def _follows_its_source(screen: Screen) -> dg.AssetChecksDefinition:

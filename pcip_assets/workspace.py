@@ -139,7 +139,9 @@ class Workspace:
         """A spec with the root for this machine: given, recorded, of the simulation, or from the spec."""
         screen = load_screen(path, root=root and str(Path(root).expanduser().resolve()))
         if screen.encoder_from is not None:
-            screen = dataclasses.replace(screen, encoder=self._encoder_of(screen.encoder_from) or screen.encoder)
+            screen = dataclasses.replace(
+                screen, encoder=self._encoder_of(screen.encoder_from) or screen.encoder
+            )
         if root is not None:
             return screen
         if screen.simulation is not None and screen.root is None:

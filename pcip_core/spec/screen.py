@@ -21,6 +21,7 @@ from pcip_core.spec.analyses import Analyses
 from pcip_core.spec.baselines import Baselines
 from pcip_core.spec.bounds import shown
 from pcip_core.spec.reading import read_yaml
+from pcip_core.spec.recipes import with_recipe
 from pcip_core.spec.sections import PART, Benchmark, Channel, Crops, Files, Images, Segmentation, Shards
 from pcip_core.spec.simulation import Simulation
 from pcip_core.spec.training import EncoderConfig
@@ -228,7 +229,7 @@ def load_screen(path: Path, *, root: str | None = None) -> Screen:
                 remedy=f"Rename `{old}:` to `{new}:` in the spec.",
             )
     try:
-        screen = _adapter().validate_python(values)
+        screen = _adapter().validate_python(with_recipe(values, path))
     except ValidationError as error:
         found, required = _validation_message(error)
         raise SpecError(path, found=found, required=required, remedy="Correct the spec.") from error
@@ -339,8 +340,7 @@ def _validate(screen: Screen, path: Path) -> None:
         refuse(
             "crops.area_fraction with segmentation.method centres", "no area_fraction: a centre has no area"
         )
-    step = screen.encoder.size_step
-    if screen.crops.size_px % step:
+    if screen.crops.size_px % (step := screen.encoder.size_step):
         refuse(f"crops.size_px {screen.crops.size_px}", f"a multiple of {step} with {screen.encoder.stages} stages")
     least, most = screen.crops.area_fraction or (0, 0)
     if least > most:

@@ -14,7 +14,8 @@ from pcip_core.spec.training import TASKS
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 _LONGEST_NAME = 255  # limit for file names on common file systems
-_LEARNED = rf"({'|'.join(TASKS)})(_({'|'.join(TASKS)}))*_conv\d"  # feature sets of the encoder, see `EncoderConfig.method`
+_TASK = "|".join(TASKS)
+_LEARNED = rf"({_TASK})(_({_TASK}))*_conv\d"  # sets of the encoder, see `EncoderConfig.method`
 _WRITERS = (
     tuple(  # pattern of tables -> the asset that writes them, and the option of `pcip run` that includes it
         (re.compile(tables), asset, option)
@@ -43,7 +44,7 @@ _WRITERS = (
                 "localization_scores|protein_scores": "localization_scores",
                 "variability|variability_cells": "variability",
                 "map_.*": "maps",
-                "(enrichment|phenotypes)": r"\1",
+                "(enrichment|phenotypes|units)": r"\1",
             },
         }.items()
         for tables, asset in writers.items()

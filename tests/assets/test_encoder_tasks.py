@@ -49,13 +49,17 @@ def test_feature_sets_are_named_after_the_tasks_of_the_encoder(changed: Finished
     named = [f"inpainting_agreement_{layer}" for layer in LAYERS]
     assert made == {f"{kind}_features_{name}" for kind in ("cell", "protein") for name in named}
     with connect(changed.workspace.published) as con:
-        query = "SELECT DISTINCT feature_set FROM main.benchmarks WHERE starts_with(feature_set, 'inpainting_a')"
+        query = (
+            "SELECT DISTINCT feature_set FROM main.benchmarks WHERE starts_with(feature_set, 'inpainting_a')"
+        )
         assert sorted(name for (name,) in con.execute(query).fetchall()) == named
 
 
 def test_a_borrowed_encoder_brings_its_settings(changed: Finished) -> None:
     folder = changed.spec.parent
-    spec = write_spec(folder, name="other", root=str(folder / "images"), encoder_from="tiny", encoder={"width": 0.5})
+    spec = write_spec(
+        folder, name="other", root=str(folder / "images"), encoder_from="tiny", encoder={"width": 0.5}
+    )
     workspace = Workspace(folder / "data")
     borrowed = workspace.load(spec)
     assert borrowed.encoder == workspace.load(changed.spec).encoder

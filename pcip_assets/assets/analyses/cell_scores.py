@@ -127,9 +127,7 @@ def _inputs(library: Library, screen: Screen, *settings: Any) -> Callable[[str |
     def inputs(_: str | None) -> dict[str, Any]:
         images = Images.of(library.store, screen.name).table
         return {
-            "features": [
-                features_hash(library, screen, name) for name in (screen.feature_set, "intensity")
-            ],
+            "features": [features_hash(library, screen, name) for name in (screen.feature_set, "intensity")],
             "spec": [screen.feature_set, *settings],
             "images": images.select("image_id", "protein", "cell_line", "localization").rows(),
         }

@@ -12,11 +12,20 @@ from pcip_assets.resources import Library
 from pcip_core.spec.screen import Screen
 
 _NOUNS = (
-    *("clusters", "enrichment", "localization_scores", "variability", "phenotypes", "maps", "mismatch"),
+    *(
+        "clusters",
+        "enrichment",
+        "localization_scores",
+        "variability",
+        "phenotypes",
+        "units",
+        "maps",
+        "mismatch",
+    ),
 )
 TABLES = (
     *("clusters", "cluster_trees", "enrichment", "localization_scores", "protein_scores"),
-    *("variability", "variability_cells", "phenotypes", "map_proteins", "map_cells", "mismatch"),
+    *("variability", "variability_cells", "phenotypes", "units", "map_proteins", "map_cells", "mismatch"),
 )
 
 

@@ -48,6 +48,7 @@ def analysis_rows(library: Library, screen: Screen, names: Iterable[str]) -> Ana
         variable=_variable(cells, tables),
         variability=tables["variability"],
         phenotypes=_phenotypes(cells, tables["phenotypes"]),
+        units=tables["units"],
         mismatch=tables["mismatch"],
         cells=_sample(cells, tables[CELLS]),
         figures={path.stem: path.read_bytes() for path in shown_figures(library, screen)},
@@ -263,7 +264,7 @@ def _sample(cells: Cells, on_map: pl.DataFrame) -> Cloud | None:
 def shown_figures(library: Library, screen: Screen) -> list[Path]:
     """The files of the figures for print that the page shows."""
     folder = library.workspace.reports(screen.name)
-    wanted = ("enrichment_", "localization_scores_", "variability", "phenotypes_", "mismatch")
+    wanted = ("enrichment_", "localization_scores_", "variability", "phenotypes_", "units_", "mismatch")
     return [path for path in sorted(folder.glob("*.png")) if path.name.startswith(wanted)]
 
 

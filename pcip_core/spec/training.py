@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -133,7 +134,7 @@ class EncoderConfig(TrainingConfig):
         >>> EncoderConfig().tasks, EncoderConfig(task={"agreement": 0.05, "inpainting": 1, "identity": 0}).tasks
         ({'inpainting': 1.0}, {'inpainting': 1.0, 'agreement': 0.05})
         """
-        weights = {self.task: 1.0} if isinstance(self.task, str) else self.task
+        weights: Mapping[Any, float] = {self.task: 1.0} if isinstance(self.task, str) else self.task
         return {name: float(weights[name]) for name in TASKS if weights.get(name, 0) > 0}
 
     @property

@@ -25,7 +25,6 @@ from pcip_core.store import schemas
 from pcip_core.store.partitions import Store
 from tests.conftest import write_tiny_screen
 
-
 INPAINTING = tuple(f"inpainting_{layer}" for layer in EncoderConfig().layers)
 
 

@@ -77,20 +77,22 @@ class Pairs:
     def batches(self, epoch: int, processes: Processes = ALONE) -> Iterator[Batch]:
         """Yield pairs of training cells, flipped and changed."""
         image, protein = self._image[self.training], self._protein_of[self.training]
-        key = {"across": self._config.across, "seed": self._config.seed, "epoch": epoch}
-        source, target, flips = epoch_pairs(image, protein, **key)
+        across, seed = self._config.across, self._config.seed
+        source, target, flips = epoch_pairs(image, protein, across=across, seed=seed, epoch=epoch)
         drawn = _Drawn(flips, source, epoch)
         yield from self._of(self.training[source], self.training[target], drawn, processes)
 
     def loss(self, output: Output, batch: Batch) -> torch.Tensor:
         """Compute the weighted sum of the losses of all tasks."""
         assert isinstance(output, dict)
+        image = batch.image
+        assert image is not None
         if "agreement" in output and output["agreement"].requires_grad:
             self._spread = output["agreement"].detach().std(0).mean()
         losses = {
             "inpainting": lambda values: mse_loss(values, batch.truth[:, self._protein]),
             "agreement": lambda values: agreement_loss(values, batch.processes),
-            "identity": lambda values: cross_entropy(values, batch.image),
+            "identity": lambda values: cross_entropy(values, image),
         }
         total = batch.truth.new_zeros(())
         for task, weight in self._weights.items():
@@ -164,8 +166,8 @@ class Pairs:
 
     def _sources(self, targets: np.ndarray) -> np.ndarray:
         """Draw a partner for each target, equal in every epoch."""
-        key = {"across": self._config.across, "seed": self._config.seed, "epoch": 0}
-        return draw_partners(self._image, self._protein_of, **key)[targets]
+        across, seed = self._config.across, self._config.seed
+        return draw_partners(self._image, self._protein_of, across=across, seed=seed, epoch=0)[targets]
 
     def _require_spread(self, spread: float) -> None:
         """Require that the vectors of the last batch of an epoch differ between pairs."""

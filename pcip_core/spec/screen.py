@@ -341,7 +341,7 @@ def _validate(screen: Screen, path: Path) -> None:
             "crops.area_fraction with segmentation.method centres", "no area_fraction: a centre has no area"
         )
     if screen.crops.size_px % (step := screen.encoder.size_step):
-        refuse(f"crops.size_px {screen.crops.size_px}", f"a multiple of {step} with {screen.encoder.stages} stages")
+        refuse(f"crops.size_px {screen.crops.size_px}", f"a multiple of {step} (see encoder.stages)")
     least, most = screen.crops.area_fraction or (0, 0)
     if least > most:
         refuse(f"crops.area_fraction {least}, {most}", "the smallest area first")

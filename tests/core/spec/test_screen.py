@@ -107,7 +107,7 @@ VGG16 = {"sets": ["vgg16"]}
         ),
         (
             {"encoder": {"stages": 7}, "crops": {"window_px": 64, "size_px": 72}},
-            "crops.size_px 72; required: a multiple of 16 with 7 stages",
+            "crops.size_px 72; required: a multiple of 16 (see encoder.stages)",
         ),
         ({"encoder": [1]}, "`encoder`: input should be a dictionary; required"),
         ({"benchmark": {"ks": [0, 1]}}, "benchmark.ks.0 0; required: 1 to 10,000"),

@@ -114,7 +114,7 @@ class Screen:
     @property
     def corrected(self) -> tuple[str, ...]:
         """The feature sets that `baselines.corrections` correct."""
-        layers = tuple(f"{self.encoder.method}_{layer}" for layer in ("conv3", "conv4"))
+        layers = tuple(f"{self.encoder.method}_{layer}" for layer in self.encoder.layers[-3:-1])
         return layers if self.baselines.corrected is None else self.baselines.corrected
 
     @property
@@ -335,8 +335,8 @@ def _validate(screen: Screen, path: Path) -> None:
         refuse(
             "crops.area_fraction with segmentation.method centres", "no area_fraction: a centre has no area"
         )
-    if screen.crops.size_px % 4:
-        refuse(f"crops.size_px {screen.crops.size_px}", "a multiple of 4 (the network pools twice)")
+    if screen.crops.size_px % (step := screen.encoder.size_step):
+        refuse(f"crops.size_px {screen.crops.size_px}", f"a multiple of {step} (see encoder.stages)")
     least, most = screen.crops.area_fraction or (0, 0)
     if least > most:
         refuse(f"crops.area_fraction {least}, {most}", "the smallest area first")

@@ -16,6 +16,11 @@ ENCODER = {
     "task": TASK,
     "block": "norm_first",
     "initial_weights": "torch",
+    "projector": 16,
+    "augment": {"turns": True, "scale": 0.1},
+    "pairs": "mixed",  # each protein of the tiny screen has one image: pairs are of one image after all
+    "schedule": "cosine",
+    "warm_up": 0.5,
     "epochs": 1,
     "batch_size": 8,
     "width": 0.1,

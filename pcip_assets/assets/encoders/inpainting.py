@@ -13,6 +13,7 @@ from pcip_assets.assets.encoders.training_cells import (
     all_crops,
     all_crops_hash,
     held_out_crops,
+    protein_of_images,
     training_cells,
 )
 from pcip_assets.assets.skeleton import GPU_POOL, all_shards, asset
@@ -37,7 +38,10 @@ def build_encoder(screen: Screen) -> dg.AssetsDefinition:
 
         def inputs(_: str | None) -> dict[str, Any]:
             spec = [screen.section("channels"), config.deciding()]
-            return {"spec": spec, "crops": all_crops_hash(library, screen)}
+            proteins = (
+                {} if config.pairs == "same_image" else {"proteins": protein_of_images(library, screen)}
+            )
+            return {"spec": spec, "crops": all_crops_hash(library, screen), **proteins}
 
         def fit(tracker: TrainingRun, checkpoints: Path) -> Fitted:
             from pcip_core.training.cells import CellSet
@@ -45,9 +49,11 @@ def build_encoder(screen: Screen) -> dg.AssetsDefinition:
 
             pixels, cells = all_crops(library, screen)
             image = np.unique(cells["image_id"].to_numpy(), return_inverse=True)[1]
+            proteins = protein_of_images(library, screen)
+            protein = np.array([proteins[image_id] for image_id in cells["image_id"]])
             shape, task = _network_and_task(screen, images=int(image.max()) + 1)
             trained = train(
-                CellSet(pixels, image, screen.crop_channels),
+                CellSet(pixels, image, screen.crop_channels, protein),
                 shape,
                 config,
                 task=task,
@@ -85,6 +91,7 @@ def _network_and_task(screen: Screen, *, images: int) -> tuple[Any, Any]:
         config.width,
         config.block,
         config.initial_weights,
+        config.stages,
     )
     if config.as_in_the_paper:
         return shape, Inpainting

@@ -15,7 +15,7 @@ import polars as pl
 from pcip_assets.assets.analyses.mismatch import TABLE as MISMATCH
 from pcip_assets.assets.analyses.mismatch import metadata_of
 from pcip_assets.assets.benchmarks.scoring import KNN, benchmark_tables
-from pcip_assets.assets.feature_sets import CONTROLS, INPAINTING, PREFIX
+from pcip_assets.assets.feature_sets import CONTROLS, PREFIX, encoder_sets
 from pcip_assets.assets.results import picture
 from pcip_assets.dagster_compat import partitions_of_run
 from pcip_assets.resources import Library
@@ -155,9 +155,9 @@ def no_duplicate_cells(store: Store, screen: Screen, shards: list[str] | None) -
 
 
 def features_finite(store: Store, screen: Screen, shards: list[str] | None) -> dg.AssetCheckResult:
-    """No inpainting feature is NaN or infinite."""
+    """No feature of the encoder is NaN or infinite."""
     offenders = []
-    for name in INPAINTING:
+    for name in encoder_sets(screen):
         existing = _existing(store, screen, PREFIX + name, shards)
         for cells in store.batches(screen.name, PREFIX + name, shards=existing):
             bad = ~np.isfinite(features_of(cells)).all(1)
@@ -168,7 +168,7 @@ def features_finite(store: Store, screen: Screen, shards: list[str] | None) -> d
 def features_vary(store: Store, screen: Screen, shards: list[str] | None) -> dg.AssetCheckResult:
     """At least half of each layer's features differ between cells; otherwise the encoder has collapsed."""
     shares = {}
-    for name in INPAINTING:
+    for name in encoder_sets(screen):
         existing = _existing(store, screen, PREFIX + name, shards)
         moments = None
         for cells in store.batches(screen.name, PREFIX + name, shards=existing, columns=["features"]):
@@ -187,7 +187,7 @@ def store_and_files_agree(store: Store, screen: Screen, shards: list[str] | None
         cells, crops = store.read_with_array(screen.name, "cells", "crops", shard)
         if len(crops) != cells.height:
             offenders.append(f"{shard}: {len(crops)} crops, {cells.height} cells")
-        for name in (*INPAINTING, *CONTROLS):
+        for name in (*encoder_sets(screen), *CONTROLS):
             if not store.has(screen.name, PREFIX + name, shard):
                 continue
             described = store.read(screen.name, PREFIX + name, shards=[shard], columns=["cell_id"])
@@ -197,14 +197,14 @@ def store_and_files_agree(store: Store, screen: Screen, shards: list[str] | None
 
 
 def ranked_as_in_the_paper(store: Store, screen: Screen, shards: list[str] | None) -> dg.AssetCheckResult:
-    """By 11-NN, supervised features are above inpainting, these above the autoencoder, and that above no training.
+    """By 11-NN, supervised features are above the encoder's, those above the autoencoder's, both above no training's.
 
     This is the order of the paper (Figure 2A). It is judged on the labels of the screen; steps without scores are
     not judged.
     """
     tables = benchmark_tables(store.tables(screen.name), KNN)
     scores = pl.concat([schemas.BENCHMARKS.empty(), *(store.read(screen.name, table) for table in tables)])
-    order = papers_order(scores, screen.benchmark.protocols[0])
+    order = papers_order(scores, screen.benchmark.protocols[0], encoder=screen.encoder.method)
     return dg.AssetCheckResult(
         passed=not order.violated,
         severity=dg.AssetCheckSeverity.WARN,

@@ -21,6 +21,7 @@ from pcip_core.spec.analyses import Analyses
 from pcip_core.spec.baselines import Baselines
 from pcip_core.spec.bounds import shown
 from pcip_core.spec.reading import read_yaml
+from pcip_core.spec.recipes import with_recipe
 from pcip_core.spec.sections import PART, Benchmark, Channel, Crops, Files, Images, Segmentation, Shards
 from pcip_core.spec.simulation import Simulation
 from pcip_core.spec.training import EncoderConfig
@@ -64,7 +65,8 @@ class Screen:
         root: folder of the images; a relative path starts at the folder of the spec.
         images: annotations of the images.
         encoder: training of the encoder.
-        encoder_from: another screen with the same channels, whose encoder is used for the cells of this screen.
+        encoder_from: another screen with the same channels, whose encoder describes the cells of this screen. Its
+            settings of `encoder` replace those of this screen.
         benchmark: labels and protocols by which features are evaluated.
         baselines: feature sets to compare with those of paired cell inpainting.
         analyses: clusters, enrichment, compartments and phenotypes.
@@ -103,6 +105,22 @@ class Screen:
     def encoder_screen(self) -> str:
         """The screen whose champion encoder computes the features of this screen."""
         return self.encoder_from or self.name
+
+    @property
+    def feature_set(self) -> str:
+        """The feature set of the analyses: of the spec, or a layer of the encoder.
+
+        Paired cell inpainting describes localization best in its middle (paper, human cells: conv3). The vectors that
+        shall agree are computed from the last layer.
+        """
+        layer = "conv3" if "agreement" not in self.encoder.tasks else "conv5"
+        return self.analyses.feature_set or f"{self.encoder.method}_{layer}"
+
+    @property
+    def corrected(self) -> tuple[str, ...]:
+        """The feature sets that `baselines.corrections` correct."""
+        layers = tuple(f"{self.encoder.method}_{layer}" for layer in ("conv3", "conv4"))
+        return layers if self.baselines.corrected is None else self.baselines.corrected
 
     @property
     def structural(self) -> tuple[str, ...]:
@@ -211,7 +229,7 @@ def load_screen(path: Path, *, root: str | None = None) -> Screen:
                 remedy=f"Rename `{old}:` to `{new}:` in the spec.",
             )
     try:
-        screen = _adapter().validate_python(values)
+        screen = _adapter().validate_python(with_recipe(values, path))
     except ValidationError as error:
         found, required = _validation_message(error)
         raise SpecError(path, found=found, required=required, remedy="Correct the spec.") from error

@@ -24,6 +24,10 @@ _NAMES = (
     "across",
     "dropout",
     "held_images",
+    "transposed",
+    "scale",
+    "blur",
+    "intensity",
 )
 _DRAWS = {name: np.uint64(number) for number, name in enumerate(_NAMES)}  # append new names at the end
 

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pcip_assets.assets.feature_sets import INPAINTING
+from pcip_assets.assets.feature_sets import LAYERS
 from pcip_assets.checks import (
     cells_per_image,
     channels_present,
@@ -24,6 +24,8 @@ from pcip_core.spec.screen import Screen, load_screen
 from pcip_core.store import schemas
 from pcip_core.store.partitions import Store
 from tests.conftest import write_tiny_screen
+
+INPAINTING = [f"inpainting_{layer}" for layer in LAYERS]
 
 
 @pytest.fixture

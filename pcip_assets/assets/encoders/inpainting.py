@@ -76,7 +76,10 @@ def _network_and_task(screen: Screen, *, images: int) -> tuple[Any, Any]:
         config.block,
         config.initial_weights,
     )
-    if list(config.tasks) == ["inpainting"]:
+    if config.as_in_the_paper:
         return shape, Inpainting
     identified = images if "identity" in config.tasks else 0
-    return PairConfig(**vars(shape), tasks=tuple(config.tasks), images=identified), Pairs
+    pairs = PairConfig(
+        **vars(shape), tasks=tuple(config.tasks), images=identified, projector=config.projector
+    )
+    return pairs, Pairs

@@ -37,13 +37,12 @@ def build_units(screen: Screen) -> dg.AssetsDefinition:
     )
     def units(context: dg.AssetExecutionContext, library: Library, tracking: Tracking) -> Tables:
         """Units that separate the localizations: the cells that drive them most and least, with occlusion maps."""
-        spec = screen.analyses
 
         def inputs(_: str | None) -> dict[str, Any]:
             images = Images.of(library.store, screen.name).table
             return {
-                "features": features_hash(library, screen, spec.feature_set),
-                "spec": [spec.feature_set, screen.benchmark.label],
+                "features": features_hash(library, screen, screen.feature_set),
+                "spec": [screen.feature_set, screen.benchmark.label],
                 "clusters": (library.store.provenance(screen.name, CLUSTERS) or {}).get("inputs_hash"),
                 "images": images.select("image_id", "protein", "localization").rows(),
                 "labels": images[screen.benchmark.label].to_list(),
@@ -60,7 +59,7 @@ def build_units(screen: Screen) -> dg.AssetsDefinition:
 def _made(context: dg.AssetExecutionContext, library: Library, tracking: Tracking, screen: Screen) -> Made:
     from pcip_core.analysis.units import responses, separating_units
 
-    store, feature_set = library.store, screen.analyses.feature_set
+    store, feature_set = library.store, screen.feature_set
     features = features_of_set(store, screen, feature_set)
     grouped_by, names, group = _groups(store, screen, features)
     units = separating_units(features, group, names, most=_MOST)

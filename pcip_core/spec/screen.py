@@ -20,6 +20,7 @@ from pcip_core.errors import RootError, SpecError
 from pcip_core.spec.analyses import Analyses
 from pcip_core.spec.baselines import Baselines
 from pcip_core.spec.bounds import shown
+from pcip_core.spec.features import FeatureSet, problems_of
 from pcip_core.spec.reading import read_yaml
 from pcip_core.spec.sections import PART, Benchmark, Channel, Crops, Files, Images, Segmentation, Shards
 from pcip_core.spec.simulation import Simulation
@@ -67,6 +68,7 @@ class Screen:
         encoder_from: another screen with the same channels, whose encoder is used for the cells of this screen.
         benchmark: labels and protocols by which features are evaluated.
         baselines: feature sets to compare with those of paired cell inpainting.
+        features: name -> a further feature set, by a program of the user or combined from other sets.
         analyses: clusters, enrichment, compartments and phenotypes.
         simulation: parameters, if the images are simulated.
     """
@@ -86,6 +88,7 @@ class Screen:
     encoder_from: str | None = None
     benchmark: Benchmark = field(default_factory=Benchmark)
     baselines: Baselines = field(default_factory=Baselines)
+    features: dict[str, FeatureSet] = field(default_factory=dict)
     analyses: Analyses = field(default_factory=Analyses)
     simulation: Simulation | None = None
 
@@ -98,6 +101,11 @@ class Screen:
     def title(self) -> str:
         """The name of the screen for figures, which states whether the images are simulated."""
         return f"{self.name} (simulated images)" if self.simulated else self.name
+
+    @property
+    def compares(self) -> bool:
+        """Whether the spec names feature sets to compare with those of paired cell inpainting."""
+        return bool(self.baselines.sets or self.features)
 
     @property
     def encoder_screen(self) -> str:
@@ -239,13 +247,14 @@ def _with_absolute_paths(screen: Screen, path: Path, root: str | None) -> Screen
                 path, found=f"{name} {shown(text)} ({error})", required="a path", remedy="Correct the spec."
             ) from error
 
+    def changed(part: Any, key: str) -> Any:
+        name = key.rpartition(".")[2]
+        text = None if part is None else getattr(part, name)
+        return part if text is None else dataclasses.replace(part, **{name: absolute(key, text)})
+
     def within(section: Any, key: str) -> Any:
-        part_name, name = key.split(".")
-        part = getattr(section, part_name)
-        if part is None or getattr(part, name) is None:
-            return section
-        changed = dataclasses.replace(part, **{name: absolute(key, getattr(part, name))})
-        return dataclasses.replace(section, **{part_name: changed})
+        name = key.partition(".")[0]
+        return dataclasses.replace(section, **{name: changed(getattr(section, name), key)})
 
     tables = screen.analyses.annotations.items()
     annotations = {name: absolute(f"analyses.annotations.{name}", table) for name, table in tables}
@@ -257,6 +266,10 @@ def _with_absolute_paths(screen: Screen, path: Path, root: str | None) -> Screen
         screen,
         root=None if root is None else absolute("root", root),
         baselines=within(screen.baselines, "vgg16.weights"),
+        features={
+            name: changed(changed(each, f"features.{name}.program"), f"features.{name}.reference")
+            for name, each in screen.features.items()
+        },
         analyses=analyses,
     )
 
@@ -313,6 +326,7 @@ def _validate(screen: Screen, path: Path) -> None:
         *screen.benchmark.problems(),
         *screen.baselines.problems(screen.crop_channels, screen.files.layout),
         *screen.analyses.problems(),
+        *problems_of(screen.features, screen.crop_channels),
     ):
         refuse(found, required)
     for name in screen.crops.floor:

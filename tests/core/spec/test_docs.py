@@ -12,6 +12,7 @@ import yaml
 
 from pcip_core.spec.analyses import Analyses, Clustering, GeneOntology, Phenotyping
 from pcip_core.spec.baselines import Baselines
+from pcip_core.spec.features import FeatureSet
 from pcip_core.spec.screen import Channel, Files, Images, load_screen
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -56,6 +57,12 @@ def test_every_layout_has_a_short_spec():
 def test_every_key_is_in_the_table(section, of):
     for key in dataclasses.fields(of):
         assert f"`{section}.{key.name}`" in PAGE
+
+
+def test_every_key_of_the_features_is_in_their_rows():
+    rows = "\n".join(line for line in PAGE.splitlines() if line.startswith("| `features."))
+    for key in dataclasses.fields(FeatureSet):
+        assert re.search(rf"`(features\.<name>\.)?{key.name}`", rows), key.name
 
 
 def test_every_key_of_the_baselines_is_in_their_rows():

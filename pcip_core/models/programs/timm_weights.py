@@ -24,12 +24,12 @@ def load_timm(path: Path, where: str, model: str, *, planes: int, size_px: int, 
     """
     try:
         import timm
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision that was built for another torch
         raise MissingPackageError(
             where,
-            found=f"weights of a model of timm and no package timm ({error})",
-            required="timm",
-            remedy="Install it: .venv/bin/pip install -e '.[timm]'. Or export the model as .pt2.",
+            found=f"weights of a model of timm and no package timm that can be used ({str(error).splitlines()[0]})",
+            required="timm, and the torchvision that belongs to the installed torch",
+            remedy="Install them: .venv/bin/pip install -e '.[timm]'. Or export the model as .pt2.",
         ) from error
     try:
         network = _built(timm, model, planes, size_px)

@@ -76,7 +76,7 @@ def program_features(
             image another vector in another batch.
 
     >>> program = Program("example", lambda images: images.amax(dim=(2, 3)))
-    >>> spec = FeatureSet(channels={"a": "dna", "b": None}, size_px=8)
+    >>> spec = FeatureSet(inputs=("a", "b"), channels={"a": "dna"}, size_px=8)
     >>> program_features(program, [np.arange(32.0).reshape(2, 1, 4, 4)], spec).tolist()
     [[1.0, 0.0], [1.0, 0.0]]
     """

@@ -53,9 +53,10 @@ class FeatureSet:
             (batch, planes, size_px, size_px) float32, and returns (batch, numbers).
         timm: name of the model of timm to which the weights belong.
         sha256: SHA-256 digest of the file, verified if given.
-        channels: input of the program -> channel of the screen, in the order of the program's planes; null is an
-            empty plane. Or a list of channels: the program sees each of them alone, in `copies` equal planes, and
-            the vectors are concatenated.
+        inputs: names of the planes of the program's image, in its order.
+        channels: input -> channel of the screen; the plane of an input without a channel is empty. Or a list of
+            channels, without `inputs`: the program sees each of them alone, in `copies` equal planes, and the
+            vectors are concatenated.
         copies: planes of the image of a channel alone.
         size_px: side of the image that the program takes.
         window_px: side of the square around a cell, in pixels of the field, that becomes this image. If given, the
@@ -78,7 +79,8 @@ class FeatureSet:
     program: str | None = None
     timm: str | None = None
     sha256: str | None = None
-    channels: dict[str, str | None] | tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    channels: dict[str, str] | tuple[str, ...] = ()
     copies: Annotated[int, Bounds(1, 64)] = 3
     size_px: Annotated[int, Bounds(8, 4096)] | None = None
     window_px: Annotated[int, Bounds(2, 20_000)] | None = None
@@ -93,12 +95,14 @@ class FeatureSet:
     @property
     def planes(self) -> int:
         """Number of planes of the program's image."""
-        return len(self.channels) if isinstance(self.channels, dict) else self.copies
+        return len(self.inputs) if isinstance(self.channels, dict) else self.copies
 
     @property
     def sources(self) -> tuple[str | None, ...]:
-        """The channels that the program sees, in the order of the spec; None is an empty plane."""
-        return tuple(self.channels.values()) if isinstance(self.channels, dict) else self.channels
+        """The channel of each input, in the program's order, None for an empty plane; or the channels seen alone."""
+        return (
+            tuple(map(self.channels.get, self.inputs)) if isinstance(self.channels, dict) else self.channels
+        )
 
     @property
     def cut_px(self) -> int | None:
@@ -115,7 +119,8 @@ class FeatureSet:
         """The settings that determine the numbers, except for the content of files."""
         return {
             "timm": self.timm,
-            "channels": list(self.channels.items()) if isinstance(self.channels, dict) else self.channels,
+            "alone": not isinstance(self.channels, dict),
+            "channels": self.sources,
             "copies": self.copies,
             "size_px": self.size_px,
             "cut_px": self.cut_px,
@@ -143,10 +148,21 @@ class FeatureSet:
     def _program_problems(self, where: str, channels: Collection[str]) -> Iterator[tuple[str, str]]:
         if self.size_px is None:
             yield f"{where}: no size_px", "the side of the image that the program takes"
-        if not self.sources or set(self.sources) == {None}:
+        mapped = isinstance(self.channels, dict)
+        if not self.channels:
             yield f"{where}: no channels", "input of the program -> channel, or a list of channels"
-        if unknown := [name for name in self.sources if name not in (None, *channels)]:
-            yield f"{where}.channels names {', '.join(map(str, unknown))}", f"channels of {list(channels)}"
+        if mapped != bool(self.inputs) and self.channels:
+            yield (
+                f"{where}: only one of `inputs` and channels by input",
+                "both, or neither for a list of channels",
+            )
+        if len(set(self.inputs)) < len(self.inputs):
+            yield f"{where}.inputs {list(self.inputs)}", "each once"
+        if mapped and (unknown := set(self.channels) - set(self.inputs)):
+            yield f"{where}.channels of input {min(unknown)}", f"inputs of {list(self.inputs)}"
+        named = self.channels.values() if isinstance(self.channels, dict) else self.channels
+        if unknown := [name for name in named if name not in channels]:
+            yield f"{where}.channels names {', '.join(unknown)}", f"channels of {list(channels)}"
         if self.window_px is not None and self.scale is not None:
             yield f"{where}: both of `window_px` and `scale`", "at most one of them"
         safetensors = str(self.program).endswith(".safetensors")

@@ -24,7 +24,10 @@ def load_timm(path: Path, where: str, model: str, *, planes: int, size_px: int, 
     """
     try:
         import timm
-    except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision that was built for another torch
+    except (
+        ImportError,
+        RuntimeError,
+    ) as error:  # RuntimeError: a torchvision that was built for another torch
         raise MissingPackageError(
             where,
             found=f"weights of a model of timm and no package timm that can be used ({str(error).splitlines()[0]})",

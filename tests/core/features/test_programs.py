@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from pcip_core.models.programs.program import Program
 from pcip_core.spec.features import FeatureSet, PlaneStatistics
 from tests.core.models.programs.conftest import Small, images, script
 
-SPEC = FeatureSet(channels={"r": "a", "y": None, "g": "b"}, size_px=8, batch_size=4)
+SPEC = FeatureSet(inputs=("r", "y", "g"), channels={"g": "b", "r": "a"}, size_px=8, batch_size=4)
 FLAT = Program("features.mine", lambda image: image.flatten(1))
 
 
@@ -130,15 +131,13 @@ def test_a_reference_before_normalization_checks_the_normalization(scripted: Pat
     expected = Small().eval()(torch.from_numpy(rescaled(raw.numpy(), (2, 3)))).detach()
     reference = tmp_path / "reference.safetensors"
     save_file({"crops": raw, "output": expected}, reference)
-    channels = {"r": "a", "g": "b", "b": "c"}
-    right = FeatureSet(program=str(scripted), channels=channels, size_px=16, reference=str(reference))
+    inputs = ("r", "g", "b")
+    settings: dict[str, Any] = {
+        **{"program": str(scripted), "size_px": 16, "reference": str(reference)},
+        **{"inputs": inputs, "channels": {name: name for name in inputs}},
+    }
+    right = FeatureSet(**settings)
     open_program("mine", right)
-    wrong = FeatureSet(
-        program=str(scripted),
-        channels=channels,
-        size_px=16,
-        reference=str(reference),
-        normalization="standardized",
-    )
+    wrong = FeatureSet(**settings, normalization="standardized")
     with pytest.raises(EncoderError, match="differ from the reference"):
         open_program("mine", wrong)

@@ -11,7 +11,12 @@ from pcip_core.spec.features import FeatureSet, PlaneStatistics
 from pcip_core.spec.screen import load_screen
 from tests.conftest import write_spec
 
-PROGRAM = {"program": "w/subcell.pt2", "channels": {"b": "nucleus", "g": "protein"}, "size_px": 448}
+PROGRAM = {
+    "program": "w/subcell.pt2",
+    "inputs": ["r", "b", "g"],
+    "channels": {"g": "protein", "b": "nucleus"},
+    "size_px": 448,
+}
 
 
 def test_a_program_is_read_with_its_defaults(tmp_path: Path):
@@ -20,8 +25,8 @@ def test_a_program_is_read_with_its_defaults(tmp_path: Path):
     (features,) = screen.features.values()
     assert features.program == str(tmp_path / "w" / "subcell.pt2")
     assert features.reference == str(tmp_path / "w" / "reference.safetensors")
-    assert features.sources == ("nucleus", "protein")
-    assert (features.planes, features.cut_px, features.normalization) == (2, None, "minmax")
+    assert features.sources == (None, "nucleus", "protein")
+    assert (features.planes, features.cut_px, features.normalization) == (3, None, "minmax")
     assert screen.compares
     assert not load_screen(write_spec(tmp_path, baselines={"sets": []})).compares
 
@@ -29,6 +34,7 @@ def test_a_program_is_read_with_its_defaults(tmp_path: Path):
 def test_channels_alone_statistics_and_scale(tmp_path: Path):
     alone = {
         **PROGRAM,
+        "inputs": [],
         "channels": ["protein", "nucleus"],
         "scale": 0.5,
         "normalization": {"mean": [0, 0, 0], "std": [1, 1, 2]},
@@ -58,20 +64,31 @@ def test_a_combination(tmp_path: Path):
         ("mine", {"size_px": None}, "features.mine: no size_px"),
         ("mine", {"size_px": 4}, "features.mine.size_px 4; required: 8 to 4,096"),
         ("mine", {"channels": {}}, "features.mine: no channels"),
-        ("mine", {"channels": {"a": None}}, "features.mine: no channels"),
+        (
+            "mine",
+            {"channels": {"a": "nucleus"}},
+            "features.mine.channels of input a; required: inputs of ['r', 'b'",
+        ),
+        ("mine", {"inputs": []}, "features.mine: only one of `inputs` and channels by input"),
+        ("mine", {"channels": ["nucleus"]}, "features.mine: only one of `inputs` and channels by input"),
+        (
+            "mine",
+            {"inputs": ["r", "g", "b", "g"]},
+            "features.mine.inputs ['r', 'g', 'b', 'g']; required: each once",
+        ),
         (
             "mine",
             {"channels": {"r": "dna"}},
             "features.mine.channels names dna; required: channels of ['nucleus'",
         ),
-        ("mine", {"channels": ["er"]}, "features.mine.channels names er"),
+        ("mine", {"channels": ["er"], "inputs": []}, "features.mine.channels names er"),
         ("mine", {"window_px": 64, "scale": 2}, "both of `window_px` and `scale`"),
         ("mine", {"timm": "resnet18"}, "only one of a file .safetensors and `timm`"),
         ("mine", {"program": "a.safetensors"}, "only one of a file .safetensors and `timm`"),
         (
             "mine",
-            {"normalization": "imagenet"},
-            "features.mine.normalization of 3 planes; required: one of 2",
+            {"normalization": "imagenet", "inputs": ["b", "g"]},
+            "features.mine.normalization of 3 planes; required: one of 2 planes",
         ),
         ("mine", {"normalization": {"mean": [0], "std": [1, 1]}}, "features.mine.normalization of 2 planes"),
         ("mine", {"normalization": "zscore"}, "features.mine.normalization"),

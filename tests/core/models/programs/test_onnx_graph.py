@@ -1,4 +1,4 @@
-"""ONNX graphs give the vectors of onnx's own reference evaluator; other files are refused. Needs onnx and onnxruntime."""
+"""ONNX graphs give the vectors of onnx's own evaluator; other files are refused. Needs onnx and onnxruntime."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from pcip_core.models.programs.loading import load_program
 from pcip_core.models.programs.program import vectors_of
 from tests.core.models.programs.conftest import images
 
-onnx = pytest.importorskip("onnx", reason="the packages onnx and onnxruntime are not installed (extra `onnx`)")
+onnx = pytest.importorskip(
+    "onnx", reason="the packages onnx and onnxruntime are not installed (extra `onnx`)"
+)
 pytest.importorskip("onnxruntime", reason="the package onnxruntime is not installed (extra `onnx`)")
 
 

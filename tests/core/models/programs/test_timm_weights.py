@@ -20,7 +20,9 @@ def test_vectors_are_those_of_timm(tmp_path: Path, name: str, classes: int):
     torch.manual_seed(0)
     settings = {"img_size": 64} if "vit" in name else {}
     model = timm.create_model(name, pretrained=False, in_chans=2, num_classes=classes, **settings).eval()
-    save_file({key: value.contiguous() for key, value in model.state_dict().items()}, tmp_path / "m.safetensors")
+    save_file(
+        {key: value.contiguous() for key, value in model.state_dict().items()}, tmp_path / "m.safetensors"
+    )
     program = load_program(tmp_path / "m.safetensors", timm=name, planes=2, size_px=64)
     images = torch.rand(3, 2, 64, 64)
     with torch.inference_mode():
@@ -32,7 +34,9 @@ def test_other_weights_and_names_are_refused(tmp_path: Path):
     model = timm.create_model("resnet10t", pretrained=False, in_chans=3, num_classes=0)
     path = tmp_path / "m.safetensors"
     save_file(model.state_dict(), path)
-    with pytest.raises(EncoderError, match=r"conv1.*as \(24, 3, 3, 3\).*required: \(24, 4, 3, 3\) for resnet10t of 4"):
+    with pytest.raises(
+        EncoderError, match=r"conv1.*as \(24, 3, 3, 3\).*required: \(24, 4, 3, 3\) for resnet10t of 4"
+    ):
         load_program(path, timm="resnet10t", planes=4, size_px=64)
     with pytest.raises(EncoderError, match=r"no usable resnet_of_mine.*timm\.list_models"):
         load_program(path, timm="resnet_of_mine", planes=3, size_px=64)

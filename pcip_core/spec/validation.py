@@ -5,15 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pcip_core.errors import SpecError
 from pcip_core.spec.bounds import shown
 from pcip_core.spec.features import problems_of
+from pcip_core.spec.screen import Screen
 from pcip_core.spec.sections import PART
-
-if TYPE_CHECKING:
-    from pcip_core.spec.screen import Screen
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 LONGEST_NAME = 60

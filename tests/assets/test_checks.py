@@ -19,7 +19,8 @@ from pcip_assets.checks import (
     ranked_as_in_the_paper,
     store_and_files_agree,
 )
-from pcip_core.spec.screen import Screen, load_screen
+from pcip_core.spec.loading import load_screen
+from pcip_core.spec.screen import Screen
 from pcip_core.spec.training import EncoderConfig
 from pcip_core.store import schemas
 from pcip_core.store.partitions import Store

@@ -13,7 +13,7 @@ import yaml
 
 from pcip_assets.definitions import build_definitions, screen_assets
 from pcip_assets.workspace import REPOSITORY, Workspace
-from pcip_core.spec.screen import load_screen
+from pcip_core.spec.loading import load_screen
 from tests.assets.conftest import EVERYTHING, FEATURES
 from tests.assets.imports import HEAVY, imported_packages
 from tests.conftest import write_spec

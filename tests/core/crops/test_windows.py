@@ -12,7 +12,7 @@ from pcip_core.crops.windows import cut_again, windows_of
 from pcip_core.errors import CropError
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import read_field
-from pcip_core.spec.screen import load_screen
+from pcip_core.spec.loading import load_screen
 from tests.conftest import write_tiny_screen
 
 

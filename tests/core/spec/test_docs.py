@@ -13,7 +13,8 @@ import yaml
 from pcip_core.spec.analyses import Analyses, Clustering, GeneOntology, Phenotyping
 from pcip_core.spec.baselines import Baselines
 from pcip_core.spec.features import FeatureSet
-from pcip_core.spec.screen import Channel, Files, Images, load_screen
+from pcip_core.spec.loading import load_screen
+from pcip_core.spec.screen import Channel, Files, Images
 from pcip_core.spec.training import Augmentation, EncoderConfig
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"

@@ -10,7 +10,7 @@ import yaml
 
 from pcip_core.errors import SpecError
 from pcip_core.spec.features import FeatureSet, PlaneStatistics
-from pcip_core.spec.screen import load_screen
+from pcip_core.spec.loading import load_screen
 from tests.conftest import REPOSITORY, write_spec
 
 PAGE = REPOSITORY / "docs" / "how-to" / "use-another-encoder.md"

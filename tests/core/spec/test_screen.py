@@ -10,8 +10,9 @@ import pytest
 
 from pcip_core.errors import RootError, SpecError
 from pcip_core.images.layout import scan
+from pcip_core.spec.loading import load_screen
 from pcip_core.spec.recipes import RECIPES
-from pcip_core.spec.screen import Screen, load_screen
+from pcip_core.spec.screen import Screen
 from pcip_core.spec.training import EncoderConfig
 from tests.conftest import REPOSITORY, TINY_SPEC, write_spec
 

@@ -1,5 +1,6 @@
 """The feature sets of a screen, the hashes of their inputs, and their tables."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from pcip_core.store.vectors import feature_table
 SUPERVISED_LAYERS = (*(f"conv{number}" for number in range(1, 9)), "fc1", "fc2")
 SUPERVISED = tuple(f"supervised_{layer}" for layer in SUPERVISED_LAYERS)
 PREFIX = "cell_features_"
+LENGTHS = "lengths"  # in the provenance of a combined set: the number of columns of each of its sets
 MAIN_NOUNS = ("cell_features", "control_features")  # the assets of these
 
 
@@ -86,15 +88,31 @@ def shards_lacking(library: Library, screen: Screen) -> dict[str, set[str]]:
 
 
 def baseline_nouns(screen: Screen) -> list[str]:
-    """The assets of a screen's baseline feature sets."""
+    """The assets of a screen's baseline feature sets, and of those that the spec adds to them."""
     made_by = {
         "designed_features": bool(screen.baselines.designed),
         "autoencoder_features": "autoencoder" in screen.baselines.sets,
         "vgg16_features": "vgg16" in screen.baselines.sets,
         "supervised_features": "supervised" in screen.baselines.sets,
+        **{f"{name}_features": True for name in screen.features},
         "corrected_features": bool(screen.baselines.corrections),
     }
     return [noun for noun, wanted in made_by.items() if wanted]
+
+
+def common_provenance(
+    library: Library, screen: Screen, sets: Iterable[str], shard: str | None
+) -> tuple[str, str | None, str | None]:
+    """Encoder versions, MLflow run and precision of a set that is computed from other sets; None where they differ."""
+    sources = [library.store.provenance(screen.name, PREFIX + name, shard) or {} for name in sets]
+    versions = dict.fromkeys(str(source.get("encoder_version")) for source in sources)
+    runs = {source.get("mlflow_run_id") for source in sources}
+    precisions = {source.get("precision") for source in sources}
+    return (
+        ", ".join(versions),
+        runs.pop() if len(runs) == 1 else None,
+        precisions.pop() if len(precisions) == 1 else None,
+    )
 
 
 def extremes(cells: pl.DataFrame, screen: Screen) -> tuple[np.ndarray, np.ndarray]:

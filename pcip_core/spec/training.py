@@ -171,6 +171,15 @@ class EncoderConfig(TrainingConfig):
         return 4 * 2 ** (self.stages - 5)
 
     @property
+    def layer(self) -> str:
+        """The layer that describes localization best.
+
+        Inpainting describes it in the middle (paper, human cells: conv3). The vectors that shall agree are computed
+        from the last layer.
+        """
+        return self.layers[-1 if "agreement" in self.tasks else -3]
+
+    @property
     def method(self) -> str:
         """The method in the names of the feature sets: the names of the tasks.
 

@@ -32,7 +32,8 @@ _WRITERS = (
             " --baselines": {
                 "cell_features_.*_(by_plate|by_cell_line|whitened)": "corrected_features",
                 "cell_features_(autoencoder|supervised|vgg16)_.*": r"\1_features",
-                "cell_features_.*": "designed_features",
+                "cell_features_(classic|designed|cellprofiler)": "designed_features",
+                "cell_features_(.*)": r"\1_features",  # section `features` of the spec
                 "protein_features_.*": "yardstick_protein_features",
                 "(?:benchmarks|confusion|exclusions)_(yardstick|classifier)s": r"\1_benchmark",
                 "(?:benchmarks|confusion|exclusions)_(supervised|pairwise|retrieval)": r"\1_benchmark",

@@ -9,10 +9,12 @@ import numpy as np
 from pcip_assets.assets.encoders.train_network import Fitted, Network
 from pcip_assets.assets.encoders.training_cells import (
     HELD_OUT,
+    TRAINING_CELLS,
     all_crops,
     all_crops_hash,
     held_out_crops,
     protein_of_images,
+    training_cells,
 )
 from pcip_assets.assets.skeleton import GPU_POOL, all_shards, asset
 from pcip_assets.resources import Library
@@ -58,11 +60,14 @@ def build_encoder(screen: Screen) -> dg.AssetsDefinition:
                 tracker=tracker,
                 checkpoints=checkpoints,
             )
-            held_out = held_out_crops(cells["pixel_hash"].to_list(), image, config)
+            extra = {
+                HELD_OUT: held_out_crops(cells["pixel_hash"].to_list(), image, config),
+                TRAINING_CELLS: training_cells(trained, pixels, config.layer),
+            }
             loss = (
                 "mean squared error" if list(config.tasks) == ["inpainting"] else "weighted loss of all tasks"
             )
-            return Fitted(trained, len(image), loss, {HELD_OUT: held_out})
+            return Fitted(trained, len(image), loss, extra)
 
         kind = " and ".join(config.tasks).replace("inpainting", "paired cell inpainting")
         return Network(tracking, screen.name, kind, config, inputs, fit)

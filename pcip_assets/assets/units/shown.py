@@ -73,7 +73,7 @@ def network_of(tracking: Tracking, screen: Screen, feature_set: str) -> Network:
 
     method, layer, correction = split_name(feature_set)
     models = {
-        "inpainting": screen.encoder_screen,
+        screen.encoder.method: screen.encoder_screen,
         "autoencoder": autoencoder_model(screen.encoder_screen),
         "supervised": supervised_model(screen.name),
     }

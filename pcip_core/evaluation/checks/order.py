@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -11,9 +10,7 @@ from pcip_core.evaluation.scores import best_by_knn
 from pcip_core.features.names import split_name
 
 _HELD = "held_images"
-_KNN = "materialize knn_benchmark"
-_REMEDY = {  # method -> what makes its scores
-    "untrained": _KNN,
+_REMEDY = {  # method -> what makes its scores, beside those of knn_benchmark
     "autoencoder": "name autoencoder in baselines.sets and materialize yardstick_benchmark",
     "supervised": "name supervised in baselines.sets and materialize supervised_benchmark",
 }
@@ -40,7 +37,7 @@ class Order:
 
 
 def papers_order(benchmarks: pl.DataFrame, protocol: str, *, encoder: str = "inpainting") -> Order:
-    """Compare the supervised network with inpainting, inpainting with the autoencoder, and both with no training.
+    """Compare the supervised network with the encoder, the encoder with the autoencoder, and both with no training.
 
     Each method is represented by its best layer by 11 nearest neighbours, as in the paper. No training is the network
     with its initial weights. Supervised features are scored on held-out images only, and are compared there.
@@ -48,7 +45,7 @@ def papers_order(benchmarks: pl.DataFrame, protocol: str, *, encoder: str = "inp
     Args:
         benchmarks: rows of main.benchmarks of one screen.
         protocol: protocol of the sets without labels.
-        encoder: method of the encoder that has the place of inpainting.
+        encoder: method of the encoder's feature sets; the paper's is inpainting.
 
     Source: paper, Figure 2A: supervised 92.39, inpainting 87.98, autoencoder 42.50. It has no untrained network.
     """
@@ -59,12 +56,12 @@ def papers_order(benchmarks: pl.DataFrame, protocol: str, *, encoder: str = "inp
         (protocol, "autoencoder", "untrained"),
         (protocol, encoder, "untrained"),
     ):
-        best = _best(benchmarks, where, {encoder, *_REMEDY})
+        best = _best(benchmarks, where, {above, below})
         for method in (above, below):
             if method in best and best[method] not in order.scores:
                 order.scores.append(best[method])
         if lacking := [method for method in (above, below) if method not in best]:
-            remedies = dict.fromkeys(_REMEDY.get(method, _KNN) for method in lacking)
+            remedies = dict.fromkeys(_REMEDY.get(method, "materialize knn_benchmark") for method in lacking)
             order.not_judged.append(
                 f"Not judged: {above} against {below}, for lack of scores of {' and '.join(lacking)} ({where}): "
                 f"{'; '.join(remedies)}, on a screen with labels."
@@ -80,9 +77,9 @@ def papers_order(benchmarks: pl.DataFrame, protocol: str, *, encoder: str = "inp
 
 
 def _best(
-    benchmarks: pl.DataFrame, protocol: str, methods: Collection[str]
+    benchmarks: pl.DataFrame, protocol: str, methods: set[str]
 ) -> dict[str, dict[str, str | float | int]]:
-    """The row of the best layer of each of these methods, without corrected sets."""
+    """Method -> the row of its best layer, without corrected sets."""
     best: dict[str, dict[str, str | float | int]] = {}
     for name in best_by_knn(benchmarks, protocol):
         parts = split_name(name)

@@ -12,6 +12,7 @@ import yaml
 
 from pcip_core.spec.analyses import Analyses, Clustering, GeneOntology, Phenotyping
 from pcip_core.spec.baselines import Baselines
+from pcip_core.spec.features import FeatureSet
 from pcip_core.spec.screen import Channel, Files, Images, load_screen
 from pcip_core.spec.training import Augmentation, EncoderConfig
 
@@ -63,6 +64,12 @@ def test_every_key_of_the_encoder_is_in_its_rows():
     rows = "\n".join(line for line in PAGE.splitlines() if line.startswith("| `encoder."))
     for key in (*dataclasses.fields(EncoderConfig), *dataclasses.fields(Augmentation)):
         assert re.search(rf"[` .]{key.name}[` ]", rows), key.name
+
+
+def test_every_key_of_the_features_is_in_their_rows():
+    rows = "\n".join(line for line in PAGE.splitlines() if line.startswith("| `features."))
+    for key in dataclasses.fields(FeatureSet):
+        assert re.search(rf"`(features\.<name>\.)?{key.name}`", rows), key.name
 
 
 def test_every_key_of_the_baselines_is_in_their_rows():

@@ -38,6 +38,7 @@ from pcip_assets.assets.main.features import (
     build_supervised_features,
 )
 from pcip_assets.assets.main.fields import build_fields
+from pcip_assets.assets.units.asset import build_units
 from pcip_assets.checks import build_checks
 from pcip_assets.jobs import screen_jobs, shards_job
 from pcip_assets.partitions import shards_of
@@ -67,6 +68,7 @@ def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
         build_localization_scores(screen),
         build_variability(screen),
         build_phenotypes(screen),
+        build_units(screen),
         build_maps(screen),
         build_mismatch(screen),
         build_like(screen),

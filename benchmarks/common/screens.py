@@ -29,9 +29,17 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Compared:
-    """A screen after `pcip run NAME --baselines`: its name, its store and the rows of main.benchmarks."""
+    """A screen after `pcip run NAME --baselines`.
+
+    Attributes:
+        screen: its name.
+        method: that of the encoder, in the names of its feature sets.
+        store: its store.
+        scores: the rows of main.benchmarks.
+    """
 
     screen: str
+    method: str
     store: Store
     scores: Rows
 
@@ -51,7 +59,8 @@ def compared(name: str, *, root: str | None = None, **baselines: object) -> Iter
         run_changed(workspace, name, f"{name}_compared", changes, root=root, baselines=True)
         with connect(workspace.published) as con:
             scores = rows_of(con, "SELECT * FROM main.benchmarks")
-        yield Compared(f"{name}_compared", Store(workspace.store), scores)
+        method = workspace.find(f"{name}_compared").encoder.method
+        yield Compared(f"{name}_compared", method, Store(workspace.store), scores)
 
 
 def run_changed(

@@ -79,6 +79,7 @@ ELSEWHERE = {
     "fields, crops": "by shard; pcip bench cropping tells their memory up to 576 fields",
     "autoencoder_features, supervised_features, vgg16_features": "by shard, by the loop of cell_features",
     "enrichment": "reads clusters of proteins, no cells",
+    "units": "reads the vectors in blocks, as clusters does, and the crops of 16 cells per unit",
     "encoder, autoencoder, supervised": "hold all crops where memory suffices, else read them from their files "
     "(pcip bench training)",
     "knn_benchmark, yardstick_benchmark, classifier_benchmark, supervised_benchmark": "hold the vectors of all "

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 from pcip_core.spec.bounds import Bounds, shown
+from pcip_core.spec.training import TASKS
 
 _STRICT = {"extra": "forbid"}
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _TAKEN = {  # names of pcip's own feature sets, and first parts of the names of its assets of features
     *("classic", "designed", "cellprofiler", "autoencoder", "supervised", "vgg16", "intensity", "untrained"),
-    *("inpainting", "cell", "control", "protein", "corrected", "yardstick_protein"),
+    *("cell", "control", "protein", "corrected", "yardstick_protein", *TASKS),
 }
-_METHODS = ("autoencoder_", "supervised_", "vgg16_", "untrained_", "inpainting_")
+_METHODS = ("autoencoder_", "supervised_", "vgg16_", "untrained_", *(f"{task}_" for task in TASKS))
 _CORRECTIONS = ("_by_plate", "_by_cell_line", "_whitened")
 _IMAGENET_PLANES = 3
 

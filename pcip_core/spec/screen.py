@@ -11,7 +11,6 @@ import dataclasses
 import functools
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,33 +19,24 @@ from pcip_core.errors import RootError, SpecError
 from pcip_core.spec.analyses import Analyses
 from pcip_core.spec.baselines import Baselines
 from pcip_core.spec.bounds import shown
-from pcip_core.spec.features import FeatureSet, problems_of
+from pcip_core.spec.features import FeatureSet
 from pcip_core.spec.reading import read_yaml
-from pcip_core.spec.sections import PART, Benchmark, Channel, Crops, Files, Images, Segmentation, Shards
+from pcip_core.spec.recipes import with_recipe
+from pcip_core.spec.sections import Benchmark, Channel, Crops, Files, Images, Segmentation, Shards
 from pcip_core.spec.simulation import Simulation
 from pcip_core.spec.training import EncoderConfig
+from pcip_core.spec.validation import LONGEST_NAME, validate
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 _STRICT = {"extra": "forbid"}
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_LONGEST_NAME = 60
-_RESERVED = {"main", "temp", "system", "information_schema", "pg_catalog", "feature_store"}
 _INSTANCE = re.compile(r" or an instance of \w+")  # in pydantic's messages: no concern of a spec
 _TYPE = re.compile(
     r"Screen|int|str|(function-after|literal|dict)\[.*"
 )  # in pydantic's path to a value: no key
 _MOST_PROBLEMS = 10
-_LONGEST_PATTERN = 1000
-_PATTERN_PART = re.compile(r"{(\w+)(?::d)?}")
-_WITH_PATTERN = ("pattern", "ome_tiff", "hdf5")
 _RENAMED = {"yardsticks": "baselines"}  # former key -> key
-_PARTS = {  # parts of each layout, in addition to those of a pattern
-    "opera": ("plate", "well", "row", "column", "field", "plane", "time"),
-    "ome_zarr": ("plate", "well", "row", "column", "field", "acquisition"),
-    "hdf5": ("row", "class"),
-}
 
 
 @dataclass(frozen=True)
@@ -65,7 +55,8 @@ class Screen:
         root: folder of the images; a relative path starts at the folder of the spec.
         images: annotations of the images.
         encoder: training of the encoder.
-        encoder_from: another screen with the same channels, whose encoder is used for the cells of this screen.
+        encoder_from: another screen with the same channels, whose encoder describes the cells of this screen. Its
+            settings of `encoder` replace those of this screen.
         benchmark: labels and protocols by which features are evaluated.
         baselines: feature sets to compare with those of paired cell inpainting.
         features: name -> a further feature set, by a program of the user or combined from other sets.
@@ -111,6 +102,17 @@ class Screen:
     def encoder_screen(self) -> str:
         """The screen whose champion encoder computes the features of this screen."""
         return self.encoder_from or self.name
+
+    @property
+    def feature_set(self) -> str:
+        """The feature set of the analyses: of the spec, or the layer of the encoder that fits its tasks."""
+        return self.analyses.feature_set or f"{self.encoder.method}_{self.encoder.layer}"
+
+    @property
+    def corrected(self) -> tuple[str, ...]:
+        """The feature sets that `baselines.corrections` correct."""
+        layers = tuple(f"{self.encoder.method}_{layer}" for layer in self.encoder.layers[-3:-1])
+        return layers if self.baselines.corrected is None else self.baselines.corrected
 
     @property
     def structural(self) -> tuple[str, ...]:
@@ -219,12 +221,12 @@ def load_screen(path: Path, *, root: str | None = None) -> Screen:
                 remedy=f"Rename `{old}:` to `{new}:` in the spec.",
             )
     try:
-        screen = _adapter().validate_python(values)
+        screen = _adapter().validate_python(with_recipe(values, path))
     except ValidationError as error:
         found, required = _validation_message(error)
         raise SpecError(path, found=found, required=required, remedy="Correct the spec.") from error
     screen = _with_absolute_paths(screen, path, root)
-    _validate(screen, path)
+    validate(screen, path)
     return screen
 
 
@@ -279,7 +281,7 @@ def _validation_message(error: Any) -> tuple[str, str]:
     found: list[str] = []
     required: list[str] = []
     for problem in error.errors()[:_MOST_PROBLEMS]:
-        key = ".".join(str(step)[:_LONGEST_NAME] for step in problem["loc"] if not _is_type(step))
+        key = ".".join(str(step)[:LONGEST_NAME] for step in problem["loc"] if not _is_type(step))
         if problem["type"] == "bounds":
             found.append(f"{key} {shown(problem['input'])}")
             required.append(f"{key} {problem['msg']}")
@@ -295,95 +297,6 @@ def _validation_message(error: Any) -> tuple[str, str]:
 def _is_type(step: object) -> bool:
     """Whether a step of pydantic's path to a value is a type that it tried, and not a key."""
     return isinstance(step, str) and _TYPE.fullmatch(step) is not None
-
-
-def _validate(screen: Screen, path: Path) -> None:
-    def refuse(found: str, required: str, remedy: str = "Correct the spec.") -> None:
-        raise SpecError(path, found=found, required=required, remedy=remedy)
-
-    if not _NAME.fullmatch(screen.name) or len(screen.name) > _LONGEST_NAME:
-        refuse(
-            f"name {screen.name!r}",
-            f"lower-case letters, digits and _, at most {_LONGEST_NAME} (it names the schema in SQL)",
-        )
-    if screen.name in _RESERVED:
-        refuse(
-            f"name {screen.name!r}", f"none of {', '.join(sorted(_RESERVED))} (it names the schema in SQL)"
-        )
-    if not screen.protein:
-        refuse("no channel with `role: protein`", "one channel whose protein varies from image to image")
-    if not screen.structural:
-        refuse(
-            "no channel with `role: structural`",
-            "at least one channel that marks the same structure in all images",
-        )
-    _validate_files(screen, refuse)
-    if (screen.shards.by is None) == (screen.shards.buckets is None):
-        refuse("shards: neither or both of `by` and `buckets`", "exactly one of them")
-    if screen.encoder_from == screen.name:
-        refuse("encoder_from names the screen itself", "another screen, or no encoder_from")
-    for found, required in (
-        *screen.benchmark.problems(),
-        *screen.baselines.problems(screen.crop_channels, screen.files.layout),
-        *screen.analyses.problems(),
-        *problems_of(screen.features, screen.crop_channels),
-    ):
-        refuse(found, required)
-    for name in screen.crops.floor:
-        if name not in screen.crop_channels:
-            refuse(f"crops.floor names channel {name!r}", f"one of {list(screen.crop_channels)}")
-    if screen.segmentation.method == "centres" and screen.crops.area_fraction is not None:
-        refuse(
-            "crops.area_fraction with segmentation.method centres", "no area_fraction: a centre has no area"
-        )
-    if screen.crops.size_px % 4:
-        refuse(f"crops.size_px {screen.crops.size_px}", "a multiple of 4 (the network pools twice)")
-    least, most = screen.crops.area_fraction or (0, 0)
-    if least > most:
-        refuse(f"crops.area_fraction {least}, {most}", "the smallest area first")
-
-
-def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:
-    """Check that `files` has the keys of its layout and that templates name existing parts."""
-    files = screen.files
-    for key, layouts in (("pattern", _WITH_PATTERN), ("table", ("manifest",))):
-        given = getattr(files, key) is not None
-        if given != (files.layout in layouts):
-            found = f"files.{key} with layout {files.layout}" if given else f"no files.{key}"
-            refuse(found, f"files.{key} for the layouts {', '.join(layouts)}, and only for them")
-    if isinstance(files.pattern, dict):
-        if set(files.pattern) != set(screen.channels):
-            refuse(f"files.pattern for {list(files.pattern)}", f"one for each of {list(screen.channels)}")
-    elif files.layout == "pattern" and "{channel}" not in str(files.pattern):
-        if any(channel.plane is None for channel in screen.channels.values()):
-            refuse(f"files.pattern {files.pattern!r}", "a part {channel}, or a `plane` for every channel")
-    elif files.layout != "pattern" and "{channel}" in str(files.pattern):
-        refuse(f"files.pattern {files.pattern!r}", "no part {channel}, because each file holds all channels")
-    for pattern in files.patterns:
-        if set(_PATTERN_PART.sub("", pattern)) & set("{}"):
-            refuse(f"files.pattern {shown(pattern)}", "parts as {name} or {name:d}, and no other braces")
-        if len(pattern) > _LONGEST_PATTERN:
-            refuse(f"files.pattern {shown(pattern)}", f"at most {_LONGEST_PATTERN} characters")
-    parts = [set(_PATTERN_PART.findall(pattern)) - {"channel"} for pattern in files.patterns]
-    if any(names != parts[0] for names in parts):
-        refuse(
-            f"patterns with the parts {[sorted(names) for names in parts]}", "the same parts in each pattern"
-        )
-    templates = {"files.image_id": files.image_id, "shards.by": screen.shards.by or ""}
-    templates |= {f"images.values.{name}": value for name, value in screen.images.values.items()}
-    profiler = screen.baselines.cellprofiler
-    columns = {"image": profiler.image or "", "field": profiler.field or ""}
-    for key, template in (templates | {f"baselines.cellprofiler.{k}": v for k, v in columns.items()}).items():
-        if set(PART.sub("", template)) & set("{}"):
-            refuse(f"{key} {shown(template)}", "parts as {name}, and no other braces")
-    if files.layout == "manifest":
-        return  # the parts are the columns of the table
-    known = {*(parts[0] if parts else ()), *_PARTS.get(files.layout, ())}
-    templates |= {"files.only": "".join(f"{{{name}}}" for name in files.only)}
-    for key, template in templates.items():
-        unknown = set(PART.findall(template)) - known
-        if unknown:
-            refuse(f"{key} names {{{shown(min(unknown))[1:-1]}}}", f"one of the parts {sorted(known)}")
 
 
 def _plain(value: Any) -> Any:

@@ -7,11 +7,11 @@ import dagster as dg
 import numpy as np
 
 from pcip_assets.assets.feature_sets import (
-    CONTROLS,
-    INPAINTING,
     LENGTHS,
     PREFIX,
     common_provenance,
+    control_sets,
+    encoder_sets,
     features_hash,
     made_features,
 )
@@ -74,7 +74,7 @@ def _require_sets(library: Library, screen: Screen, name: str, sets: tuple[str, 
         raise EvaluationError(
             f"{screen.name}: features.{name}.combine",
             found=", ".join(missing),
-            required=f"feature sets that exist, such as {', '.join((*INPAINTING, *CONTROLS))}",
+            required=f"feature sets that exist, such as {', '.join((*encoder_sets(screen), *control_sets(screen)))}",
             remedy="Correct the spec, or add these feature sets to `baselines.sets` or `features`.",
         )
 

@@ -139,7 +139,7 @@ def commit_analyses(store: Store, screen: str) -> None:
     tables = (
         *(schemas.CLUSTERS, schemas.CLUSTER_TREES, schemas.ENRICHMENT, schemas.LOCALIZATION_SCORES),
         *(schemas.PROTEIN_SCORES, schemas.VARIABILITY, schemas.VARIABILITY_CELLS, schemas.PHENOTYPES),
-        *(schemas.MISMATCH, schemas.MAP_PROTEINS, schemas.MAP_CELLS),
+        *(schemas.UNITS, schemas.MISMATCH, schemas.MAP_PROTEINS, schemas.MAP_CELLS),
     )
     rows = {table.name: table.frame([dict.fromkeys(table.columns)]) for table in tables}
     store.commit(screen, rows, provenance=provenance())

@@ -159,8 +159,8 @@ class FeatureSet:
             )
         if len(set(self.inputs)) < len(self.inputs):
             yield f"{where}.inputs {list(self.inputs)}", "each once"
-        if mapped and (unused := set(self.channels) - set(self.inputs)):
-            yield f"{where}.channels of input {min(unused)}", f"inputs of {list(self.inputs)}"
+        if mapped and (others := set(self.channels) - set(self.inputs)):
+            yield f"{where}.channels of input {min(others)}", f"inputs of {list(self.inputs)}"
         named = self.channels.values() if isinstance(self.channels, dict) else self.channels
         if unknown := [name for name in named if name not in channels]:
             yield f"{where}.channels names {', '.join(unknown)}", f"channels of {list(channels)}"

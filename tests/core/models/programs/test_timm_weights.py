@@ -18,13 +18,14 @@ timm = pytest.importorskip("timm", reason="the package timm is not installed (ex
 @pytest.mark.parametrize(("name", "classes"), [("resnet10t", 0), ("resnet10t", 7), ("test_vit", 5)])
 def test_vectors_are_those_of_timm(tmp_path: Path, name: str, classes: int):
     torch.manual_seed(0)
-    settings = {"img_size": 64} if "vit" in name else {}
-    model = timm.create_model(name, pretrained=False, in_chans=2, num_classes=classes, **settings).eval()
+    model = timm.create_model(name, pretrained=False, in_chans=2, num_classes=classes).eval()
     save_file(
         {key: value.contiguous() for key, value in model.state_dict().items()}, tmp_path / "m.safetensors"
     )
     program = load_program(tmp_path / "m.safetensors", timm=name, planes=2, size_px=64)
     images = torch.rand(3, 2, 64, 64)
+    if "vit" in name:
+        model.set_input_size(img_size=64)  # resamples the positions, which were for 160 px
     with torch.inference_mode():
         truth = model.forward_head(model.forward_features(images), pre_logits=True)
     assert torch.allclose(vectors_of(program, images), truth, atol=1e-5)
@@ -40,6 +41,10 @@ def test_other_weights_and_names_are_refused(tmp_path: Path):
         load_program(path, timm="resnet10t", planes=4, size_px=64)
     with pytest.raises(EncoderError, match=r"no usable resnet_of_mine.*timm\.list_models"):
         load_program(path, timm="resnet_of_mine", planes=3, size_px=64)
+    vit = timm.create_model("test_vit", pretrained=False, in_chans=3, num_classes=0)
+    save_file({key: value.contiguous() for key, value in vit.state_dict().items()}, path)
+    with pytest.raises(EncoderError, match=r"\(1, 3, 70, 70\).*divisible by patch size"):
+        vectors_of(load_program(path, timm="test_vit", planes=3, size_px=70), torch.rand(1, 3, 70, 70))
     path.write_bytes(b"no weights at all")
     with pytest.raises(EncoderError, match="no usable resnet10t"):
         load_program(path, timm="resnet10t", planes=3, size_px=64)

@@ -13,7 +13,7 @@ from pcip_core.images.layout import scan
 from pcip_core.spec.loading import load_screen
 from pcip_core.spec.recipes import RECIPES
 from pcip_core.spec.screen import Screen
-from pcip_core.spec.training import EncoderConfig
+from pcip_core.spec.training import Augmentation, EncoderConfig
 from tests.conftest import REPOSITORY, TINY_SPEC, write_spec
 
 
@@ -35,7 +35,11 @@ def test_a_recipe_gives_defaults_that_the_spec_replaces(tmp_path):
 
     assert encoder("paper", recipe="paper", epochs=3) == EncoderConfig(epochs=3)
     agreement = encoder("agreement", recipe="agreement", batch_size=7)
-    assert agreement == EncoderConfig(**(RECIPES["agreement"] | {"batch_size": 7}))
+    settings = RECIPES["agreement"] | {
+        "batch_size": 7,
+        "augment": Augmentation(**RECIPES["agreement"]["augment"]),
+    }
+    assert agreement == EncoderConfig(**settings)
     assert agreement.task == "agreement"
 
 

@@ -24,6 +24,8 @@ from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect
 
 _LARGER = {"plates": 4, "proteins_per_class": 12, "fields_per_image": 1}
+INPAINTING: dict[str, Any] = {"width": 0.25, "batch_size": 16, "learning_rate": 5e-4}
+"""Settings of the encoder by which inpainting learns from small screens; all others are the paper's."""
 Rows = list[dict[str, Any]]
 
 

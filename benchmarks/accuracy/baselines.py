@@ -22,7 +22,7 @@ SECONDS = 2700
 LONG = True
 _REAL = REPOSITORY.parent / "shared" / "data"
 _SEEDS = 5
-_METHODS = ("autoencoder", "untrained", "classic", "designed", "intensity")
+_METHODS = ("inpainting", "autoencoder", "untrained", "classic", "designed", "intensity")
 _WAYS = (  # classifier, parameter (None: any), protocol
     ("knn", "k=11", "leave_image_out"),
     ("knn", "k=11", "leave_cell_out"),
@@ -45,15 +45,15 @@ def run() -> list[Row]:
 
 
 def _rows(screen: Compared, about: str) -> Iterator[Row]:
-    yield from _scores(screen, about)
-    yield from _order(screen, about)
-    yield from _supervised(screen, about)
+    yield from _scores(screen.scores, about)
+    yield from _order(screen.scores, about)
+    yield from _supervised(screen.scores, about)
     yield from _forests(screen, about)
 
 
 def _forests(screen: Compared, about: str) -> Iterator[Row]:
-    """The histogram forest beside the forest, on the best layer of the encoder: scores and processor time, in turns."""
-    best = _best(screen.scores, screen.method, "knn", "k=11", "leave_image_out")
+    """The histogram forest beside the forest, on the best inpainting layer: scores and processor time, in turns."""
+    best = _best(screen.scores, "inpainting", "knn", "k=11", "leave_image_out")
     if best is None:
         return
     features, labels, images = _labelled(screen, best["feature_set"])
@@ -118,10 +118,10 @@ def _best(
     return max(found, key=lambda row: row["value"], default=None)
 
 
-def _scores(screen: Compared, about: str) -> Iterator[Row]:
+def _scores(scores: Rows, about: str) -> Iterator[Row]:
     for classifier, parameter, protocol in _WAYS:
-        for method in (screen.method, *_METHODS):
-            row = _best(screen.scores, method, classifier, parameter, protocol)
+        for method in _METHODS:
+            row = _best(scores, method, classifier, parameter, protocol)
             if row is not None:
                 yield Row(
                     what=f"{about}: {row['feature_set']}, {classifier} {row['parameter']}, {protocol}",
@@ -132,20 +132,20 @@ def _scores(screen: Compared, about: str) -> Iterator[Row]:
                 )
 
 
-def _order(screen: Compared, about: str) -> Iterator[Row]:
-    """The encoder's best layer against the best of each other method, by 11-NN, images left out."""
+def _order(scores: Rows, about: str) -> Iterator[Row]:
+    """Inpainting's best layer against the best of each other method, by 11-NN, images left out."""
     way = ("knn", "k=11", "leave_image_out")
-    ours = _best(screen.scores, screen.method, *way)
+    ours = _best(scores, "inpainting", *way)
     for method in ("autoencoder", "intensity", "untrained", "classic", "designed"):
-        theirs = _best(screen.scores, method, *way)
+        theirs = _best(scores, method, *way)
         if ours is not None and theirs is not None:
             yield _above(about, ours, theirs, expected=method in ("autoencoder", "intensity"))
 
 
-def _supervised(screen: Compared, about: str) -> Iterator[Row]:
+def _supervised(scores: Rows, about: str) -> Iterator[Row]:
     """On the images that the supervised network has not seen."""
-    scores, way = screen.scores, ("knn", "k=11", "held_images")
-    ours = _best(scores, screen.method, *way)
+    way = ("knn", "k=11", "held_images")
+    ours = _best(scores, "inpainting", *way)
     theirs = next((row for row in scores if row["feature_set"] == "supervised_fc2" and _is(row, *way)), None)
     end = next(
         (row for row in scores if row["classifier"] == "end_to_end" and row["metric"] == "balanced_accuracy"),

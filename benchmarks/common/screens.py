@@ -31,17 +31,9 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Compared:
-    """A screen after `pcip run NAME --baselines`.
-
-    Attributes:
-        screen: its name.
-        method: that of the encoder, in the names of its feature sets.
-        store: its store.
-        scores: the rows of main.benchmarks.
-    """
+    """A screen after `pcip run NAME --baselines`: its name, its store and the rows of main.benchmarks."""
 
     screen: str
-    method: str
     store: Store
     scores: Rows
 
@@ -50,6 +42,8 @@ class Compared:
 def compared(name: str, *, root: str | None = None, **baselines: object) -> Iterator[Compared]:
     """Run `pcip run NAME --baselines` in a new workspace, which is there until the end of the block.
 
+    The encoder learns inpainting, as in the paper whose comparisons are repeated.
+
     Args:
         name: a screen; of a simulated one a larger copy is run.
         root: of a real one.
@@ -57,12 +51,12 @@ def compared(name: str, *, root: str | None = None, **baselines: object) -> Iter
     """
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder) / "data")
-        changes = {"baselines": baselines, "simulation": _LARGER if root is None else {}}
+        encoder = {"recipe": "paper", **INPAINTING, "epochs": 16 if root is None else 40}
+        changes = {"encoder": encoder, "baselines": baselines, "simulation": _LARGER if root is None else {}}
         run_changed(workspace, name, f"{name}_compared", changes, root=root, baselines=True)
         with connect(workspace.published) as con:
             scores = rows_of(con, "SELECT * FROM main.benchmarks")
-        method = workspace.find(f"{name}_compared").encoder.method
-        yield Compared(f"{name}_compared", method, Store(workspace.store), scores)
+        yield Compared(f"{name}_compared", Store(workspace.store), scores)
 
 
 def run_changed(

@@ -14,7 +14,7 @@ import polars as pl
 
 from pcip_assets.assets.analyses.mismatch import TABLE as MISMATCH
 from pcip_assets.assets.analyses.mismatch import metadata_of
-from pcip_assets.assets.feature_sets import CONTROLS, INPAINTING, PREFIX
+from pcip_assets.assets.feature_sets import CONTROLS, PREFIX, encoder_sets
 from pcip_assets.assets.results import picture
 from pcip_assets.dagster_compat import partitions_of_run
 from pcip_assets.resources import Library
@@ -149,9 +149,9 @@ def no_duplicate_cells(store: Store, screen: Screen, shards: list[str] | None) -
 
 
 def features_finite(store: Store, screen: Screen, shards: list[str] | None) -> dg.AssetCheckResult:
-    """No inpainting feature is NaN or infinite."""
+    """No feature of the encoder is NaN or infinite."""
     offenders = []
-    for name in INPAINTING:
+    for name in encoder_sets(screen):
         existing = _existing(store, screen, PREFIX + name, shards)
         for cells in store.batches(screen.name, PREFIX + name, shards=existing):
             bad = ~np.isfinite(features_of(cells)).all(1)
@@ -162,7 +162,7 @@ def features_finite(store: Store, screen: Screen, shards: list[str] | None) -> d
 def features_vary(store: Store, screen: Screen, shards: list[str] | None) -> dg.AssetCheckResult:
     """At least half of each layer's features differ between cells; otherwise the encoder has collapsed."""
     shares = {}
-    for name in INPAINTING:
+    for name in encoder_sets(screen):
         existing = _existing(store, screen, PREFIX + name, shards)
         moments = None
         for cells in store.batches(screen.name, PREFIX + name, shards=existing, columns=["features"]):
@@ -181,7 +181,7 @@ def store_and_files_agree(store: Store, screen: Screen, shards: list[str] | None
         cells, crops = store.read_with_array(screen.name, "cells", "crops", shard)
         if len(crops) != cells.height:
             offenders.append(f"{shard}: {len(crops)} crops, {cells.height} cells")
-        for name in (*INPAINTING, *CONTROLS):
+        for name in (*encoder_sets(screen), *CONTROLS):
             if not store.has(screen.name, PREFIX + name, shard):
                 continue
             described = store.read(screen.name, PREFIX + name, shards=[shard], columns=["cell_id"])

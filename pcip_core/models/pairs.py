@@ -22,7 +22,6 @@ from pcip_core.errors import EncoderError
 from pcip_core.models.inpainting import LAYERS, SOURCE_FILTERS, NetworkConfig, PairedCellInpainting
 from pcip_core.models.network import CellNetwork, initialized
 
-PROJECTED = 64  # length of the vectors that shall agree
 TASKS = ("inpainting", "agreement", "identity")
 
 
@@ -33,6 +32,7 @@ class PairConfig(NetworkConfig):
     Args:
         tasks: some of `TASKS`.
         images: number of images that `identity` tells apart.
+        projector: length of the vectors of `agreement`.
 
     Raises:
         EncoderError: a task is unknown, or there is none.
@@ -40,6 +40,7 @@ class PairConfig(NetworkConfig):
 
     tasks: tuple[str, ...] = ("inpainting",)
     images: int = 0
+    projector: int = 64
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,20 +61,20 @@ class PairConfig(NetworkConfig):
 
 
 class Projector(nn.Module):
-    """Maximum over space, batch norm, and two linear layers: (B, filters, h, w) -> (B, 64)."""
+    """Maximum over space, batch norm, and two linear layers."""
 
-    def __init__(self, filters: int) -> None:
+    def __init__(self, filters: int, width: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.BatchNorm1d(filters, eps=1e-3),
-            nn.Linear(filters, PROJECTED),
-            nn.BatchNorm1d(PROJECTED, eps=1e-3),
+            nn.Linear(filters, width),
+            nn.BatchNorm1d(width, eps=1e-3),
             nn.ReLU(),
-            nn.Linear(PROJECTED, PROJECTED),
+            nn.Linear(width, width),
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, filters, h, w) -> (B, 64)."""
+        """(B, filters, h, w) -> (B, width)."""
         return self.layers(x.amax((2, 3)))
 
 
@@ -92,7 +93,7 @@ class PairedCells(CellNetwork):
         if "inpainting" in config.tasks:
             self.target, self.decoder = paper.target, paper.decoder
         if "agreement" in config.tasks:
-            self.projector = Projector(filters)
+            self.projector = Projector(filters, config.projector)
         if "identity" in config.tasks:
             self.identity = nn.Linear(filters, config.images)
 
@@ -103,7 +104,7 @@ class PairedCells(CellNetwork):
             source, target: (B, C, S, S) all channels of both cells, in [0, 1].
 
         Returns:
-            task -> output: `inpainting` (B, protein, S, S), `agreement` (B, 2, 64), `identity` (B, images).
+            task -> output: `inpainting` (B, protein, S, S), `agreement` (B, 2, projector), `identity` (B, images).
         """
         encoded = self.source(source)
         output = {}

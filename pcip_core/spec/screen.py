@@ -64,7 +64,8 @@ class Screen:
         root: folder of the images; a relative path starts at the folder of the spec.
         images: annotations of the images.
         encoder: training of the encoder.
-        encoder_from: another screen with the same channels, whose encoder is used for the cells of this screen.
+        encoder_from: another screen with the same channels, whose encoder describes the cells of this screen. Its
+            settings of `encoder` replace those of this screen.
         benchmark: labels and protocols by which features are evaluated.
         baselines: feature sets to compare with those of paired cell inpainting.
         analyses: clusters, enrichment, compartments and phenotypes.
@@ -103,6 +104,22 @@ class Screen:
     def encoder_screen(self) -> str:
         """The screen whose champion encoder computes the features of this screen."""
         return self.encoder_from or self.name
+
+    @property
+    def feature_set(self) -> str:
+        """The feature set of the analyses: of the spec, or a layer of the encoder.
+
+        Paired cell inpainting describes localization best in its middle (paper, human cells: conv3). The vectors that
+        shall agree are computed from the last layer.
+        """
+        layer = "conv3" if "agreement" not in self.encoder.tasks else "conv5"
+        return self.analyses.feature_set or f"{self.encoder.method}_{layer}"
+
+    @property
+    def corrected(self) -> tuple[str, ...]:
+        """The feature sets that `baselines.corrections` correct."""
+        layers = tuple(f"{self.encoder.method}_{layer}" for layer in ("conv3", "conv4"))
+        return layers if self.baselines.corrected is None else self.baselines.corrected
 
     @property
     def structural(self) -> tuple[str, ...]:

@@ -10,9 +10,11 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from pcip_core.errors import StoreError
+from pcip_core.spec.training import TASKS
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 _LONGEST_NAME = 255  # limit for file names on common file systems
+_LEARNED = rf"({'|'.join(TASKS)})(_({'|'.join(TASKS)}))*_conv\d"  # feature sets of the encoder, see `EncoderConfig.method`
 _WRITERS = (
     tuple(  # pattern of tables -> the asset that writes them, and the option of `pcip run` that includes it
         (re.compile(tables), asset, option)
@@ -20,9 +22,9 @@ _WRITERS = (
             "": {
                 "screen|fields|images|truth_.*|quarantine_fields": "fields",
                 "cells|crops|quarantine_crops": "crops",
-                r"cell_features_inpainting_conv\d": "cell_features",
+                rf"cell_features_{_LEARNED}": "cell_features",
                 r"cell_features_(untrained_conv\d|intensity)": "control_features",
-                r"protein_features_((inpainting|untrained)_conv\d|intensity)": "protein_features",
+                rf"protein_features_({_LEARNED}|untrained_conv\d|intensity)": "protein_features",
                 "benchmarks|(confusion|exclusions)_knn": "knn_benchmark",
                 "mismatch": "mismatch",
             },

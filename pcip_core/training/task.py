@@ -49,12 +49,14 @@ class Task(Protocol):
     Attributes:
         identity: text that, together with settings and network, must be equal to resume a training.
         unit: the unit of a row of a batch, `pairs` or `cells`.
+        fewest_rows: of a batch whose loss can be compared between precisions.
         streamed: whether the crops are read from files, batch by batch.
         training, validation: positions of the training cells, and of the held-out cells.
     """
 
     identity: str
     unit: str
+    fewest_rows: int
     streamed: bool
     training: np.ndarray
     validation: np.ndarray

@@ -55,7 +55,7 @@ def _inputs(library: Library, screen: Screen) -> dict[str, Any]:
     return {
         "spec": [screen.title, screen.description, screen.organism, screen.crop_channels, screen.protein],
         "analyses": screen.analyses,
-        "features": features_hash(library, screen, screen.analyses.feature_set),
+        "features": features_hash(library, screen, screen.feature_set),
         "tables": made,
         "images": store.read(screen.name, "images").to_dicts(),
         "figures": {path.name: file_stamp(path) for path in shown_figures(library, screen)},

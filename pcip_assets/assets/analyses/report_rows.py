@@ -38,7 +38,7 @@ def analysis_rows(library: Library, screen: Screen, names: Iterable[str]) -> Ana
         description=screen.description or screen.organism,
         simulated=screen.simulated,
         screen=screen.name,
-        feature_set=screen.analyses.feature_set,
+        feature_set=screen.feature_set,
         proteins=_proteins(cells, compared, solutions, tables[PROTEINS]),
         no_map=_no_map(library, screen),
         parts=parts,
@@ -281,6 +281,6 @@ def _provenance(library: Library, screen: Screen, table: str, rows: int) -> dict
 
 def _features(library: Library, screen: Screen) -> dict[str, Any]:
     """The provenance of the feature set, as `main.feature_sets` shows it."""
-    table = PREFIX + screen.analyses.feature_set
+    table = PREFIX + screen.feature_set
     shard = library.store.shards(screen.name, table)[-1]
     return library.store.provenance(screen.name, table, shard) or {}

@@ -6,7 +6,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from pcip_assets.assets.feature_sets import CONTROLS, INPAINTING, PREFIX, features_hash, made_features
+from pcip_assets.assets.feature_sets import CONTROLS, PREFIX, encoder_sets, features_hash, made_features
 from pcip_assets.assets.results import Made, Tables
 from pcip_assets.assets.skeleton import all_shards, asset, baselines_of
 from pcip_assets.resources import Library
@@ -38,12 +38,12 @@ def build_corrected_features(
     def corrected_features(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Corrected copies of the sets in `baselines.corrected`; the corrections are fitted to all shards."""
         spec = screen.baselines
-        sets = [name for name in spec.corrected if library.store.shards(screen.name, PREFIX + name)]
-        if len(sets) < len(spec.corrected):
+        sets = [name for name in screen.corrected if library.store.shards(screen.name, PREFIX + name)]
+        if len(sets) < len(screen.corrected):
             raise EvaluationError(
                 f"{screen.name}: baselines.corrected",
-                found=", ".join(set(spec.corrected) - set(sets)),
-                required=f"feature sets that exist, such as {', '.join((*INPAINTING, *CONTROLS))}",
+                found=", ".join(set(screen.corrected) - set(sets)),
+                required=f"feature sets that exist, such as {', '.join((*encoder_sets(screen), *CONTROLS))}",
                 remedy="Correct the spec, or materialize these feature sets first.",
             )
         fitted: dict[str, dict[str, Correct]] = {}  # by feature set; fitted once for all shards of a run
@@ -75,7 +75,7 @@ def build_corrected_features(
             precision = precisions.pop() if len(precisions) == 1 else None
             return made_features(cells, corrected, ", ".join(versions), run_id, precision)
 
-        return Tables(f"{PREFIX}{spec.corrected[0]}_{spec.corrections[0]}", inputs, make)
+        return Tables(f"{PREFIX}{screen.corrected[0]}_{spec.corrections[0]}", inputs, make)
 
     return corrected_features
 

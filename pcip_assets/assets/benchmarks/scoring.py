@@ -128,4 +128,4 @@ def chosen_sets(library: Library, screen: Screen) -> list[str]:
     if screen.baselines.classifiers is not None:
         return list(screen.baselines.classifiers)
     scores = pl.concat(library.store.read(screen.name, table) for table in (KNN, BASELINES))
-    return best_by_knn(scores, screen.benchmark.protocols[0]) or ["inpainting_conv3", "inpainting_conv4"]
+    return best_by_knn(scores, screen.benchmark.protocols[0]) or list(screen.corrected)

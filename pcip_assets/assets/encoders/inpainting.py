@@ -7,7 +7,13 @@ import dagster as dg
 import numpy as np
 
 from pcip_assets.assets.encoders.train_network import Fitted, Network
-from pcip_assets.assets.encoders.training_cells import HELD_OUT, all_crops, all_crops_hash, held_out_crops
+from pcip_assets.assets.encoders.training_cells import (
+    HELD_OUT,
+    all_crops,
+    all_crops_hash,
+    held_out_crops,
+    protein_of_images,
+)
 from pcip_assets.assets.skeleton import GPU_POOL, all_shards, asset
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, TrainingRun
@@ -30,7 +36,10 @@ def build_encoder(screen: Screen) -> dg.AssetsDefinition:
 
         def inputs(_: str | None) -> dict[str, Any]:
             spec = [screen.section("channels"), config.deciding()]
-            return {"spec": spec, "crops": all_crops_hash(library, screen)}
+            proteins = (
+                {} if config.pairs == "same_image" else {"proteins": protein_of_images(library, screen)}
+            )
+            return {"spec": spec, "crops": all_crops_hash(library, screen), **proteins}
 
         def fit(tracker: TrainingRun, checkpoints: Path) -> Fitted:
             from pcip_core.training.cells import CellSet
@@ -38,9 +47,11 @@ def build_encoder(screen: Screen) -> dg.AssetsDefinition:
 
             pixels, cells = all_crops(library, screen)
             image = np.unique(cells["image_id"].to_numpy(), return_inverse=True)[1]
+            proteins = protein_of_images(library, screen)
+            protein = np.array([proteins[image_id] for image_id in cells["image_id"]])
             shape, task = _network_and_task(screen, images=int(image.max()) + 1)
             trained = train(
-                CellSet(pixels, image, screen.crop_channels),
+                CellSet(pixels, image, screen.crop_channels, protein),
                 shape,
                 config,
                 task=task,
@@ -76,7 +87,10 @@ def _network_and_task(screen: Screen, *, images: int) -> tuple[Any, Any]:
         config.block,
         config.initial_weights,
     )
-    if list(config.tasks) == ["inpainting"]:
+    if config.as_in_the_paper:
         return shape, Inpainting
     identified = images if "identity" in config.tasks else 0
-    return PairConfig(**vars(shape), tasks=tuple(config.tasks), images=identified), Pairs
+    pairs = PairConfig(
+        **vars(shape), tasks=tuple(config.tasks), images=identified, projector=config.projector
+    )
+    return pairs, Pairs

@@ -40,6 +40,12 @@ def all_crops_hash(library: Library, screen: Screen) -> str:
     return inputs_hash(crops={shard: crops_hash(library, screen, shard) for shard in shards})
 
 
+def protein_of_images(library: Library, screen: Screen) -> dict[str, str]:
+    """Image -> protein, of all images."""
+    images = library.store.read(screen.name, "images")
+    return dict(zip(images["image_id"].to_list(), images["protein"].to_list(), strict=True))
+
+
 def held_out_crops(pixel_hashes: Sequence[str], image: np.ndarray, config: TrainingConfig) -> list[str]:
     """Hashes of the crops that a training holds out, sorted, without those that it also trains on elsewhere.
 

@@ -50,11 +50,11 @@ class _Learned:
 
 
 def build_cell_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """The asset of inpainting features, one table per layer."""
+    """The asset of the encoder's features, one table per layer."""
     trained_on = screen.encoder_screen
     learned = _Learned(
         noun="cell_features",
-        method="inpainting",
+        method=screen.encoder.method,
         layers=LAYERS,
         network="encoder",
         trained_on=trained_on,
@@ -115,6 +115,8 @@ def _learned_features(
         champion = tracking.champion(learned.model)
         network = load_encoder(champion.folder)
         require_same_crops(network.config, screen, champion.version)
+        if learned.noun == "cell_features":
+            require_same_tasks(network.config, screen, champion.version)
         meter = _Meter(context.log)
 
         def inputs(shard: str | None) -> dict[str, Any]:
@@ -271,6 +273,24 @@ def require_same_crops(network: Any, screen: Screen, version: str) -> None:
             found=f"an encoder of {given[1]} px crops with the channels {', '.join(given[0])}",
             required=f"one of {required[1]} px crops with the channels {', '.join(required[0])}",
             remedy=f"Name another screen in `encoder_from` of {screen.name}, or use the same channels and size.",
+        )
+
+
+def require_same_tasks(network: Any, screen: Screen, version: str) -> None:
+    """Check that an encoder was trained by the tasks of the spec, which the names of its feature sets state.
+
+    Raises:
+        EncoderError: it was trained by others.
+    """
+    given = tuple(getattr(network, "tasks", ("inpainting",)))
+    required = tuple(screen.encoder.tasks)
+    if given != required:
+        trained_on = screen.encoder_screen
+        raise EncoderError(
+            f"encoder {version}",
+            found=f"an encoder trained by {' and '.join(given)}",
+            required=f"one trained by {' and '.join(required)}, the tasks in the spec of {trained_on}",
+            remedy=f"Run `pcip run {trained_on} --retrain`, or change `encoder.task` back.",
         )
 
 

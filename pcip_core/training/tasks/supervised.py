@@ -135,7 +135,7 @@ class Classification:
     is the range of the random crops of 60 px in the publication.
     """
 
-    unit = "cells"
+    unit, fewest_rows = "cells", 2
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Scores of the features of one screen, for the benchmark of encoders: what is left out together, and how well it is found.
+"""Scores of the features of a screen by several classifiers, for the benchmark of encoders.
 
 All scores are macro means: each class counts alike, however many cells it has.
 """
@@ -18,6 +18,11 @@ from pcip_core.features.scaling import standardize
 
 K = 11
 KNN, PRIOR, LOGISTIC, RETRIEVAL, PLATE = "11-NN", "prior-corrected 11-NN", "logistic", "mAP", "plate"
+UNITS = {
+    **dict.fromkeys((KNN, PRIOR, LOGISTIC), "balanced accuracy"),
+    RETRIEVAL: "mean average precision",
+    PLATE: "times the share by chance",
+}
 _FOLDS = 5
 
 

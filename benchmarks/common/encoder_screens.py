@@ -44,7 +44,6 @@ class Cells:
 
     Attributes:
         screen: name.
-        about: what is found, and what is left out, in words; for each question.
         crops: all crops, with the image of each.
         structural: names of the structural channels.
         low, high: (n, C) intensities of each crop before it was rescaled.
@@ -61,6 +60,14 @@ class Cells:
     rows: np.ndarray
     questions: Mapping[str, Labelled]
     encoder: EncoderConfig
+
+    @property
+    def about(self) -> str:
+        """The screen and its size in words."""
+        kind = "SIMULATED" if self.screen in SIMULATED else "real"
+        return (
+            f"{self.screen} ({kind} images, {len(self.rows):,} of {len(self.crops.image):,} cells labelled)"
+        )
 
     @property
     def pixels(self) -> np.ndarray:
@@ -99,18 +106,14 @@ def _of_spec(workspace: Workspace, screen: Screen) -> Cells:
     place = {cell: row for row, cell in enumerate(cells["cell_id"].to_list())}
     order = [place[cell] for cell in table["cell_id"].to_list()]
     low, high = (np.empty((len(place), len(screen.crop_channels)), np.float32) for _ in range(2))
-    low[order], high[order] = (
-        np.stack(table[f"intensity_{end}"].to_numpy()) for end in ("min", "max")
-    )
-    images = Images.of(library.store, screen.name).table
-    of_image = {row["image_id"]: row for row in images.iter_rows(named=True)}
-    plate, protein = (
-        np.array([str(of_image[image][key]) for image in labelled.image_ids.tolist()]) for key in ("plate", "protein")
-    )
+    low[order], high[order] = (np.stack(table[f"intensity_{end}"].to_numpy()) for end in ("min", "max"))
+    of_image = Images.of(library.store, screen.name).column("plate")
+    plate = np.array([str(of_image[image]) for image in labelled.image_ids.tolist()])
     plates = {"plate": plate, "image": labelled.image_ids} if screen.simulated else {}
+    image = np.unique(cells["image_id"].to_numpy(), return_inverse=True)[1]
     return Cells(
         screen.name,
-        CellSet(np.asarray(pixels[:]), np.unique(cells["image_id"].to_numpy(), return_inverse=True)[1], screen.crop_channels),
+        CellSet(np.asarray(pixels[:]), image, screen.crop_channels),
         screen.structural,
         low,
         high,
@@ -131,7 +134,9 @@ def _antibodies(name: str, root: Path, spec: Screen) -> Cells:
         for row in rows
     ]
     well = np.array([row["field"].rsplit("_", 1)[0] for row in rows])
-    protein, antibody, line = (np.array([row[key] for row in rows]) for key in ("protein", "antibody", "cell_line"))
+    protein, antibody, line = (
+        np.array([row[key] for row in rows]) for key in ("protein", "antibody", "cell_line")
+    )
     plates = {"plate": np.array([each.split("_")[1] for each in well]), "image": well, "alike": protein}
     return _whole(
         name,
@@ -180,7 +185,8 @@ def _whole(
         planes = {channel: np.asarray(Image.open(path)) for channel, path in paths.items()}
         cut.append(cut_cells(planes, np.ones(planes["protein"].shape, int), crops))
     pixels, low, high = (
-        np.concatenate([getattr(each, key) for each in cut]) for key in ("pixels", "intensity_min", "intensity_max")
+        np.concatenate([getattr(each, key) for each in cut])
+        for key in ("pixels", "intensity_min", "intensity_max")
     )
     structural = tuple(channel for channel in channels if channel != "protein")
     if not structural:

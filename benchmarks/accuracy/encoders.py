@@ -209,7 +209,7 @@ def score_rows(
 ) -> Iterator[Row]:
     """The median of each score of the shipped settings against the paper's, then what other features reach."""
     layer, papers = (layer_of(encoders[name]) for name in (SHIPPED, PAPER))
-    for what, asked in cells.questions.items():
+    for what in cells.questions:
         about = f"{cells.about}: {what}"
         for way in WAYS:
             ours, theirs = (

@@ -14,7 +14,7 @@ import polars as pl
 
 from pcip_assets.assets.analyses.mismatch import TABLE as MISMATCH
 from pcip_assets.assets.analyses.mismatch import metadata_of
-from pcip_assets.assets.feature_sets import CONTROLS, PREFIX, encoder_sets
+from pcip_assets.assets.feature_sets import PREFIX, control_sets, encoder_sets
 from pcip_assets.assets.results import picture
 from pcip_assets.dagster_compat import partitions_of_run
 from pcip_assets.resources import Library
@@ -181,7 +181,7 @@ def store_and_files_agree(store: Store, screen: Screen, shards: list[str] | None
         cells, crops = store.read_with_array(screen.name, "cells", "crops", shard)
         if len(crops) != cells.height:
             offenders.append(f"{shard}: {len(crops)} crops, {cells.height} cells")
-        for name in (*encoder_sets(screen), *CONTROLS):
+        for name in (*encoder_sets(screen), *control_sets(screen)):
             if not store.has(screen.name, PREFIX + name, shard):
                 continue
             described = store.read(screen.name, PREFIX + name, shards=[shard], columns=["cell_id"])

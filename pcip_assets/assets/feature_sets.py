@@ -11,9 +11,6 @@ from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen
 from pcip_core.store.vectors import feature_table
 
-LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5")
-UNTRAINED = tuple(f"untrained_{layer}" for layer in LAYERS)
-CONTROLS = (*UNTRAINED, "intensity")
 SUPERVISED_LAYERS = (*(f"conv{number}" for number in range(1, 9)), "fc1", "fc2")
 SUPERVISED = tuple(f"supervised_{layer}" for layer in SUPERVISED_LAYERS)
 PREFIX = "cell_features_"
@@ -22,7 +19,12 @@ MAIN_NOUNS = ("cell_features", "control_features")  # the assets of these
 
 def encoder_sets(screen: Screen) -> tuple[str, ...]:
     """The feature sets of the encoder that describes the cells of a screen, one for each layer."""
-    return tuple(f"{screen.encoder.method}_{layer}" for layer in LAYERS)
+    return tuple(f"{screen.encoder.method}_{layer}" for layer in screen.encoder.layers)
+
+
+def control_sets(screen: Screen) -> tuple[str, ...]:
+    """The controls of these: the layers of the same network untrained, and intensities alone."""
+    return (*(f"untrained_{layer}" for layer in screen.encoder.layers), "intensity")
 
 
 def crops_hash(library: Library, screen: Screen, shard: str | None) -> str | None:
@@ -41,7 +43,8 @@ def features_hash(library: Library, screen: Screen, feature_set: str) -> dict[st
 
 def main_sets(library: Library, screen: Screen) -> list[str]:
     """The learned feature sets and their controls."""
-    return [name for name in (*encoder_sets(screen), *CONTROLS) if library.store.shards(screen.name, PREFIX + name)]
+    names = (*encoder_sets(screen), *control_sets(screen))
+    return [name for name in names if library.store.shards(screen.name, PREFIX + name)]
 
 
 def other_sets(library: Library, screen: Screen) -> list[str]:
@@ -72,7 +75,7 @@ def unsupervised_sets(library: Library, screen: Screen) -> list[str]:
 
 def shards_lacking(library: Library, screen: Screen) -> dict[str, set[str]]:
     """Baseline feature set -> the shards that the learned sets have and it has not."""
-    store, main = library.store, (*encoder_sets(screen), *CONTROLS)
+    store, main = library.store, (*encoder_sets(screen), *control_sets(screen))
     have = {
         table.removeprefix(PREFIX): set(store.shards(screen.name, table))
         for table in store.tables(screen.name)

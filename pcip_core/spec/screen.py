@@ -112,13 +112,13 @@ class Screen:
         Paired cell inpainting describes localization best in its middle (paper, human cells: conv3). The vectors that
         shall agree are computed from the last layer.
         """
-        layer = "conv3" if "agreement" not in self.encoder.tasks else "conv5"
+        layer = self.encoder.layers[-1 if "agreement" in self.encoder.tasks else -3]
         return self.analyses.feature_set or f"{self.encoder.method}_{layer}"
 
     @property
     def corrected(self) -> tuple[str, ...]:
         """The feature sets that `baselines.corrections` correct."""
-        layers = tuple(f"{self.encoder.method}_{layer}" for layer in ("conv3", "conv4"))
+        layers = tuple(f"{self.encoder.method}_{layer}" for layer in self.encoder.layers[-3:-1])
         return layers if self.baselines.corrected is None else self.baselines.corrected
 
     @property
@@ -339,8 +339,9 @@ def _validate(screen: Screen, path: Path) -> None:
         refuse(
             "crops.area_fraction with segmentation.method centres", "no area_fraction: a centre has no area"
         )
-    if screen.crops.size_px % 4:
-        refuse(f"crops.size_px {screen.crops.size_px}", "a multiple of 4 (the network pools twice)")
+    step = screen.encoder.size_step
+    if screen.crops.size_px % step:
+        refuse(f"crops.size_px {screen.crops.size_px}", f"a multiple of {step} with {screen.encoder.stages} stages")
     least, most = screen.crops.area_fraction or (0, 0)
     if least > most:
         refuse(f"crops.area_fraction {least}, {most}", "the smallest area first")

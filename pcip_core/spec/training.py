@@ -103,6 +103,8 @@ class EncoderConfig(TrainingConfig):
             `{inpainting: 1, agreement: 0.05}`.
         block: `paper` (convolution, ReLU, batch norm) or `norm_first` (convolution, batch norm, ReLU).
         initial_weights: `glorot` (the authors'), `torch`, or a factor on the weights of `torch`.
+        stages: number of blocks of the source encoder: 5 (the paper's) for crops of 64 px; 6 for 128 px and 7 for
+            256 px at about the same cost, because each further block halves the crop first.
         projector: for `agreement`, the length of the vectors that shall agree.
         pairs: `same_image` (the paper's); `same_protein`: both cells of different images of the same protein, such as
             other wells, antibodies or cell lines; or `mixed`: some of both.
@@ -114,6 +116,7 @@ class EncoderConfig(TrainingConfig):
     task: Task | dict[Task, Weight] = "inpainting"
     block: Literal["paper", "norm_first"] = "paper"
     initial_weights: Literal["glorot", "torch"] | Annotated[float, Bounds(0, 100, above=True)] = "glorot"
+    stages: Literal[5, 6, 7] = 5
     projector: Annotated[int, Bounds(2, 8_192)] = 64
     pairs: Literal["same_image", "same_protein", "mixed"] = "same_image"
     mixed_share: Annotated[float, Bounds(0, 1, above=True, below=True)] = 0.5
@@ -147,6 +150,24 @@ class EncoderConfig(TrainingConfig):
         [0.0, 1.0, 0.5]
         """
         return {"same_image": 0.0, "same_protein": 1.0, "mixed": self.mixed_share}[self.pairs]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers of the source encoder.
+
+        >>> EncoderConfig().layers
+        ('conv1', 'conv2', 'conv3', 'conv4', 'conv5')
+        """
+        return tuple(f"conv{number}" for number in range(1, self.stages + 1))
+
+    @property
+    def size_step(self) -> int:
+        """The side of a crop in px is a multiple of this, because poolings and strides halve it.
+
+        >>> EncoderConfig().size_step, EncoderConfig(stages=7).size_step
+        (4, 16)
+        """
+        return 4 * 2 ** (self.stages - 5)
 
     @property
     def method(self) -> str:

@@ -6,7 +6,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from pcip_assets.assets.feature_sets import CONTROLS, PREFIX, encoder_sets, features_hash, made_features
+from pcip_assets.assets.feature_sets import PREFIX, control_sets, encoder_sets, features_hash, made_features
 from pcip_assets.assets.results import Made, Tables
 from pcip_assets.assets.skeleton import all_shards, asset, baselines_of
 from pcip_assets.resources import Library
@@ -43,7 +43,8 @@ def build_corrected_features(
             raise EvaluationError(
                 f"{screen.name}: baselines.corrected",
                 found=", ".join(set(screen.corrected) - set(sets)),
-                required=f"feature sets that exist, such as {', '.join((*encoder_sets(screen), *CONTROLS))}",
+                required="feature sets that exist, such as "
+                + ", ".join((*encoder_sets(screen), *control_sets(screen))),
                 remedy="Correct the spec, or materialize these feature sets first.",
             )
         fitted: dict[str, dict[str, Correct]] = {}  # by feature set; fitted once for all shards of a run

@@ -57,7 +57,14 @@ def network_and_task(
     ('PairConfig', 'Pairs')
     """
     shape = NetworkConfig(
-        channels, structural, protein, size_px, config.width, config.block, config.initial_weights
+        channels,
+        structural,
+        protein,
+        size_px,
+        config.width,
+        config.block,
+        config.initial_weights,
+        config.stages,
     )
     if config.as_in_the_paper:
         return shape, Inpainting

@@ -84,6 +84,15 @@ VGG16 = {"sets": ["vgg16"]}
         ({"encoder": {"projector": 1}}, "encoder.projector 1; required: 2 to 8,192"),
         ({"encoder": {"augment": {"turn": True}}}, "unknown key `encoder.augment.turn`"),
         ({"encoder": {"augment": {"scale": 2}}}, "encoder.augment.scale 2; required: 0 to 1"),
+        ({"encoder": {"stages": 4}}, "`encoder.stages`: input should be 5, 6 or 7"),
+        (
+            {"encoder": {"pairs": "any"}},
+            "`encoder.pairs`: input should be 'same_image', 'same_protein' or 'mixed'",
+        ),
+        (
+            {"encoder": {"stages": 7}, "crops": {"window_px": 64, "size_px": 72}},
+            "crops.size_px 72; required: a multiple of 16 with 7 stages",
+        ),
         ({"encoder": [1]}, "`encoder`: input should be a dictionary; required"),
         ({"benchmark": {"ks": [0, 1]}}, "benchmark.ks.0 0; required: 1 to 10,000"),
         ({"benchmark": {"ks": []}}, "benchmark.ks []"),

@@ -50,7 +50,7 @@ DESCRIPTION = (
 )
 SECONDS = 900
 LONG = True
-SIZES = {"small": 1, "medium": 3, "long": 3}  # size -> seeds
+NAMED_SIZES = {"small": 1, "medium": 3, "long": 3}  # size -> seeds
 WAYS = (KNN, PRIOR, LOGISTIC, RETRIEVAL, PLATE)
 DATA = REPOSITORY.parent / "shared" / "data"
 SHIPPED, PAPER = "shipped", "paper"
@@ -134,7 +134,7 @@ def run(size: str = "small") -> list[Row]:
 
 def screen_rows(cells: Cells, size: str) -> list[Row]:
     """Scores and costs of one screen: the shipped and the paper's settings, other features, and other settings."""
-    seeds = range(SIZES[size])
+    seeds = range(NAMED_SIZES[size])
     encoders = {SHIPPED: cells.encoder, PAPER: replace(cells.encoder, **_PAPERS)}
     trainings = {
         name: [trained(cells, replace(config, seed=seed)) for seed in seeds]
@@ -244,7 +244,7 @@ def judged(screen: str, question: str, way: str, value: float, seeds: int) -> di
         if (aim.screen, aim.question, aim.way) == (screen, question, way):
             met = value <= aim.value if aim.at_most else value >= aim.value
             bound = "most" if aim.at_most else "least"
-            enough = seeds >= SIZES["medium"]
+            enough = seeds >= NAMED_SIZES["medium"]
             text = f"median of three seeds at {bound} {aim.value:.2f}"
             return {"aim": text, "held": met if enough else None}
     return {}
@@ -271,7 +271,7 @@ def other_rows(
                     ratio=value / median,
                     n=len(cells.rows),
                     aim="below the median of three seeds of the shipped settings" if asked else None,
-                    held=value < median if asked and len(ours) >= SIZES["medium"] else None,
+                    held=value < median if asked and len(ours) >= NAMED_SIZES["medium"] else None,
                 )
 
 
@@ -316,7 +316,9 @@ def time_to_score(
         ratio=value / against,
         n=len(paper),
         aim=f"at most {_LEAST_TIME} of it",
-        held=score >= wanted and value <= _LEAST_TIME * against if len(paper) >= SIZES["medium"] else None,
+        held=score >= wanted and value <= _LEAST_TIME * against
+        if len(paper) >= NAMED_SIZES["medium"]
+        else None,
     )
 
 

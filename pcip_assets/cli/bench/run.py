@@ -155,7 +155,7 @@ def run_benchmark(name: str, json_file: Path | None, size: str | None = None) ->
     Args:
         name: of the benchmark.
         json_file: where the rows are written.
-        size: of a benchmark with several, the keys of its constant SIZES; by default the first.
+        size: of a benchmark with several, the keys of its constant NAMED_SIZES; by default the first.
 
     Returns:
         the rows whose aim is not met.
@@ -180,7 +180,7 @@ def run_benchmark(name: str, json_file: Path | None, size: str | None = None) ->
             remedy="pcip bench lists them.",
         )
     module = _load(paths[name])
-    sizes = list(getattr(module, "SIZES", {}))
+    sizes = list(getattr(module, "NAMED_SIZES", {}))
     if size is not None and size not in sizes:
         raise PcipError(
             f"pcip bench {name} --{size}",

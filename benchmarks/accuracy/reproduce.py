@@ -27,9 +27,9 @@ SECONDS, LONG = 600, True
 PAGE = REPOSITORY / "docs" / "reproduce.md"
 SCREENS = ("cyclops_wt2", "chong_labelled_cells")
 _REDUCED = {"width": 0.1, "epochs": 2, "batch_size": 16}
-_RUN = (  # a process whose shipped specs are those of the trial
-    "import sys; from pathlib import Path; import pcip_assets.workspace as workspace; "
-    "workspace.REPOSITORY = Path(sys.argv.pop(1)); from pcip_assets.cli.main import main; main()"
+_RUN = (  # `pcip`, whose only known specs are those of the trial
+    "from pcip_assets.workspace import Workspace; from pcip_assets.cli.main import main; "
+    "Workspace.specs = lambda self: sorted((self.data / 'screens').glob('*.yaml')); main()"
 )
 
 
@@ -45,7 +45,7 @@ def run() -> list[Row]:
             words = [str(folders.get(word, word)) for word in command.split()[1:]]
             start = time.perf_counter()
             done = subprocess.run(
-                [sys.executable, "-c", _RUN, str(folder), *words],
+                [sys.executable, "-c", _RUN, *words],
                 cwd=REPOSITORY, capture_output=True, text=True, check=False,
                 env={**os.environ, "PCIP_DATA": str(folder / "data")},
             )  # fmt: skip

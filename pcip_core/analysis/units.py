@@ -131,7 +131,8 @@ def responses(features: Features, direction: np.ndarray) -> np.ndarray:
 def ends(values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     """The rows of the highest values, the highest first, and of the lowest values, the lowest first.
 
-    At most n each, and no row twice. Rows that are not finite are left out; equal values are in the order of the rows.
+    At most n each, and no row twice. Rows that are not finite are left out. Of equal values, the first rows count as
+    highest and the last as lowest.
 
     >>> highest, lowest = ends(np.array([3.0, 1.0, np.nan, 2.0]), 1)
     >>> highest.tolist(), lowest.tolist()
@@ -139,6 +140,5 @@ def ends(values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     """
     finite = np.flatnonzero(np.isfinite(values))
     n = min(n, len(finite) // 2)
-    highest = finite[np.argsort(-values[finite], kind="stable")][:n]
-    lowest = finite[np.argsort(values[finite], kind="stable")][:n]
-    return highest, lowest
+    order = finite[np.argsort(-values[finite], kind="stable")]
+    return order[:n], order[::-1][:n]

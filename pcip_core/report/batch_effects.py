@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pcip_core.features.names import best_layers
 from pcip_core.plots.scores.batch_effects import label_against_plate, without_correction
 from pcip_core.report.page import Block, Cell, Picture, Section, Table, Text
@@ -25,12 +27,18 @@ _FACTORS = {
     "image": "image",
 }
 _INTRODUCTION = (
-    "Variance: the share of the variance of the standardized features that each factor explains (sum of squares "
-    "between its groups over the total), and in parentheses the share that the same groups explain if whole images "
-    "are assigned to them at random. A share near its chance is no effect. Each factor is taken alone: shares of "
-    "crossed or nested factors overlap, and do not add up. Lower is better for plate and well; no factor explains "
-    "more than image."
+    "Each value stands beside its chance, in parentheses; a value near its chance is no effect. Variance: the share of "
+    "the variance of the standardized features that a factor explains (sum of squares between its groups over the "
+    "total). Its chance is the share that the same groups explain if whole images are assigned to them at random; a "
+    "balanced design lies below it. Each factor is taken alone: shares of crossed or nested factors overlap, and do "
+    "not add up. No factor explains more than image."
 )
+_NEIGHBOURS = (
+    "Nearest neighbours: balanced accuracy in predicting the {label} ({protocol}; higher is better) and the plate "
+    "(from cells of other proteins; nearer to its chance is better). The chance by plate is that of the same "
+    "neighbours, with the plates permuted among the images of each label."
+)
+Scores = Mapping[str, float]
 
 
 def batch_effects(rows: BenchmarkRows) -> Section | None:
@@ -46,31 +54,22 @@ def batch_effects(rows: BenchmarkRows) -> Section | None:
     names = _shown(label) or list(dict.fromkeys(row["feature_set"] for row in variance))
     label = {name: label[name] for name in names if name in label}
     plate = {row["feature_set"]: row["value"] for row in pick(by_plate, metric="batch_accuracy")}
-    chances = sorted({row["value"] for row in pick(by_plate, metric="batch_accuracy_by_chance")})
+    chance = {row["feature_set"]: row["value"] for row in pick(by_plate, metric="batch_accuracy_by_chance")}
     blocks: list[Block] = [Text(_INTRODUCTION)]
-    if chances:
+    if plate:
+        blocks.append(Text(_NEIGHBOURS.format(label=rows.label, protocol=protocol)))
+    if plate and label:
+        excess = {name: plate[name] - chance[name] for name in plate}
+        figure = label_against_plate(label, excess, f"{rows.title}: batch effects", label=rows.label)
         blocks.append(
-            Text(
-                f"Nearest neighbours: balanced accuracy in telling the {rows.label} ({protocol}; higher is better) and "
-                "the plate (among cells of other proteins; lower is better). A set without plate effects scores at "
-                f"most {' to '.join(f'{value:.3f}' for value in chances)} by plate, the chance."
-            )
+            Picture(figure, f"Balanced accuracy by {rows.label} against that by plate above its chance")
         )
-        if label:
-            blocks.append(
-                Picture(
-                    label_against_plate(
-                        label, plate, f"{rows.title}: batch effects", chance=chances[0], label=rows.label
-                    ),
-                    f"Balanced accuracy by {rows.label} against balanced accuracy by plate, one point per feature set",
-                )
-            )
-    blocks.append(_table(rows, names, label, plate, variance))
+    blocks.append(_table(rows, names, label, (plate, chance), variance))
     blocks += [Text(line, note=True) for line in _missing(rows)]
     return Section("Batch effects", blocks)
 
 
-def _shown(label: dict[str, float]) -> list[str]:
+def _shown(label: Scores) -> list[str]:
     """The best layer of each method and correction, and the sets that were corrected; the best first."""
     best = best_layers(label)
     known = {*best, *(without_correction(name) for name in best)} & set(label)
@@ -78,16 +77,21 @@ def _shown(label: dict[str, float]) -> list[str]:
 
 
 def _table(
-    rows: BenchmarkRows, names: list[str], label: dict[str, float], plate: dict[str, float], variance: Rows
+    rows: BenchmarkRows,
+    names: list[str],
+    label: Scores,
+    by_plate: tuple[Scores, Scores],
+    variance: Rows,
 ) -> Table:
     """One row per feature set; columns without any value are left out."""
     columns: dict[str, list[Cell]] = {}
-    for heading, values, best in ((f"kNN by {rows.label}", label, max), ("kNN by plate", plate, min)):
-        shown = [values[name] for name in names if name in values]
-        if shown:
-            columns[heading] = [
-                number(values.get(name), best=values.get(name) == best(shown)) for name in names
-            ]
+    if label:
+        top = max(label.values())
+        columns[f"kNN by {rows.label}"] = [
+            number(label.get(name), best=label.get(name) == top) for name in names
+        ]
+    if by_plate[0]:
+        columns["kNN by plate"] = [_beside_chance(name, *by_plate) for name in names]
     for factor, heading in _FACTORS.items():
         of_factor = pick(variance, task=factor)
         share, chance = (
@@ -95,11 +99,13 @@ def _table(
             for metric in ("variance_share", "variance_share_by_chance")
         )
         if share:
-            columns[f"{heading} explains"] = [
-                Cell(f"{share[name]:.3f} ({chance[name]:.3f})" if name in share else "") for name in names
-            ]
+            columns[f"{heading} explains"] = [_beside_chance(name, share, chance) for name in names]
     body = [[name, *cells] for name, *cells in zip(names, *columns.values(), strict=True)]
     return Table(["feature set", *columns], body, caption=simulated_note(rows))
+
+
+def _beside_chance(name: str, values: Scores, chances: Scores) -> Cell:
+    return Cell(f"{values[name]:.3f} ({chances[name]:.3f})" if name in values else "")
 
 
 def _missing(rows: BenchmarkRows) -> list[str]:

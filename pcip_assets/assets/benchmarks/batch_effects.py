@@ -1,6 +1,6 @@
 """Batch effects of feature sets, as further rows of the kNN benchmarks: variance by plate, well, line; kNN by plate."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -12,7 +12,7 @@ from pcip_assets.resources import Library
 from pcip_core.evaluation.checks.batch_effects import (
     FACTORS,
     factors_of,
-    plates_that_can_be_told,
+    plates_of_several_proteins,
     variance_shares,
 )
 from pcip_core.evaluation.labelled import LabelledCells
@@ -68,12 +68,12 @@ def _variance(
 def _knn(
     library: Library, screen: Screen, sets: Sequence[str], described: Iterable[str], scores: Scores
 ) -> None:
-    """Add the accuracy of nearest neighbours of other proteins in telling the plate."""
+    """Add the accuracy with which nearest neighbours of other proteins predict the plate."""
     from pcip_core.evaluation.checks.batch_effects import plate_scores
 
     key = {"task": "plate", "classifier": "knn", "protocol": "leave_protein_out"}
     cells = labelled_cells_of(library, screen, described, column="plate")
-    proteins = _proteins(library, screen, cells)
+    proteins = _by_image(cells, Images.of(library.store, screen.name).protein_of)
     reasons = {
         reason.replace("cells_without_label", "cells_without_plate"): n
         for reason, n in cells.left_out.items()
@@ -81,21 +81,21 @@ def _knn(
     n_cells = len(cells.labels)
     drawn = np.linspace(0, n_cells - 1, min(_MOST_CELLS, n_cells)).astype(int)  # evenly over the screen
     scores.exclude({**reasons, "cells_not_drawn": n_cells - len(drawn)}, **key)
-    if len(plates_that_can_be_told(cells.labels[drawn], proteins[drawn])) < 2:
+    if len(plates_of_several_proteins(cells.labels[drawn], proteins[drawn])) < 2:
         scores.exclude({"cells_without_two_plates_of_two_proteins": len(drawn)}, **key)
         return
+    labels = Images.of(library.store, screen.name).labels_of(screen.benchmark.label)
+    stratum = _by_image(cells, {image: "; ".join(sorted(names)) for image, names in labels.items()})
+    plates, *others = (part[drawn] for part in (cells.labels, proteins, cells.image_ids, stratum))
     for name in sets:
         vectors, run_id = vectors_of(library, screen, name, cells.cell_ids.gather(drawn))
-        scored = plate_scores(
-            vectors, cells.labels[drawn], proteins[drawn], feature_set=name, ks=screen.benchmark.ks
-        )
+        scored = plate_scores(vectors, plates, *others, feature_set=name, ks=screen.benchmark.ks)
         of_set = {"feature_set": name, **key}
         scores.add(of_set, scored.rows, run_id=run_id)
         scores.exclude(scored.exclusions, **of_set)
 
 
-def _proteins(library: Library, screen: Screen, cells: LabelledCells) -> np.ndarray:
-    """The protein of each cell, (n,)."""
-    protein_of = Images.of(library.store, screen.name).protein_of
+def _by_image(cells: LabelledCells, values: Mapping[str, str]) -> np.ndarray:
+    """The value of each cell's image, (n,)."""
     images, image = np.unique(cells.image_ids, return_inverse=True)
-    return np.array([protein_of[name] for name in images.tolist()], str)[image]
+    return np.array([values[name] for name in images.tolist()], str)[image]

@@ -1,7 +1,7 @@
 """Batch effects: what plate, well position, cell line and protein explain of the vectors, and kNN by plate.
 
 Features should describe the protein, not the plate. Both scores compare feature sets, and a set with its corrected
-copies; a correction is good if it lowers the scores of the plate and keeps those of the localization.
+copies; a correction is good if it brings the scores of the plate to their chance and keeps those of the localization.
 """
 
 from __future__ import annotations
@@ -13,11 +13,15 @@ import numpy as np
 import polars as pl
 
 from pcip_core.errors import EvaluationError
-from pcip_core.evaluation.scores import Scored, usable_knn_scores
+from pcip_core.evaluation.neighbours import nearest_others
+from pcip_core.evaluation.scores import Scored
+from pcip_core.evaluation.usable import usable
 from pcip_core.features.blocks import Features, places_of
 from pcip_core.features.checks import require_rows
+from pcip_core.features.scaling import standardize
 
 FACTORS = ("plate", "well_row", "well_column", "cell_line", "protein", "image")
+_PERMUTATIONS = 30
 _WELL = r"^\s*([A-Za-z]{1,2})0*([1-9][0-9]?)\s*$"  # A1, a01, AF48
 
 
@@ -171,16 +175,26 @@ def _explained(
 
 
 def plate_scores(
-    features: np.ndarray, plates: np.ndarray, proteins: np.ndarray, *, feature_set: str, ks: Sequence[int]
+    features: np.ndarray,
+    plates: np.ndarray,
+    proteins: np.ndarray,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    feature_set: str,
+    ks: Sequence[int],
 ) -> Scored:
-    """Balanced accuracy of the nearest neighbours of other proteins in telling the plate; lower is better.
+    """Balanced accuracy with which the nearest neighbours of other proteins predict the plate, and its chance.
 
-    The cells of the same protein are left out: where a protein is on one plate only, they would tell the plate by the
-    protein. A set without batch effects scores at most the chance, 1 / plates.
+    The cells of the same protein are left out: where a protein is on one plate only, they would give the plate away.
+    The chance is the mean accuracy of the same neighbours if the plates are permuted among the images of each label.
+    It takes the design into account: if the proteins of a label are spread over the plates, the nearest cells of other
+    proteins, which have the same label, are on other plates, and the chance is below 1 / plates. If each label has its
+    own plate, plates cannot be separated from labels, and the accuracy is its own chance.
 
     Args:
         features: (n, d).
-        plates, proteins: (n,) of each cell.
+        plates, proteins, images, labels: (n,) of each cell; cells of an image have one plate and one label.
         feature_set: name of the feature set, for the error.
         ks: numbers of neighbours.
 
@@ -190,29 +204,58 @@ def plate_scores(
 
     Raises:
         ShapeError: the arrays differ in length.
-        EvaluationError: `plates_that_can_be_told` finds fewer than two plates, or no column is finite and varies.
+        EvaluationError: `plates_of_several_proteins` finds fewer than two plates, or no column is finite and varies.
     """
-    if len(plates_that_can_be_told(plates, proteins)) < 2:
+    require_rows("kNN by plate", features, plates, proteins, images=images, stratum=labels)
+    if len(plates_of_several_proteins(plates, proteins)) < 2:
         raise EvaluationError(
             f"{feature_set}: kNN by plate",
             found="fewer than two plates with two proteins",
             required="two plates with two proteins each",
             remedy="Score more images, or check the columns plate and protein of the images.",
         )
-    scored = usable_knn_scores(features, plates, feature_set=feature_set, groups=proteins, ks=ks)
+    kept = usable(features, plates, feature_set=feature_set, groups=proteins, ks=ks)
+    if not kept.ks:
+        return Scored([], [], kept.exclusions)
+    _, plate = np.unique(plates[kept.cells], return_inverse=True)
+    _, protein = np.unique(proteins[kept.cells], return_inverse=True)
+    _, first, image = np.unique(images[kept.cells], return_index=True, return_inverse=True)
+    points = standardize(features[kept.cells][:, kept.columns])
+    nearest = nearest_others(points, protein, kept.ks)
+    of_image, label_of_image = plate[first], labels[kept.cells][first]
+    rng = np.random.default_rng(0)
+    permuted = [_permuted(of_image, label_of_image, rng)[image] for _ in range(_PERMUTATIONS)]
     rows = []
-    for row in scored.rows:
-        if row["metric"] == "balanced_accuracy":
-            classes = len({other["label"] for other in scored.rows} - {None})
-            rows.append({**row, "metric": "batch_accuracy"})
-            rows.append({**row, "metric": "batch_accuracy_by_chance", "value": 1 / classes})
-    return Scored(rows, [], scored.exclusions)
+    for k in kept.ks:
+        key = {"classifier": "knn", "parameter": f"k={k}", "label": None, "n": len(plate)}
+        chance = float(np.mean([_accuracy(nearest[:, :k], drawn) for drawn in permuted]))
+        rows.append({**key, "metric": "batch_accuracy", "value": _accuracy(nearest[:, :k], plate)})
+        rows.append({**key, "metric": "batch_accuracy_by_chance", "value": chance})
+    return Scored(rows, [], kept.exclusions)
 
 
-def plates_that_can_be_told(plates: np.ndarray, proteins: np.ndarray) -> list[str]:
-    """The plates with two proteins or more: cells of other proteins can tell no other plate.
+def _permuted(plate: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Permute the plates of images among the images of each label: (images,)."""
+    shuffled = np.lexsort((rng.random(len(plate)), label))
+    drawn = np.empty_like(plate)
+    drawn[np.argsort(label, kind="stable")] = plate[shuffled]
+    return drawn
 
-    >>> plates_that_can_be_told(np.array(["1", "1", "2"]), np.array(["a", "b", "a"]))
+
+def _accuracy(nearest: np.ndarray, plate: np.ndarray) -> float:
+    """The mean recall of the plates by the votes of these neighbours, (n, k); of equal votes, the first plate wins."""
+    n, count = len(plate), int(plate.max()) + 1
+    votes = np.bincount((np.arange(n)[:, None] * count + plate[nearest]).ravel(), minlength=n * count)
+    hit = votes.reshape(n, count).argmax(1) == plate
+    return float(
+        np.mean(np.bincount(plate, weights=hit, minlength=count) / np.bincount(plate, minlength=count))
+    )
+
+
+def plates_of_several_proteins(plates: np.ndarray, proteins: np.ndarray) -> list[str]:
+    """The plates with two proteins or more: only these can be predicted from cells of other proteins.
+
+    >>> plates_of_several_proteins(np.array(["1", "1", "2"]), np.array(["a", "b", "a"]))
     ['1']
     """
     pairs = pl.DataFrame(

@@ -13,33 +13,32 @@ _MARGIN = 0.04
 
 
 def label_against_plate(
-    by_label: Mapping[str, float], by_plate: Mapping[str, float], title: str, *, chance: float, label: str
+    by_label: Mapping[str, float], excess: Mapping[str, float], title: str, *, label: str
 ) -> Figure:
     """Draw one point per feature set, with an arrow from each set to its corrected copies.
 
-    The best sets are at the upper left: they tell the label, and do not tell the plate. A dotted line marks the chance
-    by plate.
+    The best sets are at the top near the dotted line: they predict the label, and the plate no better than by chance.
 
     Args:
-        by_label, by_plate: feature set -> balanced accuracy of nearest neighbours; sets that lack one are left out.
+        by_label: feature set -> balanced accuracy of nearest neighbours in predicting the label.
+        excess: feature set -> the same in predicting the plate, minus its chance; sets that lack one are left out.
         title: title of the figure; states if images are simulated.
-        chance: accuracy by plate of features that know no plate.
-        label: what is told, for the axis.
+        label: what is predicted, for the axis.
 
-    >>> figure = label_against_plate({"classic": 0.8}, {"classic": 0.3}, "example", chance=0.25, label="localization")
+    >>> figure = label_against_plate({"classic": 0.8}, {"classic": 0.3}, "example", label="localization")
     >>> figure.axes[0].get_xlabel()
-    'balanced accuracy by plate (lower is better)'
+    'balanced accuracy by plate, minus its chance'
     """
-    names = [name for name in by_label if name in by_plate]
+    names = [name for name in by_label if name in excess]
     if not names:
         return no_scores(title)
     figure = Figure(figsize=(4.6 + LEGEND_INCHES, 3.8), layout="constrained")
     add_title(figure, title)
     axes = figure.add_subplot()
-    axes.axvline(chance, color="dimgrey", linestyle=":", label="chance by plate")
+    axes.axvline(0, color="dimgrey", linestyle=":", label="no plate effect")
     for index, name in enumerate(names):
         axes.plot(
-            by_plate[name],
+            excess[name],
             by_label[name],
             color=colour(index),
             marker=marker(index),
@@ -52,14 +51,14 @@ def label_against_plate(
         if plain != name and plain in names:
             axes.annotate(
                 "",
-                xy=(by_plate[name], by_label[name]),
-                xytext=(by_plate[plain], by_label[plain]),
+                xy=(excess[name], by_label[name]),
+                xytext=(excess[plain], by_label[plain]),
                 arrowprops={"arrowstyle": "->", "color": "dimgrey", "shrinkA": 5, "shrinkB": 5},
             )
-    x, y = [chance, *(by_plate[name] for name in names)], [by_label[name] for name in names]
-    axes.set_xlim(max(min(x) - _MARGIN, 0), min(max(x) + _MARGIN, 1))
+    x, y = [0.0, *(excess[name] for name in names)], [by_label[name] for name in names]
+    axes.set_xlim(min(x) - _MARGIN, max(x) + _MARGIN)
     axes.set_ylim(max(min(y) - _MARGIN, 0), min(max(y) + _MARGIN, 1))
-    axes.set_xlabel("balanced accuracy by plate (lower is better)")
+    axes.set_xlabel("balanced accuracy by plate, minus its chance")
     axes.set_ylabel(f"balanced accuracy by {label}")
     add_legend(figure, [axes], outside=True)
     return figure

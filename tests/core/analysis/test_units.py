@@ -70,4 +70,5 @@ def test_ends_do_not_overlap_and_skip_missing_values() -> None:
     highest, lowest = ends(np.array([1.0, np.nan, 5.0, 5.0, 0.0, np.inf]), 8)
     assert highest.tolist() == [2, 3]
     assert lowest.tolist() == [4, 0]
+    assert [part.tolist() for part in ends(np.zeros(5), 2)] == [[0, 1], [4, 3]]
     assert [part.tolist() for part in ends(np.array([np.nan]), 3)] == [[], []]

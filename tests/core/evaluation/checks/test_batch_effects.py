@@ -15,9 +15,10 @@ from sklearn.preprocessing import StandardScaler
 from pcip_core.errors import EvaluationError, ShapeError
 from pcip_core.evaluation.checks.batch_effects import (
     FACTORS,
+    _permuted,
     factors_of,
     plate_scores,
-    plates_that_can_be_told,
+    plates_of_several_proteins,
     variance_shares,
 )
 
@@ -147,44 +148,89 @@ def test_wells_have_a_row_and_a_column(well: str, row: str | None, column: str |
     assert factors_of(table).row(0)[2:4] == (row, column)
 
 
-def plates_and_proteins() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+Design = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def design(*, plate: float = 0.0, label: float = 0.0) -> Design:
+    """Features, plates, proteins, images and labels of 216 cells: 3 labels of 6 proteins, two on each of 3 plates.
+
+    Each protein is one image of 12 cells. The features have an offset of each plate and of each label.
+    """
     rng = np.random.default_rng(5)
-    plates, proteins = np.repeat(["p1", "p2", "p3"], 60), np.array([f"q{n // 12}" for n in range(180)])
-    return rng.normal(size=(180, 4)) + 1.2 * np.repeat(np.arange(3), 60)[:, None], plates, proteins
+    protein = np.repeat(np.arange(18), 12)
+    plates, labels = protein % 3, protein // 6
+    features = rng.normal(size=(216, 4))
+    features += plate * rng.normal(size=(3, 4))[plates] + label * rng.normal(size=(3, 4))[labels]
+    texts = [np.array([f"{name}{number}" for number in values]) for name, values in
+             (("p", plates), ("q", protein), ("i", protein), ("t", labels))]  # fmt: skip
+    return features, texts[0], texts[1], texts[2], texts[3]
+
+
+def by_plate(given: Design, k: int = 11) -> tuple[float, float]:
+    """The accuracy by plate, and its chance."""
+    value, chance = plate_scores(*given, feature_set="x", ks=(k,)).rows
+    assert (value["metric"], chance["metric"]) == ("batch_accuracy", "batch_accuracy_by_chance")
+    return value["value"], chance["value"]
 
 
 def test_knn_by_plate_equals_scikit_learn_with_the_protein_left_out() -> None:
-    features, plates, proteins = plates_and_proteins()
-    points, told = StandardScaler().fit_transform(features), []
-    for cell in range(180):
+    given = design(plate=1.0)
+    features, plates, proteins, *_ = given
+    points, predicted = StandardScaler().fit_transform(features), []
+    for cell in range(216):
         others = proteins != proteins[cell]
         model = KNeighborsClassifier(11, algorithm="brute").fit(points[others], plates[others])
-        told.append(model.predict(points[cell : cell + 1])[0])
-    scored = plate_scores(features, plates, proteins, feature_set="x", ks=(1, 11))
+        predicted.append(model.predict(points[cell : cell + 1])[0])
+    scored = plate_scores(*given, feature_set="x", ks=(1, 11))
     rows = {(row["parameter"], row["metric"]): row for row in scored.rows}
     assert len(rows) == len(scored.rows) == 4
-    assert rows["k=11", "batch_accuracy"]["value"] == pytest.approx(balanced_accuracy_score(plates, told))
-    assert rows["k=11", "batch_accuracy_by_chance"]["value"] == pytest.approx(1 / 3)
-    assert rows["k=11", "batch_accuracy"]["n"] == 180
+    assert rows["k=11", "batch_accuracy"]["value"] == pytest.approx(
+        balanced_accuracy_score(plates, predicted)
+    )
+    assert {row["n"] for row in scored.rows} == {216}
     assert scored.confusion == []
 
 
-def test_features_that_know_no_plate_score_chance_at_most() -> None:
-    features, plates, proteins = plates_and_proteins()
-    noise = np.random.default_rng(1).normal(size=features.shape)
-    scored = plate_scores(noise, plates, proteins, feature_set="x", ks=(11,))
-    assert scored.rows[0]["value"] < 1 / 3 + 0.08
+def test_plate_effects_are_above_chance_and_noise_is_at_chance() -> None:
+    value, chance = by_plate(design(plate=2.0))
+    assert value > chance + 0.4
+    value, chance = by_plate(design())
+    assert abs(value - chance) < 0.08
+    assert chance < 1 / 3  # without its own protein, a cell's own plate has fewer cells than the others
+
+
+def test_labels_spread_over_the_plates_lower_the_chance_as_they_lower_the_accuracy() -> None:
+    value, chance = by_plate(
+        design(label=4.0)
+    )  # five other proteins have the label, one of them on the same plate
+    assert value < 0.25
+    assert abs(value - chance) < 0.08
+
+
+def test_plates_that_are_labels_cannot_be_separated_from_them() -> None:
+    features, plates, proteins, images, _ = design(plate=2.0)
+    value, chance = by_plate((features, plates, proteins, images, plates))
+    assert value == pytest.approx(chance)
+
+
+def test_plates_are_permuted_among_the_images_of_a_label_only() -> None:
+    rng = np.random.default_rng(0)
+    plate, label = np.array([0, 1, 2, 3, 4, 5]), np.array(["a", "b", "a", "b", "a", "c"])
+    draws = {tuple(_permuted(plate, label, rng).tolist()) for _ in range(300)}
+    assert len(draws) == 6 * 2
+    assert {(draw[5], frozenset((draw[1], draw[3]))) for draw in draws} == {(5, frozenset((1, 3)))}
 
 
 def test_plates_of_one_protein_are_left_out_and_one_plate_is_an_error() -> None:
-    features, plates, proteins = plates_and_proteins()
-    proteins[plates == "p3"] = "only"
-    assert plates_that_can_be_told(plates, proteins) == ["p1", "p2"]
-    scored = plate_scores(features, plates, proteins, feature_set="x", ks=(11,))
-    assert scored.exclusions["cells_of_classes_in_one_group"] == 60
-    assert scored.rows[1]["value"] == 1 / 2
-    proteins[plates == "p2"] = "another"
+    features, plates, proteins, images, labels = design()
+    proteins = np.where(plates == "p2", "only", proteins)
+    assert plates_of_several_proteins(plates, proteins) == ["p0", "p1"]
+    scored = plate_scores(features, plates, proteins, images, labels, feature_set="x", ks=(11, 500))
+    assert scored.exclusions["cells_of_classes_in_one_group"] == 72
+    assert scored.exclusions["ks_above_neighbours_left"] == 1
+    assert {row["n"] for row in scored.rows} == {144}
+    proteins = np.where(plates == "p1", "another", proteins)
     with pytest.raises(EvaluationError, match="two plates"):
-        plate_scores(features, plates, proteins, feature_set="x", ks=(11,))
+        plate_scores(features, plates, proteins, images, labels, feature_set="x", ks=(11,))
     with pytest.raises(ShapeError):
         variance_shares(features, np.arange(3), {})

@@ -15,11 +15,14 @@ import polars as pl
 from pcip_assets.assets.analyses.mismatch import TABLE as MISMATCH
 from pcip_assets.assets.analyses.mismatch import metadata_of
 from pcip_assets.assets.benchmarks.scoring import KNN, benchmark_tables
-from pcip_assets.assets.feature_sets import CONTROLS, PREFIX, encoder_sets
+from pcip_assets.assets.encoders.training_cells import TRAINING_CELLS
+from pcip_assets.assets.feature_sets import PREFIX, control_sets, encoder_sets
 from pcip_assets.assets.results import picture
 from pcip_assets.dagster_compat import partitions_of_run
 from pcip_assets.resources import Library
+from pcip_assets.tracking import Tracking
 from pcip_core.analysis.mismatch import verdict
+from pcip_core.evaluation.checks.familiarity import TrainingCells
 from pcip_core.evaluation.checks.order import papers_order
 from pcip_core.features.blocks import Moments
 from pcip_core.spec.screen import Screen
@@ -29,6 +32,7 @@ from pcip_core.store.vectors import features_of
 
 _SHOWN = 20  # offenders in the metadata
 _LEAST_VARYING = 0.5  # share of the features of a layer
+_MOST_BEYOND = 0.2  # share of the cells; of cells like those of the training, 0.01 are expected
 _LEAST_DEVIATION = 1e-6  # of a feature that varies
 
 Check = Callable[[Store, Screen, list[str] | None], dg.AssetCheckResult]
@@ -49,6 +53,7 @@ def build_checks(screen: Screen) -> list[dg.AssetChecksDefinition]:
     ]
     if screen.baselines.sets:  # again when all feature sets are scored
         checks.append(_asset_check(screen, "benchmark_report", ranked_as_in_the_paper))
+    checks.append(_like_training_cells(screen))
     return checks if screen.encoder_from else [_follows_its_source(screen), *checks]
 
 
@@ -187,7 +192,7 @@ def store_and_files_agree(store: Store, screen: Screen, shards: list[str] | None
         cells, crops = store.read_with_array(screen.name, "cells", "crops", shard)
         if len(crops) != cells.height:
             offenders.append(f"{shard}: {len(crops)} crops, {cells.height} cells")
-        for name in (*encoder_sets(screen), *CONTROLS):
+        for name in (*encoder_sets(screen), *control_sets(screen)):
             if not store.has(screen.name, PREFIX + name, shard):
                 continue
             described = store.read(screen.name, PREFIX + name, shards=[shard], columns=["cell_id"])
@@ -197,7 +202,7 @@ def store_and_files_agree(store: Store, screen: Screen, shards: list[str] | None
 
 
 def ranked_as_in_the_paper(store: Store, screen: Screen, shards: list[str] | None) -> dg.AssetCheckResult:
-    """By 11-NN, supervised features are above the encoder's, those above the autoencoder's, both above no training's.
+    """By 11-NN, the supervised network is above the encoder, that above the autoencoder, and that above no training.
 
     This is the order of the paper (Figure 2A). It is judged on the labels of the screen; steps without scores are
     not judged.
@@ -215,6 +220,39 @@ def ranked_as_in_the_paper(store: Store, screen: Screen, shards: list[str] | Non
             "not_judged": order.not_judged,
         },
     )
+
+
+def _like_training_cells(screen: Screen) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=[screen.name, "cell_features"], name="like_training_cells")
+    def check(
+        context: dg.AssetCheckExecutionContext, library: Library, tracking: Tracking
+    ) -> dg.AssetCheckResult:
+        """At most 20 % of cells lie farther from the mean cell of the encoder's training than 99 % of its cells do."""
+        from pcip_core.models.files import read_extra
+
+        known = read_extra(tracking.champion(screen.encoder_screen).folder).get(TRAINING_CELLS)
+        if known is None:
+            reason = "Not judged: the encoder does not state what it was trained on. Train again to have it judged."
+            return dg.AssetCheckResult(passed=True, severity=dg.AssetCheckSeverity.WARN, description=reason)
+        training = TrainingCells.from_dict(known)
+        table = f"{PREFIX}{screen.encoder.method}_{training.layer}"
+        shards = partitions_of_run(
+            context.run.tags, context.instance.get_dynamic_partitions(f"{screen.name}_shards")
+        )
+        cells, beyond = 0, 0
+        for batch in library.store.batches(
+            screen.name, table, shards=_existing(library.store, screen, table, shards), columns=["features"]
+        ):
+            cells, beyond = cells + batch.height, beyond + int(training.beyond(features_of(batch)).sum())
+        share = beyond / max(cells, 1)
+        return dg.AssetCheckResult(
+            passed=share <= _MOST_BEYOND,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"{share:.1%} of {cells:,} cells lie beyond the limit, by {training.layer}",
+            metadata={"cells": cells, "beyond": beyond, "share_beyond": share, "limit": training.limit},
+        )
+
+    return check
 
 
 def _follows_its_source(screen: Screen) -> dg.AssetChecksDefinition:

@@ -18,7 +18,8 @@ import yaml
 from pcip_core.errors import DuplicateScreenError, PcipError, SpecError, StoreError, WriteError
 from pcip_core.files import file_name, replacing
 from pcip_core.locks import locked
-from pcip_core.spec.screen import Screen, load_screen
+from pcip_core.spec.loading import load_screen
+from pcip_core.spec.screen import Screen
 from pcip_core.spec.training import EncoderConfig
 
 REPOSITORY = Path(__file__).resolve().parent.parent

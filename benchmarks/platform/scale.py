@@ -157,7 +157,7 @@ def peak_mb() -> float:
 
 def screen_of(folder: Path, name: str) -> Screen:
     """One of the three screens, its spec written where it is not there."""
-    from pcip_core.spec.screen import load_screen
+    from pcip_core.spec.loading import load_screen
 
     spec = folder / f"{name}.yaml"
     if not spec.is_file():

@@ -35,7 +35,7 @@ class CellNetwork(nn.Module):
     """
 
     architecture: ClassVar[str]
-    layers: ClassVar[tuple[str, ...]]
+    layers: tuple[str, ...]
 
     def __init__(self, config: Shape) -> None:
         super().__init__()

@@ -82,13 +82,13 @@ class PairedCells(CellNetwork):
     """The source encoder with the parts that the tasks need."""
 
     architecture: ClassVar[str] = "paired_cells"
-    layers: ClassVar[tuple[str, ...]] = LAYERS
+    layers: tuple[str, ...] = LAYERS
     config: PairConfig
 
     def __init__(self, config: PairConfig) -> None:
         super().__init__(config)
         paper = PairedCellInpainting(config)
-        self.source = paper.source
+        self.source, self.layers = paper.source, paper.layers
         filters = config.filters(SOURCE_FILTERS[-1])
         if "inpainting" in config.tasks:
             self.target, self.decoder = paper.target, paper.decoder
@@ -124,7 +124,7 @@ class PairedCells(CellNetwork):
         return self._decoded(self.source(source), target_markers)
 
     def activations(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Yield the layers of the source encoder: (B, C, S, S) -> conv1 to conv5, each (B, filters, h, w)."""
+        """Yield the layers of the source encoder: (B, C, S, S) -> conv1 to the last, each (B, filters, h, w)."""
         return self.source.activations(x)
 
     def _decoded(self, encoded: torch.Tensor, target_markers: torch.Tensor) -> torch.Tensor:

@@ -19,6 +19,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "initial_weights": "torch",
         "batch_size": 32,
         "learning_rate": 5e-4,
+        "augment": {"turns": True, "blur": 0.7, "intensity": 0.2},
     },
 }
 

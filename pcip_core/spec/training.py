@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -103,14 +104,23 @@ class EncoderConfig(TrainingConfig):
             `{inpainting: 1, agreement: 0.05}`.
         block: `paper` (convolution, ReLU, batch norm) or `norm_first` (convolution, batch norm, ReLU).
         initial_weights: `glorot` (the authors'), `torch`, or a factor on the weights of `torch`.
+        stages: number of blocks of the source encoder: 5 (the paper's) for crops of 64 px; 6 for 128 px and 7 for
+            256 px at about the same cost, because each further block halves the crop first.
         projector: for `agreement`, the length of the vectors that shall agree.
+        pairs: `same_image` (the paper's); `same_protein`: both cells of different images of the same protein, such as
+            other wells, antibodies or cell lines; or `mixed`: some of both.
+        mixed_share: share of the pairs of different images among `mixed` pairs. A cell that has partners of one kind
+            only gets one of these.
         augment: random changes of both cells of a pair, each by itself; by default they are flipped only.
     """
 
     task: Task | dict[Task, Weight] = "inpainting"
     block: Literal["paper", "norm_first"] = "paper"
     initial_weights: Literal["glorot", "torch"] | Annotated[float, Bounds(0, 100, above=True)] = "glorot"
+    stages: Literal[5, 6, 7] = 5
     projector: Annotated[int, Bounds(2, 8_192)] = 64
+    pairs: Literal["same_image", "same_protein", "mixed"] = "same_image"
+    mixed_share: Annotated[float, Bounds(0, 1, above=True, below=True)] = 0.5
     augment: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
@@ -124,13 +134,50 @@ class EncoderConfig(TrainingConfig):
         >>> EncoderConfig().tasks, EncoderConfig(task={"agreement": 0.05, "inpainting": 1, "identity": 0}).tasks
         ({'inpainting': 1.0}, {'inpainting': 1.0, 'agreement': 0.05})
         """
-        weights = {self.task: 1.0} if isinstance(self.task, str) else self.task
+        weights: Mapping[Any, float] = {self.task: 1.0} if isinstance(self.task, str) else self.task
         return {name: float(weights[name]) for name in TASKS if weights.get(name, 0) > 0}
 
     @property
     def as_in_the_paper(self) -> bool:
         """Whether the encoder learns inpainting alone, from the paper's pairs."""
-        return list(self.tasks) == ["inpainting"] and self.augment == Augmentation()
+        plain = self.augment == Augmentation() and self.pairs == "same_image"
+        return plain and list(self.tasks) == ["inpainting"]
+
+    @property
+    def across(self) -> float:
+        """The probability that the cells of a pair are of different images.
+
+        >>> [EncoderConfig(pairs=pairs).across for pairs in ("same_image", "same_protein", "mixed")]
+        [0.0, 1.0, 0.5]
+        """
+        return {"same_image": 0.0, "same_protein": 1.0, "mixed": self.mixed_share}[self.pairs]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers of the source encoder.
+
+        >>> EncoderConfig().layers
+        ('conv1', 'conv2', 'conv3', 'conv4', 'conv5')
+        """
+        return tuple(f"conv{number}" for number in range(1, self.stages + 1))
+
+    @property
+    def size_step(self) -> int:
+        """The side of a crop in px is a multiple of this, because poolings and strides halve it.
+
+        >>> EncoderConfig().size_step, EncoderConfig(stages=7).size_step
+        (4, 16)
+        """
+        return 4 * 2 ** (self.stages - 5)
+
+    @property
+    def layer(self) -> str:
+        """The layer that describes localization best.
+
+        Inpainting describes it in the middle (paper, human cells: conv3). The vectors that shall agree are computed
+        from the last layer.
+        """
+        return self.layers[-1 if "agreement" in self.tasks else -3]
 
     @property
     def method(self) -> str:

@@ -14,7 +14,8 @@ from pcip_core.spec.training import TASKS
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 _LONGEST_NAME = 255  # limit for file names on common file systems
-_LEARNED = rf"({'|'.join(TASKS)})(_({'|'.join(TASKS)}))*_conv\d"  # feature sets of the encoder, see `EncoderConfig.method`
+_TASK = "|".join(TASKS)
+_LEARNED = rf"({_TASK})(_({_TASK}))*_conv\d"  # sets of the encoder, see `EncoderConfig.method`
 _WRITERS = (
     tuple(  # pattern of tables -> the asset that writes them, and the option of `pcip run` that includes it
         (re.compile(tables), asset, option)
@@ -31,7 +32,8 @@ _WRITERS = (
             " --baselines": {
                 "cell_features_.*_(by_plate|by_cell_line|whitened)": "corrected_features",
                 "cell_features_(autoencoder|supervised|vgg16)_.*": r"\1_features",
-                "cell_features_.*": "designed_features",
+                "cell_features_(classic|designed|cellprofiler)": "designed_features",
+                "cell_features_(.*)": r"\1_features",  # section `features` of the spec
                 "protein_features_.*": "yardstick_protein_features",
                 "(?:benchmarks|confusion|exclusions)_(yardstick|classifier)s": r"\1_benchmark",
                 "(?:benchmarks|confusion|exclusions)_(supervised|pairwise|retrieval)": r"\1_benchmark",

@@ -162,10 +162,10 @@ def _train_here(
 
 def build_optimizer(model: torch.nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
     """Make the optimizer: Adam, with the settings of the paper and of the authors' code, or AdamW with weight decay."""
-    common = {"lr": config.learning_rate, "betas": (config.beta1, 0.999)}
+    rate, betas = config.learning_rate, (config.beta1, 0.999)
     if config.weight_decay:
-        return torch.optim.AdamW(model.parameters(), weight_decay=config.weight_decay, **common)
-    return torch.optim.Adam(model.parameters(), **common)
+        return torch.optim.AdamW(model.parameters(), rate, betas, weight_decay=config.weight_decay)
+    return torch.optim.Adam(model.parameters(), rate, betas)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, config: TrainingConfig, epochs: float) -> None:

@@ -130,7 +130,8 @@ def share_of_loss(task: Task, output: Output, batch: Batch) -> torch.Tensor:
     mine = len(batch.truth)
     if mine:
         return task.loss(output, batch) * (mine / batch.rows)
-    return sum(values.sum() for values in output.values()) if isinstance(output, dict) else output.sum()
+    outputs = output.values() if isinstance(output, dict) else [output]
+    return torch.stack([values.sum() for values in outputs]).sum()
 
 
 def mean_loss(

@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pcip_assets.assets.feature_sets import LAYERS
 from pcip_assets.checks import (
     cells_per_image,
     channels_present,
@@ -20,12 +19,14 @@ from pcip_assets.checks import (
     ranked_as_in_the_paper,
     store_and_files_agree,
 )
-from pcip_core.spec.screen import Screen, load_screen
+from pcip_core.spec.loading import load_screen
+from pcip_core.spec.screen import Screen
+from pcip_core.spec.training import EncoderConfig
 from pcip_core.store import schemas
 from pcip_core.store.partitions import Store
 from tests.conftest import write_tiny_screen
 
-INPAINTING = [f"inpainting_{layer}" for layer in LAYERS]
+INPAINTING = tuple(f"inpainting_{layer}" for layer in EncoderConfig().layers)
 
 
 @pytest.fixture

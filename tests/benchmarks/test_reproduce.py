@@ -18,7 +18,7 @@ from pcip_assets.cli.main import cli
 from pcip_assets.workspace import REPOSITORY
 from pcip_core.evaluation.paper import all_paper_numbers
 from pcip_core.images.layout import scan
-from pcip_core.spec.screen import load_screen
+from pcip_core.spec.loading import load_screen
 
 TEXT = PAGE.read_text()
 SPECS = REPOSITORY / "data" / "screens"

@@ -13,6 +13,7 @@ from pcip_assets.assets.benchmarks.scoring import (
     BASELINES,
     KNN,
     Scores,
+    column_weights,
     scores_inputs,
     vectors_of,
     without_labels,
@@ -113,6 +114,7 @@ def _score(library: Library, screen: Screen, feature_set: str, cells: LabelledCe
     from pcip_core.evaluation.scores import usable_knn_scores
 
     vectors, run_id = vectors_of(library, screen, feature_set, cells.cell_ids)
+    weights = column_weights(library, screen, feature_set)
     for protocol in screen.benchmark.protocols:
         scored = usable_knn_scores(
             vectors,
@@ -120,6 +122,7 @@ def _score(library: Library, screen: Screen, feature_set: str, cells: LabelledCe
             feature_set=feature_set,
             groups=cells.groups(protocol),
             ks=screen.benchmark.ks,
+            weights=weights,
         )
         key = {"feature_set": feature_set, "task": screen.benchmark.label, "protocol": protocol}
         scores.add(key, scored.rows, confusion=scored.confusion, run_id=run_id)

@@ -53,6 +53,7 @@ def build_autoencoder(screen: Screen) -> dg.AssetsDefinition:
                     config.width,
                     config.block,
                     config.initial_weights,
+                    config.stages,
                 ),
                 config,
                 task=Autoencoding,

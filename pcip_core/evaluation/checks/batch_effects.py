@@ -120,9 +120,9 @@ def variance_shares(
         known = member >= 0
         total = squares[known.tobytes()]
         of_image, images, cells = _explained(sums, counts, np.where(known, np.arange(len(counts)), -1), total)
-        share, groups, _ = _explained(sums, counts, member, total)
-        chance = (groups - 1) / (cells - 1) if name == "image" else of_image * (groups - 1) / (images - 1)
-        shares.append(VarianceShare(name, share, chance, groups, cells))
+        share, n_groups, _ = _explained(sums, counts, member, total)
+        chance = (n_groups - 1) / (cells - 1) if name == "image" else of_image * (n_groups - 1) / (images - 1)
+        shares.append(VarianceShare(name, share, chance, n_groups, cells))
     return shares, left_out
 
 

@@ -35,15 +35,16 @@ FEATURE_SETS = Table(
         "method": (
             TEXT,
             "Method: `inpainting`, `untrained` (control), `intensity` (control), `classic`, `designed`, "
-            "`cellprofiler`, `autoencoder`, `supervised` or `vgg16_<input>`, with its correction if it has one "
-            "(docs/explanation/baselines.md).",
+            "`cellprofiler`, `autoencoder`, `supervised`, `vgg16_<input>`, or a name in `features` of the spec, with "
+            "its correction if it has one (docs/explanation/baselines.md).",
         ),
         "layer": (TEXT, "Layer of the network; NULL for methods without a network."),
         "dim": (INTEGER, "Length of a feature vector."),
         "n_cells": (INTEGER, "Number of cells with a vector."),
         "encoder_version": (
             TEXT,
-            "Registered model version, `<screen>/<number>`; several while shards of an older version remain.",
+            "Registered model version, `<screen>/<number>`, or the file and the SHA-256 of a program or of VGG16; "
+            "several while shards of an older version remain.",
         ),
         "precision": (
             TEXT,

@@ -35,7 +35,7 @@ class Inpainting:
         if isinstance(config, EncoderConfig) and not config.as_in_the_paper:
             raise TrainingError(
                 "encoder settings",
-                found=f"tasks {', '.join(config.tasks)}, {config.augment}",
+                found=f"tasks {', '.join(config.tasks)}; pairs {config.pairs}; {config.augment}",
                 required="inpainting alone, from the pairs of the paper",
                 remedy="Train with the task `pairs.Pairs`.",
             )

@@ -46,8 +46,8 @@ class Pairs:
     """Each cell is the source once per epoch, with a random target; both are flipped and changed, each by itself.
 
     Raises:
-        TrainingError: an image has only one cell, `agreement` gets too few cells per batch, or `identity` gets other
-            images than the network tells apart.
+        TrainingError: a cell has no partner (see `draw_partners`), `agreement` gets too few cells per batch, or
+            `identity` gets other images than the network tells apart.
     """
 
     identity, unit = "pairs", "pairs"
@@ -58,7 +58,7 @@ class Pairs:
         held = hold_out(cells.image, fraction=config.validation_fraction, seed=config.seed)
         self.training, self.validation = np.flatnonzero(~held), np.flatnonzero(held)
         self._network, self._config, self._image = network, config, cells.image
-        self._weights = config.tasks
+        self._weights, self._protein_of = config.tasks, _proteins(cells, config)
         self._pixels = CellBatches(cells.pixels, device, config.memory_fraction)
         self._protein, self._markers = network.index(network.protein), network.index(network.structural)
         self.streamed = self._pixels.streamed
@@ -76,20 +76,23 @@ class Pairs:
 
     def batches(self, epoch: int, processes: Processes = ALONE) -> Iterator[Batch]:
         """Yield pairs of training cells, flipped and changed."""
-        image = self._image[self.training]
-        source, target, flips = epoch_pairs(image, seed=self._config.seed, epoch=epoch)
+        image, protein = self._image[self.training], self._protein_of[self.training]
+        across, seed = self._config.across, self._config.seed
+        source, target, flips = epoch_pairs(image, protein, across=across, seed=seed, epoch=epoch)
         drawn = _Drawn(flips, source, epoch)
         yield from self._of(self.training[source], self.training[target], drawn, processes)
 
     def loss(self, output: Output, batch: Batch) -> torch.Tensor:
         """Compute the weighted sum of the losses of all tasks."""
         assert isinstance(output, dict)
+        image = batch.image
+        assert image is not None
         if "agreement" in output and output["agreement"].requires_grad:
             self._spread = output["agreement"].detach().std(0).mean()
         losses = {
             "inpainting": lambda values: mse_loss(values, batch.truth[:, self._protein]),
             "agreement": lambda values: agreement_loss(values, batch.processes),
-            "identity": lambda values: cross_entropy(values, batch.image),
+            "identity": lambda values: cross_entropy(values, image),
         }
         total = batch.truth.new_zeros(())
         for task, weight in self._weights.items():
@@ -162,8 +165,9 @@ class Pairs:
         return changed(x, changes, augment)
 
     def _sources(self, targets: np.ndarray) -> np.ndarray:
-        """Draw for each target another cell of its image, equal in every epoch."""
-        return draw_partners(self._image, seed=self._config.seed, epoch=0)[targets]
+        """Draw a partner for each target, equal in every epoch."""
+        across, seed = self._config.across, self._config.seed
+        return draw_partners(self._image, self._protein_of, across=across, seed=seed, epoch=0)[targets]
 
     def _require_spread(self, spread: float) -> None:
         """Require that the vectors of the last batch of an epoch differ between pairs."""
@@ -175,6 +179,21 @@ class Pairs:
                 remedy=f"Lower encoder.learning_rate (now {self._config.learning_rate:g}), raise encoder.batch_size "
                 f"(now {self._config.batch_size}), or add inpainting to encoder.task. No encoder is registered.",
             )
+
+
+def _proteins(cells: CellSet, config: EncoderConfig) -> np.ndarray:
+    """Number the protein of each cell, and require that each cell has a partner; without proteins, all are 0."""
+    if not config.across:
+        return np.zeros(len(cells.image), np.int64)
+    if cells.protein is None:
+        raise TrainingError(
+            f"encoder.pairs {config.pairs}",
+            found="cells without proteins",
+            required="the protein of each cell",
+            remedy="Pass `protein` with the crops, or set encoder.pairs to same_image.",
+        )
+    draw_partners(cells.image, cells.protein, across=config.across, seed=config.seed, epoch=0)
+    return np.unique(cells.protein, return_inverse=True)[1]
 
 
 def _require_images(image: np.ndarray, images: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pcip_assets.cli.check import print_check
-from pcip_core.spec.screen import load_screen
+from pcip_core.spec.loading import load_screen
 from tests.conftest import write_spec, write_tiny_screen
 
 

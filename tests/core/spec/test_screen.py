@@ -10,9 +10,10 @@ import pytest
 
 from pcip_core.errors import RootError, SpecError
 from pcip_core.images.layout import scan
+from pcip_core.spec.loading import load_screen
 from pcip_core.spec.recipes import RECIPES
-from pcip_core.spec.screen import Screen, load_screen
-from pcip_core.spec.training import EncoderConfig
+from pcip_core.spec.screen import Screen
+from pcip_core.spec.training import Augmentation, EncoderConfig
 from tests.conftest import REPOSITORY, TINY_SPEC, write_spec
 
 
@@ -34,7 +35,11 @@ def test_a_recipe_gives_defaults_that_the_spec_replaces(tmp_path):
 
     assert encoder("paper", recipe="paper", epochs=3) == EncoderConfig(epochs=3)
     agreement = encoder("agreement", recipe="agreement", batch_size=7)
-    assert agreement == EncoderConfig(**(RECIPES["agreement"] | {"batch_size": 7}))
+    settings = RECIPES["agreement"] | {
+        "batch_size": 7,
+        "augment": Augmentation(**RECIPES["agreement"]["augment"]),
+    }
+    assert agreement == EncoderConfig(**settings)
     assert agreement.task == "agreement"
 
 
@@ -100,6 +105,15 @@ VGG16 = {"sets": ["vgg16"]}
         ({"encoder": {"projector": 1}}, "encoder.projector 1; required: 2 to 8,192"),
         ({"encoder": {"augment": {"turn": True}}}, "unknown key `encoder.augment.turn`"),
         ({"encoder": {"augment": {"scale": 2}}}, "encoder.augment.scale 2; required: 0 to 1"),
+        ({"encoder": {"stages": 4}}, "`encoder.stages`: input should be 5, 6 or 7"),
+        (
+            {"encoder": {"pairs": "any"}},
+            "`encoder.pairs`: input should be 'same_image', 'same_protein' or 'mixed'",
+        ),
+        (
+            {"encoder": {"stages": 7}, "crops": {"window_px": 64, "size_px": 72}},
+            "crops.size_px 72; required: a multiple of 16 (see encoder.stages)",
+        ),
         ({"encoder": [1]}, "`encoder`: input should be a dictionary; required"),
         ({"benchmark": {"ks": [0, 1]}}, "benchmark.ks.0 0; required: 1 to 10,000"),
         ({"benchmark": {"ks": []}}, "benchmark.ks []"),

@@ -12,7 +12,7 @@ import yaml
 from pcip_core.crops.shard_cells import Rejected, ShardCells
 from pcip_core.images.annotations import ImageRecord
 from pcip_core.images.field import Field
-from pcip_core.spec.screen import load_screen
+from pcip_core.spec.loading import load_screen
 from pcip_core.store import rows as frames
 from pcip_core.store import schemas
 from pcip_core.store.partitions import Store

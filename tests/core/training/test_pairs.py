@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pcip_core.crops.pixels import ShardedPixels
-from pcip_core.errors import EncoderError, TrainingError
+from pcip_core.errors import EncoderError, ShapeError, TrainingError
 from pcip_core.models.files import load_encoder, read_tasks, save_encoder
 from pcip_core.models.inference import extract_features
 from pcip_core.models.inpainting import NetworkConfig, PairedCellInpainting, build_network
@@ -194,6 +194,46 @@ def test_the_projector_has_the_width_that_is_asked_for(cells: CellSet, tmp_path:
     written.write_text(json.dumps(saved))  # as written before there was a choice: 64
     with pytest.raises(EncoderError, match="other layers"):
         load_encoder(tmp_path)
+
+
+@pytest.mark.parametrize("pairs", ["same_protein", "mixed"])
+def test_pairs_of_different_images_have_one_protein(cells: CellSet, pairs: str, tmp_path: Path) -> None:
+    config = config_of(ALL, pairs=pairs)
+    marked = cells.pixels.copy()
+    marked[:, 0, 0, 0] = marked[:, 0, 7, 0] = marked[:, 0, 0, 7] = marked[:, 0, 7, 7] = (
+        cells.image
+    )  # at any flip
+    protein = np.array(["A", "B", "A", "B", "A"])[cells.image]
+    data = CellSet(marked, cells.image, CHANNELS, protein)
+    work = Pairs(data, shape_of(config), config, torch.device("cpu"))
+    source, target = [], []
+    for batch in work.batches(1):
+        images = [(x[:, 0, 0, 0] * 255).round().long() for x in batch.inputs]
+        assert batch.image is not None
+        assert torch.equal(images[0], batch.image)
+        source.append(images[0])
+        target.append(images[1])
+    first, second = torch.cat(source), torch.cat(target)
+    assert bool((first % 2 == second % 2).all())
+    assert 0 < float((first != second).float().mean()) <= 1
+    assert bool((first != second).all()) == (pairs == "same_protein")
+    whole = trained(data, config).state_dict()
+    trained(data, dataclasses.replace(config, epochs=1), tmp_path)
+    resumed = trained(data, config, tmp_path).state_dict()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_pairs_of_one_protein_need_proteins_and_images(cells: CellSet) -> None:
+    config, cpu = config_of("agreement", pairs="same_protein"), torch.device("cpu")
+    with pytest.raises(TrainingError, match=r"encoder\.pairs same_protein: found cells without proteins"):
+        Pairs(cells, shape_of(config), config, cpu)
+    protein = np.array(["A", "A", "B", "C", "C"])[cells.image]
+    with pytest.raises(TrainingError, match="protein B: found one image"):
+        Pairs(CellSet(cells.pixels, cells.image, CHANNELS, protein), shape_of(config), config, cpu)
+    with pytest.raises(ShapeError, match=r"protein \(3,\)"):
+        CellSet(cells.pixels, cells.image, CHANNELS, protein[:3])
+    with pytest.raises(TrainingError, match="pairs same_protein"):
+        Inpainting(cells, PLAIN, config_of("inpainting", pairs="same_protein"), cpu)
 
 
 def test_an_interrupted_training_equals_an_uninterrupted_one(cells: CellSet, tmp_path: Path) -> None:

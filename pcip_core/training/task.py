@@ -12,7 +12,6 @@ import torch
 
 from pcip_core.models.network import CellNetwork
 from pcip_core.models.precision import computing_in
-from pcip_core.spec.training import TrainingConfig
 from pcip_core.training.cells import CellSet
 from pcip_core.training.processes import ALONE, Processes
 from pcip_core.training.tracker import Preview
@@ -84,7 +83,7 @@ class Task(Protocol):
 
 _AHEAD = 3  # batches
 
-TaskKind = Callable[[CellSet, Any, TrainingConfig, torch.device], Task]  # the class of a task
+TaskKind = Callable[[CellSet, Any, Any, torch.device], Task]  # the class of a task
 
 
 def ahead(batches: Iterator[Batch], *, streamed: bool) -> Iterator[Batch]:

@@ -46,12 +46,20 @@ def build_encoder(screen: Screen) -> dg.AssetsDefinition:
         def fit(tracker: TrainingRun, checkpoints: Path) -> Fitted:
             from pcip_core.training.cells import CellSet
             from pcip_core.training.loop import train
+            from pcip_core.training.tasks.pairs import network_and_task
 
             pixels, cells = all_crops(library, screen)
             image = np.unique(cells["image_id"].to_numpy(), return_inverse=True)[1]
             proteins = protein_of_images(library, screen)
             protein = np.array([proteins[image_id] for image_id in cells["image_id"]])
-            shape, task = _network_and_task(screen, images=int(image.max()) + 1)
+            shape, task = network_and_task(
+                config,
+                screen.crop_channels,
+                screen.structural,
+                screen.protein,
+                screen.crops.size_px,
+                images=int(image.max()) + 1,
+            )
             trained = train(
                 CellSet(pixels, image, screen.crop_channels, protein),
                 shape,
@@ -73,30 +81,3 @@ def build_encoder(screen: Screen) -> dg.AssetsDefinition:
         return Network(tracking, screen.name, kind, config, inputs, fit)
 
     return encoder
-
-
-def _network_and_task(screen: Screen, *, images: int) -> tuple[Any, Any]:
-    """The settings of the network and the class of the task: the paper's, or those for other tasks on pairs."""
-    from pcip_core.models.inpainting import NetworkConfig
-    from pcip_core.models.pairs import PairConfig
-    from pcip_core.training.tasks.inpainting import Inpainting
-    from pcip_core.training.tasks.pairs import Pairs
-
-    config = screen.encoder
-    shape = NetworkConfig(
-        screen.crop_channels,
-        screen.structural,
-        screen.protein,
-        screen.crops.size_px,
-        config.width,
-        config.block,
-        config.initial_weights,
-        config.stages,
-    )
-    if config.as_in_the_paper:
-        return shape, Inpainting
-    identified = images if "identity" in config.tasks else 0
-    pairs = PairConfig(
-        **vars(shape), tasks=tuple(config.tasks), images=identified, projector=config.projector
-    )
-    return pairs, Pairs

@@ -14,6 +14,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -126,13 +127,13 @@ def _check_sample(data: bytes) -> None:
     torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 
-class _quiet:
-    """Silences torch's warnings about the format, which the errors of this module explain."""
-
-    def __enter__(self) -> None:
-        self._logger = logging.getLogger("torch.export")
-        self._level = self._logger.level
-        self._logger.setLevel(logging.ERROR)
-
-    def __exit__(self, *_: object) -> None:
-        self._logger.setLevel(self._level)
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence torch's messages about the format, which the errors of this module explain."""
+    logger = logging.getLogger("torch.export")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

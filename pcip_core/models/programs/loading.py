@@ -15,7 +15,7 @@ from pcip_core.models.weights import check_digest
 _PICKLES = (".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".tar", ".joblib")
 _ENDINGS = (".pt2", ".ts", ".pt", ".onnx", ".safetensors")
 _PAGE = "docs/how-to/use-another-encoder.md"
-PICKLED = f"Export the network as a program, in a few lines of Python ({_PAGE})."
+_PICKLED = f"Export the network as a program, in a few lines of Python ({_PAGE})."
 
 
 def digest_of(path: Path, where: str) -> str:
@@ -71,7 +71,7 @@ def load_program(
             where,
             found="a pickle of weights" if ending in _PICKLES else f"a file {ending or 'without an ending'}",
             required=f"a program that ends in {', '.join(_ENDINGS)}",
-            remedy=PICKLED,
+            remedy=_PICKLED,
         )
     if ending == ".safetensors":
         from pcip_core.models.programs.timm_weights import load_timm
@@ -100,7 +100,7 @@ def _loader(path: Path, where: str, ending: str) -> Callable[[Path, str, str], P
             where,
             found="a pickle of weights, or another file without a program",
             required="a program written by torch.jit.save",
-            remedy=PICKLED,
+            remedy=_PICKLED,
         )
     return load_torchscript
 

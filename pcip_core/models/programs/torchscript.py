@@ -2,7 +2,8 @@
 
 The archive holds code for torch's own interpreter, and two pickles that torch reads with its own reader: this reader
 builds tensors, plain values and classes of the archive's code, and calls nothing of Python. The code calls torch's
-operators. Those that open files are refused here.
+operators. Those that open files or connect to other processes are refused here, and so are those of other namespaces
+than torch's tensor operators.
 """
 
 from __future__ import annotations
@@ -16,14 +17,18 @@ from pcip_core.errors import EncoderError
 from pcip_core.models.programs.program import Program
 
 _MAX_CODE_BYTES = 1 << 26
-_OPENS_FILES = re.compile(r"\b(from_file|torch\.save|torch\.load|_load_from_file)\b")
+_REFUSED = (
+    re.compile(  # aten::from_file and aten::save; prim::rpc_async and others; operators of other namespaces
+        r"\b(from_file|torch\.save|rpc_\w+|ops\.(?!(?:aten|prim|prims|quantized)\.)\w+\.\w+)\b"
+    )
+)
 
 
 def load_torchscript(path: Path, where: str, device: str) -> Program:
     """Load a TorchScript program, in evaluation mode.
 
     Raises:
-        EncoderError: the file is damaged, or its code opens files.
+        EncoderError: the file is damaged, or its code calls an operator that is refused.
     """
     import torch
 
@@ -48,5 +53,5 @@ def _check_code(path: Path) -> None:
         if sum(record.file_size for record in sources) > _MAX_CODE_BYTES:
             raise ValueError(f"more than {_MAX_CODE_BYTES:,} bytes of code")
         for record in sources:
-            if match := _OPENS_FILES.search(archive.read(record).decode("utf-8", "replace")):
-                raise ValueError(f"{record.filename} calls {match[1]}, which opens files")
+            if match := _REFUSED.search(archive.read(record).decode("utf-8", "replace")):
+                raise ValueError(f"{record.filename} calls {match[1]}, which may open files or connections")

@@ -18,6 +18,7 @@ import torch
 from torch.nn.functional import cross_entropy, mse_loss
 
 from pcip_core.errors import TrainingError
+from pcip_core.models.inpainting import NetworkConfig
 from pcip_core.models.network import CellNetwork
 from pcip_core.models.pairs import PairConfig, PairedCells, build_pairs
 from pcip_core.spec.training import Augmentation, EncoderConfig
@@ -26,12 +27,52 @@ from pcip_core.training.batches import CellBatches, chosen_evenly, epoch_pairs, 
 from pcip_core.training.cells import CellSet
 from pcip_core.training.processes import ALONE, Processes
 from pcip_core.training.sampling import draw_partners, hold_out
-from pcip_core.training.task import Batch, Output, mean_loss
+from pcip_core.training.task import Batch, Output, TaskKind, mean_loss
 from pcip_core.training.tasks.agreement import agreement_loss
+from pcip_core.training.tasks.inpainting import Inpainting
 from pcip_core.training.tracker import Preview
 
 _LEAST_SPREAD = 1e-3  # standard deviation of the vectors that shall agree; in a useful training it is near 1
 _COMPARED_ROWS = 16  # of a batch with agreement: over two rows, batch norm maps any vectors to -1 and 1
+
+
+def network_and_task(
+    config: EncoderConfig,
+    channels: tuple[str, ...],
+    structural: tuple[str, ...],
+    protein: tuple[str, ...],
+    size_px: int,
+    *,
+    images: int,
+) -> tuple[NetworkConfig, TaskKind]:
+    """The settings of the network and the class of the task for an encoder: the paper's, or those for other tasks.
+
+    Args:
+        config: settings of the encoder.
+        channels, structural, protein, size_px: as for `NetworkConfig`.
+        images: number of images, for `identity`.
+
+    >>> shape, task = network_and_task(EncoderConfig(task="agreement"), ("dna", "er"), ("dna",), ("er",), 64, images=3)
+    >>> type(shape).__name__, task.__name__
+    ('PairConfig', 'Pairs')
+    """
+    shape = NetworkConfig(
+        channels,
+        structural,
+        protein,
+        size_px,
+        config.width,
+        config.block,
+        config.initial_weights,
+        config.stages,
+    )
+    if config.as_in_the_paper:
+        return shape, Inpainting
+    identified = images if "identity" in config.tasks else 0
+    pairs = PairConfig(
+        **vars(shape), tasks=tuple(config.tasks), images=identified, projector=config.projector
+    )
+    return pairs, Pairs
 
 
 class _Drawn(NamedTuple):

@@ -40,5 +40,5 @@ def test_code_that_opens_files_is_refused(tmp_path: Path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.jit.save(torch.jit.script(Reads()), str(tmp_path / "reads.ts"))
-    with pytest.raises(EncoderError, match="calls from_file, which opens files"):
+    with pytest.raises(EncoderError, match="calls from_file, which may open files"):
         load_program(tmp_path / "reads.ts", planes=3, size_px=16)

@@ -58,6 +58,7 @@ def label_against_plate(
     x, y = [0.0, *(excess[name] for name in names)], [by_label[name] for name in names]
     axes.set_xlim(min(x) - _MARGIN, max(x) + _MARGIN)
     axes.set_ylim(max(min(y) - _MARGIN, 0), min(max(y) + _MARGIN, 1))
+    axes.locator_params(axis="x", nbins=6)
     axes.set_xlabel("balanced accuracy by plate, minus its chance")
     axes.set_ylabel(f"balanced accuracy by {label}")
     add_legend(figure, [axes], outside=True)

@@ -6,8 +6,8 @@ questions of `benchmarks.common.encoder_screens`. So do hand-made features and, 
 | size | trainings |
 |---|---|
 | small (the default) | one seed |
-| medium | three seeds; the aims are judged by their medians |
-| long | as medium, and settings that differ from the shipped ones in one thing, with one seed |
+| medium | three seeds of the shipped settings; the aims are judged by their medians |
+| long | three seeds of both; and settings that differ from the shipped ones in one thing, with one seed |
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from pcip_core.features.transfer import BEST_LAYER, feature_set_name, vgg16_feat
 from pcip_core.models.inference import extract_features
 from pcip_core.models.vgg16 import load_vgg16
 from pcip_core.spec.training import Augmentation, EncoderConfig
-from pcip_core.training.loop import train
+from pcip_core.training.loop import TrainedEncoder, train
 from pcip_core.training.tasks.pairs import network_and_task
 from pcip_core.training.tracker import SilentTracker
 
@@ -50,12 +50,17 @@ DESCRIPTION = (
 )
 SECONDS = 900
 LONG = True
-NAMED_SIZES = {"small": 1, "medium": 3, "long": 3}  # size -> seeds
+NAMED_SIZES = {
+    "small": (1, 1),
+    "medium": (3, 1),
+    "long": (3, 3),
+}  # seeds of the shipped and of the paper's settings
+_JUDGED = 3  # seeds by whose median the aims are judged
 WAYS = (KNN, PRIOR, LOGISTIC, RETRIEVAL, PLATE)
 DATA = REPOSITORY.parent / "shared" / "data"
-SHIPPED, PAPER = "shipped", "paper"
+SHIPPED, PAPER, REUSED = "shipped settings", "the paper's settings", "the encoder of simulated_human"
 _VGG16 = "weights/vgg16_imagenet_features.safetensors"
-_DRAWS = 200  # shuffled labels
+_DRAWS = 99  # shuffled labels
 _LEVELS = 32  # grey levels of the texture
 _PAPERS: dict[str, Any] = {
     "task": "inpainting",
@@ -67,7 +72,7 @@ _PAPERS: dict[str, Any] = {
     "warm_up": 0.0,
     "batch_size": 16,
     "learning_rate": 5e-4,
-}
+}  # at the width and the rate that suit a demo
 _CHANGES: dict[str, dict[str, Any]] = {
     "inpainting": {"task": "inpainting"},
     "inpainting + 0.05 agreement": {"task": {"inpainting": 1, "agreement": 0.05}},
@@ -81,6 +86,7 @@ _CHANGES: dict[str, dict[str, Any]] = {
     "twice the epochs": {},
 }
 _LONGER = "twice the epochs"
+_PAPERS_EPOCHS = {"simulated_human": 16, "simulated_yeast": 16, "human_labelled_cells": 40}
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,6 @@ class Aim:
     question: str
     way: str
     value: float
-    at_most: bool = False
 
 
 AIMS = (
@@ -100,7 +105,7 @@ AIMS = (
     Aim("human_labelled_cells", "localization, image left out", KNN, 0.60),
     Aim("human_labelled_cells", "localization, image left out", LOGISTIC, 0.78),
     Aim("human_antibodies", "protein, antibody left out", KNN, 0.97),
-    Aim("human_antibodies", "protein, antibody left out", PLATE, 1.0, at_most=True),
+    Aim("human_antibodies", "protein, antibody left out", PLATE, 0.05),
 )
 _LEAST_TIME = 0.4  # of the processor time of the paper's settings, for the same score
 _ABOVE = "human_labelled_cells"  # where hand-made features and VGG16 are to be exceeded
@@ -108,16 +113,35 @@ _ABOVE = "human_labelled_cells"  # where hand-made features and VGG16 are to be 
 
 @dataclass(frozen=True)
 class Trained:
-    """One training: its processor time, and layer -> question -> way -> score."""
+    """One encoder.
 
+    Attributes:
+        layer: the layer that analyses use.
+        seconds: processor time of the training.
+        scores: layer -> question -> way -> score.
+        features: (cells, filters) of this layer.
+        encoder: the network.
+    """
+
+    layer: str
     seconds: float
     scores: Mapping[str, Mapping[str, Mapping[str, float]]]
-    p_values: Mapping[str, float]
+    features: np.ndarray
+    encoder: TrainedEncoder
+
+    def score(self, question: str, way: str) -> float:
+        """The score of the layer that analyses use; NaN where this way does not apply."""
+        return self.scores[self.layer][question].get(way, float("nan"))
+
+    def best(self, question: str, way: str) -> float:
+        """The score of the best layer."""
+        return max(scores[question][way] for scores in self.scores.values())
 
 
 def run(size: str = "small") -> list[Row]:
     """All screens; the real ones where their images are."""
     rows: list[Row] = []
+    reused: list[Trained] = []
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -126,24 +150,41 @@ def run(size: str = "small") -> list[Row]:
             if root is not None and not root.is_dir():
                 rows.append(Row(f"{name}: not run: its images cannot be distributed ({root})", None))
                 continue
-            rows += screen_rows(cells_of(name, root), size)
+            cells = cells_of(name, root)
+            trainings = trainings_of(cells, NAMED_SIZES[size], reused)
+            reused = reused or trainings[SHIPPED]  # of simulated_human, the first
+            rows += screen_rows(cells, trainings, size)
     finally:
         torch.set_num_threads(threads)
     return rows
 
 
-def screen_rows(cells: Cells, size: str) -> list[Row]:
-    """Scores and costs of one screen: the shipped and the paper's settings, other features, and other settings."""
-    seeds = range(NAMED_SIZES[size])
-    encoders = {SHIPPED: cells.encoder, PAPER: replace(cells.encoder, **_PAPERS)}
+def trainings_of(cells: Cells, seeds: tuple[int, int], reused: Sequence[Trained]) -> dict[str, list[Trained]]:
+    """Train by the shipped and by the paper's settings; describe real cells of the same channels by other encoders too.
+
+    Args:
+        cells: of one screen.
+        seeds: number of trainings by the shipped settings, and by the paper's.
+        reused: encoders of another screen.
+    """
+    config = cells.encoder
+    papers = replace(config, **_PAPERS, epochs=_PAPERS_EPOCHS.get(cells.screen, config.epochs))
     trainings = {
-        name: [trained(cells, replace(config, seed=seed)) for seed in seeds]
-        for name, config in encoders.items()
+        name: [trained(cells, replace(each, seed=seed)) for seed in range(count)]
+        for name, each, count in zip((SHIPPED, PAPER), (config, papers), seeds, strict=True)
     }
+    if reused and reused[0].encoder.network.config.channels == cells.crops.channels:
+        trainings[REUSED] = [described(cells, each.encoder, each.layer, 0.0) for each in reused]
+    return trainings
+
+
+def screen_rows(cells: Cells, trainings: Mapping[str, Sequence[Trained]], size: str) -> list[Row]:
+    """Scores and costs of one screen: the trained encoders, other features, and other settings."""
     others = {name: answers(values, cells) for name, values in other_features(cells).items()}
-    rows = [*score_rows(cells, encoders, trainings, others), cost_row(cells, trainings)]
+    rows = [row for name in trainings if name != PAPER for row in score_rows(cells, name, trainings)]
+    rows += [*other_rows(cells, trainings[SHIPPED], others), cost_row(cells, trainings)]
     if cells.screen == SIMULATED[0]:
-        rows.append(time_to_score(cells, encoders, trainings))
+        rows.append(time_to_score(cells, trainings))
     if size == "long":
         rows += [row for name in _CHANGES for row in changed_rows(cells, name, trainings[SHIPPED][0])]
     print_tables(cells, trainings, others)
@@ -165,19 +206,15 @@ def trained(cells: Cells, config: EncoderConfig) -> Trained:
         tracker=SilentTracker(),
     )
     seconds = time.process_time() - start
-    features = extract_features(result.network, cells.pixels, precision=result.precision)
-    scores = {layer: answers(values, cells) for layer, values in features.items()}
-    chosen = features[layer_of(config)]
-    p_values = {
-        what: retrieval_p_value(chosen, asked, draws=_DRAWS) for what, asked in cells.questions.items()
-    }
     print(f"{cells.screen}, {'+'.join(config.tasks)}, seed {config.seed}: {seconds:.0f} s", flush=True)
-    return Trained(seconds, scores, p_values)
+    return described(cells, result, config.layer, seconds)
 
 
-def layer_of(config: EncoderConfig) -> str:
-    """The layer that analyses use, by rule: the last where cells must agree or be named, otherwise conv3."""
-    return "conv3" if list(config.tasks) == ["inpainting"] else "conv5"
+def described(cells: Cells, encoder: TrainedEncoder, layer: str, seconds: float) -> Trained:
+    """Describe the cells that are scored by an encoder, and let each layer answer all questions."""
+    features = extract_features(encoder.network, cells.pixels, precision=encoder.precision)
+    scores = {each: answers(values, cells) for each, values in features.items()}
+    return Trained(layer, seconds, scores, features[layer], encoder)
 
 
 def answers(features: np.ndarray, cells: Cells) -> dict[str, dict[str, float]]:
@@ -201,77 +238,60 @@ def other_features(cells: Cells) -> dict[str, np.ndarray]:
     return others
 
 
-def score_rows(
-    cells: Cells,
-    encoders: Mapping[str, EncoderConfig],
-    trainings: Mapping[str, Sequence[Trained]],
-    others: Mapping[str, Mapping[str, Mapping[str, float]]],
-) -> Iterator[Row]:
-    """The median of each score of the shipped settings against the paper's, then what other features reach."""
-    layer, papers = (layer_of(encoders[name]) for name in (SHIPPED, PAPER))
+def score_rows(cells: Cells, name: str, trainings: Mapping[str, Sequence[Trained]]) -> Iterator[Row]:
+    """The median of each score of the encoders of one name, against those of the paper's settings."""
+    ours, papers = trainings[name], trainings[PAPER]
+    layer, other = ours[0].layer, papers[0].layer
     for what in cells.questions:
-        about = f"{cells.about}: {what}"
+        about = f"{cells.about}: {what}: {name}, {layer}"
         for way in WAYS:
-            ours, theirs = (
-                [each.scores[at][what][way] for each in trainings[name] if way in each.scores[at][what]]
-                for name, at in ((SHIPPED, layer), (PAPER, papers))
-            )
-            if not ours or not theirs:
+            values, theirs = ([each.score(what, way) for each in several] for several in (ours, papers))
+            if np.isnan(values).any() or np.isnan(theirs).any():
                 continue
-            value, against = statistics.median(ours), statistics.median(theirs)
+            value, against = statistics.median(values), statistics.median(theirs)
             yield Row(
-                what=f"{about}: shipped settings, {layer}, {way}",
+                what=f"{about}, {way}",
                 value=value,
                 unit=UNITS[way],
-                against=f"the paper's settings, {papers}",
+                against=f"{PAPER}, {other}",
                 against_value=against,
                 ratio=value / against,
-                n=len(ours),
-                spread=(min(ours), max(ours)),
-                **judged(cells.screen, what, way, value, len(ours)),
+                n=len(values),
+                spread=(min(values), max(values)),
+                **judged(cells.screen, what, way, value, len(values)),
             )
-        yield Row(
-            what=f"{about}: shipped settings, {layer}, mAP: p-value by shuffled labels",
-            value=statistics.median(each.p_values[what] for each in trainings[SHIPPED]),
-            n=_DRAWS,
-        )
-    yield from other_rows(cells, layer, trainings[SHIPPED], others)
+        p_value = retrieval_p_value(ours[0].features, cells.questions[what], draws=_DRAWS)
+        yield Row(f"{about}, {RETRIEVAL}, first seed: p-value by shuffled labels", p_value, n=_DRAWS)
 
 
 def judged(screen: str, question: str, way: str, value: float, seeds: int) -> dict[str, Any]:
     """The aim of a score as text, and whether it is met; a single seed is not judged."""
     for aim in AIMS:
         if (aim.screen, aim.question, aim.way) == (screen, question, way):
-            met = value <= aim.value if aim.at_most else value >= aim.value
-            bound = "most" if aim.at_most else "least"
-            enough = seeds >= NAMED_SIZES["medium"]
-            text = f"median of three seeds at {bound} {aim.value:.2f}"
-            return {"aim": text, "held": met if enough else None}
+            text = f"median of three seeds at least {aim.value:.2f}"
+            return {"aim": text, "held": value >= aim.value if seeds >= _JUDGED else None}
     return {}
 
 
 def other_rows(
-    cells: Cells,
-    layer: str,
-    ours: Sequence[Trained],
-    others: Mapping[str, Mapping[str, Mapping[str, float]]],
+    cells: Cells, ours: Sequence[Trained], others: Mapping[str, Mapping[str, Mapping[str, float]]]
 ) -> Iterator[Row]:
     """The scores of features that no training made, with the shipped settings' as what they are compared with."""
     for name, scores in others.items():
         for what, by_way in scores.items():
             for way, value in by_way.items():
-                median = statistics.median(each.scores[layer][what][way] for each in ours)
+                median = statistics.median(each.score(what, way) for each in ours)
                 asked = cells.screen == _ABOVE and way in (KNN, LOGISTIC) and name != "intensity"
                 yield Row(
                     what=f"{cells.about}: {what}: {name}, {way}",
                     value=value,
                     unit=UNITS[way],
-                    against=f"shipped settings, {layer}",
+                    against=f"{SHIPPED}, {ours[0].layer}",
                     against_value=median,
                     ratio=value / median,
                     n=len(cells.rows),
                     aim="below the median of three seeds of the shipped settings" if asked else None,
-                    held=value < median if asked and len(ours) >= NAMED_SIZES["medium"] else None,
+                    held=value < median if asked and len(ours) >= _JUDGED else None,
                 )
 
 
@@ -280,10 +300,10 @@ def cost_row(cells: Cells, trainings: Mapping[str, Sequence[Trained]]) -> Row:
     ours, theirs = ([each.seconds for each in trainings[name]] for name in (SHIPPED, PAPER))
     value, against = statistics.median(ours), statistics.median(theirs)
     return Row(
-        what=f"{cells.about}: training of {cells.encoder.epochs} epochs, one thread, shipped settings",
+        what=f"{cells.about}: training of {cells.encoder.epochs} epochs, one thread, {SHIPPED}",
         value=value,
         unit="s of processor time",
-        against="the paper's settings",
+        against=PAPER,
         against_value=against,
         ratio=value / against,
         n=len(ours),
@@ -291,37 +311,33 @@ def cost_row(cells: Cells, trainings: Mapping[str, Sequence[Trained]]) -> Row:
     )
 
 
-def time_to_score(
-    cells: Cells, encoders: Mapping[str, EncoderConfig], trainings: Mapping[str, Sequence[Trained]]
-) -> Row:
+def time_to_score(cells: Cells, trainings: Mapping[str, Sequence[Trained]]) -> Row:
     """Processor time in which the shipped settings reach the best layer of the paper's, in ever longer trainings."""
-    what = next(iter(cells.questions))
-    paper, layer = trainings[PAPER], layer_of(encoders[SHIPPED])
-    wanted = statistics.median(max(scores[what][KNN] for scores in each.scores.values()) for each in paper)
-    against, config = statistics.median(each.seconds for each in paper), encoders[SHIPPED]
+    what, papers, config = next(iter(cells.questions)), trainings[PAPER], cells.encoder
+    wanted = statistics.median(each.best(what, KNN) for each in papers)
     shorter = [2**power for power in range(10) if 2**power < config.epochs]
     for epochs in (*shorter, config.epochs):
-        ours = (
-            [trained(cells, replace(config, epochs=epochs, seed=seed)) for seed in range(len(paper))]
-            if epochs in shorter
-            else trainings[SHIPPED]
-        )
-        score = statistics.median(each.scores[layer][what][KNN] for each in ours)
+        ours = trainings[SHIPPED]
+        if epochs in shorter:
+            ours = [
+                trained(cells, replace(config, epochs=epochs, seed=seed))
+                for seed in range(len(trainings[SHIPPED]))
+            ]
+        score = statistics.median(each.score(what, KNN) for each in ours)
         if score >= wanted:
             break
-    value = statistics.median(each.seconds for each in ours)
+    against, value = (statistics.median(each.seconds for each in several) for several in (papers, ours))
+    met = score >= wanted and value <= _LEAST_TIME * against
     return Row(
-        what=f"{cells.about}: training until {layer} reaches {wanted:.3f} by {KNN} ({epochs} epochs: {score:.3f})",
+        what=f"{cells.about}: training until {KNN} reaches {wanted:.3f} ({epochs} epochs: {score:.3f})",
         value=value,
         unit="s of processor time",
-        against="the paper's settings, best layer",
+        against=f"{PAPER}, best layer",
         against_value=against,
         ratio=value / against,
-        n=len(paper),
+        n=len(ours),
         aim=f"at most {_LEAST_TIME} of it",
-        held=score >= wanted and value <= _LEAST_TIME * against
-        if len(paper) >= NAMED_SIZES["medium"]
-        else None,
+        held=met if len(ours) >= _JUDGED else None,
     )
 
 
@@ -331,15 +347,14 @@ def changed_rows(cells: Cells, name: str, shipped: Trained) -> Iterator[Row]:
     if name == _LONGER:
         config = replace(config, epochs=2 * config.epochs)
     changed = trained(cells, config)
-    ours, layer = layer_of(cells.encoder), layer_of(config)
-    for what, by_way in changed.scores[layer].items():
+    for what in cells.questions:
         for way in (KNN, LOGISTIC, RETRIEVAL):
-            value, against = by_way[way], shipped.scores[ours][what][way]
+            value, against = changed.score(what, way), shipped.score(what, way)
             yield Row(
-                what=f"{cells.about}: {what}: {name}, {layer}, {way} ({changed.seconds:.0f} s)",
+                what=f"{cells.about}: {what}: {name}, {changed.layer}, {way} ({changed.seconds:.0f} s)",
                 value=value,
                 unit=UNITS[way],
-                against=f"shipped settings, {ours}",
+                against=f"{SHIPPED}, {shipped.layer}",
                 against_value=against,
                 ratio=value / against,
                 n=1,
@@ -353,15 +368,16 @@ def print_tables(
 ) -> None:
     """Print one table per question: the median of each way, for each layer and each other feature set."""
     for what in cells.questions:
-        print(f"\n{cells.about}: {what}\n{'':<34}" + "".join(f"{way:>24}" for way in WAYS))
+        print(f"\n{cells.about}: {what}\n{'':<48}" + "".join(f"{way:>24}" for way in WAYS))
         lines = {
-            f"{name} settings, {layer}": medians([each.scores[layer][what] for each in of_name])
+            f"{name}, {layer}": medians([each.scores[layer][what] for each in of_name])
             for name, of_name in trainings.items()
             for layer in of_name[0].scores
         }
         for name, scores in (lines | {name: scores[what] for name, scores in others.items()}).items():
             figures = "".join(f"{scores[way]:>24.3f}" if way in scores else f"{'':>24}" for way in WAYS)
-            print(f"{name:<34}{figures}")
-    for name, of_name in trainings.items():
+            print(f"{name:<48}{figures}")
+    for name in (SHIPPED, PAPER):
+        of_name = trainings[name]
         seconds = statistics.median(each.seconds for each in of_name)
-        print(f"{name} settings: {seconds:.0f} s of processor time")
+        print(f"{name}: {seconds:.0f} s of processor time")

@@ -21,7 +21,7 @@ KNN, PRIOR, LOGISTIC, RETRIEVAL, PLATE = "11-NN", "prior-corrected 11-NN", "logi
 UNITS = {
     **dict.fromkeys((KNN, PRIOR, LOGISTIC), "balanced accuracy"),
     RETRIEVAL: "mean average precision",
-    PLATE: "times the share by chance",
+    PLATE: "p-value",
 }
 _FOLDS = 5
 
@@ -34,7 +34,7 @@ class Labelled:
         labels: (n,) class of each cell.
         groups: (n,) cells that are left out together: the image, the antibody, the protein.
         plate, image: (n,) plate and image of each cell, to see whether features recognise plates; empty without plates.
-        alike: (n,) cells of different value are never compared when plates are recognised (their protein).
+        alike: (n,) only cells of equal value are compared when plates are recognised: those of a protein.
     """
 
     labels: np.ndarray
@@ -66,7 +66,7 @@ def scores_of(features: np.ndarray, cells: Labelled, *, ways: tuple[str, ...]) -
     if RETRIEVAL in ways:
         scores[RETRIEVAL] = macro_precision(standardize(values), labels, groups)
     if PLATE in ways and len(cells.plate):
-        scores[PLATE] = plate_excess(features[:, kept.columns], cells)
+        scores[PLATE] = plate_p_value(features[:, kept.columns], cells)
     return {way: scores[way] for way in ways if way in scores}
 
 
@@ -114,23 +114,37 @@ def retrieval_p_value(features: np.ndarray, cells: Labelled, *, draws: int, seed
     return reached / (draws + 1)
 
 
-def plate_excess(features: np.ndarray, cells: Labelled) -> float:
-    """Share of cells of the same plate among the 11 nearest of other images, over the share that chance gives.
+def plate_p_value(features: np.ndarray, cells: Labelled, *, draws: int = 199, seed: int = 0) -> float:
+    """How often permuted plates are recognised as well as the true ones, by the 11 nearest cells of other images.
 
-    1: features do not tell plates apart. Only cells that are alike are compared, and only cells whose plate has other
-    images are counted.
+    Only cells that are alike are compared, and plates are permuted among their images. A plate is recognised by the
+    share of its cells among the neighbours, over its share of all cells that could be. Plates with one image do not
+    count.
+
+    Returns:
+        The share of the permutations, counting the true plates. Above 0.05, plates are recognised no better than by
+        chance.
     """
-    points = standardize(features)
-    alike = cells.alike if len(cells.alike) else np.zeros(len(points))
-    shares: list[tuple[float, float]] = []
-    for cell, point in enumerate(points):
-        others = np.flatnonzero((cells.image != cells.image[cell]) & (alike == alike[cell]))
-        same = cells.plate[others] == cells.plate[cell]
-        if len(others) >= K and 0 < same.mean() < 1:
-            near = np.square(points[others] - point).sum(1).argsort(kind="stable")[:K]
-            shares.append((float(same[near].mean()), float(same.mean())))
-    found, expected = np.mean(shares, axis=0) if shares else (np.nan, np.nan)
-    return float(found / expected)
+    points, alike = standardize(features), np.unique(cells.alike, return_inverse=True)[1]
+    image, first, of_cell = np.unique(cells.image, return_index=True, return_inverse=True)
+    others = (alike[:, None] == alike) & (of_cell[:, None] != of_cell)
+    distance = np.where(others, np.square(points[:, None] - points).sum(2), np.inf)
+    nearest = distance.argsort(1, kind="stable")[:, :K]
+
+    def excess(plates: np.ndarray) -> float:
+        same = (plates[:, None] == plates) & others
+        share = same.sum(1) / others.sum(1)
+        counted = (share > 0) & (share < 1)
+        found = np.take_along_axis(same, nearest, 1).mean(1)
+        return float(found[counted].mean() / share[counted].mean())
+
+    plate, kind = np.unique(cells.plate, return_inverse=True)[1][first], alike[first]
+    rng, true, reached = np.random.default_rng(seed), excess(plate[of_cell]), 1
+    for _ in range(draws):
+        permuted, order = np.empty_like(plate), np.lexsort((rng.random(len(image)), kind))
+        permuted[np.argsort(kind, kind="stable")] = plate[order]
+        reached += excess(permuted[of_cell]) >= true
+    return reached / (draws + 1)
 
 
 def medians(scores: list[Mapping[str, float]]) -> dict[str, float]:

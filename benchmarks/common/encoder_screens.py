@@ -29,7 +29,6 @@ from pcip_core.crops.cut import cut_cells
 from pcip_core.images.layout import scan
 from pcip_core.spec.screen import Crops, Screen
 from pcip_core.spec.training import EncoderConfig
-from pcip_core.store.images import Images
 from pcip_core.training.cells import CellSet
 
 SIMULATED = ("simulated_human", "simulated_yeast")
@@ -107,9 +106,6 @@ def _of_spec(workspace: Workspace, screen: Screen) -> Cells:
     order = [place[cell] for cell in table["cell_id"].to_list()]
     low, high = (np.empty((len(place), len(screen.crop_channels)), np.float32) for _ in range(2))
     low[order], high[order] = (np.stack(table[f"intensity_{end}"].to_numpy()) for end in ("min", "max"))
-    of_image = Images.of(library.store, screen.name).column("plate")
-    plate = np.array([str(of_image[image]) for image in labelled.image_ids.tolist()])
-    plates = {"plate": plate, "image": labelled.image_ids} if screen.simulated else {}
     image = np.unique(cells["image_id"].to_numpy(), return_inverse=True)[1]
     return Cells(
         screen.name,
@@ -118,7 +114,7 @@ def _of_spec(workspace: Workspace, screen: Screen) -> Cells:
         low,
         high,
         np.array([place[cell] for cell in labelled.cell_ids.to_list()]),
-        {"localization, image left out": Labelled(labelled.labels, labelled.image_ids, **plates)},
+        {"localization, image left out": Labelled(labelled.labels, labelled.image_ids)},
         screen.encoder,
     )
 

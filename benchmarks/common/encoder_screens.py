@@ -155,7 +155,7 @@ def _strains(name: str, root: Path, spec: Screen) -> Cells:
 
 
 _READERS: dict[str, tuple[str, Callable[[str, Path, Screen], Cells]]] = {
-    "human_antibodies": ("human_labelled_cells", _antibodies),
+    "human_antibodies": ("human_cells", _antibodies),
     "yeast_reference_strains": ("simulated_yeast", _strains),
 }
 

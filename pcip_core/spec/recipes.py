@@ -18,7 +18,9 @@ RECIPES: dict[str, dict[str, Any]] = {
         "block": "norm_first",
         "initial_weights": "torch",
         "batch_size": 32,
-        "learning_rate": 5e-4,
+        "learning_rate": 1e-3,
+        "schedule": "cosine",
+        "warm_up": 0.1,
         "augment": {"turns": True, "blur": 0.7, "intensity": 0.2},
     },
 }

@@ -14,18 +14,25 @@ import polars as pl
 
 from pcip_assets.assets.analyses.mismatch import TABLE as MISMATCH
 from pcip_assets.assets.analyses.mismatch import metadata_of
-from pcip_assets.assets.feature_sets import CONTROLS, INPAINTING, PREFIX
+from pcip_assets.assets.benchmarks.scoring import KNN, benchmark_tables
+from pcip_assets.assets.encoders.training_cells import TRAINING_CELLS
+from pcip_assets.assets.feature_sets import PREFIX, control_sets, encoder_sets
 from pcip_assets.assets.results import picture
 from pcip_assets.dagster_compat import partitions_of_run
 from pcip_assets.resources import Library
+from pcip_assets.tracking import Tracking
 from pcip_core.analysis.mismatch import verdict
+from pcip_core.evaluation.checks.familiarity import TrainingCells
+from pcip_core.evaluation.checks.order import papers_order
 from pcip_core.features.blocks import Moments
 from pcip_core.spec.screen import Screen
+from pcip_core.store import schemas
 from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import features_of
 
 _SHOWN = 20  # offenders in the metadata
 _LEAST_VARYING = 0.5  # share of the features of a layer
+_MOST_BEYOND = 0.2  # share of the cells; of cells like those of the training, 0.01 are expected
 _LEAST_DEVIATION = 1e-6  # of a feature that varies
 
 Check = Callable[[Store, Screen, list[str] | None], dg.AssetCheckResult]
@@ -42,7 +49,11 @@ def build_checks(screen: Screen) -> list[dg.AssetChecksDefinition]:
         _asset_check(screen, "cell_features", features_finite, blocking=True),
         _asset_check(screen, "cell_features", features_vary),
         _asset_check(screen, "cell_features", store_and_files_agree),
+        _asset_check(screen, "knn_benchmark", ranked_as_in_the_paper),
     ]
+    if screen.baselines.sets:  # again when all feature sets are scored
+        checks.append(_asset_check(screen, "benchmark_report", ranked_as_in_the_paper))
+    checks.append(_like_training_cells(screen))
     return checks if screen.encoder_from else [_follows_its_source(screen), *checks]
 
 
@@ -149,9 +160,9 @@ def no_duplicate_cells(store: Store, screen: Screen, shards: list[str] | None) -
 
 
 def features_finite(store: Store, screen: Screen, shards: list[str] | None) -> dg.AssetCheckResult:
-    """No inpainting feature is NaN or infinite."""
+    """No feature of the encoder is NaN or infinite."""
     offenders = []
-    for name in INPAINTING:
+    for name in encoder_sets(screen):
         existing = _existing(store, screen, PREFIX + name, shards)
         for cells in store.batches(screen.name, PREFIX + name, shards=existing):
             bad = ~np.isfinite(features_of(cells)).all(1)
@@ -162,7 +173,7 @@ def features_finite(store: Store, screen: Screen, shards: list[str] | None) -> d
 def features_vary(store: Store, screen: Screen, shards: list[str] | None) -> dg.AssetCheckResult:
     """At least half of each layer's features differ between cells; otherwise the encoder has collapsed."""
     shares = {}
-    for name in INPAINTING:
+    for name in encoder_sets(screen):
         existing = _existing(store, screen, PREFIX + name, shards)
         moments = None
         for cells in store.batches(screen.name, PREFIX + name, shards=existing, columns=["features"]):
@@ -181,13 +192,67 @@ def store_and_files_agree(store: Store, screen: Screen, shards: list[str] | None
         cells, crops = store.read_with_array(screen.name, "cells", "crops", shard)
         if len(crops) != cells.height:
             offenders.append(f"{shard}: {len(crops)} crops, {cells.height} cells")
-        for name in (*INPAINTING, *CONTROLS):
+        for name in (*encoder_sets(screen), *control_sets(screen)):
             if not store.has(screen.name, PREFIX + name, shard):
                 continue
             described = store.read(screen.name, PREFIX + name, shards=[shard], columns=["cell_id"])
             if not described["cell_id"].equals(cells["cell_id"]):
                 offenders.append(f"{shard}: the cells of {PREFIX}{name} are not those of the cells table")
     return _result(offenders)
+
+
+def ranked_as_in_the_paper(store: Store, screen: Screen, shards: list[str] | None) -> dg.AssetCheckResult:
+    """By 11-NN, the supervised network is above the encoder, that above the autoencoder, and that above no training.
+
+    This is the order of the paper (Figure 2A). It is judged on the labels of the screen; steps without scores are
+    not judged.
+    """
+    tables = benchmark_tables(store.tables(screen.name), KNN)
+    scores = pl.concat([schemas.BENCHMARKS.empty(), *(store.read(screen.name, table) for table in tables)])
+    order = papers_order(scores, screen.benchmark.protocols[0], encoder=screen.encoder.method)
+    return dg.AssetCheckResult(
+        passed=not order.violated,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=order.reason or None,
+        metadata={
+            "scores": dg.MetadataValue.json(order.scores),
+            "violated": order.violated,
+            "not_judged": order.not_judged,
+        },
+    )
+
+
+def _like_training_cells(screen: Screen) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=[screen.name, "cell_features"], name="like_training_cells")
+    def check(
+        context: dg.AssetCheckExecutionContext, library: Library, tracking: Tracking
+    ) -> dg.AssetCheckResult:
+        """At most 20 % of cells lie farther from the mean cell of the encoder's training than 99 % of its cells do."""
+        from pcip_core.models.files import read_extra
+
+        known = read_extra(tracking.champion(screen.encoder_screen).folder).get(TRAINING_CELLS)
+        if known is None:
+            reason = "Not judged: the encoder does not state what it was trained on. Train again to have it judged."
+            return dg.AssetCheckResult(passed=True, severity=dg.AssetCheckSeverity.WARN, description=reason)
+        training = TrainingCells.from_dict(known)
+        table = f"{PREFIX}{screen.encoder.method}_{training.layer}"
+        shards = partitions_of_run(
+            context.run.tags, context.instance.get_dynamic_partitions(f"{screen.name}_shards")
+        )
+        cells, beyond = 0, 0
+        for batch in library.store.batches(
+            screen.name, table, shards=_existing(library.store, screen, table, shards), columns=["features"]
+        ):
+            cells, beyond = cells + batch.height, beyond + int(training.beyond(features_of(batch)).sum())
+        share = beyond / max(cells, 1)
+        return dg.AssetCheckResult(
+            passed=share <= _MOST_BEYOND,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"{share:.1%} of {cells:,} cells lie beyond the limit, by {training.layer}",
+            metadata={"cells": cells, "beyond": beyond, "share_beyond": share, "limit": training.limit},
+        )
+
+    return check
 
 
 def _follows_its_source(screen: Screen) -> dg.AssetChecksDefinition:

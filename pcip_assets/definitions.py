@@ -13,8 +13,10 @@ from pcip_assets.assets.analyses.mismatch import build_mismatch
 from pcip_assets.assets.analyses.phenotypes import build_phenotypes
 from pcip_assets.assets.analyses.protein_map import build_clusters
 from pcip_assets.assets.analyses.report import build_analysis_report
+from pcip_assets.assets.baselines.combined import build_combined_features
 from pcip_assets.assets.baselines.corrected import build_corrected_features
 from pcip_assets.assets.baselines.designed import build_designed_features
+from pcip_assets.assets.baselines.programs import build_program_features
 from pcip_assets.assets.baselines.vgg16 import build_vgg16_features
 from pcip_assets.assets.benchmarks.classifiers import build_classifier_benchmark
 from pcip_assets.assets.benchmarks.held_images import build_supervised_benchmark
@@ -36,6 +38,7 @@ from pcip_assets.assets.main.features import (
     build_supervised_features,
 )
 from pcip_assets.assets.main.fields import build_fields
+from pcip_assets.assets.units.asset import build_units
 from pcip_assets.checks import build_checks
 from pcip_assets.jobs import screen_jobs, shards_job
 from pcip_assets.partitions import shards_of
@@ -65,12 +68,13 @@ def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
         build_localization_scores(screen),
         build_variability(screen),
         build_phenotypes(screen),
+        build_units(screen),
         build_maps(screen),
         build_mismatch(screen),
         build_like(screen),
         build_analysis_report(screen),
     ]
-    return main + encoder + analyses + (_baselines(screen, shards) if screen.baselines.sets else [])
+    return main + encoder + analyses + (_baselines(screen, shards) if screen.compares else [])
 
 
 def _baselines(screen: Screen, shards: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -92,6 +96,13 @@ def _baselines(screen: Screen, shards: dg.PartitionsDefinition) -> list[dg.Asset
         graph += [build_autoencoder(screen)] if screen.encoder_from is None else []
     if "vgg16" in sets:
         graph.append(build_vgg16_features(screen, shards))
+    combined = [f"{name}_features" for name, features in screen.features.items() if features.combine]
+    nouns = [noun for noun in baseline_nouns(screen) if noun not in (*combined, "corrected_features")]
+    for name, features in screen.features.items():
+        if features.combine:
+            graph.append(build_combined_features(screen, shards, name, [*MAIN_NOUNS, *nouns]))
+        else:
+            graph.append(build_program_features(screen, shards, name))
     if "supervised" in sets:
         graph += [
             build_supervised(screen),
@@ -99,8 +110,7 @@ def _baselines(screen: Screen, shards: dg.PartitionsDefinition) -> list[dg.Asset
             build_supervised_benchmark(screen),
         ]
     if screen.baselines.corrections:
-        nouns = [noun for noun in baseline_nouns(screen) if noun != "corrected_features"]
-        graph.append(build_corrected_features(screen, shards, [*MAIN_NOUNS, *nouns]))
+        graph.append(build_corrected_features(screen, shards, [*MAIN_NOUNS, *nouns, *combined]))
     return graph
 
 

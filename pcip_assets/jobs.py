@@ -31,7 +31,7 @@ def screen_jobs(screen: Screen) -> list[AssetJob]:
             "and check that the encoder uses the source cell.",
         ),
     ]
-    if screen.baselines.sets:
+    if screen.compares:
         jobs.append(
             dg.define_asset_job(
                 f"{screen.name}_baselines",

@@ -18,7 +18,9 @@ import yaml
 from pcip_core.errors import DuplicateScreenError, PcipError, SpecError, StoreError, WriteError
 from pcip_core.files import file_name, replacing
 from pcip_core.locks import locked
-from pcip_core.spec.screen import Screen, load_screen
+from pcip_core.spec.loading import load_screen
+from pcip_core.spec.screen import Screen
+from pcip_core.spec.training import EncoderConfig
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MLFLOW_PORT = int(os.environ.get("PCIP_MLFLOW_PORT", "5000"))
@@ -137,12 +139,27 @@ class Workspace:
     def load(self, path: Path, *, root: str | None = None) -> Screen:
         """A spec with the root for this machine: given, recorded, of the simulation, or from the spec."""
         screen = load_screen(path, root=root and str(Path(root).expanduser().resolve()))
+        if screen.encoder_from is not None:
+            screen = dataclasses.replace(
+                screen, encoder=self._encoder_of(screen.encoder_from) or screen.encoder
+            )
         if root is not None:
             return screen
         if screen.simulation is not None and screen.root is None:
             return dataclasses.replace(screen, root=str(self.data / "raw" / screen.name))
         remembered = self._remembered().get(screen.name, {}).get("root")
         return dataclasses.replace(screen, root=remembered or screen.root)
+
+    def _encoder_of(self, name: str) -> EncoderConfig | None:
+        """The settings of the encoder of another screen; None if no valid spec has this name."""
+        for path in self.specs():
+            try:
+                screen = load_screen(path)
+            except PcipError:
+                continue
+            if screen.name == name:
+                return screen.encoder
+        return None
 
     def find(self, name_or_path: str, *, root: str | None = None) -> Screen:
         """The screen of a spec file or of a known name; `data/local.yaml` records it.

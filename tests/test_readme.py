@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from benchmarks.common.readme_figure import FIGURE, LAYERS, read_scores
+from benchmarks.common.readme_figure import FIGURE, LAYERS, read_scores, trained_method
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -51,12 +51,13 @@ def test_the_figure_shows_the_reference_results() -> None:
 
 def test_the_caption_gives_the_reference_results() -> None:
     scores = read_scores()
-    best = max(LAYERS, key=lambda layer: scores[f"inpainting_{layer}"])
+    method = trained_method(scores)
+    best = max(LAYERS, key=lambda layer: scores[f"{method}_{layer}"])
     control = max(LAYERS, key=lambda layer: scores[f"untrained_{layer}"])
     caption = " ".join(README.split("*Real cells:")[1].split("*\n")[0].split())
     assert caption.startswith(f"{scores['cells']:.0f} cells of the Human Protein Atlas in five compartments")
     assert (
-        f"The best layer ({best}) reaches a balanced accuracy of {scores[f'inpainting_{best}']:.3f}; the same network"
+        f"The best layer ({best}) reaches a balanced accuracy of {scores[f'{method}_{best}']:.3f}; the same network"
         f" before training reaches at most {scores[f'untrained_{control}']:.3f} ({control}), and channel intensities"
         f" {scores['intensity']:.3f}."
     ) in caption

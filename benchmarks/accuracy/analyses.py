@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.common.harness import Row
-from benchmarks.common.screens import run_changed
+from benchmarks.common.screens import INPAINTING, run_changed
 from benchmarks.truth.cells import compartment_rows, phenotype_rows, variable_rows
 from benchmarks.truth.mismatched import mismatch_rows
 from benchmarks.truth.proteins import cluster_rows, rare_rows
@@ -47,6 +47,7 @@ def run() -> list[Row]:
             workspace = Workspace(Path(folder) / "data")
             screens = _screens(workspace, organism)
             rows += _rows(workspace, *screens, _RARE[organism])
+            rows += _mismatched(workspace, organism)
     return rows
 
 
@@ -90,4 +91,14 @@ def _rows(
         yield from cluster_rows(con, trained)
         yield from cluster_rows(con, mixtures)
         yield from rare_rows(con, rare, patterns)
-        yield from mismatch_rows(con, workspace, mixtures)
+
+
+def _mismatched(workspace: Workspace, organism: str) -> list[Row]:
+    """The rows of an encoder that predicts proteins, on cells that it was not trained on."""
+    name = f"simulated_{organism}"
+    encoder = {"recipe": "paper", "epochs": 16, **INPAINTING}
+    run_changed(workspace, name, f"{name}_inpainting", {"encoder": encoder})
+    others = {"encoder_from": f"{name}_inpainting", "simulation": {"seed": 3}}
+    screen = run_changed(workspace, name, f"{name}_mismatched", others)
+    with connect(workspace.published) as con:
+        return list(mismatch_rows(con, workspace, screen))

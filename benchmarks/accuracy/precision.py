@@ -6,7 +6,6 @@ curves are drawn by `python -m benchmarks.common.precision_figure`. Speed is pro
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
 import tempfile
 import time
@@ -19,6 +18,7 @@ import torch
 
 from benchmarks.common.assets import call_asset
 from benchmarks.common.harness import Row
+from benchmarks.common.screens import INPAINTING
 from benchmarks.speed.training import drawn, network
 from pcip_assets.assets.encoders.training_cells import all_crops
 from pcip_assets.assets.labels import labelled_cells_of
@@ -133,8 +133,8 @@ def screen_rows(cells: Cells, *, pairs: int, seeds: int) -> list[Row]:
     by_precision: dict[str, list[Trained]] = {name: [] for name in PRECISIONS}
     for seed in range(seeds):
         for precision in PRECISIONS:
-            config = dataclasses.replace(
-                cells.screen.encoder, epochs=epochs, seed=seed, precision=precision, preview_every=epochs + 1
+            config = TrainingConfig(
+                **INPAINTING, epochs=epochs, seed=seed, precision=precision, preview_every=epochs + 1
             )
             start = time.perf_counter()
             by_precision[precision].append(trained(cells, config))

@@ -32,28 +32,28 @@ def run() -> list[Row]:
 
 
 def _judged(name: str, root: str | None) -> list[Row]:
-    scores, n = _scores(name, root)
+    method, scores, n = _scores(name, root)
     control, best_control = max(
-        ((feature_set, value) for feature_set, value in scores.items() if "inpainting" not in feature_set),
+        ((feature_set, value) for feature_set, value in scores.items() if not feature_set.startswith(method)),
         key=lambda pair: pair[1],
     )
     about = f"{name} ({'real' if root else 'SIMULATED'} images), 11-NN, leave image out"
     rows = [
         Row(
-            what=f"{about}: inpainting {layer}",
-            value=scores[f"inpainting_{layer}"],
+            what=f"{about}: {method} {layer}",
+            value=scores[f"{method}_{layer}"],
             unit="balanced accuracy",
             against=f"untrained {layer}",
             against_value=scores[f"untrained_{layer}"],
-            ratio=scores[f"inpainting_{layer}"] / scores[f"untrained_{layer}"],
+            ratio=scores[f"{method}_{layer}"] / scores[f"untrained_{layer}"],
             n=n,
             aim="above the same layer untrained" if root else None,
-            held=scores[f"inpainting_{layer}"] > scores[f"untrained_{layer}"] if root else None,
+            held=scores[f"{method}_{layer}"] > scores[f"untrained_{layer}"] if root else None,
         )
         for layer in _LAYERS
     ]
     rows.append(Row(what=f"{about}: intensity", value=scores["intensity"], unit="balanced accuracy", n=n))
-    layer, best = max(((layer, scores[f"inpainting_{layer}"]) for layer in _LAYERS), key=lambda pair: pair[1])
+    layer, best = max(((layer, scores[f"{method}_{layer}"]) for layer in _LAYERS), key=lambda pair: pair[1])
     rows.append(
         Row(
             what=f"{about}: best layer ({layer}) above the best control ({control})",
@@ -70,8 +70,8 @@ def _judged(name: str, root: str | None) -> list[Row]:
     return rows
 
 
-def _scores(name: str, root: str | None) -> tuple[dict[str, float], int]:
-    """feature set -> balanced accuracy, and the number of cells that were scored."""
+def _scores(name: str, root: str | None) -> tuple[str, dict[str, float], int]:
+    """The method of the encoder, feature set -> balanced accuracy, and the number of cells that were scored."""
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder))
         screen = workspace.find(name, root=root)
@@ -84,4 +84,4 @@ def _scores(name: str, root: str | None) -> tuple[dict[str, float], int]:
                 "SELECT feature_set, value, n FROM main.benchmarks WHERE label IS NULL "
                 "AND metric = 'balanced_accuracy' AND parameter = 'k=11' AND protocol = 'leave_image_out'"
             ).fetchall()
-    return {feature_set: value for feature_set, value, _ in found}, found[0][2]
+    return screen.encoder.method, {feature_set: value for feature_set, value, _ in found}, found[0][2]

@@ -29,7 +29,8 @@ from pcip_core.images.annotations import unlisted
 from pcip_core.images.layout import scan
 from pcip_core.images.localization import annotated_images
 from pcip_core.simulate.plan import plan_screen
-from pcip_core.spec.screen import Screen, load_screen
+from pcip_core.spec.loading import load_screen
+from pcip_core.spec.screen import Screen
 from pcip_core.store.rows import fields_table, images_table, screen_table
 from pcip_core.user_tables.table import read_table
 

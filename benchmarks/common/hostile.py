@@ -24,7 +24,8 @@ from benchmarks.common.hostile_files import SECRET, Files, Link
 from pcip_core.errors import ImageFileError, PcipError
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import content_hash, read_field
-from pcip_core.spec.screen import Screen, load_screen
+from pcip_core.spec.loading import load_screen
+from pcip_core.spec.screen import Screen
 
 _CHANNELS: dict[str, Any] = {"nucleus": {"role": "structural"}, "protein": {"role": "protein"}}
 _NUMBERED: dict[str, Any] = {

@@ -24,6 +24,8 @@ from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect
 
 _LARGER = {"plates": 4, "proteins_per_class": 12, "fields_per_image": 1}
+INPAINTING: dict[str, Any] = {"width": 0.25, "batch_size": 16, "learning_rate": 5e-4}
+"""Settings of the encoder by which inpainting learns from small screens; all others are the paper's."""
 Rows = list[dict[str, Any]]
 
 
@@ -40,6 +42,8 @@ class Compared:
 def compared(name: str, *, root: str | None = None, **baselines: object) -> Iterator[Compared]:
     """Run `pcip run NAME --baselines` in a new workspace, which is there until the end of the block.
 
+    The encoder learns inpainting, as in the paper whose comparisons are repeated.
+
     Args:
         name: a screen; of a simulated one a larger copy is run.
         root: of a real one.
@@ -47,7 +51,8 @@ def compared(name: str, *, root: str | None = None, **baselines: object) -> Iter
     """
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder) / "data")
-        changes = {"baselines": baselines, "simulation": _LARGER if root is None else {}}
+        encoder = {"recipe": "paper", **INPAINTING, "epochs": 16 if root is None else 40}
+        changes = {"encoder": encoder, "baselines": baselines, "simulation": _LARGER if root is None else {}}
         run_changed(workspace, name, f"{name}_compared", changes, root=root, baselines=True)
         with connect(workspace.published) as con:
             scores = rows_of(con, "SELECT * FROM main.benchmarks")

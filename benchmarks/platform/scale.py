@@ -79,6 +79,7 @@ ELSEWHERE = {
     "fields, crops": "by shard; pcip bench cropping tells their memory up to 576 fields",
     "autoencoder_features, supervised_features, vgg16_features": "by shard, by the loop of cell_features",
     "enrichment": "reads clusters of proteins, no cells",
+    "units": "reads the vectors in blocks, as clusters does, and the crops of 16 cells per unit",
     "encoder, autoencoder, supervised": "hold all crops where memory suffices, else read them from their files "
     "(pcip bench training)",
     "knn_benchmark, yardstick_benchmark, classifier_benchmark, supervised_benchmark": "hold the vectors of all "
@@ -156,7 +157,7 @@ def peak_mb() -> float:
 
 def screen_of(folder: Path, name: str) -> Screen:
     """One of the three screens, its spec written where it is not there."""
-    from pcip_core.spec.screen import load_screen
+    from pcip_core.spec.loading import load_screen
 
     spec = folder / f"{name}.yaml"
     if not spec.is_file():

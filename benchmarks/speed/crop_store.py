@@ -21,7 +21,7 @@ from pcip_core.crops.cut import cut_cells
 from pcip_core.segmentation import segmenter
 from pcip_core.simulate.plan import plan_screen
 from pcip_core.simulate.screen import photograph
-from pcip_core.spec.screen import load_screen
+from pcip_core.spec.loading import load_screen
 from pcip_core.store.partitions import Store
 from pcip_core.store.schemas import CELLS
 

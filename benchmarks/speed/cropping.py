@@ -36,7 +36,8 @@ from pcip_core.crops.shard import cut_shard
 from pcip_core.images.layout import Field, scan
 from pcip_core.simulate.plan import plan_screen
 from pcip_core.simulate.screen import photograph
-from pcip_core.spec.screen import Screen, load_screen
+from pcip_core.spec.loading import load_screen
+from pcip_core.spec.screen import Screen
 from pcip_core.spec.simulation import Simulation
 from pcip_core.store import rows as frames
 from pcip_core.store.partitions import Store

@@ -141,7 +141,7 @@ def phenotype_rows(con: duckdb.DuckDBPyConnection, screen: Screen) -> Iterator[R
     from sklearn.metrics import adjusted_rand_score
 
     states = states_of_cells(con, screen.name)
-    names, features = _cell_features(con, screen.name, screen.analyses.feature_set)
+    names, features = _cell_features(con, screen.name, screen.feature_set)
     place = {cell: row for row, cell in enumerate(names)}
     cells = rows_of(
         con,

@@ -96,8 +96,9 @@ def rare_rows(con: duckdb.DuckDBPyConnection, screen: Screen, patterns: Sequence
     }
     cells = rows_of(con, f"SELECT count(*) AS n FROM {screen.name}.cells")[0]["n"]
     found: dict[tuple[str, str], list[float]] = {}
-    for method in ("inpainting", "untrained"):
-        layer = screen.analyses.feature_set.rsplit("_", 1)[1]
+    methods = (screen.encoder.method, "untrained")
+    for method in methods:
+        layer = screen.feature_set.rsplit("_", 1)[1]
         table = con.execute(
             f"SELECT protein, features FROM {screen.name}.protein_features_{method}_{layer} ORDER BY protein"
         ).fetchall()
@@ -109,7 +110,7 @@ def rare_rows(con: duckdb.DuckDBPyConnection, screen: Screen, patterns: Sequence
                 for seed in wanted
             ]
     for pattern in patterns:
-        ours, theirs = (found[method, pattern] for method in ("inpainting", "untrained"))
+        ours, theirs = (found[method, pattern] for method in methods)
         yield Row(
             what=f"{about(screen)}: {pattern}, {len(ours)} of {len(table):,} proteins of {cells / len(table):.1f} "
             f"cells: recall at {_FOUND} from one seed, mean over seeds (chance {_FOUND / (len(table) - 1):.3f})",

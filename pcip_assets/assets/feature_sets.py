@@ -1,5 +1,6 @@
 """The feature sets of a screen, the hashes of their inputs, and their tables."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,21 @@ from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen
 from pcip_core.store.vectors import feature_table
 
-LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5")
-INPAINTING = tuple(f"inpainting_{layer}" for layer in LAYERS)
-UNTRAINED = tuple(f"untrained_{layer}" for layer in LAYERS)
-CONTROLS = (*UNTRAINED, "intensity")
 SUPERVISED_LAYERS = (*(f"conv{number}" for number in range(1, 9)), "fc1", "fc2")
 SUPERVISED = tuple(f"supervised_{layer}" for layer in SUPERVISED_LAYERS)
 PREFIX = "cell_features_"
+LENGTHS = "lengths"  # in the provenance of a combined set: the number of columns of each of its sets
 MAIN_NOUNS = ("cell_features", "control_features")  # the assets of these
+
+
+def encoder_sets(screen: Screen) -> tuple[str, ...]:
+    """The feature sets of the encoder that describes the cells of a screen, one for each layer."""
+    return tuple(f"{screen.encoder.method}_{layer}" for layer in screen.encoder.layers)
+
+
+def control_sets(screen: Screen) -> tuple[str, ...]:
+    """The controls of these: the layers of the same network untrained, and intensities alone."""
+    return (*(f"untrained_{layer}" for layer in screen.encoder.layers), "intensity")
 
 
 def crops_hash(library: Library, screen: Screen, shard: str | None) -> str | None:
@@ -37,7 +45,8 @@ def features_hash(library: Library, screen: Screen, feature_set: str) -> dict[st
 
 def main_sets(library: Library, screen: Screen) -> list[str]:
     """The learned feature sets and their controls."""
-    return [name for name in (*INPAINTING, *CONTROLS) if library.store.shards(screen.name, PREFIX + name)]
+    names = (*encoder_sets(screen), *control_sets(screen))
+    return [name for name in names if library.store.shards(screen.name, PREFIX + name)]
 
 
 def other_sets(library: Library, screen: Screen) -> list[str]:
@@ -68,7 +77,7 @@ def unsupervised_sets(library: Library, screen: Screen) -> list[str]:
 
 def shards_lacking(library: Library, screen: Screen) -> dict[str, set[str]]:
     """Baseline feature set -> the shards that the learned sets have and it has not."""
-    store, main = library.store, (*INPAINTING, *CONTROLS)
+    store, main = library.store, (*encoder_sets(screen), *control_sets(screen))
     have = {
         table.removeprefix(PREFIX): set(store.shards(screen.name, table))
         for table in store.tables(screen.name)
@@ -79,15 +88,31 @@ def shards_lacking(library: Library, screen: Screen) -> dict[str, set[str]]:
 
 
 def baseline_nouns(screen: Screen) -> list[str]:
-    """The assets of a screen's baseline feature sets."""
+    """The assets of a screen's baseline feature sets, and of those that the spec adds to them."""
     made_by = {
         "designed_features": bool(screen.baselines.designed),
         "autoencoder_features": "autoencoder" in screen.baselines.sets,
         "vgg16_features": "vgg16" in screen.baselines.sets,
         "supervised_features": "supervised" in screen.baselines.sets,
+        **{f"{name}_features": True for name in screen.features},
         "corrected_features": bool(screen.baselines.corrections),
     }
     return [noun for noun, wanted in made_by.items() if wanted]
+
+
+def common_provenance(
+    library: Library, screen: Screen, sets: Iterable[str], shard: str | None
+) -> tuple[str, str | None, str | None]:
+    """Encoder versions, MLflow run and precision of a set that is computed from other sets; None where they differ."""
+    sources = [library.store.provenance(screen.name, PREFIX + name, shard) or {} for name in sets]
+    versions = dict.fromkeys(str(source.get("encoder_version")) for source in sources)
+    runs = {source.get("mlflow_run_id") for source in sources}
+    precisions = {source.get("precision") for source in sources}
+    return (
+        ", ".join(versions),
+        runs.pop() if len(runs) == 1 else None,
+        precisions.pop() if len(precisions) == 1 else None,
+    )
 
 
 def extremes(cells: pl.DataFrame, screen: Screen) -> tuple[np.ndarray, np.ndarray]:

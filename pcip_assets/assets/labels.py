@@ -11,8 +11,16 @@ from pcip_core.spec.screen import Screen
 from pcip_core.store.images import Images
 
 
-def labelled_cells_of(library: Library, screen: Screen, sets: Iterable[str] = ()) -> LabelledCells:
-    """The labelled cells that all of these feature sets describe, with their labels and groups."""
+def labelled_cells_of(
+    library: Library, screen: Screen, sets: Iterable[str] = (), *, column: str | None = None
+) -> LabelledCells:
+    """The labelled cells that all of these feature sets describe, with their labels and groups.
+
+    Args:
+        library, screen: where the cells are.
+        sets: the feature sets.
+        column: the column of images with the labels; by default that of the spec.
+    """
     store = library.store
     cells = store.read(screen.name, "cells", columns=["cell_id", "image_id", "field", "pixel_hash"])
     total = cells.height
@@ -20,6 +28,7 @@ def labelled_cells_of(library: Library, screen: Screen, sets: Iterable[str] = ()
         described = store.read(screen.name, PREFIX + name, columns=["cell_id"])["cell_id"]
         if not described.equals(cells["cell_id"]):
             cells = cells.filter(pl.col("cell_id").is_in(described.implode()))
-    kept = labelled_cells(cells, Images.of(library.store, screen.name).labels_of(screen.benchmark.label))
+    labels = Images.of(library.store, screen.name).labels_of(column or screen.benchmark.label)
+    kept = labelled_cells(cells, labels)
     kept.left_out["cells_that_a_feature_set_lacks"] = total - cells.height
     return kept

@@ -5,12 +5,13 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import click
 
 from pcip_assets.cli.simulated import ensure_simulated
 from pcip_assets.workspace import Workspace
-from pcip_core.errors import ImageFileError
+from pcip_core.errors import ImageFileError, PcipError
 from pcip_core.images.annotations import unlisted
 from pcip_core.images.field import Field
 from pcip_core.images.layout import Layout, scan
@@ -70,7 +71,7 @@ def print_check(screen: Screen) -> bool:
     problems += [
         f"channel {name}: no file for {n} of {len(layout.fields)} fields" for name, n in missing.items()
     ]
-    problems += layout.problems()[:_SHOWN]
+    problems += layout.problems()[:_SHOWN] + _program_problems(screen)
     n_cells = 0
     if not absent:
         sampled, n_cells = _sample(screen, layout)
@@ -98,6 +99,24 @@ def _unlisted_problems(screen: Screen, layout: Layout, n_images: int) -> list[st
         _print_line(label, f"{n_images - len(images)} of {n_images} images have a row")
         if images:
             problems.append(f"{table}: no row for {len(images)} images: {', '.join(images[:_SHOWN])}")
+    return problems
+
+
+def _program_problems(screen: Screen) -> list[str]:
+    """Print the feature sets by programs; return a problem for each program that cannot be used."""
+    problems = []
+    for name, features in screen.features.items():
+        if features.program is None:
+            _print_line("features", f"{name}: {' and '.join(features.combine)}")
+            continue
+        from pcip_core.features.programs import open_program
+
+        checked = "" if features.reference is None else ", gives its reference"
+        try:
+            open_program(name, features)
+            _print_line("features", f"{name}: {Path(features.program).name}{checked}")
+        except PcipError as error:
+            problems.append(str(error))
     return problems
 
 

@@ -48,7 +48,7 @@ def _print_next_steps(workspace: Workspace, screen: Screen) -> None:
         f"  2. Query the features (duckdb -readonly {published}, or .venv/bin/python -c 'import duckdb; ...'):"
     )
     click.echo(
-        f"       SELECT * FROM {screen.name}.similar_cells('inpainting_conv4', "
+        f"       SELECT * FROM {screen.name}.similar_cells('{screen.feature_set}', "
         f"(SELECT min(cell_id) FROM {screen.name}.cells), 10);"
     )
     click.echo(f"  3. Compare trainings in MLflow: http://127.0.0.1:{MLFLOW_PORT}, experiment {screen.name}.")

@@ -30,7 +30,7 @@ def command(screen: str, seeds: tuple[str, ...], count: int, feature_set: str | 
     path = workspace.spec_path(screen)
     loaded = workspace.load(path)  # `find` would record it, which needs permission to write
     workspace.check_unique(loaded.name, path)
-    chosen = feature_set or loaded.analyses.feature_set
+    chosen = feature_set or loaded.feature_set
     nearest = find_nearest(Store(workspace.store), loaded, list(seeds), n=count, feature_set=chosen)
     click.secho(f"{loaded.title}: most similar to {', '.join(seeds)}, by {chosen}", bold=True)
     table = Table()

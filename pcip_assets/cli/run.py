@@ -180,8 +180,8 @@ def run_screen(
     jobs = _jobs(workspace, screen, retrain=retrain, baselines=baselines, analyses=analyses)
     definitions = build_definitions(workspace, [screen])
     warnings: list[str] = []
-    if baselines and not screen.baselines.sets:
-        warnings.append("no baselines to compute: the spec has no `baselines.sets`")
+    if baselines and not screen.compares:
+        warnings.append("no baselines to compute: the spec has no `baselines.sets` and no `features`")
     for job, config in jobs.items():
         run_id = str(uuid.uuid4())
         result = definitions.resolve_job_def(f"{screen.name}_{job}").execute_in_process(
@@ -209,7 +209,7 @@ def _jobs(
     )
     force = {"ops": {f"{screen.name}__encoder": {"config": {"force": retrain}}}}
     jobs: dict[str, dict[str, Any]] = {"all": force} if train else {"features": {}}
-    if baselines and screen.baselines.sets:
+    if baselines and screen.compares:
         jobs["baselines"] = {}
     if analyses:
         jobs["analyses"] = {}

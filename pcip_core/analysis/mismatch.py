@@ -39,6 +39,7 @@ from pcip_core.errors import ShapeError
 
 if TYPE_CHECKING:
     from pcip_core.models.inpainting import PairedCellInpainting
+    from pcip_core.models.pairs import PairedCells
 
 Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Sources (B, C, S, S) and target markers (B, M, S, S), float32 in [0, 1] -> (B, P, S, S) protein channels."""
@@ -55,7 +56,7 @@ _WORSE = pl.col("r_truth") < pl.col("r_matched") - _TIE
 _SCORES = ("margin", "share_worse_than_matched", "share_resembling_source")
 
 
-def network_predictor(network: PairedCellInpainting) -> Predict:
+def network_predictor(network: PairedCellInpainting | PairedCells) -> Predict:
     """A trained network as a function of arrays, on the device of its weights; the network remains in eval mode."""
     import torch
 
@@ -66,7 +67,7 @@ def network_predictor(network: PairedCellInpainting) -> Predict:
     def predict(sources: np.ndarray, markers: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
             tensors = [torch.from_numpy(part).to(device, memory_format=last) for part in (sources, markers)]
-            return np.asarray(network(*tensors).float().cpu().numpy())
+            return np.asarray(network.predict(*tensors).float().cpu().numpy())
 
     return predict
 

@@ -122,7 +122,7 @@ def _misfit(y: float, x: float, area: float, height: int, width: int, spec: Crop
     """The reason for which an object is not cut, or None."""
     if spec.window_px is None:
         return None
-    top, left = _corner(y, x, spec.window_px)
+    top, left = corner(y, x, spec.window_px)
     if top < 0 or left < 0 or top + spec.window_px > height or left + spec.window_px > width:
         return "window over the edge of the field"
     if spec.area_fraction is not None:
@@ -133,14 +133,14 @@ def _misfit(y: float, x: float, area: float, height: int, width: int, spec: Crop
     return None
 
 
-def _corner(y: float, x: float, window: int) -> tuple[int, int]:
+def corner(y: float, x: float, window: int) -> tuple[int, int]:
     return round(y) - window // 2, round(x) - window // 2
 
 
 def _window(plane: np.ndarray, y: float, x: float, window: int | None) -> np.ndarray:
     if window is None:
         return plane
-    top, left = _corner(y, x, window)
+    top, left = corner(y, x, window)
     return plane[top : top + window, left : left + window]
 
 

@@ -78,7 +78,7 @@ def cut_shard(
 
     >>> import tempfile, tifffile
     >>> from pcip_core.images.layout import scan
-    >>> from pcip_core.spec.screen import load_screen
+    >>> from pcip_core.spec.loading import load_screen
     >>> spec = '''
     ... name: example
     ... organism: yeast

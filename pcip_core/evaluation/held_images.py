@@ -12,7 +12,13 @@ from pcip_core.evaluation.usable import usable
 
 
 def held_knn_scores(
-    features: np.ndarray, labels: np.ndarray, held: np.ndarray, *, feature_set: str, ks: Sequence[int]
+    features: np.ndarray,
+    labels: np.ndarray,
+    held: np.ndarray,
+    *,
+    feature_set: str,
+    ks: Sequence[int],
+    weights: np.ndarray | None = None,
 ) -> Scored:
     """Classify held cells by their nearest neighbours among the other cells.
 
@@ -22,12 +28,15 @@ def held_knn_scores(
         held: (n,) bool, the cells that are scored; they are never each other's neighbours.
         feature_set: its name, for the error.
         ks: the numbers of neighbours.
+        weights: as of `knn_scores`.
 
     Raises:
         ShapeError, EvaluationError: as `usable`.
     """
     groups = np.where(held, -1, np.arange(len(held)))
-    return usable_knn_scores(features, labels, feature_set=feature_set, groups=groups, ks=ks, scored=held)
+    return usable_knn_scores(
+        features, labels, feature_set=feature_set, groups=groups, ks=ks, scored=held, weights=weights
+    )
 
 
 def held_classifier_scores(

@@ -19,6 +19,7 @@ def leave_one_out_knn(
     *,
     ks: Sequence[int] = (11,),
     groups: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[int, np.ndarray]:
     """Predict each cell's label from its k nearest other cells.
@@ -29,6 +30,7 @@ def leave_one_out_knn(
         ks: numbers of neighbours; all share one computation of the distances.
         groups: (n,) group of each cell (an image, a montage). Cells of the same group are never neighbours of each
             other. By default, only the cell itself is left out.
+        weights: (d,) factor of each standardized column; by default 1.
         progress: called with the number of cells done, in proportion to the work.
 
     Returns:
@@ -58,7 +60,8 @@ def leave_one_out_knn(
     require_finite("kNN", features)
     classes, votes_for = np.unique(labels, return_inverse=True)
     blocks = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
-    nearest = nearest_others(standardize(features), blocks, ks, progress=progress)  # (n, max k)
+    points = standardize(features) if weights is None else standardize(features) * weights
+    nearest = nearest_others(points, blocks, ks, progress=progress)  # (n, max k)
     predicted, votes, counted = {}, np.zeros((n, len(classes)), np.int64), 0
     for k in sorted(set(ks)):
         cast = np.arange(n)[:, None] * len(classes) + votes_for[nearest[:, counted:k]]

@@ -79,12 +79,13 @@ def knn_scores(
     groups: np.ndarray | None,
     ks: Sequence[int],
     scored: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Scored:
     """Score the k nearest neighbour classification for each k.
 
     Args:
-        features, labels, groups, ks, progress: as for `leave_one_out_knn`.
+        features, labels, groups, ks, weights, progress: as for `leave_one_out_knn`.
         scored: (n,) bool, the cells to score; by default all. All cells can be neighbours.
 
     Raises:
@@ -97,7 +98,7 @@ def knn_scores(
     """
     if not ks:
         return Scored([], [])
-    predicted = leave_one_out_knn(features, labels, ks=ks, groups=groups, progress=progress)
+    predicted = leave_one_out_knn(features, labels, ks=ks, groups=groups, weights=weights, progress=progress)
     these = np.ones(len(labels), bool) if scored is None else scored
     rows, pairs = [], []
     for k in ks:
@@ -116,11 +117,12 @@ def usable_knn_scores(
     groups: np.ndarray | None,
     ks: Sequence[int],
     scored: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
 ) -> Scored:
     """`knn_scores` of the columns, cells and ks that can be used (`usable`); the others are in `exclusions`.
 
     Args:
-        features, labels, groups, ks, scored: as of `knn_scores`; features may be constant or not finite.
+        features, labels, groups, ks, scored, weights: as of `knn_scores`; features may be constant or not finite.
         feature_set: its name, for the error.
 
     Raises:
@@ -133,6 +135,7 @@ def usable_knn_scores(
         groups=None if groups is None else groups[kept.cells],
         ks=kept.ks,
         scored=None if scored is None else scored[kept.cells],
+        weights=None if weights is None else weights[kept.columns],
     )
     return Scored(scores.rows, scores.confusion, kept.exclusions)
 

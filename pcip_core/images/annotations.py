@@ -44,7 +44,7 @@ def describe_images(screen: Screen, fields: Iterable[Field]) -> list[ImageRecord
     >>> import tempfile
     >>> from pathlib import Path
     >>> from pcip_core.images.layout import scan
-    >>> from pcip_core.spec.screen import load_screen
+    >>> from pcip_core.spec.loading import load_screen
     >>> spec = '''
     ... name: example
     ... organism: yeast

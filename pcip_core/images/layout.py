@@ -53,7 +53,7 @@ def scan(screen: Screen) -> Layout:
 
     >>> import tempfile
     >>> from pathlib import Path
-    >>> from pcip_core.spec.screen import load_screen
+    >>> from pcip_core.spec.loading import load_screen
     >>> spec = '''
     ... name: example
     ... organism: yeast

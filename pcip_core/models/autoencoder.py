@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 import torch
 
 from pcip_core.errors import EncoderError
-from pcip_core.models.inpainting import DECODER_FILTERS, LAYERS, SOURCE_FILTERS, Decoder, Encoder
-from pcip_core.models.network import CellNetwork, initialized, scaled
+from pcip_core.models.inpainting import LAYERS, Decoder, Encoder, filters_of, layers_of, require_stages
+from pcip_core.models.network import CellNetwork, initialized
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,18 @@ class AutoencoderConfig:
         channels: names of the channels, in the order of the crops.
         size_px: side of a crop in px, a multiple of 4.
         width: factor on every filter count.
+        block, initial_weights, stages: as for inpainting.
 
     Raises:
-        EncoderError: there is no channel, or the size is not a multiple of 4.
+        EncoderError: there is no channel, the size is not a multiple of 4, or the number of stages is not possible.
     """
 
     channels: tuple[str, ...]
     size_px: int = 64
     width: float = 1.0
+    block: str = "paper"
+    initial_weights: str | float = "glorot"
+    stages: int = 5
 
     def __post_init__(self) -> None:
         if not self.channels or self.size_px < 4 or self.size_px % 4:
@@ -44,6 +48,7 @@ class AutoencoderConfig:
                 required="at least one channel, and a crop size that is a multiple of 4 px",
                 remedy="Correct `channels` or `crops.size_px` in the spec.",
             )
+        require_stages(self.stages)
 
     def as_dict(self) -> dict[str, object]:
         """Convert to plain values, as stored in `config.json`."""
@@ -59,15 +64,14 @@ class Autoencoder(CellNetwork):
     """Reconstruct all channels of a cell from its encoding."""
 
     architecture: ClassVar[str] = "autoencoder"
-    layers: ClassVar[tuple[str, ...]] = LAYERS
+    layers: tuple[str, ...] = LAYERS
     config: AutoencoderConfig
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__(config)
-        source, decoder = (
-            [scaled(count, config.width) for count in counts] for counts in (SOURCE_FILTERS, DECODER_FILTERS)
-        )
-        self.source = Encoder(len(config.channels), source)
+        source, _, decoder = filters_of(config.stages, config.width)
+        self.layers = layers_of(config.stages)
+        self.source = Encoder(len(config.channels), source, config.block, config.stages - len(LAYERS))
         self.decoder = Decoder(source[-1], decoder, len(config.channels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -75,7 +79,7 @@ class Autoencoder(CellNetwork):
         return self.decoder(self.source(x))
 
     def activations(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Yield the layers of the encoder: (B, C, S, S) -> conv1 to conv5, each (B, filters, h, w)."""
+        """Yield the layers of the encoder: (B, C, S, S) -> conv1 to the last, each (B, filters, h, w)."""
         return self.source.activations(x)
 
 

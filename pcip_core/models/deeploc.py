@@ -112,7 +112,7 @@ class DeepLoc(CellNetwork):
     """Predict the class of a cell. The paper uses layer fc2 as features."""
 
     architecture: ClassVar[str] = "deeploc"
-    layers: ClassVar[tuple[str, ...]] = LAYERS
+    layers: tuple[str, ...] = LAYERS
     config: DeepLocConfig
 
     def __init__(self, config: DeepLocConfig) -> None:

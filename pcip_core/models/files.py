@@ -16,6 +16,7 @@ from pcip_core.models.autoencoder import Autoencoder, AutoencoderConfig
 from pcip_core.models.deeploc import DeepLoc, DeepLocConfig
 from pcip_core.models.inpainting import NetworkConfig, PairedCellInpainting
 from pcip_core.models.network import CellNetwork
+from pcip_core.models.pairs import PairConfig, PairedCells
 from pcip_core.models.weights import read_safetensors
 
 WEIGHTS, CONFIG = "encoder.safetensors", "config.json"
@@ -26,6 +27,7 @@ _DAMAGE = (
 )
 _ARCHITECTURES: dict[str, tuple[Any, type[CellNetwork]]] = {
     PairedCellInpainting.architecture: (NetworkConfig, PairedCellInpainting),
+    PairedCells.architecture: (PairConfig, PairedCells),
     Autoencoder.architecture: (AutoencoderConfig, Autoencoder),
     DeepLoc.architecture: (DeepLocConfig, DeepLoc),
 }
@@ -69,6 +71,16 @@ def read_extra(folder: Path) -> dict[str, Any]:
             required="a file written by save_encoder",
             remedy="Restore the folder, or train again.",
         ) from error
+
+
+def read_tasks(folder: Path) -> tuple[str, ...]:
+    """Read what a network for pairs was trained on: the names of its tasks, `inpainting` alone by default.
+
+    Raises:
+        EncoderError: as for `read_extra`.
+    """
+    read_extra(folder)  # raises
+    return tuple(_config(folder)["network"].get("tasks", ("inpainting",)))
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pcip_core.errors import EncoderError, ShapeError
 from pcip_core.models.deeploc import DeepLoc
 from pcip_core.models.inpainting import NetworkConfig, PairedCellInpainting, build_network
 from pcip_core.models.network import CellNetwork
+from pcip_core.models.pairs import PairConfig, PairedCells, build_pairs
 from pcip_core.models.precision import computing_in, dtype_of, with_weights_in
 
 
@@ -140,6 +141,7 @@ def class_probabilities(network: DeepLoc, fc2: np.ndarray) -> np.ndarray:
     return network.output(torch.from_numpy(fc2).to(weight.device)).softmax(1).cpu().numpy()
 
 
-def untrained_network(config: NetworkConfig, seed: int) -> PairedCellInpainting:
-    """Build the control: the inpainting network before training, in evaluation mode."""
-    return build_network(config, seed).eval()
+def untrained_network(config: NetworkConfig, seed: int) -> PairedCellInpainting | PairedCells:
+    """Build the control: the network of the encoder before training, in evaluation mode."""
+    network = build_pairs(config, seed) if isinstance(config, PairConfig) else build_network(config, seed)
+    return network.eval()

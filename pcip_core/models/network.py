@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -34,7 +35,7 @@ class CellNetwork(nn.Module):
     """
 
     architecture: ClassVar[str]
-    layers: ClassVar[tuple[str, ...]]
+    layers: tuple[str, ...]
 
     def __init__(self, config: Shape) -> None:
         super().__init__()
@@ -49,18 +50,31 @@ Built = TypeVar("Built", bound=CellNetwork)
 
 
 def initialized(network: type[Built], config: Any, seed: int) -> Built:
-    """Build a network with Glorot-uniform weights and zero biases that depend only on the seed.
+    """Build a network with weights that depend only on the seed. The global random state of torch does not change.
 
-    The global random state of torch does not change.
+    Args:
+        network: the class of the network.
+        config: its settings. `config.initial_weights`, if there is one, is `glorot` (Glorot-uniform weights, zero
+            biases: the authors'), `torch` (uniform with a third of the variance of 1 / inputs, also the biases), or a
+            factor on the weights of `torch`.
+        seed: the seed.
     """
     with torch.random.fork_rng(devices=[]):  # torch draws weights, which are then replaced
         built = network(config)
+    kind = getattr(config, "initial_weights", "glorot")
     generator = torch.Generator().manual_seed(seed)
     for module in built.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if not isinstance(module, nn.Conv2d | nn.Linear):
+            continue
+        if kind == "glorot":
             nn.init.xavier_uniform_(module.weight, generator=generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+            continue
+        bound = (1.0 if kind == "torch" else float(kind)) / math.sqrt(module.weight[0].numel())
+        for values in (module.weight, module.bias):
+            if values is not None:
+                nn.init.uniform_(values, -bound, bound, generator=generator)
     return built
 
 

@@ -37,15 +37,6 @@ def dtype_of(precision: str) -> torch.dtype:
     return PRECISIONS[precision]
 
 
-def name_of(dtype: torch.dtype) -> str:
-    """Return the name of a precision by its type.
-
-    >>> name_of(torch.bfloat16)
-    'bf16'
-    """
-    return next(name for name, each in PRECISIONS.items() if each is dtype)
-
-
 def computing_in(dtype: torch.dtype, device: torch.device | str) -> torch.autocast:
     """Compute the convolutions and matrix products within the context in this type; float32 changes nothing."""
     return torch.autocast(torch.device(device).type, dtype, enabled=dtype is not torch.float32)

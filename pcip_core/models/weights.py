@@ -57,8 +57,12 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+def read_safetensors(path: Path, *, most_bytes: int = MAX_BYTES) -> dict[str, torch.Tensor]:
     """Read a safetensors file, which needs as much memory as it has bytes.
+
+    Args:
+        path: the file.
+        most_bytes: its greatest size.
 
     Raises:
         ValueError: the file or the description of its tensors is too large.
@@ -67,8 +71,8 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     with path.open("rb") as stream:
         header = int.from_bytes(stream.read(8), "little")
     size = path.stat().st_size
-    if size > MAX_BYTES or header > _MAX_HEADER_BYTES:
-        raise ValueError(f"{size:,} bytes with a header of {header:,}, more than {MAX_BYTES:,} allow")
+    if size > most_bytes or header > _MAX_HEADER_BYTES:
+        raise ValueError(f"{size:,} bytes with a header of {header:,}, more than {most_bytes:,} allow")
     return dict(load_file(path))
 
 

@@ -15,6 +15,7 @@ from pcip_core.plots.scores.classes import accuracy_by_k, recall_by_class
 from pcip_core.plots.scores.confusion import confusion_matrix
 from pcip_core.plots.scores.pairwise import pairwise_by_line, pairwise_distances
 from pcip_core.report.background import excluded, lineage, printed
+from pcip_core.report.batch_effects import batch_effects
 from pcip_core.report.page import Block, Cell, Picture, Section, Table, Text, page
 from pcip_core.report.score_rows import (
     PROTOCOLS,
@@ -354,6 +355,7 @@ _PARTS: tuple[
     (_vgg, "Layers of VGG16", "name vgg16 in baselines.sets, materialize yardstick_benchmark"),
     (_pairwise, "Pairwise distances", "materialize pairwise_benchmark"),
     (_retrieval, "Retrieval", "materialize retrieval_benchmark"),
+    (batch_effects, "Batch effects", "materialize knn_benchmark on a screen of several images"),
     (_confusions, "Confusion matrices", "materialize knn_benchmark and yardstick_benchmark"),
     (_maps, "Maps", "materialize umap"),
 )

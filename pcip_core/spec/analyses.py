@@ -94,7 +94,8 @@ class Analyses:
     """Section `analyses` of a spec.
 
     Args:
-        feature_set: the features to use (paper, human cells: conv3).
+        feature_set: the features to use; by default a layer of the encoder that fits its tasks, see
+            `Screen.feature_set`.
         pool: `protein` averages all cells of a protein; `protein_and_line` averages each cell line separately.
         clusters: clusters of proteins.
         ontology: terms for the enrichment of clusters; by default only the localization terms of the screen.
@@ -108,7 +109,7 @@ class Analyses:
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-    feature_set: str = "inpainting_conv3"
+    feature_set: str | None = None
     pool: Literal["protein", "protein_and_line"] = "protein"
     clusters: Clustering = field(default_factory=Clustering)
     ontology: GeneOntology | None = None

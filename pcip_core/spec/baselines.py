@@ -124,7 +124,7 @@ class Baselines:
         corrections: each adds corrected copies of the sets in `corrected`, with the correction as a suffix:
             `by_plate` and `by_cell_line` (each plate or cell line is centred and scaled separately), `whitened`
             (decorrelated on controls).
-        corrected: feature sets to correct; by default `inpainting_conv3` and `inpainting_conv4`.
+        corrected: feature sets to correct; by default conv3 and conv4 of the encoder.
         controls: the protein whose cells are the controls of `whitened`; null uses all cells.
         classifiers: feature sets for logistic regression, random forest, pairwise distances, retrieval and
             UMAPs; by default the layer of each method with the best kNN score.
@@ -150,7 +150,7 @@ class Baselines:
     supervised: TrainingConfig | None = None
     held_fraction: Annotated[float, Bounds(0, 1, above=True, below=True)] = 0.2
     corrections: tuple[Correction, ...] = ()
-    corrected: tuple[str, ...] = ("inpainting_conv3", "inpainting_conv4")
+    corrected: tuple[str, ...] | None = None
     controls: str | None = None
     classifiers: tuple[str, ...] | None = None
     models: tuple[Classifier, ...] = ("logistic", "forest")

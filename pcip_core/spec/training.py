@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pcip_core.spec.bounds import Bounds, Count, Seed, Share
 
@@ -16,7 +17,10 @@ class TrainingConfig:
         epochs: passes over the cells; each cell is the source once per epoch (paper: 30).
         batch_size: pairs per step (authors' yeast training: 64).
         learning_rate: learning rate of Adam (paper: 1e-4).
+        schedule: `constant`, or `cosine`: the learning rate falls to 0 along a cosine.
+        warm_up: share of the epochs in which the learning rate first rises from 0.
         beta1: first-moment decay rate of Adam (authors: 0.5).
+        weight_decay: weight decay of AdamW; 0 is Adam, as in the paper.
         width: factor on all filter counts; 1 is the paper's network of 7.32 M parameters.
         seed: seed of all random draws, combined with epoch and cell.
         validation_fraction: share of cells that are predicted but not used for training (paper: 0).
@@ -35,7 +39,10 @@ class TrainingConfig:
     epochs: Count = 30
     batch_size: Annotated[int, Bounds(1, 65_536)] = 64
     learning_rate: Annotated[float, Bounds(0, 100, above=True)] = 1e-4
+    schedule: Literal["constant", "cosine"] = "constant"
+    warm_up: Annotated[float, Bounds(0, 1, below=True)] = 0.0
     beta1: Annotated[float, Bounds(0, 1, below=True)] = 0.5
+    weight_decay: Share = 0.0
     width: Annotated[float, Bounds(0, 8, above=True)] = 1.0
     seed: Seed = 0
     validation_fraction: Annotated[float, Bounds(0, 1, below=True)] = 0.1
@@ -45,7 +52,7 @@ class TrainingConfig:
     processes: Annotated[int, Bounds(1, 1024)] = 1
     memory_fraction: Share = 0.6
 
-    def deciding(self) -> TrainingConfig:
+    def deciding(self) -> Self:
         """These settings with all that do not affect the weights reset to their defaults.
 
         >>> TrainingConfig(epochs=3, processes=4).deciding() == TrainingConfig(epochs=3)
@@ -53,3 +60,130 @@ class TrainingConfig:
         """
         default = TrainingConfig()
         return replace(self, processes=default.processes, memory_fraction=default.memory_fraction)
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether the learning rate changes, so that all epochs depend on their number.
+
+        >>> TrainingConfig().scheduled, TrainingConfig(warm_up=0.1).scheduled
+        (False, True)
+        """
+        return self.schedule != "constant" or self.warm_up > 0
+
+
+TASKS = ("inpainting", "agreement", "identity")
+Task = Literal["inpainting", "agreement", "identity"]
+Weight = Annotated[float, Bounds(0, 1_000)]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of the cells in training, in addition to flips; each epoch draws others for each cell.
+
+    Args:
+        turns: turn cells by 90 degrees as well.
+        scale: enlarge cells about the centre of the crop by a factor from 1 / (1 + scale) to 1 + scale.
+        blur: blur cells by a Gaussian with a standard deviation from 0 to this many px.
+        intensity: raise the intensities of each channel, from 0 to 1, to a power from 1 / (1 + intensity) to
+            1 + intensity.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+    turns: bool = False
+    scale: Share = 0.0
+    blur: Annotated[float, Bounds(0, 20)] = 0.0
+    intensity: Annotated[float, Bounds(0, 10)] = 0.0
+
+
+@dataclass(frozen=True)
+class EncoderConfig(TrainingConfig):
+    """Training of the encoder of a screen: what it learns from pairs, and how its network is built.
+
+    Args:
+        task: `inpainting` (the paper's), `agreement`, `identity`, or weights of several:
+            `{inpainting: 1, agreement: 0.05}`.
+        block: `paper` (convolution, ReLU, batch norm) or `norm_first` (convolution, batch norm, ReLU).
+        initial_weights: `glorot` (the authors'), `torch`, or a factor on the weights of `torch`.
+        stages: number of blocks of the source encoder: 5 (the paper's) for crops of 64 px; 6 for 128 px and 7 for
+            256 px at about the same cost, because each further block halves the crop first.
+        projector: for `agreement`, the length of the vectors that shall agree.
+        pairs: `same_image` (the paper's); `same_protein`: both cells of different images of the same protein, such as
+            other wells, antibodies or cell lines; or `mixed`: some of both.
+        mixed_share: share of the pairs of different images among `mixed` pairs. A cell that has partners of one kind
+            only gets one of these.
+        augment: random changes of both cells of a pair, each by itself; by default they are flipped only.
+    """
+
+    task: Task | dict[Task, Weight] = "inpainting"
+    block: Literal["paper", "norm_first"] = "paper"
+    initial_weights: Literal["glorot", "torch"] | Annotated[float, Bounds(0, 100, above=True)] = "glorot"
+    stages: Literal[5, 6, 7] = 5
+    projector: Annotated[int, Bounds(2, 8_192)] = 64
+    pairs: Literal["same_image", "same_protein", "mixed"] = "same_image"
+    mixed_share: Annotated[float, Bounds(0, 1, above=True, below=True)] = 0.5
+    augment: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        if not self.tasks:
+            raise ValueError("required: a task with a weight above 0")
+
+    @property
+    def tasks(self) -> dict[str, float]:
+        """Task -> weight, of the tasks with a weight above 0, in a fixed order.
+
+        >>> EncoderConfig().tasks, EncoderConfig(task={"agreement": 0.05, "inpainting": 1, "identity": 0}).tasks
+        ({'inpainting': 1.0}, {'inpainting': 1.0, 'agreement': 0.05})
+        """
+        weights: Mapping[Any, float] = {self.task: 1.0} if isinstance(self.task, str) else self.task
+        return {name: float(weights[name]) for name in TASKS if weights.get(name, 0) > 0}
+
+    @property
+    def as_in_the_paper(self) -> bool:
+        """Whether the encoder learns inpainting alone, from the paper's pairs."""
+        plain = self.augment == Augmentation() and self.pairs == "same_image"
+        return plain and list(self.tasks) == ["inpainting"]
+
+    @property
+    def across(self) -> float:
+        """The probability that the cells of a pair are of different images.
+
+        >>> [EncoderConfig(pairs=pairs).across for pairs in ("same_image", "same_protein", "mixed")]
+        [0.0, 1.0, 0.5]
+        """
+        return {"same_image": 0.0, "same_protein": 1.0, "mixed": self.mixed_share}[self.pairs]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers of the source encoder.
+
+        >>> EncoderConfig().layers
+        ('conv1', 'conv2', 'conv3', 'conv4', 'conv5')
+        """
+        return tuple(f"conv{number}" for number in range(1, self.stages + 1))
+
+    @property
+    def size_step(self) -> int:
+        """The side of a crop in px is a multiple of this, because poolings and strides halve it.
+
+        >>> EncoderConfig().size_step, EncoderConfig(stages=7).size_step
+        (4, 16)
+        """
+        return 4 * 2 ** (self.stages - 5)
+
+    @property
+    def layer(self) -> str:
+        """The layer that describes localization best.
+
+        Inpainting describes it in the middle (paper, human cells: conv3). The vectors that shall agree are computed
+        from the last layer.
+        """
+        return self.layers[-1 if "agreement" in self.tasks else -3]
+
+    @property
+    def method(self) -> str:
+        """The method in the names of the feature sets: the names of the tasks.
+
+        >>> EncoderConfig().method, EncoderConfig(task={"agreement": 0.05, "inpainting": 1}).method
+        ('inpainting', 'inpainting_agreement')
+        """
+        return "_".join(self.tasks)

@@ -10,9 +10,12 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from pcip_core.errors import StoreError
+from pcip_core.spec.training import TASKS
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 _LONGEST_NAME = 255  # limit for file names on common file systems
+_TASK = "|".join(TASKS)
+_LEARNED = rf"({_TASK})(_({_TASK}))*_conv\d"  # sets of the encoder, see `EncoderConfig.method`
 _WRITERS = (
     tuple(  # pattern of tables -> the asset that writes them, and the option of `pcip run` that includes it
         (re.compile(tables), asset, option)
@@ -20,16 +23,17 @@ _WRITERS = (
             "": {
                 "screen|fields|images|truth_.*|quarantine_fields": "fields",
                 "cells|crops|quarantine_crops": "crops",
-                r"cell_features_inpainting_conv\d": "cell_features",
+                rf"cell_features_{_LEARNED}": "cell_features",
                 r"cell_features_(untrained_conv\d|intensity)": "control_features",
-                r"protein_features_((inpainting|untrained)_conv\d|intensity)": "protein_features",
+                rf"protein_features_({_LEARNED}|untrained_conv\d|intensity)": "protein_features",
                 "benchmarks|(confusion|exclusions)_knn": "knn_benchmark",
                 "mismatch": "mismatch",
             },
             " --baselines": {
                 "cell_features_.*_(by_plate|by_cell_line|whitened)": "corrected_features",
                 "cell_features_(autoencoder|supervised|vgg16)_.*": r"\1_features",
-                "cell_features_.*": "designed_features",
+                "cell_features_(classic|designed|cellprofiler)": "designed_features",
+                "cell_features_(.*)": r"\1_features",  # section `features` of the spec
                 "protein_features_.*": "yardstick_protein_features",
                 "(?:benchmarks|confusion|exclusions)_(yardstick|classifier)s": r"\1_benchmark",
                 "(?:benchmarks|confusion|exclusions)_(supervised|pairwise|retrieval)": r"\1_benchmark",
@@ -41,7 +45,7 @@ _WRITERS = (
                 "localization_scores|protein_scores": "localization_scores",
                 "variability|variability_cells": "variability",
                 "map_.*": "maps",
-                "(enrichment|phenotypes)": r"\1",
+                "(enrichment|phenotypes|units)": r"\1",
             },
         }.items()
         for tables, asset in writers.items()

@@ -150,15 +150,17 @@ def chosen_evenly(cells: np.ndarray) -> np.ndarray:
     return cells[np.linspace(0, len(cells) - 1, min(_PREVIEWED, len(cells))).astype(int)]
 
 
-def epoch_pairs(image: np.ndarray, *, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def epoch_pairs(
+    image: np.ndarray, protein: np.ndarray | None = None, *, across: float = 0.0, seed: int, epoch: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw all pairs of an epoch in their order: sources (n,), targets (n,), flips (n, 4).
 
-    Each cell is the source once; its target is drawn from the other cells of its image.
+    Each cell is the source once; its target is drawn by `draw_partners`, which has the same arguments.
 
     >>> source, target, flips = epoch_pairs(np.array([0, 0, 1, 1]), seed=0, epoch=1)
     >>> sorted(zip(source.tolist(), target.tolist())), flips.shape
     ([(0, 1), (1, 0), (2, 3), (3, 2)], (4, 4))
     """
     order = draw_order(len(image), seed=seed, epoch=epoch)
-    targets = draw_partners(image, seed=seed, epoch=epoch)[order]
+    targets = draw_partners(image, protein, across=across, seed=seed, epoch=epoch)[order]
     return order, targets, draw_flips(len(image), seed=seed, epoch=epoch)[order]

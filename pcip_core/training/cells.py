@@ -18,6 +18,7 @@ class CellSet:
         pixels: (n, C, S, S) uint8, each channel of each crop rescaled to 0..255; an array, or read from files.
         image: (n,) integer number of the image of each cell.
         channels: names of the C channels.
+        protein: (n,) protein of each cell, equal for all cells of an image; for pairs of different images.
 
     Raises:
         ShapeError: the shapes or types do not match, or there is no cell.
@@ -29,14 +30,17 @@ class CellSet:
     pixels: Pixels
     image: np.ndarray
     channels: tuple[str, ...]
+    protein: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         shape = self.pixels.shape
         fits = len(shape) == 4 and shape[1] == len(self.channels) and shape[2] == shape[3]
+        fits = fits and (self.protein is None or self.protein.shape == shape[:1])
         if self.pixels.dtype != np.uint8 or not fits or self.image.shape != shape[:1] or not len(self.image):
             raise ShapeError(
                 "CellSet",
-                found=f"pixels {self.pixels.dtype} {shape}, image {self.image.shape}",
-                required=f"pixels uint8 (n, {len(self.channels)}, S, S), image (n,), n at least 1",
+                found=f"pixels {self.pixels.dtype} {shape}, image {self.image.shape}"
+                + ("" if self.protein is None else f", protein {self.protein.shape}"),
+                required=f"pixels uint8 (n, {len(self.channels)}, S, S), image and protein (n,), n at least 1",
                 remedy="Pass crops as stored.",
             )

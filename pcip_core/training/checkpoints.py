@@ -21,11 +21,13 @@ class Checkpoints:
 
     Args:
         folder: folder of the checkpoint, created when needed; None saves nothing.
-        task, network, config: settings that must be equal to resume a training. The number of epochs may increase.
+        task, network, config: settings that must be equal to resume a training. The number of epochs may increase,
+            unless the learning rate depends on it.
     """
 
     def __init__(self, folder: Path | None, task: Task, network: Shape, config: TrainingConfig) -> None:
-        same = dataclasses.replace(config.deciding(), epochs=0, preview_every=0, device="", precision="")
+        epochs = config.epochs if config.scheduled else 0
+        same = dataclasses.replace(config.deciding(), epochs=epochs, preview_every=0, device="", precision="")
         self._path = folder / "last.pt" if folder else None
         self._precision = config.precision
         self._identity = f"{task.identity} {same} {network}"

@@ -129,6 +129,7 @@ def _train_here(
         total, done = torch.zeros((), device=device, dtype=torch.float64), 0
         for step, batch in enumerate(ahead(work.batches(epoch, processes), streamed=work.streamed)):
             loss = share_of_loss(work, output_of(model, batch, choice.dtype), batch)
+            set_rate(optimizer, config, epoch - 1 + (done + batch.rows / 2) / len(work.training))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             processes.add_gradients(model)
@@ -155,15 +156,42 @@ def _train_here(
             states.save(model, optimizer, history, choice)
 
     trained = work.build().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trained.load_state_dict(
-        model.state_dict()
-    )  # with standard norms, also after training in several processes
+    trained.load_state_dict(model.state_dict())  # with standard norms, also after several processes
     return TrainedEncoder(trained.eval(), history, device, choice.precision)
 
 
 def build_optimizer(model: torch.nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """Make the optimizer: Adam, with the settings of the paper and of the authors' code."""
-    return torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(config.beta1, 0.999))
+    """Make the optimizer: Adam, with the settings of the paper and of the authors' code, or AdamW with weight decay."""
+    rate, betas = config.learning_rate, (config.beta1, 0.999)
+    if config.weight_decay:
+        return torch.optim.AdamW(model.parameters(), rate, betas, weight_decay=config.weight_decay)
+    return torch.optim.Adam(model.parameters(), rate, betas)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, config: TrainingConfig, epochs: float) -> None:
+    """Set the learning rate of a step, which depends only on the epochs up to its middle.
+
+    It rises linearly in the first `warm_up * config.epochs` epochs. Then it is constant, or falls along half a cosine
+    to 0 after the last epoch (Loshchilov and Hutter, "SGDR", ICLR 2017, equation 5, without restarts).
+
+    >>> optimizer = torch.optim.SGD([torch.zeros(1)])
+    >>> config = TrainingConfig(epochs=10, learning_rate=1.0, schedule="cosine", warm_up=0.2)
+    >>> for epochs in (0.5, 1, 2, 6, 10):
+    ...     set_rate(optimizer, config, epochs)
+    ...     print(round(optimizer.param_groups[0]["lr"], 6))
+    0.25
+    0.5
+    1.0
+    0.5
+    0.0
+    """
+    part, factor = epochs / config.epochs, 1.0
+    if part < config.warm_up:
+        factor = part / config.warm_up
+    elif config.schedule == "cosine":
+        factor = (1 + math.cos(math.pi * (part - config.warm_up) / (1 - config.warm_up))) / 2
+    for group in optimizer.param_groups:
+        group["lr"] = config.learning_rate * factor
 
 
 def _parameters(config: TrainingConfig, work: Task, model: CellNetwork) -> dict[str, Any]:

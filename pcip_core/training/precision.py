@@ -140,8 +140,11 @@ def try_steps(
 
 
 def _first_rows(work: Task, model: CellNetwork) -> Batch:
-    """The first batch of the first epoch, or at least two of its rows."""
+    """The first batch of the first epoch, or at least as many of its rows as the task requires."""
     batch = next(work.batches(1))
     a_row = count_parameters(model) * batch.inputs[0].shape[-1] ** 2
-    rows = max(2, min(len(batch.truth), round(_WORK / a_row)))
-    return Batch(tuple(values[:rows] for values in batch.inputs), batch.truth[:rows])
+    rows = max(work.fewest_rows, min(len(batch.truth), round(_WORK / a_row)))
+    image = None if batch.image is None else batch.image[:rows]
+    return batch._replace(
+        inputs=tuple(values[:rows] for values in batch.inputs), truth=batch.truth[:rows], image=image
+    )

@@ -54,6 +54,10 @@ class Processes:
         dist.all_reduce(total)
         return total
 
+    def total(self, values: torch.Tensor) -> torch.Tensor:
+        """Sum over all processes, as part of the computation of a loss: gradients flow back to each process."""
+        return values if self.size == 1 else _Sum.apply(values)
+
     def add_gradients(self, model: nn.Module) -> None:
         """Replace each gradient by its sum over all processes, with one message."""
         if self.size == 1:

@@ -1,5 +1,5 @@
-"""All random draws of a training: pairs of cells of an image, redrawn each epoch (paper, "Sampling Pairs"), order and
-flips of cells, held-out cells and images, and units kept by dropout.
+"""All random draws of a training: pairs of cells of an image or a protein, redrawn each epoch (paper, "Sampling
+Pairs"), order, flips and other changes of cells, held-out cells and images, and units kept by dropout.
 
 Every draw is a function of the seed, the epoch, the cell and the purpose of the draw, computed with a counter-based
 generator (splitmix64, Steele et al. 2014). The generator has no state, so each epoch can be repeated or resumed
@@ -24,6 +24,12 @@ _NAMES = (
     "across",
     "dropout",
     "held_images",
+    "transposed",
+    "scale",
+    "blur",
+    "intensity",
+    "another_image",
+    "elsewhere",
 )
 _DRAWS = {name: np.uint64(number) for number, name in enumerate(_NAMES)}  # append new names at the end
 
@@ -60,40 +66,78 @@ def _mixed(x: np.ndarray | np.uint64) -> np.ndarray:
     return np.asarray(x ^ (x >> np.uint64(31)))
 
 
-def draw_partners(image: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
-    """Draw for each cell another cell of its image, with uniform probability.
+def draw_partners(
+    image: np.ndarray, protein: np.ndarray | None = None, *, across: float = 0.0, seed: int, epoch: int
+) -> np.ndarray:
+    """Draw for each cell another cell of its image, or a cell of another image of its protein.
+
+    All possible partners are equally likely. If both kinds are asked for, a cell that has partners of one kind only
+    gets one of these.
 
     Args:
         image: (n,) integer number of the image of each cell.
+        protein: (n,) protein of each cell, equal for all cells of an image; needed for partners in other images.
+        across: the probability of a partner in another image.
         seed, epoch: the key of the draw.
 
     Returns:
         (n,) positions in `image`.
 
     Raises:
-        TrainingError: an image has only one cell.
+        TrainingError: a cell has no partner: its image has only one cell, or its protein only one image.
 
     >>> draw_partners(np.array([0, 1, 0, 1]), seed=0, epoch=1).tolist()
     [2, 3, 0, 1]
+    >>> draw_partners(np.array([0, 1, 2, 3]), np.array(["A", "A", "B", "B"]), across=1.0, seed=0, epoch=1).tolist()
+    [1, 0, 3, 2]
     """
-    order = np.argsort(image, kind="stable")
-    _, start, inverse, count = np.unique(
-        image[order], return_index=True, return_inverse=True, return_counts=True
-    )
-    if len(count) and count.min() < 2:
-        number = int(image[order][start[count.argmin()]])
-        raise TrainingError(
-            f"image number {number}",
-            found="one cell",
-            required="at least two cells, because a pair consists of two cells of the same image",
-            remedy="Exclude the image (crops.min_cells in the spec).",
-        )
-    n = count[inverse]
-    rank = np.arange(len(image)) - start[inverse]
-    step = 1 + (keyed_uniform("target", seed, epoch, order) * (n - 1)).astype(np.int64)
+    protein = np.zeros(len(image), np.int64) if protein is None else protein
+    order = np.lexsort((image, protein))
+    start, count = _blocks(protein[order], image[order])
+    first, total = _blocks(protein[order])
+    another = keyed_uniform("another_image", seed, epoch, order) < across
+    if 0 < across < 1:
+        another = (another & (total > count)) | (count < 2)
+    lacking = order[np.where(another, total == count, count < 2)]
+    if len(lacking):
+        raise _without_partner(image, protein, lacking, across)
+    rank = np.arange(len(image)) - start
+    step = 1 + (keyed_uniform("target", seed, epoch, order) * (count - 1)).astype(np.int64)
+    within = start + (rank + step) % count
+    step = count + (keyed_uniform("elsewhere", seed, epoch, order) * (total - count)).astype(np.int64)
     partner = np.empty(len(image), np.int64)
-    partner[order] = order[start[inverse] + (rank + step) % n]
+    partner[order] = order[np.where(another, first + (start - first + step) % total, within)]
     return partner
+
+
+def _blocks(*keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the first position and the length of the run of equal keys around each of n sorted rows."""
+    begins = np.ones(len(keys[0]), bool)
+    begins[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
+    start, run = np.flatnonzero(begins), np.cumsum(begins) - 1
+    return start[run], np.diff(start, append=len(begins))[run]
+
+
+def _without_partner(
+    image: np.ndarray, protein: np.ndarray, lacking: np.ndarray, across: float
+) -> TrainingError:
+    """Name the first image or protein, of those whose cells (positions) have no partner, and count them."""
+    if across == 1:
+        few, every = np.unique(protein[lacking]), np.unique(protein)
+        return TrainingError(
+            f"protein {few[0]}",
+            found=f"one image ({len(few):,} of {len(every):,} proteins have one)",
+            required="at least two images, because a pair consists of cells of two images of the same protein",
+            remedy="Set encoder.pairs to mixed or same_image, or leave out the images of these proteins.",
+        )
+    few, every = np.unique(image[lacking]), np.unique(image)
+    return TrainingError(
+        f"image number {few[0]}",
+        found=f"one cell ({len(few):,} of {len(every):,} images have one"
+        f"{' and no other image of their protein' if across else ''})",
+        required="at least two cells, because a pair consists of two cells of the same image",
+        remedy="Exclude the image (crops.min_cells in the spec).",
+    )
 
 
 def draw_order(n: int, *, seed: int, epoch: int) -> np.ndarray:

@@ -12,10 +12,12 @@ import torch
 
 from pcip_core.models.network import CellNetwork
 from pcip_core.models.precision import computing_in
-from pcip_core.spec.training import TrainingConfig
 from pcip_core.training.cells import CellSet
 from pcip_core.training.processes import ALONE, Processes
 from pcip_core.training.tracker import Preview
+
+Output = torch.Tensor | dict[str, torch.Tensor]
+"""The output of a network, or of each of its tasks."""
 
 
 class Batch(NamedTuple):
@@ -24,11 +26,15 @@ class Batch(NamedTuple):
     Attributes:
         inputs, truth: one row per pair or cell.
         others: number of rows of the same batch in other processes.
+        image: number of the image of each pair, where a task needs it.
+        processes: the processes that share the batch, where a loss is a statistic of the whole batch.
     """
 
     inputs: tuple[torch.Tensor, ...]
     truth: torch.Tensor
     others: int = 0
+    image: torch.Tensor | None = None
+    processes: Processes = ALONE
 
     @property
     def rows(self) -> int:
@@ -42,12 +48,14 @@ class Task(Protocol):
     Attributes:
         identity: text that, together with settings and network, must be equal to resume a training.
         unit: the unit of a row of a batch, `pairs` or `cells`.
+        fewest_rows: of a batch whose loss can be compared between precisions.
         streamed: whether the crops are read from files, batch by batch.
         training, validation: positions of the training cells, and of the held-out cells.
     """
 
     identity: str
     unit: str
+    fewest_rows: int
     streamed: bool
     training: np.ndarray
     validation: np.ndarray
@@ -58,8 +66,8 @@ class Task(Protocol):
     def batches(self, epoch: int, processes: Processes = ALONE) -> Iterator[Batch]:
         """Yield the rows of this process for all batches of an epoch, which depend only on the seed and the epoch."""
 
-    def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Compute the mean loss of a batch, a scalar."""
+    def loss(self, output: Any, batch: Batch) -> torch.Tensor:
+        """Compute the mean loss of a batch, a scalar, from the output of the network."""
 
     def validate(
         self, network: CellNetwork, precision: torch.dtype, processes: Processes = ALONE
@@ -75,7 +83,7 @@ class Task(Protocol):
 
 _AHEAD = 3  # batches
 
-TaskKind = Callable[[CellSet, Any, TrainingConfig, torch.device], Task]  # the class of a task
+TaskKind = Callable[[CellSet, Any, Any, torch.device], Task]  # the class of a task
 
 
 def ahead(batches: Iterator[Batch], *, streamed: bool) -> Iterator[Batch]:
@@ -107,17 +115,22 @@ def _arithmetic_alone(thread: ThreadPoolExecutor) -> None:
     torch.set_num_threads(threads)  # for later threads
 
 
-def output_of(network: CellNetwork, batch: Batch, precision: torch.dtype) -> torch.Tensor:
+def output_of(network: CellNetwork, batch: Batch, precision: torch.dtype) -> Output:
     """Compute the output of the network in the given precision, and return it as float32."""
     with computing_in(precision, batch.truth.device):
         output = network(*batch.inputs)
+    if isinstance(output, dict):
+        return {name: values.float() for name, values in output.items()}
     return output.float()
 
 
-def share_of_loss(task: Task, output: torch.Tensor, batch: Batch) -> torch.Tensor:
+def share_of_loss(task: Task, output: Output, batch: Batch) -> torch.Tensor:
     """Compute the contribution of this process to the mean loss of the whole batch; 0 with a gradient for no rows."""
     mine = len(batch.truth)
-    return task.loss(output, batch) * (mine / batch.rows) if mine else output.sum()
+    if mine:
+        return task.loss(output, batch) * (mine / batch.rows)
+    outputs = output.values() if isinstance(output, dict) else [output]
+    return torch.stack([values.sum() for values in outputs]).sum()
 
 
 def mean_loss(

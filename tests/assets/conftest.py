@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,16 @@ EVERYTHING: dict[str, Any] = {
     "corrections": ["by_plate", "whitened"],
     "corrected": ["inpainting_conv3"],
     **QUICK,
+}
+FEATURES: dict[str, Any] = {
+    "mine": {
+        "program": "mine.ts",
+        "inputs": ["g", "y", "b"],
+        "channels": {"b": "nucleus", "g": "protein"},
+        "size_px": 24,
+    },
+    "wide": {"program": "mine.ts", "channels": ["protein", "nucleus"], "size_px": 24, "window_px": 48},
+    "both": {"combine": ["classic", "mine"]},
 }
 _FILTERS = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512)
 
@@ -193,6 +204,21 @@ def write_random_vgg16(path: Path) -> Path:
     return path
 
 
+class Extremes(torch.nn.Module):
+    """The greatest value and the mean of each plane of an image."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.cat([images.amax(dim=(2, 3)), images.mean(dim=(2, 3))], dim=1)
+
+
+def write_program(path: Path) -> Path:
+    """A program that describes images of any planes by their extremes, as TorchScript."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch recommends torch.export
+        torch.jit.save(torch.jit.trace(Extremes(), torch.zeros(2, 3, 8, 8)), str(path))
+    return path
+
+
 @pytest.fixture(scope="session")
 def compared(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A tiny screen with every feature set; look, do not touch."""
@@ -200,7 +226,12 @@ def compared(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Fi
     def make(folder: Path) -> Finished:
         weights = write_random_vgg16(folder / "vgg16.pth")
         vgg16 = {**EVERYTHING["vgg16"], "weights": str(weights)}  # the same for each copy
-        made = finished.copied(folder, baselines={**EVERYTHING, "vgg16": vgg16})
+        program = str(write_program(folder / "mine.ts"))
+        features = {
+            name: {**each, "program": program} if "program" in each else each
+            for name, each in FEATURES.items()
+        }
+        made = finished.copied(folder, baselines={**EVERYTHING, "vgg16": vgg16}, features=features)
         outcome = made.again(baselines=True)
         assert outcome.success, outcome.error
         return made

@@ -13,6 +13,7 @@ from pcip_assets.assets import feature_sets as sets
 from pcip_assets.tracking import Tracking
 from pcip_core.features.designed.classic import classic_features
 from pcip_core.models import deeploc, inpainting
+from pcip_core.spec.training import EncoderConfig
 from pcip_core.store.publish import connect
 from pcip_core.store.vectors import features_of
 from tests.assets.conftest import DESIGNED, QUICK, Finished, add_plate
@@ -202,4 +203,5 @@ def _cells_scored(made: Finished, feature_set: str) -> int:
 
 def test_layers_are_named_alike_where_torch_is_loaded_and_where_it_is_not() -> None:
     assert sets.SUPERVISED_LAYERS == deeploc.LAYERS
-    assert inpainting.PairedCellInpainting.layers == sets.LAYERS
+    assert EncoderConfig().layers == inpainting.LAYERS
+    assert inpainting.layers_of(7) == EncoderConfig(stages=7).layers

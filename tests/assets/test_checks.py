@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pcip_assets.assets.feature_sets import INPAINTING
 from pcip_assets.checks import (
     cells_per_image,
     channels_present,
@@ -17,12 +16,17 @@ from pcip_assets.checks import (
     features_finite,
     features_vary,
     no_duplicate_cells,
+    ranked_as_in_the_paper,
     store_and_files_agree,
 )
-from pcip_core.spec.screen import Screen, load_screen
+from pcip_core.spec.loading import load_screen
+from pcip_core.spec.screen import Screen
+from pcip_core.spec.training import EncoderConfig
 from pcip_core.store import schemas
 from pcip_core.store.partitions import Store
 from tests.conftest import write_tiny_screen
+
+INPAINTING = tuple(f"inpainting_{layer}" for layer in EncoderConfig().layers)
 
 
 @pytest.fixture
@@ -130,3 +134,27 @@ def test_features_are_finite_and_vary_over_shards_together(screen: Screen, store
     commit_features(store, screen, bad, 6)
     found = features_finite(store, screen, None)
     assert found.metadata["first_offenders"].value == [f"{name}: c8" for name in INPAINTING]
+
+
+def test_an_order_that_is_not_the_papers_warns_and_one_without_scores_says_why(
+    screen: Screen, store: Store
+) -> None:
+    nothing = ranked_as_in_the_paper(store, screen, None)
+    assert nothing.passed
+    assert nothing.severity == dg.AssetCheckSeverity.WARN
+    assert str(nothing.description).count("Not judged") == 4
+    key = {
+        "classifier": "knn",
+        "parameter": "k=11",
+        "protocol": "leave_image_out",
+        "metric": "balanced_accuracy",
+    }
+    for table, name, value in (
+        ("benchmarks", "untrained_conv1", 0.6),
+        ("benchmarks_yardsticks", "autoencoder_conv1", 0.5),
+    ):
+        rows = schemas.BENCHMARKS.frame([{"feature_set": name, "value": value, "n": 9, **key}])
+        store.commit(screen.name, {table: rows})
+    result = ranked_as_in_the_paper(store, screen, None)
+    assert not result.passed
+    assert "autoencoder_conv1 0.500 is below untrained_conv1 0.600" in str(result.description)

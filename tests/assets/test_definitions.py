@@ -13,8 +13,8 @@ import yaml
 
 from pcip_assets.definitions import build_definitions, screen_assets
 from pcip_assets.workspace import REPOSITORY, Workspace
-from pcip_core.spec.screen import load_screen
-from tests.assets.conftest import EVERYTHING
+from pcip_core.spec.loading import load_screen
+from tests.assets.conftest import EVERYTHING, FEATURES
 from tests.assets.imports import HEAVY, imported_packages
 from tests.conftest import write_spec
 
@@ -48,7 +48,7 @@ def as_line(asset: dg.AssetsDefinition) -> str:
 
 
 def test_the_graph_of_a_screen_is_the_documented_one(tmp_path: Path) -> None:
-    screen = load_screen(write_spec(tmp_path, baselines=EVERYTHING))
+    screen = load_screen(write_spec(tmp_path, baselines=EVERYTHING, features=FEATURES))
     _, *lines = Path(__file__).with_name("graph_of_a_screen.txt").read_text().splitlines()
     assert sorted(map(as_line, screen_assets(screen))) == lines
 
@@ -81,6 +81,12 @@ def test_a_screen_that_borrows_its_encoder_has_no_training(tmp_path: Path) -> No
     jobs = jobs_of(tmp_path, encoder_from="other", baselines={"sets": []})
     assert set(jobs) == {"tiny_shards", "tiny_features", "tiny_analyses"}
     assert not {"encoder", "mismatch"} & jobs["tiny_features"]
+
+
+def test_features_alone_are_compared(tmp_path: Path) -> None:
+    jobs = jobs_of(tmp_path, baselines={"sets": []}, features={"mine": FEATURES["mine"]})
+    assert {"mine_features", "yardstick_benchmark", "umap"} < jobs["tiny_baselines"]
+    assert "designed_features" not in jobs["tiny_baselines"]
 
 
 def test_a_remembered_spec_with_a_former_key_is_left_out_with_a_warning(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from pcip_core.errors import StoreError
 from pcip_core.report.page import page
 from pcip_core.spec.screen import Screen
 from pcip_core.store.partitions import Store
-from tests.assets.conftest import EVERYTHING
+from tests.assets.conftest import EVERYTHING, FEATURES
 from tests.conftest import write_spec
 
 Inputs = dict[str, Any]
@@ -166,6 +166,7 @@ def test_every_asset_goes_through_the_skeleton(tmp_path: Path, workspace: Worksp
     spec = write_spec(
         tmp_path,
         baselines=EVERYTHING,
+        features=FEATURES,
     )
     for made in screen_assets(workspace.find(str(spec))):
         function = made.op.compute_fn.decorated_fn  # type: ignore[union-attr]

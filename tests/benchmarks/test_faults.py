@@ -15,7 +15,7 @@ from benchmarks.faults import crowds, judging, kills, processes, small_screen
 from benchmarks.faults.judging import State
 from benchmarks.faults.kill_points import Changes, KillPoint
 from benchmarks.faults.tally import LOST, OUTCOMES, Tally, last_lines
-from pcip_core.spec.screen import load_screen
+from pcip_core.spec.loading import load_screen
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import publish
 

@@ -49,7 +49,7 @@ def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
         def make(_: str | None) -> Made:
             from pcip_core.analysis.between import between_compartments
 
-            cells = described_cells(library, screen, PREFIX + spec.feature_set)
+            cells = described_cells(library, screen, PREFIX + screen.feature_set)
             between = between_compartments(
                 cells.features, cells.table, cells.terms, spec.compartments, least_cells=spec.least_cells
             )
@@ -94,7 +94,7 @@ def build_variability(screen: Screen) -> dg.AssetsDefinition:
         def make(_: str | None) -> Made:
             from pcip_core.analysis.variability import variability as rank_variability
 
-            cells = described_cells(library, screen, PREFIX + spec.feature_set)
+            cells = described_cells(library, screen, PREFIX + screen.feature_set)
             try:
                 light = _brightness(library, screen, cells.features)
                 ranked = rank_variability(cells.features, cells.table, light, least_cells=spec.least_cells)
@@ -127,10 +127,8 @@ def _inputs(library: Library, screen: Screen, *settings: Any) -> Callable[[str |
     def inputs(_: str | None) -> dict[str, Any]:
         images = Images.of(library.store, screen.name).table
         return {
-            "features": [
-                features_hash(library, screen, name) for name in (screen.analyses.feature_set, "intensity")
-            ],
-            "spec": [screen.analyses.feature_set, *settings],
+            "features": [features_hash(library, screen, name) for name in (screen.feature_set, "intensity")],
+            "spec": [screen.feature_set, *settings],
             "images": images.select("image_id", "protein", "cell_line", "localization").rows(),
         }
 

@@ -41,7 +41,7 @@ def build_like(screen: Screen) -> dg.AssetsDefinition:
                 required="names of proteins or ids of cells",
                 remedy="Give `seeds: [PROTEIN]` in the run's config (Materialize, Open launchpad).",
             )
-        chosen = config.feature_set or screen.analyses.feature_set
+        chosen = config.feature_set or screen.feature_set
         nearest = find_nearest(library.store, screen, config.seeds, n=config.n, feature_set=chosen)
         rows = nearest.table.to_dicts()
         return dg.MaterializeResult(

@@ -44,8 +44,8 @@ def build_maps(screen: Screen) -> dg.AssetsDefinition:
         def inputs(_: str | None) -> dict[str, Any]:
             images = library.store.read(screen.name, "images")
             return {
-                "features": features_hash(library, screen, spec.feature_set),
-                "spec": [spec.feature_set, spec.pool, spec.seed],
+                "features": features_hash(library, screen, screen.feature_set),
+                "spec": [screen.feature_set, spec.pool, spec.seed],
                 "images": images.select("image_id", "protein", "cell_line", "localization").rows(),
             }
 
@@ -86,7 +86,7 @@ def _proteins(library: Library, screen: Screen) -> dict[str, Any]:
 
 def _cells(library: Library, screen: Screen) -> dict[str, Any]:
     """Columns of `map_cells`."""
-    features = StoredFeatures(library.store, screen.name, PREFIX + screen.analyses.feature_set)
+    features = StoredFeatures(library.store, screen.name, PREFIX + screen.feature_set)
     chosen = evenly_from_groups(features.image, MOST_CELLS)
     places = umap_embedding(rows_of(features, chosen), neighbours=_NEIGHBOURS, seed=screen.analyses.seed)
     images = Images.of(library.store, screen.name).rows(features.images).select("image_id", label=_LABEL)
@@ -101,4 +101,4 @@ _LABEL = pl.when(pl.col("localization").list.len() == 1).then(pl.col("localizati
 
 def _columns(screen: Screen, places: np.ndarray, **columns: Sequence[Any] | pl.Series) -> dict[str, Any]:
     x, y = places.T.astype(np.float64)
-    return {"feature_set": [screen.analyses.feature_set] * len(places), **columns, "x": x, "y": y}
+    return {"feature_set": [screen.feature_set] * len(places), **columns, "x": x, "y": y}

@@ -132,9 +132,12 @@ def metadata_of(table: pl.DataFrame, description: Mapping[str, Any]) -> dict[str
 
 def _draw(library: Library, screen: Screen, champion: Encoder) -> Draw:
     """Pairs of the screen's labelled cells, held out of the training of its encoder if these suffice."""
-    from pcip_core.models.files import read_extra
+    from pcip_core.models.files import read_extra, read_tasks
 
     cells = labelled_cells_of(library, screen)
+    if "inpainting" not in read_tasks(champion.folder):
+        needed = f"an encoder that predicts proteins; {champion.version} was trained without inpainting"
+        return Draw(cells, None, [], {"not_judged": f"{needed} (encoder.task)."})
     hashes = pl.DataFrame({"cell_id": cells.cell_ids}, schema={"cell_id": pl.String}).join(
         library.store.read(screen.name, "cells", columns=["cell_id", "pixel_hash"]),
         on="cell_id",

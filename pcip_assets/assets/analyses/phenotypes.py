@@ -47,8 +47,8 @@ def build_phenotypes(screen: Screen) -> dg.AssetsDefinition:
             images = Images.of(library.store, screen.name).table
             ranked = library.store.provenance(screen.name, VARIABLE) or {}
             return {
-                "features": features_hash(library, screen, spec.feature_set),
-                "spec": [spec.feature_set, spec.phenotypes, spec.seed],
+                "features": features_hash(library, screen, screen.feature_set),
+                "spec": [screen.feature_set, spec.phenotypes, spec.seed],
                 "images": images.select("image_id", "protein", "cell_line").rows(),
                 "variability": None if spec.phenotypes.proteins else ranked.get("inputs_hash"),
             }
@@ -69,7 +69,7 @@ def _clustered(context: dg.AssetExecutionContext, library: Library, screen: Scre
 
     spec = screen.analyses
     settings, where = spec.phenotypes, f"{screen.name}: analyses.phenotypes.proteins"
-    cells = described_cells(library, screen, PREFIX + spec.feature_set)
+    cells = described_cells(library, screen, PREFIX + screen.feature_set)
     columns = columns_of(cells.features, "phenotypes")
     ranked = None if settings.proteins else library.store.read(screen.name, VARIABLE)
     chosen = chosen_proteins(cells.table, ranked, settings, where)

@@ -45,8 +45,8 @@ def build_clusters(screen: Screen) -> dg.AssetsDefinition:
             images = Images.of(library.store, screen.name).table
             columns = ["image_id", "protein", "cell_line"]
             return {
-                "features": features_hash(library, screen, spec.feature_set),
-                "spec": [spec.feature_set, spec.pool, spec.clusters, spec.seed],
+                "features": features_hash(library, screen, screen.feature_set),
+                "spec": [screen.feature_set, spec.pool, spec.clusters, spec.seed],
                 "images": images.select(columns).to_dicts(),
                 "within": {name: sorted(chosen) for name, chosen in parts_of(library, screen).items()},
                 "picks": _picks(screen),
@@ -123,14 +123,14 @@ def _too_few(library: Library, screen: Screen, proteins: Proteins, part: str) ->
 def proteins_of(library: Library, screen: Screen, chosen: set[str] | None = None) -> Proteins:
     """Mean features of the proteins of some images (by default all), pooled as the spec says."""
     spec = screen.analyses
-    if not library.store.shards(screen.name, PREFIX + spec.feature_set):
+    if not library.store.shards(screen.name, PREFIX + screen.feature_set):
         raise SpecError(
             f"{screen.name}: analyses.feature_set",
-            found=spec.feature_set,
+            found=screen.feature_set,
             required="a feature set that exists",
             remedy="Name a feature set of main.feature_sets, or make this one first.",
         )
-    cells = StoredFeatures(library.store, screen.name, PREFIX + spec.feature_set)
+    cells = StoredFeatures(library.store, screen.name, PREFIX + screen.feature_set)
     images = Images.of(library.store, screen.name).rows(cells.images)
     if chosen is not None:
         protein = pl.when(pl.col("image_id").is_in(list(chosen))).then("protein")
@@ -151,7 +151,7 @@ def _figure(screen: Screen, proteins: Proteins, solution: "Solution", name: str)
     """The heat map of a solution, with its clusters."""
     from pcip_core.plots.clustermap import cluster_map
 
-    title = f"{screen.title}: {name.replace('_', ' ')}, {screen.analyses.feature_set}"
+    title = f"{screen.title}: {name.replace('_', ' ')}, {screen.feature_set}"
     return cluster_map(
         solution.points, solution.tree, title, clusters=solution.clusters, labels=proteins.names
     )

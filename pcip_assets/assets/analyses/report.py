@@ -12,11 +12,20 @@ from pcip_assets.resources import Library
 from pcip_core.spec.screen import Screen
 
 _NOUNS = (
-    *("clusters", "enrichment", "localization_scores", "variability", "phenotypes", "maps", "mismatch"),
+    *(
+        "clusters",
+        "enrichment",
+        "localization_scores",
+        "variability",
+        "phenotypes",
+        "units",
+        "maps",
+        "mismatch",
+    ),
 )
 TABLES = (
     *("clusters", "cluster_trees", "enrichment", "localization_scores", "protein_scores"),
-    *("variability", "variability_cells", "phenotypes", "map_proteins", "map_cells", "mismatch"),
+    *("variability", "variability_cells", "phenotypes", "units", "map_proteins", "map_cells", "mismatch"),
 )
 
 
@@ -55,7 +64,7 @@ def _inputs(library: Library, screen: Screen) -> dict[str, Any]:
     return {
         "spec": [screen.title, screen.description, screen.organism, screen.crop_channels, screen.protein],
         "analyses": screen.analyses,
-        "features": features_hash(library, screen, screen.analyses.feature_set),
+        "features": features_hash(library, screen, screen.feature_set),
         "tables": made,
         "images": store.read(screen.name, "images").to_dicts(),
         "figures": {path.name: file_stamp(path) for path in shown_figures(library, screen)},

@@ -45,7 +45,7 @@ class Cells:
     @classmethod
     def of(cls, library: Library, screen: Screen) -> "Cells":
         """The cells that the analyses are made from."""
-        features = StoredFeatures(library.store, screen.name, PREFIX + screen.analyses.feature_set)
+        features = StoredFeatures(library.store, screen.name, PREFIX + screen.feature_set)
         described = (
             Images.of(library.store, screen.name)
             .rows(features.images)

@@ -38,7 +38,7 @@ def analysis_rows(library: Library, screen: Screen, names: Iterable[str]) -> Ana
         description=screen.description or screen.organism,
         simulated=screen.simulated,
         screen=screen.name,
-        feature_set=screen.analyses.feature_set,
+        feature_set=screen.feature_set,
         proteins=_proteins(cells, compared, solutions, tables[PROTEINS]),
         no_map=_no_map(library, screen),
         parts=parts,
@@ -48,6 +48,7 @@ def analysis_rows(library: Library, screen: Screen, names: Iterable[str]) -> Ana
         variable=_variable(cells, tables),
         variability=tables["variability"],
         phenotypes=_phenotypes(cells, tables["phenotypes"]),
+        units=tables["units"],
         mismatch=tables["mismatch"],
         cells=_sample(cells, tables[CELLS]),
         figures={path.stem: path.read_bytes() for path in shown_figures(library, screen)},
@@ -263,7 +264,7 @@ def _sample(cells: Cells, on_map: pl.DataFrame) -> Cloud | None:
 def shown_figures(library: Library, screen: Screen) -> list[Path]:
     """The files of the figures for print that the page shows."""
     folder = library.workspace.reports(screen.name)
-    wanted = ("enrichment_", "localization_scores_", "variability", "phenotypes_", "mismatch")
+    wanted = ("enrichment_", "localization_scores_", "variability", "phenotypes_", "units_", "mismatch")
     return [path for path in sorted(folder.glob("*.png")) if path.name.startswith(wanted)]
 
 
@@ -281,6 +282,6 @@ def _provenance(library: Library, screen: Screen, table: str, rows: int) -> dict
 
 def _features(library: Library, screen: Screen) -> dict[str, Any]:
     """The provenance of the feature set, as `main.feature_sets` shows it."""
-    table = PREFIX + screen.analyses.feature_set
+    table = PREFIX + screen.feature_set
     shard = library.store.shards(screen.name, table)[-1]
     return library.store.provenance(screen.name, table, shard) or {}

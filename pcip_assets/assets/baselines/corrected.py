@@ -6,7 +6,14 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from pcip_assets.assets.feature_sets import CONTROLS, INPAINTING, PREFIX, features_hash, made_features
+from pcip_assets.assets.feature_sets import (
+    PREFIX,
+    common_provenance,
+    control_sets,
+    encoder_sets,
+    features_hash,
+    made_features,
+)
 from pcip_assets.assets.results import Made, Tables
 from pcip_assets.assets.skeleton import all_shards, asset, baselines_of
 from pcip_assets.resources import Library
@@ -38,12 +45,13 @@ def build_corrected_features(
     def corrected_features(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Corrected copies of the sets in `baselines.corrected`; the corrections are fitted to all shards."""
         spec = screen.baselines
-        sets = [name for name in spec.corrected if library.store.shards(screen.name, PREFIX + name)]
-        if len(sets) < len(spec.corrected):
+        sets = [name for name in screen.corrected if library.store.shards(screen.name, PREFIX + name)]
+        if len(sets) < len(screen.corrected):
             raise EvaluationError(
                 f"{screen.name}: baselines.corrected",
-                found=", ".join(set(spec.corrected) - set(sets)),
-                required=f"feature sets that exist, such as {', '.join((*INPAINTING, *CONTROLS))}",
+                found=", ".join(set(screen.corrected) - set(sets)),
+                required="feature sets that exist, such as "
+                + ", ".join((*encoder_sets(screen), *control_sets(screen))),
                 remedy="Correct the spec, or materialize these feature sets first.",
             )
         fitted: dict[str, dict[str, Correct]] = {}  # by feature set; fitted once for all shards of a run
@@ -67,15 +75,9 @@ def build_corrected_features(
                 vectors, images = features_of(cells), cells["image_id"]
                 for correction, correct in corrections.items():
                     corrected[f"{name}_{correction}"] = correct(vectors, images)
-            sources = [library.store.provenance(screen.name, PREFIX + name, shard) or {} for name in sets]
-            runs = {source.get("mlflow_run_id") for source in sources}
-            versions = dict.fromkeys(str(source.get("encoder_version")) for source in sources)
-            precisions = {source.get("precision") for source in sources}
-            run_id = runs.pop() if len(runs) == 1 else None
-            precision = precisions.pop() if len(precisions) == 1 else None
-            return made_features(cells, corrected, ", ".join(versions), run_id, precision)
+            return made_features(cells, corrected, *common_provenance(library, screen, sets, shard))
 
-        return Tables(f"{PREFIX}{spec.corrected[0]}_{spec.corrections[0]}", inputs, make)
+        return Tables(f"{PREFIX}{screen.corrected[0]}_{spec.corrections[0]}", inputs, make)
 
     return corrected_features
 

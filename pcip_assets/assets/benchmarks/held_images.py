@@ -11,7 +11,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from pcip_assets.assets.benchmarks.scoring import Scores, scores_inputs, vectors_of
+from pcip_assets.assets.benchmarks.scoring import Scores, column_weights, scores_inputs, vectors_of
 from pcip_assets.assets.encoders.supervised import supervised_model
 from pcip_assets.assets.feature_sets import SUPERVISED, baseline_nouns, main_sets, other_sets
 from pcip_assets.assets.labels import labelled_cells_of
@@ -119,7 +119,12 @@ class _Scoring:
 
         vectors, run_id = self._vectors(name)
         scored = held_knn_scores(
-            vectors, self.cells.labels, self.held, feature_set=name, ks=self.screen.benchmark.ks
+            vectors,
+            self.cells.labels,
+            self.held,
+            feature_set=name,
+            ks=self.screen.benchmark.ks,
+            weights=column_weights(self.library, self.screen, name),
         )
         self.scores.add(self._key(name), scored.rows, confusion=scored.confusion, run_id=run_id)
         self.scores.exclude(scored.exclusions, classifier="knn", **self._key(name))

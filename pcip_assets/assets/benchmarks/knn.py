@@ -1,4 +1,4 @@
-"""`knn_benchmark`: how well each learned feature set, and each control, separates the labels.
+"""`knn_benchmark`: how well each learned feature set, and each control, separates the labels, and its batch effects.
 
 `yardstick_benchmark` scores the baseline feature sets in the same way, where they exist.
 """
@@ -8,10 +8,12 @@ from typing import Any
 
 import dagster as dg
 
+from pcip_assets.assets.benchmarks.batch_effects import score_batch_effects
 from pcip_assets.assets.benchmarks.scoring import (
     BASELINES,
     KNN,
     Scores,
+    column_weights,
     scores_inputs,
     vectors_of,
     without_labels,
@@ -58,7 +60,7 @@ def _knn(
     @asset(
         screen,
         noun,
-        description="Balanced accuracy of k nearest neighbours, each feature set under each protocol.",
+        description="Balanced accuracy of k nearest neighbours, and batch effects, of each feature set.",
         deps=deps,
         group=group,
         kinds={"parquet"},
@@ -74,23 +76,22 @@ def _knn(
             from pcip_core.plots.pictures import preview
             from pcip_core.plots.scores.benchmarks import accuracy_by_layer
 
-            cells = labelled_cells_of(library, screen, {*main_sets(library, screen), *sets})
+            described = {*main_sets(library, screen), *sets}
+            cells = labelled_cells_of(library, screen, described)
             scores = Scores()
             if not (not_scored := without_labels(cells, screen)):
                 scores.exclude(cells.left_out, task=screen.benchmark.label)
                 for name in sets:
                     _score(library, screen, name, cells, scores)
-            others = (
-                [] if table == KNN else library.store.read(screen.name, KNN).to_dicts()
-            )  # as rows to draw
+            score_batch_effects(library, screen, sets, described, scores)
+            others = [] if table == KNN else library.store.read(screen.name, KNN).to_dicts()  # also drawn
             figure = accuracy_by_layer([*others, *scores.rows], screen.title)
             of_screen = f"{screen.name}/" if screen.encoder_from else ""  # the run may be another screen's
             tracking.log_pictures(champion.run_id, {f"{of_screen}{noun}.png": figure})
             headline = {of_screen + name: value for name, value in _headline(scores.rows).items()}
             tracking.log_scores(champion.run_id, headline)
-            behind = {
-                name: sorted(shards) for name, shards in shards_lacking(library, screen).items() if shards
-            }
+            lacking = shards_lacking(library, screen)
+            behind = {name: sorted(shards) for name, shards in lacking.items() if shards}
             return Made(
                 scores.tables(table),
                 metadata={
@@ -113,6 +114,7 @@ def _score(library: Library, screen: Screen, feature_set: str, cells: LabelledCe
     from pcip_core.evaluation.scores import usable_knn_scores
 
     vectors, run_id = vectors_of(library, screen, feature_set, cells.cell_ids)
+    weights = column_weights(library, screen, feature_set)
     for protocol in screen.benchmark.protocols:
         scored = usable_knn_scores(
             vectors,
@@ -120,6 +122,7 @@ def _score(library: Library, screen: Screen, feature_set: str, cells: LabelledCe
             feature_set=feature_set,
             groups=cells.groups(protocol),
             ks=screen.benchmark.ks,
+            weights=weights,
         )
         key = {"feature_set": feature_set, "task": screen.benchmark.label, "protocol": protocol}
         scores.add(key, scored.rows, confusion=scored.confusion, run_id=run_id)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pcip_assets.assets.feature_sets import PREFIX, features_hash
+from pcip_assets.assets.feature_sets import LENGTHS, PREFIX, features_hash
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.labelled import LabelledCells
@@ -102,6 +102,15 @@ def vectors_of(
     return rows_of(features, rows), provenance.get("mlflow_run_id")
 
 
+def column_weights(library: Library, screen: Screen, feature_set: str) -> np.ndarray | None:
+    """The weights of the columns of a combined set, of which each part has the same share; None for other sets."""
+    from pcip_core.features.combined import weights_of
+
+    shard = library.store.shards(screen.name, PREFIX + feature_set)[-1]
+    lengths = (library.store.provenance(screen.name, PREFIX + feature_set, shard) or {}).get(LENGTHS)
+    return None if lengths is None else weights_of([int(length) for length in lengths.split()])
+
+
 def scores_inputs(library: Library, screen: Screen, sets: Iterable[str], *spec: Any) -> dict[str, Any]:
     """All that decides the scores of these sets: their features, the labels, the settings."""
     return {
@@ -128,4 +137,4 @@ def chosen_sets(library: Library, screen: Screen) -> list[str]:
     if screen.baselines.classifiers is not None:
         return list(screen.baselines.classifiers)
     scores = pl.concat(library.store.read(screen.name, table) for table in (KNN, BASELINES))
-    return best_by_knn(scores, screen.benchmark.protocols[0]) or ["inpainting_conv3", "inpainting_conv4"]
+    return best_by_knn(scores, screen.benchmark.protocols[0]) or list(screen.corrected)

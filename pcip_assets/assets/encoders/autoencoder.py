@@ -47,7 +47,14 @@ def build_autoencoder(screen: Screen) -> dg.AssetsDefinition:
             image = np.unique(cells["image_id"].to_numpy(), return_inverse=True)[1]
             trained = train(
                 CellSet(pixels, image, screen.crop_channels),
-                AutoencoderConfig(screen.crop_channels, screen.crops.size_px, config.width),
+                AutoencoderConfig(
+                    screen.crop_channels,
+                    screen.crops.size_px,
+                    config.width,
+                    config.block,
+                    config.initial_weights,
+                    config.stages,
+                ),
                 config,
                 task=Autoencoding,
                 tracker=tracker,

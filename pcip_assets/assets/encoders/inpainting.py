@@ -1,4 +1,4 @@
-"""`encoder`: paired cell inpainting, trained on all crops of a screen; the champion describes its cells."""
+"""`encoder`: trained on pairs of all crops of a screen, by paired cell inpainting or other tasks; the new champion."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,15 @@ import dagster as dg
 import numpy as np
 
 from pcip_assets.assets.encoders.train_network import Fitted, Network
-from pcip_assets.assets.encoders.training_cells import HELD_OUT, all_crops, all_crops_hash, held_out_crops
+from pcip_assets.assets.encoders.training_cells import (
+    HELD_OUT,
+    TRAINING_CELLS,
+    all_crops,
+    all_crops_hash,
+    held_out_crops,
+    protein_of_images,
+    training_cells,
+)
 from pcip_assets.assets.skeleton import GPU_POOL, all_shards, asset
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, TrainingRun
@@ -25,35 +33,51 @@ def build_encoder(screen: Screen) -> dg.AssetsDefinition:
         pool=GPU_POOL,
     )
     def encoder(context: dg.AssetExecutionContext, library: Library, tracking: Tracking) -> Network:
-        """Source encoder trained by paired cell inpainting on every crop there is; the new champion."""
+        """Source encoder trained on pairs of every crop there is; the new champion."""
         config = screen.encoder
 
         def inputs(_: str | None) -> dict[str, Any]:
             spec = [screen.section("channels"), config.deciding()]
-            return {"spec": spec, "crops": all_crops_hash(library, screen)}
+            proteins = (
+                {} if config.pairs == "same_image" else {"proteins": protein_of_images(library, screen)}
+            )
+            return {"spec": spec, "crops": all_crops_hash(library, screen), **proteins}
 
         def fit(tracker: TrainingRun, checkpoints: Path) -> Fitted:
-            from pcip_core.models.inpainting import NetworkConfig
             from pcip_core.training.cells import CellSet
             from pcip_core.training.loop import train
-            from pcip_core.training.tasks.inpainting import Inpainting
+            from pcip_core.training.tasks.pairs import network_and_task
 
             pixels, cells = all_crops(library, screen)
             image = np.unique(cells["image_id"].to_numpy(), return_inverse=True)[1]
-            shape = NetworkConfig(
-                screen.crop_channels, screen.structural, screen.protein, screen.crops.size_px, config.width
+            proteins = protein_of_images(library, screen)
+            protein = np.array([proteins[image_id] for image_id in cells["image_id"]])
+            shape, task = network_and_task(
+                config,
+                screen.crop_channels,
+                screen.structural,
+                screen.protein,
+                screen.crops.size_px,
+                images=int(image.max()) + 1,
             )
             trained = train(
-                CellSet(pixels, image, screen.crop_channels),
+                CellSet(pixels, image, screen.crop_channels, protein),
                 shape,
                 config,
-                task=Inpainting,
+                task=task,
                 tracker=tracker,
                 checkpoints=checkpoints,
             )
-            held_out = held_out_crops(cells["pixel_hash"].to_list(), image, config)
-            return Fitted(trained, len(image), "mean squared error", {HELD_OUT: held_out})
+            extra = {
+                HELD_OUT: held_out_crops(cells["pixel_hash"].to_list(), image, config),
+                TRAINING_CELLS: training_cells(trained, pixels, config.layer),
+            }
+            loss = (
+                "mean squared error" if list(config.tasks) == ["inpainting"] else "weighted loss of all tasks"
+            )
+            return Fitted(trained, len(image), loss, extra)
 
-        return Network(tracking, screen.name, "paired cell inpainting", config, inputs, fit)
+        kind = " and ".join(config.tasks).replace("inpainting", "paired cell inpainting")
+        return Network(tracking, screen.name, kind, config, inputs, fit)
 
     return encoder

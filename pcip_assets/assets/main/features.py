@@ -11,12 +11,11 @@ import numpy as np
 from pcip_assets.assets.encoders.autoencoder import autoencoder_model
 from pcip_assets.assets.encoders.supervised import supervised_model
 from pcip_assets.assets.feature_sets import (
-    CONTROLS,
-    LAYERS,
     MAIN_NOUNS,
     PREFIX,
     SUPERVISED_LAYERS,
     baseline_nouns,
+    control_sets,
     crops_hash,
     extremes,
     features_hash,
@@ -50,12 +49,12 @@ class _Learned:
 
 
 def build_cell_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """The asset of inpainting features, one table per layer."""
+    """The asset of the encoder's features, one table per layer."""
     trained_on = screen.encoder_screen
     learned = _Learned(
         noun="cell_features",
-        method="inpainting",
-        layers=LAYERS,
+        method=screen.encoder.method,
+        layers=screen.encoder.layers,
         network="encoder",
         trained_on=trained_on,
         model=trained_on,
@@ -71,7 +70,7 @@ def build_autoencoder_features(screen: Screen, shards: dg.PartitionsDefinition) 
     learned = _Learned(
         noun="autoencoder_features",
         method="autoencoder",
-        layers=LAYERS,
+        layers=screen.encoder.layers,
         network="autoencoder",
         trained_on=trained_on,
         model=autoencoder_model(trained_on),
@@ -115,6 +114,8 @@ def _learned_features(
         champion = tracking.champion(learned.model)
         network = load_encoder(champion.folder)
         require_same_crops(network.config, screen, champion.version)
+        if learned.noun == "cell_features":
+            require_same_tasks(network.config, screen, champion.version)
         meter = _Meter(context.log)
 
         def inputs(shard: str | None) -> dict[str, Any]:
@@ -176,6 +177,9 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
                 protein=screen.protein,
                 size_px=screen.crops.size_px,
                 width=screen.encoder.width,
+                block=screen.encoder.block,
+                initial_weights=screen.encoder.initial_weights,
+                stages=screen.encoder.stages,
             ),
             screen.encoder.seed,
         )
@@ -184,18 +188,28 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
         precision = precision_of(champion.tags if champion else {})
 
         def inputs(shard: str | None) -> dict[str, Any]:
-            spec = {"width": screen.encoder.width, "seed": screen.encoder.seed, "precision": precision}
+            encoder = screen.encoder
+            spec = {
+                "width": encoder.width,
+                "seed": encoder.seed,
+                "block": encoder.block,
+                "initial_weights": encoder.initial_weights,
+                "stages": encoder.stages,
+                "precision": precision,
+            }
             return {"spec": spec, "crops": crops_hash(library, screen, shard)}
 
         def make(shard: str | None) -> Made:
             cells, crops = library.store.read_with_array(screen.name, "cells", "crops", str(shard))
             task = f"{screen.name}/control_features {shard}"
-            layers = _Meter(context.log).extract(network, crops, task, layers=LAYERS, precision=precision)
+            layers = _Meter(context.log).extract(
+                network, crops, task, layers=screen.encoder.layers, precision=precision
+            )
             sets = {f"untrained_{layer}": vectors for layer, vectors in layers.items()}
             sets["intensity"], _ = intensity_features(crops, *extremes(cells, screen), screen.crop_channels)
             return made_features(cells, sets, f"untrained, seed {screen.encoder.seed}", None, precision)
 
-        return Tables(PREFIX + CONTROLS[0], inputs, make)
+        return Tables(PREFIX + control_sets(screen)[0], inputs, make)
 
     return control_features
 
@@ -262,6 +276,24 @@ def require_same_crops(network: Any, screen: Screen, version: str) -> None:
             found=f"an encoder of {given[1]} px crops with the channels {', '.join(given[0])}",
             required=f"one of {required[1]} px crops with the channels {', '.join(required[0])}",
             remedy=f"Name another screen in `encoder_from` of {screen.name}, or use the same channels and size.",
+        )
+
+
+def require_same_tasks(network: Any, screen: Screen, version: str) -> None:
+    """Check that an encoder has the tasks and the layers of the spec, which the names of its feature sets state.
+
+    Raises:
+        EncoderError: it has others.
+    """
+    given, stages = tuple(getattr(network, "tasks", ("inpainting",))), network.stages
+    required, layers = tuple(screen.encoder.tasks), screen.encoder.stages
+    if given != required or stages != layers:
+        trained_on = screen.encoder_screen
+        raise EncoderError(
+            f"encoder {version}",
+            found=f"an encoder trained by {' and '.join(given)}, of {stages} stages",
+            required=f"one trained by {' and '.join(required)}, of {layers} stages, as in the spec of {trained_on}",
+            remedy=f"Run `pcip run {trained_on} --retrain`, or change `encoder` back.",
         )
 
 

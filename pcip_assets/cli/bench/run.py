@@ -35,8 +35,16 @@ _MET = {True: "met", False: "NOT met", None: "not judged"}
 @click.option("--strict", is_flag=True, help="Exit with 1 if an aim is not met.")
 @click.option("--all", "run_every", is_flag=True, help="Run all benchmarks except the long ones.")
 @click.option("--summary", is_flag=True, help="Only write the reference results into the documentation.")
+@click.option("--medium", "size", flag_value="medium", help="More trials, of a benchmark with sizes.")
+@click.option("--long", "size", flag_value="long", help="All trials, of a benchmark with sizes.")
 def command(
-    name: str | None, json_file: Path | None, *, strict: bool, run_every: bool, summary: bool
+    name: str | None,
+    json_file: Path | None,
+    *,
+    strict: bool,
+    run_every: bool,
+    summary: bool,
+    size: str | None,
 ) -> None:
     """Run the benchmark NAME; without NAME, list the benchmarks and how long each takes.
 
@@ -50,7 +58,7 @@ def command(
     elif name is None:
         print_benchmarks()
     else:
-        missed = run_benchmark(name, json_file)
+        missed = run_benchmark(name, json_file, size)
         if strict and missed:
             raise PcipError(
                 f"pcip bench {name}",
@@ -139,16 +147,21 @@ def run_all() -> None:
         )
 
 
-def run_benchmark(name: str, json_file: Path | None) -> list[str]:
+def run_benchmark(name: str, json_file: Path | None, size: str | None = None) -> list[str]:
     """Run one benchmark, print its figures, and write them as JSON.
 
     Without `json_file` they become the reference results, and the documentation is written anew.
+
+    Args:
+        name: of the benchmark.
+        json_file: where the rows are written.
+        size: of a benchmark with several, the keys of its constant NAMED_SIZES; by default the first.
 
     Returns:
         the rows whose aim is not met.
 
     Raises:
-        PcipError: there is no such benchmark.
+        PcipError: there is no such benchmark, or it has no such size.
     """
     paths = _paths()
     if name in _RENAMED:
@@ -166,8 +179,18 @@ def run_benchmark(name: str, json_file: Path | None) -> list[str]:
             required=f"one of {', '.join(sorted(paths))}",
             remedy="pcip bench lists them.",
         )
+    module = _load(paths[name])
+    sizes = list(getattr(module, "NAMED_SIZES", {}))
+    if size is not None and size not in sizes:
+        raise PcipError(
+            f"pcip bench {name} --{size}",
+            found="a benchmark without this size",
+            required=", ".join(f"--{each}" for each in sizes[1:]) or "no size",
+            remedy=f"pcip bench {name}",
+        )
     start = time.perf_counter()
-    rows = [row if isinstance(row, dict) else asdict(row) for row in _load(paths[name]).run()]
+    measured = module.run(size or sizes[0]) if sizes else module.run()
+    rows = [row if isinstance(row, dict) else asdict(row) for row in measured]
     seconds = round(time.perf_counter() - start)
     for row in rows:
         click.echo(_line(row))

@@ -10,6 +10,7 @@ from pcip_core.report.analyses.plots import Plots
 from pcip_core.report.analyses.proteins import cluster_terms, heat_maps, protein_map
 from pcip_core.report.analyses.rows import AnalysisRows
 from pcip_core.report.analyses.text import provenance, sql_examples
+from pcip_core.report.analyses.units import units
 from pcip_core.report.page import Section, Text, page
 
 
@@ -63,6 +64,11 @@ _PARTS: tuple[tuple[Callable[[AnalysisRows, Plots], Section | None], str, str], 
         "requires the asset variability, and proteins with analyses.least_cells cells",
     ),
     (phenotypes, "Cells of one protein", "requires the asset phenotypes, and proteins with enough cells"),
+    (
+        units,
+        "What single features see",
+        "requires the asset units, and two localizations (images with one term) or two clusters of proteins",
+    ),
     (
         mismatch,
         "Does the network cheat?",

@@ -86,7 +86,7 @@ class AnalysisRows:
         pairs: pairs of compartments.
         variable: excess and split excess of the proteins, in the order of `variability`.
         phenotypes: (protein and line, its cells, rows of `phenotypes`).
-        mismatch, enrichment, variability: tables.
+        units, mismatch, enrichment, variability: tables.
         cells: a map of cells, coloured by localization.
         figures: name -> a PNG.
         tables: the provenance of each table: table, rows, created_at, commit, dagster_run_id.
@@ -109,6 +109,7 @@ class AnalysisRows:
     variable: Cloud | None = None
     variability: pl.DataFrame = field(default_factory=pl.DataFrame)
     phenotypes: Sequence[tuple[str, Cloud, pl.DataFrame]] = ()
+    units: pl.DataFrame = field(default_factory=pl.DataFrame)
     mismatch: pl.DataFrame = field(default_factory=pl.DataFrame)
     cells: Cloud | None = None
     figures: Mapping[str, bytes] = field(default_factory=dict)

@@ -21,6 +21,7 @@ from pcip_core.store.schemas.analyses import (
     MISMATCH,
     PHENOTYPES,
     PROTEIN_SCORES,
+    UNITS,
     VARIABILITY,
     VARIABILITY_CELLS,
 )
@@ -49,7 +50,7 @@ SCREEN = (
     *(CONFUSION, EXCLUSIONS, SUPERVISED_IMAGES, UMAP_CELLS, UMAP_PROTEINS),
     *(CLUSTERS, CLUSTER_TREES, ENRICHMENT, LOCALIZATION_SCORES, PROTEIN_SCORES),
     *(VARIABILITY, VARIABILITY_CELLS),
-    *(PHENOTYPES, MISMATCH, MAP_PROTEINS, MAP_CELLS, TRUTH_IMAGES, TRUTH_CELLS),
+    *(PHENOTYPES, UNITS, MISMATCH, MAP_PROTEINS, MAP_CELLS, TRUTH_IMAGES, TRUTH_CELLS),
 )
 MACROS = {
     "similar_cells(feature_set, cell_id, n)": "The n cells nearest to a cell, itself first: cell_id, image_id, "
@@ -88,6 +89,7 @@ __all__ = [
     "TRUTH_IMAGES",
     "UMAP_CELLS",
     "UMAP_PROTEINS",
+    "UNITS",
     "VARIABILITY",
     "VARIABILITY_CELLS",
     "Table",

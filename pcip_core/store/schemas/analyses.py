@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pcip_core.store.schemas.table import FLAG, INTEGER, NUMBER, TEXT, Table
+from pcip_core.store.schemas.table import FLAG, INTEGER, NUMBER, TEXT, TEXTS, Table
 
 _CELL_LINE = {"cell_line": (TEXT, "Cell line; empty where it is not known.")}
 _ENDS = {
@@ -46,6 +46,28 @@ CLUSTER_TREES = Table(
         "size": (INTEGER, "Number of leaves under the node."),
         "first_leaf": (INTEGER, "Position of its first leaf in the order of the heat map, from 0."),
         "member": (TEXT, "Clustered unit of a leaf; NULL for other nodes."),
+    },
+)
+
+UNITS = Table(
+    name="units",
+    description="Units that separate the labels (or clusters) best, and the cells that they respond to: one row per "
+    "unit.",
+    columns={
+        "feature_set": (TEXT, "Feature set of the unit."),
+        "unit": (
+            INTEGER,
+            "Number of the unit, from 0: its place in the vector (from 1 in SQL: `features[unit + 1]`).",
+        ),
+        "rank": (INTEGER, "Rank by `share`, from 1."),
+        "grouped_by": (
+            TEXT,
+            "What is separated: the column of labels, or `cluster of <solution>` without labels.",
+        ),
+        "label": (TEXT, "Label or cluster with the highest mean of the unit."),
+        "share": (NUMBER, "Share of the variance of the unit between the labels, from 0 to 1."),
+        "highest": (TEXTS, "Cells with the highest values, the highest first."),
+        "lowest": (TEXTS, "Cells with the lowest values, the lowest first."),
     },
 )
 

@@ -35,15 +35,16 @@ FEATURE_SETS = Table(
         "method": (
             TEXT,
             "Method: `inpainting`, `untrained` (control), `intensity` (control), `classic`, `designed`, "
-            "`cellprofiler`, `autoencoder`, `supervised` or `vgg16_<input>`, with its correction if it has one "
-            "(docs/explanation/baselines.md).",
+            "`cellprofiler`, `autoencoder`, `supervised`, `vgg16_<input>`, or a name in `features` of the spec, with "
+            "its correction if it has one (docs/explanation/baselines.md).",
         ),
         "layer": (TEXT, "Layer of the network; NULL for methods without a network."),
         "dim": (INTEGER, "Length of a feature vector."),
         "n_cells": (INTEGER, "Number of cells with a vector."),
         "encoder_version": (
             TEXT,
-            "Registered model version, `<screen>/<number>`; several while shards of an older version remain.",
+            "Registered model version, `<screen>/<number>`, or the file and the SHA-256 of a program or of VGG16; "
+            "several while shards of an older version remain.",
         ),
         "precision": (
             TEXT,
@@ -67,19 +68,27 @@ BENCHMARKS = Table(
     columns={
         "screen": (TEXT, "Name of the screen."),
         "feature_set": (TEXT, "Feature set that is scored."),
-        "task": (TEXT, "Column of `images` that is predicted: `localization`, `protein`."),
+        "task": (
+            TEXT,
+            "Column of `images` that is predicted: `localization`, `protein`, `plate`. Of `variance` the factor: "
+            "`plate`, `well_row`, `well_column`, `cell_line`, `protein` or `image`.",
+        ),
         "classifier": (
             TEXT,
             "Classifier: `knn`, `logistic`, `forest`, `histogram_forest`, `end_to_end` (the supervised network "
-            "itself); `pairwise`, `retrieval` and `silhouette` use none (docs/explanation/baselines.md).",
+            "itself); `pairwise`, `retrieval`, `silhouette` and `variance` use none (docs/explanation/baselines.md).",
         ),
-        "parameter": (TEXT, "Setting of the classifier: `k=11`, `C=1`, `trees=500`, `pairs=1000`, `cosine`."),
+        "parameter": (
+            TEXT,
+            "Setting of the classifier: `k=11`, `C=1`, `trees=500`, `pairs=1000`, `cosine`, `groups=12`.",
+        ),
         "label": (TEXT, "Class or term that is scored; NULL for scores over all classes."),
         "metric": (
             TEXT,
             "Metric: `balanced_accuracy` (mean recall of the classes), `accuracy`, `recall`; "
             "`normalized_pairwise_distance` and `relative_pairwise_distance` (negative: nearer than expected by "
-            "chance), `mean_average_precision`, `silhouette`.",
+            "chance), `mean_average_precision`, `silhouette`. Batch effects: `variance_share` that the factor "
+            "explains, `batch_accuracy` (balanced accuracy in predicting the plate), and both `_by_chance`.",
         ),
         "value": (NUMBER, "The score; for a cross-validated balanced accuracy, the mean over folds."),
         "low": (

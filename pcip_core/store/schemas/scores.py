@@ -34,7 +34,7 @@ EXCLUSIONS = Table(
     description="Counts of excluded data: one row per reason that occurs. A view over `exclusions_<noun>`.",
     columns={
         "feature_set": (TEXT, "Feature set that is scored; NULL for exclusions common to all sets."),
-        "task": (TEXT, "Column of `images` that is predicted."),
+        "task": (TEXT, "Column of `images` that is predicted, or factor, as in `main.benchmarks`."),
         "classifier": (
             TEXT,
             "Classifier, as in `main.benchmarks`, or several; NULL for exclusions common to all.",
@@ -45,7 +45,8 @@ EXCLUSIONS = Table(
             "Reason: `cells_without_label`, `cells_with_several_labels`, `cells_seen_before` (equal pixels), "
             "`cells_that_a_feature_set_lacks`, `columns_not_finite`, `columns_constant`, "
             "`cells_of_classes_with_one_cell`, `cells_of_classes_in_one_group`, `ks_above_neighbours_left`, "
-            "`terms_with_few_proteins`, ...; `classes_smaller_than_k` are scored, but cannot win every vote.",
+            "`terms_with_few_proteins`, `cells_without_plate`, `cells_of_one_plate`, ...; `classes_smaller_than_k` are "
+            "scored, but cannot win every vote.",
         ),
         "n": (INTEGER, "Number of cells, columns, values of k, classes or terms."),
     },

@@ -25,7 +25,7 @@ class Autoencoding:
     The held-out cells are those of inpainting with the same seed and fraction.
     """
 
-    identity, unit = "autoencoder", "cells"
+    identity, unit, fewest_rows = "autoencoder", "cells", 2
 
     def __init__(
         self, cells: CellSet, network: AutoencoderConfig, config: TrainingConfig, device: torch.device

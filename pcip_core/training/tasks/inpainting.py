@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch.nn.functional import mse_loss
 
+from pcip_core.errors import TrainingError
 from pcip_core.models.inpainting import NetworkConfig, PairedCellInpainting, build_network
 from pcip_core.models.network import CellNetwork
-from pcip_core.spec.training import TrainingConfig
+from pcip_core.spec.training import EncoderConfig, TrainingConfig
 from pcip_core.training.batches import PairBatches, chosen_evenly, epoch_pairs, slices
 from pcip_core.training.cells import CellSet
 from pcip_core.training.processes import ALONE, Processes
@@ -23,14 +24,21 @@ class Inpainting:
     """Each cell is the source once per epoch, with a random target; mean squared error of the target's protein.
 
     Raises:
-        TrainingError: an image has only one cell.
+        TrainingError: an image has only one cell, or the settings ask for pairs other than the paper's.
     """
 
-    identity, unit = "inpainting", "pairs"
+    identity, unit, fewest_rows = "inpainting", "pairs", 2
 
     def __init__(
         self, cells: CellSet, network: NetworkConfig, config: TrainingConfig, device: torch.device
     ) -> None:
+        if isinstance(config, EncoderConfig) and not config.as_in_the_paper:
+            raise TrainingError(
+                "encoder settings",
+                found=f"tasks {', '.join(config.tasks)}; pairs {config.pairs}; {config.augment}",
+                required="inpainting alone, from the pairs of the paper",
+                remedy="Train with the task `pairs.Pairs`.",
+            )
         held = hold_out(cells.image, fraction=config.validation_fraction, seed=config.seed)
         self.training, self.validation = np.flatnonzero(~held), np.flatnonzero(held)
         self._cells, self._network, self._config = cells, network, config

@@ -135,7 +135,7 @@ class Classification:
     is the range of the random crops of 60 px in the publication.
     """
 
-    unit = "cells"
+    unit, fewest_rows = "cells", 2
 
     def __init__(
         self,
@@ -197,7 +197,9 @@ class Classification:
         parts = [processes.share(part) for part in slices(len(truth), self._config.batch_size)]
         batches = (Batch((self._cells.of(self.validation[mine]),), truth[mine]) for mine in parts)
         for mine, batch in zip(parts, ahead(batches, streamed=self.streamed), strict=True):
-            output[mine] = output_of(network, batch, precision)
+            logits = output_of(network, batch, precision)
+            assert isinstance(logits, torch.Tensor)
+            output[mine] = logits
         output = processes.sum(output)  # each row is computed by one process and 0 in the others
         predicted = output.argmax(1).cpu().numpy()
         return {

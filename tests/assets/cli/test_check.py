@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pcip_assets.cli.check import print_check
-from pcip_core.spec.screen import load_screen
+from pcip_core.spec.loading import load_screen
+from tests.assets.conftest import FEATURES, write_program
 from tests.conftest import write_spec, write_tiny_screen
 
 
@@ -54,3 +55,16 @@ def test_folders_that_are_left_out_are_a_problem(tmp_path, capsys):
     (screen.folder() / "plate_2").symlink_to(screen.folder() / "plate_1")
     assert print_check(screen)
     assert "1 folders are links or must not be read, and are left out: plate_2/" in capsys.readouterr().out
+
+
+def test_programs_are_opened(tmp_path, capsys):
+    screen = load_screen(write_tiny_screen(tmp_path, plates=1, features=FEATURES))
+    assert print_check(screen)
+    assert "features.mine" in (out := capsys.readouterr().out)
+    assert "found no file that can be read" in out
+    write_program(tmp_path / "mine.ts")
+    assert print_check(screen)
+    out = capsys.readouterr().out
+    assert "features    mine: mine.ts" in out
+    assert "features    both: classic and mine" in out
+    assert "found no file" not in out

@@ -15,7 +15,7 @@ from pcip_assets.lineage.version import DECIDES_NOTHING, FIGURES, Code, Part
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking
 from pcip_assets.workspace import Workspace
-from tests.assets.conftest import EVERYTHING, write_random_vgg16
+from tests.assets.conftest import EVERYTHING, FEATURES, write_random_vgg16
 from tests.assets.lineage.changed_code import FILES, INSTALLED, changed
 from tests.assets.lineage.tracing import traced
 from tests.conftest import write_tiny_screen
@@ -29,6 +29,7 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dg.AssetsDefin
     spec = write_tiny_screen(
         folder,
         baselines=EVERYTHING,
+        features=FEATURES,
     )
     return assets_of(Workspace(folder / "data"), spec)
 
@@ -59,7 +60,7 @@ def version_in(code: Code, asset: dg.AssetsDefinition) -> str:
 def test_every_asset_has_the_version_of_the_code_that_builds_it(
     assets: dict[str, dg.AssetsDefinition],
 ) -> None:
-    assert len(assets) == 31
+    assert len(assets) == 35
     for noun, asset in assets.items():
         root = root_of(asset)
         known = {INSTALLED.version(root), INSTALLED.version(root, figures=True)}

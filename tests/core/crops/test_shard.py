@@ -13,7 +13,7 @@ from pcip_core.errors import SpecError
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import read_field
 from pcip_core.segmentation import segmenter
-from pcip_core.spec.screen import load_screen
+from pcip_core.spec.loading import load_screen
 from pcip_core.spec.sections import Segmentation
 from tests.conftest import REPOSITORY, real_folder, write_tiny_screen
 from tests.core.crops.process_jobs import process

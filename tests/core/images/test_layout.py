@@ -10,7 +10,7 @@ from pcip_core.errors import ImageFileError, SpecError
 from pcip_core.images.annotations import describe_images
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import content_hash, read_field, read_plane
-from pcip_core.spec.screen import load_screen
+from pcip_core.spec.loading import load_screen
 from tests.conftest import REPOSITORY, real_folder, write_tiny_screen
 
 

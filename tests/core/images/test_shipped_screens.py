@@ -21,7 +21,8 @@ from pcip_core.fetch.pace import Policy
 from pcip_core.images.annotations import describe_images
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import read_field
-from pcip_core.spec.screen import Screen, Segmentation, load_screen
+from pcip_core.spec.loading import load_screen
+from pcip_core.spec.screen import Screen, Segmentation
 from tests.conftest import draw_field, real_folder
 from tests.fake_atlas import ALPHA, BETA, fill, serving
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pcip_core.spec.screen import Screen, load_screen
+from pcip_core.spec.loading import load_screen
+from pcip_core.spec.screen import Screen
 from tests.conftest import write_spec
 
 

@@ -79,6 +79,9 @@ def test_files_written_for_inpainting_are_as_before(tmp_path: Path) -> None:
             "protein": ["protein"],
             "size_px": 16,
             "width": 0.06,
+            "block": "paper",
+            "initial_weights": "glorot",
+            "stages": 5,
         },
         "extra": {},
     }

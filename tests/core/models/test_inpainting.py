@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from pcip_core.errors import EncoderError
+from pcip_core.models.autoencoder import AutoencoderConfig, build_autoencoder
+from pcip_core.models.files import load_encoder, save_encoder
+from pcip_core.models.inference import extract_features
 from pcip_core.models.inpainting import LAYERS, NetworkConfig, UpsampleConv, build_network
 from pcip_core.models.network import count_parameters
+from pcip_core.models.pairs import PairConfig, build_pairs
 from tests.core.models.small import INPAINTING
 
 HUMAN = NetworkConfig(("nucleus", "microtubules", "protein"), ("nucleus", "microtubules"), ("protein",))
@@ -43,6 +50,38 @@ def test_shapes() -> None:
         "conv5": (256, 16, 16),
     }
     assert tuple(shapes) == LAYERS
+
+
+@pytest.mark.parametrize(("stages", "size"), [(6, 128), (7, 256)])
+def test_further_stages_halve_larger_crops_before_the_layers_of_the_paper(stages: int, size: int) -> None:
+    config = dataclasses.replace(HUMAN, size_px=size, width=0.1, stages=stages)
+    x = torch.rand(1, 3, size, size)
+    network = build_network(config, seed=0).eval()
+    shapes = [tuple(a.shape[1:]) for a in network.activations(x)]
+    paper = build_network(dataclasses.replace(HUMAN, width=0.1), seed=0).eval()
+    assert shapes[-5:] == [tuple(a.shape[1:]) for a in paper.activations(torch.rand(1, 3, 64, 64))]
+    assert shapes[: stages - 5] == [(3, 64, 64)] if stages == 6 else [(2, 128, 128), (3, 64, 64)]
+    assert network.layers == tuple(f"conv{number}" for number in range(1, stages + 1))
+    assert network(x, x[:, :2]).shape == (1, 1, size, size)
+    last = list(network.activations(x))[-1]
+    torch.testing.assert_close(network.source(x), network.source.blocks[-1].after(last))
+    pairs = build_pairs(PairConfig(**vars(config), tasks=("inpainting", "agreement")), seed=0).eval()
+    assert pairs.layers == network.layers
+    assert pairs(x, x)["inpainting"].shape == (1, 1, size, size)
+    copied = AutoencoderConfig(config.channels, size, 0.1, stages=stages)
+    reconstructing = build_autoencoder(copied, seed=0).eval()
+    assert (reconstructing.layers, reconstructing(x).shape) == (network.layers, x.shape)
+    assert list(extract_features(network, np.zeros((2, 3, size, size), np.uint8))) == list(network.layers)
+
+
+def test_other_numbers_of_stages_are_refused_and_kept_with_the_weights(tmp_path: Path) -> None:
+    for config in (HUMAN, AutoencoderConfig(("protein",))):
+        with pytest.raises(EncoderError, match="8 stages; required: one of 5, 6, 7"):
+            dataclasses.replace(config, stages=8)
+    network = build_network(dataclasses.replace(INPAINTING, stages=6), seed=0)
+    save_encoder(network, tmp_path)
+    loaded = load_encoder(tmp_path)
+    assert (loaded.config, loaded.layers) == (network.config, network.layers)
 
 
 def test_upsampling_convolution_equals_nearest_then_convolution() -> None:

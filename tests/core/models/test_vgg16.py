@@ -23,6 +23,7 @@ from pcip_core.models.vgg16 import (
     load_vgg16,
     random_weights,
 )
+from tests.conftest import real_folder
 
 WIDTH = 1 / 16
 _D = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M")
@@ -255,3 +256,18 @@ def test_errors_name_the_file_and_the_key(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(EncoderError, match="found no weights"):
         load_vgg16(path, width=WIDTH)
+
+
+def test_the_published_convolutions_load_as_they_lie():
+    """torchvision's weights, in the form that docs/how-to/use-vgg16.md makes of a package of PyPI."""
+    path = real_folder("weights") / "vgg16_imagenet_features.safetensors"
+    network = load_vgg16(path, "cabd922aeb0dd6d56f2bed33221aee74b7f1e760ddd105c0e0891606cbab6d0d")
+    assert network.layers == CONVOLUTIONS
+    assert network.preprocessing.layout == "torchvision"
+    grey = network.preprocessing(torch.full((1, 3, 16, 16), 128.0))
+    first = next(network.activations(grey))[1][0, :, 8, 8]  # an even image: filters that sum to 0 are silent
+    kernels = network.get_submodule("block1_conv1").weight.detach().double()
+    expected = torch.relu(
+        (kernels.sum((2, 3)) @ grey[0, :, 0, 0].double()) + network.get_submodule("block1_conv1").bias
+    )
+    assert torch.allclose(first.double(), expected, atol=1e-4)

@@ -8,7 +8,7 @@ import numpy as np
 import tifffile
 from skimage.measure import label
 
-from pcip_core.spec.screen import load_screen
+from pcip_core.spec.loading import load_screen
 from tests.conftest import draw_field, write_spec
 
 MASKED = {

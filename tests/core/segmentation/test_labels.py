@@ -10,7 +10,7 @@ from pcip_core.crops.shard import cut_shard
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import read_field
 from pcip_core.segmentation import segmenter
-from pcip_core.spec.screen import load_screen
+from pcip_core.spec.loading import load_screen
 from tests.conftest import real_folder, write_spec
 from tests.core.segmentation.small import drawn_fields, masked_screen
 

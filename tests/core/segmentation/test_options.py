@@ -9,7 +9,7 @@ import pytest
 
 from pcip_core.errors import SpecError
 from pcip_core.segmentation import check_segmentation, checked_labels, segmenter
-from pcip_core.spec.screen import load_screen
+from pcip_core.spec.loading import load_screen
 from tests.conftest import write_spec
 
 

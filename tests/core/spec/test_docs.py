@@ -12,7 +12,10 @@ import yaml
 
 from pcip_core.spec.analyses import Analyses, Clustering, GeneOntology, Phenotyping
 from pcip_core.spec.baselines import Baselines
-from pcip_core.spec.screen import Channel, Files, Images, load_screen
+from pcip_core.spec.features import FeatureSet
+from pcip_core.spec.loading import load_screen
+from pcip_core.spec.screen import Channel, Files, Images
+from pcip_core.spec.training import Augmentation, EncoderConfig
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 PAGE = (DOCS / "reference" / "spec.md").read_text()
@@ -56,6 +59,18 @@ def test_every_layout_has_a_short_spec():
 def test_every_key_is_in_the_table(section, of):
     for key in dataclasses.fields(of):
         assert f"`{section}.{key.name}`" in PAGE
+
+
+def test_every_key_of_the_encoder_is_in_its_rows():
+    rows = "\n".join(line for line in PAGE.splitlines() if line.startswith("| `encoder."))
+    for key in (*dataclasses.fields(EncoderConfig), *dataclasses.fields(Augmentation)):
+        assert re.search(rf"[` .]{key.name}[` ]", rows), key.name
+
+
+def test_every_key_of_the_features_is_in_their_rows():
+    rows = "\n".join(line for line in PAGE.splitlines() if line.startswith("| `features."))
+    for key in dataclasses.fields(FeatureSet):
+        assert re.search(rf"`(features\.<name>\.)?{key.name}`", rows), key.name
 
 
 def test_every_key_of_the_baselines_is_in_their_rows():

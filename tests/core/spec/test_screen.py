@@ -10,7 +10,10 @@ import pytest
 
 from pcip_core.errors import RootError, SpecError
 from pcip_core.images.layout import scan
-from pcip_core.spec.screen import Screen, load_screen
+from pcip_core.spec.loading import load_screen
+from pcip_core.spec.recipes import RECIPES
+from pcip_core.spec.screen import Screen
+from pcip_core.spec.training import Augmentation, EncoderConfig
 from tests.conftest import REPOSITORY, TINY_SPEC, write_spec
 
 
@@ -26,6 +29,20 @@ def test_roles_and_defaults(tiny_spec):
     assert screen.resolved()["crops"]["window_px"] == 32
 
 
+def test_a_recipe_gives_defaults_that_the_spec_replaces(tmp_path):
+    def encoder(name: str, **keys: object) -> EncoderConfig:
+        return load_screen(write_spec(tmp_path, name=name, encoder=keys)).encoder
+
+    assert encoder("paper", recipe="paper", epochs=3) == EncoderConfig(epochs=3)
+    agreement = encoder("agreement", recipe="agreement", batch_size=7)
+    settings = RECIPES["agreement"] | {
+        "batch_size": 7,
+        "augment": Augmentation(**RECIPES["agreement"]["augment"]),
+    }
+    assert agreement == EncoderConfig(**settings)
+    assert agreement.task == "agreement"
+
+
 VGG16 = {"sets": ["vgg16"]}
 
 
@@ -36,6 +53,10 @@ VGG16 = {"sets": ["vgg16"]}
         ({"yardsticks": {"sets": ["classic"]}}, "Rename `yardsticks:` to `baselines:` in the spec"),
         ({"crops": {"window_px": 32, "sise_px": 16}}, "unknown key `crops.sise_px`"),
         ({"encoder": {"epoch": 3}}, "unknown key `encoder.epoch`"),
+        ({"encoder": {"recipe": "best"}}, "encoder.recipe 'best'; required: one of paper, agreement"),
+        ({"encoder": {"recipe": ["paper"]}}, "encoder.recipe ['paper']"),
+        ({"encoder": {"task": "guessing"}}, "`encoder.task"),
+        ({"encoder": {"task": {"agreement": 0}}}, "a task with a weight above 0"),
         ({"channels": {"nucleus": {"role": "structural"}}}, "no channel with `role: protein`"),
         ({"channels": {"protein": {"role": "protein"}}}, "no channel with `role: structural`"),
         ({"channels": {"a": {"role": "nucleus"}}}, "channels.a.role"),
@@ -79,6 +100,20 @@ VGG16 = {"sets": ["vgg16"]}
         ({"encoder": {"learning_rate": 0}}, "encoder.learning_rate 0; required: more than 0, at most 100"),
         ({"encoder": {"beta1": 1.0}}, "encoder.beta1 1.0"),
         ({"encoder": {"memory_fraction": 1.1}}, "encoder.memory_fraction 1.1"),
+        ({"encoder": {"schedule": "linear"}}, "`encoder.schedule`: input should be 'constant' or 'cosine'"),
+        ({"encoder": {"warm_up": 1}}, "encoder.warm_up 1; required: 0 or more, less than 1"),
+        ({"encoder": {"projector": 1}}, "encoder.projector 1; required: 2 to 8,192"),
+        ({"encoder": {"augment": {"turn": True}}}, "unknown key `encoder.augment.turn`"),
+        ({"encoder": {"augment": {"scale": 2}}}, "encoder.augment.scale 2; required: 0 to 1"),
+        ({"encoder": {"stages": 4}}, "`encoder.stages`: input should be 5, 6 or 7"),
+        (
+            {"encoder": {"pairs": "any"}},
+            "`encoder.pairs`: input should be 'same_image', 'same_protein' or 'mixed'",
+        ),
+        (
+            {"encoder": {"stages": 7}, "crops": {"window_px": 64, "size_px": 72}},
+            "crops.size_px 72; required: a multiple of 16 (see encoder.stages)",
+        ),
         ({"encoder": [1]}, "`encoder`: input should be a dictionary; required"),
         ({"benchmark": {"ks": [0, 1]}}, "benchmark.ks.0 0; required: 1 to 10,000"),
         ({"benchmark": {"ks": []}}, "benchmark.ks []"),

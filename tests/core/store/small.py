@@ -12,7 +12,7 @@ import yaml
 from pcip_core.crops.shard_cells import Rejected, ShardCells
 from pcip_core.images.annotations import ImageRecord
 from pcip_core.images.field import Field
-from pcip_core.spec.screen import load_screen
+from pcip_core.spec.loading import load_screen
 from pcip_core.store import rows as frames
 from pcip_core.store import schemas
 from pcip_core.store.partitions import Store
@@ -139,7 +139,7 @@ def commit_analyses(store: Store, screen: str) -> None:
     tables = (
         *(schemas.CLUSTERS, schemas.CLUSTER_TREES, schemas.ENRICHMENT, schemas.LOCALIZATION_SCORES),
         *(schemas.PROTEIN_SCORES, schemas.VARIABILITY, schemas.VARIABILITY_CELLS, schemas.PHENOTYPES),
-        *(schemas.MISMATCH, schemas.MAP_PROTEINS, schemas.MAP_CELLS),
+        *(schemas.UNITS, schemas.MISMATCH, schemas.MAP_PROTEINS, schemas.MAP_CELLS),
     )
     rows = {table.name: table.frame([dict.fromkeys(table.columns)]) for table in tables}
     store.commit(screen, rows, provenance=provenance())

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from pcip_core.errors import SpecError
-from pcip_core.spec.screen import load_screen
+from pcip_core.spec.loading import load_screen
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect, publish
 from pcip_core.store.vectors import features_of

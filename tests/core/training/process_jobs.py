@@ -18,13 +18,15 @@ from torch import nn
 from pcip_core.errors import TrainingError
 from pcip_core.models.deeploc import DeepLocConfig
 from pcip_core.models.inpainting import NetworkConfig
-from pcip_core.spec.training import TrainingConfig
+from pcip_core.models.pairs import PairConfig
+from pcip_core.spec.training import EncoderConfig, TrainingConfig
 from pcip_core.training.cells import CellSet
 from pcip_core.training.loop import train
 from pcip_core.training.processes import ALONE, Processes, join
-from pcip_core.training.task import Batch
+from pcip_core.training.task import Batch, output_of, share_of_loss
 from pcip_core.training.tasks import supervised
 from pcip_core.training.tasks.inpainting import Inpainting
+from pcip_core.training.tasks.pairs import Pairs
 from pcip_core.training.tasks.supervised import Classification
 from pcip_core.training.tracker import SilentTracker
 
@@ -37,6 +39,9 @@ CONFIG = TrainingConfig(
     precision="float32",
 )
 TWO = dataclasses.replace(CONFIG, processes=2)
+TASKS = {"inpainting": 1.0, "agreement": 0.3, "identity": 0.2}
+PAIRED = EncoderConfig(**vars(CONFIG), task=TASKS)
+PAIRS = PairConfig(**vars(INPAINTING), tasks=tuple(TASKS), images=8)
 
 
 class Recorder(SilentTracker):
@@ -82,6 +87,17 @@ class DoubleInpainting(Inpainting):
         return _in_double(super().build())
 
 
+class DoublePairs(Pairs):
+    """Several tasks on pairs, by a network in float64."""
+
+    def build(self) -> Any:
+        return _in_double(super().build())
+
+    def loss(self, output: Any, batch: Batch) -> torch.Tensor:
+        output = {name: values.double() for name, values in output.items()}
+        return super().loss(output, batch._replace(truth=batch.truth.double()))
+
+
 class DoubleClassification(Classification):
     """Classification by a network in float64."""
 
@@ -94,10 +110,16 @@ class _Reversed:
 
     def batches(self, epoch: int, processes: Processes = ALONE) -> Iterator[Batch]:
         for batch in super().batches(epoch, processes):  # type: ignore[misc]
-            yield Batch(tuple(x.flip(0) for x in batch.inputs), batch.truth.flip(0), batch.others)
+            image = None if batch.image is None else batch.image.flip(0)
+            inputs = tuple(x.flip(0) for x in batch.inputs)
+            yield batch._replace(inputs=inputs, truth=batch.truth.flip(0), image=image)
 
 
 class ReversedInpainting(_Reversed, DoubleInpainting):
+    """The same training with sums in another order."""
+
+
+class ReversedPairs(_Reversed, DoublePairs):
     """The same training with sums in another order."""
 
 
@@ -118,6 +140,22 @@ def inpaint(config: TrainingConfig, task: Any = DoubleInpainting, **kwargs: Any)
     """Paired cell inpainting of the cells, in float64."""
     kwargs.setdefault("tracker", SilentTracker())
     return train(cells()[0], INPAINTING, config, task=task, **kwargs)
+
+
+def pair(config: EncoderConfig = PAIRED, task: Any = DoublePairs) -> Any:
+    """A network for all tasks on pairs of the cells, in float64."""
+    return train(cells()[0], PAIRS, config, task=task, tracker=SilentTracker())
+
+
+def gradients(processes: Processes = ALONE) -> dict[str, torch.Tensor]:
+    """The gradients of all tasks on pairs in the first batch, after the sum over all processes."""
+    work = DoublePairs(cells()[0], PAIRS, PAIRED, torch.device("cpu"))
+    model = work.build().train()
+    processes.share_norms(model)
+    batch = next(work.batches(1, processes))
+    share_of_loss(work, output_of(model, batch, torch.float32), batch).backward()
+    processes.add_gradients(model)
+    return {name: parameter.grad for name, parameter in model.named_parameters()}
 
 
 def supervise(config: TrainingConfig, task: Any = DoubleClassification, **kwargs: Any) -> Any:

@@ -12,9 +12,10 @@ import torch
 
 from pcip_core.errors import ShapeError, TrainingError
 from pcip_core.spec.training import TrainingConfig
+from pcip_core.training import loop
 from pcip_core.training.batches import PairBatches
 from pcip_core.training.cells import CellSet
-from pcip_core.training.loop import train
+from pcip_core.training.loop import set_rate, train
 from pcip_core.training.sampling import hold_out
 from pcip_core.training.tasks import inpainting
 from tests.core.training.small import CHANNELS, INPAINTING, Listener, cells
@@ -38,6 +39,55 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path: Path) -> None:
         assert torch.equal(value, resumed.network.state_dict()[name]), name
     losses = [[row["loss"] for row in one.history] for one in (whole, resumed)]
     assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize(
+    "change", [{"schedule": "cosine"}, {"schedule": "cosine", "warm_up": 0.3}, {"warm_up": 0.3}]
+)
+def test_a_schedule_resumes_bit_for_bit_and_belongs_to_its_number_of_epochs(
+    change: dict[str, Any], tmp_path: Path
+) -> None:
+    config = dataclasses.replace(CONFIG, **change)
+    whole = train(cells(), INPAINTING, config, tracker=Listener())
+    with pytest.raises(KeyboardInterrupt):
+        train(cells(), INPAINTING, config, tracker=Listener(stop_after=2), checkpoints=tmp_path)
+    with pytest.raises(TrainingError, match="other settings"):
+        train(
+            cells(),
+            INPAINTING,
+            dataclasses.replace(config, epochs=5),
+            tracker=Listener(),
+            checkpoints=tmp_path,
+        )
+    resumed = train(cells(), INPAINTING, config, tracker=Listener(), checkpoints=tmp_path)
+    plain = train(cells(), INPAINTING, CONFIG, tracker=Listener())
+    weights = [trained.network.state_dict() for trained in (whole, resumed, plain)]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    assert not all(torch.equal(value, weights[2][name]) for name, value in weights[0].items())
+
+
+@pytest.mark.parametrize("warm_up", [0.0, 0.1])
+def test_every_step_has_the_rate_of_torchs_schedules(warm_up: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An independent truth: torch's cosine and linear schedules, at the middle of each step."""
+    rates = []
+    monkeypatch.setattr(loop, "set_rate", lambda *given: rates.append(_rate(*given)))
+    config = dataclasses.replace(CONFIG, epochs=5, learning_rate=0.01, schedule="cosine", warm_up=warm_up)
+    train(cells(images=5, each=10), INPAINTING, config, tracker=Listener())  # 45 cells to train on: 6 steps
+    middles = np.concatenate([epoch + (np.r_[4:40:8, 42.5] / 45) for epoch in range(5)])
+    rising = round(5 * warm_up * 1000)
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.01)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 5000 - rising)
+    expected = list(np.arange(rising) / max(rising, 1) * 0.01)
+    for _ in range(5000 - rising):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        cosine.step()
+    np.testing.assert_allclose(rates, np.interp(middles, np.arange(5000) / 1000, expected), atol=2e-5)
+
+
+def _rate(optimizer: torch.optim.Optimizer, config: TrainingConfig, epochs: float) -> float:
+    set_rate(optimizer, config, epochs)
+    return float(optimizer.param_groups[0]["lr"])
 
 
 def test_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:

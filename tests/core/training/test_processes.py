@@ -33,8 +33,11 @@ from tests.core.training.process_jobs import (
     Recorder,
     ReversedClassification,
     ReversedInpainting,
+    ReversedPairs,
     fail,
+    gradients,
     inpaint,
+    pair,
     supervise,
 )
 
@@ -81,20 +84,35 @@ def test_two_processes_equal_one_also_when_resumed_under_torchrun(tmp_path: Path
     script = tmp_path / "script.py"
     script.write_text(
         "import os, pickle\nfrom pathlib import Path\n"
-        "from tests.core.training.process_jobs import CONFIG, Recorder, inpaint\n"
+        "from pcip_core.training.processes import join\n"
+        "from tests.core.training.process_jobs import CONFIG, Recorder, gradients, inpaint, pair\n"
         "recorder, here = Recorder(), Path(__file__).parent\n"
         "result = inpaint(CONFIG, tracker=recorder, checkpoints=here)\n"
-        "(here / os.environ['RANK']).write_bytes(pickle.dumps((result, recorder)))\n"
+        "paired = pair(), gradients(join('gloo'))\n"
+        "(here / os.environ['RANK']).write_bytes(pickle.dumps((result, recorder, *paired)))\n"
     )
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     subprocess.run([*torchrun, str(script)], env=_environment(), check=True, timeout=600)
-    (first, heard), (second, nothing) = (pickle.loads((tmp_path / rank).read_bytes()) for rank in "01")
+    (first, heard, *paired), (second, nothing, *_) = (
+        pickle.loads((tmp_path / rank).read_bytes()) for rank in "01"
+    )
     require_equal(inpaint(CONFIG), first, inpaint(CONFIG, ReversedInpainting))
     assert heard.params["training_cells"] % 8 == 1  # so the second process had no row of the last batch
     assert heard.heard == [("epoch", 2), ("preview", 2)]
     assert nothing.heard == []  # only the first process reports
     for name, value in first.network.state_dict().items():
         assert torch.equal(value, second.network.state_dict()[name]), name
+    require_equal_pairs(*paired)
+
+
+def require_equal_pairs(trained: Any, summed: dict[str, torch.Tensor]) -> None:
+    """Two processes on pairs equal one in weights and in gradients: statistics are those of the whole batch.
+
+    The gradients are compared as well, because Adam takes the same step after gradients that are twice as large.
+    """
+    require_equal(pair(), trained, pair(task=ReversedPairs))
+    for name, gradient in gradients().items():
+        assert torch.allclose(gradient, summed[name], rtol=1e-5, atol=1e-8), name
 
 
 def test_two_processes_supervise_as_one() -> None:

@@ -40,6 +40,51 @@ def test_every_other_cell_is_equally_likely() -> None:
         assert counts[cell].sum() == counts[cell, others].sum()
 
 
+PROTEIN = np.array(
+    ["A", "B", "B", "A", "A", "B", "B", "A", "A", "A"]
+)  # of the cells of IMAGE; B has one image
+
+
+@pytest.mark.parametrize("across", [1.0, 0.3])
+def test_every_cell_of_another_image_of_the_protein_is_equally_likely(across: float) -> None:
+    keep = np.flatnonzero(PROTEIN == "A") if across == 1 else np.arange(len(IMAGE))
+    image, protein, epochs = IMAGE[keep], PROTEIN[keep], 2000
+    counts = np.zeros((len(image), len(image)))
+    for epoch in range(epochs):
+        partners = draw_partners(image, protein, across=across, seed=0, epoch=epoch)
+        counts[np.arange(len(image)), partners] += 1
+    for cell in range(len(image)):
+        cells = np.arange(len(image))
+        alike = (image == image[cell]) & (cells != cell)
+        elsewhere = (protein == protein[cell]) & (image != image[cell])
+        share = across if elsewhere.any() else 0.0  # partners of one kind only
+        expected = epochs * (share * elsewhere / max(elsewhere.sum(), 1) + (1 - share) * alike / alike.sum())
+        assert (abs(counts[cell] - expected) <= 5 * expected**0.5).all()
+
+
+def test_pairs_of_one_image_do_not_depend_on_proteins() -> None:
+    for epoch in range(5):
+        alone = draw_partners(IMAGE, seed=1, epoch=epoch)
+        assert (
+            draw_partners(IMAGE, PROTEIN, seed=1, epoch=epoch)[PROTEIN == "A"] == alone[PROTEIN == "A"]
+        ).all()
+
+
+def test_a_protein_without_another_image_is_an_error_unless_its_image_has_another_cell() -> None:
+    with pytest.raises(
+        TrainingError, match=r"protein B: found one image \(1 of 2 proteins.*mixed or same_image"
+    ):
+        draw_partners(IMAGE, PROTEIN, across=1.0, seed=0, epoch=0)
+    image, protein = np.array([0, 0, 1, 2]), np.array(["A", "A", "B", "B"])
+    assert draw_partners(image, protein, across=0.01, seed=0, epoch=0).tolist() == [1, 0, 3, 2]
+    with pytest.raises(
+        TrainingError, match=r"image number 2: found one cell \(1 of 3 images.*no other image"
+    ):
+        draw_partners(image, np.array(["A", "A", "A", "B"]), across=0.01, seed=0, epoch=0)
+    with pytest.raises(TrainingError, match=r"image number 1: found one cell \(2 of 3 images have one\)"):
+        draw_partners(image, protein, seed=0, epoch=0)
+
+
 def test_draws_depend_on_seed_and_epoch_only() -> None:
     first = draw_partners(IMAGE, seed=5, epoch=9)
     draw_partners(IMAGE, seed=6, epoch=2)

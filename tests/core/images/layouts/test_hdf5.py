@@ -16,7 +16,8 @@ from pcip_core.images.annotations import describe_images
 from pcip_core.images.layout import scan
 from pcip_core.images.layouts.hdf5 import cell_info
 from pcip_core.images.reading import content_hash, read_field
-from pcip_core.spec.screen import Screen, load_screen
+from pcip_core.spec.loading import load_screen
+from pcip_core.spec.screen import Screen
 from tests.conftest import REPOSITORY, real_folder
 from tests.core.images.writers import screen_of
 

@@ -12,7 +12,7 @@ from pcip_core.errors import ImageFileError, RootError
 from pcip_core.images.layout import scan
 from pcip_core.images.layouts.grouping import well_at, well_name
 from pcip_core.images.reading import read_field
-from pcip_core.spec.screen import load_screen
+from pcip_core.spec.loading import load_screen
 from tests.conftest import REPOSITORY, real_folder
 from tests.core.images.writers import noise, screen_of
 

@@ -17,7 +17,7 @@ from pcip_core.images.layouts import pattern as pattern_layout
 from pcip_core.images.layouts.pattern import matches
 from pcip_core.images.reading import read_field, read_plane
 from pcip_core.images.reference import Reference, by_path
-from pcip_core.spec.screen import load_screen
+from pcip_core.spec.loading import load_screen
 from tests.conftest import real_folder, write_spec
 from tests.core.images.writers import noise, screen_of
 

@@ -28,6 +28,7 @@ HEADINGS = (
     "Cells between two compartments",
     "Variable proteins",
     "Cells of one protein",
+    "What single features see",
     "Does the network cheat?",
     "Map of cells",
 )
@@ -89,7 +90,13 @@ def made_up_tables() -> dict[str, list[dict[str, Any]]]:
          "resembles_source": source > 0.3}
         for network, source in (("encoder", 0.9), ("encoder", 0.5), ("encoder", 0.1), ("untrained", 0.2))
     ]  # fmt: skip
+    key = {"feature_set": "inpainting_conv3", "grouped_by": "localization"}
+    units = [
+        {**key, "unit": 37, "rank": 1, "label": "Nucleoli & rim", "share": 0.625},
+        {**key, "unit": 4, "rank": 2, "label": "Cytosol", "share": 0.5},
+    ]
     return {
+        "units": units,
         "enrichment": enrichment,
         "scores": scores,
         "variability": variable,
@@ -124,6 +131,7 @@ def made_up(**other: Any) -> AnalysisRows:
         variable=cloud(10, ["1 to 10"] * 10),
         variability=pl.DataFrame(tables["variability"], schema_overrides={"split_excess": pl.Float64}),
         phenotypes=[("Q L", cloud(4, ["1", "1", "1", "2"]), pl.DataFrame(tables["cells"]))],
+        units=pl.DataFrame(tables["units"]),
         mismatch=pl.DataFrame(tables["mismatch"]),
         cells=cloud(9, ["a"] * 4 + [""] * 5),
         figures={"enrichment_ward": png(), "phenotypes_Q": png()},
@@ -201,6 +209,7 @@ def test_numbers_of_the_tables_are_found() -> None:
     assert ["2. V2", "L", "0.500", "0.250", "30"] in text
     assert ["3. W3", "L", "0.00", "", "2.00", "12"] in text
     assert ["1", "75%", "3"] in text
+    assert ["37", "Nucleoli & rim", "0.62"] in text
     assert ["2", "25%", "1"] in text
     encoder = next(row for row in text if row and row[0] == "encoder")
     assert encoder == ["encoder", "3", "67%", "0.300", "100%", "0.500", "0.200", "0.300", "0.350"]
@@ -221,7 +230,7 @@ def test_nothing_is_loaded_and_names_are_text() -> None:
 def test_a_figure_whose_file_is_missing_is_named() -> None:
     html = analysis_page(made_up())
     assert html.count("data:image/webp;base64") >= 2
-    for name in ("localization_scores_Nuclear_membrane_ER", "variability", "mismatch"):
+    for name in ("localization_scores_Nuclear_membrane_ER", "variability", "units_2", "mismatch"):
         assert f"The file of this figure is missing: {name}.png." in html
     assert "missing: enrichment_ward" not in html
     assert "missing: phenotypes_Q" not in html

@@ -132,7 +132,7 @@ def test_turned_flipped_and_shifted_cells_equal_a_naive_loop() -> None:
         held=np.zeros(40, bool),
         balanced=True,
     )
-    ((x, keep), truth, _) = next(iter(task.batches(1)))
+    (x, keep), truth, *_ = next(iter(task.batches(1)))
     order = draw_order(40, seed=3, epoch=1)
     turns, shifts = draw_turns(40, seed=3, epoch=1), draw_shifts(40, most=2, seed=3, epoch=1)
     for place, n in enumerate(order):

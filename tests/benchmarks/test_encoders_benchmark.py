@@ -1,0 +1,131 @@
+"""The benchmark of encoders: its scores against direct computations, and its rows at a tiny size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score
+from sklearn.neighbors import KNeighborsClassifier
+
+from benchmarks.accuracy import encoders
+from benchmarks.accuracy.encoders import PAPER, REUSED, SHIPPED, judged
+from benchmarks.common import encoder_scores
+from benchmarks.common.encoder_scores import KNN, LOGISTIC, PLATE, PRIOR, RETRIEVAL, Labelled
+from benchmarks.common.encoder_screens import Cells
+from pcip_core.spec.training import Augmentation, EncoderConfig
+from pcip_core.training.cells import CellSet
+
+QUESTION = "localization, image left out"
+
+
+def drawn(seed: int = 0) -> tuple[np.ndarray, Labelled]:
+    """Features of 12 images of 8 cells, of three classes of unequal size, on two plates."""
+    rng = np.random.default_rng(seed)
+    image = np.repeat(np.arange(12), 8)
+    label = np.array(["a", "a", "a", "a", "a", "a", "b", "b", "b", "b", "c", "c"])[image]
+    features = rng.standard_normal((96, 4)) + (label == "b")[:, None] + 2 * (label == "c")[:, None]
+    return features, Labelled(label, image, plate=image % 2, image=image, alike=image * 0)
+
+
+def test_votes_are_those_of_neighbours_of_other_groups() -> None:
+    features, cells = drawn()
+    plain, corrected = encoder_scores.neighbour_votes(features, cells.labels, cells.groups)
+    points = (features - features.mean(0)) / features.std(0)
+    for cell in range(0, 96, 5):
+        others = cells.groups != cells.groups[cell]
+        model = KNeighborsClassifier(11).fit(points[others], cells.labels[others])
+        assert plain[cell] == model.predict(points[[cell]])[0]
+        share = model.predict_proba(points[[cell]])[0]
+        sizes = np.array([(cells.labels[others] == label).sum() for label in model.classes_])
+        assert corrected[cell] == model.classes_[(share / sizes).argmax()]
+
+
+def test_precision_is_a_mean_over_classes() -> None:
+    features, cells = drawn()
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    each = []
+    for cell in range(96):
+        others = cells.groups != cells.groups[cell]
+        relevant = cells.labels[others] == cells.labels[cell]
+        each.append(average_precision_score(relevant, unit[others] @ unit[cell]))
+    expected = np.mean([np.mean(np.array(each)[cells.labels == label]) for label in "abc"])
+    measured = encoder_scores.macro_precision(features, cells.labels, cells.groups)
+    assert measured == pytest.approx(expected)
+
+
+def test_plates_are_recognised_only_where_features_hold_them() -> None:
+    features, cells = drawn()
+    assert encoder_scores.plate_p_value(features, cells, draws=39) > 0.05
+    shifted = features + 5 * cells.plate[:, None]
+    assert encoder_scores.plate_p_value(shifted, cells, draws=39) < 0.05
+
+
+def test_shuffled_labels_give_the_p_value() -> None:
+    features, cells = drawn()
+    assert encoder_scores.retrieval_p_value(features, cells, draws=19) == pytest.approx(1 / 20)
+    noise = np.random.default_rng(3).standard_normal(features.shape)
+    assert encoder_scores.retrieval_p_value(noise, cells, draws=19) > 0.1
+
+
+def test_aims_are_judged_by_three_seeds() -> None:
+    assert judged("simulated_human", QUESTION, KNN, 0.91, 3)["held"] is True
+    assert judged("simulated_human", QUESTION, KNN, 0.89, 3)["held"] is False
+    assert judged("simulated_human", QUESTION, KNN, 0.91, 1)["held"] is None
+    assert judged("simulated_human", QUESTION, LOGISTIC, 0.91, 3) == {}
+
+
+def tiny(screen: str) -> Cells:
+    """Cells of 12 images of 8 cells of 16 px, whose brightness is their class."""
+    _, labelled = drawn()
+    rng = np.random.default_rng(0)
+    bright = (labelled.labels == "b") * 60 + (labelled.labels == "c") * 120
+    pixels = rng.integers(0, 120, (96, 2, 16, 16)) + bright[:, None, None, None]
+    low, high = np.zeros((96, 2), np.float32), np.ones((96, 2), np.float32)
+    encoder = EncoderConfig(
+        epochs=2, width=0.03, task="agreement", block="norm_first", augment=Augmentation(turns=True)
+    )
+    return Cells(
+        screen,
+        CellSet(pixels.astype(np.uint8), labelled.groups, ("dna", "protein")),
+        ("dna",),
+        low,
+        high,
+        np.arange(96),
+        {QUESTION: labelled},
+        encoder,
+    )
+
+
+def test_rows_and_tables_of_a_screen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(encoders, "_DRAWS", 3)
+    monkeypatch.setattr(encoders, "DATA", Path("/nowhere"))
+    cells = tiny("simulated_human")
+    trainings = encoders.trainings_of(cells, (1, 1), ())
+    reused = encoders.trainings_of(cells, (0, 0), trainings[SHIPPED])[REUSED]
+    assert reused[0].scores == trainings[SHIPPED][0].scores  # the same encoder on the same cells
+    rows = encoders.screen_rows(cells, trainings, "small")
+    names = [row.what for row in rows]
+    for way in (KNN, PRIOR, LOGISTIC, RETRIEVAL, PLATE):
+        assert any(name.endswith(f"shipped settings, conv5, {way}") for name in names)
+        assert any(name.endswith(f"classic, {way}") for name in names)
+    (knn,) = [row for row in rows if row.what.endswith(f"shipped settings, conv5, {KNN}")]
+    assert knn.aim is not None
+    assert knn.held is None  # one seed is not judged
+    assert any("training of 2 epochs" in name for name in names)
+    (timed,) = [row for row in rows if "training until" in row.what]
+    assert timed.value is not None
+    printed = capsys.readouterr().out
+    for name in (SHIPPED, PAPER):
+        assert f"{name}, conv5" in printed
+
+
+def test_screens_without_their_images_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(encoders, "DATA", tmp_path)
+    monkeypatch.setattr(encoders, "SIMULATED", ())
+    rows = encoders.run()
+    assert [row.what.split(":")[0] for row in rows] == list(encoders.REAL)
+    assert all("not run: its images cannot be distributed" in row.what for row in rows)

@@ -84,7 +84,7 @@ def tiny(screen: str) -> Cells:
     pixels = rng.integers(0, 120, (96, 2, 16, 16)) + bright[:, None, None, None]
     low, high = np.zeros((96, 2), np.float32), np.ones((96, 2), np.float32)
     encoder = EncoderConfig(
-        epochs=2, width=0.03, task="agreement", block="norm_first", augment=Augmentation(turns=True)
+        epochs=1, width=0.03, task="agreement", block="norm_first", augment=Augmentation(turns=True)
     )
     return Cells(
         screen,
@@ -115,7 +115,7 @@ def test_rows_and_tables_of_a_screen(
     (knn,) = [row for row in rows if row.what.endswith(f"shipped settings, conv5, {KNN}")]
     assert knn.aim is not None
     assert knn.held is None  # one seed is not judged
-    assert any("training of 2 epochs" in name for name in names)
+    assert any("training of 1 epochs" in name for name in names)
     (timed,) = [row for row in rows if "training until" in row.what]
     assert timed.value is not None
     printed = capsys.readouterr().out

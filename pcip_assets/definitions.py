@@ -25,7 +25,7 @@ from pcip_assets.assets.benchmarks.knn import build_baseline_benchmark, build_kn
 from pcip_assets.assets.benchmarks.report import build_benchmark_report
 from pcip_assets.assets.benchmarks.umap import build_umap
 from pcip_assets.assets.encoders.autoencoder import build_autoencoder
-from pcip_assets.assets.encoders.inpainting import build_encoder
+from pcip_assets.assets.encoders.encoder import build_encoder
 from pcip_assets.assets.encoders.supervised import build_supervised
 from pcip_assets.assets.feature_sets import MAIN_NOUNS, baseline_nouns
 from pcip_assets.assets.main.crops import build_crops

@@ -48,7 +48,7 @@ from pcip_core.training.tracker import SilentTracker
 DESCRIPTION = (
     "encoders by their settings: scores on simulated and real cells, and the processor time of training"
 )
-SECONDS = 900
+SECONDS = 1100
 LONG = True
 NAMED_SIZES = {
     "small": (1, 1),

@@ -54,9 +54,10 @@ def test_the_commands_and_options_that_users_rely_on_are_there() -> None:
         "check": {"--root"},
         "run": {"--root", "--shards", "--retrain", "--baselines", "--analyses"},
         "like": {"-n", "--by"},
+        "units": set(),
         "publish": {"--rebuild"},
         "ui": {"--dagster-port", "--mlflow-port"},
-        "bench": {"--json", "--all", "--summary"},
+        "bench": {"--json", "--all", "--summary", "--medium", "--long"},
         "fetch": set(),
         "fetch check": set(),
         "fetch hpa": {

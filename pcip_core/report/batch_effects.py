@@ -73,7 +73,9 @@ def _shown(label: Scores) -> list[str]:
     """The best layer of each method and correction, and the sets that were corrected; the best first."""
     best = best_layers(label)
     known = {*best, *(without_correction(name) for name in best)} & set(label)
-    return sorted(known, key=lambda name: -label[name])
+    return sorted(
+        known, key=lambda name: (-label[name], name)
+    )  # equal scores by name: the page must not vary
 
 
 def _table(

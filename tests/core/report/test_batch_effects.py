@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pcip_core.report.batch_effects import batch_effects
+from pcip_core.report.batch_effects import _shown, batch_effects
 from pcip_core.report.page import Picture, Table, Text
 from pcip_core.report.score_rows import BenchmarkRows
 
@@ -107,3 +107,8 @@ def test_a_screen_without_labels_and_plates_has_the_other_shares_and_the_reasons
         "No share of plate: 1,234 cells without plate.",
     ]
     assert batch_effects(screen([row("classic", 0.5)])) is None
+
+
+def test_feature_sets_of_equal_score_are_in_the_order_of_their_names() -> None:
+    names = ["intensity", "classic", "vgg16_protein_block1_conv2", "designed"]
+    assert _shown(dict.fromkeys(names, 0.5) | {"agreement_conv5": 0.9}) == ["agreement_conv5", *sorted(names)]

@@ -134,6 +134,7 @@ def _misfit(y: float, x: float, area: float, height: int, width: int, spec: Crop
 
 
 def corner(y: float, x: float, window: int) -> tuple[int, int]:
+    """The top and left pixel of the window of this side in px around a centre; may lie outside of the field."""
     return round(y) - window // 2, round(x) - window // 2
 
 

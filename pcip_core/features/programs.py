@@ -101,7 +101,7 @@ def program_features(
 
 
 def _no_vectors(program: Program, spec: FeatureSet) -> np.ndarray:
-    """The vectors of no cell, (0, numbers): an empty image tells how many numbers there are."""
+    """The vectors of no cell, (0, numbers): an empty image shows how many numbers there are."""
     channels = sum(channel is not None for channel in spec.sources)
     empty = torch.zeros(1, channels, int(spec.size_px or 0), int(spec.size_px or 0))
     numbers = sum(vectors_of(program, image, spec.output).shape[1] for image in _images(empty, spec))

@@ -18,7 +18,8 @@ from pcip_core.crops.growing import GrowingArray
 from pcip_core.crops.shard_cells import Rejected, ShardCells
 from pcip_core.errors import ImageFileError, PcipError, SpecError
 from pcip_core.images.field import Field
-from pcip_core.images.reading import Planes, read_field
+from pcip_core.images.illumination.correction import read_corrected
+from pcip_core.images.reading import Planes
 from pcip_core.segmentation import check_segmentation, checked_labels, segmenter
 from pcip_core.spec.screen import Screen
 
@@ -131,7 +132,7 @@ def _each_cut(screen: Screen, fields: Sequence[Field], workers: int | Cutters) -
 
 def _cut_field(screen: Screen, field: Field) -> CutCells | str:
     try:
-        planes = read_field(screen, field)
+        planes = read_corrected(screen, field)
         labels = checked_labels(_segmented(screen, field, planes), planes.shape, screen.segmentation.method)
         return cut_cells({name: planes[name] for name in screen.crop_channels}, labels, screen.crops)
     except ImageFileError as error:

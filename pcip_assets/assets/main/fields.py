@@ -1,20 +1,30 @@
 """`fields`: the raw files of a shard, each decoded once; unreadable ones are in quarantine."""
 
+from collections import Counter
 from typing import Any
 
 import dagster as dg
 
-from pcip_assets.assets.results import Made, Tables
+from pcip_assets.assets.results import Made, Tables, picture
 from pcip_assets.assets.skeleton import asset
 from pcip_assets.provenance import inputs_hash, stamp
 from pcip_assets.resources import Library
 from pcip_core.crops.shard_cells import Rejected
-from pcip_core.errors import ImageFileError
 from pcip_core.images.layout import Layout, scan
 from pcip_core.images.localization import annotated_images
-from pcip_core.images.reading import content_hash, read_field
+from pcip_core.images.illumination.correction import fingerprint
+from pcip_core.images.reading import content_hash
+from pcip_core.images.survey import Survey, survey
 from pcip_core.spec.screen import Screen
-from pcip_core.store.rows import fields_table, images_table, quarantine_table, screen_table, truth_tables
+from pcip_core.store.rows import (
+    field_quality_table,
+    fields_table,
+    illumination_table,
+    images_table,
+    quarantine_table,
+    screen_table,
+    truth_tables,
+)
 
 
 def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -37,7 +47,8 @@ def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDe
         def inputs(shard: str | None) -> dict[str, Any]:
             members = layout.of_shard(str(shard))
             return {
-                "spec": screen.section("channels", "files", "images", "shards"),
+                "spec": screen.section("channels", "files", "images", "shards", "illumination", "quality"),
+                "illumination": fingerprint(screen, members),
                 "root": screen.root,
                 "images": [vars(record) for record in annotated_images(screen, members).records],
                 "fields": [(field.field_id, hashes[field.field_id]) for field in members],
@@ -59,21 +70,18 @@ def _describe(screen: Screen, library: Library) -> None:
 
 
 def _checked(screen: Screen, layout: Layout, shard: str, hashes: dict[str, str]) -> Made:
-    """Decode each field of a shard once; unreadable ones go to quarantine."""
+    """Decode each field of a shard once; unreadable ones, and those outside of the limits, go to quarantine."""
     members = layout.of_shard(shard)
-    good, rejected = [], []
-    for field in members:
-        content = hashes[field.field_id]
-        try:
-            shape = read_field(screen, field).shape
-        except ImageFileError as error:
-            rejected.append(
-                Rejected(error.where, "file", field.image_id, str(error), field.field_id, content)
-            )
-            continue
-        good.append((field, content, shape))
+    result = survey(screen, members)
+    good = [(field, hashes[field.field_id], shape) for field, shape in result.used]
+    rejected = [
+        Rejected(where, "file", field.image_id, reason, field.field_id, hashes[field.field_id])
+        for field, where, reason in result.rejected
+    ]
     tables = {
-        "fields": fields_table(screen, good),
+        "fields": fields_table(screen, good, result.quality),
+        "field_quality": field_quality_table(good, result.quality),
+        "illumination": illumination_table(result.illumination, shard),
         "images": images_table(annotated_images(screen, members).records),
         "quarantine_fields": quarantine_table("fields", rejected, shard),
     }
@@ -84,7 +92,10 @@ def _checked(screen: Screen, layout: Layout, shard: str, hashes: dict[str, str])
         provenance={
             "found": len(members),
             "data_hash": inputs_hash(
-                fields=[(field.field_id, field.image_id, field.number, content) for field, content, _ in good]
+                fields=[
+                    (field.field_id, field.image_id, field.number, content) for field, content, _ in good
+                ],
+                illumination=[(row["channel"], row["profile"]) for row in result.illumination],
             ),
         },
         metadata={
@@ -92,5 +103,21 @@ def _checked(screen: Screen, layout: Layout, shard: str, hashes: dict[str, str])
             "fields_used": len(good),
             "fields_quarantined": len(rejected),
             "files_no_pattern_claims": len(layout.unclaimed),
+            **_described(screen, result),
         },
     )
+
+
+def _described(screen: Screen, result: Survey) -> dict[str, Any]:
+    """Metadata: flagged fields, and the mean fields before and after correction."""
+    flags = Counter(result.quality.explode("flags").drop_nulls("flags").unique(["field_id", "flags"])["flags"])
+    described: dict[str, Any] = {f"fields_{flag}": count for flag, count in sorted(flags.items())}
+    for row in result.illumination:
+        text = row.get("note") or f"gain {row['gain_min']:.3f} to {row['gain_max']:.3f}"
+        described[f"illumination_{row['channel']}"] = f"{row['method']}: {text}"
+    if result.means:
+        from pcip_core.plots.illumination import mean_fields
+        from pcip_core.plots.pictures import preview
+
+        described["illumination"] = picture(preview(mean_fields(result.means, screen.title)))
+    return described

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,14 +13,13 @@ import polars as pl
 from pcip_core.errors import ImageFileError
 from pcip_core.images.field import Field
 from pcip_core.images.illumination.correction import corrected, estimates_of, profiles_of
-from pcip_core.images.illumination.estimated import BLOCKS, Estimate, block_means, sampled
-from pcip_core.images.illumination.profile import Profile, over
+from pcip_core.images.illumination.estimated import BLOCKS, block_means, sampled
+from pcip_core.images.illumination.profile import Polynomial, Profile, over
 from pcip_core.images.quality import flagged, outside, rows_of
 from pcip_core.images.reading import Planes, read_field
 from pcip_core.spec.screen import Screen
 
-MeanFields = dict[str, tuple[np.ndarray, np.ndarray]]
-"""Channel -> mean field before and after correction, each (BLOCKS, BLOCKS)."""
+_Key = tuple[str, str, tuple[int, int]]  # channel, hash of the profile, shape of the field
 
 
 @dataclass
@@ -33,14 +32,12 @@ class Survey:
         quality: one row per used field and channel: `field_id`, `channel`, the measures and `flags`; no rows
             where fields are single cells.
         illumination: one row per channel and profile, with the columns of the table `illumination` except `shard`.
-        means: mean fields of the corrected channels.
     """
 
     used: list[tuple[Field, tuple[int, int]]] = field(default_factory=list)
     rejected: list[tuple[Field, str, str]] = field(default_factory=list)
     quality: pl.DataFrame = field(default_factory=lambda: flagged([], []))
     illumination: list[dict[str, Any]] = field(default_factory=list)
-    means: MeanFields = field(default_factory=dict)
 
 
 def survey(screen: Screen, fields: Iterable[Field]) -> Survey:
@@ -61,7 +58,7 @@ def survey(screen: Screen, fields: Iterable[Field]) -> Survey:
         try:
             planes = read_field(screen, member)
             profiles = {} if light.estimated else profiles_of(screen, member)
-            if profiles and not light.seen(profiles):
+            if profiles and not light.seen(profiles, planes.shape):
                 corrected(screen, planes)  # raises if a profile does not fit
             rows = rows_of(member.field_id, _measured(screen, planes)) if _measures(screen) else []
         except ImageFileError as error:
@@ -75,7 +72,7 @@ def survey(screen: Screen, fields: Iterable[Field]) -> Survey:
         result.used.append((member, planes.shape))
         light.add(planes, profiles)
     result.quality = flagged(measures, screen.structural)
-    result.illumination, result.means = light.rows(), light.means()
+    result.illumination = light.rows()
     return result
 
 
@@ -96,67 +93,65 @@ class _Light:
         self.estimated = spec.method == "estimated"
         self._method, self._offset, self._channels = spec.method, spec.offset, screen.crop_channels
         self._sampled = sampled(members, spec.fields) if spec.method != "none" else set()
-        self._blocks: dict[str, list[np.ndarray]] = {name: [] for name in screen.crop_channels}
-        self._after: dict[str, list[np.ndarray]] = {name: [] for name in screen.crop_channels}
-        self._profiles: dict[tuple[str, str], tuple[Profile, int]] = {}  # channel, digest -> profile, fields
-        self._estimates: dict[str, Estimate] | None = None
+        self._profiles: dict[_Key, tuple[Profile, int]] = {}  # its fields are counted
+        self._blocks: dict[_Key, list[np.ndarray]] = {}
+        self._after: dict[_Key, list[np.ndarray]] = {}
 
-    def seen(self, profiles: Mapping[str, Profile]) -> bool:
-        """Whether these profiles have corrected a field before."""
-        return all((name, profile.digest) in self._profiles for name, profile in profiles.items())
+    def seen(self, profiles: Mapping[str, Profile], shape: tuple[int, int]) -> bool:
+        """Whether these profiles have corrected a field of this shape before."""
+        return all((name, profile.digest, shape) in self._profiles for name, profile in profiles.items())
 
     def add(self, planes: Planes, profiles: Mapping[str, Profile]) -> None:
         """Count the profiles of a field, and keep the block means of a sampled one."""
-        for name, profile in profiles.items():
-            known, count = self._profiles.get((name, profile.digest), (profile, 0))
-            self._profiles[name, profile.digest] = known, count + 1
-        if planes.field.field_id not in self._sampled or min(planes.shape) < BLOCKS:
-            return
-        for name in self._channels:
-            blocks = block_means(planes[name])
-            self._blocks[name].append(blocks)
-            if name in profiles:
-                self._after[name].append(_corrected_blocks(profiles[name], blocks, planes.shape))
+        kept = planes.field.field_id in self._sampled and min(planes.shape) >= BLOCKS
+        for name in self._channels if self.estimated else profiles:
+            profile = profiles.get(name, Profile(Polynomial(((1.0,),))))
+            key = (name, profile.digest, planes.shape)
+            self._profiles[key] = profile, self._profiles.get(key, (profile, 0))[1] + 1
+            if kept:
+                blocks = block_means(planes[name])
+                self._blocks.setdefault(key, []).append(blocks)
+                if not self.estimated:
+                    corrected_blocks = _corrected_blocks(profile, blocks, planes.shape)
+                    self._after.setdefault(key, []).append(corrected_blocks)
 
     def rows(self) -> list[dict[str, Any]]:
         """Rows of the table `illumination`."""
-        if not self.estimated:
-            return [
-                _row(name, self._method, profile, n_fields=count)
-                for (name, _), (profile, count) in sorted(
-                    self._profiles.items(), key=lambda item: (self._channels.index(item[0][0]), item[0][1])
-                )
-            ]
-        return [
-            {
-                **_row(name, self._method, each.profile(self._offset), n_fields=each.n_fields),
+        if self.estimated:
+            return self._estimates()
+        gathered: dict[tuple[str, str], list[_Key]] = {}
+        for key in self._profiles:
+            gathered.setdefault(key[:2], []).append(key)
+        rows = []
+        for (name, _), keys in sorted(
+            gathered.items(), key=lambda item: (self._channels.index(item[0][0]), item[0][1])
+        ):
+            profile = self._profiles[keys[0]][0]
+            row = _row(name, self._method, profile, sum(self._profiles[key][1] for key in keys))
+            rows.append(row | _means(self._stacked(self._blocks, keys), self._stacked(self._after, keys)))
+        return rows
+
+    def _estimates(self) -> list[dict[str, Any]]:
+        rows = []
+        of_channel = {
+            name: self._stacked(self._blocks, [key for key in self._blocks if key[0] == name])
+            for name in self._channels
+        }
+        for name, each in estimates_of(of_channel, self._offset).items():
+            profile = each.profile(self._offset)
+            before = of_channel[name]
+            after = [_corrected_blocks(profile, blocks, (BLOCKS, BLOCKS)) for blocks in before]
+            further = {
                 "error": None if math.isnan(each.error) else each.error,
                 "note": each.note or None,
                 "coefficients": [value for row in each.gain.coefficients for value in row],
             }
-            for name, each in self._estimate().items()
-        ]
+            rows.append(_row(name, self._method, profile, each.n_fields) | further | _means(before, after))
+        return rows
 
-    def means(self) -> MeanFields:
-        """The mean fields of the channels that are corrected."""
-        after = dict(self._after)
-        if self.estimated:
-            for name, each in self._estimate().items():
-                profile = each.profile(self._offset)
-                if not each.note:
-                    after[name] = [
-                        _corrected_blocks(profile, blocks, (BLOCKS, BLOCKS)) for blocks in self._blocks[name]
-                    ]
-        return {
-            name: (np.mean(self._blocks[name], axis=0), np.mean(corrected_blocks, axis=0))
-            for name, corrected_blocks in after.items()
-            if corrected_blocks
-        }
-
-    def _estimate(self) -> dict[str, Estimate]:
-        if self._estimates is None:
-            self._estimates = estimates_of(self._blocks, self._offset)
-        return self._estimates
+    @staticmethod
+    def _stacked(blocks: Mapping[_Key, list[np.ndarray]], keys: Iterable[_Key]) -> list[np.ndarray]:
+        return [each for key in keys for each in blocks.get(key, ())]
 
 
 def _corrected_blocks(profile: Profile, blocks: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -168,7 +163,13 @@ def _corrected_blocks(profile: Profile, blocks: np.ndarray, shape: tuple[int, in
     return (blocks - level) / gain + profile.level
 
 
-def _row(name: str, method: str, profile: Profile, *, n_fields: int) -> dict[str, Any]:
+def _means(before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> dict[str, list[float]]:
+    """The mean fields, row after row."""
+    pairs = {"mean_before": before, "mean_after": after}
+    return {name: np.mean(blocks, axis=0).ravel().tolist() for name, blocks in pairs.items() if len(blocks)}
+
+
+def _row(name: str, method: str, profile: Profile, n_fields: int) -> dict[str, Any]:
     least, greatest = profile.range()
     return {
         "channel": name,

@@ -1,9 +1,12 @@
 """`fields`: the raw files of a shard, each decoded once; unreadable ones are in quarantine."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from pcip_assets.assets.results import Made, Tables, picture
 from pcip_assets.assets.skeleton import asset
@@ -25,6 +28,9 @@ from pcip_core.store.rows import (
     screen_table,
     truth_tables,
 )
+
+
+_OFTEN_EMPTY = ("field_quality", "illumination")
 
 
 def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -55,11 +61,22 @@ def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDe
             }
 
         def make(shard: str | None) -> Made:
-            return _checked(screen, layout, str(shard), hashes)
+            made = _checked(screen, layout, str(shard), hashes)
+            replaced = [name for name in _OFTEN_EMPTY if library.store.has(screen.name, name, shard)]
+            return replace(made, tables=_written(made.tables, replaced))
 
         return Tables("fields", inputs, make)
 
     return fields
+
+
+def _written(tables: Mapping[str, pl.DataFrame], replaced: Sequence[str]) -> dict[str, pl.DataFrame]:
+    """The tables to write: those that may be empty only with rows, or in place of stored ones."""
+    return {
+        name: table
+        for name, table in tables.items()
+        if table.height or name not in _OFTEN_EMPTY or name in replaced
+    }
 
 
 def _describe(screen: Screen, library: Library) -> None:
@@ -115,9 +132,9 @@ def _described(screen: Screen, result: Survey) -> dict[str, Any]:
     for row in result.illumination:
         text = row.get("note") or f"gain {row['gain_min']:.3f} to {row['gain_max']:.3f}"
         described[f"illumination_{row['channel']}"] = f"{row['method']}: {text}"
-    if result.means:
+    if any("mean_after" in row for row in result.illumination):
         from pcip_core.plots.illumination import mean_fields
         from pcip_core.plots.pictures import preview
 
-        described["illumination"] = picture(preview(mean_fields(result.means, screen.title)))
+        described["illumination"] = picture(preview(mean_fields(result.illumination, screen.title)))
     return described

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from pcip_core.errors import CropError, ImageFileError, PcipError
 from pcip_core.images.field import Field
-from pcip_core.images.illumination.estimated import Estimate, block_means, estimate, sampled
+from pcip_core.images.illumination.estimated import BLOCKS, Estimate, block_means, estimate, sampled
 from pcip_core.images.illumination.given import given_path, given_profile
 from pcip_core.images.illumination.harmony import channel_number, profiles_beside
 from pcip_core.images.illumination.profile import Polynomial, Profile
@@ -168,7 +170,7 @@ def estimated_beforehand(
     if screen.illumination.method != "estimated":
         return list(chosen), {}
     wanted = sampled(members, min(_IN_A_CHECK, screen.illumination.fields))
-    blocks: dict[str, list] = {name: [] for name in screen.crop_channels}
+    blocks: dict[str, list[np.ndarray]] = {name: [] for name in screen.crop_channels}
     for member in members:
         if member.field_id not in wanted:
             continue
@@ -177,16 +179,13 @@ def estimated_beforehand(
         except ImageFileError:
             continue  # reported by whoever needs this field
         for name, rows in blocks.items():
-            rows.append(block_means(planes[name]))
+            if min(planes.shape) >= BLOCKS:
+                rows.append(block_means(planes[name]))
     estimates = estimates_of(blocks, screen.illumination.offset)
     return with_gains(chosen, {name: each.gain for name, each in estimates.items()}), estimates
 
 
-def estimates_of(blocks: Mapping[str, Sequence], offset: float) -> dict[str, Estimate]:
+def estimates_of(blocks: Mapping[str, Sequence[np.ndarray]], offset: float) -> dict[str, Estimate]:
     """The estimate of each channel from the block means of its fields."""
-    import numpy as np
-
-    empty = np.zeros((0, 1, 1), np.float32)
-    return {
-        name: estimate(np.stack(rows) if len(rows) else empty, offset) for name, rows in blocks.items()
-    }
+    none = np.zeros((0, BLOCKS, BLOCKS), np.float32)
+    return {name: estimate(np.stack(rows) if rows else none, offset) for name, rows in blocks.items()}

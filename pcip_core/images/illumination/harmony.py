@@ -50,16 +50,16 @@ def profiles_beside(root: Path, folder: str) -> dict[str, Profile | None]:
     for path in _candidates(root, folder):
         stat = path.stat()
         require_inside(root, path)
-        if found := _profiles(path, stat.st_mtime_ns, stat.st_size):
+        if found := _profiles(path, path.relative_to(root), stat.st_mtime_ns, stat.st_size):
             return found
     return {}
 
 
 @lru_cache(maxsize=1000)
-def _profiles(path: Path, modified: int, size: int) -> dict[str, Profile | None]:
+def _profiles(path: Path, name: Path, modified: int, size: int) -> dict[str, Profile | None]:
     """The profiles in a file in the state that its date and its size identify."""
     texts = read_profiles(path)
-    return {number: profile_of(text, f"{path}, channel {number}") for number, text in texts.items()}
+    return {number: profile_of(text, f"{name}, channel {number}") for number, text in texts.items()}
 
 
 @lru_cache(maxsize=1000)

@@ -90,6 +90,8 @@ ILLUMINATION = Table(
             NUMBERS,
             "Polynomial of an estimated gain: terms 1, x, y, x^2, xy, y^2, ... for x and y from -0.5 to 0.5.",
         ),
+        "mean_before": (NUMBERS, "Mean of some of its fields: 32 rows of 32 block means (grey levels)."),
+        "mean_after": (NUMBERS, "The same after correction."),
         **SHARD,
     },
 )

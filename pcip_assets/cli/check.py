@@ -14,8 +14,11 @@ from pcip_assets.workspace import Workspace
 from pcip_core.errors import ImageFileError, PcipError
 from pcip_core.images.annotations import unlisted
 from pcip_core.images.field import Field
+from pcip_core.images.illumination.correction import estimated_beforehand
+from pcip_core.images.illumination.described import estimate_lines, illumination_lines
 from pcip_core.images.layout import Layout, scan
 from pcip_core.images.localization import annotated_images
+from pcip_core.images.survey import quality_lines
 from pcip_core.spec.screen import Screen
 
 _SHOWN = 5  # files or images named in one line
@@ -63,6 +66,8 @@ def print_check(screen: Screen) -> bool:
     if layout.unclaimed:
         shown = ", ".join(layout.unclaimed[:_SHOWN])
         _print_line("unclaimed", f"{len(layout.unclaimed)} files belong to no field: {shown}")
+    for line in illumination_lines(screen, layout.fields):
+        _print_line("profiles", line)
     folders = [path for path in layout.unclaimed if path.endswith("/")]
     problems = _unlisted_problems(screen, layout, n_images)
     if folders:
@@ -141,6 +146,10 @@ def _sample(screen: Screen, layout: Layout) -> tuple[list[str], int]:
         sample = [fields[place] for place in sorted({int(len(fields) * place) for place in places})]
         if screen.segmentation.method == "whole":
             sample = fields[:_SAMPLED_IMAGES]
+        sample, estimates = estimated_beforehand(screen, fields, sample)
+        for line in estimate_lines(shard, estimates):
+            _print_line("profiles", line)
+        problems += quality_lines(screen, sample)
         try:
             cells = cut_shard(single, sample)
         except ImageFileError as error:

@@ -64,8 +64,7 @@ def survey(screen: Screen, fields: Iterable[Field]) -> Survey:
         except ImageFileError as error:
             result.rejected.append((member, error.where, str(error)))
             continue
-        limits, channels = screen.quality.limits, screen.quality.channels or screen.crop_channels
-        if (reason := outside(rows, limits, channels)) is not None:
+        if (reason := _outside(screen, rows)) is not None:
             result.rejected.append((member, next(iter(member.files.values())), reason))
             continue
         measures += rows
@@ -74,6 +73,33 @@ def survey(screen: Screen, fields: Iterable[Field]) -> Survey:
     result.quality = flagged(measures, screen.structural)
     result.illumination = light.rows()
     return result
+
+
+def quality_lines(screen: Screen, fields: Sequence[Field]) -> list[str]:
+    """What is wrong with the quality of some fields: flags, and fields outside of the limits of the spec.
+
+    Nothing is said of fields that cannot be read.
+    """
+    if not _measures(screen):
+        return []
+    rows: list[dict[str, Any]] = []
+    refused = []
+    for member in fields:
+        try:
+            measures = rows_of(member.field_id, _measured(screen, read_field(screen, member)))
+        except ImageFileError:
+            continue
+        if (reason := _outside(screen, measures)) is not None:
+            refused.append(f"{member.field_id} will not be used: {reason}")
+        else:
+            rows += measures
+    table = flagged(rows, screen.structural).filter(pl.col("flags").list.len() > 0)
+    flags = table.select("field_id", "channel", pl.col("flags").list.join(", ")).rows()
+    return [f"{field_id}: {names} ({channel})" for field_id, channel, names in flags] + refused
+
+
+def _outside(screen: Screen, rows: list[dict[str, Any]]) -> str | None:
+    return outside(rows, screen.quality.limits, screen.quality.channels or screen.crop_channels)
 
 
 def _measures(screen: Screen) -> bool:

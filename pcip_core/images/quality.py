@@ -3,7 +3,8 @@
 A plane is sampled, so that measuring costs little beside reading: every fourth row for saturation, a grid of pixels
 for grey levels, and the four tiles of 128 px with the most contrast for focus and noise.
 
-Source: CellProfiler, MeasureImageQuality (PercentMaximal, PowerLogLogSlope); Bray et al. 2012 (10.1177/1087057111420292).
+Source: CellProfiler, MeasureImageQuality (PercentMaximal, PowerLogLogSlope); Bray et al. 2012,
+doi 10.1177/1087057111420292.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class Measures:
         saturated: share of pixels at the greatest grey level of the plane.
         focus_slope: slope of log power over log frequency, from 64 to 8 px per period; more negative in a blurred
             plane, 1 in noise. NaN without contrast.
-        focus_laplacian: variance of the Laplacian relative to that of the pixels; small in a blurred plane, 20 in noise.
+        focus_laplacian: variance of the Laplacian relative to that of the pixels; small in a blurred plane, 20 in
+            noise.
         background: 5th percentile of the grey levels.
         signal_to_noise: 99.5th percentile less background, divided by the noise; about 4 in noise alone.
     """
@@ -75,7 +77,7 @@ def measured(plane: np.ndarray) -> Measures:
     tiles = _tiles(plane)
     noise = _noise(tiles)
     slope, laplacian = _spectral(tiles)
-    noise = max(noise, _ROUNDING if plane.dtype.kind in "ui" else np.finfo(np.float32).tiny)
+    noise = max(noise, _ROUNDING if plane.dtype.kind in "ui" else float(np.finfo(np.float32).tiny))
     return Measures(saturated, slope, laplacian, background, (signal - background) / noise)
 
 
@@ -98,6 +100,8 @@ def _tiles(plane: np.ndarray) -> np.ndarray:
 
 def _noise(tiles: np.ndarray) -> float:
     """Standard deviation of the noise, from second differences within rows; few bright pixels do not change it."""
+    if tiles.shape[-1] < 3:
+        return 0.0
     rows = tiles[:, ::4]
     differences = np.abs(2 * rows[..., 1:-1] - rows[..., :-2] - rows[..., 2:]).ravel()
     middle = differences.size // 2
@@ -213,7 +217,11 @@ def outside(
             if row["channel"] not in chosen or value is None or math.isnan(value):
                 continue
             if limit.at_least is not None and value < limit.at_least:
-                reasons.append(f"{row['channel']}: {name} {value:.4g} (quality.{name}.at_least {limit.at_least:g})")
+                reasons.append(
+                    f"{row['channel']}: {name} {value:.4g} (quality.{name}.at_least {limit.at_least:g})"
+                )
             if limit.at_most is not None and value > limit.at_most:
-                reasons.append(f"{row['channel']}: {name} {value:.4g} (quality.{name}.at_most {limit.at_most:g})")
+                reasons.append(
+                    f"{row['channel']}: {name} {value:.4g} (quality.{name}.at_most {limit.at_most:g})"
+                )
     return "; ".join(reasons) or None

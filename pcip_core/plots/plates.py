@@ -113,7 +113,9 @@ def _grid(values: pl.DataFrame) -> dict[tuple[str, str], tuple[int, int]]:
     """(channel, measure) -> row and column of its panel: a row per channel, one measure below the other."""
     keys = values.select("channel", "measure").unique(maintain_order=True).rows()
     channels = list(dict.fromkeys(channel for channel, _ in keys))
-    measures = list(dict.fromkeys(measure for channel, measure in keys if channel) or dict.fromkeys(["cells"]))
+    measures = list(
+        dict.fromkeys(measure for channel, measure in keys if channel) or dict.fromkeys(["cells"])
+    )
     grid: dict[tuple[str, str], tuple[int, int]] = {}
     for channel, measure in keys:
         column = measures.index(measure) if measure in measures else 0
@@ -129,7 +131,7 @@ def _panel(
     limits: tuple[float, float],
 ) -> np.ndarray:
     """The picture of one measure: (rows * square, columns * square, 3) in 0..1."""
-    wells = np.tile(np.float32(_EMPTY), (*size, 1))
+    wells = np.tile(np.array(_EMPTY, np.float32), (*size, 1))
     flagged = np.zeros(size, bool)
     low, span = limits[0], limits[1] - limits[0]
     for well, value, flag in part.select("well", "value", "flagged").iter_rows():

@@ -93,7 +93,11 @@ def quality_page(rows: QualityRows, *, made_from: str) -> str:
     """
     values = well_values(rows)
     flagged = (
-        values.filter("flagged").unique(["plate", "well"]).group_by("plate").agg(n=pl.len()).rows_by_key("plate")
+        values.filter("flagged")
+        .unique(["plate", "well"])
+        .group_by("plate")
+        .agg(n=pl.len())
+        .rows_by_key("plate")
     )
     plates = sorted(
         values["plate"].unique().to_list(),

@@ -182,11 +182,20 @@ class Illumination:
         """Invalid settings for a layout: (found, required)."""
         if (self.images is not None) != (self.method == "images"):
             found = "no illumination.images" if self.images is None else "illumination.images"
-            yield f"{found} with method {self.method}", "illumination.images for the method images, and only for it"
+            yield (
+                f"{found} with method {self.method}",
+                "illumination.images for the method images, and only for it",
+            )
         if self.method == "harmony" and layout != "opera":
-            yield f"illumination.method harmony with layout {layout}", "layout opera, whose index holds the profiles"
+            yield (
+                f"illumination.method harmony with layout {layout}",
+                "layout opera, whose index holds the profiles",
+            )
         if self.offset and self.method not in ("images", "estimated"):
-            yield f"illumination.offset with method {self.method}", "it only for the methods images and estimated"
+            yield (
+                f"illumination.offset with method {self.method}",
+                "it only for the methods images and estimated",
+            )
 
 
 Measured = Annotated[float, Bounds(-1_000_000_000, 1_000_000_000)]
@@ -235,4 +244,7 @@ class Quality:
             if value.at_least is None and value.at_most is None:
                 yield f"quality.{name} without a limit", "at_least, at_most or both"
             elif value.at_least is not None and value.at_most is not None and value.at_least > value.at_most:
-                yield f"quality.{name} from {value.at_least} to {value.at_most}", "the smaller limit as at_least"
+                yield (
+                    f"quality.{name} from {value.at_least} to {value.at_most}",
+                    "the smaller limit as at_least",
+                )

@@ -99,9 +99,7 @@ def illumination_of(store: Store, screen: Screen, shards: Sequence[str] | None =
     return store.read(screen.name, "illumination", shards=shards)
 
 
-def fields_of(
-    screen: Screen, table: pl.DataFrame, illumination: pl.DataFrame | None = None
-) -> list[Field]:
+def fields_of(screen: Screen, table: pl.DataFrame, illumination: pl.DataFrame | None = None) -> list[Field]:
     """The fields that a `fields` table describes, with their estimated illumination from `illumination_of`."""
     gains: dict[str, dict[str, Polynomial]] = {}
     for row in () if illumination is None else illumination.iter_rows(named=True):

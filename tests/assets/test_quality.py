@@ -105,7 +105,9 @@ def test_flags_exclude_nothing_and_limits_do(small: Small) -> None:
     with connect(small.workspace.published) as con:
         rows = con.sql("SELECT field_id, n_cells, flags FROM tiny.fields ORDER BY ALL").fetchall()
         assert rows == [(f"plate_1_A0{n}_1", 9, ["saturated"] if n == 2 else []) for n in (1, 2, 3, 4)]
-        assert con.sql("SELECT count(*), count(DISTINCT channel) FROM tiny.field_quality").fetchall() == [(8, 2)]
+        assert con.sql("SELECT count(*), count(DISTINCT channel) FROM tiny.field_quality").fetchall() == [
+            (8, 2)
+        ]
     small.change(quality={"saturated": {"at_most": 0.01}, "channels": ["nucleus"]})
     small.run()
     (row,) = small.store.read("tiny", "quarantine_fields").to_dicts()

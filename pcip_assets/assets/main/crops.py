@@ -47,9 +47,7 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
 
         def make(shard: str | None, into: Path) -> Made:
             light = illumination_of(library.store, screen, [str(shard)])
-            fields = fields_of(
-                screen, library.store.read(screen.name, "fields", shards=[str(shard)]), light
-            )
+            fields = fields_of(screen, library.store.read(screen.name, "fields", shards=[str(shard)]), light)
             with Progress(context.log, f"{screen.name}/crops {shard}", len(fields), "field") as progress:
                 cells = cut_shard(screen, fields, progress=progress, workers=cutters, into=into)
             images = set(cells.columns["image_id"])

@@ -13,9 +13,9 @@ from pcip_assets.assets.skeleton import asset
 from pcip_assets.provenance import inputs_hash, stamp
 from pcip_assets.resources import Library
 from pcip_core.crops.shard_cells import Rejected
+from pcip_core.images.illumination.correction import fingerprint
 from pcip_core.images.layout import Layout, scan
 from pcip_core.images.localization import annotated_images
-from pcip_core.images.illumination.correction import fingerprint
 from pcip_core.images.reading import content_hash
 from pcip_core.images.survey import Survey, survey
 from pcip_core.spec.screen import Screen
@@ -28,7 +28,6 @@ from pcip_core.store.rows import (
     screen_table,
     truth_tables,
 )
-
 
 _OFTEN_EMPTY = ("field_quality", "illumination")
 
@@ -127,7 +126,9 @@ def _checked(screen: Screen, layout: Layout, shard: str, hashes: dict[str, str])
 
 def _described(screen: Screen, result: Survey) -> dict[str, Any]:
     """Metadata: flagged fields, and the mean fields before and after correction."""
-    flags = Counter(result.quality.explode("flags").drop_nulls("flags").unique(["field_id", "flags"])["flags"])
+    flags = Counter(
+        result.quality.explode("flags").drop_nulls("flags").unique(["field_id", "flags"])["flags"]
+    )
     described: dict[str, Any] = {f"fields_{flag}": count for flag, count in sorted(flags.items())}
     for row in result.illumination:
         text = row.get("note") or f"gain {row['gain_min']:.3f} to {row['gain_max']:.3f}"

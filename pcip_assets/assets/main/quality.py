@@ -28,7 +28,7 @@ def build_quality_report(screen: Screen) -> dg.AssetsDefinition:
         figures=True,
     )
     def quality_report(context: dg.AssetExecutionContext, library: Library) -> Page:
-        """Flagged fields, a map of each plate by each measure of quality, and mean fields before and after correction."""
+        """Flagged fields, maps of the plates by measures of quality, and mean fields before and after correction."""
         from pcip_core.report.quality import quality_page
 
         def make(made_from: str) -> tuple[str, dict[str, Any]]:

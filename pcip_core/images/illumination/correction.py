@@ -51,7 +51,9 @@ def corrected(screen: Screen, planes: Planes) -> Planes:
     if not profiles:
         return planes
     changed = {name: profile.corrected(planes[name]) for name, profile in profiles.items()}
-    return Planes({name: changed.get(name, plane) for name, plane in planes.items()}, planes.field, planes.root)
+    return Planes(
+        {name: changed.get(name, plane) for name, plane in planes.items()}, planes.field, planes.root
+    )
 
 
 def profiles_of(screen: Screen, field: Field) -> dict[str, Profile]:

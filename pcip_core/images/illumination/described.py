@@ -1,4 +1,4 @@
-"""What `pcip check` prints about the illumination of a screen: the profiles that are there, and what is done with them."""
+"""What `pcip check` prints about illumination: the profiles that are there, and what is done with them."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def _unapplied(screen: Screen, fields: Iterable[Field]) -> Iterator[str]:
         folder, texts = next(iter(found.items()))
         more = f" and {len(found) - 1} other folders" if len(found) > 1 else ""
         yield (
-            f"Harmony's profiles of uneven illumination are there and not applied: {folder} ({', '.join(texts)}){more}. "
-            "To apply them, add to the spec: illumination: {method: harmony}"
+            f"Harmony's profiles of uneven illumination are there and not applied: {folder} ({', '.join(texts)})"
+            f"{more}. To apply them, add to the spec: illumination: {{method: harmony}}"
         )
 
 

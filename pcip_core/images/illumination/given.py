@@ -69,9 +69,7 @@ def _array(path: Path) -> np.ndarray:
     with opened(path) as file:
         version = np.lib.format.read_magic(file)
         header = (
-            np.lib.format.read_array_header_1_0
-            if version == (1, 0)
-            else np.lib.format.read_array_header_2_0
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         )
         shape, _, dtype = header(file)
         check_size(path, shape, dtype)

@@ -8,7 +8,6 @@ sometimes one for the foreground.
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -76,7 +75,7 @@ def _candidates(root: Path, folder: str) -> tuple[Path, ...]:
 
 def _names(folder: Path) -> list[str]:
     try:
-        return sorted(os.listdir(folder))
+        return sorted(path.name for path in folder.iterdir())
     except OSError:
         return []
 
@@ -202,9 +201,13 @@ def _mapping(tokens: list[str], at: int, depth: int) -> tuple[dict[str, Any], in
             values[key], at = _value(tokens, at, depth + 1)
         elif token == "]":
             raise ValueError("] instead of a key")
-        elif ":" in token or tokens[at + 1 : at + 2] == [":"]:
+        elif token.startswith('"') and tokens[at + 1 : at + 2] and tokens[at + 1].startswith(":"):
+            key = token.strip('"')
+            values[key] = tokens[at + 1][1:].strip()
+            at += 2
+        elif ":" in token and not token.startswith('"'):
             name, _, rest = token.partition(":")
-            key, at = name.strip().strip('"'), at + 1
+            key, at = name.strip(), at + 1
             values[key] = rest.strip()
         elif isinstance(values.get(key), str):
             values[key] = f"{values[key]}, {token}" if values[key] else token.strip('"')

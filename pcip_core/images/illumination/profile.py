@@ -40,7 +40,8 @@ class Polynomial:
         >>> Polynomial.of_values([1, 0.5, 0.25]).coefficients
         ((1,), (0.5, 0.25))
         """
-        rows, rest = [], tuple(values)
+        rows: list[tuple[float, ...]] = []
+        rest = tuple(values)
         while rest:
             rows.append(rest[: len(rows) + 1])
             rest = rest[len(rows) :]

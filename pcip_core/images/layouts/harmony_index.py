@@ -140,5 +140,5 @@ class _ProfileReader(_Reader):
             raise _Complete
 
 
-class _Complete(Exception):  # noqa: N818 (no error)
+class _Complete(Exception):
     """Everything that is wanted has been read."""

@@ -32,7 +32,10 @@ FIELDS = Table(
         "saturated": (NUMBER, "`saturated` of its worst channel in `field_quality`; NULL if not measured."),
         "focus_slope": (NUMBER, "`focus_slope` of its worst structural channel in `field_quality`."),
         "signal_to_noise": (NUMBER, "`signal_to_noise` of its worst structural channel in `field_quality`."),
-        "flags": (TEXTS, "Flags of its channels in `field_quality`, each once; a flag alone excludes nothing."),
+        "flags": (
+            TEXTS,
+            "Flags of its channels in `field_quality`, each once; a flag alone excludes nothing.",
+        ),
         "n_cells": (INTEGER, "Number of cells."),
         **SHARD,
     },

@@ -88,11 +88,14 @@ def plate_maps(values: pl.DataFrame, title: str, limits: Limits) -> Figure:
         low, high = limits.get(key, (0.0, 1.0))
         mosaic[y : y + height, x : x + width] = _panel(part, places, size, square, (low, high))
         axes.text(x, y - 4, f"{key[0]}: {key[1]} ({low:.3g} to {high:.3g})".removeprefix(": "), fontsize=6)
-        for row in range(0, size[0], max(1, size[0] // 8)) if named else ():
-            axes.text(x - 3, y + (row + 0.5) * square, _letters(row), fontsize=5, ha="right", va="center")
-        for column in range(0, size[1], max(1, size[1] // 6)) if named else ():
+        if named and grid[key][1] == 0:
+            for row in range(0, size[0], max(1, size[0] // 8)):
+                axes.text(x - 3, y + (row + 0.5) * square, _letters(row), fontsize=5, ha="right", va="center")
+        if named and grid[key][0] in (0, rows - 1):
             below = y + height + 2
-            axes.text(x + (column + 0.5) * square, below, str(column + 1), fontsize=5, ha="center", va="top")
+            for column in range(0, size[1], max(1, size[1] // 6)):
+                middle = x + (column + 0.5) * square
+                axes.text(middle, below, str(column + 1), fontsize=5, ha="center", va="top")
     axes.imshow(mosaic, interpolation="nearest", aspect="equal")
     add_title(figure, title)
     return figure

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
+from matplotlib.figure import Figure
 
 from pcip_core.files import natural_key
 from pcip_core.images.quality import LEAST_SIGNAL_TO_NOISE, MEASURES, MOST_SATURATED
@@ -84,8 +85,8 @@ def well_values(rows: QualityRows) -> pl.DataFrame:
     return values.sort(pl.col("well").replace_strict(order, return_dtype=pl.Int64), maintain_order=True)
 
 
-def quality_page(rows: QualityRows, *, made_from: str) -> str:
-    """The page as HTML.
+def quality_page(rows: QualityRows, *, made_from: str) -> tuple[str, dict[str, Figure]]:
+    """The page as HTML, and the figure of its first plate by the name of the plate.
 
     Args:
         rows: what it shows.
@@ -113,19 +114,22 @@ def quality_page(rows: QualityRows, *, made_from: str) -> str:
     ]
     if len(plates) > _MOST_PLATES:
         blocks.append(Text(f"The {_MOST_PLATES} of {len(plates)} plates with most flagged wells.", note=True))
-    for plate in plates[:_MOST_PLATES]:
-        figure = plate_maps(values.filter(plate=plate), f"{rows.title}: {plate}", limits)
-        blocks.append(Picture(figure, f"Maps of plate {plate}"))
+    figures = {
+        plate: plate_maps(values.filter(plate=plate), f"{rows.title}: {plate}", limits)
+        for plate in plates[:_MOST_PLATES]
+    }
+    blocks += [Picture(figure, f"Maps of plate {plate}") for plate, figure in figures.items()]
     if len(values):
         sections.append(Section("Plates", blocks))
     if rows.illumination.height:
         sections.append(Section("Illumination", _illumination(rows)))
-    return page(
+    html = page(
         f"{rows.title}: quality of fields",
         sections,
-        banner="simulated images" if rows.simulated else "",
+        banner="SIMULATED images: this page shows no real cells" if rows.simulated else "",
         made_from=made_from,
     )
+    return html, dict(list(figures.items())[:1])
 
 
 def _flags(rows: QualityRows) -> list[Block]:

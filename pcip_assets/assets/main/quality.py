@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import polars as pl
 
-from pcip_assets.assets.results import Page
+from pcip_assets.assets.results import Page, picture
 from pcip_assets.assets.skeleton import all_shards, asset
 from pcip_assets.resources import Library
 from pcip_core.spec.screen import Screen
@@ -29,12 +29,15 @@ def build_quality_report(screen: Screen) -> dg.AssetsDefinition:
     )
     def quality_report(context: dg.AssetExecutionContext, library: Library) -> Page:
         """Flagged fields, maps of the plates by measures of quality, and mean fields before and after correction."""
+        from pcip_core.plots.pictures import preview
         from pcip_core.report.quality import quality_page
 
         def make(made_from: str) -> tuple[str, dict[str, Any]]:
             rows = _rows(library, screen)
             flagged = rows.quality.filter(pl.col("flags").list.len() > 0)["field_id"].n_unique()
-            return quality_page(rows, made_from=made_from), {"fields_flagged": flagged}
+            html, figures = quality_page(rows, made_from=made_from)
+            previews = {f"plate_{plate}": picture(preview(figure)) for plate, figure in figures.items()}
+            return html, {"fields_flagged": flagged, **previews}
 
         return Page(library.workspace.quality_report(screen.name), lambda _: _inputs(library, screen), make)
 

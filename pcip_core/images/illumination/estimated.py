@@ -2,7 +2,8 @@
 
 Each field is reduced to the means of its blocks and divided by its mean. The median over fields, which cells move
 about, is what the fields have in common; a polynomial of degree 4 smooths it. Two halves of the fields, each estimated
-alone, show the error of the estimate. A profile that does not exceed twice its error is not used.
+alone, show the error of the estimate. A profile that does not exceed twice its error, or whose error is above 0.1, is
+not used.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pcip_core.images.illumination.profile import LEAST_GAIN, Polynomial, Profil
 BLOCKS = 32
 """Blocks per side of a field."""
 LEAST_FIELDS = 16
+MOST_ERROR = 0.1
 _DEGREE = 4
 _TIMES_ERROR = 2.0
 
@@ -96,6 +98,8 @@ def estimate(blocks: np.ndarray, offset: float) -> Estimate:
     uneven = _root_mean_square(surface - 1)
     if uneven < _TIMES_ERROR * error:
         return Estimate(flat, error, n, f"even within the error ({uneven:.3f}, error {error:.3f})")
+    if error > MOST_ERROR:
+        return Estimate(flat, error, n, f"an error of {error:.3f} (required: {MOST_ERROR} or less)")
     if surface.min() < LEAST_GAIN:
         return Estimate(flat, error, n, f"a gain of {surface.min():.3f} (required: {LEAST_GAIN} or more)")
     return Estimate(gain, error, n)

@@ -165,5 +165,5 @@ def test_ctrl_c_ends_a_run_without_a_traceback_and_keeps_what_is_complete(
     assert "the same command goes on from there" in printed
     assert "Traceback" not in printed
     store = Store(tmp_path / "data" / "store")
-    assert store.has("tiny", "fields")
-    assert not store.has("tiny", "cells")
+    assert store.has("tiny", "fields", "plate_1")
+    assert not store.has("tiny", "cells", "plate_1")

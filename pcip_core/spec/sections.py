@@ -16,6 +16,24 @@ _STRICT = {"extra": "forbid"}
 PART = re.compile(r"{([^{}:]+)}")
 """A part that a template names: `{plate}`."""
 
+ALWAYS_EXCLUDED = (
+    "._*",  # macOS: attributes of the file of that name
+    ".DS_Store",
+    "Thumbs.db",
+    "ehthumbs*.db",
+    "desktop.ini",
+    "*_thumb*",  # MetaXpress: a small picture of each image
+    "~$*",  # Office: a table that is open
+    ".nfs*",  # NFS: a file that was deleted while it was open
+    "__MACOSX/",
+    ".Trash*/",
+    "$RECYCLE.BIN/",
+    "System Volume Information/",
+    "@eaDir/",  # Synology
+    ".ipynb_checkpoints/",
+)
+"""Names of files, and of folders with a `/` at the end, that never belong to a screen."""
+
 AreaFraction = Annotated[float, Bounds(0, 1000)]
 
 
@@ -47,18 +65,30 @@ class Files:
         image_id: template over the parts. Fields with the same `image_id` form one image.
         layout: how files are grouped into fields; each is a module of `pcip_core.images.layouts`.
         pattern: paths relative to the root, with named parts: `{plate}/{well}_f{field}_{channel}.tif`. A part
-            that is named twice must have the same text both times. `{field:d}` matches digits only, `*` any text
-            within a name, `**/` any folders. Alternatively one pattern per channel.
+            that is named twice must have the same text both times. `{field:d}` matches digits only, `{well:well}`
+            the name of a well, `{_:hex}` a GUID that is not kept, `*` any text within a name, `**/` any folders.
+            Alternatively one pattern per channel.
         table: layout `manifest` only: path of the table that lists the fields, relative to the root.
         only: part -> the single value to use, if the files have several (a focal plane, a time).
+        exclude: names or paths of files to leave out, in addition to `ALWAYS_EXCLUDED`.
+        parts: part -> template over the parts of the layout, or a constant: `{well: "{row}{column}", plate: P1}`.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     image_id: str
-    layout: Literal["pattern", "opera", "ome_tiff", "ome_zarr", "hdf5", "manifest"] = "pattern"
+    layout: Literal[
+        "pattern", "opera", "imagexpress", "cv8000", "incell", "ome_tiff", "ome_zarr", "hdf5", "manifest"
+    ] = "pattern"
     pattern: str | dict[str, str] | None = None
     table: str | None = None
     only: dict[str, str | int] = field(default_factory=dict)
+    exclude: list[str] = field(default_factory=list)
+    parts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def excluded(self) -> list[str]:
+        """The names of all files to leave out."""
+        return [*ALWAYS_EXCLUDED, *self.exclude]
 
     @property
     def patterns(self) -> list[str]:

@@ -10,16 +10,20 @@ from pcip_core.errors import SpecError
 from pcip_core.spec.bounds import shown
 from pcip_core.spec.features import problems_of
 from pcip_core.spec.screen import Screen
-from pcip_core.spec.sections import PART
+from pcip_core.spec.sections import PART, Files
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 LONGEST_NAME = 60
 _RESERVED = {"main", "temp", "system", "information_schema", "pg_catalog", "feature_store"}
 _LONGEST_PATTERN = 1000
-_PATTERN_PART = re.compile(r"{(\w+)(?::d)?}")
+_PATTERN_PART = re.compile(r"{(\w+)(?::\w+)?}")
 _WITH_PATTERN = ("pattern", "ome_tiff", "hdf5")
+_OF_EXPORTS = ("plate", "well", "row", "column", "field", "plane", "time", "folder")
 _PARTS = {  # parts of each layout, in addition to those of a pattern
-    "opera": ("plate", "well", "row", "column", "field", "plane", "time"),
+    "opera": _OF_EXPORTS,
+    "imagexpress": _OF_EXPORTS,
+    "cv8000": (*_OF_EXPORTS, "timeline", "action"),
+    "incell": _OF_EXPORTS,
     "ome_zarr": ("plate", "well", "row", "column", "field", "acquisition"),
     "hdf5": ("row", "class"),
 }
@@ -95,26 +99,47 @@ def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:
         refuse(f"files.pattern {files.pattern!r}", "no part {channel}, because each file holds all channels")
     for pattern in files.patterns:
         if set(_PATTERN_PART.sub("", pattern)) & set("{}"):
-            refuse(f"files.pattern {shown(pattern)}", "parts as {name} or {name:d}, and no other braces")
+            refuse(f"files.pattern {shown(pattern)}", "parts as {name} or {name:type}, and no other braces")
         if len(pattern) > _LONGEST_PATTERN:
             refuse(f"files.pattern {shown(pattern)}", f"at most {_LONGEST_PATTERN} characters")
-    parts = [set(_PATTERN_PART.findall(pattern)) - {"channel"} for pattern in files.patterns]
+    parts = [set(_PATTERN_PART.findall(pattern)) - {"channel", "_"} for pattern in files.patterns]
     if any(names != parts[0] for names in parts):
         refuse(
             f"patterns with the parts {[sorted(names) for names in parts]}", "the same parts in each pattern"
         )
     templates = {"files.image_id": files.image_id, "shards.by": screen.shards.by or ""}
     templates |= {f"images.values.{name}": value for name, value in screen.images.values.items()}
+    built = {f"files.parts.{name}": value for name, value in files.parts.items()}
     profiler = screen.baselines.cellprofiler
     columns = {"image": profiler.image or "", "field": profiler.field or ""}
-    for key, template in (templates | {f"baselines.cellprofiler.{k}": v for k, v in columns.items()}).items():
+    for key, template in (
+        templates | built | {f"baselines.cellprofiler.{k}": v for k, v in columns.items()}
+    ).items():
         if set(PART.sub("", template)) & set("{}"):
             refuse(f"{key} {shown(template)}", "parts as {name}, and no other braces")
+    _validate_names(files, refuse)
     if files.layout == "manifest":
         return  # the parts are the columns of the table
     known = {*(parts[0] if parts else ()), *_PARTS.get(files.layout, ())}
     templates |= {"files.only": "".join(f"{{{name}}}" for name in files.only)}
-    for key, template in templates.items():
-        unknown = set(PART.findall(template)) - known
+    for key, template in (templates | built).items():
+        allowed = known if key in built else known | set(files.parts)
+        unknown = set(PART.findall(template)) - allowed
         if unknown:
-            refuse(f"{key} names {{{shown(min(unknown))[1:-1]}}}", f"one of the parts {sorted(known)}")
+            refuse(f"{key} names {{{shown(min(unknown))[1:-1]}}}", f"one of the parts {sorted(allowed)}")
+
+
+def _validate_names(files: Files, refuse: Callable[..., None]) -> None:
+    """Check the names of built parts, and the patterns of excluded files."""
+    for name in files.parts:
+        if not re.fullmatch(r"[^\W\d]\w*", name) or name in ("channel", "_") or len(name) > LONGEST_NAME:
+            refuse(f"files.parts names {shown(name)}", "letters, digits and _, not channel")
+    for pattern in files.exclude:
+        if not pattern.strip("/* ") or len(pattern) > _LONGEST_PATTERN or set(pattern) & set("{}"):
+            refuse(
+                f"files.exclude {shown(pattern)}",
+                f"a name or a path under the root, of at most {_LONGEST_PATTERN} characters, without braces",
+                "Write the name with * for any text, as *_mask.tif, or a folder as masks/.",
+            )
+        if pattern.startswith("/") or ".." in pattern.split("/"):
+            refuse(f"files.exclude {shown(pattern)}", "a path relative to the root, below it")

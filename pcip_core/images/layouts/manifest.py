@@ -13,20 +13,22 @@ from pathlib import Path
 
 from pcip_core.errors import RootError
 from pcip_core.images.field import Field
-from pcip_core.images.layouts.grouping import Fields, files_under, plane_of
+from pcip_core.images.inside import Tree
+from pcip_core.images.layouts.grouping import Fields, plane_of
 from pcip_core.spec.screen import Screen
 from pcip_core.user_tables.table import our_name, read_table, renamed
 
 _FILE, _FOLDER = ("path", "filename", "file"), "pathname"
 
 
-def scan_manifest(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
+def scan_manifest(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
     """List the fields of the table, whether or not their files exist.
 
     Raises:
         SpecError: the table does not exist or cannot be read.
         RootError: the table has no column of files for any channel.
     """
+    root = tree.root
     table = root / str(screen.files.table)
     listed = read_table(table)
     rows = renamed(table, listed, our_name).to_dicts()
@@ -46,7 +48,7 @@ def scan_manifest(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
         if fields.wants(parts):
             fields.add(parts, {name: plane_of(path, screen.channels[name]) for name, path in files.items()})
             used |= set(files.values())
-    return fields.done(), [path for path in files_under(root) if path not in used]
+    return fields.done(), [path for path in tree.files() if path not in used]
 
 
 def _files(screen: Screen, root: Path, row: Mapping[str, str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from typing import Any
 from pcip_core.errors import ImageFileError
 from pcip_core.images.field import Field
 from pcip_core.images.formats.ngff import METADATA_FILES, group_metadata, is_array
-from pcip_core.images.inside import is_plain, printable, require_inside, walk
+from pcip_core.images.inside import Tree, is_plain, printable, require_inside
 from pcip_core.images.layouts.grouping import Fields, channel_of, well_at, well_name
 from pcip_core.spec.screen import Screen
 
@@ -24,14 +24,14 @@ _MAX_INDEX = 1_000  # rows or columns of a plate
 _LONGEST_NAME = 150  # characters; the name is part of ids and of the names of folders
 
 
-def scan_ome_zarr(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
+def scan_ome_zarr(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
     """Find the fields of all plates under the root, which may itself be a plate.
 
     A plate or a well whose metadata cannot be used becomes one unreadable field, so that it appears in the accounting.
     """
-    fields = Fields(screen, ("plate", "well", "field"))
+    root, fields = tree.root, Fields(screen, ("plate", "well", "field"))
     unclaimed: list[str] = []
-    for folder in _plates(root, unclaimed):
+    for folder in _plates(tree, unclaimed):
         name = folder.resolve().name.removesuffix(".zarr").removesuffix(".ome")
         path = printable(folder.relative_to(root).as_posix())
         try:
@@ -46,13 +46,14 @@ def scan_ome_zarr(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
                 fields.add_unreadable(parts, image, reason)
             elif fields.wants(parts):
                 fields.add(parts, _files(screen, image))
+    fields.add_unread(tree, lambda folder: {})
     return fields.done(), sorted(unclaimed)
 
 
-def _plates(root: Path, unclaimed: list[str]) -> Iterator[Path]:
+def _plates(tree: Tree, unclaimed: list[str]) -> Iterator[Path]:
     """Yield the folders that are plates, or whose metadata cannot be read; add other files to `unclaimed`."""
-    for inside, folders, files in walk(root):
-        folder = root / inside
+    for inside, folders, files in tree.walk():
+        folder = tree.root / inside
         if any(file in METADATA_FILES for file in files) and not is_array(folder):
             try:
                 is_plate = "plate" in group_metadata(folder)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pcip_core.errors import ImageFileError
@@ -46,7 +46,9 @@ def scan_ome_zarr(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
                 fields.add_unreadable(parts, image, reason)
             elif fields.wants(parts):
                 fields.add(parts, _files(screen, image))
-    fields.add_unread(tree, lambda folder: {})
+    fields.add_unread(
+        tree, lambda folder: {"plate": PurePosixPath(folder).name.removesuffix(".zarr").removesuffix(".ome")}
+    )
     return fields.done(), sorted(unclaimed)
 
 

@@ -11,7 +11,7 @@ import tifffile
 
 from pcip_core.errors import ImageFileError, RootError
 from pcip_core.images import inside
-from pcip_core.images.inside import is_plain, opened, require_inside, walk
+from pcip_core.images.inside import Tree, is_plain, opened, require_inside
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import content_hash, read_field
 from pcip_core.images.watching import stamps
@@ -114,9 +114,15 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(inside.os, "scandir", refusing)
     refused = "P2"
-    layout = scan(screen_of(tmp_path / "root", FILES))
-    assert layout.shards() == ["P1"]
-    assert layout.unclaimed == ["P2/"]
+    layout_screen = screen_of(tmp_path / "root", FILES)
+    layout = scan(layout_screen)
+    assert layout.shards() == ["P1", "P2"]
+    assert layout.unclaimed == []
+    (unread,) = layout.of_shard("P2")
+    with pytest.raises(
+        ImageFileError, match=r"P2: found a folder that must not be read \(Permission denied\)"
+    ):
+        read_field(layout_screen, unread)
     refused = "root"
     with pytest.raises(RootError, match=r"cannot be listed \(Permission denied\)"):
         scan(screen_of(tmp_path / "root", FILES))
@@ -184,7 +190,7 @@ def test_walk_gives_what_os_walk_gives_without_links(tmp_path):
     for folder in ("a/b/c", "a/d", "e"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "f").touch()
-    ours = {tmp_path / folder: (set(folders), set(names)) for folder, folders, names in walk(tmp_path)}
+    ours = {tmp_path / folder: (set(folders), set(names)) for folder, folders, names in Tree(tmp_path).walk()}
     theirs = {Path(folder): (set(folders), set(names)) for folder, folders, names in os.walk(tmp_path)}
     assert ours == theirs
 
@@ -215,10 +221,13 @@ def test_plain_paths():
 def test_require_inside_resolves_every_step(tmp_path):
     (tmp_path / "root" / "a").mkdir(parents=True)
     (tmp_path / "out").mkdir()
+    (tmp_path / "far").mkdir()
     (tmp_path / "root" / "link").symlink_to("../out")
-    (tmp_path / "root" / "a" / "link").symlink_to("../../out")
-    for path in ("a", "a/x", "a/../b", "link/x"):
+    (tmp_path / "root" / "above").symlink_to("..")
+    (tmp_path / "root" / "a" / "link").symlink_to("../../far")
+    (tmp_path / "root" / "a" / "linked").symlink_to("../../out")
+    for path in ("a", "a/x", "a/../b", "link/x", "a/linked/x"):
         require_inside(tmp_path / "root", tmp_path / "root" / path)
-    for path in ("..", "../out", "a/link", "a/link/x", "link/..", "link/../x", "/etc/hostname"):
+    for path in ("..", "../far", "a/link", "a/link/x", "link/..", "link/../x", "/etc/hostname"):
         with pytest.raises(ImageFileError, match="leads out of the root"):
             require_inside(tmp_path / "root", tmp_path / "root" / path)

@@ -81,6 +81,7 @@ def scan_export(
             continue
         place = _place(tree, folder, measurement.plate)
         channels = _chosen(screen, measurement.channels)
+        labels: dict[str, str] = {}  # of the channels of this measurement
         for path in paths:
             inside, _, name = path.rpartition("/")
             plane = measurement.plane(name, inside[len(folder) :].strip("/"))
@@ -89,9 +90,8 @@ def scan_export(
                 continue
             if plane.channel not in channels:
                 channels |= _chosen(screen, {plane.channel: [plane.channel]})
-            seen.update(
-                (" or ".join(dict.fromkeys(measurement.channels.get(plane.channel, [plane.channel]))),)
-            )
+            if plane.channel not in labels:
+                labels[plane.channel] = _label(list(measurement.channels.get(plane.channel, [plane.channel])))
             parts = {**place, **plane.parts}
             if plane.plate and not measurement.plate:
                 parts["plate"] = plane.plate
@@ -99,6 +99,7 @@ def scan_export(
                 fields.add(parts, {name: plane_of(path, screen.channels[name]) for name in chosen})
             else:
                 unclaimed.append(path)
+        seen.update(labels.values())
         _note_absent(tree, folder, measurement, paths)
     if seen and not fields and not fields.refused_by_only:
         raise RootError(
@@ -153,6 +154,11 @@ def _chosen(screen: Screen, channels: Mapping[str, Iterable[str]]) -> dict[str, 
         ]
         for number, each in names.items()
     }
+
+
+def _label(names: list[str]) -> str:
+    """The number of a channel, and the name that the export gives to it."""
+    return names[0] if names[-1] in names[0] else f"{names[0]} {names[-1]}"
 
 
 def _note_absent(tree: Tree, folder: str, measurement: Measurement, paths: list[str]) -> None:

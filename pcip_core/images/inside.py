@@ -43,7 +43,8 @@ class Tree:
         self.links: dict[str, str] = {}
         self.aliases: list[str] = []
         self.notes: list[str] = []
-        self._exclude = "|".join(_expression(pattern) for pattern in exclude)
+        patterns = {kind: [p for p in exclude if p.endswith("/") == kind] for kind in (True, False)}
+        self._exclude = {kind: "|".join(map(_expression, each)) for kind, each in patterns.items()}
         self._homes = [os.path.realpath(root)]
 
     def files(self) -> list[str]:
@@ -64,13 +65,14 @@ class Tree:
             kept = self._kept([folder + name for name in others]) if others else []
             yield folder, folders, [path[len(folder) :] for path in kept]
 
-    def _kept(self, paths: list[str]) -> list[str]:
+    def _kept(self, paths: list[str], *, folders: bool = False) -> list[str]:
         """The paths that are not excluded, as text; the others are added to `excluded`."""
         paths = [printable(path) for path in paths]
-        if not self._exclude or not paths:
+        exclude = self._exclude[folders]
+        if not exclude or not paths:
             return paths
         try:
-            out = pl.Series(paths, dtype=pl.String).str.contains(f"(?i)^(?:{self._exclude})$")
+            out = pl.Series(paths, dtype=pl.String).str.contains(f"(?i)^(?:{exclude})$")
         except pl.exceptions.PolarsError as error:
             raise SpecError(
                 "files.exclude",
@@ -110,7 +112,8 @@ class Tree:
                     remedy="Correct its permissions, or the root in the spec.",
                 ) from error
             if folders or links:
-                wanted = set(self._kept([f"{folder}{name}/" for name in (*folders, *links)]))
+                paths = [f"{folder}{name}/" for name in (*folders, *links)]
+                wanted = set(self._kept(paths, folders=True))
                 folders, links = (
                     [name for name in names if printable(f"{folder}{name}/") in wanted]
                     for names in (folders, links)

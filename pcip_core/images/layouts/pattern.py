@@ -141,12 +141,11 @@ def other_reading(
         longest = Pattern(typed, channels, longest=True)
     except SpecError:
         return
-    rows = longest.rows(paths)
-    for path, parts in zip(paths, matches(typed, paths, channels), strict=True):
-        if parts is not None and path in rows:
-            other = longest.parts(rows[path])["well"]
-            if other != parts["well"]:
-                yield path, parts["well"], other
+    others, shortest = longest.rows(paths), Pattern(typed, channels)
+    for path, row in shortest.rows(paths).items():
+        well, other = (reading[shortest.place("well")] for reading in (row, others[path]))
+        if other != well:
+            yield path, well, other
 
 
 class Pattern:
@@ -181,6 +180,10 @@ class Pattern:
         for name in self._wells:
             parts[name] = well_name(parts[name])
         return parts
+
+    def place(self, name: str) -> int:
+        """The place of a part in a row."""
+        return self._names.index(name)
 
     def rows(self, paths: Sequence[str]) -> dict[str, Sequence[str]]:
         """Path -> the text of each part, in the order of the pattern, for the paths that match."""

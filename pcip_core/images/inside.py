@@ -96,7 +96,7 @@ class Tree:
                     for entry in entries:
                         if entry.is_dir(follow_symlinks=False):
                             folders.append(entry.name)
-                        elif entry.is_symlink() and os.path.isdir(entry.path):
+                        elif entry.is_symlink() and Path(entry.path).is_dir():
                             links.append(entry.name)
                         else:
                             others.append(entry.name)

@@ -16,7 +16,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 LONGEST_NAME = 60
 _RESERVED = {"main", "temp", "system", "information_schema", "pg_catalog", "feature_store"}
 _LONGEST_PATTERN = 1000
-_PATTERN_PART = re.compile(r"{(\w+)(?::\w+)?}")
+_PATTERN_PART = re.compile(r"{(\w+)(?::(?:d|[1-9][0-9]?d|well|hex))?}")
+_TOUCHING = re.compile(r"({(\w+):(?:d|well)})({(\w+):d})")
 _WITH_PATTERN = ("pattern", "ome_tiff", "hdf5")
 _OF_EXPORTS = ("plate", "well", "row", "column", "field", "plane", "time", "folder")
 _PARTS = {  # parts of each layout, in addition to those of a pattern
@@ -84,6 +85,9 @@ def validate(screen: Screen, path: Path) -> None:
 def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:
     """Check that `files` has the keys of its layout and that templates name existing parts."""
     files = screen.files
+    for pattern in files.patterns:
+        if "{channel:" in pattern:
+            refuse(f"files.pattern {shown(pattern)}", "{channel} without a type")
     for key, layouts in (("pattern", _WITH_PATTERN), ("table", ("manifest",))):
         given = getattr(files, key) is not None
         if given != (files.layout in layouts):
@@ -99,7 +103,18 @@ def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:
         refuse(f"files.pattern {files.pattern!r}", "no part {channel}, because each file holds all channels")
     for pattern in files.patterns:
         if set(_PATTERN_PART.sub("", pattern)) & set("{}"):
-            refuse(f"files.pattern {shown(pattern)}", "parts as {name} or {name:type}, and no other braces")
+            refuse(
+                f"files.pattern {shown(pattern)}",
+                "parts as {name}, {name:d}, {name:3d}, {name:well} or {name:hex}, and no other braces",
+            )
+        if touching := _TOUCHING.search(pattern):
+            first, name, second, other = touching.groups()
+            widths = f"{{{other}:2d}}" if first.endswith(":well}") else f"{{{name}:3d}}{{{other}:3d}}"
+            refuse(
+                f"files.pattern {shown(pattern)}, in which {first} and {second} touch",
+                "text between two numbers, or a fixed number of digits",
+                f"Write the number of digits: {widths}, if there are {3 - first.endswith(':well}')}.",
+            )
         if len(pattern) > _LONGEST_PATTERN:
             refuse(f"files.pattern {shown(pattern)}", f"at most {_LONGEST_PATTERN} characters")
     parts = [set(_PATTERN_PART.findall(pattern)) - {"channel", "_"} for pattern in files.patterns]

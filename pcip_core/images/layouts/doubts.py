@@ -46,10 +46,10 @@ def _odd_wells(fields: Sequence[Field]) -> Iterator[str]:
     wells = {text: field for field in fields if (text := field.parts.get("well", UNREADABLE)) != UNREADABLE}
     odd = [text for text in wells if not is_well(text)]
     if odd:
-        example = wells[odd[0]]
+        shown, path = ", ".join(map(_plain, odd[:_SHOWN])), _plain(_path(wells[odd[0]]))
         yield (
-            f"{len(odd)} of {len(wells)} wells are not of the form A1 to AF48: {', '.join(map(_plain, odd[:_SHOWN]))} (of "
-            f"{_plain(_path(example))}); to read only such names as wells, write {{well:well}} in files.pattern"
+            f"{len(odd)} of {len(wells)} wells are not of the form A1 to AF48: {shown} (of {path}); to read only such "
+            "names as wells, write {well:well} in files.pattern"
         )
 
 
@@ -117,8 +117,8 @@ def _copied_links(root: Path, unclaimed: Sequence[str]) -> Iterator[str]:
             target = file.read_text().strip()
             if target and "\n" not in target and (file.parent / target).is_dir():
                 yield (
-                    f"{_plain(path)} is not a folder, but a file with the path of one, {target}: a link that was copied "
-                    "as text; replace it by the link or by the folder"
+                    f"{_plain(path)} is not a folder, but a file with the path of one, {target}: a link that was "
+                    "copied as text; replace it by the link or by the folder"
                 )
         except (OSError, ValueError):
             continue

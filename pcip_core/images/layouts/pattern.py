@@ -28,10 +28,8 @@ from pcip_core.spec.screen import Screen
 _PIECES = re.compile(
     r"(?P<folders>\*\*/)|(?P<any>\*)|{(?P<part>\w+)(?::(?P<type>\w+))?}|(?P<text>[^*{]+|.)", re.DOTALL
 )
-_FIXED = re.compile(r"([1-9]|[1-4][0-9])d")  # a number of digits
 _WELL = "(?:A[A-F]|a[a-f]|[A-Za-z])(?: ?- ?)?0{0,2}(?:[1-3][0-9]|4[0-8]|[1-9])"
 _GUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32}"
-_TYPES = "{name}, {name:d}, {name:3d}, {name:well} or {name:hex}"
 _BATCH = 20_000  # paths whose parts are in memory
 _MOST_TEXTS = 5000  # of parts named twice
 _MOST_TRIES = 100  # of them for one path
@@ -78,16 +76,16 @@ def parts_of_folder(
     patterns: Sequence[str], folder: str, channels: Collection[str] = ()
 ) -> dict[str, str] | None:
     """The parts that the path of a folder gives; None if no file in it, or below it, can match one of the patterns."""
-    depth, deep = folder.count("/"), None
+    depth, deep = folder.count("/"), False
     for pattern in patterns:
         parents = pattern.split("/")[:-1]
         if "**" in parents:
-            deep = {}
+            deep = True
         elif len(parents) >= depth:
             parts = next(matches("/".join(parents[:depth]) + "/", [folder], channels))
             if parts is not None:
                 return {name: text for name, text in parts.items() if name != "channel"}
-    return deep
+    return {} if deep else None
 
 
 def matches(
@@ -112,11 +110,7 @@ def matches(
     >>> list(matches("{plate}_{date}/{plate}-{well}.tif", ["P_1_2023/P_1-A01.tif"]))
     [{'plate': 'P_1', 'date': '2023', 'well': 'A01'}]
     """
-    plain = Pattern(pattern, channels)
-    try:
-        first = Pattern(pattern.replace("{well}", "{well:well}"), channels)
-    except SpecError:
-        first = plain
+    plain, first = Pattern(pattern, channels), Pattern(_with_wells(pattern), channels)
     for start in range(0, len(paths), _BATCH):
         batch = paths[start : start + _BATCH]
         rows = first.rows(batch)
@@ -125,6 +119,11 @@ def matches(
         for path in batch:
             row = rows.get(path)
             yield None if row is None else plain.parts(row)
+
+
+def _with_wells(pattern: str) -> str:
+    """The pattern in which {well} must be a well, unless a number follows it, which could take its digits."""
+    return re.sub(r"{well}(?!{\w+:)", "{well:well}", pattern)
 
 
 def other_reading(
@@ -136,11 +135,8 @@ def other_reading(
     """
     if not any(piece["part"] == "well" for piece in _PIECES.finditer(pattern)):
         return
-    typed = pattern.replace("{well}", "{well:well}")
-    try:
-        longest = Pattern(typed, channels, longest=True)
-    except SpecError:
-        return
+    typed = _with_wells(pattern)
+    longest = Pattern(typed, channels, longest=True)
     others, shortest = longest.rows(paths), Pattern(typed, channels)
     for path, row in shortest.rows(paths).items():
         well, other = (reading[shortest.place("well")] for reading in (row, others[path]))
@@ -155,9 +151,6 @@ class Pattern:
         text: the pattern.
         channels: the values.
         longest: parts without a type are as long as possible, not as short.
-
-    Raises:
-        SpecError: a type is unknown, or two parts of digits touch.
     """
 
     def __init__(self, text: str, channels: Collection[str], *, longest: bool = False) -> None:
@@ -172,7 +165,6 @@ class Pattern:
             if self._names.count(name) > 1
         }
         self._compiled = count(1)
-        self._require_types()
 
     def parts(self, row: Sequence[str]) -> dict[str, str]:
         """The parts of a path from its texts; wells that the spec gives as such have their usual name."""
@@ -187,9 +179,8 @@ class Pattern:
 
     def rows(self, paths: Sequence[str]) -> dict[str, Sequence[str]]:
         """Path -> the text of each part, in the order of the pattern, for the paths that match."""
-        rows = {
-            path: row for path, row in zip(paths, self._captured(paths, {}), strict=True) if row is not None
-        }
+        captured = zip(paths, self._captured(paths, {}), strict=True)
+        rows: dict[str, Sequence[str]] = {path: row for path, row in captured if row is not None}
         differ = [
             path
             for path, row in rows.items()
@@ -273,29 +264,6 @@ class Pattern:
                 expression = f"[0-9]{{{kind[:-1]}}}"
             out.append(f"(?:{expression})" if part == "_" else f"({expression})")
         return "".join(out)
-
-    def _require_types(self) -> None:
-        for piece in self._pieces:
-            kind = piece["type"]
-            known = kind is None or kind in ("d", "well", "hex") or _FIXED.fullmatch(kind)
-            if not known or (kind is not None and piece["part"] == "channel"):
-                raise SpecError(
-                    "files.pattern",
-                    found=f"{shown(self.text)} with {piece[0]}",
-                    required=f"{_TYPES}, and {{channel}} without a type",
-                    remedy="Correct the type. {name:3d} is a number of exactly 3 digits.",
-                )
-        for piece, following in zip(self._pieces, self._pieces[1:], strict=False):
-            if _ends_in_number(piece) and following["type"] == "d":
-                fixed = "".join(
-                    f"{{{each['part']}:3d}}" for each in (piece, following) if each["type"] == "d"
-                )
-                raise SpecError(
-                    "files.pattern",
-                    found=f"{shown(self.text)}, in which {piece[0]} and {following[0]} touch",
-                    required="text between two numbers, or a fixed number of digits",
-                    remedy=f"Write the number of digits of each number: {fixed}, if it is 3.",
-                )
 
 
 def _ends_in_number(piece: re.Match[str]) -> bool:

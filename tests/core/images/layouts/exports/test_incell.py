@@ -71,7 +71,8 @@ def test_a_list_describes_images_of_any_name(tmp_path):
         f'<Wavelength index="{index}"><EmissionFilter name="{name}"/></Wavelength>'
         for index, name in enumerate(("DAPI", "FITC"))
     )
-    text = f"<?xml version='1.0' encoding='ISO-8859-1'?><ImageStack><Wavelengths>{waves}</Wavelengths>{images}</ImageStack>"
+    declaration = "<?xml version='1.0' encoding='ISO-8859-1'?>"
+    text = f"{declaration}<ImageStack><Wavelengths>{waves}</Wavelengths>{images}</ImageStack>"
     (root / "P" / "P.xdce").write_text(text)
     screen = screen_of(root, FILES, channels=_channels("DAPI", "FITC"))
     (field,) = scan(screen).fields

@@ -112,6 +112,8 @@ def scan(screen: Screen) -> Layout:
     fields, unclaimed = without_links(tree, fields, unclaimed)
     if not fields:
         example = f"; the first file there is {unclaimed[0]}" if unclaimed else "; the folder is empty"
+        if tree.excluded:
+            example += f", except for {len(tree.excluded)} excluded files, such as {tree.excluded[0]}"
         files, names = screen.files, [channel.named or name for name, channel in screen.channels.items()]
         rule = f"the pattern {files.pattern!r}" if files.pattern else f"the layout {files.layout}"
         raise RootError(

@@ -48,7 +48,8 @@ def scan(screen: Screen) -> Layout:
         The fields, sorted by image and field id, and the files that belong to no field.
 
     Raises:
-        RootError: the root does not exist, no file matches the layout, or two files hold the same plane.
+        RootError: the root does not exist, no file matches the layout, two files hold the same plane, or a field
+            stands twice in an image (`layouts.numbers`).
         SpecError: a table of the layout cannot be read, or a template names a part that does not exist.
 
     >>> import tempfile
@@ -73,18 +74,21 @@ def scan(screen: Screen) -> Layout:
     >>> [field.field_id for field in layout.fields], layout.shards(), layout.unclaimed
     (['p1_A01_1'], ['p1'], ['p1/notes.txt'])
     """
-    from pcip_core.images.layouts import hdf5, manifest, ome_zarr, opera, pattern
+    from pcip_core.images.layouts import hdf5, manifest, ome_tiff, ome_zarr, opera, pattern
+    from pcip_core.images.layouts.numbers import named_once
 
     layouts = {
         "pattern": pattern.scan_pattern,
-        "ome_tiff": pattern.scan_ome_tiff,
+        "ome_tiff": ome_tiff.scan_ome_tiff,
+        "vendor": ome_tiff.scan_ome_tiff,
         "opera": opera.scan_opera,
         "ome_zarr": ome_zarr.scan_ome_zarr,
         "hdf5": hdf5.scan_hdf5,
         "manifest": manifest.scan_manifest,
     }
     root = screen.folder()
-    fields, unclaimed = layouts[screen.files.layout](screen, root)
+    folders = any(pattern.rstrip("*").endswith(".zarr") for pattern in screen.files.patterns)
+    fields, unclaimed = layouts["ome_zarr" if folders else screen.files.layout](screen, root)
     if not fields:
         example = f"; the first file there is {unclaimed[0]}" if unclaimed else "; the folder is empty"
         files, names = screen.files, [channel.named or name for name, channel in screen.channels.items()]
@@ -95,7 +99,7 @@ def scan(screen: Screen) -> Layout:
             required=f"files for the channels {', '.join(names)}",
             remedy="Correct the spec's files and channels.*.named, or the root.",
         )
-    return Layout(_sorted(fields), unclaimed)
+    return Layout(named_once(screen, _sorted(fields)), unclaimed)
 
 
 def _sorted(fields: list[Field]) -> list[Field]:

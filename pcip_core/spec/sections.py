@@ -16,6 +16,9 @@ _STRICT = {"extra": "forbid"}
 PART = re.compile(r"{([^{}:]+)}")
 """A part that a template names: `{plate}`."""
 
+Z_PARTS, TIME_PARTS = ("z", "plane"), ("time", "t")
+"""Names of the parts that are focal planes, and times. Those of one kind are the same thing in `files.only`."""
+
 AreaFraction = Annotated[float, Bounds(0, 1000)]
 
 
@@ -50,15 +53,20 @@ class Files:
             that is named twice must have the same text both times. `{field:d}` matches digits only, `*` any text
             within a name, `**/` any folders. Alternatively one pattern per channel.
         table: layout `manifest` only: path of the table that lists the fields, relative to the root.
-        only: part -> the single value to use, if the files have several (a focal plane, a time).
+        only: part -> the single value to use, if there are several (a focal plane, a time), in file names or within
+            files. Numbers are compared as numbers. Planes and times within a file count from 1.
+        project: `{z: max}`: one plane of all focal planes: `max`, `mean`, `sharpest` or `middle`.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     image_id: str
-    layout: Literal["pattern", "opera", "ome_tiff", "ome_zarr", "hdf5", "manifest"] = "pattern"
+    layout: Literal["pattern", "opera", "ome_tiff", "ome_zarr", "vendor", "hdf5", "manifest"] = "pattern"
     pattern: str | dict[str, str] | None = None
     table: str | None = None
     only: dict[str, str | int] = field(default_factory=dict)
+    project: dict[Literal["z", "plane"], Literal["max", "mean", "sharpest", "middle"]] = field(
+        default_factory=dict
+    )
 
     @property
     def patterns(self) -> list[str]:

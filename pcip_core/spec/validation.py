@@ -10,17 +10,19 @@ from pcip_core.errors import SpecError
 from pcip_core.spec.bounds import shown
 from pcip_core.spec.features import problems_of
 from pcip_core.spec.screen import Screen
-from pcip_core.spec.sections import PART
+from pcip_core.spec.sections import PART, TIME_PARTS, Z_PARTS
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 LONGEST_NAME = 60
 _RESERVED = {"main", "temp", "system", "information_schema", "pg_catalog", "feature_store"}
 _LONGEST_PATTERN = 1000
 _PATTERN_PART = re.compile(r"{(\w+)(?::d)?}")
-_WITH_PATTERN = ("pattern", "ome_tiff", "hdf5")
+_WITH_PATTERN, _MAY_HAVE_PATTERN = ("pattern", "ome_tiff", "vendor", "hdf5"), ("ome_zarr",)
 _PARTS = {  # parts of each layout, in addition to those of a pattern
     "opera": ("plate", "well", "row", "column", "field", "plane", "time"),
-    "ome_zarr": ("plate", "well", "row", "column", "field", "acquisition"),
+    "ome_tiff": ("scene", "field", "time"),
+    "vendor": ("scene", "field", "time"),
+    "ome_zarr": ("plate", "well", "row", "column", "field", "acquisition", "image", "time"),
     "hdf5": ("row", "class"),
 }
 
@@ -82,7 +84,8 @@ def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:
     files = screen.files
     for key, layouts in (("pattern", _WITH_PATTERN), ("table", ("manifest",))):
         given = getattr(files, key) is not None
-        if given != (files.layout in layouts):
+        may_have = key == "pattern" and files.layout in _MAY_HAVE_PATTERN
+        if given != (files.layout in layouts) and not may_have:
             found = f"files.{key} with layout {files.layout}" if given else f"no files.{key}"
             refuse(found, f"files.{key} for the layouts {', '.join(layouts)}, and only for them")
     if isinstance(files.pattern, dict):
@@ -91,7 +94,7 @@ def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:
     elif files.layout == "pattern" and "{channel}" not in str(files.pattern):
         if any(channel.plane is None for channel in screen.channels.values()):
             refuse(f"files.pattern {files.pattern!r}", "a part {channel}, or a `plane` for every channel")
-    elif files.layout != "pattern" and "{channel}" in str(files.pattern):
+    elif files.layout not in ("pattern", "ome_zarr") and "{channel}" in str(files.pattern):
         refuse(f"files.pattern {files.pattern!r}", "no part {channel}, because each file holds all channels")
     for pattern in files.patterns:
         if set(_PATTERN_PART.sub("", pattern)) & set("{}"):
@@ -110,11 +113,30 @@ def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:
     for key, template in (templates | {f"baselines.cellprofiler.{k}": v for k, v in columns.items()}).items():
         if set(PART.sub("", template)) & set("{}"):
             refuse(f"{key} {shown(template)}", "parts as {name}, and no other braces")
+    _validate_stacks(screen, refuse)
     if files.layout == "manifest":
         return  # the parts are the columns of the table
     known = {*(parts[0] if parts else ()), *_PARTS.get(files.layout, ())}
-    templates |= {"files.only": "".join(f"{{{name}}}" for name in files.only)}
+    within = {*Z_PARTS, *TIME_PARTS, "scene"}  # planes of a file need not be parts
+    templates |= {"files.only": "".join(f"{{{name}}}" for name in files.only if name not in within)}
     for key, template in templates.items():
         unknown = set(PART.findall(template)) - known
         if unknown:
             refuse(f"{key} names {{{shown(min(unknown))[1:-1]}}}", f"one of the parts {sorted(known)}")
+
+
+def _validate_stacks(screen: Screen, refuse: Callable[..., None]) -> None:
+    """Check that the spec gives one rule for the focal planes, and one for the times."""
+    files = screen.files
+    for names in (Z_PARTS, TIME_PARTS):
+        if len(given := [name for name in names if name in files.only]) > 1:
+            refuse(f"files.only for {' and '.join(given)}, which are the same", "one of them")
+    if len(files.project) > 1:
+        refuse("files.project for z and plane, which are the same", "one of them")
+    if files.project and set(Z_PARTS) & files.only.keys():
+        refuse("both files.project and files.only for focal planes", "one of them")
+    named = {*PART.findall(files.image_id), *PART.findall(screen.shards.by or "")} & set(Z_PARTS)
+    if files.project and named:
+        refuse(f"files.project, and a template that names {{{min(named)}}}", "one of them")
+    if files.project and files.layout == "hdf5":
+        refuse("files.project with layout hdf5", "no projection: these archives hold cells of one plane")

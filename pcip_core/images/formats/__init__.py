@@ -3,7 +3,8 @@
     planes(path, selects) -> the planes (H, W) that `selects` name (`pcip_core.images.reference`), in order.
 
 It checks the header against the size limits, then decodes the file once. It may raise any exception of its
-decoder, which `pcip_core.images.reading` converts to an ImageFileError.
+decoder, which `pcip_core.images.decoding` converts to an ImageFileError. A module of a format with stacks also has
+`depth(path, select)`, the number of focal planes.
 """
 
 from __future__ import annotations
@@ -67,3 +68,39 @@ def decoder(path: Path) -> Decoder:
             remedy="Export the images in one of these formats.",
         )
     return planes
+
+
+def depth_of(path: Path, select: Select) -> int:
+    """The number of focal planes of the image that a reference selects; 1 in formats without stacks."""
+    if path.is_dir():
+        from pcip_core.images.formats.ngff import depth
+    elif path.name.lower().endswith(TIFF):
+        from pcip_core.images.formats.tiff import depth
+    else:
+        return 1
+    return depth(path, select)
+
+
+def times_of_images(path: Path) -> list[int]:
+    """The number of time points of each image of a file, from its header.
+
+    Raises:
+        ImageFileError: the header cannot be read.
+    """
+    if not path.is_file():
+        raise ImageFileError(path, found="no regular file", required="an image", remedy="Correct the spec.")
+    if not path.name.lower().endswith((".tif", ".tiff")):
+        return [1]
+    from pcip_core.images.formats.tiff import times_of_images as of_tiff
+
+    try:
+        return of_tiff(path)
+    except ImageFileError:
+        raise
+    except Exception as error:  # decoders raise any kind of exception on damaged files
+        raise ImageFileError(
+            path,
+            found=f"a header that cannot be read ({type(error).__name__}: {error})",
+            required="a complete file",
+            remedy="Copy the file again from its source.",
+        ) from error

@@ -12,6 +12,7 @@ from sys import intern
 from pcip_core.errors import ImageFileError, RootError, SpecError
 from pcip_core.images.field import Field
 from pcip_core.images.inside import printable, walk
+from pcip_core.images.layouts.stacks import Stacks, differ_in_depth_or_time, twice
 from pcip_core.images.reference import Reference
 from pcip_core.spec.screen import Channel, Screen
 from pcip_core.spec.sections import PART
@@ -36,12 +37,12 @@ class Fields:
         named = {*PART.findall(screen.files.image_id), *PART.findall(screen.shards.by or "")}
         self._named = sorted(named)
         self._identity = None if identity is None else (*identity, *sorted(named - set(identity)))
-        self._only = {name: str(value) for name, value in screen.files.only.items()}
+        self._stacks = Stacks(screen)
         self._fields: dict[str, Field] = {}
 
     def wants(self, parts: Mapping[str, str]) -> bool:
         """Whether `files.only` accepts a field with these parts, as far as they are known."""
-        return all(parts.get(name) in (value, UNREADABLE) for name, value in self._only.items())
+        return self._stacks.wants(parts, UNREADABLE)
 
     def add(self, parts: Mapping[str, str], files: Mapping[str, str]) -> None:
         """Add planes, channel -> reference, to the field with these parts.
@@ -50,6 +51,8 @@ class Fields:
             SpecError: a template names a part that the field does not have.
             RootError: the field already has a different file for one of the channels, or another field has its id.
         """
+        whole = parts
+        parts, plane = self._stacks.split(whole)
         names = self._names(parts)
         field_id = "_".join([parts[name] for name in names])
         field = self._fields.get(field_id)
@@ -63,10 +66,18 @@ class Fields:
                 remedy="Rename the files so that their parts joined by _ differ.",
             )
         for channel, file in files.items():
-            if field.files.setdefault(channel, file) != file:
+            file = self._stacks.within(channel, file, whole)
+            if plane is not None:
+                held = self._stacks.add(field_id, channel, plane, file)
+                field.files.setdefault(channel, file)
+            else:
+                held = field.files.setdefault(channel, file)
+            if held != file:
+                if differ_in_depth_or_time(field.parts, parts):
+                    raise twice(self._screen, field, replace(field, parts=dict(parts), files={channel: file}))
                 raise RootError(
                     self._screen.folder(),
-                    found=f"for channel {channel} of field {field_id} both {field.files[channel]} and {file}",
+                    found=f"for channel {channel} of field {field_id} both {held} and {file}",
                     required="one file",
                     remedy="Remove one of the files, or distinguish them: name the part that differs (a focal plane, "
                     "a time, a folder) in files.image_id, or select one value of it with files.only.",
@@ -94,7 +105,14 @@ class Fields:
         return bool(self._fields)
 
     def done(self) -> list[Field]:
-        """Return the fields, their channels in the order of the spec."""
+        """Return the fields, their channels in the order of the spec.
+
+        Raises:
+            RootError: fields of one image differ only in a focal plane or a time.
+        """
+        for field_id, problem in self._stacks.finish(self._fields):
+            self._fields[field_id] = replace(self._fields[field_id], problem=problem)
+        self._stacks.require_one(self._fields.values())
         order = list(self._screen.channels)
         for field in self._fields.values():
             if list(field.files) != order:

@@ -1,4 +1,4 @@
-"""Files whose paths name the parts of a field, in one folder or a tree of folders; RGB images; OME-TIFF.
+"""Files whose paths name the parts of a field, in one folder or a tree of folders; RGB images.
 
 A pattern is a path with named parts: `{plate}/{well}_f{field:d}_{channel}.tif`. A part matches any text within a
 name, with `:d` digits only, and is as short as possible. A part that is named twice must have the same text both
@@ -18,7 +18,7 @@ import polars as pl
 
 from pcip_core.errors import SpecError
 from pcip_core.images.field import Field
-from pcip_core.images.layouts.grouping import Fields, channel_of, files_under, plane_of
+from pcip_core.images.layouts.grouping import Fields, files_under, plane_of
 from pcip_core.spec.bounds import shown
 from pcip_core.spec.screen import Screen
 
@@ -47,20 +47,6 @@ def scan_pattern(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
                 fields.add(parts, {name: plane_of(paths[number], screen.channels[name]) for name in chosen})
                 claimed[number] = True
     return fields.done(), [path for path, done in zip(paths, claimed, strict=True) if not done]
-
-
-def scan_ome_tiff(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
-    """Scan for one multi-channel file per field; channels are selected by their OME-XML names or by `plane`."""
-    fields, unclaimed = Fields(screen), []
-    paths = files_under(root)
-    for path, parts in zip(paths, matches(str(screen.files.pattern), paths), strict=True):
-        if parts is None or not fields.wants(parts):
-            unclaimed.append(path)
-            continue
-        fields.add(
-            parts, {name: channel_of(path, name, channel) for name, channel in screen.channels.items()}
-        )
-    return fields.done(), unclaimed
 
 
 def matches(

@@ -69,7 +69,9 @@ def test_a_stack_an_unknown_name_and_an_unknown_number_are_refused(tmp_path):
         read_field(screen, scan(screen).fields[0])
     channels = {"nucleus": {"role": "structural", "plane": 2}, "protein": {"role": "protein", "plane": 0}}
     screen = screen_of(tmp_path / "images", FILES, channels=channels)
-    with pytest.raises(ImageFileError, match="2 channels without names; required: channel number 2"):
+    with pytest.raises(
+        ImageFileError, match="2 channels named EGFP, Brightfield; required: channel number 2"
+    ):
         read_field(screen, scan(screen).fields[0])
 
 

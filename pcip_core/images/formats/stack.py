@@ -105,7 +105,10 @@ def selected_plane(extent: Extent, select: Select, read: Callable[[int, int], np
     time = _number(extent, select, "t", extent.times, "time points", TIME_REMEDY)
     how = select.get("project")
     if how is None or extent.depth == 1:
-        remedy = f"{Z_REMEDY} {extent.hint}".strip()
+        remedies = [Z_REMEDY, extent.hint]
+        if extent.channels == 1 and select.get("c", "0") != "0":
+            remedies.reverse()  # the spec takes the planes for channels
+        remedy = " ".join(filter(None, remedies))
         return read(time, _number(extent, select, "z", extent.depth, "focal planes", remedy))
     if how == "middle":
         return read(time, middle(extent.depth))

@@ -20,7 +20,8 @@ from pcip_core.images.formats.stack import Extent
 BUFFER = 1 << 24  # bytes that tifffile reads ahead
 _WHITE_IS_ZERO, _PALETTE = 0, 3  # TIFF 6.0, PhotometricInterpretation
 _MISLABELLED = (
-    "If the planes are channels, correct the axes in the file (in ImageJ: Image > Properties, channels)."
+    "If the planes are channels, save the file with the axes CYX: in ImageJ with Image > Properties, or in Python with "
+    "tifffile.imwrite(new, tifffile.imread(old), imagej=True, metadata={'axes': 'CYX'})."
 )
 _NUMBER_THEM = "If the pages are channels, set channels.*.plane to their numbers, from 0."
 

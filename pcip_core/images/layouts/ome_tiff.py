@@ -15,7 +15,7 @@ from pcip_core.images.formats import times_of_images
 from pcip_core.images.inside import require_inside
 from pcip_core.images.layouts.grouping import Fields, channel_of, files_under
 from pcip_core.images.layouts.pattern import matches
-from pcip_core.images.reference import Reference
+from pcip_core.images.layouts.stacks import with_keys
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.sections import PART, TIME_PARTS, Z_PARTS
 
@@ -38,7 +38,7 @@ def scan_ome_tiff(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
         if parts is None:
             unclaimed.append(path)
             continue
-        fields = fields or Fields(screen, (*parts, "scene", "time"))
+        fields = fields or Fields(screen, (*parts, "scene"))
         used = False
         for further, select in _images(root, path, parts, named):
             whole = {**parts, **further}
@@ -79,9 +79,3 @@ def _images(
         for time in range(1, count + 1):
             key = {"t": str(time)} if count > 1 else {}
             yield {**further, "time": str(time)}, {**select, **key}
-
-
-def with_keys(file: str, select: dict[str, str]) -> str:
-    """A reference with further keys."""
-    reference = Reference.parse(file)
-    return str(Reference(reference.path, {**select, **reference.select}))

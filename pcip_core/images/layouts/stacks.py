@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 from pcip_core.errors import ImageFileError, RootError, SpecError
 from pcip_core.images.field import Field
@@ -18,13 +17,23 @@ from pcip_core.spec.screen import Screen
 from pcip_core.spec.sections import PART, TIME_PARTS, Z_PARTS
 
 _Plane = tuple[int, float, str]  # a value of {z}, so that 2 comes before 10 and 01 equals 1
-_MOST_PLANES = 10_000
 _REMEDIES = {
     "z": "Add to files in the spec `project: {{z: max}}` (or mean, sharpest, middle), or `only: {{{part}: {value}}}`.",
     "time": "Add to files in the spec `only: {{{part}: {value}}}`, or name {{{part}}} in files.image_id.",
     "other": "Name the part that differs in files.image_id, or select one value of it with files.only: "
     "{{{part}: {value}}}.",
 }
+
+
+def with_keys(file: str, keys: Mapping[str, str]) -> str:
+    """A reference with further keys, unless it has them."""
+    reference = Reference.parse(file)
+    return str(
+        replace(
+            reference,
+            select={**reference.select, **{k: v for k, v in keys.items() if k not in reference.select}},
+        )
+    )
 
 
 def same_value(text: str, value: object) -> bool:
@@ -54,6 +63,8 @@ class Stacks:
     def __init__(self, screen: Screen) -> None:
         self._screen, self._only = screen, screen.files.only
         self._how = next(iter(screen.files.project.values()), None)
+        self._z = next((self._only[name] for name in Z_PARTS if name in self._only), None)
+        self._time = next((self._only[name] for name in TIME_PARTS if name in self._only), None)
         self._planes: dict[str, dict[str, dict[_Plane, str]]] = {}  # field id -> channel -> plane -> file
 
     def wants(self, parts: Mapping[str, str], unknown: str) -> bool:
@@ -72,29 +83,24 @@ class Stacks:
                 return False
         return True
 
-    def split(self, parts: Mapping[str, str]) -> tuple[dict[str, str], str | None]:
+    def split(self, parts: Mapping[str, str]) -> tuple[Mapping[str, str], str | None]:
         """The parts of the field, and the value of the focal plane if it is one of several to project."""
         name = next((name for name in Z_PARTS if name in parts), None) if self._how else None
         if name is None:
-            return dict(parts), None
+            return parts, None
         return {part: text for part, text in parts.items() if part != name}, parts[name]
 
     def within(self, channel: str, file: str, parts: Mapping[str, str]) -> str:
         """The reference to a plane, with the focal plane and the time that the spec selects within the file."""
-        if not self._how and not self._only:
-            return file
-        reference = Reference.parse(file)
-        select = dict(reference.select)
-        if not set(Z_PARTS) & parts.keys():
-            if z := next((self._only[name] for name in Z_PARTS if name in self._only), None):
-                select.setdefault("z", _number(z))
+        keys: dict[str, str] = {}
+        if not any(name in parts for name in Z_PARTS):
+            if self._z is not None:
+                keys["z"] = _number(self._z)
             elif self._how and self._screen.channels[channel].role != "labels":
-                select.setdefault("project", self._how)
-        if not set(TIME_PARTS) & parts.keys() and (
-            time := next((self._only[name] for name in TIME_PARTS if name in self._only), None)
-        ):
-            select.setdefault("t", _number(time))
-        return str(replace(reference, select=select))
+                keys["project"] = self._how
+        if self._time is not None and not any(name in parts for name in TIME_PARTS):
+            keys["t"] = _number(self._time)
+        return with_keys(file, keys) if keys else file
 
     def add(self, field_id: str, channel: str, plane: str, file: str) -> str:
         """Add a focal plane of a channel; return the file of this plane, which is another one if it is there twice."""
@@ -114,9 +120,9 @@ class Stacks:
         for group in groups.values():
             stacks = [item for field_id in group for item in self._planes[field_id].items()]
             deep = {channel for channel, planes in stacks if len(planes) > 1}
-            expected = _without_gaps(
-                {plane for channel, planes in stacks if channel in deep for plane in planes}
-            )
+            expected = {plane for channel, planes in stacks if channel in deep for plane in planes}
+            if len(group) == 1:  # no other field tells how many planes there are
+                expected = _without_gaps(expected)
             for field_id in group:
                 problems = []
                 for channel, planes in self._planes[field_id].items():
@@ -202,17 +208,13 @@ def _number(value: str | int) -> str:
 
 
 def _without_gaps(planes: set[_Plane]) -> set[_Plane]:
-    """Add the planes that are missing between others, if they are numbered regularly."""
-    numbers = sorted({int(plane[1]) for plane in planes})
-    if len(numbers) < 3 or any(plane[0] or plane[1] != int(plane[1]) for plane in planes):
+    """Add the planes that are missing between others, if they are whole numbers and fewer than these."""
+    numbers = [int(plane[1]) for plane in planes]
+    if not planes or any(plane[0] or plane[1] != int(plane[1]) for plane in planes):
         return planes
-    step = min(right - left for left, right in pairwise(numbers))
-    if (
-        any((number - numbers[0]) % step for number in numbers)
-        or numbers[-1] - numbers[0] > _MOST_PLANES * step
-    ):
+    if max(numbers) - min(numbers) + 1 >= 2 * len(planes):
         return planes
-    return {(0, float(number), "") for number in range(numbers[0], numbers[-1] + 1, step)}
+    return {(0, float(number), "") for number in range(min(numbers), max(numbers) + 1)}
 
 
 def _missing(path: str, channel: str, missing: Sequence[_Plane], expected: set[_Plane]) -> ImageFileError:

@@ -126,6 +126,18 @@ def selected_plane(extent: Extent, select: Select, read: Callable[[int, int], np
     return projection.result()
 
 
+def require_no_stack(path: object, selects: Sequence[Select]) -> None:
+    """Raise if references select a further focal plane or time of a file whose format holds one plane.
+
+    Raises:
+        ImageFileError: a number is not 1.
+    """
+    extent = Extent(path, 1, 1, 1, (), "")
+    for select in selects:
+        _number(extent, select, "z", 1, "focal plane", "")
+        _number(extent, select, "t", 1, "time point", "")
+
+
 def _number(extent: Extent, select: Select, key: str, count: int, what: str, remedy: str) -> int:
     """The plane that a key selects, from 0."""
     if key not in select and count > 1:

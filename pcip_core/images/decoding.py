@@ -18,7 +18,7 @@ import numpy as np
 
 from pcip_core.errors import ImageFileError
 from pcip_core.images.formats import decoder, depth_of
-from pcip_core.images.formats.stack import Projection, middle, sharpest, sharpness
+from pcip_core.images.formats.stack import SCORES, Projection, middle, sharpest, sharpness
 from pcip_core.images.inside import require_inside
 from pcip_core.images.reference import Reference, Select
 from pcip_core.spec.screen import Channel
@@ -91,11 +91,14 @@ def _in_focus(
     if not stacks:
         return chosen
     first = min(stacks, key=lambda name: channels[name].role != "structural")
-    scores = []
-    for z in range(depths[first]):
-        reference = _at(references[first], z)
-        (plane,) = decode_file([root / reference.path], [reference.select], root)
-        scores.append(sharpness(plane))
+    guide = references[first]
+    if guide.further:
+        scores = [
+            sharpness(decode_file([root / path], [_at(guide, 0).select], root)[0]) for path in guide.paths
+        ]
+    else:
+        select = guide.select | {"project": SCORES}
+        scores = decode_file([root / guide.path], [select], root)[0].tolist()
     for name in stacks:
         if depths[name] != depths[first]:
             raise ImageFileError(
@@ -159,6 +162,11 @@ def _keep(path: Path, warning: warnings.WarningMessage) -> None:
 def decoder_warnings() -> list[str]:
     """The first warning of each kind that decoders have given in this process, with its file."""
     return list(_WARNED.values())
+
+
+def forget_warnings() -> None:
+    """Forget all kinds of warnings, so that the next one of each is kept and logged."""
+    _WARNED.clear()
 
 
 def require_in_root(root: Path, path: Path) -> None:

@@ -87,8 +87,7 @@ def scan(screen: Screen) -> Layout:
         "manifest": manifest.scan_manifest,
     }
     root = screen.folder()
-    folders = any(pattern.rstrip("*").endswith(".zarr") for pattern in screen.files.patterns)
-    fields, unclaimed = layouts["ome_zarr" if folders else screen.files.layout](screen, root)
+    fields, unclaimed = layouts[screen.files.reader](screen, root)
     if not fields:
         example = f"; the first file there is {unclaimed[0]}" if unclaimed else "; the folder is empty"
         files, names = screen.files, [channel.named or name for name, channel in screen.channels.items()]

@@ -69,6 +69,12 @@ class Files:
     )
 
     @property
+    def reader(self) -> str:
+        """The layout; `ome_zarr` also for a pattern of OME-Zarr images, which are folders."""
+        folders = any(pattern.rstrip("*").endswith(".zarr") for pattern in self.patterns)
+        return "ome_zarr" if folders and self.layout == "pattern" else self.layout
+
+    @property
     def patterns(self) -> list[str]:
         """The pattern, or the patterns of all channels."""
         if isinstance(self.pattern, dict):

@@ -92,9 +92,9 @@ def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:
         if set(files.pattern) != set(screen.channels):
             refuse(f"files.pattern for {list(files.pattern)}", f"one for each of {list(screen.channels)}")
     elif files.layout == "pattern" and "{channel}" not in str(files.pattern):
-        if any(channel.plane is None for channel in screen.channels.values()):
+        if files.reader != "ome_zarr" and any(channel.plane is None for channel in screen.channels.values()):
             refuse(f"files.pattern {files.pattern!r}", "a part {channel}, or a `plane` for every channel")
-    elif files.layout not in ("pattern", "ome_zarr") and "{channel}" in str(files.pattern):
+    elif files.reader not in ("pattern", "ome_zarr") and "{channel}" in str(files.pattern):
         refuse(f"files.pattern {files.pattern!r}", "no part {channel}, because each file holds all channels")
     for pattern in files.patterns:
         if set(_PATTERN_PART.sub("", pattern)) & set("{}"):
@@ -116,7 +116,7 @@ def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:
     _validate_stacks(screen, refuse)
     if files.layout == "manifest":
         return  # the parts are the columns of the table
-    known = {*(parts[0] if parts else ()), *_PARTS.get(files.layout, ())}
+    known = {*(parts[0] if parts else ()), *_PARTS.get(files.reader, ())}
     within = {*Z_PARTS, *TIME_PARTS, "scene"}  # planes of a file need not be parts
     templates |= {"files.only": "".join(f"{{{name}}}" for name in files.only if name not in within)}
     for key, template in templates.items():

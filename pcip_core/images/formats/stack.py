@@ -13,6 +13,9 @@ from pcip_core.images.reference import Select
 STACK_KEYS = ("scene", "z", "t", "project")
 """Keys of a reference that select images, focal planes and times of a file; each counts from 1."""
 
+SCORES = "scores"
+"""In place of a rule of `project`: not a plane, but the sharpness of each focal plane: (depth,)."""
+
 Z_REMEDY = "Add to files in the spec `project: {z: max}` (or mean, sharpest, middle), or `only: {z: 1}`."
 TIME_REMEDY = "Add to files in the spec `only: {time: 1}`, or name {time} in files.image_id."
 MAX_STACK_BYTES = 1 << 35  # of the focal planes of one channel
@@ -112,6 +115,8 @@ def selected_plane(extent: Extent, select: Select, read: Callable[[int, int], np
         return read(time, _number(extent, select, "z", extent.depth, "focal planes", remedy))
     if how == "middle":
         return read(time, middle(extent.depth))
+    if how == SCORES:
+        return np.array([sharpness(read(time, z)) for z in range(extent.depth)])
     projection = Projection(how)
     for z in range(extent.depth):
         plane = read(time, z)

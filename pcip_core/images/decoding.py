@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from pcip_core.errors import ImageFileError
+from pcip_core.errors import ImageFileError, PcipError
 from pcip_core.images.formats import decoder, depth_of
 from pcip_core.images.formats.stack import SCORES, Projection, middle, sharpest, sharpness
 from pcip_core.images.inside import require_inside
@@ -136,7 +136,7 @@ def _call(path: Path, root: Path, read: Callable[[], _T]) -> _T:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             result = read()
-    except ImageFileError:
+    except PcipError:
         raise
     except Exception as error:  # decoders raise any kind of exception on damaged files
         raise ImageFileError(

@@ -13,11 +13,11 @@ import numpy as np
 import tifffile
 
 from pcip_core.errors import ImageFileError
-from pcip_core.images.formats.channels import channel_number
+from pcip_core.images.formats.images import image_of, plane_of_images
 from pcip_core.images.formats.limits import MAX_MEMORY, check_rgb, colour_of
 from pcip_core.images.formats.ome_xml import MAX_PLANES, ome_images
-from pcip_core.images.formats.stack import STACK_KEYS, selected_plane
-from pcip_core.images.formats.tiff_images import BUFFER, TiffImage, check_page, images_of
+from pcip_core.images.formats.stack import STACK_KEYS
+from pcip_core.images.formats.tiff_images import BUFFER, check_page, images_of
 from pcip_core.images.reference import Select
 
 _PIECE = 1 << 20
@@ -35,7 +35,7 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
         if len(tiff.pages) > 1 or tiff.flags & _STACKS or keys & _OF_IMAGES:
             images = images_of(path, tiff, channels=bool(keys & _CHANNEL))
             if len(images) > 1 or not images[0].is_plane or keys & _OF_IMAGES:
-                return [_plane(path, images, select) for select in selects]
+                return [plane_of_images(path, images, select) for select in selects]
         page = tiff.pages.first
         check_page(path, page)
         colours = page.shape[-1] if page.samplesperpixel > 1 and page.planarconfig == 1 else 1
@@ -53,7 +53,7 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
 def depth(path: Path, select: Select) -> int:
     """The number of focal planes of an image, 1 for a file that is not a stack."""
     with _opened_tiff(path) as tiff:
-        return _image(
+        return image_of(
             path, images_of(path, tiff, channels=bool(select.keys() & _CHANNEL)), select
         ).extent.depth
 
@@ -74,53 +74,6 @@ def _opened_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
     with tifffile.TiffFile(_unpacked(path) if packed else path, _multifile=False, is_ndtiff=False) as tiff:
         check_pages(path, tiff)
         yield tiff
-
-
-def _image(path: Path, images: Sequence[TiffImage], select: Select) -> TiffImage:
-    """The image that a reference selects by its number, from 1."""
-    if "scene" not in select and len(images) > 1:
-        raise ImageFileError(
-            path,
-            found=f"{len(images)} images in one file",
-            required="one, or layout ome_tiff, in which each is a field",
-            remedy="Set `layout: ome_tiff` in files of the spec.",
-        )
-    number = int(select.get("scene", 1))
-    if not 1 <= number <= len(images):
-        raise ImageFileError(
-            path,
-            found=f"{len(images)} images",
-            required=f"number {number}",
-            remedy="Scan the folder again: the file has been replaced since.",
-        )
-    return images[number - 1]
-
-
-def _plane(path: Path, images: Sequence[TiffImage], select: Select) -> np.ndarray:
-    """The plane of a channel, or the colour `rgb`, of an image."""
-    image = _image(path, images, select)
-    samples = image.samples
-    if "rgb" in select:
-        check_rgb(path, f"{samples} values", samples, select["rgb"])
-        if image.extent.channels > samples:
-            channel_number(path, {}, image.names, image.extent.channels)
-        return selected_plane(
-            image.extent,
-            select,
-            lambda t, z: colour_of(_last_samples(image.read(t, z, 0), samples), select["rgb"]),
-        )
-    number = channel_number(path, select, image.names, image.extent.channels)
-
-    def read(time: int, z: int) -> np.ndarray:
-        page = image.read(time, z, number)
-        return page if samples == 1 else _last_samples(page, samples)[:, :, number % samples]
-
-    return selected_plane(image.extent, select, read)
-
-
-def _last_samples(page: np.ndarray, samples: int) -> np.ndarray:
-    """A page with its samples as the last axis."""
-    return page if page.shape[-1] == samples else np.moveaxis(page, 0, -1)
 
 
 def _unpacked(path: Path) -> io.BytesIO:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import tifffile
 
 from pcip_core.errors import ImageFileError
+from pcip_core.images.formats.images import FileImage
 from pcip_core.images.formats.limits import check_size
 from pcip_core.images.formats.ome_xml import MAX_PLANES, OmeImage, ome_images
 from pcip_core.images.formats.stack import Extent
@@ -26,29 +26,7 @@ _MISLABELLED = (
 _NUMBER_THEM = "If the pages are channels, set channels.*.plane to their numbers, from 0."
 
 
-@dataclass(frozen=True)
-class TiffImage:
-    """One image of a file.
-
-    Attributes:
-        extent: its size in time and depth.
-        names: names of its channels, if the file has them.
-        samples: values per pixel, if the channels are those of one page, otherwise 1.
-        read: (time point, focal plane, channel), all from 0 -> the page: (H, W), or with 3 axes if it has samples.
-    """
-
-    extent: Extent
-    names: list[str]
-    samples: int
-    read: Callable[[int, int, int], np.ndarray]
-
-    @property
-    def is_plane(self) -> bool:
-        """Whether it is a single page without channels."""
-        return self.extent.times * self.extent.depth * self.extent.channels == self.samples
-
-
-def images_of(path: Path, tiff: tifffile.TiffFile, *, channels: bool) -> list[TiffImage]:
+def images_of(path: Path, tiff: tifffile.TiffFile, *, channels: bool) -> list[FileImage]:
     """The images of a file. No pixels are read.
 
     Args:
@@ -68,7 +46,7 @@ def images_of(path: Path, tiff: tifffile.TiffFile, *, channels: bool) -> list[Ti
     return [_of_series(path, tiff, channels=channels)]
 
 
-def _of_ome(path: Path, tiff: tifffile.TiffFile, image: OmeImage) -> TiffImage:
+def _of_ome(path: Path, tiff: tifffile.TiffFile, image: OmeImage) -> FileImage:
     times, depth, channels, height, width = image.sizes
     shape = {"T": times, "Z": depth, "C": channels * image.samples, "Y": height, "X": width}
     long = {axis: side for axis, side in shape.items() if side > 1}
@@ -96,10 +74,10 @@ def _of_ome(path: Path, tiff: tifffile.TiffFile, image: OmeImage) -> TiffImage:
     for number in image.pages:
         if number is not None:
             check_page(path, tiff.pages[number])
-    return TiffImage(extent, image.names, image.samples, read)
+    return FileImage(extent, image.names, image.samples, read)
 
 
-def _of_series(path: Path, tiff: tifffile.TiffFile, *, channels: bool) -> TiffImage:
+def _of_series(path: Path, tiff: tifffile.TiffFile, *, channels: bool) -> FileImage:
     """The first series that tifffile finds: an ImageJ hyperstack, or the pages that are alike."""
     series = tiff.series[0]
     page: Any = series.keyframe
@@ -143,7 +121,7 @@ def _of_series(path: Path, tiff: tifffile.TiffFile, *, channels: bool) -> TiffIm
         return frame(place)
 
     labels = [str(label) for label in (tiff.imagej_metadata or {}).get("Labels") or []]
-    return TiffImage(extent, labels if len(labels) == extent.channels else [], samples, read)
+    return FileImage(extent, labels if len(labels) == extent.channels else [], samples, read)
 
 
 def _frames(

@@ -49,7 +49,7 @@ def scan(screen: Screen) -> Layout:
 
     Raises:
         RootError: the root does not exist, no file matches the layout, two files hold the same plane, or a field
-            stands twice in an image (`layouts.numbers`).
+            stands twice in an image (`named_once`).
         SpecError: a table of the layout cannot be read, or a template names a part that does not exist.
 
     >>> import tempfile
@@ -75,7 +75,7 @@ def scan(screen: Screen) -> Layout:
     (['p1_A01_1'], ['p1'], ['p1/notes.txt'])
     """
     from pcip_core.images.layouts import hdf5, manifest, ome_tiff, ome_zarr, opera, pattern
-    from pcip_core.images.layouts.numbers import named_once
+    from pcip_core.images.stacks import named_once
 
     layouts = {
         "pattern": pattern.scan_pattern,

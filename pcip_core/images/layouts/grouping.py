@@ -12,8 +12,8 @@ from sys import intern
 from pcip_core.errors import ImageFileError, RootError, SpecError
 from pcip_core.images.field import Field
 from pcip_core.images.inside import printable, walk
-from pcip_core.images.layouts.stacks import Stacks, differ_in_depth_or_time, twice
 from pcip_core.images.reference import Reference
+from pcip_core.images.stacks import Stacks, differ_in_depth_or_time, twice
 from pcip_core.spec.screen import Channel, Screen
 from pcip_core.spec.sections import PART
 

@@ -20,7 +20,7 @@ from pcip_core.images.formats.ngff import METADATA_FILES, group_metadata, is_arr
 from pcip_core.images.inside import is_plain, printable, require_inside, walk
 from pcip_core.images.layouts.grouping import Fields, channel_of, plane_of, well_at, well_name
 from pcip_core.images.layouts.pattern import matches
-from pcip_core.images.layouts.stacks import with_keys
+from pcip_core.images.stacks import with_keys
 from pcip_core.spec.screen import Screen
 
 MAX_WELLS, MAX_FIELDS = 10_000, 200_000  # of one plate; 1,536 wells of 100 fields have fewer

@@ -1,7 +1,9 @@
 """Focal planes and times: which of them form a field, by `files.project` and `files.only` of the spec.
 
+Each field stands once in its image: one cell must never be source and target of a pair.
+
 They are parts of the layout (files of one plane each), or lie within a file. All layouts collect their planes in
-`grouping.Fields`, which asks this module.
+`layouts.grouping.Fields`, which asks this module.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 
 from pcip_core.errors import ImageFileError, RootError, SpecError
 from pcip_core.images.field import Field
@@ -17,6 +20,7 @@ from pcip_core.spec.screen import Screen
 from pcip_core.spec.sections import PART, TIME_PARTS, Z_PARTS
 
 _Plane = tuple[int, float, str]  # a value of {z}, so that 2 comes before 10 and 01 equals 1
+_PLACES = ("plate", "well", "row", "column")
 _REMEDIES = {
     "z": "Add to files in the spec `project: {{z: max}}` (or mean, sharpest, middle), or `only: {{{part}: {value}}}`.",
     "time": "Add to files in the spec `only: {{{part}: {value}}}`, or name {{{part}}} in files.image_id.",
@@ -240,3 +244,46 @@ def _labels(path: str, channel: str) -> ImageFileError:
 
 def _text(plane: _Plane) -> str:
     return plane[2] or f"{plane[1]:g}"
+
+
+def named_once(screen: Screen, fields: Sequence[Field]) -> list[Field]:
+    """Give each field a number that no other field of its image has.
+
+    Fields of several wells or plates in one image may have the same numbers; the well or plate is then part of the
+    number. Fields of cropped cells (segmentation method `whole`) may hold cells of one field and are not changed.
+
+    Args:
+        screen: the spec, for errors.
+        fields: sorted by image.
+
+    Raises:
+        RootError: two fields of an image have the same number and place: they are one position.
+    """
+    if screen.segmentation.method == "whole":
+        return list(fields)
+    named: list[Field] = []
+    for _, group in groupby(fields, key=lambda field: field.image_id):
+        members = list(group)
+        if len({field.number for field in members}) < len(members):
+            members = _of_one_image(screen, members)
+        named += members
+    return named
+
+
+def _of_one_image(screen: Screen, members: list[Field]) -> list[Field]:
+    places = [
+        part
+        for part in _PLACES
+        if len({field.parts.get(part) for field in members if field.problem is None}) > 1
+    ]
+    seen: dict[str, Field] = {}
+    named = []
+    for field in members:
+        if field.problem is None:
+            name = "_".join([*(field.parts.get(part, "") for part in places), field.number])
+            other = seen.setdefault(name, field)
+            if other is not field:
+                raise twice(screen, other, field)
+            field = replace(field, name=name)
+        named.append(field)
+    return named

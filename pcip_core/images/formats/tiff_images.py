@@ -65,8 +65,9 @@ def _of_ome(path: Path, tiff: tifffile.TiffFile, image: OmeImage) -> FileImage:
             )
         page = tiff.pages[number]
         check_page(path, page)
-        if (page.imagelength, page.imagewidth) != (height, width):
-            found = f"a page of {page.imagelength} x {page.imagewidth} px"
+        key: Any = page.keyframe
+        if (key.imagelength, key.imagewidth) != (height, width):
+            found = f"a page of {key.imagelength} x {key.imagewidth} px"
             required = f"{height} x {width} px, as its metadata say"
             raise ImageFileError(path, found=found, required=required, remedy="Export the image again.")
         return page.asarray(maxworkers=1, buffersize=BUFFER)

@@ -61,10 +61,10 @@ def _package(path: Path, module: str) -> Any:
         ) from error
 
 
-def _extent(path: Path, sizes: Mapping[str, int], kind: np.dtype | str) -> Extent:
+def _extent(path: Path, sizes: Mapping[str, int], kind: np.dtype | type) -> Extent:
     """The size of an image from those of its axes, checked against the limits."""
     shape = tuple(max(1, sizes.get(axis, 1)) for axis in "TZCYX")
-    check_size(path, shape[3:], np.dtype(kind))
+    check_size(path, shape[3:], kind)
     if np.prod(shape[:3]) > MAX_PLANES:
         raise ImageFileError(
             path,

@@ -67,7 +67,8 @@ def scan(screen: Screen) -> Layout:
         The fields, sorted by image and field id, and the files that belong to no field.
 
     Raises:
-        RootError: the root does not exist, no file matches the layout, or two files hold the same plane.
+        RootError: the root does not exist, no file matches the layout, two files hold the same plane, or a field
+            stands twice in an image (`named_once`).
         SpecError: a table of the layout cannot be read, or a template names a part that does not exist.
 
     >>> import tempfile
@@ -92,12 +93,14 @@ def scan(screen: Screen) -> Layout:
     >>> [field.field_id for field in layout.fields], layout.shards(), layout.unclaimed
     (['p1_A01_1'], ['p1'], ['p1/notes.txt'])
     """
-    from pcip_core.images.layouts import hdf5, manifest, ome_zarr, opera, pattern
+    from pcip_core.images.layouts import hdf5, manifest, ome_tiff, ome_zarr, opera, pattern
     from pcip_core.images.layouts.exports import cv8000, imagexpress, incell
+    from pcip_core.images.stacks import named_once
 
     layouts: dict[str, Callable[[Screen, Tree], tuple[list[Field], list[str]]]] = {
         "pattern": pattern.scan_pattern,
-        "ome_tiff": pattern.scan_ome_tiff,
+        "ome_tiff": ome_tiff.scan_ome_tiff,
+        "vendor": ome_tiff.scan_ome_tiff,
         "opera": opera.scan_opera,
         "imagexpress": imagexpress.scan_imagexpress,
         "cv8000": cv8000.scan_cv8000,
@@ -108,7 +111,7 @@ def scan(screen: Screen) -> Layout:
     }
     root = screen.folder()
     tree = Tree(root, screen.files.excluded)
-    fields, unclaimed = layouts[screen.files.layout](screen, tree)
+    fields, unclaimed = layouts[screen.files.reader](screen, tree)
     fields, unclaimed = without_links(tree, fields, unclaimed)
     if not fields:
         example = f"; the first file there is {unclaimed[0]}" if unclaimed else "; the folder is empty"
@@ -122,7 +125,7 @@ def scan(screen: Screen) -> Layout:
             required=f"files for the channels {', '.join(names)}",
             remedy="Correct the spec's files and channels.*.named, or the root.",
         )
-    return Layout(_sorted(fields), unclaimed, sorted(tree.excluded), tree.notes)
+    return Layout(named_once(screen, _sorted(fields)), unclaimed, sorted(tree.excluded), tree.notes)
 
 
 def _sorted(fields: list[Field]) -> list[Field]:

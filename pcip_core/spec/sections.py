@@ -34,6 +34,9 @@ ALWAYS_EXCLUDED = (
 )
 """Names of files, and of folders with a `/` at the end, that never belong to a screen."""
 
+Z_PARTS, TIME_PARTS = ("z", "plane"), ("time", "t")
+"""Names of the parts that are focal planes, and times. Those of one kind are the same thing in `files.only`."""
+
 AreaFraction = Annotated[float, Bounds(0, 1000)]
 
 
@@ -69,7 +72,9 @@ class Files:
             the name of a well, `{_:hex}` a GUID that is not kept, `*` any text within a name, `**/` any folders.
             Alternatively one pattern per channel.
         table: layout `manifest` only: path of the table that lists the fields, relative to the root.
-        only: part -> the single value to use, if the files have several (a focal plane, a time).
+        only: part -> the single value to use, if there are several (a focal plane, a time), in file names or within
+            files. Numbers are compared as numbers. Planes and times within a file count from 1.
+        project: `{z: max}`: one plane of all focal planes: `max`, `mean`, `sharpest` or `middle`.
         exclude: names or paths of files to leave out, in addition to `ALWAYS_EXCLUDED`.
         parts: part -> template over the parts of the layout, or a constant: `{well: "{row}{column}", plate: P1}`.
     """
@@ -77,13 +82,31 @@ class Files:
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     image_id: str
     layout: Literal[
-        "pattern", "opera", "imagexpress", "cv8000", "incell", "ome_tiff", "ome_zarr", "hdf5", "manifest"
+        "pattern",
+        "opera",
+        "imagexpress",
+        "cv8000",
+        "incell",
+        "ome_tiff",
+        "ome_zarr",
+        "vendor",
+        "hdf5",
+        "manifest",
     ] = "pattern"
     pattern: str | dict[str, str] | None = None
     table: str | None = None
     only: dict[str, str | int] = field(default_factory=dict)
+    project: dict[Literal["z", "plane"], Literal["max", "mean", "sharpest", "middle"]] = field(
+        default_factory=dict
+    )
     exclude: list[str] = field(default_factory=list)
     parts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def reader(self) -> str:
+        """The layout; `ome_zarr` also for a pattern of OME-Zarr images, which are folders."""
+        folders = any(pattern.rstrip("*").endswith(".zarr") for pattern in self.patterns)
+        return "ome_zarr" if folders and self.layout == "pattern" else self.layout
 
     @property
     def excluded(self) -> list[str]:

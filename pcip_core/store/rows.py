@@ -58,6 +58,7 @@ def fields_of(screen: Screen, table: pl.DataFrame) -> list[Field]:
             row["shard"],
             row["parts"],
             dict(zip(screen.channels, row["files"], strict=True)),
+            name=row["field"],
         )
         for row in table.iter_rows(named=True)
     ]

@@ -10,6 +10,7 @@ from pcip_assets.provenance import inputs_hash, stamp
 from pcip_assets.resources import Library
 from pcip_core.crops.shard_cells import Rejected
 from pcip_core.errors import ImageFileError
+from pcip_core.images.decoding import decoder_warnings
 from pcip_core.images.layout import Layout, scan
 from pcip_core.images.localization import annotated_images
 from pcip_core.images.reading import content_hash, read_field
@@ -92,5 +93,6 @@ def _checked(screen: Screen, layout: Layout, shard: str, hashes: dict[str, str])
             "fields_used": len(good),
             "fields_quarantined": len(rejected),
             "files_no_pattern_claims": len(layout.unclaimed),
+            **({"decoder_warnings": kept} if (kept := decoder_warnings()) else {}),
         },
     )

@@ -14,6 +14,7 @@ from pcip_core.files import natural_key
 from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree
 from pcip_core.images.reference import Reference
+from pcip_core.images.stacks import Stacks, differ_in_depth_or_time, names_of, same_value, twice
 from pcip_core.spec.screen import Channel, Screen
 from pcip_core.spec.sections import PART
 
@@ -40,23 +41,23 @@ class Fields:
         named = {*PART.findall(screen.files.image_id), *PART.findall(screen.shards.by or "")}
         self._named = sorted(named)
         self._identity = None if identity is None else (*identity, *sorted(named - set(identity)))
-        self._only = {name: _number(str(value)) for name, value in screen.files.only.items()}
+        self._stacks = Stacks(screen)
         self._other: dict[str, set[str]] = {}  # part of `files.only` -> other values of it
         self._fields: dict[str, Field] = {}
 
     def wants(self, parts: Mapping[str, str]) -> bool:
-        """Whether `files.only` accepts a field with these parts, as far as they are known. 01 and 1 are one number."""
-        if not self._only:
+        """Whether `files.only` accepts a field with these parts, as far as they are known."""
+        if not self._screen.files.only:
             return True
         parts = self._with_built(parts)
-        for name, value in self._only.items():
-            actual = parts.get(name)
-            if actual != UNREADABLE and (actual is None or _number(actual) != value):
-                others = self._other.setdefault(name, set())
-                if actual is not None and len(others) <= _MOST_SHOWN:
-                    others.add(actual)
-                return False
-        return True
+        if self._stacks.wants(parts, UNREADABLE):
+            return True
+        for key, value in self._screen.files.only.items():
+            actual = next((parts[name] for name in names_of(key) if name in parts), UNREADABLE)
+            others = self._other.setdefault(key, set())
+            if actual != UNREADABLE and not same_value(actual, value) and len(others) <= _MOST_SHOWN:
+                others.add(actual)
+        return False
 
     def add(self, parts: Mapping[str, str], files: Mapping[str, str]) -> None:
         """Add planes, channel -> reference, to the field with these parts.
@@ -65,8 +66,9 @@ class Fields:
             SpecError: a template names a part that the field does not have.
             RootError: the field already has a different file for one of the channels, or another field has its id.
         """
-        names = self._names(parts)
-        parts = self._with_built(parts)
+        whole = self._with_built(parts)
+        names = self._names(self._stacks.split(parts)[0])
+        parts, plane = self._stacks.split(whole)
         field_id = "_".join([parts[name] for name in names])
         field = self._fields.get(field_id)
         if field is None:
@@ -79,11 +81,18 @@ class Fields:
                 remedy="Rename the files so that their parts joined by _ differ.",
             )
         for channel, file in files.items():
-            other = field.files.setdefault(channel, file)
-            if other != file and not self._is_same_file(other, file):
+            file = self._stacks.within(channel, file, whole)
+            if plane is not None:
+                held = self._stacks.add(field_id, channel, plane, file)
+                field.files.setdefault(channel, file)
+            else:
+                held = field.files.setdefault(channel, file)
+            if held != file and not self._is_same_file(held, file):
+                if differ_in_depth_or_time(field.parts, parts):
+                    raise twice(self._screen, field, replace(field, parts=dict(parts), files={channel: file}))
                 raise RootError(
                     self._screen.folder(),
-                    found=f"for channel {channel} of field {field_id} both {other} and {file}",
+                    found=f"for channel {channel} of field {field_id} both {held} and {file}",
                     required="one file",
                     remedy=self._remedy(field, parts),
                 )
@@ -161,10 +170,10 @@ class Fields:
         """Return the fields, their channels in the order of the spec.
 
         Raises:
-            RootError: `files.only` leaves none.
+            RootError: `files.only` leaves none, or fields of one image differ only in a focal plane or a time.
         """
         if not self._fields and self._other:
-            name, others = next(iter(self._other.items()))
+            name, others = max(self._other.items(), key=lambda item: len(item[1]))
             values = ", ".join(sorted(others, key=natural_key)[:_MOST_SHOWN])
             raise RootError(
                 self._screen.folder(),
@@ -174,6 +183,9 @@ class Fields:
                 else f"files with a part {name}",
                 remedy="Correct files.only.",
             )
+        for field_id, problem in self._stacks.finish(self._fields):
+            self._fields[field_id] = replace(self._fields[field_id], problem=problem)
+        self._stacks.require_one(self._fields.values())
         order = list(self._screen.channels)
         for field in self._fields.values():
             if list(field.files) != order:
@@ -296,11 +308,6 @@ def well_of(template: str, parts: Mapping[str, str], key: str) -> str:
     if len(values) == 2 and all(value.isdecimal() and 0 < int(value) <= _LARGEST_INDEX for value in values):
         return well_at(int(values[0]), int(values[1]))
     return well_name(filled(template, parts, key))
-
-
-def _number(text: str) -> str:
-    """A whole number without leading zeros; other text as it is."""
-    return str(int(text)) if text.isascii() and text.isdecimal() else text
 
 
 def is_well(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Files whose paths name the parts of a field, in one folder or a tree of folders; RGB images; OME-TIFF.
+"""Files whose paths name the parts of a field, in one folder or a tree of folders; RGB images.
 
 A pattern is a path with named parts: `{plate}/{well}_f{field:d}_{channel}.tif`. A part matches any text within a
 name and is as short as possible. A type restricts it: `{field:d}` all digits of a number, `{row:3d}` three digits,
@@ -21,7 +21,7 @@ import polars as pl
 from pcip_core.errors import SpecError
 from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree
-from pcip_core.images.layouts.grouping import Fields, channel_of, plane_of, well_name
+from pcip_core.images.layouts.grouping import Fields, plane_of, well_name
 from pcip_core.spec.bounds import shown
 from pcip_core.spec.screen import Screen
 
@@ -55,21 +55,6 @@ def scan_pattern(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
                 claimed[number] = True
     fields.add_unread(tree, lambda folder: parts_of_folder(list(patterns.values()), folder, names))
     return fields.done(), [path for path, done in zip(paths, claimed, strict=True) if not done]
-
-
-def scan_ome_tiff(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
-    """Scan for one multi-channel file per field; channels are selected by their OME-XML names or by `plane`."""
-    fields, unclaimed = Fields(screen), []
-    paths = tree.files()
-    for path, parts in zip(paths, matches(str(screen.files.pattern), paths), strict=True):
-        if parts is None or not fields.wants(parts):
-            unclaimed.append(path)
-            continue
-        fields.add(
-            parts, {name: channel_of(path, name, channel) for name, channel in screen.channels.items()}
-        )
-    fields.add_unread(tree, lambda folder: parts_of_folder([str(screen.files.pattern)], folder))
-    return fields.done(), unclaimed
 
 
 def parts_of_folder(

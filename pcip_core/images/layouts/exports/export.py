@@ -24,11 +24,15 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """One image file: the number of its channel, and the parts of its field except plate and folder."""
+    """One image file: the number of its channel, and the parts of its field except plate and folder.
+
+    `projection`: the microscope has made it from focal planes that are files themselves.
+    """
 
     channel: str
     parts: dict[str, str]
     plate: str | None = None
+    projection: bool = False
 
 
 class Measurement(Protocol):
@@ -95,7 +99,8 @@ def scan_export(
             parts = {**place, **plane.parts}
             if plane.plate and not measurement.plate:
                 parts["plate"] = plane.plate
-            if (chosen := channels[plane.channel]) and fields.wants(parts):
+            chosen = channels[plane.channel]
+            if chosen and not (plane.projection and screen.files.project) and fields.wants(parts):
                 fields.add(parts, {name: plane_of(path, screen.channels[name]) for name in chosen})
             else:
                 unclaimed.append(path)

@@ -39,6 +39,11 @@ def scan_imagexpress(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]
 class _ImageXpress(Measurement):
     def __init__(self, tree: Tree, paths: list[str]) -> None:
         self.plate, self.listed = None, ()
+        self._deep: set[str] = set()  # channels with focal planes
+        for path in paths:
+            inside, _, name = path.rpartition("/")
+            if (plane := self.plane(name, inside)) is not None and plane.parts["plane"] != "0":
+                self._deep.add(plane.channel)
         waves: dict[str, str] = {}
         for path in sorted((path for path in paths if path.lower().endswith(".htd")), key=len):
             try:
@@ -65,4 +70,5 @@ class _ImageXpress(Measurement):
             "plane": str(int(plane or steps.get("zstep", 0))),
             "time": str(int(time or steps.get("timepoint", 1))),
         }
-        return Plane(str(int(channel or 1)), parts, plate and match[plate])
+        number = str(int(channel or 1))
+        return Plane(number, parts, plate and match[plate], parts["plane"] == "0" and number in self._deep)

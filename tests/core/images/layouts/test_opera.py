@@ -110,9 +110,7 @@ def test_several_focal_planes_are_refused_until_one_is_chosen(tmp_path):
         "nucleus": {"role": "structural", "named": "1"},
         "protein": {"role": "protein", "named": "ch2"},
     }
-    with pytest.raises(
-        RootError, match=r"for channel nucleus of field P_B01_1 both .*p01-ch1.* and .*p02-ch1"
-    ):
+    with pytest.raises(RootError, match=r"a stack: .*p01-ch1.* and .*p02-ch1.*only: {plane: 1}"):
         scan(screen_of(tmp_path / "images", FILES, channels=channels))
     screen = screen_of(tmp_path / "images", FILES | {"only": {"plane": 2}}, channels=channels)
     (field,) = scan(screen).fields

@@ -186,6 +186,26 @@ def test_a_part_that_divides_fields_is_doubted_and_the_remedy_works(tmp_path):
     assert layout.doubts(screen) == []
 
 
+@pytest.mark.parametrize("kind", ["hex", "d"])
+def test_a_part_that_divides_numbered_fields_is_refused_and_the_remedy_works(tmp_path, kind):
+    ends = (GUID, GUID.replace("7D24", "0000")) if kind == "hex" else ("01", "02")
+    names = [f"A01_f1_w{n}_{end}.tif" for n, end in enumerate(ends, 1)]
+    files = {"pattern": f"{{well}}_f{{field:d}}_{{channel}}_{{id:{kind}}}.tif", "image_id": "{well}"}
+    channels = {
+        "nucleus": {"role": "structural", "named": "w1"},
+        "protein": {"role": "protein", "named": "w2"},
+    }
+    with pytest.raises(RootError, match=r"different channels: {id} divides the field\. Write _ for its name"):
+        _scan(tmp_path / "images", names, files, channels=channels)
+    _, layout = _scan(
+        tmp_path / "images",
+        names,
+        files | {"pattern": files["pattern"].replace("{id", "{_")},
+        channels=channels,
+    )
+    assert [sorted(field.files) for field in layout.fields] == [["nucleus", "protein"]]
+
+
 def test_a_link_that_was_copied_as_text_is_named(tmp_path):
     (tmp_path / "store" / "P1").mkdir(parents=True)
     names = [f"P2/A01_{channel}.tif" for channel in ("nucleus", "protein")]

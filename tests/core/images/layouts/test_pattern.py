@@ -152,7 +152,10 @@ def test_templates_and_keys_that_do_not_fit_the_layout_are_refused(tmp_path):
         ({"layout": "opera", "image_id": "{strain}"}, "names {strain}"),
         ({"pattern": {"nucleus": "{well}_a.tif"}, "image_id": "{well}"}, "files.pattern for ['nucleus']"),
         ({"pattern": "{well}.tif", "image_id": "{well}"}, "a part {channel}"),
-        ({"pattern": "{well}_{channel}.tif", "image_id": "{well}", "only": {"z": 1}}, "files.only names {z}"),
+        (
+            {"pattern": "{well}_{channel}.tif", "image_id": "{well}", "only": {"depth": 1}},
+            "files.only names {depth}",
+        ),
     ):
         with pytest.raises(SpecError) as caught:
             screen_of(tmp_path, files, shards={"buckets": 1})

@@ -97,6 +97,10 @@ def test_folders_of_times_and_planes_are_parts_and_the_htd_names_channels(tmp_pa
         **{"plate": "P", "folder": "P_Plate_7", "plane": "10", "time": "2"}
     }
     assert np.array_equal(read_field(screen, field)["protein"], written[2, 10]["B02_s1_w2"])
+    project = screen_of(root, FILES | {"only": {"time": 1}, "project": {"z": "mean"}}, channels=channels)
+    (field,) = scan(project).fields  # of ZStep_1 and ZStep_10, without the projection in ZStep_0
+    mean = np.mean([written[1, step]["B02_s1_w1"] for step in (1, 10)], axis=0)
+    assert np.abs(read_field(project, field)["nucleus"] - mean).max() <= 0.5
     with pytest.raises(RootError, match=r"whose plane is 7, as files\.only requires; required: .* 0, 1, 10"):
         scan(screen_of(root, FILES | {"only": {"time": 2, "plane": 7}}, channels=channels))
     channels["nucleus"]["named"] = "Hoechst"

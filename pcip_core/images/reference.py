@@ -38,7 +38,7 @@ class Reference:
         further: the other files, in the order of the focal planes.
 
     >>> Reference.parse("A01_f1.ome.tif#channel=GFP")
-    Reference(path='A01_f1.ome.tif', select={'channel': 'GFP'})
+    Reference(path='A01_f1.ome.tif', select={'channel': 'GFP'}, further=())
     >>> str(Reference("A01_f1.ome.tif", {"c": "1"}))
     'A01_f1.ome.tif#c=1'
     >>> str(Reference("z1.tif", {"project": "max"}, ("z2.tif", "z3.tif")))

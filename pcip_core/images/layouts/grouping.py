@@ -228,12 +228,20 @@ def without_links(tree: Tree, fields: list[Field], unclaimed: list[str]) -> tupl
     links = tree.aliases
     if not links:
         return fields, unclaimed
-    paths = {id(field): [Reference.parse(file).path for file in field.files.values()] for field in fields}
+    references = {
+        id(field): {name: Reference.parse(file) for name, file in field.files.items()} for field in fields
+    }
+    paths = {
+        key: [path for each in named.values() for path in each.paths] for key, named in references.items()
+    }
     through = tuple(links)
     seen: set[tuple[str, ...]] = set()
     kept: list[Field] = []
     for field in sorted(fields, key=lambda field: any(path.startswith(through) for path in paths[id(field)])):
-        files = tuple(sorted(f"{name}\0{tree.resolved(file)}" for name, file in field.files.items()))
+        files = tuple(
+            f"{name}\0{each.select}\0" + "\0".join(map(tree.resolved, each.paths))
+            for name, each in sorted(references[id(field)].items())
+        )
         if files not in seen:
             seen.add(files)
             kept.append(field)

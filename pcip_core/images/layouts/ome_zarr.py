@@ -19,7 +19,7 @@ from pcip_core.images.field import Field
 from pcip_core.images.formats.ngff import METADATA_FILES, group_metadata, is_array, times_and_depth
 from pcip_core.images.inside import Tree, is_plain, printable, require_inside
 from pcip_core.images.layouts.grouping import Fields, channel_of, plane_of, well_at, well_name
-from pcip_core.images.layouts.pattern import matches
+from pcip_core.images.layouts.pattern import matches, parts_of_folder
 from pcip_core.images.stacks import with_keys
 from pcip_core.spec.screen import Screen
 
@@ -52,13 +52,12 @@ def scan_ome_zarr(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
                 fields.add_unreadable(parts, image, reason)
             else:
                 _add(screen, root, fields, parts, image, list(screen.channels))
-    fields.add_unread(
-        tree, lambda folder: {"plate": PurePosixPath(folder).name.removesuffix(".zarr").removesuffix(".ome")}
-    )
-    return [*fields.done(), *_single(screen, root, images, unclaimed)], sorted(unclaimed)
+    if not screen.files.patterns:
+        fields.add_unread(tree, lambda folder: {"plate": _bare(PurePosixPath(folder).name)})
+    return [*fields.done(), *_single(screen, tree, images, unclaimed)], sorted(unclaimed)
 
 
-def _single(screen: Screen, root: Path, images: list[str], unclaimed: list[str]) -> list[Field]:
+def _single(screen: Screen, tree: Tree, images: list[str], unclaimed: list[str]) -> list[Field]:
     """The fields of images that belong to no plate; those that the pattern does not match are unclaimed."""
     names: dict[str, list[str]] = {}  # name in paths, lower case -> channels of the spec
     for name, channel in screen.channels.items():
@@ -81,9 +80,12 @@ def _single(screen: Screen, root: Path, images: list[str], unclaimed: list[str])
                 else names[named.lower()]
             )
             fields = fields or Fields(screen, tuple(parts))
-            if _add(screen, root, fields, parts, image, chosen, alone=bool(of_channel or named)):
+            if _add(screen, tree.root, fields, parts, image, chosen, alone=bool(of_channel or named)):
                 claimed.add(image)
     unclaimed += [image for image in images if image not in claimed]
+    if screen.files.patterns:
+        fields = fields or Fields(screen)
+        fields.add_unread(tree, lambda folder: parts_of_folder(screen.files.patterns, folder, names))
     return fields.done() if fields else []
 
 
@@ -132,7 +134,7 @@ def _groups(tree: Tree, unclaimed: list[str], images: list[str], *, patterned: b
     """Yield the folders that are plates, or whose metadata cannot be read.
 
     Args:
-        tree: the files of the screen.
+        tree: the files.
         unclaimed: receives the files that belong to no group.
         images: receives the paths of single images.
         patterned: the spec has a pattern of single images.

@@ -230,3 +230,66 @@ def test_label_images_are_not_projected(tmp_path):
 def test_contradictory_rules_are_refused(tmp_path, changed, message):
     with pytest.raises(SpecError, match=message):
         screen_of(tmp_path, {**FILES, **changed})
+
+
+EXPORTS = {
+    "opera": ("P1/Images/r01c01f01p{z:02d}-ch{c}sk{t}fk1fl1.tiff", ("ch1", "ch2")),
+    "imagexpress": ("P1/TimePoint_{t}/ZStep_{z}/P1_A01_s1_w{c}.TIF", ("w1", "w2")),
+    "cv8000": ("P1/P1_A01_T{t:04d}F001L01A0{c}Z{z:02d}C0{c}.tif", ("C01", "C02")),
+    "incell": ("P1/A - 01(fld 1 wv c{c} - c{c} z {z} time {t} - 10ms).tif", ("c1 - c1", "c2 - c2")),
+}
+
+
+@pytest.mark.parametrize("layout", EXPORTS)
+def test_exports_of_microscopes_are_projected_or_refused_with_lines_that_work(tmp_path, layout):
+    name, channels = EXPORTS[layout]
+    written: dict[tuple[int, int, int], np.ndarray] = {}
+    for seed, (t, z, c) in enumerate((t, z, c) for t in (1, 2) for z in (1, 2, 3) for c in (1, 2)):
+        path = tmp_path / "images" / name.format(t=t, z=z, c=c)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written[t, z, c] = noise(seed)
+        tifffile.imwrite(path, written[t, z, c])
+    roles = dict(zip(("structural", "protein"), channels, strict=True))
+    spec = {f"of_{role}": {"role": role, "named": named} for role, named in roles.items()}
+    files: dict[str, Any] = {"layout": layout, "image_id": "{plate}_{well}"}
+    for _ in range(2):
+        with pytest.raises(RootError, match="a stack: ") as caught:
+            scan(screen_of(tmp_path / "images", files, channels=spec))
+        files = remedied(files, caught.value)[0]
+    screen = screen_of(tmp_path / "images", files, channels=spec)
+    (field,) = scan(screen).fields
+    planes = read_field(screen, field)
+    assert np.array_equal(planes["of_protein"], np.max([written[1, z, 2] for z in (1, 2, 3)], axis=0))
+    each = {"layout": layout, "image_id": "{plate}_{well}_{time}", "only": {"z": 3}}
+    screen = screen_of(tmp_path / "images", each, channels=spec)
+    read = [read_field(screen, field)["of_structural"] for field in scan(screen).fields]
+    assert [np.array_equal(plane, written[t, 3, 1]) for t, plane in enumerate(read, 1)] == [True, True]
+
+
+def test_a_projection_by_the_microscope_is_no_plane_of_the_stack(tmp_path):
+    for seed, (z, c) in enumerate((z, c) for z in (0, 1, 2) for c in (1, 2)):
+        path = tmp_path / "images" / "TimePoint_1" / f"ZStep_{z}" / f"P1_A01_s1_w{c}.TIF"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(path, noise(seed))
+    files = {"layout": "imagexpress", "image_id": "{plate}_{well}", "project": {"z": "mean"}}
+    channels = {
+        "nucleus": {"role": "structural", "named": "w1"},
+        "protein": {"role": "protein", "named": "w2"},
+    }
+    screen = screen_of(tmp_path / "images", files, channels=channels)
+    (field,) = scan(screen).fields
+    mean = np.rint(np.mean([noise(3), noise(5)], axis=0))
+    assert np.array_equal(read_field(screen, field)["protein"], mean)
+
+
+def test_a_part_that_differs_between_channels_is_refused_with_its_remedy(tmp_path):
+    for action, channel in ((1, "nucleus"), (2, "protein")):
+        path = tmp_path / "images" / f"A01_f1_a{action}_{channel}.tif"
+        path.parent.mkdir(exist_ok=True)
+        tifffile.imwrite(path, noise(action))
+    files = {"pattern": "{well}_f{field:d}_a{action:d}_{channel}.tif", "image_id": "{well}"}
+    with pytest.raises(RootError, match=r"{action} divides the field.*{_:d}"):
+        scan(screen_of(tmp_path / "images", files, shards={"buckets": 1}))
+    files["pattern"] = files["pattern"].replace("{action:d}", "{_:d}")
+    screen = screen_of(tmp_path / "images", files, shards={"buckets": 1})
+    assert read_field(screen, scan(screen).fields[0]).shape == (24, 32)

@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -129,11 +129,30 @@ def _each_cut(screen: Screen, fields: Sequence[Field], workers: int | Cutters) -
         yield from cutters.map(cut, fields)
 
 
+class CutField(NamedTuple):
+    """One field: its planes, its label image (H, W) and its cells."""
+
+    planes: Planes
+    labels: np.ndarray
+    cells: CutCells
+
+
+def cut_field(screen: Screen, field: Field) -> CutField:
+    """Read, segment and cut one field.
+
+    Raises:
+        ImageFileError: the field cannot be used.
+        SpecError: the segmenter fails.
+    """
+    planes = read_field(screen, field)
+    labels = checked_labels(_segmented(screen, field, planes), planes.shape, screen.segmentation.method)
+    cells = cut_cells({name: planes[name] for name in screen.crop_channels}, labels, screen.crops)
+    return CutField(planes, labels, cells)
+
+
 def _cut_field(screen: Screen, field: Field) -> CutCells | str:
     try:
-        planes = read_field(screen, field)
-        labels = checked_labels(_segmented(screen, field, planes), planes.shape, screen.segmentation.method)
-        return cut_cells({name: planes[name] for name in screen.crop_channels}, labels, screen.crops)
+        return cut_field(screen, field).cells
     except ImageFileError as error:
         return str(error)
 

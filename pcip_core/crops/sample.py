@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from dataclasses import field as attribute
 
 import numpy as np
 
@@ -33,7 +34,8 @@ class Pixels:
     @classmethod
     def of(cls, plane: np.ndarray) -> Pixels:
         """Describe a plane (H, W)."""
-        return cls(*plane.shape, str(plane.dtype), float(plane.min()), float(plane.max()))
+        height, width = plane.shape
+        return cls(height, width, str(plane.dtype), float(plane.min()), float(plane.max()))
 
     @property
     def kind(self) -> tuple[int, int, str]:
@@ -60,10 +62,10 @@ class SampledField:
 
     field: Field
     problem: str | None = None
-    pixels: Mapping[str, Pixels] = field(default_factory=dict)
+    pixels: Mapping[str, Pixels] = attribute(default_factory=dict)
     found: int = 0
     passing: int = 0
-    reasons: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[str, int] = attribute(default_factory=dict)
 
 
 def choose_fields(screen: Screen, layout: Layout, *, at_most: int | None = None) -> list[Field]:

@@ -180,9 +180,9 @@ def drawn(plate: Plate, missing: Collection[str] = ()) -> list[str]:
         The lines, from the first to the last row and column in use; none if the wells are not named like A01.
 
     >>> print("\\n".join(drawn(Plate("P1", {"A01": 4, "A03": 4, "B01": 4, "B02": 12, "B03": 4}), ["A02"])))
-        1  2  3
-    A   4  ?  4
-    B   4 12  4
+         1  2  3
+    A    4  ?  4
+    B    4 12  4
     """
     if not plate.places:
         return []
@@ -190,7 +190,7 @@ def drawn(plate: Plate, missing: Collection[str] = ()) -> list[str]:
     marks |= {place: str(plate.wells[well]) for place, well in plate.places.items()}
     places = [place for place in marks if place is not None]
     rows, columns = [range(min(axis), max(axis) + 1) for axis in zip(*places, strict=True)]
-    width = max(len(str(columns[-1])), *map(len, marks.values())) + 1
+    width = max(2, *map(len, marks.values())) + 1
     lines = ["   " + "".join(f"{column:>{width}}" for column in columns)]
     for row in rows:
         cells = "".join(f"{marks.get((row, column), '.'):>{width}}" for column in columns)

@@ -1,4 +1,5 @@
-"""`pcip check`: `command` is the command, `sections` the parts of its report, `report` prints them."""
+"""`pcip check`: `command` is the command, `check` what it looks at, `sections` the parts of its
+report, `report` prints them."""
 
 from pcip_assets.cli.check.command import command
 from pcip_assets.cli.check.report import print_check

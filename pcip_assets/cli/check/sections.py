@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from pcip_assets.cli.check.report import FAILURE, PROBLEM, Check, Line
+from pcip_assets.cli.check.check import FAILURE, PROBLEM, Check, Line
 from pcip_core.crops.sample import SampledField, kinds_of_pixels, summed
 from pcip_core.errors import PcipError
 from pcip_core.images.annotations import read_platemap, unlisted

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pcip_assets.cli.check import print_check
+import numpy as np
+import tifffile
+from click.testing import CliRunner
+
+from pcip_assets.cli.check import command, print_check
 from pcip_core.spec.loading import load_screen
 from tests.assets.conftest import FEATURES, write_program
 from tests.conftest import write_spec, write_tiny_screen
@@ -68,3 +72,73 @@ def test_programs_are_opened(tmp_path, capsys):
     assert "features    mine: mine.ts" in out
     assert "features    both: classic and mine" in out
     assert "found no file" not in out
+
+
+def test_what_is_understood_of_a_file_is_shown(tmp_path, capsys):
+    screen = load_screen(write_tiny_screen(tmp_path, plates=2))
+    assert print_check(screen)
+    out = capsys.readouterr().out
+    planes = [tifffile.imread(file) for file in screen.folder().glob("plate_1/A0[13]_f1_nucleus.tif")]
+    planes += [tifffile.imread(file) for file in screen.folder().glob("plate_2/A0[24]_f1_nucleus.tif")]
+    low, high = np.min(planes), np.max(planes)
+    assert "example     nucleus: plate_1/A01_f1_nucleus.tif\n" in out
+    assert f"160 x 160 px (height x width), uint16, values {low} to {high} in 4 of 4 sampled fields" in out
+    assert "parts       plate 'plate_1', well 'A01', field '1'\n" in out
+    assert "of field plate_1_A01_1, image plate_1_A01, shard plate_1" in out
+    assert "plates      2 with 8 wells and 8 fields" in out
+    assert "plate_1 and 1 alike: 4 wells, 4 fields" in out
+    assert "\n                   1  2  3  4\n              A    1  1  1  1\n" in out
+
+
+def test_a_missing_well_ends_with_exit_code_1(tmp_path, capsys):
+    screen = load_screen(write_tiny_screen(tmp_path, plates=3, images=5))
+    for name in ("nucleus", "protein"):
+        (screen.folder() / "plate_2" / f"A03_f1_{name}.tif").unlink()
+    assert not print_check(screen)
+    out = capsys.readouterr().out
+    assert "failure     plate plate_2: no images for 1 wells: A03 (imaged on most of the other plates)" in out
+    assert "A    1  1  ?  1  1" in out
+
+
+def test_a_field_that_cannot_be_read_ends_with_exit_code_1(tmp_path, capsys):
+    screen = load_screen(write_tiny_screen(tmp_path, plates=1))
+    (screen.folder() / "plate_1" / "A02_f1_protein.tif").write_bytes(b"II*\0 damaged")
+    assert not print_check(screen)
+    assert "A02_f1_protein.tif: found" in (out := capsys.readouterr().out)
+    assert "failure" in out
+    (screen.folder() / "plate_1" / "A02_f1_protein.tif").unlink()
+    assert not print_check(screen)
+    assert "no file for channel protein of field plate_1_A02_1" in capsys.readouterr().out
+
+
+def test_all_fields_are_read_up_to_a_number(tmp_path, capsys):
+    screen = load_screen(write_tiny_screen(tmp_path, plates=1, images=8))
+    (screen.folder() / "plate_1" / "A08_f1_protein.tif").write_bytes(b"II*\0 damaged")
+    assert print_check(screen)  # not in the usual sample
+    assert not print_check(screen, at_most=8)
+    assert "sample      8 of 8 fields" in capsys.readouterr().out
+    assert print_check(screen, at_most=4)
+    assert "sample      4 of 8 fields" in capsys.readouterr().out
+
+
+def test_fields_of_other_sizes_or_types_are_a_problem(tmp_path, capsys):
+    screen = load_screen(write_tiny_screen(tmp_path, plates=1))
+    for name in ("nucleus", "protein"):
+        file = screen.folder() / "plate_1" / f"A03_f1_{name}.tif"
+        tifffile.imwrite(file, (tifffile.imread(file) // 8).astype(np.uint8))
+    assert print_check(screen, at_most=4)
+    out = capsys.readouterr().out
+    assert (
+        "channel nucleus, protein: sizes or pixel types differ between fields: 160 x 160 px uint16 in 3"
+        in out
+    )
+    assert "160 x 160 px uint8 in 1 (plate_1_A03_1)" in out
+
+
+def test_a_picture_of_the_cells_is_drawn(tmp_path, monkeypatch):
+    monkeypatch.setenv("PCIP_DATA", str(tmp_path / "data"))
+    spec, picture = write_tiny_screen(tmp_path, plates=1), tmp_path / "cells.png"
+    result = CliRunner().invoke(command, [str(spec), "--picture", str(picture), "--all", "--limit", "2"])
+    assert result.exit_code == 0
+    assert f"picture     {picture}: 2 of 2 sampled fields" in result.output
+    assert picture.read_bytes()[1:4] == b"PNG"

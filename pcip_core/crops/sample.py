@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from dataclasses import field as attribute
 
@@ -13,11 +14,15 @@ from pcip_core.crops.shard import CutField, cut_field
 from pcip_core.errors import ImageFileError
 from pcip_core.images.field import Field
 from pcip_core.images.layout import Layout
+from pcip_core.images.reading import read_field
+from pcip_core.segmentation.mask_checks import MaskWarning
+from pcip_core.segmentation.mask_fit import fits_better
 from pcip_core.spec.screen import Screen
 
 _SHARDS = 10  # evenly spaced
 _FIELDS = 3  # at least in all, also of a single shard: one well may be empty
 _PER_SHARD = 2  # at least
+_NEIGHBOURS = 2  # before and after a field, whose label images are compared with its own
 _IMAGES = 40  # of a shard whose images are single cells
 
 
@@ -58,6 +63,8 @@ class SampledField:
         found: number of objects of the segmentation.
         passing: number of them that can be used as cells.
         reasons: why the others cannot: an example of each kind of reason -> number of objects.
+        warnings: what is unusual about label images of other programs.
+        swapped: why the label image is that of another field, or None.
     """
 
     field: Field
@@ -66,6 +73,8 @@ class SampledField:
     found: int = 0
     passing: int = 0
     reasons: Mapping[str, int] = attribute(default_factory=dict)
+    warnings: Sequence[str] = ()
+    swapped: str | None = None
 
 
 def choose_fields(screen: Screen, layout: Layout, *, at_most: int | None = None) -> list[Field]:
@@ -102,10 +111,13 @@ def _evenly(fields: Sequence[Field], at_most: int) -> list[Field]:
 
 
 class Sampler:
-    """Read, segment and cut fields one by one; cells with the pixels of an earlier one do not pass."""
+    """Read, segment and cut fields one by one; cells with the pixels of an earlier one do not pass.
 
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
+    A label image that fits its field by chance only is compared with those of the two fields before and after.
+    """
+
+    def __init__(self, screen: Screen, layout: Layout) -> None:
+        self._screen, self._layout = screen, layout
         self._first_with: dict[str, str] = {}
 
     def sample(self, field: Field) -> tuple[SampledField, CutField | None]:
@@ -128,8 +140,32 @@ class Sampler:
                 reasons += [f"same pixels as cell {first}"]
         found = len(cut.cells.label) + len(cut.cells.rejected)
         pixels_of = {name: Pixels.of(plane) for name, plane in cut.planes.items()}
-        summary = SampledField(field, None, pixels_of, found, found - len(reasons), counted(reasons))
-        return summary, cut
+        swapped = next((text for warning in cut.warnings if (text := self._swapped(cut, warning))), None)
+        texts = [warning.text for warning in cut.warnings]
+        passing = found - len(reasons)
+        return SampledField(field, None, pixels_of, found, passing, counted(reasons), texts, swapped), cut
+
+    def _swapped(self, cut: CutField, warning: MaskWarning) -> str | None:
+        """Why a label image is that of another field, if a neighbour's fits far better."""
+        if warning.fit is None:
+            return None
+        field, masks = cut.planes.field, {}
+        fields = self._layout.of_shard(field.shard)
+        place = fields.index(field)
+        for other in (
+            *fields[max(place - _NEIGHBOURS, 0) : place],
+            *fields[place + 1 : place + 1 + _NEIGHBOURS],
+        ):
+            with suppress(ImageFileError):
+                masks[other.files[warning.channel]] = read_field(self._screen, other)[warning.channel] > 0
+        channels = {name: cut.planes[name] for name in self._screen.crop_channels}
+        better = fits_better(warning.fit, channels, masks)
+        if better is None:
+            return None
+        return (
+            f"{field.files[warning.channel]} fits its field {field.field_id} by chance only ({warning.fit:.2f}), and "
+            f"{better[0]}, the label image of another field, fits it ({better[1]:.2f}): label images are mixed up"
+        )
 
 
 def counted(reasons: Iterable[str]) -> dict[str, int]:

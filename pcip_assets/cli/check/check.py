@@ -67,7 +67,7 @@ class Check:
         check_segmentation(self.screen)
         fields = choose_fields(self.screen, self.layout, at_most=self.at_most)
         drawn = {number * len(fields) // _PANELS for number in range(_PANELS)} if self.with_panels else set()
-        sampler, sample = Sampler(self.screen), []
+        sampler, sample = Sampler(self.screen, self.layout), []
         for number, member in enumerate(tqdm(fields, "  reading fields", leave=False, disable=None)):
             summary, cut = sampler.sample(member)
             sample.append(summary)

@@ -227,6 +227,16 @@ def _many(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def masks(check: Check) -> Iterator[Line]:
+    """Label images of other programs that are unusual, or those of other fields."""
+    swapped = [each.swapped for each in check.sample if each.swapped is not None]
+    yield from (Line(FAILURE, text) for text in swapped[:_SHOWN])
+    texts = [text for each in check.sample if each.swapped is None for text in each.warnings]
+    yield from (Line(PROBLEM, text) for text in texts[:_SHOWN])
+    if more := len(swapped[_SHOWN:]) + len(texts[_SHOWN:]):
+        yield Line(PROBLEM, f"{more} more problems of label images")
+
+
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (f", ... ({len(names)} in all)" if len(names) > _SHOWN else "")
 
@@ -249,5 +259,6 @@ SECTIONS: tuple[Callable[[Check], Iterator[Line]], ...] = (
     left_out,
     programs,
     sample,
+    masks,
 )
 """In the order of the report."""

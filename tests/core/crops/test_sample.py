@@ -38,8 +38,8 @@ def test_fields_of_several_shards_are_chosen_at_different_places(tmp_path):
 
 def test_a_field_is_described_by_its_pixels_and_cells(tmp_path):
     screen = load_screen(write_tiny_screen(tmp_path, plates=1))
-    fields = scan(screen).fields
-    sampler = Sampler(screen)
+    layout = scan(screen)
+    fields, sampler = layout.fields, Sampler(screen, layout)
     first, cut = sampler.sample(fields[0])
     plane = tifffile.imread(screen.folder() / "plate_1" / "A01_f1_nucleus.tif")
     pixels = first.pixels["nucleus"]
@@ -61,8 +61,9 @@ def test_kinds_of_pixels_and_reasons_are_counted_over_fields(tmp_path):
     for name in ("nucleus", "protein"):
         file = screen.folder() / "plate_1" / f"A03_f1_{name}.tif"
         tifffile.imwrite(file, (tifffile.imread(file) // 8).astype(np.uint8))
-    sampler = Sampler(screen)
-    sample = [sampler.sample(field)[0] for field in scan(screen).fields]
+    layout = scan(screen)
+    sampler = Sampler(screen, layout)
+    sample = [sampler.sample(field)[0] for field in layout.fields]
     (usual, first, n), (odd, member, _) = kinds_of_pixels(sample)["protein"]
     assert (usual.dtype, n, first.field.field_id) == ("uint16", 3, "plate_1_A01_1")
     assert (odd.dtype, member.field.field_id) == ("uint8", "plate_1_A03_1")

@@ -15,8 +15,7 @@ from pcip_core.errors import ImageFileError
 from pcip_core.images.field import Field
 from pcip_core.images.layout import Layout
 from pcip_core.images.reading import read_field
-from pcip_core.segmentation.mask_checks import MaskWarning
-from pcip_core.segmentation.mask_fit import fits_better
+from pcip_core.segmentation.mask_fit import fits_better, misfit
 from pcip_core.spec.screen import Screen
 
 _SHARDS = 10  # evenly spaced
@@ -113,11 +112,12 @@ def _evenly(fields: Sequence[Field], at_most: int) -> list[Field]:
 class Sampler:
     """Read, segment and cut fields one by one; cells with the pixels of an earlier one do not pass.
 
-    A label image that fits its field by chance only is compared with those of the two fields before and after.
+    A label image that hardly fits its field is compared with those of the two fields before and after.
     """
 
     def __init__(self, screen: Screen, layout: Layout) -> None:
         self._screen, self._layout = screen, layout
+        self._masks = [name for name, channel in screen.channels.items() if channel.role == "labels"]
         self._first_with: dict[str, str] = {}
 
     def sample(self, field: Field) -> tuple[SampledField, CutField | None]:
@@ -140,14 +140,18 @@ class Sampler:
                 reasons += [f"same pixels as cell {first}"]
         found = len(cut.cells.label) + len(cut.cells.rejected)
         pixels_of = {name: Pixels.of(plane) for name, plane in cut.planes.items()}
-        swapped = next((text for warning in cut.warnings if (text := self._swapped(cut, warning))), None)
-        texts = [warning.text for warning in cut.warnings]
         passing = found - len(reasons)
-        return SampledField(field, None, pixels_of, found, passing, counted(reasons), texts, swapped), cut
+        swapped = next(filter(None, (self._swapped(cut, name) for name in self._masks)), None)
+        summary = SampledField(
+            field, None, pixels_of, found, passing, counted(reasons), cut.warnings, swapped
+        )
+        return summary, cut
 
-    def _swapped(self, cut: CutField, warning: MaskWarning) -> str | None:
-        """Why a label image is that of another field, if a neighbour's fits far better."""
-        if warning.fit is None:
+    def _swapped(self, cut: CutField, channel: str) -> str | None:
+        """Why a label image is that of another field, if its fit is poor and a neighbour's fits far better."""
+        channels = {name: cut.planes[name] for name in self._screen.crop_channels}
+        poor = misfit(cut.planes[channel] > 0, channels)
+        if poor is None:
             return None
         field, masks = cut.planes.field, {}
         fields = self._layout.of_shard(field.shard)
@@ -157,14 +161,13 @@ class Sampler:
             *fields[place + 1 : place + 1 + _NEIGHBOURS],
         ):
             with suppress(ImageFileError):
-                masks[other.files[warning.channel]] = read_field(self._screen, other)[warning.channel] > 0
-        channels = {name: cut.planes[name] for name in self._screen.crop_channels}
-        better = fits_better(warning.fit, channels, masks)
+                masks[other.files[channel]] = read_field(self._screen, other)[channel] > 0
+        better = fits_better(poor.of_mask, channels, masks)
         if better is None:
             return None
         return (
-            f"{field.files[warning.channel]} fits its field {field.field_id} by chance only ({warning.fit:.2f}), and "
-            f"{better[0]}, the label image of another field, fits it ({better[1]:.2f}): label images are mixed up"
+            f"{field.files[channel]} hardly fits its field {field.field_id} ({poor.of_mask:.2f}; 0.5 is chance, 1 a "
+            f"perfect fit), and {better[0]} of another field does ({better[1]:.2f}): label images are mixed up"
         )
 
 

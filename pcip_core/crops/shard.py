@@ -20,7 +20,7 @@ from pcip_core.errors import ImageFileError, PcipError, SpecError
 from pcip_core.images.field import Field
 from pcip_core.images.reading import Planes, read_field
 from pcip_core.segmentation import check_segmentation, checked_labels, segmenter
-from pcip_core.segmentation.mask_checks import MaskWarning, check_masks
+from pcip_core.segmentation.mask_checks import check_masks
 from pcip_core.spec.screen import Screen
 
 _FIELDS_PER_WORKER = 4  # a process takes longer to start than to cut fewer fields
@@ -139,7 +139,7 @@ class CutField(NamedTuple):
     planes: Planes
     labels: np.ndarray
     cells: CutCells
-    warnings: list[MaskWarning]
+    warnings: list[str]
 
 
 def cut_field(screen: Screen, field: Field) -> CutField:
@@ -160,7 +160,7 @@ def _cut_field(screen: Screen, field: Field) -> tuple[CutCells, list[str]] | str
     """The cells of a field and its warnings, or the reason for which it cannot be used; without its planes."""
     try:
         cut = cut_field(screen, field)
-        return cut.cells, [warning.text for warning in cut.warnings]
+        return cut.cells, cut.warnings
     except ImageFileError as error:
         return str(error)
 

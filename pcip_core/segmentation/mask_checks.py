@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import maximum_filter, minimum_filter
@@ -105,21 +104,7 @@ def renumbered(mask: np.ndarray) -> np.ndarray:
     return objects.reshape(mask.shape).astype(np.int32) + int(numbers[0] != 0)
 
 
-class MaskWarning(NamedTuple):
-    """What is unusual about a label image.
-
-    Attributes:
-        text: the file, and the numbers.
-        channel: the channel of the label image.
-        fit: how well it fits its field if by chance only; otherwise None.
-    """
-
-    text: str
-    channel: str
-    fit: float | None = None
-
-
-def check_masks(screen: Screen, planes: Planes) -> list[MaskWarning]:
+def check_masks(screen: Screen, planes: Planes) -> list[str]:
     """Check the label images of a field, whoever reads them.
 
     Args:
@@ -127,7 +112,7 @@ def check_masks(screen: Screen, planes: Planes) -> list[MaskWarning]:
         planes: the field.
 
     Returns:
-        What is unusual.
+        What is unusual, with the file and the numbers.
 
     Raises:
         ImageFileError: the method is `labels`, and the label image is damaged beyond doubt: at least 20 pieces, and
@@ -135,7 +120,7 @@ def check_masks(screen: Screen, planes: Planes) -> list[MaskWarning]:
             one for two labels (or the numbers of the pixel type are used up), and the spec does not set `split`;
             or the label image fits the field only when mirrored or turned.
     """
-    warnings: list[MaskWarning] = []
+    warnings: list[str] = []
     for name in [name for name, channel in screen.channels.items() if channel.role == "labels"]:
         file = str(planes.root / planes.field.files[name])
         used = screen.segmentation.method == "labels" and screen.segmentation.options.get("channel") == name
@@ -147,13 +132,12 @@ def check_masks(screen: Screen, planes: Planes) -> list[MaskWarning]:
             raise problem
         texts = [] if problem is None else [problem.found]
         texts += _oddities(counts, screen.crops.window_px, split=split)
-        warnings += [MaskWarning(f"{file}: {text}", name) for text in texts]
-        if fit is not None and fit.turned is None:
-            text = (
+        if fit is not None and fit.turned is None and fit.chance:
+            texts.append(
                 f"the label image fits no channel of its field better than by chance ({fit.of_mask:.2f}; 0.5 is "
                 "chance, 1 a perfect fit). Is it the label image of another field?"
             )
-            warnings.append(MaskWarning(f"{file}: {text}", name, fit.of_mask))
+        warnings += [f"{file}: {text}" for text in texts]
     return warnings
 
 

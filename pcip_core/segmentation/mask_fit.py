@@ -41,11 +41,13 @@ class Misfit:
 
     Attributes:
         of_mask: fit of the mask as it is.
+        chance: whether that is no better than by chance, or than the mask fits when turned.
         turned: how it must be turned to fit; None if it fits in no direction.
         of_turned: fit of the mask when turned so.
     """
 
     of_mask: float
+    chance: bool
     turned: str | None = None
     of_turned: float = 0.5
 
@@ -96,7 +98,7 @@ def misfit(mask: np.ndarray, planes: Mapping[str, np.ndarray]) -> Misfit | None:
         planes: channel name -> (H, W).
 
     Returns:
-        None if the mask fits or cannot be judged; otherwise its fit, and the direction in which it fits, if any.
+        None if the mask fits or cannot be judged; otherwise its poor fit, and the direction in which it fits, if any.
     """
     fit = Fit(planes)
     own = fit.of(mask)
@@ -105,8 +107,8 @@ def misfit(mask: np.ndarray, planes: Mapping[str, np.ndarray]) -> Misfit | None:
     turned = [(value, name) for name, other in _turned(mask) if (value := fit.of(other)) is not None]
     best, name = max(turned, default=(0.5, ""))
     if best >= CLEAR and best >= own + _GAIN:
-        return Misfit(own, name, best)
-    return Misfit(own) if turned and own <= max(_CHANCE, best) else None
+        return Misfit(own, chance=True, turned=name, of_turned=best)
+    return Misfit(own, chance=bool(turned) and own <= max(_CHANCE, best))
 
 
 def fits_better(

@@ -76,7 +76,12 @@ def loaddata_frame_swapped(trial: Trial) -> Result:
         }
     )
     remedies = {"`plane` removed from the spec": right(without.means())}
-    return judged(attempt, right=right(attempt.means()), named=r"Frame \d for channel|Frame_Orig.*contradict", remedies=remedies)
+    return judged(
+        attempt,
+        right=right(attempt.means()),
+        named=r"Frame \d for channel|Frame_Orig.*contradict",
+        remedies=remedies,
+    )
 
 
 WELLPAD = Case("images_table_wellpad", "proteins AAC1, AAH1, X, or a problem", images_table_wellpad)

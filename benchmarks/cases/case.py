@@ -15,7 +15,7 @@ import numpy as np
 import yaml
 
 from pcip_assets.cli.check import print_check
-from pcip_core.crops.shard import cut_shard
+from pcip_core.crops.shard import cut_field, cut_shard
 from pcip_core.errors import ImageFileError, PcipError
 from pcip_core.images.annotations import ImageRecord, describe_images
 from pcip_core.images.field import Field
@@ -103,6 +103,15 @@ class Attempt:
             assert self.screen is not None
             with contextlib.suppress(ImageFileError):
                 read[each.field_id] = read_field(self.screen, each)
+        return read
+
+    def corrected(self) -> dict[str, Planes]:
+        """Field id -> planes as they are segmented and cut, for the fields that can be used."""
+        read = {}
+        for each in self.fields:
+            assert self.screen is not None
+            with contextlib.suppress(ImageFileError):
+                read[each.field_id] = cut_field(self.screen, each).planes
         return read
 
     def refusals(self) -> dict[str, str]:

@@ -49,17 +49,23 @@ def opera_two_measurements(trial: Trial) -> Result:
 
 def imagexpress_thumb(trial: Trial) -> Result:
     attempt, guid = trial.attempt(), trial.attempt("spec_guid_part.yaml")
-    counts = [(len(each.planes()), len(each.fields)) for each in (attempt, guid)]
-    layout = _count(trial, 4, 2, files__layout="imagexpress", files__pattern=None)
-    return judged(attempt, right=counts == [(4, 4)] * 2, remedies={"layout imagexpress": layout})
+    right = (len(attempt.planes()), len(attempt.fields)) == (4, 4)
+    hinted = (len(guid.planes()), len(guid.fields)) == (4, 4) or guid.says(r"\{guid\}")
+    pattern = "{date}/{id}/{plate}_{well}_s{field:d}_{channel}{_:hex}.tif"
+    remedies = {
+        "{_:hex} for {guid}": _count(trial, 4, 2, "spec_guid_part.yaml", files__pattern=pattern),
+        "layout imagexpress": _count(trial, 4, 2, files__layout="imagexpress", files__pattern=None),
+    }
+    return judged(attempt, right=right and hinted, remedies=remedies)
 
 
 def cv8000_action(trial: Trial) -> Result:
     attempt, unquoted = trial.attempt("spec_action_as_part.yaml"), trial.attempt("spec_only_unquoted.yaml")
-    whole = [(len(each.planes()), len(each.fields)) for each in (attempt, unquoted)] == [(4, 4)] * 2
-    hint = attempt.says("action") and (len(unquoted.planes()), len(unquoted.fields)) == (4, 4)
-    changes = {"files__layout": "cv8000", "files__pattern": None, "files__only": {"z": 1}}
-    return judged(attempt, right=whole or hint, remedies={"layout cv8000": _count(trial, 4, 2, **changes)})
+    whole, right = ((len(each.planes()), len(each.fields)) == (4, 4) for each in (attempt, unquoted))
+    named = r"\{action\}"
+    layout = {"files__layout": "cv8000", "files__pattern": None, "files__only": {"z": 1}}
+    remedies = {"* for the action": _count(trial, 4, 2), "layout cv8000": _count(trial, 4, 2, **layout)}
+    return judged(attempt, right=right and (whole or attempt.says(named)), named=named, remedies=remedies)
 
 
 def incell_platemap(trial: Trial) -> Result:
@@ -88,8 +94,10 @@ SYMLINK = Case("symlink_plate", "8 fields of 2 plates, or P1 is named", symlink_
 UNDERSCORE = Case("underscore_plate", "plate 2023_Screen_P1, wells A01 and A02, or a doubt", underscore_plate)
 DIGITS = Case("operetta_old_digits", "row 1, columns 1 and 2, or a refusal", operetta_old_digits)
 MEASUREMENTS = Case("opera_two_measurements", "a way to tell them apart", opera_two_measurements)
-THUMBS = Case("imagexpress_thumb", "4 fields without the thumbnails", imagexpress_thumb)
-ACTION = Case("cv8000_action", "4 whole fields by either spec", cv8000_action)
+THUMBS = Case(
+    "imagexpress_thumb", "4 fields without the thumbnails, by either spec or with a hint", imagexpress_thumb
+)
+ACTION = Case("cv8000_action", "4 whole fields by either spec, or a hint at the action", cv8000_action)
 INCELL = Case("incell_platemap", "both images have their gene of the platemap", incell_platemap)
 APPLE = Case("appledouble", "2 fields", appledouble)
 ODD = Case("odd_file_names", "6 fields, all readable", odd_file_names)

@@ -23,7 +23,7 @@ def mask_ilastik_h5(trial: Trial) -> Result:
 def opera_flatfield(trial: Trial) -> Result:
     attempt = trial.attempt()
     corrected = trial.attempt(changes={"illumination": {"method": "harmony"}})
-    before, after = attempt.planes(), corrected.planes()
+    before, after = attempt.planes(), corrected.corrected()
     changed = before.keys() == after.keys() and any(
         not np.array_equal(before[name][channel], after[name][channel])
         for name in before

@@ -48,7 +48,7 @@ def zplanes_as_fields(trial: Trial) -> Result:
     attempt, projected = trial.attempt(), trial.attempt(changes=_MAX)
     right = _readable(projected, 1) and 20 <= sum(projected.cells().values()) <= 30
     remedies = {"files.project: {z: max}": right and _projected(trial, 3)}
-    return judged(attempt, right=_readable(attempt, 1), named=r"focal|files\.project", remedies=remedies)
+    return judged(attempt, right=_readable(attempt, 1), named=r"focal|found a stack", remedies=remedies)
 
 
 def zarr_v3_numcodecs(trial: Trial) -> Result:
@@ -63,7 +63,7 @@ def zarr_v3_numcodecs(trial: Trial) -> Result:
 def zarr_zstack_mip(trial: Trial) -> Result:
     attempt = trial.attempt()
     remedies = {"files.project and files.only": _projected(trial, 3)}
-    return judged(attempt, right=False, named=r"focal|files\.project", remedies=remedies)
+    return judged(attempt, right=False, named=r"focal|found a stack", remedies=remedies)
 
 
 def zarr_single_images(trial: Trial) -> Result:

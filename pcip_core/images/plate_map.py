@@ -20,7 +20,7 @@ _USUAL = 0.75  # share of the wells with the usual number of fields
 _GAPS = 0.1  # largest share of gaps in a filled rectangle of wells
 _RECTANGLE = 12  # wells of the smallest rectangle that is judged
 _PARTIAL = 0.25  # a plate that lacks more of the wells of the other plates is partly filled on purpose
-_SPARSE = 0.5  # a plate that lacks more of the wells of its platemap is partly imaged on purpose
+_SPARSE = 1 / 3  # a plate that lacks more of the wells of its platemap is partly imaged on purpose
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def missing_wells(
 
     A well is missing from a plate in three cases:
 
-    - The platemap lists it, and at least half of the plate's wells in the platemap have images.
+    - The platemap lists it, and at least two thirds of the plate's wells in the platemap have images.
     - More than half of the other plates have it, this plate has at least three quarters of the wells that more than
       half of the others have, and it lies between two imaged wells of its row or column.
     - The imaged wells fill a rectangle of at least 12 wells to at least 90 %, and it is a gap between two imaged

@@ -40,6 +40,8 @@ def command(screen: str, root: str | None, *, every: bool, limit: int, picture: 
     field, and segments some fields of up to ten shards. The exit code is 1 if the screen cannot be run, if no cell
     of these fields can be used, if one of them cannot be read, or if a well is missing.
     """
+    if picture is not None and picture.suffix.lower() != ".png":
+        raise click.BadParameter(f"{picture} does not end with .png", param_hint="--picture")
     workspace = Workspace.current()
     path = workspace.spec_path(screen)
     loaded = workspace.load(path, root=root)

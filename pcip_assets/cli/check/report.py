@@ -1,5 +1,6 @@
 """Prints the report of `pcip check`: the lines of each section, then the problems, then the verdict."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from pcip_core.spec.screen import Screen
 
 _COLOURS = {PROBLEM: "yellow", FAILURE: "red"}
 _INDENT = " " * 14
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # of file names, which could command the terminal
 
 
 def print_check(screen: Screen, *, at_most: int | None = None, picture: Path | None = None) -> bool:
@@ -48,7 +50,7 @@ def print_check(screen: Screen, *, at_most: int | None = None, picture: Path | N
 
 
 def _print(line: Line, **style: str) -> None:
-    text = str(line.text).replace("\n", f"\n{_INDENT}")
+    text = _CONTROL.sub("?", str(line.text)).replace("\n", f"\n{_INDENT}")
     click.secho(f"  {line.label:<11} {text}", **style)  # type: ignore[arg-type]
 
 

@@ -104,7 +104,7 @@ def example(check: Check) -> Iterator[Line]:
         for pixels, member, n in of_channel:
             size = f"{pixels.height} x {pixels.width} px (height x width), {pixels.dtype}"
             values = f"values {pixels.low:g} to {pixels.high:g} in {n} of {n_read} sampled fields"
-            yield Line("example", f"{name}: {member.field.files[name]}\n{size}, {values}")
+            yield Line("example", f"{name}: {_one_line(member.field.files[name])}\n{size}, {values}")
         if len(of_channel) > 1:
             each = [
                 f"{pixels.height} x {pixels.width} px {pixels.dtype} in {n} ({member.field.field_id})"
@@ -113,12 +113,13 @@ def example(check: Check) -> Iterator[Line]:
             mixed.setdefault(_listed(each), []).append(name)
         named = channel.named or name
         if not of_channel and (field := next((f for f in fields if name in f.files), None)) is not None:
-            yield Line("example", f"{name}: {field.files[name]} (named {named}; not read)")
+            yield Line("example", f"{name}: {_one_line(field.files[name])} (named {named}; not read)")
     for text, names in mixed.items():
         yield Line(PROBLEM, f"channel {', '.join(names)}: sizes or pixel types differ between fields: {text}")
     first = next((member.field for member in check.sample if member.problem is None), fields[0])
     parts = ", ".join(f"{part} {text!r}" for part, text in first.parts.items()) or "none"
-    yield Line("parts", f"{parts}\nof field {first.field_id}, image {first.image_id}, shard {first.shard}")
+    names = f"of field {first.field_id}, image {first.image_id}, shard {first.shard}"
+    yield Line("parts", f"{parts}\n{_one_line(names)}")
 
 
 def tables(check: Check) -> Iterator[Line]:
@@ -135,7 +136,10 @@ def left_out(check: Check) -> Iterator[Line]:
     """Files that belong to no field, folders that are not read, and plates that cannot be listed."""
     unclaimed = check.layout.unclaimed
     if unclaimed:
-        yield Line("unclaimed", f"{len(unclaimed)} files belong to no field: {', '.join(unclaimed[:_SHOWN])}")
+        yield Line(
+            "unclaimed",
+            f"{len(unclaimed)} files belong to no field: {_one_line(', '.join(unclaimed[:_SHOWN]))}",
+        )
     folders = [path for path in unclaimed if path.endswith("/")]
     if folders:
         shown = ", ".join(folders[:_SHOWN])
@@ -235,6 +239,10 @@ def masks(check: Check) -> Iterator[Line]:
     yield from (Line(PROBLEM, text) for text in texts[:_SHOWN])
     if more := len(swapped[_SHOWN:]) + len(texts[_SHOWN:]):
         yield Line(PROBLEM, f"{more} more problems of label images")
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\n", "?")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -142,3 +142,50 @@ def test_a_picture_of_the_cells_is_drawn(tmp_path, monkeypatch):
     assert result.exit_code == 0
     assert f"picture     {picture}: 2 of 2 sampled fields" in result.output
     assert picture.read_bytes()[1:4] == b"PNG"
+    result = CliRunner().invoke(command, [str(spec), "--picture", str(tmp_path / "cells.svg")])
+    assert result.exit_code == 2
+    assert "does not end with .png" in result.output
+
+
+def test_control_characters_of_file_names_are_not_printed(tmp_path, capsys):
+    screen = load_screen(write_tiny_screen(tmp_path, plates=1))
+    for name in ("nucleus", "protein"):
+        file = screen.folder() / "plate_1" / f"A01_f1_{name}.tif"
+        file.rename(file.with_name(f"A01_f1\n\x1b[2J_{name}.tif"))
+    assert print_check(screen)
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "plate_1/A01_f1??[2J_nucleus.tif" in out
+
+
+def test_label_images_are_reported(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    (tmp_path / "images").mkdir()
+    grid = np.mgrid[:160, :160]
+    for field in (1, 2):
+        places = [
+            (y + rng.integers(-9, 9), x + rng.integers(-9, 9)) for y in (30, 80, 130) for x in (30, 80, 130)
+        ]
+        mask = sum(n * (np.hypot(grid[0] - y, grid[1] - x) < 9) for n, (y, x) in enumerate(places, 1))
+        numbers = np.where(mask > 0, (mask - 1) % 3 + 1, 0) if field == 2 else mask
+        tifffile.imwrite(tmp_path / "images" / f"p_A01_f{field}_mask.tif", numbers.astype(np.uint8))
+        for name in ("nucleus", "protein"):
+            plane = rng.normal(100, 5, mask.shape) + 500 * (mask > 0)
+            tifffile.imwrite(tmp_path / "images" / f"p_A01_f{field}_{name}.tif", plane.astype(np.uint16))
+    channels = {"nucleus": {"role": "structural"}, "protein": {"role": "protein"}, "mask": {"role": "labels"}}
+    changes = {
+        "channels": channels,
+        "files": {"pattern": "{plate}_{well}_f{field}_{channel}.tif", "image_id": "{plate}_{well}"},
+        "images": {},
+        "segmentation": {"method": "labels", "options": {"channel": "mask"}},
+    }
+    spec = write_spec(tmp_path, root=str(tmp_path / "images"), **changes)
+    assert not print_check(load_screen(spec))
+    assert "p_A01_f2_mask.tif: found 3 labels in 9 separate pieces" in capsys.readouterr().out
+    tiny = replace(load_screen(spec), crops=replace(load_screen(spec).crops, window_px=4))
+    assert print_check(
+        replace(tiny, segmentation=replace(tiny.segmentation, options={"channel": "mask", "split": True}))
+    )
+    out = capsys.readouterr().out
+    assert "p_A01_f1_mask.tif: labels have a median area of" in out
+    assert "times the crop window of 4 x 4 px" in out

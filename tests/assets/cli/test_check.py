@@ -58,7 +58,7 @@ def test_folders_that_are_left_out_are_a_problem(tmp_path, capsys):
     screen = load_screen(write_tiny_screen(tmp_path, plates=1))
     (screen.folder() / "plate_2").symlink_to(screen.folder() / "plate_1")
     assert print_check(screen)
-    assert "1 folders are links or must not be read, and are left out: plate_2/" in capsys.readouterr().out
+    assert "problem     plate_2/ is a link to" in capsys.readouterr().out
 
 
 def test_programs_are_opened(tmp_path, capsys):

@@ -17,6 +17,7 @@ import polars as pl
 
 from pcip_core.errors import ImageFileError, RootError, SpecError
 
+_SHOWN = 5
 MAX_LINKS = 10_000  # to folders of the screen itself, each of which is read once more
 
 
@@ -46,6 +47,7 @@ class Tree:
         patterns = {kind: [p for p in exclude if p.endswith("/") == kind] for kind in (True, False)}
         self._exclude = {kind: "|".join(map(_expression, each)) for kind, each in patterns.items()}
         self._homes = [os.path.realpath(root)]
+        self._broken: list[str] = []
 
     def files(self) -> list[str]:
         """The paths of all files, relative to the root and sorted; folders that are not read end with a `/`."""
@@ -100,6 +102,8 @@ class Tree:
                             links.append(entry.name)
                         else:
                             others.append(entry.name)
+                            if entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110 (speed)
+                                self._broken.append(f"{folder}{entry.name}")
             except OSError as error:
                 if folder:
                     self.unread[printable(folder)] = f"a folder that must not be read ({error.strerror})"
@@ -128,6 +132,9 @@ class Tree:
                     chains[name] = chain
             yield folder, folders, others
             pending += [(f"{folder}{name}/", chains[name]) for name in sorted(folders, reverse=True)]
+        if self._broken:
+            shown = ", ".join(printable(path) for path in sorted(self._broken)[:_SHOWN])
+            self.notes.append(f"{len(self._broken)} links lead to nothing: {shown}")
 
     def _followed(self, folder: str, name: str, through: tuple[str, ...]) -> tuple[str, ...] | None:
         """The real folders on the way through a link: of each link, its own and its target; None if it is not followed.

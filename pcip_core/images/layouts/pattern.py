@@ -114,7 +114,7 @@ def _with_wells(pattern: str) -> str:
 def other_reading(
     pattern: str, paths: Sequence[str], channels: Collection[str]
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield (path, its well, another well) for the paths from which another well could be read as well.
+    """Yield (path, its well, another well) for the paths from which another well can be read, and as likely one.
 
     The other reading is that in which the parts are as long as possible.
     """
@@ -125,8 +125,13 @@ def other_reading(
     others, shortest = longest.rows(paths), Pattern(typed, channels)
     for path, row in shortest.rows(paths).items():
         well, other = (reading[shortest.place("well")] for reading in (row, others[path]))
-        if other != well:
+        if other != well and _likelihood(other) >= _likelihood(well):
             yield path, well, other
+
+
+def _likelihood(well: str) -> tuple[bool, bool]:
+    """Which of two texts is rather a well: A01 more than A1, A1 more than s1 (a site)."""
+    return well.isupper(), len(well) > 2
 
 
 class Pattern:

@@ -170,6 +170,14 @@ def test_a_well_that_could_be_another_is_doubted(tmp_path):
     ]
 
 
+def test_sites_and_times_that_look_like_wells_are_no_reason_to_doubt(tmp_path):
+    names = [f"P_A01_s1_t1_{channel}.tif" for channel in ("nucleus", "protein")]
+    files = {"pattern": "{plate}_{well}_{site}_{channel}.tif", "image_id": "{plate}_{well}"}
+    screen, layout = _scan(tmp_path / "images", names, files)
+    assert layout.fields[0].parts == {"plate": "P", "well": "A01", "site": "s1_t1"}
+    assert layout.doubts(screen) == []
+
+
 def test_a_part_that_divides_fields_is_doubted_and_the_remedy_works(tmp_path):
     names = [f"{well}_A0{n}_{channel}.tif" for well in ("A01", "A02")
              for n, channel in enumerate(("nucleus", "protein"))]  # fmt: skip

@@ -209,6 +209,8 @@ def content_hash(screen: Screen, field: Field) -> str:
         digest.update(f"{references}\0".encode())
         try:
             file = screen.folder() / path
+            if path.endswith("/"):
+                continue  # a folder that is not read
             if field.problem is None:
                 require_in_root(screen.folder(), file)
             _hash_into(digest, file, next(iter(selects.values())))

@@ -16,6 +16,9 @@ STACK_KEYS = ("scene", "z", "t", "project")
 SCORES = "scores"
 """In place of a rule of `project`: not a plane, but the sharpness of each focal plane: (depth,)."""
 
+LABELS = "labels"
+"""In place of a rule of `project`: the plane is a label image, which cannot be projected, and may be the only one."""
+
 Z_REMEDY = "Add to files in the spec `project: {z: max}` (or mean, sharpest, middle), or `only: {z: 1}`."
 TIME_REMEDY = "Add to files in the spec `only: {time: 1}`, or name {time} in files.image_id."
 MAX_STACK_BYTES = 1 << 35  # of the focal planes of one channel
@@ -107,6 +110,17 @@ def selected_plane(extent: Extent, select: Select, read: Callable[[int, int], np
     """
     time = _number(extent, select, "t", extent.times, "time points", TIME_REMEDY)
     how = select.get("project")
+    if how == LABELS:
+        if extent.depth == 1:
+            return read(time, 0)
+        if "z" not in select:
+            raise ImageFileError(
+                extent.path,
+                found=f"a label image of {extent.depth} focal planes",
+                required="one label image per field, because numbers of objects cannot be projected",
+                remedy="Use `only: {z: 1}` in files of the spec, or label a projection.",
+            )
+        how = None
     if how is None or extent.depth == 1:
         remedies = [Z_REMEDY, extent.hint]
         if extent.channels == 1 and select.get("c", "0") != "0":
@@ -139,7 +153,8 @@ def require_no_stack(path: object, selects: Sequence[Select]) -> None:
     """
     extent = Extent(path, 1, 1, 1, (), "")
     for select in selects:
-        _number(extent, select, "z", 1, "focal plane", "")
+        if select.get("project") != LABELS:
+            _number(extent, select, "z", 1, "focal plane", "")
         _number(extent, select, "t", 1, "time point", "")
 
 

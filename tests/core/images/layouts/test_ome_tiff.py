@@ -270,3 +270,37 @@ def test_damaged_headers_are_fields_that_cannot_be_read(tmp_path):
     for field in fields[2:]:
         with pytest.raises(ImageFileError):
             read_field(screen, field)
+
+
+@pytest.mark.parametrize("how", ["max", "mean", "sharpest"])
+def test_stacks_of_one_channel_per_file_and_of_plain_pages(tmp_path, how):
+    for seed, (name, axes) in enumerate((("nucleus", "ZYX"), ("protein", None))):
+        path = tmp_path / "images" / f"A01_{name}.tif"
+        path.parent.mkdir(exist_ok=True)
+        metadata = {"axes": axes} if axes else None
+        tifffile.imwrite(
+            path, noise(seed, (3, 24, 32)), imagej=bool(axes), metadata=metadata, photometric="minisblack"
+        )
+    files = {"pattern": "{well}_{channel}.tif", "image_id": "{well}", "project": {"z": how}}
+    screen = screen_of(tmp_path / "images", files, shards={"buckets": 1})
+    planes = read_field(screen, scan(screen).fields[0])
+    scores = [np.var(ndimage.laplace(plane.astype(float))[1:-1, 1:-1]) for plane in noise(0, (3, 24, 32))]
+    for seed, plane in enumerate(planes.values()):
+        stack = noise(seed, (3, 24, 32))
+        right = {
+            "max": stack.max(0),
+            "mean": np.rint(stack.mean(0)),
+            "sharpest": stack[int(np.argmax(scores))],
+        }
+        assert np.array_equal(plane, right[how])
+
+
+def test_focal_planes_in_files_of_several_channels(tmp_path):
+    stack = noise(8, (3, 2, 24, 32))
+    (tmp_path / "images").mkdir()
+    for z, pixels in enumerate(stack, 1):
+        tifffile.imwrite(tmp_path / "images" / f"A01_z{z}.tif", pixels, photometric="minisblack")
+    files = {"pattern": "{well}_z{z:d}.tif", "image_id": "{well}", "project": {"z": "max"}}
+    screen = screen_of(tmp_path / "images", files, channels=BY_NUMBER, shards={"buckets": 1})
+    planes = read_field(screen, scan(screen).fields[0])
+    assert np.array_equal(planes["protein"], stack[:, 1].max(0))

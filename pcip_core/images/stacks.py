@@ -84,7 +84,7 @@ class Stacks:
         for key, value in self._only.items():
             names = names_of(key)
             name = next((name for name in names if name in parts), None)
-            if name is None and (key in Z_PARTS or key in TIME_PARTS or key == "scene"):
+            if name is None and key in (*Z_PARTS, *TIME_PARTS):
                 continue  # a plane within the file
             if name is None or not (parts[name] == unknown or same_value(parts[name], value)):
                 return False

@@ -47,7 +47,7 @@ def image_of(path: object, images: Sequence[FileImage], select: Select) -> FileI
             path,
             found=f"{len(images)} images in one file",
             required="one, or layout ome_tiff, in which each is a field",
-            remedy="Set `layout: ome_tiff` in files of the spec.",
+            remedy="Set `layout: ome_tiff` in files of the spec, or export each image to a file of its own.",
         )
     number = int(select.get("scene", 1))
     if not 1 <= number <= len(images):

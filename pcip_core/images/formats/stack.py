@@ -20,7 +20,10 @@ LABELS = "labels"
 """In place of a rule of `project`: the plane is a label image, which cannot be projected, and may be the only one."""
 
 Z_REMEDY = "Add to files in the spec `project: {z: max}` (or mean, sharpest, middle), or `only: {z: 1}`."
-TIME_REMEDY = "Add to files in the spec `only: {time: 1}`, or name {time} in files.image_id."
+TIME_REMEDY = (
+    "Add to files in the spec `only: {time: 1}`; or, with the layouts ome_tiff, ome_zarr and vendor, name {time} in "
+    "files.image_id."
+)
 MAX_STACK_BYTES = 1 << 35  # of the focal planes of one channel
 _ROWS = 512  # of a plane whose Laplacian is in memory
 

@@ -12,7 +12,7 @@ import tifffile
 import yaml
 from scipy import ndimage
 
-from pcip_core.errors import ImageFileError
+from pcip_core.errors import ImageFileError, RootError
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import read_field, read_plane
 from tests.core.images.writers import noise, screen_of
@@ -135,7 +135,20 @@ def test_images_of_one_file_are_fields_with_their_own_channel_names(tmp_path):
     assert np.array_equal(read[1]["protein"], second[1])
     assert np.array_equal(read[2]["nucleus"], third[2])
     only = scan(screen_of(root, {**PLAIN, "only": {"scene": 2}}, channels=channels)).fields
-    assert [field.field_id for field in only] == ["p1_A01_2", "p1_A02"]
+    assert [field.field_id for field in only] == ["p1_A01_2"]
+    for scene in (1, 9):
+        files = {
+            **PLAIN,
+            "pattern": "p1/{well}.tif",
+            "image_id": "{well}",
+            "only": {"scene": scene, "well": "A02"},
+        }
+        screen = screen_of(root, files, channels=channels, shards={"buckets": 1})
+        if scene == 1:
+            assert [field.field_id for field in scan(screen).fields] == ["A02"]
+        else:
+            with pytest.raises(RootError, match="no file"):
+                scan(screen)
 
 
 def test_several_images_are_refused_where_the_file_is_taken_for_one(tmp_path):

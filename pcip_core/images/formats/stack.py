@@ -125,10 +125,7 @@ def selected_plane(extent: Extent, select: Select, read: Callable[[int, int], np
             )
         how = None
     if how is None or extent.depth == 1:
-        remedies = [Z_REMEDY, extent.hint]
-        if extent.channels == 1 and select.get("c", "0") != "0":
-            remedies.reverse()  # the spec takes the planes for channels
-        remedy = " ".join(filter(None, remedies))
+        remedy = f"{Z_REMEDY} {extent.hint}".strip()
         return read(time, _number(extent, select, "z", extent.depth, "focal planes", remedy))
     if how == "middle":
         return read(time, middle(extent.depth))
@@ -146,6 +143,22 @@ def selected_plane(extent: Extent, select: Select, read: Callable[[int, int], np
             )
         projection.add(plane, extent.path)
     return projection.result()
+
+
+def require_channel(extent: Extent, select: Select) -> None:
+    """Raise if a reference takes focal planes or time points for channels.
+
+    Raises:
+        ImageFileError: it selects a second channel of a stack that has one.
+    """
+    if extent.channels == 1 and select.get("c", "0") != "0" and extent.times * extent.depth > 1:
+        raise ImageFileError(
+            extent.path,
+            found=f"a stack of shape {tuple(extent.shape)}, axes {extent.axes}, of one channel",
+            required=f"channel number {select['c']}, as the spec says",
+            remedy=f"{extent.hint} If they are focal planes or times, add `project: {{z: max}}` or `only: {{z: 1}}` to "
+            "files in the spec, and take each channel from the file that holds it (channels.*.plane counts channels).",
+        )
 
 
 def require_no_stack(path: object, selects: Sequence[Select]) -> None:

@@ -15,6 +15,7 @@ from itertools import groupby
 
 from pcip_core.errors import ImageFileError, RootError, SpecError
 from pcip_core.images.field import Field
+from pcip_core.images.formats.stack import LABELS
 from pcip_core.images.reference import Reference
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.sections import PART, TIME_PARTS, Z_PARTS
@@ -83,7 +84,7 @@ class Stacks:
         for key, value in self._only.items():
             names = names_of(key)
             name = next((name for name in names if name in parts), None)
-            if name is None and (key in Z_PARTS or key in TIME_PARTS or key == "scene"):
+            if name is None and key in (*Z_PARTS, *TIME_PARTS):
                 continue  # a plane within the file
             if name is None or not (parts[name] == unknown or same_value(parts[name], value)):
                 return False
@@ -102,8 +103,10 @@ class Stacks:
         if not any(name in parts for name in Z_PARTS):
             if self._z is not None:
                 keys["z"] = _number(self._z)
-            elif self._how and self._screen.channels[channel].role != "labels":
+            elif self._how:
                 keys["project"] = self._how
+            if keys and self._screen.channels[channel].role == "labels":
+                keys["project"] = LABELS
         if self._time is not None and not any(name in parts for name in TIME_PARTS):
             keys["t"] = _number(self._time)
         return with_keys(file, keys) if keys else file

@@ -122,7 +122,7 @@ def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:
     if files.layout == "manifest":
         return  # the parts are the columns of the table
     known = {*(parts[0] if parts else ()), *_PARTS.get(files.reader, ())}
-    within = {*Z_PARTS, *TIME_PARTS, "scene"}  # planes of a file need not be parts
+    within = {*Z_PARTS, *TIME_PARTS}  # planes of a file need not be parts
     templates |= {"files.only": "".join(f"{{{name}}}" for name in files.only if name not in within)}
     for key, template in (templates | built).items():
         allowed = known if key in built else known | set(files.parts)

@@ -10,7 +10,7 @@ import numpy as np
 from pcip_core.errors import ImageFileError
 from pcip_core.images.formats.channels import channel_number
 from pcip_core.images.formats.limits import check_rgb, colour_of
-from pcip_core.images.formats.stack import Extent, selected_plane
+from pcip_core.images.formats.stack import Extent, require_channel, selected_plane
 from pcip_core.images.reference import Select
 
 
@@ -47,7 +47,7 @@ def image_of(path: object, images: Sequence[FileImage], select: Select) -> FileI
             path,
             found=f"{len(images)} images in one file",
             required="one, or layout ome_tiff, in which each is a field",
-            remedy="Set `layout: ome_tiff` in files of the spec.",
+            remedy="Set `layout: ome_tiff` in files of the spec, or export each image to a file of its own.",
         )
     number = int(select.get("scene", 1))
     if not 1 <= number <= len(images):
@@ -60,12 +60,22 @@ def image_of(path: object, images: Sequence[FileImage], select: Select) -> FileI
     return images[number - 1]
 
 
-def plane_of_images(path: object, images: Sequence[FileImage], select: Select) -> np.ndarray:
-    """The plane of a channel, or the colour `rgb`, of one of the images: (H, W).
+def planes_of_images(
+    path: object, images: Sequence[FileImage], selects: Sequence[Select]
+) -> list[np.ndarray]:
+    """The planes of channels, or colours `rgb`, of the images: (H, W) each.
+
+    The last channel is read first: its error tells that a spec takes focal planes for channels.
 
     Raises:
         ImageFileError: there is no such image, channel or plane.
     """
+    order = sorted(range(len(selects)), key=lambda place: -int(selects[place].get("c", 0)))
+    planes = {place: _plane(path, images, selects[place]) for place in order}
+    return [planes[place] for place in range(len(selects))]
+
+
+def _plane(path: object, images: Sequence[FileImage], select: Select) -> np.ndarray:
     image = image_of(path, images, select)
     samples = image.samples
     if "rgb" in select:
@@ -77,6 +87,7 @@ def plane_of_images(path: object, images: Sequence[FileImage], select: Select) -
             select,
             lambda t, z: colour_of(_last_samples(image.read(t, z, 0), samples), select["rgb"]),
         )
+    require_channel(image.extent, select)
     number = channel_number(path, select, image.names, image.extent.channels)
 
     def read(time: int, z: int) -> np.ndarray:

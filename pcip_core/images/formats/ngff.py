@@ -16,7 +16,7 @@ import numpy as np
 from pcip_core.errors import ImageFileError
 from pcip_core.images.formats.channels import channel_number
 from pcip_core.images.formats.chunks import check_chunks
-from pcip_core.images.formats.stack import Extent, selected_plane
+from pcip_core.images.formats.stack import Extent, require_channel, selected_plane
 from pcip_core.images.inside import is_plain, opened, require_inside
 from pcip_core.images.reference import Select
 
@@ -95,6 +95,7 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
     extent = Extent(path, sizes.get("t", 1), sizes.get("z", 1), count, array.shape, "".join(axes))
 
     def plane(select: Select) -> np.ndarray:
+        require_channel(extent, select)
         channel = channel_number(path, select, names, count)
 
         def read(time: int, z: int) -> np.ndarray:

@@ -86,7 +86,7 @@ def _image(
     for element in data:
         number = {name: int(text) for name, text in element.attrib.items() if text.isdecimal()}
         first = number.get("IFD", 0)
-        planes = number.get("PlaneCount", number.get("NumPlanes", 1 if "IFD" in number else n_pages))
+        planes = number.get("PlaneCount", number.get("NumPlanes", int("IFD" in number))) or n_pages
         if planes > MAX_PLANES:
             raise _too_many(path)
         start, step = 0, 1

@@ -16,8 +16,14 @@ STACK_KEYS = ("scene", "z", "t", "project")
 SCORES = "scores"
 """In place of a rule of `project`: not a plane, but the sharpness of each focal plane: (depth,)."""
 
+LABELS = "labels"
+"""In place of a rule of `project`: the plane is a label image, which cannot be projected, and may be the only one."""
+
 Z_REMEDY = "Add to files in the spec `project: {z: max}` (or mean, sharpest, middle), or `only: {z: 1}`."
-TIME_REMEDY = "Add to files in the spec `only: {time: 1}`, or name {time} in files.image_id."
+TIME_REMEDY = (
+    "Add to files in the spec `only: {time: 1}`; or, with the layouts ome_tiff, ome_zarr and vendor, name {time} in "
+    "files.image_id."
+)
 MAX_STACK_BYTES = 1 << 35  # of the focal planes of one channel
 _ROWS = 512  # of a plane whose Laplacian is in memory
 
@@ -107,11 +113,19 @@ def selected_plane(extent: Extent, select: Select, read: Callable[[int, int], np
     """
     time = _number(extent, select, "t", extent.times, "time points", TIME_REMEDY)
     how = select.get("project")
+    if how == LABELS:
+        if extent.depth == 1:
+            return read(time, 0)
+        if "z" not in select:
+            raise ImageFileError(
+                extent.path,
+                found=f"a label image of {extent.depth} focal planes",
+                required="one label image per field, because numbers of objects cannot be projected",
+                remedy="Use `only: {z: 1}` in files of the spec, or label a projection.",
+            )
+        how = None
     if how is None or extent.depth == 1:
-        remedies = [Z_REMEDY, extent.hint]
-        if extent.channels == 1 and select.get("c", "0") != "0":
-            remedies.reverse()  # the spec takes the planes for channels
-        remedy = " ".join(filter(None, remedies))
+        remedy = f"{Z_REMEDY} {extent.hint}".strip()
         return read(time, _number(extent, select, "z", extent.depth, "focal planes", remedy))
     if how == "middle":
         return read(time, middle(extent.depth))
@@ -131,6 +145,22 @@ def selected_plane(extent: Extent, select: Select, read: Callable[[int, int], np
     return projection.result()
 
 
+def require_channel(extent: Extent, select: Select) -> None:
+    """Raise if a reference takes focal planes or time points for channels.
+
+    Raises:
+        ImageFileError: it selects a second channel of a stack that has one.
+    """
+    if extent.channels == 1 and select.get("c", "0") != "0" and extent.times * extent.depth > 1:
+        raise ImageFileError(
+            extent.path,
+            found=f"a stack of shape {tuple(extent.shape)}, axes {extent.axes}, of one channel",
+            required=f"channel number {select['c']}, as the spec says",
+            remedy=f"{extent.hint} If they are focal planes or times, add `project: {{z: max}}` or `only: {{z: 1}}` to "
+            "files in the spec, and take each channel from the file that holds it (channels.*.plane counts channels).",
+        )
+
+
 def require_no_stack(path: object, selects: Sequence[Select]) -> None:
     """Raise if references select a further focal plane or time of a file whose format holds one plane.
 
@@ -139,7 +169,8 @@ def require_no_stack(path: object, selects: Sequence[Select]) -> None:
     """
     extent = Extent(path, 1, 1, 1, (), "")
     for select in selects:
-        _number(extent, select, "z", 1, "focal plane", "")
+        if select.get("project") != LABELS:
+            _number(extent, select, "z", 1, "focal plane", "")
         _number(extent, select, "t", 1, "time point", "")
 
 

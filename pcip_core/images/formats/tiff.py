@@ -13,7 +13,7 @@ import numpy as np
 import tifffile
 
 from pcip_core.errors import ImageFileError
-from pcip_core.images.formats.images import image_of, plane_of_images
+from pcip_core.images.formats.images import image_of, planes_of_images
 from pcip_core.images.formats.limits import MAX_MEMORY, check_rgb, colour_of
 from pcip_core.images.formats.ome_xml import MAX_PLANES, ome_images
 from pcip_core.images.formats.stack import STACK_KEYS
@@ -35,7 +35,7 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
         if len(tiff.pages) > 1 or tiff.flags & _STACKS or keys & _OF_IMAGES:
             images = images_of(path, tiff, channels=bool(keys & _CHANNEL))
             if len(images) > 1 or not images[0].is_plane or keys & _OF_IMAGES:
-                return [plane_of_images(path, images, select) for select in selects]
+                return planes_of_images(path, images, selects)
         page = tiff.pages.first
         check_page(path, page)
         colours = page.shape[-1] if page.samplesperpixel > 1 and page.planarconfig == 1 else 1

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pcip_core.errors import ImageFileError, MissingPackageError
-from pcip_core.images.formats.images import FileImage, image_of, plane_of_images
+from pcip_core.images.formats.images import FileImage, image_of, planes_of_images
 from pcip_core.images.formats.limits import check_size
 from pcip_core.images.formats.ome_xml import MAX_PLANES
 from pcip_core.images.formats.stack import Extent
@@ -25,7 +25,7 @@ from pcip_core.images.reference import Select
 def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
     """Read channels, focal planes and times of the images of a file."""
     with _opened(path) as images:
-        return [plane_of_images(path, images, select) for select in selects]
+        return planes_of_images(path, images, selects)
 
 
 def depth(path: Path, select: Select) -> int:

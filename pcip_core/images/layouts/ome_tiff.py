@@ -42,7 +42,7 @@ def scan_ome_tiff(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
         used = False
         for further, select in _images(root, path, parts, named):
             whole = {**parts, **further}
-            if fields.wants(whole):
+            if fields.wants({"scene": select.get("scene", "1"), **whole}):
                 used = True
                 files = {
                     name: with_keys(channel_of(path, name, channel), select)

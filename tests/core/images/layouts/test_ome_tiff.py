@@ -12,7 +12,7 @@ import tifffile
 import yaml
 from scipy import ndimage
 
-from pcip_core.errors import ImageFileError
+from pcip_core.errors import ImageFileError, RootError
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import read_field, read_plane
 from tests.core.images.writers import noise, screen_of
@@ -135,7 +135,20 @@ def test_images_of_one_file_are_fields_with_their_own_channel_names(tmp_path):
     assert np.array_equal(read[1]["protein"], second[1])
     assert np.array_equal(read[2]["nucleus"], third[2])
     only = scan(screen_of(root, {**PLAIN, "only": {"scene": 2}}, channels=channels)).fields
-    assert [field.field_id for field in only] == ["p1_A01_2", "p1_A02"]
+    assert [field.field_id for field in only] == ["p1_A01_2"]
+    for scene in (1, 9):
+        files = {
+            **PLAIN,
+            "pattern": "p1/{well}.tif",
+            "image_id": "{well}",
+            "only": {"scene": scene, "well": "A02"},
+        }
+        screen = screen_of(root, files, channels=channels, shards={"buckets": 1})
+        if scene == 1:
+            assert [field.field_id for field in scan(screen).fields] == ["A02"]
+        else:
+            with pytest.raises(RootError, match="no file"):
+                scan(screen)
 
 
 def test_several_images_are_refused_where_the_file_is_taken_for_one(tmp_path):
@@ -270,3 +283,37 @@ def test_damaged_headers_are_fields_that_cannot_be_read(tmp_path):
     for field in fields[2:]:
         with pytest.raises(ImageFileError):
             read_field(screen, field)
+
+
+@pytest.mark.parametrize("how", ["max", "mean", "sharpest"])
+def test_stacks_of_one_channel_per_file_and_of_plain_pages(tmp_path, how):
+    for seed, (name, axes) in enumerate((("nucleus", "ZYX"), ("protein", None))):
+        path = tmp_path / "images" / f"A01_{name}.tif"
+        path.parent.mkdir(exist_ok=True)
+        metadata = {"axes": axes} if axes else None
+        tifffile.imwrite(
+            path, noise(seed, (3, 24, 32)), imagej=bool(axes), metadata=metadata, photometric="minisblack"
+        )
+    files = {"pattern": "{well}_{channel}.tif", "image_id": "{well}", "project": {"z": how}}
+    screen = screen_of(tmp_path / "images", files, shards={"buckets": 1})
+    planes = read_field(screen, scan(screen).fields[0])
+    scores = [np.var(ndimage.laplace(plane.astype(float))[1:-1, 1:-1]) for plane in noise(0, (3, 24, 32))]
+    for seed, plane in enumerate(planes.values()):
+        stack = noise(seed, (3, 24, 32))
+        right = {
+            "max": stack.max(0),
+            "mean": np.rint(stack.mean(0)),
+            "sharpest": stack[int(np.argmax(scores))],
+        }
+        assert np.array_equal(plane, right[how])
+
+
+def test_focal_planes_in_files_of_several_channels(tmp_path):
+    stack = noise(8, (3, 2, 24, 32))
+    (tmp_path / "images").mkdir()
+    for z, pixels in enumerate(stack, 1):
+        tifffile.imwrite(tmp_path / "images" / f"A01_z{z}.tif", pixels, photometric="minisblack")
+    files = {"pattern": "{well}_z{z:d}.tif", "image_id": "{well}", "project": {"z": "max"}}
+    screen = screen_of(tmp_path / "images", files, channels=BY_NUMBER, shards={"buckets": 1})
+    planes = read_field(screen, scan(screen).fields[0])
+    assert np.array_equal(planes["protein"], stack[:, 1].max(0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,24 @@ def test_a_stack_of_focal_planes_is_refused_and_each_line_of_the_remedy_works(tm
         screen = screen_of(tmp_path / "images", {**FILES, **yaml.safe_load(line)}, channels=channels)
         assert np.array_equal(read_field(screen, scan(screen).fields[0])["protein"], right.pop(line))
     assert right == {}
+
+
+def test_label_images_are_not_projected_and_may_be_flat(tmp_path):
+    root = tmp_path / "images"
+    written = write_plate(root / "p.zarr", "0.5", depth=3, wells=("A/1",))
+    for rule in ({"project": {"z": "max"}}, {"only": {"z": 3}}):
+        screen = screen_of(root, FILES | rule, channels=CHANNELS)
+        planes = read_field(screen, scan(screen).fields[0])
+        assert np.array_equal(planes["cells"], written["A/1/0"][1])
+    folder = root / "p.zarr" / "A/1/0/labels/cells"
+    shutil.rmtree(folder)
+    labels = (noise(1, (3, 40, 24)) % 5).astype(np.int32)
+    _group(folder, "0.5", _multiscales("zyx"))
+    _array(folder / "0", "0.5", labels)
+    assert np.array_equal(read_field(screen, scan(screen).fields[0])["cells"], labels[2])
+    screen = screen_of(root, {**FILES, "project": {"z": "max"}}, channels=CHANNELS)
+    with pytest.raises(ImageFileError, match="a label image of 3 focal planes"):
+        read_field(screen, scan(screen).fields[0])
 
 
 def _image(folder: Path, version: str, pixels: np.ndarray, axes: str) -> None:

@@ -12,10 +12,11 @@ import click
 from pcip_assets.cli.simulated import ensure_simulated
 from pcip_assets.workspace import Workspace
 from pcip_core.errors import ImageFileError, PcipError
-from pcip_core.images.annotations import unlisted
+from pcip_core.features.designed.cellprofiler_tables import match_objects
 from pcip_core.images.field import Field
 from pcip_core.images.layout import Layout, scan
 from pcip_core.images.localization import annotated_images
+from pcip_core.segmentation.centres import match_centres
 from pcip_core.spec.screen import Screen
 
 _SHOWN = 5  # files or images named in one line
@@ -58,13 +59,17 @@ def print_check(screen: Screen) -> bool:
     _print_line("fields", f"{len(layout.fields)} in {n_images} images, {n_shards} shards")
     terms = Counter(term for image in annotated.records for term in image.localization)
     _print_line("terms", ", ".join(f"{term} ({n})" for term, n in terms.most_common()) or "none")
-    if screen.images.annotations is not None:
-        _print_line("annotations", annotated)
+    of_cells = [match_centres(screen, layout.fields), match_objects(screen, layout.fields)]
+    for matching in [*annotated.matchings, *filter(None, of_cells)]:
+        _print_line(matching.role, matching)
+    for term, n in annotated.left_out.items():
+        _print_line("left out", f"term {term!r} of {n} images, which names no compartment")
     if layout.unclaimed:
         shown = ", ".join(layout.unclaimed[:_SHOWN])
         _print_line("unclaimed", f"{len(layout.unclaimed)} files belong to no field: {shown}")
     folders = [path for path in layout.unclaimed if path.endswith("/")]
-    problems = _unlisted_problems(screen, layout, n_images)
+    problems = annotated.problems()
+    problems += [problem for matching in of_cells if matching for problem in matching.problems()]
     if folders:
         shown = ", ".join(folders[:_SHOWN])
         problems.append(f"{len(folders)} folders are links or must not be read, and are left out: {shown}")
@@ -89,17 +94,6 @@ def print_check(screen: Screen) -> bool:
 
 def _print_line(label: str, text: object, **style: str) -> None:
     click.secho(f"  {label:<11} {text}", **style)  # type: ignore[arg-type]
-
-
-def _unlisted_problems(screen: Screen, layout: Layout, n_images: int) -> list[str]:
-    """Print how many images the platemap and the table describe; return a problem for each that lacks some."""
-    problems = []
-    for table, images in unlisted(screen, layout.fields).items():
-        label = "platemap" if table == screen.images.platemap else "table"
-        _print_line(label, f"{n_images - len(images)} of {n_images} images have a row")
-        if images:
-            problems.append(f"{table}: no row for {len(images)} images: {', '.join(images[:_SHOWN])}")
-    return problems
 
 
 def _program_problems(screen: Screen) -> list[str]:

@@ -115,6 +115,15 @@ def read_text(path: Path) -> str:
     return _decoded(path, data, _encoding(path, data))
 
 
+def first_lines(path: Path) -> list[int]:
+    """The number of the first line of each row below the header of which a cell is not empty."""
+    lines = list(io.StringIO(read_text(path), newline="\n"))
+    before, head = _before_header(path, [line.rstrip("\n") for line in lines])
+    separator = before.separator or _separator(path, head)
+    records = _records(path, lines[before.lines :], separator, before.lines)
+    return [line for line, row in records if any(cell.strip() for cell in row)][1:]
+
+
 def named(path: Path, header: Sequence[str]) -> list[str]:
     """The names of a header; a column without a name is called by an empty name and its number.
 

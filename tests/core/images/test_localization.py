@@ -131,7 +131,7 @@ def test_images_are_matched_by_the_first_id_and_the_others_are_counted():
         [],
         ["Vesicles"],
     ]
-    assert (out.matched, out.ambiguous, out.unmatched, out.unused) == (4, ["4"], ["5"], 2)
+    assert (out.matched, out.ambiguous, out.unmatched, out.unused) == (4, ["4"], ["5"], ["TWIN", "UNSEEN"])
     assert (
         str(out) == "6 images = 4 matched + 1 unmatched + 1 ambiguous; 2 proteins of the table have no image"
     )

@@ -12,12 +12,11 @@ import click
 from pcip_assets.cli.simulated import ensure_simulated
 from pcip_assets.workspace import Workspace
 from pcip_core.errors import ImageFileError, PcipError
-from pcip_core.features.designed.cellprofiler_tables import match_objects
 from pcip_core.images.field import Field
 from pcip_core.images.layout import Layout, scan
 from pcip_core.images.localization import annotated_images
-from pcip_core.segmentation.centres import match_centres
 from pcip_core.spec.screen import Screen
+from pcip_core.user_tables.matching import Matching
 
 _SHOWN = 5  # files or images named in one line
 _SAMPLED_SHARDS = 10  # evenly spaced
@@ -59,8 +58,8 @@ def print_check(screen: Screen) -> bool:
     _print_line("fields", f"{len(layout.fields)} in {n_images} images, {n_shards} shards")
     terms = Counter(term for image in annotated.records for term in image.localization)
     _print_line("terms", ", ".join(f"{term} ({n})" for term, n in terms.most_common()) or "none")
-    of_cells = [match_centres(screen, layout.fields), match_objects(screen, layout.fields)]
-    for matching in [*annotated.matchings, *filter(None, of_cells)]:
+    of_cells = _tables_of_cells(screen, layout.fields)
+    for matching in [*annotated.matchings, *of_cells]:
         _print_line(matching.role, matching)
     for term, n in annotated.left_out.items():
         _print_line("left out", f"term {term!r} of {n} images, which names no compartment")
@@ -69,7 +68,7 @@ def print_check(screen: Screen) -> bool:
         _print_line("unclaimed", f"{len(layout.unclaimed)} files belong to no field: {shown}")
     folders = [path for path in layout.unclaimed if path.endswith("/")]
     problems = annotated.problems()
-    problems += [problem for matching in of_cells if matching for problem in matching.problems()]
+    problems += [problem for matching in of_cells for problem in matching.problems()]
     if folders:
         shown = ", ".join(folders[:_SHOWN])
         problems.append(f"{len(folders)} folders are links or must not be read, and are left out: {shown}")
@@ -94,6 +93,15 @@ def print_check(screen: Screen) -> bool:
 
 def _print_line(label: str, text: object, **style: str) -> None:
     click.secho(f"  {label:<11} {text}", **style)  # type: ignore[arg-type]
+
+
+def _tables_of_cells(screen: Screen, fields: list[Field]) -> list[Matching]:
+    """What the tables of centres and of measurements match, as far as the spec names them."""
+    from pcip_core.features.designed.cellprofiler_tables import match_objects
+    from pcip_core.segmentation.centres import match_centres
+
+    matchings = match_centres(screen, fields), match_objects(screen, fields)
+    return [matching for matching in matchings if matching is not None]
 
 
 def _program_problems(screen: Screen) -> list[str]:

@@ -277,8 +277,9 @@ def match(
         further: other keys that the screen has, such as the further wells of an image.
 
     >>> keys = Keys([("P1", "A1"), ("P1", "A2")], [str, str])
-    >>> print(match("wells.csv", "platemap", keys, {"P1_A01": ("P1", "A01")}))
-    1 of 1 images have a row; 1 of them in another writing: P1_A01 (P1 A1 in the table); 1 of 2 rows match none of the images: P1 A2
+    >>> matching = match("wells.csv", "platemap", keys, {"P1_A01": ("P1", "A01")})
+    >>> matching.rewritten, matching.unused
+    (['P1_A01 (P1 A1 in the table)'], ['P1 A2'])
     """
     places = {key: keys.place(key) for key in dict.fromkeys(ours.values())}
     taken = {keys.sure(key) for key, place in places.items() if place.keys and not place.rewritten}

@@ -65,7 +65,7 @@ def match_tables(screen: Screen, fields: Iterable[Field]) -> ImageTables:
     matchings: list[Matching] = []
     fields = list(fields) if images.platemap or images.table else []
     if images.platemap is not None:
-        platemap, with_plate = _platemap(screen, screen.folder() / images.platemap)
+        platemap, with_plate = _platemap(screen.folder() / images.platemap)
         places: dict[str, tuple[str, ...]] = {}
         further = set()
         for field in fields:
@@ -167,7 +167,19 @@ def without_protein(records: Iterable[ImageRecord]) -> list[str]:
     )
 
 
-def _platemap(screen: Screen, path: Path) -> tuple[Rows, bool]:
+def read_platemap(screen: Screen) -> list[tuple[str, str]]:
+    """The plate and the well of each row of the spec's platemap. Without a column of plates, the plate is "".
+
+    Raises:
+        SpecError: see `match_tables`.
+    """
+    if screen.images.platemap is None:
+        return []
+    rows, _ = _platemap(screen.folder() / screen.images.platemap)
+    return [(key[0] if len(key) == 2 else "", well_name(key[-1])) for key in rows.values]
+
+
+def _platemap(path: Path) -> tuple[Rows, bool]:
     """Read the spec's platemap: (plate, well) or (well,) -> its other columns; and whether it names plates.
 
     Columns have plain names or Cytomining's (`Metadata_Plate`, `Metadata_Well`, `well_position`, and

@@ -217,8 +217,7 @@ def _plain_name(column: str) -> str:
 def _place(screen: Screen, parts: Mapping[str, str], *, with_plate: bool) -> tuple[str, ...]:
     """The key of a field in the platemap."""
     well = _described(screen, parts, "well")
-    apart = row_and_column(parts)
-    if not well and apart is not None:
+    if not well and (apart := row_and_column(parts)) is not None:
         row, column = apart
         well = well_of(parts[row], parts[column])
     return (_described(screen, parts, "plate"), well) if with_plate else (well,)

@@ -36,9 +36,7 @@ _RARE = 20  # UTF-16 without a mark has more than one byte 0 in 20
 _SAMPLED = 50  # lines that must agree on the separator
 _CHUNK = 1 << 24
 _LARGEST_UNPACKED = 1 << 28
-csv.field_size_limit(
-    1 << 30
-)  # by default a header of 131072 characters is refused; `read_table` limits cells
+csv.field_size_limit(1 << 30)  # the default refuses long headers; `read_table` limits cells
 _OTHER_FORMATS = {
     b"PK\x03\x04": ("a zip archive, such as an Excel workbook", "Name it .xlsx or .zip, as it is one."),
     b"\xd0\xcf\x11\xe0": ("an old Excel workbook", "Save it as .xlsx, without a password."),

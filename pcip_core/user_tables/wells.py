@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 
@@ -14,6 +15,7 @@ _WELL = re.compile(rf"(?:well{_BETWEEN})?([A-Z]{{1,2}}){_BETWEEN}0*(\d{{1,3}})",
 _NUMBERED = re.compile(rf"r0*(\d{{1,2}}){_BETWEEN}c0*(\d{{1,2}})", re.IGNORECASE)
 
 
+@functools.lru_cache(maxsize=1 << 13)
 def well_name(text: str) -> str:
     """Normalize the name of a well to letters and two digits; any other text is returned unchanged.
 

@@ -98,7 +98,7 @@ def test_annotations_give_terms_to_images_without_any(root):
             "plate,well,gene\np1,A01,X\np1,,Y\n",
             r"1 of 2 rows without well: line 3 \(plate p1, gene Y\)",
         ),
-        ("well,gene\nA01,2-Mar\n", "2-Mar in the column gene"),
+        ("well,gene\nA01,2-Mar\n", r"2-Mar \(probably MARCH2 .* in the column gene"),
         ("well,Gene,gene\nA01,X,Y\n", "the columns Gene and gene, which differ; required: one column gene"),
     ],
 )

@@ -35,6 +35,16 @@ def loose(text: str) -> str:
     return _ZEROS.sub("", _LETTERS_AND_NUMBER.sub("", text))
 
 
+def number(text: str) -> str:
+    """A text, or a whole number without zeros before it: 1 and 01 are one field.
+
+    >>> number(" 01"), number("0"), number("f01")
+    ('1', '0', 'f01')
+    """
+    text = text.strip()
+    return text.lstrip("0") or "0" if text.isdecimal() else text
+
+
 class Place(NamedTuple):
     """Where a key stands in a table.
 

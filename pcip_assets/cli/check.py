@@ -16,6 +16,7 @@ from pcip_core.images.field import Field
 from pcip_core.images.layout import Layout, scan
 from pcip_core.images.localization import annotated_images
 from pcip_core.spec.screen import Screen
+from pcip_core.spec.validation import unmade_sets
 from pcip_core.user_tables.matching import Matching
 
 _SHOWN = 5  # files or images named in one line
@@ -75,7 +76,7 @@ def print_check(screen: Screen) -> bool:
     problems += [
         f"channel {name}: no file for {n} of {len(layout.fields)} fields" for name, n in missing.items()
     ]
-    problems += layout.problems()[:_SHOWN] + _program_problems(screen)
+    problems += layout.problems()[:_SHOWN] + _program_problems(screen) + unmade_sets(screen)
     n_cells = 0
     if not absent:
         sampled, n_cells = _sample(screen, layout)

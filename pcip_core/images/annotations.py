@@ -19,6 +19,7 @@ from pcip_core.user_tables.table import our_name, read_table, renamed
 from pcip_core.user_tables.wells import IN_TEXT, row_and_column, well_name, well_of
 
 COLUMNS = ("protein", "gene", "cell_line", "plate", "well")
+_WELLS = ("wellid", "wellname", "wellposition", "wellnumber", "destinationwell")  # without spaces and signs
 _LONGEST_ID = 1000  # characters of an id in which a well is looked for
 
 
@@ -190,6 +191,9 @@ def _platemap(path: Path) -> tuple[Rows, bool]:
             one well differ.
     """
     table = renamed(path, read_table(path), _plain_name)
+    if "well" not in table.columns:
+        alike = [name for name in table.columns if re.sub(r"[\W_]", "", name.lower()) in _WELLS]
+        table = table.rename({alike[0]: "well"}) if alike else table
     rows = table.to_dicts()
     apart = row_and_column(table.columns)
     if "well" not in table.columns and apart is not None:
@@ -200,12 +204,13 @@ def _platemap(path: Path) -> tuple[Rows, bool]:
             path,
             found=f"columns {', '.join(table.columns)}",
             required="a column of wells (well, well_position or Metadata_Well), or the columns row and column",
-            remedy="Rename the column.",
+            remedy="Rename the column of wells to `well`.",
         )
     with_plate = "plate" in table.columns
     if with_plate:
         return rows_by_key(path, rows, ("plate", "well"), (str.strip, well_name)), True
-    return rows_by_key(path, rows, ("well",), (well_name,)), False
+    advice = " If the rows are of several plates, call the column of plates `plate`."
+    return rows_by_key(path, rows, ("well",), (well_name,), advice=advice), False
 
 
 def _plain_name(column: str) -> str:
@@ -238,7 +243,8 @@ def _table(screen: Screen, path: Path, fields: Iterable[Field]) -> Rows:
             path,
             found=f"columns {', '.join(table.columns)}",
             required=f"a column {key!r} that holds the image ids",
-            remedy="Name the right column as images.key in the spec.",
+            remedy="Name the right column as images.key in the spec; if the rows name wells, name the table as "
+            "images.platemap.",
         )
     return rows_by_key(path, table.to_dicts(), (key,), (_normalizer(screen, fields),))
 

@@ -39,14 +39,18 @@ _OF_NAMES = re.compile(
     r"([ _]?(name|symbol|id|position)s?)?",
     re.IGNORECASE,
 )
+_OF_CODES = re.compile(
+    r"(metadata_)?(assay[ _]?)?(plate|barcode|image|cell|sample|clone|antibody)([ _]?(name|id|barcode)s?)?",
+    re.IGNORECASE,
+)
 _SHOWN = 5
 
 
 def refuse_damaged(path: Path, frame: pl.DataFrame) -> None:
     """Raise a SpecError where a column of names holds what Excel makes of names.
 
-    A column is one of names when it is called gene, protein, well, or the like. Short dates are refused in any other
-    column too where some cells are not dates.
+    A column is one of names when it is called gene, protein, well, or the like. Numbers with an exponent are refused in
+    columns of plates and images too, and short dates in any other column where some cells are not dates.
 
     Args:
         path: of the table, for the error.
@@ -112,6 +116,8 @@ def _damaged(column: pl.Series) -> list[str]:
     if _OF_NAMES.fullmatch(column.name):
         numbers = filled.str.contains(_SCIENTIFIC) | filled.str.contains(_HUGE)
         return filled.filter(dates | numbers).to_list()
+    if _OF_CODES.fullmatch(column.name):
+        return filled.filter(filled.str.contains(_SCIENTIFIC)).to_list()
     return [] if dates.all() else filled.filter(short).to_list()
 
 

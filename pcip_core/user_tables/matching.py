@@ -23,6 +23,18 @@ _MANY = 0.1  # share of the rows, or of the images, from which on those without 
 _SEPARATORS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
 _LETTERS_AND_NUMBER = re.compile(r"(?<=[^\W\d_])_(?=\d)")
 _ZEROS = re.compile(r"(?<![\d.,])0+(?=\d)")
+_WHOLE = re.compile(r"(\d+)(\.0+)?")  # 1.0 is what pandas makes of 1 in a column with empty cells
+
+
+def number(text: str) -> str:
+    """A text, or a whole number as its digits: 1, 01 and 1.0 are one field.
+
+    >>> number(" 01"), number("0"), number("1.0"), number("f01")
+    ('1', '0', '1', 'f01')
+    """
+    text = text.strip()
+    match = _WHOLE.fullmatch(text)
+    return match[1].lstrip("0") or "0" if match else text
 
 
 def loose(text: str) -> str:
@@ -31,18 +43,8 @@ def loose(text: str) -> str:
     >>> loose("Plate 01_A1"), loose("plate1-a01"), loose("DMSO-"), loose("0.05")
     ('plate1_a1', 'plate1_a1', 'dmso-', '0.05')
     """
-    text = _SEPARATORS.sub("_", _ZEROS.sub("", text.strip().casefold()))
+    text = _SEPARATORS.sub("_", _ZEROS.sub("", number(text).casefold()))
     return _ZEROS.sub("", _LETTERS_AND_NUMBER.sub("", text))
-
-
-def number(text: str) -> str:
-    """A text, or a whole number without zeros before it: 1 and 01 are one field.
-
-    >>> number(" 01"), number("0"), number("f01")
-    ('1', '0', 'f01')
-    """
-    text = text.strip()
-    return text.lstrip("0") or "0" if text.isdecimal() else text
 
 
 class Place(NamedTuple):
@@ -204,6 +206,8 @@ def rows_by_key(
     rows: Sequence[Mapping[str, str]],
     names: Sequence[str],
     normalizers: Sequence[Callable[[str], str]],
+    *,
+    advice: str = "",
 ) -> Rows:
     """Index the rows of a table by the cells of some columns.
 
@@ -212,6 +216,7 @@ def rows_by_key(
         rows: column -> text, as `read_table` gives them.
         names: the key columns.
         normalizers: of their cells, as for `Keys`.
+        advice: what else can be done about two rows with one key.
 
     Raises:
         SpecError: a cell of a key column is empty, or two rows with the same key differ. Each row is named.
@@ -239,7 +244,7 @@ def rows_by_key(
                 found=f"two rows for {_written(dict(zip(names, sure, strict=True)))}: "
                 + "; ".join(f"{label} ({_written(cells)})" for label, cells in both),
                 required="one row",
-                remedy="Remove the wrong row (A1, A01 and A-1 are the same well).",
+                remedy=f"Remove the wrong row (A1, A01 and A-1 are the same well).{advice}",
             )
     return Rows(values, keys, row_labels(path, repeated))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 _ROWS = ("row", "wellrow", "well_row", "row_letter", "row_name")
 _COLUMNS = ("column", "col", "wellcolumn", "well_column", "well_col", "column_number")
-_BETWEEN = r"[\s_.:,-]*"
+_BETWEEN = r"[\s_.:,\u2010-\u2015-]*"
 IN_TEXT = re.compile(rf"[A-Za-z]{{1,2}}{_BETWEEN}\d{{1,3}}")
 """What can be a well within a longer text."""
 _WELL = re.compile(rf"(?:well{_BETWEEN})?([A-Z]{{1,2}}){_BETWEEN}0*(\d{{1,3}})", re.IGNORECASE)

@@ -55,10 +55,35 @@ def test_wells_are_joined_by_plate_where_there_is_one(root, text, genes):
     ]
 
 
-def test_a_platemap_without_wells(root):
-    (root / "platemap.csv").write_text("position,gene\nA1,X\n")
-    with pytest.raises(SpecError, match="columns position, gene"):
-        _values(screen_of(root, FILES, images={"platemap": "platemap.csv"}), "gene")
+def test_a_platemap_without_wells_and_its_remedy(root):
+    (root / "platemap.csv").write_text("place,gene\nA1,X\n")
+    screen = screen_of(root, FILES, images={"platemap": "platemap.csv"})
+    with pytest.raises(SpecError, match=r"columns place, gene.*Rename the column of wells to `well`"):
+        _values(screen, "gene")
+    for name in ("well", "Well ID", "Well Name", "wellPosition", "Destination Well"):
+        (root / "platemap.csv").write_text(f"{name},gene\nA1,X\n")
+        assert _values(screen, "gene") == ["X", None, "X"]
+
+
+def test_rows_of_several_plates_and_the_remedy(root):
+    (root / "platemap.csv").write_text("batch,well,gene\np1,A1,X\np2,A1,Y\n")
+    screen = screen_of(root, FILES, images={"platemap": "platemap.csv"})
+    with pytest.raises(
+        SpecError, match="If the rows are of several plates, call the column of plates `plate`"
+    ):
+        _values(screen, "gene")
+    (root / "platemap.csv").write_text("plate,well,gene\np1,A1,X\np2,A1,Y\n")
+    assert _values(screen, "gene") == ["X", None, "Y"]
+
+
+def test_a_table_of_images_without_ids_and_its_remedies(root):
+    (root / "t.csv").write_text("plate,well,id,gene\np1,A1,p1_A01,X\n")
+    with pytest.raises(SpecError) as caught:
+        _values(screen_of(root, FILES, images={"table": "t.csv"}), "gene")
+    assert "Name the right column as images.key in the spec" in caught.value.remedy
+    assert "name the table as images.platemap" in caught.value.remedy
+    for images in ({"table": "t.csv", "key": "id"}, {"platemap": "t.csv"}):
+        assert _values(screen_of(root, FILES, images=images), "gene") == ["X", None, None]
 
 
 def test_the_table_of_images_wins_over_the_platemap_and_terms_are_renamed(root):

@@ -57,3 +57,13 @@ def test_dates_and_numbers_in_other_columns_stay(tmp_path):
     text = "well,gene,day,taken,dose,note\nA01,OCT1,1-Sep,2024-09-01,1.00E+05,2024-09-01\nA02,100000,2-Sep,,2.5,none\n"
     path.write_text(text)
     assert read_table(path).row(0) == ("A01", "OCT1", "1-Sep", "2024-09-01", "1.00E+05", "2024-09-01")
+
+
+@pytest.mark.parametrize("column", ["plate", "Metadata_Plate", "plate_barcode", "image_id", "sample"])
+def test_codes_that_excel_has_turned_into_numbers_are_refused(tmp_path, column):
+    path = tmp_path / "t.csv"
+    path.write_text(f"{column},gene\n1.20E+06,AAC1\n")
+    with pytest.raises(SpecError, match=rf"1.20E\+06 \(probably 12E5 or 1200000\) in the column {column}"):
+        read_table(path)
+    path.write_text(f"{column},gene\n12E5,AAC1\n2024-09-01,AAC1\n")
+    assert read_table(path)[column].to_list() == ["12E5", "2024-09-01"]

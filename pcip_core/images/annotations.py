@@ -14,7 +14,7 @@ from pcip_core.errors import SpecError
 from pcip_core.images.field import Field
 from pcip_core.images.layouts.grouping import filled
 from pcip_core.spec.screen import Screen
-from pcip_core.user_tables.matching import Matching, Row, Rows, match, rows_by_key
+from pcip_core.user_tables.matching import Matching, Row, Rows, match, rows_by_key, shown
 from pcip_core.user_tables.table import our_name, read_table, renamed
 from pcip_core.user_tables.wells import IN_TEXT, row_and_column, well_name, well_of
 
@@ -66,13 +66,16 @@ def match_tables(screen: Screen, fields: Iterable[Field]) -> ImageTables:
     matchings: list[Matching] = []
     fields = list(fields) if images.platemap or images.table else []
     if images.platemap is not None:
-        platemap, with_plate = _platemap(screen.folder() / images.platemap)
+        path = screen.folder() / images.platemap
+        platemap, with_plate = _platemap(path)
         places: dict[str, tuple[str, ...]] = {}
-        further = set()
+        further: dict[str, set[tuple[str, ...]]] = {}
         for field in fields:
             place = _place(screen, field.parts, with_plate=with_plate)
             if places.setdefault(field.image_id, place) != place:
-                further.add(place)
+                further.setdefault(field.image_id, set()).add(place)
+        if with_plate and places and not any(plate for plate, _ in places.values()):
+            raise _no_plates(path, platemap)
         rows.append(platemap)
         matchings.append(
             match(
@@ -81,6 +84,7 @@ def match_tables(screen: Screen, fields: Iterable[Field]) -> ImageTables:
                 platemap.keys,
                 places,
                 further=further,
+                values=platemap.values,
                 repeated=platemap.repeated,
             )
         )
@@ -211,6 +215,17 @@ def _platemap(path: Path) -> tuple[Rows, bool]:
         return rows_by_key(path, rows, ("plate", "well"), (str.strip, well_name)), True
     advice = " If the rows are of several plates, call the column of plates `plate`."
     return rows_by_key(path, rows, ("well",), (well_name,), advice=advice), False
+
+
+def _no_plates(path: Path, platemap: Rows) -> SpecError:
+    plates = list(dict.fromkeys(plate for plate, _ in platemap.values))
+    return SpecError(
+        path,
+        found=f"a column of plates ({shown(plates)}), and files whose plate is not known",
+        required="the plate of each field, or a platemap without plates, which is for all of them",
+        remedy="Call the part of the files that is the plate {plate} in files.pattern; or write it into the spec, "
+        f"images.values: {{plate: {plates[0]!r}}}; or remove the column.",
+    )
 
 
 def _plain_name(column: str) -> str:

@@ -7,9 +7,10 @@ matches the keys to a screen and gives a `Matching`, which counts and names what
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -277,7 +278,8 @@ def match(
     ours: Mapping[str, Key],
     *,
     what: str = "images",
-    further: Iterable[Key] = (),
+    further: Mapping[str, Collection[Key]] | None = None,
+    values: Mapping[Key, Row] | None = None,
     repeated: Sequence[str] = (),
     some_without: bool = False,
 ) -> Matching:
@@ -289,13 +291,15 @@ def match(
         table, role, what, repeated, some_without: see `Matching`.
         keys: of the table.
         ours: image id -> its key.
-        further: other keys that the screen has, such as the further wells of an image.
+        further: image id -> the other keys of its fields, such as the further wells of an image, whose rows must agree.
+        values: key -> the other cells of its row, to compare them.
 
     >>> keys = Keys([("P1", "A1"), ("P1", "A2")], [str, str])
     >>> matching = match("wells.csv", "platemap", keys, {"P1_A01": ("P1", "A01")})
     >>> matching.rewritten, matching.unused
     (['P1_A01 (P1 A1 in the table)'], ['P1 A2'])
     """
+    further = further or {}
     places = {key: keys.place(key) for key in dict.fromkeys(ours.values())}
     taken = {keys.sure(key) for key, place in places.items() if place.keys and not place.rewritten}
     row_of: dict[str, Key] = {}
@@ -311,10 +315,18 @@ def match(
             without.append(image_id)
             doubts.append(f"{image_id} (or {' '.join(place.keys[0])}, which another image has)")
         else:
+            others = {each for other in further.get(image_id, ()) for each in keys.place(other).keys[:1]}
+            differing = [other for other in others if values and values[other] != values[place.keys[0]]]
+            if differing:
+                without.append(image_id)
+                doubts.append(
+                    f"{image_id} (its fields have different rows, {' '.join(key)} and {' '.join(differing[0])})"
+                )
+                continue
             row_of[image_id] = place.keys[0]
             if place.rewritten:
                 rewritten.append(f"{image_id} ({' '.join(place.keys[0])} in the table)")
-    used = {each for key in {*row_of.values(), *further} for each in keys.place(key).keys}
+    used = {each for key in [*ours.values(), *chain(*further.values())] for each in keys.place(key).keys}
     unused = [key for key in keys if key not in used]
     alike = {tuple(map(loose, key)): key for key in used} if unused else {}
     for key in unused:

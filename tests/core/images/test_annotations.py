@@ -225,3 +225,35 @@ def test_a_well_of_two_parts_is_found_in_the_platemap(tmp_path):
     ]
     (folder / "platemap.csv").write_text("Row,Column,gene\nA,1,X\n2,12,Y\n")
     assert _values(screen, "gene") == ["X", "Y"]
+
+
+def test_plates_of_a_platemap_that_the_files_do_not_name_and_the_remedies(root):
+    (root / "platemap.csv").write_text("plate,well,gene\nBR1,A01,X\n")
+    files = {"pattern": "{batch}_{well}_{field}_{channel}.tif", "image_id": "{batch}_{well}"}
+    images = {"platemap": "platemap.csv"}
+    screen = screen_of(root, files, images=images, shards={"buckets": 1})
+    with pytest.raises(SpecError, match=r"a column of plates \(BR1\)") as caught:
+        _values(screen, "gene")
+    assert "images.values: {plate: 'BR1'}; or remove the column" in caught.value.remedy
+    with_plate = images | {"values": {"plate": "BR1"}}
+    assert _values(screen_of(root, files, images=with_plate, shards={"buckets": 1}), "gene") == [
+        "X",
+        None,
+        "X",
+    ]
+    (root / "platemap.csv").write_text("well,gene\nA01,X\n")
+    assert _values(screen, "gene") == ["X", None, "X"]
+    (root / "platemap.csv").write_text("plate,well,gene\np1,A01,X\n")
+    assert _values(screen_of(root, FILES, images=images), "gene") == ["X", None, None]
+
+
+def test_an_image_whose_wells_have_different_rows_is_in_doubt(root):
+    (root / "platemap.csv").write_text("plate,well,gene\np1,A01,X\np1,A02,Y\np2,A01,X\n")
+    files = {"pattern": "{plate}_{well}_{field}_{channel}.tif", "image_id": "{plate}"}
+    screen = screen_of(root, files, images={"platemap": "platemap.csv"})
+    assert _values(screen, "gene") == [None, "X"]
+    matching = _matching(screen)
+    assert matching.doubts == ["p1 (its fields have different rows, p1 A01 and p1 A02)"]
+    assert matching.unused == []
+    (root / "platemap.csv").write_text("plate,well,gene\np1,A01,X\np1,A02,X\np2,A01,X\n")
+    assert _values(screen, "gene") == ["X", "X"]

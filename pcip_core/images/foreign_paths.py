@@ -2,6 +2,8 @@ r"""Paths that tables have from another machine: `Z:\screens\P1\images`, `\\serv
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 import posixpath
 import re
@@ -88,8 +90,10 @@ class Paths:
         for start in range(len(pieces)):
             tail = "/".join(pieces[start:])
             if os.path.isdir(self._root / tail):  # noqa: PTH112
+                _announce(str(self._table), folder, tail)
                 return tail
         if os.path.isfile(self._root / name):  # noqa: PTH113
+            _announce(str(self._table), folder, "the root")
             return ""
         kind = "a Windows path" if windows else "a folder of another machine"
         raise RootError(
@@ -104,3 +108,9 @@ class Paths:
 def _plain(folder: str) -> str:
     folder = posixpath.normpath(folder)
     return "" if folder == "." else folder
+
+
+@functools.cache
+def _announce(table: str, folder: str, tail: str) -> None:
+    """Log which folder is taken for one of another machine, once per process."""
+    logging.getLogger(__name__).warning("%s: %s does not exist here; %s is read", table, folder, tail)

@@ -18,6 +18,7 @@ from pcip_core.errors import SpecError
 from pcip_core.user_tables.lines import row_labels
 
 Key = tuple[str, ...]
+Normalize = Callable[[str], str]
 Row = dict[str, str | None]
 _SHOWN = 5
 _MANY = 0.1  # share of the rows, or of the images, from which on those without a match are a problem
@@ -78,7 +79,7 @@ class Keys:
     [('P1', 'B01'), ('p-1', 'B1')]
     """
 
-    def __init__(self, keys: Iterable[Key], normalizers: Sequence[Callable[[str], str]]) -> None:
+    def __init__(self, keys: Iterable[Key], normalizers: Sequence[Normalize]) -> None:
         self._normalizers = normalizers
         self._sure: dict[Key, list[Key]] = {}
         for key in dict.fromkeys(keys):
@@ -206,7 +207,7 @@ def rows_by_key(
     path: Path,
     rows: Sequence[Mapping[str, str]],
     names: Sequence[str],
-    normalizers: Sequence[Callable[[str], str]],
+    normalizers: Sequence[Normalize],
     *,
     advice: str = "",
 ) -> Rows:

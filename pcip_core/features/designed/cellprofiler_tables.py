@@ -15,7 +15,7 @@ from pcip_core.errors import SpecError
 from pcip_core.features.designed.cellprofiler import finite
 from pcip_core.segmentation.matching import matched
 from pcip_core.spec.sections import PART
-from pcip_core.user_tables.matching import Key, Keys, Matching, match, number
+from pcip_core.user_tables.matching import Key, Keys, Matching, Normalize, match, number
 from pcip_core.user_tables.table import open_table, our_name
 from pcip_core.user_tables.wells import well_name
 
@@ -27,6 +27,7 @@ _NOT_FEATURES = re.compile(
     r"^Metadata_|^(Image|Object)Number$|(^|_)(ObjectNumber|Number_Object_Number)$|(^|_)(Parent|Children)_"
     r"|(^|_)Location_|(^|_)(AreaShape_)?(Center|BoundingBox(Minimum|Maximum))_[XYZ]$|^Unnamed: "
 )
+_IMAGE_AND_FIELD: tuple[Normalize, ...] = (str.strip, number)
 
 
 class Imported(NamedTuple):
@@ -125,7 +126,7 @@ def imported_by_place(
         )
     images = _filled(table.texts, image)
     theirs_of = _groups(images, _filled(table.texts, field) if field else None)
-    keys = Keys(theirs_of, [str.strip, number][: 2 if field else 1])
+    keys = Keys(theirs_of, _IMAGE_AND_FIELD[: 2 if field else 1])
     here = np.stack([np.asarray(cells[axis], np.float64) for axis in ("y_px", "x_px")], axis=1)
     there = table.numbers.to_numpy()
     known = np.isfinite(there).all(1)
@@ -159,7 +160,7 @@ def match_objects(screen: Screen, fields: Sequence[Field]) -> Matching | None:
     texts = open_table(screen.folder() / str(spec.table)).select(columns).unique(maintain_order=True)
     theirs = _groups(_filled(texts, spec.image), _filled(texts, spec.field) if spec.field else None)
     ours = {field.field_id: (field.image_id, field.number)[: 2 if spec.field else 1] for field in fields}
-    keys = Keys(theirs, [str.strip, number][: 2 if spec.field else 1])
+    keys = Keys(theirs, _IMAGE_AND_FIELD[: 2 if spec.field else 1])
     return match(str(spec.table), "cellprofiler", keys, ours, what="fields", some_without=True)
 
 

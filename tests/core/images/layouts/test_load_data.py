@@ -85,6 +85,15 @@ def test_urls_of_files_are_read(root, folder):
         assert np.array_equal(plane, noise(number))
 
 
+def test_the_folder_that_is_read_instead_is_logged_once(root, caplog):
+    _table(root, r"Q:\data\plate 1")
+    (root / "plate 1").symlink_to(root / "screens" / "plate 1")
+    for _ in range(2):
+        scan(screen_of(root, FILES, channels=CHANNELS))
+    texts = [record.getMessage() for record in caplog.records if "plate 1" in record.getMessage()]
+    assert texts == [f"{root / 'load_data.csv'}: Q:/data/plate 1 does not exist here; plate 1 is read"]
+
+
 def test_a_windows_path_that_is_nowhere_says_so_and_its_remedies_work(root):
     _table(root, r"Z:\data\plate 7")
     with pytest.raises(

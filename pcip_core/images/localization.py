@@ -198,7 +198,8 @@ def _columns(path: Path, header: list[str]) -> dict[str, str]:
             found=f"columns {', '.join(header) or 'none'}",
             required="a column of terms (localization, location, terms, ...) and one of ids (gene, ORF, "
             "Ensembl, UniProt)",
-            remedy="Rename the columns.",
+            remedy="Rename the column of ids to one of gene, orf, ensembl, uniprot, and that of terms to "
+            "`localization`.",
         )
     return columns
 

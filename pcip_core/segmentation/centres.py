@@ -193,5 +193,8 @@ def _column(path: Path, names: list[str], axis: str) -> str:
 
 def _column_error(path: Path, names: list[str], required: str) -> SpecError:
     return SpecError(
-        path, found=f"columns {', '.join(names) or 'none'}", required=required, remedy="Rename the columns."
+        path,
+        found=f"columns {', '.join(names) or 'none'}",
+        required=required,
+        remedy="Rename the columns.",
     )

@@ -87,10 +87,10 @@ def _files(screen: Screen, paths: Paths, row: Row) -> dict[str, str]:
         else:
             file = row.get(f"filename_{named}") or row.get(named, "")
             folder, url = row.get(f"pathname_{named}", ""), row.get(f"url_{named}", "")
-        if file:
-            files[name] = paths.relative(folder, file)
-        elif url:
+        if url and not (file and folder):
             files[name] = paths.of_url(url)
+        elif file:
+            files[name] = paths.relative(folder, file)
     return files
 
 

@@ -85,6 +85,22 @@ def test_unusable_tables_are_refused(tmp_path, text, error, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "message", "mended"),
+    [
+        ("well,field,row,column\nA1,1,10,4\n", "y, y_px", "well,field,y,x\nA1,1,10,4\n"),
+        ("image,y,x\nA1,10,4\n", "well, field", "well,y,x\nA1,10,4\n"),
+        ("well,y,x\nA1,10,35\nA1,39,4\n", "order of y and x", "well,x,y\nA1,10,25\nA1,39,4\n"),
+        ("well,y,x\nA1,10,\n", "remove the row", "well,y,x\nA1,10,4\n"),
+    ],
+)
+def test_the_advice_of_an_unusable_table_works(tmp_path, text, message, mended):
+    with pytest.raises((ImageFileError, SpecError)) as caught:
+        segmenter("centres")(_planes(tmp_path, text), table="cells.csv")
+    assert message in str(caught.value)
+    assert segmenter("centres")(_planes(tmp_path, mended), table="cells.csv").max() >= 1
+
+
 def test_a_changed_table_is_read_again_and_a_missing_table_is_named(tmp_path):
     planes = _planes(tmp_path, "well,y,x\nA01,10,10\n")
     assert segmenter("centres")(planes, table="cells.csv").max() == 1

@@ -85,6 +85,13 @@ def test_urls_of_files_are_read(root, folder):
         assert np.array_equal(plane, noise(number))
 
 
+def test_an_image_set_listing_with_names_and_urls(root):
+    dna, gfp = (f"file:///Z:/screens/plate%201/{name}" for name in NAMES)
+    header = "FileName_OrigDNA,FileName_GFP,URL_OrigDNA,URL_GFP,Series_OrigDNA,Frame_OrigDNA,plate,well"
+    (root / "load_data.csv").write_text(f"{header}\n{','.join(NAMES)},{dna},{gfp},0,0,P1,A01\n")
+    assert np.array_equal(_read(root)[0], noise(0))
+
+
 def test_the_folder_that_is_read_instead_is_logged_once(root, caplog):
     _table(root, r"Q:\data\plate 1")
     (root / "plate 1").symlink_to(root / "screens" / "plate 1")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pcip_core.errors import SpecError
-from pcip_core.spec.bounds import shown
+from pcip_core.spec.bounds import meant, shown
 from pcip_core.spec.features import problems_of
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.sections import PART
@@ -118,3 +118,25 @@ def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:
         unknown = set(PART.findall(template)) - known
         if unknown:
             refuse(f"{key} names {{{shown(min(unknown))[1:-1]}}}", f"one of the parts {sorted(known)}")
+
+
+def unmade_sets(screen: Screen) -> list[str]:
+    """The feature sets that the spec names and that nothing in it makes, one sentence each."""
+    encoder, baselines = screen.encoder, screen.baselines
+    made = [f"{method}_{layer}" for method in (encoder.method, "untrained") for layer in encoder.layers]
+    made += ["intensity", *baselines.designed, *screen.features]
+    by_layer = tuple(f"{name}_" for name in ("autoencoder", "supervised", "vgg16") if name in baselines.sets)
+    named = {f"features.{name}.combine": each.combine for name, each in screen.features.items()}
+    named |= {
+        "baselines.corrected": baselines.corrected or (),
+        "baselines.classifiers": baselines.classifiers or (),
+    }
+    named["analyses.feature_set"] = (screen.analyses.feature_set,) if screen.analyses.feature_set else ()
+    endings = tuple(f"_{name}" for name in baselines.corrections)
+    problems = []
+    for key, names in named.items():
+        for name in names:
+            plain = next((name.removesuffix(ending) for ending in endings if name.endswith(ending)), name)
+            if plain not in made and not plain.startswith(by_layer):
+                problems.append(f"{key} names {name}{meant(name, made)}; nothing in the spec makes it")
+    return problems

@@ -10,6 +10,7 @@ from pcip_assets.provenance import inputs_hash, stamp
 from pcip_assets.resources import Library
 from pcip_core.crops.shard_cells import Rejected
 from pcip_core.errors import ImageFileError
+from pcip_core.images.annotations import ImageTables, match_tables
 from pcip_core.images.layout import Layout, scan
 from pcip_core.images.localization import annotated_images
 from pcip_core.images.reading import content_hash, read_field
@@ -32,6 +33,7 @@ def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDe
         hashes = {
             field.field_id: content_hash(screen, field) for field in layout.fields if field.shard in chosen
         }
+        tables = match_tables(screen, layout.fields)
         _describe(screen, library)
 
         def inputs(shard: str | None) -> dict[str, Any]:
@@ -39,12 +41,12 @@ def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDe
             return {
                 "spec": screen.section("channels", "files", "images", "shards"),
                 "root": screen.root,
-                "images": [vars(record) for record in annotated_images(screen, members).records],
+                "images": [vars(record) for record in annotated_images(screen, members, tables).records],
                 "fields": [(field.field_id, hashes[field.field_id]) for field in members],
             }
 
         def make(shard: str | None) -> Made:
-            return _checked(screen, layout, str(shard), hashes)
+            return _checked(screen, layout, str(shard), hashes, tables)
 
         return Tables("fields", inputs, make)
 
@@ -58,7 +60,9 @@ def _describe(screen: Screen, library: Library) -> None:
         store.commit(screen.name, {"screen": table}, provenance=stamp())
 
 
-def _checked(screen: Screen, layout: Layout, shard: str, hashes: dict[str, str]) -> Made:
+def _checked(
+    screen: Screen, layout: Layout, shard: str, hashes: dict[str, str], matched: ImageTables
+) -> Made:
     """Decode each field of a shard once; unreadable ones go to quarantine."""
     members = layout.of_shard(shard)
     good, rejected = [], []
@@ -74,7 +78,7 @@ def _checked(screen: Screen, layout: Layout, shard: str, hashes: dict[str, str])
         good.append((field, content, shape))
     tables = {
         "fields": fields_table(screen, good),
-        "images": images_table(annotated_images(screen, members).records),
+        "images": images_table(annotated_images(screen, members, matched).records),
         "quarantine_fields": quarantine_table("fields", rejected, shard),
     }
     if screen.simulated:

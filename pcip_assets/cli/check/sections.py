@@ -11,8 +11,9 @@ from pathlib import Path
 from pcip_assets.cli.check.check import FAILURE, PROBLEM, Check, Line
 from pcip_core.crops.sample import SampledField, kinds_of_pixels, summed
 from pcip_core.errors import PcipError
-from pcip_core.images.annotations import read_platemap, unlisted
+from pcip_core.images.annotations import read_platemap
 from pcip_core.images.plate_map import Plate, drawn, missing_wells
+from pcip_core.spec.validation import unmade_sets
 
 _SHOWN = 5  # files, images or wells named in one line
 _MAPS = 3  # plates with a map
@@ -40,8 +41,6 @@ def counts(check: Check) -> Iterator[Line]:
     yield Line("fields", f"{len(fields)} in {n_images} images, {n_shards} shards")
     terms = Counter(term for image in annotated.records for term in image.localization)
     yield Line("terms", ", ".join(f"{term} ({n})" for term, n in terms.most_common()) or "none")
-    if check.screen.images.annotations is not None:
-        yield Line("annotations", annotated)
 
 
 def plates(check: Check) -> Iterator[Line]:
@@ -123,13 +122,19 @@ def example(check: Check) -> Iterator[Line]:
 
 
 def tables(check: Check) -> Iterator[Line]:
-    """How many images the platemap and the table describe."""
-    screen, n_images = check.screen, len(check.annotated.records)
-    for table, images in unlisted(screen, check.layout.fields).items():
-        label = "platemap" if table == screen.images.platemap else "table"
-        yield Line(label, f"{n_images - len(images)} of {n_images} images have a row")
-        if images:
-            yield Line(PROBLEM, f"{table}: no row for {len(images)} images: {', '.join(images[:_SHOWN])}")
+    """What the tables of images and of cells match, and what of it is a problem."""
+    from pcip_core.features.designed.cellprofiler_tables import match_objects
+    from pcip_core.segmentation.centres import match_centres
+
+    screen, fields, annotated = check.screen, check.layout.fields, check.annotated
+    matchings = match_centres(screen, fields), match_objects(screen, fields)
+    of_cells = [matching for matching in matchings if matching is not None]
+    for matching in [*annotated.matchings, *of_cells]:
+        yield Line(matching.role, matching)
+    for term, n in annotated.left_out.items():
+        yield Line("left out", f"term {term!r} of {n} images, which names no compartment")
+    problems = annotated.problems() + [text for matching in of_cells for text in matching.problems()]
+    yield from (Line(PROBLEM, text) for text in problems)
 
 
 def left_out(check: Check) -> Iterator[Line]:
@@ -167,6 +172,7 @@ def programs(check: Check) -> Iterator[Line]:
             yield Line("features", f"{name}: {Path(features.program).name}{checked}")
         except PcipError as error:
             yield Line(PROBLEM, error)
+    yield from (Line(PROBLEM, text) for text in unmade_sets(check.screen))
 
 
 def sample(check: Check) -> Iterator[Line]:

@@ -18,7 +18,6 @@ from pcip_core.spec.sections import PART
 
 UNREADABLE = "unreadable"  # value of the unknown parts of a plate, well or archive that cannot be listed
 _LONGEST_TEXT = 1000  # of an id
-_WELL = re.compile(r"([A-Za-z]{1,2})0*(\d{1,3})")
 _NO_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f]|\.{3}")  # Dagster refuses such partitions
 
 
@@ -163,26 +162,3 @@ def files_under(root: Path) -> list[str]:
     Folders that are not read, because they are links or must not be read, are among them, with a `/` at the end.
     """
     return sorted(printable(folder + name) for folder, _, names in walk(root) for name in names)
-
-
-def well_name(text: str) -> str:
-    """Normalize the name of a well to letters and two digits; any other text is returned unchanged.
-
-    >>> well_name("A1"), well_name("a01"), well_name("r01c01")
-    ('A01', 'A01', 'r01c01')
-    """
-    match = _WELL.fullmatch(text.strip())
-    return f"{match[1].upper()}{int(match[2]):02d}" if match else text.strip()
-
-
-def well_at(row: int, column: int) -> str:
-    """Name of the well at a row and a column, both from 1. The rows after Z are AA, AB, ...
-
-    >>> well_at(2, 7), well_at(27, 48)
-    ('B07', 'AA48')
-    """
-    letters = ""
-    while row > 0:
-        row, rest = divmod(row - 1, 26)
-        letters = chr(ord("A") + rest) + letters
-    return f"{letters}{column:02d}"

@@ -16,8 +16,9 @@ from pcip_core.errors import ImageFileError
 from pcip_core.images.field import Field
 from pcip_core.images.formats.ngff import METADATA_FILES, group_metadata, is_array
 from pcip_core.images.inside import is_plain, printable, require_inside, walk
-from pcip_core.images.layouts.grouping import Fields, channel_of, well_at, well_name
+from pcip_core.images.layouts.grouping import Fields, channel_of
 from pcip_core.spec.screen import Screen
+from pcip_core.user_tables.wells import well_at, well_name
 
 MAX_WELLS, MAX_FIELDS = 10_000, 200_000  # of one plate; 1,536 wells of 100 fields have fewer
 _MAX_INDEX = 1_000  # rows or columns of a plate

@@ -14,9 +14,10 @@ from pathlib import Path, PurePosixPath
 from pcip_core.errors import ImageFileError, RootError
 from pcip_core.images.field import Field
 from pcip_core.images.inside import require_inside
-from pcip_core.images.layouts.grouping import Fields, files_under, plane_of, well_at
+from pcip_core.images.layouts.grouping import Fields, files_under, plane_of
 from pcip_core.images.layouts.harmony_index import Index, read_index
 from pcip_core.spec.screen import Screen
+from pcip_core.user_tables.wells import well_at
 
 _NAME = re.compile(
     r"r(?P<row>\d+)c(?P<column>\d+)f(?P<field>\d+)p(?P<plane>\d+)-ch(?P<channel>\d+)"

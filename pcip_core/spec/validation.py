@@ -57,6 +57,8 @@ def validate(screen: Screen, path: Path) -> None:
     if screen.encoder_from == screen.name:
         refuse("encoder_from names the screen itself", "another screen, or no encoder_from")
     for found, required in (
+        *screen.illumination.problems(screen.files.layout),
+        *screen.quality.problems(screen.crop_channels),
         *screen.benchmark.problems(),
         *screen.baselines.problems(screen.crop_channels, screen.files.layout),
         *screen.analyses.problems(),
@@ -113,6 +115,8 @@ def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:
     if files.layout == "manifest":
         return  # the parts are the columns of the table
     known = {*(parts[0] if parts else ()), *_PARTS.get(files.layout, ())}
+    illumination = (screen.illumination.images or "").replace("{channel}", "")
+    templates |= {"illumination.images": illumination}
     templates |= {"files.only": "".join(f"{{{name}}}" for name in files.only)}
     for key, template in templates.items():
         unknown = set(PART.findall(template)) - known

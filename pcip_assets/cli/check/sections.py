@@ -12,7 +12,9 @@ from pcip_assets.cli.check.check import FAILURE, PROBLEM, Check, Line
 from pcip_core.crops.sample import SampledField, kinds_of_pixels, summed
 from pcip_core.errors import PcipError
 from pcip_core.images.annotations import read_platemap
+from pcip_core.images.illumination.described import illumination_lines
 from pcip_core.images.plate_map import Plate, drawn, missing_wells
+from pcip_core.images.survey import quality_lines
 from pcip_core.spec.validation import unmade_sets
 
 _SHOWN = 5  # files, images or wells named in one line
@@ -117,8 +119,8 @@ def example(check: Check) -> Iterator[Line]:
         yield Line(PROBLEM, f"channel {', '.join(names)}: sizes or pixel types differ between fields: {text}")
     first = next((member.field for member in check.sample if member.problem is None), fields[0])
     parts = ", ".join(f"{part} {text!r}" for part, text in first.parts.items()) or "none"
-    names = f"of field {first.field_id}, image {first.image_id}, shard {first.shard}"
-    yield Line("parts", f"{parts}\n{_one_line(names)}")
+    ids = f"of field {first.field_id}, image {first.image_id}, shard {first.shard}"
+    yield Line("parts", f"{parts}\n{_one_line(ids)}")
 
 
 def tables(check: Check) -> Iterator[Line]:
@@ -237,6 +239,18 @@ def _many(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def quality(check: Check) -> Iterator[Line]:
+    """Profiles of illumination, applied or not, and sampled fields that are flagged or outside of the limits."""
+    for text in (*illumination_lines(check.screen, check.layout.fields), *check.estimates):
+        yield Line("profiles", text)
+    texts: list[str] = []
+    for _, members in groupby(check.sample, lambda each: each.field.shard):
+        texts += quality_lines(check.screen, [each.field for each in members])
+    yield from (Line(PROBLEM, text) for text in texts[:_SHOWN])
+    if len(texts) > _SHOWN:
+        yield Line(PROBLEM, f"{len(texts) - _SHOWN} more flags of quality, or fields outside of its limits")
+
+
 def masks(check: Check) -> Iterator[Line]:
     """Label images of other programs that are unusual, or those of other fields."""
     swapped = [each.swapped for each in check.sample if each.swapped is not None]
@@ -273,6 +287,7 @@ SECTIONS: tuple[Callable[[Check], Iterator[Line]], ...] = (
     left_out,
     programs,
     sample,
+    quality,
     masks,
 )
 """In the order of the report."""

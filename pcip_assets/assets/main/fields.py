@@ -18,8 +18,8 @@ from pcip_core.images.decoding import decoder_warnings
 from pcip_core.images.illumination.correction import fingerprint
 from pcip_core.images.layout import Layout, scan
 from pcip_core.images.localization import annotated_images
+from pcip_core.images.quality.survey import Survey, survey
 from pcip_core.images.reading import content_hash
-from pcip_core.images.survey import Survey, survey
 from pcip_core.spec.screen import Screen
 from pcip_core.store.rows import (
     field_quality_table,

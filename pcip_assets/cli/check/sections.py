@@ -14,7 +14,7 @@ from pcip_core.errors import PcipError
 from pcip_core.images.annotations import read_platemap
 from pcip_core.images.illumination.described import illumination_lines
 from pcip_core.images.plate_map import Plate, drawn, missing_wells
-from pcip_core.images.survey import quality_lines
+from pcip_core.images.quality.survey import quality_lines
 from pcip_core.spec.validation import unmade_sets
 
 _SHOWN = 5  # files, images or wells named in one line

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from pcip_core.errors import RootError
 from pcip_core.files import natural_key
 from pcip_core.images.field import Field
+from pcip_core.images.inside import Tree
+from pcip_core.images.layouts.grouping import without_links
 from pcip_core.spec.screen import Screen
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The contents of a screen's root: fields, sorted by their ids, and files that belong to no field."""
+    """The contents of a screen's root.
+
+    Attributes:
+        fields: sorted by their ids.
+        unclaimed: files that belong to no field, and folders that are not read, with a `/` at the end.
+        excluded: files and folders that are left out by name (`files.exclude` and `ALWAYS_EXCLUDED`).
+        notes: other observations, which `doubts` returns: links that are not followed, files that a list names and
+            that do not exist.
+    """
 
     fields: list[Field]
     unclaimed: list[str] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @cached_property
     def _by_shard(self) -> dict[str, list[Field]]:
@@ -33,6 +46,12 @@ class Layout:
         """Why plates, wells or archives cannot be listed; each is one of the fields."""
         return [str(field.problem) for field in self.fields if field.problem is not None]
 
+    def doubts(self, screen: Screen) -> list[str]:
+        """What may have been misunderstood: wells that do not look like wells, parts that divide fields, links."""
+        from pcip_core.images.layouts.doubts import doubts
+
+        return doubts(screen, self.fields, self.unclaimed, self.notes)
+
     def of_shard(self, shard: str) -> list[Field]:
         """The fields of one shard, grouped by image."""
         return self._by_shard.get(shard, [])
@@ -48,7 +67,8 @@ def scan(screen: Screen) -> Layout:
         The fields, sorted by image and field id, and the files that belong to no field.
 
     Raises:
-        RootError: the root does not exist, no file matches the layout, or two files hold the same plane.
+        RootError: the root does not exist, no file matches the layout, two files hold the same plane, or a field
+            stands twice in an image (`named_once`).
         SpecError: a table of the layout cannot be read, or a template names a part that does not exist.
 
     >>> import tempfile
@@ -73,20 +93,30 @@ def scan(screen: Screen) -> Layout:
     >>> [field.field_id for field in layout.fields], layout.shards(), layout.unclaimed
     (['p1_A01_1'], ['p1'], ['p1/notes.txt'])
     """
-    from pcip_core.images.layouts import hdf5, manifest, ome_zarr, opera, pattern
+    from pcip_core.images.layouts import hdf5, manifest, ome_tiff, ome_zarr, opera, pattern
+    from pcip_core.images.layouts.exports import cv8000, imagexpress, incell
+    from pcip_core.images.stacks import named_once
 
-    layouts = {
+    layouts: dict[str, Callable[[Screen, Tree], tuple[list[Field], list[str]]]] = {
         "pattern": pattern.scan_pattern,
-        "ome_tiff": pattern.scan_ome_tiff,
+        "ome_tiff": ome_tiff.scan_ome_tiff,
+        "vendor": ome_tiff.scan_ome_tiff,
         "opera": opera.scan_opera,
+        "imagexpress": imagexpress.scan_imagexpress,
+        "cv8000": cv8000.scan_cv8000,
+        "incell": incell.scan_incell,
         "ome_zarr": ome_zarr.scan_ome_zarr,
         "hdf5": hdf5.scan_hdf5,
         "manifest": manifest.scan_manifest,
     }
     root = screen.folder()
-    fields, unclaimed = layouts[screen.files.layout](screen, root)
+    tree = Tree(root, screen.files.excluded)
+    fields, unclaimed = layouts[screen.files.reader](screen, tree)
+    fields, unclaimed = without_links(tree, fields, unclaimed)
     if not fields:
         example = f"; the first file there is {unclaimed[0]}" if unclaimed else "; the folder is empty"
+        if tree.excluded:
+            example += f", except for {len(tree.excluded)} excluded files, such as {tree.excluded[0]}"
         files, names = screen.files, [channel.named or name for name, channel in screen.channels.items()]
         rule = f"the pattern {files.pattern!r}" if files.pattern else f"the layout {files.layout}"
         raise RootError(
@@ -95,7 +125,7 @@ def scan(screen: Screen) -> Layout:
             required=f"files for the channels {', '.join(names)}",
             remedy="Correct the spec's files and channels.*.named, or the root.",
         )
-    return Layout(_sorted(fields), unclaimed)
+    return Layout(named_once(screen, _sorted(fields)), unclaimed, sorted(tree.excluded), tree.notes)
 
 
 def _sorted(fields: list[Field]) -> list[Field]:

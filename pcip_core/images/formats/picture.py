@@ -12,6 +12,7 @@ from PIL import Image
 
 from pcip_core.errors import ImageFileError
 from pcip_core.images.formats.limits import check_rgb, check_size, colour_of
+from pcip_core.images.formats.stack import require_no_stack
 from pcip_core.images.reference import Select
 
 _GREY = {"L": np.uint8, "I;16": np.uint16, "I;16B": np.uint16, "I": np.int32, "F": np.float32}
@@ -24,6 +25,7 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
 
     Pillow refuses images of more than 179 million pixels with an exception of its own.
     """
+    require_no_stack(path, selects)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         picture = Image.open(path, formats=tuple(_ENDS))

@@ -16,7 +16,8 @@ from pathlib import Path
 from pcip_core.errors import RootError, SpecError
 from pcip_core.images.field import Field
 from pcip_core.images.foreign_paths import Paths
-from pcip_core.images.layouts.grouping import Fields, files_under, plane_of
+from pcip_core.images.inside import Tree
+from pcip_core.images.layouts.grouping import Fields, plane_of
 from pcip_core.spec.screen import Channel, Screen
 from pcip_core.user_tables.lines import row_labels
 from pcip_core.user_tables.table import our_name, read_table, renamed
@@ -29,7 +30,7 @@ _CELLPROFILER = "image_"  # before these names in what ExportToSpreadsheet write
 Row = Mapping[str, str]
 
 
-def scan_manifest(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
+def scan_manifest(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
     """List the fields of the table, whether or not their files exist.
 
     Raises:
@@ -37,6 +38,7 @@ def scan_manifest(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
         RootError: the table has no column of files for any channel, names folders of another machine that are not
             under the root, or two rows name different files for one plane.
     """
+    root = tree.root
     table = root / str(screen.files.table)
     listed = read_table(table)
     rows = renamed(table, listed, our_name).to_dicts()
@@ -64,7 +66,7 @@ def scan_manifest(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
             planes = {name: plane_of(path, channels[name]) for name, path in files.items()}
             _add(table, number, fields, parts, planes)
             used |= set(files.values())
-    return fields.done(), [path for path in files_under(root) if path not in used]
+    return fields.done(), [path for path in tree.files() if path not in used]
 
 
 def _lower(column: str) -> str:

@@ -139,6 +139,16 @@ class Attempt:
             found[each.image_id] = found.get(each.image_id, 0) + cut_shard(self.screen, [each]).found
         return found
 
+    def usable(self) -> dict[str, int]:
+        """Image id -> number of objects of its fields that can be used as cells."""
+        cells: dict[str, int] = {}
+        for each in self.fields:
+            assert self.screen is not None
+            cells.setdefault(each.image_id, 0)
+            with contextlib.suppress(ImageFileError):
+                cells[each.image_id] += len(cut_field(self.screen, each).cells.label)
+        return cells
+
     def summary(self) -> str:
         """The error, or the numbers of fields, of readable fields and of images."""
         if self.error:

@@ -37,22 +37,17 @@ def opera_flatfield(trial: Trial) -> Result:
 
 def bad_focus_saturation(trial: Trial) -> Result:
     attempt = trial.attempt()
-    cells = attempt.cells()
-    right = (
-        attempt.says("A02", "saturated")
-        and attempt.says("A03", "blur|focus")
-        and cells.get("A04") == 0
-        and any("A06" in name for name in attempt.refusals())
-    )
-    flags = f"A02 flagged {attempt.says('A02', 'saturated')}, A03 flagged {attempt.says('A03', 'blur|focus')}"
-    result = judged(attempt, right=right)
-    return Result(result.grade, f"{flags}, {cells.get('A04')} cells in A04")
+    cells = attempt.usable()
+    flagged = {"A02": attempt.says("A02", "saturated"), "A03": attempt.says("A03", "blur|focus")}
+    result = judged(attempt, right=all(flagged.values()) and (cells["A04"], cells["A06"]) == (0, 0))
+    text = ", ".join(f"{well} {'' if is_flagged else 'not '}flagged" for well, is_flagged in flagged.items())
+    return Result(result.grade, f"{text}, {cells['A04']} cells in A04, {cells['A06']} in A06")
 
 
 WRAPPED = Case("mask_wrapped_255", "12 labels in 38 pieces are named; 38 cells with split", mask_wrapped_255)
 ILASTIK = Case("mask_ilastik_h5", "read, or a refusal that asks for TIFF or PNG", mask_ilastik_h5)
 FLATFIELD = Case("opera_flatfield", "corrected, or the profiles are named", opera_flatfield)
 FOCUS = Case(
-    "bad_focus_saturation", "A02 and A03 flagged, no cells in A04, A06 not usable", bad_focus_saturation
+    "bad_focus_saturation", "A02 and A03 flagged, no cells of A04 and A06 used", bad_focus_saturation
 )
 CASES = [WRAPPED, ILASTIK, FLATFIELD, FOCUS]

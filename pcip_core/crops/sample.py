@@ -155,7 +155,7 @@ class Sampler:
             return None
         field, masks = cut.planes.field, {}
         fields = self._layout.of_shard(field.shard)
-        place = fields.index(field)
+        place = next(number for number, other in enumerate(fields) if other.field_id == field.field_id)
         for other in (
             *fields[max(place - _NEIGHBOURS, 0) : place],
             *fields[place + 1 : place + 1 + _NEIGHBOURS],

@@ -18,7 +18,8 @@ from pcip_core.crops.growing import GrowingArray
 from pcip_core.crops.shard_cells import Rejected, ShardCells
 from pcip_core.errors import ImageFileError, PcipError, SpecError
 from pcip_core.images.field import Field
-from pcip_core.images.reading import Planes, read_field
+from pcip_core.images.illumination.correction import read_corrected
+from pcip_core.images.reading import Planes
 from pcip_core.segmentation import check_segmentation, checked_labels, segmenter
 from pcip_core.segmentation.mask_checks import check_masks
 from pcip_core.spec.screen import Screen
@@ -149,7 +150,7 @@ def cut_field(screen: Screen, field: Field) -> CutField:
         ImageFileError: the field cannot be used.
         SpecError: the segmenter fails.
     """
-    planes = read_field(screen, field)
+    planes = read_corrected(screen, field)
     warnings = check_masks(screen, planes)
     labels = checked_labels(_segmented(screen, field, planes), planes.shape, screen.segmentation.method)
     cells = cut_cells({name: planes[name] for name in screen.crop_channels}, labels, screen.crops)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pcip_core.errors import ImageFileError
+from pcip_core.images.illumination.profile import Polynomial
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,8 @@ class Field:
 
     `problem` is the reason for which the field cannot be read, if that is already known. Such a field stands for a
     plate, a well or an archive whose contents cannot be listed.
+
+    `gains` maps channel names to the estimated illumination of the field's shard, if the spec asks for it.
     """
 
     field_id: str
@@ -28,6 +32,7 @@ class Field:
     files: dict[str, str]
     problem: ImageFileError | None = None
     name: str | None = None
+    gains: Mapping[str, Polynomial] | None = None
 
     @property
     def number(self) -> str:

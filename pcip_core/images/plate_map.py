@@ -10,10 +10,11 @@ from functools import cached_property
 
 from pcip_core.files import natural_key
 from pcip_core.images.field import Field
-from pcip_core.images.layouts.grouping import UNREADABLE, filled, well_name
+from pcip_core.images.layouts.grouping import UNREADABLE, filled
 from pcip_core.spec.screen import Screen
+from pcip_core.user_tables.wells import row_and_column, well_at, well_name, well_of
 
-_WELL = re.compile(r"([A-Za-z]{1,2})[-_ ]?(\d{1,3})|r(\d{1,3})c(\d{1,3})", re.IGNORECASE)
+_WELL = re.compile(r"([A-Z]{1,2})(\d{2})")
 _ROWS, _COLUMNS = 32, 48  # of a plate of 1536 wells
 _FEWEST = 4  # wells from which on the usual number of fields is known
 _USUAL = 0.75  # share of the wells with the usual number of fields
@@ -66,39 +67,42 @@ def place_of(well: str) -> tuple[int, int] | None:
     >>> place_of("B07"), place_of("AF48"), place_of("r02c11"), place_of("Screen_P1")
     ((2, 7), (32, 48), (2, 11), None)
     """
-    match = _WELL.fullmatch(well.strip())
+    match = _WELL.fullmatch(well_name(well))
     if match is None:
         return None
-    row = int(match[3] or 0)
-    for letter in match[1] or "":
-        row = 26 * row + ord(letter.upper()) - ord("A") + 1
-    column = int(match[2] or match[4])
-    return (row, column) if 1 <= row <= _ROWS and 1 <= column <= _COLUMNS else None
+    row, column = 0, int(match[2])
+    for letter in match[1]:
+        row = 26 * row + ord(letter) - ord("A") + 1
+    return (row, column) if row <= _ROWS and 1 <= column <= _COLUMNS else None
 
 
 def plates_of(screen: Screen, fields: Iterable[Field]) -> list[Plate]:
     """Count the fields of each well of each plate.
 
-    Plate and well are the parts of a field, or the templates `images.values` of the spec. A field without a well
-    is not counted.
+    Plate and well are the templates `images.values` of the spec, or the parts of a field; a well may also be a row
+    and a column. A field without a well is not counted.
 
     Returns:
         The plates and their wells in natural order.
     """
-    templates = {name: screen.images.values.get(name) for name in ("plate", "well")}
     counts: Counter[tuple[str, str]] = Counter()
     for field in fields:
-        plate, well = (
-            field.parts.get(name, "") if text is None else filled(text, field.parts, f"images.values.{name}")
-            for name, text in templates.items()
-        )
-        counts[plate, well] += 1
+        counts[_described(screen, field.parts, "plate"), _described(screen, field.parts, "well")] += 1
     wells: dict[str, dict[str, int]] = {}
     for plate, well in sorted(counts, key=lambda key: (natural_key(key[0]), natural_key(key[1]))):
         if well not in ("", UNREADABLE):
             of_plate = wells.setdefault(plate, {})
             of_plate[well_name(well)] = of_plate.get(well_name(well), 0) + counts[plate, well]
     return [Plate(name, of_plate) for name, of_plate in wells.items()]
+
+
+def _described(screen: Screen, parts: Mapping[str, str], name: str) -> str:
+    """The plate or the well of a field; empty if nothing names it."""
+    template = screen.images.values.get(name)
+    if template is not None:
+        return filled(template, parts, f"images.values.{name}")
+    apart = row_and_column(parts) if name == "well" and name not in parts else None
+    return parts.get(name, "") if apart is None else well_of(parts[apart[0]], parts[apart[1]])
 
 
 def missing_wells(
@@ -151,7 +155,7 @@ def _rectangle(plate: Plate) -> set[str]:
     rows, columns = zip(*plate.places, strict=True)
     places = [(r, c) for r in range(min(rows), max(rows) + 1) for c in range(min(columns), max(columns) + 1)]
     return (
-        {plate.places.get(place, _written(place)) for place in places} if len(places) >= _RECTANGLE else set()
+        {plate.places.get(place, well_at(*place)) for place in places} if len(places) >= _RECTANGLE else set()
     )
 
 
@@ -159,14 +163,6 @@ def _inner(plate: Plate, wells: Set[str], most: float) -> set[str]:
     """The wells that a plate lacks and that lie between imaged ones; none if it lacks more than a share of all."""
     absent = wells - plate.wells.keys()
     return {well for well in absent if plate.within(well)} if len(absent) <= most * len(wells) else set()
-
-
-def _written(place: tuple[int, int]) -> str:
-    return f"{_row_name(place[0])}{place[1]:02d}"
-
-
-def _row_name(row: int) -> str:
-    return chr(ord("A") + row - 1) if row <= 26 else f"A{chr(ord('A') + row - 27)}"
 
 
 def drawn(plate: Plate, missing: Collection[str] = ()) -> list[str]:
@@ -194,5 +190,5 @@ def drawn(plate: Plate, missing: Collection[str] = ()) -> list[str]:
     lines = ["   " + "".join(f"{column:>{width}}" for column in columns)]
     for row in rows:
         cells = "".join(f"{marks.get((row, column), '.'):>{width}}" for column in columns)
-        lines.append(f"{_row_name(row):<3}{cells}")
+        lines.append(f"{well_at(row, 1)[:-2]:<3}{cells}")
     return lines

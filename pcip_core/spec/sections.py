@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, ClassVar, Literal
 
 from pcip_core.spec.bounds import Bounds, Share
@@ -210,3 +210,94 @@ class Benchmark:
             values = getattr(self, name)
             if len(set(values)) < max(1, len(values)):
                 yield f"benchmark.{name} {list(values)}", "at least one, and each once"
+
+
+@dataclass(frozen=True)
+class Illumination:
+    """Correction of uneven illumination, a step of reading (`pcip_core.images.illumination`).
+
+    Args:
+        method: `none`; `harmony`: the profiles in the index of an Opera export; `images`: given images;
+            `estimated`: the smoothed median of fields, per shard and channel.
+        images: for `images`: template of their paths under the root, over the parts and `{channel}` (the name in
+            the spec).
+        offset: for `images` and `estimated`: grey level of the camera without light, which is not shaded.
+        fields: for `estimated`: at most this many fields of a shard, drawn by their ids.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    method: Literal["none", "harmony", "images", "estimated"] = "none"
+    images: str | None = None
+    offset: Annotated[float, Bounds(0, 1_000_000)] = 0
+    fields: Annotated[int, Bounds(16, 1000)] = 64
+
+    def problems(self, layout: str) -> Iterator[tuple[str, str]]:
+        """Invalid settings for a layout: (found, required)."""
+        if (self.images is not None) != (self.method == "images"):
+            found = "no illumination.images" if self.images is None else "illumination.images"
+            yield (
+                f"{found} with method {self.method}",
+                "illumination.images for the method images, and only for it",
+            )
+        if self.method == "harmony" and layout != "opera":
+            yield (
+                f"illumination.method harmony with layout {layout}",
+                "layout opera, whose index holds the profiles",
+            )
+        if self.offset and self.method not in ("images", "estimated"):
+            yield (
+                f"illumination.offset with method {self.method}",
+                "it only for the methods images and estimated",
+            )
+
+
+Measured = Annotated[float, Bounds(-1_000_000_000, 1_000_000_000)]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The least and the greatest accepted value of a measure of quality."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    at_least: Measured | None = None
+    at_most: Measured | None = None
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Limits of the measures of `field_quality`. A field with a channel outside of them is not used.
+
+    Without limits, fields are only flagged.
+
+    Args:
+        saturated, focus_slope, focus_laplacian, background, signal_to_noise: limits of the column of this name.
+        channels: the channels that must keep them; by default all except label images.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    saturated: Limits | None = None
+    focus_slope: Limits | None = None
+    focus_laplacian: Limits | None = None
+    background: Limits | None = None
+    signal_to_noise: Limits | None = None
+    channels: tuple[str, ...] | None = None
+
+    @property
+    def limits(self) -> dict[str, Limits]:
+        """Measure -> its limits, for the measures that have limits."""
+        given = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value for name, value in given.items() if isinstance(value, Limits)}
+
+    def problems(self, channels: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """Invalid settings for a screen with these channels: (found, required)."""
+        for name in self.channels or ():
+            if name not in channels:
+                yield f"quality.channels names {name!r}", f"some of {list(channels)}"
+        for name, value in self.limits.items():
+            if value.at_least is None and value.at_most is None:
+                yield f"quality.{name} without a limit", "at_least, at_most or both"
+            elif value.at_least is not None and value.at_most is not None and value.at_least > value.at_most:
+                yield (
+                    f"quality.{name} from {value.at_least} to {value.at_most}",
+                    "the smaller limit as at_least",
+                )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pcip_core.errors import SpecError
-from pcip_core.spec.bounds import shown
+from pcip_core.spec.bounds import meant, shown
 from pcip_core.spec.features import problems_of
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.sections import PART, TIME_PARTS, Z_PARTS, Files
@@ -64,6 +64,8 @@ def validate(screen: Screen, path: Path) -> None:
     if screen.encoder_from == screen.name:
         refuse("encoder_from names the screen itself", "another screen, or no encoder_from")
     for found, required in (
+        *screen.illumination.problems(screen.files.layout),
+        *screen.quality.problems(screen.crop_channels),
         *screen.benchmark.problems(),
         *screen.baselines.problems(screen.crop_channels, screen.files.layout),
         *screen.analyses.problems(),
@@ -123,6 +125,8 @@ def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:
         return  # the parts are the columns of the table
     known = {*(parts[0] if parts else ()), *_PARTS.get(files.reader, ())}
     within = {*Z_PARTS, *TIME_PARTS}  # planes of a file need not be parts
+    illumination = (screen.illumination.images or "").replace("{channel}", "")
+    templates |= {"illumination.images": illumination}
     templates |= {"files.only": "".join(f"{{{name}}}" for name in files.only if name not in within)}
     for key, template in (templates | built).items():
         allowed = known if key in built else known | set(files.parts)
@@ -184,3 +188,25 @@ def _validate_stacks(screen: Screen, refuse: Callable[..., None]) -> None:
         refuse(f"files.project, and a template that names {{{min(named)}}}", "one of them")
     if files.project and files.layout == "hdf5":
         refuse("files.project with layout hdf5", "no projection: these archives hold cells of one plane")
+
+
+def unmade_sets(screen: Screen) -> list[str]:
+    """The feature sets that the spec names and that nothing in it makes, one sentence each."""
+    encoder, baselines = screen.encoder, screen.baselines
+    made = [f"{method}_{layer}" for method in (encoder.method, "untrained") for layer in encoder.layers]
+    made += ["intensity", *baselines.designed, *screen.features]
+    by_layer = tuple(f"{name}_" for name in ("autoencoder", "supervised", "vgg16") if name in baselines.sets)
+    named = {f"features.{name}.combine": each.combine for name, each in screen.features.items()}
+    named |= {
+        "baselines.corrected": baselines.corrected or (),
+        "baselines.classifiers": baselines.classifiers or (),
+    }
+    named["analyses.feature_set"] = (screen.analyses.feature_set,) if screen.analyses.feature_set else ()
+    endings = tuple(f"_{name}" for name in baselines.corrections)
+    problems = []
+    for key, names in named.items():
+        for name in names:
+            plain = next((name.removesuffix(ending) for ending in endings if name.endswith(ending)), name)
+            if plain not in made and not plain.startswith(by_layer):
+                problems.append(f"{key} names {name}{meant(name, made)}; nothing in the spec makes it")
+    return problems

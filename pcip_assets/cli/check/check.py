@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from tqdm import tqdm
 
 from pcip_core.crops.sample import SampledField, Sampler, choose_fields
+from pcip_core.images.illumination.correction import estimated_beforehand
+from pcip_core.images.illumination.described import estimate_lines
 from pcip_core.images.layout import Layout
 from pcip_core.images.localization import Annotated, annotated_images
 from pcip_core.images.plate_map import Plate, plates_of
@@ -34,6 +37,7 @@ class Check:
     Attributes:
         screen, layout: the spec, and the fields and files under its root.
         at_most: number of fields to read of all; None for the usual sample.
+        estimates: filled with lines on the estimates of illumination of the sampled shards.
         panels: filled with the first, last and evenly spaced fields of the sample if `with_panels`.
     """
 
@@ -41,6 +45,7 @@ class Check:
     layout: Layout
     at_most: int | None = None
     with_panels: bool = False
+    estimates: list[str] = field(default_factory=list)
     panels: list["Panel"] = field(default_factory=list)
 
     @cached_property
@@ -65,7 +70,14 @@ class Check:
         if self.absent:
             return []
         check_segmentation(self.screen)
-        fields = choose_fields(self.screen, self.layout, at_most=self.at_most)
+        fields = []
+        for shard, members in groupby(
+            choose_fields(self.screen, self.layout, at_most=self.at_most), lambda member: member.shard
+        ):
+            of_shard = self.layout.of_shard(shard)
+            corrected, estimates = estimated_beforehand(self.screen, of_shard, list(members))
+            fields += corrected
+            self.estimates += estimate_lines(shard, estimates)
         drawn = {number * len(fields) // _PANELS for number in range(_PANELS)} if self.with_panels else set()
         sampler, sample = Sampler(self.screen, self.layout), []
         for number, member in enumerate(tqdm(fields, "  reading fields", leave=False, disable=None)):

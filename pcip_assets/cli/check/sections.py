@@ -11,8 +11,11 @@ from pathlib import Path
 from pcip_assets.cli.check.check import FAILURE, PROBLEM, Check, Line
 from pcip_core.crops.sample import SampledField, kinds_of_pixels, summed
 from pcip_core.errors import PcipError
-from pcip_core.images.annotations import read_platemap, unlisted
+from pcip_core.images.annotations import read_platemap
+from pcip_core.images.illumination.described import illumination_lines
 from pcip_core.images.plate_map import Plate, drawn, missing_wells
+from pcip_core.images.survey import quality_lines
+from pcip_core.spec.validation import unmade_sets
 
 _SHOWN = 5  # files, images or wells named in one line
 _MAPS = 3  # plates with a map
@@ -40,8 +43,6 @@ def counts(check: Check) -> Iterator[Line]:
     yield Line("fields", f"{len(fields)} in {n_images} images, {n_shards} shards")
     terms = Counter(term for image in annotated.records for term in image.localization)
     yield Line("terms", ", ".join(f"{term} ({n})" for term, n in terms.most_common()) or "none")
-    if check.screen.images.annotations is not None:
-        yield Line("annotations", annotated)
 
 
 def plates(check: Check) -> Iterator[Line]:
@@ -118,18 +119,24 @@ def example(check: Check) -> Iterator[Line]:
         yield Line(PROBLEM, f"channel {', '.join(names)}: sizes or pixel types differ between fields: {text}")
     first = next((member.field for member in check.sample if member.problem is None), fields[0])
     parts = ", ".join(f"{part} {text!r}" for part, text in first.parts.items()) or "none"
-    place = f"of field {first.field_id}, image {first.image_id}, shard {first.shard}"
-    yield Line("parts", f"{parts}\n{_one_line(place)}")
+    ids = f"of field {first.field_id}, image {first.image_id}, shard {first.shard}"
+    yield Line("parts", f"{parts}\n{_one_line(ids)}")
 
 
 def tables(check: Check) -> Iterator[Line]:
-    """How many images the platemap and the table describe."""
-    screen, n_images = check.screen, len(check.annotated.records)
-    for table, images in unlisted(screen, check.layout.fields).items():
-        label = "platemap" if table == screen.images.platemap else "table"
-        yield Line(label, f"{n_images - len(images)} of {n_images} images have a row")
-        if images:
-            yield Line(PROBLEM, f"{table}: no row for {len(images)} images: {', '.join(images[:_SHOWN])}")
+    """What the tables of images and of cells match, and what of it is a problem."""
+    from pcip_core.features.designed.cellprofiler_tables import match_objects
+    from pcip_core.segmentation.centres import match_centres
+
+    screen, fields, annotated = check.screen, check.layout.fields, check.annotated
+    matchings = match_centres(screen, fields), match_objects(screen, fields)
+    of_cells = [matching for matching in matchings if matching is not None]
+    for matching in [*annotated.matchings, *of_cells]:
+        yield Line(matching.role, matching)
+    for term, n in annotated.left_out.items():
+        yield Line("left out", f"term {term!r} of {n} images, which names no compartment")
+    problems = annotated.problems() + [text for matching in of_cells for text in matching.problems()]
+    yield from (Line(PROBLEM, text) for text in problems)
 
 
 def left_out(check: Check) -> Iterator[Line]:
@@ -164,6 +171,7 @@ def programs(check: Check) -> Iterator[Line]:
             yield Line("features", f"{name}: {Path(features.program).name}{checked}")
         except PcipError as error:
             yield Line(PROBLEM, error)
+    yield from (Line(PROBLEM, text) for text in unmade_sets(check.screen))
 
 
 def sample(check: Check) -> Iterator[Line]:
@@ -228,6 +236,18 @@ def _many(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def quality(check: Check) -> Iterator[Line]:
+    """Profiles of illumination, applied or not, and sampled fields that are flagged or outside of the limits."""
+    for text in (*illumination_lines(check.screen, check.layout.fields), *check.estimates):
+        yield Line("profiles", text)
+    texts: list[str] = []
+    for _, members in groupby(check.sample, lambda each: each.field.shard):
+        texts += quality_lines(check.screen, [each.field for each in members])
+    yield from (Line(PROBLEM, text) for text in texts[:_SHOWN])
+    if len(texts) > _SHOWN:
+        yield Line(PROBLEM, f"{len(texts) - _SHOWN} more flags of quality, or fields outside of its limits")
+
+
 def masks(check: Check) -> Iterator[Line]:
     """Label images of other programs that are unusual, or those of other fields."""
     swapped = [each.swapped for each in check.sample if each.swapped is not None]
@@ -264,6 +284,7 @@ SECTIONS: tuple[Callable[[Check], Iterator[Line]], ...] = (
     left_out,
     programs,
     sample,
+    quality,
     masks,
 )
 """In the order of the report."""

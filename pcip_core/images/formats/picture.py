@@ -34,6 +34,13 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
         colours = len(picture.getbands())
         check_size(path, (height, width, colours), _GREY.get(picture.mode, np.uint8))
         for select in selects:
+            if int(select.get("c", 0)):
+                raise ImageFileError(
+                    path,
+                    found=f"a {picture.format}, which holds one image",
+                    required=f"plane {select['c']}",
+                    remedy="Correct channels.*.plane in the spec, or the column Frame of the table.",
+                )
             if picture.mode not in _GREY:
                 three = 3 if picture.mode == "RGB" else 0
                 check_rgb(path, f"mode {picture.mode}", three, select.get("rgb"))

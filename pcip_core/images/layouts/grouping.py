@@ -17,13 +17,12 @@ from pcip_core.images.reference import Reference
 from pcip_core.images.stacks import Stacks, differ_in_depth_or_time, names_of, same_value, twice
 from pcip_core.spec.screen import Channel, Screen
 from pcip_core.spec.sections import PART
+from pcip_core.user_tables.wells import well_name, well_of
 
 UNREADABLE = "unreadable"  # value of the unknown parts of a plate, well or archive that cannot be listed
 _LONGEST_TEXT = 1000  # of an id
-_LARGEST_INDEX = 1_000  # of a row or a column
 _MOST_SHOWN = 20  # values of a part
-_WELL = re.compile(r"([A-Za-z]{1,2})(?: ?- ?|[ _])?0*([0-9]{1,3})")
-_ON_A_PLATE = re.compile(r"(?:A[A-F]|[A-Z])(?:0[1-9]|[1-3][0-9]|4[0-8])|r[0-9]+c[0-9]+", re.IGNORECASE)
+_ON_A_PLATE = re.compile(r"(?:A[A-F]|[A-Z])(?:0[1-9]|[1-3][0-9]|4[0-8])")
 _NO_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f]|\.{3}")  # Dagster refuses such partitions
 
 
@@ -296,55 +295,17 @@ def channel_of(path: str, name: str, channel: Channel) -> str:
 
 
 def _built(name: str, template: str, parts: Mapping[str, str]) -> str:
-    """The value of a part of `files.parts`; a well has its usual name."""
-    return (
-        well_of(template, parts, f"files.parts.{name}")
-        if name == "well"
-        else filled(template, parts, f"files.parts.{name}")
-    )
-
-
-def well_of(template: str, parts: Mapping[str, str], key: str) -> str:
-    """The name of the well that a template gives. A row and a column may both be numbers, from 1.
-
-    >>> well_of("{row}{column}", {"row": "A", "column": "1"}, "files.parts.well")
-    'A01'
-    >>> well_of("{row}{column}", {"row": "002", "column": "007"}, "files.parts.well")
-    'B07'
-    """
-    values = [parts.get(name, "") for name in PART.findall(template)]
-    if len(values) == 2 and all(value.isdecimal() and 0 < int(value) <= _LARGEST_INDEX for value in values):
-        return well_at(int(values[0]), int(values[1]))
-    return well_name(filled(template, parts, key))
+    """The value of a part of `files.parts`. A well has its usual name; its row and column may both be numbers."""
+    if name != "well":
+        return filled(template, parts, f"files.parts.{name}")
+    text, names = filled(template, parts, "files.parts.well"), PART.findall(template)
+    return well_of(*(parts[each] for each in names)) if len(names) == 2 else well_name(text)
 
 
 def is_well(text: str) -> bool:
-    """Whether a text names a well of a plate of up to 1,536 wells, or a row and a column (r02c03).
+    """Whether a text names a well of a plate of up to 1,536 wells.
 
     >>> [is_well(text) for text in ("A1", "a - 01", "AF48", "r02c03", "P1_A01", "AG01", "A49")]
     [True, True, True, True, False, False, False]
     """
     return _ON_A_PLATE.fullmatch(well_name(text)) is not None
-
-
-def well_name(text: str) -> str:
-    """Normalize the name of a well to letters and two digits; any other text is returned unchanged.
-
-    >>> well_name("A1"), well_name("a01"), well_name("A - 01"), well_name("r01c01")
-    ('A01', 'A01', 'A01', 'r01c01')
-    """
-    match = _WELL.fullmatch(text.strip())
-    return f"{match[1].upper()}{int(match[2]):02d}" if match else text.strip()
-
-
-def well_at(row: int, column: int) -> str:
-    """Name of the well at a row and a column, both from 1. The rows after Z are AA, AB, ...
-
-    >>> well_at(2, 7), well_at(27, 48)
-    ('B07', 'AA48')
-    """
-    letters = ""
-    while row > 0:
-        row, rest = divmod(row - 1, 26)
-        letters = chr(ord("A") + rest) + letters
-    return f"{letters}{column:02d}"

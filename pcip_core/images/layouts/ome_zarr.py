@@ -18,10 +18,11 @@ from pcip_core.errors import ImageFileError
 from pcip_core.images.field import Field
 from pcip_core.images.formats.ngff import METADATA_FILES, group_metadata, is_array, times_and_depth
 from pcip_core.images.inside import Tree, is_plain, printable, require_inside
-from pcip_core.images.layouts.grouping import Fields, channel_of, plane_of, well_at, well_name
+from pcip_core.images.layouts.grouping import Fields, channel_of, plane_of
 from pcip_core.images.layouts.pattern import matches, parts_of_folder
 from pcip_core.images.stacks import with_keys
 from pcip_core.spec.screen import Screen
+from pcip_core.user_tables.wells import well_at, well_name
 
 MAX_WELLS, MAX_FIELDS = 10_000, 200_000  # of one plate; 1,536 wells of 100 fields have fewer
 _MAX_INDEX = 1_000  # rows or columns of a plate

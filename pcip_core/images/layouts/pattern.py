@@ -21,9 +21,10 @@ import polars as pl
 from pcip_core.errors import SpecError
 from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree
-from pcip_core.images.layouts.grouping import Fields, plane_of, well_name
+from pcip_core.images.layouts.grouping import Fields, plane_of
 from pcip_core.spec.bounds import shown
 from pcip_core.spec.screen import Screen
+from pcip_core.user_tables.wells import well_name
 
 _PIECES = re.compile(
     r"(?P<folders>\*\*/)|(?P<any>\*)|{(?P<part>\w+)(?::(?P<type>\w+))?}|(?P<text>[^*{]+|.)", re.DOTALL

@@ -25,9 +25,9 @@ def test_joins_are_counted_and_what_they_miss_is_a_problem(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "layout      pattern" in out
     assert "channel     nucleus (structural): 4 planes" in out
-    assert "annotations 4 images = 2 matched + 2 unmatched + 0 ambiguous; 1 proteins" in out
+    assert "annotations 2 of 4 images have a row; 1 of 3 rows match none of the images" in out
     assert "platemap    3 of 4 images have a row" in out
-    assert "wells.csv: no row for 1 images: plate_1_A04" in out
+    assert "wells.csv: no row for 1 of 4 images: plate_1_A04" in out
     assert "terms       Cytosol (1), Nucleoplasm (1)" in out
     assert "3 files belong to no field: images.csv, terms.csv, wells.csv" in out
 

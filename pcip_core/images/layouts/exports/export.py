@@ -15,8 +15,9 @@ from typing import Protocol
 from pcip_core.errors import ImageFileError, RootError
 from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree
-from pcip_core.images.layouts.grouping import Fields, plane_of, well_at
+from pcip_core.images.layouts.grouping import Fields, plane_of
 from pcip_core.spec.screen import Screen
+from pcip_core.user_tables.wells import well_at
 
 LONGEST_PLATE = 150  # characters; the name is part of ids and of the names of folders
 _SHOWN = 5

@@ -11,7 +11,6 @@ import tifffile
 
 from pcip_core.errors import ImageFileError, RootError
 from pcip_core.images.layout import scan
-from pcip_core.images.layouts.grouping import well_at, well_name
 from pcip_core.images.reading import read_field
 from pcip_core.spec.loading import load_screen
 from tests.conftest import REPOSITORY, real_folder
@@ -146,10 +145,3 @@ def test_unknown_channels_are_refused_with_the_names_of_the_existing_ones(tmp_pa
     }
     with pytest.raises(RootError, match="channels ch1 HOECHST 33342, ch2 EGFP, none of them used"):
         scan(screen_of(tmp_path / "images", FILES, channels=channels))
-
-
-def test_wells():
-    assert [well_at(1, 1), well_at(26, 7), well_at(27, 48), well_at(32, 3)] == ["A01", "Z07", "AA48", "AF03"]
-    assert [well_name(name) for name in ("A1", "a01", "H012", "AF3", "r01c01", "")] == [
-        *("A01", "A01", "H12", "AF03", "r01c01", "")
-    ]

@@ -97,9 +97,10 @@ def renumbered(mask: np.ndarray) -> np.ndarray:
     """
     highest = mask.max(initial=0)
     if mask.dtype.kind in "iu" and highest < _COUNTED:  # without sorting the pixels
-        present = np.bincount(mask.ravel(), minlength=1) > 0
+        numbers = mask.astype(np.intp, copy=False)  # NumPy does not count uint64
+        present = np.bincount(numbers.ravel(), minlength=1) > 0
         present[0] = False
-        return np.cumsum(present, dtype=np.int32)[mask]
+        return np.cumsum(present, dtype=np.int32)[numbers]
     numbers, objects = np.unique(mask, return_inverse=True)
     return objects.reshape(mask.shape).astype(np.int32) + int(numbers[0] != 0)
 

@@ -28,6 +28,11 @@ _ZEROS = re.compile(r"(?<![\d.,])0+(?=\d)")
 _WHOLE = re.compile(r"(\d+)(\.0+)?")  # 1.0 is what pandas makes of 1 in a column with empty cells
 
 
+def stripped(text: str) -> str:
+    """A text without spaces around it."""
+    return text.strip()
+
+
 def number(text: str) -> str:
     """A text, or a whole number as its digits: 1, 01 and 1.0 are one field.
 

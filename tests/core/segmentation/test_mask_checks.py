@@ -85,12 +85,12 @@ def test_pieces_are_counted_as_a_flood_fill_would() -> None:
     assert count_labels(np.zeros((5, 5), np.uint16)).labels == 0
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64, np.float64])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64, np.uint64, np.float64])
 def test_labels_are_renumbered_in_their_order(dtype: type) -> None:
     mask = np.array([[0, 40, 40], [7, 0, 99]], dtype)
     assert renumbered(mask).tolist() == [[0, 2, 2], [1, 0, 3]]
     assert renumbered(mask + 1).tolist() == [[1, 3, 3], [2, 1, 4]]  # without background
-    if dtype in (np.int64, np.float64):
+    if dtype in (np.int64, np.uint64, np.float64):
         assert renumbered(mask * 1_000_000).tolist() == [[0, 2, 2], [1, 0, 3]]
 
 

@@ -3,7 +3,7 @@
 One row per field: each channel has a column `FileName_<channel>` and optionally `PathName_<channel>`, or
 `URL_<channel>`, as in the LoadData tables of CellProfiler, or a column with the name of the channel. `Frame_<channel>`
 is the plane of a file that holds several. One row per file: the columns are `channel`, `path` or `FileName`, and
-optionally `PathName` and `Frame`. Paths are relative to the root (`pcip_core.images.foreign_paths`). All other columns
+optionally `PathName` and `Frame`. Paths are relative to the root (`foreign_paths`). All other columns
 are parts; `Metadata_Plate`, `Metadata_Well` and `Metadata_Site` are the parts plate, well and field.
 """
 
@@ -15,8 +15,8 @@ from pathlib import Path
 
 from pcip_core.errors import RootError, SpecError
 from pcip_core.images.field import Field
-from pcip_core.images.foreign_paths import Paths
 from pcip_core.images.inside import Tree
+from pcip_core.images.layouts.foreign_paths import Paths
 from pcip_core.images.layouts.grouping import Fields, plane_of
 from pcip_core.spec.screen import Channel, Screen
 from pcip_core.user_tables.lines import row_labels

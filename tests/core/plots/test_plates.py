@@ -19,7 +19,7 @@ from pcip_core.plots.plates import _FLAG, _panel, _places, colour_limits, plate_
         ([f"image {number}" for number in range(30)], (2, 24), False),
     ],
 )
-def test_plates_have_the_size_of_their_wells(wells: list[str], size: tuple[int, int], named: bool) -> None:
+def test_plates_have_the_size_of_their_wells(wells: list[str], size: tuple[int, int], *, named: bool) -> None:
     places, found, are_wells = _places(wells)
     assert (found, are_wells) == (size, named)
     assert len(set(places.values())) == len(wells)

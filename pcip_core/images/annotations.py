@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,7 @@ def describe_images(screen: Screen, fields: Iterable[Field]) -> list[ImageRecord
         for name, text in screen.images.values.items():
             values[name] = filled(text, parts, f"images.values.{name}")
         values |= platemap.get(_place(screen, platemap, parts), {}) | table.get((image_id,), {})
-        terms = [term.strip() for term in (values.pop("localization", None) or "").split(";")]
+        terms = [term.strip() for term in re.split(r"[;|]", values.pop("localization", None) or "")]
         values["protein"] = values["protein"] or image_id
         records.append(
             ImageRecord(

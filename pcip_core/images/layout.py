@@ -5,18 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from pcip_core.errors import RootError
+from pcip_core.errors import RootError, SpecError
 from pcip_core.files import natural_key
+from pcip_core.images.annotations import describe_images
 from pcip_core.images.field import Field
 from pcip_core.spec.screen import Screen
 
 
+_SHOWN = 5  # values of a column
+
+
 @dataclass(frozen=True)
 class Layout:
-    """The contents of a screen's root: fields, sorted by their ids, and files that belong to no field."""
+    """The contents of a screen's root.
+
+    Attributes:
+        fields: sorted by image and field id.
+        unclaimed: files that belong to no field.
+        left_out: the fields of images that `images.only` leaves out, each with the reason.
+    """
 
     fields: list[Field]
     unclaimed: list[str] = field(default_factory=list)
+    left_out: list[tuple[Field, str]] = field(default_factory=list)
 
     @cached_property
     def _by_shard(self) -> dict[str, list[Field]]:
@@ -45,11 +56,13 @@ def scan(screen: Screen) -> Layout:
         screen: the spec; its sections `files`, `channels` and `shards` are used.
 
     Returns:
-        The fields, sorted by image and field id, and the files that belong to no field.
+        The fields, sorted by image and field id, the files that belong to no field, and the fields of images that
+        `images.only` leaves out.
 
     Raises:
         RootError: the root does not exist, no file matches the layout, or two files hold the same plane.
-        SpecError: a table of the layout cannot be read, or a template names a part that does not exist.
+        SpecError: a table of the layout cannot be read, a template names a part that does not exist, `images.only`
+            names an unknown column, or it leaves out all images.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -95,7 +108,39 @@ def scan(screen: Screen) -> Layout:
             required=f"files for the channels {', '.join(names)}",
             remedy="Correct the spec's files and channels.*.named, or the root.",
         )
-    return Layout(_sorted(fields), unclaimed)
+    fields, left_out = _chosen(screen, _sorted(fields))
+    return Layout(fields, unclaimed, left_out)
+
+
+def _chosen(screen: Screen, fields: list[Field]) -> tuple[list[Field], list[tuple[Field, str]]]:
+    """The fields of images that have the values of `images.only`, and all others with the reason."""
+    only = {column: str(value) for column, value in screen.images.only.items()}
+    if not only:
+        return fields, []
+    reasons: dict[str, str] = {}
+    seen: dict[str, set[str]] = {}
+    for record in describe_images(screen, fields):
+        for column, value in record.values.items():
+            seen.setdefault(column, set()).add(value or "none")
+        differ = {column: value for column, value in only.items() if record.values.get(column) != value}
+        if differ:
+            reasons[record.image_id] = ", ".join(
+                f"{column} is {record.values.get(column) or 'not given'}, not {value} (images.only)"
+                for column, value in differ.items()
+            )
+    kept = [field for field in fields if field.image_id not in reasons]
+    if not kept:
+        unknown = sorted(only.keys() - seen.keys())
+        values = "; ".join(
+            f"{column}: {', '.join(sorted(seen[column])[:_SHOWN])}" for column in only if column in seen
+        )
+        raise SpecError(
+            f"screen {screen.name}, images.only",
+            found=f"no column {', '.join(unknown)}" if unknown else f"no image with {only}; there are {values}",
+            required=f"some of the columns {', '.join(sorted(seen))}" if unknown else "a value that images have",
+            remedy="Correct the spec.",
+        )
+    return kept, [(field, reasons[field.image_id]) for field in fields if field.image_id in reasons]
 
 
 def _sorted(fields: list[Field]) -> list[Field]:

@@ -61,7 +61,12 @@ def _describe(screen: Screen, library: Library) -> None:
 def _checked(screen: Screen, layout: Layout, shard: str, hashes: dict[str, str]) -> Made:
     """Decode each field of a shard once; unreadable ones go to quarantine."""
     members = layout.of_shard(shard)
-    good, rejected = [], []
+    left_out = [
+        Rejected(next(iter(field.files.values())), "file", field.image_id, reason, field.field_id)
+        for field, reason in layout.left_out
+        if field.shard == shard
+    ]
+    good, rejected = [], left_out.copy()
     for field in members:
         content = hashes[field.field_id]
         try:
@@ -82,13 +87,13 @@ def _checked(screen: Screen, layout: Layout, shard: str, hashes: dict[str, str])
     return Made(
         tables,
         provenance={
-            "found": len(members),
+            "found": len(members) + len(left_out),
             "data_hash": inputs_hash(
                 fields=[(field.field_id, field.image_id, field.number, content) for field, content, _ in good]
             ),
         },
         metadata={
-            "fields_found": len(members),
+            "fields_found": len(members) + len(left_out),
             "fields_used": len(good),
             "fields_quarantined": len(rejected),
             "files_no_pattern_claims": len(layout.unclaimed),

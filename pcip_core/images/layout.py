@@ -48,6 +48,15 @@ class Layout:
         """The fields of one shard, grouped by image."""
         return self._by_shard.get(shard, [])
 
+    def left_out_of(self, shard: str) -> list[tuple[Field, str]]:
+        """The fields of one shard that are left out; the first shard accounts for shards without any other field."""
+        shards = self.shards()
+        return [
+            (field, reason)
+            for field, reason in self.left_out
+            if (field.shard if field.shard in self._by_shard else shards[0]) == shard
+        ]
+
 
 def scan(screen: Screen) -> Layout:
     """Group the files under the screen's root into fields.
@@ -136,8 +145,12 @@ def _chosen(screen: Screen, fields: list[Field]) -> tuple[list[Field], list[tupl
         )
         raise SpecError(
             f"screen {screen.name}, images.only",
-            found=f"no column {', '.join(unknown)}" if unknown else f"no image with {only}; there are {values}",
-            required=f"some of the columns {', '.join(sorted(seen))}" if unknown else "a value that images have",
+            found=f"no column {', '.join(unknown)}"
+            if unknown
+            else f"no image with {only}; there are {values}",
+            required=f"some of the columns {', '.join(sorted(seen))}"
+            if unknown
+            else "a value that images have",
             remedy="Correct the spec.",
         )
     return kept, [(field, reasons[field.image_id]) for field in fields if field.image_id in reasons]

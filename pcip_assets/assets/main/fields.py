@@ -41,6 +41,7 @@ def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDe
                 "root": screen.root,
                 "images": [vars(record) for record in annotated_images(screen, members).records],
                 "fields": [(field.field_id, hashes[field.field_id]) for field in members],
+                "left_out": [(field.field_id, reason) for field, reason in layout.left_out_of(str(shard))],
             }
 
         def make(shard: str | None) -> Made:
@@ -63,8 +64,7 @@ def _checked(screen: Screen, layout: Layout, shard: str, hashes: dict[str, str])
     members = layout.of_shard(shard)
     left_out = [
         Rejected(next(iter(field.files.values())), "file", field.image_id, reason, field.field_id)
-        for field, reason in layout.left_out
-        if field.shard == shard
+        for field, reason in layout.left_out_of(shard)
     ]
     good, rejected = [], left_out.copy()
     for field in members:

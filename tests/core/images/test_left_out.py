@@ -58,3 +58,19 @@ def test_the_platemap_counts_too(tmp_path):
     (folder / "wells.csv").write_text("well,treated\nA01,no\nA02,no\nA03,yes\nA04,yes\n")
     spec = screen_of(folder, FILES, images={"platemap": "wells.csv", "only": {"treated": "yes"}})
     assert [field.image_id for field in scan(spec).fields] == ["P_A3", "P_A4"]
+
+
+def test_each_field_that_is_left_out_belongs_to_one_shard_that_exists(tmp_path):
+    whole = screen(tmp_path, kind="control")
+    spec = screen_of(whole.folder(), FILES, images=vars(whole.images), shards={"by": "{well}"})
+    layout = scan(spec)
+    assert layout.shards() == ["A4"]
+    assert [field.shard for field, _ in layout.left_out_of("A4")] == ["A1", "A2", "A3"]
+    spec = screen_of(
+        whole.folder(), FILES, images=vars(whole.images) | {"only": {"sirna": 0}}, shards=vars(spec.shards)
+    )
+    layout = scan(spec)
+    assert [[field.shard for field, _ in layout.left_out_of(shard)] for shard in layout.shards()] == [
+        ["A2", "A3"],
+        [],
+    ]

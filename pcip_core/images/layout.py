@@ -11,7 +11,6 @@ from pcip_core.images.annotations import describe_images
 from pcip_core.images.field import Field
 from pcip_core.spec.screen import Screen
 
-
 _SHOWN = 5  # values of a column
 
 

@@ -67,7 +67,7 @@ def _check_select(path: Path, mode: str, select: Select) -> None:
     if int(select.get("c", 0)) >= count:
         raise ImageFileError(
             path,
-            found=f"a picture of grey levels{'' if count == 1 else ' and alpha'}, and channel number {select['c']} selected",
+            found=f"grey levels{'' if count == 1 else ' and alpha'}, and channel number {select['c']} selected",
             required="channel number 0" if count == 1 else "channel number 0 (grey levels) or 1 (alpha)",
             remedy="Correct channels.*.plane in the spec.",
         )

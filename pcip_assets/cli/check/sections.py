@@ -141,7 +141,7 @@ def tables(check: Check) -> Iterator[Line]:
     yield from (Line(PROBLEM, text) for text in problems)
 
 
-def left_out(check: Check) -> Iterator[Line]:
+def unused(check: Check) -> Iterator[Line]:
     """Files that belong to no field, doubts about those that do, and plates that cannot be listed."""
     unclaimed = check.layout.unclaimed
     if unclaimed:
@@ -149,6 +149,10 @@ def left_out(check: Check) -> Iterator[Line]:
             "unclaimed",
             f"{len(unclaimed)} files belong to no field: {_one_line(', '.join(unclaimed[:_SHOWN]))}",
         )
+    if left_out := check.layout.left_out:
+        images = dict.fromkeys(field.image_id for field, _ in left_out)
+        field, reason = left_out[0]
+        yield Line("left out", f"{len(images)} images, as {field.image_id}: {_one_line(reason)}")
     excluded = check.layout.excluded
     if excluded:
         yield Line("excluded", f"{len(excluded)} by name: {_one_line(', '.join(excluded[:_SHOWN]))}")
@@ -287,7 +291,7 @@ SECTIONS: tuple[Callable[[Check], Iterator[Line]], ...] = (
     plates,
     tables,
     example,
-    left_out,
+    unused,
     programs,
     sample,
     quality,

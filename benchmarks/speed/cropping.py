@@ -107,7 +107,7 @@ def whole_plates(folder: Path) -> list[Row]:
 
 
 def measuring(root: Path, fields: int = 3 * DRAWN) -> Row:
-    """CPU time of measuring the quality of fields, beside that of hashing and reading them from the page cache."""
+    """Processor time of measuring the quality of fields, beside hashing and reading them from the page cache."""
     screen = load_screen(_SPECS / "simulated_yeast.yaml", root=str(root))
     reading, measures = [], []
     for field in scan(screen).fields[:fields]:

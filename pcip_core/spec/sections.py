@@ -16,6 +16,28 @@ _STRICT = {"extra": "forbid"}
 PART = re.compile(r"{([^{}:]+)}")
 """A part that a template names: `{plate}`."""
 
+ALWAYS_EXCLUDED = (
+    "._*",  # macOS: attributes of the file of that name
+    ".DS_Store",
+    "Thumbs.db",
+    "ehthumbs*.db",
+    "desktop.ini",
+    "*_thumb*",  # MetaXpress: a small picture of each image
+    "~$*",  # Office: a table that is open
+    ".nfs*",  # NFS: a file that was deleted while it was open
+    "__MACOSX/",
+    ".Trash*/",
+    "$RECYCLE.BIN/",
+    "System Volume Information/",
+    "@eaDir/",  # Synology
+    ".ipynb_checkpoints/",
+)
+"""Names of files, and of folders with a `/` at the end, that never belong to a screen."""
+
+Z_PARTS = ("z", "plane", "Metadata_Z", "Metadata_Plane")
+TIME_PARTS = ("time", "t", "Metadata_T", "Metadata_Time", "Metadata_Timepoint")
+"""Names of the parts that are focal planes, and times. Those of one kind are the same thing in `files.only`."""
+
 AreaFraction = Annotated[float, Bounds(0, 1000)]
 
 
@@ -47,18 +69,50 @@ class Files:
         image_id: template over the parts. Fields with the same `image_id` form one image.
         layout: how files are grouped into fields; each is a module of `pcip_core.images.layouts`.
         pattern: paths relative to the root, with named parts: `{plate}/{well}_f{field}_{channel}.tif`. A part
-            that is named twice must have the same text both times. `{field:d}` matches digits only, `*` any text
-            within a name, `**/` any folders. Alternatively one pattern per channel.
+            that is named twice must have the same text both times. `{field:d}` matches digits only, `{well:well}`
+            the name of a well, `{_:hex}` a GUID that is not kept, `*` any text within a name, `**/` any folders.
+            Alternatively one pattern per channel.
         table: layout `manifest` only: path of the table that lists the fields, relative to the root.
-        only: part -> the single value to use, if the files have several (a focal plane, a time).
+        only: part -> the single value to use, if there are several (a focal plane, a time), in file names or within
+            files. Numbers are compared as numbers. Planes and times within a file count from 1.
+        project: `{z: max}`: one plane of all focal planes: `max`, `mean`, `sharpest` or `middle`.
+        exclude: names or paths of files to leave out, in addition to `ALWAYS_EXCLUDED`.
+        parts: part -> template over the parts of the layout, or a constant: `{well: "{row}{column}", plate: P1}`.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     image_id: str
-    layout: Literal["pattern", "opera", "ome_tiff", "ome_zarr", "hdf5", "manifest"] = "pattern"
+    layout: Literal[
+        "pattern",
+        "opera",
+        "imagexpress",
+        "cv8000",
+        "incell",
+        "ome_tiff",
+        "ome_zarr",
+        "vendor",
+        "hdf5",
+        "manifest",
+    ] = "pattern"
     pattern: str | dict[str, str] | None = None
     table: str | None = None
     only: dict[str, str | int] = field(default_factory=dict)
+    project: dict[Literal["z", "plane"], Literal["max", "mean", "sharpest", "middle"]] = field(
+        default_factory=dict
+    )
+    exclude: list[str] = field(default_factory=list)
+    parts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def reader(self) -> str:
+        """The layout; `ome_zarr` also for a pattern of OME-Zarr images, which are folders."""
+        folders = any(pattern.rstrip("*").endswith(".zarr") for pattern in self.patterns)
+        return "ome_zarr" if folders and self.layout == "pattern" else self.layout
+
+    @property
+    def excluded(self) -> list[str]:
+        """The names of all files to leave out."""
+        return [*ALWAYS_EXCLUDED, *self.exclude]
 
     @property
     def patterns(self) -> list[str]:
@@ -78,11 +132,13 @@ class Images:
         values: column -> template (`protein: "{protein}"`) or constant.
         platemap: table with one row per well, and a plate column if the plates differ.
         table: table with one row per image, joined by its column `key`, which holds the image id. Several
-            localization terms are separated by `;`.
+            localization terms are separated by `;` or `|`.
         key: name of this column.
         annotations: table of localization terms by protein (see `pcip_core.images.localization`), for images
             without terms from the other sources.
         terms: localization term -> its replacement.
+        only: column -> the single value to use. Images with another value, or none, are left out: silenced cells,
+            failed wells.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -92,6 +148,7 @@ class Images:
     key: str = "image_id"
     annotations: str | None = None
     terms: dict[str, str] = field(default_factory=dict)
+    only: dict[str, str | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def fields_table(
     Args:
         screen: the spec.
         fields: the usable fields.
-        quality: the rows of `pcip_core.images.survey.Survey.quality`.
+        quality: the rows of `pcip_core.images.quality.survey.Survey.quality`.
     """
     table = schemas.FIELDS.frame(
         {
@@ -111,6 +111,7 @@ def fields_of(screen: Screen, table: pl.DataFrame, illumination: pl.DataFrame | 
             row["shard"],
             row["parts"],
             dict(zip(screen.channels, row["files"], strict=True)),
+            name=row["field"],
             gains=gains.get(row["shard"]),
         )
         for row in table.iter_rows(named=True)

@@ -17,6 +17,8 @@ from pcip_core.crops.shard_cells import ShardCells
 from pcip_core.spec.screen import Screen
 from pcip_core.store.rows import cells_table, fields_of, illumination_of, quarantine_table
 
+_SHOWN = 20  # warnings of a shard in the log
+
 
 class Cutting(Remake):
     """`workers` are the processes that cut one shard; the crops do not depend on it."""
@@ -50,6 +52,8 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
             fields = fields_of(screen, library.store.read(screen.name, "fields", shards=[str(shard)]), light)
             with Progress(context.log, f"{screen.name}/crops {shard}", len(fields), "field") as progress:
                 cells = cut_shard(screen, fields, progress=progress, workers=cutters, into=into)
+            for text in cells.warnings[:_SHOWN]:
+                context.log.warning(text)
             images = set(cells.columns["image_id"])
             return Made(
                 {
@@ -63,6 +67,7 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
                     "cells_used": len(cells.pixels),
                     "cells_quarantined": sum(row.what == "cell" for row in cells.rejected),
                     "images": len(images),
+                    "warnings": len(cells.warnings),
                     "preview": picture(
                         preview(
                             crop_montage(cells.pixels, screen.crop_channels, screen.protein, screen.title)

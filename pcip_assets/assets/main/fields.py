@@ -13,11 +13,13 @@ from pcip_assets.assets.skeleton import asset
 from pcip_assets.provenance import inputs_hash, stamp
 from pcip_assets.resources import Library
 from pcip_core.crops.shard_cells import Rejected
+from pcip_core.images.annotations import ImageTables, match_tables
+from pcip_core.images.decoding import decoder_warnings
 from pcip_core.images.illumination.correction import fingerprint
 from pcip_core.images.layout import Layout, scan
 from pcip_core.images.localization import annotated_images
+from pcip_core.images.quality.survey import Survey, survey
 from pcip_core.images.reading import content_hash
-from pcip_core.images.survey import Survey, survey
 from pcip_core.spec.screen import Screen
 from pcip_core.store.rows import (
     field_quality_table,
@@ -47,6 +49,7 @@ def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDe
         hashes = {
             field.field_id: content_hash(screen, field) for field in layout.fields if field.shard in chosen
         }
+        tables = match_tables(screen, layout.listed)
         _describe(screen, library)
 
         def inputs(shard: str | None) -> dict[str, Any]:
@@ -55,12 +58,13 @@ def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDe
                 "spec": screen.section("channels", "files", "images", "shards", "illumination", "quality"),
                 "illumination": fingerprint(screen, members),
                 "root": screen.root,
-                "images": [vars(record) for record in annotated_images(screen, members).records],
+                "images": [vars(record) for record in annotated_images(screen, members, tables).records],
                 "fields": [(field.field_id, hashes[field.field_id]) for field in members],
+                "left_out": [(field.field_id, reason) for field, reason in layout.left_out_of(str(shard))],
             }
 
         def make(shard: str | None) -> Made:
-            made = _checked(screen, layout, str(shard), hashes)
+            made = _checked(screen, layout, str(shard), hashes, tables)
             replaced = [name for name in _OFTEN_EMPTY if library.store.has(screen.name, name, shard)]
             return replace(made, tables=_written(made.tables, replaced))
 
@@ -85,12 +89,18 @@ def _describe(screen: Screen, library: Library) -> None:
         store.commit(screen.name, {"screen": table}, provenance=stamp())
 
 
-def _checked(screen: Screen, layout: Layout, shard: str, hashes: dict[str, str]) -> Made:
+def _checked(
+    screen: Screen, layout: Layout, shard: str, hashes: dict[str, str], matched: ImageTables
+) -> Made:
     """Decode each field of a shard once; unreadable ones, and those outside of the limits, go to quarantine."""
     members = layout.of_shard(shard)
     result = survey(screen, members)
     good = [(field, hashes[field.field_id], shape) for field, shape in result.used]
-    rejected = [
+    left_out = [
+        Rejected(next(iter(field.files.values())), "file", field.image_id, reason, field.field_id)
+        for field, reason in layout.left_out_of(shard)
+    ]
+    rejected = left_out + [
         Rejected(where, "file", field.image_id, reason, field.field_id, hashes[field.field_id])
         for field, where, reason in result.rejected
     ]
@@ -98,7 +108,7 @@ def _checked(screen: Screen, layout: Layout, shard: str, hashes: dict[str, str])
         "fields": fields_table(screen, good, result.quality),
         "field_quality": field_quality_table(good, result.quality),
         "illumination": illumination_table(result.illumination, shard),
-        "images": images_table(annotated_images(screen, members).records),
+        "images": images_table(annotated_images(screen, members, matched).records),
         "quarantine_fields": quarantine_table("fields", rejected, shard),
     }
     if screen.simulated:
@@ -106,7 +116,7 @@ def _checked(screen: Screen, layout: Layout, shard: str, hashes: dict[str, str])
     return Made(
         tables,
         provenance={
-            "found": len(members),
+            "found": len(members) + len(left_out),
             "data_hash": inputs_hash(
                 fields=[
                     (field.field_id, field.image_id, field.number, content) for field, content, _ in good
@@ -115,10 +125,11 @@ def _checked(screen: Screen, layout: Layout, shard: str, hashes: dict[str, str])
             ),
         },
         metadata={
-            "fields_found": len(members),
+            "fields_found": len(members) + len(left_out),
             "fields_used": len(good),
             "fields_quarantined": len(rejected),
             "files_no_pattern_claims": len(layout.unclaimed),
+            **({"decoder_warnings": kept} if (kept := decoder_warnings()) else {}),
             **_described(screen, result),
         },
     )

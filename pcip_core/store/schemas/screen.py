@@ -23,8 +23,14 @@ FIELDS = Table(
     columns={
         "field_id": (TEXT, "Name of the field, from all named parts of its path."),
         "image_id": (TEXT, "Image of the field."),
-        "field": (TEXT, "Name of the field within its image."),
-        "files": (TEXTS, "Paths under the root, one per channel; `#` precedes the plane of a file."),
+        "field": (
+            TEXT,
+            "Name of the field, unique within its image (of cropped cells: their field).",
+        ),
+        "files": (
+            TEXTS,
+            "Paths under the root, one per channel; `#` precedes the plane, `with` further files.",
+        ),
         "parts": (TEXT_BY_NAME, "Named parts of the path or of the files' metadata: `parts['well']`."),
         "content_hash": (TEXT, "Hash of the contents of its files, or of its part of a file of many fields."),
         "height_px": (SMALL_INTEGER, "Height of the field (pixels)."),
@@ -186,7 +192,10 @@ QUARANTINE = Table(
         "reason": (TEXT, "What was found and what was required."),
         "found_at": (TIME, "Time of the exclusion (UTC)."),
         "field_id": (TEXT, "Field, where the whole field was excluded."),
-        "content_hash": (TEXT, "Hash of the contents of its files at that time."),
+        "content_hash": (
+            TEXT,
+            "Hash of the contents of its files at that time; empty for fields that are not read.",
+        ),
         **SHARD,
     },
     stored_as=("quarantine_*",),

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from pcip_core.errors import RootError, SpecError
+from pcip_core.errors import RootError, SpecError, StackError
 from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree
 from pcip_core.images.layouts.foreign_paths import Paths
@@ -136,15 +136,15 @@ def _add(table: Path, number: int, fields: Fields, parts: Row, planes: Mapping[s
     """Add the planes of a row; an error names the row."""
     try:
         fields.add(parts, planes)
+    except StackError:
+        raise  # its remedy is a line of the spec
     except RootError as error:
         (label,) = row_labels(table, [number])
         raise RootError(
             f"{table}, {label}",
             found=error.found,
             required=error.required,
-            remedy=error.remedy
-            if "files in the spec" in error.remedy  # a focal plane or a time
-            else "Remove one of the rows; or name the column in which they differ in files.image_id.",
+            remedy="Remove one of the rows; or name the column in which they differ in files.image_id.",
         ) from error
 
 

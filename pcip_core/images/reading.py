@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -230,8 +231,19 @@ def _hash_into(digest: hashlib.blake2b, path: Path, select: Select) -> None:
         from pcip_core.images.formats.cell_archive import cell
 
         digest.update(cell(path, int(select["row"])).tobytes())
+    elif "scene" in select or "t" in select:  # further fields are in this file
+        status = path.stat()
+        digest.update(_digest_of(path, status.st_mtime_ns, status.st_size))
     else:
         _hash_file(digest, path)
+
+
+@functools.lru_cache(maxsize=64)
+def _digest_of(path: Path, mtime_ns: int, size: int) -> bytes:
+    """The hash of a file. `mtime_ns` and `size` invalidate the cache when the file changes."""
+    digest = hashlib.blake2b(digest_size=16)
+    _hash_file(digest, path)
+    return digest.digest()
 
 
 def _hash_file(digest: hashlib.blake2b, path: Path) -> None:

@@ -22,12 +22,14 @@ class FileImage:
         names: names of its channels, if the file has them.
         samples: values per pixel, if the channels are those of one page, otherwise 1.
         read: (time point, focal plane, channel), all from 0 -> the page: (H, W), or with 3 axes if it has samples.
+        verify: raises an ImageFileError if any of its planes is damaged, as far as headers tell.
     """
 
     extent: Extent
     names: list[str]
     samples: int
     read: Callable[[int, int, int], np.ndarray]
+    verify: Callable[[], None] = lambda: None
 
     @property
     def is_plane(self) -> bool:
@@ -69,6 +71,8 @@ def planes_of_images(
     Raises:
         ImageFileError: there is no such image, channel or plane.
     """
+    for scene in {select.get("scene", "") for select in selects}:
+        image_of(path, images, {"scene": scene} if scene else {}).verify()
     order = sorted(range(len(selects)), key=lambda place: -int(selects[place].get("c", 0)))
     planes = {place: _plane(path, images, selects[place]) for place in order}
     return [planes[place] for place in range(len(selects))]

@@ -72,10 +72,12 @@ def _of_ome(path: Path, tiff: tifffile.TiffFile, image: OmeImage) -> FileImage:
             raise ImageFileError(path, found=found, required=required, remedy="Export the image again.")
         return page.asarray(maxworkers=1, buffersize=BUFFER)
 
-    for number in image.pages:
-        if number is not None:
-            check_page(path, tiff.pages[number])
-    return FileImage(extent, image.names, image.samples, read)
+    def verify() -> None:
+        for number in image.pages:
+            if number is not None:
+                check_page(path, tiff.pages[number])
+
+    return FileImage(extent, image.names, image.samples, read, verify)
 
 
 def _of_series(path: Path, tiff: tifffile.TiffFile, *, channels: bool) -> FileImage:

@@ -25,8 +25,8 @@ _PLACES = ("plate", "well", "row", "column")
 _REMEDIES = {
     "z": "Add to files in the spec `project: {{z: max}}` (or mean, sharpest, middle), or `only: {{{part}: {value}}}`.",
     "time": "Add to files in the spec `only: {{{part}: {value}}}`, or name {{{part}}} in files.image_id.",
-    "other": "Name the part that differs in files.image_id, or select one value of it with files.only: "
-    "{{{part}: {value}}}.",
+    "other": "Name the part that differs in files.image_id, or select one value of it: `only: {{{part}: {value}}}`. If "
+    "it is a focal plane or a time, call it {{z}} or {{time}} (docs/reference/spec.md#focal-planes-and-times).",
     "channels": "They hold different channels: {{{part}}} divides the field. Write _ for its name in files.pattern, as "
     "{{_}}, {{_:d}} or {{_:hex}}, so that it is not kept.",
 }

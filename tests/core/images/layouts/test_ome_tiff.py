@@ -13,8 +13,10 @@ import yaml
 from scipy import ndimage
 
 from pcip_core.errors import ImageFileError, RootError
+from pcip_core.images import reading
+from pcip_core.images.formats import tiff_images
 from pcip_core.images.layout import scan
-from pcip_core.images.reading import read_field, read_plane
+from pcip_core.images.reading import content_hash, read_field, read_plane
 from tests.core.images.writers import noise, screen_of
 
 FILES = {"layout": "ome_tiff", "pattern": "{plate}/{well}_{field}.ome.tif", "image_id": "{plate}_{well}"}
@@ -149,6 +151,31 @@ def test_images_of_one_file_are_fields_with_their_own_channel_names(tmp_path):
         else:
             with pytest.raises(RootError, match="no file"):
                 scan(screen)
+
+
+def test_a_file_of_many_images_is_hashed_once_and_each_reads_its_own_pages(tmp_path, monkeypatch):
+    root = tmp_path / "images"
+    path = root / "p1" / "A01.tif"
+    _scenes(path, [(noise(seed, (2, 24, 32)), "CYX", ["a", "b"]) for seed in range(6)])
+    screen = screen_of(root, PLAIN, channels=BY_NUMBER)
+    fields = scan(screen).fields
+    hashed, checked = [], []
+    inner, check = reading._hash_file, tiff_images.check_page
+    monkeypatch.setattr(
+        reading, "_hash_file", lambda digest, file: hashed.append(file) or inner(digest, file)
+    )
+    monkeypatch.setattr(
+        tiff_images, "check_page", lambda file, page: checked.append(page) or check(file, page)
+    )
+    before = [content_hash(screen, field) for field in fields]
+    assert (len(set(before)), hashed) == (6, [path])
+    read_field(screen, fields[3])
+    assert len(checked) <= 4
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    os.utime(path, ns=(1, 1))
+    assert content_hash(screen, fields[0]) != before[0]
 
 
 def test_several_images_are_refused_where_the_file_is_taken_for_one(tmp_path):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pcip_core.errors import SpecError
 from pcip_core.images.field import Field
-from pcip_core.images.layouts.grouping import filled
+from pcip_core.images.layouts.grouping import filled, filled_well
 from pcip_core.spec.screen import Screen
 from pcip_core.user_tables.matching import Matching, Row, Rows, match, rows_by_key, shown, stripped
 from pcip_core.user_tables.table import our_name, read_table, renamed
@@ -246,7 +246,10 @@ def _place(screen: Screen, parts: Mapping[str, str], *, with_plate: bool) -> tup
 def _described(screen: Screen, parts: Mapping[str, str], name: str) -> str:
     """The plate or well of a field: the template of the spec, otherwise the part; empty without either."""
     template = screen.images.values.get(name)
-    return parts.get(name, "") if template is None else filled(template, parts, f"images.values.{name}")
+    if template is None:
+        return parts.get(name, "")
+    fill = filled_well if name == "well" else filled
+    return fill(template, parts, f"images.values.{name}")
 
 
 def _table(screen: Screen, path: Path, fields: Iterable[Field]) -> Rows:

@@ -228,7 +228,7 @@ def _hash_into(digest: hashlib.blake2b, path: Path, select: Select) -> None:
             digest.update(f"{file.relative_to(path).as_posix()}\0".encode())
             _hash_file(digest, file)
     elif path.name.lower().endswith(HDF5) and "row" in select:
-        from pcip_core.images.formats.cell_archive import cell
+        from pcip_core.images.formats.hdf5.cell_archive import cell
 
         digest.update(cell(path, int(select["row"])).tobytes())
     elif "scene" in select or "t" in select:  # further fields are in this file

@@ -9,7 +9,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from pcip_core.files import natural_key
-from pcip_core.images.quality import LEAST_SIGNAL_TO_NOISE, MEASURES, MOST_SATURATED
+from pcip_core.images.quality.measures import LEAST_SIGNAL_TO_NOISE, MEASURES, MOST_SATURATED
 from pcip_core.plots.illumination import mean_fields
 from pcip_core.plots.plates import colour_limits, plate_maps
 from pcip_core.report.page import Block, Code, Picture, Section, Table, Text, page

@@ -132,11 +132,13 @@ class Images:
         values: column -> template (`protein: "{protein}"`) or constant.
         platemap: table with one row per well, and a plate column if the plates differ.
         table: table with one row per image, joined by its column `key`, which holds the image id. Several
-            localization terms are separated by `;`.
+            localization terms are separated by `;` or `|`.
         key: name of this column.
         annotations: table of localization terms by protein (see `pcip_core.images.localization`), for images
             without terms from the other sources.
         terms: localization term -> its replacement.
+        only: column -> the single value to use. Images with another value, or none, are left out: silenced cells,
+            failed wells.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -146,6 +148,7 @@ class Images:
     key: str = "image_id"
     annotations: str | None = None
     terms: dict[str, str] = field(default_factory=dict)
+    only: dict[str, str | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def fields_table(
     Args:
         screen: the spec.
         fields: the usable fields.
-        quality: the rows of `pcip_core.images.survey.Survey.quality`.
+        quality: the rows of `pcip_core.images.quality.survey.Survey.quality`.
     """
     table = schemas.FIELDS.frame(
         {

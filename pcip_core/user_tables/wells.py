@@ -12,6 +12,7 @@ _BETWEEN = r"[\s_.:,\u2010-\u2015-]*"
 IN_TEXT = re.compile(rf"[A-Za-z]{{1,2}}{_BETWEEN}\d{{1,3}}")
 """What can be a well within a longer text."""
 _WELL = re.compile(rf"(?:well{_BETWEEN})?([A-Z]{{1,2}}){_BETWEEN}0*(\d{{1,3}})", re.IGNORECASE)
+_ON_A_PLATE = re.compile(r"(?:A[A-F]|[A-Z])(?:0[1-9]|[1-3][0-9]|4[0-8])")
 _NUMBERED = re.compile(rf"r0*(\d{{1,2}}){_BETWEEN}c0*(\d{{1,2}})", re.IGNORECASE)
 
 
@@ -29,6 +30,15 @@ def well_name(text: str) -> str:
         return f"{match[1].upper()}{int(match[2]):02d}"
     match = _NUMBERED.fullmatch(text)
     return well_at(int(match[1]), int(match[2])) if match and int(match[1]) else text
+
+
+def is_well(text: str) -> bool:
+    """Whether a text names a well of a plate of up to 1,536 wells.
+
+    >>> [is_well(text) for text in ("A1", "a - 01", "AF48", "r02c03", "P1_A01", "AG01", "A49")]
+    [True, True, True, True, False, False, False]
+    """
+    return _ON_A_PLATE.fullmatch(well_name(text)) is not None
 
 
 def well_of(row: str, column: str) -> str:

@@ -18,8 +18,8 @@ from pcip_core.images.decoding import decoder_warnings
 from pcip_core.images.illumination.correction import fingerprint
 from pcip_core.images.layout import Layout, scan
 from pcip_core.images.localization import annotated_images
+from pcip_core.images.quality.survey import Survey, survey
 from pcip_core.images.reading import content_hash
-from pcip_core.images.survey import Survey, survey
 from pcip_core.spec.screen import Screen
 from pcip_core.store.rows import (
     field_quality_table,
@@ -49,7 +49,7 @@ def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDe
         hashes = {
             field.field_id: content_hash(screen, field) for field in layout.fields if field.shard in chosen
         }
-        tables = match_tables(screen, layout.fields)
+        tables = match_tables(screen, layout.listed)
         _describe(screen, library)
 
         def inputs(shard: str | None) -> dict[str, Any]:
@@ -60,6 +60,7 @@ def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDe
                 "root": screen.root,
                 "images": [vars(record) for record in annotated_images(screen, members, tables).records],
                 "fields": [(field.field_id, hashes[field.field_id]) for field in members],
+                "left_out": [(field.field_id, reason) for field, reason in layout.left_out_of(str(shard))],
             }
 
         def make(shard: str | None) -> Made:
@@ -95,7 +96,11 @@ def _checked(
     members = layout.of_shard(shard)
     result = survey(screen, members)
     good = [(field, hashes[field.field_id], shape) for field, shape in result.used]
-    rejected = [
+    left_out = [
+        Rejected(next(iter(field.files.values())), "file", field.image_id, reason, field.field_id)
+        for field, reason in layout.left_out_of(shard)
+    ]
+    rejected = left_out + [
         Rejected(where, "file", field.image_id, reason, field.field_id, hashes[field.field_id])
         for field, where, reason in result.rejected
     ]
@@ -111,7 +116,7 @@ def _checked(
     return Made(
         tables,
         provenance={
-            "found": len(members),
+            "found": len(members) + len(left_out),
             "data_hash": inputs_hash(
                 fields=[
                     (field.field_id, field.image_id, field.number, content) for field, content, _ in good
@@ -120,7 +125,7 @@ def _checked(
             ),
         },
         metadata={
-            "fields_found": len(members),
+            "fields_found": len(members) + len(left_out),
             "fields_used": len(good),
             "fields_quarantined": len(rejected),
             "files_no_pattern_claims": len(layout.unclaimed),

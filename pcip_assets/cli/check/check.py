@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tqdm import tqdm
 
 from pcip_core.crops.sample import SampledField, Sampler, choose_fields
+from pcip_core.images.annotations import match_tables
 from pcip_core.images.illumination.correction import estimated_beforehand
 from pcip_core.images.illumination.described import estimate_lines
 from pcip_core.images.layout import Layout
@@ -51,7 +52,8 @@ class Check:
     @cached_property
     def annotated(self) -> Annotated:
         """The images and their annotations."""
-        return annotated_images(self.screen, self.layout.fields)
+        tables = match_tables(self.screen, self.layout.listed)
+        return annotated_images(self.screen, self.layout.fields, tables)
 
     @cached_property
     def plates(self) -> list[Plate]:

@@ -14,7 +14,7 @@ from pcip_core.errors import PcipError
 from pcip_core.images.annotations import read_platemap
 from pcip_core.images.illumination.described import illumination_lines
 from pcip_core.images.plate_map import Plate, drawn, missing_wells
-from pcip_core.images.survey import quality_lines
+from pcip_core.images.quality.survey import quality_lines
 from pcip_core.spec.validation import unmade_sets
 
 _SHOWN = 5  # files, images or wells named in one line
@@ -141,7 +141,7 @@ def tables(check: Check) -> Iterator[Line]:
     yield from (Line(PROBLEM, text) for text in problems)
 
 
-def left_out(check: Check) -> Iterator[Line]:
+def unused(check: Check) -> Iterator[Line]:
     """Files that belong to no field, doubts about those that do, and plates that cannot be listed."""
     unclaimed = check.layout.unclaimed
     if unclaimed:
@@ -149,6 +149,10 @@ def left_out(check: Check) -> Iterator[Line]:
             "unclaimed",
             f"{len(unclaimed)} files belong to no field: {_one_line(', '.join(unclaimed[:_SHOWN]))}",
         )
+    if left_out := check.layout.left_out:
+        images = dict.fromkeys(field.image_id for field, _ in left_out)
+        field, reason = left_out[0]
+        yield Line("left out", f"{len(images)} images, as {field.image_id}: {_one_line(reason)}")
     excluded = check.layout.excluded
     if excluded:
         yield Line("excluded", f"{len(excluded)} by name: {_one_line(', '.join(excluded[:_SHOWN]))}")
@@ -287,7 +291,7 @@ SECTIONS: tuple[Callable[[Check], Iterator[Line]], ...] = (
     plates,
     tables,
     example,
-    left_out,
+    unused,
     programs,
     sample,
     quality,

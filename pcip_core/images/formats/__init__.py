@@ -60,7 +60,7 @@ def decoder(path: Path) -> Decoder:
     elif name.endswith(PICTURES):
         from pcip_core.images.formats.picture import planes
     elif name.endswith(HDF5):
-        from pcip_core.images.formats.hdf5_image import planes
+        from pcip_core.images.formats.hdf5.hdf5_image import planes
     elif name.endswith(VENDOR):
         from pcip_core.images.formats.vendor import planes
     else:

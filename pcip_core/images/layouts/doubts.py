@@ -8,12 +8,12 @@ from pathlib import Path
 
 from pcip_core.files import natural_key
 from pcip_core.images.field import Field
-from pcip_core.images.layouts.grouping import UNREADABLE, is_well
+from pcip_core.images.layouts.grouping import UNREADABLE
 from pcip_core.images.layouts.pattern import other_reading
 from pcip_core.images.reference import Reference
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.sections import PART
-from pcip_core.user_tables.wells import well_name
+from pcip_core.user_tables.wells import is_well, well_name
 
 _SHOWN = 5
 _SAMPLED = 200  # paths, evenly spaced

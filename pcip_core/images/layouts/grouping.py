@@ -17,12 +17,12 @@ from pcip_core.images.layouts.stacks import Stacks, differ_in_depth_or_time, nam
 from pcip_core.images.reference import Reference
 from pcip_core.spec.screen import Channel, Screen
 from pcip_core.spec.sections import PART
-from pcip_core.user_tables.wells import well_name, well_of
+from pcip_core.user_tables.wells import well_at, well_name
 
 UNREADABLE = "unreadable"  # value of the unknown parts of a plate, well or archive that cannot be listed
 _LONGEST_TEXT = 1000  # of an id
+_LARGEST_INDEX = 1_000  # of a row or a column
 _MOST_SHOWN = 20  # values of a part
-_ON_A_PLATE = re.compile(r"(?:A[A-F]|[A-Z])(?:0[1-9]|[1-3][0-9]|4[0-8])")
 _NO_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f]|\.{3}")  # Dagster refuses such partitions
 
 
@@ -295,17 +295,20 @@ def channel_of(path: str, name: str, channel: Channel) -> str:
 
 
 def _built(name: str, template: str, parts: Mapping[str, str]) -> str:
-    """The value of a part of `files.parts`. A well has its usual name; its row and column may both be numbers."""
-    if name != "well":
-        return filled(template, parts, f"files.parts.{name}")
-    text, names = filled(template, parts, "files.parts.well"), PART.findall(template)
-    return well_of(*(parts[each] for each in names)) if len(names) == 2 else well_name(text)
+    """The value of a part of `files.parts`; a well has its usual name."""
+    key = f"files.parts.{name}"
+    return filled_well(template, parts, key) if name == "well" else filled(template, parts, key)
 
 
-def is_well(text: str) -> bool:
-    """Whether a text names a well of a plate of up to 1,536 wells.
+def filled_well(template: str, parts: Mapping[str, str], key: str) -> str:
+    """The name of the well that a template gives. A row and a column may both be numbers, from 1.
 
-    >>> [is_well(text) for text in ("A1", "a - 01", "AF48", "r02c03", "P1_A01", "AG01", "A49")]
-    [True, True, True, True, False, False, False]
+    >>> filled_well("{row}{column}", {"row": "A", "column": "1"}, "files.parts.well")
+    'A01'
+    >>> filled_well("{row}{column}", {"row": "002", "column": "007"}, "files.parts.well")
+    'B07'
     """
-    return _ON_A_PLATE.fullmatch(well_name(text)) is not None
+    values = [parts.get(name, "") for name in PART.findall(template)]
+    if len(values) == 2 and all(value.isdecimal() and 0 < int(value) <= _LARGEST_INDEX for value in values):
+        return well_at(int(values[0]), int(values[1]))
+    return well_name(filled(template, parts, key))

@@ -1,4 +1,4 @@
-"""Archives of cropped, labelled cells (`pcip_core.images.formats.cell_archive`); each row is a field.
+"""Archives of cropped, labelled cells (`pcip_core.images.formats.hdf5.cell_archive`); each row is a field.
 
 Parts: those of the pattern that matches the archives (`**/Chong_{set}_set.hdf5`), row and class.
 """
@@ -9,7 +9,7 @@ import numpy as np
 
 from pcip_core.errors import ImageFileError
 from pcip_core.images.field import Field
-from pcip_core.images.formats.cell_archive import read_classes, read_info
+from pcip_core.images.formats.hdf5.cell_archive import read_classes, read_info
 from pcip_core.images.inside import Tree, require_inside
 from pcip_core.images.layouts.grouping import UNREADABLE, Fields
 from pcip_core.images.layouts.pattern import matches, parts_of_folder

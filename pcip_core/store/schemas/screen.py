@@ -192,7 +192,10 @@ QUARANTINE = Table(
         "reason": (TEXT, "What was found and what was required."),
         "found_at": (TIME, "Time of the exclusion (UTC)."),
         "field_id": (TEXT, "Field, where the whole field was excluded."),
-        "content_hash": (TEXT, "Hash of the contents of its files at that time."),
+        "content_hash": (
+            TEXT,
+            "Hash of the contents of its files at that time; empty for fields that are not read.",
+        ),
         **SHARD,
     },
     stored_as=("quarantine_*",),

@@ -94,7 +94,7 @@ def test_what_is_no_label_image_names_the_export_of_ilastik(read, arrays, option
 
 
 def test_a_file_of_too_many_chunks_is_not_read(read, monkeypatch):
-    monkeypatch.setattr("pcip_core.images.formats.hdf5_image.MAX_CHUNKS", 100)
+    monkeypatch.setattr("pcip_core.images.formats.hdf5.hdf5_image.MAX_CHUNKS", 100)
     assert chunks.MAX_CHUNKS > 100
     with pytest.raises(ImageFileError, match="exported_data in 192 chunks"):
         read({"exported_data": LABELS}, compression="gzip", chunks=(2, 2))

@@ -14,7 +14,7 @@ from pcip_core.images.illumination.described import estimate_lines
 from pcip_core.images.illumination.estimated import BLOCKS, block_means, estimate, sampled
 from pcip_core.images.illumination.profile import Polynomial
 from pcip_core.images.layout import scan
-from pcip_core.images.survey import survey
+from pcip_core.images.quality.survey import survey
 from pcip_core.spec.screen import Screen
 from pcip_core.store.rows import fields_of, fields_table, illumination_table
 from tests.core.images.illumination.shaded import OFFSET, draw, shading, write_shaded

@@ -14,7 +14,7 @@ from pcip_core.images.illumination.correction import fingerprint, read_corrected
 from pcip_core.images.illumination.described import illumination_lines
 from pcip_core.images.illumination.given import given_profile
 from pcip_core.images.layout import scan
-from pcip_core.images.survey import survey
+from pcip_core.images.quality.survey import survey
 from pcip_core.spec.screen import Screen
 from tests.core.images.illumination.shaded import OFFSET, shading, write_shaded
 from tests.core.images.writers import screen_of

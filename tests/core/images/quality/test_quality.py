@@ -13,8 +13,8 @@ from scipy.ndimage import gaussian_filter
 
 from pcip_core.errors import SpecError
 from pcip_core.images.layout import scan
-from pcip_core.images.quality import Measures, flagged, measured, outside, rows_of
-from pcip_core.images.survey import quality_lines, survey
+from pcip_core.images.quality.measures import Measures, flagged, measured, outside, rows_of
+from pcip_core.images.quality.survey import quality_lines, survey
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.sections import Limits
 from tests.conftest import real_folder

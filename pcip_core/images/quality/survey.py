@@ -15,7 +15,7 @@ from pcip_core.images.field import Field
 from pcip_core.images.illumination.correction import corrected, estimates_of, profiles_of
 from pcip_core.images.illumination.estimated import BLOCKS, block_means, sampled
 from pcip_core.images.illumination.profile import Polynomial, Profile, over
-from pcip_core.images.quality import flagged, outside, rows_of
+from pcip_core.images.quality.measures import flagged, outside, rows_of
 from pcip_core.images.reading import Planes, read_field
 from pcip_core.spec.screen import Screen
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from pcip_core.errors import ImageFileError
 from pcip_core.hdf5 import MAX_CHUNK_BYTES, RefusedArrayError, array_of, values_of
-from pcip_core.images.formats import cell_archive
 from pcip_core.images.formats.chunks import MAX_CHUNKS
+from pcip_core.images.formats.hdf5 import cell_archive
 from pcip_core.images.formats.limits import MAX_BYTES, check_size
 from pcip_core.images.reference import Select
 

@@ -32,6 +32,7 @@ def print_results(workspace: Workspace, screens: list[str]) -> None:
         pages = {
             "all scores and figures": workspace.benchmark_report(screen),
             "all analyses": workspace.analysis_report(screen),
+            "quality of fields": workspace.quality_report(screen),
         }
         for label, page in pages.items():
             if page.is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -9,6 +10,8 @@ from pcip_core.errors import RootError, SpecError
 from pcip_core.files import natural_key
 from pcip_core.images.annotations import describe_images
 from pcip_core.images.field import Field
+from pcip_core.images.inside import Tree
+from pcip_core.images.layouts.grouping import without_links
 from pcip_core.spec.screen import Screen
 
 _SHOWN = 5  # values of a column
@@ -20,12 +23,17 @@ class Layout:
 
     Attributes:
         fields: sorted by image and field id.
-        unclaimed: files that belong to no field.
+        unclaimed: files that belong to no field, and folders that are not read, with a `/` at the end.
+        excluded: files and folders that are left out by name (`files.exclude` and `ALWAYS_EXCLUDED`).
+        notes: other observations, which `doubts` returns: links that are not followed, files that a list names and
+            that do not exist.
         left_out: the fields of images that `images.only` leaves out, each with the reason.
     """
 
     fields: list[Field]
     unclaimed: list[str] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     left_out: list[tuple[Field, str]] = field(default_factory=list)
 
     @cached_property
@@ -43,9 +51,19 @@ class Layout:
         """Why plates, wells or archives cannot be listed; each is one of the fields."""
         return [str(field.problem) for field in self.fields if field.problem is not None]
 
+    def doubts(self, screen: Screen) -> list[str]:
+        """What may have been misunderstood: wells that do not look like wells, parts that divide fields, links."""
+        from pcip_core.images.layouts.doubts import doubts
+
+        return doubts(screen, self.fields, self.unclaimed, self.notes)
+
     def of_shard(self, shard: str) -> list[Field]:
         """The fields of one shard, grouped by image."""
         return self._by_shard.get(shard, [])
+
+    def with_left_out(self) -> list[Field]:
+        """All fields, those that `images.only` leaves out at the end."""
+        return [*self.fields, *(member for member, _ in self.left_out)]
 
     def left_out_of(self, shard: str) -> list[tuple[Field, str]]:
         """The fields of one shard that are left out; the first shard accounts for shards without any other field."""
@@ -68,7 +86,8 @@ def scan(screen: Screen) -> Layout:
         `images.only` leaves out.
 
     Raises:
-        RootError: the root does not exist, no file matches the layout, or two files hold the same plane.
+        RootError: the root does not exist, no file matches the layout, two files hold the same plane, or a field
+            stands twice in an image (`named_once`).
         SpecError: a table of the layout cannot be read, a template names a part that does not exist, `images.only`
             names an unknown column, or it leaves out all images.
 
@@ -94,20 +113,30 @@ def scan(screen: Screen) -> Layout:
     >>> [field.field_id for field in layout.fields], layout.shards(), layout.unclaimed
     (['p1_A01_1'], ['p1'], ['p1/notes.txt'])
     """
-    from pcip_core.images.layouts import hdf5, manifest, ome_zarr, opera, pattern
+    from pcip_core.images.layouts import hdf5, manifest, ome_tiff, ome_zarr, opera, pattern
+    from pcip_core.images.layouts.exports import cv8000, imagexpress, incell
+    from pcip_core.images.stacks import named_once
 
-    layouts = {
+    layouts: dict[str, Callable[[Screen, Tree], tuple[list[Field], list[str]]]] = {
         "pattern": pattern.scan_pattern,
-        "ome_tiff": pattern.scan_ome_tiff,
+        "ome_tiff": ome_tiff.scan_ome_tiff,
+        "vendor": ome_tiff.scan_ome_tiff,
         "opera": opera.scan_opera,
+        "imagexpress": imagexpress.scan_imagexpress,
+        "cv8000": cv8000.scan_cv8000,
+        "incell": incell.scan_incell,
         "ome_zarr": ome_zarr.scan_ome_zarr,
         "hdf5": hdf5.scan_hdf5,
         "manifest": manifest.scan_manifest,
     }
     root = screen.folder()
-    fields, unclaimed = layouts[screen.files.layout](screen, root)
+    tree = Tree(root, screen.files.excluded)
+    fields, unclaimed = layouts[screen.files.reader](screen, tree)
+    fields, unclaimed = without_links(tree, fields, unclaimed)
     if not fields:
         example = f"; the first file there is {unclaimed[0]}" if unclaimed else "; the folder is empty"
+        if tree.excluded:
+            example += f", except for {len(tree.excluded)} excluded files, such as {tree.excluded[0]}"
         files, names = screen.files, [channel.named or name for name, channel in screen.channels.items()]
         rule = f"the pattern {files.pattern!r}" if files.pattern else f"the layout {files.layout}"
         raise RootError(
@@ -116,8 +145,8 @@ def scan(screen: Screen) -> Layout:
             required=f"files for the channels {', '.join(names)}",
             remedy="Correct the spec's files and channels.*.named, or the root.",
         )
-    fields, left_out = _chosen(screen, _sorted(fields))
-    return Layout(fields, unclaimed, left_out)
+    fields, left_out = _chosen(screen, named_once(screen, _sorted(fields)))
+    return Layout(fields, unclaimed, sorted(tree.excluded), tree.notes, left_out)
 
 
 def _chosen(screen: Screen, fields: list[Field]) -> tuple[list[Field], list[tuple[Field, str]]]:

@@ -139,7 +139,7 @@ def _add(table: Path, number: int, fields: Fields, parts: Row, planes: Mapping[s
             f"{table}, {label}",
             found=error.found,
             required=error.required,
-            remedy="Remove one of the rows; or name the column in which they differ in files.image_id.",
+            remedy=f"Remove one of the rows. Or, if both are meant: {error.remedy}",
         ) from error
 
 

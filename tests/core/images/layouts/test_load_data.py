@@ -216,9 +216,7 @@ def test_a_frame_of_a_file_with_one_plane(root):
     assert np.array_equal(_read(root)[1], noise(1))
     Image.fromarray(noise(3, dtype=np.uint8)).save(root / "screens" / "plate 1" / "A01_gfp.png")
     (root / "load_data.csv").write_text(f"{text},1\n".replace("gfp.tif", "gfp.png"))
-    with pytest.raises(
-        ImageFileError, match="grey levels, and channel number 1 selected; required: channel number 0"
-    ):
+    with pytest.raises(ImageFileError, match="a PNG, which holds one image; required: plane 1"):
         _read(root)
 
 

@@ -51,7 +51,7 @@ def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDe
         hashes = {
             field.field_id: content_hash(screen, field) for field in layout.fields if field.shard in chosen
         }
-        tables = match_tables(screen, layout.listed)
+        tables = match_tables(screen, layout.with_left_out())
         _describe(screen, library)
 
         def inputs(shard: str | None) -> dict[str, Any]:
@@ -98,12 +98,12 @@ def _checked(
     from pcip_core.images.quality.survey import survey
 
     members = layout.of_shard(shard)
-    result = survey(screen, members)
-    good = [(field, hashes[field.field_id], shape) for field, shape in result.used]
     left_out = [
         Rejected(next(iter(field.files.values())), "file", field.image_id, reason, field.field_id)
         for field, reason in layout.left_out_of(shard)
     ]
+    result = survey(screen, members)
+    good = [(field, hashes[field.field_id], shape) for field, shape in result.used]
     rejected = left_out + [
         Rejected(where, "file", field.image_id, reason, field.field_id, hashes[field.field_id])
         for field, where, reason in result.rejected

@@ -141,18 +141,17 @@ def tables(check: Check) -> Iterator[Line]:
     yield from (Line(PROBLEM, text) for text in problems)
 
 
-def unused(check: Check) -> Iterator[Line]:
-    """Files that belong to no field, doubts about those that do, and plates that cannot be listed."""
+def left_out(check: Check) -> Iterator[Line]:
+    """Images and files that are left out, doubts about those that are not, and plates that cannot be listed."""
+    for reason, n in Counter(reason for _, reason in check.layout.left_out).most_common(_REASONS):
+        names = [field.field_id for field, other in check.layout.left_out if other == reason]
+        yield Line("left out", f"{_many(n, 'field')}: {reason}: {_one_line(_listed(names))}")
     unclaimed = check.layout.unclaimed
     if unclaimed:
         yield Line(
             "unclaimed",
             f"{len(unclaimed)} files belong to no field: {_one_line(', '.join(unclaimed[:_SHOWN]))}",
         )
-    if left_out := check.layout.left_out:
-        images = dict.fromkeys(field.image_id for field, _ in left_out)
-        field, reason = left_out[0]
-        yield Line("left out", f"{len(images)} images, as {field.image_id}: {_one_line(reason)}")
     excluded = check.layout.excluded
     if excluded:
         yield Line("excluded", f"{len(excluded)} by name: {_one_line(', '.join(excluded[:_SHOWN]))}")
@@ -291,7 +290,7 @@ SECTIONS: tuple[Callable[[Check], Iterator[Line]], ...] = (
     plates,
     tables,
     example,
-    unused,
+    left_out,
     programs,
     sample,
     quality,

@@ -74,6 +74,8 @@ class TrainingConfig:
 TASKS = ("inpainting", "agreement", "identity")
 Task = Literal["inpainting", "agreement", "identity"]
 Weight = Annotated[float, Bounds(0, 1_000)]
+START_SHAPE = {"width": 0.25, "block": "norm_first", "stages": 5}
+"""The settings of the encoders that a training can start from (`encoder.start`)."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,9 @@ class EncoderConfig(TrainingConfig):
         mixed_share: share of the pairs of different images among `mixed` pairs. A cell that has partners of one kind
             only gets one of these.
         augment: random changes of both cells of a pair, each by itself; by default they are flipped only.
+        start: `none`, or the source encoder that the training starts from, which learned agreement from simulated
+            cells: `simulated_human` (channels nucleus, microtubules and protein) or `simulated_yeast` (cytosol and
+            protein). It requires `START_SHAPE`. Structural channels of other names start with initial weights.
     """
 
     task: Task | dict[Task, Weight] = "inpainting"
@@ -122,10 +127,14 @@ class EncoderConfig(TrainingConfig):
     pairs: Literal["same_image", "same_protein", "mixed"] = "same_image"
     mixed_share: Annotated[float, Bounds(0, 1, above=True, below=True)] = 0.5
     augment: Augmentation = field(default_factory=Augmentation)
+    start: Literal["none", "simulated_human", "simulated_yeast"] = "none"
 
     def __post_init__(self) -> None:
         if not self.tasks:
             raise ValueError("required: a task with a weight above 0")
+        shape = {key: getattr(self, key) for key in START_SHAPE}
+        if self.start != "none" and shape != START_SHAPE:
+            raise ValueError(f"required for start {self.start}: {START_SHAPE}, given: {shape}")
 
     @property
     def tasks(self) -> dict[str, float]:

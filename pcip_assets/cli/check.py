@@ -17,6 +17,7 @@ from pcip_core.images.field import Field
 from pcip_core.images.layout import Layout, scan
 from pcip_core.images.localization import annotated_images
 from pcip_core.spec.screen import Screen
+from pcip_core.spec.training import START_CHANNELS
 
 _SHOWN = 5  # files or images named in one line
 _SAMPLED_SHARDS = 10  # evenly spaced
@@ -54,6 +55,12 @@ def print_check(screen: Screen) -> bool:
     _print_line("layout", screen.files.layout)
     for name, channel in screen.channels.items():
         _print_line("channel", f"{name} ({channel.role}): {len(layout.fields) - missing[name]} planes")
+    if (start := screen.encoder.start) != "none":
+        new = [name for name in screen.structural if name not in START_CHANNELS[start]]
+        unknown = (
+            f"; {', '.join(new)}: not among its channels {', '.join(START_CHANNELS[start])}" if new else ""
+        )
+        _print_line("encoder", f"starts from that of {start}{unknown}")
     n_images, n_shards = len(annotated.records), len(layout.shards())
     _print_line("fields", f"{len(layout.fields)} in {n_images} images, {n_shards} shards")
     terms = Counter(term for image in annotated.records for term in image.localization)

@@ -76,6 +76,8 @@ Task = Literal["inpainting", "agreement", "identity"]
 Weight = Annotated[float, Bounds(0, 1_000)]
 START_SHAPE = {"width": 0.25, "block": "norm_first", "stages": 5}
 """The settings of the encoders that a training can start from (`encoder.start`)."""
+START_CHANNELS = {"simulated_human": ("nucleus", "microtubules"), "simulated_yeast": ("cytosol",)}
+"""Start -> its structural channels."""
 
 
 @dataclass(frozen=True)

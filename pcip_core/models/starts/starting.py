@@ -6,7 +6,6 @@ The files are written by `python -m benchmarks.common.starting_weights`; `README
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,31 +15,18 @@ from safetensors.torch import load
 from pcip_core.errors import EncoderError
 from pcip_core.models.inpainting import Encoder, NetworkConfig
 from pcip_core.models.network import CellNetwork
+from pcip_core.spec.training import START_CHANNELS
 
 _FOLDER = Path(__file__).parent
 _FIRST = "blocks.0.convolution.weight"  # (filters, channels, 3, 3)
 Started = TypeVar("Started", bound=CellNetwork)
 
 
-@dataclass(frozen=True)
-class Start:
-    """Weights of a source encoder.
-
-    Attributes:
-        structural, protein: names of its channels, the protein channel last.
-        sha256: digest of the file. It is part of the code, so that features made from other weights are not
-            taken for the same.
-    """
-
-    structural: tuple[str, ...]
-    protein: str
-    sha256: str
-
-
-STARTS = {
-    "simulated_human": Start(("nucleus", "microtubules"), "protein", "-"),
-    "simulated_yeast": Start(("cytosol",), "protein", "-"),
-}
+_PROTEIN = "protein"  # the last channel of each start
+DIGESTS = {
+    "simulated_human": "-",
+    "simulated_yeast": "-",
+}  # SHA-256 of the files; part of the code, so that features made from other weights are not taken for the same
 
 
 def started(network: Started, start: str) -> Started:
@@ -51,7 +37,7 @@ def started(network: Started, start: str) -> Started:
 
     Args:
         network: an untrained network with a source encoder (`source`).
-        start: one of `STARTS`, or `none`: the network is returned as it is.
+        start: one of `DIGESTS`, or `none`: the network is returned as it is.
 
     Raises:
         EncoderError: the network has another width, block or number of stages, or the file is missing or changed.
@@ -65,14 +51,15 @@ def started(network: Started, start: str) -> Started:
     if start == "none":
         return network
     weights, encoder, config = weights_of(start), network.source, network.config
-    assert isinstance(encoder, Encoder) and isinstance(config, NetworkConfig)
+    assert isinstance(encoder, Encoder)
+    assert isinstance(config, NetworkConfig)
     own = encoder.state_dict()
     given = weights.pop(_FIRST)
     first = own[_FIRST].clone()
-    names = [*STARTS[start].structural, STARTS[start].protein]
+    names = [*START_CHANNELS[start], _PROTEIN]
     if first.shape[0] == given.shape[0]:
         for position, channel in enumerate(config.channels):
-            name = STARTS[start].protein if channel in config.protein else channel
+            name = _PROTEIN if channel in config.protein else channel
             if name in names:
                 first[:, position] = given[:, names.index(name)]
     other = {key for key in own if key != _FIRST and own[key].shape != weights.get(key, torch.empty(0)).shape}
@@ -94,13 +81,13 @@ def weights_of(start: str) -> dict[str, torch.Tensor]:
         EncoderError: there is no such start, or its file is missing or changed.
     """
     path = _FOLDER / f"{start}.safetensors"
-    content = path.read_bytes() if start in STARTS and path.is_file() else b""
+    content = path.read_bytes() if start in DIGESTS and path.is_file() else b""
     digest = hashlib.sha256(content).hexdigest()
-    if not content or digest != STARTS[start].sha256:
+    if not content or digest != DIGESTS[start]:
         raise EncoderError(
             path,
             found=f"a file with SHA-256 {digest}" if content else "no such file",
-            required=f"the weights of one of {', '.join(STARTS)}, as they come with the package",
+            required=f"the weights of one of {', '.join(DIGESTS)}, as they come with the package",
             remedy="Install the package again, or set encoder.start to none.",
         )
     return {name: values.float() for name, values in load(content).items()}

@@ -41,6 +41,12 @@ def test_a_recipe_gives_defaults_that_the_spec_replaces(tmp_path):
     }
     assert agreement == EncoderConfig(**settings)
     assert agreement.task == "agreement"
+    small = encoder("small", recipe="small_screen", start="simulated_human")
+    assert (small.start, small.epochs, small.width) == (
+        "simulated_human",
+        RECIPES["small_screen"]["epochs"],
+        0.25,
+    )
 
 
 VGG16 = {"sets": ["vgg16"]}
@@ -57,6 +63,8 @@ VGG16 = {"sets": ["vgg16"]}
         ({"encoder": {"recipe": ["paper"]}}, "encoder.recipe ['paper']"),
         ({"encoder": {"task": "guessing"}}, "`encoder.task"),
         ({"encoder": {"task": {"agreement": 0}}}, "a task with a weight above 0"),
+        ({"encoder": {"start": "photographs"}}, "`encoder.start"),
+        ({"encoder": {"start": "simulated_human"}}, "required for start simulated_human: {'width': 0.25"),
         ({"channels": {"nucleus": {"role": "structural"}}}, "no channel with `role: protein`"),
         ({"channels": {"protein": {"role": "protein"}}}, "no channel with `role: structural`"),
         ({"channels": {"a": {"role": "nucleus"}}}, "channels.a.role"),

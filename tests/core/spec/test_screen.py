@@ -138,7 +138,11 @@ VGG16 = {"sets": ["vgg16"]}
         ({"crops": {"window_px": 32, "min_cells": 10**30}}, "crops.min_cells '1000"),
         ({"benchmark": {"ks": [5, 5]}}, "benchmark.ks [5, 5]; required: at least one, and each once"),
         ({"encoder": {"seed": -1}}, "encoder.seed -1"),
-        ({"encoder": {"epochs": 0, "width": -1}}, "encoder.epochs 1 to 1,000,000, encoder.width more than 0"),
+        (
+            {"encoder": {"epochs": -1, "width": -1}},
+            "encoder.epochs 0 to 1,000,000, encoder.width more than 0",
+        ),
+        ({"encoder": {"epochs": 0}}, "required without a start: epochs of at least 1"),
         ({"simulation": {"organism": "yeast", "plates": 10**9}}, "simulation.plates 1000000000"),
         ({"root": "~nobody_has_this_name/x"}, "root '~nobody_has_this_name/x'"),
         ({"images": {"values": {"gene": "{well:>2000000000}"}}}, "images.values.gene '{well:>2000000000}'"),

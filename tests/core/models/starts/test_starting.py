@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from pcip_core.models.pairs import PairConfig, PairedCells, build_pairs
 from pcip_core.models.starts import starting
 from pcip_core.models.starts.starting import DIGESTS, started, weights_of
 from pcip_core.spec.training import START_CHANNELS
+
+FIRST = "source.blocks.0.convolution.weight"
 
 
 def network(
@@ -36,20 +39,30 @@ def test_shipped_weights_are_whole_and_small(name: str) -> None:
     channels = (*START_CHANNELS[name], "protein")
     begun = started(network(channels), name)
     weights = weights_of(name)
-    state = begun.source.state_dict()
-    assert set(state) == set(weights)
+    state = begun.state_dict()
+    assert set(state) == set(weights)  # source encoder and projector
     assert all(torch.equal(state[key], weights[key]) for key in weights)
     assert all(torch.isfinite(values).all() for values in weights.values())
 
 
 def test_channels_take_the_filters_of_their_names() -> None:
-    weights = weights_of("simulated_human")["blocks.0.convolution.weight"]
-    untrained = network(("actin", "microtubules", "gfp")).source.state_dict()["blocks.0.convolution.weight"]
+    weights = weights_of("simulated_human")[FIRST]
+    untrained = network(("actin", "microtubules", "gfp")).state_dict()[FIRST]
     begun = started(network(("actin", "microtubules", "gfp")), "simulated_human")
-    first = begun.source.state_dict()["blocks.0.convolution.weight"]
+    first = begun.state_dict()[FIRST]
     assert torch.equal(first[:, 0], untrained[:, 0])  # the start does not know actin
     assert torch.equal(first[:, 1], weights[:, 1])
     assert torch.equal(first[:, 2], weights[:, 2])  # the protein channel, by its role
+
+
+def test_another_projector_keeps_its_initial_weights() -> None:
+    config = dataclasses.replace(network().config, projector=32)
+    plain, begun = build_pairs(config, 0).state_dict(), started(build_pairs(config, 0), "simulated_human")
+    state, weights = begun.state_dict(), weights_of("simulated_human")
+    projector = [key for key in state if key.startswith("projector")]
+    assert all(torch.equal(state[key], plain[key]) for key in projector)
+    source = [key for key in state if key.startswith("source") and key != FIRST]
+    assert all(torch.equal(state[key], weights[key]) for key in source)
 
 
 def test_none_changes_nothing() -> None:

@@ -13,11 +13,14 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.execution.api import create_execution_plan
 from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, WorkerStatus
+from dagster._core.storage.compute_log_manager import CapturedLogContext
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
 )
+from dagster._serdes import ConfigurableClassData
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -25,8 +28,11 @@ if TYPE_CHECKING:
 __all__ = [
     "DAEMON",
     "AssetJob",
+    "CapturedLogContext",
     "CheckRunHealthResult",
+    "ConfigurableClassData",
     "LaunchRunContext",
+    "LocalComputeLogManager",
     "WorkerStatus",
     "create_execution_plan",
     "dagster_app",
@@ -45,6 +51,9 @@ DAEMON = (sys.executable, "-m", "dagster._daemon")
 
 # `LaunchRunContext` is what a run launcher gets; `CheckRunHealthResult` and `WorkerStatus` are what it answers to the
 # daemon's run monitoring. Replace them when `dagster` exports them beside `RunLauncher`.
+
+# `LocalComputeLogManager` keeps the output of steps, and is made from `ConfigurableClassData` of dagster.yaml. Replace
+# them when Dagster's own helper processes ignore Ctrl-C, or when `dagster` exports them.
 
 # `create_execution_plan` is used by `pcip bench dagster` alone, to time the planning of a run. Replace it when
 # `JobDefinition` offers its plan.

@@ -165,6 +165,7 @@ def run_screen(
         SpecError: a shard or the segmentation method does not exist, an option of the method is invalid, or the
             shards are not neighbours.
         RootError: the screen has no root, or no file matches.
+        KeyboardInterrupt: the user stopped it.
     """
     from pcip_assets.dagster_compat import partition_range_tags
     from pcip_assets.definitions import build_definitions
@@ -191,6 +192,9 @@ def run_screen(
             run_id=run_id,
             raise_on_error=False,
         )
+        if _was_interrupted(result):
+            click.echo("  what is complete is kept: the same command goes on from there", err=True)
+            raise KeyboardInterrupt
         warnings += _warnings(result)
         if not result.success:
             break
@@ -251,6 +255,12 @@ def _warnings(result: "dg.ExecuteInProcessResult") -> list[str]:
         for check in result.get_asset_check_evaluations()
         if not check.passed and check.severity == dg.AssetCheckSeverity.WARN
     ]
+
+
+def _was_interrupted(result: "dg.ExecuteInProcessResult") -> bool:
+    """Whether Ctrl-C or SIGTERM ended a step: Dagster turns both into an error of the step."""
+    errors = (event.step_failure_data.error for event in result.all_events if event.is_step_failure)
+    return any(error is not None and error.cls_name == "DagsterExecutionInterruptedError" for error in errors)
 
 
 def _reason(result: "dg.ExecuteInProcessResult") -> str:

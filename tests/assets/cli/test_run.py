@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import tifffile
 import yaml
 
 from pcip_assets.cli.main import main
+from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect
 from tests.assets.conftest import damage
 from tests.conftest import TINY_SPEC, draw_field, write_spec, write_tiny_screen
@@ -147,3 +149,21 @@ def test_a_screen_of_which_nothing_is_left(
     assert "no cells" in printed.err
     assert "SELECT" in printed.err, "it says where the reasons are"
     assert "Traceback" not in printed.err
+
+
+def test_ctrl_c_ends_a_run_without_a_traceback_and_keeps_what_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = write_tiny_screen(tmp_path, plates=1, images=2)
+
+    def press_ctrl_c(*_: object, **__: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("pcip_core.crops.shard.cut_shard", press_ctrl_c)
+    assert pcip(monkeypatch, tmp_path, "run", str(spec)) == 130
+    printed = capsys.readouterr().err
+    assert "the same command goes on from there" in printed
+    assert "Traceback" not in printed
+    store = Store(tmp_path / "data" / "store")
+    assert store.has("tiny", "fields", "plate_1")
+    assert not store.has("tiny", "cells", "plate_1")

@@ -25,7 +25,7 @@ Started = TypeVar("Started", bound=CellNetwork)
 
 _PROTEIN = "protein"  # the last channel of each start
 DIGESTS = {
-    "simulated_human": "-",
+    "simulated_human": "218825ad14efb2f24be99964ecf67436f5fe5cb1555ab87c74e4f04bd241eb31",
     "simulated_yeast": "-",
 }  # SHA-256 of the files; part of the code, so that features made from other weights are not taken for the same
 

@@ -26,7 +26,7 @@ Started = TypeVar("Started", bound=CellNetwork)
 _PROTEIN = "protein"  # the last channel of each start
 DIGESTS = {
     "simulated_human": "218825ad14efb2f24be99964ecf67436f5fe5cb1555ab87c74e4f04bd241eb31",
-    "simulated_yeast": "-",
+    "simulated_yeast": "c5c3917d43b6afbb73d1c427cd3c21b24821b87718da4c573831e8e577d14395",
 }  # SHA-256 of the files; part of the code, so that features made from other weights are not taken for the same
 
 

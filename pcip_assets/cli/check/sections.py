@@ -15,6 +15,7 @@ from pcip_core.images.annotations import read_platemap
 from pcip_core.images.illumination.described import illumination_lines
 from pcip_core.images.plate_map import Plate, drawn, missing_wells
 from pcip_core.images.quality.survey import quality_lines
+from pcip_core.spec.training import START_CHANNELS
 from pcip_core.spec.validation import unmade_sets
 
 _SHOWN = 5  # files, images or wells named in one line
@@ -24,7 +25,7 @@ _SHARDS = 20  # with a line each
 
 
 def sources(check: Check) -> Iterator[Line]:
-    """The root, the layout, and the planes of each channel."""
+    """The root, the layout, the planes of each channel, and what the encoder starts from."""
     screen, fields = check.screen, check.layout.fields
     yield Line("root", screen.root)
     yield Line("layout", screen.files.layout)
@@ -34,6 +35,10 @@ def sources(check: Check) -> Iterator[Line]:
         if planes[name] < len(fields):
             lacking = f"no file for {len(fields) - planes[name]} of {len(fields)} fields"
             yield Line(PROBLEM, f"channel {name}: {lacking}")
+    if (start := screen.encoder.start) != "none":
+        new = [name for name in screen.structural if name not in START_CHANNELS[start]]
+        unknown = f"; not among its channels: {', '.join(new)}" if new else ""
+        yield Line("encoder", f"starts from that of {start}{unknown}")
 
 
 def counts(check: Check) -> Iterator[Line]:

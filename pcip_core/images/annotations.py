@@ -14,7 +14,7 @@ from pcip_core.errors import SpecError
 from pcip_core.images.field import Field
 from pcip_core.images.layouts.grouping import filled, filled_well
 from pcip_core.spec.screen import Screen
-from pcip_core.user_tables.matching import Matching, Row, Rows, match, rows_by_key, shown
+from pcip_core.user_tables.matching import Matching, Row, Rows, match, rows_by_key, shown, stripped
 from pcip_core.user_tables.table import our_name, read_table, renamed
 from pcip_core.user_tables.wells import IN_TEXT, row_and_column, well_name, well_of
 
@@ -212,7 +212,7 @@ def _platemap(path: Path) -> tuple[Rows, bool]:
         )
     with_plate = "plate" in table.columns
     if with_plate:
-        return rows_by_key(path, rows, ("plate", "well"), (str.strip, well_name)), True
+        return rows_by_key(path, rows, ("plate", "well"), (stripped, well_name)), True
     advice = " If the rows are of several plates, call the column of plates `plate`."
     return rows_by_key(path, rows, ("well",), (well_name,), advice=advice), False
 

@@ -115,7 +115,7 @@ def scan(screen: Screen) -> Layout:
     """
     from pcip_core.images.layouts import hdf5, manifest, ome_tiff, ome_zarr, opera, pattern
     from pcip_core.images.layouts.exports import cv8000, imagexpress, incell
-    from pcip_core.images.stacks import named_once
+    from pcip_core.images.layouts.stacks import named_once
 
     layouts: dict[str, Callable[[Screen, Tree], tuple[list[Field], list[str]]]] = {
         "pattern": pattern.scan_pattern,

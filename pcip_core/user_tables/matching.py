@@ -23,9 +23,14 @@ Row = dict[str, str | None]
 _SHOWN = 5
 _MANY = 0.1  # share of the rows, or of the images, from which on those without a match are a problem
 _SEPARATORS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
-_LETTERS_AND_NUMBER = re.compile(r"(?<=[^\W\d_])_(?=\d)")
+_LETTERS_AND_NUMBER = re.compile(r"(?<=[^\W\d_])_(?=\d)|(?<=\d)_(?=[^\W\d_])")
 _ZEROS = re.compile(r"(?<![\d.,])0+(?=\d)")
 _WHOLE = re.compile(r"(\d+)(\.0+)?")  # 1.0 is what pandas makes of 1 in a column with empty cells
+
+
+def stripped(text: str) -> str:
+    """A text without spaces around it."""
+    return text.strip()
 
 
 def number(text: str) -> str:
@@ -43,7 +48,7 @@ def loose(text: str) -> str:
     """A text without what people and spreadsheets change: letter case, zeros before a number, kinds of separators.
 
     >>> loose("Plate 01_A1"), loose("plate1-a01"), loose("DMSO-"), loose("0.05")
-    ('plate1_a1', 'plate1_a1', 'dmso-', '0.05')
+    ('plate1a1', 'plate1a1', 'dmso-', '0.05')
     """
     text = _SEPARATORS.sub("_", _ZEROS.sub("", number(text).casefold()))
     return _ZEROS.sub("", _LETTERS_AND_NUMBER.sub("", text))
@@ -159,8 +164,6 @@ class Matching:
         if self.unused:
             examples = "" if self.some_unused else f": {shown(self.unused)}"
             parts.append(f"{len(self.unused)} of {self.n_rows} rows match none of the {self.what}{examples}")
-        if self.repeated:
-            parts.append(f"{len(self.repeated)} rows repeat others: {shown(self.repeated)}")
         return "; ".join(parts)
 
     def problems(self) -> list[str]:
@@ -180,6 +183,8 @@ class Matching:
             )
         if self.doubts:
             problems.append(f"{len(self.doubts)} in doubt: {shown(self.doubts)}")
+        if self.repeated:
+            problems.append(f"rows that stand twice ({len(self.repeated)}): {shown(self.repeated)}")
         return [f"{self.table}: {problem}" for problem in problems]
 
 
@@ -229,7 +234,7 @@ def rows_by_key(
     keys = Keys(of_rows, normalizers)
     first: dict[Key, int] = {}
     values: dict[Key, Row] = {}
-    repeated: list[int] = []
+    repeated: list[int] = []  # positions of rows, each followed by the one that it repeats
     for number, (key, row) in enumerate(zip(of_rows, rows, strict=True)):
         cells = {name: text or None for name, text in row.items() if name not in names}
         sure = keys.sure(key)
@@ -237,7 +242,7 @@ def rows_by_key(
         if earlier == number:
             values[key] = cells
         elif values[of_rows[earlier]] == cells:
-            repeated.append(number)
+            repeated += [number, earlier]
         else:
             labels = row_labels(path, [earlier, number])
             both = zip(labels, (rows[earlier], row), strict=True)
@@ -248,7 +253,9 @@ def rows_by_key(
                 required="one row",
                 remedy=f"Remove the wrong row (A1, A01 and A-1 are the same well).{advice}",
             )
-    return Rows(values, keys, row_labels(path, repeated))
+    labels = row_labels(path, repeated)
+    pairs = zip(labels[::2], labels[1::2], strict=True)
+    return Rows(values, keys, [f"{label} repeats {first_label}" for label, first_label in pairs])
 
 
 def _incomplete(path: Path, rows: Sequence[Mapping[str, str]], names: Sequence[str]) -> SpecError:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import polars as pl
@@ -18,7 +18,6 @@ from pcip_core.images.decoding import decoder_warnings
 from pcip_core.images.illumination.correction import fingerprint
 from pcip_core.images.layout import Layout, scan
 from pcip_core.images.localization import annotated_images
-from pcip_core.images.quality.survey import Survey, survey
 from pcip_core.images.reading import content_hash
 from pcip_core.spec.screen import Screen
 from pcip_core.store.rows import (
@@ -30,6 +29,9 @@ from pcip_core.store.rows import (
     screen_table,
     truth_tables,
 )
+
+if TYPE_CHECKING:
+    from pcip_core.images.quality.survey import Survey
 
 _OFTEN_EMPTY = ("field_quality", "illumination")
 
@@ -93,6 +95,8 @@ def _checked(
     screen: Screen, layout: Layout, shard: str, hashes: dict[str, str], matched: ImageTables
 ) -> Made:
     """Decode each field of a shard once; unreadable ones, and those outside of the limits, go to quarantine."""
+    from pcip_core.images.quality.survey import survey
+
     members = layout.of_shard(shard)
     left_out = [
         Rejected(next(iter(field.files.values())), "file", field.image_id, reason, field.field_id)
@@ -135,7 +139,7 @@ def _checked(
     )
 
 
-def _described(screen: Screen, result: Survey) -> dict[str, Any]:
+def _described(screen: Screen, result: "Survey") -> dict[str, Any]:
     """Metadata: flagged fields, and the mean fields before and after correction."""
     flags = Counter(
         result.quality.explode("flags").drop_nulls("flags").unique(["field_id", "flags"])["flags"]

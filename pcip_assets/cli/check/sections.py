@@ -104,7 +104,9 @@ def example(check: Check) -> Iterator[Line]:
         of_channel = kinds.get(name, [])
         for pixels, member, n in of_channel:
             size = f"{pixels.height} x {pixels.width} px (height x width), {pixels.dtype}"
-            values = f"values {pixels.low:g} to {pixels.high:g} in {n} of {n_read} sampled fields"
+            values = (
+                f"values {_number(pixels.low)} to {_number(pixels.high)} in {n} of {n_read} sampled fields"
+            )
             yield Line("example", f"{name}: {_one_line(member.field.files[name])}\n{size}, {values}")
         if len(of_channel) > 1:
             each = [
@@ -233,6 +235,10 @@ def _scarce_cells(check: Check, members: list[SampledField]) -> Iterator[Line]:
             PROBLEM,
             f"{image_id}: about {expected:.0f} cells in its fields, fewer than crops.min_cells ({least})",
         )
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"
 
 
 def _many(count: int, noun: str) -> str:

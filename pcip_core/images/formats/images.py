@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pcip_core.errors import ImageFileError
-from pcip_core.images.formats.channels import channel_number
 from pcip_core.images.formats.limits import check_rgb, colour_of
-from pcip_core.images.formats.stack import Extent, require_channel, selected_plane
+from pcip_core.images.formats.stack import Extent, channel_number, require_channel, selected_plane
 from pcip_core.images.reference import Select
 
 

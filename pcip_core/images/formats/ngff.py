@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from pcip_core.errors import ImageFileError
-from pcip_core.images.formats.channels import channel_number
 from pcip_core.images.formats.chunks import check_chunks
-from pcip_core.images.formats.stack import Extent, require_channel, selected_plane
+from pcip_core.images.formats.stack import Extent, channel_number, require_channel, selected_plane
 from pcip_core.images.inside import is_plain, opened, require_inside
 from pcip_core.images.reference import Select
 

@@ -13,8 +13,8 @@ from pcip_core.errors import ImageFileError, RootError, SpecError
 from pcip_core.files import natural_key
 from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree
+from pcip_core.images.layouts.stacks import Stacks, differ_in_depth_or_time, names_of, same_value, twice
 from pcip_core.images.reference import Reference
-from pcip_core.images.stacks import Stacks, differ_in_depth_or_time, names_of, same_value, twice
 from pcip_core.spec.screen import Channel, Screen
 from pcip_core.spec.sections import PART
 from pcip_core.user_tables.wells import well_at, well_name

@@ -15,7 +15,7 @@ from pcip_core.images.formats import times_of_images
 from pcip_core.images.inside import Tree, require_inside
 from pcip_core.images.layouts.grouping import Fields, channel_of
 from pcip_core.images.layouts.pattern import matches, parts_of_folder
-from pcip_core.images.stacks import with_keys
+from pcip_core.images.layouts.stacks import with_keys
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.sections import PART, TIME_PARTS, Z_PARTS
 

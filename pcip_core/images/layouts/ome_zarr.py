@@ -20,7 +20,7 @@ from pcip_core.images.formats.ngff import METADATA_FILES, group_metadata, is_arr
 from pcip_core.images.inside import Tree, is_plain, printable, require_inside
 from pcip_core.images.layouts.grouping import Fields, channel_of, plane_of
 from pcip_core.images.layouts.pattern import matches, parts_of_folder
-from pcip_core.images.stacks import with_keys
+from pcip_core.images.layouts.stacks import with_keys
 from pcip_core.spec.screen import Screen
 from pcip_core.user_tables.wells import well_at, well_name
 

@@ -1,7 +1,7 @@
 """Measures of the quality of a plane, and the flags and limits that they are held to.
 
-A plane is sampled, so that measuring costs little beside reading: every fourth row for saturation, a grid of pixels
-for grey levels, and the four tiles of 128 px with the most contrast for focus and noise.
+A plane is sampled, so that measuring costs little beside reading: every eighth row for saturation, a grid of pixels
+for grey levels, and the two tiles of 128 px with the most contrast for focus and noise.
 
 Source: CellProfiler, MeasureImageQuality (PercentMaximal, PowerLogLogSlope); Bray et al. 2012,
 doi 10.1177/1087057111420292.
@@ -10,7 +10,7 @@ doi 10.1177/1087057111420292.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
@@ -26,7 +26,7 @@ MOST_SATURATED = 0.01
 """Share of pixels at the maximum above which a channel is flagged."""
 LEAST_SIGNAL_TO_NOISE = 8.0
 """Twice that of noise alone, about 4.2."""
-_TILE, _TILES, _STEP = 128, 4, 8
+_TILE, _TILES, _STEPS, _ROWS = 128, 2, (8, 4, 2, 1), 8
 _FIRST_RING, _PERIOD = 2, 8  # the least frequency per tile; the least period, px
 _BACKGROUND, _SIGNAL = 0.05, 0.995  # quantiles of grey levels
 _NORMAL_QUARTILE = 0.6745  # of a normal distribution, in standard deviations
@@ -63,64 +63,70 @@ def measured(plane: np.ndarray) -> Measures:
 
     >>> noise = np.random.default_rng(0).normal(1000, 10, (256, 256)).astype(np.float32)
     >>> found = measured(noise)
-    >>> round(found.focus_slope), round(found.focus_laplacian), round(found.signal_to_noise)
-    (1, 20, 4)
+    >>> round(found.focus_slope), round(found.focus_laplacian, -1), 3.5 < found.signal_to_noise < 5
+    (1, 20.0, True)
     """
-    rows = plane[::4] if plane.shape[0] > _TILE else plane
+    rows = plane[::_ROWS] if plane.shape[0] > _TILE else plane
     saturated = np.count_nonzero(rows == rows.max()) / rows.size
-    step = max(1, min(_STEP, min(plane.shape) // 16))
-    thin = plane[step // 2 :: step, step // 2 :: step]
-    levels = thin.ravel()
+    step = next(step for step in _STEPS if min(plane.shape) >= 16 * step or step == 1)
+    thin = plane[::step, ::step].copy()
+    levels = (thin[::2] if step == _STEPS[0] else thin).ravel()
     low, high = int(levels.size * _BACKGROUND), min(int(levels.size * _SIGNAL), levels.size - 1)
     ranked = np.partition(levels, (low, high))
     background, signal = float(ranked[low]), float(ranked[high])
-    tiles = _tiles(plane)
+    tiles = _tiles(plane, thin, step)
     noise = _noise(tiles)
     slope, laplacian = _spectral(tiles)
     noise = max(noise, _ROUNDING if plane.dtype.kind in "ui" else float(np.finfo(np.float32).tiny))
     return Measures(saturated, slope, laplacian, background, (signal - background) / noise)
 
 
-def _tiles(plane: np.ndarray) -> np.ndarray:
-    """The tiles with the most contrast: (n, side, side) float32, side a multiple of 8."""
-    side = min(_TILE, min(plane.shape) // _STEP * _STEP) or min(plane.shape)
+def _tiles(plane: np.ndarray, thin: np.ndarray, step: int) -> list[np.ndarray]:
+    """The tiles with the most contrast in `thin`, every `step`th pixel: (side, side) float32.
+
+    They are separate arrays, because large ones are taken from the system anew each time.
+    """
+    side = min(_TILE, min(plane.shape) // _STEPS[0] * _STEPS[0]) or min(plane.shape)
     down, across = plane.shape[0] // side, plane.shape[1] // side
-    if down * across <= _TILES or side % _STEP:
+    if down * across <= _TILES or side % step:
         chosen = np.arange(down * across)
     else:
-        part = side // _STEP
-        thin = plane[: down * side : _STEP, : across * side : _STEP].astype(np.float32)
-        blocks = thin.reshape(down, part, across, part)
-        contrast = np.square(blocks - blocks.mean((1, 3), keepdims=True)).mean((1, 3))
+        part = side // step
+        blocks = thin[: down * part, : across * part].astype(np.float32).reshape(down, part, across, part)
+        blocks -= blocks.mean()
+        contrast = np.square(blocks).mean((1, 3)) - np.square(blocks.mean((1, 3)))
         chosen = np.argsort(-contrast.ravel(), kind="stable")[:_TILES]
     places = [divmod(int(each), across) for each in chosen]
     tiles = [plane[y * side : (y + 1) * side, x * side : (x + 1) * side] for y, x in places]
-    return np.stack(tiles).astype(np.float32)
+    return [tile.astype(np.float32) for tile in tiles]
 
 
-def _noise(tiles: np.ndarray) -> float:
+def _noise(tiles: Sequence[np.ndarray]) -> float:
     """Standard deviation of the noise, from second differences within rows; few bright pixels do not change it."""
-    if tiles.shape[-1] < 3:
+    if tiles[0].shape[-1] < 3:
         return 0.0
-    rows = tiles[:, ::4]
-    differences = np.abs(2 * rows[..., 1:-1] - rows[..., :-2] - rows[..., 2:]).ravel()
+    rows = np.concatenate([tile[::_ROWS] for tile in tiles])
+    differences = np.abs(2 * rows[:, 1:-1] - rows[:, :-2] - rows[:, 2:]).ravel()
     middle = differences.size // 2
     return float(np.partition(differences, middle)[middle]) / (_NORMAL_QUARTILE * math.sqrt(6))
 
 
-def _spectral(tiles: np.ndarray) -> tuple[float, float]:
+def _spectral(tiles: Sequence[np.ndarray]) -> tuple[float, float]:
     """Slope of log power, and relative variance of the Laplacian. The tiles are overwritten."""
-    spectrum = _spectrum(tiles.shape[-1])
-    tiles -= tiles.mean((1, 2), keepdims=True)
-    tiles *= spectrum.window
-    waves = fft.rfft2(tiles)
-    power = np.square(waves.real) + np.square(waves.imag)
-    summed = (power.sum(0, dtype=np.float64) * spectrum.weight).ravel()
-    total = summed.sum()
+    spectrum = _spectrum(tiles[0].shape[-1])
+    power = np.zeros(spectrum.weight.size)
+    for tile in tiles:
+        tile -= tile.mean()
+        tile *= spectrum.window
+        waves = fft.rfft2(tile).ravel()
+        power += np.square(waves.real)
+        power += np.square(waves.imag)
+    power *= spectrum.weight
+    total = power.sum()
     if not total > 0:
         return math.nan, math.nan
-    laplacian = float(summed @ spectrum.laplacian / total)
-    rings = np.bincount(spectrum.ring, summed[spectrum.inner])[_FIRST_RING:]
+    laplacian = float(power @ spectrum.laplacian / total)
+    rings = np.bincount(spectrum.ring, power[spectrum.inner])[_FIRST_RING:]
     if len(rings) < 2 or not rings.min() > 0:
         return math.nan, laplacian
     return float(spectrum.fit @ np.log(rings)), laplacian
@@ -132,7 +138,7 @@ class _Spectrum:
 
     Attributes:
         window: (side, side), falls to 0 at the border, so that the border is no edge.
-        weight: (side, side // 2 + 1) multiplicity of each wave of a real transform.
+        weight: multiplicity of each of the side x (side // 2 + 1) waves of a real transform.
         laplacian: the Laplacian's squared response to each wave.
         inner, ring: the waves of the slope, and the ring of each.
         fit: weights that give the slope from the logarithms of the rings' powers.
@@ -162,7 +168,7 @@ def _spectrum(side: int) -> _Spectrum:
     centred = log - log.mean()
     fit = centred / max(centred @ centred, np.finfo(float).tiny)
     response = np.square(4 - 2 * np.cos(2 * np.pi * y) - 2 * np.cos(2 * np.pi * x)).ravel()
-    return _Spectrum(window, weight, response, inner, radius[inner], fit)
+    return _Spectrum(window, weight.ravel(), response, inner, radius[inner], fit)
 
 
 def rows_of(field_id: str, planes: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ _WINDOWS = 8  # side of the part of a field that is shown, in crop windows, at m
 _SIDE = 900  # px of a panel, at most; a smaller part is enlarged to about this
 _COLUMNS = 3
 _PANEL_INCHES = 4.5
+_ENTRY_INCHES = 1.9  # of the legend
 _DARKEST, _BRIGHTEST = 0.5, 99.8  # percentiles of a plane
 _OF_FIELDS = (
     75  # percentile of the fields' brightest values that is white; a saturated field leaves others visible
@@ -132,9 +133,10 @@ def contact_sheet(screen: Screen, panels: Sequence[Panel]) -> Figure:
     columns = min(len(panels), _COLUMNS)
     rows = -(-len(panels) // columns)
     tallest = max(each.planes.shape[1] / each.planes.shape[2] for each in panels)
-    size = (max(columns * _PANEL_INCHES, 6.0), rows * (_PANEL_INCHES * tallest + 0.25) + 0.9)
+    size = (max(columns * _PANEL_INCHES, 6.0), rows * (_PANEL_INCHES * tallest + 0.25) + 1.1)
     figure = Figure(figsize=size, layout="constrained")
-    add_title(figure, f"{screen.title}: cells found by {screen.segmentation.method} in {len(panels)} fields")
+    fields = "1 field" if len(panels) == 1 else f"{len(panels)} fields"
+    add_title(figure, f"{screen.title}: cells found by {screen.segmentation.method} in {fields}")
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:
         axes.set_axis_off()
@@ -150,7 +152,13 @@ def contact_sheet(screen: Screen, panels: Sequence[Panel]) -> Figure:
                label=name)
         for name, colour in (marks | outlines).items()
     ]  # fmt: skip
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8)
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=int(size[0] / _ENTRY_INCHES),
+        frameon=False,
+        fontsize=8,
+    )
     return figure
 
 

@@ -137,7 +137,9 @@ def test_a_row_given_twice_is_one_and_is_named(root):
     (root / "platemap.csv").write_text("well;gene\nA01;X\nA1;X\n")
     screen = screen_of(root, FILES, images={"platemap": "platemap.csv"})
     assert _values(screen, "gene") == ["X", None, "X"]
-    assert _matching(screen).repeated == ["line 3"]
+    assert (
+        _matching(screen).problems()[-1] == "platemap.csv: rows that stand twice (1): line 3 repeats line 2"
+    )
 
 
 def test_a_column_given_twice_is_one(root):

@@ -21,7 +21,7 @@ PLATE_AND_WELL = (str, well_name)
     ("group", "others"),
     [
         (["Plate 01", "plate_1", "PLATE1", "plate-001"], ["plate 10", "plate 1b", "plates 1"]),
-        (["P1_A01", "p1-a1", "P01_A_1"], ["P1_A10", "P11_A01", "P1_A01_2"]),
+        (["P1_A01", "p1-a1", "P01_A_1", "P1A01", "p1a1"], ["P1_A10", "P11_A01", "P1_A01_2"]),
         (["01", "1", " 001", "1.0"], ["10", "1.5", "-1", "0"]),
         (["DMSO"], ["DMSO+", "DMSO-", "DMSO 0.5", "DMSO 0.05"]),
         (["5-1"], ["51", "5.1", "15"]),
@@ -91,7 +91,10 @@ def _rows(path, text):
 def test_rows_with_one_key_are_refused_unless_they_agree(tmp_path):
     path = tmp_path / "t.csv"
     rows = _rows(path, "plate,well,gene\nP1,A1,X\nP1,A01,X\n\nP1,a-1,X\n")
-    assert (rows.values, rows.repeated) == ({("P1", "A1"): {"gene": "X"}}, ["line 3", "line 5"])
+    assert (rows.values, rows.repeated) == (
+        {("P1", "A1"): {"gene": "X"}},
+        ["line 3 repeats line 2", "line 5 repeats line 2"],
+    )
     message = r"two rows for plate P1, well A01: line 2 \(plate P1, well A1, gene X\); line 4 \(.*well a-1, gene Y\)"
     with pytest.raises(SpecError, match=message) as caught:
         _rows(path, "plate,well,gene\nP1,A1,X\nP1,A2,Z\nP1,a-1,Y\n")

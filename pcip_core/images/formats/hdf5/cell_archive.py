@@ -18,8 +18,8 @@ import numpy as np
 
 from pcip_core.errors import ImageFileError
 from pcip_core.hdf5 import MAX_CHUNK_BYTES, RefusedArrayError, array_of, texts_of, values_of
-from pcip_core.images.formats.channels import channel_number
 from pcip_core.images.formats.limits import MAX_BYTES
+from pcip_core.images.formats.stack import channel_number
 from pcip_core.images.reference import Select
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from pcip_core.errors import ImageFileError, RootError, SpecError
+from pcip_core.errors import ImageFileError, RootError, SpecError, StackError
 from pcip_core.images.field import Field
 from pcip_core.images.formats.stack import LABELS
 from pcip_core.images.reference import Reference
@@ -25,8 +25,8 @@ _PLACES = ("plate", "well", "row", "column")
 _REMEDIES = {
     "z": "Add to files in the spec `project: {{z: max}}` (or mean, sharpest, middle), or `only: {{{part}: {value}}}`.",
     "time": "Add to files in the spec `only: {{{part}: {value}}}`, or name {{{part}}} in files.image_id.",
-    "other": "Name the part that differs in files.image_id, or select one value of it with files.only: "
-    "{{{part}: {value}}}.",
+    "other": "Name the part that differs in files.image_id, or select one value of it: `only: {{{part}: {value}}}`. If "
+    "it is a focal plane or a time, call it {{z}} or {{time}} (docs/reference/spec.md#focal-planes-and-times).",
     "channels": "They hold different channels: {{{part}}} divides the field. Write _ for its name in files.pattern, as "
     "{{_}}, {{_:d}} or {{_:hex}}, so that it is not kept.",
 }
@@ -187,7 +187,7 @@ def twice(screen: Screen, first: Field, second: Field) -> RootError:
         if first.field_id != second.field_id
         else "they are"
     )
-    return RootError(
+    return (StackError if kind in ("z", "time") else RootError)(
         screen.folder(),
         found=f"{'a stack: ' if kind in ('z', 'time') else ''}{files[0]} and {files[1]}; {ids} one field of image "
         f"{first.image_id} ({values})",

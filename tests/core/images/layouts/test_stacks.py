@@ -109,9 +109,8 @@ def test_every_part_that_multiplies_fields_is_refused(tmp_path, part):
     files = {"pattern": f"{{well}}_{{{part}:d}}_f{{field:d}}_{{channel}}.tif", "image_id": "{well}"}
     with pytest.raises(RootError, match="fields A01_1_1 and A01_2_1 are one field of image A01") as caught:
         scan(screen_of(tmp_path / "images", files, shards={"buckets": 1}))
-    if part in ("z", "plane", "t", "time"):
-        for changed in remedied(files, caught.value):
-            assert len(scan(screen_of(tmp_path / "images", changed, shards={"buckets": 1})).fields) == 1
+    for changed in remedied(files, caught.value):
+        assert len(scan(screen_of(tmp_path / "images", changed, shards={"buckets": 1})).fields) == 1
     named = {**files, "image_id": f"{{well}}_{{{part}}}"}
     assert len(scan(screen_of(tmp_path / "images", named, shards={"buckets": 1})).fields) == 2
 
@@ -293,3 +292,24 @@ def test_a_part_that_differs_between_channels_is_refused_with_its_remedy(tmp_pat
     files["pattern"] = files["pattern"].replace("{action:d}", "{_:d}")
     screen = screen_of(tmp_path / "images", files, shards={"buckets": 1})
     assert read_field(screen, scan(screen).fields[0]).shape == (24, 32)
+
+
+def test_focal_planes_of_a_table(tmp_path):
+    written = write(tmp_path / "images")
+    lines = [
+        "Metadata_Plate,Metadata_Well,Metadata_Site,Metadata_Z,Metadata_T,FileName_nucleus,FileName_protein"
+    ]
+    lines += [
+        f"p1,A01,1,{z},1,p1/t1/z{z}/A01_s1_nucleus.tif,p1/t1/z{z}/A01_s1_protein.tif" for z in (1, 2, 3)
+    ]
+    (tmp_path / "images" / "load_data.csv").write_text("\n".join(lines))
+    files = {"layout": "manifest", "table": "load_data.csv", "image_id": "{plate}_{well}"}
+    with pytest.raises(RootError, match=r"a stack: .*{Metadata_Z} is 1 and 2") as caught:
+        scan(screen_of(tmp_path / "images", files))
+    for changed in remedied(files, caught.value):
+        screen = screen_of(tmp_path / "images", changed)
+        (field,) = scan(screen).fields
+        right = (
+            stack(written, "protein").max(axis=0) if "project" in changed else stack(written, "protein")[0]
+        )
+        assert np.array_equal(read_field(screen, field)["protein"], right)

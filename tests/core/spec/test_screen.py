@@ -101,7 +101,7 @@ VGG16 = {"sets": ["vgg16"]}
             {"baselines": {"supervised": {"epochs": 0}}},
             "baselines.supervised.epochs 0; required: 1 to 1,000,000",
         ),
-        ({"encoder": {"epochs": -1}}, "encoder.epochs -1; required: 1 to 1,000,000"),
+        ({"encoder": {"epochs": -1}}, "encoder.epochs -1; required: 0 to 1,000,000"),
         ({"encoder": {"preview_every": 0}}, "encoder.preview_every 0"),
         ({"encoder": {"width": float("nan")}}, "encoder.width nan; required: more than 0"),
         ({"encoder": {"width": float("inf")}}, "encoder.width inf"),

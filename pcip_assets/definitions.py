@@ -38,6 +38,7 @@ from pcip_assets.assets.main.features import (
     build_supervised_features,
 )
 from pcip_assets.assets.main.fields import build_fields
+from pcip_assets.assets.main.quality import build_quality_report
 from pcip_assets.assets.units.asset import build_units
 from pcip_assets.checks import build_checks
 from pcip_assets.jobs import screen_jobs, shards_job
@@ -56,6 +57,7 @@ def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
     main = [
         build_fields(screen, shards),
         build_crops(screen, shards),
+        build_quality_report(screen),
         build_cell_features(screen, shards),
         build_control_features(screen, shards),
         build_protein_features(screen),

@@ -43,12 +43,12 @@ class Cursor:
 
 
 def known_fields(store: Store, screen: str, shard: str) -> dict[str, str]:
-    """field id -> content hash of every field found when the shard was made, those in quarantine included."""
+    """field id -> content hash of every field read when the shard was made, those in quarantine included."""
     columns = ["field_id", "content_hash"]
     known: dict[str, str] = {}
     for table in ("fields", "quarantine_fields"):
         fields = store.read(screen, table, shards=[shard], columns=columns)
-        known |= dict(fields.select(columns).iter_rows())
+        known |= dict(fields.select(columns).drop_nulls().iter_rows())
     return known
 
 

@@ -85,6 +85,10 @@ class Workspace:
         """The HTML page of a screen's analyses."""
         return self.reports(screen) / "analyses.html"
 
+    def quality_report(self, screen: str) -> Path:
+        """The HTML page of the quality of a screen's fields."""
+        return self.reports(screen) / "quality.html"
+
     def figure(self, screen: str, name: str) -> Path:
         """The file of a figure; characters that are not allowed in file names become underscores."""
         return self.reports(screen) / f"{file_name(name)}.png"

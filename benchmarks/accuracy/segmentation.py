@@ -8,21 +8,27 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
+from imagecodecs import png_decode
 from imageio.v3 import imread
 from scipy import ndimage
 from skimage.feature import peak_local_max
 from skimage.filters import threshold_otsu
+from skimage.measure import label
 from skimage.segmentation import clear_border, watershed
 
 from benchmarks.common.harness import Row
+from pcip_assets.workspace import REPOSITORY
+from pcip_core.images.layout import scan
+from pcip_core.images.reading import read_field
 from pcip_core.segmentation import segmenter
 from pcip_core.segmentation.ellipses import likeness, moments
-from pcip_core.segmentation.matching import centres, crowded, matched
+from pcip_core.segmentation.matching import centres, crowded, matched, overlaps
 from pcip_core.segmentation.otsu import keep_objects
 from pcip_core.simulate import human
 from pcip_core.simulate.optics import expose, illumination
 from pcip_core.simulate.plan import keyed_rng, plan_screen
 from pcip_core.simulate.screen import photograph, true_labels
+from pcip_core.spec.loading import load_screen
 from pcip_core.spec.simulation import Simulation
 
 DESCRIPTION = "recall, precision, split cells and speed of segmentation on real and simulated fields"
@@ -33,13 +39,15 @@ POPULATED, EMPTY = ("r01c01f01", "r01c01f02", "r01c01f04"), ("r02c01f01", "r02c0
 WITHIN_PX = 10.0  # of a cell's centre
 EDGE_PX = 3  # an object that comes closer to the border touches it
 HPA_BY_EYE = 11  # whole nuclei of human_fields/hpa/57_F11_1; two more are cut by the border
+OVERLAP = 0.5  # intersection over union above which two objects are the same
+SMALLEST_PX = 400  # smaller pieces of the atlas's nuclei are fragments
 
 Fields = Iterator[tuple[np.ndarray, np.ndarray, dict[int, tuple[float, float]]]]
 
 
 def run() -> list[Row]:
     """All rows; those of real images say so where these are not here."""
-    return [*real_yeast(), *real_nuclei(), *simulated()]
+    return [*real_yeast(), *real_nuclei(), *atlas_nuclei(), *simulated()]
 
 
 def otsu_watershed(plane: np.ndarray) -> np.ndarray:
@@ -123,6 +131,59 @@ def real_nuclei() -> list[Row]:
             Row(f"{method}, real: time for a field of 1728 x 1728 px", taken, "ms"),
         ]  # fmt: skip
     return rows
+
+
+def atlas_nuclei() -> list[Row]:
+    """Nuclei against the atlas's own segmentation, in the fields of the spec `human_antibodies`.
+
+    The atlas numbers cells, and its second plane says which part of a cell a pixel is (1: nucleus, 4: outline). A
+    nucleus is a connected part 1 of one cell, so like is compared with like: nuclei with nuclei. The atlas leaves out
+    whole cells, most of them near the border, so precision is given twice: of all objects, and of those of which
+    more than half lies in cells of the atlas. pcip cuts a window around a nucleus and outlines no cell: of cells, it
+    is counted how many hold the centre of exactly one of our nuclei.
+    """
+    root = REAL / "human_antibodies"
+    if not root.is_dir():
+        return [Row(f"atlas fields: not here ({root})", None)]
+    screen = load_screen(REPOSITORY / "data" / "screens" / "human_antibodies.yaml", root=str(root))
+    settings = {
+        screen.segmentation.method: screen.segmentation.options,
+        "otsu": {"channel": "nucleus", "smooth_px": 20, "scale": 8},  # of the atlas's shipped specs
+    }
+    counts = {method: np.zeros(7, int) for method in settings}
+    fields = scan(screen).fields
+    for field in fields:
+        planes = read_field(screen, field)
+        (path,) = (root / "fields" / field.image_id).glob("*_segmentation.png")
+        cells, part = png_decode(path.read_bytes()).transpose(2, 0, 1)
+        nuclei = keep_objects(label(np.where(part == 1, cells, 0), connectivity=1), SMALLEST_PX)
+        for method, options in settings.items():
+            ours = segmenter(method)(planes, **options)
+            counts[method] += _compared(nuclei, cells, part > 0, ours)
+    ours, peer = (counts[method].tolist() for method in settings)
+    method = screen.segmentation.method
+    return [
+        Row(f"{method}, atlas fields: {what}", ours[part] / ours[of], against="otsu", n=ours[of],
+            against_value=peer[part] / peer[of], ratio=ours[part] / ours[of] * peer[of] / peer[part])
+        for what, part, of in (
+            (f"recall of the atlas's nuclei, IoU above {OVERLAP:g}", 1, 0),
+            (f"precision, IoU above {OVERLAP:g}", 1, 2),
+            (f"precision of objects in cells of the atlas, IoU above {OVERLAP:g}", 1, 3),
+            ("atlas's cells with the centre of exactly one object", 5, 4),
+            ("atlas's cells with the centre of at least one object", 6, 4),
+        )
+    ]  # fmt: skip
+
+
+def _compared(nuclei: np.ndarray, cells: np.ndarray, inside: np.ndarray, ours: np.ndarray) -> np.ndarray:
+    """Numbers of true nuclei, those found, our objects, those inside, true cells, with one object, with any."""
+    share = ndimage.mean(inside, ours, range(1, int(ours.max()) + 1)) if ours.max() else np.zeros(0)
+    in_cell = cells[tuple(np.rint(centres(ours)).astype(int).T)]
+    numbers = np.unique(cells[cells > 0])
+    held = np.bincount(in_cell, minlength=int(cells.max()) + 1)[numbers]
+    hits = int((overlaps(nuclei, ours) > OVERLAP).sum())  # more than half: each has at most one partner
+    found = [int(nuclei.max()), hits, int(ours.max()), int((share > 0.5).sum())]
+    return np.array([*found, len(numbers), int((held == 1).sum()), int((held > 0).sum())])
 
 
 def simulated() -> list[Row]:

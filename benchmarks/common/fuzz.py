@@ -25,7 +25,6 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from pcip_core.crops.shard import cut_shard
-from pcip_core.images.annotations import unlisted
 from pcip_core.images.layout import scan
 from pcip_core.images.localization import annotated_images
 from pcip_core.simulate.plan import plan_screen
@@ -187,8 +186,9 @@ def use_spec(path: Path) -> None:
         plan_screen(screen.simulation)
         return
     layout = scan(screen)
-    unlisted(screen, layout.fields)
-    images_table(annotated_images(screen, layout.fields).records)
+    annotated = annotated_images(screen, layout.fields)
+    images_table(annotated.records)
+    annotated.problems()
     sample = layout.of_shard(layout.shards()[0])[:1]
     fields_table(
         screen, [(field, "hash", (2, 2)) for field in sample if len(field.files) == len(screen.channels)]

@@ -34,6 +34,8 @@ from pcip_assets.provenance import Stopwatch
 from pcip_assets.workspace import REPOSITORY
 from pcip_core.crops.shard import cut_shard
 from pcip_core.images.layout import Field, scan
+from pcip_core.images.quality import rows_of
+from pcip_core.images.reading import content_hash, read_field
 from pcip_core.simulate.plan import plan_screen
 from pcip_core.simulate.screen import photograph
 from pcip_core.spec.loading import load_screen
@@ -100,7 +102,26 @@ def whole_plates(folder: Path) -> list[Row]:
                 ratio=ratio, n=mark, aim="flat: within 10 %" if mark > plate else None,
                 held=ratio <= 1.10 if mark > plate else None)
         )  # fmt: skip
+    rows.append(measuring(folder / "raw"))
     return [*rows, *_sizes(folder / "store", folder / "tiffs", whole.cells)]
+
+
+def measuring(root: Path, fields: int = 3 * DRAWN) -> Row:
+    """Processor time of measuring the quality of fields, beside hashing and reading them from the page cache."""
+    screen = load_screen(_SPECS / "simulated_yeast.yaml", root=str(root))
+    reading, measures = [], []
+    for field in scan(screen).fields[:fields]:
+        start = time.process_time()
+        content_hash(screen, field)
+        planes = read_field(screen, field)
+        read = time.process_time()
+        rows_of(field.field_id, planes)
+        reading.append(read - start)
+        measures.append(time.process_time() - read)
+    first, second = statistics.median(reading) * 1e3, statistics.median(measures) * 1e3
+    return Row(f"quality of a field of 2 channels, {SIDE_PX} px, measured", second, "ms", n=fields,
+               against="hashing and reading it, uncompressed, from memory", against_value=first, ratio=second / first,
+               aim="under 0.2 of reading", held=second / first < 0.2)  # fmt: skip
 
 
 def bytes_a_cell(folder: Path, fields: int) -> tuple[float, int]:

@@ -9,6 +9,10 @@ from pcip_core.errors import PcipError
 from pcip_core.store.publish import connect
 
 _PAPER_K = 11  # nearest neighbours
+_NO_SCORES = (
+    "No feature set is scored: that takes labelled cells of two or more classes. The label is benchmark.label in the "
+    "spec, by default the localization of an image (docs/how-to/add-localization-terms.md)."
+)
 
 
 def print_results(workspace: Workspace, screens: list[str]) -> None:
@@ -21,10 +25,14 @@ def print_results(workspace: Workspace, screens: list[str]) -> None:
     for screen in screens:
         heading, table = score_table(workspace, screen)
         click.secho(f"\n{heading}", bold=True)
-        console.print(table)
+        if table.row_count:
+            console.print(table)
+        else:
+            click.echo(_NO_SCORES)
         pages = {
             "all scores and figures": workspace.benchmark_report(screen),
             "all analyses": workspace.analysis_report(screen),
+            "quality of fields": workspace.quality_report(screen),
         }
         for label, page in pages.items():
             if page.is_file():
@@ -60,10 +68,9 @@ def score_table(workspace: Workspace, screen: str) -> tuple[str, Table]:
     scores = {(feature_set, protocol): value for k, feature_set, protocol, value in rows if k == shown}
     protocols = sorted({protocol for _, protocol in scores}, reverse=True)
     origin = "simulated images" if simulated else "real images"
-    heading = (
-        f"{screen} ({origin}): {n_images} images, {n_cells} cells; "
-        f"balanced accuracy of {shown} nearest neighbours"
-    )
+    heading = f"{screen} ({origin}): {n_images} images, {n_cells} cells"
+    if scores:
+        heading += f"; balanced accuracy of {shown} nearest neighbours"
     table = Table("feature set")
     for protocol in protocols:
         table.add_column(protocol.replace("_", " "), justify="right")

@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,8 +18,10 @@ from pcip_core.crops.growing import GrowingArray
 from pcip_core.crops.shard_cells import Rejected, ShardCells
 from pcip_core.errors import ImageFileError, PcipError, SpecError
 from pcip_core.images.field import Field
-from pcip_core.images.reading import Planes, read_field
+from pcip_core.images.illumination.correction import read_corrected
+from pcip_core.images.reading import Planes
 from pcip_core.segmentation import check_segmentation, checked_labels, segmenter
+from pcip_core.segmentation.mask_checks import check_masks
 from pcip_core.spec.screen import Screen
 
 _FIELDS_PER_WORKER = 4  # a process takes longer to start than to cut fewer fields
@@ -110,17 +112,20 @@ def cut_shard(
             if isinstance(cut, str):
                 shard.reject(field, "file", cut)
             else:
-                pieces.append((field, cut))
+                pieces.append((field, cut[0]))
+                shard.warnings += cut[1]
             if progress is not None:
                 progress(number)
         if pieces:
             shard.add_image(pieces)
     pixels, digest = shard.pixels.finish()
-    return ShardCells(pixels, shard.columns(), shard.rejected, shard.found, digest)
+    return ShardCells(pixels, shard.columns(), shard.rejected, shard.found, digest, shard.warnings)
 
 
-def _each_cut(screen: Screen, fields: Sequence[Field], workers: int | Cutters) -> Iterator[CutCells | str]:
-    """Yield, for each field, its cells or the reason for which the field cannot be used."""
+def _each_cut(
+    screen: Screen, fields: Sequence[Field], workers: int | Cutters
+) -> Iterator[tuple[CutCells, list[str]] | str]:
+    """Yield, for each field, its cells and warnings, or the reason for which the field cannot be used."""
     cut = partial(_cut_field, screen)
     if isinstance(workers, Cutters):
         yield from workers.map(cut, fields)
@@ -129,11 +134,34 @@ def _each_cut(screen: Screen, fields: Sequence[Field], workers: int | Cutters) -
         yield from cutters.map(cut, fields)
 
 
-def _cut_field(screen: Screen, field: Field) -> CutCells | str:
+class CutField(NamedTuple):
+    """One field: its planes, its label image (H, W), its cells, and what is unusual about masks of other programs."""
+
+    planes: Planes
+    labels: np.ndarray
+    cells: CutCells
+    warnings: list[str]
+
+
+def cut_field(screen: Screen, field: Field) -> CutField:
+    """Read, segment and cut one field.
+
+    Raises:
+        ImageFileError: the field cannot be used.
+        SpecError: the segmenter fails.
+    """
+    planes = read_corrected(screen, field)
+    warnings = check_masks(screen, planes)
+    labels = checked_labels(_segmented(screen, field, planes), planes.shape, screen.segmentation.method)
+    cells = cut_cells({name: planes[name] for name in screen.crop_channels}, labels, screen.crops)
+    return CutField(planes, labels, cells, warnings)
+
+
+def _cut_field(screen: Screen, field: Field) -> tuple[CutCells, list[str]] | str:
+    """The cells of a field and its warnings, or the reason for which it cannot be used; without its planes."""
     try:
-        planes = read_field(screen, field)
-        labels = checked_labels(_segmented(screen, field, planes), planes.shape, screen.segmentation.method)
-        return cut_cells({name: planes[name] for name in screen.crop_channels}, labels, screen.crops)
+        cut = cut_field(screen, field)
+        return cut.cells, cut.warnings
     except ImageFileError as error:
         return str(error)
 
@@ -162,6 +190,7 @@ class _Shard:
         size = screen.crops.size_px
         self.pixels = GrowingArray(into, (len(screen.crop_channels), size, size), np.uint8)
         self.rejected: list[Rejected] = []
+        self.warnings: list[str] = []
         self.found = 0
         self._texts: dict[str, list[str]] = {
             name: [] for name in ("cell_id", "image_id", "field", "pixel_hash")

@@ -33,6 +33,7 @@ class ShardCells:
         rejected: one row per object, file or image that is not used.
         found: number of objects that the segmenter found: the cells plus the rejected objects.
         hash_of_pixels: a hash of `pixels`.
+        warnings: what is unusual about label images of other programs, with the file.
     """
 
     pixels: np.ndarray
@@ -40,3 +41,4 @@ class ShardCells:
     rejected: list[Rejected] = field(default_factory=list)
     found: int = 0
     hash_of_pixels: str = ""
+    warnings: list[str] = field(default_factory=list)

@@ -10,7 +10,7 @@ import numpy as np
 from pcip_core.crops.cut import corner
 from pcip_core.errors import CropError
 from pcip_core.images.field import Field
-from pcip_core.images.reading import read_field
+from pcip_core.images.illumination.correction import read_corrected
 from pcip_core.spec.screen import Screen
 
 _CELLS = 64  # windows in memory at a time
@@ -82,7 +82,7 @@ def cut_again(
                 required="the fields from which the crops were cut",
                 remedy=f"Run `pcip run {screen.name}`, which cuts the crops again.",
             )
-        planes = read_field(screen, fields[field_id])
+        planes = read_corrected(screen, fields[field_id])
         chosen = [planes[name] for name in channels]
         rows = list(members)
         for start in range(0, len(rows), _CELLS):

@@ -1,18 +1,26 @@
-"""Annotations of each image: protein, gene, cell line, plate, well, localization terms."""
+"""Annotations of each image: protein, gene, cell line, plate, well, localization terms.
+
+`match_tables` matches the platemap and the table of a spec to the images; `describe_images` describes each image.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pcip_core.errors import SpecError
 from pcip_core.images.field import Field
-from pcip_core.images.layouts.grouping import filled, well_name
+from pcip_core.images.layouts.grouping import filled, filled_well
 from pcip_core.spec.screen import Screen
+from pcip_core.user_tables.matching import Matching, Row, Rows, match, rows_by_key, shown, stripped
 from pcip_core.user_tables.table import our_name, read_table, renamed
+from pcip_core.user_tables.wells import IN_TEXT, row_and_column, well_name, well_of
 
 COLUMNS = ("protein", "gene", "cell_line", "plate", "well")
+_WELLS = ("wellid", "wellname", "wellposition", "wellnumber", "destinationwell")  # without spaces and signs
+_LONGEST_ID = 1000  # characters of an id in which a well is looked for
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,71 @@ class ImageRecord:
     values: dict[str, str | None]
 
 
-def describe_images(screen: Screen, fields: Iterable[Field]) -> list[ImageRecord]:
+@dataclass(frozen=True)
+class ImageTables:
+    """The tables of a spec that describe images, matched to the images of a screen.
+
+    Args:
+        rows: the platemap and the table, as far as the spec names them; later ones take precedence.
+        matchings: what matches of each.
+    """
+
+    rows: list[Rows]
+    matchings: list[Matching]
+
+    def row(self, image_id: str) -> Row:
+        """What the tables say of an image."""
+        row: Row = {}
+        for rows, matching in zip(self.rows, self.matchings, strict=True):
+            if image_id in matching.row_of:
+                row |= rows.values[matching.row_of[image_id]]
+        return row
+
+
+def match_tables(screen: Screen, fields: Iterable[Field]) -> ImageTables:
+    """Read the spec's platemap and table, and match their rows to the images of these fields.
+
+    Raises:
+        SpecError: a table does not exist, lacks its key column, or has two rows for one image that differ.
+    """
+    images = screen.images
+    rows: list[Rows] = []
+    matchings: list[Matching] = []
+    fields = list(fields) if images.platemap or images.table else []
+    if images.platemap is not None:
+        path = screen.folder() / images.platemap
+        platemap, with_plate = _platemap(path)
+        places: dict[str, tuple[str, ...]] = {}
+        further: dict[str, set[tuple[str, ...]]] = {}
+        for field in fields:
+            place = _place(screen, field.parts, with_plate=with_plate)
+            if places.setdefault(field.image_id, place) != place:
+                further.setdefault(field.image_id, set()).add(place)
+        if with_plate and places and not any(plate for plate, _ in places.values()):
+            raise _no_plates(path, platemap)
+        rows.append(platemap)
+        matchings.append(
+            match(
+                images.platemap,
+                "platemap",
+                platemap.keys,
+                places,
+                further=further,
+                values=platemap.values,
+                repeated=platemap.repeated,
+            )
+        )
+    if images.table is not None:
+        table = _table(screen, screen.folder() / images.table, fields)
+        ids = {field.image_id: (field.image_id,) for field in fields}
+        rows.append(table)
+        matchings.append(match(images.table, "table", table.keys, ids, repeated=table.repeated))
+    return ImageTables(rows, matchings)
+
+
+def describe_images(
+    screen: Screen, fields: Iterable[Field], tables: ImageTables | None = None
+) -> list[ImageRecord]:
     """Describe each image by the spec's templates, platemap and table; later sources take precedence.
 
     An image without a protein gets its image id as its protein.
@@ -34,6 +106,7 @@ def describe_images(screen: Screen, fields: Iterable[Field]) -> list[ImageRecord
     Args:
         screen: the spec; its section `images` is used.
         fields: the fields of the images to describe, from `scan`.
+        tables: from `match_tables` for all fields of the screen; by default for these fields.
 
     Returns:
         One record per image, in the order of the fields.
@@ -65,7 +138,8 @@ def describe_images(screen: Screen, fields: Iterable[Field]) -> list[ImageRecord
     >>> records[0].image_id, records[0].values["protein"], records[0].values["cell_line"]
     ('AAC1', 'AAC1', 'wild type')
     """
-    table, platemap = _table(screen), read_platemap(screen)
+    fields = list(fields)
+    tables = tables or match_tables(screen, fields)
     by_image: dict[str, list[Field]] = {}
     for field in fields:
         by_image.setdefault(field.image_id, []).append(field)
@@ -75,8 +149,8 @@ def describe_images(screen: Screen, fields: Iterable[Field]) -> list[ImageRecord
         values: dict[str, str | None] = {name: parts.get(name) for name in COLUMNS}
         for name, text in screen.images.values.items():
             values[name] = filled(text, parts, f"images.values.{name}")
-        values |= platemap.get(_place(screen, platemap, parts), {}) | table.get((image_id,), {})
-        terms = [term.strip() for term in (values.pop("localization", None) or "").split(";")]
+        values |= tables.row(image_id)
+        terms = [term.strip() for term in re.split("[;|]", values.pop("localization", None) or "")]
         values["protein"] = values["protein"] or image_id
         records.append(
             ImageRecord(
@@ -90,36 +164,68 @@ def describe_images(screen: Screen, fields: Iterable[Field]) -> list[ImageRecord
     return records
 
 
-Key = tuple[str, ...]
-Rows = dict[Key, dict[str, str | None]]
+def without_protein(records: Iterable[ImageRecord]) -> list[str]:
+    """Ids of the images that count as proteins of their own because nothing names their protein; others have one."""
+    unnamed = {record.image_id: record.values["protein"] == record.image_id for record in records}
+    return (
+        [] if all(unnamed.values()) else [image_id for image_id, is_unnamed in unnamed.items() if is_unnamed]
+    )
 
 
-def read_platemap(screen: Screen) -> Rows:
-    """Read the spec's platemap: (plate, well) -> its other columns. Without a plate column, plate is "".
+def read_platemap(screen: Screen) -> list[tuple[str, str]]:
+    """The plate and the well of each row of the spec's platemap. Without a column of plates, the plate is "".
+
+    Raises:
+        SpecError: see `match_tables`.
+    """
+    if screen.images.platemap is None:
+        return []
+    rows, _ = _platemap(screen.folder() / screen.images.platemap)
+    return [(key[0] if len(key) == 2 else "", well_name(key[-1])) for key in rows.values]
+
+
+def _platemap(path: Path) -> tuple[Rows, bool]:
+    """Read the spec's platemap: (plate, well) or (well,) -> its other columns; and whether it names plates.
 
     Columns have plain names or Cytomining's (`Metadata_Plate`, `Metadata_Well`, `well_position`, and
-    `Metadata_<name>` for any other name). A1 and A01 are the same well.
+    `Metadata_<name>` for any other name). The well may be written as a row and a column apart.
 
     Raises:
         SpecError: the platemap does not exist or has no well column, a row has no well or no plate, or two rows of
             one well differ.
     """
-    if screen.images.platemap is None:
-        return {}
-    path = screen.folder() / screen.images.platemap
     table = renamed(path, read_table(path), _plain_name)
     if "well" not in table.columns:
+        alike = [name for name in table.columns if re.sub(r"[\W_]", "", name.lower()) in _WELLS]
+        table = table.rename({alike[0]: "well"}) if alike else table
+    rows = table.to_dicts()
+    apart = row_and_column(table.columns)
+    if "well" not in table.columns and apart is not None:
+        row, column = apart
+        rows = [{"well": well_of(cells[row], cells[column]), **cells} for cells in rows]
+    elif "well" not in table.columns:
         raise SpecError(
             path,
             found=f"columns {', '.join(table.columns)}",
-            required="a column of wells: well, well_position or Metadata_Well",
-            remedy="Rename the column.",
+            required="a column of wells (well, well_position or Metadata_Well), or the columns row and column",
+            remedy="Rename the column of wells to `well`.",
         )
-    keys = ("plate", "well") if "plate" in table.columns else ("well",)
-    rows = _by_key(
-        path, [row | {"well": well_name(row["well"])} for row in table.iter_rows(named=True)], keys
+    with_plate = "plate" in table.columns
+    if with_plate:
+        return rows_by_key(path, rows, ("plate", "well"), (stripped, well_name)), True
+    advice = " If the rows are of several plates, call the column of plates `plate`."
+    return rows_by_key(path, rows, ("well",), (well_name,), advice=advice), False
+
+
+def _no_plates(path: Path, platemap: Rows) -> SpecError:
+    plates = list(dict.fromkeys(plate for plate, _ in platemap.values))
+    return SpecError(
+        path,
+        found=f"a column of plates ({shown(plates)}), and files whose plate is not known",
+        required="the plate of each field, or a platemap without plates, which is for all of them",
+        remedy="Call the part of the files that is the plate {plate} in files.pattern; or write it into the spec, "
+        f"images.values: {{plate: {plates[0]!r}}}; or remove the column.",
     )
-    return rows if len(keys) == 2 else {("", *key): values for key, values in rows.items()}
 
 
 def _plain_name(column: str) -> str:
@@ -128,82 +234,56 @@ def _plain_name(column: str) -> str:
     return name.lower() if name.lower() in (*COLUMNS, "localization") else name
 
 
-def _by_key(path: Path, rows: Iterable[Mapping[str, str]], keys: Sequence[str]) -> Rows:
-    """Index rows by the cells of the key columns: key -> other columns, None for empty cells.
-
-    Raises:
-        SpecError: a cell of a key column is empty, or two rows with the same keys differ.
-    """
-    by_key: Rows = {}
-    incomplete: list[str] = []
-    for row in rows:
-        key = tuple(row[name] for name in keys)
-        values = {name: text or None for name, text in row.items() if name not in keys}
-        if not all(key):
-            incomplete.append(", ".join(text for text in row.values() if text))
-        elif by_key.setdefault(key, values) != values:
-            raise SpecError(
-                path,
-                found=f"two rows for {' '.join(keys)} {' '.join(key)}: {_written(by_key[key])}; {_written(values)}",
-                required="one row",
-                remedy="Remove the wrong row (A1 and A01 are the same well).",
-            )
-    if incomplete:
-        raise SpecError(
-            path,
-            found=f"{len(incomplete)} rows in which {' or '.join(keys)} is empty, the first with {incomplete[0]}",
-            required=f"{' and '.join(keys)} in each row",
-            remedy="Fill in each row. Merged cells of Excel have a value only in their first row.",
-        )
-    return by_key
+def _place(screen: Screen, parts: Mapping[str, str], *, with_plate: bool) -> tuple[str, ...]:
+    """The key of a field in the platemap."""
+    well = _described(screen, parts, "well")
+    if not well and (apart := row_and_column(parts)) is not None:
+        row, column = apart
+        well = well_of(parts[row], parts[column])
+    return (_described(screen, parts, "plate"), well) if with_plate else (well,)
 
 
-def _written(values: Mapping[str, str | None]) -> str:
-    return ", ".join(f"{name} {text}" for name, text in values.items() if text) or "nothing else"
+def _described(screen: Screen, parts: Mapping[str, str], name: str) -> str:
+    """The plate or well of a field: the template of the spec, otherwise the part; empty without either."""
+    template = screen.images.values.get(name)
+    if template is None:
+        return parts.get(name, "")
+    fill = filled_well if name == "well" else filled
+    return fill(template, parts, f"images.values.{name}")
 
 
-def _well(screen: Screen, parts: Mapping[str, str]) -> str:
-    """The well of a field: the template of the spec, otherwise the part."""
-    template = screen.images.values.get("well")
-    return well_name(
-        parts.get("well", "") if template is None else filled(template, parts, "images.values.well")
-    )
-
-
-def _place(screen: Screen, platemap: Rows, parts: Mapping[str, str]) -> Key:
-    """The key of a field in the platemap. Rows without a plate apply to all plates."""
-    key = (parts.get("plate", ""), _well(screen, parts))
-    return key if key in platemap else ("", key[1])
-
-
-def unlisted(screen: Screen, fields: Iterable[Field]) -> dict[str, list[str]]:
-    """The spec's platemap and table, by file name -> ids of the images without a row in it."""
-    platemap, table = read_platemap(screen), _table(screen)
-    fields = list(fields)
-    listed = {}
-    if screen.images.platemap is not None:
-        listed[screen.images.platemap] = {
-            field.image_id: _place(screen, platemap, field.parts) in platemap for field in fields
-        }
-    if screen.images.table is not None:
-        listed[screen.images.table] = {field.image_id: (field.image_id,) in table for field in fields}
-    return {
-        name: [image_id for image_id, has_row in images.items() if not has_row]
-        for name, images in listed.items()
-    }
-
-
-def _table(screen: Screen) -> Rows:
+def _table(screen: Screen, path: Path, fields: Iterable[Field]) -> Rows:
     """Read the spec's table: (image id,) -> its other columns, None for empty cells."""
-    if screen.images.table is None:
-        return {}
-    path, key = screen.folder() / screen.images.table, screen.images.key
+    key = screen.images.key
     table = read_table(path)
     if key not in table.columns:
         raise SpecError(
             path,
             found=f"columns {', '.join(table.columns)}",
             required=f"a column {key!r} that holds the image ids",
-            remedy="Name the right column as images.key in the spec.",
+            remedy="Name the right column as images.key in the spec; if the rows name wells, name the table as "
+            "images.platemap.",
         )
-    return _by_key(path, table.iter_rows(named=True), (key,))
+    return rows_by_key(path, table.to_dicts(), (key,), (_normalizer(screen, fields),))
+
+
+def _normalizer(screen: Screen, fields: Iterable[Field]) -> Callable[[str], str]:
+    """A function that gives the id of an image for all writings of the well in it."""
+    template, normal = screen.files.image_id, {}
+    for field in fields:
+        parts = field.parts
+        if "well" in parts and field.image_id not in normal:
+            parts = parts | {"well": well_name(parts["well"])}
+            normal[field.image_id] = filled(template, parts, "files.image_id")
+    known = set(normal.values())
+
+    def normalized(text: str) -> str:
+        if text in normal:
+            return normal[text]
+        for well in IN_TEXT.finditer(text, 0, _LONGEST_ID):
+            candidate = text[: well.start()] + well_name(well[0]) + text[well.end() :]
+            if candidate in known:
+                return candidate
+        return text
+
+    return normalized

@@ -6,35 +6,59 @@ images of a screen and counts images and proteins without a match.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pcip_core.errors import SpecError
-from pcip_core.images.annotations import ImageRecord, describe_images
+from pcip_core.images.annotations import (
+    ImageRecord,
+    ImageTables,
+    describe_images,
+    match_tables,
+    without_protein,
+)
 from pcip_core.images.field import Field
 from pcip_core.spec.screen import Screen
+from pcip_core.user_tables.matching import Matching, shown
 from pcip_core.user_tables.table import read_table
 
 IDS = ("ensembl", "orf", "uniprot", "gene")  # in order of precedence
 RELIABILITIES = ("Enhanced", "Supported", "Approved", "Uncertain")
+NO_COMPARTMENTS = ("ambiguous", "below threshold")
+"""Terms of the published yeast tables that name no compartment."""
+
 _SEPARATORS = re.compile(r"[;,|]|<br\s*/?>")
+_OF_BREKER = re.compile(r"[;,|:]")
 _ATLAS_TERMS = (
     *("Main location", "Additional location"),
     *("Subcellular main location", "Subcellular additional location"),
 )
 _HEADERS = {
-    "ensembl": ("ensembl", "ensembl id", "ensembl gene id"),
+    "ensembl": ("ensembl", "ensembl id", "ensembl gene id", "ensg id"),
     "orf": ("orf", "yorf", "orf name", "systematic name", "systematic", "locus"),
     "uniprot": ("uniprot", "uniprot id", "uniprotkb", "accession"),
-    "gene": ("gene", "gene name", "genename", "name", "standard name", "symbol", "protein"),
+    "gene": (
+        "gene",
+        "gene name",
+        "genename",
+        "name",
+        "standard name",
+        "symbol",
+        "gene symbol",
+        "protein",
+        "target name",
+    ),
     "localization": (
         *("localization", "localisation", "localization summary", "localization terms", "gfp localization"),
         *("location", "locations", "terms", "term", "compartment", "compartments", "subcellular location"),
+        *("control localization", "annotations grade 3"),
     ),
 }
+_GRADES = ("annotations_grade_3", "annotations_grade_2")  # of OpenCell: prominent, significant; 1 is faint
 
 
 @dataclass(frozen=True)
@@ -57,19 +81,35 @@ class Annotated:
         matched: number of images whose protein is in the table. Images that already have terms keep them.
         unmatched: ids of images whose protein is not in the table.
         ambiguous: ids of images whose protein name matches several proteins of the table; they get no terms.
-        unused: number of proteins of the table without an image.
+        unused: names of the proteins of the table without an image.
+        matchings: what matches of each table of the spec.
+        without_protein: ids of images that nothing assigns to a protein, while others have one.
+        left_out: term of the table that names no compartment -> number of images that would have it.
     """
 
     records: list[ImageRecord]
     matched: int
     unmatched: list[str] = field(default_factory=list)
     ambiguous: list[str] = field(default_factory=list)
-    unused: int = 0
+    unused: list[str] = field(default_factory=list)
+    matchings: list[Matching] = field(default_factory=list)
+    without_protein: list[str] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
+
+    def problems(self) -> list[str]:
+        """What is wrong with the tables and with what they say of the images, one sentence each."""
+        problems = [problem for matching in self.matchings for problem in matching.problems()]
+        if self.without_protein:
+            problems.append(
+                f"{len(self.without_protein)} of {len(self.records)} images have no protein and count as proteins of "
+                f"their own: {shown(self.without_protein)}"
+            )
+        return problems
 
     def __str__(self) -> str:
         return (
             f"{len(self.records)} images = {self.matched} matched + {len(self.unmatched)} unmatched + "
-            f"{len(self.ambiguous)} ambiguous; {self.unused} proteins of the table have no image"
+            f"{len(self.ambiguous)} ambiguous; {len(self.unused)} proteins of the table have no image"
         )
 
 
@@ -78,15 +118,16 @@ def read_localization(
 ) -> list[Located]:
     """Read a table of localization terms: one entry per protein. Several rows of one protein are merged.
 
-    The header identifies `subcellular_location.tsv` and `proteinatlas.tsv` of the Human Protein Atlas. Any other
-    table must have a column of ids (gene, ORF, Ensembl, UniProt) and a column of terms, separated by `;`, `,`,
-    `|` or `<br>`.
+    The header identifies `subcellular_location.tsv` and `proteinatlas.tsv` of the Human Protein Atlas, OpenCell's
+    `localization_annotations.csv` (of which grades 3 and 2 are read, not the faint ones of grade 1), and the table of
+    Breker et al. (`control Localization`). Any other table must have a column of ids (gene, ORF, Ensembl, UniProt)
+    and a column of terms, separated by `;`, `,`, `|` or `<br>`.
 
     Args:
         path: the table; it may be gzipped, or the only file in a zip archive.
         reliabilities: of `subcellular_location.tsv`, use only rows with these reliabilities (in versions without
             the column `Main location`: only these columns).
-        main_only: ignore the additional locations of the atlas' tables.
+        main_only: ignore the additional locations of the atlas' tables, and all but grade 3 of OpenCell.
 
     Returns:
         The proteins with their ids and terms, in the order of the table.
@@ -109,10 +150,14 @@ def read_localization(
         located = [_of_atlas(row, "Ensembl", "Gene", reliabilities, main_only=main_only) for row in rows]
     else:
         columns = _columns(path, table.columns)
+        terms = [columns.pop("localization")]
+        if terms[0].lower().startswith("annotations"):
+            terms = [name for name in table.columns if name.lower() in _GRADES[: 1 if main_only else None]]
+        separators = _OF_BREKER if terms[0].lower() == "control localization" else _SEPARATORS
         located = [
             Located(
-                **{name: row[column] for name, column in columns.items() if name != "localization"},
-                localization=_terms([row[columns["localization"]]]),
+                **{name: row[column] for name, column in columns.items()},
+                localization=_terms([row[name] for name in terms], separators),
             )
             for row in rows
         ]
@@ -143,7 +188,7 @@ def _columns(path: Path, header: list[str]) -> dict[str, str]:
     for kind, names in _HEADERS.items():
         for name in names:
             unused = (column for column in header if column not in columns.values())
-            match = next((column for column in unused if column.lower() == name), None)
+            match = next((column for column in unused if column.lower().replace("_", " ") == name), None)
             if match is not None:
                 columns[kind] = match
                 break
@@ -153,13 +198,14 @@ def _columns(path: Path, header: list[str]) -> dict[str, str]:
             found=f"columns {', '.join(header) or 'none'}",
             required="a column of terms (localization, location, terms, ...) and one of ids (gene, ORF, "
             "Ensembl, UniProt)",
-            remedy="Rename the columns.",
+            remedy="Rename the column of ids to one of gene, orf, ensembl, uniprot, and that of terms to "
+            "`localization`.",
         )
     return columns
 
 
-def _terms(texts: Iterable[str]) -> tuple[str, ...]:
-    pieces = [piece.strip() for text in texts for piece in _SEPARATORS.split(text)]
+def _terms(texts: Iterable[str], separators: re.Pattern[str] = _SEPARATORS) -> tuple[str, ...]:
+    pieces = [piece.strip() for text in texts for piece in separators.split(text)]
     return tuple(dict.fromkeys(piece for piece in pieces if piece))
 
 
@@ -177,24 +223,67 @@ def _joined(located: Iterable[Located]) -> list[Located]:
     return list(by_ids.values())
 
 
-def annotated_images(screen: Screen, fields: Iterable[Field]) -> Annotated:
+def annotated_images(screen: Screen, fields: Iterable[Field], tables: ImageTables | None = None) -> Annotated:
     """Describe the images (`describe_images`) and add terms and ids from the spec's table `images.annotations`.
 
+    Terms of that table that name no compartment (`NO_COMPARTMENTS`) are left out and counted.
+
     Raises:
-        SpecError: see `describe_images` and `read_localization`.
+        SpecError: see `match_tables` and `read_localization`.
     """
-    records = describe_images(screen, fields)
+    fields = list(fields)
+    tables = tables or match_tables(screen, fields)
+    records = describe_images(screen, fields, tables)
+    lacking = without_protein(records)
     if screen.images.annotations is None:
-        return Annotated(records, 0)
-    joined = annotate(records, read_localization(screen.folder() / screen.images.annotations))
-    terms = screen.images.terms
-    renamed = [
-        replace(
-            record, localization=list(dict.fromkeys(terms.get(term, term) for term in record.localization))
-        )
+        return Annotated(records, 0, matchings=tables.matchings, without_protein=lacking)
+    path = screen.folder() / screen.images.annotations
+    joined = annotate(records, _read(path, path.stat().st_mtime_ns if path.is_file() else None))
+    terms = dict.fromkeys(NO_COMPARTMENTS, "") | screen.images.terms
+    left_out: Counter[str] = Counter()
+    changed = []
+    for before, record in zip(records, joined.records, strict=True):
+        kept = {term: terms.get(term, term) for term in record.localization}
+        if not before.localization:
+            left_out.update(term for term, new in kept.items() if not new)
+        changed.append(replace(record, localization=list(dict.fromkeys(filter(None, kept.values())))))
+    return replace(
+        joined,
+        records=changed,
+        matchings=[*tables.matchings, _matching(screen.images.annotations, joined)],
+        without_protein=lacking,
+        left_out=dict(left_out),
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _read(path: Path, _changed_ns: int | None) -> list[Located]:
+    """Read the table once for all shards of a run."""
+    return read_localization(path)
+
+
+def _matching(table: str, joined: Annotated) -> Matching:
+    """The annotations of a spec as a matching of proteins to images."""
+    missing = {*joined.unmatched, *joined.ambiguous}
+    matched = [record for record in joined.records if record.image_id not in missing]
+    ambiguous = set(joined.ambiguous)
+    doubts = [
+        f"{record.image_id} ({record.values['protein']} is the name of several proteins)"
         for record in joined.records
+        if record.image_id in ambiguous
     ]
-    return replace(joined, records=renamed)
+    return Matching(
+        table,
+        "annotations",
+        "images",
+        n_rows=len(joined.unused) + len({record.values["protein"] for record in matched}),
+        without_row=[record.image_id for record in joined.records if record.image_id in missing],
+        unused=joined.unused,
+        row_of={record.image_id: (str(record.values["protein"]),) for record in matched},
+        doubts=doubts,
+        some_without=True,
+        some_unused=True,
+    )
 
 
 def annotate(
@@ -233,7 +322,12 @@ def annotate(
         (ambiguous if hits else unmatched).append(record.image_id)
         out.append(record)
     matched = len(out) - len(unmatched) - len(ambiguous)
-    return Annotated(out, matched, unmatched, ambiguous, len(table) - len(used))
+    names = [
+        located.gene or located.orf or located.ensembl or located.uniprot
+        for number, located in enumerate(table)
+        if number not in used
+    ]
+    return Annotated(out, matched, unmatched, ambiguous, names)
 
 
 def _index(table: Sequence[Located]) -> dict[tuple[str, str], set[int]]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import stat
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from pcip_core.errors import ImageFileError
+from pcip_core.images.decoding import decode, decode_file, require_in_root
 from pcip_core.images.field import Field
-from pcip_core.images.formats import HDF5, decoder
-from pcip_core.images.inside import opened, require_inside
+from pcip_core.images.formats import HDF5
+from pcip_core.images.inside import opened
 from pcip_core.images.reference import Reference, Select, by_path
 from pcip_core.spec.screen import Channel, Screen
 
@@ -50,7 +50,7 @@ def read_plane(path: Path) -> np.ndarray:
     >>> plane.shape, plane.dtype, plane.max()
     ((3, 4), dtype('uint16'), np.uint16(11))
     """
-    (plane,) = _decoded(path, [{}], path.parent)
+    (plane,) = decode_file([path], [{}], path.parent)
     check_plane(plane, str(path))
     return plane
 
@@ -102,56 +102,12 @@ def read_field(screen: Screen, field: Field) -> Planes:
             remedy="Add the file, or correct channels.*.named in the spec.",
         )
     root = screen.folder()
-    planes: dict[str, np.ndarray] = {}
-    for path, selects in by_path(field.files).items():
-        decoded = _decoded(root / path, list(selects.values()), root)
-        planes |= dict(zip(selects, decoded, strict=True))
+    references = {name: Reference.parse(field.files[name]) for name in screen.channels}
+    planes = decode(references, screen.channels, root)
     for name, channel in screen.channels.items():
         check_plane(planes[name], str(root / field.files[name]), labels=channel.role == "labels")
     _check_agreement(screen.channels, planes, field)
     return Planes({name: planes[name] for name in screen.channels}, field, root)
-
-
-def _decoded(path: Path, selects: Sequence[Select], root: Path) -> list[np.ndarray]:
-    """Decode planes of one file under the root. Any exception of the decoder becomes an ImageFileError."""
-    try:
-        _require_inside(root, path)
-        _require_readable(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            planes = decoder(path)(path, selects)
-    except ImageFileError:
-        raise
-    except Exception as error:  # decoders raise any kind of exception on damaged files
-        raise ImageFileError(
-            path,
-            found=f"pixels that cannot be decoded ({type(error).__name__}: {error})",
-            required="a complete TIFF, PNG or JPEG",
-            remedy="Copy the file again from its source.",
-        ) from error
-    return [np.squeeze(plane) for plane in planes]
-
-
-def _require_inside(root: Path, path: Path) -> None:
-    """Raise an ImageFileError if a file, or a part of an OME-Zarr image, lies outside the root."""
-    require_inside(root, path)
-    if path.is_dir():
-        from pcip_core.images.formats.ngff import links_of
-
-        for link in links_of(path):
-            require_inside(root, link)
-
-
-def _require_readable(path: Path) -> None:
-    """Raise for a pipe or a device: to read one may wait for ever."""
-    try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError):
-        return  # the decoder names the problem
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise ImageFileError(
-            path, found="a pipe or a device", required="a file", remedy="Move it out of the root."
-        )
 
 
 def check_plane(plane: np.ndarray, where: str, *, labels: bool = False) -> None:
@@ -254,8 +210,10 @@ def content_hash(screen: Screen, field: Field) -> str:
         digest.update(f"{references}\0".encode())
         try:
             file = screen.folder() / path
+            if path.endswith("/"):
+                continue  # a folder that is not read
             if field.problem is None:
-                _require_inside(screen.folder(), file)
+                require_in_root(screen.folder(), file)
             _hash_into(digest, file, next(iter(selects.values())))
         except Exception as error:  # a damaged file; reading its pixels reports the damage
             digest.update(type(error).__name__.encode())
@@ -270,11 +228,22 @@ def _hash_into(digest: hashlib.blake2b, path: Path, select: Select) -> None:
             digest.update(f"{file.relative_to(path).as_posix()}\0".encode())
             _hash_file(digest, file)
     elif path.name.lower().endswith(HDF5) and "row" in select:
-        from pcip_core.images.formats.cell_archive import cell
+        from pcip_core.images.formats.hdf5.cell_archive import cell
 
         digest.update(cell(path, int(select["row"])).tobytes())
+    elif "scene" in select or "t" in select:  # further fields are in this file
+        status = path.stat()
+        digest.update(_digest_of(path, status.st_mtime_ns, status.st_size))
     else:
         _hash_file(digest, path)
+
+
+@functools.lru_cache(maxsize=64)
+def _digest_of(path: Path, mtime_ns: int, size: int) -> bytes:
+    """The hash of a file. `mtime_ns` and `size` invalidate the cache when the file changes."""
+    digest = hashlib.blake2b(digest_size=16)
+    _hash_file(digest, path)
+    return digest.digest()
 
 
 def _hash_file(digest: hashlib.blake2b, path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pcip_core.images.field import Field
 from pcip_core.images.layout import Layout
@@ -43,13 +44,17 @@ def stamps(screen: Screen, layout: Layout) -> dict[str, str]:
     for member in layout.fields:
         digest = digests.setdefault(member.shard, hashlib.blake2b(digest_size=12))
         for name, relative in member.files.items():
-            try:
-                status = (root / Reference.parse(relative).path).stat()
-                stamp = f"{status.st_size}\0{status.st_mtime_ns}"
-            except OSError as error:  # such as a file that a table lists and that is not there
-                stamp = type(error).__name__
+            stamp = "\0".join(_stamp(root / path) for path in Reference.parse(relative).paths)
             digest.update(f"{name}\0{relative}\0{stamp}\0".encode(errors="replace"))
     return {shard: digest.hexdigest() for shard, digest in digests.items()}
+
+
+def _stamp(path: Path) -> str:
+    try:
+        status = path.stat()
+        return f"{status.st_size}\0{status.st_mtime_ns}"
+    except OSError as error:  # such as a file that a table lists and that is not there
+        return type(error).__name__
 
 
 def changes(screen: Screen, members: list[Field], known: Mapping[str, str]) -> Changes:

@@ -24,7 +24,7 @@ from pcip_core.segmentation.nuclei import nuclei
 from pcip_core.segmentation.otsu import otsu
 from pcip_core.segmentation.torchscript import torchscript
 from pcip_core.segmentation.yeast import yeast_brightfield, yeast_cytosol, yeast_nuclear_pore
-from pcip_core.spec.bounds import shown
+from pcip_core.spec.bounds import meant, shown
 from pcip_core.spec.screen import Screen
 
 Segmenter = Callable[..., np.ndarray]
@@ -73,7 +73,7 @@ def segmenter(method: str) -> Segmenter:
     except Exception as error:  # the user's module may raise anything
         raise SpecError(
             "segmentation.method",
-            found=f"{shown(method)} ({type(error).__name__}: {error})",
+            found=f"{shown(method)}{meant(method, METHODS)} ({type(error).__name__}: {error})",
             required=f"one of {', '.join(METHODS)}, or package.module:function",
             remedy="Correct the spec, or install the package that holds the function.",
         ) from error
@@ -111,11 +111,15 @@ def check_segmentation(screen: Screen) -> None:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
         return  # a user's compiled function without a signature
+    names = list(signature.parameters)[1:]
+    any_name = any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values())
+    allowed = f"the options of {method}: {', '.join(names) or 'none'}"
+    if unknown := [name for name in options if name not in names and not any_name]:
+        raise refused(f"the unknown option {shown(unknown[0])}{meant(unknown[0], names)}", allowed)
     try:
         signature.bind({}, **options)
     except TypeError as error:
-        names = ", ".join(list(signature.parameters)[1:]) or "none"
-        raise refused(f"options for {method}: {error}", f"the options of {method}: {names}") from error
+        raise refused(f"options for {method}: {error}", allowed) from error
     for name, kind in _mistyped(method, options).items():
         raise refused(f"{name} {shown(options[name])}", f"{name} of the type {kind}")
     for name in (options.get("channel"), *(options.get("channels") or ())):

@@ -5,17 +5,21 @@ from __future__ import annotations
 import functools
 import os
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 
 from pcip_core.errors import ImageFileError, SpecError
-from pcip_core.images.layouts.grouping import well_name
+from pcip_core.images.field import Field
 from pcip_core.images.reading import Planes
 from pcip_core.spec.bounds import Bounds
+from pcip_core.spec.screen import Screen
+from pcip_core.user_tables.matching import Key, Keys, Matching, Normalize, match, number, stripped
 from pcip_core.user_tables.table import open_table, our_name
+from pcip_core.user_tables.wells import row_and_column, well_name, well_of
 
 _AXES = {"y": ("y", "y_px", "location_center_y"), "x": ("x", "x_px", "location_center_x")}
 
@@ -60,15 +64,13 @@ def centres(
             required="planes from pcip_core.images.reading.read_field",
             remedy="Read the field with read_field.",
         )
-    path, parts = planes.root / table, planes.field.parts
-    status = path.stat() if os.path.isfile(path) else None  # noqa: PTH113, as Path.is_file raises for a name that is too long
-    stamp = (status.st_mtime_ns, status.st_size) if status else None
-    columns, positions = _positions(path, stamp, tuple(parts))
+    path = planes.root / table
+    listed = _listed(path, planes.field)
     height, width = planes.shape
     nearest = np.full((height, width), np.inf)
     out = np.zeros((height, width), np.int32)
     number = 0
-    for y, x in positions.get(tuple(_text(name, parts[name]) for name in columns), ()):
+    for y, x in listed.of(path, planes.field):
         if not (-0.5 <= y <= height - 0.5 and -0.5 <= x <= width - 0.5):
             raise ImageFileError(
                 path,
@@ -90,40 +92,93 @@ def centres(
     return out
 
 
-Positions = dict[tuple[str, ...], list[tuple[float, float]]]
+def match_centres(screen: Screen, fields: Sequence[Field]) -> Matching | None:
+    """Match the table of the method `centres` to the fields of a screen; None for another method.
+
+    Raises:
+        SpecError: see `centres`.
+    """
+    table = screen.segmentation.options.get("table")
+    if screen.segmentation.method != "centres" or not isinstance(table, str) or not fields:
+        return None
+    listed = _listed(screen.folder() / table, fields[0])
+    ours = {field.field_id: listed.key(field) for field in fields}
+    return match(table, "centres", listed.keys, ours, what="fields", some_without=True)
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """The positions of a table.
+
+    Args:
+        parts: the parts of fields by which its rows are found.
+        positions: their values, as the table has them -> positions (y, x).
+        keys: these values, to find them in any writing.
+    """
+
+    parts: tuple[str, ...]
+    positions: dict[Key, list[tuple[float, float]]]
+    keys: Keys
+
+    def key(self, field: Field) -> Key:
+        return tuple(field.parts[name] for name in self.parts)
+
+    def of(self, path: Path, field: Field) -> list[tuple[float, float]]:
+        """The positions of the cells of a field."""
+        place = self.keys.place(self.key(field))
+        if place.doubts:
+            raise ImageFileError(
+                path,
+                found=f"rows of {' and '.join(map(' '.join, place.doubts))}, each of which could be field "
+                f"{field.field_id}",
+                required=f"{' '.join(self.parts)} as the files have them: {' '.join(self.key(field))}",
+                remedy="Write them in the table as in the names of the files.",
+            )
+        return [position for key in place.keys for position in self.positions[key]]
+
+
+def _listed(path: Path, field: Field) -> _Listed:
+    """The positions of a table, which is read again if it has changed."""
+    status = path.stat() if os.path.isfile(path) else None  # noqa: PTH113, as Path.is_file raises for a name that is too long
+    return _read(path, (status.st_mtime_ns, status.st_size) if status else None, tuple(field.parts))
 
 
 @functools.lru_cache(maxsize=2)
-def _positions(
-    path: Path, stamp: tuple[int, int] | None, parts: tuple[str, ...]
-) -> tuple[tuple[str, ...], Positions]:
-    """Return the table's columns that are parts of fields, and a map from their values to positions (y, x).
-
-    `stamp` holds the time and size of the file: a changed table is read again.
-    """
+def _read(path: Path, _stamp: tuple[int, int] | None, parts: tuple[str, ...]) -> _Listed:
+    """Read the columns of positions and those named after parts. The well may be a row and a column apart."""
     table = open_table(path)
     ours = {our_name(name): name for name in table.columns}
     y, x = (_column(path, table.columns, axis) for axis in ("y", "x"))
-    columns = tuple(name for name in ours if name in parts)
+    apart = row_and_column(table.columns)
+    columns = {name: [ours[name]] for name in parts if name in ours}
+    if "well" in parts and "well" not in ours and apart is not None:
+        columns = {name: of for name, of in columns.items() if of[0] not in apart} | {"well": [*apart]}
     if not columns:
         raise _column_error(path, table.columns, f"a column for one of the field's parts {', '.join(parts)}")
+    texts = list(dict.fromkeys(name for names in columns.values() for name in names))
     try:
-        rows = table.select([ours[name] for name in columns], [y, x])
+        rows = table.select(texts, [y, x])
     except SpecError as error:
         raise ImageFileError(path, found=error.found, required=error.required, remedy=error.remedy) from error
-    positions: Positions = defaultdict(list)
-    for *values, row_y, row_x in rows.iter_rows():
+    values = [
+        rows[names[0]].to_list()
+        if len(names) == 1
+        else map(well_of, *(rows[name].to_list() for name in names))
+        for names in columns.values()
+    ]
+    positions: dict[Key, list[tuple[float, float]]] = defaultdict(list)
+    for *key, row_y, row_x in zip(*values, rows[y].to_list(), rows[x].to_list(), strict=True):
         if row_y is None or row_x is None:
             raise ImageFileError(
                 path,
-                found=f"{y} {row_y}, {x} {row_x} in a row of {' '.join(values)}",
+                found=f"{y} {row_y}, {x} {row_x} in a row of {' '.join(key)}",
                 required="numbers",
                 remedy="Correct the table, or remove the row.",
             )
-        positions[tuple(_text(name, value) for name, value in zip(columns, values, strict=True))].append(
-            (row_y, row_x)
-        )
-    return columns, dict(positions)
+        positions[tuple(key)].append((row_y, row_x))
+    of_parts: dict[str, Normalize] = {"well": well_name, "plate": stripped}
+    normalizers = [of_parts.get(name, number) for name in columns]
+    return _Listed(tuple(columns), dict(positions), Keys(positions, normalizers))
 
 
 def _column(path: Path, names: list[str], axis: str) -> str:
@@ -136,12 +191,10 @@ def _column(path: Path, names: list[str], axis: str) -> str:
     raise _column_error(path, names, f"one of {', '.join(_AXES[axis])}")
 
 
-def _text(part: str, value: str) -> str:
-    """Normalize the value of a part for comparison: A1 equals A01, and 01 equals 1."""
-    return well_name(value) if part == "well" else value.lstrip("0") or value
-
-
 def _column_error(path: Path, names: list[str], required: str) -> SpecError:
     return SpecError(
-        path, found=f"columns {', '.join(names) or 'none'}", required=required, remedy="Rename the columns."
+        path,
+        found=f"columns {', '.join(names) or 'none'}",
+        required=required,
+        remedy="Rename the columns.",
     )

@@ -8,6 +8,7 @@ import numpy as np
 from skimage.measure import label
 from skimage.segmentation import clear_border as without_border
 
+from pcip_core.segmentation.mask_checks import renumbered
 from pcip_core.segmentation.otsu import keep_objects
 from pcip_core.spec.bounds import Area
 
@@ -18,7 +19,7 @@ def labels(
     channel: str,
     min_area_px: Area = 1,
     clear_border: bool = False,
-    split: bool = False,
+    split: bool | None = None,
 ) -> np.ndarray:
     """Renumber the objects of a label image.
 
@@ -27,7 +28,9 @@ def labels(
         channel: the label image, a channel with `role: labels`; 0 is background.
         min_area_px: smaller objects are removed.
         clear_border: remove objects at the border. (Cropping rejects windows over the edge in any case.)
-        split: label the connected components, for binary masks.
+        split: make each connected piece of a label an object of its own, for binary masks and for numbers that
+            have wrapped. False says that pieces of one label belong together; by default
+            (`pcip_core.segmentation.mask_checks`) a label image with many of them is refused.
 
     Returns:
         (H, W) int32 labels, 1..n without gaps, in the order of the original numbers.
@@ -35,10 +38,9 @@ def labels(
     >>> labels({"mask": np.array([[0, 40, 40], [7, 0, 0]])}, channel="mask").tolist()
     [[0, 2, 2], [1, 0, 0]]
     """
-    mask = planes[channel]
-    objects = label(mask > 0) if split else np.unique(mask, return_inverse=True)[1].reshape(mask.shape)
-    if not split and mask.min() > 0:
-        objects = objects + 1  # there is no background, so the smallest number is an object too
+    objects = renumbered(planes[channel])
+    if split:
+        objects = label(objects, background=0)
     if clear_border:
         objects = without_border(objects)
     return keep_objects(objects, min_area_px)

@@ -39,6 +39,19 @@ def centres(labels: np.ndarray) -> np.ndarray:
     return np.array(ndimage.center_of_mass(labels > 0, labels, numbers)).reshape(-1, 2)
 
 
+def overlaps(truth: np.ndarray, detected: np.ndarray) -> np.ndarray:
+    """Intersection over union of the objects of two label images (labels 1..t and 1..d): (t, d).
+
+    >>> overlaps(np.array([[1, 1, 1, 0], [2, 2, 0, 0]]), np.array([[1, 1, 0, 0], [2, 2, 2, 2]])).round(2).tolist()
+    [[0.67, 0.0], [0.0, 0.5]]
+    """
+    rows, columns = int(truth.max()) + 1, int(detected.max()) + 1
+    both = truth.astype(np.int64).ravel() * columns + detected.ravel()
+    common = np.bincount(both, minlength=rows * columns).reshape(rows, columns)
+    union = common.sum(1)[:, None] + common.sum(0)[None] - common
+    return (common / np.maximum(union, 1))[1:, 1:]
+
+
 def crowded(labels: np.ndarray, within: int = 3) -> np.ndarray:
     """Whether another object lies within this many px of each object: (largest label + 1,) bool.
 

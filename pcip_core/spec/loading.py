@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
+import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pcip_core.errors import SpecError
-from pcip_core.spec.bounds import shown
+from pcip_core.spec.bounds import meant, shown
 from pcip_core.spec.reading import read_yaml
 from pcip_core.spec.recipes import with_recipe
 from pcip_core.spec.screen import Screen
@@ -136,12 +138,28 @@ def _validation_message(error: Any) -> tuple[str, str]:
             found.append(f"{key} {shown(problem['input'])}")
             required.append(f"{key} {problem['msg']}")
         elif problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            found.append(f"unknown key `{key}`")
+            section, _, last = key.rpartition(".")
+            names = _keys_of(section.split(".") if section else [])
+            found.append(f"unknown key `{key}`{meant(last, names)}")
+            required += [f"the keys {', '.join(names)}"] if names else []
         else:
             found.append(f"`{key}`: {_INSTANCE.sub('', problem['msg'].lower())}")
     if len(required) == len(found) == 1:
         return found[0], required[0].removeprefix(f"{key} ")
-    return "; ".join(found), ", ".join(required or ["the keys of docs/reference/spec.md"])
+    return "; ".join(found), ", ".join(dict.fromkeys(required) or ["the keys of docs/reference/spec.md"])
+
+
+def _keys_of(path: Sequence[str]) -> list[str]:
+    """The keys of a section of a spec; empty if the path leads to no section."""
+    kind: Any = Screen
+    for step in path:
+        if dataclasses.is_dataclass(kind):
+            kind = typing.get_type_hints(kind).get(step)
+        elif typing.get_origin(kind) is dict:  # a mapping from names that the user gives
+            kind = typing.get_args(kind)[1]
+        if typing.get_origin(kind) is not dict:
+            kind = next(filter(dataclasses.is_dataclass, [kind, *typing.get_args(kind)]), kind)
+    return [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
 
 
 def _is_type(step: object) -> bool:

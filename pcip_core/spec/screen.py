@@ -17,7 +17,17 @@ from pcip_core.errors import RootError
 from pcip_core.spec.analyses import Analyses
 from pcip_core.spec.baselines import Baselines
 from pcip_core.spec.features import FeatureSet
-from pcip_core.spec.sections import Benchmark, Channel, Crops, Files, Images, Segmentation, Shards
+from pcip_core.spec.sections import (
+    Benchmark,
+    Channel,
+    Crops,
+    Files,
+    Illumination,
+    Images,
+    Quality,
+    Segmentation,
+    Shards,
+)
 from pcip_core.spec.simulation import Simulation
 from pcip_core.spec.training import EncoderConfig
 
@@ -42,6 +52,8 @@ class Screen:
         description: free text.
         root: folder of the images; a relative path starts at the folder of the spec.
         images: annotations of the images.
+        illumination: correction of uneven illumination.
+        quality: limits of measures of quality; fields outside of them are not used.
         encoder: training of the encoder.
         encoder_from: another screen with the same channels, whose encoder describes the cells of this screen. Its
             settings of `encoder` replace those of this screen.
@@ -63,6 +75,8 @@ class Screen:
     description: str = ""
     root: str | None = None
     images: Images = field(default_factory=Images)
+    illumination: Illumination = field(default_factory=Illumination)
+    quality: Quality = field(default_factory=Quality)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     encoder_from: str | None = None
     benchmark: Benchmark = field(default_factory=Benchmark)

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, ClassVar, Literal
 
 from pcip_core.spec.bounds import Bounds, Share
@@ -15,6 +15,28 @@ from pcip_core.spec.bounds import Bounds, Share
 _STRICT = {"extra": "forbid"}
 PART = re.compile(r"{([^{}:]+)}")
 """A part that a template names: `{plate}`."""
+
+ALWAYS_EXCLUDED = (
+    "._*",  # macOS: attributes of the file of that name
+    ".DS_Store",
+    "Thumbs.db",
+    "ehthumbs*.db",
+    "desktop.ini",
+    "*_thumb*",  # MetaXpress: a small picture of each image
+    "~$*",  # Office: a table that is open
+    ".nfs*",  # NFS: a file that was deleted while it was open
+    "__MACOSX/",
+    ".Trash*/",
+    "$RECYCLE.BIN/",
+    "System Volume Information/",
+    "@eaDir/",  # Synology
+    ".ipynb_checkpoints/",
+)
+"""Names of files, and of folders with a `/` at the end, that never belong to a screen."""
+
+Z_PARTS = ("z", "plane", "Metadata_Z", "Metadata_Plane")
+TIME_PARTS = ("time", "t", "Metadata_T", "Metadata_Time", "Metadata_Timepoint")
+"""Names of the parts that are focal planes, and times. Those of one kind are the same thing in `files.only`."""
 
 AreaFraction = Annotated[float, Bounds(0, 1000)]
 
@@ -47,18 +69,50 @@ class Files:
         image_id: template over the parts. Fields with the same `image_id` form one image.
         layout: how files are grouped into fields; each is a module of `pcip_core.images.layouts`.
         pattern: paths relative to the root, with named parts: `{plate}/{well}_f{field}_{channel}.tif`. A part
-            that is named twice must have the same text both times. `{field:d}` matches digits only, `*` any text
-            within a name, `**/` any folders. Alternatively one pattern per channel.
+            that is named twice must have the same text both times. `{field:d}` matches digits only, `{well:well}`
+            the name of a well, `{_:hex}` a GUID that is not kept, `*` any text within a name, `**/` any folders.
+            Alternatively one pattern per channel.
         table: layout `manifest` only: path of the table that lists the fields, relative to the root.
-        only: part -> the single value to use, if the files have several (a focal plane, a time).
+        only: part -> the single value to use, if there are several (a focal plane, a time), in file names or within
+            files. Numbers are compared as numbers. Planes and times within a file count from 1.
+        project: `{z: max}`: one plane of all focal planes: `max`, `mean`, `sharpest` or `middle`.
+        exclude: names or paths of files to leave out, in addition to `ALWAYS_EXCLUDED`.
+        parts: part -> template over the parts of the layout, or a constant: `{well: "{row}{column}", plate: P1}`.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     image_id: str
-    layout: Literal["pattern", "opera", "ome_tiff", "ome_zarr", "hdf5", "manifest"] = "pattern"
+    layout: Literal[
+        "pattern",
+        "opera",
+        "imagexpress",
+        "cv8000",
+        "incell",
+        "ome_tiff",
+        "ome_zarr",
+        "vendor",
+        "hdf5",
+        "manifest",
+    ] = "pattern"
     pattern: str | dict[str, str] | None = None
     table: str | None = None
     only: dict[str, str | int] = field(default_factory=dict)
+    project: dict[Literal["z", "plane"], Literal["max", "mean", "sharpest", "middle"]] = field(
+        default_factory=dict
+    )
+    exclude: list[str] = field(default_factory=list)
+    parts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def reader(self) -> str:
+        """The layout; `ome_zarr` also for a pattern of OME-Zarr images, which are folders."""
+        folders = any(pattern.rstrip("*").endswith(".zarr") for pattern in self.patterns)
+        return "ome_zarr" if folders and self.layout == "pattern" else self.layout
+
+    @property
+    def excluded(self) -> list[str]:
+        """The names of all files to leave out."""
+        return [*ALWAYS_EXCLUDED, *self.exclude]
 
     @property
     def patterns(self) -> list[str]:
@@ -78,11 +132,13 @@ class Images:
         values: column -> template (`protein: "{protein}"`) or constant.
         platemap: table with one row per well, and a plate column if the plates differ.
         table: table with one row per image, joined by its column `key`, which holds the image id. Several
-            localization terms are separated by `;`.
+            localization terms are separated by `;` or `|`.
         key: name of this column.
         annotations: table of localization terms by protein (see `pcip_core.images.localization`), for images
             without terms from the other sources.
         terms: localization term -> its replacement.
+        only: column -> the single value to use. Images with another value, or none, are left out: silenced cells,
+            failed wells.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -92,6 +148,7 @@ class Images:
     key: str = "image_id"
     annotations: str | None = None
     terms: dict[str, str] = field(default_factory=dict)
+    only: dict[str, str | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -157,3 +214,94 @@ class Benchmark:
             values = getattr(self, name)
             if len(set(values)) < max(1, len(values)):
                 yield f"benchmark.{name} {list(values)}", "at least one, and each once"
+
+
+@dataclass(frozen=True)
+class Illumination:
+    """Correction of uneven illumination, a step of reading (`pcip_core.images.illumination`).
+
+    Args:
+        method: `none`; `harmony`: the profiles in the index of an Opera export; `images`: given images;
+            `estimated`: the smoothed median of fields, per shard and channel.
+        images: for `images`: template of their paths under the root, over the parts and `{channel}` (the name in
+            the spec).
+        offset: for `images` and `estimated`: grey level of the camera without light, which is not shaded.
+        fields: for `estimated`: at most this many fields of a shard, drawn by their ids.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    method: Literal["none", "harmony", "images", "estimated"] = "none"
+    images: str | None = None
+    offset: Annotated[float, Bounds(0, 1_000_000)] = 0
+    fields: Annotated[int, Bounds(16, 1000)] = 64
+
+    def problems(self, layout: str) -> Iterator[tuple[str, str]]:
+        """Invalid settings for a layout: (found, required)."""
+        if (self.images is not None) != (self.method == "images"):
+            found = "no illumination.images" if self.images is None else "illumination.images"
+            yield (
+                f"{found} with method {self.method}",
+                "illumination.images for the method images, and only for it",
+            )
+        if self.method == "harmony" and layout != "opera":
+            yield (
+                f"illumination.method harmony with layout {layout}",
+                "layout opera, whose index holds the profiles",
+            )
+        if self.offset and self.method not in ("images", "estimated"):
+            yield (
+                f"illumination.offset with method {self.method}",
+                "it only for the methods images and estimated",
+            )
+
+
+Measured = Annotated[float, Bounds(-1_000_000_000, 1_000_000_000)]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The least and the greatest accepted value of a measure of quality."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    at_least: Measured | None = None
+    at_most: Measured | None = None
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Limits of the measures of `field_quality`. A field with a channel outside of them is not used.
+
+    Without limits, fields are only flagged.
+
+    Args:
+        saturated, focus_slope, focus_laplacian, background, signal_to_noise: limits of the column of this name.
+        channels: the channels that must keep them; by default all except label images.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    saturated: Limits | None = None
+    focus_slope: Limits | None = None
+    focus_laplacian: Limits | None = None
+    background: Limits | None = None
+    signal_to_noise: Limits | None = None
+    channels: tuple[str, ...] | None = None
+
+    @property
+    def limits(self) -> dict[str, Limits]:
+        """Measure -> its limits, for the measures that have limits."""
+        given = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value for name, value in given.items() if isinstance(value, Limits)}
+
+    def problems(self, channels: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """Invalid settings for a screen with these channels: (found, required)."""
+        for name in self.channels or ():
+            if name not in channels:
+                yield f"quality.channels names {name!r}", f"some of {list(channels)}"
+        for name, value in self.limits.items():
+            if value.at_least is None and value.at_most is None:
+                yield f"quality.{name} without a limit", "at_least, at_most or both"
+            elif value.at_least is not None and value.at_most is not None and value.at_least > value.at_most:
+                yield (
+                    f"quality.{name} from {value.at_least} to {value.at_most}",
+                    "the smaller limit as at_least",
+                )

@@ -76,7 +76,7 @@ Task = Literal["inpainting", "agreement", "identity"]
 Weight = Annotated[float, Bounds(0, 1_000)]
 START_SHAPE = {"width": 0.25, "block": "norm_first", "stages": 5}
 """The settings of the encoders that a training can start from (`encoder.start`)."""
-_FROM_NOTHING = {"start": "none", "epochs": 40, "learning_rate": 1e-3}
+_FROM_NOTHING: dict[str, Any] = {"start": "none", "epochs": 40, "learning_rate": 1e-3}
 START_CHANNELS = {"simulated_human": ("nucleus", "microtubules"), "simulated_yeast": ("cytosol",)}
 """Start -> its structural channels."""
 

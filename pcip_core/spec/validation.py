@@ -7,20 +7,27 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pcip_core.errors import SpecError
-from pcip_core.spec.bounds import shown
+from pcip_core.spec.bounds import meant, shown
 from pcip_core.spec.features import problems_of
 from pcip_core.spec.screen import Screen
-from pcip_core.spec.sections import PART
+from pcip_core.spec.sections import PART, TIME_PARTS, Z_PARTS, Files
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 LONGEST_NAME = 60
 _RESERVED = {"main", "temp", "system", "information_schema", "pg_catalog", "feature_store"}
 _LONGEST_PATTERN = 1000
-_PATTERN_PART = re.compile(r"{(\w+)(?::d)?}")
-_WITH_PATTERN = ("pattern", "ome_tiff", "hdf5")
+_PATTERN_PART = re.compile(r"{(\w+)(?::(?:d|[1-9][0-9]?d|well|hex))?}")
+_TOUCHING = re.compile(r"({(\w+):(?:d|well)})({(\w+):d})")
+_WITH_PATTERN, _MAY_HAVE_PATTERN = ("pattern", "ome_tiff", "vendor", "hdf5"), ("ome_zarr",)
+_OF_EXPORTS = ("plate", "well", "row", "column", "field", "plane", "time", "folder")
 _PARTS = {  # parts of each layout, in addition to those of a pattern
-    "opera": ("plate", "well", "row", "column", "field", "plane", "time"),
-    "ome_zarr": ("plate", "well", "row", "column", "field", "acquisition"),
+    "opera": _OF_EXPORTS,
+    "imagexpress": _OF_EXPORTS,
+    "cv8000": (*_OF_EXPORTS, "timeline", "action"),
+    "incell": _OF_EXPORTS,
+    "ome_tiff": ("scene", "field", "time"),
+    "vendor": ("scene", "field", "time"),
+    "ome_zarr": ("plate", "well", "row", "column", "field", "acquisition", "image", "time"),
     "hdf5": ("row", "class"),
 }
 
@@ -57,6 +64,8 @@ def validate(screen: Screen, path: Path) -> None:
     if screen.encoder_from == screen.name:
         refuse("encoder_from names the screen itself", "another screen, or no encoder_from")
     for found, required in (
+        *screen.illumination.problems(screen.files.layout),
+        *screen.quality.problems(screen.crop_channels),
         *screen.benchmark.problems(),
         *screen.baselines.problems(screen.crop_channels, screen.files.layout),
         *screen.analyses.problems(),
@@ -80,41 +89,124 @@ def validate(screen: Screen, path: Path) -> None:
 def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:
     """Check that `files` has the keys of its layout and that templates name existing parts."""
     files = screen.files
+    _validate_patterns(files.patterns, refuse)
     for key, layouts in (("pattern", _WITH_PATTERN), ("table", ("manifest",))):
         given = getattr(files, key) is not None
-        if given != (files.layout in layouts):
+        may_have = key == "pattern" and files.layout in _MAY_HAVE_PATTERN
+        if given != (files.layout in layouts) and not may_have:
             found = f"files.{key} with layout {files.layout}" if given else f"no files.{key}"
             refuse(found, f"files.{key} for the layouts {', '.join(layouts)}, and only for them")
     if isinstance(files.pattern, dict):
         if set(files.pattern) != set(screen.channels):
             refuse(f"files.pattern for {list(files.pattern)}", f"one for each of {list(screen.channels)}")
     elif files.layout == "pattern" and "{channel}" not in str(files.pattern):
-        if any(channel.plane is None for channel in screen.channels.values()):
+        if files.reader != "ome_zarr" and any(channel.plane is None for channel in screen.channels.values()):
             refuse(f"files.pattern {files.pattern!r}", "a part {channel}, or a `plane` for every channel")
-    elif files.layout != "pattern" and "{channel}" in str(files.pattern):
+    elif files.reader not in ("pattern", "ome_zarr") and "{channel}" in str(files.pattern):
         refuse(f"files.pattern {files.pattern!r}", "no part {channel}, because each file holds all channels")
-    for pattern in files.patterns:
-        if set(_PATTERN_PART.sub("", pattern)) & set("{}"):
-            refuse(f"files.pattern {shown(pattern)}", "parts as {name} or {name:d}, and no other braces")
-        if len(pattern) > _LONGEST_PATTERN:
-            refuse(f"files.pattern {shown(pattern)}", f"at most {_LONGEST_PATTERN} characters")
-    parts = [set(_PATTERN_PART.findall(pattern)) - {"channel"} for pattern in files.patterns]
+    parts = [set(_PATTERN_PART.findall(pattern)) - {"channel", "_"} for pattern in files.patterns]
     if any(names != parts[0] for names in parts):
         refuse(
             f"patterns with the parts {[sorted(names) for names in parts]}", "the same parts in each pattern"
         )
     templates = {"files.image_id": files.image_id, "shards.by": screen.shards.by or ""}
     templates |= {f"images.values.{name}": value for name, value in screen.images.values.items()}
+    built = {f"files.parts.{name}": value for name, value in files.parts.items()}
     profiler = screen.baselines.cellprofiler
     columns = {"image": profiler.image or "", "field": profiler.field or ""}
-    for key, template in (templates | {f"baselines.cellprofiler.{k}": v for k, v in columns.items()}).items():
+    for key, template in (
+        templates | built | {f"baselines.cellprofiler.{k}": v for k, v in columns.items()}
+    ).items():
         if set(PART.sub("", template)) & set("{}"):
             refuse(f"{key} {shown(template)}", "parts as {name}, and no other braces")
+    _validate_names(files, refuse)
+    _validate_stacks(screen, refuse)
     if files.layout == "manifest":
         return  # the parts are the columns of the table
-    known = {*(parts[0] if parts else ()), *_PARTS.get(files.layout, ())}
-    templates |= {"files.only": "".join(f"{{{name}}}" for name in files.only)}
-    for key, template in templates.items():
-        unknown = set(PART.findall(template)) - known
+    known = {*(parts[0] if parts else ()), *_PARTS.get(files.reader, ())}
+    within = {*Z_PARTS, *TIME_PARTS}  # planes of a file need not be parts
+    illumination = (screen.illumination.images or "").replace("{channel}", "")
+    templates |= {"illumination.images": illumination}
+    templates |= {"files.only": "".join(f"{{{name}}}" for name in files.only if name not in within)}
+    for key, template in (templates | built).items():
+        allowed = known if key in built else known | set(files.parts)
+        unknown = set(PART.findall(template)) - allowed
         if unknown:
-            refuse(f"{key} names {{{shown(min(unknown))[1:-1]}}}", f"one of the parts {sorted(known)}")
+            refuse(f"{key} names {{{shown(min(unknown))[1:-1]}}}", f"one of the parts {sorted(allowed)}")
+
+
+def _validate_patterns(patterns: list[str], refuse: Callable[..., None]) -> None:
+    """Check the parts that patterns name."""
+    for pattern in patterns:
+        if "{channel:" in pattern:
+            refuse(f"files.pattern {shown(pattern)}", "{channel} without a type")
+        if set(_PATTERN_PART.sub("", pattern)) & set("{}"):
+            refuse(
+                f"files.pattern {shown(pattern)}",
+                "parts as {name}, {name:d}, {name:3d}, {name:well} or {name:hex}, and no other braces",
+            )
+        if touching := _TOUCHING.search(pattern):
+            first, name, second, other = touching.groups()
+            widths = f"{{{other}:2d}}" if first.endswith(":well}") else f"{{{name}:3d}}{{{other}:3d}}"
+            refuse(
+                f"files.pattern {shown(pattern)}, in which {first} and {second} touch",
+                "text between two numbers, or a fixed number of digits",
+                f"Write the number of digits: {widths}, if there are {3 - first.endswith(':well}')}.",
+            )
+        if len(pattern) > _LONGEST_PATTERN:
+            refuse(f"files.pattern {shown(pattern)}", f"at most {_LONGEST_PATTERN} characters")
+
+
+def _validate_names(files: Files, refuse: Callable[..., None]) -> None:
+    """Check the names of built parts, and the patterns of excluded files."""
+    for name in files.parts:
+        if not re.fullmatch(r"[^\W\d]\w*", name) or name in ("channel", "_") or len(name) > LONGEST_NAME:
+            refuse(f"files.parts names {shown(name)}", "letters, digits and _, not channel")
+    for pattern in files.exclude:
+        if not pattern.strip("/* ") or len(pattern) > _LONGEST_PATTERN or set(pattern) & set("{}"):
+            refuse(
+                f"files.exclude {shown(pattern)}",
+                f"a name or a path under the root, of at most {_LONGEST_PATTERN} characters, without braces",
+                "Write the name with * for any text, as *_mask.tif, or a folder as masks/.",
+            )
+        if pattern.startswith("/") or ".." in pattern.split("/"):
+            refuse(f"files.exclude {shown(pattern)}", "a path relative to the root, below it")
+
+
+def _validate_stacks(screen: Screen, refuse: Callable[..., None]) -> None:
+    """Check that the spec gives one rule for the focal planes, and one for the times."""
+    files = screen.files
+    for names in (Z_PARTS, TIME_PARTS):
+        if len(given := [name for name in names if name in files.only]) > 1:
+            refuse(f"files.only for {' and '.join(given)}, which are the same", "one of them")
+    if len(files.project) > 1:
+        refuse("files.project for z and plane, which are the same", "one of them")
+    if files.project and set(Z_PARTS) & files.only.keys():
+        refuse("both files.project and files.only for focal planes", "one of them")
+    named = {*PART.findall(files.image_id), *PART.findall(screen.shards.by or "")} & set(Z_PARTS)
+    if files.project and named:
+        refuse(f"files.project, and a template that names {{{min(named)}}}", "one of them")
+    if files.project and files.layout == "hdf5":
+        refuse("files.project with layout hdf5", "no projection: these archives hold cells of one plane")
+
+
+def unmade_sets(screen: Screen) -> list[str]:
+    """The feature sets that the spec names and that nothing in it makes, one sentence each."""
+    encoder, baselines = screen.encoder, screen.baselines
+    made = [f"{method}_{layer}" for method in (encoder.method, "untrained") for layer in encoder.layers]
+    made += ["intensity", *baselines.designed, *screen.features]
+    by_layer = tuple(f"{name}_" for name in ("autoencoder", "supervised", "vgg16") if name in baselines.sets)
+    named = {f"features.{name}.combine": each.combine for name, each in screen.features.items()}
+    named |= {
+        "baselines.corrected": baselines.corrected or (),
+        "baselines.classifiers": baselines.classifiers or (),
+    }
+    named["analyses.feature_set"] = (screen.analyses.feature_set,) if screen.analyses.feature_set else ()
+    endings = tuple(f"_{name}" for name in baselines.corrections)
+    problems = []
+    for key, names in named.items():
+        for name in names:
+            plain = next((name.removesuffix(ending) for ending in endings if name.endswith(ending)), name)
+            if plain not in made and not plain.startswith(by_layer):
+                problems.append(f"{key} names {name}{meant(name, made)}; nothing in the spec makes it")
+    return problems

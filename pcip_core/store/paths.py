@@ -21,7 +21,7 @@ _WRITERS = (
         (re.compile(tables), asset, option)
         for option, writers in {
             "": {
-                "screen|fields|images|truth_.*|quarantine_fields": "fields",
+                "screen|fields|field_quality|illumination|images|truth_.*|quarantine_fields": "fields",
                 "cells|crops|quarantine_crops": "crops",
                 rf"cell_features_{_LEARNED}": "cell_features",
                 r"cell_features_(untrained_conv\d|intensity)": "control_features",

@@ -1,6 +1,6 @@
 """Conversion of results to the tables of the store (columns: docs/tables.md)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,10 @@ import yaml
 from pcip_core.crops.shard_cells import Rejected, ShardCells
 from pcip_core.images.annotations import ImageRecord
 from pcip_core.images.field import Field
+from pcip_core.images.illumination.profile import Polynomial
 from pcip_core.spec.screen import Screen
 from pcip_core.store import schemas
+from pcip_core.store.partitions import Store
 
 
 def screen_table(screen: Screen) -> pl.DataFrame:
@@ -31,9 +33,19 @@ def screen_table(screen: Screen) -> pl.DataFrame:
     )
 
 
-def fields_table(screen: Screen, fields: Sequence[tuple[Field, str, tuple[int, int]]]) -> pl.DataFrame:
-    """One row per usable field: (field, content hash, (height, width))."""
-    return schemas.FIELDS.frame(
+def fields_table(
+    screen: Screen,
+    fields: Sequence[tuple[Field, str, tuple[int, int]]],
+    quality: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """One row per usable field: (field, content hash, (height, width)), with the worst of its channels' measures.
+
+    Args:
+        screen: the spec.
+        fields: the usable fields.
+        quality: the rows of `pcip_core.images.quality.survey.Survey.quality`.
+    """
+    table = schemas.FIELDS.frame(
         {
             "field_id": field.field_id,
             "image_id": field.image_id,
@@ -47,10 +59,51 @@ def fields_table(screen: Screen, fields: Sequence[tuple[Field, str, tuple[int, i
         }
         for field, content, (height, width) in fields
     )
+    if quality is None:
+        return table
+    structural = pl.col("channel").is_in(list(screen.structural))
+    worst = quality.group_by("field_id").agg(
+        pl.col("saturated").max(),
+        pl.col("focus_slope", "signal_to_noise").filter(structural).min(),
+        pl.col("flags").explode(empty_as_null=False).unique(maintain_order=True),
+    )
+    return schemas.FIELDS.frame(
+        table.drop(worst.columns[1:])
+        .join(worst, on="field_id", how="left", maintain_order="left")
+        .to_dict(as_series=True)
+    )
 
 
-def fields_of(screen: Screen, table: pl.DataFrame) -> list[Field]:
-    """The fields that a `fields` table describes."""
+def field_quality_table(fields: Sequence[tuple[Field, str, Any]], quality: pl.DataFrame) -> pl.DataFrame:
+    """One row per usable field and channel."""
+    named = {
+        "field_id": [field.field_id for field, *_ in fields],
+        "image_id": [field.image_id for field, *_ in fields],
+        "field": [field.number for field, *_ in fields],
+        "shard": [field.shard for field, *_ in fields],
+    }
+    names = pl.DataFrame(named, schema=dict.fromkeys(named, pl.String))
+    rows = quality.join(names, on="field_id", maintain_order="left")
+    return schemas.FIELD_QUALITY.frame(rows.to_dict(as_series=True))
+
+
+def illumination_table(rows: Iterable[Mapping[str, Any]], shard: str) -> pl.DataFrame:
+    """One row per channel and profile."""
+    return schemas.ILLUMINATION.frame([{**row, "shard": shard} for row in rows])
+
+
+def illumination_of(store: Store, screen: Screen, shards: Sequence[str] | None = None) -> pl.DataFrame | None:
+    """The estimated illumination of these shards, for `fields_of`; None unless the spec asks for it."""
+    if screen.illumination.method != "estimated":
+        return None
+    return store.read(screen.name, "illumination", shards=shards)
+
+
+def fields_of(screen: Screen, table: pl.DataFrame, illumination: pl.DataFrame | None = None) -> list[Field]:
+    """The fields that a `fields` table describes, with their estimated illumination from `illumination_of`."""
+    gains: dict[str, dict[str, Polynomial]] = {}
+    for row in () if illumination is None else illumination.iter_rows(named=True):
+        gains.setdefault(row["shard"], {})[row["channel"]] = Polynomial.of_values(row["coefficients"])
     return [
         Field(
             row["field_id"],
@@ -58,6 +111,8 @@ def fields_of(screen: Screen, table: pl.DataFrame) -> list[Field]:
             row["shard"],
             row["parts"],
             dict(zip(screen.channels, row["files"], strict=True)),
+            name=row["field"],
+            gains=gains.get(row["shard"]),
         )
         for row in table.iter_rows(named=True)
     ]

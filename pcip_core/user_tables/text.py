@@ -36,9 +36,7 @@ _RARE = 20  # UTF-16 without a mark has more than one byte 0 in 20
 _SAMPLED = 50  # lines that must agree on the separator
 _CHUNK = 1 << 24
 _LARGEST_UNPACKED = 1 << 28
-csv.field_size_limit(
-    1 << 30
-)  # by default a header of 131072 characters is refused; `read_table` limits cells
+csv.field_size_limit(1 << 30)  # the default refuses long headers; `read_table` limits cells
 _OTHER_FORMATS = {
     b"PK\x03\x04": ("a zip archive, such as an Excel workbook", "Name it .xlsx or .zip, as it is one."),
     b"\xd0\xcf\x11\xe0": ("an old Excel workbook", "Save it as .xlsx, without a password."),
@@ -113,6 +111,14 @@ def read_text(path: Path) -> str:
     """
     data = _bytes(path)
     return _decoded(path, data, _encoding(path, data))
+
+
+def first_lines(path: Path) -> list[int]:
+    """The number of the first line of each row below the header of which a cell is not empty."""
+    lines = list(io.StringIO(read_text(path), newline="\n"))
+    before, head = _before_header(path, [line.rstrip("\n") for line in lines])
+    records = _records(path, lines[before.lines :], before.separator or _separator(path, head), before.lines)
+    return [line for line, row in records if any(map(str.strip, row))][1:]
 
 
 def named(path: Path, header: Sequence[str]) -> list[str]:
@@ -263,14 +269,15 @@ def _before_header(path: Path, head: Sequence[str]) -> tuple[_Before, list[str]]
 
 def _separator(path: Path, lines: Sequence[str]) -> str:
     """Tab, semicolon or comma: the one that the header has, or with which the rows fit the header."""
-    lengths = {}
-    for separator in SEPARATORS:
-        lengths[separator] = [len(row) for row in _split(path, lines[:_SAMPLED], separator)]
+    rows = {each: _split(path, lines[:_SAMPLED], each) for each in SEPARATORS}
+    lengths = {separator: [len(row) for row in of] for separator, of in rows.items()}
     candidates = [separator for separator, of in lengths.items() if of[0] > 1]
     if len(candidates) > 1:
         fit = [one for one in candidates if set(lengths[one]) == {lengths[one][0]}]
         fit = fit or [one for one in candidates if max(lengths[one]) == lengths[one][0]]
         candidates = fit or candidates
+        torn = {one for one in candidates if any(cell.count('"') % 2 for row in rows[one] for cell in row)}
+        candidates = [one for one in candidates if one not in torn] or candidates
         candidates = ["\t"] if "\t" in candidates else candidates
     if len(candidates) > 1:
         raise SpecError(

@@ -43,6 +43,10 @@ def test_a_training_goes_on_in_its_unfinished_run_if_mlflow_has_it(tmp_path: Pat
         client = MlflowClient(workspace.mlflow_uri)
         assert client.get_run(training.run_id).data.tags[PROCESS_TAG] == process_tags()[PROCESS_TAG]
     assert tracking.resumable(tmp_path) == training.run_id
+    client.delete_experiment(client.get_experiment_by_name(screen.name).experiment_id)
+    assert tracking.resumable(tmp_path) is None
+    with tracking.training(screen, 2, checkpoints=tmp_path, tags={}, log=logging.getLogger()) as resumed:
+        assert resumed.run_id == training.run_id
     client.delete_run(training.run_id)
     assert tracking.resumable(tmp_path) is None
     (tmp_path / "mlflow_run_id").write_text("a run of a database that was lost")

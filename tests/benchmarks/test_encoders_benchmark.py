@@ -131,7 +131,13 @@ def test_a_start_is_compared_with_itself_and_with_a_training_without_it(
     monkeypatch.setattr(encoder_features, "DATA", Path("/nowhere"))
     monkeypatch.setattr(encoders, "_DRAWS", 3)
     monkeypatch.setitem(encoders._EPOCHS, "human_antibodies", 1)
-    small = replace(tiny("human_antibodies").encoder, **START_SHAPE, start="simulated_human", epochs=0)
+    small = replace(
+        tiny("human_antibodies").encoder,
+        **START_SHAPE,
+        start="simulated_human",
+        epochs=0,
+        precision="float32",
+    )
     cells = replace(tiny("human_antibodies"), encoder=small)
     trainings = encoders.trainings_of(cells, (1, 0)) | {PAPER: []}
     assert trainings[START][0].scores == trainings[SHIPPED][0].scores  # no epoch: the start as it is

@@ -128,7 +128,7 @@ def _fields(
 ) -> tuple[list["FieldOfView"], list[str]]:
     """The fields with most of these cells, as they are drawn, and why the pictures of some could not be read."""
     from pcip_core.analysis.protein_phenotypes import fullest_fields
-    from pcip_core.images.reading import read_field
+    from pcip_core.images.illumination.correction import read_corrected
     from pcip_core.plots.cells.fields_of_view import FieldOfView
 
     captions = [clustered.captions.get(cell, "") for cell in range(clustered.table.height)]
@@ -140,10 +140,11 @@ def _fields(
     table = library.store.read(screen.name, "fields")
     table = fullest.join(table, on=["image_id", "field"], how="left", maintain_order="left")
     fields, unreadable = [], []
-    for field, row in zip(frames.fields_of(screen, table), table.iter_rows(named=True), strict=True):
+    of_table = frames.fields_of(screen, table, frames.illumination_of(library.store, screen))
+    for field, row in zip(of_table, table.iter_rows(named=True), strict=True):
         pixels = None
         try:
-            pixels = read_field(screen, field)[screen.protein[0]]
+            pixels = read_corrected(screen, field)[screen.protein[0]]
         except PcipError as error:  # moved or damaged since the crops were cut: drawn without the picture
             unreadable.append(str(error))
         fields.append(

@@ -17,7 +17,7 @@ from pcip_assets.progress import Progress
 from pcip_assets.resources import Library
 from pcip_core.spec.features import FeatureSet
 from pcip_core.spec.screen import Screen
-from pcip_core.store.rows import fields_of
+from pcip_core.store.rows import fields_of, illumination_of
 
 _CELLS = 256  # stored crops that are read at a time
 
@@ -85,7 +85,8 @@ def _crops(
     if spec.cut_px is not None:
         from pcip_core.crops.windows import cut_again
 
-        fields = fields_of(screen, library.store.read(screen.name, "fields", shards=[shard]))
+        light = illumination_of(library.store, screen, [shard])
+        fields = fields_of(screen, library.store.read(screen.name, "fields", shards=[shard]), light)
         of_id = {field.field_id: field for field in fields}
         columns = cells.select("cell_id", "y_px", "x_px").to_dict(as_series=False)
         yield from cut_again(screen, of_id, columns, channels, spec.cut_px)

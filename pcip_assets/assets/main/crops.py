@@ -15,7 +15,9 @@ from pcip_assets.progress import Progress
 from pcip_assets.resources import Library
 from pcip_core.crops.shard_cells import ShardCells
 from pcip_core.spec.screen import Screen
-from pcip_core.store.rows import cells_table, fields_of, quarantine_table
+from pcip_core.store.rows import cells_table, fields_of, illumination_of, quarantine_table
+
+_SHOWN = 20  # warnings of a shard in the log
 
 
 class Cutting(Remake):
@@ -46,9 +48,12 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
             return {"spec": sections, "fields": fields.get("data_hash"), "table": _table_hash(screen)}
 
         def make(shard: str | None, into: Path) -> Made:
-            fields = fields_of(screen, library.store.read(screen.name, "fields", shards=[str(shard)]))
+            light = illumination_of(library.store, screen, [str(shard)])
+            fields = fields_of(screen, library.store.read(screen.name, "fields", shards=[str(shard)]), light)
             with Progress(context.log, f"{screen.name}/crops {shard}", len(fields), "field") as progress:
                 cells = cut_shard(screen, fields, progress=progress, workers=cutters, into=into)
+            for text in cells.warnings[:_SHOWN]:
+                context.log.warning(text)
             images = set(cells.columns["image_id"])
             return Made(
                 {
@@ -62,6 +67,7 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
                     "cells_used": len(cells.pixels),
                     "cells_quarantined": sum(row.what == "cell" for row in cells.rejected),
                     "images": len(images),
+                    "warnings": len(cells.warnings),
                     "preview": picture(
                         preview(
                             crop_montage(cells.pixels, screen.crop_channels, screen.protein, screen.title)

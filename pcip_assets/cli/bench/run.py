@@ -21,7 +21,7 @@ from pcip_assets.workspace import REPOSITORY
 from pcip_core.errors import PcipError
 
 FOLDER = REPOSITORY / "benchmarks"
-_NO_BENCHMARKS = {"common", "faults", "truth"}  # folders of what benchmarks share
+_NO_BENCHMARKS = {"cases", "common", "faults", "truth"}  # folders of what benchmarks share
 _RENAMED = {"yardsticks": "baselines"}  # former name -> name
 _MET = {True: "met", False: "NOT met", None: "not judged"}
 

@@ -13,18 +13,21 @@ import polars as pl
 
 from pcip_core.errors import SpecError
 from pcip_core.features.designed.cellprofiler import finite
-from pcip_core.images.layouts.grouping import well_name
 from pcip_core.segmentation.matching import matched
 from pcip_core.spec.sections import PART
+from pcip_core.user_tables.matching import Key, Keys, Matching, match, number, stripped
 from pcip_core.user_tables.table import open_table, our_name
+from pcip_core.user_tables.wells import well_name
 
 if TYPE_CHECKING:
+    from pcip_core.images.field import Field
     from pcip_core.spec.screen import Screen
 
 _NOT_FEATURES = re.compile(
     r"^Metadata_|^(Image|Object)Number$|(^|_)(ObjectNumber|Number_Object_Number)$|(^|_)(Parent|Children)_"
     r"|(^|_)Location_|(^|_)(AreaShape_)?(Center|BoundingBox(Minimum|Maximum))_[XYZ]$|^Unnamed: "
 )
+_IMAGE_AND_FIELD = (stripped, number)
 
 
 class Imported(NamedTuple):
@@ -112,8 +115,7 @@ def imported_by_place(
         SpecError: the file cannot be read, lacks a column, has no numeric column, describes none of the cells, or
             `field` is required.
     """
-    keys = PART.findall(image) + PART.findall(field or "")
-    table = _read(path, keys, [y, x])
+    table = _read(path, PART.findall(image) + PART.findall(field or ""), [y, x])
     ours_of = _groups(cells["image_id"], cells["field"] if field else None)
     if field is None and len(_groups(cells["image_id"], cells["field"])) > len(ours_of):
         raise SpecError(
@@ -124,12 +126,15 @@ def imported_by_place(
         )
     images = _filled(table.texts, image)
     theirs_of = _groups(images, _filled(table.texts, field) if field else None)
+    keys = Keys(theirs_of, _IMAGE_AND_FIELD[: 2 if field else 1])
     here = np.stack([np.asarray(cells[axis], np.float64) for axis in ("y_px", "x_px")], axis=1)
     there = table.numbers.to_numpy()
     known = np.isfinite(there).all(1)
     ours, theirs = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for key, members in ours_of.items():
-        rows = theirs_of.get(key, np.zeros(0, np.int64))
+        place = keys.place(key)
+        _require_one(path, key, place.doubts)
+        rows = np.concatenate([np.zeros(0, np.int64), *(theirs_of[each] for each in place.keys)])
         rows = rows[known[rows]]
         if len(rows):
             cell, row_of_cell = matched(here[members], there[rows], within_px)
@@ -139,6 +144,34 @@ def imported_by_place(
     _require_matches(path, mine, cells["image_id"], images)
     order = np.argsort(mine)
     return _joined(path, table, mine[order], row[order], len(here))
+
+
+def match_objects(screen: Screen, fields: Sequence[Field]) -> Matching | None:
+    """Match the rows of a table of measurements to the fields of a screen; None if no table names images.
+
+    Raises:
+        SpecError: the table cannot be read, or lacks a column.
+    """
+    spec = screen.baselines.cellprofiler
+    in_use = "cellprofiler" in screen.baselines.sets and spec.source == "table" and spec.table is not None
+    if not in_use or spec.image is None:
+        return None
+    columns = list(dict.fromkeys(PART.findall(spec.image) + PART.findall(spec.field or "")))
+    texts = open_table(screen.folder() / str(spec.table)).select(columns).unique(maintain_order=True)
+    theirs = _groups(_filled(texts, spec.image), _filled(texts, spec.field) if spec.field else None)
+    ours = {field.field_id: (field.image_id, field.number)[: 2 if spec.field else 1] for field in fields}
+    keys = Keys(theirs, _IMAGE_AND_FIELD[: 2 if spec.field else 1])
+    return match(str(spec.table), "cellprofiler", keys, ours, what="fields", some_without=True)
+
+
+def _require_one(path: Path, key: Key, doubts: Sequence[Key]) -> None:
+    if doubts:
+        raise SpecError(
+            path,
+            found=f"rows of {' and '.join(map(' '.join, doubts))}, each of which could be {' '.join(key)}",
+            required=f"the image and field as in the screen: {' '.join(key)}",
+            remedy="Write them in the table as the screen has them, or correct the templates image and field.",
+        )
 
 
 def archived(screen: Screen, cells: Cells) -> Imported:
@@ -216,11 +249,11 @@ def _require_matches(path: Path, matches: np.ndarray, ours: Sequence[str], their
         )
 
 
-def _groups(images: Sequence[str], fields: Sequence[str] | None) -> dict[tuple[str, ...], np.ndarray]:
+def _groups(images: Sequence[str], fields: Sequence[str] | None) -> dict[Key, np.ndarray]:
     """Group rows: image (and field) -> its rows."""
-    rows: dict[tuple[str, ...], list[int]] = {}
+    rows: dict[Key, list[int]] = {}
     for row, image in enumerate(images):
-        key = (str(image),) if fields is None else (str(image), str(fields[row]).lstrip("0"))  # 01 is 1
+        key = (str(image),) if fields is None else (str(image), str(fields[row]))
         rows.setdefault(key, []).append(row)
     return {key: np.array(members) for key, members in rows.items()}
 

@@ -3,7 +3,8 @@
     planes(path, selects) -> the planes (H, W) that `selects` name (`pcip_core.images.reference`), in order.
 
 It checks the header against the size limits, then decodes the file once. It may raise any exception of its
-decoder, which `pcip_core.images.reading` converts to an ImageFileError.
+decoder, which `pcip_core.images.decoding` converts to an ImageFileError. A module of a format with stacks also has
+`depth(path, select)`, the number of focal planes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pcip_core.errors import ImageFileError
+from pcip_core.errors import ImageFileError, PcipError
 from pcip_core.images.reference import Select
 
 Decoder = Callable[[Path, Sequence[Select]], list[np.ndarray]]
@@ -21,6 +22,7 @@ Decoder = Callable[[Path, Sequence[Select]], list[np.ndarray]]
 TIFF = (".tif", ".tiff", ".tif.gz", ".tiff.gz")
 PICTURES = (".png", ".jpg", ".jpeg")
 HDF5 = (".hdf5", ".h5")
+VENDOR = (".czi", ".nd2", ".lif")
 
 
 def decoder(path: Path) -> Decoder:
@@ -58,12 +60,56 @@ def decoder(path: Path) -> Decoder:
     elif name.endswith(PICTURES):
         from pcip_core.images.formats.picture import planes
     elif name.endswith(HDF5):
-        from pcip_core.images.formats.cell_archive import planes
+        from pcip_core.images.formats.hdf5.hdf5_image import planes
+    elif name.endswith(VENDOR):
+        from pcip_core.images.formats.vendor import planes
     else:
         raise ImageFileError(
             path,
             found=f"a file with the extension {path.suffix or '(none)'}",
-            required=f"one of {', '.join((*TIFF, *PICTURES, *HDF5))}, or an OME-Zarr folder",
+            required=f"one of {', '.join((*TIFF, *PICTURES, *HDF5, *VENDOR))}, or an OME-Zarr folder",
             remedy="Export the images in one of these formats.",
         )
     return planes
+
+
+def depth_of(path: Path, select: Select) -> int:
+    """The number of focal planes of the image that a reference selects; 1 in formats without stacks."""
+    if path.is_dir():
+        from pcip_core.images.formats.ngff import depth
+    elif path.name.lower().endswith(TIFF):
+        from pcip_core.images.formats.tiff import depth
+    elif path.name.lower().endswith(VENDOR):
+        from pcip_core.images.formats.vendor import depth
+    else:
+        return 1
+    return depth(path, select)
+
+
+def times_of_images(path: Path) -> list[int]:
+    """The number of time points of each image of a file, from its header.
+
+    Raises:
+        ImageFileError: the header cannot be read.
+        MissingPackageError: the reader of these files is not installed.
+    """
+    if not path.is_file():
+        raise ImageFileError(path, found="no regular file", required="an image", remedy="Correct the spec.")
+    name = path.name.lower()
+    if name.endswith(VENDOR):
+        from pcip_core.images.formats.vendor import times_of_images as of_file
+    elif name.endswith((".tif", ".tiff")):
+        from pcip_core.images.formats.tiff import times_of_images as of_file
+    else:
+        return [1]
+    try:
+        return of_file(path)
+    except PcipError:
+        raise
+    except Exception as error:  # decoders raise any kind of exception on damaged files
+        raise ImageFileError(
+            path,
+            found=f"a header that cannot be read ({type(error).__name__}: {error})",
+            required="a complete file",
+            remedy="Copy the file again from its source.",
+        ) from error

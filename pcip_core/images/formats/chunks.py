@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from pcip_core.errors import ImageFileError
-from pcip_core.images.formats.limits import MAX_BYTES, check_size
+from pcip_core.images.formats.limits import MAX_BYTES, MAX_SIDE_PX, check_size
 
 MAX_CHUNKS = 1 << 17  # 20,000 x 20,000 px in chunks of 64 x 64 px have 98,000
 _KEY = re.compile(
@@ -46,15 +46,16 @@ def check_chunks(folder: Path, array: Any) -> None:
     """
     if array.dtype.kind not in "uif":
         raise _refused(folder, f"pixels of type {array.dtype}", "integers or floats")
-    check_size(folder, array.shape, array.dtype)
+    plane = (*(1 for _ in array.shape[:-2]), *array.shape[-2:])  # planes are read one by one
+    check_size(folder, plane if max(array.shape, default=0) <= MAX_SIDE_PX else array.shape, array.dtype)
     files = array.shards or array.chunks
     if not array.ndim or min(*array.shape, *files, *array.chunks, 1) < 1:
         raise _refused(folder, f"shape {array.shape} in chunks of {files}", "at least one pixel")
     grid = [-(-side // step) for side, step in zip(array.shape, files, strict=True)]
-    padded = [count * step for count, step in zip(grid, files, strict=True)]
+    padded = [*files[:-2], *(count * step for count, step in zip(grid[-2:], files[-2:], strict=True))]
     if prod(padded) * array.dtype.itemsize > MAX_BYTES:
         check_size(folder, padded, array.dtype, what="whole chunks")
-    check_size(folder, array.shape, array.dtype, beside=prod(files) * array.dtype.itemsize)
+    check_size(folder, plane, array.dtype, beside=prod(files) * array.dtype.itemsize)
     within = prod(files) // prod(array.chunks)  # chunks per file
     if prod(grid) * within > MAX_CHUNKS:
         raise _refused(folder, f"{prod(grid) * within:,} chunks", f"at most {MAX_CHUNKS:,}")

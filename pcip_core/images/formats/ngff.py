@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import reprlib
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ import numpy as np
 
 from pcip_core.errors import ImageFileError
 from pcip_core.images.formats.chunks import check_chunks
-from pcip_core.images.formats.tiff import channel_number
-from pcip_core.images.inside import is_plain, opened
+from pcip_core.images.formats.stack import Extent, channel_number, require_channel, selected_plane
+from pcip_core.images.inside import is_plain, opened, require_inside
 from pcip_core.images.reference import Select
 
 METADATA_FILES = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
@@ -74,32 +73,59 @@ def _no_metadata(file: Path, found: str) -> ImageFileError:
 
 
 def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
-    """Read the channels `c` or `channel` of the full-size array. The caller restores the filters of warnings."""
+    """Read channels `c` or `channel`, focal planes and times of the full-size array, plane by plane."""
     import zarr
 
     metadata = group_metadata(path)
     level, axes = _level_0(path, metadata)
-    warnings.simplefilter(
-        "ignore", zarr.errors.ZarrUserWarning
-    )  # of codecs that zarr reads, beyond its standard
     array = zarr.open_array(level, mode="r")
     check_chunks(level, array)
     axes = axes[-array.ndim :]
-    long = [
-        axis for axis, side in zip(axes, array.shape, strict=True) if side > 1 and axis not in ("c", "y", "x")
-    ]
-    if long or axes[-2:] != ("y", "x"):
+    sizes = dict(zip(axes, array.shape, strict=True))
+    if axes[-2:] != ("y", "x") or any(sizes[axis] > 1 for axis in axes if axis not in "tczyx"):
         raise ImageFileError(
             path,
             found=f"an array of shape {array.shape}, axes {''.join(axes)}",
-            required="one time point and one focal plane, with y and x as the last axes",
-            remedy="Export one focal plane or a projection.",
+            required="the axes t, c and z, with y and x as the last ones",
+            remedy="Export the image again.",
         )
     names = [str(channel.get("label", "")) for channel in metadata.get("omero", {}).get("channels", [])]
-    count = array.shape[axes.index("c")] if "c" in axes else 1
-    numbers = [channel_number(path, select, names, count) for select in selects]
+    count = sizes.get("c", 1)
+    extent = Extent(path, sizes.get("t", 1), sizes.get("z", 1), count, array.shape, "".join(axes))
+
+    def plane(select: Select) -> np.ndarray:
+        require_channel(extent, select)
+        channel = channel_number(path, select, names, count)
+
+        def read(time: int, z: int) -> np.ndarray:
+            at = {"t": time, "c": channel, "z": z}
+            return np.asarray(array[tuple(at.get(axis, slice(None)) for axis in axes)])
+
+        return selected_plane(extent, select, read)
+
     with zarr.config.set({"async.concurrency": 1}):  # chunks in memory at once
-        return [np.asarray(array[tuple(_at(axis, number) for axis in axes)]) for number in numbers]
+        return [plane(select) for select in selects]
+
+
+def times_and_depth(path: Path) -> tuple[int, int]:
+    """The number of time points and of focal planes of an image, from its metadata.
+
+    Raises:
+        ImageFileError: the metadata cannot be read.
+    """
+    level, axes = _level_0(path, group_metadata(path))
+    require_inside(path, level)
+    metadata = _json(level / ("zarr.json" if (level / "zarr.json").is_file() else ".zarray"))
+    shape = metadata.get("shape")
+    if not isinstance(shape, list) or not all(isinstance(side, int) for side in shape):
+        raise _no_metadata(level, f"the shape {reprlib.repr(shape)}")
+    sizes = dict(zip(reversed(axes), reversed(shape), strict=False))
+    return sizes.get("t", 1), sizes.get("z", 1)
+
+
+def depth(path: Path, select: Select) -> int:
+    """The number of focal planes of an image, whatever the reference selects."""
+    return times_and_depth(path)[1]
 
 
 def files_of(path: Path) -> Iterator[Path]:
@@ -136,9 +162,3 @@ def _level_0(path: Path, metadata: dict[str, Any]) -> tuple[Path, tuple[str, ...
             remedy="Copy or export the image again.",
         )
     return path / level, names
-
-
-def _at(axis: str, channel: int) -> slice | int:
-    if axis in ("y", "x"):
-        return slice(None)
-    return channel if axis == "c" else 0

@@ -5,8 +5,10 @@ The XML namespace, which differs by version, is ignored.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 from xml.parsers import expat
 
 from pcip_core.errors import ImageFileError
@@ -15,6 +17,7 @@ from pcip_core.images.inside import opened
 MAX_DEPTH = 50  # elements within elements
 MAX_CHANNELS = 1_000
 MAX_TEXT = 1_000  # characters of a name
+MAX_PROFILE = 100_000  # characters of an illumination profile
 LONGEST_PLATE = 150  # characters; the name is part of ids and of the names of folders
 _PIECE = 1 << 20
 _LONGEST_TOKEN = 1 << 24  # bytes that expat holds until a tag is complete
@@ -35,6 +38,25 @@ def read_index(path: Path) -> Index:
         ImageFileError: the index is incomplete, damaged, or exceeds the limits of this module.
     """
     reader = _Reader()
+    _parse(path, reader)
+    return reader.index
+
+
+def read_profiles(path: Path) -> dict[str, str]:
+    """Read the illumination profiles: number of the channel -> text of its FlatfieldProfile.
+
+    Reading ends with the element Maps, which precedes the images.
+
+    Raises:
+        ImageFileError: the index is incomplete, damaged, or exceeds the limits of this module.
+    """
+    reader = _ProfileReader()
+    with contextlib.suppress(_Complete):
+        _parse(path, reader)
+    return reader.profiles
+
+
+def _parse(path: Path, reader: _Reader) -> None:
     parser = expat.ParserCreate()
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
@@ -56,11 +78,14 @@ def read_index(path: Path) -> Index:
             required="a complete Index.xml",
             remedy="Wait until the plate is copied, or copy its index again.",
         ) from error
-    return reader.index
 
 
 class _Reader:
     """The handlers of the parser. An element is known by its name and that of its parent."""
+
+    _texts: ClassVar[dict[str, int]] = dict.fromkeys(  # elements whose text is kept -> its most characters
+        ("Name", "PlateID", "ChannelID", "ChannelName"), MAX_TEXT
+    )
 
     def __init__(self) -> None:
         self.index = Index()
@@ -76,11 +101,11 @@ class _Reader:
 
     def text(self, text: str) -> None:
         tag = self._open[-1]
-        if len(self._open) > 1 and tag in ("Name", "PlateID", "ChannelID", "ChannelName"):
+        if len(self._open) > 1 and (most := self._texts.get(tag)):
             values = self._values[-2]
             values[tag] = values.get(tag, "") + text
-            if len(values[tag]) > MAX_TEXT:
-                raise ValueError(f"a {tag} of more than {MAX_TEXT} characters")
+            if len(values[tag]) > most:
+                raise ValueError(f"a {tag} of more than {most} characters")
 
     def end(self, _: str) -> None:
         tag = self._open.pop()
@@ -93,3 +118,27 @@ class _Reader:
             self.index.channels.setdefault(values["ChannelID"], values["ChannelName"])
             if len(self.index.channels) > MAX_CHANNELS:
                 raise ValueError(f"more than {MAX_CHANNELS} channels")
+
+
+class _ProfileReader(_Reader):
+    """Keeps the illumination profile of each channel, and ends with the element Maps."""
+
+    _texts: ClassVar[dict[str, int]] = {"FlatfieldProfile": MAX_PROFILE}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.profiles: dict[str, str] = {}
+
+    def end(self, _: str) -> None:
+        tag = self._open.pop()
+        values = self._values.pop()
+        if tag == "Entry" and "ChannelID" in values and "FlatfieldProfile" in values:
+            self.profiles.setdefault(values["ChannelID"].strip(), values["FlatfieldProfile"])
+            if len(self.profiles) > MAX_CHANNELS:
+                raise ValueError(f"more than {MAX_CHANNELS} channels")
+        if tag == "Maps" and self.profiles:
+            raise _Complete
+
+
+class _Complete(Exception):
+    """Everything that is wanted has been read."""

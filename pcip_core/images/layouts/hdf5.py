@@ -1,30 +1,28 @@
-"""Archives of cropped, labelled cells (`pcip_core.images.formats.cell_archive`); each row is a field.
+"""Archives of cropped, labelled cells (`pcip_core.images.formats.hdf5.cell_archive`); each row is a field.
 
 Parts: those of the pattern that matches the archives (`**/Chong_{set}_set.hdf5`), row and class.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from pcip_core.errors import ImageFileError
 from pcip_core.images.field import Field
-from pcip_core.images.formats.cell_archive import read_classes, read_info
-from pcip_core.images.inside import require_inside
-from pcip_core.images.layouts.grouping import UNREADABLE, Fields, files_under
-from pcip_core.images.layouts.pattern import matches
+from pcip_core.images.formats.hdf5.cell_archive import read_classes, read_info
+from pcip_core.images.inside import Tree, require_inside
+from pcip_core.images.layouts.grouping import UNREADABLE, Fields
+from pcip_core.images.layouts.pattern import matches, parts_of_folder
 from pcip_core.images.reference import Reference
 from pcip_core.spec.screen import Screen
 
 
-def scan_hdf5(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
+def scan_hdf5(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
     """Make one field per row of each archive. Channels are those of `plane`, otherwise in the spec's order.
 
     An archive that cannot be read becomes one unreadable field.
     """
-    paths = files_under(root)
+    root, paths = tree.root, tree.files()
     numbers: dict[str, int | str] = {
         name: number if channel.plane is None else channel.plane
         for number, (name, channel) in enumerate(screen.channels.items())
@@ -46,6 +44,8 @@ def scan_hdf5(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
             whole = {**parts, "row": str(row), "class": name}
             if fields.wants(whole):
                 fields.add(whole, _files(path, row, numbers))
+    if fields:
+        fields.add_unread(tree, lambda folder: parts_of_folder([str(screen.files.pattern)], folder))
     return fields.done() if fields else [], unclaimed
 
 
@@ -59,7 +59,7 @@ def cell_info(screen: Screen) -> tuple[list[str], list[str], np.ndarray]:
     names: list[str] = []
     values: list[np.ndarray] = []
     tables: dict[str, np.ndarray] = {}
-    for field in scan_hdf5(screen, root)[0]:
+    for field in scan_hdf5(screen, Tree(root, screen.files.excluded))[0]:
         reference = Reference.parse(next(iter(field.files.values())))
         if "row" not in reference.select:
             continue

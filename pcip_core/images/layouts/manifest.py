@@ -1,36 +1,52 @@
 """A table that lists the fields (CSV, TSV, Parquet or Excel): one row per field, or one row per file.
 
-One row per field: each channel has a column `FileName_<channel>` and optionally `PathName_<channel>`, as in the
-LoadData tables of CellProfiler, or a column with the name of the channel. One row per file: the columns are
-`channel`, `path` or `FileName`, and optionally `PathName`. Paths are relative to the root. All other columns are
-parts; `Metadata_Plate`, `Metadata_Well` and `Metadata_Site` are the parts plate, well and field.
+One row per field: each channel has a column `FileName_<channel>` and optionally `PathName_<channel>`, or
+`URL_<channel>`, as in the LoadData tables of CellProfiler, or a column with the name of the channel. `Frame_<channel>`
+is the plane of a file that holds several, and `Series_<channel>` the image. One row per file: the columns are
+`channel`, `path` or `FileName`, and optionally `PathName`, `Frame` and `Series`. Paths are relative to the root
+(`pcip_core.images.foreign_paths`). All other columns are parts; `Metadata_Plate`, `Metadata_Well` and `Metadata_Site`
+are the parts plate, well and field.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from pcip_core.errors import RootError
+from pcip_core.errors import RootError, SpecError, StackError
 from pcip_core.images.field import Field
-from pcip_core.images.layouts.grouping import Fields, files_under, plane_of
-from pcip_core.spec.screen import Screen
+from pcip_core.images.inside import Tree
+from pcip_core.images.layouts.foreign_paths import Paths
+from pcip_core.images.layouts.grouping import Fields, plane_of
+from pcip_core.images.reference import Reference
+from pcip_core.spec.screen import Channel, Screen
+from pcip_core.user_tables.lines import row_labels
 from pcip_core.user_tables.table import our_name, read_table, renamed
+from pcip_core.user_tables.wells import well_name
 
 _FILE, _FOLDER = ("path", "filename", "file"), "pathname"
+_OF_ANY = ("filename", "pathname", "url")  # and _<channel>, also of channels that the spec does not use
+_OF_FILES = (*_OF_ANY, "frame", "series")
+_CELLPROFILER = "image_"  # before these names in what ExportToSpreadsheet writes
+Row = Mapping[str, str]
 
 
-def scan_manifest(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
+def scan_manifest(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
     """List the fields of the table, whether or not their files exist.
 
     Raises:
-        SpecError: the table does not exist or cannot be read.
-        RootError: the table has no column of files for any channel.
+        SpecError: the table does not exist or cannot be read, a plane contradicts the spec, or a well has two names.
+        RootError: the table has no column of files for any channel, names folders of another machine that are not
+            under the root, or two rows name different files for one plane.
     """
+    root = tree.root
     table = root / str(screen.files.table)
     listed = read_table(table)
     rows = renamed(table, listed, our_name).to_dicts()
-    files_of_rows = [_files(screen, root, row) for row in rows]
+    lowered = [{_lower(name): text for name, text in row.items()} for row in rows]
+    paths = Paths(root, table)
+    files_of_rows = [_files(screen, paths, row) for row in lowered]
     if not any(files_of_rows):
         names = [channel.named or name for name, channel in screen.channels.items()]
         raise RootError(
@@ -39,40 +55,117 @@ def scan_manifest(screen: Screen, root: Path) -> tuple[list[Field], list[str]]:
             required=f"FileName_<channel> for {', '.join(names)}, or channel and path",
             remedy="Rename the columns, or correct channels.*.named in the spec.",
         )
+    _require_one_name(table, rows)
     fields = Fields(screen, ("plate", "well", "field"))
     used = {str(screen.files.table)}
-    for row, files in zip(rows, files_of_rows, strict=True):
+    for number, (row, files) in enumerate(zip(rows, files_of_rows, strict=True)):
         parts = {name: text for name, text in row.items() if not _names_file(name, screen, row)}
         if fields.wants(parts):
-            fields.add(parts, {name: plane_of(path, screen.channels[name]) for name, path in files.items()})
+            planes = {
+                name: _plane(table, number, name, screen.channels[name], path, lowered[number])
+                for name, path in files.items()
+            }
+            _add(table, number, fields, parts, planes)
             used |= set(files.values())
-    return fields.done(), [path for path in files_under(root) if path not in used]
+    return fields.done(), [path for path in tree.files() if path not in used]
 
 
-def _files(screen: Screen, root: Path, row: Mapping[str, str]) -> dict[str, str]:
-    """Channel -> path, for the channels with a file in this row."""
-    lower = {name.lower(): text for name, text in row.items()}
+def _lower(column: str) -> str:
+    """The name of a column in lower case, without CellProfiler's `Image_`."""
+    lower = column.lower()
+    short = lower.removeprefix(_CELLPROFILER)
+    return short if short.partition("_")[0] in _OF_FILES else lower
+
+
+def _files(screen: Screen, paths: Paths, row: Row) -> dict[str, str]:
+    """Channel -> path, for the channels with a file in this row, whose columns are in lower case."""
     files = {}
     for name, channel in screen.channels.items():
         named = (channel.named or name).lower()
-        if "channel" in lower:
-            if lower["channel"].lower() != named:
+        if "channel" in row:
+            if row["channel"].lower() != named:
                 continue
-            file = next((lower[column] for column in _FILE if lower.get(column)), "")
-            folder = lower.get(_FOLDER, "")
+            file = next((row[column] for column in _FILE if row.get(column)), "")
+            folder, url = row.get(_FOLDER, ""), row.get("url", "")
         else:
-            file = lower.get(f"filename_{named}") or lower.get(named, "")
-            folder = lower.get(f"pathname_{named}", "")
-        if file:
-            path = Path(folder, file)
-            files[name] = (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+            file = row.get(f"filename_{named}") or row.get(named, "")
+            folder, url = row.get(f"pathname_{named}", ""), row.get(f"url_{named}", "")
+        if url and not (file and folder):
+            files[name] = paths.of_url(url)
+        elif file:
+            files[name] = paths.relative(folder, file)
     return files
 
 
-def _names_file(column: str, screen: Screen, row: Mapping[str, str]) -> bool:
+def _plane(table: Path, number: int, name: str, channel: Channel, path: str, row: Row) -> str:
+    """The reference to the plane that a row gives in `Frame_`, of the image in `Series_`; both count from 0.
+
+    Raises:
+        SpecError: `Frame_` contradicts the spec's plane, or one of them is no number.
+    """
+    end = "" if "channel" in row else f"_{(channel.named or name).lower()}"
+    frame, series = row.get(f"frame{end}", ""), row.get(f"series{end}", "")
+
+    def refused(found: str, required: str, remedy: str) -> SpecError:
+        (label,) = row_labels(table, [number])
+        return SpecError(f"{table}, {label}", found=found, required=required, remedy=remedy)
+
+    for kind, text in (("Frame", frame), ("Series", series)):
+        if text and not (text.isdecimal() and len(text) < 6):
+            raise refused(f"{kind} {text!r} for channel {name}", "a number from 0", "Correct the table.")
+    if frame and channel.plane is None:
+        channel = replace(channel, plane=int(frame))
+    elif frame and channel.plane != int(frame) and not (isinstance(channel.plane, str) and int(frame) == 0):
+        raise refused(
+            f"Frame {int(frame)} for channel {name}, of which the spec says plane: {channel.plane}",
+            "the same plane in both",
+            f"Remove `plane: {channel.plane}` from the channel {name} in the spec: the table gives the plane of each "
+            "row. Or correct the column.",
+        )
+    reference = plane_of(path, channel)
+    if not series:
+        return reference
+    select = Reference.parse(reference).select if channel.plane is not None else {}
+    return str(Reference(path, {"scene": str(int(series) + 1), **select}))
+
+
+def _add(table: Path, number: int, fields: Fields, parts: Row, planes: Mapping[str, str]) -> None:
+    """Add the planes of a row; an error names the row."""
+    try:
+        fields.add(parts, planes)
+    except StackError:
+        raise  # its remedy is a line of the spec
+    except RootError as error:
+        (label,) = row_labels(table, [number])
+        raise RootError(
+            f"{table}, {label}",
+            found=error.found,
+            required=error.required,
+            remedy=f"Remove one of the rows. Or, if both are meant: {error.remedy}",
+        ) from error
+
+
+def _require_one_name(table: Path, rows: list[dict[str, str]]) -> None:
+    """Raise a SpecError if a well of a plate is written in two ways, which would make two images of it."""
+    first: dict[tuple[str, str], int] = {}
+    for number, row in enumerate(rows):
+        well = row.get("well", "")
+        other = first.setdefault((row.get("plate", ""), well_name(well)), number)
+        if rows[other].get("well", "") != well:
+            labels = row_labels(table, [other, number])
+            raise SpecError(
+                table,
+                found=f"one well in two writings: {rows[other]['well']} ({labels[0]}) and {well} ({labels[1]})",
+                required="one name for each well",
+                remedy=f"Write {well_name(well)} in all rows of the well.",
+            )
+
+
+def _names_file(column: str, screen: Screen, row: Row) -> bool:
     """Whether a column describes files rather than the field."""
-    lower = column.lower()
+    lower = _lower(column)
     named = {(channel.named or name).lower() for name, channel in screen.channels.items()}
     if any(name.lower() == "channel" for name in row):
-        return lower in ("channel", _FOLDER, *_FILE)
-    return lower.startswith(("filename_", "pathname_", "url_")) or lower in named
+        return lower in ("channel", "url", "frame", "series", _FOLDER, *_FILE)
+    kind, _, channel = lower.partition("_")
+    return lower in named or (kind in _OF_FILES and (kind in _OF_ANY or channel in named))

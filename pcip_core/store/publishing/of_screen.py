@@ -11,6 +11,7 @@ from pcip_core.store.schemas import BENCHMARKS
 from pcip_core.store.sql import quoted, tables
 
 PROTEIN_FEATURES = "protein_features_"
+_COUNTED = {"images": ("image_id",), "fields": ("image_id", "field")}  # tables with n_cells -> their keys
 _VIEWS = ("quarantine", "confusion", "exclusions")  # each is a union of all tables <view>_<noun>
 
 
@@ -50,7 +51,7 @@ def _replaced(con: duckdb.DuckDBPyConnection, taken: Snapshot, changed: list[Key
     screen, table, _ = [*changed, *gone][0]
     target = quoted(screen, table)
     columns = {name: kind for name, kind, *_ in con.execute(f"DESCRIBE {target}").fetchall()}
-    if table == "images":
+    if table in _COUNTED:
         columns.pop("n_cells", None)
     for key in changed:
         rows = _rows(taken, key)  # noqa: F841  (DuckDB finds it by its name)
@@ -82,10 +83,10 @@ def _rows(taken: Snapshot, key: Key) -> pa.Table:
 
 
 def _shown(rows: pa.Table, key: Key) -> pa.Table:
-    """Rows with their shard as a column, if the table has shards. Cells per image are counted later."""
+    """Rows with their shard as a column, if the table has shards. Cells are counted later."""
     _, table, shard = key
     rows = rows.replace_schema_metadata()
-    if table == "images" and "n_cells" in rows.column_names:
+    if table in _COUNTED and "n_cells" in rows.column_names:
         rows = rows.drop_columns("n_cells")
     if shard == WHOLE:
         return rows
@@ -99,9 +100,10 @@ def _finish(con: duckdb.DuckDBPyConnection, screen: str, touched: dict[str, set[
     """Derive cell counts, views and macros from the tables of a screen, of which these shards have changed."""
     there = set(tables(con, screen))
     schema = quoted(screen)
-    if "images" in there and (shards := touched.get("images", set()) | touched.get("cells", set())):
-        con.execute(f"ALTER TABLE {schema}.images ADD COLUMN IF NOT EXISTS n_cells BIGINT")
-        _count_cells(con, schema, shards, cells="cells" in there)
+    for table in _COUNTED:
+        if table in there and (shards := touched.get(table, set()) | touched.get("cells", set())):
+            con.execute(f"ALTER TABLE {schema}.{table} ADD COLUMN IF NOT EXISTS n_cells BIGINT")
+            _count_cells(con, schema, table, shards, cells="cells" in there)
     for view in _VIEWS:
         parts = [f"SELECT * FROM {schema}.{name}" for name in sorted(there) if name.startswith(f"{view}_")]
         if parts:
@@ -113,16 +115,18 @@ def _finish(con: duckdb.DuckDBPyConnection, screen: str, touched: dict[str, set[
     con.execute(_similar(schema, "similar_proteins", "protein", "n_cells", proteins))
 
 
-def _count_cells(con: duckdb.DuckDBPyConnection, schema: str, shards: set[str], *, cells: bool) -> None:
-    """Count the cells of each image within its shard, for these shards; or of all, if the tables have no shards."""
-    keys = ["image_id"] if WHOLE in shards else ["image_id", "shard"]
+def _count_cells(
+    con: duckdb.DuckDBPyConnection, schema: str, table: str, shards: set[str], *, cells: bool
+) -> None:
+    """Count the cells of each row of a table within its shard, for these shards; or of all, if there are no shards."""
+    keys = [*_COUNTED[table], *([] if WHOLE in shards else ["shard"])]
     values = [] if WHOLE in shards else sorted(shards)
     within = f"shard IN ({', '.join('?' * len(values))})" if values else "TRUE"
-    con.execute(f"UPDATE {schema}.images SET n_cells = 0 WHERE {within}", values)
+    con.execute(f"UPDATE {schema}.{table} SET n_cells = 0 WHERE {within}", values)
     if cells:
-        joined = " AND ".join(f"images.{key} = counted.{key}" for key in keys)
+        joined = " AND ".join(f"{quoted(table)}.{key} = counted.{key}" for key in keys)
         con.execute(
-            f"UPDATE {schema}.images SET n_cells = counted.n FROM (SELECT {', '.join(keys)}, count(*) AS n "
+            f"UPDATE {schema}.{table} SET n_cells = counted.n FROM (SELECT {', '.join(keys)}, count(*) AS n "
             f"FROM {schema}.cells WHERE {within} GROUP BY ALL) counted WHERE {joined}",
             values,
         )

@@ -23,12 +23,84 @@ FIELDS = Table(
     columns={
         "field_id": (TEXT, "Name of the field, from all named parts of its path."),
         "image_id": (TEXT, "Image of the field."),
-        "field": (TEXT, "Name of the field within its image."),
-        "files": (TEXTS, "Paths under the root, one per channel; `#` precedes the plane of a file."),
+        "field": (
+            TEXT,
+            "Name of the field, unique within its image (of cropped cells: their field).",
+        ),
+        "files": (
+            TEXTS,
+            "Paths under the root, one per channel; `#` precedes the plane, `with` further files.",
+        ),
         "parts": (TEXT_BY_NAME, "Named parts of the path or of the files' metadata: `parts['well']`."),
         "content_hash": (TEXT, "Hash of the contents of its files, or of its part of a file of many fields."),
         "height_px": (SMALL_INTEGER, "Height of the field (pixels)."),
         "width_px": (SMALL_INTEGER, "Width of the field (pixels)."),
+        "saturated": (NUMBER, "`saturated` of its worst channel in `field_quality`; NULL if not measured."),
+        "focus_slope": (NUMBER, "`focus_slope` of its worst structural channel in `field_quality`."),
+        "signal_to_noise": (NUMBER, "`signal_to_noise` of its worst structural channel in `field_quality`."),
+        "flags": (
+            TEXTS,
+            "Flags of its channels in `field_quality`, each once; a flag alone excludes nothing.",
+        ),
+        "n_cells": (INTEGER, "Number of cells."),
+        **SHARD,
+    },
+    added=("n_cells",),
+)
+
+FIELD_QUALITY = Table(
+    name="field_quality",
+    description="Quality of the pixels of the files, before any correction: one row per usable field and channel. "
+    "No rows where fields are single cells, unless the spec has limits in `quality`.",
+    columns={
+        "field_id": (TEXT, "Name of the field."),
+        "image_id": (TEXT, "Image of the field."),
+        "field": (TEXT, "Name of the field within its image."),
+        "channel": (TEXT, "Channel."),
+        "saturated": (NUMBER, "Share of pixels at the greatest grey level of the plane."),
+        "focus_slope": (
+            NUMBER,
+            "Slope of log power over log frequency, from 64 to 8 px per period: more negative in a blurred plane, "
+            "about 1 in noise; NULL without contrast.",
+        ),
+        "focus_laplacian": (
+            NUMBER,
+            "Variance of the Laplacian relative to that of the pixels: small in a blurred plane, 20 in noise.",
+        ),
+        "background": (NUMBER, "5th percentile of the grey levels."),
+        "signal_to_noise": (
+            NUMBER,
+            "99.5th percentile of the grey levels less `background`, divided by the standard deviation of the noise: "
+            "about 4 in noise alone.",
+        ),
+        "flags": (
+            TEXTS,
+            "`saturated`, `blurred` (structural channels, relative to the other fields of the shard), `no_signal`.",
+        ),
+        **SHARD,
+    },
+)
+
+ILLUMINATION = Table(
+    name="illumination",
+    description="Correction of uneven illumination: one row per shard, channel and profile; no rows with the method "
+    "`none`, or for a channel that is flat by Harmony.",
+    columns={
+        "channel": (TEXT, "Channel."),
+        "method": (TEXT, "Method of the spec: `harmony`, `images` or `estimated`."),
+        "source": (TEXT, "File of the profile, or `estimated`."),
+        "profile": (TEXT, "Hash of the profile."),
+        "gain_min": (NUMBER, "Least gain, relative to the field; the plane is divided by the gain."),
+        "gain_max": (NUMBER, "Greatest gain."),
+        "n_fields": (SMALL_INTEGER, "Fields that it corrects; for an estimate, those that it is made from."),
+        "error": (NUMBER, "Standard error of an estimated gain."),
+        "note": (TEXT, "Why an estimate corrects nothing; NULL if it does."),
+        "coefficients": (
+            NUMBERS,
+            "Polynomial of an estimated gain: terms 1, x, y, x^2, xy, y^2, ... for x and y from -0.5 to 0.5.",
+        ),
+        "mean_before": (NUMBERS, "Mean of some of its fields: 32 rows of 32 block means (grey levels)."),
+        "mean_after": (NUMBERS, "The same after correction."),
         **SHARD,
     },
 )
@@ -120,7 +192,10 @@ QUARANTINE = Table(
         "reason": (TEXT, "What was found and what was required."),
         "found_at": (TIME, "Time of the exclusion (UTC)."),
         "field_id": (TEXT, "Field, where the whole field was excluded."),
-        "content_hash": (TEXT, "Hash of the contents of its files at that time."),
+        "content_hash": (
+            TEXT,
+            "Hash of the contents of its files at that time; empty for fields that are not read.",
+        ),
         **SHARD,
     },
     stored_as=("quarantine_*",),

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pcip_assets.cli.check import print_check
+import numpy as np
+import tifffile
+from click.testing import CliRunner
+
+from pcip_assets.cli.check import command, print_check
 from pcip_core.spec.loading import load_screen
 from tests.assets.conftest import FEATURES, write_program
 from tests.conftest import write_spec, write_tiny_screen
@@ -21,9 +25,9 @@ def test_joins_are_counted_and_what_they_miss_is_a_problem(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "layout      pattern" in out
     assert "channel     nucleus (structural): 4 planes" in out
-    assert "annotations 4 images = 2 matched + 2 unmatched + 0 ambiguous; 1 proteins" in out
+    assert "annotations 2 of 4 images have a row; 1 of 3 rows match none of the images" in out
     assert "platemap    3 of 4 images have a row" in out
-    assert "wells.csv: no row for 1 images: plate_1_A04" in out
+    assert "wells.csv: no row for 1 of 4 images: plate_1_A04" in out
     assert "terms       Cytosol (1), Nucleoplasm (1)" in out
     assert "3 files belong to no field: images.csv, terms.csv, wells.csv" in out
 
@@ -54,7 +58,7 @@ def test_folders_that_are_left_out_are_a_problem(tmp_path, capsys):
     screen = load_screen(write_tiny_screen(tmp_path, plates=1))
     (screen.folder() / "plate_2").symlink_to(screen.folder() / "plate_1")
     assert print_check(screen)
-    assert "1 folders are links or must not be read, and are left out: plate_2/" in capsys.readouterr().out
+    assert "problem     plate_2/ is a link to" in capsys.readouterr().out
 
 
 def test_programs_are_opened(tmp_path, capsys):
@@ -68,3 +72,120 @@ def test_programs_are_opened(tmp_path, capsys):
     assert "features    mine: mine.ts" in out
     assert "features    both: classic and mine" in out
     assert "found no file" not in out
+
+
+def test_what_is_understood_of_a_file_is_shown(tmp_path, capsys):
+    screen = load_screen(write_tiny_screen(tmp_path, plates=2))
+    assert print_check(screen)
+    out = capsys.readouterr().out
+    planes = [tifffile.imread(file) for file in screen.folder().glob("plate_1/A0[13]_f1_nucleus.tif")]
+    planes += [tifffile.imread(file) for file in screen.folder().glob("plate_2/A0[24]_f1_nucleus.tif")]
+    low, high = np.min(planes), np.max(planes)
+    assert "example     nucleus: plate_1/A01_f1_nucleus.tif\n" in out
+    assert f"160 x 160 px (height x width), uint16, values {low} to {high} in 4 of 4 sampled fields" in out
+    assert "parts       plate 'plate_1', well 'A01', field '1'\n" in out
+    assert "of field plate_1_A01_1, image plate_1_A01, shard plate_1" in out
+    assert "plates      2 with 8 wells and 8 fields" in out
+    assert "plate_1 and 1 alike: 4 wells, 4 fields" in out
+    assert "\n                   1  2  3  4\n              A    1  1  1  1\n" in out
+
+
+def test_a_missing_well_ends_with_exit_code_1(tmp_path, capsys):
+    screen = load_screen(write_tiny_screen(tmp_path, plates=3, images=5))
+    for name in ("nucleus", "protein"):
+        (screen.folder() / "plate_2" / f"A03_f1_{name}.tif").unlink()
+    assert not print_check(screen)
+    out = capsys.readouterr().out
+    assert "failure     plate plate_2: no images for 1 wells: A03 (imaged on most of the other plates)" in out
+    assert "A    1  1  ?  1  1" in out
+
+
+def test_a_field_that_cannot_be_read_ends_with_exit_code_1(tmp_path, capsys):
+    screen = load_screen(write_tiny_screen(tmp_path, plates=1))
+    (screen.folder() / "plate_1" / "A02_f1_protein.tif").write_bytes(b"II*\0 damaged")
+    assert not print_check(screen)
+    assert "A02_f1_protein.tif: found" in (out := capsys.readouterr().out)
+    assert "failure" in out
+    (screen.folder() / "plate_1" / "A02_f1_protein.tif").unlink()
+    assert not print_check(screen)
+    assert "no file for channel protein of field plate_1_A02_1" in capsys.readouterr().out
+
+
+def test_all_fields_are_read_up_to_a_number(tmp_path, capsys):
+    screen = load_screen(write_tiny_screen(tmp_path, plates=1, images=8))
+    (screen.folder() / "plate_1" / "A08_f1_protein.tif").write_bytes(b"II*\0 damaged")
+    assert print_check(screen)  # not in the usual sample
+    assert not print_check(screen, at_most=8)
+    assert "sample      8 of 8 fields" in capsys.readouterr().out
+    assert print_check(screen, at_most=4)
+    assert "sample      4 of 8 fields" in capsys.readouterr().out
+
+
+def test_fields_of_other_sizes_or_types_are_a_problem(tmp_path, capsys):
+    screen = load_screen(write_tiny_screen(tmp_path, plates=1))
+    for name in ("nucleus", "protein"):
+        file = screen.folder() / "plate_1" / f"A03_f1_{name}.tif"
+        tifffile.imwrite(file, (tifffile.imread(file) // 8).astype(np.uint8))
+    assert print_check(screen, at_most=4)
+    out = capsys.readouterr().out
+    assert (
+        "channel nucleus, protein: sizes or pixel types differ between fields: 160 x 160 px uint16 in 3"
+        in out
+    )
+    assert "160 x 160 px uint8 in 1 (plate_1_A03_1)" in out
+
+
+def test_a_picture_of_the_cells_is_drawn(tmp_path, monkeypatch):
+    monkeypatch.setenv("PCIP_DATA", str(tmp_path / "data"))
+    spec, picture = write_tiny_screen(tmp_path, plates=1), tmp_path / "cells.png"
+    result = CliRunner().invoke(command, [str(spec), "--picture", str(picture), "--all", "--limit", "2"])
+    assert result.exit_code == 0
+    assert f"picture     {picture}: 2 of 2 sampled fields" in result.output
+    assert picture.read_bytes()[1:4] == b"PNG"
+    result = CliRunner().invoke(command, [str(spec), "--picture", str(tmp_path / "cells.svg")])
+    assert result.exit_code == 2
+    assert "does not end with .png" in result.output
+
+
+def test_control_characters_of_file_names_are_not_printed(tmp_path, capsys):
+    screen = load_screen(write_tiny_screen(tmp_path, plates=1))
+    for name in ("nucleus", "protein"):
+        file = screen.folder() / "plate_1" / f"A01_f1_{name}.tif"
+        file.rename(file.with_name(f"A01_f1\n\x1b[2J_{name}.tif"))
+    assert print_check(screen)
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "plate_1/A01_f1??[2J_nucleus.tif" in out
+
+
+def test_label_images_are_reported(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    (tmp_path / "images").mkdir()
+    grid = np.mgrid[:160, :160]
+    for field in (1, 2):
+        places = [
+            (y + rng.integers(-9, 9), x + rng.integers(-9, 9)) for y in (30, 80, 130) for x in (30, 80, 130)
+        ]
+        mask = sum(n * (np.hypot(grid[0] - y, grid[1] - x) < 9) for n, (y, x) in enumerate(places, 1))
+        numbers = np.where(mask > 0, (mask - 1) % 3 + 1, 0) if field == 2 else mask
+        tifffile.imwrite(tmp_path / "images" / f"p_A01_f{field}_mask.tif", numbers.astype(np.uint8))
+        for name in ("nucleus", "protein"):
+            plane = rng.normal(100, 5, mask.shape) + 500 * (mask > 0)
+            tifffile.imwrite(tmp_path / "images" / f"p_A01_f{field}_{name}.tif", plane.astype(np.uint16))
+    channels = {"nucleus": {"role": "structural"}, "protein": {"role": "protein"}, "mask": {"role": "labels"}}
+    changes = {
+        "channels": channels,
+        "files": {"pattern": "{plate}_{well}_f{field}_{channel}.tif", "image_id": "{plate}_{well}"},
+        "images": {},
+        "segmentation": {"method": "labels", "options": {"channel": "mask"}},
+    }
+    spec = write_spec(tmp_path, root=str(tmp_path / "images"), **changes)
+    assert not print_check(load_screen(spec))
+    assert "p_A01_f2_mask.tif: found 3 labels in 9 separate pieces" in capsys.readouterr().out
+    tiny = replace(load_screen(spec), crops=replace(load_screen(spec).crops, window_px=4))
+    assert print_check(
+        replace(tiny, segmentation=replace(tiny.segmentation, options={"channel": "mask", "split": True}))
+    )
+    out = capsys.readouterr().out
+    assert "p_A01_f1_mask.tif: labels have a median area of" in out
+    assert "times the crop window of 4 x 4 px" in out

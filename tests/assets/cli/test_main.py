@@ -51,7 +51,7 @@ def test_the_commands_and_options_that_users_rely_on_are_there() -> None:
     }
     expected = {
         "demo": set(),
-        "check": {"--root"},
+        "check": {"--root", "--all", "--limit", "--picture"},
         "run": {"--root", "--shards", "--retrain", "--baselines", "--analyses"},
         "like": {"-n", "--by"},
         "units": set(),

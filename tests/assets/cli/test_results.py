@@ -72,6 +72,18 @@ def test_pages_that_exist_are_named(workspace: Workspace, capsys: pytest.Capture
     assert "all scores" not in printed
 
 
+def test_a_screen_without_labels_says_why_there_are_no_scores(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with duckdb.connect(str(workspace.published)) as con:
+        con.execute("INSERT INTO screens VALUES ('unlabelled', 3, 9, false)")
+    print_results(workspace, ["unlabelled"])
+    printed = capsys.readouterr().out
+    assert "unlabelled (real images): 3 images, 9 cells\n" in printed
+    assert "docs/how-to/add-localization-terms.md" in printed
+    assert "feature set ┃" not in printed
+
+
 def test_a_screen_that_is_not_published(workspace: Workspace) -> None:
     with pytest.raises(PcipError, match="pcip run other"):
         score_table(workspace, "other")

@@ -6,7 +6,7 @@ import pytest
 import tifffile
 
 from pcip_core.errors import SpecError
-from pcip_core.images.annotations import describe_images, unlisted
+from pcip_core.images.annotations import describe_images, match_tables
 from pcip_core.images.layout import scan
 from pcip_core.images.localization import annotated_images
 from tests.core.images.writers import noise, screen_of
@@ -23,6 +23,11 @@ def root(tmp_path):
         for channel in ("nucleus", "protein"):
             tifffile.imwrite(folder / f"{name}_1_{channel}.tif", noise(1))
     return folder
+
+
+def _matching(screen):
+    (matching,) = match_tables(screen, scan(screen).fields).matchings
+    return matching
 
 
 def _values(screen, column):
@@ -45,15 +50,40 @@ def test_wells_are_joined_by_plate_where_there_is_one(root, text, genes):
     screen = screen_of(root, FILES, images={"platemap": "platemap.txt", "values": {"cell_line": "wt"}})
     assert _values(screen, "gene") == genes
     assert _values(screen, "cell_line") == ["wt"] * 3
-    assert unlisted(screen, scan(screen).fields)["platemap.txt"] == [
+    assert _matching(screen).without_row == [
         image_id for image_id, gene in zip(("p1_A01", "p1_A02", "p2_A01"), genes, strict=True) if gene is None
     ]
 
 
-def test_a_platemap_without_wells(root):
-    (root / "platemap.csv").write_text("position,gene\nA1,X\n")
-    with pytest.raises(SpecError, match="columns position, gene"):
-        _values(screen_of(root, FILES, images={"platemap": "platemap.csv"}), "gene")
+def test_a_platemap_without_wells_and_its_remedy(root):
+    (root / "platemap.csv").write_text("place,gene\nA1,X\n")
+    screen = screen_of(root, FILES, images={"platemap": "platemap.csv"})
+    with pytest.raises(SpecError, match=r"columns place, gene.*Rename the column of wells to `well`"):
+        _values(screen, "gene")
+    for name in ("well", "Well ID", "Well Name", "wellPosition", "Destination Well"):
+        (root / "platemap.csv").write_text(f"{name},gene\nA1,X\n")
+        assert _values(screen, "gene") == ["X", None, "X"]
+
+
+def test_rows_of_several_plates_and_the_remedy(root):
+    (root / "platemap.csv").write_text("batch,well,gene\np1,A1,X\np2,A1,Y\n")
+    screen = screen_of(root, FILES, images={"platemap": "platemap.csv"})
+    with pytest.raises(
+        SpecError, match="If the rows are of several plates, call the column of plates `plate`"
+    ):
+        _values(screen, "gene")
+    (root / "platemap.csv").write_text("plate,well,gene\np1,A1,X\np2,A1,Y\n")
+    assert _values(screen, "gene") == ["X", None, "Y"]
+
+
+def test_a_table_of_images_without_ids_and_its_remedies(root):
+    (root / "t.csv").write_text("plate,well,id,gene\np1,A1,p1_A01,X\n")
+    with pytest.raises(SpecError) as caught:
+        _values(screen_of(root, FILES, images={"table": "t.csv"}), "gene")
+    assert "Name the right column as images.key in the spec" in caught.value.remedy
+    assert "name the table as images.platemap" in caught.value.remedy
+    for images in ({"table": "t.csv", "key": "id"}, {"platemap": "t.csv"}):
+        assert _values(screen_of(root, FILES, images=images), "gene") == ["X", None, None]
 
 
 def test_the_table_of_images_wins_over_the_platemap_and_terms_are_renamed(root):
@@ -81,16 +111,19 @@ def test_annotations_give_terms_to_images_without_any(root):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("well,gene\nA01,X\nA1,Y\n", "two rows for well A01: gene X; gene Y"),
         (
-            "plate,well,gene\np1,A01,X\n,A02,Y\n,A03,Z\n",
-            "2 rows in which plate or well is empty, the first with A02, Y",
+            "well,gene\nA01,X\n#\n\nA1,Y\n",
+            r"two rows for well A01: line 2 \(well A01, gene X\); line 5 \(well A1, gene Y\)",
+        ),
+        (
+            "plate,well,gene\np1,A01,X\n,A02,Y\n,A03,\n",
+            r"2 of 3 rows without plate: line 3 \(well A02, gene Y\), line 4 \(well A03\); also 1 without gene",
         ),
         (
             "plate,well,gene\np1,A01,X\np1,,Y\n",
-            "1 rows in which plate or well is empty, the first with p1, Y",
+            r"1 of 2 rows without well: line 3 \(plate p1, gene Y\)",
         ),
-        ("well,gene\nA01,2-Mar\n", "2-Mar in the column gene"),
+        ("well,gene\nA01,2-Mar\n", r"2-Mar \(probably MARCH2 .* in the column gene"),
         ("well,Gene,gene\nA01,X,Y\n", "the columns Gene and gene, which differ; required: one column gene"),
     ],
 )
@@ -100,9 +133,13 @@ def test_platemaps_with_rows_that_cannot_be_told(root, text, message):
         _values(screen_of(root, FILES, images={"platemap": "platemap.csv"}), "gene")
 
 
-def test_a_row_given_twice_is_one(root):
+def test_a_row_given_twice_is_one_and_is_named(root):
     (root / "platemap.csv").write_text("well;gene\nA01;X\nA1;X\n")
-    assert _values(screen_of(root, FILES, images={"platemap": "platemap.csv"}), "gene") == ["X", None, "X"]
+    screen = screen_of(root, FILES, images={"platemap": "platemap.csv"})
+    assert _values(screen, "gene") == ["X", None, "X"]
+    assert (
+        _matching(screen).problems()[-1] == "platemap.csv: rows that stand twice (1): line 3 repeats line 2"
+    )
 
 
 def test_a_column_given_twice_is_one(root):
@@ -110,13 +147,64 @@ def test_a_column_given_twice_is_one(root):
     assert _values(screen_of(root, FILES, images={"platemap": "platemap.csv"}), "gene") == ["X", None, "X"]
 
 
-def test_a_table_of_images_names_each_once_and_what_it_lacks_is_listed(root):
-    (root / "images.csv").write_text("image_id,gene\np1_A1,X\np2_A01,Y\n")
+def test_a_table_of_images_finds_wells_in_any_writing_and_lists_what_does_not_match(root):
+    (root / "images.csv").write_text("image_id,gene\np1_A1,X\np2_A - 01,Y\np7_A01,Z\n")
     screen = screen_of(root, FILES, images={"table": "images.csv"})
-    assert unlisted(screen, scan(screen).fields) == {"images.csv": ["p1_A01", "p1_A02"]}
-    (root / "images.csv").write_text("image_id,gene\np1_A01,X\np1_A01,Y\n")
-    with pytest.raises(SpecError, match="two rows for image_id p1_A01: gene X; gene Y"):
+    assert _values(screen, "gene") == ["X", None, "Y"]
+    matching = _matching(screen)
+    assert (matching.without_row, matching.unused) == (["p1_A02"], ["p7_A01"])
+    assert matching.problems() == [
+        "images.csv: no row for 1 of 3 images: p1_A02",
+        "images.csv: 1 of 3 rows match none of the images: p7_A01",
+    ]
+
+
+@pytest.mark.parametrize("second", ["p1_A01", "p1_A1", "p1_a-1"])
+def test_a_table_of_images_names_each_once(root, second):
+    (root / "images.csv").write_text(f"image_id,gene\np1_A01,X\n{second},Y\n")
+    screen = screen_of(root, FILES, images={"table": "images.csv"})
+    message = rf"two rows for image_id p1_A01: line 2 \(image_id p1_A01, gene X\); line 3 \(image_id {second}, gene Y\)"
+    with pytest.raises(SpecError, match=message) as caught:
         _values(screen, "gene")
+    assert "Remove the wrong row" in caught.value.remedy
+    (root / "images.csv").write_text("image_id,gene\np1_A01,X\n")
+    assert _values(screen, "gene")[0] == "X"
+
+
+def test_plates_in_another_writing_are_found_unless_two_could_be_meant(root):
+    (root / "platemap.csv").write_text("plate,well,gene\nP01,A01,X\nP 2,A-1,Y\n")
+    screen = screen_of(root, FILES, images={"platemap": "platemap.csv"})
+    assert _values(screen, "gene") == ["X", None, "Y"]
+    assert _matching(screen).rewritten == ["p1_A01 (P01 A01 in the table)", "p2_A01 (P 2 A-1 in the table)"]
+    (root / "platemap.csv").write_text("plate,well,gene\nP01,A01,X\nP-1,A01,Y\n")
+    assert _values(screen, "gene") == [None] * 3
+    assert _matching(screen).doubts == ["p1_A01 (could be P01 A01 or P-1 A01)"]
+
+
+def test_the_row_of_another_image_is_not_taken(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in ("1_A01", "01_A01"):
+        for channel in ("nucleus", "protein"):
+            tifffile.imwrite(folder / f"{name}_1_{channel}.tif", noise(1))
+    (folder / "images.csv").write_text("image_id,gene\n1_A1,X\n")
+    screen = screen_of(folder, FILES, images={"table": "images.csv"})
+    fields = scan(screen).fields
+    genes = {record.image_id: record.values.get("gene") for record in describe_images(screen, fields)}
+    assert genes == {"1_A01": "X", "01_A01": None}
+    one = [field for field in fields if field.image_id == "01_A01"]
+    assert describe_images(screen, one, match_tables(screen, fields))[0].values.get("gene") is None
+    assert _matching(screen).doubts == ["01_A01 (or 1_A1, which another image has)"]
+
+
+def test_an_image_without_a_protein_is_named_where_others_have_one(root):
+    (root / "platemap.csv").write_text("well,protein\nA01,AAC1\nA02,\n")  # the rest of a merged cell
+    screen = screen_of(root, FILES, images={"platemap": "platemap.csv"})
+    assert annotated_images(screen, scan(screen).fields).problems() == [
+        "1 of 3 images have no protein and count as proteins of their own: p1_A02"
+    ]
+    (root / "platemap.csv").write_text("well,protein\nA01,AAC1\nA02,AAH1\n")
+    assert annotated_images(screen, scan(screen).fields).problems() == []
 
 
 def test_a_well_of_two_parts_is_found_in_the_platemap(tmp_path):
@@ -130,4 +218,44 @@ def test_a_well_of_two_parts_is_found_in_the_platemap(tmp_path):
     images = {"platemap": "platemap.csv", "values": {"well": "{row}{col}"}}
     screen = screen_of(folder, files, images=images, shards={"buckets": 1})
     assert _values(screen, "gene") == ["X", "Y"]
-    assert unlisted(screen, scan(screen).fields) == {"platemap.csv": []}
+    assert _matching(screen).problems() == []
+    assert _values(
+        screen_of(folder, files, images={"platemap": "platemap.csv"}, shards={"buckets": 1}), "gene"
+    ) == [
+        "X",
+        "Y",
+    ]
+    (folder / "platemap.csv").write_text("Row,Column,gene\nA,1,X\n2,12,Y\n")
+    assert _values(screen, "gene") == ["X", "Y"]
+
+
+def test_plates_of_a_platemap_that_the_files_do_not_name_and_the_remedies(root):
+    (root / "platemap.csv").write_text("plate,well,gene\nBR1,A01,X\n")
+    files = {"pattern": "{batch}_{well}_{field}_{channel}.tif", "image_id": "{batch}_{well}"}
+    images = {"platemap": "platemap.csv"}
+    screen = screen_of(root, files, images=images, shards={"buckets": 1})
+    with pytest.raises(SpecError, match=r"a column of plates \(BR1\)") as caught:
+        _values(screen, "gene")
+    assert "images.values: {plate: 'BR1'}; or remove the column" in caught.value.remedy
+    with_plate = images | {"values": {"plate": "BR1"}}
+    assert _values(screen_of(root, files, images=with_plate, shards={"buckets": 1}), "gene") == [
+        "X",
+        None,
+        "X",
+    ]
+    (root / "platemap.csv").write_text("well,gene\nA01,X\n")
+    assert _values(screen, "gene") == ["X", None, "X"]
+    (root / "platemap.csv").write_text("plate,well,gene\np1,A01,X\n")
+    assert _values(screen_of(root, FILES, images=images), "gene") == ["X", None, None]
+
+
+def test_an_image_whose_wells_have_different_rows_is_in_doubt(root):
+    (root / "platemap.csv").write_text("plate,well,gene\np1,A01,X\np1,A02,Y\np2,A01,X\n")
+    files = {"pattern": "{plate}_{well}_{field}_{channel}.tif", "image_id": "{plate}"}
+    screen = screen_of(root, files, images={"platemap": "platemap.csv"})
+    assert _values(screen, "gene") == [None, "X"]
+    matching = _matching(screen)
+    assert matching.doubts == ["p1 (its fields have different rows, p1 A01 and p1 A02)"]
+    assert matching.unused == []
+    (root / "platemap.csv").write_text("plate,well,gene\np1,A01,X\np1,A02,X\np2,A01,X\n")
+    assert _values(screen, "gene") == ["X", "X"]

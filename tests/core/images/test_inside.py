@@ -11,7 +11,7 @@ import tifffile
 
 from pcip_core.errors import ImageFileError, RootError
 from pcip_core.images import inside
-from pcip_core.images.inside import is_plain, opened, require_inside, walk
+from pcip_core.images.inside import Tree, is_plain, opened, require_inside
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import content_hash, read_field
 from pcip_core.images.watching import stamps
@@ -114,9 +114,15 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(inside.os, "scandir", refusing)
     refused = "P2"
-    layout = scan(screen_of(tmp_path / "root", FILES))
-    assert layout.shards() == ["P1"]
-    assert layout.unclaimed == ["P2/"]
+    layout_screen = screen_of(tmp_path / "root", FILES)
+    layout = scan(layout_screen)
+    assert layout.shards() == ["P1", "P2"]
+    assert layout.unclaimed == []
+    (unread,) = layout.of_shard("P2")
+    with pytest.raises(
+        ImageFileError, match=r"P2: found a folder that must not be read \(Permission denied\)"
+    ):
+        read_field(layout_screen, unread)
     refused = "root"
     with pytest.raises(RootError, match=r"cannot be listed \(Permission denied\)"):
         scan(screen_of(tmp_path / "root", FILES))
@@ -184,7 +190,7 @@ def test_walk_gives_what_os_walk_gives_without_links(tmp_path):
     for folder in ("a/b/c", "a/d", "e"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "f").touch()
-    ours = {tmp_path / folder: (set(folders), set(names)) for folder, folders, names in walk(tmp_path)}
+    ours = {tmp_path / folder: (set(folders), set(names)) for folder, folders, names in Tree(tmp_path).walk()}
     theirs = {Path(folder): (set(folders), set(names)) for folder, folders, names in os.walk(tmp_path)}
     assert ours == theirs
 
@@ -215,10 +221,66 @@ def test_plain_paths():
 def test_require_inside_resolves_every_step(tmp_path):
     (tmp_path / "root" / "a").mkdir(parents=True)
     (tmp_path / "out").mkdir()
+    (tmp_path / "far").mkdir()
     (tmp_path / "root" / "link").symlink_to("../out")
-    (tmp_path / "root" / "a" / "link").symlink_to("../../out")
-    for path in ("a", "a/x", "a/../b", "link/x"):
+    (tmp_path / "root" / "above").symlink_to("..")
+    (tmp_path / "root" / "a" / "link").symlink_to("../../far")
+    (tmp_path / "root" / "a" / "linked").symlink_to("../../out")
+    for path in ("a", "a/x", "a/../b", "link/x", "a/linked/x"):
         require_inside(tmp_path / "root", tmp_path / "root" / path)
-    for path in ("..", "../out", "a/link", "a/link/x", "link/..", "link/../x", "/etc/hostname"):
+    for path in ("..", "../far", "a/link", "a/link/x", "link/..", "link/../x", "/etc/hostname"):
         with pytest.raises(ImageFileError, match="leads out of the root"):
             require_inside(tmp_path / "root", tmp_path / "root" / path)
+
+
+def test_links_within_the_screen_are_followed_and_no_file_is_used_twice(tmp_path):
+    """A farm of links: plates/P1 leads into the root, plates/P3 into a folder that is linked directly into it."""
+    root = tmp_path / "root"
+    _write(root / "raw" / "0001")
+    _write(tmp_path / "store" / "0003")
+    (root / "plates").mkdir()
+    (root / "disk").symlink_to(tmp_path / "store")
+    (root / "plates" / "P1").symlink_to("../raw/0001")
+    (root / "plates" / "P3").symlink_to(tmp_path / "store" / "0003")
+    (root / "plates" / "again").symlink_to("P1")
+    screen = screen_of(root, FILES | {"pattern": "plates/{plate}/{well}_{channel}.tif"})
+    layout = scan(screen)
+    assert [field.field_id for field in layout.fields] == ["P1_A01", "P1_A02", "P3_A01", "P3_A02"]
+    for field in layout.fields:
+        read_field(screen, field)
+    assert "plates/again/" in layout.unclaimed
+    assert layout.doubts(screen) == [
+        f"plates/again/ is a link to {root}/raw/0001, whose files are read at their own place"
+    ]
+    every = scan(screen_of(root, FILES | {"pattern": "**/{plate}/{well}_{channel}.tif"}))
+    assert [field.parts["plate"] for field in every.fields] == ["0001", "0001", "0003", "0003"]
+
+
+def test_links_that_lead_to_each_other_end(tmp_path):
+    root = tmp_path / "root"
+    for folder in ("A", "B"):
+        _write(root / folder)
+    (root / "A" / "to_b").symlink_to("../B")
+    (root / "B" / "to_a").symlink_to("../A")
+    (root / "B" / "here").symlink_to("../B")
+    layout = scan(screen_of(root, FILES | {"pattern": "**/{plate}/{well}_{channel}.tif"}))
+    assert [field.field_id for field in layout.fields] == ["A_A01", "A_A02", "B_A01", "B_A02"]
+
+
+def test_a_link_out_of_the_root_that_may_hold_images_goes_to_quarantine(tmp_path):
+    _write(tmp_path / "root" / "week1" / "P1")
+    _write(tmp_path / "store" / "P2")
+    (tmp_path / "root" / "week1" / "P2").symlink_to(tmp_path / "store" / "P2")
+    files = FILES | {"pattern": "{week}/{plate}/{well}_{channel}.tif"}
+    screen = screen_of(tmp_path / "root", files)
+    layout = scan(screen)
+    assert layout.shards() == ["P1", "P2"]
+    with pytest.raises(
+        ImageFileError, match=r"week1/P2: found a link out of the root, to .*: link that folder"
+    ):
+        read_field(screen, layout.of_shard("P2")[0])
+    before = content_hash(screen, layout.of_shard("P2")[0])
+    (tmp_path / "store" / "P2" / ".zattrs").write_text("{}")
+    assert content_hash(screen, layout.of_shard("P2")[0]) == before  # nothing out of the root is read
+    (tmp_path / "root" / "store").symlink_to(tmp_path / "store")  # the remedy
+    assert len(scan(screen).of_shard("P2")) == 2

@@ -95,6 +95,21 @@ def test_a_table_without_ids_or_terms_names_its_columns(tmp_path, text, message)
         read_localization(path)
 
 
+def test_the_remedy_of_a_table_without_ids_or_terms(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("accession number,found in\nP1,Cytosol\n")
+    with pytest.raises(SpecError) as caught:
+        read_localization(path)
+    assert (
+        caught.value.remedy
+        == "Rename the column of ids to one of gene, orf, ensembl, uniprot, and that of terms to "
+        "`localization`."
+    )
+    for name in ("gene", "orf", "ensembl", "uniprot"):
+        path.write_text(f"{name},localization\nP1,Cytosol\n")
+        assert read_localization(path) == [Located(**{name: "P1"}, localization=("Cytosol",))]
+
+
 def test_a_missing_table_and_a_table_that_is_not_text(tmp_path):
     with pytest.raises(SpecError, match="no such file"):
         read_localization(tmp_path / "no.tsv")
@@ -131,7 +146,7 @@ def test_images_are_matched_by_the_first_id_and_the_others_are_counted():
         [],
         ["Vesicles"],
     ]
-    assert (out.matched, out.ambiguous, out.unmatched, out.unused) == (4, ["4"], ["5"], 2)
+    assert (out.matched, out.ambiguous, out.unmatched, out.unused) == (4, ["4"], ["5"], ["TWIN", "UNSEEN"])
     assert (
         str(out) == "6 images = 4 matched + 1 unmatched + 1 ambiguous; 2 proteins of the table have no image"
     )

@@ -47,7 +47,7 @@ def test_a_spec_is_named_by_its_file_has_no_root_and_a_page(path):
     assert _screen(path.stem).name == path.stem
     assert "root" not in yaml.safe_load(path.read_text())
     if not path.stem.startswith("simulated"):
-        page = path.stem.removesuffix("_channels")
+        page = path.stem.removesuffix("_channels").removesuffix("_masks")
         assert path.stem in (DOCS / f"{page}.md").read_text()
 
 

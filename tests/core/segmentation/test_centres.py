@@ -15,6 +15,7 @@ from pcip_core.images.field import Field
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import Planes
 from pcip_core.segmentation import segmenter
+from pcip_core.segmentation.centres import match_centres
 from tests.core.segmentation.small import CROPS, drawn_fields, masked_screen
 
 CENTRES = {"method": "centres", "options": {"table": "cells.csv"}}
@@ -84,6 +85,22 @@ def test_unusable_tables_are_refused(tmp_path, text, error, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "message", "mended"),
+    [
+        ("well,field,row,column\nA1,1,10,4\n", "y, y_px", "well,field,y,x\nA1,1,10,4\n"),
+        ("image,y,x\nA1,10,4\n", "well, field", "well,y,x\nA1,10,4\n"),
+        ("well,y,x\nA1,10,35\nA1,39,4\n", "order of y and x", "well,x,y\nA1,10,25\nA1,39,4\n"),
+        ("well,y,x\nA1,10,\n", "remove the row", "well,y,x\nA1,10,4\n"),
+    ],
+)
+def test_the_advice_of_an_unusable_table_works(tmp_path, text, message, mended):
+    with pytest.raises((ImageFileError, SpecError)) as caught:
+        segmenter("centres")(_planes(tmp_path, text), table="cells.csv")
+    assert message in str(caught.value)
+    assert segmenter("centres")(_planes(tmp_path, mended), table="cells.csv").max() >= 1
+
+
 def test_a_changed_table_is_read_again_and_a_missing_table_is_named(tmp_path):
     planes = _planes(tmp_path, "well,y,x\nA01,10,10\n")
     assert segmenter("centres")(planes, table="cells.csv").max() == 1
@@ -99,3 +116,46 @@ def test_centres_have_no_area_to_filter_by(tmp_path):
     drawn_fields(tmp_path / "images")
     with pytest.raises(SpecError, match=r"crops\.area_fraction"):
         masked_screen(tmp_path, segmentation=CENTRES, crops=CROPS | {"area_fraction": [0.05, 0.95]})
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "metadata_well,field,y,x\na-1,01,10,10\nA01,1,20,20\nA02,1,5,5\n",
+        "Row,Col,field,y,x\nA,1,1,10,10\n1,01,001,20,20\nB,1,1,5,5\n",
+        "well;field;y;x\nr01c01;1;10,0;10\nA_1;1;20,0;20\n",
+    ],
+)
+def test_rows_of_a_field_are_found_in_any_writing(tmp_path, table):
+    assert segmenter("centres")(_planes(tmp_path, table), table="cells.csv").max() == 2
+
+
+def test_rows_that_could_be_two_fields_are_refused_and_the_remedy_works(tmp_path):
+    table = "well,field,y,x\nA01,s01,10,10\nA01,S-1,20,20\n"
+    (tmp_path / "cells.csv").write_text(table)
+    field = Field("A01_1", "A01", "s", {"well": "A01", "field": "s1"}, {})
+    planes = Planes({"a": np.zeros((30, 40))}, field, tmp_path)
+    with pytest.raises(
+        ImageFileError, match="rows of A01 s01 and A01 S-1, each of which could be field A01_1"
+    ) as caught:
+        segmenter("centres")(planes, table="cells.csv")
+    assert caught.value.remedy == "Write them in the table as in the names of the files."
+    (tmp_path / "cells.csv").write_text(table.replace("s01", "s1"))
+    assert segmenter("centres")(planes, table="cells.csv").max() == 1
+
+
+def test_fields_and_rows_without_a_match_are_counted(tmp_path):
+    drawn_fields(tmp_path / "images", fields=3)
+    screen = masked_screen(tmp_path, segmentation=CENTRES)
+    rows = [f"P,a-1,{field},5,5" for field in ("1", "02", "7")]
+    (tmp_path / "images" / "cells.csv").write_text("\n".join(["plate,well,field,y,x", *rows]))
+    matching = match_centres(screen, scan(screen).fields)
+    assert matching is not None
+    assert (list(matching.row_of), matching.without_row) == (["p_A01_1", "p_A01_2"], ["p_A01_3"])
+    assert matching.unused == ["P a-1 7"]
+    assert matching.problems() == [
+        "cells.csv: no row for 1 of 3 fields: p_A01_3",
+        "cells.csv: 1 of 3 rows match none of the fields: P a-1 7",
+    ]
+    masked = masked_screen(tmp_path, segmentation={"method": "labels", "options": {"channel": "mask"}})
+    assert match_centres(masked, scan(screen).fields) is None

@@ -36,6 +36,11 @@ def test_options_that_a_segmenter_takes(tmp_path, segmentation):
             {"channel": "nucleus", "size": 3},
             "'size'; required: the options of otsu: channel, min_area_px",
         ),
+        (
+            "otsu",
+            {"chanel": "nucleus"},
+            "unknown option 'chanel', which may mean channel; required: the options of",
+        ),
         ("otsu", {}, "missing a required argument: 'channel'"),
         ("otsu", {"channel": "dna"}, "channel 'dna'; required: one of the channels nucleus, protein"),
         ("otsu", {"channel": "nucleus", "min_area_px": "many"}, "min_area_px 'many'; .* of the type int"),
@@ -64,7 +69,7 @@ def test_options_that_a_segmenter_takes(tmp_path, segmentation):
         (
             "pcip_core.segmentation.otsu:otsu",
             {"channel": "nucleus", "size": 1},
-            "unexpected keyword argument .size.",
+            "the unknown option .size.",
         ),
     ],
 )
@@ -72,6 +77,19 @@ def test_options_that_a_segmenter_does_not_take(tmp_path, method, options, messa
     screen = load_screen(write_spec(tmp_path, segmentation={"method": method, "options": options}))
     with pytest.raises(SpecError, match=rf"screen tiny, segmentation\.options: found .*{message}"):
         check_segmentation(screen)
+
+
+def test_the_remedy_of_a_misspelt_option_or_method(tmp_path):
+    for given, key, right in (("yeast_cytosl", "method", "yeast_cytosol"), ("chanel", "option", "channel")):
+        method = given if key == "method" else "otsu"
+        options = {given if key == "option" else "channel": "nucleus"}
+        with pytest.raises(SpecError) as caught:
+            check_segmentation(
+                load_screen(write_spec(tmp_path, segmentation={"method": method, "options": options}))
+            )
+        assert f"which may mean {right}" in caught.value.found
+        section = {"method": right if key == "method" else "otsu", "options": {"channel": "nucleus"}}
+        check_segmentation(load_screen(write_spec(tmp_path, segmentation=section)))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pcip_core.spec.analyses import Analyses, Clustering, GeneOntology, Phenotyp
 from pcip_core.spec.baselines import Baselines
 from pcip_core.spec.features import FeatureSet
 from pcip_core.spec.loading import load_screen
-from pcip_core.spec.screen import Channel, Files, Images
+from pcip_core.spec.screen import Channel, Files, Illumination, Images, Quality
 from pcip_core.spec.training import Augmentation, EncoderConfig
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -54,7 +54,14 @@ def test_every_layout_has_a_short_spec():
 
 
 @pytest.mark.parametrize(
-    ("section", "of"), [("channels.<name>", Channel), ("files", Files), ("images", Images)]
+    ("section", "of"),
+    [
+        ("channels.<name>", Channel),
+        ("files", Files),
+        ("images", Images),
+        ("illumination", Illumination),
+        ("quality", Quality),
+    ],
 )
 def test_every_key_is_in_the_table(section, of):
     for key in dataclasses.fields(of):

@@ -11,6 +11,7 @@ import yaml
 from pcip_core.errors import SpecError
 from pcip_core.spec.features import FeatureSet, PlaneStatistics
 from pcip_core.spec.loading import load_screen
+from pcip_core.spec.validation import unmade_sets
 from tests.conftest import REPOSITORY, write_spec
 
 PAGE = REPOSITORY / "docs" / "how-to" / "use-another-encoder.md"
@@ -132,3 +133,36 @@ def test_an_invalid_combination_is_refused(tmp_path: Path, values: dict, message
     with pytest.raises(SpecError) as caught:
         load_screen(write_spec(tmp_path, features={"mine": values}))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "name", "right"),
+    [
+        ("features", "features.both.combine", "clasic", "classic"),
+        ("analyses", "analyses.feature_set", "inpainting_cnv3", "inpainting_conv3"),
+        ("baselines", "baselines.corrected", "inpainting_conv9", "inpainting_conv4"),
+        ("baselines", "baselines.classifiers", "vgg16_protein_block1", ""),
+    ],
+)
+def test_feature_sets_that_nothing_makes_are_named_with_the_one_that_is_meant(
+    tmp_path, section, key, name, right
+):
+    def problems(given: str) -> list[str]:
+        sections = {
+            "features": {"both": {"combine": [given, "intensity"]}},
+            "analyses": {"feature_set": given},
+            "baselines": {key.rpartition(".")[2]: [given]},
+        }
+        baselines = {"sets": ["classic", "autoencoder"], "corrections": ["by_plate"]}
+        changes = {
+            "baselines": baselines,
+            section: (baselines if section == "baselines" else {}) | sections[section],
+        }
+        return unmade_sets(load_screen(write_spec(tmp_path, **changes)))
+
+    (problem,) = problems(name)
+    assert problem.startswith(f"{key} names {name}")
+    if right:
+        assert "which may mean inpainting_conv" in problem or f"which may mean {right}" in problem
+    for made in (right or "autoencoder_conv3", "untrained_conv2", "inpainting_conv3_by_plate"):
+        assert problems(made) == []

@@ -46,6 +46,10 @@ def commit_plate(store: Store, screen: str, shard: str, *, dim: int = DIM, seed:
             "fields": frames.fields_table(spec, [(one, "hash", (160, 160)) for one in fields]),
             "images": frames.images_table(records),
             "quarantine_fields": frames.quarantine_table("fields", rejected, shard),
+            "field_quality": schemas.FIELD_QUALITY.frame(
+                {"image_id": image_ids, "channel": ["nucleus"] * IMAGES}
+            ),
+            "illumination": schemas.ILLUMINATION.frame({"channel": ["nucleus"], "shard": [shard]}),
             **{
                 table.name: table.frame({"image_id": image_ids})
                 for table in (schemas.TRUTH_IMAGES, schemas.TRUTH_CELLS)

@@ -67,7 +67,7 @@ def test_a_reader_in_the_same_process_does_not_mislead_a_publish(filled: Store, 
     assert not publish(filled, path).rebuilt
     for table in filled.tables("scr"):
         filled.remove("scr", table, "plate_3")
-    assert publish(filled, path).dropped == 8
+    assert publish(filled, path).dropped == 10
     assert plain.execute("SELECT count(*) FROM scr.cells").fetchone() == (30,)
     plain.close()
     assert shards_of(path) == {"plate_1": 15, "plate_2": 15}

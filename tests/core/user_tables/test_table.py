@@ -340,28 +340,6 @@ def test_files_that_are_not_what_their_name_says(tmp_path, name, data, message):
         read_table(path)
 
 
-@pytest.mark.parametrize(
-    "values",
-    [["1-Sep", "2-Mar", "1.00E+05"], ["AAC1", "Sep-10"], ["AAC1", "01. Sep"], ["x", "2. Mrz"], ["2.31E+13"]],
-)
-def test_names_that_excel_has_turned_into_dates_are_refused(tmp_path, values):
-    path = tmp_path / "t.csv"
-    path.write_text("well,Gene name\n" + "".join(f"A{at:02d},{value}\n" for at, value in enumerate(values)))
-    damaged = [value for value in values if value not in ("AAC1", "x")]
-    with pytest.raises(SpecError, match=f"{', '.join(damaged)} in the column Gene name".replace("+", r"\+")):
-        read_table(path)
-    date = datetime.datetime(2024, 9, 1)
-    with pytest.raises(SpecError, match="2024-09-01 in the column protein"):
-        read_table(workbook(tmp_path / "t.xlsx", [["well", "protein"], ["A01", date], ["A02", "AAC1"]]))
-
-
-def test_dates_and_numbers_in_other_columns_stay(tmp_path):
-    path = tmp_path / "t.csv"
-    text = "well,gene,day,taken,dose,note\nA01,OCT1,1-Sep,2024-09-01,1.00E+05,2024-09-01\nA02,100000,2-Sep,,2.5,none\n"
-    path.write_text(text)
-    assert read_table(path).row(0) == ("A01", "OCT1", "1-Sep", "2024-09-01", "1.00E+05", "2024-09-01")
-
-
 def test_the_text_of_a_file_in_any_encoding(tmp_path):
     path = tmp_path / "t.txt"
     for encoding in ENCODINGS:

@@ -11,7 +11,13 @@ import pytest
 
 from pcip_core.crops.shard import cut_shard
 from pcip_core.errors import SpecError
-from pcip_core.features.designed.cellprofiler_tables import archived, imported_by_id, imported_by_place
+from pcip_core.features.designed.cellprofiler_tables import (
+    archived,
+    imported_by_id,
+    imported_by_place,
+    match_objects,
+)
+from pcip_core.images.field import Field
 from pcip_core.images.layout import scan
 from tests.conftest import real_folder
 from tests.core.images.layouts.test_hdf5 import CHANNELS, FILES, write_archive
@@ -68,6 +74,42 @@ def test_objects_are_joined_by_image_field_and_place(tmp_path, suffix):
     assert found.not_finite == {"Texture_Contrast": 2}
     strict = imported_by_place(written(tmp_path, OBJECTS, suffix), CELLS, **PLACE, within_px=1.5)
     assert strict.rows.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("well", ["A{:02d}", "A{}", "a-{}", "A - {:02d}", "r01c{:02d}"])
+def test_images_are_found_in_any_writing(tmp_path, well):
+    table = OBJECTS.with_columns(
+        pl.Series("Metadata_Plate", ["P 01"] * 5),
+        pl.Series("Metadata_Well", [well.format(1)] * 3 + [well.format(2).replace("A", "B")] * 2),
+        pl.Series("Metadata_Site", ["001", "1", "2", "1", "1"]),
+    )
+    if well.startswith("A"):
+        found = imported_by_place(written(tmp_path, table), CELLS, **PLACE)
+        assert found.rows.tolist() == [0, 1, 2, 4]
+    path = written(tmp_path, table[:3])
+    assert imported_by_place(path, CELLS, **PLACE).rows.tolist() == [0, 1, 2]
+
+
+def test_images_that_could_be_meant_by_two_names_are_refused(tmp_path):
+    table = OBJECTS.with_columns(pl.Series("Metadata_Plate", ["P01", "P-1", "P1", "p 1", "p1"]))
+    with pytest.raises(SpecError, match="rows of P01_A01 1 and P-1_A01 1, each of which could be p1_A01 01"):
+        imported_by_place(written(tmp_path, table), CELLS, **PLACE)
+
+
+def test_fields_and_rows_without_a_match_are_counted(tmp_path):
+    written(tmp_path / "", OBJECTS)
+    profiler = {"source": "table", "table": "Nuclei.csv", **PLACE}
+    files = {"pattern": "{plate}_{well}_{field}_{channel}.tif", "image_id": "{plate}_{well}"}
+    screen = screen_of(tmp_path, files, baselines={"sets": ["cellprofiler"], "cellprofiler": profiler})
+    fields = [
+        Field(f"p1_{well}_{number}", f"p1_{well}", "p1", {"field": number}, {})
+        for well, number in (("A01", "1"), ("A01", "2"), ("C01", "1"))
+    ]
+    matching = match_objects(screen, fields)
+    assert (list(matching.row_of), matching.without_row) == (["p1_A01_1", "p1_A01_2"], ["p1_C01_1"])
+    assert (matching.unused, matching.n_rows) == (["p1_B02 1"], 3)
+    assert len(matching.problems()) == 2
+    assert match_objects(screen_of(tmp_path, files), fields) is None
 
 
 def test_rows_are_joined_by_the_name_of_the_cell(tmp_path):

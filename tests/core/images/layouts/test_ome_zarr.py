@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 import zarr
 
 from pcip_core.errors import ImageFileError
+from pcip_core.images import decoding
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import content_hash, read_field
 from tests.core.images.writers import noise, screen_of
@@ -85,7 +90,7 @@ def write_plate(
     return written
 
 
-def test_links_to_folders_that_are_not_followed_are_named_with_a_slash(tmp_path):
+def test_links_to_folders_that_are_not_read_are_named(tmp_path):
     root = tmp_path / "images"
     write_plate(root / "deep" / "p.zarr", "0.4")
     write_plate(tmp_path / "elsewhere" / "q.zarr", "0.4")
@@ -98,8 +103,12 @@ def test_links_to_folders_that_are_not_followed_are_named_with_a_slash(tmp_path)
     }.items():
         (root / link).symlink_to(target)
     layout = scan(screen_of(root, FILES, channels=CHANNELS))
-    assert len(layout.fields) == 4
-    assert layout.unclaimed == ["around/", "deep/elsewhere.zarr/", "deep/plates/", "gone", "linked.zarr/"]
+    assert sum(field.problem is None for field in layout.fields) == 4
+    assert layout.unclaimed == ["around/", "gone", "linked.zarr/"]
+    assert [problem.partition(": ")[2][:38] for problem in layout.problems()] == [
+        "found a link out of the root, to " + str(tmp_path)[:5]
+    ] * 2
+    assert [note.split(" ")[0] for note in layout.notes] == ["around/", "1", "linked.zarr/"]
 
 
 @VERSIONS
@@ -173,11 +182,122 @@ def test_damage_affects_only_the_field(tmp_path, version):
     assert outcome["plate one_A03_0"].startswith("a header of 1 x 2 x 1 x 100,000 x 100,000")
 
 
-def test_a_stack_of_focal_planes_is_refused(tmp_path):
-    write_plate(tmp_path / "images" / "p.zarr", "0.5", depth=2)
-    screen = screen_of(tmp_path / "images", FILES, channels=CHANNELS)
-    with pytest.raises(ImageFileError, match=r"shape \(1, 2, 2, 40, 24\), axes tczyx"):
+@VERSIONS
+def test_a_stack_of_focal_planes_is_refused_and_each_line_of_the_remedy_works(tmp_path, version):
+    write_plate(tmp_path / "images" / "p.zarr", version, depth=3)
+    channels = {name: CHANNELS[name] for name in ("nucleus", "protein")}
+    screen = screen_of(tmp_path / "images", FILES, channels=channels)
+    with pytest.raises(ImageFileError, match=r"shape \(1, 2, 3, 40, 24\), axes tczyx") as caught:
         read_field(screen, scan(screen).fields[0])
+    pixels = zarr.open_array(tmp_path / "images" / "p.zarr" / "A/1/0/0", mode="r")[0, 1]
+    right = {"project: {z: max}": pixels.max(axis=0), "only: {z: 1}": pixels[0]}
+    for line in re.findall(r"`((?:project|only): [^`]*)`", caught.value.remedy):
+        screen = screen_of(tmp_path / "images", {**FILES, **yaml.safe_load(line)}, channels=channels)
+        assert np.array_equal(read_field(screen, scan(screen).fields[0])["protein"], right.pop(line))
+    assert right == {}
+
+
+def test_label_images_are_not_projected_and_may_be_flat(tmp_path):
+    root = tmp_path / "images"
+    written = write_plate(root / "p.zarr", "0.5", depth=3, wells=("A/1",))
+    for rule in ({"project": {"z": "max"}}, {"only": {"z": 3}}):
+        screen = screen_of(root, FILES | rule, channels=CHANNELS)
+        planes = read_field(screen, scan(screen).fields[0])
+        assert np.array_equal(planes["cells"], written["A/1/0"][1])
+    folder = root / "p.zarr" / "A/1/0/labels/cells"
+    shutil.rmtree(folder)
+    labels = (noise(1, (3, 40, 24)) % 5).astype(np.int32)
+    _group(folder, "0.5", _multiscales("zyx"))
+    _array(folder / "0", "0.5", labels)
+    assert np.array_equal(read_field(screen, scan(screen).fields[0])["cells"], labels[2])
+    screen = screen_of(root, {**FILES, "project": {"z": "max"}}, channels=CHANNELS)
+    with pytest.raises(ImageFileError, match="a label image of 3 focal planes"):
+        read_field(screen, scan(screen).fields[0])
+
+
+def _image(folder: Path, version: str, pixels: np.ndarray, axes: str) -> None:
+    omero = {"omero": {"channels": [{"label": "DAPI"}, {"label": "GFP"}]}}
+    _group(folder, version, _multiscales(axes) | omero)
+    _array(folder / "0", version, pixels)
+
+
+@VERSIONS
+@pytest.mark.parametrize("layout", ["pattern", "ome_zarr"])
+def test_single_images_are_fields_by_a_pattern(tmp_path, version, layout):
+    root = tmp_path / "images"
+    pixels = noise(1, (2, 40, 24))
+    _image(root / "p1" / "A01_f1.ome.zarr", version, pixels, "cyx")
+    _image(root / "p1" / "A01_f2.ome.zarr", version, pixels[:, ::-1], "cyx")
+    _image(root / "p1" / "other.ome.zarr", version, pixels, "cyx")
+    files = {"layout": layout, "pattern": "{plate}/{well}_f{field:d}.ome.zarr", "image_id": "{plate}_{well}"}
+    channels = {"nucleus": {"role": "structural", "plane": 0}, "protein": {"role": "protein", "plane": 1}}
+    screen = screen_of(root, files, channels=channels)
+    layout_of_root = scan(screen)
+    assert [(field.image_id, field.number) for field in layout_of_root.fields] == [
+        ("p1_A01", "1"),
+        ("p1_A01", "2"),
+    ]
+    assert layout_of_root.unclaimed == ["p1/other.ome.zarr"]
+    assert np.array_equal(read_field(screen, layout_of_root.fields[0])["protein"], pixels[1])
+
+
+def test_single_images_without_a_pattern_one_per_channel_and_one_as_the_root(tmp_path):
+    root = tmp_path / "images"
+    pixels = noise(1, (2, 40, 24))
+    _image(root / "a" / "one.zarr", "0.5", pixels, "cyx")
+    channels = {name: CHANNELS[name] for name in ("nucleus", "protein")}
+    by_image = {"layout": "ome_zarr", "image_id": "{image}"}
+    screen = screen_of(root, by_image, channels=channels, shards={"buckets": 1})
+    (field,) = scan(screen).fields
+    assert (field.image_id, field.files["nucleus"]) == ("a/one", "a/one.zarr#channel=DAPI")
+    screen = screen_of(root / "a" / "one.zarr", by_image, channels=channels, shards={"buckets": 1})
+    assert np.array_equal(read_field(screen, scan(screen).fields[0])["protein"], pixels[1])
+    for number, channel in enumerate(("nucleus", "protein")):
+        _image(tmp_path / "each" / f"A01_{channel}.zarr", "0.4", pixels[number], "yx")
+    files = {"pattern": "{well}_{channel}.zarr", "image_id": "{well}"}
+    screen = screen_of(tmp_path / "each", files, shards={"buckets": 1})
+    planes = read_field(screen, scan(screen).fields[0])
+    assert np.array_equal(planes["protein"], pixels[1])
+
+
+def test_each_time_point_of_an_image_is_an_image_if_the_spec_names_it(tmp_path):
+    pixels = noise(2, (3, 2, 40, 24))
+    _image(tmp_path / "images" / "A01.zarr", "0.5", pixels, "tcyx")
+    channels = {name: CHANNELS[name] for name in ("nucleus", "protein")}
+    files = {"layout": "ome_zarr", "pattern": "{well}.zarr", "image_id": "{well}"}
+    screen = screen_of(tmp_path / "images", files, channels=channels, shards={"buckets": 1})
+    with pytest.raises(ImageFileError, match=r"3 time points.*only: {time: 1}"):
+        read_field(screen, scan(screen).fields[0])
+    for changed, expected in (({"only": {"time": 2}}, [1]), ({"image_id": "{well}_t{time}"}, [0, 1, 2])):
+        screen = screen_of(
+            tmp_path / "images", {**files, **changed}, channels=channels, shards={"buckets": 1}
+        )
+        read = [read_field(screen, field)["protein"] for field in scan(screen).fields]
+        assert [
+            np.array_equal(plane, pixels[time, 1]) for plane, time in zip(read, expected, strict=True)
+        ] == [True] * len(expected)
+
+
+def test_warnings_of_zarr_are_kept_and_the_pixels_are_used(tmp_path, caplog):
+    import numcodecs.zarr3
+
+    pixels = noise(3, (2, 40, 24))
+    folder = tmp_path / "images" / "A01.zarr"
+    _group(
+        folder, "0.5", _multiscales("cyx") | {"omero": {"channels": [{"label": "DAPI"}, {"label": "GFP"}]}}
+    )
+    with warnings.catch_warnings(action="ignore"):
+        zarr.create_array(
+            folder / "0", data=pixels, chunks=(1, 16, 16), zarr_format=3, compressors=numcodecs.zarr3.LZ4()
+        )
+    channels = {name: CHANNELS[name] for name in ("nucleus", "protein")}
+    files = {"pattern": "{well}.zarr", "image_id": "{well}"}
+    screen = screen_of(tmp_path / "images", files, channels=channels, shards={"buckets": 1})
+    decoding.forget_warnings()
+    for _ in range(2):
+        assert np.array_equal(read_field(screen, scan(screen).fields[0])["protein"], pixels[1])
+    assert len(decoding.decoder_warnings()) == len(caplog.records) >= 1
+    assert "Numcodecs codecs are not in the Zarr version 3" in caplog.text
 
 
 def test_an_unknown_channel_name_is_refused(tmp_path):

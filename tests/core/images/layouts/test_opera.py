@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,6 @@ import tifffile
 
 from pcip_core.errors import ImageFileError, RootError
 from pcip_core.images.layout import scan
-from pcip_core.images.layouts.grouping import well_at, well_name
 from pcip_core.images.reading import read_field
 from pcip_core.spec.loading import load_screen
 from tests.conftest import REPOSITORY, real_folder
@@ -109,15 +109,31 @@ def test_several_focal_planes_are_refused_until_one_is_chosen(tmp_path):
         "nucleus": {"role": "structural", "named": "1"},
         "protein": {"role": "protein", "named": "ch2"},
     }
-    with pytest.raises(
-        RootError, match=r"for channel nucleus of field P_B01_1 both .*p01-ch1.* and .*p02-ch1"
-    ):
+    with pytest.raises(RootError, match=r"a stack: .*p01-ch1.* and .*p02-ch1.*only: {plane: 1}"):
         scan(screen_of(tmp_path / "images", FILES, channels=channels))
     screen = screen_of(tmp_path / "images", FILES | {"only": {"plane": 2}}, channels=channels)
     (field,) = scan(screen).fields
     assert np.array_equal(read_field(screen, field)["nucleus"], written["r02c01f01p02-ch1sk1fk1fl1.tiff"])
     apart = screen_of(tmp_path / "images", FILES | {"image_id": "{plate}_{well}_{plane}"}, channels=channels)
     assert [field.field_id for field in scan(apart).fields] == ["P_B01_1_1", "P_B01_1_2", "P_B01_1_3"]
+
+
+def test_two_measurements_of_a_plate_are_refused_and_both_remedies_work(tmp_path):
+    names = ("BR1__2020-11-08-Measurement1", "BR1__2020-11-09-Measurement2")
+    for name in names:
+        _write_plate(tmp_path / "images" / name / "Images")
+        (tmp_path / "images" / name / "Images" / "Index.xml").write_text(_index("BR1"))
+    with pytest.raises(RootError, match=rf"They differ in folder \({names[0]}, {names[1]}\)") as caught:
+        scan(screen_of(tmp_path / "images", FILES, channels=CHANNELS))
+    image_id = re.search(r'files\.image_id: "(.*?)"', str(caught.value))
+    only = re.search(r'files\.only: {folder: "(.*?)"}', str(caught.value))
+    assert image_id is not None
+    assert only is not None
+    apart = scan(screen_of(tmp_path / "images", FILES | {"image_id": image_id[1]}, channels=CHANNELS))
+    assert len(apart.fields) == 4
+    assert len({field.image_id for field in apart.fields}) == 2
+    single = scan(screen_of(tmp_path / "images", FILES | {"only": {"folder": only[1]}}, channels=CHANNELS))
+    assert [file.split("/")[0] for field in single.fields for file in field.files.values()] == [only[1]] * 4
 
 
 def test_unknown_channels_are_refused_with_the_names_of_the_existing_ones(tmp_path):
@@ -129,10 +145,3 @@ def test_unknown_channels_are_refused_with_the_names_of_the_existing_ones(tmp_pa
     }
     with pytest.raises(RootError, match="channels ch1 HOECHST 33342, ch2 EGFP, none of them used"):
         scan(screen_of(tmp_path / "images", FILES, channels=channels))
-
-
-def test_wells():
-    assert [well_at(1, 1), well_at(26, 7), well_at(27, 48), well_at(32, 3)] == ["A01", "Z07", "AA48", "AF03"]
-    assert [well_name(name) for name in ("A1", "a01", "H012", "AF3", "r01c01", "")] == [
-        *("A01", "A01", "H12", "AF03", "r01c01", "")
-    ]

@@ -152,7 +152,10 @@ def test_templates_and_keys_that_do_not_fit_the_layout_are_refused(tmp_path):
         ({"layout": "opera", "image_id": "{strain}"}, "names {strain}"),
         ({"pattern": {"nucleus": "{well}_a.tif"}, "image_id": "{well}"}, "files.pattern for ['nucleus']"),
         ({"pattern": "{well}.tif", "image_id": "{well}"}, "a part {channel}"),
-        ({"pattern": "{well}_{channel}.tif", "image_id": "{well}", "only": {"z": 1}}, "files.only names {z}"),
+        (
+            {"pattern": "{well}_{channel}.tif", "image_id": "{well}", "only": {"depth": 1}},
+            "files.only names {depth}",
+        ),
     ):
         with pytest.raises(SpecError) as caught:
             screen_of(tmp_path, files, shards={"buckets": 1})
@@ -181,19 +184,29 @@ def test_channels_of_different_sizes_or_bit_depths_are_refused(tmp_path):
 
 
 def backtracking(pattern: str, channels: tuple[str, ...] = ()) -> re.Pattern[str]:
-    """The same pattern for Python's own regular expressions, which backtrack and know parts that are named twice."""
+    """The same pattern for Python's own regular expressions, which backtrack and know parts that are named twice.
+
+    A number beside a part without a type, or beside *, has no further digit on that side.
+    """
     kinds = {"**/": "(?:[^/]+/)*", "*": "[^/]*"}
     seen: set[str] = set()
     out = ""
-    for text, part, digits in re.findall(r"(\*\*/|\*|[^{*]+)|{(\w+)(:d)?}", pattern):
-        if not part:
+    pieces = re.findall(r"(\*\*/|\*|[^{*]+)|{(\w+)(:d)?}", pattern)
+    for (text, part, digits), before, after in zip(
+        pieces, [("", "", ""), *pieces], [*pieces[1:], ("", "", "")], strict=False
+    ):
+        if digits and part not in seen:
+            left = "(?<![0-9])" if before[0] == "*" or before[1] else ""
+            right = "(?![0-9])" if after[0] == "*" or after[1] else ""
+            out += f"(?P<{part}>{left}[0-9]+{right})"
+        elif not part:
             out += kinds.get(text) or f"(?i:{re.escape(text)})"
         elif part in seen:
             out += f"(?P={part})"
         elif part == "channel":
             out += f"(?P<channel>(?i:{'|'.join(channels)}))"
         else:
-            out += f"(?P<{part}>{'[0-9]+' if digits else '[^/]+?'})"
+            out += f"(?P<{part}>[^/]+?)"
         seen.add(part)
     return re.compile(out)
 

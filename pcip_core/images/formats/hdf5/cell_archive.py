@@ -19,7 +19,7 @@ import numpy as np
 from pcip_core.errors import ImageFileError
 from pcip_core.hdf5 import MAX_CHUNK_BYTES, RefusedArrayError, array_of, texts_of, values_of
 from pcip_core.images.formats.limits import MAX_BYTES
-from pcip_core.images.formats.tiff import channel_number
+from pcip_core.images.formats.stack import channel_number
 from pcip_core.images.reference import Select
 
 if TYPE_CHECKING:
@@ -32,15 +32,7 @@ _BLOCK = 256  # rows read at a time, because cells are read in the order of thei
 
 
 def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
-    """Read the channels `c` of the cells `row`. A reference without a row stands for an unreadable archive."""
-    if any("row" not in select for select in selects):
-        read_classes(path)
-        raise ImageFileError(
-            path,
-            found="an archive that can be read now",
-            required="the row of a cell",
-            remedy="Scan the folder again: the archive has been replaced since.",
-        )
+    """Read the channels `c` of the cells `row`."""
     return [cell(path, int(select["row"]))[channel_number(path, select, (), CHANNELS)] for select in selects]
 
 

@@ -1,0 +1,66 @@
+"""Prints the report of `pcip check`: the lines of each section, then the problems, then the verdict."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from pcip_assets.cli.check.check import FAILURE, PROBLEM, Check, Line
+from pcip_assets.cli.check.sections import SECTIONS, refusal
+from pcip_core.images.layout import scan
+from pcip_core.spec.screen import Screen
+
+_COLOURS = {PROBLEM: "yellow", FAILURE: "red"}
+_INDENT = " " * 14
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # of file names, which could command the terminal
+
+
+def print_check(screen: Screen, *, at_most: int | None = None, picture: Path | None = None) -> bool:
+    """Print the report, and draw the picture.
+
+    Args:
+        screen: the spec.
+        at_most: read all fields, or this number of them; by default a few of some shards.
+        picture: the PNG file to draw fields of the sample into.
+
+    Returns:
+        False if the screen cannot be run, a field of the sample cannot be read, or a well is missing.
+    """
+    check = Check(screen, scan(screen), at_most, with_panels=picture is not None)
+    click.secho(f"{screen.name}: {screen.description}", bold=True)
+    grave: list[Line] = []
+    for section in SECTIONS:
+        for line in section(check):
+            if line.label in _COLOURS:
+                grave.append(line)
+            else:
+                _print(line)
+    if picture is not None:
+        for line in _draw(check, picture):
+            _print(line)
+    for line in sorted(grave, key=lambda line: line.label, reverse=True):  # failures last
+        _print(line, fg=_COLOURS[line.label])
+    stop = refusal(check)
+    if stop is not None:
+        click.secho(f"  cannot run: {stop}", fg="red")
+    elif not grave:
+        click.secho("  no problem found", fg="green")
+    return stop is None and not any(line.label == FAILURE for line in grave)
+
+
+def _print(line: Line, **style: str) -> None:
+    text = _CONTROL.sub("?", str(line.text)).replace("\n", f"\n{_INDENT}")
+    click.secho(f"  {line.label:<11} {text}", **style)  # type: ignore[arg-type]
+
+
+def _draw(check: Check, picture: Path) -> Iterator[Line]:
+    """Draw the sampled fields into a file, if any can be read."""
+    from pcip_core.plots.cells.contact_sheet import contact_sheet
+    from pcip_core.plots.pictures import save_png
+
+    if not check.panels:
+        yield Line("picture", "none: no field of the sample can be read")
+        return
+    save_png(contact_sheet(check.screen, check.panels), picture)
+    yield Line("picture", f"{picture}: {len(check.panels)} of {len(check.sample)} sampled fields")

@@ -1,0 +1,306 @@
+"""The sections of the report of `pcip check`: each yields its lines and its problems from a `Check`.
+
+A problem is a line with the label PROBLEM, or FAILURE if the command must end with exit code 1.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from pcip_assets.cli.check.check import FAILURE, PROBLEM, Check, Line
+from pcip_core.crops.sample import SampledField, kinds_of_pixels, summed
+from pcip_core.errors import PcipError
+from pcip_core.images.annotations import read_platemap
+from pcip_core.images.illumination.described import illumination_lines
+from pcip_core.images.plate_map import Plate, drawn, missing_wells
+from pcip_core.images.quality.survey import quality_lines
+from pcip_core.spec.training import START_CHANNELS
+from pcip_core.spec.validation import unmade_sets
+
+_SHOWN = 5  # files, images or wells named in one line
+_MAPS = 3  # plates with a map
+_REASONS = 3  # kinds of reasons named in one line
+_SHARDS = 20  # with a line each
+
+
+def sources(check: Check) -> Iterator[Line]:
+    """The root, the layout, and the planes of each channel."""
+    screen, fields = check.screen, check.layout.fields
+    yield Line("root", screen.root)
+    yield Line("layout", screen.files.layout)
+    planes = Counter(name for field in fields for name in field.files)
+    for name, channel in screen.channels.items():
+        yield Line("channel", f"{name} ({channel.role}): {planes[name]} planes")
+        if planes[name] < len(fields):
+            lacking = f"no file for {len(fields) - planes[name]} of {len(fields)} fields"
+            yield Line(PROBLEM, f"channel {name}: {lacking}")
+    if (start := screen.encoder.start) != "none":
+        new = [name for name in screen.structural if name not in START_CHANNELS[start]]
+        unknown = (
+            f"; {', '.join(new)}: not among its channels {', '.join(START_CHANNELS[start])}" if new else ""
+        )
+        yield Line("encoder", f"starts from that of {start}{unknown}")
+
+
+def counts(check: Check) -> Iterator[Line]:
+    """The numbers of fields, images, shards and localization terms."""
+    fields, annotated = check.layout.fields, check.annotated
+    n_images, n_shards = len(annotated.records), len(check.layout.shards())
+    yield Line("fields", f"{len(fields)} in {n_images} images, {n_shards} shards")
+    terms = Counter(term for image in annotated.records for term in image.localization)
+    yield Line("terms", ", ".join(f"{term} ({n})" for term, n in terms.most_common()) or "none")
+
+
+def plates(check: Check) -> Iterator[Line]:
+    """The wells of each plate and their fields, and the wells that are missing."""
+    if not check.plates:
+        return
+    n_wells = sum(len(plate.wells) for plate in check.plates)
+    n_fields = sum(sum(plate.wells.values()) for plate in check.plates)
+    yield Line("plates", f"{len(check.plates)} with {n_wells} wells and {n_fields} fields")
+    listed = read_platemap(check.screen)
+    missing = missing_wells(check.plates, [(key[0], key[1]) for key in listed])
+    alike: dict[tuple[object, ...], list[Plate]] = {}
+    for plate in check.plates:
+        alike.setdefault((*plate.wells.items(), *missing.get(plate.name, ())), []).append(plate)
+    for members in list(alike.values())[:_MAPS]:
+        yield Line("plate", _plate_text(members, missing.get(members[0].name, {})))
+    if rest := sum(map(len, list(alike.values())[_MAPS:])):
+        yield Line("plate", f"{rest} more with other wells or numbers of fields")
+    for plate in [plate for plate in check.plates if plate.name in missing][:_SHOWN]:
+        wells = missing[plate.name]
+        shown = ", ".join(f"{well} ({reason})" for well, reason in list(wells.items())[:_SHOWN])
+        more = "" if len(wells) <= _SHOWN else ", ..."
+        yield Line(FAILURE, f"{_named(plate)}no images for {len(wells)} wells: {shown}{more}")
+    if len(missing) > _SHOWN:
+        yield Line(FAILURE, f"wells are missing on {len(missing) - _SHOWN} more plates")
+    short = [plate for plate in check.plates if plate.short]
+    for plate in short[:_SHOWN]:
+        wells_shown = _listed([f"{well} ({n})" for well, n in plate.short.items()])
+        yield Line(PROBLEM, f"{_named(plate)}fewer than the usual {plate.usual} fields in {wells_shown}")
+    if len(short) > _SHOWN:
+        yield Line(PROBLEM, f"wells with fewer fields than usual on {len(short) - _SHOWN} more plates")
+
+
+def _named(plate: Plate) -> str:
+    return f"plate {plate.name}: " if plate.name else ""
+
+
+def _plate_text(alike: Sequence[Plate], missing: Mapping[str, str]) -> str:
+    """The wells of plates that are alike: a map with the number of fields of each, or some names of wells."""
+    plate, others = alike[0], len(alike) - 1
+    more = f" and {others} alike" if others else ""
+    sizes = f"{_many(len(plate.wells), 'well')}, {_many(sum(plate.wells.values()), 'field')}"
+    wells = f"{plate.name or '(no name)'}{more}: {sizes}"
+    if len(plate.wells) == 1:
+        return f"{wells}: {next(iter(plate.wells))}"
+    if not plate.places:
+        return f"{wells}; not named like A01, so no map: {_listed(list(plate.wells))}"
+    marks = "; . no images" + ("; ? missing" if missing else "")
+    return "\n".join([f"{wells} (fields of each well{marks})", *drawn(plate, missing)])
+
+
+def example(check: Check) -> Iterator[Line]:
+    """What is read from one file of each channel, and of each other size and pixel type of it."""
+    fields = check.layout.fields
+    kinds = kinds_of_pixels(check.sample)
+    n_read = sum(member.problem is None for member in check.sample)
+    mixed: dict[str, list[str]] = {}
+    for name, channel in check.screen.channels.items():
+        of_channel = kinds.get(name, [])
+        for pixels, member, n in of_channel:
+            size = f"{pixels.height} x {pixels.width} px (height x width), {pixels.dtype}"
+            values = (
+                f"values {_number(pixels.low)} to {_number(pixels.high)} in {n} of {n_read} sampled fields"
+            )
+            yield Line("example", f"{name}: {_one_line(member.field.files[name])}\n{size}, {values}")
+        if len(of_channel) > 1:
+            each = [
+                f"{pixels.height} x {pixels.width} px {pixels.dtype} in {n} ({member.field.field_id})"
+                for pixels, member, n in of_channel
+            ]
+            mixed.setdefault(_listed(each), []).append(name)
+        named = channel.named or name
+        if not of_channel and (field := next((f for f in fields if name in f.files), None)) is not None:
+            yield Line("example", f"{name}: {_one_line(field.files[name])} (named {named}; not read)")
+    for text, names in mixed.items():
+        yield Line(PROBLEM, f"channel {', '.join(names)}: sizes or pixel types differ between fields: {text}")
+    first = next((member.field for member in check.sample if member.problem is None), fields[0])
+    parts = ", ".join(f"{part} {text!r}" for part, text in first.parts.items()) or "none"
+    ids = f"of field {first.field_id}, image {first.image_id}, shard {first.shard}"
+    yield Line("parts", f"{parts}\n{_one_line(ids)}")
+
+
+def tables(check: Check) -> Iterator[Line]:
+    """What the tables of images and of cells match, and what of it is a problem."""
+    from pcip_core.features.designed.cellprofiler_tables import match_objects
+    from pcip_core.segmentation.centres import match_centres
+
+    screen, fields, annotated = check.screen, check.layout.fields, check.annotated
+    matchings = match_centres(screen, fields), match_objects(screen, fields)
+    of_cells = [matching for matching in matchings if matching is not None]
+    for matching in [*annotated.matchings, *of_cells]:
+        yield Line(matching.role, matching)
+    for term, n in annotated.left_out.items():
+        yield Line("left out", f"term {term!r} of {n} images, which names no compartment")
+    problems = annotated.problems() + [text for matching in of_cells for text in matching.problems()]
+    yield from (Line(PROBLEM, text) for text in problems)
+
+
+def left_out(check: Check) -> Iterator[Line]:
+    """Images and files that are left out, doubts about those that are not, and plates that cannot be listed."""
+    for reason, n in Counter(reason for _, reason in check.layout.left_out).most_common(_REASONS):
+        names = [field.field_id for field, other in check.layout.left_out if other == reason]
+        yield Line("left out", f"{_many(n, 'field')}: {reason}: {_one_line(_listed(names))}")
+    unclaimed = check.layout.unclaimed
+    if unclaimed:
+        yield Line(
+            "unclaimed",
+            f"{len(unclaimed)} files belong to no field: {_one_line(', '.join(unclaimed[:_SHOWN]))}",
+        )
+    excluded = check.layout.excluded
+    if excluded:
+        yield Line("excluded", f"{len(excluded)} by name: {_one_line(', '.join(excluded[:_SHOWN]))}")
+    yield from (Line(PROBLEM, doubt) for doubt in check.layout.doubts(check.screen))
+    problems = check.layout.problems()
+    yield from (Line(FAILURE, problem) for problem in problems[:_SHOWN])
+    if len(problems) > _SHOWN:
+        yield Line(FAILURE, f"{len(problems) - _SHOWN} more plates, wells or archives cannot be listed")
+
+
+def programs(check: Check) -> Iterator[Line]:
+    """The feature sets by programs of the user, and why one cannot be used."""
+    for name, features in check.screen.features.items():
+        if features.program is None:
+            yield Line("features", f"{name}: {' and '.join(features.combine)}")
+            continue
+        from pcip_core.features.programs import open_program
+
+        checked = "" if features.reference is None else ", gives its reference"
+        try:
+            open_program(name, features)
+            yield Line("features", f"{name}: {Path(features.program).name}{checked}")
+        except PcipError as error:
+            yield Line(PROBLEM, error)
+    yield from (Line(PROBLEM, text) for text in unmade_sets(check.screen))
+
+
+def sample(check: Check) -> Iterator[Line]:
+    """The cells of the sampled fields by shard, and the fields that cannot be used."""
+    total = len(check.layout.fields)
+    if check.at_most is not None and check.sample:
+        yield Line("sample", f"{len(check.sample)} of {total} fields")
+    by_shard = [
+        (shard, list(members)) for shard, members in groupby(check.sample, lambda each: each.field.shard)
+    ]
+    for shard, members in by_shard[:_SHARDS]:
+        found, passing = sum(each.found for each in members), sum(each.passing for each in members)
+        yield Line("sample", f"{shard}: {found} cells in {len(members)} field(s), {passing} pass")
+    if len(by_shard) > _SHARDS:
+        rest = [each for _, members in by_shard[_SHARDS:] for each in members]
+        found, passing = sum(each.found for each in rest), sum(each.passing for each in rest)
+        yield Line(
+            "sample",
+            f"{len(by_shard) - _SHARDS} more shards: {found} cells in {len(rest)} fields, {passing} pass",
+        )
+    unread = [each for each in check.sample if each.problem is not None and each.field.problem is None]
+    yield from (Line(FAILURE, each.problem) for each in unread[:_SHOWN])
+    if len(unread) > _SHOWN:
+        yield Line(FAILURE, f"{len(unread) - _SHOWN} more of the sampled fields cannot be used")
+    for _, members in by_shard[:_SHARDS]:
+        yield from _scarce_cells(check, [each for each in members if each.problem is None])
+
+
+def _scarce_cells(check: Check, members: list[SampledField]) -> Iterator[Line]:
+    """The problem of a shard of which no cell passes, or whose images will have too few cells."""
+    found, passing = sum(each.found for each in members), sum(each.passing for each in members)
+    if members and not passing:
+        reasons = summed(each.reasons for each in members)
+        shown = "".join(f"; {n}: {reason}" for reason, n in list(reasons.items())[:_REASONS])
+        names = ", ".join(each.field.field_id for each in members[:_SHOWN])
+        yield Line(PROBLEM, f"{names}: none of {found} cells passes{shown}")
+        return
+    if not members:
+        return
+    least = check.screen.crops.min_cells
+    fields = check.layout.of_shard(members[0].field.shard)
+    in_image = Counter(field.image_id for field in fields)
+    if check.screen.segmentation.method == "whole":
+        scarce = [image_id for image_id, count in in_image.items() if count < least]
+        if scarce:
+            yield Line(
+                PROBLEM,
+                f"{len(scarce)} of {len(in_image)} images of {fields[0].shard} have fewer cells than "
+                f"crops.min_cells ({least}): {', '.join(scarce[:_SHOWN])}",
+            )
+        return
+    image_id = members[0].field.image_id
+    expected = passing / len(members) * in_image[image_id]
+    if expected < least:
+        yield Line(
+            PROBLEM,
+            f"{image_id}: about {expected:.0f} cells in its fields, fewer than crops.min_cells ({least})",
+        )
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def quality(check: Check) -> Iterator[Line]:
+    """Profiles of illumination, applied or not, and sampled fields that are flagged or outside of the limits."""
+    for text in (*illumination_lines(check.screen, check.layout.fields), *check.estimates):
+        yield Line("profiles", text)
+    texts: list[str] = []
+    for _, members in groupby(check.sample, lambda each: each.field.shard):
+        texts += quality_lines(check.screen, [each.field for each in members])
+    yield from (Line(PROBLEM, text) for text in texts[:_SHOWN])
+    if len(texts) > _SHOWN:
+        yield Line(PROBLEM, f"{len(texts) - _SHOWN} more flags of quality, or fields outside of its limits")
+
+
+def masks(check: Check) -> Iterator[Line]:
+    """Label images of other programs that are unusual, or those of other fields."""
+    swapped = [each.swapped for each in check.sample if each.swapped is not None]
+    yield from (Line(FAILURE, text) for text in swapped[:_SHOWN])
+    texts = [text for each in check.sample if each.swapped is None for text in each.warnings]
+    yield from (Line(PROBLEM, text) for text in texts[:_SHOWN])
+    if more := len(swapped[_SHOWN:]) + len(texts[_SHOWN:]):
+        yield Line(PROBLEM, f"{more} more problems of label images")
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\n", "?")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f", ... ({len(names)} in all)" if len(names) > _SHOWN else "")
+
+
+def refusal(check: Check) -> str | None:
+    """Why the screen cannot be run, or None."""
+    if check.absent:
+        return f"channel {', '.join(check.absent)} has no files at all"
+    if not any(each.passing for each in check.sample):
+        return "no cell of the sampled fields can be used"
+    return None
+
+
+SECTIONS: tuple[Callable[[Check], Iterator[Line]], ...] = (
+    sources,
+    counts,
+    plates,
+    tables,
+    example,
+    left_out,
+    programs,
+    sample,
+    quality,
+    masks,
+)
+"""In the order of the report."""

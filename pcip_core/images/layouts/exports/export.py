@@ -1,0 +1,179 @@
+"""What the exports of all plate microscopes share: one folder per measurement, one file per plane.
+
+Parts: plate, well (A01), row, column, field, plane (the focal plane), time, and folder: the path of the measurement's
+folder under the root, its names joined by `_`, so that two measurements of one plate can be told apart.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pcip_core.errors import ImageFileError, RootError
+from pcip_core.images.field import Field
+from pcip_core.images.inside import Tree
+from pcip_core.images.layouts.grouping import Fields, plane_of
+from pcip_core.spec.screen import Screen
+from pcip_core.user_tables.wells import well_at
+
+LONGEST_PLATE = 150  # characters; the name is part of ids and of the names of folders
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """One image file: the number of its channel, and the parts of its field except plate and folder.
+
+    `projection`: the microscope has made it from focal planes that are files themselves.
+    """
+
+    channel: str
+    parts: dict[str, str]
+    plate: str | None = None
+    projection: bool = False
+
+
+class Measurement(Protocol):
+    """One measurement of a plate.
+
+    Attributes:
+        plate: the name that the export gives to the plate, if any.
+        channels: number of a channel -> the names by which a spec may call it.
+        listed: names of the image files that a list of the export names; empty without such a list.
+    """
+
+    plate: str | None
+    channels: Mapping[str, Iterable[str]]
+    listed: Iterable[str]
+
+    def plane(self, name: str, inside: str) -> Plane | None:
+        """Read the name of a file, in the folder `inside` below that of the measurement; None: not an image."""
+
+
+def scan_export(
+    screen: Screen,
+    tree: Tree,
+    folder_of: Callable[[str], str],
+    opened: Callable[[Tree, list[str]], Measurement],
+) -> tuple[list[Field], list[str]]:
+    """Find the fields of all measurements. One whose lists cannot be read (yet) becomes one unreadable field.
+
+    Args:
+        screen: the spec.
+        tree: the files.
+        folder_of: the folder of the measurement, of the folder of a file.
+        opened: reads the lists among the files of a measurement.
+
+    Raises:
+        RootError: none of the images has a channel of the spec, or two files hold the same plane.
+    """
+    by_folder: dict[str, list[str]] = defaultdict(list)
+    for path in tree.files():
+        by_folder[folder_of(path.rpartition("/")[0])].append(path)
+    fields = Fields(screen, ("plate", "well", "field"))
+    unclaimed: list[str] = []
+    seen: set[str] = set()
+    for folder, paths in by_folder.items():
+        try:
+            measurement = opened(tree, paths)
+        except ImageFileError as problem:
+            listed = Path(problem.where).relative_to(tree.root).as_posix()
+            fields.add_unreadable(_place(tree, folder), listed, problem)
+            unclaimed += [path for path in paths if path != listed]
+            continue
+        place = _place(tree, folder, measurement.plate)
+        channels = _chosen(screen, measurement.channels)
+        labels: dict[str, str] = {}  # of the channels of this measurement
+        for path in paths:
+            inside, _, name = path.rpartition("/")
+            plane = measurement.plane(name, inside[len(folder) :].strip("/"))
+            if plane is None:
+                unclaimed.append(path)
+                continue
+            if plane.channel not in channels:
+                channels |= _chosen(screen, {plane.channel: [plane.channel]})
+            if plane.channel not in labels:
+                labels[plane.channel] = _label(list(measurement.channels.get(plane.channel, [plane.channel])))
+            parts = {**place, **plane.parts}
+            if plane.plate and not measurement.plate:
+                parts["plate"] = plane.plate
+            chosen = channels[plane.channel]
+            if chosen and not (plane.projection and screen.files.project) and fields.wants(parts):
+                fields.add(parts, {name: plane_of(path, screen.channels[name]) for name in chosen})
+            else:
+                unclaimed.append(path)
+        seen.update(labels.values())
+        _note_absent(tree, folder, measurement, paths)
+    if seen and not fields and not fields.refused_by_only:
+        raise RootError(
+            tree.root,
+            found=f"images of channels {', '.join(sorted(seen))}, none of them used",
+            required=f"channels {', '.join(channel.named or name for name, channel in screen.channels.items())}",
+            remedy="Set channels.*.named in the spec to one of these names.",
+        )
+    fields.add_unread(tree, lambda folder: _place(tree, folder_of(folder.rstrip("/"))))
+    return fields.done(), sorted(unclaimed)
+
+
+def place_of(row: int, column: int) -> dict[str, str]:
+    """The parts of a well, from its row and column, both from 1."""
+    return {"well": well_at(row, column), "row": str(row), "column": str(column)}
+
+
+def named_plate(name: str) -> str | None:
+    """The name that a list gives to its plate, if any.
+
+    Raises:
+        ValueError: it is too long, or not printable.
+    """
+    if len(name) > LONGEST_PLATE or not name.isprintable():
+        raise ValueError(f"the plate's name {name!r:.60}")
+    return name.strip() or None
+
+
+def row_number(letters: str) -> int:
+    """The number of a row, from 1: A, ..., Z, AA, ..."""
+    number = 0
+    for letter in letters.upper():
+        number = 26 * number + ord(letter) - ord("A") + 1
+    return number
+
+
+def _place(tree: Tree, folder: str, plate: str | None = None) -> dict[str, str]:
+    """The parts of all fields of a measurement. Its plate is named by its folder, if nothing else names it."""
+    top = folder.rpartition("/")[2] or tree.root.resolve().name
+    return {"plate": plate or top, "folder": folder.replace("/", "_") or top}
+
+
+def _chosen(screen: Screen, channels: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    """Number of a channel -> channels of the spec that name it. A name of two channels names neither."""
+    names = {number: {name.lower() for name in names if name} for number, names in channels.items()}
+    counts = Counter(name for each in names.values() for name in each)
+    return {
+        number: [
+            name
+            for name, channel in screen.channels.items()
+            if (named := (channel.named or name).lower()) in each and counts[named] == 1
+        ]
+        for number, each in names.items()
+    }
+
+
+def _label(names: list[str]) -> str:
+    """The number of a channel, and the name that the export gives to it."""
+    return names[0] if names[-1] in names[0] else f"{names[0]} {names[-1]}"
+
+
+def _note_absent(tree: Tree, folder: str, measurement: Measurement, paths: list[str]) -> None:
+    """Note how many files of the list do not exist."""
+    listed = set(measurement.listed)
+    absent = sorted(listed - {path.rpartition("/")[2] for path in paths}) if listed else []
+    if absent:
+        shown = ", ".join(absent[:_SHOWN])
+        tree.notes.append(
+            f"{folder or tree.root.name}: {len(absent)} of {len(listed)} images in the list of the export are missing: "
+            f"{shown}"
+        )

@@ -1,0 +1,1 @@
+"""The quality of fields: measures of their planes, and flags."""

@@ -85,7 +85,7 @@ def cells_of(name: str, root: Path | None) -> Cells:
         workspace = Workspace(Path(folder))
         if name in _READERS:
             assert root is not None
-            return _READERS[name](name, root, workspace.find(name, root=str(root)))
+            return _READERS[name](name, root, workspace.find(_SPECS.get(name, name), root=str(root)))
         return _of_spec(workspace, workspace.find(name, root=None if root is None else str(root)))
 
 
@@ -157,6 +157,8 @@ _READERS: dict[str, Callable[[str, Path, Screen], Cells]] = {
     "human_antibodies": _antibodies,
     "yeast_reference_strains": _strains,
 }
+
+_SPECS = {"human_antibodies": "human_antibodies_cells"}  # the folder of images -> its spec of cut cells
 
 
 def _table(root: Path) -> list[dict[str, str]]:

@@ -25,7 +25,7 @@ _SHARDS = 20  # with a line each
 
 
 def sources(check: Check) -> Iterator[Line]:
-    """The root, the layout, and the planes of each channel."""
+    """The root, the layout, the planes of each channel, and what the encoder starts from."""
     screen, fields = check.screen, check.layout.fields
     yield Line("root", screen.root)
     yield Line("layout", screen.files.layout)
@@ -37,9 +37,7 @@ def sources(check: Check) -> Iterator[Line]:
             yield Line(PROBLEM, f"channel {name}: {lacking}")
     if (start := screen.encoder.start) != "none":
         new = [name for name in screen.structural if name not in START_CHANNELS[start]]
-        unknown = (
-            f"; {', '.join(new)}: not among its channels {', '.join(START_CHANNELS[start])}" if new else ""
-        )
+        unknown = f"; not among its channels: {', '.join(new)}" if new else ""
         yield Line("encoder", f"starts from that of {start}{unknown}")
 
 

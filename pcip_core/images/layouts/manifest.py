@@ -142,7 +142,9 @@ def _add(table: Path, number: int, fields: Fields, parts: Row, planes: Mapping[s
             f"{table}, {label}",
             found=error.found,
             required=error.required,
-            remedy="Remove one of the rows; or name the column in which they differ in files.image_id.",
+            remedy=error.remedy
+            if error.found.startswith("a stack:")
+            else "Remove one of the rows; or name the column in which they differ in files.image_id.",
         ) from error
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +14,14 @@ from pcip_core.errors import SpecError
 from pcip_core.images.field import Field
 from pcip_core.images.layouts.grouping import filled, filled_well
 from pcip_core.spec.screen import Screen
-from pcip_core.user_tables.matching import Matching, Row, Rows, match, rows_by_key, shown, stripped
+from pcip_core.user_tables.matching import Matching, Row, Rows, loose, match, rows_by_key, shown, stripped
 from pcip_core.user_tables.table import our_name, read_table, renamed
 from pcip_core.user_tables.wells import IN_TEXT, row_and_column, well_name, well_of
 
 COLUMNS = ("protein", "gene", "cell_line", "plate", "well")
 _WELLS = ("wellid", "wellname", "wellposition", "wellnumber", "destinationwell")  # without spaces and signs
+_PLATES = ("plateid", "platename", "platebarcode", "barcode", "assayplate", "assayplatebarcode", "assayplatename",
+           "destinationplate", "destinationplatename", "destinationplatebarcode")  # fmt: skip
 _LONGEST_ID = 1000  # characters of an id in which a well is looked for
 
 
@@ -67,7 +69,7 @@ def match_tables(screen: Screen, fields: Iterable[Field]) -> ImageTables:
     fields = list(fields) if images.platemap or images.table else []
     if images.platemap is not None:
         path = screen.folder() / images.platemap
-        platemap, with_plate = _platemap(path)
+        platemap, with_plate = _platemap(path, _plates(screen, fields))
         places: dict[str, tuple[str, ...]] = {}
         further: dict[str, set[tuple[str, ...]]] = {}
         for field in fields:
@@ -172,23 +174,33 @@ def without_protein(records: Iterable[ImageRecord]) -> list[str]:
     )
 
 
-def read_platemap(screen: Screen) -> list[tuple[str, str]]:
+def read_platemap(screen: Screen, fields: Iterable[Field]) -> list[tuple[str, str]]:
     """The plate and the well of each row of the spec's platemap. Without a column of plates, the plate is "".
+
+    Args:
+        screen: the spec.
+        fields: of all images, whose plates a column may name.
 
     Raises:
         SpecError: see `match_tables`.
     """
     if screen.images.platemap is None:
         return []
-    rows, _ = _platemap(screen.folder() / screen.images.platemap)
+    rows, _ = _platemap(screen.folder() / screen.images.platemap, _plates(screen, fields))
     return [(key[0] if len(key) == 2 else "", well_name(key[-1])) for key in rows.values]
 
 
-def _platemap(path: Path) -> tuple[Rows, bool]:
+def _plates(screen: Screen, fields: Iterable[Field]) -> set[str]:
+    """The plates of fields, as they are compared."""
+    return {loose(plate) for field in fields if (plate := _described(screen, field.parts, "plate"))}
+
+
+def _platemap(path: Path, plates: Collection[str]) -> tuple[Rows, bool]:
     """Read the spec's platemap: (plate, well) or (well,) -> its other columns; and whether it names plates.
 
     Columns have plain names or Cytomining's (`Metadata_Plate`, `Metadata_Well`, `well_position`, and
-    `Metadata_<name>` for any other name). The well may be written as a row and a column apart.
+    `Metadata_<name>` for any other name). The well may be written as a row and a column apart. Without a column
+    `plate`, one of `_PLATES` is it if it names one of these plates.
 
     Raises:
         SpecError: the platemap does not exist or has no well column, a row has no well or no plate, or two rows of
@@ -198,6 +210,10 @@ def _platemap(path: Path) -> tuple[Rows, bool]:
     if "well" not in table.columns:
         alike = [name for name in table.columns if re.sub(r"[\W_]", "", name.lower()) in _WELLS]
         table = table.rename({alike[0]: "well"}) if alike else table
+    if "plate" not in table.columns:
+        alike = [name for name in table.columns if re.sub(r"[\W_]", "", name.lower()) in _PLATES]
+        named = [name for name in alike if not plates.isdisjoint(map(loose, table[name].unique()))]
+        table = table.rename({named[0]: "plate"}) if named else table
     rows = table.to_dicts()
     apart = row_and_column(table.columns)
     if "well" not in table.columns and apart is not None:

@@ -28,6 +28,7 @@ from pcip_core.user_tables.table import read_table
 
 IDS = ("ensembl", "orf", "uniprot", "gene")  # in order of precedence
 RELIABILITIES = ("Enhanced", "Supported", "Approved", "Uncertain")
+_ABSENT = ("nan", "na", "n/a", "<na>", "none", "null")  # proteins that may be missing values
 NO_COMPARTMENTS = ("ambiguous", "below threshold")
 """Terms of the published yeast tables that name no compartment."""
 
@@ -104,6 +105,15 @@ class Annotated:
                 f"{len(self.without_protein)} of {len(self.records)} images have no protein and count as proteins of "
                 f"their own: {shown(self.without_protein)}"
             )
+        absent = Counter(
+            protein
+            for record in self.records
+            if (protein := record.values["protein"] or "").lower() in _ABSENT
+        )
+        problems += [
+            f"{count} images have the protein {protein}, which may stand for a missing value: leave the cell empty"
+            for protein, count in absent.items()
+        ]
         return problems
 
     def __str__(self) -> str:

@@ -34,8 +34,8 @@ ALWAYS_EXCLUDED = (
 )
 """Names of files, and of folders with a `/` at the end, that never belong to a screen."""
 
-Z_PARTS = ("z", "plane", "Metadata_Z", "Metadata_Plane")
-TIME_PARTS = ("time", "t", "Metadata_T", "Metadata_Time", "Metadata_Timepoint")
+Z_PARTS = ("z", "plane", "slice", "zstep", "Metadata_Z", "Metadata_Plane")
+TIME_PARTS = ("time", "t", "timepoint", "frame", "Metadata_T", "Metadata_Time", "Metadata_Timepoint")
 """Names of the parts that are focal planes, and times. Those of one kind are the same thing in `files.only`."""
 
 AreaFraction = Annotated[float, Bounds(0, 1000)]

@@ -9,16 +9,17 @@ import polars as pl
 
 from pcip_core.errors import SpecError
 
-_MONTHS = (  # in English, German, French, Spanish, Italian, Dutch; the first three letters of names differ by month
+_MONTHS = (  # in English and other languages; the first three letters of names differ by month
     *(
         "jan|ene|gen",
-        "feb|fév|fev|févr",
+        "feb|fév|fev|févr|lut",
         "mar|mär|mrz|mrt|mars|märz",
-        "apr|avr|abr|avril",
-        "may|mai|mei|mag|mayo",
+        "apr|avr|abr|avril|kwi",
+        "may|mai|mei|mag|mayo|maj",
     ),
-    *("jun|juin|giu|juni", "jul|juil|lug|juli", "aug|aoû|août|ago", "sep|sept|set|septembre", "oct|okt|ott"),
-    *("nov", "dec|dez|déc|dic"),
+    *("jun|juin|giu|juni|cze", "jul|juil|lug|juli", "aug|aoû|août|ago"),
+    *("sep|sept|set|septembre|wrz", "oct|okt|ott|paź"),
+    *("nov", "dec|dez|déc|dic|gru"),
 )
 _FULL = "january|february|march|april|june|july|august|september|october|november|december"
 _GENES = {  # month -> what names of genes have in its place
@@ -31,7 +32,8 @@ _OF_MONTH = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT
 _MONTH = "|".join(_MONTHS)
 _DAY_FIRST = rf"(?i)^\d{{1,2}}[-./ ]+({_MONTH}|{_FULL})\.?([-./ ]+\d{{2,4}})?$"  # 1-Sep, 01. Sep, 1-Sep-24
 _MONTH_FIRST = rf"^(?i:{_MONTH}|{_FULL})\.?[- ]\d{{2}}$"  # Sep-10
-_DATE = r"^\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d(\.\d+)?)?$|^\d{1,2}([./])\d{1,2}[./](\d\d|\d{4})$"  # a cell of a workbook
+_TIME = r"( \d\d:\d\d:\d\d(\.\d+)?)?"  # of a cell of a workbook
+_DATE = rf"^\d{{4}}[-/]\d\d?[-/]\d\d?{_TIME}$|^\d{{1,2}}([./])\d{{1,2}}[./](\d\d|\d{{4}})$"
 _SCIENTIFIC = r"(?i)^\d([.,]\d+E[+-]?|E\+)\d{2,3}$"  # not 1E5, which is the name itself
 _HUGE = r"^[1-9]\d{15,}$"  # what a workbook keeps of 2310009E13; no number of a gene has so many digits
 _OF_NAMES = re.compile(
@@ -43,6 +45,7 @@ _OF_CODES = re.compile(
     r"(metadata_)?(assay[ _]?)?(plate|barcode|image|cell|sample|clone|antibody)([ _]?(name|id|barcode)s?)?",
     re.IGNORECASE,
 )
+_ERROR = r"^#(N/A|NV|DIV/0!|\p{Lu}{3,10}[!?])$"  # of Excel, in any language: #REF!, #NAME?, #BEZUG!
 _SHOWN = 5
 
 
@@ -50,12 +53,26 @@ def refuse_damaged(path: Path, frame: pl.DataFrame) -> None:
     """Raise a SpecError where a column of names holds what Excel makes of names.
 
     A column is one of names when it is called gene, protein, well, or the like. Numbers with an exponent are refused in
-    columns of plates and images too, and short dates in any other column where some cells are not dates.
+    columns of plates and images too, and short dates in any other column where some cells are not dates. Errors of
+    Excel are refused everywhere.
 
     Args:
         path: of the table, for the error.
         frame: columns of text.
     """
+    errors = {column.name: column.filter(column.str.contains(_ERROR)) for column in frame.get_columns()}
+    errors = {name: cells for name, cells in errors.items() if len(cells)}
+    if errors:
+        texts = [
+            f"{len(cells)} cells with {_shown(cells.unique(maintain_order=True).to_list())} in the column {name}"
+            for name, cells in errors.items()
+        ]
+        raise SpecError(
+            path,
+            found=f"errors of Excel: {'; '.join(texts)}",
+            required="values",
+            remedy="Correct or empty these cells.",
+        )
     damaged = {column.name: names for column in frame.get_columns() if (names := _damaged(column))}
     if damaged:
         raise SpecError(
@@ -93,7 +110,7 @@ def likely_name(text: str) -> str:
 
 def _month_and_day(text: str) -> tuple[int, int]:
     """The month and the day of a date as Excel writes it; 0, 0 for any other text."""
-    if match := re.match(r"(\d{4})-(\d\d)-(\d\d)", text):
+    if match := re.match(r"(\d{4})[-/](\d\d?)[-/](\d\d?)", text):
         return _valid(int(match[2]), int(match[3]))
     if match := re.match(r"(\d{1,2})([./])(\d{1,2})[./]\d", text):
         first, second = int(match[1]), int(match[3])

@@ -7,6 +7,7 @@ matches the keys to a screen and gives a `Matching`, which counts and names what
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -45,12 +46,13 @@ def number(text: str) -> str:
 
 
 def loose(text: str) -> str:
-    """A text without what people and spreadsheets change: letter case, zeros before a number, kinds of separators.
+    """A text without what people and programs change: letter case, zeros before a number, separators, forms of Unicode.
 
     >>> loose("Plate 01_A1"), loose("plate1-a01"), loose("DMSO-"), loose("0.05")
     ('plate1a1', 'plate1a1', 'dmso-', '0.05')
     """
-    text = _SEPARATORS.sub("_", _ZEROS.sub("", number(text).casefold()))
+    text = unicodedata.normalize("NFKC", number(text)).casefold()
+    text = _SEPARATORS.sub("_", _ZEROS.sub("", text))
     return _ZEROS.sub("", _LETTERS_AND_NUMBER.sub("", text))
 
 
@@ -310,6 +312,10 @@ def match(
     further = further or {}
     places = {key: keys.place(key) for key in dict.fromkeys(ours.values())}
     taken = {keys.sure(key) for key, place in places.items() if place.keys and not place.rewritten}
+    claims: dict[Key, set[Key]] = {}  # row in another writing -> the keys of images that could mean it
+    for key, place in places.items():
+        if place.rewritten:
+            claims.setdefault(place.keys[0], set()).add(keys.sure(key))
     row_of: dict[str, Key] = {}
     rewritten, without, doubts = [], [], []
     for image_id, key in ours.items():
@@ -322,6 +328,9 @@ def match(
         elif place.rewritten and keys.sure(place.keys[0]) in taken:
             without.append(image_id)
             doubts.append(f"{image_id} (or {' '.join(place.keys[0])}, which another image has)")
+        elif place.rewritten and len(claims[place.keys[0]]) > 1:
+            without.append(image_id)
+            doubts.append(f"{image_id} (or another image, for the row {' '.join(place.keys[0])})")
         else:
             others = {each for other in further.get(image_id, ()) for each in keys.place(other).keys[:1]}
             differing = [other for other in others if values and values[other] != values[place.keys[0]]]

@@ -12,6 +12,7 @@ _BETWEEN = r"[\s_.:,\u2010-\u2015-]*"
 IN_TEXT = re.compile(rf"[A-Za-z]{{1,2}}{_BETWEEN}\d{{1,3}}")
 """What can be a well within a longer text."""
 _WELL = re.compile(rf"(?:well{_BETWEEN})?([A-Z]{{1,2}}){_BETWEEN}0*(\d{{1,3}})", re.IGNORECASE)
+_WHOLE = re.compile(r"(?<=\d)\.0+$")  # 1.0 is what pandas makes of 1 in a column with empty cells
 _ON_A_PLATE = re.compile(r"(?:A[A-F]|[A-Z])(?:0[1-9]|[1-3][0-9]|4[0-8])")
 _NUMBERED = re.compile(rf"r0*(\d{{1,2}}){_BETWEEN}c0*(\d{{1,2}})", re.IGNORECASE)
 
@@ -44,10 +45,10 @@ def is_well(text: str) -> bool:
 def well_of(row: str, column: str) -> str:
     """The name of the well at a row (`B` or 2) and a column, as a table names them; empty if one is.
 
-    >>> well_of("B", "7"), well_of("02", "07"), well_of("AA", "48"), well_of("", "7")
-    ('B07', 'B07', 'AA48', '')
+    >>> well_of("B", "7"), well_of("02", "07"), well_of("AA", "48"), well_of("2.0", "7.0"), well_of("", "7")
+    ('B07', 'B07', 'AA48', 'B07', '')
     """
-    row, column = row.strip(), column.strip()
+    row, column = (_WHOLE.sub("", text.strip()) for text in (row, column))
     if not row or not column:
         return ""
     if row.isdecimal() and column.isdecimal() and int(row):

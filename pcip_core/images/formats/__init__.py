@@ -22,11 +22,15 @@ Decoder = Callable[[Path, Sequence[Select]], list[np.ndarray]]
 TIFF = (".tif", ".tiff", ".tif.gz", ".tiff.gz")
 PICTURES = (".png", ".jpg", ".jpeg")
 HDF5 = (".hdf5", ".h5")
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PICTURE = (b"\x89PNG", b"\xff\xd8\xff")
 VENDOR = (".czi", ".nd2", ".lif")
 
 
 def decoder(path: Path) -> Decoder:
-    """Return the decoder for this file, selected by the file name. A folder is an OME-Zarr image.
+    """Return the decoder for this file, selected by the file name, and by its first bytes if it is TIFF, PNG or JPEG.
+
+    A folder is an OME-Zarr image.
 
     Raises:
         ImageFileError: the file does not exist, is empty, or has an unknown format.
@@ -55,10 +59,11 @@ def decoder(path: Path) -> Decoder:
             required="a complete TIFF, PNG or JPEG",
             remedy="Copy the file again from its source.",
         )
-    elif name.endswith(TIFF):
-        from pcip_core.images.formats.tiff import planes
-    elif name.endswith(PICTURES):
-        from pcip_core.images.formats.picture import planes
+    elif name.endswith((*TIFF, *PICTURES)):
+        if _begins(path, _TIFF) or (name.endswith(TIFF) and not _begins(path, _PICTURE)):
+            from pcip_core.images.formats.tiff import planes
+        else:
+            from pcip_core.images.formats.picture import planes
     elif name.endswith(HDF5):
         from pcip_core.images.formats.hdf5.hdf5_image import planes
     elif name.endswith(VENDOR):
@@ -71,6 +76,14 @@ def decoder(path: Path) -> Decoder:
             remedy="Export the images in one of these formats.",
         )
     return planes
+
+
+def _begins(path: Path, signatures: tuple[bytes, ...]) -> bool:
+    """Whether a file begins with one of some signatures: programs write PNG files that are called .tif."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return stream.read(8).startswith(signatures)
 
 
 def depth_of(path: Path, select: Select) -> int:

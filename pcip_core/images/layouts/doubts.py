@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,10 @@ from pcip_core.user_tables.wells import is_well, well_name
 
 _SHOWN = 5
 _SAMPLED = 200  # paths, evenly spaced
+_COPY = re.compile(  # Windows, macOS, browsers
+    r"(?<![^/])Copy of |(?: - (?:Copy|Kopie|Copie|Copia)| copy| Kopie)?(?: ?\(\d+\))?(?: \d+)?(?=\.[^./]+$)",
+    re.IGNORECASE,
+)
 _LONGEST_LINK = 1_000  # bytes of a file that may be the text of a link
 
 
@@ -36,6 +41,7 @@ def doubts(
         *notes,
         *_odd_wells(known),
         *_two_writings(known),
+        *_copies(known),
         *_two_readings(screen, known),
         *_dividing_parts(screen, known),
         *_copied_links(screen.folder(), unclaimed),
@@ -66,6 +72,35 @@ def _two_writings(fields: Sequence[Field]) -> Iterator[str]:
         yield (
             f"{len(double)} wells are written in two ways and taken for two: {', '.join(double[:_SHOWN])}; write "
             "{well:well} in files.pattern to make them one"
+        )
+
+
+def _copies(fields: Sequence[Field]) -> Iterator[str]:
+    """Files that have the name of another file, and a mark that systems give to copies."""
+    paths = {file.partition("#")[0] for field in fields for file in field.files.values()}
+    copies = [
+        path
+        for path in paths
+        if (" " in path or "(" in path) and (name := _COPY.sub("", path)) != path and name in paths
+    ]
+    if copies:
+        first = min(copies, key=natural_key)
+        yield (
+            f"{len(copies)} files seem to be copies of others, and their cells would count twice: {_plain(first)} of "
+            f"{_plain(_COPY.sub('', first))}; remove them, or name them in files.exclude"
+        )
+    numbers: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for field in fields:
+        if (number := field.parts.get("field", "")).isdecimal():
+            place = [field.parts.get(name, "") for name in ("plate", "well")]
+            numbers[field.image_id, *place, str(int(number))].add(number)
+    double = [
+        f"{' and '.join(sorted(texts))} of {key[0]}" for key, texts in numbers.items() if len(texts) > 1
+    ]
+    if double:
+        yield (
+            f"{len(double)} numbers of fields are written in two ways and taken for two fields: "
+            f"{', '.join(double[:_SHOWN])}; rename the files, or name those of one writing in files.exclude"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -54,7 +55,11 @@ class Fields:
         for key, value in self._screen.files.only.items():
             actual = next((parts[name] for name in names_of(key) if name in parts), UNREADABLE)
             others = self._other.setdefault(key, set())
-            if actual != UNREADABLE and not same_value(actual, value) and len(others) <= _MOST_SHOWN:
+            if (
+                actual != UNREADABLE
+                and not same_value(actual, value, name=key)
+                and len(others) <= _MOST_SHOWN
+            ):
                 others.add(actual)
         return False
 
@@ -278,6 +283,16 @@ def filled(template: str, parts: Mapping[str, str], key: str) -> str:
             remedy="Name fewer parts, or shorten the files' names.",
         )
     return text
+
+
+def channels_by_name(screen: Screen) -> dict[str, list[str]]:
+    """Name of a channel in paths, in lower case -> the channels of the spec. macOS writes é as two letters (NFD)."""
+    names: dict[str, list[str]] = {}
+    for name, channel in screen.channels.items():
+        named = (channel.named or name).lower()
+        for text in {named, unicodedata.normalize("NFC", named), unicodedata.normalize("NFD", named)}:
+            names.setdefault(text, []).append(name)
+    return names
 
 
 def plane_of(path: str, channel: Channel) -> str:

@@ -18,7 +18,7 @@ from pcip_core.errors import ImageFileError
 from pcip_core.images.field import Field
 from pcip_core.images.formats.ngff import METADATA_FILES, group_metadata, is_array, times_and_depth
 from pcip_core.images.inside import Tree, is_plain, printable, require_inside
-from pcip_core.images.layouts.grouping import Fields, channel_of, plane_of
+from pcip_core.images.layouts.grouping import Fields, channel_of, channels_by_name, plane_of
 from pcip_core.images.layouts.pattern import matches, parts_of_folder
 from pcip_core.images.layouts.stacks import with_keys
 from pcip_core.spec.screen import Screen
@@ -60,9 +60,7 @@ def scan_ome_zarr(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
 
 def _single(screen: Screen, tree: Tree, images: list[str], unclaimed: list[str]) -> list[Field]:
     """The fields of images that belong to no plate; those that the pattern does not match are unclaimed."""
-    names: dict[str, list[str]] = {}  # name in paths, lower case -> channels of the spec
-    for name, channel in screen.channels.items():
-        names.setdefault((channel.named or name).lower(), []).append(name)
+    names = channels_by_name(screen)
     fields: Fields | None = None
     patterns = screen.files.pattern if isinstance(screen.files.pattern, dict) else {"": screen.files.pattern}
     claimed: set[str] = set()

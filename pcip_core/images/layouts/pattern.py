@@ -21,7 +21,7 @@ import polars as pl
 from pcip_core.errors import SpecError
 from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree
-from pcip_core.images.layouts.grouping import Fields, plane_of
+from pcip_core.images.layouts.grouping import Fields, channels_by_name, plane_of
 from pcip_core.spec.bounds import shown
 from pcip_core.spec.screen import Screen
 from pcip_core.user_tables.wells import well_name
@@ -38,9 +38,7 @@ _MOST_TRIES = 100  # of them for one path
 
 def scan_pattern(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
     """Scan with one pattern with {channel}, one pattern per channel, or one file with a `plane` per channel."""
-    names: dict[str, list[str]] = {}  # name in file names, lower case -> channels of the spec
-    for name, channel in screen.channels.items():
-        names.setdefault((channel.named or name).lower(), []).append(name)
+    names = channels_by_name(screen)
     pattern, everything = screen.files.pattern, list(screen.channels)
     patterns = pattern if isinstance(pattern, dict) else {"": str(pattern)}
     fields, paths = Fields(screen), tree.files()

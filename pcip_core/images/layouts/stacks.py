@@ -19,6 +19,7 @@ from pcip_core.images.formats.stack import LABELS
 from pcip_core.images.reference import Reference
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.sections import PART, TIME_PARTS, Z_PARTS
+from pcip_core.user_tables.wells import well_name
 
 _Plane = tuple[int, float, str]  # a value of {z}, so that 2 comes before 10 and 01 equals 1
 _PLACES = ("plate", "well", "row", "column")
@@ -43,12 +44,16 @@ def with_keys(file: str, keys: Mapping[str, str]) -> str:
     )
 
 
-def same_value(text: str, value: object) -> bool:
-    """Whether a part has a value of `files.only`. Numbers are compared as numbers.
+def same_value(text: str, value: object, *, name: str = "") -> bool:
+    """Whether a part has a value of `files.only`. Numbers are compared as numbers, wells in any writing.
 
     >>> same_value("01", 1), same_value("1", "01"), same_value("10", 1), same_value("a1", "A1")
     (True, True, False, False)
+    >>> same_value("A01", "a1", name="well")
+    True
     """
+    if name == "well" and well_name(text) == well_name(str(value)):
+        return True
     return text == str(value) or _plane(text) == _plane(str(value))
 
 
@@ -86,7 +91,7 @@ class Stacks:
             name = next((name for name in names if name in parts), None)
             if name is None and key in (*Z_PARTS, *TIME_PARTS):
                 continue  # a plane within the file
-            if name is None or not (parts[name] == unknown or same_value(parts[name], value)):
+            if name is None or not (parts[name] == unknown or same_value(parts[name], value, name=name)):
                 return False
         return True
 

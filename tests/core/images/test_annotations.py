@@ -259,3 +259,34 @@ def test_an_image_whose_wells_have_different_rows_is_in_doubt(root):
     assert matching.unused == []
     (root / "platemap.csv").write_text("plate,well,gene\np1,A01,X\np1,A02,X\np2,A01,X\n")
     assert _values(screen, "gene") == ["X", "X"]
+
+
+@pytest.mark.parametrize("column", ["Barcode", "Assay_Plate_Barcode", "Plate ID", "Destination Plate Name"])
+def test_a_column_that_names_plates_is_that_of_plates(root, column):
+    (root / "m.csv").write_text(f"{column},well,gene\nP1,A01,X\np2,A02,Y\n")
+    screen = screen_of(root, FILES, images={"platemap": "m.csv"})
+    assert _values(screen, "gene") == ["X", None, None]  # A02 of p2 is not that of p1
+    (root / "m.csv").write_text(f"{column},well,gene\n7,A01,X\n8,A02,Y\n")  # of something else
+    assert _values(screen, "gene") == ["X", "Y", "X"]
+
+
+def test_proteins_that_may_be_missing_values_are_named(root):
+    (root / "m.csv").write_text("plate,well,protein\np1,A01,nan\np1,A02,nan\np2,A01,AAC1\n")
+    screen = screen_of(root, FILES, images={"platemap": "m.csv"})
+    assert annotated_images(screen, scan(screen).fields).problems() == [
+        "2 images have the protein nan, which may stand for a missing value: leave the cell empty"
+    ]
+
+
+def test_a_row_that_two_images_could_mean_is_that_of_neither(tmp_path):
+    root = tmp_path / "images"
+    root.mkdir()
+    for plate in ("001", "01"):
+        for channel in ("nucleus", "protein"):
+            tifffile.imwrite(root / f"{plate}_A01_1_{channel}.tif", noise(1))
+    (root / "m.csv").write_text("plate,well,gene\n1,A01,X\n")
+    screen = screen_of(root, FILES, images={"platemap": "m.csv"})
+    assert _values(screen, "gene") == [None, None]
+    assert _matching(screen).doubts == [
+        f"{plate}_A01 (or another image, for the row 1 A01)" for plate in ("001", "01")
+    ]

@@ -7,6 +7,7 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 
 from pcip_core.errors import ImageFileError
 from pcip_core.images.layout import scan
@@ -100,3 +101,13 @@ def test_a_truncated_file_is_refused(tmp_path, values):
         path.write_bytes(whole[:length])
         with pytest.raises(ImageFileError):
             read_plane(path)
+
+
+def test_files_are_read_by_what_they_are_not_by_what_they_are_called(tmp_path):
+    root, planes = tmp_path / "i", [noise(1), noise(2)]
+    written(root / "A01_nucleus.tif", planes[0])
+    tifffile.imwrite(root / "A01_protein.png", planes[1])
+    screen = screen_of(root, FILES | {"pattern": "{well}_{channel}.*"}, shards={"buckets": 1})
+    as_read = read_field(screen, scan(screen).fields[0])
+    assert np.array_equal(as_read["nucleus"], planes[0])
+    assert np.array_equal(as_read["protein"], planes[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 
 import pytest
 
@@ -22,6 +23,7 @@ from tests.core.user_tables.test_table import workbook
             ("2. Mrz", "MARCH2"),
         ],
         *[("2001-09-01", "SEPT1"), ("01.03.2024", "MARCH1"), ("3/1/2024", "MARCH1"), ("1-déc", "DEC1")],
+        *[("2024/09/01", "SEPT1"), ("1 wrz", "SEPT1"), ("4-paź", "OCT4")],
         *[("4-Okt", "OCT4"), ("1.00E+05", "1E5"), ("1,00E+05", "1E5"), ("5.68E+04", "568E2")],
         *[("2.31E+19", "231????E13"), ("2.310009E+19", "2310009E13"), ("23100090000000000000", "2310009E13")],
     ],
@@ -67,3 +69,15 @@ def test_codes_that_excel_has_turned_into_numbers_are_refused(tmp_path, column):
         read_table(path)
     path.write_text(f"{column},gene\n12E5,AAC1\n2024-09-01,AAC1\n")
     assert read_table(path)[column].to_list() == ["12E5", "2024-09-01"]
+
+
+@pytest.mark.parametrize("error", ["#N/A", "#REF!", "#NAME?", "#DIV/0!", "#NV", "#BEZUG!"])
+def test_errors_of_excel_are_refused_as_in_a_workbook(tmp_path, error):
+    (tmp_path / "t.csv").write_text(f"well,note\nA01,{error}\nA02,#N/A\n")
+    with pytest.raises(SpecError, match=f"2 cells with {re.escape(error)}.* in the column note"):
+        read_table(tmp_path / "t.csv")
+
+
+def test_texts_with_a_hash_are_no_errors(tmp_path):
+    (tmp_path / "t.csv").write_text("well,note\nA01,#1\nA02,#NOTE\nA03,N/A\n")
+    assert read_table(tmp_path / "t.csv")["note"].to_list() == ["#1", "#NOTE", "N/A"]

@@ -26,6 +26,8 @@ PLATE_AND_WELL = (str, well_name)
         (["DMSO"], ["DMSO+", "DMSO-", "DMSO 0.5", "DMSO 0.05"]),
         (["5-1"], ["51", "5.1", "15"]),
         (["0.05"], ["0.5", "5"]),
+        (["Pl\u00e9 1", "Ple\u0301_01"], ["Ple 1"]),
+        (["5 \u00b5M", "5 \u03bcM"], ["5 mM"]),
     ],
 )
 def test_texts_that_are_the_same_but_for_case_zeros_and_separators(group, others):

@@ -168,9 +168,19 @@ def _label(names: list[str]) -> str:
 
 
 def _note_absent(tree: Tree, folder: str, measurement: Measurement, paths: list[str]) -> None:
-    """Note how many files of the list do not exist."""
+    """Note how many files of the list do not exist, and how many images it does not name."""
     listed = set(measurement.listed)
     absent = sorted(listed - {path.rpartition("/")[2] for path in paths}) if listed else []
+    if listed:
+        names = [path.rpartition("/")[2] for path in paths]
+        further = sorted(
+            name for name in names if name not in listed and measurement.plane(name, "") is not None
+        )
+        if further:
+            tree.notes.append(
+                f"{folder or tree.root.name}: {len(further)} images are not in the list of the export, and are used by "
+                f"their names: {', '.join(further[:_SHOWN])}"
+            )
     if absent:
         shown = ", ".join(absent[:_SHOWN])
         tree.notes.append(

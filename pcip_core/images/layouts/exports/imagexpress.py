@@ -2,8 +2,8 @@
 
 The GUID is optional, as are the site and the wavelength if there is one. A file outside of ZStep folders, or in
 ZStep_0, is a projection or the only plane: its part plane is 0. Thumbnails are left out (`ALWAYS_EXCLUDED`). The
-plate has the name before the well, otherwise that of the folder. A .HTD file names the channels; the spec names them
-so, or w1.
+plate has the name before the well, otherwise that of the folder; s1 and w1 are no wells. A .HTD file names the
+channels; the spec names them so, or w1.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pcip_core.spec.screen import Screen
 
 _GUID = r"[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}"
 _NAME = re.compile(
-    r"(?:(?P<plate>.+?)_)?(?P<row>[A-Z]{1,2})(?P<column>\d{1,2})(?:_s(?P<field>\d+?))?(?:_w(?P<channel>\d+?))?"
-    rf"(?:_z(?P<plane>\d+?))?(?:_t(?P<time>\d+?))?(?:{_GUID})?\.tiff?",
+    r"(?:(?P<plate>.+?)_)??(?P<row>(?!(?-i:[stwz]\d))[A-Z]{1,2})(?P<column>\d{1,2})(?:_s(?P<field>\d+?))?"
+    rf"(?:_w(?P<channel>\d+?))?(?:_z(?P<plane>\d+?))?(?:_t(?P<time>\d+?))?(?:{_GUID})?\.tiff?",
     re.IGNORECASE | re.DOTALL,
 )
 _IN_CARTA = re.compile(

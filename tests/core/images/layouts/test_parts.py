@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from pcip_core.images.layouts.pattern import matches
 from pcip_core.spec.screen import Screen
 from tests.core.images.writers import screen_of
 
+ONE_FILE = {"nucleus": {"role": "structural", "plane": 0}, "protein": {"role": "protein", "plane": 1}}
 GUID = "7D24B167-3E8B-5294-82DB-75F6110ADA83"
 
 
@@ -223,3 +225,55 @@ def test_a_link_that_was_copied_as_text_is_named(tmp_path):
     (tmp_path / "images" / "P1").write_text("../store/P1")
     (doubt,) = scan(screen).doubts(screen)
     assert doubt.startswith("P1 is not a folder, but a file with the path of one, ../store/P1")
+
+
+@pytest.mark.parametrize(
+    "copy", ["P_A01_1 - Copy.tif", "P_A01_1 (1).tif", "P_A01_1 - Kopie (2).tif", "P_A01_1 copy.tif"]
+)
+def test_copies_of_files_are_doubted_and_the_remedy_works(tmp_path, copy):
+    files = {"pattern": "{plate}_{well}_{field}.tif", "image_id": "{plate}_{well}"}
+    screen, layout = _scan(tmp_path / "i", ["P_A01_1.tif", "P_A01_2.tif", copy], files, channels=ONE_FILE)
+    assert layout.doubts(screen) == [
+        f"1 files seem to be copies of others, and their cells would count twice: {copy} of P_A01_1.tif; remove them, "
+        "or name them in files.exclude"
+    ]
+    screen, layout = _scan(tmp_path / "i", [], files | {"exclude": [f"P_A01_1{copy[7]}*"]}, channels=ONE_FILE)
+    assert (len(layout.fields), layout.doubts(screen)) == (2, [])
+
+
+def test_numbers_that_no_file_without_them_precedes_are_no_copies(tmp_path):
+    files = {"pattern": "{plate}_{well}_{field}.tif", "image_id": "{plate}_{well}"}
+    screen, layout = _scan(tmp_path / "i", ["P_A01_x (1).tif", "P_A01_x (2).tif"], files, channels=ONE_FILE)
+    assert layout.doubts(screen) == []
+
+
+def test_fields_in_two_writings_are_doubted(tmp_path):
+    files = {"pattern": "{plate}_{well}_s{field}.tif", "image_id": "{plate}_{well}"}
+    screen, layout = _scan(
+        tmp_path / "i", ["P_A01_s1.tif", "P_A01_s01.tif", "P_A02_s1.tif"], files, channels=ONE_FILE
+    )
+    (doubt,) = layout.doubts(screen)
+    assert doubt.startswith(
+        "1 numbers of fields are written in two ways and taken for two fields: 01 and 1 of P_A01"
+    )
+
+
+@pytest.mark.parametrize("well", ["A1", "a01", "A - 1"])
+def test_wells_of_files_only_have_any_writing(tmp_path, well):
+    files = {"pattern": "{plate}_{well}_s{field}.tif", "image_id": "{plate}_{well}", "only": {"well": well}}
+    _, layout = _scan(tmp_path / "i", ["P_A01_s1.tif", "P_A02_s1.tif"], files, channels=ONE_FILE)
+    assert [field.field_id for field in layout.fields] == ["P_A01_1"]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_channels_are_found_in_both_forms_of_unicode(tmp_path, form):
+    files = {"pattern": "{well}_{channel}.tif", "image_id": "{well}"}
+    channels = {
+        "nucleus": {"role": "structural", "named": unicodedata.normalize(form, "Zellkern-Färbung")},
+        "protein": {"role": "protein"},
+    }
+    names = [unicodedata.normalize(other, "A01_Zellkern-Färbung.tif") for other in ("NFC", "NFD")]
+    for number, name in enumerate(names):
+        root = tmp_path / str(number)
+        _, layout = _scan(root, [name, "A01_protein.tif"], files, channels=channels)
+        assert layout.fields[0].files == {"nucleus": name, "protein": "A01_protein.tif"}

@@ -134,3 +134,14 @@ def test_a_damaged_list_is_one_unreadable_field(tmp_path, text, message):
     assert len(good) == 4
     with pytest.raises(ImageFileError, match=rf"M2/MeasurementData\.mlf: found .*({message})"):
         read_field(screen, bad)
+
+
+def test_images_that_a_list_does_not_name_are_named(tmp_path):
+    folder = tmp_path / "images" / "M"
+    names = sorted(_write(folder))
+    (folder / "MeasurementData.mlf").write_text(_list(_record(names[0])))
+    screen = screen_of(tmp_path / "images", FILES, channels=CHANNELS)
+    (doubt,) = scan(screen).doubts(screen)
+    assert doubt.startswith(
+        "M: 7 images are not in the list of the export, and are used by their names: My_Plate"
+    )

@@ -68,6 +68,10 @@ def test_sites_and_wavelengths_are_read_before_a_guid(tmp_path, guid):
         ("P_B05_w2.tif", ("P", "B05", "1", "2")),
         ("x_y_B05_w12D5F8F51A-3E85-4358-AE51-A465AF87386F.tif", ("x_y", "B05", "1", "12")),
         ("t3_B05_s4_w2_z1.tif", (None, "B05", "4", "2")),
+        ("A01_s2_w1.tif", (None, "A01", "2", "1")),
+        ("b5_w2.tif", (None, "B05", "1", "2")),
+        ("B2_D4_A01_s2_w1.tif", ("B2_D4", "A01", "2", "1")),
+        ("P_S01_w1.tif", ("P", "S01", "1", "1")),
     ],
 )
 def test_single_sites_and_single_wavelengths(tmp_path, name, expected):
@@ -107,3 +111,13 @@ def test_folders_of_times_and_planes_are_parts_and_the_htd_names_channels(tmp_pa
     channels["protein"]["named"] = "GFP"
     with pytest.raises(RootError, match="images of channels w1 DAPI, w2 Texas Red, none of them used"):
         scan(screen_of(root, FILES | {"only": {"time": 2, "plane": 1}}, channels=channels))
+
+
+def test_sites_and_wavelengths_are_no_wells_and_a_folder_names_the_plate(tmp_path):
+    root = tmp_path / "images"
+    ends = {f"A01_s{site}_w{wave}": 10 * site + wave for site in (1, 2) for wave in (1, 2)}
+    _write(root / "2023-10-01", "", guid=True, seeds=ends)
+    (root / "2023-10-01" / "Montage_w1.tif").touch()
+    layout = scan(screen_of(root, FILES, channels=CHANNELS))
+    assert [field.field_id for field in layout.fields] == ["2023-10-01_A01_1", "2023-10-01_A01_2"]
+    assert layout.unclaimed == ["2023-10-01/Montage_w1.tif"]

@@ -57,7 +57,7 @@ def plates(check: Check) -> Iterator[Line]:
     n_wells = sum(len(plate.wells) for plate in check.plates)
     n_fields = sum(sum(plate.wells.values()) for plate in check.plates)
     yield Line("plates", f"{len(check.plates)} with {n_wells} wells and {n_fields} fields")
-    listed = read_platemap(check.screen, check.layout.listed)
+    listed = read_platemap(check.screen, check.layout.with_left_out())
     missing = missing_wells(check.plates, [(key[0], key[1]) for key in listed])
     alike: dict[tuple[object, ...], list[Plate]] = {}
     for plate in check.plates:

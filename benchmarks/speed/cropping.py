@@ -34,7 +34,7 @@ from pcip_assets.provenance import Stopwatch
 from pcip_assets.workspace import REPOSITORY
 from pcip_core.crops.shard import cut_shard
 from pcip_core.images.layout import Field, scan
-from pcip_core.images.quality import rows_of
+from pcip_core.images.quality.measures import rows_of
 from pcip_core.images.reading import content_hash, read_field
 from pcip_core.simulate.plan import plan_screen
 from pcip_core.simulate.screen import photograph

@@ -13,7 +13,7 @@ FILES = {
     path.relative_to(REPOSITORY).as_posix(): path.read_text()
     for package in PACKAGES
     for path in sorted((REPOSITORY / package).rglob("*"))
-    if path.is_file() and "__pycache__" not in path.parts
+    if path.is_file() and path.suffix != ".safetensors" and "__pycache__" not in path.parts
 }
 INSTALLED = Code(FILES)
 

@@ -248,5 +248,5 @@ def test_lists_of_genes_in_other_formats(tmp_path):
     pl.DataFrame({"gene": ["ALPHA1", "BETA2"]}).write_excel(tmp_path / "genes.xlsx")
     assert read_proteins(tmp_path / "genes.xlsx") == ["ALPHA1", "BETA2"]
     (tmp_path / "genes.txt").write_bytes("ALPHA1\n1-Sep\n".encode("utf-16"))
-    with pytest.raises(SpecError, match="1-Sep in the column gene"):
+    with pytest.raises(SpecError, match=r"1-Sep \(probably SEPT1 .*\) in the column gene"):
         read_proteins(tmp_path / "genes.txt")

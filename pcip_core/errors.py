@@ -47,6 +47,10 @@ class RootError(PcipError):
     """A screen's root folder does not exist, or no file in it matches the layout."""
 
 
+class StackError(RootError):
+    """Files hold several focal planes or times of a field, and the spec has no rule for them."""
+
+
 class ImageFileError(PcipError):
     """An image file cannot be read, or its pixels cannot be used."""
 

@@ -1,19 +1,23 @@
 """What does an encoder learn by its settings? Scores of its features on simulated and real cells, and what they cost.
 
 Each screen is trained on with the settings of its shipped spec and with the paper's, and the features answer the
-questions of `benchmarks.common.encoder_screens`. So do hand-made features and, where its weights are, VGG16's.
+questions of `benchmarks.common.encoder_screens`. So do hand-made features, VGG16's where its weights are, and
+combinations of feature sets. Where the shipped settings start from an encoder of simulated cells (`encoder.start`),
+this encoder itself, and a training without it, are compared too.
 
 | size | trainings |
 |---|---|
 | small (the default) | one seed |
 | medium | three seeds of the shipped settings; the aims are judged by their medians |
-| long | three seeds of both; and settings that differ from the shipped ones in one thing, with one seed |
+| long | three seeds of both; with one seed, settings that differ from the shipped ones in one thing, and a sweep |
+
+The sweep crosses initial weights with width and learning rate, on the simulated screens.
 """
 
 from __future__ import annotations
 
+import itertools
 import statistics
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.common.encoder_features import CLASSIC, DATA, VGG16, combinations, other_features
 from benchmarks.common.encoder_scores import (
     KNN,
     LOGISTIC,
@@ -30,20 +35,12 @@ from benchmarks.common.encoder_scores import (
     UNITS,
     medians,
     retrieval_p_value,
-    scores_of,
 )
 from benchmarks.common.encoder_screens import REAL, SIMULATED, Cells, cells_of
+from benchmarks.common.encoder_trainings import WAYS, Trained, answers, trained, untrained
 from benchmarks.common.harness import Row
-from pcip_assets.workspace import REPOSITORY
-from pcip_core.features.designed.classic import classic_features
-from pcip_core.features.intensity import intensity_features
-from pcip_core.features.transfer import BEST_LAYER, feature_set_name, vgg16_features
-from pcip_core.models.inference import extract_features
-from pcip_core.models.vgg16 import load_vgg16
-from pcip_core.spec.training import Augmentation, EncoderConfig
-from pcip_core.training.loop import TrainedEncoder, train
-from pcip_core.training.tasks.pairs import network_and_task
-from pcip_core.training.tracker import SilentTracker
+from pcip_core.spec.recipes import RECIPES
+from pcip_core.spec.training import Augmentation
 
 DESCRIPTION = (
     "encoders by their settings: scores on simulated and real cells, and the processor time of training"
@@ -56,12 +53,9 @@ NAMED_SIZES = {
     "long": (3, 3),
 }  # seeds of the shipped and of the paper's settings
 _JUDGED = 3  # seeds by whose median the aims are judged
-WAYS = (KNN, PRIOR, LOGISTIC, RETRIEVAL, PLATE)
-DATA = REPOSITORY.parent / "shared" / "data"
-SHIPPED, PAPER, REUSED = "shipped settings", "the paper's settings", "the encoder of simulated_human"
-_VGG16 = "weights/vgg16_imagenet_features.safetensors"
+SHIPPED, PAPER = "shipped settings", "the paper's settings"
+START, FRESH = "the start itself", "without a start"
 _DRAWS = 99  # shuffled labels
-_LEVELS = 32  # grey levels of the texture
 _PAPERS: dict[str, Any] = {
     "task": "inpainting",
     "block": "paper",
@@ -72,21 +66,34 @@ _PAPERS: dict[str, Any] = {
     "warm_up": 0.0,
     "batch_size": 16,
     "learning_rate": 5e-4,
+    "start": "none",
 }  # at the width and the rate that suit a demo
 _CHANGES: dict[str, dict[str, Any]] = {
     "inpainting": {"task": "inpainting"},
     "inpainting + 0.05 agreement": {"task": {"inpainting": 1, "agreement": 0.05}},
     "identity": {"task": "identity"},
     "agreement + 0.3 identity": {"task": {"agreement": 1, "identity": 0.3}},
-    "block of the paper": {"block": "paper"},
+    "block of the paper": {"block": "paper", "start": "none"},
     "without augmentation": {"augment": Augmentation()},
     "batches of 128": {"batch_size": 128},
-    "cosine schedule": {"schedule": "cosine", "warm_up": 0.1, "learning_rate": 1e-3},
+    "constant learning rate": {"schedule": "constant", "warm_up": 0.0, "learning_rate": 5e-4},
     "vectors of 256": {"projector": 256},
     "twice the epochs": {},
 }
 _LONGER = "twice the epochs"
-_PAPERS_EPOCHS = {"simulated_human": 16, "simulated_yeast": 16, "human_labelled_cells": 40}
+_EPOCHS = {
+    "simulated_human": 16,
+    "simulated_yeast": 16,
+    "human_labelled_cells": 40,
+    "human_antibodies": 20,
+    "yeast_reference_strains": 20,
+}  # of a training that starts from initial weights
+_SWEPT = {
+    "initial_weights": ("glorot", "torch", 0.5),
+    "width": (0.125, 0.25, 0.5),
+    "learning_rate": (3e-4, 1e-3, 3e-3),
+}
+_SWEPT_EPOCHS = 4
 
 
 @dataclass(frozen=True)
@@ -108,40 +115,11 @@ AIMS = (
     Aim("human_antibodies", "protein, antibody left out", PLATE, 0.05),
 )
 _LEAST_TIME = 0.4  # of the processor time of the paper's settings, for the same score
-_ABOVE = "human_labelled_cells"  # where hand-made features and VGG16 are to be exceeded
-
-
-@dataclass(frozen=True)
-class Trained:
-    """One encoder.
-
-    Attributes:
-        layer: the layer that analyses use.
-        seconds: processor time of the training.
-        scores: layer -> question -> way -> score.
-        features: (cells, filters) of this layer.
-        encoder: the network.
-    """
-
-    layer: str
-    seconds: float
-    scores: Mapping[str, Mapping[str, Mapping[str, float]]]
-    features: np.ndarray
-    encoder: TrainedEncoder
-
-    def score(self, question: str, way: str) -> float:
-        """The score of the layer that analyses use; NaN where this way does not apply."""
-        return self.scores[self.layer][question].get(way, float("nan"))
-
-    def best(self, question: str, way: str) -> float:
-        """The score of the best layer."""
-        return max(scores[question][way] for scores in self.scores.values())
 
 
 def run(size: str = "small") -> list[Row]:
     """All screens; the real ones where their images are."""
     rows: list[Row] = []
-    reused: list[Trained] = []
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -151,91 +129,49 @@ def run(size: str = "small") -> list[Row]:
                 rows.append(Row(f"{name}: not run: its images cannot be distributed ({root})", None))
                 continue
             cells = cells_of(name, root)
-            trainings = trainings_of(cells, NAMED_SIZES[size], reused)
-            reused = reused or trainings[SHIPPED]  # of simulated_human, the first
-            rows += screen_rows(cells, trainings, size)
+            rows += screen_rows(cells, trainings_of(cells, NAMED_SIZES[size]), size)
     finally:
         torch.set_num_threads(threads)
     return rows
 
 
-def trainings_of(cells: Cells, seeds: tuple[int, int], reused: Sequence[Trained]) -> dict[str, list[Trained]]:
-    """Train by the shipped and by the paper's settings; describe real cells of the same channels by other encoders too.
+def trainings_of(cells: Cells, seeds: tuple[int, int]) -> dict[str, list[Trained]]:
+    """Train by the shipped and by the paper's settings; where the shipped ones have a start, also without it.
 
     Args:
         cells: of one screen.
         seeds: number of trainings by the shipped settings, and by the paper's.
-        reused: encoders of another screen.
     """
     config = cells.encoder
-    papers = replace(config, **_PAPERS, epochs=_PAPERS_EPOCHS.get(cells.screen, config.epochs))
+    fresh = replace(config, start="none", epochs=_EPOCHS.get(cells.screen, config.epochs))
     trainings = {
         name: [trained(cells, replace(each, seed=seed)) for seed in range(count)]
-        for name, each, count in zip((SHIPPED, PAPER), (config, papers), seeds, strict=True)
+        for name, each, count in zip(
+            (SHIPPED, PAPER), (config, replace(fresh, **_PAPERS)), seeds, strict=True
+        )
     }
-    if reused and reused[0].encoder.network.config.channels == cells.crops.channels:
-        trainings[REUSED] = [described(cells, each.encoder, each.layer, 0.0) for each in reused]
+    if config.start != "none":
+        rate = RECIPES["agreement"]["learning_rate"]
+        trainings[FRESH] = [trained(cells, replace(fresh, learning_rate=rate, seed=0))]
+        trainings[START] = [untrained(cells, config)]
     return trainings
 
 
 def screen_rows(cells: Cells, trainings: Mapping[str, Sequence[Trained]], size: str) -> list[Row]:
     """Scores and costs of one screen: the trained encoders, other features, and other settings."""
-    others = {name: answers(values, cells) for name, values in other_features(cells).items()}
+    features = other_features(cells)
+    others = {name: answers(values, cells) for name, values in features.items()}
     rows = [row for name in trainings if name != PAPER for row in score_rows(cells, name, trainings)]
     rows += [*other_rows(cells, trainings[SHIPPED], others), cost_row(cells, trainings)]
+    if cells.screen in REAL:
+        rows += combined_rows(cells, trainings[SHIPPED], features)
     if cells.screen == SIMULATED[0]:
         rows.append(time_to_score(cells, trainings))
     if size == "long":
         rows += [row for name in _CHANGES for row in changed_rows(cells, name, trainings[SHIPPED][0])]
+        rows += swept_rows(cells) if cells.screen in SIMULATED else ()
     print_tables(cells, trainings, others)
     return rows
-
-
-def trained(cells: Cells, config: EncoderConfig) -> Trained:
-    """Train on all crops, describe the cells that are scored, and let each layer answer all questions."""
-    images = int(cells.crops.image.max()) + 1
-    shape, task = network_and_task(
-        config, cells.crops.channels, cells.structural, ("protein",), cells.pixels.shape[-1], images=images
-    )
-    start = time.process_time()
-    result = train(
-        cells.crops,
-        shape,
-        replace(config, preview_every=config.epochs + 1),
-        task=task,
-        tracker=SilentTracker(),
-    )
-    seconds = time.process_time() - start
-    print(f"{cells.screen}, {'+'.join(config.tasks)}, seed {config.seed}: {seconds:.0f} s", flush=True)
-    return described(cells, result, config.layer, seconds)
-
-
-def described(cells: Cells, encoder: TrainedEncoder, layer: str, seconds: float) -> Trained:
-    """Describe the cells that are scored by an encoder, and let each layer answer all questions."""
-    features = extract_features(encoder.network, cells.pixels, precision=encoder.precision)
-    scores = {each: answers(values, cells) for each, values in features.items()}
-    return Trained(layer, seconds, scores, features[layer], encoder)
-
-
-def answers(features: np.ndarray, cells: Cells) -> dict[str, dict[str, float]]:
-    """Question -> way -> score of features."""
-    return {what: scores_of(features, asked, ways=WAYS) for what, asked in cells.questions.items()}
-
-
-def other_features(cells: Cells) -> dict[str, np.ndarray]:
-    """Name -> features of the same cells without training: intensities, classic features, and VGG16 on photographs."""
-    channels = cells.crops.channels
-    low, high = cells.low[cells.rows], cells.high[cells.rows]
-    classic = classic_features(
-        cells.pixels, low, high, channels, cells.structural, ("protein",), levels=_LEVELS
-    )
-    others = {"intensity": intensity_features(cells.pixels, low, high, channels)[0], "classic": classic[0]}
-    weights = DATA / _VGG16
-    if weights.is_file():
-        network = load_vgg16(weights)
-        values = vgg16_features(network, cells.pixels, channels, strategy="protein", protein=["protein"])
-        others[feature_set_name("protein", BEST_LAYER)] = values[BEST_LAYER]
-    return others
 
 
 def score_rows(cells: Cells, name: str, trainings: Mapping[str, Sequence[Trained]]) -> Iterator[Row]:
@@ -258,9 +194,9 @@ def score_rows(cells: Cells, name: str, trainings: Mapping[str, Sequence[Trained
                 ratio=value / against,
                 n=len(values),
                 spread=(min(values), max(values)),
-                **judged(cells.screen, what, way, value, len(values)),
+                **(judged(cells.screen, what, way, value, len(values)) if name == SHIPPED else {}),
             )
-        p_value = retrieval_p_value(ours[0].features, cells.questions[what], draws=_DRAWS)
+        p_value = retrieval_p_value(ours[0].features[layer], cells.questions[what], draws=_DRAWS)
         yield Row(f"{about}, {RETRIEVAL}, first seed: p-value by shuffled labels", p_value, n=_DRAWS)
 
 
@@ -281,7 +217,7 @@ def other_rows(
         for what, by_way in scores.items():
             for way, value in by_way.items():
                 median = statistics.median(each.score(what, way) for each in ours)
-                asked = cells.screen == _ABOVE and way in (KNN, LOGISTIC) and name != "intensity"
+                asked = cells.screen in REAL and way in (KNN, LOGISTIC) and name in (CLASSIC, VGG16)
                 yield Row(
                     what=f"{cells.about}: {what}: {name}, {way}",
                     value=value,
@@ -292,6 +228,28 @@ def other_rows(
                     n=len(cells.rows),
                     aim="below the median of three seeds of the shipped settings" if asked else None,
                     held=value < median if asked and len(ours) >= _JUDGED else None,
+                )
+
+
+def combined_rows(cells: Cells, ours: Sequence[Trained], others: Mapping[str, np.ndarray]) -> Iterator[Row]:
+    """The scores of combined feature sets, medians over the trainings, against those of the layer that analyses use."""
+    sets = [combinations(each.features, each.layer, others) for each in ours]
+    for name in sets[0]:
+        scored = [answers(each[name], cells, (KNN, PRIOR, LOGISTIC, RETRIEVAL)) for each in sets]
+        for what, by_way in scored[0].items():
+            for way in by_way:
+                values = [each[what][way] for each in scored]
+                value = statistics.median(values)
+                against = statistics.median(each.score(what, way) for each in ours)
+                yield Row(
+                    what=f"{cells.about}: {what}: {SHIPPED}, combined {name}, {way}",
+                    value=value,
+                    unit=UNITS[way],
+                    against=f"{SHIPPED}, {ours[0].layer}",
+                    against_value=against,
+                    ratio=value / against,
+                    n=len(values),
+                    spread=(min(values), max(values)),
                 )
 
 
@@ -359,6 +317,21 @@ def changed_rows(cells: Cells, name: str, shipped: Trained) -> Iterator[Row]:
                 ratio=value / against,
                 n=1,
             )
+
+
+def swept_rows(cells: Cells) -> Iterator[Row]:
+    """Scores by initial weights, width and learning rate, after few epochs at a constant rate, with one seed."""
+    what = next(iter(cells.questions))
+    for values in itertools.product(*_SWEPT.values()):
+        changes = dict(zip(_SWEPT, values, strict=True))
+        config = replace(
+            cells.encoder, **changes, start="none", epochs=_SWEPT_EPOCHS, schedule="constant", warm_up=0.0
+        )
+        swept = trained(cells, config)
+        named = ", ".join(f"{key} {value}" for key, value in changes.items())
+        about = f"{cells.about}: {what}: sweep, {_SWEPT_EPOCHS} epochs, {named}, {swept.layer}"
+        for way in (KNN, LOGISTIC):
+            yield Row(f"{about}, {way}", swept.score(what, way), UNITS[way], n=1)
 
 
 def print_tables(

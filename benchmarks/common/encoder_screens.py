@@ -1,7 +1,7 @@
 """The screens of the benchmark of encoders: the crops of each, what is scored, and what is left out together.
 
-Simulated screens have the size of the demo, without the plate that it leaves for the user. Of the real ones, some have
-no spec because their cells are few; their crops are cut here as their nearest screen's.
+Simulated screens have the size of the demo, without the plate that it leaves for the user. The cells of some real ones
+are read here, because their questions leave out antibodies or proteins, and their images are wells.
 """
 
 from __future__ import annotations
@@ -84,9 +84,8 @@ def cells_of(name: str, root: Path | None) -> Cells:
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder))
         if name in _READERS:
-            spec, read = _READERS[name]
             assert root is not None
-            return read(name, root, workspace.find(spec))
+            return _READERS[name](name, root, workspace.find(_SPECS.get(name, name), root=str(root)))
         return _of_spec(workspace, workspace.find(name, root=None if root is None else str(root)))
 
 
@@ -154,10 +153,12 @@ def _strains(name: str, root: Path, spec: Screen) -> Cells:
     return _whole(name, planes, field, {"group of terms, protein left out": Labelled(group, protein)}, spec)
 
 
-_READERS: dict[str, tuple[str, Callable[[str, Path, Screen], Cells]]] = {
-    "human_antibodies": ("human_cells", _antibodies),
-    "yeast_reference_strains": ("simulated_yeast", _strains),
+_READERS: dict[str, Callable[[str, Path, Screen], Cells]] = {
+    "human_antibodies": _antibodies,
+    "yeast_reference_strains": _strains,
 }
+
+_SPECS = {"human_antibodies": "human_antibodies_cells"}  # the folder of images -> its spec of cut cells
 
 
 def _table(root: Path) -> list[dict[str, str]]:

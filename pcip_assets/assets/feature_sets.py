@@ -1,6 +1,8 @@
 """The feature sets of a screen, the hashes of their inputs, and their tables."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -10,12 +12,15 @@ from pcip_assets.assets.results import Made
 from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen
+from pcip_core.spec.training import TASKS
 from pcip_core.store.vectors import feature_table
 
 SUPERVISED_LAYERS = (*(f"conv{number}" for number in range(1, 9)), "fc1", "fc2")
 SUPERVISED = tuple(f"supervised_{layer}" for layer in SUPERVISED_LAYERS)
 PREFIX = "cell_features_"
 LENGTHS = "lengths"  # in the provenance of a combined set: the number of columns of each of its sets
+_METHODS = ["_".join(some) for count in range(len(TASKS)) for some in combinations(TASKS, count + 1)]
+_LAYER = re.compile(rf"(?:{'|'.join(_METHODS)}|untrained)_conv\d+")
 MAIN_NOUNS = ("cell_features", "control_features")  # the assets of these
 
 
@@ -76,7 +81,10 @@ def unsupervised_sets(library: Library, screen: Screen) -> list[str]:
 
 
 def shards_lacking(library: Library, screen: Screen) -> dict[str, set[str]]:
-    """Baseline feature set -> the shards that the learned sets have and it has not."""
+    """Baseline feature set -> the shards that the learned sets have and it has not.
+
+    Tables of an encoder with another task or more layers, which an earlier spec has left, are no baselines.
+    """
     store, main = library.store, (*encoder_sets(screen), *control_sets(screen))
     have = {
         table.removeprefix(PREFIX): set(store.shards(screen.name, table))
@@ -84,7 +92,15 @@ def shards_lacking(library: Library, screen: Screen) -> dict[str, set[str]]:
         if table.startswith(PREFIX)
     }
     whole = set().union(*(have.get(name, ()) for name in main))
-    return {name: whole - shards for name, shards in have.items() if name not in main}
+    return {
+        name: whole - shards for name, shards in have.items() if name not in main and not _former(name, main)
+    }
+
+
+def _former(name: str, main: Sequence[str]) -> bool:
+    """Whether a set, or a corrected copy of it, is a layer of an encoder that is not among the main sets."""
+    layer = _LAYER.match(name)
+    return layer is not None and layer[0] not in main
 
 
 def baseline_nouns(screen: Screen) -> list[str]:

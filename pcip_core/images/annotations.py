@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -195,7 +195,7 @@ def _plates(screen: Screen, fields: Iterable[Field]) -> set[str]:
     return {loose(plate) for field in fields if (plate := _described(screen, field.parts, "plate"))}
 
 
-def _platemap(path: Path, plates: Collection[str]) -> tuple[Rows, bool]:
+def _platemap(path: Path, plates: set[str]) -> tuple[Rows, bool]:
     """Read the spec's platemap: (plate, well) or (well,) -> its other columns; and whether it names plates.
 
     Columns have plain names or Cytomining's (`Metadata_Plate`, `Metadata_Well`, `well_position`, and

@@ -22,7 +22,7 @@ class Layout:
     """The contents of a screen's root.
 
     Attributes:
-        fields: sorted by their ids.
+        fields: sorted by image and field id.
         unclaimed: files that belong to no field, and folders that are not read, with a `/` at the end.
         excluded: files and folders that are left out by name (`files.exclude` and `ALWAYS_EXCLUDED`).
         notes: other observations, which `doubts` returns: links that are not followed, files that a list names and
@@ -35,11 +35,6 @@ class Layout:
     excluded: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     left_out: list[tuple[Field, str]] = field(default_factory=list)
-
-    @property
-    def listed(self) -> list[Field]:
-        """The fields of all images, also of those that are left out."""
-        return self.fields + [field for field, _ in self.left_out]
 
     @cached_property
     def _by_shard(self) -> dict[str, list[Field]]:
@@ -65,6 +60,10 @@ class Layout:
     def of_shard(self, shard: str) -> list[Field]:
         """The fields of one shard, grouped by image."""
         return self._by_shard.get(shard, [])
+
+    def with_left_out(self) -> list[Field]:
+        """All fields, those that `images.only` leaves out at the end."""
+        return [*self.fields, *(member for member, _ in self.left_out)]
 
     def left_out_of(self, shard: str) -> list[tuple[Field, str]]:
         """The fields of one shard that are left out; the first shard accounts for shards without any other field."""

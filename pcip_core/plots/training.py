@@ -33,7 +33,8 @@ def loss_curve(
         if points:
             axes.plot(*zip(*points, strict=True), marker=".", label=label)
     axes.set(xlabel="epoch", ylabel=loss)
-    axes.legend(frameon=False)
+    if history:  # none of an encoder that was taken as it is
+        axes.legend(frameon=False)
     return figure
 
 

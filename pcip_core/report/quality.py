@@ -17,6 +17,7 @@ from pcip_core.report.page import Block, Code, Picture, Section, Table, Text, pa
 _MOST_PLATES = 12
 _MOST_ROWS = 50
 _HIGH_IS_BAD = ("saturated",)
+_FLAG_OF = {"saturated": "saturated", "focus_slope": "blurred", "signal_to_noise": "no_signal"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def well_values(rows: QualityRows) -> pl.DataFrame:
     well or a plate stand for wells, and shards for plates.
 
     Returns:
-        `plate`, `well`, `channel`, `measure`, `value`, `flagged`, in natural order.
+        `plate`, `well`, `channel`, `measure`, `value`, `flagged` (a field of the well, by this measure), in natural
+        order.
     """
     places = rows.images.select(
         "image_id",
@@ -66,8 +68,11 @@ def well_values(rows: QualityRows) -> pl.DataFrame:
     wells = (
         rows.quality.join(places, on="image_id")
         .group_by(keys, maintain_order=True)
-        .agg(*worst, *mean, flagged=(pl.col("flags").list.len() > 0).any())
-        .unpivot(list(MEASURES), index=[*keys, "flagged"], variable_name="measure", value_name="value")
+        .agg(*worst, *mean, flags=pl.col("flags").explode(empty_as_null=False).drop_nulls().unique())
+        .unpivot(list(MEASURES), index=[*keys, "flags"], variable_name="measure", value_name="value")
+        .with_columns(
+            flagged=pl.col("flags").list.contains(pl.col("measure").replace_strict(_FLAG_OF, default=""))
+        )
     )
     parts = [wells]
     if rows.cells is not None:
@@ -109,7 +114,7 @@ def quality_page(rows: QualityRows, *, made_from: str) -> tuple[str, dict[str, F
     blocks: list[Block] = [
         Text(
             "One square per well: its worst field (saturated), the sum (cells) or the mean of its fields. A red frame: "
-            "a field of the well is flagged in this channel. Colours are the same for all plates."
+            "a field of the well is flagged by this measure. Colours are the same for all plates."
         )
     ]
     if len(plates) > _MOST_PLATES:

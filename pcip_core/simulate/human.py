@@ -111,6 +111,14 @@ def label_field(simulation: Simulation, image: PlannedImage, field: int) -> np.n
     return labels
 
 
+def whole_cells(simulation: Simulation, image: PlannedImage, field: int) -> np.ndarray:
+    """Label the cells of a field, not their nuclei alone, by cell number: (H, W) int16."""
+    size = simulation.field_size_px
+    rng = keyed_rng(simulation, image.number, field, "layout")
+    shapes = _place(rng, size, elongated=image.cell_line == "sim-mesenchymal")
+    return _territories(rng, size, shapes)[0]
+
+
 def _state(rng: np.random.Generator, image: PlannedImage) -> dict[str, float]:
     """Compartments of the protein in this cell: both of a mixed protein, one of a variable protein."""
     first_or_second = rng.random()

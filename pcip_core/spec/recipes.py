@@ -11,18 +11,20 @@ from typing import Any
 
 from pcip_core.errors import SpecError
 
+_AGREEMENT: dict[str, Any] = {
+    "task": "agreement",
+    "block": "norm_first",
+    "initial_weights": "torch",
+    "batch_size": 32,
+    "learning_rate": 1e-3,
+    "schedule": "cosine",
+    "warm_up": 0.1,
+    "augment": {"turns": True, "blur": 0.7, "intensity": 0.2},
+}
 RECIPES: dict[str, dict[str, Any]] = {
     "paper": {},  # the defaults
-    "agreement": {
-        "task": "agreement",
-        "block": "norm_first",
-        "initial_weights": "torch",
-        "batch_size": 32,
-        "learning_rate": 1e-3,
-        "schedule": "cosine",
-        "warm_up": 0.1,
-        "augment": {"turns": True, "blur": 0.7, "intensity": 0.2},
-    },
+    "agreement": _AGREEMENT,
+    "small_screen": _AGREEMENT | {"width": 0.25, "epochs": 10, "learning_rate": 3e-4},  # beside a `start`
 }
 
 

@@ -74,6 +74,11 @@ class TrainingConfig:
 TASKS = ("inpainting", "agreement", "identity")
 Task = Literal["inpainting", "agreement", "identity"]
 Weight = Annotated[float, Bounds(0, 1_000)]
+START_SHAPE = {"width": 0.25, "block": "norm_first", "stages": 5}
+"""The settings of the encoders that a training can start from (`encoder.start`)."""
+_FROM_NOTHING: dict[str, Any] = {"start": "none", "epochs": 40, "learning_rate": 1e-3}
+START_CHANNELS = {"simulated_human": ("nucleus", "microtubules"), "simulated_yeast": ("cytosol",)}
+"""Start -> its structural channels."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,10 @@ class EncoderConfig(TrainingConfig):
         mixed_share: share of the pairs of different images among `mixed` pairs. A cell that has partners of one kind
             only gets one of these.
         augment: random changes of both cells of a pair, each by itself; by default they are flipped only.
+        start: `none`, or the source encoder that the training starts from, which learned agreement from simulated
+            cells: `simulated_human` (channels nucleus, microtubules and protein) or `simulated_yeast` (cytosol and
+            protein). It requires `START_SHAPE`. Structural channels of other names start with initial weights.
+        epochs: 0 takes the start as it is; nothing is learned from the cells.
     """
 
     task: Task | dict[Task, Weight] = "inpainting"
@@ -122,10 +131,27 @@ class EncoderConfig(TrainingConfig):
     pairs: Literal["same_image", "same_protein", "mixed"] = "same_image"
     mixed_share: Annotated[float, Bounds(0, 1, above=True, below=True)] = 0.5
     augment: Augmentation = field(default_factory=Augmentation)
+    start: Literal["none", "simulated_human", "simulated_yeast"] = "none"
+    epochs: Annotated[int, Bounds(0, 1_000_000)] = 30
 
     def __post_init__(self) -> None:
         if not self.tasks:
             raise ValueError("required: a task with a weight above 0")
+        shape = {key: getattr(self, key) for key in START_SHAPE}
+        if self.start != "none" and shape != START_SHAPE:
+            raise ValueError(f"required for start {self.start}: {START_SHAPE}, given: {shape}")
+        if self.start == "none" and self.epochs == 0:
+            raise ValueError("required without a start: epochs of at least 1")
+
+    def from_nothing(self) -> Self:
+        """These settings for a network that has no start: it needs more epochs at a higher learning rate.
+
+        >>> EncoderConfig(start="none", epochs=12).from_nothing().epochs
+        12
+        >>> EncoderConfig(**START_SHAPE, start="simulated_yeast", epochs=0).from_nothing().epochs
+        40
+        """
+        return self if self.start == "none" else replace(self, **_FROM_NOTHING)
 
     @property
     def tasks(self) -> dict[str, float]:

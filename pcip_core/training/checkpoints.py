@@ -26,7 +26,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path | None, task: Task, network: Shape, config: TrainingConfig) -> None:
-        epochs = config.epochs if config.scheduled else 0
+        epochs = config.epochs if config.scheduled else 1
         same = dataclasses.replace(config.deciding(), epochs=epochs, preview_every=0, device="", precision="")
         self._path = folder / "last.pt" if folder else None
         self._precision = config.precision

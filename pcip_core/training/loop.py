@@ -215,7 +215,8 @@ def _check(cells: CellSet, network: Shape, config: TrainingConfig) -> None:
             required=f"channels {network.channels} of {network.size_px} px",
             remedy="Build the network for the screen of these crops.",
         )
-    least = min(config.epochs, config.batch_size, config.processes)
+    started = getattr(config, "start", "none") != "none"  # then no epoch is needed
+    least = min(config.epochs + started, config.batch_size, config.processes)
     if least < 1 or not 0 <= config.validation_fraction < 1 or not 0 <= config.memory_fraction <= 1:
         raise TrainingError(
             "encoder settings",

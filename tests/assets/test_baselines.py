@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import polars as pl
 import tifffile
 
 from pcip_assets.assets import feature_sets as sets
+from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking
 from pcip_core.features.designed.classic import classic_features
 from pcip_core.models import deeploc, inpainting
+from pcip_core.spec.loading import load_screen
 from pcip_core.spec.training import EncoderConfig
 from pcip_core.store.publish import connect
 from pcip_core.store.vectors import features_of
@@ -205,3 +209,15 @@ def test_layers_are_named_alike_where_torch_is_loaded_and_where_it_is_not() -> N
     assert sets.SUPERVISED_LAYERS == deeploc.LAYERS
     assert EncoderConfig().layers == inpainting.LAYERS
     assert inpainting.layers_of(7) == EncoderConfig(stages=7).layers
+
+
+def test_tables_of_a_former_encoder_are_no_baselines(tmp_path: Path) -> None:
+    encoder = {"task": "agreement"}
+    screen = load_screen(write_spec(tmp_path, encoder=encoder))
+    names = ("agreement_conv3", "untrained_conv3", "inpainting_conv3", "inpainting_agreement_conv5_by_plate")
+    later = ("untrained_conv6", "classic", "agreement_conv3_by_plate", "autoencoder_conv2", "my_conv3")
+    tables = [f"{sets.PREFIX}{name}" for name in (*names, *later)]
+    store = SimpleNamespace(tables=lambda _: tables, shards=lambda *_: ["one"])
+    library = cast(Library, SimpleNamespace(store=store))
+    kept = ["classic", "agreement_conv3_by_plate", "autoencoder_conv2", "my_conv3"]
+    assert sets.other_sets(library, screen) == kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ from sklearn.metrics import average_precision_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from benchmarks.accuracy import encoders
-from benchmarks.accuracy.encoders import PAPER, REUSED, SHIPPED, judged
-from benchmarks.common import encoder_scores
+from benchmarks.accuracy.encoders import FRESH, PAPER, SHIPPED, START, judged
+from benchmarks.common import encoder_features, encoder_scores, starting_weights
+from benchmarks.common.encoder_features import combinations
 from benchmarks.common.encoder_scores import KNN, LOGISTIC, PLATE, PRIOR, RETRIEVAL, Labelled
 from benchmarks.common.encoder_screens import Cells
-from pcip_core.spec.training import Augmentation, EncoderConfig
+from pcip_core.spec.training import START_SHAPE, Augmentation, EncoderConfig
 from pcip_core.training.cells import CellSet
 
 QUESTION = "localization, image left out"
@@ -102,11 +104,11 @@ def test_rows_and_tables_of_a_screen(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(encoders, "_DRAWS", 3)
-    monkeypatch.setattr(encoders, "DATA", Path("/nowhere"))
+    monkeypatch.setattr(encoder_features, "DATA", Path("/nowhere"))
     cells = tiny("simulated_human")
-    trainings = encoders.trainings_of(cells, (1, 1), ())
-    reused = encoders.trainings_of(cells, (0, 0), trainings[SHIPPED])[REUSED]
-    assert reused[0].scores == trainings[SHIPPED][0].scores  # the same encoder on the same cells
+    monkeypatch.setitem(encoders._EPOCHS, "simulated_human", 1)
+    trainings = encoders.trainings_of(cells, (1, 1))
+    assert set(trainings) == {SHIPPED, PAPER}  # the shipped settings have no start
     rows = encoders.screen_rows(cells, trainings, "small")
     names = [row.what for row in rows]
     for way in (KNN, PRIOR, LOGISTIC, RETRIEVAL, PLATE):
@@ -121,6 +123,61 @@ def test_rows_and_tables_of_a_screen(
     printed = capsys.readouterr().out
     for name in (SHIPPED, PAPER):
         assert f"{name}, conv5" in printed
+
+
+def test_a_start_is_compared_with_itself_and_with_a_training_without_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(encoder_features, "DATA", Path("/nowhere"))
+    monkeypatch.setattr(encoders, "_DRAWS", 3)
+    monkeypatch.setitem(encoders._EPOCHS, "human_antibodies", 1)
+    small = replace(
+        tiny("human_antibodies").encoder,
+        **START_SHAPE,
+        start="simulated_human",
+        epochs=0,
+        precision="float32",
+    )
+    cells = replace(tiny("human_antibodies"), encoder=small)
+    trainings = encoders.trainings_of(cells, (1, 0)) | {PAPER: []}
+    assert trainings[START][0].scores == trainings[SHIPPED][0].scores  # no epoch: the start as it is
+    assert trainings[FRESH][0].scores != trainings[SHIPPED][0].scores
+    trainings[PAPER] = trainings[FRESH]
+    names = [row.what for row in encoders.screen_rows(cells, trainings, "small")]
+    for name in (f"{START}, conv5", f"{FRESH}, conv5", f"{SHIPPED}, combined conv3 + conv4 + conv5"):
+        assert any(f"{name}, {LOGISTIC}" in what for what in names)
+
+
+def test_combined_sets_have_equal_shares() -> None:
+    features, _ = drawn()
+    constant = np.c_[features[:, :2], np.ones(96)]
+    layers = dict.fromkeys(("conv1", "conv2", "conv3", "conv4"), features)
+    made = combinations(layers, "conv4", {"classic": constant})
+    assert list(made) == ["conv2 + conv3 + conv4", "conv4 + classic"]
+    assert made["conv4 + classic"].shape == (96, 6)  # without the constant column
+    squares = np.square(made["conv4 + classic"]).mean(0)
+    np.testing.assert_allclose([squares[:4].sum(), squares[4:].sum()], 1, rtol=1e-5)
+
+
+def test_the_sweep_crosses_all_its_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    swept = {"initial_weights": ("torch",), "width": (0.03, 0.05), "learning_rate": (1e-3,)}
+    monkeypatch.setattr(encoders, "_SWEPT", swept)
+    monkeypatch.setattr(encoders, "_SWEPT_EPOCHS", 1)
+    rows = list(encoders.swept_rows(tiny("simulated_human")))
+    assert len(rows) == 2 * len((KNN, LOGISTIC))
+    assert "width 0.05, learning_rate 0.001" in rows[-1].what
+
+
+def test_cells_of_a_start_are_simulated_at_several_magnifications() -> None:
+    recipe = starting_weights.STARTS["simulated_yeast"]
+    simulation = replace(
+        recipe.simulation, plates=1, proteins_per_class=1, mixed_proteins=0, field_size_px=160
+    )
+    cells = starting_weights.varied_cells(replace(recipe, simulation=simulation))
+    assert cells.channels == ("cytosol", "protein")
+    assert cells.pixels.shape[1:] == (2, 64, 64)
+    dark = [(cells.pixels[cells.image == number, 0] == 0).mean() for number in np.unique(cells.image)]
+    assert min(dark) < 0.2 < 0.4 < max(dark)  # some images keep the background of their cells
 
 
 def test_screens_without_their_images_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

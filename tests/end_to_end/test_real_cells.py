@@ -23,7 +23,7 @@ def quick_spec(name: str, folder: Path) -> Path:
     """The shipped spec with a training of one short epoch."""
     spec = yaml.safe_load((REPOSITORY / "data" / "screens" / f"{name}.yaml").read_text())
     spec["name"] = f"{name}_quick"
-    spec["encoder"] |= {"width": 0.05, "epochs": 1, "precision": "float32"}
+    spec["encoder"] |= {"start": "none", "width": 0.05, "epochs": 1, "precision": "float32"}
     spec["baselines"] = {
         **{"sets": ["classic", "supervised"], "folds": 2, "trees": 5, "corrections": ["by_plate"]},
         "umap": {"cells": 60},

@@ -32,7 +32,7 @@ def build_autoencoder(screen: Screen) -> dg.AssetsDefinition:
     )
     def autoencoder(context: dg.AssetExecutionContext, library: Library, tracking: Tracking) -> Network:
         """Autoencoder of the encoder's layout and settings, trained on every crop there is."""
-        config = screen.encoder
+        config = screen.encoder.from_nothing()
 
         def inputs(_: str | None) -> dict[str, Any]:
             return {"beside": tracking.champion(screen.name).version}

@@ -37,7 +37,7 @@ def build_supervised(screen: Screen) -> dg.AssetsDefinition:
         pool=GPU_POOL,
     )
     def supervised(context: dg.AssetExecutionContext, library: Library, tracking: Tracking) -> Network:
-        config = screen.baselines.supervised or screen.encoder
+        config = screen.baselines.supervised or screen.encoder.from_nothing()
 
         def inputs(_: str | None) -> dict[str, Any]:
             images = library.store.read(screen.name, "images").to_dicts()

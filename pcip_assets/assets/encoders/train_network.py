@@ -134,13 +134,13 @@ def train_network(run: Run, network: Network, made_from: str) -> dict[str, Any]:
         tags |= {PRECISION: fitted.trained.precision}
         tracking.register(network.model, screen.name, tracker.run_id, folder, tags)
     shutil.rmtree(checkpoints)  # if they stayed, the next training would resume this one
-    last = history[-1]
+    last = history[-1] if history else {}
     return {
         "mlflow_run": dg.MetadataValue.url(tracking.url(screen.name, tracker.run_id)),
         "mlflow_run_id": tracker.run_id,
         "cells": fitted.cells,
         "epochs": len(history),
-        "loss": last["loss"],
+        **{name: value for name, value in last.items() if name == "loss"},
         **{name: value for name, value in last.items() if name.startswith("validation_")},
         **{name: value for name, value in last.items() if name.endswith("_per_s")},
         "device": device,

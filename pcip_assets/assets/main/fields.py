@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import polars as pl
@@ -18,7 +18,6 @@ from pcip_core.images.decoding import decoder_warnings
 from pcip_core.images.illumination.correction import fingerprint
 from pcip_core.images.layout import Layout, scan
 from pcip_core.images.localization import annotated_images
-from pcip_core.images.quality.survey import Survey, survey
 from pcip_core.images.reading import content_hash
 from pcip_core.spec.screen import Screen
 from pcip_core.store.rows import (
@@ -30,6 +29,9 @@ from pcip_core.store.rows import (
     screen_table,
     truth_tables,
 )
+
+if TYPE_CHECKING:
+    from pcip_core.images.quality.survey import Survey
 
 _OFTEN_EMPTY = ("field_quality", "illumination")
 
@@ -49,7 +51,7 @@ def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDe
         hashes = {
             field.field_id: content_hash(screen, field) for field in layout.fields if field.shard in chosen
         }
-        tables = match_tables(screen, layout.listed)
+        tables = match_tables(screen, layout.with_left_out())
         _describe(screen, library)
 
         def inputs(shard: str | None) -> dict[str, Any]:
@@ -93,13 +95,15 @@ def _checked(
     screen: Screen, layout: Layout, shard: str, hashes: dict[str, str], matched: ImageTables
 ) -> Made:
     """Decode each field of a shard once; unreadable ones, and those outside of the limits, go to quarantine."""
+    from pcip_core.images.quality.survey import survey
+
     members = layout.of_shard(shard)
-    result = survey(screen, members)
-    good = [(field, hashes[field.field_id], shape) for field, shape in result.used]
     left_out = [
         Rejected(next(iter(field.files.values())), "file", field.image_id, reason, field.field_id)
         for field, reason in layout.left_out_of(shard)
     ]
+    result = survey(screen, members)
+    good = [(field, hashes[field.field_id], shape) for field, shape in result.used]
     rejected = left_out + [
         Rejected(where, "file", field.image_id, reason, field.field_id, hashes[field.field_id])
         for field, where, reason in result.rejected
@@ -135,7 +139,7 @@ def _checked(
     )
 
 
-def _described(screen: Screen, result: Survey) -> dict[str, Any]:
+def _described(screen: Screen, result: "Survey") -> dict[str, Any]:
     """Metadata: flagged fields, and the mean fields before and after correction."""
     flags = Counter(
         result.quality.explode("flags").drop_nulls("flags").unique(["field_id", "flags"])["flags"]

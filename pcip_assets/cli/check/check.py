@@ -52,13 +52,13 @@ class Check:
     @cached_property
     def annotated(self) -> Annotated:
         """The images and their annotations."""
-        tables = match_tables(self.screen, self.layout.listed)
+        tables = match_tables(self.screen, self.layout.with_left_out())
         return annotated_images(self.screen, self.layout.fields, tables)
 
     @cached_property
     def plates(self) -> list[Plate]:
-        """The plates, with the number of fields of each well."""
-        return plates_of(self.screen, self.layout.fields)
+        """The plates, with the number of fields of each well, those that are left out included."""
+        return plates_of(self.screen, self.layout.with_left_out())
 
     @cached_property
     def absent(self) -> list[str]:

@@ -15,6 +15,7 @@ from pcip_core.images.annotations import read_platemap
 from pcip_core.images.illumination.described import illumination_lines
 from pcip_core.images.plate_map import Plate, drawn, missing_wells
 from pcip_core.images.quality.survey import quality_lines
+from pcip_core.spec.training import START_CHANNELS
 from pcip_core.spec.validation import unmade_sets
 
 _SHOWN = 5  # files, images or wells named in one line
@@ -24,7 +25,7 @@ _SHARDS = 20  # with a line each
 
 
 def sources(check: Check) -> Iterator[Line]:
-    """The root, the layout, and the planes of each channel."""
+    """The root, the layout, the planes of each channel, and what the encoder starts from."""
     screen, fields = check.screen, check.layout.fields
     yield Line("root", screen.root)
     yield Line("layout", screen.files.layout)
@@ -34,6 +35,10 @@ def sources(check: Check) -> Iterator[Line]:
         if planes[name] < len(fields):
             lacking = f"no file for {len(fields) - planes[name]} of {len(fields)} fields"
             yield Line(PROBLEM, f"channel {name}: {lacking}")
+    if (start := screen.encoder.start) != "none":
+        new = [name for name in screen.structural if name not in START_CHANNELS[start]]
+        unknown = f"; not among its channels: {', '.join(new)}" if new else ""
+        yield Line("encoder", f"starts from that of {start}{unknown}")
 
 
 def counts(check: Check) -> Iterator[Line]:
@@ -52,7 +57,7 @@ def plates(check: Check) -> Iterator[Line]:
     n_wells = sum(len(plate.wells) for plate in check.plates)
     n_fields = sum(sum(plate.wells.values()) for plate in check.plates)
     yield Line("plates", f"{len(check.plates)} with {n_wells} wells and {n_fields} fields")
-    listed = read_platemap(check.screen, check.layout.listed)
+    listed = read_platemap(check.screen, check.layout.with_left_out())
     missing = missing_wells(check.plates, [(key[0], key[1]) for key in listed])
     alike: dict[tuple[object, ...], list[Plate]] = {}
     for plate in check.plates:
@@ -141,18 +146,17 @@ def tables(check: Check) -> Iterator[Line]:
     yield from (Line(PROBLEM, text) for text in problems)
 
 
-def unused(check: Check) -> Iterator[Line]:
-    """Files that belong to no field, doubts about those that do, and plates that cannot be listed."""
+def left_out(check: Check) -> Iterator[Line]:
+    """Images and files that are left out, doubts about those that are not, and plates that cannot be listed."""
+    for reason, n in Counter(reason for _, reason in check.layout.left_out).most_common(_REASONS):
+        names = [field.field_id for field, other in check.layout.left_out if other == reason]
+        yield Line("left out", f"{_many(n, 'field')}: {reason}: {_one_line(_listed(names))}")
     unclaimed = check.layout.unclaimed
     if unclaimed:
         yield Line(
             "unclaimed",
             f"{len(unclaimed)} files belong to no field: {_one_line(', '.join(unclaimed[:_SHOWN]))}",
         )
-    if left_out := check.layout.left_out:
-        images = dict.fromkeys(field.image_id for field, _ in left_out)
-        field, reason = left_out[0]
-        yield Line("left out", f"{len(images)} images, as {field.image_id}: {_one_line(reason)}")
     excluded = check.layout.excluded
     if excluded:
         yield Line("excluded", f"{len(excluded)} by name: {_one_line(', '.join(excluded[:_SHOWN]))}")
@@ -291,7 +295,7 @@ SECTIONS: tuple[Callable[[Check], Iterator[Line]], ...] = (
     plates,
     tables,
     example,
-    unused,
+    left_out,
     programs,
     sample,
     quality,

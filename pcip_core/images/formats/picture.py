@@ -36,7 +36,7 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
         check_size(path, (height, width, len(picture.getbands())), dtype)
         _check_end(path, str(picture.format))
         for select in selects:
-            _check_select(path, mode, select)
+            _check_select(path, f"a {picture.format}", mode, select)
         if picture.format == "JPEG":
             pixels = jpeg8_decode(path.read_bytes())  # Pillow would copy the pixels twice
         elif mode in _GREY or dtype == np.uint8:
@@ -60,7 +60,7 @@ def _mode(path: Path, picture: Image.Image) -> tuple[str, type]:
     return mode, _GREY.get(mode, np.uint16 if bits == 16 else np.uint8)
 
 
-def _check_select(path: Path, mode: str, select: Select) -> None:
+def _check_select(path: Path, form: str, mode: str, select: Select) -> None:
     """Raise if an image of this mode does not have the plane that is selected."""
     if mode not in _GREY and mode != _WITH_ALPHA:
         check_rgb(path, f"mode {mode}", 3 if mode == "RGB" else 0, select.get("rgb"))
@@ -69,8 +69,8 @@ def _check_select(path: Path, mode: str, select: Select) -> None:
     if int(select.get("c", 0)) >= count:
         raise ImageFileError(
             path,
-            found=f"grey levels{'' if count == 1 else ' and alpha'}, and channel number {select['c']} selected",
-            required="channel number 0" if count == 1 else "channel number 0 (grey levels) or 1 (alpha)",
+            found=f"{form}, which holds {'one image' if count == 1 else 'grey levels (0) and alpha (1)'}",
+            required=f"plane {select['c']}",
             remedy="Correct channels.*.plane in the spec, or the column Frame of the table.",
         )
 

@@ -42,12 +42,17 @@ def given_profile(path: Path, offset: float) -> Profile:
         stat = path.stat()
     except OSError as error:
         raise _refused(path, "no such file") from error
-    return Profile(_gain(path, stat.st_mtime_ns, stat.st_size), level=offset, source=str(path))
+    return _profile(path, stat.st_mtime_ns, stat.st_size, offset)
 
 
 @lru_cache(maxsize=6)
-def _gain(path: Path, modified: int, size: int) -> np.ndarray:
-    """The image in the state that its date and its size identify, divided by its mean: (H, W) float32."""
+def _profile(path: Path, modified: int, size: int, offset: float) -> Profile:
+    """The profile in an image in the state that its date and its size identify."""
+    return Profile(_gain(path), level=offset, source=str(path))
+
+
+def _gain(path: Path) -> np.ndarray:
+    """The image divided by its mean: (H, W) float32."""
     try:
         plane = _array(path) if path.suffix.lower() == ".npy" else np.squeeze(decoder(path)(path, [{}])[0])
     except ImageFileError:

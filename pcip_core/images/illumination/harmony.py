@@ -46,7 +46,8 @@ def profiles_beside(root: Path, folder: str) -> dict[str, Profile | None]:
     Raises:
         ImageFileError: a file with profiles cannot be read.
     """
-    for path in _candidates(root, folder):
+    images = root / folder
+    for path in _candidates(images, _modified(images), _modified(images.parent)):
         stat = path.stat()
         require_inside(root, path)
         if found := _profiles(path, path.relative_to(root), stat.st_mtime_ns, stat.st_size):
@@ -61,10 +62,16 @@ def _profiles(path: Path, name: Path, modified: int, size: int) -> dict[str, Pro
     return {number: profile_of(text, f"{name}, channel {number}") for number, text in texts.items()}
 
 
+def _modified(folder: Path) -> int:
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 @lru_cache(maxsize=1000)
-def _candidates(root: Path, folder: str) -> tuple[Path, ...]:
+def _candidates(images: Path, modified: int, modified_above: int) -> tuple[Path, ...]:
     """The files that may hold the profiles of the images of a folder, the preferred one first."""
-    images = root / folder
     indices = [images / name for name in _names(images) if name.lower() in _INDICES]
     for name in _names(images.parent):
         if name.lower() in _FFC_FOLDERS:

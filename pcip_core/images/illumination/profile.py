@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -128,7 +129,7 @@ class Profile:
         gain = over(self.gain, _SAMPLED)
         return float(gain.min()), float(gain.max())
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """A hash of everything that determines the correction."""
         digest = hashlib.blake2b(repr(float(self.level)).encode(), digest_size=12)

@@ -2,9 +2,10 @@
 
 One row per field: each channel has a column `FileName_<channel>` and optionally `PathName_<channel>`, or
 `URL_<channel>`, as in the LoadData tables of CellProfiler, or a column with the name of the channel. `Frame_<channel>`
-is the plane of a file that holds several. One row per file: the columns are `channel`, `path` or `FileName`, and
-optionally `PathName` and `Frame`. Paths are relative to the root (`foreign_paths`). All other columns
-are parts; `Metadata_Plate`, `Metadata_Well` and `Metadata_Site` are the parts plate, well and field.
+is the plane of a file that holds several, and `Series_<channel>` the image. One row per file: the columns are
+`channel`, `path` or `FileName`, and optionally `PathName`, `Frame` and `Series`. Paths are relative to the root
+(`pcip_core.images.foreign_paths`). All other columns are parts; `Metadata_Plate`, `Metadata_Well` and `Metadata_Site`
+are the parts plate, well and field.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from pcip_core.errors import RootError, SpecError
+from pcip_core.errors import RootError, SpecError, StackError
 from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree
 from pcip_core.images.layouts.foreign_paths import Paths
 from pcip_core.images.layouts.grouping import Fields, plane_of
+from pcip_core.images.reference import Reference
 from pcip_core.spec.screen import Channel, Screen
 from pcip_core.user_tables.lines import row_labels
 from pcip_core.user_tables.table import our_name, read_table, renamed
@@ -59,11 +61,10 @@ def scan_manifest(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
     for number, (row, files) in enumerate(zip(rows, files_of_rows, strict=True)):
         parts = {name: text for name, text in row.items() if not _names_file(name, screen, row)}
         if fields.wants(parts):
-            channels = {
-                name: _with_plane(table, number, name, screen.channels[name], lowered[number])
-                for name in files
+            planes = {
+                name: _plane(table, number, name, screen.channels[name], path, lowered[number])
+                for name, path in files.items()
             }
-            planes = {name: plane_of(path, channels[name]) for name, path in files.items()}
             _add(table, number, fields, parts, planes)
             used |= set(files.values())
     return fields.done(), [path for path in tree.files() if path not in used]
@@ -96,11 +97,11 @@ def _files(screen: Screen, paths: Paths, row: Row) -> dict[str, str]:
     return files
 
 
-def _with_plane(table: Path, number: int, name: str, channel: Channel, row: Row) -> Channel:
-    """The channel with the plane that a row gives it in `Frame_`.
+def _plane(table: Path, number: int, name: str, channel: Channel, path: str, row: Row) -> str:
+    """The reference to the plane that a row gives in `Frame_`, of the image in `Series_`; both count from 0.
 
     Raises:
-        SpecError: `Frame_` contradicts the spec's plane, or `Series_` selects another image than the first.
+        SpecError: `Frame_` contradicts the spec's plane, or one of them is no number.
     """
     end = "" if "channel" in row else f"_{(channel.named or name).lower()}"
     frame, series = row.get(f"frame{end}", ""), row.get(f"series{end}", "")
@@ -112,39 +113,35 @@ def _with_plane(table: Path, number: int, name: str, channel: Channel, row: Row)
     for kind, text in (("Frame", frame), ("Series", series)):
         if text and not (text.isdecimal() and len(text) < 6):
             raise refused(f"{kind} {text!r} for channel {name}", "a number from 0", "Correct the table.")
-    if series and int(series):
-        raise refused(
-            f"Series {series} for channel {name}",
-            "files of one image (series 0)",
-            "Export each image of the file as a file of its own, and set Series to 0.",
-        )
-    if not frame:
-        return channel
-    if channel.plane is None:
-        return replace(channel, plane=int(frame))
-    if channel.plane != int(frame) and not (isinstance(channel.plane, str) and int(frame) == 0):
+    if frame and channel.plane is None:
+        channel = replace(channel, plane=int(frame))
+    elif frame and channel.plane != int(frame) and not (isinstance(channel.plane, str) and int(frame) == 0):
         raise refused(
             f"Frame {int(frame)} for channel {name}, of which the spec says plane: {channel.plane}",
             "the same plane in both",
             f"Remove `plane: {channel.plane}` from the channel {name} in the spec: the table gives the plane of each "
             "row. Or correct the column.",
         )
-    return channel
+    reference = plane_of(path, channel)
+    if not series:
+        return reference
+    select = Reference.parse(reference).select if channel.plane is not None else {}
+    return str(Reference(path, {"scene": str(int(series) + 1), **select}))
 
 
 def _add(table: Path, number: int, fields: Fields, parts: Row, planes: Mapping[str, str]) -> None:
     """Add the planes of a row; an error names the row."""
     try:
         fields.add(parts, planes)
+    except StackError:
+        raise  # its remedy is a line of the spec
     except RootError as error:
         (label,) = row_labels(table, [number])
         raise RootError(
             f"{table}, {label}",
             found=error.found,
             required=error.required,
-            remedy=error.remedy
-            if error.found.startswith("a stack:")
-            else "Remove one of the rows; or name the column in which they differ in files.image_id.",
+            remedy=f"Remove one of the rows. Or, if both are meant: {error.remedy}",
         ) from error
 
 

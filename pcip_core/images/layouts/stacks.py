@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from pcip_core.errors import ImageFileError, RootError, SpecError
+from pcip_core.errors import ImageFileError, RootError, SpecError, StackError
 from pcip_core.images.field import Field
 from pcip_core.images.formats.stack import LABELS
 from pcip_core.images.reference import Reference
@@ -192,7 +192,7 @@ def twice(screen: Screen, first: Field, second: Field) -> RootError:
         if first.field_id != second.field_id
         else "they are"
     )
-    return RootError(
+    return (StackError if kind in ("z", "time") else RootError)(
         screen.folder(),
         found=f"{'a stack: ' if kind in ('z', 'time') else ''}{files[0]} and {files[1]}; {ids} one field of image "
         f"{first.image_id} ({values})",

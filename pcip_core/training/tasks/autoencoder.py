@@ -10,7 +10,8 @@ from torch.nn.functional import mse_loss
 
 from pcip_core.models.autoencoder import Autoencoder, AutoencoderConfig, build_autoencoder
 from pcip_core.models.network import CellNetwork
-from pcip_core.spec.training import TrainingConfig
+from pcip_core.spec.training import Augmentation, EncoderConfig, TrainingConfig
+from pcip_core.training.augmentation import changed, draw_changes
 from pcip_core.training.batches import CellBatches, chosen_evenly, slices
 from pcip_core.training.cells import CellSet
 from pcip_core.training.processes import ALONE, Processes
@@ -20,9 +21,10 @@ from pcip_core.training.tracker import Preview
 
 
 class Autoencoding:
-    """Each cell once per epoch, flipped as the sources in inpainting; mean squared error of all channels.
+    """Each cell once per epoch, flipped and changed as the sources of pairs; mean squared error of all channels.
 
-    The held-out cells are those of inpainting with the same seed and fraction.
+    The truth is the cell as it was changed (`EncoderConfig.augment`). The held-out cells are those of inpainting with
+    the same seed and fraction.
     """
 
     identity, unit, fewest_rows = "autoencoder", "cells", 2
@@ -33,6 +35,7 @@ class Autoencoding:
         held = hold_out(cells.image, fraction=config.validation_fraction, seed=config.seed)
         self.training, self.validation = np.flatnonzero(~held), np.flatnonzero(held)
         self._network, self._config = network, config
+        self._augment = config.augment if isinstance(config, EncoderConfig) else Augmentation()
         self._cells = CellBatches(cells.pixels, device, config.memory_fraction)
         self.streamed = self._cells.streamed
 
@@ -41,13 +44,13 @@ class Autoencoding:
         return build_autoencoder(self._network, self._config.seed)
 
     def batches(self, epoch: int, processes: Processes = ALONE) -> Iterator[Batch]:
-        """Yield the training cells, flipped; each is its own truth."""
+        """Yield the training cells, flipped and changed; each is its own truth."""
         n, seed = len(self.training), self._config.seed
         order = draw_order(n, seed=seed, epoch=epoch)
         cells, flips = self.training[order], draw_flips(n, seed=seed, epoch=epoch)[order]
         for part in slices(n, self._config.batch_size):
             mine = processes.share(part)
-            x = self._cells.flipped(cells[mine], flips[mine, :2])
+            x = self._changed(self._cells.flipped(cells[mine], flips[mine, :2]), order[mine], epoch)
             yield Batch((x,), x, processes.others(part))
 
     def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -67,6 +70,13 @@ class Autoencoding:
         x = self._cells.of(chosen_evenly(self.validation if len(self.validation) else self.training))
         cells, reconstructed = x.cpu().numpy(), network(x).float().cpu().numpy()
         return Preview(cells, cells, reconstructed, self._network.channels, self._network.channels)
+
+    def _changed(self, x: torch.Tensor, numbers: np.ndarray, epoch: int) -> torch.Tensor:
+        """Change cells as the sources of the same numbers in `Pairs`."""
+        if self._augment == Augmentation():
+            return x
+        changes = draw_changes(self._augment, 2 * numbers, x.shape[1], seed=self._config.seed, epoch=epoch)
+        return changed(x, changes, self._augment)
 
     def _held(self, processes: Processes) -> Iterator[Batch]:
         for part in slices(len(self.validation), self._config.batch_size):

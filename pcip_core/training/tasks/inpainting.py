@@ -11,6 +11,7 @@ from torch.nn.functional import mse_loss
 from pcip_core.errors import TrainingError
 from pcip_core.models.inpainting import NetworkConfig, PairedCellInpainting, build_network
 from pcip_core.models.network import CellNetwork
+from pcip_core.models.starts.starting import started
 from pcip_core.spec.training import EncoderConfig, TrainingConfig
 from pcip_core.training.batches import PairBatches, chosen_evenly, epoch_pairs, slices
 from pcip_core.training.cells import CellSet
@@ -46,8 +47,9 @@ class Inpainting:
         self.streamed = self._pairs.streamed
 
     def build(self) -> PairedCellInpainting:
-        """Build the untrained network."""
-        return build_network(self._network, self._config.seed)
+        """Build the network as the training starts."""
+        network = build_network(self._network, self._config.seed)
+        return started(network, self._config.start if isinstance(self._config, EncoderConfig) else "none")
 
     def batches(self, epoch: int, processes: Processes = ALONE) -> Iterator[Batch]:
         """Yield pairs of training cells, flipped."""

@@ -21,6 +21,7 @@ from pcip_core.errors import TrainingError
 from pcip_core.models.inpainting import NetworkConfig
 from pcip_core.models.network import CellNetwork
 from pcip_core.models.pairs import PairConfig, PairedCells, build_pairs
+from pcip_core.models.starts.starting import started
 from pcip_core.spec.training import Augmentation, EncoderConfig
 from pcip_core.training.augmentation import changed, draw_changes
 from pcip_core.training.batches import CellBatches, chosen_evenly, epoch_pairs, slices
@@ -112,8 +113,8 @@ class Pairs:
             _require_images(cells.image, network.images)
 
     def build(self) -> PairedCells:
-        """Build the untrained network."""
-        return build_pairs(self._network, self._config.seed)
+        """Build the network as the training starts."""
+        return started(build_pairs(self._network, self._config.seed), self._config.start)
 
     def batches(self, epoch: int, processes: Processes = ALONE) -> Iterator[Batch]:
         """Yield pairs of training cells, flipped and changed."""

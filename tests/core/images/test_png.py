@@ -89,7 +89,7 @@ def test_a_plane_that_the_file_does_not_have_is_refused(tmp_path, values, number
     root = tmp_path / "i"
     written(root / "A01_protein.png", *(noise(seed) for seed in range(values)))
     written(root / "A01_nucleus.png", noise(3))
-    with pytest.raises(ImageFileError, match=f"channel number {number} selected"):
+    with pytest.raises(ImageFileError, match=f"a PNG, which holds .*required: plane {number}"):
         read(root, nucleus=NUCLEUS, protein={"role": "protein", "plane": number})
 
 

@@ -59,6 +59,7 @@ def test_a_well_has_its_worst_saturation_its_mean_slope_and_all_its_cells() -> N
     assert of_well["p1", "B12", "saturated"]["value"] == 0.3
     assert of_well["p1", "B12", "saturated"]["flagged"]
     assert not of_well["p1", "A01", "saturated"]["flagged"]
+    assert not of_well["p1", "B12", "focus_slope"]["flagged"]
     assert of_well["p1", "A01", "focus_slope"]["value"] == -1.5
     assert of_well["p1", "A01", "cells"]["value"] == 9
     assert of_well["p1", "B12", "cells"]["value"] == 0

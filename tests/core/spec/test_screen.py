@@ -41,6 +41,12 @@ def test_a_recipe_gives_defaults_that_the_spec_replaces(tmp_path):
     }
     assert agreement == EncoderConfig(**settings)
     assert agreement.task == "agreement"
+    small = encoder("small", recipe="small_screen", start="simulated_human")
+    assert (small.start, small.epochs, small.width) == (
+        "simulated_human",
+        RECIPES["small_screen"]["epochs"],
+        0.25,
+    )
 
 
 VGG16 = {"sets": ["vgg16"]}
@@ -60,6 +66,8 @@ VGG16 = {"sets": ["vgg16"]}
         ({"encoder": {"recipe": ["paper"]}}, "encoder.recipe ['paper']"),
         ({"encoder": {"task": "guessing"}}, "`encoder.task"),
         ({"encoder": {"task": {"agreement": 0}}}, "a task with a weight above 0"),
+        ({"encoder": {"start": "photographs"}}, "`encoder.start"),
+        ({"encoder": {"start": "simulated_human"}}, "required for start simulated_human: {'width': 0.25"),
         ({"channels": {"nucleus": {"role": "structural"}}}, "no channel with `role: protein`"),
         ({"channels": {"protein": {"role": "protein"}}}, "no channel with `role: structural`"),
         ({"channels": {"a": {"role": "nucleus"}}}, "channels.a.role"),
@@ -96,7 +104,7 @@ VGG16 = {"sets": ["vgg16"]}
             {"baselines": {"supervised": {"epochs": 0}}},
             "baselines.supervised.epochs 0; required: 1 to 1,000,000",
         ),
-        ({"encoder": {"epochs": -1}}, "encoder.epochs -1; required: 1 to 1,000,000"),
+        ({"encoder": {"epochs": -1}}, "encoder.epochs -1; required: 0 to 1,000,000"),
         ({"encoder": {"preview_every": 0}}, "encoder.preview_every 0"),
         ({"encoder": {"width": float("nan")}}, "encoder.width nan; required: more than 0"),
         ({"encoder": {"width": float("inf")}}, "encoder.width inf"),
@@ -133,7 +141,11 @@ VGG16 = {"sets": ["vgg16"]}
         ({"crops": {"window_px": 32, "min_cells": 10**30}}, "crops.min_cells '1000"),
         ({"benchmark": {"ks": [5, 5]}}, "benchmark.ks [5, 5]; required: at least one, and each once"),
         ({"encoder": {"seed": -1}}, "encoder.seed -1"),
-        ({"encoder": {"epochs": 0, "width": -1}}, "encoder.epochs 1 to 1,000,000, encoder.width more than 0"),
+        (
+            {"encoder": {"epochs": -1, "width": -1}},
+            "encoder.epochs 0 to 1,000,000, encoder.width more than 0",
+        ),
+        ({"encoder": {"epochs": 0}}, "required without a start: epochs of at least 1"),
         ({"simulation": {"organism": "yeast", "plates": 10**9}}, "simulation.plates 1000000000"),
         ({"root": "~nobody_has_this_name/x"}, "root '~nobody_has_this_name/x'"),
         ({"images": {"values": {"gene": "{well:>2000000000}"}}}, "images.values.gene '{well:>2000000000}'"),

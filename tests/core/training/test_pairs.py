@@ -16,7 +16,8 @@ from pcip_core.models.files import load_encoder, read_tasks, save_encoder
 from pcip_core.models.inference import extract_features
 from pcip_core.models.inpainting import NetworkConfig, PairedCellInpainting, build_network
 from pcip_core.models.pairs import PairConfig, PairedCells, build_pairs
-from pcip_core.spec.training import EncoderConfig
+from pcip_core.models.starts.starting import weights_of
+from pcip_core.spec.training import START_SHAPE, EncoderConfig
 from pcip_core.training import precision
 from pcip_core.training.cells import CellSet
 from pcip_core.training.loop import train
@@ -284,3 +285,24 @@ def test_norm_first_takes_features_after_the_norm() -> None:
     torch.testing.assert_close(first, torch.relu(block.norm(block.convolution(x))))  # type: ignore[operator, union-attr]
     last = list(network.activations(x.clone()))[-1]
     torch.testing.assert_close(last, network.source(x))
+
+
+def test_no_epoch_takes_the_start_as_it_is(cells: CellSet) -> None:
+    config = config_of("agreement", **START_SHAPE, start="simulated_human", epochs=0)
+    shape = dataclasses.replace(shape_of(config), width=0.25, block="norm_first")
+    result = train(cells, shape, config, task=Pairs, tracker=SilentTracker())
+    state, weights = result.network.state_dict(), weights_of("simulated_human")
+    assert result.history == []
+    layer = "source.blocks.4.convolution.weight"
+    assert torch.equal(state[layer], weights[layer])
+
+
+def test_a_training_leaves_its_start(cells: CellSet) -> None:
+    config = config_of({"inpainting": 1}, **START_SHAPE, start="simulated_human", epochs=1)
+    shape = dataclasses.replace(PLAIN, width=0.25, block="norm_first")
+    result = train(cells, shape, config, task=Inpainting, tracker=SilentTracker())
+    state, weights = result.network.state_dict(), weights_of("simulated_human")
+    changes = {
+        key: float((state[key] - weights[key]).abs().max()) for key in ("source.blocks.4.convolution.weight",)
+    }
+    assert all(0 < value < 0.1 for value in changes.values())

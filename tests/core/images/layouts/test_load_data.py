@@ -185,12 +185,27 @@ def test_a_frame_that_contradicts_the_spec_names_row_and_both_values_and_the_rem
     [
         ("0,x", "Frame_OrigDNA,Frame_GFP", "line 3: found Frame 'x' for channel protein"),
         ("0,-1", "Frame_OrigDNA,Frame_GFP", "Frame '-1' for channel protein"),
-        ("0,2", "Series_OrigDNA,Series_GFP", "line 3: found Series 2 for channel protein"),
+        ("0,b", "Series_OrigDNA,Series_GFP", "line 3: found Series 'b' for channel protein"),
     ],
 )
 def test_frames_and_series_that_cannot_be_used(root, row, header, message):
     _frames(root, ["0,0", row], header)
     with pytest.raises(PcipError, match=message):
+        _planes(root)
+
+
+def test_series_are_the_images_of_a_file(root):
+    images = [np.stack([noise(seed), noise(seed + 1)]) for seed in (30, 40)]
+    with tifffile.TiffWriter(root / "screens" / "plate 1" / "A01_both.tif", ome=True) as file:
+        for image in images:
+            file.write(image, photometric="minisblack", metadata={"axes": "CYX"})
+    header = "Frame_OrigDNA,Frame_GFP,Series_OrigDNA,Series_GFP"
+    _frames(root, ["1,0,0,1", "0,1,0,0"], header)
+    first, second = _planes(root)
+    assert np.array_equal(first, [noise(31), noise(40)])
+    assert np.array_equal(second, [noise(11), noise(21)])
+    _frames(root, ["1,0,0,2", "0,1,0,0"], header)
+    with pytest.raises(ImageFileError, match="found 2 images; required: number 3"):
         _planes(root)
 
 
@@ -201,9 +216,7 @@ def test_a_frame_of_a_file_with_one_plane(root):
     assert np.array_equal(_read(root)[1], noise(1))
     Image.fromarray(noise(3, dtype=np.uint8)).save(root / "screens" / "plate 1" / "A01_gfp.png")
     (root / "load_data.csv").write_text(f"{text},1\n".replace("gfp.tif", "gfp.png"))
-    with pytest.raises(
-        ImageFileError, match="grey levels, and channel number 1 selected; required: channel number 0"
-    ):
+    with pytest.raises(ImageFileError, match="a PNG, which holds one image; required: plane 1"):
         _read(root)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from pcip_core.spec.training import Augmentation, EncoderConfig
 from pcip_core.training.cells import CellSet
 from pcip_core.training.loop import train
 from pcip_core.training.sampling import (
@@ -44,3 +45,21 @@ def test_autoencoder_needs_no_second_cell_of_an_image() -> None:
         alone, AUTOENCODER, dataclasses.replace(CONFIG, epochs=1), task=Autoencoding, tracker=Listener()
     )
     assert np.isfinite(result.history[0]["loss"])
+
+
+def test_cells_are_changed_as_the_spec_says() -> None:
+    cells, _ = labelled()
+    config = EncoderConfig(batch_size=8, validation_fraction=0, augment=Augmentation(intensity=1.0))
+    plain = dataclasses.replace(config, augment=Augmentation())
+    device = torch.device("cpu")
+    (changed,), (as_they_are,) = (
+        next(iter(Autoencoding(cells, AUTOENCODER, each, device).batches(1))).inputs
+        for each in (config, plain)
+    )
+    assert not torch.equal(changed, as_they_are)
+    low, high = changed.amin((2, 3)), changed.amax((2, 3))  # a power of the intensities keeps 0 and 1
+    power = torch.log(changed[as_they_are > 0.1]) / torch.log(as_they_are[as_they_are > 0.1])
+    finite = power[torch.isfinite(power)]
+    assert low.min() >= 0
+    assert high.max() <= 1
+    assert 0.5 - 1e-3 <= finite.min() < 0.9 < 1.1 < finite.max() <= 2 + 1e-3

@@ -53,6 +53,10 @@ class Tree:
         """The paths of all files, relative to the root and sorted; folders that are not read end with a `/`."""
         return sorted(self._kept([folder + name for folder, _, names in self._listed() for name in names]))
 
+    def without_excluded(self, folders: list[str]) -> list[str]:
+        """Those of some folders, whose paths end with a `/`, that are not excluded by name."""
+        return self._kept(folders, folders=True)
+
     def walk(self) -> Iterator[tuple[str, list[str], list[str]]]:
         """Yield each folder under the root with the names of its subfolders and of its other entries.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -195,6 +196,21 @@ def shown(texts: Sequence[str]) -> str:
     return ", ".join(texts[:_SHOWN]) + (", ..." if len(texts) > _SHOWN else "")
 
 
+def _claims(keys: Keys, places: Mapping[Key, Place]) -> Counter[Key]:
+    """Row in another writing -> how many different keys of images could mean it."""
+    meant = {(place.keys[0], keys.sure(key)) for key, place in places.items() if place.rewritten}
+    return Counter(row for row, _ in meant)
+
+
+def _alike(unused: Sequence[Key], used: Collection[Key]) -> Iterator[str]:
+    """The rows that match no image and are equal by `loose` to one that does, in words."""
+    alike = {tuple(map(loose, key)): key for key in used} if unused else {}
+    for key in unused:
+        like = alike.get(tuple(map(loose, key)))
+        if like is not None:
+            yield f"the row {' '.join(key)} (or {' '.join(like)}, which an image has)"
+
+
 @dataclass(frozen=True)
 class Rows:
     """The rows of a table with one row per key.
@@ -312,10 +328,7 @@ def match(
     further = further or {}
     places = {key: keys.place(key) for key in dict.fromkeys(ours.values())}
     taken = {keys.sure(key) for key, place in places.items() if place.keys and not place.rewritten}
-    claims: dict[Key, set[Key]] = {}  # row in another writing -> the keys of images that could mean it
-    for key, place in places.items():
-        if place.rewritten:
-            claims.setdefault(place.keys[0], set()).add(keys.sure(key))
+    claims = _claims(keys, places)
     row_of: dict[str, Key] = {}
     rewritten, without, doubts = [], [], []
     for image_id, key in ours.items():
@@ -328,7 +341,7 @@ def match(
         elif place.rewritten and keys.sure(place.keys[0]) in taken:
             without.append(image_id)
             doubts.append(f"{image_id} (or {' '.join(place.keys[0])}, which another image has)")
-        elif place.rewritten and len(claims[place.keys[0]]) > 1:
+        elif place.rewritten and claims[place.keys[0]] > 1:
             without.append(image_id)
             doubts.append(f"{image_id} (or another image, for the row {' '.join(place.keys[0])})")
         else:
@@ -345,11 +358,7 @@ def match(
                 rewritten.append(f"{image_id} ({' '.join(place.keys[0])} in the table)")
     used = {each for key in [*ours.values(), *chain(*further.values())] for each in keys.place(key).keys}
     unused = [key for key in keys if key not in used]
-    alike = {tuple(map(loose, key)): key for key in used} if unused else {}
-    for key in unused:
-        like = alike.get(tuple(map(loose, key)))
-        if like is not None:
-            doubts.append(f"the row {' '.join(key)} (or {' '.join(like)}, which an image has)")
+    doubts += _alike(unused, used)
     return Matching(
         table,
         role,

@@ -33,12 +33,15 @@ _SAME_SIZE = {  # codecs whose result has the size of what they are given
 }
 
 
-def check_chunks(folder: Path, array: Any) -> None:
+def check_chunks(folder: Path, array: Any) -> int:
     """Check an array before any chunk is read.
 
     Args:
         folder: the folder of the array.
         array: the zarr.Array.
+
+    Returns:
+        The number of files of chunks that do not exist; their pixels have the fill value.
 
     Raises:
         ImageFileError: the array, padded to whole chunks, exceeds the limits of `limits`; its pixels are not numbers;
@@ -61,9 +64,12 @@ def check_chunks(folder: Path, array: Any) -> None:
         raise _refused(folder, f"{prod(grid) * within:,} chunks", f"at most {MAX_CHUNKS:,}")
     packing = _Packing(folder, array.metadata.to_dict())
     promised = prod(array.chunks) * array.dtype.itemsize
+    present = 0
     for file in folder.rglob("*"):
         if _KEY.fullmatch(file.relative_to(folder).as_posix()) and file.is_file():
+            present += 1
             _check_file(file, packing, promised, within)
+    return prod(grid) - present
 
 
 def _check_file(file: Path, packing: _Packing, promised: int, within: int) -> None:

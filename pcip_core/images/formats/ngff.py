@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import reprlib
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,12 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
     metadata = group_metadata(path)
     level, axes = _level_0(path, metadata)
     array = zarr.open_array(level, mode="r")
-    check_chunks(level, array)
+    missing = check_chunks(level, array)
+    if missing and "labels" not in path.parts:  # programs leave out the empty chunks of label images
+        warnings.warn(
+            f"{missing} files of chunks are missing, and their pixels are {array.fill_value}: is the copy complete?",
+            stacklevel=2,
+        )
     axes = axes[-array.ndim :]
     sizes = dict(zip(axes, array.shape, strict=True))
     if axes[-2:] != ("y", "x") or any(sizes[axis] > 1 for axis in axes if axis not in "tczyx"):
@@ -150,6 +156,8 @@ def links_of(path: Path) -> Iterator[Path]:
 
 def _level_0(path: Path, metadata: dict[str, Any]) -> tuple[Path, tuple[str, ...]]:
     """Return the folder of the full-size array, which lies in that of the image, and the names of its axes."""
+    if not metadata.get("multiscales"):
+        raise _no_metadata(path, "no multiscales")
     multiscale = metadata["multiscales"][0]
     axes = multiscale.get("axes") or _AXES
     names = tuple(axis["name"] if isinstance(axis, dict) else str(axis) for axis in axes)

@@ -13,7 +13,7 @@ import numpy as np
 import tifffile
 
 from pcip_core.errors import ImageFileError
-from pcip_core.images.formats.images import image_of, planes_of_images
+from pcip_core.images.formats.images import FileImage, image_of, planes_of_images
 from pcip_core.images.formats.limits import MAX_MEMORY, check_rgb, colour_of
 from pcip_core.images.formats.ome_xml import MAX_PLANES, ome_images
 from pcip_core.images.formats.stack import STACK_KEYS
@@ -34,6 +34,8 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
     with _opened_tiff(path) as tiff:
         if len(tiff.pages) > 1 or tiff.flags & _STACKS or keys & _OF_IMAGES:
             images = images_of(path, tiff, channels=bool(keys & _CHANNEL))
+            if "project" in keys and not (tiff.is_ome or tiff.is_imagej):
+                _require_depth(path, images[0], selects)
             if len(images) > 1 or not images[0].is_plane or keys & _OF_IMAGES:
                 return planes_of_images(path, images, selects)
         page = tiff.pages.first
@@ -48,6 +50,19 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
         if pixels.ndim == 3 and pixels.shape[2] == 3:
             return [colour_of(pixels, select["rgb"]) for select in selects]
         return [pixels] * len(selects)
+
+
+def _require_depth(path: Path, image: FileImage, selects: Sequence[Select]) -> None:
+    """Raise if pages without names are to be projected, and more of them are there than channels are named."""
+    used = max((int(select["c"]) for select in selects if "c" in select), default=0) + 1
+    if image.extent.depth == 1 and image.samples == 1 and image.extent.channels > used > 1:
+        raise ImageFileError(
+            path,
+            found=f"{image.extent.channels} pages that nothing names, {used} channels and a projection of focal planes",
+            required="a file that tells which of its pages are focal planes",
+            remedy="Save it with its axes, in Python with tifffile.imwrite(new, tifffile.imread(old).reshape(planes, "
+            "channels, height, width), imagej=True, metadata={'axes': 'ZCYX'}); or remove files.project.",
+        )
 
 
 def depth(path: Path, select: Select) -> int:

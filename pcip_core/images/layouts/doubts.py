@@ -42,6 +42,7 @@ def doubts(
         *_odd_wells(known),
         *_two_writings(known),
         *_copies(known),
+        *_acquired_again(known),
         *_two_readings(screen, known),
         *_dividing_parts(screen, known),
         *_copied_links(screen.folder(), unclaimed),
@@ -101,6 +102,36 @@ def _copies(fields: Sequence[Field]) -> Iterator[str]:
         yield (
             f"{len(double)} numbers of fields are written in two ways and taken for two fields: "
             f"{', '.join(double[:_SHOWN])}; rename the files, or name those of one writing in files.exclude"
+        )
+
+
+def _acquired_again(fields: Sequence[Field]) -> Iterator[str]:
+    """Images that hold several acquisitions of their wells, or fields beside processed ones: `0` and `0_registered`."""
+    by_image: dict[str, list[Field]] = defaultdict(list)
+    for field in fields:
+        by_image[field.image_id].append(field)
+    again, processed = [], []
+    for image_id, members in by_image.items():
+        acquisitions = {field.parts.get("acquisition", "") for field in members}
+        if len(acquisitions) > 1:
+            again.append(f"{image_id} ({', '.join(sorted(acquisitions, key=natural_key)[:_SHOWN])})")
+        numbers = {field.parts["field"] for field in members if "field" in field.parts}
+        processed += [
+            f"{number} of {image_id}"
+            for number in numbers
+            if (first := number.partition("_")[0]) != number and first.isdecimal() and first in numbers
+        ]
+    if again:
+        yield (
+            f"{len(again)} images hold fields of several acquisitions, and their cells would count twice if these show "
+            f"the same places: {', '.join(again[:_SHOWN])}; use one, as only: {{acquisition: 0}}, or "
+            "name {acquisition} in image_id, in files of the spec"
+        )
+    if processed:
+        yield (
+            f"{len(processed)} fields seem to be processed copies of others, and their cells would count twice: "
+            f"{', '.join(sorted(processed, key=natural_key)[:_SHOWN])}; leave one kind out, as "
+            "exclude: ['*_registered/'] in files of the spec"
         )
 
 

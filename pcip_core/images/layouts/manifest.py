@@ -38,7 +38,7 @@ def scan_manifest(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
     Raises:
         SpecError: the table does not exist or cannot be read, a plane contradicts the spec, or a well has two names.
         RootError: the table has no column of files for any channel, names folders of another machine that are not
-            under the root, or two rows name different files for one plane.
+            under the root, two rows name different files for one plane, or two fields have one file.
     """
     root = tree.root
     table = root / str(screen.files.table)
@@ -67,7 +67,9 @@ def scan_manifest(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
             }
             _add(table, number, fields, parts, planes)
             used |= set(files.values())
-    return fields.done(), [path for path in tree.files() if path not in used]
+    done = fields.done()
+    _require_own_files(screen, table, done)
+    return done, [path for path in tree.files() if path not in used]
 
 
 def _lower(column: str) -> str:
@@ -143,6 +145,23 @@ def _add(table: Path, number: int, fields: Fields, parts: Row, planes: Mapping[s
             required=error.required,
             remedy=f"Remove one of the rows. Or, if both are meant: {error.remedy}",
         ) from error
+
+
+def _require_own_files(screen: Screen, table: Path, fields: list[Field]) -> None:
+    """Raise a RootError if two fields have the same plane of a protein: their cells would count twice."""
+    proteins = [name for name, channel in screen.channels.items() if channel.role == "protein"]
+    seen: dict[str, str] = {}  # reference -> id of its field
+    for field in fields:
+        for name in proteins:
+            file = field.files.get(name)
+            first = field.field_id if file is None else seen.setdefault(file, field.field_id)
+            if first != field.field_id:
+                raise RootError(
+                    table,
+                    found=f"{file} as channel {name} of the fields {first} and {field.field_id}",
+                    required="a file, or a plane of it (Frame, Series), for each field",
+                    remedy="Correct the row of one of the fields, or remove it.",
+                )
 
 
 def _require_one_name(table: Path, rows: list[dict[str, str]]) -> None:

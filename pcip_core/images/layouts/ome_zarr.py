@@ -48,7 +48,10 @@ def scan_ome_zarr(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
         except ImageFileError as problem:
             fields.add_unreadable({"plate": printable(name)}, path, problem)
             continue
+        kept = set(tree.without_excluded([f"{image}/" for _, image, _ in listed]))
         for parts, image, reason in listed:
+            if f"{image}/" not in kept:
+                continue
             if reason is not None:
                 fields.add_unreadable(parts, image, reason)
             else:
@@ -219,7 +222,8 @@ class _Plate:
     def _well(self, well: Mapping[str, Any]) -> dict[str, str]:
         """Parts of a well. Its path is `<row>/<column>`; its indices count from 0."""
         row_name, _, column_name = well["path"].partition("/")
-        row, column = well.get("rowIndex"), well.get("columnIndex")
+        row = well.get("rowIndex", well.get("row_index"))  # bioformats2raw before 0.4
+        column = well.get("columnIndex", well.get("column_index"))
         name = well_name(row_name + column_name)
         if row is not None and column is not None and not (row_name.isalpha() and column_name.isdecimal()):
             for index in (row, column):

@@ -233,3 +233,17 @@ def test_a_well_in_two_writings_and_two_files_for_one_plane_name_their_rows(root
         _planes(root)
     (root / "load_data.csv").write_text(text.replace("P1,A02,1", "P1,A01,2"))
     assert len(_planes(root)) == 2
+
+
+@pytest.mark.parametrize("place", ["P1,A01,2", "P1,A02,1"])
+def test_a_file_of_two_fields_is_refused_and_the_remedy_works(root, place):
+    dna, gfp = (f"screens/plate 1/{name}" for name in NAMES)
+    header = "FileName_OrigDNA,FileName_GFP,Metadata_Plate,Metadata_Well,Metadata_Site"
+    first, second = f'"{dna}","{gfp}",P1,A01,1', f'"{dna}","{gfp}",{place}'
+    (root / "load_data.csv").write_text(f"{header}\n{first}\n{second}\n")
+    with pytest.raises(
+        RootError, match=f"{re.escape(gfp)} as channel protein of the fields P1_A01_1 and P1_A0"
+    ):
+        scan(screen_of(root, FILES, channels=CHANNELS))
+    (root / "load_data.csv").write_text(f"{header}\n{first}\n")
+    assert len(scan(screen_of(root, FILES, channels=CHANNELS)).fields) == 1

@@ -344,3 +344,23 @@ def test_focal_planes_in_files_of_several_channels(tmp_path):
     screen = screen_of(tmp_path / "images", files, channels=BY_NUMBER, shards={"buckets": 1})
     planes = read_field(screen, scan(screen).fields[0])
     assert np.array_equal(planes["protein"], stack[:, 1].max(0))
+
+
+def test_pages_that_nothing_names_are_not_projected_and_the_remedies_work(tmp_path):
+    root = tmp_path / "i"
+    root.mkdir()
+    pages = np.stack([noise(seed) for seed in range(6)])
+    tifffile.imwrite(root / "A01.tif", pages, metadata=None, photometric="minisblack")
+    files = {"layout": "ome_tiff", "pattern": "{well}.tif", "image_id": "{well}"}
+    channels = {"nucleus": {"role": "structural", "plane": 0}, "protein": {"role": "protein", "plane": 1}}
+
+    def read(**changes):
+        screen = screen_of(root, files | changes, channels=channels, shards={"buckets": 1})
+        return read_field(screen, scan(screen).fields[0])
+
+    with pytest.raises(ImageFileError, match="6 pages that nothing names, 2 channels and a projection"):
+        read(project={"z": "max"})
+    assert np.array_equal(read()["protein"], pages[1])
+    stack = pages.reshape(3, 2, *pages.shape[1:])
+    tifffile.imwrite(root / "A01.tif", stack, imagej=True, metadata={"axes": "ZCYX"})
+    assert np.array_equal(read(project={"z": "max"})["protein"], stack[:, 1].max(axis=0))

@@ -309,3 +309,61 @@ def test_an_unknown_channel_name_is_refused(tmp_path):
     screen = screen_of(tmp_path / "images", FILES, channels=channels)
     with pytest.raises(ImageFileError, match="2 channels named DAPI, GFP; required: one named RFP"):
         read_field(screen, scan(screen).fields[0])
+
+
+@VERSIONS
+def test_a_missing_chunk_is_warned_of(tmp_path, version):
+    root = tmp_path / "images"
+    _image(root / "A01.zarr", version, noise(1, (2, 24, 32)) + 1, "cyx")
+    channels = {"nucleus": {"role": "structural", "plane": 0}, "protein": {"role": "protein", "plane": 1}}
+    files = {"layout": "ome_zarr", "image_id": "{image}"}
+    screen = screen_of(root, files, channels=channels, shards={"buckets": 1})
+    decoding.forget_warnings()
+    read_field(screen, scan(screen).fields[0])
+    assert decoding.decoder_warnings() == []
+    chunks = (root / "A01.zarr" / "0").rglob("[0-9]*")
+    min(file for file in chunks if file.is_file()).unlink()
+    read_field(screen, scan(screen).fields[0])
+    (warning,) = decoding.decoder_warnings()
+    assert "1 files of chunks are missing, and their pixels are 0: is the copy complete?" in warning
+    decoding.forget_warnings()
+
+
+def test_an_image_without_multiscales_is_named(tmp_path):
+    root = tmp_path / "images"
+    write_plate(root / "p.zarr", "0.4")
+    (root / "p.zarr" / "A" / "1" / "0" / ".zattrs").write_text("{}")
+    screen = screen_of(root, FILES, channels=CHANNELS)
+    with pytest.raises(ImageFileError, match="no multiscales"):
+        read_field(screen, scan(screen).fields[0])
+
+
+def test_processed_copies_are_doubted_and_the_remedy_works(tmp_path):
+    root = tmp_path / "images"
+    write_plate(root / "p.zarr", "0.4")
+    for well in ("A/1", "B/12"):
+        (root / "p.zarr" / well / "1").rename(root / "p.zarr" / well / "0_registered")
+        _group(root / "p.zarr" / well, "0.4", {"well": {"images": [{"path": "0"}, {"path": "0_registered"}]}})
+    screen = screen_of(root, FILES, channels=CHANNELS)
+    (doubt,) = scan(screen).doubts(screen)
+    assert doubt.startswith("2 fields seem to be processed copies of others")
+    exclude = yaml.safe_load(re.search(r"exclude: \[.*?\]", doubt)[0])
+    changed = screen_of(root, FILES | exclude, channels=CHANNELS)
+    layout = scan(changed)
+    assert [field.number for field in layout.fields] == ["0", "0"]
+    assert layout.excluded == ["p.zarr/A/1/0_registered/", "p.zarr/B/12/0_registered/"]
+    assert layout.doubts(changed) == []
+
+
+def test_several_acquisitions_are_doubted_and_both_remedies_work(tmp_path):
+    root = tmp_path / "images"
+    write_plate(root / "p.zarr", "0.4")
+    for well in ("A/1", "B/12"):
+        images = [{"path": name, "acquisition": number} for number, name in enumerate(("0", "1"))]
+        _group(root / "p.zarr" / well, "0.4", {"well": {"images": images}})
+    screen = screen_of(root, FILES, channels=CHANNELS)
+    (doubt,) = scan(screen).doubts(screen)
+    assert doubt.startswith("2 images hold fields of several acquisitions")
+    for changed in ({"only": {"acquisition": 0}}, {"image_id": "{plate}_{well}_{acquisition}"}):
+        screen = screen_of(root, FILES | changed, channels=CHANNELS)
+        assert scan(screen).doubts(screen) == []

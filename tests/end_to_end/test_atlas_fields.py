@@ -28,7 +28,7 @@ SILENCED = "HPA044227_si31_G12_2"
 
 @pytest.fixture(scope="module")
 def screens(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, dict[str, Screen]]:
-    """Both shipped specs, with a training of one short epoch, on a folder with three of the fields."""
+    """Both shipped specs on a folder with three of the fields."""
     real, folder = real_folder("human_antibodies"), tmp_path_factory.mktemp("atlas")
     for field in (*USED, SILENCED):
         shutil.copytree(real / "fields" / field, folder / "images" / "fields" / field)
@@ -41,7 +41,7 @@ def screens(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, dict[s
         if "encoder_from" in spec:
             spec["encoder_from"] = "human_antibodies_quick"
         else:
-            spec["encoder"] |= {"width": 0.05, "epochs": 1, "precision": "float32"}
+            spec["encoder"] |= {"precision": "float32"}
             spec["benchmark"]["label"] = "localization"  # two terms: no cell has a label
         (folder / f"{name}_quick.yaml").write_text(yaml.safe_dump(spec))
         loaded[name] = workspace.find(str(folder / f"{name}_quick.yaml"), root=str(folder / "images"))

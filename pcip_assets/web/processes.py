@@ -16,8 +16,8 @@ import psutil
 
 from pcip_core.errors import PcipError
 
-_STOPPING_S = 2.5  # that servers and runs have to end by themselves
-_CALLERS_STOPPING_S = 1.2  # that servers which call others have before
+_STOPPING_S = 1.8  # that servers and runs have to end by themselves
+_CALLERS_STOPPING_S = 1.0  # that servers which call others have before
 _DYING_S = 1.0  # that the system has to end what is killed
 _POLL_S = 0.1
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, kill, the terminal is closed

@@ -6,6 +6,7 @@ from rich.table import Table
 
 from pcip_assets.workspace import Workspace
 from pcip_core.errors import PcipError
+from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect
 
 _PAPER_K = 11  # nearest neighbours
@@ -24,11 +25,14 @@ def print_results(workspace: Workspace, screens: list[str]) -> None:
     console = Console()
     for screen in screens:
         heading, table = score_table(workspace, screen)
+        why = not_scored(workspace, screen)
         click.secho(f"\n{heading}", bold=True)
         if table.row_count:
             console.print(table)
-        else:
+        elif not why:
             click.echo(_NO_SCORES)
+        for reason in why:
+            click.secho(f"not scored: {reason}", fg="yellow")
         pages = {
             "all scores and figures": workspace.benchmark_report(screen),
             "all analyses": workspace.analysis_report(screen),
@@ -37,6 +41,12 @@ def print_results(workspace: Workspace, screens: list[str]) -> None:
         for label, page in pages.items():
             if page.is_file():
                 click.echo(f"{label}: {page}")
+
+
+def not_scored(workspace: Workspace, screen: str) -> list[str]:
+    """Why there are no scores under some protocols of the spec, one sentence each."""
+    provenance = Store(workspace.store).provenance(screen, "benchmarks") or {}
+    return str(provenance.get("not_scored") or "").splitlines()
 
 
 def score_table(workspace: Workspace, screen: str) -> tuple[str, Table]:

@@ -10,6 +10,8 @@ import pytest
 from pcip_assets.cli.results import print_results, score_table
 from pcip_assets.workspace import Workspace
 from pcip_core.errors import PcipError
+from pcip_core.store import schemas
+from pcip_core.store.partitions import Store
 
 
 @pytest.fixture
@@ -87,3 +89,22 @@ def test_a_screen_without_labels_says_why_there_are_no_scores(
 def test_a_screen_that_is_not_published(workspace: Workspace) -> None:
     with pytest.raises(PcipError, match="pcip run other"):
         score_table(workspace, "other")
+
+
+def test_a_protocol_that_cannot_be_scored_is_named(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with duckdb.connect(str(workspace.published)) as con:
+        con.execute("INSERT INTO screens VALUES ('alone', 3, 9, false)")
+    for screen in ("alone", "few"):
+        Store(workspace.store).commit(
+            screen,
+            {"benchmarks": schemas.BENCHMARKS.empty()},
+            provenance={"not_scored": "each label occurs in one image only"},
+        )
+    print_results(workspace, ["alone", "few"])
+    alone, few = capsys.readouterr().out.split("few (real images)")
+    assert "not scored: each label occurs in one image only" in alone
+    assert "No feature set is scored" not in alone
+    assert "not scored: each label occurs in one image only" in few
+    assert "0.503" in few

@@ -1,11 +1,13 @@
 """The table of scores that `pcip run` and `pcip demo` end with."""
 
 import click
+import polars as pl
 from rich.console import Console
 from rich.table import Table
 
 from pcip_assets.workspace import Workspace
 from pcip_core.errors import PcipError
+from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect
 
 _PAPER_K = 11  # nearest neighbours
@@ -24,11 +26,16 @@ def print_results(workspace: Workspace, screens: list[str]) -> None:
     console = Console()
     for screen in screens:
         heading, table = score_table(workspace, screen)
+        why = not_scored(workspace, screen)
         click.secho(f"\n{heading}", bold=True)
         if table.row_count:
             console.print(table)
-        else:
+        elif not why:
             click.echo(_NO_SCORES)
+        for reason in why:
+            click.secho(f"not scored: {reason}", fg="yellow")
+        for line in quarantined(workspace, screen):
+            click.secho(line, fg="yellow")
         pages = {
             "all scores and figures": workspace.benchmark_report(screen),
             "all analyses": workspace.analysis_report(screen),
@@ -37,6 +44,47 @@ def print_results(workspace: Workspace, screens: list[str]) -> None:
         for label, page in pages.items():
             if page.is_file():
                 click.echo(f"{label}: {page}")
+
+
+def not_scored(workspace: Workspace, screen: str) -> list[str]:
+    """Why there are no scores under some protocols of the spec, one sentence each."""
+    provenance = Store(workspace.store).provenance(screen, "benchmarks") or {}
+    return str(provenance.get("not_scored") or "").splitlines()
+
+
+def quarantined(workspace: Workspace, screen: str) -> list[str]:
+    """What each stage excluded, of how many, and the first reason; one line per stage and kind.
+
+    A field counts once, also if several of its files are at fault.
+    """
+    store = Store(workspace.store)
+    stored = store.tables(screen)
+    lines = []
+    for stage, used, table in (("fields", "field", "fields"), ("crops", "cell", "cells")):
+        if f"quarantine_{stage}" not in stored:
+            continue
+        rows = store.read(screen, f"quarantine_{stage}").sort("shard", "file", maintain_order=True)
+        kinds = {
+            "field": rows.filter(pl.col("field_id").is_not_null()).unique("field_id", maintain_order=True),
+            **{
+                what: rows.filter(pl.col("field_id").is_null(), what=what)
+                for what in ("file", "image", "cell")
+            },
+        }
+        n_used = store.read(screen, table, columns=["shard"]).height if table in stored else 0
+        for what, excluded in kinds.items():
+            if excluded.is_empty():
+                continue
+            first = excluded.row(0, named=True)
+            n = excluded.height
+            total = f" of {n + n_used:,}" if what == used else ""
+            ending = "" if n + (n_used if total else 0) == 1 else "s"
+            named = "" if first["file"] in first["reason"] else f"{first['file']}: "
+            lines.append(
+                f"{n:,}{total} {what}{ending} in quarantine, {named}{first['reason']} "
+                f"(all: SELECT file, reason FROM {screen}.quarantine WHERE stage = '{stage}')"
+            )
+    return lines
 
 
 def score_table(workspace: Workspace, screen: str) -> tuple[str, Table]:

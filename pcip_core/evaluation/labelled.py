@@ -48,6 +48,25 @@ class LabelledCells:
             remedy="Correct the spec.",
         )
 
+    def nothing_to_compare(self, protocol: str) -> str | None:
+        """Why no cell can be scored under a protocol: each label occurs in one group only; otherwise None.
+
+        Raises:
+            EvaluationError: the protocol is unknown.
+
+        >>> fields = np.array(["1", "2", "1", "2"])
+        >>> labels, images = np.array(["a", "a", "b", "b"]), np.array(["i", "i", "j", "j"])
+        >>> cells = LabelledCells(pl.Series(["c1", "c2", "c3", "c4"]), labels, images, fields)
+        >>> cells.nothing_to_compare("leave_field_out")
+        >>> cells.nothing_to_compare("leave_image_out")[:41]
+        'each label occurs in one image only, so t'
+        """
+        groups = self.groups(protocol)
+        if not _in_one_group(self.labels, groups):
+            return None
+        fields = None if groups is None else self.groups("leave_field_out")
+        return lacks_groups(protocol, of_fields=fields is not None and not _in_one_group(self.labels, fields))
+
     def of_images(self, images: Sequence[str], reason: str) -> LabelledCells:
         """The cells of these images; the others are counted in `left_out` under the reason."""
         kept = np.isin(self.image_ids, images)
@@ -58,6 +77,28 @@ class LabelledCells:
             self.fields[kept],
             {**self.left_out, reason: int((~kept).sum())},
         )
+
+
+def _in_one_group(labels: np.ndarray, groups: np.ndarray | None) -> bool:
+    """Whether no label occurs in two groups; without groups, each cell is one."""
+    numbers = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    classes = np.unique(labels, return_inverse=True)[1]
+    return np.unique(np.stack([classes, numbers]), axis=1).shape[1] == len(np.unique(classes))
+
+
+def lacks_groups(protocol: str, *, of_fields: bool) -> str:
+    """The sentence on a protocol under which each label occurs in one group only, with a remedy.
+
+    Args:
+        protocol: the protocol.
+        of_fields: whether some label occurs in several fields, so that `leave_field_out` can be scored.
+    """
+    group = protocol.removeprefix("leave_").removesuffix("_out")
+    other = "set benchmark: {protocols: [leave_field_out]} or " if of_fields else ""
+    return (
+        f"each label occurs in one {group} only, so that {protocol} has nothing to compare with; "
+        f"{other}label more images"
+    )
 
 
 def labelled_cells(cells: pl.DataFrame, labels_of: Mapping[str, Sequence[str]]) -> LabelledCells:

@@ -86,6 +86,13 @@ def _proteins(
 
     means = store.read(screen.name, _PROTEINS + feature_set)
     names, vectors = means["protein"], features_of(means)
+    if len(names) < 2:
+        raise EvaluationError(
+            f"{screen.name}: like {', '.join(seeds)}",
+            found="only one protein in the screen, so that there is nothing to compare it with",
+            required="two or more proteins with cells",
+            remedy=f"Compare cells: SELECT cell_id FROM {screen.name}.cells, then pcip like {screen.name} CELL_ID",
+        )
     at = [names.to_list().index(seed) for seed in seeds]
     closest = nearest(vectors, at, n)
     tree = cluster_tree(vectors, method="ward")

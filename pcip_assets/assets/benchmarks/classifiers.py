@@ -52,11 +52,11 @@ def build_classifier_benchmark(screen: Screen) -> dg.AssetsDefinition:
 
         def make(_: str | None) -> Made:
             cells = labelled_cells_of(library, screen, known)
-            scores, settings = Scores(), {}
+            scores, settings = Scores(), dict[str, Any]()
             if not (not_scored := without_labels(cells, screen)):
-                settings = {
-                    name: _score(library, screen, name, cells, scores, context.log) for name in chosen
-                }
+                for name in chosen:
+                    settings[name], reasons = _score(library, screen, name, cells, scores, context.log)
+                    not_scored |= {f"not_scored: {name} {what}": why for what, why in reasons.items()}
             metadata = {"feature_sets": chosen, "settings": dg.MetadataValue.json(settings), **not_scored}
             return Made(scores.tables(_TABLE), metadata=metadata)
 
@@ -67,8 +67,12 @@ def build_classifier_benchmark(screen: Screen) -> dg.AssetsDefinition:
 
 def _score(
     library: Library, screen: Screen, feature_set: str, cells: LabelledCells, scores: Scores, log: Any
-) -> dict[str, Any]:
-    """Add the scores of one feature set by each classifier, with folds of groups and of cells; return the settings."""
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Add the scores of one feature set by each classifier, with folds of groups and of cells.
+
+    Returns:
+        The settings; and classifier or protocol -> why these labels cannot be scored so.
+    """
     from pcip_core.evaluation.classifiers import cross_validated, estimate_seconds
     from pcip_core.evaluation.scores import classifier_scores
     from pcip_core.evaluation.usable import usable
@@ -77,8 +81,12 @@ def _score(
     vectors, run_id = vectors_of(library, screen, feature_set, cells.cell_ids)
     grouping = next((name for name in screen.benchmark.protocols if name != "leave_cell_out"), None)
     groups_of = {} if grouping is None else {"grouped_folds": cells.groups(grouping)}
-    settings = {}
+    settings: dict[str, Any] = {}
+    not_scored: dict[str, str] = {}
     for protocol, groups in {**groups_of, "folds": None}.items():
+        if groups is not None and (reason := cells.nothing_to_compare(str(grouping))):
+            not_scored[protocol] = reason
+            continue
         kept = usable(vectors, cells.labels, feature_set=feature_set, groups=groups)
         features, labels = vectors[kept.cells][:, kept.columns], cells.labels[kept.cells]
         kept_groups = None if groups is None else groups[kept.cells]
@@ -86,13 +94,18 @@ def _score(
         for classifier in spec.models:
             step = f"{screen.name}/classifier_benchmark {feature_set} {classifier} {protocol}"
             work: dict[str, Any] = {"classifier": classifier, "folds": spec.folds, "trees": spec.trees}
-            log.info(f"{step}: about {estimate_seconds(features, labels, **work):.0f} s")
-            with Progress(log, step, spec.folds, "fold") as progress:
-                done = cross_validated(
-                    features, labels, groups=kept_groups, seed=spec.seed, progress=progress, **work
-                )
+            try:
+                log.info(f"{step}: about {estimate_seconds(features, labels, **work):.0f} s")
+                with Progress(log, step, spec.folds, "fold") as progress:
+                    done = cross_validated(
+                        features, labels, groups=kept_groups, seed=spec.seed, progress=progress, **work
+                    )
+            except EvaluationError as error:
+                log.warning(f"{step}: {error}")
+                not_scored[f"{classifier} {protocol}"] = str(error)
+                continue
             scored = classifier_scores(labels, done)
             scores.add(key, scored.rows, confusion=scored.confusion, run_id=run_id)
             settings[f"{classifier} {protocol}"] = {**done.settings, **kept.exclusions}
         scores.exclude(kept.exclusions, classifier=", ".join(spec.models), **key)
-    return settings
+    return settings, not_scored

@@ -12,8 +12,10 @@ from pcip_assets.assets.benchmarks.batch_effects import score_batch_effects
 from pcip_assets.assets.benchmarks.scoring import (
     BASELINES,
     KNN,
+    NOT_SCORED,
     Scores,
     column_weights,
+    protocols_not_scored,
     scores_inputs,
     vectors_of,
     without_labels,
@@ -81,8 +83,11 @@ def _knn(
             scores = Scores()
             if not (not_scored := without_labels(cells, screen)):
                 scores.exclude(cells.left_out, task=screen.benchmark.label)
+                not_scored = protocols_not_scored(cells, screen)
                 for name in sets:
                     _score(library, screen, name, cells, scores)
+            for reason in not_scored.values():
+                context.log.warning(f"{screen.name}/{noun}: {reason}")
             score_batch_effects(library, screen, sets, described, scores)
             others = [] if table == KNN else library.store.read(screen.name, KNN).to_dicts()  # also drawn
             figure = accuracy_by_layer([*others, *scores.rows], screen.title)
@@ -94,6 +99,7 @@ def _knn(
             behind = {name: sorted(shards) for name, shards in lacking.items() if shards}
             return Made(
                 scores.tables(table),
+                provenance={NOT_SCORED: "\n".join(not_scored.values()) if len(cells.labels) else None},
                 metadata={
                     "cells_scored": len(cells.labels),
                     **cells.left_out,
@@ -116,6 +122,8 @@ def _score(library: Library, screen: Screen, feature_set: str, cells: LabelledCe
     vectors, run_id = vectors_of(library, screen, feature_set, cells.cell_ids)
     weights = column_weights(library, screen, feature_set)
     for protocol in screen.benchmark.protocols:
+        if cells.nothing_to_compare(protocol):
+            continue
         scored = usable_knn_scores(
             vectors,
             cells.labels,

@@ -18,6 +18,7 @@ from pcip_core.store.feature_blocks import StoredFeatures
 from pcip_core.store.images import Images
 from pcip_core.store.paths import how_to_make
 
+NOT_SCORED = "not_scored"  # key of the provenance: why labels or protocols are not scored, one reason a line
 KNN, BASELINES = "benchmarks", "benchmarks_yardsticks"  # tables of scores; others are benchmarks_<noun>
 
 
@@ -123,8 +124,15 @@ def scores_inputs(library: Library, screen: Screen, sets: Iterable[str], *spec: 
 def without_labels(cells: LabelledCells, screen: Screen) -> dict[str, str]:
     """Metadata of an asset of scores that has nothing to score by; empty where there is something."""
     if len(cells.labels):
-        return {}
+        reason = cells.nothing_to_compare("leave_cell_out")
+        return {} if reason is None else {"not_scored": reason}
     return {"not_scored": f"no cell has exactly one label: column {screen.benchmark.label} of images"}
+
+
+def protocols_not_scored(cells: LabelledCells, screen: Screen) -> dict[str, str]:
+    """Metadata on the protocols of the spec under which no cell can be scored."""
+    reasons = {protocol: cells.nothing_to_compare(protocol) for protocol in screen.benchmark.protocols}
+    return {f"not_scored: {protocol}": reason for protocol, reason in reasons.items() if reason is not None}
 
 
 def chosen_sets(library: Library, screen: Screen) -> list[str]:
@@ -137,4 +145,5 @@ def chosen_sets(library: Library, screen: Screen) -> list[str]:
     if screen.baselines.classifiers is not None:
         return list(screen.baselines.classifiers)
     scores = pl.concat(library.store.read(screen.name, table) for table in (KNN, BASELINES))
-    return best_by_knn(scores, screen.benchmark.protocols[0]) or list(screen.corrected)
+    ranked = (best_by_knn(scores, protocol) for protocol in screen.benchmark.protocols)
+    return next(filter(None, ranked), list(screen.corrected))

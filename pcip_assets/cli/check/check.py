@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tqdm import tqdm
 
 from pcip_core.crops.sample import SampledField, Sampler, choose_fields
-from pcip_core.images.annotations import match_tables
+from pcip_core.images.annotations import ImageTables, match_tables
 from pcip_core.images.illumination.correction import estimated_beforehand
 from pcip_core.images.illumination.described import estimate_lines
 from pcip_core.images.layout import Layout
@@ -52,8 +52,19 @@ class Check:
     @cached_property
     def annotated(self) -> Annotated:
         """The images and their annotations."""
-        tables = match_tables(self.screen, self.layout.with_left_out())
-        return annotated_images(self.screen, self.layout.fields, tables)
+        return annotated_images(self.screen, self.layout.fields, self.tables)
+
+    @cached_property
+    def tables(self) -> ImageTables:
+        """The tables that describe images, matched to all fields, those that are left out included."""
+        return match_tables(self.screen, self.layout.with_left_out())
+
+    @cached_property
+    def names_proteins(self) -> bool:
+        """Whether the names of files, the spec or a table give the protein of some image."""
+        of_files = any(member.parts.get("protein") for member in self.layout.fields)
+        rows = (row for rows in self.tables.rows for row in rows.values.values())
+        return of_files or "protein" in self.screen.images.values or any(row.get("protein") for row in rows)
 
     @cached_property
     def plates(self) -> list[Plate]:

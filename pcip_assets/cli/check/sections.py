@@ -11,6 +11,7 @@ from pathlib import Path
 from pcip_assets.cli.check.check import FAILURE, PROBLEM, Check, Line
 from pcip_core.crops.sample import SampledField, kinds_of_pixels, summed
 from pcip_core.errors import PcipError
+from pcip_core.evaluation.labelled import lacks_groups
 from pcip_core.images.annotations import read_platemap
 from pcip_core.images.illumination.described import illumination_lines
 from pcip_core.images.plate_map import Plate, drawn, missing_wells
@@ -21,6 +22,7 @@ from pcip_core.spec.validation import unmade_sets
 _SHOWN = 5  # files, images or wells named in one line
 _MAPS = 3  # plates with a map
 _REASONS = 3  # kinds of reasons named in one line
+_NOT_PROTEINS = ("plate", "well", "cell_line")  # columns of images that need no protein
 _SHARDS = 20  # with a line each
 
 
@@ -42,10 +44,24 @@ def sources(check: Check) -> Iterator[Line]:
 
 
 def counts(check: Check) -> Iterator[Line]:
-    """The numbers of fields, images, shards and localization terms."""
+    """The numbers of fields, images, shards, proteins and localization terms."""
     fields, annotated = check.layout.fields, check.annotated
     n_images, n_shards = len(annotated.records), len(check.layout.shards())
     yield Line("fields", f"{len(fields)} in {n_images} images, {n_shards} shards")
+    proteins = {image.values["protein"] for image in annotated.records}
+    yield Line("proteins", len(proteins))
+    others = {
+        name
+        for image in annotated.records
+        for name, value in image.values.items()
+        if value and name not in (*_NOT_PROTEINS, "protein")
+    }
+    if others and not check.names_proteins:
+        yield Line(
+            PROBLEM,
+            "no protein is given; each image counts as a protein of its own. Name the column of proteins `protein` "
+            f"(there is {_listed(sorted(others))})",
+        )
     terms = Counter(term for image in annotated.records for term in image.localization)
     yield Line("terms", ", ".join(f"{term} ({n})" for term, n in terms.most_common()) or "none")
 
@@ -144,6 +160,29 @@ def tables(check: Check) -> Iterator[Line]:
         yield Line("left out", f"term {term!r} of {n} images, which names no compartment")
     problems = annotated.problems() + [text for matching in of_cells for text in matching.problems()]
     yield from (Line(PROBLEM, text) for text in problems)
+
+
+def labels(check: Check) -> Iterator[Line]:
+    """Protocols of the benchmark under which no cell can be scored, because each label is in one image or field."""
+    column = check.screen.benchmark.label
+    label_of = {}
+    for image in check.annotated.records:
+        values = image.localization if column == "localization" else [image.values.get(column)]
+        if len(values) == 1 and values[0]:
+            label_of[image.image_id] = values[0]
+    fields = [
+        (label_of[field.image_id], field) for field in check.layout.fields if field.image_id in label_of
+    ]
+    n_labels = len({label for label, _ in fields})
+    alone = {
+        "leave_image_out": len({(label, field.image_id) for label, field in fields}) == n_labels,
+        "leave_field_out": len({(label, field.image_id, field.number) for label, field in fields})
+        == n_labels,
+    }
+    for protocol in check.screen.benchmark.protocols:
+        if n_labels and alone.get(protocol):
+            reason = lacks_groups(protocol, of_fields=not alone["leave_field_out"])
+            yield Line(PROBLEM, f"benchmark of {column}: {reason}")
 
 
 def left_out(check: Check) -> Iterator[Line]:
@@ -294,6 +333,7 @@ SECTIONS: tuple[Callable[[Check], Iterator[Line]], ...] = (
     counts,
     plates,
     tables,
+    labels,
     example,
     left_out,
     programs,

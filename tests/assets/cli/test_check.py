@@ -189,3 +189,36 @@ def test_label_images_are_reported(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "p_A01_f1_mask.tif: labels have a median area of" in out
     assert "times the crop window of 4 x 4 px" in out
+
+
+def test_a_table_without_a_column_of_proteins_is_a_problem(tmp_path, capsys):
+    screen = load_screen(write_tiny_screen(tmp_path, plates=1))
+    assert print_check(screen)
+    out = capsys.readouterr().out
+    assert "proteins    4\n" in out
+    assert "no protein is given" not in out
+    table = screen.folder() / "images.csv"
+    table.write_text(table.read_text().replace("protein,gene", "target,gene"))
+    assert print_check(screen)
+    out = " ".join(capsys.readouterr().out.split())
+    assert "no protein is given; each image counts as a protein of its own. Name the column" in out
+    assert "(there is gene, target)" in out
+    values = {"table": "images.csv", "values": {"protein": "P1"}}
+    assert print_check(load_screen(write_spec(tmp_path, root=str(screen.folder()), images=values)))
+    out = capsys.readouterr().out
+    assert "proteins    1\n" in out
+    assert "no protein is given" not in out
+
+
+def test_labels_in_one_image_each_are_a_problem(tmp_path, capsys):
+    screen = load_screen(write_tiny_screen(tmp_path, plates=1, images=2))
+    assert print_check(screen)
+    out = " ".join(capsys.readouterr().out.split())
+    assert "benchmark of localization: each label occurs in one image only" in out
+    assert "leave_field_out" not in out  # each image has one field
+    for path in (screen.folder() / "plate_1").glob("*_f1_*.tif"):
+        path.with_name(path.name.replace("_f1_", "_f2_")).write_bytes(path.read_bytes())
+    assert print_check(screen)
+    assert "set benchmark: {protocols: [leave_field_out]}" in " ".join(capsys.readouterr().out.split())
+    assert print_check(replace(screen, benchmark=replace(screen.benchmark, protocols=("leave_field_out",))))
+    assert "each label occurs" not in capsys.readouterr().out

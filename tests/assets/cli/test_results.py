@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import pytest
 
-from pcip_assets.cli.results import print_results, score_table
+from pcip_assets.cli.results import print_results, quarantined, score_table
 from pcip_assets.workspace import Workspace
+from pcip_core.crops.shard_cells import Rejected
 from pcip_core.errors import PcipError
+from pcip_core.images.field import Field
+from pcip_core.store import schemas
+from pcip_core.store.partitions import Store
+from pcip_core.store.rows import fields_table, quarantine_table
 
 
 @pytest.fixture
@@ -87,3 +93,50 @@ def test_a_screen_without_labels_says_why_there_are_no_scores(
 def test_a_screen_that_is_not_published(workspace: Workspace) -> None:
     with pytest.raises(PcipError, match="pcip run other"):
         score_table(workspace, "other")
+
+
+def test_a_protocol_that_cannot_be_scored_is_named(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with duckdb.connect(str(workspace.published)) as con:
+        con.execute("INSERT INTO screens VALUES ('alone', 3, 9, false)")
+    for screen in ("alone", "few"):
+        Store(workspace.store).commit(
+            screen,
+            {"benchmarks": schemas.BENCHMARKS.empty()},
+            provenance={"not_scored": "each label occurs in one image only"},
+        )
+    print_results(workspace, ["alone", "few"])
+    alone, few = capsys.readouterr().out.split("few (real images)")
+    assert "not scored: each label occurs in one image only" in alone
+    assert "No feature set is scored" not in alone
+    assert "not scored: each label occurs in one image only" in few
+    assert "0.503" in few
+
+
+def test_what_is_in_quarantine_is_counted_by_stage(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    used = [Field(f"f{number}", "i", "p", {"field": str(number)}, {"protein": "p"}) for number in range(4)]
+    of_fields = [
+        Rejected("a.tif", "file", "i", "a.tif: found no image", "f8", ""),
+        Rejected("b.tif", "file", "i", "two rows of one field", "f8", ""),
+        Rejected("c.tif", "file", "i", "black", "f9", ""),
+    ]
+    of_crops = [Rejected("d.tif", "cell", "i", "area"), Rejected("d.tif", "cell", "i", "border")]
+    screen = SimpleNamespace(channels=[])
+    store = Store(workspace.store)
+    tables = {
+        "fields": fields_table(screen, [(field, "", (8, 8)) for field in used]),  # type: ignore[arg-type]
+        "quarantine_fields": quarantine_table("fields", of_fields, "p"),
+        "quarantine_crops": quarantine_table("crops", of_crops, "p"),
+    }
+    store.commit("few", tables, shard="p")
+    where = "(all: SELECT file, reason FROM few.quarantine WHERE stage"
+    assert quarantined(workspace, "few") == [
+        f"2 of 6 fields in quarantine, a.tif: found no image {where} = 'fields')",
+        f"2 of 2 cells in quarantine, d.tif: area {where} = 'crops')",
+    ]
+    print_results(workspace, ["few"])
+    assert "2 of 6 fields in quarantine" in capsys.readouterr().out
+    assert quarantined(workspace, "both") == []

@@ -9,7 +9,14 @@ import polars as pl
 import pytest
 
 from pcip_core.errors import EvaluationError
-from pcip_core.evaluation.labelled import agreed_labels, labelled_cells, labelled_images, texts_of
+from pcip_core.evaluation.labelled import (
+    LabelledCells,
+    agreed_labels,
+    labelled_cells,
+    labelled_images,
+    texts_of,
+)
+from pcip_core.evaluation.usable import usable
 from tests.core.evaluation.labelled_screen import labelled_screen
 
 LABELS_OF = {"i0": ["a"], "i1": [], "i2": ["a", "b"], "i3": ["b"], "i4": ["a"], "no cell": ["z"]}
@@ -116,3 +123,30 @@ def test_images_are_in_the_order_of_their_ids() -> None:
     assert images.proteins.tolist() == [row_of[name]["protein"] for name in names]
     assert images.lines.tolist() == [row_of[name]["cell_line"] for name in names]
     assert images.terms[images.of_cell].tolist() == cells.labels.tolist()
+
+
+@pytest.mark.parametrize(
+    ("labels", "lacking"),
+    [
+        ("aabb", {"leave_image_out"}),  # two fields of each image, a label in one image
+        ("abab", set()),
+        ("abcd", {"leave_image_out", "leave_field_out", "leave_cell_out"}),
+        ("aabc", {"leave_image_out"}),
+    ],
+)
+def test_protocols_without_a_comparison_are_those_that_cannot_be_scored(
+    labels: str, lacking: set[str]
+) -> None:
+    classes, features = np.array(list(labels)), np.arange(4.0)[:, None]
+    kept = LabelledCells(pl.Series(list("1234")), classes, np.array(list("iijj")), np.array(list("1212")))
+    for protocol in ("leave_image_out", "leave_field_out", "leave_cell_out"):
+        reason = kept.nothing_to_compare(protocol)
+        assert (reason is not None) == (protocol in lacking)
+        if reason is None:
+            usable(features, classes, feature_set="x", groups=kept.groups(protocol))
+            continue
+        with pytest.raises(EvaluationError):
+            usable(features, classes, feature_set="x", groups=kept.groups(protocol))
+        assert f"so that {protocol} has nothing to compare with" in reason
+        helps = "leave_field_out" not in lacking and protocol == "leave_image_out"
+        assert ("protocols: [leave_field_out]" in reason) == helps

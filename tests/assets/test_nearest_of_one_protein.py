@@ -1,0 +1,30 @@
+"""`pcip like` on a screen of one protein: the protein has nothing to be compared with, its cells have."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pcip_assets.assets.analyses.nearest import find_nearest
+from pcip_core.errors import EvaluationError
+from pcip_core.spec.loading import load_screen
+from pcip_core.store.partitions import Store
+from tests.conftest import write_spec
+from tests.core.store.small import SET, cells_of, fill
+
+
+def test_cells_of_the_only_protein_are_compared(tmp_path: Path) -> None:
+    screen, store = load_screen(write_spec(tmp_path, root=str(tmp_path))), Store(tmp_path / "store")
+    fill(store, "tiny", plates=1)
+    images = store.read("tiny", "images").with_columns(protein=pl.lit("P0"))
+    store.commit("tiny", {"images": images}, shard=images["shard"][0])
+    table = f"protein_features_{SET}"
+    store.commit("tiny", {table: store.read("tiny", table).filter(protein="P0")})
+    with pytest.raises(EvaluationError, match=r"only one protein in the screen.* pcip like tiny CELL_ID"):
+        find_nearest(store, screen, ["P0"], n=3, feature_set=SET)
+    cells = store.read("tiny", "cells", columns=["cell_id"])["cell_id"].to_list()
+    size = cells_of(images["image_id"].to_list()).pixels.shape[-1]
+    screen = replace(screen, crops=replace(screen.crops, size_px=size))
+    found = find_nearest(store, screen, cells[:1], n=3, feature_set=SET)
+    assert found.table["protein"].to_list() == ["P0"] * 3

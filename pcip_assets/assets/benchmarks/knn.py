@@ -83,9 +83,7 @@ def _knn(
             scores = Scores()
             if not (not_scored := without_labels(cells, screen)):
                 scores.exclude(cells.left_out, task=screen.benchmark.label)
-                not_scored = protocols_not_scored(cells, screen)
-                for name in sets:
-                    _score(library, screen, name, cells, scores)
+                not_scored = _score_all(library, screen, sets, cells, scores)
             for reason in not_scored.values():
                 context.log.warning(f"{screen.name}/{noun}: {reason}")
             score_batch_effects(library, screen, sets, described, scores)
@@ -93,10 +91,9 @@ def _knn(
             figure = accuracy_by_layer([*others, *scores.rows], screen.title)
             of_screen = f"{screen.name}/" if screen.encoder_from else ""  # the run may be another screen's
             tracking.log_pictures(champion.run_id, {f"{of_screen}{noun}.png": figure})
-            headline = {of_screen + name: value for name, value in _headline(scores.rows).items()}
-            tracking.log_scores(champion.run_id, headline)
-            lacking = shards_lacking(library, screen)
-            behind = {name: sorted(shards) for name, shards in lacking.items() if shards}
+            tracking.log_scores(champion.run_id, _headline(scores.rows, of_screen))
+            lacking = shards_lacking(library, screen).items()
+            behind = {name: sorted(shards) for name, shards in lacking if shards}
             return Made(
                 scores.tables(table),
                 provenance={NOT_SCORED: "\n".join(not_scored.values()) if len(cells.labels) else None},
@@ -113,6 +110,15 @@ def _knn(
         return Tables(table, inputs, make)
 
     return benchmark
+
+
+def _score_all(
+    library: Library, screen: Screen, sets: Sequence[str], cells: LabelledCells, scores: Scores
+) -> dict[str, str]:
+    """Add the scores of these feature sets; metadata on the protocols that have nothing to score."""
+    for name in sets:
+        _score(library, screen, name, cells, scores)
+    return protocols_not_scored(cells, screen)
 
 
 def _score(library: Library, screen: Screen, feature_set: str, cells: LabelledCells, scores: Scores) -> None:
@@ -137,8 +143,8 @@ def _score(library: Library, screen: Screen, feature_set: str, cells: LabelledCe
         scores.exclude(scored.exclusions, classifier="knn", **key)
 
 
-def _headline(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Metric name for MLflow, which allows no `=` -> balanced accuracy over all classes."""
+def _headline(rows: list[dict[str, Any]], prefix: str) -> dict[str, float]:
+    """Prefixed metric name for MLflow, which allows no `=` -> balanced accuracy over all classes."""
     overall = [row for row in rows if row["label"] is None and row["metric"] == "balanced_accuracy"]
     names = ("metric", "feature_set", "protocol", "classifier", "parameter")
-    return {"/".join(row[name] for name in names).replace("=", ""): row["value"] for row in overall}
+    return {prefix + "/".join(row[name] for name in names).replace("=", ""): row["value"] for row in overall}

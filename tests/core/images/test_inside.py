@@ -83,11 +83,12 @@ def test_links_in_circles_end(tmp_path):
 
 def test_paths_of_a_table_stay_under_the_root(tmp_path):
     _write(tmp_path / "root" / "P1")
+    _write(tmp_path / "root" / "P2")
     _write(tmp_path / "elsewhere")
     rows = ["plate,well,nucleus,protein", "P1,A01,P1/A01_nucleus.tif,P1/A01_protein.tif"]
     rows += ["P1,A02,../elsewhere/A02_nucleus.tif,P1/A02_protein.tif"]
-    rows += [f"P1,A03,{tmp_path}/elsewhere/A01_nucleus.tif,{tmp_path}/root/P1/A01_protein.tif"]
-    rows += ["P1,A04,gone.tif,P1/A02_protein.tif"]
+    rows += [f"P1,A03,{tmp_path}/elsewhere/A01_nucleus.tif,{tmp_path}/root/P2/A01_protein.tif"]
+    rows += ["P1,A04,gone.tif,P2/A02_protein.tif"]
     (tmp_path / "root" / "table.csv").write_text("\n".join(rows))
     screen = screen_of(
         tmp_path / "root", {"layout": "manifest", "table": "table.csv", "image_id": "{plate}_{well}"}

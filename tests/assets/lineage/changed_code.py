@@ -51,7 +51,8 @@ def changed(part: Part) -> Code:
         if isinstance(statement, ast.FunctionDef | ast.ClassDef):
             statement.body.append(ast.Expr(ast.Constant(1)))
         else:
-            assert isinstance(statement, ast.Assign), part
+            assert isinstance(statement, ast.Assign | ast.AnnAssign), part
+            assert statement.value is not None, part
             statement.value = ast.Tuple([statement.value, ast.Constant(1)])
     return Code({**FILES, path_of(part.module): ast.unparse(ast.fix_missing_locations(tree))})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from pcip_core.files import natural_key
@@ -32,7 +33,7 @@ def doubts(
 
     Args:
         screen: the spec.
-        fields: the fields found.
+        fields: the fields found, by image.
         unclaimed: the files that belong to no field.
         notes: what the listing of the files has noted.
     """
@@ -78,26 +79,31 @@ def _two_writings(fields: Sequence[Field]) -> Iterator[str]:
 
 def _copies(fields: Sequence[Field]) -> Iterator[str]:
     """Files that have the name of another file, and a mark that systems give to copies."""
-    paths = {file.partition("#")[0] for field in fields for file in field.files.values()}
-    copies = [
-        path
-        for path in paths
-        if (" " in path or "(" in path) and (name := _COPY.sub("", path)) != path and name in paths
-    ]
+    originals = {}  # path of what seems to be a copy -> path of its original
+    for field in fields:
+        for file in field.files.values():
+            path = file.partition("#")[0]
+            if (" " in path or "(" in path) and (name := _COPY.sub("", path)) != path:
+                originals[path] = name
+    named = set(originals.values())
+    present = {file.partition("#")[0] for field in fields for file in field.files.values() if named}
+    copies = [path for path, name in originals.items() if name in present]
     if copies:
         first = min(copies, key=natural_key)
         yield (
             f"{len(copies)} files seem to be copies of others, and their cells would count twice: {_plain(first)} of "
             f"{_plain(_COPY.sub('', first))}; remove them, or name them in files.exclude"
         )
-    numbers: dict[tuple[str, ...], set[str]] = defaultdict(set)
-    for field in fields:
-        if (number := field.parts.get("field", "")).isdecimal():
-            place = [field.parts.get(name, "") for name in ("plate", "well")]
-            numbers[field.image_id, *place, str(int(number))].add(number)
-    double = [
-        f"{' and '.join(sorted(texts))} of {key[0]}" for key, texts in numbers.items() if len(texts) > 1
-    ]
+    double = []
+    for image_id, members in groupby(fields, lambda field: field.image_id):
+        numbers: dict[tuple[str, ...], set[str]] = defaultdict(set)
+        for field in members:
+            if (number := field.parts.get("field", "")).isdecimal():
+                place = [field.parts.get(name, "") for name in ("plate", "well")]
+                numbers[*place, str(int(number))].add(number)
+        double += [
+            f"{' and '.join(sorted(texts))} of {image_id}" for texts in numbers.values() if len(texts) > 1
+        ]
     if double:
         yield (
             f"{len(double)} numbers of fields are written in two ways and taken for two fields: "
@@ -107,11 +113,9 @@ def _copies(fields: Sequence[Field]) -> Iterator[str]:
 
 def _acquired_again(fields: Sequence[Field]) -> Iterator[str]:
     """Images that hold several acquisitions of their wells, or fields beside processed ones: `0` and `0_registered`."""
-    by_image: dict[str, list[Field]] = defaultdict(list)
-    for field in fields:
-        by_image[field.image_id].append(field)
     again, processed = [], []
-    for image_id, members in by_image.items():
+    for image_id, group in groupby(fields, lambda field: field.image_id):
+        members = list(group)
         acquisitions = {field.parts.get("acquisition", "") for field in members}
         if len(acquisitions) > 1:
             again.append(f"{image_id} ({', '.join(sorted(acquisitions, key=natural_key)[:_SHOWN])})")

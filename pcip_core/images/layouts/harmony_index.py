@@ -12,15 +12,13 @@ from typing import ClassVar
 from xml.parsers import expat
 
 from pcip_core.errors import ImageFileError
-from pcip_core.images.inside import opened
+from pcip_core.images.layouts.exports.markup import feed
 
 MAX_DEPTH = 50  # elements within elements
 MAX_CHANNELS = 1_000
 MAX_TEXT = 1_000  # characters of a name
 MAX_PROFILE = 100_000  # characters of an illumination profile
 LONGEST_PLATE = 150  # characters; the name is part of ids and of the names of folders
-_PIECE = 1 << 20
-_LONGEST_TOKEN = 1 << 24  # bytes that expat holds until a tag is complete
 
 
 @dataclass
@@ -62,15 +60,8 @@ def _parse(path: Path, reader: _Reader) -> None:
     parser.EndElementHandler = reader.end
     parser.CharacterDataHandler = reader.text
     parser.buffer_text = True
-    fed = 0
     try:
-        with opened(path) as stream:
-            while piece := stream.read(_PIECE):
-                fed += len(piece)
-                parser.Parse(piece)
-                if fed - parser.CurrentByteIndex > _LONGEST_TOKEN:
-                    raise ValueError(f"a tag of more than {_LONGEST_TOKEN >> 20} MiB")
-        parser.Parse(b"", True)  # noqa: FBT003 (the end of the file)
+        feed(path, parser)
     except (expat.ExpatError, OSError, ValueError, LookupError) as error:
         raise ImageFileError(
             path,

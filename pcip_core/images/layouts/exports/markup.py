@@ -37,15 +37,8 @@ def read_markup(path: Path, start: Start, end: End) -> None:
     parser.CharacterDataHandler = reader.text
     parser.EntityDeclHandler = reader.entity
     parser.buffer_text = True
-    fed = 0
     try:
-        with opened(path) as stream:
-            while piece := stream.read(_PIECE):
-                fed += len(piece)
-                parser.Parse(piece)
-                if fed - parser.CurrentByteIndex > _LONGEST_TOKEN:
-                    raise ValueError(f"a tag of more than {_LONGEST_TOKEN >> 20} MiB")
-        parser.Parse(b"", True)  # noqa: FBT003 (the end of the file)
+        feed(path, parser)
     except (expat.ExpatError, OSError, ValueError, LookupError) as error:
         raise ImageFileError(
             path,
@@ -54,6 +47,22 @@ def read_markup(path: Path, start: Start, end: End) -> None:
             remedy="Wait until the plate is copied, or copy this file again. Without it, pcip uses the names of the "
             "images.",
         ) from error
+
+
+def feed(path: Path, parser: expat.XMLParserType) -> None:
+    """Give a file to a parser, piece by piece.
+
+    Raises:
+        ValueError: a tag is longer than `_LONGEST_TOKEN`, which the parser would hold in memory.
+    """
+    fed = 0
+    with opened(path) as stream:
+        while piece := stream.read(_PIECE):
+            fed += len(piece)
+            parser.Parse(piece)
+            if fed - parser.CurrentByteIndex > _LONGEST_TOKEN:
+                raise ValueError(f"a tag of more than {_LONGEST_TOKEN >> 20} MiB")
+    parser.Parse(b"", True)  # noqa: FBT003 (the end of the file)
 
 
 class _Reader:

@@ -14,7 +14,7 @@ from pcip_core.images.illumination.correction import fingerprint, profiles_of, r
 from pcip_core.images.illumination.described import illumination_lines
 from pcip_core.images.illumination.harmony import parsed, profile_of
 from pcip_core.images.layout import scan
-from pcip_core.images.layouts import harmony_index
+from pcip_core.images.layouts.exports import markup
 from pcip_core.images.layouts.harmony_index import read_profiles
 from pcip_core.images.reading import read_field
 from pcip_core.spec.screen import Screen
@@ -183,7 +183,7 @@ def test_quoted_text_and_commas_are_read() -> None:
 def test_reading_ends_with_the_maps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "Index.xml"
     path.write_text(index({1: text_of(Background=part(GAIN))}).replace("<Images/>", "<Images><not closed"))
-    monkeypatch.setattr(harmony_index, "_PIECE", 100)
+    monkeypatch.setattr(markup, "_PIECE", 100)
     assert list(read_profiles(path)) == ["1"]
     path.write_text(index({1: "x" * 200_000}))
     with pytest.raises(ImageFileError, match="a FlatfieldProfile of more than 100000 characters"):

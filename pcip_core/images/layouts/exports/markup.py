@@ -35,7 +35,6 @@ def read_markup(path: Path, start: Start, end: End) -> None:
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
     parser.CharacterDataHandler = reader.text
-    parser.EntityDeclHandler = reader.entity
     parser.buffer_text = True
     try:
         feed(path, parser)
@@ -53,8 +52,10 @@ def feed(path: Path, parser: expat.XMLParserType) -> None:
     """Give a file to a parser, piece by piece.
 
     Raises:
-        ValueError: a tag is longer than `_LONGEST_TOKEN`, which the parser would hold in memory.
+        ValueError: the file declares an entity, or a tag is longer than `_LONGEST_TOKEN`, which the parser would hold
+            in memory.
     """
+    parser.EntityDeclHandler = _refuse_entity
     fed = 0
     with opened(path) as stream:
         while piece := stream.read(_PIECE):
@@ -91,5 +92,6 @@ class _Reader:
     def end(self, tag: str) -> None:
         self._end(tag.rpartition(":")[2], "".join(self._texts.pop()).strip())
 
-    def entity(self, name: str, *_: object) -> None:
-        raise ValueError(f"the declaration of an entity ({name[:60]})")
+
+def _refuse_entity(name: str, *_: object) -> None:
+    raise ValueError(f"the declaration of an entity ({name[:60]})")

@@ -11,6 +11,7 @@ import tifffile
 
 from pcip_core.errors import ImageFileError, RootError
 from pcip_core.images.layout import scan
+from pcip_core.images.layouts.harmony_index import read_index
 from pcip_core.images.reading import read_field
 from pcip_core.spec.loading import load_screen
 from tests.conftest import REPOSITORY, real_folder
@@ -145,3 +146,12 @@ def test_unknown_channels_are_refused_with_the_names_of_the_existing_ones(tmp_pa
     }
     with pytest.raises(RootError, match="channels ch1 HOECHST 33342, ch2 EGFP, none of them used"):
         scan(screen_of(tmp_path / "images", FILES, channels=channels))
+
+
+def test_an_index_that_declares_entities_is_refused(tmp_path):
+    path = tmp_path / "Index.xml"
+    path.write_text(
+        '<!DOCTYPE x [<!ENTITY a "name">]><EvaluationInputData><Plates>&a;</Plates></EvaluationInputData>'
+    )
+    with pytest.raises(ImageFileError, match="the declaration of an entity"):
+        read_index(path)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
-import pyarrow as pa
+import polars as pl
 
 from pcip_core.features.names import split_name
 from pcip_core.store.parquet import arrow_of, frame_of
@@ -15,6 +15,8 @@ from pcip_core.store.publishing.books import CELL_FEATURES, WHOLE, Books, newest
 from pcip_core.store.publishing.snapshot import Snapshot
 from pcip_core.store.schemas import BENCHMARKS, FEATURE_SETS, PUBLISHED, SCREENS, Table, published_table
 from pcip_core.store.sql import count, quoted, tables, text
+
+_NAMES = {"tbl": pl.String, "shard": pl.String}
 
 
 def make_main(con: duckdb.DuckDBPyConnection) -> set[str]:
@@ -73,7 +75,7 @@ def _replace(
 def _list(con: duckdb.DuckDBPyConnection, screen: str, have: Books, books: Books) -> None:
     """List the partitions of a screen: remove the rows of those that have changed or are gone, and add the new ones."""
     gone = [key for key, entry in have.items() if books.get(key) != entry]
-    removed = pa.table({"tbl": [table for _, table, _ in gone], "shard": [shard for *_, shard in gone]})  # noqa: F841
+    removed = arrow_of(pl.DataFrame([key[1:] for key in gone], _NAMES, orient="row"))  # noqa: F841  (as above)
     con.execute(
         "DELETE FROM main.published p USING removed r WHERE p.screen = ? AND p.tbl = r.tbl AND p.shard = r.shard",
         [screen],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import duckdb
+import polars as pl
 import pyarrow as pa
 
+from pcip_core.store.parquet import arrow_of
 from pcip_core.store.publishing.books import CELL_FEATURES, WHOLE, Books, Key, commits
 from pcip_core.store.publishing.snapshot import Snapshot
 from pcip_core.store.schemas import BENCHMARKS
@@ -90,7 +92,7 @@ def _shown(rows: pa.Table, key: Key) -> pa.Table:
         rows = rows.drop_columns("n_cells")
     if shard == WHOLE:
         return rows
-    named = pa.repeat(pa.scalar(shard, pa.string()), rows.num_rows)
+    named = arrow_of(pl.select(shard=pl.repeat(shard, rows.num_rows, dtype=pl.String)))["shard"]
     if "shard" in rows.column_names:
         return rows.set_column(rows.column_names.index("shard"), "shard", named)
     return rows.append_column("shard", named)

@@ -13,6 +13,7 @@ from pcip_core.store.publishing.books import Books, commits, of_screen
 from pcip_core.store.publishing.of_all_screens import comment, make_main, update_main
 from pcip_core.store.publishing.of_screen import update_screen
 from pcip_core.store.publishing.snapshot import Snapshot
+from pcip_core.store.schemas import PUBLISHED
 from pcip_core.store.sql import NO_EXTENSIONS, quoted, text
 
 MEMORY = "128MB"  # for DuckDB, in addition to one shard; by default it caches up to 80 % of all memory
@@ -52,7 +53,8 @@ def update(taken: Snapshot, file: Path, have: Books, shown: Books) -> None:
         for screen in sorted({key[0] for key in taken.books | have} - taken.damaged.keys()):
             before, wanted = of_screen(have, screen), of_screen(taken.books, screen)
             if made or before != wanted:
-                _update_or_keep(con, taken, screen, before, wanted)
+                listed = {} if PUBLISHED.name in made else before
+                _update_or_keep(con, taken, screen, before, wanted, listed)
         for screen in taken.damaged:
             if commits(of_screen(have, screen)) != commits(of_screen(shown, screen)):
                 raise BehindError
@@ -60,16 +62,16 @@ def update(taken: Snapshot, file: Path, have: Books, shown: Books) -> None:
 
 
 def _update_or_keep(
-    con: duckdb.DuckDBPyConnection, taken: Snapshot, screen: str, have: Books, wanted: Books
+    con: duckdb.DuckDBPyConnection, taken: Snapshot, screen: str, have: Books, wanted: Books, listed: Books
 ) -> None:
-    """Update one screen; if it is damaged, keep it as it is and note why."""
+    """Update one screen, of which `main.published` lists some partitions; if damaged, keep it and note why."""
     con.execute("BEGIN")  # hundreds of statements, each of which would be synced on its own
     try:
         if wanted:
             update_screen(con, taken, screen, have, wanted)
         else:
             con.execute(f"DROP SCHEMA IF EXISTS {quoted(screen)} CASCADE")
-        update_main(con, taken, screen, wanted)
+        update_main(con, taken, screen, listed, wanted)
         comment(con, screen)
     except StoreError as error:
         con.execute("ROLLBACK")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from pcip_core.errors import RootError, SpecError
 from pcip_core.files import natural_key
@@ -13,6 +14,9 @@ from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree
 from pcip_core.images.layouts.grouping import without_links
 from pcip_core.spec.screen import Screen
+
+if TYPE_CHECKING:
+    from pcip_core.images.depths import Differences
 
 _SHOWN = 5  # values of a column
 
@@ -23,11 +27,13 @@ class Layout:
 
     Attributes:
         fields: sorted by image and field id.
-        unclaimed: files that belong to no field, and folders that are not read, with a `/` at the end.
+        unclaimed: files that belong to no field and are no table of the spec, and folders that are not read, with a
+            `/` at the end.
         excluded: files and folders that are left out by name (`files.exclude` and `ALWAYS_EXCLUDED`).
         notes: other observations, which `doubts` returns: links that are not followed, files that a list names and
             that do not exist.
         left_out: the fields of images that `images.only` leaves out, each with the reason.
+        plates_left_out: plates of which `files.only` or `files.exclude` leaves nothing, in words.
     """
 
     fields: list[Field]
@@ -35,6 +41,7 @@ class Layout:
     excluded: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     left_out: list[tuple[Field, str]] = field(default_factory=list)
+    plates_left_out: list[str] = field(default_factory=list)
 
     @cached_property
     def _by_shard(self) -> dict[str, list[Field]]:
@@ -56,6 +63,12 @@ class Layout:
         from pcip_core.images.layouts.doubts import doubts
 
         return doubts(screen, self.fields, self.unclaimed, self.notes)
+
+    def stacks(self, screen: Screen) -> Differences:
+        """How stacks within files differ in depth and in number of times. Reads headers."""
+        from pcip_core.images.depths import compare
+
+        return compare(screen, self.fields)
 
     def of_shard(self, shard: str) -> list[Field]:
         """The fields of one shard, grouped by image."""
@@ -114,8 +127,10 @@ def scan(screen: Screen) -> Layout:
     (['p1_A01_1'], ['p1'], ['p1/notes.txt'])
     """
     from pcip_core.images.layouts import hdf5, manifest, ome_tiff, ome_zarr, opera, pattern
+    from pcip_core.images.layouts.copies import require_once
     from pcip_core.images.layouts.exports import cv8000, imagexpress, incell
     from pcip_core.images.layouts.stacks import named_once
+    from pcip_core.images.unclaimed import plates_left_out, without_used
 
     layouts: dict[str, Callable[[Screen, Tree], tuple[list[Field], list[str]]]] = {
         "pattern": pattern.scan_pattern,
@@ -145,8 +160,12 @@ def scan(screen: Screen) -> Layout:
             required=f"files for the channels {', '.join(names)}",
             remedy="Correct the spec's files and channels.*.named, or the root.",
         )
-    fields, left_out = _chosen(screen, named_once(screen, _sorted(fields)))
-    return Layout(fields, unclaimed, sorted(tree.excluded), tree.notes, left_out)
+    fields = named_once(screen, _sorted(fields))
+    require_once(screen, fields)
+    plates = plates_left_out(screen, tree, fields)
+    unclaimed = without_used(screen, unclaimed, fields)
+    fields, left_out = _chosen(screen, fields)
+    return Layout(fields, unclaimed, sorted(tree.excluded), tree.notes, left_out, plates)
 
 
 def _chosen(screen: Screen, fields: list[Field]) -> tuple[list[Field], list[tuple[Field, str]]]:

@@ -34,8 +34,14 @@ ALWAYS_EXCLUDED = (
 )
 """Names of files, and of folders with a `/` at the end, that never belong to a screen."""
 
-Z_PARTS = ("z", "plane", "slice", "zstep", "Metadata_Z", "Metadata_Plane")
-TIME_PARTS = ("time", "t", "timepoint", "frame", "Metadata_T", "Metadata_Time", "Metadata_Timepoint")
+Z_PARTS = (
+    *("z", "plane", "slice", "zstep", "Metadata_Z", "Metadata_Plane"),
+    *("Z", "zplane", "z_plane", "zslice", "z_slice", "zindex", "z_index"),
+)
+TIME_PARTS = (
+    *("time", "t", "timepoint", "frame", "Metadata_T", "Metadata_Time", "Metadata_Timepoint"),
+    *("T", "Time", "tp", "TP", "Timepoint", "TimePoint", "time_point", "timestep", "timeindex", "time_index"),
+)
 """Names of the parts that are focal planes, and times. Those of one kind are the same thing in `files.only`."""
 
 AreaFraction = Annotated[float, Bounds(0, 1000)]

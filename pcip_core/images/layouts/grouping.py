@@ -6,6 +6,7 @@ import os
 import re
 import unicodedata
 import zlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from sys import intern
@@ -43,6 +44,7 @@ class Fields:
         self._identity = None if identity is None else (*identity, *sorted(named - set(identity)))
         self._stacks = Stacks(screen)
         self._other: dict[str, set[str]] = {}  # part of `files.only` -> other values of it
+        self._refused: Counter[str] = Counter()  # plate -> number of refused files or images
         self._fields: dict[str, Field] = {}
 
     def wants(self, parts: Mapping[str, str]) -> bool:
@@ -52,6 +54,8 @@ class Fields:
         parts = self._with_built(parts)
         if self._stacks.wants(parts, UNREADABLE):
             return True
+        if "plate" in parts:
+            self._refused[parts["plate"]] += 1
         for key, value in self._screen.files.only.items():
             actual = next((parts[name] for name in names_of(key) if name in parts), UNREADABLE)
             others = self._other.setdefault(key, set())
@@ -150,7 +154,10 @@ class Fields:
         Args:
             tree: the files, after they have been listed.
             parts_of: the known parts of the fields in a folder; None if it cannot hold images.
+
+        The tree is told how much of each plate `files.only` has left out.
         """
+        tree.refused += self._refused
         for folder, reason in tree.unread.items():
             parts = parts_of(folder)
             if parts is not None:

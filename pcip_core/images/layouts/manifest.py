@@ -67,6 +67,7 @@ def scan_manifest(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
             }
             _add(table, number, fields, parts, planes)
             used |= set(files.values())
+    fields.add_unread(tree, lambda _: None)
     done = fields.done()
     _require_own_files(screen, table, done)
     return done, [path for path in tree.files() if path not in used]

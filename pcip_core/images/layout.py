@@ -16,7 +16,7 @@ from pcip_core.images.layouts.grouping import without_links
 from pcip_core.spec.screen import Screen
 
 if TYPE_CHECKING:
-    from pcip_core.images.depths import Differences
+    from pcip_core.images.listing import Listing
 
 _SHOWN = 5  # values of a column
 
@@ -64,11 +64,11 @@ class Layout:
 
         return doubts(screen, self.fields, self.unclaimed, self.notes)
 
-    def stacks(self, screen: Screen) -> Differences:
-        """How stacks within files differ in depth and in number of times. Reads headers."""
-        from pcip_core.images.depths import compare
+    def listing(self, screen: Screen) -> Listing:
+        """What is missing or doubtful, in the words of `pcip check` and `pcip run`. Reads headers of stacks."""
+        from pcip_core.images.listing import looked_over
 
-        return compare(screen, self.fields)
+        return looked_over(screen, self.fields, [field for field, _ in self.left_out], self.doubts(screen))
 
     def of_shard(self, shard: str) -> list[Field]:
         """The fields of one shard, grouped by image."""
@@ -130,7 +130,7 @@ def scan(screen: Screen) -> Layout:
     from pcip_core.images.layouts.copies import require_once
     from pcip_core.images.layouts.exports import cv8000, imagexpress, incell
     from pcip_core.images.layouts.stacks import named_once
-    from pcip_core.images.unclaimed import plates_left_out, without_used
+    from pcip_core.images.listing import plates_left_out, without_used
 
     layouts: dict[str, Callable[[Screen, Tree], tuple[list[Field], list[str]]]] = {
         "pattern": pattern.scan_pattern,

@@ -21,7 +21,7 @@ _TOUCHING = re.compile(r"({(\w+):(?:d|well)})({(\w+):d})")
 _WITH_PATTERN, _MAY_HAVE_PATTERN = ("pattern", "ome_tiff", "vendor", "hdf5"), ("ome_zarr",)
 _OF_EXPORTS = ("plate", "well", "row", "column", "field", "plane", "time", "folder")
 _PARTS = {  # parts of each layout, in addition to those of a pattern
-    "opera": _OF_EXPORTS,
+    "opera": (*_OF_EXPORTS, "kinetic", "flim"),
     "imagexpress": _OF_EXPORTS,
     "cv8000": (*_OF_EXPORTS, "timeline", "action"),
     "incell": _OF_EXPORTS,

@@ -17,6 +17,7 @@ from pcip_core.images.layouts.exports.export import (
     Plane,
     named_plate,
     place_of,
+    require_agreement,
     row_number,
     scan_export,
 )
@@ -48,6 +49,8 @@ class _CellVoyager(Measurement):
     def __init__(self, tree: Tree, paths: list[str]) -> None:
         self.plate: str | None = None
         self.listed: dict[str, Plane] = {}
+        self.lists: list[str] = []
+        self._path = tree.root
         self._names: dict[str, list[str]] = {}  # of the filters and dyes of a channel
         self._setting = ""
         self._record: dict[str, str] = {}
@@ -73,15 +76,13 @@ class _CellVoyager(Measurement):
     def plane(self, name: str, inside: str) -> Plane | None:
         match = _NAME.fullmatch(name)
         listed = self.listed.get(name)
-        if listed is not None or match is None:
-            return listed
-        numbers = {part: str(int(match[part])) for part in _NUMBERS}
-        place = place_of(row_number(match["row"]), int(match["column"]))
-        return Plane(str(int(match["channel"])), place | numbers, match["plate"])
+        return listed if listed is not None or match is None else _plane_of(match)
 
     def _read(self, root: Path, path: str, start: Start, end: End) -> None:
         require_inside(root, root / path)
-        read_markup(root / path, start, end)
+        self._path = root / path
+        read_markup(self._path, start, end)
+        self.lists.append(path)
 
     def _start_detail(self, tag: str, attributes: dict[str, str]) -> None:
         if tag == "MeasurementDetail":
@@ -116,7 +117,24 @@ class _CellVoyager(Measurement):
         numbers = {name: str(int(value)) for name, value in keys.items()}
         match = _NAME.fullmatch(text)
         place = place_of(int(row), int(column))
-        self.listed[text] = Plane(str(int(channel)), place | numbers, match["plate"] if match else None)
+        plane = Plane(str(int(channel)), place | numbers, match["plate"] if match else None)
+        if match is not None:
+            named = _plane_of(match)
+            parts = ("well", "field", "plane", "time")
+            require_agreement(
+                self._path,
+                text,
+                plane,
+                {**{part: named.parts[part] for part in parts}, "channel": named.channel},
+            )
+        self.listed[text] = plane
+
+
+def _plane_of(match: re.Match[str]) -> Plane:
+    """What the name of an image says."""
+    numbers = {part: str(int(match[part])) for part in _NUMBERS}
+    place = place_of(row_number(match["row"]), int(match["column"]))
+    return Plane(str(int(match["channel"])), place | numbers, match["plate"])
 
 
 def _ignored(tag: str, text: str) -> None:

@@ -39,6 +39,7 @@ def scan_imagexpress(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]
 class _ImageXpress(Measurement):
     def __init__(self, tree: Tree, paths: list[str]) -> None:
         self.plate, self.listed = None, ()
+        self.lists: list[str] = []
         self._deep: set[str] = set()  # channels with focal planes
         for path in paths:
             inside, _, name = path.rpartition("/")
@@ -52,6 +53,7 @@ class _ImageXpress(Measurement):
             except OSError as error:
                 tree.notes.append(f"{path} cannot be read ({error}); it may name the channels")
                 continue
+            self.lists.append(path)
             for number, name in _WAVE.findall(text):
                 waves.setdefault(str(int(number)), name)
         numbers = {str(number) for number in range(1, 100)} | set(waves)

@@ -1,20 +1,93 @@
-"""Files that belong to no field: those that the spec uses otherwise, and plates of which nothing is used."""
+"""What is missing or doubtful in the listing of a screen's files: `pcip check` and `pcip run` say it in the same words.
+
+`scan` asks this module for the files that the spec uses otherwise, and for the plates of which nothing is used.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from pcip_core.files import natural_key
+from pcip_core.images.annotations import read_platemap
+from pcip_core.images.depths import compare
 from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree
 from pcip_core.images.layouts.grouping import channels_by_name, filled
 from pcip_core.images.layouts.pattern import matches, parts_of_folder
+from pcip_core.images.plate_map import missing_wells, plates_of
 from pcip_core.images.reference import Reference
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.sections import PART
+from pcip_core.user_tables.matching import shown
 
 _SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What is missing or doubtful among the files of a screen. A run goes on, without what cannot be read.
+
+    Attributes:
+        doubts: what may have been misunderstood, and stacks that are not alike.
+        unreadable: images within files that lack the plane that the spec selects.
+        missing: plate -> missing well -> the reason for which it is expected.
+        short: wells with fewer fields than the others, in words.
+    """
+
+    doubts: list[str]
+    unreadable: list[str]
+    missing: Mapping[str, Mapping[str, str]]
+    short: list[str]
+
+    def missing_lines(self) -> list[str]:
+        """The missing wells, one line per plate."""
+        lines = []
+        for plate, wells in list(self.missing.items())[:_SHOWN]:
+            reasons = ", ".join(f"{well} ({reason})" for well, reason in list(wells.items())[:_SHOWN])
+            more = "" if len(wells) <= _SHOWN else ", ..."
+            lines.append(f"{_named(plate)}no images for {len(wells)} wells: {reasons}{more}")
+        if len(self.missing) > _SHOWN:
+            lines.append(f"wells are missing on {len(self.missing) - _SHOWN} more plates")
+        return lines
+
+    def lines(self) -> list[str]:
+        """Everything in words."""
+        return [*self.doubts, *self.short, *self.missing_lines(), *self.unreadable]
+
+
+def looked_over(
+    screen: Screen, fields: Sequence[Field], left_out: Sequence[Field], doubts: Sequence[str]
+) -> Listing:
+    """What is missing or doubtful in a listing. Reads the platemap, and headers of stacks.
+
+    Args:
+        screen: the spec.
+        fields: the fields found.
+        left_out: fields of images that `images.only` leaves out; their wells are not missing.
+        doubts: what may have been misunderstood, in words.
+
+    Raises:
+        SpecError: the platemap cannot be used (`match_tables`).
+    """
+    stacks, fields = compare(screen, fields), [*fields, *left_out]
+    plates = plates_of(screen, fields)
+    listed = [(key[0], key[1]) for key in read_platemap(screen, fields)] if plates else []
+    missing = missing_wells(plates, listed)
+    short = [plate for plate in plates if plate.short]
+    lines = [
+        f"{_named(plate.name)}fewer than the usual {plate.usual} fields in "
+        + shown([f"{well} ({n})" for well, n in plate.short.items()])
+        for plate in short[:_SHOWN]
+    ]
+    if len(short) > _SHOWN:
+        lines.append(f"wells with fewer fields than usual on {len(short) - _SHOWN} more plates")
+    return Listing([*doubts, *stacks.warnings], stacks.problems, missing, lines)
+
+
+def _named(plate: str) -> str:
+    return f"plate {plate}: " if plate else ""
 
 
 def without_used(screen: Screen, unclaimed: Sequence[str], fields: Sequence[Field]) -> list[str]:
@@ -65,8 +138,8 @@ def plates_left_out(screen: Screen, tree: Tree, fields: Sequence[Field]) -> list
         if plate not in known and plate not in lines:
             kinds = Counter("folder" if path.endswith("/") else "file" for path in paths)
             counted = " and ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in kinds.items())
-            shown = ", ".join(sorted(paths, key=natural_key)[:_SHOWN])
-            lines[plate] = f"plate {plate}: files.exclude leaves out all of it, {counted}: {shown}"
+            names = shown(sorted(paths, key=natural_key))
+            lines[plate] = f"plate {plate}: files.exclude leaves out all of it, {counted}: {names}"
     return [lines[plate] for plate in sorted(lines, key=natural_key)]
 
 

@@ -14,7 +14,17 @@ from pcip_core.errors import SpecError
 from pcip_core.images.field import Field
 from pcip_core.images.layouts.grouping import filled, filled_well
 from pcip_core.spec.screen import Screen
-from pcip_core.user_tables.matching import Matching, Row, Rows, loose, match, rows_by_key, shown, stripped
+from pcip_core.user_tables.matching import (
+    Matching,
+    Row,
+    Rows,
+    bare,
+    loose,
+    match,
+    rows_by_key,
+    shown,
+    stripped,
+)
 from pcip_core.user_tables.table import our_name, read_table, renamed
 from pcip_core.user_tables.wells import IN_TEXT, row_and_column, well_name, well_of
 
@@ -284,22 +294,34 @@ def _table(screen: Screen, path: Path, fields: Iterable[Field]) -> Rows:
 
 
 def _normalizer(screen: Screen, fields: Iterable[Field]) -> Callable[[str], str]:
-    """A function that gives the id of an image for all writings of the well in it."""
-    template, normal = screen.files.image_id, {}
+    """A function that gives the id of an image for all writings of the well in it, with or without `.tif` and the like.
+
+    An id and a key that differ in the ending of a file are the same only if no other id has the same name without it.
+    """
+    template, normal, ids = screen.files.image_id, {}, set()
     for field in fields:
         parts = field.parts
+        ids.add(field.image_id)
         if "well" in parts and field.image_id not in normal:
             parts = parts | {"well": well_name(parts["well"])}
             normal[field.image_id] = filled(template, parts, "files.image_id")
     known = set(normal.values())
+    without: dict[str, set[str]] = {}
+    for image_id in ids:
+        without.setdefault(bare(image_id), set()).add(image_id)
+    single = {name: min(of_name) for name, of_name in without.items() if len(of_name) == 1}
 
     def normalized(text: str) -> str:
+        text = stripped(text)
+        if text not in ids:
+            text = single.get(bare(text), text)
         if text in normal:
             return normal[text]
-        for well in IN_TEXT.finditer(text, 0, _LONGEST_ID):
-            candidate = text[: well.start()] + well_name(well[0]) + text[well.end() :]
-            if candidate in known:
-                return candidate
+        for name in dict.fromkeys((text, bare(text))):
+            for well in IN_TEXT.finditer(name, 0, _LONGEST_ID):
+                candidate = name[: well.start()] + well_name(well[0]) + name[well.end() :]
+                if candidate in known or candidate in single:
+                    return single.get(candidate, candidate)
         return text
 
     return normalized

@@ -17,6 +17,7 @@ from typing import BinaryIO
 import polars as pl
 
 from pcip_core.errors import ImageFileError, RootError, SpecError
+from pcip_core.files import composed
 
 _SHOWN = 5
 MAX_LINKS = 10_000  # to folders of the screen itself, each of which is read once more
@@ -84,7 +85,8 @@ class Tree:
         if not exclude or not paths:
             return paths
         try:
-            out = pl.Series(paths, dtype=pl.String).str.contains(f"(?i)^(?:{exclude})$")
+            names = pl.Series(map(composed, paths), dtype=pl.String)
+            out = names.str.contains(f"(?i)^(?:{composed(exclude)})$")
         except pl.exceptions.PolarsError as error:
             raise SpecError(
                 "files.exclude",

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pcip_core.errors import RootError, SpecError
-from pcip_core.files import natural_key
+from pcip_core.files import composed, natural_key
 from pcip_core.images.annotations import describe_images
 from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree
@@ -170,7 +170,7 @@ def scan(screen: Screen) -> Layout:
 
 def _chosen(screen: Screen, fields: list[Field]) -> tuple[list[Field], list[tuple[Field, str]]]:
     """The fields of images that have the values of `images.only`, and all others with the reason."""
-    only = {column: str(value) for column, value in screen.images.only.items()}
+    only = {column: composed(str(value)) for column, value in screen.images.only.items()}
     if not only:
         return fields, []
     reasons: dict[str, str] = {}
@@ -178,7 +178,11 @@ def _chosen(screen: Screen, fields: list[Field]) -> tuple[list[Field], list[tupl
     for record in describe_images(screen, fields):
         for column, value in record.values.items():
             seen.setdefault(column, set()).add(value or "none")
-        differ = {column: value for column, value in only.items() if record.values.get(column) != value}
+        differ = {
+            column: value
+            for column, value in only.items()
+            if composed(record.values.get(column) or "") != value
+        }
         if differ:
             reasons[record.image_id] = ", ".join(
                 f"{column} is {record.values.get(column) or 'not given'}, not {value} (images.only)"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +11,7 @@ from dataclasses import replace
 from sys import intern
 
 from pcip_core.errors import ImageFileError, RootError, SpecError
-from pcip_core.files import natural_key
+from pcip_core.files import composed, natural_key
 from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree
 from pcip_core.images.layouts.stacks import Stacks, differ_in_depth_or_time, names_of, same_value, twice
@@ -51,7 +50,7 @@ class Fields:
         """Whether `files.only` accepts a field with these parts, as far as they are known."""
         if not self._screen.files.only:
             return True
-        parts = self._with_built(parts)
+        parts = self._with_built(_composed(parts))
         if self._stacks.wants(parts, UNREADABLE):
             return True
         if "plate" in parts:
@@ -74,6 +73,7 @@ class Fields:
             SpecError: a template names a part that the field does not have.
             RootError: the field already has a different file for one of the channels, or another field has its id.
         """
+        parts = _composed(parts)
         whole = self._with_built(parts)
         names = self._names(self._stacks.split(parts)[0])
         parts, plane = self._stacks.split(whole)
@@ -133,6 +133,7 @@ class Fields:
             path: the file or folder at fault, relative to the root.
             problem: raised when the field is read.
         """
+        parts = _composed(parts)
         built = self._screen.files.parts
         needed = PART.findall(" ".join(built.values()))
         whole = {**dict.fromkeys([*(self._identity or ()), *self._named, *needed], UNREADABLE), **parts}
@@ -289,16 +290,21 @@ def filled(template: str, parts: Mapping[str, str], key: str) -> str:
             required=f"at most {_LONGEST_TEXT} characters",
             remedy="Name fewer parts, or shorten the files' names.",
         )
-    return text
+    return composed(text)
+
+
+def _composed(parts: Mapping[str, str]) -> Mapping[str, str]:
+    """Parts in one form of Unicode, so that a plate has one name; references keep the names of the files."""
+    if all(text.isascii() for text in parts.values()):
+        return parts
+    return {name: composed(text) for name, text in parts.items()}
 
 
 def channels_by_name(screen: Screen) -> dict[str, list[str]]:
-    """Name of a channel in paths, in lower case -> the channels of the spec. macOS writes é as two letters (NFD)."""
+    """Name of a channel in paths (`composed`), in lower case -> the channels of the spec."""
     names: dict[str, list[str]] = {}
     for name, channel in screen.channels.items():
-        named = (channel.named or name).lower()
-        for text in {named, unicodedata.normalize("NFC", named), unicodedata.normalize("NFD", named)}:
-            names.setdefault(text, []).append(name)
+        names.setdefault(composed((channel.named or name).lower()), []).append(name)
     return names
 
 

@@ -24,7 +24,7 @@ from pcip_core.images.layouts.exports.export import (
 from pcip_core.images.layouts.harmony_index import Index, read_index
 from pcip_core.spec.screen import Screen
 
-_NAME = re.compile(
+NAME = re.compile(
     r"r(?P<row>\d+)c(?P<column>\d+)f(?P<field>\d+)p(?P<plane>\d+)-ch(?P<channel>\d+)"
     r"(?:sk(?P<time>\d+)fk(?P<kinetic>\d+)fl(?P<flim>\d+)|t(?P<frame>\d+))\.tiff?",
     re.IGNORECASE,
@@ -58,7 +58,7 @@ class _Harmony(Measurement):
         }
 
     def plane(self, name: str, inside: str) -> Plane | None:
-        match = _NAME.fullmatch(name)
+        match = NAME.fullmatch(name)
         if match is None:
             return None
         parts = place_of(int(match["row"]), int(match["column"]))

@@ -19,6 +19,7 @@ from itertools import count, islice, product
 import polars as pl
 
 from pcip_core.errors import SpecError
+from pcip_core.files import composed
 from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree
 from pcip_core.images.layouts.grouping import Fields, channels_by_name, plane_of
@@ -83,7 +84,7 @@ def matches(
 
     Args:
         pattern: see the module's documentation.
-        paths: different paths relative to the root.
+        paths: different paths relative to the root, in any form of Unicode.
         channels: the values that the part {channel} accepts.
 
     Raises:
@@ -94,9 +95,10 @@ def matches(
     >>> list(matches("{plate}_{date}/{plate}-{well}.tif", ["P_1_2023/P_1-A01.tif"]))
     [{'plate': 'P_1', 'date': '2023', 'well': 'A01'}]
     """
+    pattern = composed(pattern)
     plain, first = Pattern(pattern, channels), Pattern(_with_wells(pattern), channels)
     for start in range(0, len(paths), _BATCH):
-        batch = paths[start : start + _BATCH]
+        batch = [composed(path) for path in paths[start : start + _BATCH]]
         rows = first.rows(batch)
         if first.text != plain.text and (rest := [path for path in batch if path not in rows]):
             rows |= plain.rows(rest)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from pcip_core.files import composed
 from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree, is_plain, require_inside
 from pcip_core.images.layouts.exports.export import (
@@ -25,7 +26,7 @@ from pcip_core.images.layouts.exports.markup import End, Start, read_markup
 from pcip_core.spec.screen import Screen
 
 MAX_IMAGES = 5_000_000  # of one measurement
-_NAME = re.compile(
+NAME = re.compile(
     r"(?P<plate>.+)_(?P<row>[A-Z]{1,2})(?P<column>\d{2,3})_T(?P<time>\d+)F(?P<field>\d+)L(?P<timeline>\d+)"
     r"A(?P<action>\d+)Z(?P<plane>\d+)C(?P<channel>\d+)\.(?:tiff?|png)",
     re.IGNORECASE | re.DOTALL,
@@ -74,8 +75,8 @@ class _CellVoyager(Measurement):
         }
 
     def plane(self, name: str, inside: str) -> Plane | None:
-        match = _NAME.fullmatch(name)
-        listed = self.listed.get(name)
+        match = NAME.fullmatch(name)
+        listed = self.listed.get(composed(name))
         return listed if listed is not None or match is None else _plane_of(match)
 
     def _read(self, root: Path, path: str, start: Start, end: End) -> None:
@@ -115,7 +116,7 @@ class _CellVoyager(Measurement):
         if not all(value.isdecimal() and len(value) < 8 for value in (*keys.values(), row, column, channel)):
             raise ValueError(f"the image {text[:60]} without a number for its well, field or channel")
         numbers = {name: str(int(value)) for name, value in keys.items()}
-        match = _NAME.fullmatch(text)
+        match = NAME.fullmatch(text)
         place = place_of(int(row), int(column))
         plane = Plane(str(int(channel)), place | numbers, match["plate"] if match else None)
         if match is not None:
@@ -127,7 +128,7 @@ class _CellVoyager(Measurement):
                 plane,
                 {**{part: named.parts[part] for part in parts}, "channel": named.channel},
             )
-        self.listed[text] = plane
+        self.listed[composed(text)] = plane
 
 
 def _plane_of(match: re.Match[str]) -> Plane:

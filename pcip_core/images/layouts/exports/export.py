@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pcip_core.errors import ImageFileError, RootError
+from pcip_core.files import composed
 from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree
 from pcip_core.images.layouts.grouping import Fields, plane_of
@@ -133,7 +134,7 @@ def require_agreement(path: Path, name: str, listed: Plane, named: Mapping[str, 
         path: the list.
         name: of the image.
         listed: what the list says of it.
-        named: the parts that the name gives, and `channel`.
+        named: the parts that the name gives, and its `channel`.
 
     Raises:
         ImageFileError: they differ.
@@ -211,12 +212,12 @@ def _label(names: list[str]) -> str:
 def _note_absent(tree: Tree, folder: str, measurement: Measurement, paths: list[str]) -> None:
     """Note how many files of the list do not exist, and how many images it does not name."""
     listed = set(measurement.listed)
-    absent = sorted(listed - {path.rpartition("/")[2] for path in paths}) if listed else []
+    absent = sorted(listed - {composed(path.rpartition("/")[2]) for path in paths}) if listed else []
     if absent and tree.excluded:
-        excluded = {path.rpartition("/")[2] for path in tree.excluded}
+        excluded = {composed(path.rpartition("/")[2]) for path in tree.excluded}
         absent = [name for name in absent if name not in excluded]
     if listed:
-        names = [path.rpartition("/")[2] for path in paths]
+        names = [composed(path.rpartition("/")[2]) for path in paths]
         further = sorted(
             name for name in names if name not in listed and measurement.plane(name, "") is not None
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from pcip_core.files import composed
 from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree, require_inside
 from pcip_core.images.layouts.exports.export import (
@@ -24,12 +25,12 @@ from pcip_core.images.layouts.exports.markup import read_markup
 from pcip_core.spec.screen import Screen
 
 MAX_IMAGES = 5_000_000  # of one measurement
-_NAME = re.compile(
+NAME = re.compile(
     r"(?:(?P<plate>.+)_)?(?P<row>[A-Z]{1,2}) ?- ?(?P<column>\d{1,3}) ?\(fld ?(?P<field>\d+)(?: wv (?P<channel>.+?))?"
     r"(?:(?: -)? z ?(?P<plane>\d+))?(?:(?: -)? time ?(?P<time>\d+)(?: - \d+ ?ms)?)?\)\.tiff?",
     re.IGNORECASE | re.DOTALL,
 )
-_LONG = re.compile(
+LONG = re.compile(
     r"(?:(?P<plate>.+)_)?(?P<row>[A-Z]{1,2})_(?P<column>\d{1,3})_f(?P<field>\d+)_c\d+_x(?P<excitation>.+)"
     r"_m(?P<emission>.+)_z(?P<plane>\d+)_t(?P<time>\d+)\.tiff?",
     re.IGNORECASE | re.DOTALL,
@@ -72,20 +73,20 @@ class _InCell(Measurement):
             self.plane(path.rpartition("/")[2], "")
 
     def plane(self, name: str, inside: str) -> Plane | None:
-        match = _NAME.fullmatch(name)
+        match = NAME.fullmatch(name)
         if match is not None:
             channel = match["channel"]
-        elif (match := _LONG.fullmatch(name)) is not None:
+        elif (match := LONG.fullmatch(name)) is not None:
             channel = f"{match['excitation']} - {match['emission']}"
         else:
-            return self.listed.get(name)
+            return self.listed.get(composed(name))
         place = place_of(row_number(match["row"]), int(match["column"]))
         numbers = {part: str(int(match[part])) for part in _INDICES if match[part]}
-        if (listed := self.listed.get(name)) is not None:
+        if (listed := self.listed.get(composed(name))) is not None:
             named = {"well": place["well"], **numbers}
             if channel in self.channels:  # names of files lack some characters of the names of filters
                 named["channel"] = channel
-            require_agreement(self._list_of[name], name, listed, named)
+            require_agreement(self._list_of[composed(name)], name, listed, named)
         self._know(channel or "1")
         return Plane(channel or "1", place | dict.fromkeys(_INDICES, "1") | numbers, match["plate"])
 
@@ -99,7 +100,8 @@ class _InCell(Measurement):
         elif tag in ("ExcitationFilter", "EmissionFilter") and not self._image and len(self._waves) < 1_000:
             self._waves.setdefault(self._wave, {})[tag] = attributes.get("name", "")[:200]
         elif tag == "Image":
-            self._image = {"name": attributes.get("filename", "").replace("\\", "/").rpartition("/")[2]}
+            path = attributes.get("filename", "").replace("\\", "/")
+            self._image = {"name": composed(path.rpartition("/")[2])}
         elif tag == "Well" and self._image and (match := _WELL.fullmatch(attributes.get("label", ""))):
             self._image |= {"Row": str(row_number(match[1])), "Column": match[2]}
         elif tag in ("Row", "Column") and self._image:

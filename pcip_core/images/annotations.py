@@ -13,6 +13,7 @@ from pathlib import Path
 from pcip_core.errors import SpecError
 from pcip_core.images.field import Field
 from pcip_core.images.layouts.grouping import filled, filled_well
+from pcip_core.spec.bounds import meant
 from pcip_core.spec.screen import Screen
 from pcip_core.user_tables.matching import (
     Matching,
@@ -27,6 +28,7 @@ from pcip_core.user_tables.matching import (
 )
 from pcip_core.user_tables.table import our_name, read_table, renamed
 from pcip_core.user_tables.wells import IN_TEXT, row_and_column, well_name, well_of
+from pcip_core.user_tables.wide import long_form
 
 COLUMNS = ("protein", "gene", "cell_line", "plate", "well")
 _WELLS = ("wellid", "wellname", "wellposition", "wellnumber", "destinationwell")  # without spaces and signs
@@ -216,7 +218,7 @@ def _platemap(path: Path, plates: set[str]) -> tuple[Rows, bool]:
         SpecError: the platemap does not exist or has no well column, a row has no well or no plate, or two rows of
             one well differ.
     """
-    table = renamed(path, read_table(path), _plain_name)
+    table = renamed(path, long_form(path, read_table(path)), _plain_name)
     if "well" not in table.columns:
         alike = [name for name in table.columns if re.sub(r"[\W_]", "", name.lower()) in _WELLS]
         table = table.rename({alike[0]: "well"}) if alike else table
@@ -286,7 +288,7 @@ def _table(screen: Screen, path: Path, fields: Iterable[Field]) -> Rows:
         raise SpecError(
             path,
             found=f"columns {', '.join(table.columns)}",
-            required=f"a column {key!r} that holds the image ids",
+            required=f"a column {key!r}{meant(key, table.columns)} that holds the image ids",
             remedy="Name the right column as images.key in the spec; if the rows name wells, name the table as "
             "images.platemap.",
         )

@@ -51,7 +51,10 @@ def decode(
         by_paths.setdefault(reference.paths, []).append(name)
     planes: dict[str, np.ndarray] = {}
     for paths, names in by_paths.items():
-        selects = [references[name].select for name in names]
+        selects = [
+            references[name].select | ({"role": "labels"} if channels[name].role == "labels" else {})
+            for name in names
+        ]
         read = decode_file if len(paths) == 1 else _project_files
         planes |= dict(zip(names, read([root / path for path in paths], selects, root), strict=True))
     return planes

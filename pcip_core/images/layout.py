@@ -13,6 +13,7 @@ from pcip_core.images.annotations import describe_images
 from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree
 from pcip_core.images.layouts.grouping import without_links
+from pcip_core.spec.bounds import meant
 from pcip_core.spec.screen import Screen
 
 if TYPE_CHECKING:
@@ -154,6 +155,11 @@ def scan(screen: Screen) -> Layout:
             example += f", except for {len(tree.excluded)} excluded files, such as {tree.excluded[0]}"
         files, names = screen.files, [channel.named or name for name, channel in screen.channels.items()]
         rule = f"the pattern {files.pattern!r}" if files.pattern else f"the layout {files.layout}"
+        others = list(pattern.channels_of(screen, unclaimed))
+        if others:
+            likely = [f"{name!r}{like}" for name in names if (like := meant(name, others))]
+            example += f"; the channels of files that match otherwise are {', '.join(others[:_SHOWN])}"
+            example += "".join(f"; {text}" for text in likely)
         raise RootError(
             root,
             found=f"no file that matches {rule}{example}",
@@ -196,7 +202,7 @@ def _chosen(screen: Screen, fields: list[Field]) -> tuple[list[Field], list[tupl
         )
         raise SpecError(
             f"screen {screen.name}, images.only",
-            found=f"no column {', '.join(unknown)}"
+            found=f"no column {', '.join(unknown)}{meant(unknown[0], seen)}"
             if unknown
             else f"no image with {only}; there are {values}",
             required=f"some of the columns {', '.join(sorted(seen))}"

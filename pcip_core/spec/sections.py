@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, ClassVar, Literal
 
-from pcip_core.spec.bounds import Bounds, Share
+from pcip_core.spec.bounds import Bounds, Share, meant
 
 _STRICT = {"extra": "forbid"}
 PART = re.compile(r"{([^{}:]+)}")
@@ -302,7 +302,7 @@ class Quality:
         """Invalid settings for a screen with these channels: (found, required)."""
         for name in self.channels or ():
             if name not in channels:
-                yield f"quality.channels names {name!r}", f"some of {list(channels)}"
+                yield f"quality.channels names {name!r}{meant(name, channels)}", f"some of {list(channels)}"
         for name, value in self.limits.items():
             if value.at_least is None and value.at_most is None:
                 yield f"quality.{name} without a limit", "at_least, at_most or both"

@@ -21,6 +21,7 @@ Decoder = Callable[[Path, Sequence[Select]], list[np.ndarray]]
 
 TIFF = (".tif", ".tiff", ".tif.gz", ".tiff.gz")
 PICTURES = (".png", ".jpg", ".jpeg")
+NUMPY = (".npy",)
 HDF5 = (".hdf5", ".h5")
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PICTURE = (b"\x89PNG", b"\xff\xd8\xff")
@@ -68,11 +69,13 @@ def decoder(path: Path) -> Decoder:
         from pcip_core.images.formats.hdf5.hdf5_image import planes
     elif name.endswith(VENDOR):
         from pcip_core.images.formats.vendor import planes
+    elif name.endswith(NUMPY):
+        from pcip_core.images.formats.npy import planes
     else:
         raise ImageFileError(
             path,
             found=f"a file with the extension {path.suffix or '(none)'}",
-            required=f"one of {', '.join((*TIFF, *PICTURES, *HDF5, *VENDOR))}, or an OME-Zarr folder",
+            required=f"one of {', '.join((*TIFF, *PICTURES, *HDF5, *VENDOR, *NUMPY))}, or an OME-Zarr folder",
             remedy="Export the images in one of these formats.",
         )
     return planes

@@ -39,7 +39,8 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
             if len(images) > 1 or not images[0].is_plane or keys & _OF_IMAGES:
                 return planes_of_images(path, images, selects)
         page = tiff.pages.first
-        check_page(path, page)
+        labels = all(select.get("role") == "labels" for select in selects)
+        check_page(path, page, labels=labels)
         colours = page.shape[-1] if page.samplesperpixel > 1 and page.planarconfig == 1 else 1
         if page.samplesperpixel > 1 or page.photometric in _COLOUR:
             for select in selects:

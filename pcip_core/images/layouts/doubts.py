@@ -11,8 +11,9 @@ from pcip_core.files import natural_key
 from pcip_core.images.field import Field
 from pcip_core.images.layouts.copies import copies, excluding
 from pcip_core.images.layouts.grouping import UNREADABLE
-from pcip_core.images.layouts.pattern import other_reading
+from pcip_core.images.layouts.pattern import channels_of, other_reading
 from pcip_core.images.reference import Reference
+from pcip_core.spec.bounds import meant
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.sections import PART
 from pcip_core.user_tables.wells import is_well
@@ -38,6 +39,7 @@ def doubts(
     return [
         *notes,
         *_odd_wells(known),
+        *_other_channels(screen, known, unclaimed),
         *_copies(known),
         *_several_folders(known),
         *_times_as_fields(screen, known),
@@ -56,6 +58,20 @@ def _odd_wells(fields: Sequence[Field]) -> Iterator[str]:
         yield (
             f"{len(odd)} of {len(wells)} wells are not of the form A1 to AF48: {shown} (of {path}); to read only such "
             "names as wells, write {well:well} in files.pattern"
+        )
+
+
+def _other_channels(screen: Screen, fields: Sequence[Field], unclaimed: Sequence[str]) -> Iterator[str]:
+    """Channels without any file, where files match the pattern but for the name of the channel."""
+    present = {name for field in fields for name in field.files}
+    lacking = [name for name in screen.channels if name not in present]
+    others = channels_of(screen, unclaimed) if lacking else {}
+    for name in lacking if others else ():
+        named = screen.channels[name].named or name
+        there = ", ".join(f"{other} ({count} files)" for other, count in list(others.items())[:_SHOWN])
+        yield (
+            f"channel {name}: no file is called {named!r}{meant(named, others)}; files that match otherwise are "
+            f"called {there}: correct channels.{name}.named"
         )
 
 

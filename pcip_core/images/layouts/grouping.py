@@ -16,6 +16,7 @@ from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree
 from pcip_core.images.layouts.stacks import Stacks, differ_in_depth_or_time, names_of, same_value, twice
 from pcip_core.images.reference import Reference
+from pcip_core.spec.bounds import meant
 from pcip_core.spec.screen import Channel, Screen
 from pcip_core.spec.sections import PART
 from pcip_core.user_tables.wells import well_at, well_name
@@ -279,7 +280,7 @@ def filled(template: str, parts: Mapping[str, str], key: str) -> str:
     except KeyError as error:
         raise SpecError(
             key,
-            found=f"{template!r}, which names {error}",
+            found=f"{template!r}, which names {error}{meant(str(error.args[0]), parts)}",
             required=f"a template over the parts {', '.join(parts)}",
             remedy="Correct the spec.",
         ) from error

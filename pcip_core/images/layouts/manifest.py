@@ -23,6 +23,7 @@ from pcip_core.images.layouts.exports.names import contradictions
 from pcip_core.images.layouts.foreign_paths import Paths
 from pcip_core.images.layouts.grouping import Fields, plane_of
 from pcip_core.images.reference import Reference
+from pcip_core.spec.bounds import meant
 from pcip_core.spec.screen import Channel, Screen
 from pcip_core.user_tables.lines import row_labels
 from pcip_core.user_tables.table import our_name, read_table, renamed
@@ -54,10 +55,15 @@ def scan_manifest(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
     files_of_rows = _as_on_disk([_files(screen, paths, row) for row in lowered], listed_files)
     if not any(files_of_rows):
         names = [channel.named or name for name, channel in screen.channels.items()]
+        columns = [_lower(name) for name in listed.columns]
+        channels = [name.partition("_")[2] for name in columns if name.startswith("filename_")]
+        at = next((name for name in listed.columns if name.lower() == "channel"), None)
+        channels += [] if at is None else listed[at].unique().to_list()
         raise RootError(
             table,
             found=f"columns {', '.join(listed.columns)}",
-            required=f"FileName_<channel> for {', '.join(names)}, or channel and path",
+            required=f"FileName_<channel> for {', '.join(name + meant(name, channels) for name in names)}, or channel "
+            "and path",
             remedy="Rename the columns, or correct channels.*.named in the spec.",
         )
     _require_one_name(table, rows)

@@ -12,7 +12,7 @@ parts (`.TIF`).
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import count, islice, product
 
@@ -33,6 +33,7 @@ _PIECES = re.compile(
 _WELL = "(?:A[A-F]|a[a-f]|[A-Za-z])(?: ?- ?)?0{0,2}(?:[1-3][0-9]|4[0-8]|[1-9])"
 _GUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32}"
 _BATCH = 20_000  # paths whose parts are in memory
+_PROBED = 2_000  # paths whose channels are looked for
 _MOST_TEXTS = 5000  # of parts named twice
 _MOST_TRIES = 100  # of them for one path
 
@@ -105,6 +106,16 @@ def matches(
         for path in batch:
             row = rows.get(path)
             yield None if row is None else plain.parts(row)
+
+
+def channels_of(screen: Screen, paths: Sequence[str]) -> dict[str, int]:
+    """Names of channels in paths that match the pattern with any name of a channel -> number of paths, most first."""
+    pattern = screen.files.pattern
+    if not isinstance(pattern, str) or "{channel}" not in pattern:
+        return {}
+    part = "any_channel"
+    texts = matches(pattern.replace("{channel}", f"{{{part}}}"), list(paths[:_PROBED]))
+    return dict(Counter(parts[part] for parts in texts if parts is not None).most_common())
 
 
 def _with_wells(pattern: str) -> str:

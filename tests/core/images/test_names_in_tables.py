@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import tifffile
 
-from pcip_core.errors import RootError
+from pcip_core.errors import RootError, SpecError
 from pcip_core.images.annotations import describe_images
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import read_field
@@ -147,3 +147,32 @@ def test_names_that_number_fields_and_wells_in_their_own_way_are_no_contradictio
     rows = [f"E{n}_s{n}_w1.tif,E{n}_s{n}_w2.tif,P,A01,{n - 1}" for n in (1, 2, 3)]
     _load(tmp_path / "i", *rows)
     assert len(scan(screen_of(tmp_path / "i", MANIFEST, channels=CHANNELS)).fields) == 3
+
+
+@pytest.mark.parametrize("corner", ["protein", "", "Row"])
+def test_a_plate_map_drawn_as_a_plate_is_read_or_refused_with_a_remedy_that_works(tmp_path, corner):
+    root = tmp_path / "i"
+    _write(root, *(f"{well}_{channel}.tif" for well in ("A01", "B03") for channel in ("nucleus", "protein")))
+    (root / "map.csv").write_text(f"{corner},1,2,3\nA,AAC1,,\nB,,,ADE1\n")
+    files = {"pattern": "{well}_{channel}.tif", "image_id": "{well}"}
+    screen = screen_of(root, files, images={"platemap": "map.csv"}, shards={"buckets": 1})
+    fields = scan(screen).fields
+    if corner != "protein":
+        with pytest.raises(SpecError, match="a plate whose wells hold something without a name") as caught:
+            describe_images(screen, fields)
+        header, first, second = caught.value.remedy.split("`")[1:6:2]
+        (root / "map.csv").write_text(f"{header}\n{first}\n{second}\n")
+        assert first == "A01,AAC1"
+    records = describe_images(screen, fields)
+    assert [record.values["protein"] for record in records] == ["AAC1", "ADE1"]
+
+
+def test_several_plates_drawn_in_one_table_are_refused(tmp_path):
+    root = tmp_path / "i"
+    _write(root, "P1_A01_nucleus.tif", "P1_A01_protein.tif")
+    files = {"pattern": "{plate}_{well}_{channel}.tif", "image_id": "{plate}_{well}"}
+    screen = screen_of(root, files, images={"platemap": "map.csv"}, shards={"buckets": 1})
+    for text in ("gene,1,2,3\nA,x,y,z\nA,x,y,z\n", "plate,row,1,2,3\nP1,A,x,y,z\n"):
+        (root / "map.csv").write_text(text)
+        with pytest.raises(SpecError, match=r"several plates.* drawn with the columns 1, 2, 3"):
+            describe_images(screen, scan(screen).fields)

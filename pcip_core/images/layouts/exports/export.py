@@ -17,6 +17,7 @@ from pcip_core.files import composed
 from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree
 from pcip_core.images.layouts.grouping import Fields, plane_of
+from pcip_core.spec.bounds import meant
 from pcip_core.spec.screen import Screen
 from pcip_core.user_tables.wells import well_at
 
@@ -79,6 +80,8 @@ def scan_export(
     fields = Fields(screen, ("plate", "well", "field"))
     unclaimed: list[str] = []
     seen: set[str] = set()
+    known: set[str] = set()  # channels of the spec with images
+    names: set[str] = set()  # of all channels with images
     for folder, paths in by_folder.items():
         try:
             measurement = opened(tree, paths)
@@ -110,16 +113,40 @@ def scan_export(
             else:
                 unclaimed.append(path)
         seen.update(labels.values())
+        for number in labels:
+            known.update(channels[number])
+            names.update([labels[number], *measurement.channels.get(number, ())])
         _note_absent(tree, folder, measurement, paths)
-    if seen and not fields and not fields.refused_by_only:
-        raise RootError(
-            tree.root,
-            found=f"images of channels {', '.join(sorted(seen))}, none of them used",
-            required=f"channels {', '.join(channel.named or name for name, channel in screen.channels.items())}",
-            remedy="Set channels.*.named in the spec to one of these names.",
-        )
+    if seen and not fields.refused_by_only:
+        _require_channels(screen, tree.root, seen, known, names, any_used=bool(fields))
     fields.add_unread(tree, lambda folder: _place(tree, folder_of(folder.rstrip("/"))))
     return fields.done(), sorted(unclaimed)
+
+
+def _require_channels(
+    screen: Screen, root: Path, seen: set[str], known: set[str], names: set[str], *, any_used: bool
+) -> None:
+    """Raise a RootError if channels of the spec have no image.
+
+    Args:
+        screen: the spec.
+        root: for the error.
+        seen: the channels with images, as labels.
+        known: channels of the spec with images.
+        names: all names of the channels with images.
+        any_used: whether any image is used.
+    """
+    named = {name: channel.named or name for name, channel in screen.channels.items()}
+    lacking = [text for name, text in named.items() if name not in known]
+    if lacking:
+        none = "" if any_used else ", none of them used"
+        like = "".join(f"; {text!r}{text_like}" for text in lacking if (text_like := meant(text, names)))
+        raise RootError(
+            root,
+            found=f"images of channels {', '.join(sorted(seen))}{none}, and no {', '.join(lacking)}{like}",
+            required=f"channels {', '.join(named.values())}",
+            remedy="Set channels.*.named in the spec to one of these names.",
+        )
 
 
 def place_of(row: int, column: int) -> dict[str, str]:

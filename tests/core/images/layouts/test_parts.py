@@ -344,3 +344,23 @@ def test_channels_are_found_in_both_forms_of_unicode(tmp_path, form):
         root = tmp_path / str(number)
         _, layout = _scan(root, [name, "A01_protein.tif"], files, channels=channels)
         assert layout.fields[0].files == {"nucleus": name, "protein": "A01_protein.tif"}
+
+
+def test_a_wrong_name_of_a_channel_is_answered_with_those_of_the_files(tmp_path):
+    names = [f"A01_{channel}.tif" for channel in ("nucleus", "GFP", "RFP")]
+    files = {"pattern": "{well}_{channel}.tif", "image_id": "{well}"}
+    channels = {
+        "nucleus": {"role": "structural"},
+        "protein": {"role": "protein", "named": "GFPP"},
+    }
+    screen, layout = _scan(tmp_path / "i", names, files, channels=channels)
+    (doubt,) = layout.doubts(screen)
+    assert doubt == (
+        "channel protein: no file is called 'GFPP', which may mean GFP; files that match otherwise are called "
+        "GFP (1 files), RFP (1 files): correct channels.protein.named"
+    )
+    channels["nucleus"]["named"] = "nuclei"  # type: ignore[index]
+    with pytest.raises(
+        RootError, match=r"match otherwise are GFP, RFP, nucleus; 'nuclei', which may mean nucleus;"
+    ):
+        _scan(tmp_path / "i", names, files, channels=channels)

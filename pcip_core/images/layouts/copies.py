@@ -108,11 +108,11 @@ def _true_copies(root: Path, fields: Sequence[Field]) -> Iterator[tuple[str, str
 
 def _same(root: Path, first: str, second: str) -> bool:
     """Whether two files under the root have the same bytes."""
-    paths = [root / first, root / second]
+    one, other = root / first, root / second
     try:
-        for path in paths:
+        for path in (one, other):
             require_inside(root, path)
-        return all(path.is_file() for path in paths) and filecmp.cmp(*paths, shallow=False)
+        return one.is_file() and other.is_file() and filecmp.cmp(one, other, shallow=False)
     except (OSError, PcipError):
         return False
 

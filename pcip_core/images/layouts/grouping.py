@@ -296,7 +296,7 @@ def filled(template: str, parts: Mapping[str, str], key: str) -> str:
 
 def _composed(parts: Mapping[str, str]) -> Mapping[str, str]:
     """Parts in one form of Unicode, so that a plate has one name; references keep the names of the files."""
-    if all(text.isascii() for text in parts.values()):
+    if "".join(parts.values()).isascii():
         return parts
     return {name: composed(text) for name, text in parts.items()}
 

@@ -194,11 +194,15 @@ def _require_agreement(table: Path, rows: Sequence[Row], files: Sequence[Row]) -
 
 
 def _require_own_planes(screen: Screen, table: Path, number: int, planes: Row) -> None:
-    """Raise a RootError if two channels of a row have one plane: an encoder would see the target in the source."""
+    """Raise a RootError if two channels of a row have one plane: an encoder would see the target in the source.
+
+    Two channels of the spec that have one name are one plane on purpose.
+    """
+    named = {name: (channel.named or name).lower() for name, channel in screen.channels.items()}
     first: dict[str, str] = {}
     for name, plane in planes.items():
         other = first.setdefault(plane, name)
-        if other != name:
+        if named[other] != named[name]:
             (label,) = row_labels(table, [number])
             frames = [f"Frame_{screen.channels[each].named or each}" for each in (other, name)]
             raise RootError(

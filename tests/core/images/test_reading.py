@@ -41,7 +41,7 @@ MESSAGES = {
     "RGBA": "pixels of (4 values|mode RGBA), neither grey nor RGB",
     "CMYK": "pixels of mode CMYK, neither grey nor RGB",
     "white is zero": "white is zero",
-    "palette": "pixels of mode P",
+    "palette": "a PNG with a palette",
     "1 bit": "pixels of mode 1",
 }
 

@@ -42,7 +42,7 @@ MESSAGES = {
     "CMYK": "pixels of mode CMYK, neither grey nor RGB",
     "white is zero": "white is zero",
     "palette": "a PNG with a palette",
-    "1 bit": "pixels of mode 1",
+    "1 bit": "a PNG with 1 bit per pixel",
 }
 
 

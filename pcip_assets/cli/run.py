@@ -98,7 +98,8 @@ class RunOutcome:
         success: whether all runs succeeded.
         trained: whether an encoder was trained.
         error: the message of the error that stopped the run.
-        warnings: the messages of failed checks that do not stop a run, each once.
+        warnings: what `pcip check` says of the listing of files, and the messages of failed checks that do not stop a
+            run, each once.
     """
 
     run_id: str
@@ -171,16 +172,18 @@ def run_screen(
     from pcip_assets.definitions import build_definitions
     from pcip_assets.partitions import register_shards
     from pcip_assets.recovery.killed_runs import process_tags
+    from pcip_core.images.layout import scan
     from pcip_core.segmentation import check_segmentation
 
     check_segmentation(screen)
+    layout = scan(screen)
+    warnings = layout.listing(screen).lines()
     instance = instance or open_instance(workspace)
-    existing = register_shards(instance, screen)
+    existing = register_shards(instance, screen, layout)
     registered = instance.get_dynamic_partitions(f"{screen.name}_shards")
     first, last = _range_of(screen, existing if shards is None else shards, existing, registered)
     jobs = _jobs(workspace, screen, retrain=retrain, baselines=baselines, analyses=analyses)
     definitions = build_definitions(workspace, [screen])
-    warnings: list[str] = []
     if baselines and not screen.compares:
         warnings.append("no baselines to compute: the spec has no `baselines.sets` and no `features`")
     for job, config in jobs.items():

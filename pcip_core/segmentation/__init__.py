@@ -124,7 +124,8 @@ def check_segmentation(screen: Screen) -> None:
         raise refused(f"{name} {shown(options[name])}", f"{name} of the type {kind}")
     for name in (options.get("channel"), *(options.get("channels") or ())):
         if isinstance(name, str) and name not in screen.channels:
-            raise refused(f"channel {shown(name)}", f"one of the channels {', '.join(screen.channels)}")
+            like = meant(name, screen.channels)
+            raise refused(f"channel {shown(name)}{like}", f"one of the channels {', '.join(screen.channels)}")
 
 
 def _mistyped(method: str, options: Mapping[str, object]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, ClassVar, Literal
 
-from pcip_core.spec.bounds import Bounds, Share
+from pcip_core.spec.bounds import Bounds, Share, meant
 
 _STRICT = {"extra": "forbid"}
 PART = re.compile(r"{([^{}:]+)}")
@@ -34,8 +34,14 @@ ALWAYS_EXCLUDED = (
 )
 """Names of files, and of folders with a `/` at the end, that never belong to a screen."""
 
-Z_PARTS = ("z", "plane", "slice", "zstep", "Metadata_Z", "Metadata_Plane")
-TIME_PARTS = ("time", "t", "timepoint", "frame", "Metadata_T", "Metadata_Time", "Metadata_Timepoint")
+Z_PARTS = (
+    *("z", "plane", "slice", "zstep", "Metadata_Z", "Metadata_Plane"),
+    *("Z", "zplane", "z_plane", "zslice", "z_slice", "zindex", "z_index"),
+)
+TIME_PARTS = (
+    *("time", "t", "timepoint", "frame", "Metadata_T", "Metadata_Time", "Metadata_Timepoint"),
+    *("T", "Time", "tp", "TP", "Timepoint", "TimePoint", "time_point", "timestep", "timeindex", "time_index"),
+)
 """Names of the parts that are focal planes, and times. Those of one kind are the same thing in `files.only`."""
 
 AreaFraction = Annotated[float, Bounds(0, 1000)]
@@ -296,7 +302,7 @@ class Quality:
         """Invalid settings for a screen with these channels: (found, required)."""
         for name in self.channels or ():
             if name not in channels:
-                yield f"quality.channels names {name!r}", f"some of {list(channels)}"
+                yield f"quality.channels names {name!r}{meant(name, channels)}", f"some of {list(channels)}"
         for name, value in self.limits.items():
             if value.at_least is None and value.at_most is None:
                 yield f"quality.{name} without a limit", "at_least, at_most or both"

@@ -12,6 +12,7 @@ from pcip_core.images.annotations import ImageTables, match_tables
 from pcip_core.images.illumination.correction import estimated_beforehand
 from pcip_core.images.illumination.described import estimate_lines
 from pcip_core.images.layout import Layout
+from pcip_core.images.listing import Listing
 from pcip_core.images.localization import Annotated, annotated_images
 from pcip_core.images.plate_map import Plate, plates_of
 from pcip_core.segmentation import check_segmentation
@@ -20,12 +21,12 @@ from pcip_core.spec.screen import Screen
 if TYPE_CHECKING:
     from pcip_core.plots.cells.contact_sheet import Panel
 
-PROBLEM, FAILURE = "problem", "failure"
+WARNING, PROBLEM, FAILURE = "warning", "problem", "failure"
 _PANELS = 9  # fields on the picture
 
 
 class Line(NamedTuple):
-    """One line of the report. With the label PROBLEM or FAILURE it is printed at the end, in its colour."""
+    """One line of the report. With the label WARNING, PROBLEM or FAILURE it is printed at the end, in its colour."""
 
     label: str
     text: object
@@ -70,6 +71,11 @@ class Check:
     def plates(self) -> list[Plate]:
         """The plates, with the number of fields of each well, those that are left out included."""
         return plates_of(self.screen, self.layout.with_left_out())
+
+    @cached_property
+    def listing(self) -> Listing:
+        """What is missing or doubtful among the files."""
+        return self.layout.listing(self.screen)
 
     @cached_property
     def absent(self) -> list[str]:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from pcip_assets.cli.check.check import FAILURE, PROBLEM, Check, Line
+from pcip_assets.cli.check.check import FAILURE, PROBLEM, WARNING, Check, Line
 from pcip_assets.cli.check.sections import SECTIONS, refusal
 from pcip_core.images.layout import scan
 from pcip_core.spec.screen import Screen
 
-_COLOURS = {PROBLEM: "yellow", FAILURE: "red"}
+_COLOURS = {WARNING: "yellow", PROBLEM: "yellow", FAILURE: "red"}
 _INDENT = " " * 14
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # of file names, which could command the terminal
 
@@ -39,7 +39,8 @@ def print_check(screen: Screen, *, at_most: int | None = None, picture: Path | N
     if picture is not None:
         for line in _draw(check, picture):
             _print(line)
-    for line in sorted(grave, key=lambda line: line.label, reverse=True):  # failures last
+    order = list(_COLOURS)
+    for line in sorted(grave, key=lambda line: order.index(line.label)):  # failures last
         _print(line, fg=_COLOURS[line.label])
     stop = refusal(check)
     if stop is not None:

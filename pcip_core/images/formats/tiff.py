@@ -16,7 +16,7 @@ from pcip_core.errors import ImageFileError
 from pcip_core.images.formats.images import FileImage, image_of, planes_of_images
 from pcip_core.images.formats.limits import MAX_MEMORY, check_rgb, colour_of
 from pcip_core.images.formats.ome_xml import MAX_PLANES, ome_images
-from pcip_core.images.formats.stack import STACK_KEYS
+from pcip_core.images.formats.stack import STACK_KEYS, Extent
 from pcip_core.images.formats.tiff_images import BUFFER, check_page, images_of
 from pcip_core.images.reference import Select
 
@@ -39,7 +39,8 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
             if len(images) > 1 or not images[0].is_plane or keys & _OF_IMAGES:
                 return planes_of_images(path, images, selects)
         page = tiff.pages.first
-        check_page(path, page)
+        labels = all(select.get("role") == "labels" for select in selects)
+        check_page(path, page, labels=labels)
         colours = page.shape[-1] if page.samplesperpixel > 1 and page.planarconfig == 1 else 1
         if page.samplesperpixel > 1 or page.photometric in _COLOUR:
             for select in selects:
@@ -65,12 +66,10 @@ def _require_depth(path: Path, image: FileImage, selects: Sequence[Select]) -> N
         )
 
 
-def depth(path: Path, select: Select) -> int:
-    """The number of focal planes of an image, 1 for a file that is not a stack."""
+def extent(path: Path, select: Select) -> Extent:
+    """The size of an image in time and depth, from its header."""
     with _opened_tiff(path) as tiff:
-        return image_of(
-            path, images_of(path, tiff, channels=bool(select.keys() & _CHANNEL)), select
-        ).extent.depth
+        return image_of(path, images_of(path, tiff, channels=bool(select.keys() & _CHANNEL)), select).extent
 
 
 def times_of_images(path: Path) -> list[int]:

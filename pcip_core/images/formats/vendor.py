@@ -28,10 +28,10 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
         return planes_of_images(path, images, selects)
 
 
-def depth(path: Path, select: Select) -> int:
-    """The number of focal planes of an image."""
+def extent(path: Path, select: Select) -> Extent:
+    """The size of an image in time and depth."""
     with _opened(path) as images:
-        return image_of(path, images, select).extent.depth
+        return image_of(path, images, select).extent
 
 
 def times_of_images(path: Path) -> list[int]:

@@ -10,7 +10,7 @@ import click
 import yaml
 
 from pcip_assets.web import ALLOW, HOST
-from pcip_assets.workspace import DAGSTER_PORT, MLFLOW_PORT, REPOSITORY, Workspace
+from pcip_assets.workspace import DAGSTER_PORT, MLFLOW_PORT, Workspace
 from pcip_core.errors import PcipError, RootError
 from pcip_core.locks import temporary_folder
 
@@ -68,7 +68,7 @@ def serve(
     with (
         contextlib.suppress(KeyboardInterrupt),
         temporary_folder() as folder,  # nobody else may open the socket in it
-        Servers(REPOSITORY, environment) as servers,
+        Servers(workspace.data, environment) as servers,
     ):
         code, locations = folder / "code", folder / "workspace.yaml"
         location = {"socket": str(code), "location_name": "pcip"}

@@ -66,8 +66,8 @@ _COUNTS = """
 import duckdb
 con = duckdb.connect("data/feature_store.duckdb", read_only=True)
 for schema, name in con.sql(
-    "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ('my_yeast', 'simulated_small') "
-    "ORDER BY ALL"
+    "SELECT table_schema, table_name FROM information_schema.tables "
+    "WHERE table_schema IN ('my_yeast', 'simulated_small') ORDER BY ALL"
 ).fetchall():
     print(schema, name, con.sql(f'SELECT count(*) FROM "{schema}"."{name}"').fetchone()[0])
 """

@@ -56,6 +56,8 @@ def command(
         raise click.UsageError("the option --yardsticks is now called --baselines")
     workspace = Workspace.current()
     workspace.require_writable()
+    if not workspace.data.exists() and Path(screen).is_file():
+        click.echo(f"new workspace: all results are written under {workspace.data}")
     loaded = workspace.find(screen, root=root)
     ensure_simulated(loaded)
     chosen = shards.split(",") if shards else None

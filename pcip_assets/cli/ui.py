@@ -101,6 +101,12 @@ def _register_screens(workspace: Workspace) -> None:
     screens, problems = workspace.screens()
     for problem in problems:
         click.secho(f"screen left out: {problem}", fg="yellow", err=True)
+    if not screens:
+        click.secho(
+            f"the workspace {workspace.data} has no screens: `pcip demo`, or `pcip init --list`, adds some",
+            fg="yellow",
+            err=True,
+        )
     with open_instance(workspace) as instance:
         for screen in screens.values():
             try:

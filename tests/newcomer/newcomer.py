@@ -35,7 +35,6 @@ _SPEC = """
 name: my_yeast
 organism: Saccharomyces cerevisiae (simulated)
 root: images
-simulation: {organism: yeast}   # only labels the results as simulated
 channels:
   cytosol: {role: structural}
   protein: {role: protein}
@@ -52,7 +51,10 @@ from pathlib import Path
 from pcip_core.simulate import simulate_screen
 from pcip_core.spec.simulation import Simulation
 simulate_screen(
-    Simulation("yeast", plates=1, proteins_per_class=1, mixed_proteins=0, variable_proteins=0, field_size_px=304),
+    Simulation(
+        "yeast", plates=1, proteins_per_class=1, fields_per_image=1, mixed_proteins=0, variable_proteins=0,
+        field_size_px=304,
+    ),
     Path("simulated"),
 )
 shutil.copytree("simulated/plate_1", "images/plate_1")
@@ -86,6 +88,8 @@ class Newcomer:
         self.home.mkdir()
         self.folder.mkdir()
         self._variables = {"PATH": f"{self.bin}:/usr/bin:/bin", "HOME": str(self.home), "LANG": "C.UTF-8"}
+        if "OMP_NUM_THREADS" in os.environ:  # for a machine that is shared
+            self._variables["OMP_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"]
 
     @property
     def site_packages(self) -> Path:
@@ -93,7 +97,7 @@ class Newcomer:
         return folder
 
     def run(self, *command: str) -> str:
-        """What a command prints, with nothing in its environment but PATH, HOME and LANG.
+        """What a command prints, with nothing of this process's environment but the number of threads.
 
         Raises:
             SystemExit: it failed; its output is printed.

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import yaml
 
-from pcip_assets.workspace import REPOSITORY, Workspace
+from pcip_assets.cli.init.workspace import SETTINGS
+from pcip_assets.workspace import Workspace
 from pcip_core.errors import PcipError, SpecError
 from pcip_core.files import replacing
+from pcip_core.spec.reading import read_yaml
 from pcip_core.spec.screen import Screen
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ def command(
         raise click.UsageError("the option --yardsticks is now called --baselines")
     workspace = Workspace.current()
     workspace.require_writable()
+    if not workspace.data.exists() and Path(screen).is_file():
+        click.echo(f"new workspace: all results are written under {workspace.data}")
     loaded = workspace.find(screen, root=root)
     ensure_simulated(loaded)
     chosen = shards.split(",") if shards else None
@@ -110,13 +114,24 @@ class RunOutcome:
 
 
 def dagster_home(workspace: Workspace) -> Path:
-    """The Dagster home of a workspace: the repository's dagster.yaml with its paths made absolute."""
+    """The Dagster home of a workspace: the settings of its `dagster.yaml`, with paths that are absolute.
+
+    Raises:
+        SpecError: that file cannot be read.
+    """
     home = workspace.dagster_home
     home.mkdir(parents=True, exist_ok=True)
-    settings = yaml.safe_load((REPOSITORY / "dagster.yaml").read_text())
-    settings["storage"]["sqlite"]["base_dir"] = str(home)
-    settings["compute_logs"]["config"]["base_dir"] = str(home / "compute_logs")
-    settings["local_artifact_storage"]["config"]["base_dir"] = str(home)
+    places: dict[str, Any] = {
+        "storage": {"sqlite": {"base_dir": str(home)}},
+        "compute_logs": {"config": {"base_dir": str(home / "compute_logs")}},
+        "local_artifact_storage": {"config": {"base_dir": str(home)}},
+    }
+    settings = _settings(SETTINGS / "dagster.yaml")
+    changed = workspace.data.parent / "dagster.yaml"
+    if changed.is_file():
+        settings |= {name: value for name, value in _settings(changed).items() if name not in places}
+    for name, place in places.items():
+        settings[name] |= place
     text = yaml.safe_dump(settings)
     target = home / "dagster.yaml"
     if not target.is_file() or target.read_text() != text:
@@ -125,10 +140,22 @@ def dagster_home(workspace: Workspace) -> Path:
     return home
 
 
+def _settings(path: Path) -> dict[str, Any]:
+    values = read_yaml(path, "settings of Dagster")
+    if not isinstance(values, dict):
+        raise SpecError(
+            path,
+            found="no settings",
+            required="a YAML mapping with storage, run_launcher, ...",
+            remedy="Remove the file, and `pcip init` writes it again.",
+        )
+    return values
+
+
 def open_instance(workspace: Workspace) -> "dg.DagsterInstance":
     """The Dagster instance of a workspace, its databases whole and the runs of killed processes ended.
 
-    It is the same that `dagster dev` opens in the repository.
+    It is the same that `dagster dev` opens in the folder of the workspace.
     """
     import dagster as dg
 

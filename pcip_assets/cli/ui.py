@@ -10,7 +10,7 @@ import click
 import yaml
 
 from pcip_assets.web import ALLOW, HOST
-from pcip_assets.workspace import DAGSTER_PORT, MLFLOW_PORT, REPOSITORY, Workspace
+from pcip_assets.workspace import DAGSTER_PORT, MLFLOW_PORT, Workspace
 from pcip_core.errors import PcipError, RootError
 from pcip_core.locks import temporary_folder
 
@@ -68,7 +68,7 @@ def serve(
     with (
         contextlib.suppress(KeyboardInterrupt),
         temporary_folder() as folder,  # nobody else may open the socket in it
-        Servers(REPOSITORY, environment) as servers,
+        Servers(workspace.data, environment) as servers,
     ):
         code, locations = folder / "code", folder / "workspace.yaml"
         location = {"socket": str(code), "location_name": "pcip"}
@@ -101,6 +101,12 @@ def _register_screens(workspace: Workspace) -> None:
     screens, problems = workspace.screens()
     for problem in problems:
         click.secho(f"screen left out: {problem}", fg="yellow", err=True)
+    if not screens:
+        click.secho(
+            f"the workspace {workspace.data} has no screens: `pcip demo`, or `pcip init --list`, adds some",
+            fg="yellow",
+            err=True,
+        )
     with open_instance(workspace) as instance:
         for screen in screens.values():
             try:

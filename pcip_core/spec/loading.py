@@ -62,7 +62,7 @@ def load_screen(path: Path, *, root: str | None = None) -> Screen:
             path,
             found="an empty file" if values is None else f"a {type(values).__name__}",
             required="a YAML mapping with name, organism, channels, files, ...",
-            remedy="Start from a spec in data/screens/.",
+            remedy="Start from a spec that comes with pcip: `pcip init --list`, `pcip init --from NAME`.",
         )
     for old, new in _RENAMED.items():
         if old in values:

@@ -15,7 +15,8 @@ from pcip_core.images.layout import scan
 from pcip_core.images.layouts.harmony_index import read_index
 from pcip_core.images.reading import read_field
 from pcip_core.spec.loading import load_screen
-from tests.conftest import REPOSITORY, real_folder
+from pcip_core.spec.templates import TEMPLATES
+from tests.conftest import real_folder
 from tests.core.images.writers import noise, screen_of
 
 FILES = {"layout": "opera", "image_id": "{plate}_{well}"}
@@ -63,7 +64,7 @@ def _write_plate(folder: Path, *, fields: int = 2, planes: int = 1) -> dict[str,
 
 def test_the_real_plate_without_an_index_is_named_by_its_folder():
     folder = real_folder("yeast_fields")
-    screen = load_screen(REPOSITORY / "data" / "screens" / "yeast_opera.yaml", root=str(folder))
+    screen = load_screen(TEMPLATES["yeast_opera"], root=str(folder))
     layout = scan(screen)
     assert {field.image_id: 0 for field in layout.fields} == {"yeast_fields_A01": 0, "yeast_fields_B01": 0}
     assert [field.number for field in layout.fields] == ["1", "2", "4", "1", "2"]

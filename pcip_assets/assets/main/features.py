@@ -26,6 +26,7 @@ from pcip_assets.assets.feature_sets import (
 from pcip_assets.assets.results import Made, Tables
 from pcip_assets.assets.skeleton import GPU_POOL, all_shards, asset, baselines_of
 from pcip_assets.progress import Progress
+from pcip_assets.records.settings import OVERRIDES, trained_as
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, device_name, precision_of
 from pcip_core.errors import EncoderError
@@ -127,7 +128,10 @@ def _learned_features(
             task = f"{screen.name}/{learned.noun} {shard}"
             layers = meter.extract(network, crops, task, layers=learned.layers, precision=champion.precision)
             sets = {f"{learned.method}_{layer}": vectors for layer, vectors in layers.items()}
-            return made_features(cells, sets, champion.version, champion.run_id, champion.precision)
+            overrides = champion.tags.get(OVERRIDES)
+            return made_features(
+                cells, sets, champion.version, champion.run_id, champion.precision, overrides
+            )
 
         yield Tables(f"{PREFIX}{learned.method}_{learned.layers[0]}", inputs, make)
         if meter.cells:
@@ -148,7 +152,10 @@ def _learned_features(
                     "cells_per_s": meter.cells / meter.seconds,
                 }
             )
-        context.add_asset_metadata({"encoder_version": champion.version, "precision": champion.precision})
+        changed = {OVERRIDES: champion.tags[OVERRIDES]} if OVERRIDES in champion.tags else {}
+        context.add_asset_metadata(
+            {"encoder_version": champion.version, "precision": champion.precision, **changed}
+        )
 
     return features
 
@@ -170,16 +177,17 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
         from pcip_core.models.inference import untrained_network
         from pcip_core.models.inpainting import NetworkConfig
 
+        trained = trained_as(library.workspace, screen)
+        encoder = trained.settings if trained else screen.encoder  # the spec may have changed since
+        shape = {name: getattr(encoder, name) for name in ("width", "block", "initial_weights")}
         network = untrained_network(
             NetworkConfig(
                 channels=screen.crop_channels,
                 structural=screen.structural,
                 protein=screen.protein,
                 size_px=screen.crops.size_px,
-                width=screen.encoder.width,
-                block=screen.encoder.block,
-                initial_weights=screen.encoder.initial_weights,
                 stages=screen.encoder.stages,
+                **shape,
             ),
             screen.encoder.seed,
         )
@@ -188,13 +196,10 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
         precision = precision_of(champion.tags if champion else {})
 
         def inputs(shard: str | None) -> dict[str, Any]:
-            encoder = screen.encoder
             spec = {
-                "width": encoder.width,
-                "seed": encoder.seed,
-                "block": encoder.block,
-                "initial_weights": encoder.initial_weights,
-                "stages": encoder.stages,
+                **shape,
+                "stages": screen.encoder.stages,
+                "seed": screen.encoder.seed,
                 "precision": precision,
             }
             return {"spec": spec, "crops": crops_hash(library, screen, shard)}

@@ -270,7 +270,8 @@ class Tracking(dg.ConfigurableResource):
                 required=f"the weights registered as {model} version {version.version} ({registered})",
                 remedy="Restore the file, or train again (`pcip run SCREEN --retrain`).",
             )
-        tags, model_id = dict(version.tags), getattr(version, "model_id", None)
+        tags, model_id = dict(version.tags), version.source.removeprefix("models:/")
+        model_id = None if model_id == version.source else model_id
         return Encoder(f"{model}/{version.version}", version.run_id, folder, tags, model_id)
 
     def log_extraction(

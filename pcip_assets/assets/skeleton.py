@@ -32,7 +32,9 @@ GPU_POOL = "gpu"
 class Remake(dg.Config):
     """`force` recomputes a result although none of its inputs has changed."""
 
-    force: bool = Field(False, description="Recompute the result although none of its inputs has changed.")
+    force: bool = Field(
+        default=False, description="Recompute the result although none of its inputs has changed."
+    )
 
 
 @dataclass(frozen=True)

@@ -74,42 +74,45 @@ def build_encoder(screen: Screen) -> dg.AssetsDefinition:
             return {"spec": spec, "crops": all_crops_hash(library, screen), **proteins}
 
         def fit(tracker: TrainingRun, checkpoints: Path) -> Fitted:
-            from pcip_core.training.cells import CellSet
-            from pcip_core.training.loop import train
-            from pcip_core.training.tasks.pairs import network_and_task
-
-            pixels, cells = all_crops(library, screen)
-            image = np.unique(cells["image_id"].to_numpy(), return_inverse=True)[1]
-            proteins = protein_of_images(library, screen)
-            protein = np.array([proteins[image_id] for image_id in cells["image_id"]])
-            shape, task = network_and_task(
-                settings,
-                screen.crop_channels,
-                screen.structural,
-                screen.protein,
-                screen.crops.size_px,
-                images=int(image.max()) + 1,
-            )
-            trained = train(
-                CellSet(pixels, image, screen.crop_channels, protein),
-                shape,
-                settings,
-                task=task,
-                tracker=tracker,
-                checkpoints=checkpoints,
-            )
-            extra = {
-                HELD_OUT: held_out_crops(cells["pixel_hash"].to_list(), image, settings),
-                TRAINING_CELLS: training_cells(trained, pixels, settings.layer),
-            }
-            loss = (
-                "mean squared error"
-                if list(settings.tasks) == ["inpainting"]
-                else "weighted loss of all tasks"
-            )
-            return Fitted(trained, len(image), loss, extra)
+            return _fit(library, screen, settings, tracker, checkpoints)
 
         kind = " and ".join(settings.tasks).replace("inpainting", "paired cell inpainting")
         return Network(tracking, screen.name, kind, settings, inputs, fit, overrides)
 
     return encoder
+
+
+def _fit(
+    library: Library, screen: Screen, settings: EncoderConfig, tracker: TrainingRun, checkpoints: Path
+) -> Fitted:
+    """Train on all crops; the file of the network names the cells that were held out."""
+    from pcip_core.training.cells import CellSet
+    from pcip_core.training.loop import train
+    from pcip_core.training.tasks.pairs import network_and_task
+
+    pixels, cells = all_crops(library, screen)
+    image = np.unique(cells["image_id"].to_numpy(), return_inverse=True)[1]
+    proteins = protein_of_images(library, screen)
+    protein = np.array([proteins[image_id] for image_id in cells["image_id"]])
+    shape, task = network_and_task(
+        settings,
+        screen.crop_channels,
+        screen.structural,
+        screen.protein,
+        screen.crops.size_px,
+        images=int(image.max()) + 1,
+    )
+    trained = train(
+        CellSet(pixels, image, screen.crop_channels, protein),
+        shape,
+        settings,
+        task=task,
+        tracker=tracker,
+        checkpoints=checkpoints,
+    )
+    extra = {
+        HELD_OUT: held_out_crops(cells["pixel_hash"].to_list(), image, settings),
+        TRAINING_CELLS: training_cells(trained, pixels, settings.layer),
+    }
+    loss = "mean squared error" if list(settings.tasks) == ["inpainting"] else "weighted loss of all tasks"
+    return Fitted(trained, len(image), loss, extra)

@@ -28,7 +28,7 @@ from pcip_assets.assets.skeleton import GPU_POOL, all_shards, asset, baselines_o
 from pcip_assets.progress import Progress
 from pcip_assets.records.settings import OVERRIDES, trained_as
 from pcip_assets.resources import Library
-from pcip_assets.tracking import Tracking, device_name, precision_of
+from pcip_assets.tracking import Encoder, Tracking, device_name, precision_of
 from pcip_core.errors import EncoderError
 from pcip_core.spec.screen import Screen
 from pcip_core.store.feature_blocks import mean_by_protein
@@ -135,29 +135,40 @@ def _learned_features(
 
         yield Tables(f"{PREFIX}{learned.method}_{learned.layers[0]}", inputs, make)
         if meter.cells:
-            run_id = tracking.log_extraction(
-                learned.trained_on,
-                champion,
-                params={
-                    "screen": screen.name,
-                    "device": f"{meter.device} ({device_name(meter.device)})",
-                    "precision": champion.precision,
-                    "dagster_run_id": context.run.run_id,
-                },
-                metrics={"cells": meter.cells, "cells_per_s": meter.cells / meter.seconds},
-            )
-            context.add_asset_metadata(
-                {
-                    "mlflow_run": dg.MetadataValue.url(tracking.url(learned.trained_on, run_id)),
-                    "cells_per_s": meter.cells / meter.seconds,
-                }
-            )
+            _log_extraction(context, tracking, learned, champion, meter)
         changed = {OVERRIDES: champion.tags[OVERRIDES]} if OVERRIDES in champion.tags else {}
         context.add_asset_metadata(
             {"encoder_version": champion.version, "precision": champion.precision, **changed}
         )
 
     return features
+
+
+def _log_extraction(
+    context: dg.AssetExecutionContext,
+    tracking: Tracking,
+    learned: _Learned,
+    champion: Encoder,
+    meter: "_Meter",
+) -> None:
+    """Log what was computed in MLflow, and link it from the metadata of the asset."""
+    run_id = tracking.log_extraction(
+        learned.trained_on,
+        champion,
+        params={
+            "screen": context.asset_key.path[0],
+            "device": f"{meter.device} ({device_name(meter.device)})",
+            "precision": champion.precision,
+            "dagster_run_id": context.run.run_id,
+        },
+        metrics={"cells": meter.cells, "cells_per_s": meter.cells / meter.seconds},
+    )
+    context.add_asset_metadata(
+        {
+            "mlflow_run": dg.MetadataValue.url(tracking.url(learned.trained_on, run_id)),
+            "cells_per_s": meter.cells / meter.seconds,
+        }
+    )
 
 
 def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:

@@ -32,9 +32,12 @@ if TYPE_CHECKING:
 @click.option(
     "--epochs", type=int, metavar="N", help="Train a new encoder with this number of epochs, this time."
 )
-@click.option("--width", type=float, metavar="X", help="Train a new encoder of this width, this time.")
+@click.option("--width", type=float, metavar="X", help="Train a new encoder of this width, for this run.")
 @click.option(
-    "--learning-rate", type=float, metavar="X", help="Train a new encoder with this learning rate, this time."
+    "--learning-rate",
+    type=float,
+    metavar="X",
+    help="Train a new encoder with this learning rate, for this run.",
 )
 @click.option("--baselines", is_flag=True, help="Also compute and score the baseline feature sets.")
 @click.option("--analyses", is_flag=True, help="Also cluster the proteins, and analyse clusters and cells.")

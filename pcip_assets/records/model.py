@@ -26,8 +26,8 @@ def describe_model(folder: Path, network: Any, example: np.ndarray, card: str) -
     from pcip_core.models.inference import extract_features
 
     features = extract_features(network, example)
-    crops = TensorSpec(np.dtype("uint8"), (-1, *example.shape[1:]))
-    layers = [
+    crops: Any = TensorSpec(np.dtype("uint8"), (-1, *example.shape[1:]))
+    layers: list[Any] = [
         TensorSpec(np.dtype("float32"), (-1, values.shape[1]), layer) for layer, values in features.items()
     ]
     model = Model(artifact_path="encoder", signature=ModelSignature(Schema([crops]), Schema(layers)))

@@ -150,7 +150,7 @@ class Tracking(dg.ConfigurableResource):
         with mlflow.start_run(
             run_id=run_id,
             experiment_id=None if run_id else experiment,
-            run_name=None if run_id else _training_name(screen.name, tags),
+            run_name=None if run_id else run_name(screen.name, tags.get("network", "training"), tags.get(OVERRIDES, "")),
             tags={"kind": "training", **tags, **process_tags()},
             log_system_metrics=True,
         ) as run:
@@ -202,7 +202,8 @@ class Tracking(dg.ConfigurableResource):
         champion = self.champion(model)
         self._describe(champion)
         client.set_tag(run_id, "encoder_version", champion.version)
-        client.update_run(run_id, name=_training_name(champion.version, tags))
+        name = str(client.get_run(run_id).info.run_name).removeprefix(f"{screen} ")
+        client.update_run(run_id, name=f"{champion.version} {name}")
         Registration(model, int(version.version), run_id, tags).write(champion.folder)
         return champion
 
@@ -333,10 +334,6 @@ class Tracking(dg.ConfigurableResource):
             with replacing(card) as temporary:
                 temporary.write_text(text)
             self._describe(encoder)
-
-
-def _training_name(subject: str, tags: Mapping[str, str]) -> str:
-    return run_name(subject, tags.get("network", "training"), overrides=tags.get(OVERRIDES, ""))
 
 
 def _pointers(encoder: Encoder) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 DATE = "%Y-%m-%d %H:%M"
 
 
-def run_name(subject: str, what: str, *, overrides: str = "") -> str:
+def run_name(subject: str, what: str, overrides: str = "") -> str:
     """The name of a run: its screen or its encoder, what it did, the local time, and settings for this run alone.
 
     Args:

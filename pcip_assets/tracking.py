@@ -147,10 +147,11 @@ class Tracking(dg.ConfigurableResource):
         experiment = self._experiment(screen.name)
         mlflow.set_system_metrics_sampling_interval(SYSTEM_METRICS_EVERY_S)
         run_id = self.resumable(checkpoints)
+        name = run_name(screen.name, tags.get("network", "training"), tags.get(OVERRIDES, ""))
         with mlflow.start_run(
             run_id=run_id,
             experiment_id=None if run_id else experiment,
-            run_name=None if run_id else run_name(screen.name, tags.get("network", "training"), tags.get(OVERRIDES, "")),
+            run_name=None if run_id else name,
             tags={"kind": "training", **tags, **process_tags()},
             log_system_metrics=True,
         ) as run:

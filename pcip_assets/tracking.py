@@ -46,8 +46,7 @@ _NOTE = "mlflow.note.content"
 _KIND = "mlflow.experimentKind"
 _EXPERIMENT = {
     _KIND: "custom_model_development",  # its page then shows runs and models instead of traces
-    _NOTE: "Trainings of the networks of this screen. Below each: its scores, and the descriptions of "
-    "cells by it. To search: `tags.kind = 'training'`, `tags.encoder_version = '...'`, `params.width = '0.25'`.",
+    _NOTE: "Trainings; below each its scores and its descriptions of cells. Search: `tags.kind = 'evaluation'`",
 }
 _NOT_REGISTERED = (
     "RESOURCE_DOES_NOT_EXIST",
@@ -147,7 +146,8 @@ class Tracking(dg.ConfigurableResource):
         experiment = self._experiment(screen.name)
         mlflow.set_system_metrics_sampling_interval(SYSTEM_METRICS_EVERY_S)
         run_id = self.resumable(checkpoints)
-        name = run_name(screen.name, tags.get("network", "training"), tags.get(OVERRIDES, ""))
+        kind = tags.get("network", "training").removeprefix("paired cell ")
+        name = run_name(screen.name, kind, tags.get(OVERRIDES, ""))
         with mlflow.start_run(
             run_id=run_id,
             experiment_id=None if run_id else experiment,
@@ -191,6 +191,7 @@ class Tracking(dg.ConfigurableResource):
             source_run_id=run_id,
             experiment_id=self._experiment(screen),
             tags=dict(tags),
+            params={name: tags[name] for name in _SHOWN if name in tags},
             model_type=tags.get("network"),
         )
         client.log_model_artifacts(logged.model_id, str(folder))
@@ -323,7 +324,7 @@ class Tracking(dg.ConfigurableResource):
         if training and training.data.tags.get("data_hash") == crops.digest:
             scored = f"scores.{evaluation.asset}"
             if scored not in training.data.tags:
-                write(client, encoder.run_id, encoder.model_id, evaluation)
+                write(client, encoder.run_id, None, evaluation)  # the page of the model shows the evaluation
                 client.set_tag(encoder.run_id, scored, run.info.run_id)
         return str(run.info.run_id)
 

@@ -6,6 +6,8 @@ from typing import Any
 from pcip_assets.progress import Progress
 from pcip_assets.records.dataset import Crops
 
+_MEASURED = ("precision_reason", "timed_step_")
+
 
 class TrainingRun:
     """A tracker for `pcip_core.training` that writes to one MLflow run and to Dagster's log."""
@@ -15,11 +17,17 @@ class TrainingRun:
         self._progress: Progress | None = None
 
     def start(self, params: Mapping[str, Any]) -> None:
-        """Log the parameters of the run; a resumed run keeps its existing ones."""
+        """Log the parameters of the run; a resumed run keeps its existing ones.
+
+        What is measured becomes tags: otherwise any two trainings would differ in parameters.
+        """
         import mlflow
 
         known = mlflow.MlflowClient().get_run(self.run_id).data.params
-        mlflow.log_params({key: value for key, value in params.items() if key not in known})
+        measured = {key: str(params[key]) for key in params if key.startswith(_MEASURED)}
+        mlflow.set_tags(measured)
+        new = {key: value for key, value in params.items() if key not in known | measured}
+        mlflow.log_params(new)
 
     def inputs(self, crops: Crops) -> None:
         """Log the crops as the data set of the run."""
@@ -47,7 +55,7 @@ class TrainingRun:
     def preview(self, number: int, preview: Any) -> None:
         """Log a figure of a few held-out pairs: source, target markers, prediction and truth.
 
-        As an image with a step, MLflow's charts show it beside those of other trainings.
+        The last one can be compared with that of other trainings; MLflow's charts show all by step.
         """
         import mlflow
 
@@ -56,4 +64,5 @@ class TrainingRun:
 
         figure = inpainting_preview(preview, f"{self._title}, epoch {number}")
         mlflow.log_figure(figure, f"previews/epoch_{number:03d}.png")
+        mlflow.log_figure(figure, "preview.png")
         mlflow.log_image(as_image(figure), key="preview", step=number)

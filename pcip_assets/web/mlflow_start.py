@@ -1,6 +1,7 @@
 """How MLflow's pages open: on the view of machine learning, with a table of runs that says what people compare.
 
-MLflow keeps both choices in the storage of the browser. The first page sets those that the user has not made.
+MLflow keeps both choices in the storage of the browser. The first page sets those that the user has not made. It also
+keeps a chat window, for which no language model is there, from opening over half of the page.
 """
 
 import json
@@ -14,7 +15,6 @@ from pcip_assets.recovery.databases import opened
 from pcip_core.errors import PcipError
 
 _COLUMNS = (
-    "attributes.`Models`",
     "params.`width`",
     "params.`epochs`",
     "params.`learning_rate`",
@@ -25,6 +25,7 @@ _SCRIPT = """<script>
 try {
   const preset = (key, value) => localStorage.getItem(key) ?? localStorage.setItem(key, JSON.stringify(value));
   preset("mlflow.workflowType_v1", "machine_learning");
+  preset("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", true);
   for (const [id, selectedColumns] of Object.entries(EXPERIMENTS)) {
     preset(`MLflowLocalStorage-1.1-ExperimentPage-["${id}"]-ReactComponentState`, {selectedColumns});
   }

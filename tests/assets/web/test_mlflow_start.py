@@ -50,6 +50,7 @@ def test_the_keys_are_those_of_the_installed_mlflow() -> None:
     (main,) = (BUILD / "static" / "js").glob("main.*.js")
     text = main.read_text()
     for part in (
+        "mlflow.assistant.fab.autoOpenedOnFirstLoad",
         'key:"mlflow.workflowType",version:1',
         "MLflowLocalStorage",
         "ReactComponentState",

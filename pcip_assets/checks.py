@@ -19,6 +19,7 @@ from pcip_assets.assets.encoders.training_cells import TRAINING_CELLS
 from pcip_assets.assets.feature_sets import PREFIX, control_sets, encoder_sets
 from pcip_assets.assets.results import picture
 from pcip_assets.dagster_compat import partitions_of_run
+from pcip_assets.records.settings import trained_as
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking
 from pcip_core.analysis.mismatch import verdict
@@ -53,7 +54,7 @@ def build_checks(screen: Screen) -> list[dg.AssetChecksDefinition]:
     ]
     if screen.baselines.sets:  # again when all feature sets are scored
         checks.append(_asset_check(screen, "benchmark_report", ranked_as_in_the_paper))
-    checks.append(_like_training_cells(screen))
+    checks += [_like_training_cells(screen), _trained_as_the_spec_says(screen)]
     return checks if screen.encoder_from else [_follows_its_source(screen), *checks]
 
 
@@ -250,6 +251,28 @@ def _like_training_cells(screen: Screen) -> dg.AssetChecksDefinition:
             severity=dg.AssetCheckSeverity.WARN,
             description=f"{share:.1%} of {cells:,} cells lie beyond the limit, by {training.layer}",
             metadata={"cells": cells, "beyond": beyond, "share_beyond": share, "limit": training.limit},
+        )
+
+    return check
+
+
+def _trained_as_the_spec_says(screen: Screen) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=[screen.name, "cell_features"], name="trained_as_the_spec_says")
+    def check(library: Library) -> dg.AssetCheckResult:
+        """The encoder that describes the cells was trained with the settings of `encoder` in the spec."""
+        trained = trained_as(library.workspace, screen)
+        text = None if trained is None else trained.differs(screen)
+        differences = {} if trained is None else screen.encoder.differences(trained.settings)
+        return dg.AssetCheckResult(
+            passed=text is None,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=text or ("No file says how the encoder was trained." if trained is None else None),
+            metadata={
+                "differences": dg.MetadataValue.json(
+                    {name: {"training": before, "spec": now} for name, (before, now) in differences.items()}
+                ),
+                "overrides": dg.MetadataValue.json({} if trained is None else trained.overrides),
+            },
         )
 
     return check

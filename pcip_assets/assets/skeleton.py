@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from pcip_assets.lineage.version import code_version
 from pcip_assets.provenance import Stopwatch, inputs_hash
@@ -31,7 +32,9 @@ GPU_POOL = "gpu"
 class Remake(dg.Config):
     """`force` recomputes a result although none of its inputs has changed."""
 
-    force: bool = False
+    force: bool = Field(
+        default=False, description="Recompute the result although none of its inputs has changed."
+    )
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Dagster is imported inside the functions that need it, because importing it take
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,16 @@ if TYPE_CHECKING:
     "--shards", metavar="A,B,...", help="Process only these shards, which must be neighbours; default: all."
 )
 @click.option("--retrain", is_flag=True, help="Train a new encoder, even if the screen has one.")
+@click.option(
+    "--epochs", type=int, metavar="N", help="Train a new encoder with this number of epochs, this time."
+)
+@click.option("--width", type=float, metavar="X", help="Train a new encoder of this width, for this run.")
+@click.option(
+    "--learning-rate",
+    type=float,
+    metavar="X",
+    help="Train a new encoder with this learning rate, for this run.",
+)
 @click.option("--baselines", is_flag=True, help="Also compute and score the baseline feature sets.")
 @click.option("--analyses", is_flag=True, help="Also cluster the proteins, and analyse clusters and cells.")
 @click.option("--yardsticks", is_flag=True, hidden=True, help="The former name of --baselines.")
@@ -43,11 +53,13 @@ def command(
     baselines: bool,
     analyses: bool,
     yardsticks: bool,
+    **settings: float | None,
 ) -> None:
     """Take SCREEN from images to single-cell features and scores.
 
     SCREEN is the path of a spec, or the name of a known screen. Results that are up to date are kept. An encoder
-    is trained if the screen has none. The table of scores is printed at the end.
+    is trained if the screen has none. --epochs, --width and --learning-rate hold for one training; the spec stays as
+    it is. The table of scores is printed at the end.
     """
     from pcip_assets.cli.results import print_results
     from pcip_assets.cli.simulated import ensure_simulated
@@ -61,8 +73,15 @@ def command(
     loaded = workspace.find(screen, root=root)
     ensure_simulated(loaded)
     chosen = shards.split(",") if shards else None
+    given = {name: value for name, value in settings.items() if value is not None}
     bring_up_to_date(
-        workspace, loaded, shards=chosen, retrain=retrain, baselines=baselines, analyses=analyses
+        workspace,
+        loaded,
+        shards=chosen,
+        retrain=retrain,
+        settings=given,
+        baselines=baselines,
+        analyses=analyses,
     )
     print_results(workspace, [loaded.name])
 
@@ -73,6 +92,7 @@ def bring_up_to_date(
     *,
     shards: Sequence[str] | None = None,
     retrain: bool = False,
+    settings: Mapping[str, float] | None = None,
     baselines: bool = False,
     analyses: bool = False,
 ) -> None:
@@ -84,7 +104,13 @@ def bring_up_to_date(
     click.secho(f"{screen.name}: {screen.description or screen.organism}", bold=True)
     start = time.perf_counter()
     outcome = run_screen(
-        workspace, screen, shards=shards, retrain=retrain, baselines=baselines, analyses=analyses
+        workspace,
+        screen,
+        shards=shards,
+        retrain=retrain,
+        settings=settings,
+        baselines=baselines,
+        analyses=analyses,
     )
     for warning in outcome.warnings:
         click.secho(f"  {warning}", fg="yellow")
@@ -174,6 +200,7 @@ def run_screen(
     *,
     shards: Sequence[str] | None = None,
     retrain: bool = False,
+    settings: Mapping[str, float] | None = None,
     baselines: bool = False,
     analyses: bool = False,
     instance: "dg.DagsterInstance | None" = None,
@@ -185,6 +212,7 @@ def run_screen(
         screen: the screen to run.
         shards: the shards to process; by default every shard under the screen's root.
         retrain: train a new encoder on the crops of all shards.
+        settings: train a new encoder with these settings of `encoder` instead of the spec's.
         baselines: also compute and score the baseline feature sets.
         analyses: also cluster the proteins and analyse clusters and cells.
         instance: the Dagster instance, by default that of the workspace.
@@ -209,7 +237,9 @@ def run_screen(
     existing = register_shards(instance, screen, layout)
     registered = instance.get_dynamic_partitions(f"{screen.name}_shards")
     first, last = _range_of(screen, existing if shards is None else shards, existing, registered)
-    jobs = _jobs(workspace, screen, retrain=retrain, baselines=baselines, analyses=analyses)
+    jobs = _jobs(
+        workspace, screen, retrain=retrain, settings=settings or {}, baselines=baselines, analyses=analyses
+    )
     definitions = build_definitions(workspace, [screen])
     if baselines and not screen.compares:
         warnings.append("no baselines to compute: the spec has no `baselines.sets` and no `features`")
@@ -233,21 +263,47 @@ def run_screen(
 
 
 def _jobs(
-    workspace: Workspace, screen: Screen, *, retrain: bool, baselines: bool, analyses: bool
+    workspace: Workspace,
+    screen: Screen,
+    *,
+    retrain: bool,
+    settings: Mapping[str, float],
+    baselines: bool,
+    analyses: bool,
 ) -> dict[str, dict[str, Any]]:
     """Job -> its run configuration, in the order in which they run. The job `all` trains an encoder."""
     from pcip_assets.tracking import Tracking
 
+    if settings:
+        _check_settings(screen, settings)
     train = screen.encoder_from is None and (
-        retrain or not Tracking(data=str(workspace.data)).has_champion(screen.name)
+        retrain or bool(settings) or not Tracking(data=str(workspace.data)).has_champion(screen.name)
     )
-    force = {"ops": {f"{screen.name}__encoder": {"config": {"force": retrain}}}}
+    force = {"ops": {f"{screen.name}__encoder": {"config": {"force": retrain, **settings}}}}
     jobs: dict[str, dict[str, Any]] = {"all": force} if train else {"features": {}}
     if baselines and screen.compares:
         jobs["baselines"] = {}
     if analyses:
         jobs["analyses"] = {}
     return jobs
+
+
+def _check_settings(screen: Screen, settings: Mapping[str, float]) -> None:
+    """Check settings of one training before any work.
+
+    Raises:
+        SpecError: the screen borrows its encoder, or a value is invalid.
+    """
+    from pcip_core.spec.loading import encoder_config
+
+    if screen.encoder_from is not None:
+        raise SpecError(
+            f"screen {screen.name}",
+            found=f"an encoder that it borrows from {screen.encoder_from}",
+            required="a screen that trains its own encoder",
+            remedy=f"Give the options to `pcip run {screen.encoder_from}`.",
+        )
+    encoder_config(screen.section("encoder")["encoder"] | dict(settings), f"screen {screen.name}")
 
 
 def _range_of(

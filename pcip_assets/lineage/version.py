@@ -29,6 +29,7 @@ DECIDES_NOTHING = (
     "pcip_assets.lineage",  # versions
     "pcip_assets.progress",  # log messages
     "pcip_assets.provenance",  # hashes, times
+    "pcip_assets.records",  # what MLflow shows
     "pcip_assets.recovery",  # repairs databases before they are used
     "pcip_assets.resources",  # access to the store
     "pcip_assets.tracking",  # access to networks, records of trainings

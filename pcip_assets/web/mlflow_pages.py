@@ -11,9 +11,11 @@ import os
 import sys
 import warnings
 from collections.abc import Collection
+from pathlib import Path
 
 from pcip_assets.web import ALLOW
 from pcip_assets.web.guard import LOOPBACK, Guard, host_name
+from pcip_assets.web.mlflow_start import Start
 from pcip_assets.web.serving import serve_app
 
 
@@ -33,7 +35,8 @@ def security(allowed_hosts: Collection[str]) -> dict[str, str]:
 
 
 def main(port: int, store: str, artifacts: str) -> None:
-    """Serve a tracking store (a URI) and the folder of its artifacts."""
+    """Serve a tracking store (the URI of an SQLite file) and the folder of its artifacts."""
+    import mlflow.server
     from mlflow.server import constants
 
     allowed_hosts = os.environ.get(ALLOW, "").split()
@@ -50,7 +53,9 @@ def main(port: int, store: str, artifacts: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's own deprecations
         from mlflow.server.fastapi_app import app
-    serve_app(Guard(app, allowed_hosts=allowed_hosts, json_only=False), port)
+    index = Path(mlflow.server.__file__).parent / "js" / "build" / "index.html"
+    start = Start(app, index=index, database=Path(store.removeprefix("sqlite:///")))
+    serve_app(Guard(start, allowed_hosts=allowed_hosts, json_only=False), port)
 
 
 if __name__ == "__main__":

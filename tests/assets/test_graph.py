@@ -121,9 +121,12 @@ def test_mlflow_holds_the_training(finished: Finished, tmp_path: Path) -> None:
     for metric in ("loss", "validation_loss", "pairs_per_s"):
         assert [point.step for point in client.get_metric_history(champion.run_id, metric)] == [1, 2]
     assert any(name.startswith("system/") for name in run.data.metrics)
-    assert "balanced_accuracy/inpainting_conv4/leave_image_out/knn/k3" in run.data.metrics
+    assert {"best_leave_image_out", "untrained_leave_image_out"} <= run.data.metrics.keys()
+    shown = {name for name in run.data.metrics if not name.startswith("system/")}
+    assert len(shown) <= 14, shown
     files = {file.path for file in client.list_artifacts(champion.run_id)}
-    assert {"loss_curve.png", "resolved_spec.json", "previews", "knn_benchmark.png"} <= files
+    assert {"loss_curve.png", "resolved_spec.json", "previews", "images", "knn_benchmark.png"} <= files
+    assert {"knn_benchmark.json", "mismatch.json"} <= files
     previews = [file.path for file in client.list_artifacts(champion.run_id, "previews")]
     assert previews == ["previews/epoch_001.png", "previews/epoch_002.png"]
     spec = json.loads(
@@ -131,7 +134,9 @@ def test_mlflow_holds_the_training(finished: Finished, tmp_path: Path) -> None:
     )
     assert spec["encoder"]["learning_rate"] == 1e-4
     assert client.get_model_version_by_alias("tiny", "champion").version == 1
-    assert {path.name for path in champion.folder.iterdir()} >= {"encoder.safetensors", "config.json"}
+    assert {path.name for path in champion.folder.iterdir()} >= {
+        *("encoder.safetensors", "config.json", "MLmodel", "README.md", "input_example.json")
+    }
 
 
 def test_a_run_records_its_process(finished: Finished) -> None:
@@ -198,6 +203,7 @@ def test_every_check_passes_but_those_of_a_network_of_two_epochs(finished: Finis
         "ranked_as_in_the_paper",
         "follows_its_source",
         "like_training_cells",
+        "trained_as_the_spec_says",
     }
     bad = {name for name, good in passed.items() if not good}
     assert bad <= {"follows_its_source", "ranked_as_in_the_paper"}, passed

@@ -26,8 +26,9 @@ from pcip_assets.assets.feature_sets import (
 from pcip_assets.assets.results import Made, Tables
 from pcip_assets.assets.skeleton import GPU_POOL, all_shards, asset, baselines_of
 from pcip_assets.progress import Progress
+from pcip_assets.records.settings import OVERRIDES, trained_as
 from pcip_assets.resources import Library
-from pcip_assets.tracking import Tracking, device_name, precision_of
+from pcip_assets.tracking import Encoder, Tracking, device_name, precision_of
 from pcip_core.errors import EncoderError
 from pcip_core.spec.screen import Screen
 from pcip_core.store.feature_blocks import mean_by_protein
@@ -127,30 +128,47 @@ def _learned_features(
             task = f"{screen.name}/{learned.noun} {shard}"
             layers = meter.extract(network, crops, task, layers=learned.layers, precision=champion.precision)
             sets = {f"{learned.method}_{layer}": vectors for layer, vectors in layers.items()}
-            return made_features(cells, sets, champion.version, champion.run_id, champion.precision)
+            overrides = champion.tags.get(OVERRIDES)
+            return made_features(
+                cells, sets, champion.version, champion.run_id, champion.precision, overrides
+            )
 
         yield Tables(f"{PREFIX}{learned.method}_{learned.layers[0]}", inputs, make)
         if meter.cells:
-            run_id = tracking.log_extraction(
-                learned.trained_on,
-                champion,
-                params={
-                    "screen": screen.name,
-                    "device": f"{meter.device} ({device_name(meter.device)})",
-                    "precision": champion.precision,
-                    "dagster_run_id": context.run.run_id,
-                },
-                metrics={"cells": meter.cells, "cells_per_s": meter.cells / meter.seconds},
-            )
-            context.add_asset_metadata(
-                {
-                    "mlflow_run": dg.MetadataValue.url(tracking.url(learned.trained_on, run_id)),
-                    "cells_per_s": meter.cells / meter.seconds,
-                }
-            )
-        context.add_asset_metadata({"encoder_version": champion.version, "precision": champion.precision})
+            _log_extraction(context, tracking, learned, champion, meter)
+        changed = {OVERRIDES: champion.tags[OVERRIDES]} if OVERRIDES in champion.tags else {}
+        context.add_asset_metadata(
+            {"encoder_version": champion.version, "precision": champion.precision, **changed}
+        )
 
     return features
+
+
+def _log_extraction(
+    context: dg.AssetExecutionContext,
+    tracking: Tracking,
+    learned: _Learned,
+    champion: Encoder,
+    meter: "_Meter",
+) -> None:
+    """Log what was computed in MLflow, and link it from the metadata of the asset."""
+    run_id = tracking.log_extraction(
+        learned.trained_on,
+        champion,
+        params={
+            "screen": context.asset_key.path[0],
+            "device": f"{meter.device} ({device_name(meter.device)})",
+            "precision": champion.precision,
+            "dagster_run_id": context.run.run_id,
+        },
+        metrics={"cells": meter.cells, "cells_per_s": meter.cells / meter.seconds},
+    )
+    context.add_asset_metadata(
+        {
+            "mlflow_run": dg.MetadataValue.url(tracking.url(learned.trained_on, run_id)),
+            "cells_per_s": meter.cells / meter.seconds,
+        }
+    )
 
 
 def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -170,16 +188,17 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
         from pcip_core.models.inference import untrained_network
         from pcip_core.models.inpainting import NetworkConfig
 
+        trained = trained_as(library.workspace, screen)
+        encoder = trained.settings if trained else screen.encoder  # the spec may have changed since
+        shape = {name: getattr(encoder, name) for name in ("width", "block", "initial_weights")}
         network = untrained_network(
             NetworkConfig(
                 channels=screen.crop_channels,
                 structural=screen.structural,
                 protein=screen.protein,
                 size_px=screen.crops.size_px,
-                width=screen.encoder.width,
-                block=screen.encoder.block,
-                initial_weights=screen.encoder.initial_weights,
                 stages=screen.encoder.stages,
+                **shape,
             ),
             screen.encoder.seed,
         )
@@ -188,13 +207,10 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
         precision = precision_of(champion.tags if champion else {})
 
         def inputs(shard: str | None) -> dict[str, Any]:
-            encoder = screen.encoder
             spec = {
-                "width": encoder.width,
-                "seed": encoder.seed,
-                "block": encoder.block,
-                "initial_weights": encoder.initial_weights,
-                "stages": encoder.stages,
+                **shape,
+                "stages": screen.encoder.stages,
+                "seed": screen.encoder.seed,
                 "precision": precision,
             }
             return {"spec": spec, "crops": crops_hash(library, screen, shard)}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tqdm import tqdm
 
+from pcip_assets.records.settings import Trained
 from pcip_core.crops.sample import SampledField, Sampler, choose_fields
 from pcip_core.images.annotations import ImageTables, match_tables
 from pcip_core.images.illumination.correction import estimated_beforehand
@@ -38,6 +39,7 @@ class Check:
 
     Attributes:
         screen, layout: the spec, and the fields and files under its root.
+        trained: how the encoder of the screen was trained; None without one.
         at_most: number of fields to read of all; None for the usual sample.
         estimates: filled with lines on the estimates of illumination of the sampled shards.
         panels: filled with the first, last and evenly spaced fields of the sample if `with_panels`.
@@ -46,6 +48,7 @@ class Check:
     screen: Screen
     layout: Layout
     at_most: int | None = None
+    trained: Trained | None = None
     with_panels: bool = False
     estimates: list[str] = field(default_factory=list)
     panels: list["Panel"] = field(default_factory=list)

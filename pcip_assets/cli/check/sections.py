@@ -41,6 +41,8 @@ def sources(check: Check) -> Iterator[Line]:
         new = [name for name in screen.structural if name not in START_CHANNELS[start]]
         unknown = f"; not among its channels: {', '.join(new)}" if new else ""
         yield Line("encoder", f"starts from that of {start}{unknown}")
+    if check.trained is not None and (text := check.trained.differs(screen)) is not None:
+        yield Line(PROBLEM, text)
 
 
 def counts(check: Check) -> Iterator[Line]:

@@ -95,7 +95,7 @@ def _feature_set(con: duckdb.DuckDBPyConnection, books: Books, screen: str, tabl
         {value for entry in entries if (value := entry.provenance.get(key))}
         for key in ("encoder_version", "precision")
     )
-    copied = ("mlflow_run_id", "dagster_run_id", "code_version", "commit", "inputs_hash")
+    copied = ("encoder_overrides", "mlflow_run_id", "dagster_run_id", "code_version", "commit", "inputs_hash")
     moment = last.get("created_at")
     return {
         "screen": screen,

@@ -51,6 +51,11 @@ FEATURE_SETS = Table(
             "Precision in which the network computed, `float32` or `bf16`, the same in all shards of a model version; "
             "NULL for methods without a network.",
         ),
+        "encoder_overrides": (
+            TEXT,
+            "Settings that one run gave for the training of the encoder, other than the spec said: `epochs=5`; NULL "
+            "for a training as the spec said.",
+        ),
         "mlflow_run_id": (TEXT, "MLflow run of the training; NULL for controls."),
         "dagster_run_id": (TEXT, "Dagster run that made the newest shard."),
         "code_version": (TEXT, "Hash of the code that made the newest shard."),

@@ -57,9 +57,13 @@ SCREEN = (
 )
 MACROS = {
     "similar_cells(feature_set, cell_id, n)": "The n cells nearest to a cell, itself first: cell_id, image_id, "
-    "distance (Euclidean).",
-    "similar_proteins(feature_set, protein, n)": "The n proteins nearest to a protein, itself first: protein, "
-    "n_cells, distance (Euclidean).",
+    "distance (Euclidean, in standard deviations of each feature over all cells).",
+    "similar_cells(seed, n)": "The same by the feature set of the spec (`main.screens.feature_set`), as "
+    "`pcip like`.",
+    "similar_proteins(feature_set, protein, n)": "The n proteins nearest to a protein, itself first: protein, n_cells, "
+    "distance (Euclidean, in standard deviations of each feature over all proteins).",
+    "similar_proteins(seed, n)": "The same by the feature set of the spec (`main.screens.feature_set`), as "
+    "`pcip like`.",
 }
 
 __all__ = [

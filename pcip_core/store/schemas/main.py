@@ -14,6 +14,10 @@ SCREENS = Table(
         "n_images": (INTEGER, "Number of images."),
         "n_cells": (INTEGER, "Number of cells."),
         "simulated": (FLAG, "True where the images are simulated."),
+        "feature_set": (
+            TEXT,
+            "Feature set to compare by where none is named: `analyses.feature_set` of the spec.",
+        ),
         "root": (TEXT, "Folder of the raw images at the last run."),
         "spec": (TEXT, "The spec with all defaults, as YAML."),
     },

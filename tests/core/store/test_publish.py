@@ -11,11 +11,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pcip_core.analysis import similar
 from pcip_core.errors import SpecError
+from pcip_core.features.scaling import standardize
 from pcip_core.spec.loading import load_screen
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect, publish
-from pcip_core.store.vectors import features_of
+from pcip_core.store.vectors import feature_table, features_of
 from tests.conftest import write_spec
 from tests.core.store import small
 from tests.core.store.small import ask
@@ -111,8 +113,8 @@ def test_the_queries_of_the_contract(store: Store, path: Path) -> None:
 
 
 def nearest(table: pl.DataFrame, cell_id: str, n: int, key: str = "cell_id") -> list[tuple]:
-    """The n nearest rows by numpy, in float64."""
-    ids, vectors = table[key].to_list(), features_of(table).astype(float)
+    """The n nearest rows by numpy, in float64, in standard deviations of each feature."""
+    ids, vectors = table[key].to_list(), standardize(features_of(table))
     distances = np.sqrt(((vectors - vectors[ids.index(cell_id)]) ** 2).sum(1))
     order = sorted(range(len(ids)), key=lambda row: (distances[row], ids[row]))[:n]
     return [(ids[row], pytest.approx(distances[row], abs=1e-5)) for row in order]
@@ -130,11 +132,56 @@ def test_similar_cells_and_proteins(filled: Store, path: Path) -> None:
         assert all(image_of[cell] == image for cell, image, _ in found)
     proteins, means, counts = small.protein_means(filled, "scr", small.SET)
     found = ask(path, "FROM scr.similar_proteins(?, 'P1', 99)", small.SET)
+    means = standardize(means)
     distances = np.linalg.norm(means - means[1], axis=1)
     order = np.argsort(distances)
     assert [row[0] for row in found] == [proteins[row] for row in order]
     assert [row[1] for row in found] == [counts[row] for row in order]
     assert [row[2] for row in found] == pytest.approx(distances[order].tolist(), abs=1e-5)
+
+
+def test_macros_give_what_like_gives_after_any_change_of_the_shards(filled: Store, path: Path) -> None:
+    """The same order and the same distances, with and without the name of the feature set, in unequal columns."""
+    name = f"cell_features_{small.SET}"
+    for shards in (["plate_1"], ["plate_2"], []):
+        for shard in shards:
+            cells = filled.read("scr", name, shards=[shard])
+            vectors = features_of(cells) * np.geomspace(1e-3, 1e3, small.DIM, dtype=np.float32)
+            vectors[:, 3] = 0.1  # constant, once all shards have it
+            columns = cells.select("cell_id", "image_id", "encoder_version").to_dict()
+            about = filled.provenance("scr", name, shard) or {}
+            filled.commit("scr", {name: feature_table(columns, vectors)}, shard=shard, provenance=about)
+        if not shards:
+            filled.remove("scr", name, "plate_2")
+        publish(filled, path)
+        table = filled.read("scr", name)
+        ids = table["cell_id"].to_list()
+        expected = similar.nearest(features_of(table), [4], 9)
+        wanted = [
+            (ids[row], pytest.approx(d, rel=1e-6))
+            for row, d in zip(expected.rows, expected.distances, strict=True)
+        ]
+        for call, values in (("(?, ?, 10)", [small.SET, ids[4]]), ("(?, 10)", [ids[4]])):
+            itself, *others = ask(path, f"SELECT cell_id, distance FROM scr.similar_cells{call}", *values)
+            assert (itself, others) == ((ids[4], 0.0), wanted)
+
+
+def test_the_format_is_one_that_duckdb_1_reads_and_a_newer_one_is_replaced(filled: Store, path: Path) -> None:
+    """That DuckDB 1.5 opens it, and answers as here, was tried; it cannot be installed beside DuckDB 2."""
+    version = "SELECT tags['storage_version'] FROM duckdb_databases() WHERE NOT internal"
+    assert ask(path, version) == [("v1.5.0+",)]
+    commits = "SELECT screen, tbl, shard, commit_id FROM main.published ORDER BY ALL"
+    content = ask(path, commits)
+    newer = path.with_name("newer.duckdb")
+    with duckdb.connect() as con:
+        con.execute(f"ATTACH '{path}' AS old (READ_ONLY)")
+        con.execute(f"ATTACH '{newer}' AS newer")
+        con.execute("CREATE TABLE newer.published AS FROM old.main.published")
+    newer.replace(path)
+    assert ask(path, version) != [("v1.5.0+",)]
+    assert publish(filled, path).rebuilt
+    assert ask(path, version) == [("v1.5.0+",)]
+    assert ask(path, commits) == content
 
 
 def test_vectors_are_stored_as_they_are(filled: Store, path: Path) -> None:

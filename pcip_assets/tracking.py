@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from pcip_assets.progress import Progress
 from pcip_assets.recovery.killed_runs import process_tags
 from pcip_assets.recovery.moved import ensure_mlflow
 from pcip_assets.recovery.networks import CHAMPION, Registration
-from pcip_assets.workspace import MLFLOW_PORT, Workspace
+from pcip_assets.web import DAGSTER, MLFLOW
+from pcip_assets.workspace import Workspace
 from pcip_core.errors import EncoderError
 from pcip_core.spec.screen import Screen
 
@@ -97,7 +99,7 @@ class TrainingRun:
 class Tracking(dg.ConfigurableResource):
     """Experiments, runs and the model registry of one workspace."""
 
-    data: str
+    data: str = Field(description="Folder of all results, as PCIP_DATA.")
 
     def _client(self) -> Any:
         import mlflow
@@ -145,8 +147,8 @@ class Tracking(dg.ConfigurableResource):
             raise
 
     def url(self, screen: str, run_id: str) -> str:
-        """The page of a run in the MLflow UI that `pcip ui` serves."""
-        return f"http://127.0.0.1:{MLFLOW_PORT}/#/experiments/{self._experiment(screen)}/runs/{run_id}"
+        """The page of a run in MLflow, as a link on the pages of Dagster that `pcip ui` serves."""
+        return f"{MLFLOW}/experiments/{self._experiment(screen)}/runs/{run_id}"
 
     @contextmanager
     def training(
@@ -162,7 +164,7 @@ class Tracking(dg.ConfigurableResource):
             run_id=run_id,
             experiment_id=None if run_id else experiment,
             run_name=None if run_id else "training",
-            tags={"kind": "training", **tags, **process_tags()},
+            tags={"kind": "training", **tags, **_note(tags.get("dagster/run_id")), **process_tags()},
             log_system_metrics=True,
         ) as run:
             checkpoints.mkdir(parents=True, exist_ok=True)
@@ -263,7 +265,8 @@ class Tracking(dg.ConfigurableResource):
         """Log an extraction as a child run of the encoder's training run; return its id."""
         import mlflow
 
-        tags = {"kind": "extraction", "mlflow.parentRunId": encoder.run_id, **process_tags()}
+        note = _note(params.get("dagster_run_id"))
+        tags = {"kind": "extraction", "mlflow.parentRunId": encoder.run_id, **note, **process_tags()}
         with mlflow.start_run(
             experiment_id=self._experiment(screen), run_name="extraction", tags=tags
         ) as run:
@@ -277,6 +280,13 @@ class Tracking(dg.ConfigurableResource):
 
         if self._has_run(run_id):
             mlflow.log_metrics(dict(scores), run_id=run_id)
+
+
+def _note(dagster_run: str | None) -> dict[str, str]:
+    """The description of a run: a link to the run of Dagster that made it, on the pages that `pcip ui` serves."""
+    if dagster_run is None:
+        return {}
+    return {"mlflow.note.content": f"Made by [Dagster run {dagster_run[:8]}]({DAGSTER}/runs/{dagster_run})."}
 
 
 def precision_of(tags: Mapping[str, str]) -> str:

@@ -32,6 +32,7 @@ def build_pairwise_benchmark(screen: Screen) -> dg.AssetsDefinition:
         deps=[[screen.name, "knn_benchmark"], [screen.name, "yardstick_benchmark"]],
         group=baselines_of(screen),
         kinds={"numpy", "parquet"},
+        table=_PAIRWISE,
     )
     def pairwise_benchmark(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Whether cells of images with one term are closer than others, over all cell lines and by line."""
@@ -106,6 +107,7 @@ def build_retrieval_benchmark(screen: Screen) -> dg.AssetsDefinition:
         deps=[[screen.name, "knn_benchmark"], [screen.name, "yardstick_benchmark"]],
         group=baselines_of(screen),
         kinds={"numpy", "parquet"},
+        table=_RETRIEVAL,
     )
     def retrieval_benchmark(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Whether images find others of their term (other proteins) and of their protein; silhouette of cells."""

@@ -93,7 +93,7 @@ def _nearest(screen: str, key: str, seed: str, shown: str, prefix: str, feature_
     named = f"{screen}.{prefix}"
     source = f"query_table(concat({text(named)}, {feature_set}))"
     deviations = (
-        f"(SELECT list_transform(s.deviation, lambda x: if(x > 0, x, 'inf'::DOUBLE)) "
+        f"(SELECT list_transform(s.deviation, lambda x: CASE WHEN x > 0 THEN x ELSE 'inf'::DOUBLE END) "
         f"FROM {quoted(screen, SCALES)} s WHERE s.tbl = concat({text(prefix)}, {feature_set}) AND s.shard = '{_ALL}')"
     )
 

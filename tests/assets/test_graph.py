@@ -192,10 +192,8 @@ def test_runs_of_the_command_line_belong_to_the_code_location_as_the_timeline_as
     repository = run.remote_job_origin.repository_origin
     location = yaml.safe_load((REPOSITORY / "workspace.yaml").read_text())["load_from"][0]["python_module"]
     assert repository.code_location_origin.location_name == location["location_name"]
-    assert (
-        repository.repository_name
-        == build_definitions(finished.workspace, [finished.screen]).get_repository_def().name
-    )
+    own = build_definitions(finished.workspace, [finished.screen]).get_repository_def()
+    assert repository.repository_name == own.name
     assert run.remote_job_origin.job_name == run.job_name == "tiny_all"
 
 

@@ -91,8 +91,8 @@ BENCHMARKS = Table(
             TEXT,
             "Metric: `balanced_accuracy` (mean recall of the classes), `accuracy`, `recall`; "
             "`normalized_pairwise_distance` and `relative_pairwise_distance` (negative: nearer than expected by "
-            "chance), `mean_average_precision`, `silhouette`. Batch effects: `variance_share` that the factor "
-            "explains, `batch_accuracy` (balanced accuracy in predicting the plate), and both `_by_chance`.",
+            "chance), `mean_average_precision`, its `p_value`, `silhouette`. Batch effects: `variance_share` that "
+            "the factor explains, `batch_accuracy` (balanced accuracy in predicting the plate), and both `_by_chance`.",
         ),
         "value": (NUMBER, "The score; for a cross-validated balanced accuracy, the mean over folds."),
         "low": (

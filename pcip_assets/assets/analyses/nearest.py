@@ -87,7 +87,7 @@ def _proteins(
     means = store.read(screen.name, _PROTEINS + feature_set)
     names, vectors = means["protein"], features_of(means)
     if len(names) < 2:
-        cell = store.read(screen.name, _CELLS + feature_set, columns=["cell_id"])["cell_id"].min()
+        cell = store.read(screen.name, _CELLS + feature_set, columns=["cell_id"])["cell_id"].sort()[0]
         raise EvaluationError(
             f"{screen.name}: like {', '.join(seeds)}",
             found="only one protein in the screen, so that there is nothing to compare it with",

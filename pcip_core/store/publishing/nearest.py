@@ -53,11 +53,11 @@ def update_scales(
         con.execute(f"DELETE FROM {scales} WHERE tbl = ? AND shard = ?", [table, shard])
     for shard, moments in loaded.items():
         _insert(con, scales, table, shard, moments)
-    parts = con.execute(f"SELECT n, mean, deviation FROM {scales} WHERE tbl = ?", [table]).fetchnumpy()
-    if len(parts["n"]):
-        whole = Moments(len(parts["mean"][0]))
-        for n, mean, deviation in zip(*(parts[name] for name in ("n", "mean", "deviation")), strict=True):
-            whole.merge(int(n), np.asarray(mean), np.asarray(deviation) ** 2 * n)
+    parts = con.execute(f"SELECT n, mean, deviation FROM {scales} WHERE tbl = ?", [table]).fetchall()
+    if parts:
+        whole = Moments(len(parts[0][1]))
+        for n, mean, deviation in parts:
+            whole.merge(n, np.asarray(mean), np.asarray(deviation) ** 2 * n)
         _insert(con, scales, table, _ALL, whole)
 
 

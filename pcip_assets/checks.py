@@ -17,7 +17,7 @@ from pcip_assets.assets.analyses.mismatch import metadata_of
 from pcip_assets.assets.benchmarks.scoring import KNN, benchmark_tables
 from pcip_assets.assets.encoders.training_cells import TRAINING_CELLS
 from pcip_assets.assets.feature_sets import PREFIX, control_sets, encoder_sets
-from pcip_assets.assets.results import picture
+from pcip_assets.assets.pictures import apart, picture
 from pcip_assets.dagster_compat import partitions_of_run
 from pcip_assets.records.settings import trained_as
 from pcip_assets.resources import Library
@@ -280,7 +280,7 @@ def _trained_as_the_spec_says(screen: Screen) -> dg.AssetChecksDefinition:
 
 def _follows_its_source(screen: Screen) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=[screen.name, MISMATCH], name="follows_its_source")
-    def check(library: Library) -> dg.AssetCheckResult:
+    def check(context: dg.AssetCheckExecutionContext, library: Library) -> dg.AssetCheckResult:
         """Predictions follow the source more than an untrained network's do (docs/explanation/analyses.md)."""
         from pcip_core.plots.pictures import preview
 
@@ -292,10 +292,13 @@ def _follows_its_source(screen: Screen) -> dg.AssetChecksDefinition:
             passed=not reasons,
             severity=dg.AssetCheckSeverity.WARN,
             description="; ".join(reasons) or None,
-            metadata={
-                **metadata_of(table, json.loads(provenance.get("description", "{}"))),
-                **({"mismatch": picture(preview(figure))} if figure.is_file() else {}),
-            },
+            metadata=apart(
+                context,
+                {
+                    **metadata_of(table, json.loads(provenance.get("description", "{}"))),
+                    **({"mismatch": picture(preview(figure))} if figure.is_file() else {}),
+                },
+            ),
         )
 
     return check

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from pcip_assets.records.card import with_scores
 from pcip_assets.records.model import CARD
@@ -29,7 +30,8 @@ from pcip_assets.records.training_run import TrainingRun
 from pcip_assets.recovery.killed_runs import process_tags
 from pcip_assets.recovery.moved import ensure_mlflow
 from pcip_assets.recovery.networks import CHAMPION, Registration
-from pcip_assets.workspace import MLFLOW_PORT, Workspace
+from pcip_assets.web import DAGSTER, MLFLOW
+from pcip_assets.workspace import Workspace
 from pcip_core.errors import EncoderError
 from pcip_core.files import replacing
 from pcip_core.spec.screen import Screen
@@ -80,7 +82,7 @@ class Encoder:
 class Tracking(dg.ConfigurableResource):
     """Experiments, runs and the model registry of one workspace."""
 
-    data: str
+    data: str = Field(description="Folder of all results, as PCIP_DATA.")
 
     def _client(self) -> Any:
         import mlflow
@@ -130,8 +132,8 @@ class Tracking(dg.ConfigurableResource):
             raise
 
     def url(self, screen: str, run_id: str) -> str:
-        """The page of a run in the MLflow UI that `pcip ui` serves."""
-        return f"http://127.0.0.1:{MLFLOW_PORT}/#/experiments/{self._experiment(screen)}/runs/{run_id}"
+        """The page of a run in MLflow, as a link on the pages of Dagster that `pcip ui` serves."""
+        return f"{MLFLOW}/experiments/{self._experiment(screen)}/runs/{run_id}"
 
     @contextmanager
     def training(
@@ -152,7 +154,7 @@ class Tracking(dg.ConfigurableResource):
             run_id=run_id,
             experiment_id=None if run_id else experiment,
             run_name=None if run_id else name,
-            tags={"kind": "training", **tags, **process_tags()},
+            tags={"kind": "training", **tags, **_note(tags.get("dagster/run_id")), **process_tags()},
             log_system_metrics=True,
         ) as run:
             checkpoints.mkdir(parents=True, exist_ok=True)
@@ -283,7 +285,14 @@ class Tracking(dg.ConfigurableResource):
         """Log an extraction as a child run of the encoder's training run; return its id."""
         import mlflow
 
-        tags = {"kind": "extraction", _PARENT: encoder.run_id, **_pointers(encoder), **process_tags()}
+        note = _note(params.get("dagster_run_id"))
+        tags = {
+            "kind": "extraction",
+            _PARENT: encoder.run_id,
+            **note,
+            **_pointers(encoder),
+            **process_tags(),
+        }
         name = run_name(encoder.version, "features")
         with mlflow.start_run(experiment_id=self._experiment(screen), run_name=name, tags=tags) as run:
             mlflow.log_params({"encoder_version": encoder.version, **params})
@@ -342,6 +351,13 @@ def _pointers(encoder: Encoder) -> dict[str, str]:
     """Tags by which a search finds what was done with a model version."""
     tags = {"encoder_version": encoder.version}
     return tags | ({OVERRIDES: encoder.tags[OVERRIDES]} if OVERRIDES in encoder.tags else {})
+
+
+def _note(dagster_run: str | None) -> dict[str, str]:
+    """The description of a run: a link to the run of Dagster that made it, on the pages that `pcip ui` serves."""
+    if dagster_run is None:
+        return {}
+    return {"mlflow.note.content": f"Made by [Dagster run {dagster_run[:8]}]({DAGSTER}/runs/{dagster_run})."}
 
 
 def precision_of(tags: Mapping[str, str]) -> str:

@@ -30,6 +30,8 @@ REPOSITORY = (
 )  # the folder of the packages: a checkout, or site-packages
 MLFLOW_PORT = int(os.environ.get("PCIP_MLFLOW_PORT", "5000"))
 DAGSTER_PORT = int(os.environ.get("PCIP_DAGSTER_PORT", "3000"))
+LOCATION, DEFINITIONS = "pcip", "pcip_assets.definitions"
+"""Dagster's code location, and its module: as in workspace.yaml and in `tool.dg` of pyproject.toml."""
 _LOG = logging.getLogger("pcip")
 
 

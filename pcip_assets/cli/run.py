@@ -14,7 +14,7 @@ import click
 import yaml
 
 from pcip_assets.cli.init.workspace import SETTINGS
-from pcip_assets.workspace import Workspace
+from pcip_assets.workspace import DEFINITIONS, LOCATION, Workspace
 from pcip_core.errors import PcipError, SpecError
 from pcip_core.files import replacing
 from pcip_core.spec.reading import read_yaml
@@ -223,7 +223,7 @@ def run_screen(
         RootError: the screen has no root, or no file matches.
         KeyboardInterrupt: the user stopped it.
     """
-    from pcip_assets.dagster_compat import partition_range_tags
+    from pcip_assets.dagster_compat import partition_range_tags, shown_on_timeline
     from pcip_assets.definitions import build_definitions
     from pcip_assets.partitions import register_shards
     from pcip_assets.recovery.killed_runs import process_tags
@@ -245,13 +245,14 @@ def run_screen(
         warnings.append("no baselines to compute: the spec has no `baselines.sets` and no `features`")
     for job, config in jobs.items():
         run_id = str(uuid.uuid4())
-        result = definitions.resolve_job_def(f"{screen.name}_{job}").execute_in_process(
-            instance=instance,
-            run_config={"loggers": {"console": {}}, **config},
-            tags=partition_range_tags(first, last) | process_tags(run_id),
-            run_id=run_id,
-            raise_on_error=False,
-        )
+        with shown_on_timeline(instance, LOCATION, DEFINITIONS):
+            result = definitions.resolve_job_def(f"{screen.name}_{job}").execute_in_process(
+                instance=instance,
+                run_config={"loggers": {"console": {}}, **config},
+                tags=partition_range_tags(first, last) | process_tags(run_id),
+                run_id=run_id,
+                raise_on_error=False,
+            )
         if _was_interrupted(result):
             click.echo("  what is complete is kept: the same command goes on from there", err=True)
             raise KeyboardInterrupt

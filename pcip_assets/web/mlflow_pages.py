@@ -13,10 +13,12 @@ import warnings
 from collections.abc import Collection
 from pathlib import Path
 
-from pcip_assets.web import ALLOW
+from pcip_assets.web import ALLOW, DAGSTER
 from pcip_assets.web.guard import LOOPBACK, Guard, host_name
+from pcip_assets.web.links import add_link
 from pcip_assets.web.mlflow_start import Start
 from pcip_assets.web.serving import serve_app
+from pcip_assets.workspace import DAGSTER_PORT
 
 
 def security(allowed_hosts: Collection[str]) -> dict[str, str]:
@@ -53,6 +55,7 @@ def main(port: int, store: str, artifacts: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's own deprecations
         from mlflow.server.fastapi_app import app
+    add_link(app, DAGSTER, port=DAGSTER_PORT, fragment=False)
     index = Path(mlflow.server.__file__).parent / "js" / "build" / "index.html"
     start = Start(app, index=index, database=Path(store.removeprefix("sqlite:///")))
     serve_app(Guard(start, allowed_hosts=allowed_hosts, json_only=False), port)

@@ -9,17 +9,20 @@ import dagster as dg
 import mlflow
 import numpy as np
 import pytest
+import yaml
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from pcip_assets.cli.run import open_instance
+from pcip_assets.definitions import build_definitions
 from pcip_assets.recovery.killed_runs import process_tags
 from pcip_assets.tracking import Tracking
+from pcip_assets.workspace import REPOSITORY
 from pcip_core.models.files import load_encoder
 from pcip_core.models.inference import extract_features
 from pcip_core.store.publish import connect
 from pcip_core.store.vectors import features_of
-from tests.assets.conftest import Finished
+from tests.assets.conftest import Finished, has_picture
 
 
 def test_the_run_succeeds_and_trains(finished: Finished) -> None:
@@ -177,11 +180,26 @@ def test_materializations_say_what_was_made(finished: Finished) -> None:
     encoder = latest("encoder")
     assert champion.run_id in str(encoder["mlflow_run"].value)
     assert encoder["encoder_version"].value == "tiny/1"
-    assert "data:image/webp;base64" in str(encoder["loss_curve"].value)
+    home = finished.workspace.dagster_home
+    assert has_picture(encoder["loss_curve"].value, home)
     crops = latest("crops")
     assert crops["dagster/row_count"].value == 36
-    assert "data:image/webp;base64" in str(crops["preview"].value)
-    assert "data:image/webp;base64" in str(latest("knn_benchmark")["preview"].value)
+    assert has_picture(crops["preview"].value, home)
+    assert has_picture(latest("knn_benchmark")["preview"].value, home)
+
+
+def test_runs_of_the_command_line_belong_to_the_code_location_as_the_timeline_asks(
+    finished: Finished,
+) -> None:
+    run = open_instance(finished.workspace).get_run_by_id(finished.outcome.run_id)
+    assert run is not None
+    assert run.remote_job_origin is not None
+    repository = run.remote_job_origin.repository_origin
+    location = yaml.safe_load((REPOSITORY / "workspace.yaml").read_text())["load_from"][0]["python_module"]
+    assert repository.code_location_origin.location_name == location["location_name"]
+    own = build_definitions(finished.workspace, [finished.screen]).get_repository_def()
+    assert repository.repository_name == own.name
+    assert run.remote_job_origin.job_name == run.job_name == "tiny_all"
 
 
 def test_every_check_passes_but_those_of_a_network_of_two_epochs(finished: Finished) -> None:

@@ -72,6 +72,7 @@ def build_mismatch(screen: Screen) -> dg.AssetsDefinition:
         deps=[*all_shards(screen, "crops"), dg.AssetDep([screen.encoder_screen, "encoder"])],
         group=analyses_of(screen),
         kinds={"pytorch", "parquet"},
+        table=TABLE,
         pool=GPU_POOL,
         figures=True,
     )

@@ -37,6 +37,7 @@ def build_combined_features(
         deps=all_shards(screen, *nouns),
         group=baselines_of(screen),
         kinds={"numpy", "parquet"},
+        table=PREFIX + name,
         description=f"{' and '.join(sets)} together, each standardized over all cells and divided by the root of "
         "its length.",
     )

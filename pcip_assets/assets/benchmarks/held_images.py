@@ -41,6 +41,7 @@ def build_supervised_benchmark(screen: Screen) -> dg.AssetsDefinition:
         deps=[*all_shards(screen, *baseline_nouns(screen)), *([screen.name, noun] for noun in _READS)],
         group=baselines_of(screen),
         kinds={"scikitlearn", "parquet"},
+        table=_TABLE,
     )
     def supervised_benchmark(
         context: dg.AssetExecutionContext, library: Library, tracking: Tracking

@@ -72,6 +72,7 @@ def _knn(
         deps=deps,
         group=group,
         kinds={"parquet"},
+        table=table,
     )
     def benchmark(context: dg.AssetExecutionContext, library: Library, tracking: Tracking) -> Tables:
         sets = sets_of(library, screen)

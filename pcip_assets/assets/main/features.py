@@ -17,6 +17,7 @@ from pcip_assets.assets.feature_sets import (
     baseline_nouns,
     control_sets,
     crops_hash,
+    encoder_sets,
     extremes,
     features_hash,
     made_features,
@@ -107,6 +108,7 @@ def _learned_features(
         deps=[[screen.name, "crops"], [learned.trained_on, learned.network]],
         group=learned.group,
         kinds={"pytorch", "parquet"},
+        table=f"{PREFIX}{learned.method}_{learned.layers[0]}",
         pool=GPU_POOL,
     )
     def features(context: dg.AssetExecutionContext, library: Library, tracking: Tracking) -> Iterator[Tables]:
@@ -180,6 +182,7 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
         shards=shards,
         deps=[[screen.name, "crops"], [screen.encoder_screen, "encoder"]],
         kinds={"pytorch", "parquet"},
+        table=PREFIX + control_sets(screen)[0],
         pool=GPU_POOL,
     )
     def control_features(context: dg.AssetExecutionContext, library: Library, tracking: Tracking) -> Tables:
@@ -232,13 +235,20 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
 
 def build_protein_features(screen: Screen) -> dg.AssetsDefinition:
     """The asset of mean features by protein."""
-    return _protein_features(screen, "protein_features", screen.name, MAIN_NOUNS, main_sets)
+    return _protein_features(
+        screen, "protein_features", screen.name, MAIN_NOUNS, main_sets, encoder_sets(screen)[0]
+    )
 
 
 def build_baseline_protein_features(screen: Screen) -> dg.AssetsDefinition:
     """The asset of mean features by protein, of the baseline feature sets."""
     return _protein_features(
-        screen, "yardstick_protein_features", baselines_of(screen), baseline_nouns(screen), other_sets
+        screen,
+        "yardstick_protein_features",
+        baselines_of(screen),
+        baseline_nouns(screen),
+        other_sets,
+        "classic",
     )
 
 
@@ -248,6 +258,7 @@ def _protein_features(
     group: str,
     nouns: Sequence[str],
     sets_of: Callable[[Library, Screen], list[str]],
+    first: str,
 ) -> dg.AssetsDefinition:
     @asset(
         screen,
@@ -256,6 +267,7 @@ def _protein_features(
         deps=all_shards(screen, *nouns),
         group=group,
         kinds={"parquet"},
+        table=f"protein_features_{first}",
     )
     def protein_features(context: dg.AssetExecutionContext, library: Library) -> Tables:
         sets = sets_of(library, screen)

@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 
 from pcip_core.store.journal import order
-from pcip_core.store.sql import NO_EXTENSIONS
+from pcip_core.store.sql import NO_EXTENSIONS, STORAGE
 
 WHOLE = ""  # the shard of a table without shards
 CELL_FEATURES = "cell_features_"
@@ -98,7 +98,7 @@ def _describes_other_cells(key: Key, books: Books) -> bool:
 
 
 def read_books(path: Path, beside: Path) -> Books | None:
-    """The partitions that the published file holds; None without a readable file.
+    """The partitions that the published file holds; None without a readable file of the right format.
 
     Args:
         path: the published file.
@@ -111,6 +111,9 @@ def read_books(path: Path, beside: Path) -> Books | None:
             _renamed(path, beside) as file,
             duckdb.connect(str(file), read_only=True, config=NO_EXTENSIONS) as con,
         ):
+            version = "SELECT tags['storage_version'] FROM duckdb_databases() WHERE NOT internal"
+            if con.execute(version).fetchall() != [(f"{STORAGE}+",)]:
+                return None
             rows = con.execute(
                 "SELECT screen, tbl, shard, stamp, commit_id, about, dim FROM main.published"
             ).fetchall()

@@ -14,7 +14,7 @@ from pcip_core.store.publishing.of_all_screens import comment, make_main, update
 from pcip_core.store.publishing.of_screen import update_screen
 from pcip_core.store.publishing.snapshot import Snapshot
 from pcip_core.store.schemas import PUBLISHED
-from pcip_core.store.sql import NO_EXTENSIONS, quoted, text
+from pcip_core.store.sql import NO_EXTENSIONS, STORAGE, quoted, text
 
 MEMORY = "128MB"  # for DuckDB, in addition to one shard; by default it caches up to 80 % of all memory
 _ROWS = 4096  # per row group: larger shards have row groups of their own, and leave no gaps when they are replaced
@@ -84,7 +84,8 @@ def _update_or_keep(
 def _writable(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection in which the file is the only database.
 
-    It is attached, because only ATTACH has the size of row groups. Its name differs from those of all screens.
+    It is attached, because only ATTACH has the size of row groups and the version of the storage. Its name differs from
+    those of all screens.
     """
     if file.exists():
         file.chmod(file.stat().st_mode | 0o200)
@@ -92,7 +93,8 @@ def _writable(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect(config=config) as con:
         for setting in _SETTINGS:
             con.execute(setting)
-        con.execute(f'ATTACH {text(str(file))} AS ".file" (ROW_GROUP_SIZE {_ROWS})')
+        options = f"ROW_GROUP_SIZE {_ROWS}, STORAGE_VERSION {text(STORAGE)}"
+        con.execute(f'ATTACH {text(str(file))} AS ".file" ({options})')
         con.execute('USE ".file"')
         con.execute("DETACH memory")
         yield con

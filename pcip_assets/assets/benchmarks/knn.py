@@ -75,8 +75,7 @@ def _knn(
         table=table,
     )
     def benchmark(context: dg.AssetExecutionContext, library: Library, tracking: Tracking) -> Tables:
-        sets = sets_of(library, screen)
-        champion = tracking.champion(screen.encoder_screen)
+        sets, champion = sets_of(library, screen), tracking.champion(screen.encoder_screen)
 
         def inputs(_: str | None) -> dict[str, Any]:
             return scores_inputs(library, screen, sets)

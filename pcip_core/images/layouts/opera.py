@@ -28,10 +28,12 @@ def scan_opera(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
     Raises:
         RootError: none of the images has a channel of the spec, or two files hold the same plane.
     """
-    return scan_export(screen, tree, _measurement, _Harmony)
+    return scan_export(screen, tree, measurement_folder, Harmony)
 
 
-class _Harmony(Measurement):
+class Harmony(Measurement):
+    """One measurement: its images, and what its index says of plate and channels."""
+
     def __init__(self, tree: Tree, paths: list[str]) -> None:
         listed = next((path for path in paths if path.rpartition("/")[2].lower() in _INDICES), None)
         index = Index()
@@ -54,7 +56,7 @@ class _Harmony(Measurement):
         return Plane(str(int(channel)), parts)
 
 
-def _measurement(folder: str) -> str:
+def measurement_folder(folder: str) -> str:
     """The folder of a measurement: that of its images, or the one around it if that is called Images."""
     above, _, name = folder.rpartition("/")
     return above if name.lower() == "images" else folder

@@ -93,7 +93,7 @@ def of_names(listing: Listing, names: Names, *, pattern: str | None = None) -> A
         pattern: the user's pattern, which is used instead of one from the names.
     """
     contents = first_contents(listing.root, names.paths)
-    cells = max(contents.size) <= _CELL_PX and len(names.paths) > 20
+    cells = contents.kind == "archive" or (max(contents.size) <= _CELL_PX and len(names.paths) > 20)
     notes: list[str] = []
     folders = bool(listing.groups)
     if pattern is None:

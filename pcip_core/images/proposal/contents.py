@@ -19,7 +19,7 @@ from pcip_core.images.formats.images import FileImage
 from pcip_core.images.formats.ngff import group_metadata, times_and_depth
 from pcip_core.images.formats.ome_xml import MAX_OME_XML
 
-_SMALLEST, _GREATEST = 0.01, 10.0  # um per pixel that are believed
+_SMALLEST, _GREATEST = 0.01, 3.0  # um per pixel that are believed; a camera without lenses has about 6
 _UM = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
 _METAMORPH = re.compile(r'id="spatial-calibration-x"[^>]*value="([0-9.eE+-]+)"')
 _IN_LISTS = (  # lists of exports: the size of a pixel, and its unit in um
@@ -141,7 +141,7 @@ def _of_tiff(path: Path) -> Contents:
 
 
 def _pixel_um(tiff: Any, page: Any) -> float | None:
-    """The size of a pixel, from OME-XML, MetaMorph, ImageJ or the resolution in centimetres."""
+    """The size of a pixel, from OME-XML, MetaMorph or ImageJ."""
     text = str(page.description or "")
     if tiff.is_ome and len(text) <= MAX_OME_XML:
         for element in ElementTree.fromstring(text).iter():
@@ -154,11 +154,10 @@ def _pixel_um(tiff: Any, page: Any) -> float | None:
     if tag is None or not isinstance(tag.value, tuple) or not tag.value[0]:
         return None
     per_unit = tag.value[0] / max(tag.value[1], 1)
-    if tiff.is_imagej:
-        unit = str((tiff.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ")
-        return _believed(1 / per_unit, _UM.get(unit, 0.0))
-    unit_tag = page.tags.get("ResolutionUnit")
-    return _believed(1 / per_unit, 1e4) if unit_tag is not None and int(unit_tag.value) == 3 else None
+    if not tiff.is_imagej:
+        return None  # dots per inch of a printer, or the pitch of the camera
+    unit = str((tiff.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ")
+    return _believed(1 / per_unit, _UM.get(unit, 0.0))
 
 
 def _of_picture(path: Path) -> Contents:

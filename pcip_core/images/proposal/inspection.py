@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pcip_core.errors import ImageFileError, PcipError, RootError, SpecError
@@ -11,7 +12,7 @@ from pcip_core.images.proposal.arrangement import Arrangement, mixed, of_export,
 from pcip_core.images.proposal.channels import Candidate
 from pcip_core.images.proposal.contents import Contents, contents_of, pixel_um_of_lists
 from pcip_core.images.proposal.exports import EXPORTS, exports_in
-from pcip_core.images.proposal.listing import Listing, list_folder
+from pcip_core.images.proposal.listing import Listing, list_folder, no_images
 from pcip_core.images.proposal.names import Names
 from pcip_core.images.proposal.tables import Manifest, manifests_in
 
@@ -53,7 +54,7 @@ def inspect_folder(
     if arrangement.contents.pixel_um is None:
         size = pixel_um_of_lists(root, listing.others)
         if size is not None:
-            arrangement.contents = _with_pixel(arrangement.contents, size)
+            arrangement.contents = replace(arrangement.contents, pixel_um=size)
     return arrangement
 
 
@@ -73,8 +74,10 @@ def _recognized(listing: Listing, layout: str | None) -> Arrangement:
                 [("OME-Zarr images", list(listing.groups)), (f"{len(listing.images)} files", listing.images)],
             )
         return _of_zarr(listing)
+    if not listing.images and (layout is None or not listing.groups):
+        raise no_images(listing)
     if layout in ("manifest", "ome_zarr") or not listing.images:
-        raise _not_of(listing, layout or "")
+        raise _not_of(listing, str(layout))
     exports = exports_in(listing) if layout is None or layout in EXPORTS else []
     if layout is not None:
         exports = [export for export in exports if export.layout == layout]
@@ -186,7 +189,7 @@ def _first_image(root: Path, plates: Sequence[str]) -> Path:
 
 
 def _not_of(listing: Listing, layout: str, other: str = "") -> SpecError:
-    if layout and layout not in LAYOUTS:
+    if layout not in LAYOUTS:
         return SpecError(
             "--layout", found=layout, required=f"one of {', '.join(LAYOUTS)}", remedy="Correct the name."
         )
@@ -194,12 +197,8 @@ def _not_of(listing: Listing, layout: str, other: str = "") -> SpecError:
     return SpecError(
         listing.root,
         found=f"images of layout {other}" if other else f"no image of layout {layout}; the first file is {examples[0]}",
-        required=f"layout {layout}" if layout else "images",
+        required=f"layout {layout}",
         remedy="Leave --layout out, so that pcip looks which it is.",
     )
 
 
-def _with_pixel(contents: Contents, size: float) -> Contents:
-    from dataclasses import replace
-
-    return replace(contents, pixel_um=size)

@@ -16,6 +16,7 @@ from pcip_core.spec.sections import ALWAYS_EXCLUDED
 
 MOST_FILES = 300_000
 """Files that are looked at; `pcip check` counts all of them."""
+_FIRST = 10_000  # files that `holds_images` lists
 TABLES = (".csv", ".tsv", ".parquet", ".xlsx", ".xlsm", ".csv.gz", ".tsv.gz", ".txt")
 _IMAGES = (*TIFF, *PICTURES, *HDF5, *VENDOR)
 _MASK = re.compile(
@@ -88,9 +89,23 @@ def list_folder(
         paths.sort()
     if not listing.images and not listing.groups:
         listing.images, listing.masks = listing.masks, []  # a folder of masks, or a screen of that name
-    if not listing.images and not listing.groups and not any(_may_list_images(path) for path in listing.tables):
-        raise _no_images(listing)
+    if not listing.images and not listing.groups and not listing.tables:
+        raise no_images(listing)
     return listing
+
+
+def holds_images(folder: Path) -> bool:
+    """Whether a folder holds an image among the first files that are listed."""
+    count = 0
+    for inside, _, names in Tree(folder, ALWAYS_EXCLUDED).walk():
+        if any(name.lower().endswith(_IMAGES) for name in names):
+            return True
+        if any(name in METADATA_FILES for name in names) and _group(folder / inside):
+            return True
+        count += len(names) + 1
+        if count > _FIRST:
+            break
+    return False
 
 
 def is_mask(path: str) -> bool:
@@ -134,11 +149,8 @@ def _group(folder: Path) -> str | None:
     return "plate" if "plate" in metadata else "image" if "multiscales" in metadata else None
 
 
-def _may_list_images(path: str) -> bool:
-    return not path.lower().endswith(".txt")
-
-
-def _no_images(listing: Listing) -> RootError:
+def no_images(listing: Listing) -> RootError:
+    """The error for a folder without images."""
     rest = [*listing.others, *listing.tables]
     endings = sorted({Path(path).suffix.lower() or "(none)" for path in rest})
     found = "an empty folder"

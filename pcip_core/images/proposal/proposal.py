@@ -106,6 +106,8 @@ def propose(
     """
     plan = Plan(name, organism, shown_root or str(root.resolve()))
     values = {"protein": arrangement.protein} if arrangement.protein not in (None, "{protein}") else {}
+    if arrangement.layout == "hdf5":
+        values["localization"] = arrangement.protein
     plan.images = Images(values={key: str(text) for key, text in values.items()})
     draft = _loaded(spec_text(plan, arrangement, choices), root)
     fields = scan(draft).fields
@@ -199,7 +201,7 @@ def _choose_segmentation(
     plan.options = {"channel": channel, "diameter_px": round(diameter)}
     area = np.pi / 4 * diameter**2
     usual = 150 if of_cells else 400
-    if 0.3 * area < usual:
+    if 0.3 * area < 0.7 * usual:  # the default fits larger objects
         plan.options["min_area_px"] = max(5, round(0.3 * area))
     plan.window_px = _window(diameter, 2.5, side)
     plan.area_fraction = (0.03, 0.95)

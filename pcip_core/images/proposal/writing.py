@@ -92,7 +92,7 @@ def _files(plan: Plan, arrangement: Arrangement, choices: Sequence[Choice]) -> I
         yield f"  pattern: {_quoted(arrangement.pattern)}"
     if arrangement.table is not None:
         yield f"  table: {_value(arrangement.table)}"
-    counts = f": {plan.n_images} images of {plan.n_fields} fields" if plan.n_images else ""
+    counts = f": images {plan.n_images}, fields {plan.n_fields}" if plan.n_images else ""
     yield f"  image_id: {_quoted(arrangement.image_id)}   # fields with one image_id show one protein{counts}"
     for name, values in arrangement.values.items():
         shown = ", ".join(values[:_SHOWN])

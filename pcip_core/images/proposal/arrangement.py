@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from pcip_core.images.proposal.channels import Candidate
 from pcip_core.images.proposal.columns import read_columns
 from pcip_core.images.proposal.contents import Contents, contents_of
 from pcip_core.images.proposal.exports import Export, plates_measured_twice
-from pcip_core.images.proposal.listing import Listing
+from pcip_core.images.proposal.listing import Listing, extension, word_of_mask
 from pcip_core.images.proposal.names import Names, groups_of_names
 from pcip_core.images.proposal.patterns import pattern_of, read_with
 from pcip_core.spec.sections import TIME_PARTS, Z_PARTS
@@ -20,6 +21,7 @@ from pcip_core.spec.sections import TIME_PARTS, Z_PARTS
 _WITHIN = {"channel", "field", "cell", "scene", *Z_PARTS, *TIME_PARTS}  # parts that do not tell images apart
 _COVERED = 0.98  # share of the images that one form of names must have
 _CELL_PX = 256  # side of the greatest image of one cell
+_MOST_EXCLUDED = 20  # patterns of label images
 _RGB = ("red", "green", "blue")
 
 
@@ -34,7 +36,9 @@ class Arrangement:
         channels: the channels in the files.
         values: part -> its values.
         contents: what the first image holds.
-        masks: pattern of label images, if each field can have one.
+        masks: pattern of label images, if each field can have one; `masks_plane`: their plane, if they have several.
+        cells: whether the images are cropped cells.
+        tables: tables among the files.
         notes: what the user should know, one sentence each.
     """
 
@@ -47,7 +51,9 @@ class Arrangement:
     shards: str | None = None
     protein: str | None = None
     masks: str | None = None
+    masks_plane: int | None = None
     cells: bool = False
+    tables: list[str] = field(default_factory=list)
     parts: dict[str, str] = field(default_factory=dict)
     only: dict[str, str | int] = field(default_factory=dict)
     project: dict[str, str] = field(default_factory=dict)
@@ -73,14 +79,7 @@ def of_export(listing: Listing, export: Export) -> Arrangement:
     arrangement.notes += [f"A list of the export cannot be read: {problem}" for problem in export.problems[:3]]
     _choose_planes(arrangement)
     if listing.masks:
-        folders = sorted({path.rpartition("/")[0] for path in listing.masks} - {""})
-        of_images = {path.rpartition("/")[0] for path in export.claimed}
-        apart = folders and not of_images.intersection(folders)
-        arrangement.exclude += [f"{name}/" for name in folders] if apart else ["*mask*", "*label*", "*segment*"]
-        arrangement.notes.append(
-            f"{len(listing.masks)} label images, such as {listing.masks[0]}, are left out: the layout {export.layout} has "
-            "none. To use them, give one pattern per channel (docs/how-to/bring-your-own-cells.md)."
-        )
+        _leave_out_masks(arrangement, listing, export.claimed, f"the layout {export.layout} has none")
     return arrangement
 
 
@@ -93,11 +92,11 @@ def of_names(listing: Listing, names: Names, *, pattern: str | None = None) -> A
         pattern: the user's pattern, which is used instead of one from the names.
     """
     contents = first_contents(listing.root, names.paths)
-    cells = contents.kind == "archive" or (max(contents.size) <= _CELL_PX and len(names.paths) > 20)
+    small = max(contents.size) <= _CELL_PX
     notes: list[str] = []
     folders = bool(listing.groups)
     if pattern is None:
-        reading = read_columns(names, cells=cells)
+        reading = read_columns(names, cells=small)
         notes += reading.doubts
         pattern = pattern_of(reading)
         known = None if reading.channel is None else sorted(set(_texts(names, reading.parts)), key=natural_key)
@@ -112,6 +111,7 @@ def of_names(listing: Listing, names: Names, *, pattern: str | None = None) -> A
         layout = "ome_tiff"
     if contents.kind == "archive":
         layout = "hdf5"
+    cells = contents.kind == "archive" or (small and "cell" in values)
     arrangement = Arrangement(layout, contents, channels, pattern=pattern, cells=cells, notes=notes)
     arrangement.values = {
         name: sorted(set(texts), key=natural_key) for name, texts in values.items() if name != "channel"
@@ -119,12 +119,9 @@ def of_names(listing: Listing, names: Names, *, pattern: str | None = None) -> A
     _choose_images(arrangement, list(values))
     _choose_planes(arrangement)
     if listing.masks and layout == "pattern":
-        arrangement.masks = _pattern_of_masks(listing.masks, pattern, arrangement)
+        _find_masks(arrangement, listing)
     if listing.masks and arrangement.masks is None:
-        arrangement.notes.append(
-            f"{len(listing.masks)} label images, such as {listing.masks[0]}, are not used: their names have other parts "
-            "than those of the images (docs/how-to/bring-your-own-cells.md)."
-        )
+        _leave_out_masks(arrangement, listing, names.paths, "their names have other parts than those of the images")
     return arrangement
 
 
@@ -169,7 +166,7 @@ def mixed(root: Path, groups: Sequence[tuple[str, Sequence[str]]]) -> RootError:
         root: the folder.
         groups: what each is, and its files.
     """
-    shown = "; ".join(f"{what} such as {paths[0]}" for what, paths in groups[:3])
+    shown = "; ".join(f"{what} such as {_printed(paths[0])}" for what, paths in groups[:3])
     more = f"; and {len(groups) - 3} more" if len(groups) > 3 else ""
     tops = [{path.partition("/")[0] if "/" in path else "" for path in paths} for _, paths in groups]
     rest = set().union(*tops[1:])
@@ -187,6 +184,10 @@ def mixed(root: Path, groups: Sequence[tuple[str, Sequence[str]]]) -> RootError:
         required="images of one arrangement: one microscope's export, or files named alike",
         remedy=remedy,
     )
+
+
+def _printed(path: str) -> str:
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", "?", path)
 
 
 def _is_vendor(end: str) -> bool:
@@ -278,16 +279,36 @@ def _choose_planes(arrangement: Arrangement) -> None:
         )
 
 
-def _pattern_of_masks(masks: Sequence[str], pattern: str, arrangement: Arrangement) -> str | None:
-    """The pattern of label images, if it has the parts of the images' pattern."""
-    names = groups_of_names(masks)[0]
+def _find_masks(arrangement: Arrangement, listing: Listing) -> None:
+    """Use label images, if their pattern has the parts of the images' pattern."""
+    names = groups_of_names(listing.masks)[0]
     reading = read_columns(names, cells=arrangement.cells)
     if reading.channel is not None:
         if not names.columns[reading.channel].constant:
-            return None
+            return
         reading.parts = {place: part for place, part in reading.parts.items() if part != "channel"}
-    of_masks = pattern_of(reading)
-    values, _ = read_with(of_masks, names.paths, ())
-    same = set(values) == set(arrangement.values) and len(names.paths) >= _COVERED * len(masks)
-    agree = all(set(values[name]) & set(arrangement.values[name]) for name in values) if same else False
-    return of_masks if agree else None
+    pattern = pattern_of(reading)
+    values, _ = read_with(pattern, names.paths, ())
+    if set(values) != set(arrangement.values) or len(names.paths) < _COVERED * len(listing.masks):
+        return
+    if not all(set(values[name]) & set(arrangement.values[name]) for name in values):
+        return
+    contents = first_contents(listing.root, names.paths)
+    if contents.kind in ("plane", "alpha"):
+        arrangement.masks = pattern
+        arrangement.masks_plane = 0 if contents.kind == "alpha" else None
+
+
+def _leave_out_masks(arrangement: Arrangement, listing: Listing, images: Collection[str], reason: str) -> None:
+    """Exclude label images that are not used, by their folders, otherwise by the ends of their names."""
+    folders = sorted({path.rpartition("/")[0] for path in listing.masks} - {""})
+    if folders and not {path.rpartition("/")[0] for path in images}.intersection(folders):
+        arrangement.exclude += [f"{name}/" for name in folders[:_MOST_EXCLUDED]]
+    else:
+        groups = groups_of_names(listing.masks)[:_MOST_EXCLUDED]
+        ends = dict.fromkeys(f"*{word_of_mask(group.paths[0])}*{extension(group.paths[0])}" for group in groups)
+        arrangement.exclude += [re.sub(r"[{}]", "*", end) for end in ends]
+    arrangement.notes.append(
+        f"{len(listing.masks)} label images, such as {listing.masks[0]}, are left out: {reason}. To use them, give one "
+        "pattern per channel (docs/how-to/bring-your-own-cells.md)."
+    )

@@ -49,7 +49,7 @@ def read_columns(names: Names, *, cells: bool) -> Reading:
 
     Args:
         names: files of one form.
-        cells: whether the images are cropped cells, so that a number may count cells.
+        cells: whether the images are so small that they may be cropped cells, which a number counts.
     """
     reading = Reading(names)
     columns = names.columns
@@ -267,7 +267,9 @@ def _find_rest(reading: Reading, places: Sequence[int], *, cells: bool) -> None:
         if place not in reading.parts and place not in reading.ignored and not columns[place].constant
     ]
     numbers = [place for place in left if columns[place].numeric]
-    wanted = ["field"] if not cells else ["cell", "field"]
+    in_well = reading.place("well") is not None or reading.place("row") is not None
+    cells = cells and (len(numbers) > 1 or not in_well)  # small fields of a plate have one number
+    wanted = ["cell", "field"] if cells else ["field"]
     wanted = [name for name in wanted if reading.place(name) is None]
     for name in wanted:
         if numbers:

@@ -35,7 +35,7 @@ class Contents:
     """What a file holds.
 
     Attributes:
-        kind: `plane`, `rgb`, `channels` (one or several images of several channels, or scenes), or `archive` (HDF5).
+        kind: `plane`, `alpha` (grey levels with alpha), `rgb`, `channels` (one or several images of several channels, or scenes), or `archive` (HDF5).
         size: height and width of its first image, px.
         names: names of its channels, as far as it has them.
         channels, depth, times, scenes: their numbers.
@@ -165,7 +165,8 @@ def _of_picture(path: Path) -> Contents:
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         with Image.open(path, formats=("PNG", "JPEG")) as picture:
             width, height = picture.size
-            return Contents("rgb" if picture.mode == "RGB" else "plane", (height, width))
+            kind = {"RGB": "rgb", "LA": "alpha", "RGBA": "alpha"}.get(picture.mode, "plane")
+            return Contents(kind, (height, width))
 
 
 def _of_vendor(path: Path) -> Contents:

@@ -47,6 +47,7 @@ def inspect_folder(
         arrangement = of_names(listing, Names(_images(listing), [], ""), pattern=pattern)
     else:
         arrangement = _recognized(listing, layout)
+    arrangement.tables = listing.tables
     arrangement.exclude = [*exclude, *(each for each in arrangement.exclude if each not in exclude)]
     if not listing.complete:
         count = len(listing.images) + len(listing.masks) + len(listing.others)

@@ -118,14 +118,30 @@ def is_mask(path: str) -> bool:
     return _MASK.search(name) is not None or _MASK.fullmatch(folder.rpartition("/")[2]) is not None
 
 
+def word_of_mask(path: str) -> str:
+    """The part of a name that says that a file is a label image.
+
+    >>> word_of_mask("P1/A01_cp_masks.png")
+    'cp_masks'
+    """
+    match = _MASK.search(path.rpartition("/")[2])
+    return match[0].strip("_-. ") if match else ""
+
+
 def extension(path: str) -> str:
     """The extension of an image file as in its name, all parts of it.
 
     >>> extension("A01_f1.ome.tif"), extension("A01.1.TIFF"), extension("A01.tif.gz"), extension("A01.ome.zarr")
     ('.ome.tif', '.TIFF', '.tif.gz', '.ome.zarr')
     """
-    match = re.search(r"(?:\.ome)?\.[^./]+?(?:\.gz)?$", path, re.IGNORECASE)
-    return match[0] if match else ""
+    first = path.rfind("/") + 1
+    start = path.rfind(".", first)
+    if start <= first:
+        return ""
+    inner = path.rfind(".", first, start)
+    if inner > first and (path[start:].lower() == ".gz" or path[inner:start].lower() == ".ome"):
+        return path[inner:]
+    return path[start:]
 
 
 def _sort(listing: Listing, inside: str, name: str) -> None:

@@ -11,7 +11,6 @@ from pcip_core.images.proposal.columns import Reading
 from pcip_core.spec.bounds import shown
 
 _NUMBERED = re.compile(r"([A-Za-z]+[ _-]?)(\d+)")
-_MOST_READ = 50_000  # files by which a pattern is read
 
 
 def pattern_of(reading: Reading) -> str:
@@ -62,7 +61,6 @@ def read_with(
     Raises:
         SpecError: no path matches, or the pattern cannot be compiled.
     """
-    paths = paths[:_MOST_READ]
     free = pattern.replace("{channel}", "{channel_}") if channels is None else pattern
     parts: dict[str, list[str]] = {}
     others = []

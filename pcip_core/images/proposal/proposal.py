@@ -14,7 +14,6 @@ from pcip_core.images.field import Field
 from pcip_core.images.layout import scan
 from pcip_core.images.proposal.arrangement import Arrangement
 from pcip_core.images.proposal.channels import Choice
-from pcip_core.images.proposal.listing import TABLES
 from pcip_core.images.proposal.scale import typical_diameter
 from pcip_core.images.proposal.tables import describing
 from pcip_core.images.proposal.writing import spec_text
@@ -113,7 +112,7 @@ def propose(
     fields = scan(draft).fields
     plan.n_fields, plan.n_images = len(fields), len({member.image_id for member in fields})
     plan.buckets = max(1, min(64, plan.n_images // _PER_BUCKET))
-    described = describing(draft, fields, _tables(root), plan.images.values)
+    described = describing(draft, fields, arrangement.tables, plan.images.values)
     plan.images = described.images
     plan.notes += described.notes
     sample = _read(draft, fields)
@@ -129,20 +128,6 @@ def _loaded(text: str, root: Path) -> Screen:
         path = Path(folder) / "proposal.yaml"
         path.write_text(text, encoding="utf-8")
         return load_screen(path, root=str(root.resolve()))
-
-
-def _tables(root: Path) -> list[str]:
-    """The tables in the folder itself, and in its subfolders."""
-    near = [*root.iterdir(), *(path for folder in root.iterdir() if folder.is_dir() for path in _entries(folder))]
-    names = [path.relative_to(root).as_posix() for path in near if path.name.lower().endswith(TABLES)]
-    return [name for name in names if not name.rpartition("/")[2].startswith((".", "~$"))]
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return list(folder.iterdir()) if not folder.name.endswith(".zarr") else []
-    except OSError:
-        return []
 
 
 def _read(screen: Screen, fields: Sequence[Field]) -> list[Planes]:

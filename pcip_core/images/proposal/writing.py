@@ -68,7 +68,8 @@ def _channels(arrangement: Arrangement, choices: Sequence[Choice]) -> Iterator[s
         names = f"{', '.join(candidate.others)}; " if candidate.others else ""
         yield f"  {choice.name}: {{{', '.join(keys)}}}   # {names}{choice.reason or 'a guess'}"
     if arrangement.masks:
-        yield "  mask: {role: labels}   # label images of another program"
+        plane = "" if arrangement.masks_plane is None else f", plane: {arrangement.masks_plane}"
+        yield f"  mask: {{role: labels{plane}}}   # label images of another program"
     elif labels := arrangement.contents.labels:
         named = "" if labels[0] == "cells" else f", named: {_value(f'labels/{labels[0]}')}"
         yield f"  cells: {{role: labels{named}}}   # label images within each image"

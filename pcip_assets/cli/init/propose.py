@@ -18,8 +18,8 @@ from pcip_core.files import replacing
 from pcip_core.images.proposal.arrangement import Arrangement
 from pcip_core.images.proposal.channels import chosen_channels, suggestions
 from pcip_core.images.proposal.inspection import LAYOUTS, inspect_folder
+from pcip_core.images.proposal.naming.words import PROTEIN, slug
 from pcip_core.images.proposal.proposal import likely_organism, propose
-from pcip_core.images.proposal.words import PROTEIN, slug
 
 _NO = ("none", "no", "-")
 _SHOWN = 5
@@ -58,7 +58,10 @@ def proposal_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         click.option("--name", help="Name of the screen, by default that of the folder."),
         click.option(
-            "--protein", multiple=True, metavar="CHANNEL", help="The channel that is the protein, as in the files."
+            "--protein",
+            multiple=True,
+            metavar="CHANNEL",
+            help="The channel that is the protein, as in the files.",
         ),
         click.option(
             "--structural",
@@ -73,10 +76,15 @@ def proposal_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="PX",
             help="Diameter of a typical cell of yeast, or of a nucleus; by default it is measured.",
         ),
-        click.option("--layout", type=click.Choice(LAYOUTS), help="Layout of the files; by default it is recognized."),
+        click.option(
+            "--layout", type=click.Choice(LAYOUTS), help="Layout of the files; by default it is recognized."
+        ),
         click.option("--pattern", help="Pattern of the paths, if names are not read as you mean them."),
         click.option(
-            "--exclude", multiple=True, metavar="NAME", help="Files or folders/ to leave out. May be repeated."
+            "--exclude",
+            multiple=True,
+            metavar="NAME",
+            help="Files or folders/ to leave out. May be repeated.",
         ),
         click.option(
             "--picture",
@@ -203,7 +211,7 @@ def _require_free(workspace: Workspace, name: str, *, force: bool) -> None:
 
 
 def _shown_root(workspace: Workspace, images: Path) -> str | None:
-    """The folder relative to that of the spec if it lies in the workspace, so that both can be moved; otherwise None."""
+    """The folder relative to that of the spec if it lies in the workspace, which can be moved; otherwise None."""
     top, root = workspace.data.parent, images.resolve()
     if not root.is_relative_to(top):
         return None
@@ -221,7 +229,9 @@ def _print_arrangement(images: Path, arrangement: Arrangement) -> None:
         click.echo(f"  {name:<11} {', '.join(values[:_SHOWN])}{more}".replace("\n", "?"))
     for candidate in arrangement.channels:
         count = f"{candidate.files} files" if candidate.files else ""
-        click.echo(f"  {'channel':<11} {candidate.label}: {count}, such as {candidate.example}".replace("\n", "?"))
+        click.echo(
+            f"  {'channel':<11} {candidate.label}: {count}, such as {candidate.example}".replace("\n", "?")
+        )
     if arrangement.contents.pixel_um is not None:
         click.echo(f"  {'pixel':<11} {arrangement.contents.pixel_um:.4g} um")
     for note in arrangement.notes:
@@ -253,4 +263,3 @@ def _asked_channels(
         elif answer.lower() not in _NO:
             structures.append(f"{slug(answer)}={candidate.named}")
     return tuple(proteins), tuple(structures)
-

@@ -10,12 +10,12 @@ from pathlib import Path
 from pcip_core.errors import ImageFileError, RootError
 from pcip_core.files import natural_key
 from pcip_core.images.proposal.channels import Candidate
-from pcip_core.images.proposal.columns import read_columns
 from pcip_core.images.proposal.contents import Contents, contents_of
 from pcip_core.images.proposal.exports import Export, plates_measured_twice
 from pcip_core.images.proposal.listing import Listing, extension, word_of_mask
-from pcip_core.images.proposal.names import Names, groups_of_names
-from pcip_core.images.proposal.patterns import pattern_of, read_with
+from pcip_core.images.proposal.naming.columns import read_columns
+from pcip_core.images.proposal.naming.names import Names, groups_of_names
+from pcip_core.images.proposal.naming.patterns import pattern_of, read_with
 from pcip_core.spec.sections import TIME_PARTS, Z_PARTS
 
 _WITHIN = {"channel", "field", "cell", "scene", *Z_PARTS, *TIME_PARTS}  # parts that do not tell images apart
@@ -65,7 +65,9 @@ class Arrangement:
 def of_export(listing: Listing, export: Export) -> Arrangement:
     """The arrangement of a microscope's export."""
     contents = first_contents(listing.root, sorted(export.claimed))
-    arrangement = Arrangement(export.layout, contents, export.channels, image_id="{plate}_{well}", shards="{plate}")
+    arrangement = Arrangement(
+        export.layout, contents, export.channels, image_id="{plate}_{well}", shards="{plate}"
+    )
     arrangement.values = {
         "plate": sorted(export.folders, key=natural_key),
         **{name: sorted(values, key=natural_key) for name, values in export.values.items()},
@@ -73,10 +75,12 @@ def of_export(listing: Listing, export: Export) -> Arrangement:
     if twice := plates_measured_twice(export):
         arrangement.image_id = "{plate}_{folder}_{well}"
         arrangement.notes.append(
-            f"Plate {twice[0]} was measured {len(export.folders[twice[0]])} times; each measurement gives images of its "
-            'own. For one of them, write only: {folder: "..."} in files.'
+            f"Plate {twice[0]} was measured {len(export.folders[twice[0]])} times; each measurement gives images of "
+            'its own. For one of them, write only: {folder: "..."} in files.'
         )
-    arrangement.notes += [f"A list of the export cannot be read: {problem}" for problem in export.problems[:3]]
+    arrangement.notes += [
+        f"A list of the export cannot be read: {problem}" for problem in export.problems[:3]
+    ]
     _choose_planes(arrangement)
     if listing.masks:
         _leave_out_masks(arrangement, listing, export.claimed, f"the layout {export.layout} has none")
@@ -99,7 +103,9 @@ def of_names(listing: Listing, names: Names, *, pattern: str | None = None) -> A
         reading = read_columns(names, cells=small)
         notes += reading.doubts
         pattern = pattern_of(reading)
-        known = None if reading.channel is None else sorted(set(_texts(names, reading.parts)), key=natural_key)
+        known = (
+            None if reading.channel is None else sorted(set(_texts(names, reading.parts)), key=natural_key)
+        )
         if contents.kind == "channels" and known and len(known) == 1:
             pattern, known = pattern.replace("{channel}", known[0]), None
         values, _ = read_with(pattern, names.paths, known or ())
@@ -121,7 +127,9 @@ def of_names(listing: Listing, names: Names, *, pattern: str | None = None) -> A
     if listing.masks and layout == "pattern":
         _find_masks(arrangement, listing)
     if listing.masks and arrangement.masks is None:
-        _leave_out_masks(arrangement, listing, names.paths, "their names have other parts than those of the images")
+        _leave_out_masks(
+            arrangement, listing, names.paths, "their names have other parts than those of the images"
+        )
     return arrangement
 
 
@@ -172,7 +180,8 @@ def mixed(root: Path, groups: Sequence[tuple[str, Sequence[str]]]) -> RootError:
     rest = set().union(*tops[1:])
     if rest and "" not in rest and not rest & tops[0] and len(rest) <= 5:
         options = " ".join(f'--exclude "{name}/"' for name in sorted(rest))
-        remedy = f"For those of {groups[0][1][0].partition('/')[0]}/ alone, add {options}; or pass the folder of the others."
+        first = groups[0][1][0].partition("/")[0]
+        remedy = f"For those of {first}/ alone, add {options}; or pass the folder of the others."
     else:
         remedy = (
             "Pass a subfolder that holds images of one kind, leave the others out with --exclude "
@@ -217,7 +226,8 @@ def _channels(
         if contents.names and len(set(contents.names)) == len(contents.names):
             return [Candidate(name, (), None, len(paths), paths[0]) for name in contents.names]
         return [
-            Candidate(f"plane_{number}", (), number, len(paths), paths[0]) for number in range(contents.channels)
+            Candidate(f"plane_{number}", (), number, len(paths), paths[0])
+            for number in range(contents.channels)
         ]
     named = values.get("channel", [])
     plane = "max" if contents.kind == "rgb" else None
@@ -225,7 +235,10 @@ def _channels(
         first: dict[str, str] = {}
         for path, name in zip(paths, named, strict=False):
             first.setdefault(name, path)
-        return [Candidate(name, (), plane, named.count(name), first[name]) for name in sorted(first, key=natural_key)]
+        return [
+            Candidate(name, (), plane, named.count(name), first[name])
+            for name in sorted(first, key=natural_key)
+        ]
     if contents.kind == "rgb":
         return [Candidate(colour, (), colour, len(paths), paths[0]) for colour in _RGB]
     return [Candidate("image", (), 0, len(paths), paths[0])]
@@ -253,7 +266,9 @@ def _choose_images(arrangement: Arrangement, parts: Sequence[str]) -> None:
             "files.image_id if several fields belong together."
         )
     arrangement.image_id = "_".join(f"{{{name}}}" for name in identity)
-    arrangement.protein = "{protein}" if "protein" in parts else "{class}" if arrangement.layout == "hdf5" else None
+    arrangement.protein = (
+        "{protein}" if "protein" in parts else "{class}" if arrangement.layout == "hdf5" else None
+    )
     arrangement.shards = "{plate}" if "plate" in parts else None
 
 
@@ -299,14 +314,18 @@ def _find_masks(arrangement: Arrangement, listing: Listing) -> None:
         arrangement.masks_plane = 0 if contents.kind == "alpha" else None
 
 
-def _leave_out_masks(arrangement: Arrangement, listing: Listing, images: Collection[str], reason: str) -> None:
+def _leave_out_masks(
+    arrangement: Arrangement, listing: Listing, images: Collection[str], reason: str
+) -> None:
     """Exclude label images that are not used, by their folders, otherwise by the ends of their names."""
     folders = sorted({path.rpartition("/")[0] for path in listing.masks} - {""})
     if folders and not {path.rpartition("/")[0] for path in images}.intersection(folders):
         arrangement.exclude += [f"{name}/" for name in folders[:_MOST_EXCLUDED]]
     else:
         groups = groups_of_names(listing.masks)[:_MOST_EXCLUDED]
-        ends = dict.fromkeys(f"*{word_of_mask(group.paths[0])}*{extension(group.paths[0])}" for group in groups)
+        ends = dict.fromkeys(
+            f"*{word_of_mask(group.paths[0])}*{extension(group.paths[0])}" for group in groups
+        )
         arrangement.exclude += [re.sub(r"[{}]", "*", end) for end in ends]
     arrangement.notes.append(
         f"{len(listing.masks)} label images, such as {listing.masks[0]}, are left out: {reason}. To use them, give one "

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pcip_core.errors import SpecError
-from pcip_core.images.proposal.words import PROTEIN, meaning, slug
+from pcip_core.images.proposal.naming.words import PROTEIN, meaning, slug
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def suggestions(candidates: Sequence[Candidate]) -> dict[str, tuple[str | None, 
     if not proteins and len(unknown) == 1 and sure:
         known[unknown[0]] = (PROTEIN, "the only channel that is no known marker")
     if len(proteins) == 1:
-        known |= {name: ("marker", "not the protein") for name in unknown}
+        known |= dict.fromkeys(unknown, ("marker", "not the protein"))
     return known
 
 
@@ -129,7 +129,11 @@ def _structure(candidate: Candidate, what: str | None) -> str:
     """The name of a structural channel in the spec: what it shows, otherwise its own name."""
     if what not in (None, "marker", PROTEIN):
         return str(what)
-    return slug(candidate.named) if candidate.named[:1].isalpha() else f"channel_{slug('c' + candidate.named)[1:]}"
+    return (
+        slug(candidate.named)
+        if candidate.named[:1].isalpha()
+        else f"channel_{slug('c' + candidate.named)[1:]}"
+    )
 
 
 def _with_different_names(choices: Sequence[Choice]) -> list[Choice]:
@@ -169,13 +173,16 @@ def _unclear(
             "channels",
             found=f"one channel, {candidates[0].label}",
             required="a protein channel and at least one structural channel, which shows the same in all images",
-            remedy="Pass the folder that holds the other channels too. If the background of this channel shows the shape "
-            f"of the cells, use it twice: --protein {_quoted(only)} --structural {_quoted('cell=' + only)}",
+            remedy="Pass the folder that holds the other channels too. If the background of this channel shows the "
+            f"shape of the cells, use it twice: --protein {_quoted(only)} --structural {_quoted('cell=' + only)}",
         )
     if len(proteins) > 1 and not unclear:
-        found = f"the channels {labels}, of which {', '.join(each.candidate.label for each in proteins)} may be the protein"
+        several = ", ".join(each.candidate.label for each in proteins)
+        found = f"the channels {labels}, of which {several} may be the protein"
     elif not unclear:
-        found = f"the channels {labels}, all of them known markers" if not proteins else f"no marker in {labels}"
+        found = (
+            f"the channels {labels}, all of them known markers" if not proteins else f"no marker in {labels}"
+        )
     else:
         found = f"the channels {labels}; nothing tells what {', '.join(each.label for each in unclear)} shows"
     first, *others = [candidate.named for candidate in (unclear or candidates)]

@@ -20,7 +20,17 @@ from pcip_core.images.formats.ngff import group_metadata, times_and_depth
 from pcip_core.images.formats.ome_xml import MAX_OME_XML
 
 _SMALLEST, _GREATEST = 0.01, 3.0  # um per pixel that are believed; a camera without lenses has about 6
-_UM = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
+_UM = {
+    "nm": 1e-3,
+    "µm": 1.0,
+    "um": 1.0,
+    "micron": 1.0,
+    "microns": 1.0,
+    "micrometer": 1.0,
+    "mm": 1e3,
+    "cm": 1e4,
+    "m": 1e6,
+}
 _METAMORPH = re.compile(r'id="spatial-calibration-x"[^>]*value="([0-9.eE+-]+)"')
 _IN_LISTS = (  # lists of exports: the size of a pixel, and its unit in um
     (re.compile(r'<ImageResolutionX[^>]*Unit="m"[^>]*>\s*([0-9.eE+-]+)'), 1e6),  # Harmony
@@ -35,7 +45,8 @@ class Contents:
     """What a file holds.
 
     Attributes:
-        kind: `plane`, `alpha` (grey levels with alpha), `rgb`, `channels` (one or several images of several channels, or scenes), or `archive` (HDF5).
+        kind: `plane`, `alpha` (grey levels with alpha), `rgb`, `channels` (several channels, or several
+            images), or `archive` (HDF5).
         size: height and width of its first image, px.
         names: names of its channels, as far as it has them.
         channels, depth, times, scenes: their numbers.
@@ -107,7 +118,9 @@ def _believed(text: object, unit: float = 1.0) -> float | None:
     return size if _SMALLEST <= size <= _GREATEST else None
 
 
-def _of_images(images: list[FileImage], size: tuple[int, int], *, rgb: bool, pixel_um: float | None) -> Contents:
+def _of_images(
+    images: list[FileImage], size: tuple[int, int], *, rgb: bool, pixel_um: float | None
+) -> Contents:
     first = images[0]
     channels = first.extent.channels
     several = channels > first.samples or len(images) > 1
@@ -137,7 +150,9 @@ def _of_tiff(path: Path) -> Contents:
         images = images_of(path, tiff, channels=True)
         page: Any = tiff.pages.first
         rgb = page.samplesperpixel == 3 or page.photometric == 2
-        return _of_images(images, (page.imagelength, page.imagewidth), rgb=rgb, pixel_um=_pixel_um(tiff, page))
+        return _of_images(
+            images, (page.imagelength, page.imagewidth), rgb=rgb, pixel_um=_pixel_um(tiff, page)
+        )
 
 
 def _pixel_um(tiff: Any, page: Any) -> float | None:
@@ -156,8 +171,8 @@ def _pixel_um(tiff: Any, page: Any) -> float | None:
     per_unit = tag.value[0] / max(tag.value[1], 1)
     if not tiff.is_imagej:
         return None  # dots per inch of a printer, or the pitch of the camera
-    unit = str((tiff.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ")
-    return _believed(1 / per_unit, _UM.get(unit, 0.0))
+    name = str((tiff.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ")
+    return _believed(1 / per_unit, _UM.get(name, 0.0))
 
 
 def _of_picture(path: Path) -> Contents:
@@ -175,7 +190,9 @@ def _of_vendor(path: Path) -> Contents:
     with opened_images(path) as images:
         height, width = images[0].extent.shape[-2:]
         found = _of_images(images, (height, width), rgb=False, pixel_um=None)
-        return Contents("channels", found.size, found.names, found.channels, found.depth, found.times, found.scenes)
+        return Contents(
+            "channels", found.size, found.names, found.channels, found.depth, found.times, found.scenes
+        )
 
 
 def _of_hdf5(path: Path) -> Contents:
@@ -198,7 +215,9 @@ def _of_zarr(path: Path) -> Contents:
     level = multiscale["datasets"][0]
     file = path / level["path"] / "zarr.json"
     shape = json.loads((file if file.is_file() else file.with_name(".zarray")).read_text())["shape"]
-    axes = [axis["name"] if isinstance(axis, dict) else str(axis) for axis in multiscale.get("axes") or "tczyx"]
+    axes = [
+        axis["name"] if isinstance(axis, dict) else str(axis) for axis in multiscale.get("axes") or "tczyx"
+    ]
     sizes = dict(zip(reversed(axes), reversed(shape), strict=False))
     names = [str(each.get("label") or "") for each in metadata.get("omero", {}).get("channels", [])]
     count = sizes.get("c", 1)
@@ -224,7 +243,9 @@ def _labels_of_zarr(path: Path) -> tuple[str, ...]:
 
 
 def _pixel_um_of_zarr(multiscale: dict[str, Any], level: dict[str, Any], axes: list[str]) -> float | None:
-    axis = next((each for each in multiscale.get("axes", []) if isinstance(each, dict) and each["name"] == "x"), {})
+    axis = next(
+        (each for each in multiscale.get("axes", []) if isinstance(each, dict) and each["name"] == "x"), {}
+    )
     for change in level.get("coordinateTransformations", []):
         if change.get("type") == "scale" and "unit" in axis:
             unit = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3}.get(axis["unit"], 0.0)

@@ -25,7 +25,7 @@ EXPORTS: dict[str, tuple[Callable[[str], str], Callable[[Tree, list[str]], Measu
     "incell": (str, InCell),
     "imagexpress": (_of_imagexpress, ImageXpress),
 }
-"""Layout -> the folder of a measurement, and what reads its lists; the layout whose names are the least special last."""
+"""Layout -> the folder of a measurement, and what reads its lists."""
 _WAVE = re.compile(r"_w\d", re.IGNORECASE)
 _TRIED = 200  # names by which a layout is recognized
 
@@ -96,7 +96,9 @@ def _survey(listing: Listing, layout: str) -> Export:
             export.claimed.add(path)
             counts[plane.channel] += 1
             examples.setdefault(plane.channel, path)
-            plate = measurement.plate or plane.plate or folder.rpartition("/")[2] or listing.root.resolve().name
+            plate = (
+                measurement.plate or plane.plate or folder.rpartition("/")[2] or listing.root.resolve().name
+            )
             export.folders[plate].add(folder)
             for part in ("well", "field", "plane", "time"):
                 export.values[part].add(plane.parts[part])

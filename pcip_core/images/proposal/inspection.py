@@ -13,7 +13,7 @@ from pcip_core.images.proposal.channels import Candidate
 from pcip_core.images.proposal.contents import Contents, contents_of, pixel_um_of_lists
 from pcip_core.images.proposal.exports import EXPORTS, exports_in
 from pcip_core.images.proposal.listing import Listing, list_folder, no_images
-from pcip_core.images.proposal.names import Names
+from pcip_core.images.proposal.naming.names import Names
 from pcip_core.images.proposal.tables import Manifest, manifests_in
 
 LAYOUTS = ("pattern", *EXPORTS, "ome_tiff", "ome_zarr", "vendor", "manifest", "hdf5")
@@ -51,7 +51,9 @@ def inspect_folder(
     arrangement.exclude = [*exclude, *(each for each in arrangement.exclude if each not in exclude)]
     if not listing.complete:
         count = len(listing.images) + len(listing.masks) + len(listing.others)
-        arrangement.notes.append(f"Only the first {count:,} files were looked at; pcip check reads all names.")
+        arrangement.notes.append(
+            f"Only the first {count:,} files were looked at; pcip check reads all names."
+        )
     if arrangement.contents.pixel_um is None:
         size = pixel_um_of_lists(root, listing.others)
         if size is not None:
@@ -92,11 +94,16 @@ def _recognized(listing: Listing, layout: str | None) -> Arrangement:
         if len(rest) > _FEW * len(listing.images):
             raise mixed(
                 listing.root,
-                [(f"{len(export.claimed)} files of layout {export.layout}", sorted(export.claimed)), (f"{len(rest)} files", rest)],
+                [
+                    (f"{len(export.claimed)} files of layout {export.layout}", sorted(export.claimed)),
+                    (f"{len(rest)} files", rest),
+                ],
             )
         arrangement = of_export(listing, export)
         if rest:
-            arrangement.notes.append(f"{len(rest)} images have other names and are not used, such as {rest[0]}.")
+            arrangement.notes.append(
+                f"{len(rest)} images have other names and are not used, such as {rest[0]}."
+            )
         return arrangement
     names = one_form(listing, listing.images)
     arrangement = of_names(listing, names)
@@ -124,7 +131,9 @@ def _of_manifest(listing: Listing, manifests: Sequence[Manifest]) -> Arrangement
             break
         except ImageFileError:
             continue
-    arrangement = Arrangement("manifest", contents, manifest.channels, table=manifest.path, image_id=manifest.image_id)
+    arrangement = Arrangement(
+        "manifest", contents, manifest.channels, table=manifest.path, image_id=manifest.image_id
+    )
     arrangement.values = manifest.values
     arrangement.protein = manifest.protein
     arrangement.shards = "{plate}" if "plate" in manifest.values else None
@@ -146,7 +155,9 @@ def _of_zarr(listing: Listing) -> Arrangement:
         Candidate(name, (), None if contents.names else number, len(plates), image.name)
         for number, name in enumerate(names)
     ]
-    arrangement = Arrangement("ome_zarr", contents, channels, image_id="{image}" if images else "{plate}_{well}")
+    arrangement = Arrangement(
+        "ome_zarr", contents, channels, image_id="{image}" if images else "{plate}_{well}"
+    )
     arrangement.shards = None if images else "{plate}"
     if contents.depth > 1:
         arrangement.project = {"z": "max"}
@@ -157,8 +168,8 @@ def _of_zarr(listing: Listing) -> Arrangement:
     if contents.times > 1:
         arrangement.only = {"time": 1}
         arrangement.notes.append(
-            f"Of {contents.times} times, only the first is used. For each time as an image of its own, remove `only` and "
-            "add {time} to image_id."
+            f"Of {contents.times} times, only the first is used. For each time as an image of its own, remove "
+            "`only` and add {time} to image_id."
         )
     return arrangement
 
@@ -197,9 +208,9 @@ def _not_of(listing: Listing, layout: str, other: str = "") -> SpecError:
     examples = [*listing.images, *listing.groups, *listing.tables, *listing.others]
     return SpecError(
         listing.root,
-        found=f"images of layout {other}" if other else f"no image of layout {layout}; the first file is {examples[0]}",
+        found=f"images of layout {other}"
+        if other
+        else f"no image of layout {layout}; the first file is {examples[0]}",
         required=f"layout {layout}",
         remedy="Leave --layout out, so that pcip looks which it is.",
     )
-
-

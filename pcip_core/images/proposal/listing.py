@@ -74,11 +74,11 @@ def list_folder(
     for inside, folders, names in Tree(root, [*ALWAYS_EXCLUDED, *exclude]).walk():
         count += len(names)
         progress(count)
-        kind = _group(root / inside) if any(name in METADATA_FILES for name in names) else None
-        if kind is not None:
+        group = _group(root / inside) if any(name in METADATA_FILES for name in names) else None
+        if group is not None:
             folders.clear()
-            if kind:
-                listing.groups[printable(inside.rstrip("/")) or "."] = kind
+            if group:
+                listing.groups[printable(inside.rstrip("/")) or "."] = group
             continue
         for name in names:
             _sort(listing, inside, name)

@@ -104,10 +104,12 @@ def propose(
         PcipError: the files contradict the proposal, or no field of a sample can be read.
     """
     plan = Plan(name, organism, shown_root or str(root.resolve()))
-    values = {"protein": arrangement.protein} if arrangement.protein not in (None, "{protein}") else {}
+    values: dict[str, str] = {}
+    if arrangement.protein is not None and arrangement.protein != "{protein}":
+        values["protein"] = arrangement.protein
     if arrangement.layout == "hdf5":
-        values["localization"] = arrangement.protein
-    plan.images = Images(values={key: str(text) for key, text in values.items()})
+        values["localization"] = str(arrangement.protein)
+    plan.images = Images(values=values)
     draft = _loaded(spec_text(plan, arrangement, choices), root)
     fields = scan(draft).fields
     plan.n_fields, plan.n_images = len(fields), len({member.image_id for member in fields})
@@ -217,7 +219,10 @@ def _diameter(
     if expected is not None:
         if measured is None or not 1 / _BELIEVED < measured / expected < _BELIEVED:
             return expected, "usual size, by the size of a pixel in the files"
-        return measured, f"measured in the images; about {expected:.0f} px by the size of a pixel in the files"
+        return (
+            measured,
+            f"measured in the images; about {expected:.0f} px by the size of a pixel in the files",
+        )
     if measured is not None:
         return measured, "measured in the images"
     return _DEFAULT_PX[kind], "a guess: nothing could be measured"

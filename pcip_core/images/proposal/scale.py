@@ -17,8 +17,8 @@ _LEAST_COVERED, _MOST_COVERED = 0.0005, 0.9  # share of a plane that objects cov
 def typical_diameter(planes: Iterable[np.ndarray]) -> float | None:
     """The diameter of a typical object that is brighter than the background, px; None if there is none.
 
-    It is twice the height of the peaks of the distance to the background, weighted by their size, so that cells that touch
-    count as cells, and specks do not.
+    It is twice the height of the peaks of the distance to the background, weighted by their size, so that cells that
+    touch count as cells, and specks do not.
 
     Args:
         planes: (H, W) of one channel, of several fields.
@@ -54,7 +54,9 @@ def _by_mask(smooth: np.ndarray) -> float | None:
     if not _LEAST_COVERED < mask.mean() < _MOST_COVERED:
         return None
     distance = ndimage.distance_transform_edt(mask)
-    around = ndimage.maximum_filter(distance, size=max(3, 2 * round(float(np.percentile(distance[mask], 95))) // 2 + 1))
+    around = ndimage.maximum_filter(
+        distance, size=max(3, 2 * round(float(np.percentile(distance[mask], 95))) // 2 + 1)
+    )
     peaks = distance[(distance == around) & (distance >= _LEAST_PX / 2)]
     if not peaks.size:
         return None

@@ -54,7 +54,9 @@ def manifests_in(root: Path, tables: Sequence[str]) -> list[Manifest]:
     return [each for path in _likely(root, tables) if (each := _manifest(root, path)) is not None]
 
 
-def describing(screen: Screen, fields: Sequence[Field], tables: Sequence[str], values: dict[str, str]) -> Described:
+def describing(
+    screen: Screen, fields: Sequence[Field], tables: Sequence[str], values: dict[str, str]
+) -> Described:
     """Choose a platemap and a table of images: those whose rows match images.
 
     Args:
@@ -116,7 +118,9 @@ def _manifest(root: Path, path: str) -> Manifest | None:
         channels = [Candidate(name, (), None, table.height) for name in dict.fromkeys(named)]
     elif "channel" in lower and of_file is not None:
         counts = table[lower["channel"]].value_counts().rows()
-        channels = [Candidate(name, (), None, n) for name, n in sorted(counts, key=lambda row: natural_key(row[0]))]
+        channels = [
+            Candidate(name, (), None, n) for name, n in sorted(counts, key=lambda row: natural_key(row[0]))
+        ]
     else:
         return None
     columns = {our_name(name): table[name] for name in table.columns}
@@ -125,8 +129,11 @@ def _manifest(root: Path, path: str) -> Manifest | None:
         for name, series in columns.items()
         if name in ("plate", "well", "field", "protein", "gene") or name.lower().startswith("metadata_")
     }
-    identity = [name for name in ("plate", "well") if name in values]
-    protein = next((name for name in values if name.lower() in ("protein", "metadata_protein", "gene", "metadata_gene")), None)
+    identity: list[str] = [name for name in ("plate", "well") if name in values]
+    protein = next(
+        (name for name in values if name.lower() in ("protein", "metadata_protein", "gene", "metadata_gene")),
+        None,
+    )
     if "well" not in identity and protein:
         identity.append(protein)
     if not identity:

@@ -44,7 +44,11 @@ def _head(plan: Plan, arrangement: Arrangement) -> Iterator[str]:
     yield "# Every key: docs/reference/spec.md"
     for note in (*arrangement.notes, *plan.notes):
         yield from textwrap.wrap(
-            re.sub(r"\s+", " ", note), 110, initial_indent="# - ", subsequent_indent="#   ", break_on_hyphens=False
+            re.sub(r"\s+", " ", note),
+            110,
+            initial_indent="# - ",
+            subsequent_indent="#   ",
+            break_on_hyphens=False,
         )
     yield f"name: {plan.name}"
     yield f"organism: {_value(plan.organism)}"
@@ -61,7 +65,7 @@ def _channels(arrangement: Arrangement, choices: Sequence[Choice]) -> Iterator[s
         keys = [f"role: {choice.role}"]
         if isinstance(candidate.plane, int):
             keys.append(f"plane: {candidate.plane}")
-        elif candidate.named != choice.name and not (candidate.plane == candidate.named):
+        elif candidate.named != choice.name and candidate.plane != candidate.named:
             keys.append(f"named: {_value(candidate.named)}")
         if isinstance(candidate.plane, str):
             keys.append(f"plane: {candidate.plane}")
@@ -98,7 +102,11 @@ def _files(plan: Plan, arrangement: Arrangement, choices: Sequence[Choice]) -> I
     for name, values in arrangement.values.items():
         shown = ", ".join(values[:_SHOWN])
         yield f"  # {name}: {_comment(shown)}{f', ... ({len(values)} in all)' if len(values) > _SHOWN else ''}"
-    for key, value in (("parts", arrangement.parts), ("only", arrangement.only), ("project", arrangement.project)):
+    for key, value in (
+        ("parts", arrangement.parts),
+        ("only", arrangement.only),
+        ("project", arrangement.project),
+    ):
         if value:
             yield f"  {key}: {_mapping(value)}"
     if arrangement.exclude:
@@ -122,7 +130,9 @@ def _images(plan: Plan) -> Iterator[str]:
 
 def _shards(plan: Plan, arrangement: Arrangement) -> str:
     if arrangement.shards is not None:
-        return f"shards: {{by: {_quoted(arrangement.shards)}}}   # the unit of work: a new plate costs one plate"
+        return (
+            f"shards: {{by: {_quoted(arrangement.shards)}}}   # the unit of work: a new plate costs one plate"
+        )
     return f"shards: {{buckets: {plan.buckets}}}   # the unit of work"
 
 
@@ -134,7 +144,9 @@ def _segmentation(plan: Plan, arrangement: Arrangement) -> Iterator[str]:
     elif plan.diameter:
         yield f"  # {plan.diameter}"
     yield "crops:"
-    window = "null   # the whole image" if plan.window_px is None else f"{plan.window_px}   # px around a cell"
+    window = (
+        "null   # the whole image" if plan.window_px is None else f"{plan.window_px}   # px around a cell"
+    )
     yield f"  window_px: {window}"
     yield "  size_px: 64"
     if plan.area_fraction is not None:

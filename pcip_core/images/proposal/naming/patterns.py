@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from pcip_core.errors import SpecError
 from pcip_core.images.layouts.pattern import matches
-from pcip_core.images.proposal.columns import Reading
+from pcip_core.images.proposal.naming.columns import Reading
 from pcip_core.spec.bounds import shown
 
 _NUMBERED = re.compile(r"([A-Za-z]+[ _-]?)(\d+)")

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from pcip_core.images.proposal.names import Column, Names
-from pcip_core.images.proposal.words import meaning, prefix_part
+from pcip_core.images.proposal.naming.names import Column, Names
+from pcip_core.images.proposal.naming.words import meaning, prefix_part
 from pcip_core.user_tables.wells import is_well
 
 _MOST_CHANNELS = 16
@@ -17,7 +17,9 @@ _COMPLETE = 0.8  # share of groups of files that have every value of the channel
 _NUMBERED = re.compile(r"([A-Za-z]+)[ _-]?(\d+)")
 _GENE = re.compile(r"[A-Z][A-Za-z0-9]*\d[A-Za-z0-9]*|[A-Z]{2,}[A-Z0-9-]*|Y[A-P][LR]\d{3}[WC](?:-[A-Z])?")
 _HEX = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32}")
-_PLAIN_FOLDERS = re.compile(r"images?|imgs?|fields?|raw|data|tiffs?|pngs?|pictures?|export(ed)?|cells?|crops?", re.I)
+_PLAIN_FOLDERS = re.compile(
+    r"images?|imgs?|fields?|raw|data|tiffs?|pngs?|pictures?|export(ed)?|cells?|crops?", re.I
+)
 _ONE_MOST = 20_000  # files by which columns are compared
 
 
@@ -293,7 +295,12 @@ def _constant_field(reading: Reading, places: Sequence[int]) -> None:
     well = reading.place("well")
     for place in reversed(places):
         column = reading.names.columns[place]
-        if place not in reading.parts and place not in reading.ignored and column.numeric and not column.folder:
+        if (
+            place not in reading.parts
+            and place not in reading.ignored
+            and column.numeric
+            and not column.folder
+        ):
             if well is not None and place > well and len(column.distinct[0]) <= 3:
                 reading.parts[place] = "field:d"
             return
@@ -301,4 +308,6 @@ def _constant_field(reading: Reading, places: Sequence[int]) -> None:
 
 def _shown(column: Column) -> str:
     values = ", ".join(column.distinct[:4])
-    return f"{column.before.strip('/ _-') or 'the text'} ({values}{', ...' if len(column.distinct) > 4 else ''})"
+    return (
+        f"{column.before.strip('/ _-') or 'the text'} ({values}{', ...' if len(column.distinct) > 4 else ''})"
+    )

@@ -1,4 +1,4 @@
-"""What names of channels mean: a structure, the protein, or a label image; and what letters in front of numbers mean."""
+"""What names of channels mean: a structure or the protein; and what letters in front of numbers mean."""
 
 from __future__ import annotations
 

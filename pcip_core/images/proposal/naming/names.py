@@ -234,7 +234,11 @@ def _folder_columns(texts: list[str], of_name: Sequence[Column], *, whole: bool)
     separators = next(iter(shapes))
     pieces = [_PIECE.findall(text) for text in texts]
     parts = [
-        Column([row[place] for row in pieces], before=("/" if place == 0 else "") + separators[place], folder=True)
+        Column(
+            [row[place] for row in pieces],
+            before=("/" if place == 0 else "") + separators[place],
+            folder=True,
+        )
         for place in range(len(pieces[0]))
     ]
     repeats = any(part.values == column.values for part in parts for column in of_name if not column.constant)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from pcip_core.images.proposal.arrangement import Arrangement
 from pcip_core.images.proposal.channels import Choice
 from pcip_core.images.proposal.scale import typical_diameter
 from pcip_core.images.proposal.tables import describing
-from pcip_core.images.proposal.writing import spec_text
+from pcip_core.images.proposal.writing import Plan, spec_text
 from pcip_core.images.reading import Planes, read_field
 from pcip_core.spec.loading import load_screen
 from pcip_core.spec.screen import Screen
@@ -30,38 +29,6 @@ _BELIEVED = 2.5  # factor between the measured and the expected diameter
 _SAMPLE = 6  # fields that are read
 _FEW_IMAGES, _MANY_IMAGES = 40, 200
 _PER_BUCKET = 200  # images
-
-
-@dataclass
-class Plan:
-    """What a spec says, beside what the arrangement and the channels say.
-
-    Attributes:
-        name, organism, root: keys of the spec.
-        method, options: of the segmentation.
-        window_px, area_fraction: of the crops.
-        encoder: the section, as YAML text.
-        buckets: number of shards, if there are no plates.
-        images: the section `images`.
-        n_images, n_fields: counts, for comments.
-        diameter: where the diameter comes from, for a comment.
-        notes: what the user should know.
-    """
-
-    name: str
-    organism: str
-    root: str
-    method: str = "whole"
-    options: dict[str, object] = field(default_factory=dict)
-    window_px: int | None = None
-    area_fraction: tuple[float, float] | None = None
-    encoder: str = "{recipe: agreement, width: 0.25}"
-    buckets: int = 1
-    images: Images = field(default_factory=Images)
-    n_images: int = 0
-    n_fields: int = 0
-    diameter: str = ""
-    notes: list[str] = field(default_factory=list)
 
 
 def likely_organism(choices: Sequence[Choice]) -> str:

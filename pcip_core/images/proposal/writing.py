@@ -6,17 +6,47 @@ import json
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 from pcip_core.images.proposal.arrangement import Arrangement
 from pcip_core.images.proposal.channels import Choice
-
-if TYPE_CHECKING:
-    from pcip_core.images.proposal.proposal import Plan
+from pcip_core.spec.sections import Images
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./ ()-]*")
 _NOT_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "none"}
 _SHOWN = 5
+
+
+@dataclass
+class Plan:
+    """What a spec says, beside what the arrangement and the channels say.
+
+    Attributes:
+        name, organism, root: keys of the spec.
+        method, options: of the segmentation.
+        window_px, area_fraction: of the crops.
+        encoder: the section, as YAML text.
+        buckets: number of shards, if there are no plates.
+        images: the section `images`.
+        n_images, n_fields: counts, for comments.
+        diameter: where the diameter comes from, for a comment.
+        notes: what the user should know.
+    """
+
+    name: str
+    organism: str
+    root: str
+    method: str = "whole"
+    options: dict[str, object] = field(default_factory=dict)
+    window_px: int | None = None
+    area_fraction: tuple[float, float] | None = None
+    encoder: str = "{recipe: agreement, width: 0.25}"
+    buckets: int = 1
+    images: Images = field(default_factory=Images)
+    n_images: int = 0
+    n_fields: int = 0
+    diameter: str = ""
+    notes: list[str] = field(default_factory=list)
 
 
 def spec_text(plan: Plan, arrangement: Arrangement, choices: Sequence[Choice]) -> str:

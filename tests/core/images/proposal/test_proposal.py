@@ -180,7 +180,7 @@ def test_an_export_beside_other_files_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("names", "message"),
-    [((), "an empty folder"), (("notes.doc",), r"1 files, none of them an image \(extensions .doc\), such as notes.doc"),
+    [((), "an empty folder"), (("notes.doc",), r"none of them an image \(extensions .doc\), such as notes.doc"),
      (("terms.csv",), r"1 files, none of them an image \(extensions .csv\)")],
 )  # fmt: skip
 def test_folders_without_images(tmp_path: Path, names: tuple[str, ...], message: str) -> None:

@@ -260,12 +260,16 @@ def _choose_images(arrangement: Arrangement, parts: Sequence[str]) -> None:
     if identity == ["plate"] or not identity:
         identity = [*identity, *(name for name in ("field", "scene") if name in parts)][:2]
         if not identity:
-            identity = ["scene"] if arrangement.layout in ("ome_tiff", "vendor") else list(parts)[:1]
+            identity = (
+                ["scene"]
+                if arrangement.layout in ("ome_tiff", "vendor")
+                else [name for name in parts if name != "channel"][:1]
+            )
         arrangement.notes.append(
             "Nothing in the names tells which fields show one protein: each field is an image of its own. Correct "
             "files.image_id if several fields belong together."
         )
-    arrangement.image_id = "_".join(f"{{{name}}}" for name in identity)
+    arrangement.image_id = "_".join(f"{{{name}}}" for name in identity) or "image"
     arrangement.protein = (
         "{protein}" if "protein" in parts else "{class}" if arrangement.layout == "hdf5" else None
     )

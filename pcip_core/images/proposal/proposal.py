@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pcip_core.errors import ImageFileError
+from pcip_core.errors import ImageFileError, SpecError
 from pcip_core.images.field import Field
 from pcip_core.images.layout import scan
 from pcip_core.images.proposal.arrangement import Arrangement
@@ -96,7 +96,15 @@ def _loaded(text: str, root: Path) -> Screen:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "proposal.yaml"
         path.write_text(text, encoding="utf-8")
-        return load_screen(path, root=str(root.resolve()))
+        try:
+            return load_screen(path, root=str(root.resolve()))
+        except SpecError as error:
+            raise SpecError(
+                f"the spec that was proposed for {root}",
+                found=error.found,
+                required=error.required,
+                remedy="Name the files with --pattern, or write the spec by hand (docs/how-to/bring-a-screen.md).",
+            ) from error
 
 
 def _read(screen: Screen, fields: Sequence[Field]) -> list[Planes]:

@@ -64,6 +64,11 @@ def read_columns(names: Names, *, cells: bool) -> Reading:
     _find_numbered(reading, free)
     _find_plate(reading, free)
     _find_rest(reading, free, cells=cells)
+    if not {part.partition(":")[0] for part in reading.parts.values()} - {"channel", "_"}:
+        for place in free:  # a single field, whose name is that of the sample
+            if place not in reading.parts and place not in reading.ignored and not columns[place].folder:
+                reading.parts[place] = "sample"
+                break
     return reading
 
 

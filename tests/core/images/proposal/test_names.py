@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pcip_core.images.proposal.listing import is_mask, list_folder
+from pcip_core.images.proposal.listing import holds_images, is_mask, list_folder
 from pcip_core.images.proposal.naming.columns import read_columns
 from pcip_core.images.proposal.naming.names import groups_of_names
 from pcip_core.images.proposal.naming.patterns import pattern_of, read_with
@@ -124,3 +124,12 @@ def test_listing_ends_at_a_number_of_files(tmp_path: Path) -> None:
     assert not listing.complete
     assert len(listing.images) == 30
     assert counts[-1] == 30
+
+
+def test_a_folder_that_holds_images_is_told_from_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "data" / "screens").mkdir(parents=True)
+    (tmp_path / "data" / "screens" / "x.yaml").touch()
+    assert not holds_images(tmp_path)
+    (tmp_path / "plates" / "P1").mkdir(parents=True)
+    (tmp_path / "plates" / "P1" / "A01.TIF").touch()
+    assert holds_images(tmp_path)

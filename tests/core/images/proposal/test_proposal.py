@@ -154,6 +154,13 @@ def test_the_pattern_of_the_user(tmp_path: Path) -> None:
         proposed(tmp_path, pattern="{strain}.png")
 
 
+def test_a_single_field(tmp_path: Path) -> None:
+    _, screen = proposed(write(tmp_path, "x_1_gfp.tif", "x_1_rfp.tif"))
+    assert [(field.image_id, sorted(field.files)) for field in scan(screen).fields] == [
+        ("x", ["protein", "rfp"])
+    ]
+
+
 def test_two_arrangements_are_refused_and_the_remedy_works(tmp_path: Path) -> None:
     write(
         tmp_path,

@@ -28,6 +28,8 @@ from pcip_core.spec.training import EncoderConfig
 REPOSITORY = (
     Path(__file__).resolve().parent.parent
 )  # the folder of the packages: a checkout, or site-packages
+SETTINGS = Path(__file__).parent / "settings"
+"""The files that lie at the top of a workspace: `dagster.yaml` and `workspace.yaml`."""
 MLFLOW_PORT = int(os.environ.get("PCIP_MLFLOW_PORT", "5000"))
 DAGSTER_PORT = int(os.environ.get("PCIP_DAGSTER_PORT", "3000"))
 LOCATION, DEFINITIONS = "pcip", "pcip_assets.definitions"

@@ -13,7 +13,7 @@ from pcip_core.errors import PcipError, WriteError
 
 COMMANDS = {
     "demo": "Simulate two screens and take them from images to scores.",
-    "init": "Make a folder a workspace, and add screens that come with pcip.",
+    "init": "Make a workspace, or propose a spec for a folder of images.",
     "fetch": "Download images, or check images that you downloaded.",
     "check": "Report what pcip finds in a screen, before any work.",
     "run": "Take a screen from images to features and scores.",

@@ -1,4 +1,4 @@
-"""`pcip init`: `command` is the command, `workspace` makes the folder and copies templates."""
+"""`pcip init`: `command` is the command, `workspace` makes a workspace, `propose` proposes a spec for images."""
 
 from pcip_assets.cli.init.command import command
 

@@ -40,10 +40,12 @@ def scan_opera(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
     Raises:
         RootError: none of the images has a channel of the spec, or two files hold the same plane.
     """
-    return scan_export(screen, tree, _measurement, _Harmony)
+    return scan_export(screen, tree, measurement_folder, Harmony)
 
 
-class _Harmony(Measurement):
+class Harmony(Measurement):
+    """One measurement: its images, and what its index says of plate and channels."""
+
     def __init__(self, tree: Tree, paths: list[str]) -> None:
         lists = [path for path in paths if path.rpartition("/")[2].lower() in _INDICES]
         self.lists = sorted(lists, key=lambda path: _INDICES.index(path.rpartition("/")[2].lower()))
@@ -119,7 +121,7 @@ def _compared(root: Path, paths: Sequence[str], indices: Sequence[Index]) -> Ite
         )
 
 
-def _measurement(folder: str) -> str:
+def measurement_folder(folder: str) -> str:
     """The folder of a measurement: that of its images, or the one around it if that is called Images."""
     above, _, name = folder.rpartition("/")
     return above if name.lower() == "images" else folder

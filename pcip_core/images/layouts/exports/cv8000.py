@@ -43,10 +43,12 @@ _NUMBERS = {
 
 def scan_cv8000(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
     """Find the fields of all measurements, each of which is one folder."""
-    return scan_export(screen, tree, str, _CellVoyager)
+    return scan_export(screen, tree, str, CellVoyager)
 
 
-class _CellVoyager(Measurement):
+class CellVoyager(Measurement):
+    """One measurement: its images, and what its lists say of them."""
+
     def __init__(self, tree: Tree, paths: list[str]) -> None:
         self.plate: str | None = None
         self.listed: dict[str, Plane] = {}

@@ -33,10 +33,17 @@ _LONGEST = 1 << 20  # bytes of a .HTD file
 
 def scan_imagexpress(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
     """Find the fields of all measurements, each with its folders of times and focal planes."""
-    return scan_export(screen, tree, lambda folder: _STEPS.sub("", folder), _ImageXpress)
+    return scan_export(screen, tree, measurement_folder, ImageXpress)
 
 
-class _ImageXpress(Measurement):
+def measurement_folder(folder: str) -> str:
+    """The folder of a measurement: that around its folders of times and focal planes."""
+    return _STEPS.sub("", folder)
+
+
+class ImageXpress(Measurement):
+    """One measurement: its images, and the names of channels in its .HTD files."""
+
     def __init__(self, tree: Tree, paths: list[str]) -> None:
         self.plate, self.listed = None, ()
         self.lists: list[str] = []

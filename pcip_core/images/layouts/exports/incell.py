@@ -41,10 +41,12 @@ _INDICES = {"field": "field_index", "plane": "z_index", "time": "time_index"}
 
 def scan_incell(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
     """Find the fields of all measurements, each of which is one folder."""
-    return scan_export(screen, tree, str, _InCell)
+    return scan_export(screen, tree, str, InCell)
 
 
-class _InCell(Measurement):
+class InCell(Measurement):
+    """One measurement: its images, and what its .xdce file says of them."""
+
     def __init__(self, tree: Tree, paths: list[str]) -> None:
         self.plate = None
         self.listed: dict[str, Plane] = {}

@@ -12,7 +12,7 @@ import yaml
 from pcip_core.images.annotations import describe_images
 from pcip_core.images.inside import Tree
 from pcip_core.images.layout import scan
-from pcip_core.images.layouts.exports.incell import _InCell
+from pcip_core.images.layouts.exports.incell import InCell
 from pcip_core.images.reading import read_field
 from tests.core.images.writers import noise, screen_of
 
@@ -39,7 +39,7 @@ def _channels(nucleus: str, protein: str) -> dict[str, dict[str, str]]:
     ],
 )
 def test_writings_of_names(tmp_path, name, channel, well, numbers):
-    plane = _InCell(Tree(tmp_path), []).plane(name, "")
+    plane = InCell(Tree(tmp_path), []).plane(name, "")
     assert (plane.channel, plane.parts["well"]) == (channel, well)
     assert " ".join(plane.parts[part] for part in ("field", "plane", "time")) == numbers
     assert plane.plate == ("My_Plate" if name.startswith("My_Plate") else None)

@@ -53,7 +53,7 @@ def cut_cells(planes: Mapping[str, np.ndarray], labels: np.ndarray, spec: Crops)
         The crops, their positions and intensities, and the rejected objects with the reason for each.
 
     Raises:
-        ImageFileError: `window_px` is larger than the field, or than twice the field if windows may reach over its edge.
+        ImageFileError: `window_px` is larger than the field, or than twice its longer side if windows are padded.
 
     >>> labels = np.zeros((20, 20), int)
     >>> labels[8:12, 8:12], labels[0:2, 0:2] = 1, 2

@@ -73,7 +73,9 @@ def validate(screen: Screen, path: Path) -> None:
     ):
         refuse(found, required)
     if screen.crops.edge == "pad" and screen.crops.window_px is None:
-        refuse("crops.edge pad with window_px null", "a window_px: the whole image has no window over its edge")
+        refuse(
+            "crops.edge pad with window_px null", "a window_px: the whole image has no window over its edge"
+        )
     for name in screen.crops.floor:
         if name not in screen.crop_channels:
             refuse(f"crops.floor names channel {name!r}", f"one of {list(screen.crop_channels)}")

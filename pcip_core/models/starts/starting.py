@@ -35,7 +35,8 @@ def started(network: Started, start: str) -> Started:
 
     Filters of the first layer belong to channels: protein channels take those of the start's protein channel, and
     structural channels those of the same name. The filters of a channel that the start lacks are 0: they add nothing
-    to what the start has learned before they are trained. With its projector, an encoder that learns agreement does not lose at first what it has learned.
+    to what the start has learned before they are trained. With its projector, an encoder that learns agreement does not
+    lose at first what it has learned.
 
     Args:
         network: an untrained network with a source encoder (`source`).

@@ -104,5 +104,7 @@ def test_a_window_that_reaches_over_the_field_from_any_centre_is_large_enough():
         cut_cells(planes, labels, Crops(window_px=201, edge="pad"))
     allowed = int(caught.value.remedy.split("at most ")[1].split(",")[0])
     cut = cut_cells(planes, labels, Crops(window_px=allowed, size_px=allowed, edge="pad"))
-    field = [np.rint((plane - plane.min()) / np.ptp(plane) * 255) for plane in map(np.asarray, planes.values())]
+    field = [
+        np.rint((plane - plane.min()) / np.ptp(plane) * 255) for plane in map(np.asarray, planes.values())
+    ]
     assert np.abs(cut.pixels[0, :, 96:196, 96:196] - np.stack(field)).max() <= 1

@@ -24,7 +24,9 @@ def _disc(y: float, x: float, radius: float, size: int = 60) -> np.ndarray:
 def test_the_object_with_most_light_is_the_cell_even_at_the_border():
     rng = np.random.default_rng(0)
     true = _disc(8, 50, 11)
-    plane = rng.poisson(20 + 900 * true + 400 * _disc(40, 15, 11) + 4000 * _disc(50, 50, 1.5)).astype(np.uint16)
+    plane = rng.poisson(20 + 900 * true + 400 * _disc(40, 15, 11) + 4000 * _disc(50, 50, 1.5)).astype(
+        np.uint16
+    )
     labels = whole({"dna": plane, "tag": plane[::-1]}, channel="dna")
     overlap = (labels[true] == 1).sum() / ((labels == 1) | true).sum()
     assert (labels.dtype, labels.max(), overlap > 0.9) == (np.int32, 1, True)
@@ -70,6 +72,6 @@ def test_windows_lie_around_the_nucleus_of_each_picture(tmp_path):
 
 
 def test_padding_without_a_window_is_refused(tmp_path):
-    with pytest.raises(SpecError, match="crops.edge pad with window_px null; required: a window_px"):
+    with pytest.raises(SpecError, match=r"crops\.edge pad with window_px null; required: a window_px"):
         _screen(tmp_path, crops={"window_px": None, "edge": "pad"})
     assert _screen(tmp_path, crops={"window_px": 24, "edge": "pad"}).crops.edge == "pad"

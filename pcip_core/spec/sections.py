@@ -181,6 +181,8 @@ class Crops:
 
     Args:
         window_px: side of the square cut around the centre of mass; null takes the whole field.
+        edge: a cell whose window reaches over the edge of the field is left out (`reject`), or its window is filled
+            there with the least value of each plane within the window (`pad`).
         size_px: side of the stored crop after resizing.
         floor: channel -> threshold in [0, 1] of the rescaled crop; pixels below it are set to 0.
         area_fraction: smallest and largest area of a cell, as fractions of the window; other cells are rejected.
@@ -189,6 +191,7 @@ class Crops:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     window_px: Annotated[int, Bounds(2, 20_000)] | None
+    edge: Literal["reject", "pad"] = "reject"
     size_px: Annotated[int, Bounds(16, 512)] = 64
     floor: dict[str, Share] = field(default_factory=dict)
     area_fraction: tuple[AreaFraction, AreaFraction] | None = None

@@ -120,7 +120,7 @@ class EncoderConfig(TrainingConfig):
         augment: random changes of both cells of a pair, each by itself; by default they are flipped only.
         start: `none`, or the source encoder that the training starts from, which learned agreement from simulated
             cells: `simulated_human` (channels nucleus, microtubules and protein) or `simulated_yeast` (cytosol and
-            protein). It requires `START_SHAPE`. Structural channels of other names start with initial weights.
+            protein). It requires `START_SHAPE`. Structural channels of other names start with weights of 0.
         epochs: 0 takes the start as it is; nothing is learned from the cells.
     """
 

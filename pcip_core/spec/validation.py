@@ -72,6 +72,10 @@ def validate(screen: Screen, path: Path) -> None:
         *problems_of(screen.features, screen.crop_channels),
     ):
         refuse(found, required)
+    if screen.crops.edge == "pad" and screen.crops.window_px is None:
+        refuse(
+            "crops.edge pad with window_px null", "a window_px: the whole image has no window over its edge"
+        )
     for name in screen.crops.floor:
         if name not in screen.crop_channels:
             refuse(

@@ -39,7 +39,9 @@ def sources(check: Check) -> Iterator[Line]:
             yield Line(PROBLEM, f"channel {name}: {lacking}")
     if (start := screen.encoder.start) != "none":
         new = [name for name in screen.structural if name not in START_CHANNELS[start]]
+        missing = [name for name in START_CHANNELS[start] if name not in screen.structural]
         unknown = f"; not among its channels: {', '.join(new)}" if new else ""
+        unknown += f"; learned beside {', '.join(missing)}, not in this screen" if missing else ""
         yield Line("encoder", f"starts from that of {start}{unknown}")
     if check.trained is not None and (text := check.trained.differs(screen)) is not None:
         yield Line(PROBLEM, text)

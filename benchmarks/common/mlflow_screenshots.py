@@ -118,30 +118,17 @@ def browser_page() -> Iterator[Page]:
 
 
 def take(page: Page, address: str, workspace: Workspace, folder: Path) -> None:
-    """The table of runs, the comparison of two trainings, their pictures, and the model."""
+    """The table of runs, their charts, and the page of the model."""
     from mlflow import MlflowClient
 
     client = MlflowClient(workspace.mlflow_uri, workspace.mlflow_uri)
     experiment: Any = client.get_experiment_by_name(NAME)
     assert experiment is not None
-    trainings = client.search_runs([experiment.experiment_id], "tags.kind = 'training'")
     page.goto(address)
     page.get_by_text(NAME, exact=True).first.wait_for()
-    save(page, folder / "mlflow_start.png")
     page.get_by_text(NAME, exact=True).first.click()
     page.get_by_text(f"{NAME}/2", exact=False).first.wait_for()
     save(page, folder / "mlflow_runs.png")
-
-    ids = ",".join(f'"{run.info.run_id}"' for run in trainings)
-    page.goto(f'{address}/#/compare-runs?runs=[{ids}]&experiments=["{experiment.experiment_id}"]')
-    for section in ("Visualizations", "Run details"):
-        page.get_by_text(section, exact=True).first.click()
-    for switch in page.get_by_text("Show diff only").all():
-        switch.click()
-    page.get_by_text("knn_benchmark.png", exact=True).first.click()
-    page.set_viewport_size({**_SIZE, "height": 1350})  # type: ignore[arg-type]
-    save(page, folder / "mlflow_compare.png")
-    page.set_viewport_size(_SIZE)  # type: ignore[arg-type]
 
     page.goto(f"{address}/#/experiments/{experiment.experiment_id}/runs?compareRunsMode=CHART")
     page.get_by_text("loss", exact=True).first.wait_for()

@@ -28,6 +28,7 @@ def call_asset(
         partition_keys=list(shards),
         log=SimpleNamespace(info=lambda *_: None),
         run=SimpleNamespace(run_id="none"),
+        instance=SimpleNamespace(compute_log_manager=None),
         add_asset_metadata=lambda *_, **__: None,
     )
     return asset.op.compute_fn.decorated_fn(context, config or Remake(force=True), **given)

@@ -191,11 +191,11 @@ class Crops:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     window_px: Annotated[int, Bounds(2, 20_000)] | None
-    edge: Literal["reject", "pad"] = "reject"
     size_px: Annotated[int, Bounds(16, 512)] = 64
     floor: dict[str, Share] = field(default_factory=dict)
     area_fraction: tuple[AreaFraction, AreaFraction] | None = None
     min_cells: Annotated[int, Bounds(2, 1_000_000)] = 5
+    edge: Literal["reject", "pad"] = "reject"
 
 
 @dataclass(frozen=True)

@@ -174,6 +174,10 @@ def own(finished: Finished, tmp_path: Path) -> Finished:
     return finished.copied(tmp_path)
 
 
+EMBEDDED = "![preview](data:image/webp;base64,"
+"""How a picture begins in the metadata of a run whose instance keeps no files, as the one in memory."""
+
+
 def has_picture(metadata: object, home: Path) -> bool:
     """Whether a metadata value shows a picture, by the address of a file that Dagster keeps under this folder."""
     match = re.fullmatch(r"!\[preview\]\(/logs/([^/]+)/pictures/([0-9a-f]+)/webp\)", str(metadata))

@@ -19,7 +19,7 @@ from pcip_core.models.files import load_encoder
 from pcip_core.models.inpainting import build_network
 from pcip_core.store.publish import connect
 from pcip_core.training.sampling import hold_out
-from tests.assets.conftest import Finished, add_plate, has_picture, run_tiny
+from tests.assets.conftest import EMBEDDED, Finished, add_plate, run_tiny
 from tests.conftest import write_spec
 
 CHECK = "follows_its_source"
@@ -136,7 +136,7 @@ def test_a_network_that_has_learned_passes_and_mlflow_has_its_numbers(followed: 
     assert {name: made[name] for name in said} == said
     assert said["cells"] == "held out of the training"
     assert said["references_are_of_another"] == "image"
-    assert has_picture(said["mismatch"], followed.workspace.dagster_home)
+    assert EMBEDDED in said["mismatch"]
     client = mlflow.MlflowClient(followed.workspace.mlflow_uri)
     run_id = Tracking(data=str(followed.workspace.data)).champion("tiny").run_id
     logged = client.get_run(run_id).data.metrics

@@ -128,7 +128,8 @@ def test_rows_are_joined_by_the_name_of_the_cell(tmp_path):
 
 def test_errors_name_the_file_and_the_columns(tmp_path):
     path = written(tmp_path, OBJECTS)
-    with pytest.raises(SpecError, match=r"Nuclei\.csv.*Metadata_Plate.*the columns Metadata_Batch, centre_y"):
+    required = "the columns Metadata_Batch, which may mean Metadata_Plate, centre_y"
+    with pytest.raises(SpecError, match=rf"Nuclei\.csv.*Metadata_Plate.*{required}"):
         imported_by_place(path, CELLS, **PLACE | {"image": "{Metadata_Batch}", "y": "centre_y"})
     with pytest.raises(SpecError, match="the columns cell_id"):
         imported_by_id(path, CELLS)

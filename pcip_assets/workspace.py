@@ -28,6 +28,7 @@ from pcip_core.spec.training import EncoderConfig
 REPOSITORY = (
     Path(__file__).resolve().parent.parent
 )  # the folder of the packages: a checkout, or site-packages
+SETTINGS = Path(__file__).parent / "settings"  # dagster.yaml and workspace.yaml, for the top of a workspace
 MLFLOW_PORT = int(os.environ.get("PCIP_MLFLOW_PORT", "5000"))
 DAGSTER_PORT = int(os.environ.get("PCIP_DAGSTER_PORT", "3000"))
 _LOG = logging.getLogger("pcip")

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import yaml
 
-from pcip_assets.cli.init.workspace import SETTINGS
-from pcip_assets.workspace import Workspace
+from pcip_assets.workspace import SETTINGS, Workspace
 from pcip_core.errors import PcipError, SpecError
 from pcip_core.files import replacing
 from pcip_core.spec.reading import read_yaml

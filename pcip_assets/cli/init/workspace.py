@@ -6,15 +6,12 @@ Nothing that exists is replaced.
 import os
 from pathlib import Path
 
-from pcip_assets.workspace import Workspace
+from pcip_assets.workspace import SETTINGS, Workspace
 from pcip_core.errors import PcipError, WriteError
 from pcip_core.files import replacing
 from pcip_core.spec.loading import load_screen
 from pcip_core.spec.reading import read_yaml
 from pcip_core.spec.templates import TEMPLATES
-
-SETTINGS = Path(__file__).parents[2] / "settings"
-"""The files that lie at the top of a workspace: `dagster.yaml` and `workspace.yaml`."""
 
 
 def create(folder: Path | None = None) -> tuple[Workspace, list[Path]]:

@@ -28,7 +28,7 @@ def ensure_mlflow(workspace: Workspace) -> None:
     database = mlflow_database(workspace)
     ensure(workspace, [database])
     with opened(database.path) as connection:
-        if not _former(connection, workspace):
+        if not _former(connection, workspace) and not _has_unset_default(connection):
             return
     with workspace.only_process(), opened(database.path) as connection, connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -37,8 +37,22 @@ def ensure_mlflow(workspace: Workspace) -> None:
         )  # again, because another process may have changed them meanwhile
         for old, new in former.items():
             _replace(connection, old, new)
+        if _has_unset_default(connection):
+            location = workspace.artifacts("Default").as_uri()
+            connection.execute(
+                "UPDATE experiments SET artifact_location = ? WHERE experiment_id = 0", [location]
+            )
     for old, new in former.items():
         _LOG.warning(f"{database.path}: the workspace was moved or copied; {old} is now {new}")
+
+
+def _has_unset_default(connection: sqlite3.Connection) -> bool:
+    """Whether MLflow's experiment Default is without runs, and leads to the folder in which MLflow was first called."""
+    query = (
+        "SELECT artifact_location FROM experiments WHERE experiment_id = 0 "
+        "AND NOT EXISTS (SELECT * FROM runs WHERE runs.experiment_id = 0)"
+    )
+    return any((location or "").endswith("/mlruns/0") for (location,) in connection.execute(query))
 
 
 def _former(connection: sqlite3.Connection, workspace: Workspace) -> dict[str, str]:

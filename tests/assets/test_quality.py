@@ -22,6 +22,7 @@ from pcip_core.spec.loading import load_screen
 from pcip_core.spec.screen import Screen
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect
+from tests.assets.conftest import EMBEDDED
 from tests.conftest import write_tiny_screen
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import sys
 
 import click
 import pytest
 from click.testing import CliRunner
 
+import pcip_assets
 from pcip_assets.cli.main import COMMANDS, cli, main
 from tests.assets.imports import HEAVY, imported_packages
 
@@ -129,3 +132,9 @@ def test_ctrl_c_ends_without_a_traceback(
         main()
     assert left.value.code == 130
     assert "stopped" in capsys.readouterr().err
+
+
+def test_usage_data_is_switched_off_before_mlflow_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY")
+    importlib.reload(pcip_assets)
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"

@@ -62,6 +62,16 @@ def test_a_copy_does_not_write_into_the_original(tmp_path: Path) -> None:
     assert Tracking(data=str(copy.data)).champion("tiny").version == "tiny/2"
 
 
+def test_the_experiment_that_mlflow_makes_is_in_the_workspace_and_moves(tmp_path: Path) -> None:
+    former, moved = Workspace(tmp_path / "former" / "data"), Workspace(tmp_path / "moved" / "data")
+    ensure_mlflow(former)
+    shutil.copytree(former.data, moved.data)
+    for workspace in (former, moved):
+        ensure_mlflow(workspace)
+        experiment = MlflowClient(workspace.mlflow_uri).get_experiment("0")
+        assert experiment.artifact_location == workspace.artifacts("Default").as_uri()
+
+
 def test_only_locations_of_the_workspace_follow_it(tmp_path: Path) -> None:
     """A screen whose name begins with that of another, an experiment of a user, and a network stored elsewhere."""
     former, moved = Workspace(tmp_path / "former"), Workspace(tmp_path / "moved")

@@ -19,6 +19,7 @@ from pcip_core.errors import DuplicateScreenError, PcipError, SpecError, StoreEr
 from pcip_core.files import file_name, replacing
 from pcip_core.locks import locked
 from pcip_core.spec.loading import load_screen
+from pcip_core.spec.reading import read_yaml
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.training import EncoderConfig
 
@@ -166,7 +167,7 @@ class Workspace:
         return None
 
     def find(self, name_or_path: str, *, root: str | None = None) -> Screen:
-        """The screen of a spec file or of a known name; `data/local.yaml` records it.
+        """The screen of a spec file or of a known screen (`spec_path`); `data/local.yaml` records it.
 
         Raises:
             SpecError: neither a file nor a screen has this name.
@@ -179,19 +180,36 @@ class Workspace:
         return screen
 
     def spec_path(self, name_or_path: str) -> Path:
-        """The spec file of a path, or of the name of a known screen."""
+        """The spec file of a path, or of a known screen by its name or by the name of its file without .yaml.
+
+        Raises:
+            SpecError: there is no such file or screen, or the name is that of one screen and the file of another.
+        """
         path = Path(name_or_path).expanduser()
         if path.is_file():
             return path.resolve()
-        by_stem = {spec.stem: spec for spec in self.specs()}
-        if path.suffix == "" and name_or_path in by_stem:
-            return by_stem[name_or_path]
+        known = {spec: _name_in(spec) for spec in self.specs()} if path.suffix == "" else {}
+        meant = [spec for spec, name in known.items() if name_or_path in (name, spec.stem)]
+        if len({known[spec] for spec in meant}) > 1:
+            raise SpecError(
+                name_or_path,
+                found="; ".join(f"{spec} (name: {known[spec]})" for spec in meant),
+                required="the name of one screen, which is not the file of another",
+                remedy="Give the path of the spec, or rename its file as the screen.",
+            )
+        if meant:
+            return meant[-1]
         raise SpecError(
             name_or_path,
             found="no such file",
-            required=f"the path of a spec, or one of the known screens {', '.join(sorted(by_stem))}",
+            required=f"the path of a spec, or one of the known screens {', '.join(self._known_names())}",
             remedy="Correct the path or the name.",
         )
+
+    def _known_names(self) -> list[str]:
+        """The name of each known screen, in order, with its file if that has another name."""
+        names = {spec: _name_in(spec) or spec.stem for spec in self.specs()}
+        return sorted(name if name == spec.stem else f"{name} ({spec.name})" for spec, name in names.items())
 
     def check_unique(self, name: str, path: Path) -> None:
         """Raise DuplicateScreenError when another known spec has this name."""
@@ -260,6 +278,16 @@ class Workspace:
                     remedy="Free some space, correct the permissions, or choose another folder with PCIP_DATA.",
                 ) from error
             yield
+
+
+def _name_in(spec: Path) -> str | None:
+    """The name of the screen of a spec, which need not be valid."""
+    try:
+        values = read_yaml(spec, "a screen spec")
+    except PcipError:
+        return None
+    name = values.get("name") if isinstance(values, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def _duplicate(name: str, first: Path, second: Path) -> DuplicateScreenError:

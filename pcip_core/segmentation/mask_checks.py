@@ -18,6 +18,7 @@ from pcip_core.errors import ImageFileError
 from pcip_core.images.reading import Planes
 from pcip_core.segmentation.mask_fit import Fit, Misfit, misfit
 from pcip_core.spec.screen import Screen
+from pcip_core.words import many
 
 _PIECE = 0.25  # smallest area of a piece that counts, of the median object: a smaller one is a fragment
 _FEW = 3  # surplus pieces that are never a reason to warn
@@ -200,8 +201,11 @@ def _damage(counts: LabelCounts, file: str, *, split: object) -> ImageFileError 
     if counts.thin >= max(_THIN, counts.pieces / 2):
         return ImageFileError(
             file,
-            found=f"a label image of {counts.labels} labels in {counts.pieces} pieces, {counts.thin} of which are "
-            "rims or specks without a pixel inside",
+            found=(
+                f"a label image of {many(counts.labels, 'label')} in {many(counts.pieces, 'piece')}, "
+                f"{counts.thin} of which are "
+                "rims or specks without a pixel inside"
+            ),
             required="whole objects, each with one number",
             remedy="Export the label image again as TIFF or PNG, not as JPEG, and resize it, if at all, without "
             "interpolation (nearest neighbour).",
@@ -211,7 +215,7 @@ def _damage(counts: LabelCounts, file: str, *, split: object) -> ImageFileError 
         wrapped = ", and the highest number of its pixel type is used" if counts.exhausted else ""
         return ImageFileError(
             file,
-            found=f"{counts.labels} labels in {counts.pieces} separate pieces{wrapped}",
+            found=f"{many(counts.labels, 'label')} in {many(counts.pieces, 'separate piece')}{wrapped}",
             required="one number for each object",
             remedy="Export the label image with 16 or 32 bits, in which numbers do not wrap; or set split: true in "
             "segmentation.options, which makes each piece a cell. Set split: false if pieces belong together.",
@@ -258,16 +262,17 @@ def _background(
     )
 
 
-def _oddities(
-    counts: LabelCounts, window: int | None, *, split: object, refused: bool
-) -> Iterator[str]:
+def _oddities(counts: LabelCounts, window: int | None, *, split: object, refused: bool) -> Iterator[str]:
     """What is unusual about a label image, in words. Of one that is refused, the share of a label is known."""
     labels, surplus = counts.labels, counts.surplus
     if split is None and surplus >= max(_FEW, _SOME * labels) and surplus < _MANY * labels:
-        yield f"{labels} labels in {counts.pieces} separate pieces (split: true makes each piece a cell)"
+        yield (
+            f"{many(labels, 'label')} in {many(counts.pieces, 'separate piece')} (split: true makes "
+            f"each piece a cell)"
+        )
     if labels >= _FEW and counts.largest > _COVERS and not refused:
         numbered = "" if counts.background else ", and no pixel is 0: is the background numbered?"
-        yield f"one of {labels} labels covers {counts.largest:.0%} of the field{numbered}"
+        yield f"one of {many(labels, 'label')} covers {counts.largest:.0%} of the field{numbered}"
     if window is None or not labels:
         return
     area = counts.median_area / window**2

@@ -44,7 +44,7 @@ def build_encoder(screen: Screen) -> dg.AssetsDefinition:
             return {"spec": spec, "crops": all_crops_hash(library, screen), **proteins}
 
         def fit(tracker: TrainingRun, checkpoints: Path) -> Fitted:
-            from pcip_core.training.cells import CellSet
+            from pcip_core.training.cells import CellSet, too_few_images
             from pcip_core.training.loop import train
             from pcip_core.training.tasks.pairs import network_and_task
 
@@ -52,6 +52,10 @@ def build_encoder(screen: Screen) -> dg.AssetsDefinition:
             image = np.unique(cells["image_id"].to_numpy(), return_inverse=True)[1]
             proteins = protein_of_images(library, screen)
             protein = np.array([proteins[image_id] for image_id in cells["image_id"]])
+            given = CellSet(pixels, image, screen.crop_channels, protein)
+            warning = too_few_images(given, config)
+            if warning:
+                context.log.warning(f"{screen.name}/encoder: {warning}")
             shape, task = network_and_task(
                 config,
                 screen.crop_channels,
@@ -61,7 +65,7 @@ def build_encoder(screen: Screen) -> dg.AssetsDefinition:
                 images=int(image.max()) + 1,
             )
             trained = train(
-                CellSet(pixels, image, screen.crop_channels, protein),
+                given,
                 shape,
                 config,
                 task=task,
@@ -75,7 +79,7 @@ def build_encoder(screen: Screen) -> dg.AssetsDefinition:
             loss = (
                 "mean squared error" if list(config.tasks) == ["inpainting"] else "weighted loss of all tasks"
             )
-            return Fitted(trained, len(image), loss, extra)
+            return Fitted(trained, len(image), loss, extra, warning)
 
         kind = " and ".join(config.tasks).replace("inpainting", "paired cell inpainting")
         return Network(tracking, screen.name, kind, config, inputs, fit)

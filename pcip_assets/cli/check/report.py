@@ -10,6 +10,7 @@ from pcip_assets.cli.check.check import FAILURE, PROBLEM, Check, Line
 from pcip_assets.cli.check.sections import SECTIONS, refusal
 from pcip_core.images.layout import scan
 from pcip_core.spec.screen import Screen
+from pcip_core.words import many
 
 _COLOURS = {PROBLEM: "yellow", FAILURE: "red"}
 _INDENT = " " * 14
@@ -63,4 +64,4 @@ def _draw(check: Check, picture: Path) -> Iterator[Line]:
         yield Line("picture", "none: no field of the sample can be read")
         return
     save_png(contact_sheet(check.screen, check.panels), picture)
-    yield Line("picture", f"{picture}: {len(check.panels)} of {len(check.sample)} sampled fields")
+    yield Line("picture", f"{picture}: {len(check.panels)} of {many(len(check.sample), 'sampled field')}")

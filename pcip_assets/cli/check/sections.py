@@ -18,6 +18,7 @@ from pcip_core.images.plate_map import Plate, drawn, missing_wells
 from pcip_core.images.quality.survey import quality_lines
 from pcip_core.spec.training import START_CHANNELS
 from pcip_core.spec.validation import unmade_sets
+from pcip_core.words import many
 
 _SHOWN = 5  # files, images or wells named in one line
 _MAPS = 3  # plates with a map
@@ -33,9 +34,9 @@ def sources(check: Check) -> Iterator[Line]:
     yield Line("layout", screen.files.layout)
     planes = Counter(name for field in fields for name in field.files)
     for name, channel in screen.channels.items():
-        yield Line("channel", f"{name} ({channel.role}): {planes[name]} planes")
+        yield Line("channel", f"{name} ({channel.role}): {many(planes[name], 'plane')}")
         if planes[name] < len(fields):
-            lacking = f"no file for {len(fields) - planes[name]} of {len(fields)} fields"
+            lacking = f"no file for {len(fields) - planes[name]} of {many(len(fields), 'field')}"
             yield Line(PROBLEM, f"channel {name}: {lacking}")
     if (start := screen.encoder.start) != "none":
         new = [name for name in screen.structural if name not in START_CHANNELS[start]]
@@ -47,7 +48,7 @@ def counts(check: Check) -> Iterator[Line]:
     """The numbers of fields, images, shards, proteins and localization terms."""
     fields, annotated = check.layout.fields, check.annotated
     n_images, n_shards = len(annotated.records), len(check.layout.shards())
-    yield Line("fields", f"{len(fields)} in {n_images} images, {n_shards} shards")
+    yield Line("fields", f"{len(fields)} in {many(n_images, 'image')}, {many(n_shards, 'shard')}")
     proteins = {image.values["protein"] for image in annotated.records}
     yield Line("proteins", len(proteins))
     others = {
@@ -72,7 +73,7 @@ def plates(check: Check) -> Iterator[Line]:
         return
     n_wells = sum(len(plate.wells) for plate in check.plates)
     n_fields = sum(sum(plate.wells.values()) for plate in check.plates)
-    yield Line("plates", f"{len(check.plates)} with {n_wells} wells and {n_fields} fields")
+    yield Line("plates", f"{len(check.plates)} with {many(n_wells, 'well')} and {many(n_fields, 'field')}")
     listed = read_platemap(check.screen, check.layout.with_left_out())
     missing = missing_wells(check.plates, [(key[0], key[1]) for key in listed])
     alike: dict[tuple[object, ...], list[Plate]] = {}
@@ -86,15 +87,19 @@ def plates(check: Check) -> Iterator[Line]:
         wells = missing[plate.name]
         shown = ", ".join(f"{well} ({reason})" for well, reason in list(wells.items())[:_SHOWN])
         more = "" if len(wells) <= _SHOWN else ", ..."
-        yield Line(FAILURE, f"{_named(plate)}no images for {len(wells)} wells: {shown}{more}")
+        yield Line(FAILURE, f"{_named(plate)}no images for {many(len(wells), 'well')}: {shown}{more}")
     if len(missing) > _SHOWN:
-        yield Line(FAILURE, f"wells are missing on {len(missing) - _SHOWN} more plates")
+        yield Line(FAILURE, f"wells are missing on {many(len(missing) - _SHOWN, 'more plate')}")
     short = [plate for plate in check.plates if plate.short]
     for plate in short[:_SHOWN]:
         wells_shown = _listed([f"{well} ({n})" for well, n in plate.short.items()])
-        yield Line(PROBLEM, f"{_named(plate)}fewer than the usual {plate.usual} fields in {wells_shown}")
+        yield Line(
+            PROBLEM, f"{_named(plate)}fewer than the usual {many(plate.usual, 'field')} in {wells_shown}"
+        )
     if len(short) > _SHOWN:
-        yield Line(PROBLEM, f"wells with fewer fields than usual on {len(short) - _SHOWN} more plates")
+        yield Line(
+            PROBLEM, f"wells with fewer fields than usual on {many(len(short) - _SHOWN, 'more plate')}"
+        )
 
 
 def _named(plate: Plate) -> str:
@@ -105,7 +110,7 @@ def _plate_text(alike: Sequence[Plate], missing: Mapping[str, str]) -> str:
     """The wells of plates that are alike: a map with the number of fields of each, or some names of wells."""
     plate, others = alike[0], len(alike) - 1
     more = f" and {others} alike" if others else ""
-    sizes = f"{_many(len(plate.wells), 'well')}, {_many(sum(plate.wells.values()), 'field')}"
+    sizes = f"{many(len(plate.wells), 'well')}, {many(sum(plate.wells.values()), 'field')}"
     wells = f"{plate.name or '(no name)'}{more}: {sizes}"
     if len(plate.wells) == 1:
         return f"{wells}: {next(iter(plate.wells))}"
@@ -125,9 +130,7 @@ def example(check: Check) -> Iterator[Line]:
         of_channel = kinds.get(name, [])
         for pixels, member, n in of_channel:
             size = f"{pixels.height} x {pixels.width} px (height x width), {pixels.dtype}"
-            values = (
-                f"values {_number(pixels.low)} to {_number(pixels.high)} in {n} of {n_read} sampled fields"
-            )
+            values = f"values {_number(pixels.low)} to {_number(pixels.high)} in {n} of {many(n_read, 'sampled field')}"
             yield Line("example", f"{name}: {_one_line(member.field.files[name])}\n{size}, {values}")
         if len(of_channel) > 1:
             each = [
@@ -157,7 +160,7 @@ def tables(check: Check) -> Iterator[Line]:
     for matching in [*annotated.matchings, *of_cells]:
         yield Line(matching.role, matching)
     for term, n in annotated.left_out.items():
-        yield Line("left out", f"term {term!r} of {n} images, which names no compartment")
+        yield Line("left out", f"term {term!r} of {many(n, 'image')}, which names no compartment")
     problems = annotated.problems() + [text for matching in of_cells for text in matching.problems()]
     yield from (Line(PROBLEM, text) for text in problems)
 
@@ -189,12 +192,13 @@ def left_out(check: Check) -> Iterator[Line]:
     """Images and files that are left out, doubts about those that are not, and plates that cannot be listed."""
     for reason, n in Counter(reason for _, reason in check.layout.left_out).most_common(_REASONS):
         names = [field.field_id for field, other in check.layout.left_out if other == reason]
-        yield Line("left out", f"{_many(n, 'field')}: {reason}: {_one_line(_listed(names))}")
+        yield Line("left out", f"{many(n, 'field')}: {reason}: {_one_line(_listed(names))}")
     unclaimed = check.layout.unclaimed
     if unclaimed:
         yield Line(
             "unclaimed",
-            f"{len(unclaimed)} files belong to no field: {_one_line(', '.join(unclaimed[:_SHOWN]))}",
+            f"{many(len(unclaimed), 'file')} {'belongs' if len(unclaimed) == 1 else 'belong'} to no "
+            f"field: {_one_line(', '.join(unclaimed[:_SHOWN]))}",
         )
     excluded = check.layout.excluded
     if excluded:
@@ -227,19 +231,22 @@ def sample(check: Check) -> Iterator[Line]:
     """The cells of the sampled fields by shard, and the fields that cannot be used."""
     total = len(check.layout.fields)
     if check.at_most is not None and check.sample:
-        yield Line("sample", f"{len(check.sample)} of {total} fields")
+        yield Line("sample", f"{len(check.sample)} of {many(total, 'field')}")
     by_shard = [
         (shard, list(members)) for shard, members in groupby(check.sample, lambda each: each.field.shard)
     ]
     for shard, members in by_shard[:_SHARDS]:
         found, passing = sum(each.found for each in members), sum(each.passing for each in members)
-        yield Line("sample", f"{shard}: {found} cells in {len(members)} field(s), {passing} pass")
+        yield Line(
+            "sample", f"{shard}: {many(found, 'cell')} in {many(len(members), 'field')}, {passing} pass"
+        )
     if len(by_shard) > _SHARDS:
         rest = [each for _, members in by_shard[_SHARDS:] for each in members]
         found, passing = sum(each.found for each in rest), sum(each.passing for each in rest)
         yield Line(
             "sample",
-            f"{len(by_shard) - _SHARDS} more shards: {found} cells in {len(rest)} fields, {passing} pass",
+            f"{many(len(by_shard) - _SHARDS, 'more shard')}: {many(found, 'cell')} in "
+            f"{many(len(rest), 'field')}, {passing} pass",
         )
     unread = [each for each in check.sample if each.problem is not None and each.field.problem is None]
     yield from (Line(FAILURE, each.problem) for each in unread[:_SHOWN])
@@ -256,7 +263,7 @@ def _scarce_cells(check: Check, members: list[SampledField]) -> Iterator[Line]:
         reasons = summed(each.reasons for each in members)
         shown = "".join(f"; {n}: {reason}" for reason, n in list(reasons.items())[:_REASONS])
         names = ", ".join(each.field.field_id for each in members[:_SHOWN])
-        yield Line(PROBLEM, f"{names}: none of {found} cells passes{shown}")
+        yield Line(PROBLEM, f"{names}: none of {many(found, 'cell')} passes{shown}")
         return
     if not members:
         return
@@ -268,7 +275,7 @@ def _scarce_cells(check: Check, members: list[SampledField]) -> Iterator[Line]:
         if scarce:
             yield Line(
                 PROBLEM,
-                f"{len(scarce)} of {len(in_image)} images of {fields[0].shard} have fewer cells than "
+                f"{len(scarce)} of {many(len(in_image), 'image')} of {fields[0].shard} have fewer cells than "
                 f"crops.min_cells ({least}): {', '.join(scarce[:_SHOWN])}",
             )
         return
@@ -277,16 +284,12 @@ def _scarce_cells(check: Check, members: list[SampledField]) -> Iterator[Line]:
     if expected < least:
         yield Line(
             PROBLEM,
-            f"{image_id}: about {expected:.0f} cells in its fields, fewer than crops.min_cells ({least})",
+            f"{image_id}: about {many(round(expected), 'cell')} in its fields, fewer than crops.min_cells ({least})",
         )
 
 
 def _number(value: float) -> str:
     return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def quality(check: Check) -> Iterator[Line]:
@@ -308,7 +311,7 @@ def masks(check: Check) -> Iterator[Line]:
     texts = [text for each in check.sample if each.swapped is None for text in each.warnings]
     yield from (Line(PROBLEM, text) for text in texts[:_SHOWN])
     if more := len(swapped[_SHOWN:]) + len(texts[_SHOWN:]):
-        yield Line(PROBLEM, f"{more} more problems of label images")
+        yield Line(PROBLEM, f"{many(more, 'more problem')} of label images")
 
 
 def _one_line(text: str) -> str:

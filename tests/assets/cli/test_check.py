@@ -37,7 +37,7 @@ def test_a_screen_of_which_no_sampled_cell_passes_cannot_be_run(tmp_path, capsys
     screen = load_screen(write_tiny_screen(tmp_path, crops=crops))
     assert not print_check(screen)
     out = capsys.readouterr().out
-    assert "sample      plate_1: 18 cells in 2 field(s), 0 pass" in out
+    assert "sample      plate_1: 18 cells in 2 fields, 0 pass" in out
     assert "plate_1_A01_1, plate_1_A03_1: none of 18 cells passes; 18: area" in out
     assert "cannot run: no cell of the sampled fields can be used" in out
     assert "no problem found" not in out

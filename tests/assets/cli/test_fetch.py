@@ -75,7 +75,7 @@ def test_what_is_missing_is_printed_and_the_exit_code_says_so(pcip, atlas, tmp_p
     assert code == 1
     assert "unknown   NOSUCH" in text
     assert "762_F2_1_blue_red_green.jpg: HTTP 404 Not Found" in text
-    assert "1 files failed and are listed in" in text
+    assert "1 file failed, listed in" in text
     assert (tmp_path / "hpa/failures.csv").is_file()
 
 

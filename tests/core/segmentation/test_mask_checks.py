@@ -195,10 +195,15 @@ def dense(mask: np.ndarray) -> np.ndarray:
         (confluent, r"one label \(1\) that covers 99% of the field from side to side;"),
         (inverted, "one label .255. that covers 88% of the field from side to side, and is darker"),
         (dense, "one label .1. that covers 40% of the field from side to side, and is darker"),
-        (lambda mask: mask + 1, "label 1, one of 2., that covers 88% .* darker than the rest, and no pixel is 0"),
+        (
+            lambda mask: mask + 1,
+            "label 1, one of 2., that covers 88% .* darker than the rest, and no pixel is 0",
+        ),
     ],
 )
-def test_a_label_over_the_field_or_its_background_is_refused(tmp_path: Path, broken, found: str, split) -> None:
+def test_a_label_over_the_field_or_its_background_is_refused(
+    tmp_path: Path, broken, found: str, split
+) -> None:
     mask = scattered(0)
     drawn = 1 - dense(mask) if broken is dense else mask
     write_field(tmp_path / "images", 1, broken(mask), drawn=drawn)
@@ -230,9 +235,12 @@ def test_the_remedies_of_a_numbered_and_of_an_inverted_background_work(tmp_path:
 
 def test_large_cells_are_no_background(tmp_path: Path) -> None:
     mask = scattered(0)
-    clump = np.where(np.abs(np.subtract(*np.mgrid[:SIDE, :SIDE])) < 60, 1, 0)  # a corner-to-corner band, bright
+    clump = np.where(
+        np.abs(np.subtract(*np.mgrid[:SIDE, :SIDE])) < 60, 1, 0
+    )  # a corner-to-corner band, bright
     clump[[0, -1]] = clump[:, [0, -1]] = 1
-    assert (share := count_labels(clump).span_of_pieces.share) > 0.5
+    share = count_labels(clump).span_of_pieces.share
+    assert share > 0.5
     write_field(tmp_path / "images", 1, clump.astype(np.uint8))
     screen = labelled(tmp_path, split=True)
     assert cut_field(screen, scan(screen).fields[0]).warnings  # not one number for each cell, but bright

@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 LISTED := https://pypi.org/pypi/pip/24.0/json
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test check audit ui bench clean
+.PHONY: help setup demo test newcomer check audit ui bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -28,6 +28,9 @@ demo: $(READY) ## process two simulated screens from images to benchmark
 test: $(READY) ## run every test
 	$(PYTEST)
 
+newcomer: $(READY) ## use a wheel of pcip in an empty environment and an empty folder, and move that folder
+	$(BIN)/python -m tests.newcomer.newcomer
+
 check: $(READY) ## run lint, types and every test, and look for known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -47,4 +50,4 @@ bench: $(READY) ## run every benchmark except the long ones (`pcip bench` lists 
 	$(BIN)/pcip bench --all
 
 clean: ## remove .venv and everything under data/ except the specs
-	rm -rf $(VENV) && find data -mindepth 1 -maxdepth 1 ! -name screens -exec rm -rf {} +
+	rm -rf $(VENV) build dist && find data -mindepth 1 -maxdepth 1 ! -name screens -exec rm -rf {} +

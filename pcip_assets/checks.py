@@ -17,8 +17,9 @@ from pcip_assets.assets.analyses.mismatch import metadata_of
 from pcip_assets.assets.benchmarks.scoring import KNN, benchmark_tables
 from pcip_assets.assets.encoders.training_cells import TRAINING_CELLS
 from pcip_assets.assets.feature_sets import PREFIX, control_sets, encoder_sets
-from pcip_assets.assets.results import picture
+from pcip_assets.assets.pictures import apart, picture
 from pcip_assets.dagster_compat import partitions_of_run
+from pcip_assets.records.settings import trained_as
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking
 from pcip_core.analysis.mismatch import verdict
@@ -54,7 +55,7 @@ def build_checks(screen: Screen) -> list[dg.AssetChecksDefinition]:
     ]
     if screen.baselines.sets:  # again when all feature sets are scored
         checks.append(_asset_check(screen, "benchmark_report", ranked_as_in_the_paper))
-    checks.append(_like_training_cells(screen))
+    checks += [_like_training_cells(screen), _trained_as_the_spec_says(screen)]
     return checks if screen.encoder_from else [_follows_its_source(screen), *checks]
 
 
@@ -256,9 +257,31 @@ def _like_training_cells(screen: Screen) -> dg.AssetChecksDefinition:
     return check
 
 
+def _trained_as_the_spec_says(screen: Screen) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=[screen.name, "cell_features"], name="trained_as_the_spec_says")
+    def check(library: Library) -> dg.AssetCheckResult:
+        """The encoder that describes the cells was trained with the settings of `encoder` in the spec."""
+        trained = trained_as(library.workspace, screen)
+        text = None if trained is None else trained.differs(screen)
+        differences = {} if trained is None else screen.encoder.differences(trained.settings)
+        return dg.AssetCheckResult(
+            passed=text is None,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=text or ("No file says how the encoder was trained." if trained is None else None),
+            metadata={
+                "differences": dg.MetadataValue.json(
+                    {name: {"training": before, "spec": now} for name, (before, now) in differences.items()}
+                ),
+                "overrides": dg.MetadataValue.json({} if trained is None else trained.overrides),
+            },
+        )
+
+    return check
+
+
 def _follows_its_source(screen: Screen) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=[screen.name, MISMATCH], name="follows_its_source")
-    def check(library: Library) -> dg.AssetCheckResult:
+    def check(context: dg.AssetCheckExecutionContext, library: Library) -> dg.AssetCheckResult:
         """Predictions follow the source more than an untrained network's do (docs/explanation/analyses.md)."""
         from pcip_core.plots.pictures import preview
 
@@ -270,10 +293,13 @@ def _follows_its_source(screen: Screen) -> dg.AssetChecksDefinition:
             passed=not reasons,
             severity=dg.AssetCheckSeverity.WARN,
             description="; ".join(reasons) or None,
-            metadata={
-                **metadata_of(table, json.loads(provenance.get("description", "{}"))),
-                **({"mismatch": picture(preview(figure))} if figure.is_file() else {}),
-            },
+            metadata=apart(
+                context,
+                {
+                    **metadata_of(table, json.loads(provenance.get("description", "{}"))),
+                    **({"mismatch": picture(preview(figure))} if figure.is_file() else {}),
+                },
+            ),
         )
 
     return check

@@ -4,15 +4,18 @@ Nothing else in pcip imports `dagster._core` or writes one of Dagster's own run 
 classes of `dagster._core` too, as Dagster's documentation of that file does.
 """
 
+import mimetypes
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.execution.api import create_execution_plan
 from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, WorkerStatus
+from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.compute_log_manager import CapturedLogContext
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.tags import (
@@ -20,6 +23,7 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
 )
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._serdes import ConfigurableClassData
 
 if TYPE_CHECKING:
@@ -37,13 +41,17 @@ __all__ = [
     "create_execution_plan",
     "dagster_app",
     "end_run",
+    "keep_with_run",
     "partition_range_tags",
     "partitions_of_run",
+    "shown_on_timeline",
 ]
 
 # The type that `dg.define_asset_job` returns. Replace it when `dagster` exports that type.
 AssetJob = UnresolvedAssetJobDefinition
 
+_PICTURES = "pictures"  # folder in that of the output of a run
+_REPOSITORY = "__repository__"  # which Dagster makes of the definitions of a module
 _POLL_MS = 2000  # how often the pages ask for changes: the webserver's own default
 
 # The command `dagster-daemon`, which need not be on the PATH. Replace it when `python -m dagster` has that command.
@@ -98,11 +106,56 @@ def dagster_app(workspace_file: str) -> Iterator["Starlette"]:
     from dagster._core.workspace.load_target import WorkspaceFileTarget
     from dagster_webserver.app import create_app_from_workspace_process_context
 
+    mimetypes.add_type("image/webp", ".webp")  # which not every system knows
     with (
         dg.DagsterInstance.get() as instance,
         WorkspaceProcessContext(instance, WorkspaceFileTarget([workspace_file]), dg.__version__) as context,
     ):
         yield create_app_from_workspace_process_context(context, live_data_poll_rate=_POLL_MS)
+
+
+def keep_with_run(instance: dg.DagsterInstance, run_id: str, name: str, content: bytes) -> str | None:
+    """Keep a file beside the output of a run; return its address on any webserver of Dagster.
+
+    None where the instance keeps the output elsewhere. Replace it when a metadata value can hold a file.
+    """
+    manager = instance.compute_log_manager
+    if not isinstance(manager, LocalComputeLogManager):
+        return None
+    stem, _, ending = name.rpartition(".")
+    key = [run_id, _PICTURES, stem]
+    path = Path(manager.get_captured_local_path(key, ending))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return f"/logs/{'/'.join(key)}/{ending}"
+
+
+@contextmanager
+def shown_on_timeline(instance: dg.DagsterInstance, location: str, module: str) -> Iterator[None]:
+    """Have runs of `execute_in_process` recorded as runs of a code location; the timeline leaves out others.
+
+    Replace it when `JobDefinition.execute_in_process` records where its job comes from.
+
+    Args:
+        instance: the instance of the runs.
+        location: name of the code location.
+        module: the module of its definitions.
+    """
+    target = LoadableTargetOrigin(executable_path=sys.executable, module_name=module)
+    repository = RemoteRepositoryOrigin(
+        InProcessCodeLocationOrigin(target, location_name=location), _REPOSITORY
+    )
+    create = instance.create_run_for_job
+
+    def create_here(*, job_def: dg.JobDefinition, **given: Any) -> dg.DagsterRun:
+        origin = RemoteJobOrigin(repository, job_def.name)
+        return create(job_def=job_def, **{**given, "remote_job_origin": origin})
+
+    vars(instance)["create_run_for_job"] = create_here
+    try:
+        yield
+    finally:
+        del vars(instance)["create_run_for_job"]
 
 
 def end_run(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str) -> None:

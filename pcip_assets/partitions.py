@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from pcip_core.images.layout import scan
+from pcip_core.images.layout import Layout, scan
 from pcip_core.spec.screen import Screen
 
 
@@ -11,11 +11,17 @@ def shards_of(screen: Screen) -> dg.DynamicPartitionsDefinition:
     return dg.DynamicPartitionsDefinition(name=f"{screen.name}_shards")
 
 
-def register_shards(instance: dg.DagsterInstance, screen: Screen) -> list[str]:
-    """Register every shard under the screen's root with Dagster; return their names."""
+def register_shards(instance: dg.DagsterInstance, screen: Screen, layout: Layout | None = None) -> list[str]:
+    """Register every shard under the screen's root with Dagster; return their names.
+
+    Args:
+        instance: of Dagster.
+        screen: the spec.
+        layout: the files under the root, if they have been listed.
+    """
     from sqlalchemy.exc import IntegrityError  # 10 MiB, which a process without an instance need not hold
 
-    shards = scan(screen).shards()
+    shards = (layout or scan(screen)).shards()
     name = f"{screen.name}_shards"
     while new := sorted(set(shards) - set(instance.get_dynamic_partitions(name)), key=shards.index):
         try:

@@ -11,6 +11,7 @@ import json
 import subprocess
 import time
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,12 @@ def file_stamp(path: str | Path | None) -> list[int] | None:
 
 @functools.cache
 def git_commit() -> str:
-    """The commit of the repository, with `+changes` if the work tree differs; `unknown` outside git."""
+    """The commit of a checkout, with `+changes` if its work tree differs; the version of an installed package.
+
+    The folder of an installed package may lie in a repository of other code, whose commit says nothing of pcip.
+    """
+    if not (REPOSITORY / ".git").exists():
+        return f"pcip {version('pcip')}"
     try:
         run = functools.partial(
             subprocess.run, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=10

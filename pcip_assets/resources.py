@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+from pydantic import Field
 
 from pcip_assets.recovery.killed_runs import record_process
 from pcip_assets.workspace import Workspace
@@ -17,7 +18,7 @@ from pcip_core.store.publish import publish
 class Library(dg.ConfigurableResource):
     """The feature store."""
 
-    data: str
+    data: str = Field(description="Folder of all results, as PCIP_DATA.")
 
     @property
     def workspace(self) -> Workspace:

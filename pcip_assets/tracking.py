@@ -1,5 +1,8 @@
 """MLflow: one experiment per screen, one run per training, one model version per trained network.
 
+A training that is complete stays as it is. Scores are runs of their own, below the training, that point to the model
+version and to the crops that the screen had. The training shows those of the crops that it was trained on.
+
 Weights are logged as safetensors with a JSON config; nothing is pickled. mlflow is imported where it is
 used, because importing it takes seconds and the definitions module must load fast.
 """
@@ -16,20 +19,37 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
-from pcip_assets.progress import Progress
+from pcip_assets.records.card import with_scores
+from pcip_assets.records.model import CARD
+from pcip_assets.records.names import run_name
+from pcip_assets.records.scores import Evaluation, write
+from pcip_assets.records.settings import OVERRIDES
+from pcip_assets.records.training_run import TrainingRun
 from pcip_assets.recovery.killed_runs import process_tags
 from pcip_assets.recovery.moved import ensure_mlflow
 from pcip_assets.recovery.networks import CHAMPION, Registration
-from pcip_assets.workspace import MLFLOW_PORT, Workspace
+from pcip_assets.web import DAGSTER, MLFLOW
+from pcip_assets.workspace import Workspace
 from pcip_core.errors import EncoderError
+from pcip_core.files import replacing
 from pcip_core.spec.screen import Screen
 
 _LOG = logging.getLogger("pcip")
 SYSTEM_METRICS_EVERY_S = 5.0
-PRECISION = "precision"  # the tag of a model version
+PRECISION = "precision"  # tag of a model version
+_PARENT = "mlflow.parentRunId"
+_SHOWN = ("width", "epochs", "learning_rate")  # parameters of a training that its evaluations repeat
+_LONGEST = 5000  # characters of a description in MLflow's database
 _WEIGHTS = "encoder.safetensors"
 _RUN_ID = "mlflow_run_id"  # in the folder of checkpoints
+_NOTE = "mlflow.note.content"
+_KIND = "mlflow.experimentKind"
+_EXPERIMENT = {
+    _KIND: "custom_model_development",  # its page then shows runs and models instead of traces
+    _NOTE: "Trainings; below each its scores and its descriptions of cells. Search: `tags.kind = 'evaluation'`",
+}
 _NOT_REGISTERED = (
     "RESOURCE_DOES_NOT_EXIST",
     "INVALID_PARAMETER_VALUE",
@@ -46,6 +66,12 @@ class Encoder:
     run_id: str
     folder: Path
     tags: Mapping[str, str]
+    model_id: str | None = None  # of the logged model; None of one that was registered again from its files
+
+    @property
+    def trained_on(self) -> str:
+        """The screen of its training."""
+        return self.version.partition("/")[0].partition(".")[0]
 
     @property
     def precision(self) -> str:
@@ -53,59 +79,10 @@ class Encoder:
         return precision_of(self.tags)
 
 
-class TrainingRun:
-    """A tracker for `pcip_core.training` that writes to one MLflow run and to Dagster's log."""
-
-    def __init__(self, run_id: str, title: str, epochs: int, log: Any) -> None:
-        self.run_id, self._title, self._epochs, self._log = run_id, title, epochs, log
-        self._progress: Progress | None = None
-        self.resumed_after: int | None = None  # epoch
-
-    def start(self, params: Mapping[str, Any]) -> None:
-        """Log the parameters of the run; a resumed run keeps its existing ones."""
-        import mlflow
-
-        known = mlflow.MlflowClient().get_run(self.run_id).data.params
-        mlflow.log_params({key: value for key, value in params.items() if key not in known})
-
-    def resumed(self, epoch: int, epochs: int) -> None:
-        """Log that an interrupted training is resumed."""
-        from pcip_core.training.tracker import resuming
-
-        self.resumed_after = epoch
-        self._log.info(resuming(epoch, epochs))
-
-    def batch(self, epoch: int, done: int, total: int) -> None:
-        """Show the progress within an epoch, which may take hours."""
-        if self._progress is None:
-            self._progress = Progress(self._log, f"epoch {epoch}/{self._epochs}", total, "pair")
-        self._progress(done)
-        if done >= total:
-            self._progress.close()
-            self._progress = None
-
-    def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
-        """Log one point of the loss curve and of the throughput."""
-        import mlflow
-
-        mlflow.log_metrics(dict(metrics), step=number)
-        values = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-        self._log.info(f"epoch {number}/{self._epochs}: {values}")
-
-    def preview(self, number: int, preview: Any) -> None:
-        """Log a figure of a few held-out pairs: source, target markers, prediction and truth."""
-        import mlflow
-
-        from pcip_core.plots.training import inpainting_preview
-
-        figure = inpainting_preview(preview, f"{self._title}, epoch {number}")
-        mlflow.log_figure(figure, f"previews/epoch_{number:03d}.png")
-
-
 class Tracking(dg.ConfigurableResource):
     """Experiments, runs and the model registry of one workspace."""
 
-    data: str
+    data: str = Field(description="Folder of all results, as PCIP_DATA.")
 
     def _client(self) -> Any:
         import mlflow
@@ -125,10 +102,12 @@ class Tracking(dg.ConfigurableResource):
             if experiment.lifecycle_stage == "deleted":  # by a user; no other experiment can have its name
                 client.restore_experiment(experiment.experiment_id)
                 _LOG.warning(f"MLflow experiment {screen} was deleted; it is restored to hold new runs")
+            if _KIND not in experiment.tags:  # of an earlier version of pcip
+                client.set_experiment_tag(experiment.experiment_id, _KIND, _EXPERIMENT[_KIND])
             return experiment.experiment_id
         location = Workspace(Path(self.data)).artifacts(screen).as_uri()
         try:
-            return client.create_experiment(screen, artifact_location=location)
+            return client.create_experiment(screen, artifact_location=location, tags=_EXPERIMENT)
         except MlflowException:
             experiment = client.get_experiment_by_name(screen)
             if experiment is None:
@@ -153,24 +132,29 @@ class Tracking(dg.ConfigurableResource):
             raise
 
     def url(self, screen: str, run_id: str) -> str:
-        """The page of a run in the MLflow UI that `pcip ui` serves."""
-        return f"http://127.0.0.1:{MLFLOW_PORT}/#/experiments/{self._experiment(screen)}/runs/{run_id}"
+        """The page of a run in MLflow, as a link on the pages of Dagster that `pcip ui` serves."""
+        return f"{MLFLOW}/experiments/{self._experiment(screen)}/runs/{run_id}"
 
     @contextmanager
     def training(
         self, screen: Screen, epochs: int, *, checkpoints: Path, tags: Mapping[str, str], log: Any
     ) -> Iterator[TrainingRun]:
-        """An MLflow run for one training; an unfinished run that `checkpoints` names is resumed, if MLflow has it."""
+        """An MLflow run for one training; an unfinished run that `checkpoints` names is resumed, if MLflow has it.
+
+        Its name has the settings in the tag `overrides`, and the kind of network in the tag `network`.
+        """
         import mlflow
 
         experiment = self._experiment(screen.name)
         mlflow.set_system_metrics_sampling_interval(SYSTEM_METRICS_EVERY_S)
         run_id = self.resumable(checkpoints)
+        kind = tags.get("network", "training").removeprefix("paired cell ")
+        name = run_name(screen.name, kind, tags.get(OVERRIDES, ""))
         with mlflow.start_run(
             run_id=run_id,
             experiment_id=None if run_id else experiment,
-            run_name=None if run_id else "training",
-            tags={"kind": "training", **tags, **process_tags()},
+            run_name=None if run_id else name,
+            tags={"kind": "training", **tags, **_note(tags.get("dagster/run_id")), **process_tags()},
             log_system_metrics=True,
         ) as run:
             checkpoints.mkdir(parents=True, exist_ok=True)
@@ -178,10 +162,8 @@ class Tracking(dg.ConfigurableResource):
             yield TrainingRun(run.info.run_id, screen.title, epochs, log)
 
     def log_pictures(self, run_id: str, pictures: Mapping[str, Any]) -> None:
-        """Log figures as artifacts of a run, by file name; not of a run that a user deleted."""
+        """Log figures as artifacts of a run, by file name."""
         client = self._client()
-        if not self._has_run(run_id):
-            return
         for name, figure in pictures.items():
             client.log_figure(run_id, figure, name)
 
@@ -192,21 +174,51 @@ class Tracking(dg.ConfigurableResource):
     def register(
         self, model: str, screen: str, run_id: str, folder: Path, tags: Mapping[str, str]
     ) -> Encoder:
-        """Register a trained network from its files, and make it the champion of its model."""
+        """Register a trained network from its files, and make it the champion of its model.
+
+        Args:
+            model: the name of the model.
+            screen: of the training.
+            run_id: of the training, which gets the name of the version.
+            folder: the files; a card among them describes the model and the version.
+            tags: of the version.
+        """
         import mlflow
+        from mlflow.entities import LoggedModelOutput
 
         client = self._client()
         tags = {**tags, "weights_sha256": _sha256(folder / _WEIGHTS)}
         logged = mlflow.initialize_logged_model(
-            name="encoder", source_run_id=run_id, experiment_id=self._experiment(screen)
+            name=model.replace(".", "-"),
+            source_run_id=run_id,
+            experiment_id=self._experiment(screen),
+            tags=dict(tags),
+            params={name: tags[name] for name in _SHOWN if name in tags},
+            model_type=tags.get("network"),
         )
         client.log_model_artifacts(logged.model_id, str(folder))
         mlflow.finalize_logged_model(logged.model_id, "READY")
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])
         version = mlflow.register_model(f"models:/{logged.model_id}", model, tags=dict(tags))
         client.set_registered_model_alias(model, CHAMPION, version.version)
+        for name in set(tags) & {"screen", "network", "organism", "simulated"}:
+            client.set_registered_model_tag(model, name, tags[name])
         champion = self.champion(model)
+        self._describe(champion)
+        client.set_tag(run_id, "encoder_version", champion.version)
+        name = str(client.get_run(run_id).info.run_name).removeprefix(f"{screen} ")
+        client.update_run(run_id, name=f"{champion.version} {name}")
         Registration(model, int(version.version), run_id, tags).write(champion.folder)
         return champion
+
+    def _describe(self, encoder: Encoder) -> None:
+        """Show the card of a network with its version and its model; early versions have none."""
+        card = encoder.folder / CARD
+        if card.is_file():
+            client, (model, _, number) = self._client(), encoder.version.partition("/")
+            text = card.read_text()[:_LONGEST]
+            client.update_model_version(model, number, description=text)
+            client.update_registered_model(model, description=text)
 
     def has_champion(self, model: str) -> bool:
         """Whether a network is registered under this name; an encoder has the name of its screen."""
@@ -263,7 +275,9 @@ class Tracking(dg.ConfigurableResource):
                 required=f"the weights registered as {model} version {version.version} ({registered})",
                 remedy="Restore the file, or train again (`pcip run SCREEN --retrain`).",
             )
-        return Encoder(f"{model}/{version.version}", version.run_id, folder, dict(version.tags))
+        tags, model_id = dict(version.tags), version.source.removeprefix("models:/")
+        model_id = None if model_id == version.source else model_id
+        return Encoder(f"{model}/{version.version}", version.run_id, folder, tags, model_id)
 
     def log_extraction(
         self, screen: str, encoder: Encoder, *, params: Mapping[str, Any], metrics: Mapping[str, float]
@@ -271,20 +285,79 @@ class Tracking(dg.ConfigurableResource):
         """Log an extraction as a child run of the encoder's training run; return its id."""
         import mlflow
 
-        tags = {"kind": "extraction", "mlflow.parentRunId": encoder.run_id, **process_tags()}
-        with mlflow.start_run(
-            experiment_id=self._experiment(screen), run_name="extraction", tags=tags
-        ) as run:
+        note = _note(params.get("dagster_run_id"))
+        tags = {
+            "kind": "extraction",
+            _PARENT: encoder.run_id,
+            **note,
+            **_pointers(encoder),
+            **process_tags(),
+        }
+        name = run_name(encoder.version, "features")
+        with mlflow.start_run(experiment_id=self._experiment(screen), run_name=name, tags=tags) as run:
             mlflow.log_params({"encoder_version": encoder.version, **params})
             mlflow.log_metrics(dict(metrics))
             return run.info.run_id
 
-    def log_scores(self, run_id: str, scores: Mapping[str, float]) -> None:
-        """Log scores of an encoder as metrics of its training run, to compare trainings; not if a user deleted it."""
-        import mlflow
+    def log_evaluation(self, encoder: Encoder, evaluation: Evaluation) -> str:
+        """Log scores of an encoder as a run that points to its version and to the crops of the screen; return its id.
 
-        if self._has_run(run_id):
-            mlflow.log_metrics(dict(scores), run_id=run_id)
+        The training shows them too if it was on the same crops, once: later scores do not change it.
+        """
+        import mlflow
+        from mlflow.entities import LoggedModelInput
+
+        experiment = self._experiment(encoder.trained_on)
+        client, crops = self._client(), evaluation.crops
+        training = client.get_run(encoder.run_id) if self._has_run(encoder.run_id) else None
+        tags = {
+            "kind": "evaluation",
+            "screen": crops.screen,
+            "asset": evaluation.asset,
+            "data_hash": crops.digest,
+            **_pointers(encoder),
+            **({_PARENT: encoder.run_id} if training else {}),
+            **process_tags(),
+        }
+        params = training.data.params if training else {}
+        name = run_name(
+            f"{encoder.version} {crops.screen}".removesuffix(f" {encoder.trained_on}"), evaluation.asset
+        )
+        with mlflow.start_run(
+            experiment_id=experiment, run_name=name, tags=tags, description=str(crops)
+        ) as run:
+            models = [LoggedModelInput(encoder.model_id)] if encoder.model_id else []
+            client.log_inputs(run.info.run_id, datasets=[crops.as_input("evaluation")], models=models)
+            mlflow.log_params({key: params[key] for key in _SHOWN if key in params})
+            write(client, run.info.run_id, encoder.model_id, evaluation)
+        if training and training.data.tags.get("data_hash") == crops.digest:
+            scored = f"scores.{evaluation.asset}"
+            if scored not in training.data.tags:
+                write(client, encoder.run_id, None, evaluation)  # the page of the model shows the evaluation
+                client.set_tag(encoder.run_id, scored, run.info.run_id)
+        return str(run.info.run_id)
+
+    def show_scores(self, encoder: Encoder, evaluation: Evaluation) -> None:
+        """Write scores into the card of an encoder, in its folder and in the registry; early versions have no card."""
+        card = encoder.folder / CARD
+        if card.is_file():
+            text = with_scores(card.read_text(), evaluation.crops, evaluation.metrics, evaluation.note)
+            with replacing(card) as temporary:
+                temporary.write_text(text)
+            self._describe(encoder)
+
+
+def _pointers(encoder: Encoder) -> dict[str, str]:
+    """Tags by which a search finds what was done with a model version."""
+    tags = {"encoder_version": encoder.version}
+    return tags | ({OVERRIDES: encoder.tags[OVERRIDES]} if OVERRIDES in encoder.tags else {})
+
+
+def _note(dagster_run: str | None) -> dict[str, str]:
+    """The description of a run: a link to the run of Dagster that made it, on the pages that `pcip ui` serves."""
+    if dagster_run is None:
+        return {}
+    return {"mlflow.note.content": f"Made by [Dagster run {dagster_run[:8]}]({DAGSTER}/runs/{dagster_run})."}
 
 
 def precision_of(tags: Mapping[str, str]) -> str:

@@ -1,14 +1,15 @@
-"""The folders under PCIP_DATA, and the known screens.
+"""A workspace: the folder of all results, and the screens that it has.
 
+The workspace is the current folder, and everything that pcip makes lies in its folder `data/`, which PCIP_DATA moves.
 A screen is known if its spec is in `data/screens/`, or if its spec was run once from another folder.
 `data/local.yaml` records settings of this machine only: the paths of such specs, and each root given with
-`--root`, relative to the workspace if they lie in it.
+`--root`, relative to `data/` if they lie in the workspace.
 """
 
 import dataclasses
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +19,22 @@ import yaml
 from pcip_core.errors import DuplicateScreenError, PcipError, SpecError, StoreError, WriteError
 from pcip_core.files import file_name, replacing
 from pcip_core.locks import locked
+from pcip_core.spec.bounds import meant
 from pcip_core.spec.loading import load_screen
 from pcip_core.spec.reading import read_yaml
 from pcip_core.spec.screen import Screen
+from pcip_core.spec.templates import TEMPLATES
 from pcip_core.spec.training import EncoderConfig
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = (
+    Path(__file__).resolve().parent.parent
+)  # the folder of the packages: a checkout, or site-packages
+SETTINGS = Path(__file__).parent / "settings"
+"""The files that lie at the top of a workspace: `dagster.yaml` and `workspace.yaml`."""
 MLFLOW_PORT = int(os.environ.get("PCIP_MLFLOW_PORT", "5000"))
 DAGSTER_PORT = int(os.environ.get("PCIP_DAGSTER_PORT", "3000"))
+LOCATION, DEFINITIONS = "pcip", "pcip_assets.definitions"
+"""Dagster's code location, and its module: as in workspace.yaml and in `tool.dg` of pyproject.toml."""
 _LOG = logging.getLogger("pcip")
 
 
@@ -37,8 +46,8 @@ class Workspace:
 
     @classmethod
     def current(cls) -> "Workspace":
-        """The workspace of PCIP_DATA, by default the repository's `data/`."""
-        return cls(Path(os.environ.get("PCIP_DATA") or REPOSITORY / "data").expanduser().resolve())
+        """The workspace of PCIP_DATA, by default `data/` in the current folder."""
+        return cls(Path(os.environ.get("PCIP_DATA") or "data").expanduser().resolve())
 
     def require_writable(self) -> None:
         """Check that results can be written, before any work.
@@ -58,6 +67,11 @@ class Workspace:
                     remedy="Change its permissions or mount it for writing, or set PCIP_DATA to a folder that you may "
                     "write.",
                 )
+
+    @property
+    def screens_folder(self) -> Path:
+        """The specs of the workspace's screens."""
+        return self.data / "screens"
 
     @property
     def store(self) -> Path:
@@ -118,14 +132,13 @@ class Workspace:
         return self.data / "local.yaml"
 
     def specs(self) -> list[Path]:
-        """All known spec files: shipped with pcip, under PCIP_DATA, or run once from another folder."""
-        folders = {REPOSITORY / "data" / "screens", self.data / "screens"}
-        shipped = [path for folder in sorted(folders) for path in sorted(folder.glob("*.yaml"))]
+        """All known spec files: in `data/screens/`, or run once from another folder."""
+        present = sorted(self.screens_folder.glob("*.yaml"))
         elsewhere = [Path(entry["spec"]) for entry in self._remembered().values() if "spec" in entry]
-        return shipped + [path for path in elsewhere if path.is_file()]
+        return present + [path for path in elsewhere if path.is_file() and path not in present]
 
     def screens(self) -> tuple[dict[str, Screen], list[PcipError]]:
-        """The known screens by name, and the errors of invalid specs."""
+        """The known screens by name, and the errors of invalid specs and of results without a spec."""
         screens: dict[str, Screen] = {}
         owner: dict[str, Path] = {}
         problems: list[PcipError] = []
@@ -139,7 +152,30 @@ class Workspace:
                 problems.append(_duplicate(screen.name, owner[screen.name], path))
                 continue
             screens[screen.name], owner[screen.name] = screen, path
-        return screens, problems
+        return screens, problems + self._without_spec({*screens, *(path.stem for path in self.specs())})
+
+    def _without_spec(self, names: Iterable[str]) -> list[PcipError]:
+        """An error for each screen that has results, and is none of these."""
+        from pcip_core.store.partitions import Store
+
+        remembered = self._remembered()
+        problems: list[PcipError] = []
+        for name in Store(self.store).screens():
+            if name in names or Path(remembered.get(name, {}).get("spec", "")).is_file():
+                continue
+            former = remembered.get(name, {}).get("spec")
+            problems.append(
+                SpecError(
+                    self.store / name,
+                    found=f"results of a screen whose spec is not in {self.screens_folder}"
+                    + (f", nor at {former}" if former else ""),
+                    required="its spec, to show or continue it (SQL has its results without)",
+                    remedy=f"`pcip init --from {name}` adds the spec of this name that comes with pcip."
+                    if name in TEMPLATES
+                    else "Put its spec there, or remove the results.",
+                )
+            )
+        return problems
 
     def load(self, path: Path, *, root: str | None = None) -> Screen:
         """A spec with the root for this machine: given, recorded, of the simulation, or from the spec."""
@@ -188,22 +224,35 @@ class Workspace:
         path = Path(name_or_path).expanduser()
         if path.is_file():
             return path.resolve()
-        known = {spec: _name_in(spec) for spec in self.specs()} if path.suffix == "" else {}
-        meant = [spec for spec, name in known.items() if name_or_path in (name, spec.stem)]
-        if len({known[spec] for spec in meant}) > 1:
+        names_in = {spec: _name_in(spec) for spec in self.specs()}
+        fitting = [
+            spec for spec, name in names_in.items() if path.suffix == "" and name_or_path in (name, spec.stem)
+        ]
+        fitting = [spec for spec in fitting if names_in[spec]] or fitting  # one that can be read, if any
+        if len({names_in[spec] for spec in fitting}) > 1:
             raise SpecError(
                 name_or_path,
-                found="; ".join(f"{spec} (name: {known[spec]})" for spec in meant),
+                found="; ".join(f"{spec} (name: {names_in[spec]})" for spec in fitting),
                 required="the name of one screen, which is not the file of another",
                 remedy="Give the path of the spec, or rename its file as the screen.",
             )
-        if meant:
-            return meant[-1]
+        if fitting:
+            return fitting[-1]
+        if name_or_path in TEMPLATES:
+            raise SpecError(
+                name_or_path,
+                found=f"no spec of this name in {self.screens_folder}",
+                required="the spec of a screen of this workspace",
+                remedy=f"`pcip init --from {name_or_path}` adds the one that comes with pcip; or go to the folder of "
+                "your workspace.",
+            )
+        known = ", ".join(self._known_names()) or "which has none yet"
+        names = {each for spec, name in names_in.items() for each in (name, spec.stem) if each}
         raise SpecError(
             name_or_path,
-            found="no such file",
-            required=f"the path of a spec, or one of the known screens {', '.join(self._known_names())}",
-            remedy="Correct the path or the name.",
+            found=f"no such file{meant(name_or_path, [*sorted(names), *TEMPLATES])}",
+            required=f"the path of a spec, or a screen of the workspace {self.data} ({known})",
+            remedy="Correct the path or the name. `pcip init --list` lists the screens that come with pcip.",
         )
 
     def _known_names(self) -> list[str]:
@@ -224,17 +273,18 @@ class Workspace:
                 raise _duplicate(name, other, path)
 
     def _remembered(self) -> dict[str, dict[str, str]]:
+        """Screen -> the paths that `local.yaml` records, absolute."""
         if not self._local.is_file():
             return {}
         entries = yaml.safe_load(self._local.read_text()) or {}
         return {
-            name: {key: str(self.data / path) for key, path in entry.items()}
+            name: {key: self._present(paths) for key, paths in entry.items()}
             for name, entry in entries.items()
         }
 
     def _remember(self, name: str, path: Path, *, root: str | None) -> None:
         entry: dict[str, str] = {}
-        if path.parent not in (REPOSITORY / "data" / "screens", self.data / "screens"):
+        if path.parent != self.screens_folder:
             entry["spec"] = str(path)
         if root is not None:
             entry["root"] = root
@@ -248,12 +298,29 @@ class Workspace:
                     yaml.safe_dump({name: self._portable(entries[name]) for name in entries})
                 )
 
-    def _portable(self, entry: Mapping[str, str]) -> dict[str, str]:
-        """Paths within the workspace relative to it, so that they hold after it is moved or copied."""
-        return {
-            key: str(path.relative_to(self.data)) if path.is_relative_to(self.data) else str(path)
-            for key, path in ((key, Path(value)) for key, value in entry.items())
-        }
+    def _portable(self, entry: Mapping[str, str]) -> dict[str, str | list[str]]:
+        """Paths so that they hold after the workspace, or `data/` alone, is moved or copied.
+
+        A path under `data/` is relative to it. One beside `data/` is a list: relative first, then as it is.
+        """
+        portable: dict[str, str | list[str]] = {}
+        for key, value in entry.items():
+            path = Path(value)
+            if path.is_relative_to(self.data):
+                portable[key] = str(path.relative_to(self.data))
+            elif path.is_relative_to(self.data.parent):
+                portable[key] = [f"../{path.relative_to(self.data.parent)}", value]
+            else:
+                portable[key] = value
+        return portable
+
+    def _present(self, paths: str | list[str]) -> str:
+        """The first of the recorded paths that exists; otherwise the last of them."""
+        places = [
+            Path(os.path.normpath(self.data / path))
+            for path in ([paths] if isinstance(paths, str) else paths)
+        ]
+        return str(next((place for place in places if place.exists()), places[-1]))
 
     @contextmanager
     def only_process(self) -> Iterator[None]:

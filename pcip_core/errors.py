@@ -5,10 +5,11 @@ The command line prints the message and exits. The `quarantine` table stores the
 
 from __future__ import annotations
 
+import difflib
 import errno
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 
@@ -130,6 +131,22 @@ class WriteError(PcipError, OSError):
         return None
 
 
+def meant(name: str, names: Iterable[str]) -> str:
+    """A question for an error about an unknown name: which of these names was meant; empty if none is like it.
+
+    Letter case is ignored. Every error about an unknown name ends what was found with it, and lists the names.
+
+    >>> meant("chanel", ["channel", "min_area_px"]), meant("gfp", ["GFP-2", "GFP"]), meant("colour", ["channel"])
+    (', which may mean channel', ', which may mean GFP', '')
+    """
+    folded: dict[str, str] = {}
+    for each in names:
+        folded.setdefault(each[:_LONGEST_MEANT].casefold(), each)
+    like = difflib.get_close_matches(str(name)[:_LONGEST_MEANT].casefold(), list(folded), n=1)
+    return f", which may mean {folded[like[0]]}" if like else ""
+
+
+_LONGEST_MEANT = 100  # characters of a name that are compared with others
 _REMEDIES = {
     **dict.fromkeys(
         (errno.EROFS, errno.EACCES, errno.EPERM),

@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import socket
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -107,6 +108,15 @@ def natural_key(text: str) -> tuple[tuple[str | tuple[int, str], ...], str]:
     digits = [number.lstrip("0") for number in _NUMBER.findall(text)]
     pieces[1::2] = [(len(number), number) for number in digits]  # int() refuses more than 4,300 digits
     return tuple(pieces), text
+
+
+def composed(text: str) -> str:
+    """A text in the composed form of Unicode (NFC): macOS writes é in names of files as two characters (NFD).
+
+    >>> len("e\u0301"), len(composed("e\u0301"))
+    (2, 1)
+    """
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def file_name(name: str) -> str:

@@ -20,6 +20,7 @@ import yaml
 from benchmarks.common.archives import write_chong, write_cyclops
 from benchmarks.common.harness import Row
 from pcip_assets.workspace import REPOSITORY, Workspace
+from pcip_core.spec.templates import TEMPLATES
 from pcip_core.store.publish import connect
 
 DESCRIPTION = "the yeast commands of docs/reproduce.md on SIMULATED archives of the paper's layouts, reduced"
@@ -27,10 +28,6 @@ SECONDS, LONG = 600, True
 PAGE = REPOSITORY / "docs" / "reproduce.md"
 SCREENS = ("cyclops_wt2", "chong_labelled_cells")
 _REDUCED = {"width": 0.1, "epochs": 2, "batch_size": 16}
-_RUN = (  # `pcip`, whose only known specs are those of the trial
-    "from pcip_assets.workspace import Workspace; from pcip_assets.cli.main import main; "
-    "Workspace.specs = lambda self: sorted((self.data / 'screens').glob('*.yaml')); main()"
-)
 
 
 def run() -> list[Row]:
@@ -45,7 +42,7 @@ def run() -> list[Row]:
             words = [str(folders.get(word, word)) for word in command.split()[1:]]
             start = time.perf_counter()
             done = subprocess.run(
-                [sys.executable, "-c", _RUN, *words],
+                [sys.executable, "-m", "pcip_assets.cli", *words],
                 cwd=REPOSITORY, capture_output=True, text=True, check=False,
                 env={**os.environ, "PCIP_DATA": str(folder / "data")},
             )  # fmt: skip
@@ -78,7 +75,7 @@ def write_specs(folder: Path) -> None:
     added = settings(PAGE.read_text())
     (folder / "data" / "screens").mkdir(parents=True)
     for screen in SCREENS:
-        spec = yaml.safe_load((REPOSITORY / "data" / "screens" / f"{screen}.yaml").read_text())
+        spec = yaml.safe_load((TEMPLATES[screen]).read_text())
         spec |= added[screen]
         _reduce(spec)
         (folder / "data" / "screens" / f"{screen}.yaml").write_text(yaml.safe_dump(spec, sort_keys=False))

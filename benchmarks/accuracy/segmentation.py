@@ -17,7 +17,6 @@ from skimage.measure import label
 from skimage.segmentation import clear_border, watershed
 
 from benchmarks.common.harness import Row
-from pcip_assets.workspace import REPOSITORY
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import read_field
 from pcip_core.segmentation import segmenter
@@ -30,6 +29,7 @@ from pcip_core.simulate.plan import keyed_rng, plan_screen
 from pcip_core.simulate.screen import photograph, true_labels
 from pcip_core.spec.loading import load_screen
 from pcip_core.spec.simulation import Simulation
+from pcip_core.spec.templates import TEMPLATES
 
 DESCRIPTION = "recall, precision, split cells and speed of segmentation on real and simulated fields"
 SECONDS = 200
@@ -145,7 +145,7 @@ def atlas_nuclei() -> list[Row]:
     root = REAL / "human_antibodies"
     if not root.is_dir():
         return [Row(f"atlas fields: not here ({root})", None)]
-    screen = load_screen(REPOSITORY / "data" / "screens" / "human_antibodies.yaml", root=str(root))
+    screen = load_screen(TEMPLATES["human_antibodies"], root=str(root))
     settings = {
         screen.segmentation.method: screen.segmentation.options,
         "otsu": {"channel": "nucleus", "smooth_px": 20, "scale": 8},  # of the atlas's shipped specs

@@ -18,8 +18,9 @@ import yaml
 
 from pcip_assets.cli.run import run_screen
 from pcip_assets.cli.simulated import ensure_simulated
-from pcip_assets.workspace import REPOSITORY, Workspace
+from pcip_assets.workspace import Workspace
 from pcip_core.spec.screen import Screen
+from pcip_core.spec.templates import TEMPLATES
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect
 
@@ -72,7 +73,7 @@ def run_changed(
 
     Args:
         workspace: where its data come to lie; the spec is written beside its folder.
-        name: a screen of `data/screens`.
+        name: a template of a screen.
         called: the copy's name, as two screens of one name are refused.
         changes: key of the spec -> value; of a section, the keys in it that change.
         root: of a real screen.
@@ -81,7 +82,7 @@ def run_changed(
     Raises:
         RuntimeError: the run failed, with its error.
     """
-    spec = yaml.safe_load((REPOSITORY / "data" / "screens" / f"{name}.yaml").read_text())
+    spec = yaml.safe_load((TEMPLATES[name]).read_text())
     for key, value in changes.items():
         if not isinstance(value, Mapping):
             spec[key] = value

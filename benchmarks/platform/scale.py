@@ -250,11 +250,12 @@ class Untrained:
         """No note is taken."""
         return "none"
 
-    def log_scores(self, *_: object) -> None:
+    def log_evaluation(self, *_: object) -> str:
         """No score is logged."""
+        return "none"
 
-    def log_pictures(self, *_: object) -> None:
-        """No figure is logged."""
+    def show_scores(self, *_: object) -> None:
+        """There is no card."""
 
     def url(self, *_: object) -> str:
         """Nowhere."""

@@ -16,12 +16,12 @@ import tifffile
 import zarr
 
 from benchmarks.common.harness import Row
-from pcip_assets.workspace import REPOSITORY
 from pcip_core.crops.cut import cut_cells
 from pcip_core.segmentation import segmenter
 from pcip_core.simulate.plan import plan_screen
 from pcip_core.simulate.screen import photograph
 from pcip_core.spec.loading import load_screen
+from pcip_core.spec.templates import TEMPLATES
 from pcip_core.store.partitions import Store
 from pcip_core.store.schemas import CELLS
 
@@ -261,7 +261,7 @@ CONTAINERS = {
 
 def _cells() -> np.ndarray:
     """(n, 3, 64, 64) uint8 simulated cells, each in eight positions."""
-    screen = load_screen(REPOSITORY / "data" / "screens" / "simulated_human.yaml")
+    screen = load_screen(TEMPLATES["simulated_human"])
     assert screen.simulation is not None
     segment, cut = segmenter(screen.segmentation.method), []
     for image in plan_screen(screen.simulation)[:_DRAWN]:

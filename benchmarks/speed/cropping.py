@@ -41,6 +41,7 @@ from pcip_core.simulate.screen import photograph
 from pcip_core.spec.loading import load_screen
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.simulation import Simulation
+from pcip_core.spec.templates import TEMPLATES
 from pcip_core.store import rows as frames
 from pcip_core.store.partitions import Store
 
@@ -54,7 +55,6 @@ WITHIN_PX = 10.0
 HPA = REPOSITORY.parent / "shared" / "data" / "human_fields" / "hpa"
 AUTHORS = "PCIP_AUTHORS_CODE"
 _SCRIPT = Path("human_model", "data_download", "segment_and_crop_human_atlas.py")
-_SPECS = REPOSITORY / "data" / "screens"
 
 
 def run() -> list[Row]:
@@ -108,7 +108,7 @@ def whole_plates(folder: Path) -> list[Row]:
 
 def measuring(root: Path, fields: int = 3 * DRAWN) -> Row:
     """Processor time of measuring the quality of fields, beside hashing and reading them from the page cache."""
-    screen = load_screen(_SPECS / "simulated_yeast.yaml", root=str(root))
+    screen = load_screen(TEMPLATES["simulated_yeast"], root=str(root))
     reading, measures = [], []
     for field in scan(screen).fields[:fields]:
         start = time.process_time()
@@ -162,7 +162,7 @@ def _alone(root: Path, store: Path, fields: int, workers: int, marks: tuple[int,
 
 def _crop(root: Path, folder: Path, fields: int, workers: int, marks: tuple[int, ...]) -> Cropped:
     """Files to committed crops as the asset `crops` does it, without Dagster."""
-    screen, store, cells = load_screen(_SPECS / "simulated_yeast.yaml", root=str(root)), Store(folder), 0
+    screen, store, cells = load_screen(TEMPLATES["simulated_yeast"], root=str(root)), Store(folder), 0
     peaks: dict[int, float] = {}
     with Stopwatch() as watch:
 
@@ -291,7 +291,7 @@ def _hpa_screen(root: Path) -> Screen:
         turned = np.rot90(np.dstack(planes)[:: 1 - turn // 4 * 2], turn)
         file = root / "antibody" / f"57_F11_{turn}_blue_red_green.jpg"
         Image.fromarray(turned).save(file, quality=95)
-    spec = yaml.safe_load((_SPECS / "human_protein_atlas.yaml").read_text())
+    spec = yaml.safe_load((TEMPLATES["human_protein_atlas"]).read_text())
     spec["files"] = {"pattern": "{gene}/{plate}_{well}_{field}_{channel}.jpg", "image_id": "{gene}_{well}"}
     spec["shards"] = {"by": "{gene}"}
     spec["crops"]["min_cells"] = 2

@@ -18,6 +18,7 @@ from pcip_core.features.designed.classic import classic_features
 from pcip_core.features.designed.masks import centre_masks
 from pcip_core.features.designed.yeast import yeast_features
 from pcip_core.images.layout import scan
+from pcip_core.spec.templates import TEMPLATES
 
 DESCRIPTION = "designed features: cells per second of masks, classic, designed and CellProfiler's features"
 SECONDS = 30
@@ -26,7 +27,7 @@ SECONDS = 30
 def run() -> list[Row]:
     """One row a kind, on the cells of one plate of simulated yeast, 64 px, two channels."""
     with tempfile.TemporaryDirectory() as folder:
-        screen = Workspace(Path(folder)).find("simulated_yeast")
+        screen = Workspace(Path(folder)).find(str(TEMPLATES["simulated_yeast"]))
         ensure_simulated(screen)
         layout = scan(screen)
         cells = cut_shard(screen, layout.of_shard(layout.shards()[0]))

@@ -118,16 +118,21 @@ def baseline_nouns(screen: Screen) -> list[str]:
 
 def common_provenance(
     library: Library, screen: Screen, sets: Iterable[str], shard: str | None
-) -> tuple[str, str | None, str | None]:
-    """Encoder versions, MLflow run and precision of a set that is computed from other sets; None where they differ."""
+) -> tuple[str, str | None, str | None, str | None]:
+    """Encoder versions, MLflow run, precision and overrides of a set that is computed from other sets.
+
+    All but the versions are None where the other sets differ, except overrides, which are of any of them.
+    """
     sources = [library.store.provenance(screen.name, PREFIX + name, shard) or {} for name in sets]
     versions = dict.fromkeys(str(source.get("encoder_version")) for source in sources)
     runs = {source.get("mlflow_run_id") for source in sources}
     precisions = {source.get("precision") for source in sources}
+    overrides = dict.fromkeys(text for source in sources if (text := source.get("encoder_overrides")))
     return (
         ", ".join(versions),
         runs.pop() if len(runs) == 1 else None,
         precisions.pop() if len(precisions) == 1 else None,
+        "; ".join(overrides) or None,
     )
 
 
@@ -147,11 +152,13 @@ def made_features(
     version: str,
     run_id: str | None,
     precision: str | None,
+    overrides: str | None = None,
     **metadata: Any,
 ) -> Made:
     """Feature sets of the cells of one shard, (n, d) each, as tables, with their provenance and metadata."""
     ids = cells.select("cell_id", "image_id", encoder_version=pl.lit(version))
     tables = {PREFIX + name: feature_table(ids.to_dict(), vectors) for name, vectors in sets.items()}
     provenance = {"encoder_version": version, "mlflow_run_id": run_id, "precision": precision}
+    provenance["encoder_overrides"] = overrides
     spread = {name: float((vectors.std(0) > 0).mean()) for name, vectors in sets.items() if len(vectors)}
     return Made(tables, provenance=provenance, metadata={"share_of_features_that_vary": spread, **metadata})

@@ -1,17 +1,21 @@
 """Storage of the results of assets: tables in the store, with arrays and figures, and HTML pages."""
 
-import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import dagster as dg
 import numpy as np
 import polars as pl
 
+from pcip_assets.assets.pictures import picture
 from pcip_assets.assets.skeleton import Run, Work
 from pcip_assets.provenance import stamp
+from pcip_assets.web import REPORTS
+
+__all__ = ["Made", "Page", "Tables", "picture"]
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -99,10 +103,11 @@ class Page(Work):
         return {"kilobytes": self.path.stat().st_size // 1000, **metadata}
 
     def describe(self, run: Run) -> dict[str, Any]:
-        """The path and the URL of the page."""
+        """The path of the page, and its address on the server of `pcip ui`."""
+        inside = self.path.relative_to(run.library.workspace.reports("")).as_posix()
         return {
             "page": dg.MetadataValue.path(str(self.path)),
-            "open": dg.MetadataValue.url(self.path.as_uri()),
+            "open": dg.MetadataValue.url(f"{REPORTS}/{quote(inside)}"),
         }
 
 
@@ -115,8 +120,3 @@ def _drawn(run: Run, figures: Mapping[str, "Figure"]) -> dict[str, Any]:
     folder = run.library.workspace
     files = {name: save_png(figure, folder.figure(run.screen.name, name)) for name, figure in figures.items()}
     return {name: picture(preview(file)) for name, file in files.items()}
-
-
-def picture(webp: bytes) -> dg.MarkdownMetadataValue:
-    """A preview as metadata that the Dagster UI displays."""
-    return dg.MetadataValue.md(f"![preview](data:image/webp;base64,{base64.b64encode(webp).decode()})")

@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
+from pcip_assets.assets.pictures import apart
+from pcip_assets.assets.table_metadata import table_metadata
 from pcip_assets.lineage.version import code_version
 from pcip_assets.provenance import Stopwatch, inputs_hash
 from pcip_assets.resources import Library
@@ -29,9 +32,11 @@ GPU_POOL = "gpu"
 
 
 class Remake(dg.Config):
-    """`force` recomputes a result although none of its inputs has changed."""
+    """Settings of a run of any asset with a stored result."""
 
-    force: bool = False
+    force: bool = Field(
+        default=False, description="Recompute the result although none of its inputs has changed."
+    )
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,7 @@ def asset(
     noun: str,
     *,
     kinds: set[str],
+    table: str | None = None,
     deps: Sequence[Any] = (),
     shards: dg.PartitionsDefinition | None = None,
     group: str | None = None,
@@ -94,6 +100,7 @@ def asset(
         screen: the screen that the asset belongs to.
         noun: the second part of its key.
         kinds: kinds that Dagster shows with its name.
+        table: the first stored table that it writes; without one, it writes none.
         deps: the assets that it reads.
         shards: its partitions, all of which one run may compute; by default none.
         group: by default the screen's main group.
@@ -132,9 +139,26 @@ def asset(
             kinds=kinds,
             pool=pool,
             code_version=version,
+            metadata={
+                **(table_metadata(screen, noun, table, map(_noun, deps)) if table else {}),
+                "dagster/code_references": _code(function),
+            },
         )(materialized)
 
     return decorate
+
+
+def _noun(dep: Any) -> str:
+    """The second part of the key of a dependency."""
+    key = dep.asset_key if isinstance(dep, dg.AssetDep) else dg.AssetKey(dep)
+    return str(key.path[-1])
+
+
+def _code(function: Callable[..., Any]) -> dg.CodeReferencesMetadataValue:
+    """Where the function of an asset is written; Dagster itself would point to the decorator above."""
+    line = inspect.getsourcelines(function)[1]
+    reference = dg.LocalFileCodeReference(file_path=inspect.getfile(function), line_number=line)
+    return dg.CodeReferencesMetadataValue(code_references=[reference])
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
@@ -176,10 +200,10 @@ def _brought_up_to_date(run: Run, work: Work, *, force: bool) -> dg.MaterializeR
                 )
                 metadata["seconds"] = round(shard_watch.seconds, 2)
             if shard is not None:
-                context.add_asset_metadata(metadata, partition_key=shard)
+                context.add_asset_metadata(apart(context, metadata), partition_key=shard)
     return dg.MaterializeResult(
         metadata={
-            **({} if sharded else metadata),
+            **({} if sharded else apart(context, metadata)),
             **work.describe(run),
             "partitions_made": made,
             "partitions_up_to_date": len(shards) - made,

@@ -1,10 +1,11 @@
-"""`pcip demo`: two simulated screens from images to scores, and what to try next."""
+"""`pcip demo`: simulated screens from images to scores, and what to try next."""
 
 import os
 import time
 
 import click
 
+from pcip_assets.cli.init.workspace import add_template, create
 from pcip_assets.cli.results import print_results
 from pcip_assets.cli.run import bring_up_to_date
 from pcip_assets.cli.simulated import ensure_simulated
@@ -12,25 +13,29 @@ from pcip_assets.workspace import DAGSTER_PORT, MLFLOW_PORT, REPOSITORY, Workspa
 from pcip_core.images.layout import scan
 from pcip_core.spec.screen import Screen
 
-_SCREENS = ("simulated_human", "simulated_yeast")
+SCREENS = ("simulated_human", "simulated_yeast")
+SMALL = ("simulated_small",)
 
 
 @click.command("demo")
-def command() -> None:
+@click.option("--small", is_flag=True, help="Simulate one small screen instead, in a minute or two.")
+def command(*, small: bool) -> None:
     """Simulate two screens and take them from images to scores.
 
-    It trains two small encoders, which takes some minutes on two cores. The last plate of each screen is left
-    for you to add.
+    It makes the current folder a workspace (see `pcip init`) and trains two small encoders, which takes some minutes on
+    two cores. The last plate of each screen is left for you to add.
     """
-    workspace = Workspace.current()
-    workspace.require_writable()
     start = time.perf_counter()
-    for name in _SCREENS:
+    names = SMALL if small else SCREENS
+    workspace, made = create()
+    for path in [*made, *(path for name in names for path in add_template(workspace, name))]:
+        click.echo(f"new: {os.path.relpath(path)}")
+    for name in names:
         screen = workspace.find(name)
         ensure_simulated(screen)
         bring_up_to_date(workspace, screen, shards=scan(screen).shards()[:-1])
-    print_results(workspace, list(_SCREENS))
-    _print_next_steps(workspace, workspace.find(_SCREENS[0]))
+    print_results(workspace, list(names))
+    _print_next_steps(workspace, workspace.find(names[0]))
     click.echo(f"\nThe demo took {time.perf_counter() - start:.0f} s.")
 
 
@@ -38,14 +43,15 @@ def _print_next_steps(workspace: Workspace, screen: Screen) -> None:
     """Three things to try after the demo."""
     last = scan(screen).shards()[-1]
     published = os.path.relpath(workspace.published)
-    ui = "make ui" if workspace.data == REPOSITORY / "data" else "pcip ui"
+    checkout = workspace.data == REPOSITORY / "data"
+    ui, python = ("make ui", ".venv/bin/python") if checkout else ("pcip ui", "python")
     click.secho("\nNext:", bold=True)
     click.echo(
         f"  1. Add the last plate: {ui}, open http://127.0.0.1:{DAGSTER_PORT}, Jobs, {screen.name}_features, "
         f"and materialize the partition {last}."
     )
     click.echo(
-        f"  2. Query the features (duckdb -readonly {published}, or .venv/bin/python -c 'import duckdb; ...'):"
+        f"  2. Query the features (duckdb -readonly {published}, or {python} -c 'import duckdb; ...'):"
     )
     click.echo(
         f"       SELECT * FROM {screen.name}.similar_cells('{screen.feature_set}', "

@@ -3,6 +3,7 @@
 The modules that download are imported when something is downloaded.
 """
 
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -109,7 +110,7 @@ def fetch_atlas(list_file: Path, root: Path, column: str | None, options: Mappin
     _print_result(result, root)
     if result.files.fetched or result.files.there:
         kind = "" if COMPOSITE in source.get("channels", (COMPOSITE,)) else "_channels"
-        click.echo(f"Next: pcip run human_protein_atlas{kind} --root {root}")
+        _print_next(f"human_protein_atlas{kind}", root)
     return result.complete
 
 
@@ -157,8 +158,12 @@ def print_archive_check(name: str, folder: Path) -> bool:
         return False
     click.secho("  can be used" + (", but is incomplete" if report.missing else ""), fg="green")
     cropped = report.counts.get("cells, already cropped")
-    click.echo(f"Next: pcip run {'yeast_cells' if cropped else name} --root {folder}")
+    _print_next("yeast_cells" if cropped else name, folder)
     return True
+
+
+def _print_next(screen: str, root: Path) -> None:
+    click.echo(f"Next: pcip init --from {screen} && pcip run {screen} --root {shlex.quote(str(root))}")
 
 
 class _Bars:

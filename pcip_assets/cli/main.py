@@ -13,6 +13,7 @@ from pcip_core.errors import PcipError, WriteError
 
 COMMANDS = {
     "demo": "Simulate two screens and take them from images to scores.",
+    "init": "Make a workspace, or propose a spec for a folder of images.",
     "fetch": "Download images, or check images that you downloaded.",
     "check": "Report what pcip finds in a screen, before any work.",
     "run": "Take a screen from images to features and scores.",
@@ -43,11 +44,13 @@ class _LazyGroup(click.Group):
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pcip", message="pcip %(version)s")
 def cli() -> None:
     """Paired cell inpainting: single-cell features from microscopy images, with lineage.
 
-    Start with `pcip demo`. For your own images, write a spec (docs/how-to/bring-a-screen.md), then `pcip check SPEC`
-    and `pcip run SPEC`. All results are written under the folder PCIP_DATA (default: data/ of the repository).
+    Start with `pcip demo` in an empty folder. For your own images, write a spec (docs/how-to/bring-a-screen.md), then
+    `pcip check SPEC` and `pcip run SPEC`. The current folder is the workspace: all results are written under its folder
+    data/, or under the folder PCIP_DATA.
     """
 
 

@@ -14,7 +14,9 @@ from pcip_core.words import many, plural
 _PAPER_K = 11  # nearest neighbours
 _NO_SCORES = (
     "No feature set is scored: that takes labelled cells of two or more classes. The label is benchmark.label in the "
-    "spec, by default the localization of an image (docs/how-to/add-localization-terms.md)."
+    "spec, by default the localization of an image (docs/how-to/add-localization-terms.md).\n"
+    "What needs no labels: the proteins most alike, `pcip like {screen} PROTEIN`; clusters, maps and variable "
+    "proteins, `pcip run {screen} --analyses`."
 )
 
 
@@ -32,7 +34,7 @@ def print_results(workspace: Workspace, screens: list[str]) -> None:
         if table.row_count:
             console.print(table)
         elif not why:
-            click.echo(_NO_SCORES)
+            click.echo(_NO_SCORES.format(screen=screen))
         for reason in why:
             click.secho(f"not scored: {reason}", fg="yellow")
         for line in quarantined(workspace, screen):

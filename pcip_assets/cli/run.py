@@ -5,7 +5,7 @@ Dagster is imported inside the functions that need it, because importing it take
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import yaml
 
-from pcip_assets.workspace import REPOSITORY, Workspace
+from pcip_assets.workspace import DEFINITIONS, LOCATION, SETTINGS, Workspace
 from pcip_core.errors import PcipError, SpecError
 from pcip_core.files import replacing
+from pcip_core.spec.reading import read_yaml
 from pcip_core.spec.screen import Screen
 
 if TYPE_CHECKING:
@@ -29,6 +30,16 @@ if TYPE_CHECKING:
     "--shards", metavar="A,B,...", help="Process only these shards, which must be neighbours; default: all."
 )
 @click.option("--retrain", is_flag=True, help="Train a new encoder, even if the screen has one.")
+@click.option(
+    "--epochs", type=int, metavar="N", help="Train a new encoder with this number of epochs, this time."
+)
+@click.option("--width", type=float, metavar="X", help="Train a new encoder of this width, for this run.")
+@click.option(
+    "--learning-rate",
+    type=float,
+    metavar="X",
+    help="Train a new encoder with this learning rate, for this run.",
+)
 @click.option("--baselines", is_flag=True, help="Also compute and score the baseline feature sets.")
 @click.option("--analyses", is_flag=True, help="Also cluster the proteins, and analyse clusters and cells.")
 @click.option("--yardsticks", is_flag=True, hidden=True, help="The former name of --baselines.")
@@ -41,11 +52,13 @@ def command(
     baselines: bool,
     analyses: bool,
     yardsticks: bool,
+    **settings: float | None,
 ) -> None:
     """Take SCREEN from images to single-cell features and scores.
 
     SCREEN is the path of a spec, or the name of a known screen. Results that are up to date are kept. An encoder
-    is trained if the screen has none. The table of scores is printed at the end.
+    is trained if the screen has none. --epochs, --width and --learning-rate hold for one training; the spec stays as
+    it is. The table of scores is printed at the end.
     """
     from pcip_assets.cli.results import print_results
     from pcip_assets.cli.simulated import ensure_simulated
@@ -54,11 +67,20 @@ def command(
         raise click.UsageError("the option --yardsticks is now called --baselines")
     workspace = Workspace.current()
     workspace.require_writable()
+    if not workspace.data.exists() and Path(screen).is_file():
+        click.echo(f"new workspace: all results are written under {workspace.data}")
     loaded = workspace.find(screen, root=root)
     ensure_simulated(loaded)
     chosen = shards.split(",") if shards else None
+    given = {name: value for name, value in settings.items() if value is not None}
     bring_up_to_date(
-        workspace, loaded, shards=chosen, retrain=retrain, baselines=baselines, analyses=analyses
+        workspace,
+        loaded,
+        shards=chosen,
+        retrain=retrain,
+        settings=given,
+        baselines=baselines,
+        analyses=analyses,
     )
     print_results(workspace, [loaded.name])
 
@@ -69,6 +91,7 @@ def bring_up_to_date(
     *,
     shards: Sequence[str] | None = None,
     retrain: bool = False,
+    settings: Mapping[str, float] | None = None,
     baselines: bool = False,
     analyses: bool = False,
 ) -> None:
@@ -80,7 +103,13 @@ def bring_up_to_date(
     click.secho(f"{screen.name}: {screen.description or screen.organism}", bold=True)
     start = time.perf_counter()
     outcome = run_screen(
-        workspace, screen, shards=shards, retrain=retrain, baselines=baselines, analyses=analyses
+        workspace,
+        screen,
+        shards=shards,
+        retrain=retrain,
+        settings=settings,
+        baselines=baselines,
+        analyses=analyses,
     )
     for warning in outcome.warnings:
         click.secho(f"  {warning}", fg="yellow")
@@ -98,7 +127,8 @@ class RunOutcome:
         success: whether all runs succeeded.
         trained: whether an encoder was trained.
         error: the message of the error that stopped the run.
-        warnings: the messages of failed checks that do not stop a run, each once.
+        warnings: what `pcip check` says of the listing of files, and the messages of failed checks that do not stop a
+            run, each once.
     """
 
     run_id: str
@@ -109,13 +139,24 @@ class RunOutcome:
 
 
 def dagster_home(workspace: Workspace) -> Path:
-    """The Dagster home of a workspace: the repository's dagster.yaml with its paths made absolute."""
+    """The Dagster home of a workspace: the settings of its `dagster.yaml`, with paths that are absolute.
+
+    Raises:
+        SpecError: that file cannot be read.
+    """
     home = workspace.dagster_home
     home.mkdir(parents=True, exist_ok=True)
-    settings = yaml.safe_load((REPOSITORY / "dagster.yaml").read_text())
-    settings["storage"]["sqlite"]["base_dir"] = str(home)
-    settings["compute_logs"]["config"]["base_dir"] = str(home / "compute_logs")
-    settings["local_artifact_storage"]["config"]["base_dir"] = str(home)
+    places: dict[str, Any] = {
+        "storage": {"sqlite": {"base_dir": str(home)}},
+        "compute_logs": {"config": {"base_dir": str(home / "compute_logs")}},
+        "local_artifact_storage": {"config": {"base_dir": str(home)}},
+    }
+    settings = _settings(SETTINGS / "dagster.yaml")
+    changed = workspace.data.parent / "dagster.yaml"
+    if changed.is_file():
+        settings |= {name: value for name, value in _settings(changed).items() if name not in places}
+    for name, place in places.items():
+        settings[name] |= place
     text = yaml.safe_dump(settings)
     target = home / "dagster.yaml"
     if not target.is_file() or target.read_text() != text:
@@ -124,10 +165,22 @@ def dagster_home(workspace: Workspace) -> Path:
     return home
 
 
+def _settings(path: Path) -> dict[str, Any]:
+    values = read_yaml(path, "settings of Dagster")
+    if not isinstance(values, dict):
+        raise SpecError(
+            path,
+            found="no settings",
+            required="a YAML mapping with storage, run_launcher, ...",
+            remedy="Remove the file, and `pcip init` writes it again.",
+        )
+    return values
+
+
 def open_instance(workspace: Workspace) -> "dg.DagsterInstance":
     """The Dagster instance of a workspace, its databases whole and the runs of killed processes ended.
 
-    It is the same that `dagster dev` opens in the repository.
+    It is the same that `dagster dev` opens in the folder of the workspace.
     """
     import dagster as dg
 
@@ -146,6 +199,7 @@ def run_screen(
     *,
     shards: Sequence[str] | None = None,
     retrain: bool = False,
+    settings: Mapping[str, float] | None = None,
     baselines: bool = False,
     analyses: bool = False,
     instance: "dg.DagsterInstance | None" = None,
@@ -157,6 +211,7 @@ def run_screen(
         screen: the screen to run.
         shards: the shards to process; by default every shard under the screen's root.
         retrain: train a new encoder on the crops of all shards.
+        settings: train a new encoder with these settings of `encoder` instead of the spec's.
         baselines: also compute and score the baseline feature sets.
         analyses: also cluster the proteins and analyse clusters and cells.
         instance: the Dagster instance, by default that of the workspace.
@@ -167,31 +222,36 @@ def run_screen(
         RootError: the screen has no root, or no file matches.
         KeyboardInterrupt: the user stopped it.
     """
-    from pcip_assets.dagster_compat import partition_range_tags
+    from pcip_assets.dagster_compat import partition_range_tags, shown_on_timeline
     from pcip_assets.definitions import build_definitions
     from pcip_assets.partitions import register_shards
     from pcip_assets.recovery.killed_runs import process_tags
+    from pcip_core.images.layout import scan
     from pcip_core.segmentation import check_segmentation
 
     check_segmentation(screen)
+    layout = scan(screen)
+    warnings = layout.listing(screen).lines()
     instance = instance or open_instance(workspace)
-    existing = register_shards(instance, screen)
+    existing = register_shards(instance, screen, layout)
     registered = instance.get_dynamic_partitions(f"{screen.name}_shards")
     first, last = _range_of(screen, existing if shards is None else shards, existing, registered)
-    jobs = _jobs(workspace, screen, retrain=retrain, baselines=baselines, analyses=analyses)
+    jobs = _jobs(
+        workspace, screen, retrain=retrain, settings=settings or {}, baselines=baselines, analyses=analyses
+    )
     definitions = build_definitions(workspace, [screen])
-    warnings: list[str] = []
     if baselines and not screen.compares:
         warnings.append("no baselines to compute: the spec has no `baselines.sets` and no `features`")
     for job, config in jobs.items():
         run_id = str(uuid.uuid4())
-        result = definitions.resolve_job_def(f"{screen.name}_{job}").execute_in_process(
-            instance=instance,
-            run_config={"loggers": {"console": {}}, **config},
-            tags=partition_range_tags(first, last) | process_tags(run_id),
-            run_id=run_id,
-            raise_on_error=False,
-        )
+        with shown_on_timeline(instance, LOCATION, DEFINITIONS):
+            result = definitions.resolve_job_def(f"{screen.name}_{job}").execute_in_process(
+                instance=instance,
+                run_config={"loggers": {"console": {}}, **config},
+                tags=partition_range_tags(first, last) | process_tags(run_id),
+                run_id=run_id,
+                raise_on_error=False,
+            )
         if _was_interrupted(result):
             click.echo("  what is complete is kept: the same command goes on from there", err=True)
             raise KeyboardInterrupt
@@ -203,21 +263,47 @@ def run_screen(
 
 
 def _jobs(
-    workspace: Workspace, screen: Screen, *, retrain: bool, baselines: bool, analyses: bool
+    workspace: Workspace,
+    screen: Screen,
+    *,
+    retrain: bool,
+    settings: Mapping[str, float],
+    baselines: bool,
+    analyses: bool,
 ) -> dict[str, dict[str, Any]]:
     """Job -> its run configuration, in the order in which they run. The job `all` trains an encoder."""
     from pcip_assets.tracking import Tracking
 
+    if settings:
+        _check_settings(screen, settings)
     train = screen.encoder_from is None and (
-        retrain or not Tracking(data=str(workspace.data)).has_champion(screen.name)
+        retrain or bool(settings) or not Tracking(data=str(workspace.data)).has_champion(screen.name)
     )
-    force = {"ops": {f"{screen.name}__encoder": {"config": {"force": retrain}}}}
+    force = {"ops": {f"{screen.name}__encoder": {"config": {"force": retrain, **settings}}}}
     jobs: dict[str, dict[str, Any]] = {"all": force} if train else {"features": {}}
     if baselines and screen.compares:
         jobs["baselines"] = {}
     if analyses:
         jobs["analyses"] = {}
     return jobs
+
+
+def _check_settings(screen: Screen, settings: Mapping[str, float]) -> None:
+    """Check settings of one training before any work.
+
+    Raises:
+        SpecError: the screen borrows its encoder, or a value is invalid.
+    """
+    from pcip_core.spec.loading import encoder_config
+
+    if screen.encoder_from is not None:
+        raise SpecError(
+            f"screen {screen.name}",
+            found=f"an encoder that it borrows from {screen.encoder_from}",
+            required="a screen that trains its own encoder",
+            remedy=f"Give the options to `pcip run {screen.encoder_from}`.",
+        )
+    encoder_config(screen.section("encoder")["encoder"] | dict(settings), f"screen {screen.name}")
 
 
 def _range_of(

@@ -10,7 +10,7 @@ import click
 import yaml
 
 from pcip_assets.web import ALLOW, HOST
-from pcip_assets.workspace import DAGSTER_PORT, MLFLOW_PORT, REPOSITORY, Workspace
+from pcip_assets.workspace import DAGSTER_PORT, DEFINITIONS, LOCATION, MLFLOW_PORT, Workspace
 from pcip_core.errors import PcipError, RootError
 from pcip_core.locks import temporary_folder
 
@@ -60,6 +60,7 @@ def serve(
         ALLOW: " ".join(host_name(name) for name in allowed_hosts),
         "DAGSTER_HOME": str(dagster_home(workspace)),
         "PCIP_DATA": str(workspace.data),
+        "PCIP_DAGSTER_PORT": str(dagster_port),
         "PCIP_MLFLOW_PORT": str(mlflow_port),
     }
     _register_screens(workspace)
@@ -68,14 +69,14 @@ def serve(
     with (
         contextlib.suppress(KeyboardInterrupt),
         temporary_folder() as folder,  # nobody else may open the socket in it
-        Servers(REPOSITORY, environment) as servers,
+        Servers(workspace.data, environment) as servers,
     ):
         code, locations = folder / "code", folder / "workspace.yaml"
-        location = {"socket": str(code), "location_name": "pcip"}
+        location = {"socket": str(code), "location_name": LOCATION}
         locations.write_text(yaml.safe_dump({"load_from": [{"grpc_server": location}]}))
         servers.start("Dagster's code server", [
             *_PYTHON, "dagster", "code-server", "start", "--socket", str(code),
-            "--module-name", "pcip_assets.definitions", "--location-name", "pcip", "--log-level", "warning",
+            "--module-name", DEFINITIONS, "--location-name", LOCATION, "--log-level", "warning",
         ])  # fmt: skip
         servers.start("MLflow's pages", [
             *_PYTHON, "pcip_assets.web.mlflow_pages", str(mlflow_port), workspace.mlflow_uri, artifacts,
@@ -101,6 +102,12 @@ def _register_screens(workspace: Workspace) -> None:
     screens, problems = workspace.screens()
     for problem in problems:
         click.secho(f"screen left out: {problem}", fg="yellow", err=True)
+    if not screens:
+        click.secho(
+            f"the workspace {workspace.data} has no screens: `pcip demo`, or `pcip init --list`, adds some",
+            fg="yellow",
+            err=True,
+        )
     with open_instance(workspace) as instance:
         for screen in screens.values():
             try:

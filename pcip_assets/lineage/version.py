@@ -24,11 +24,14 @@ DECIDES_NOTHING = (
     "pcip_core.store.publish",  # copies tables into the published file
     "pcip_core.training.tracker",  # reports progress
     "pcip_assets.assets.encoders.train_network",  # records a training and registers the network
+    "pcip_assets.assets.pictures",  # how pages show a result
     "pcip_assets.assets.results",  # storage of results
     "pcip_assets.assets.skeleton",  # whether to compute a result, by the same rule for all assets
+    "pcip_assets.assets.table_metadata",  # how pages show a result
     "pcip_assets.lineage",  # versions
     "pcip_assets.progress",  # log messages
     "pcip_assets.provenance",  # hashes, times
+    "pcip_assets.records",  # what MLflow shows
     "pcip_assets.recovery",  # repairs databases before they are used
     "pcip_assets.resources",  # access to the store
     "pcip_assets.tracking",  # access to networks, records of trainings

@@ -288,7 +288,7 @@ def _outdated(path: Path, version: str) -> Defect:
         path,
         found=f"tables of version {version}, which the installed MLflow does not know",
         required=f"version {newest}, or an older one",
-        remedy="Install the version of pcip that wrote it (`make setup`), or choose another folder with PCIP_DATA.",
+        remedy="Install the version of pcip that wrote it, or choose another folder with PCIP_DATA.",
     )
 
 

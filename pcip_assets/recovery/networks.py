@@ -12,6 +12,7 @@ from pcip_core.files import replacing
 
 CHAMPION = "champion"  # alias of the version in use
 _FILE = "registration.json"
+_LONGEST = 5000  # characters of a description in MLflow's database
 _FOLDERS = "*/models/*/artifacts"  # of the files of networks, among all artifacts
 
 
@@ -76,6 +77,12 @@ def _found(workspace: Workspace) -> tuple[list[tuple[Registration, Path]], list[
     return sorted(known, key=lambda each: (each[0].model, each[0].version)), unknown
 
 
+def _card(folder: Path) -> str | None:
+    """The model card beside the weights; early versions have none."""
+    path = folder / "README.md"
+    return path.read_text()[:_LONGEST] if path.is_file() else None
+
+
 def _ensure_experiment(workspace: Workspace, client: Any, name: str) -> None:
     if client.get_experiment_by_name(name) is None:
         client.create_experiment(name, artifact_location=workspace.artifacts(name).as_uri())
@@ -97,7 +104,9 @@ def _register(client: Any, model: str, networks: Sequence[tuple[Registration, Pa
             for number in range(last + 1, network.version):  # one that a user deleted keeps its number
                 client.create_model_version(model, folder.as_uri())
                 client.delete_model_version(model, str(number))
-            client.create_model_version(model, folder.as_uri(), network.run_id, tags=dict(network.tags))
+            client.create_model_version(
+                model, folder.as_uri(), network.run_id, dict(network.tags), description=_card(folder)
+            )
             last = network.version
             made.append(last)
     try:

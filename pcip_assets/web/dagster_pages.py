@@ -7,14 +7,18 @@ import os
 import sys
 
 from pcip_assets.dagster_compat import dagster_app
-from pcip_assets.web import ALLOW
+from pcip_assets.web import ALLOW, MLFLOW, REPORTS
 from pcip_assets.web.guard import Guard
+from pcip_assets.web.links import add_link, add_reports
 from pcip_assets.web.serving import serve_app
+from pcip_assets.workspace import MLFLOW_PORT, Workspace
 
 
 def main(port: int, workspace_file: str) -> None:
     """Serve the instance of DAGSTER_HOME with the code location that the workspace file names."""
     with dagster_app(workspace_file) as app:
+        add_link(app, MLFLOW, port=MLFLOW_PORT, fragment=True)
+        add_reports(app, REPORTS, Workspace.current().reports(""))
         serve_app(Guard(app, allowed_hosts=os.environ.get(ALLOW, "").split(), graphql="/graphql"), port)
 
 

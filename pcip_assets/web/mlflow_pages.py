@@ -11,10 +11,14 @@ import os
 import sys
 import warnings
 from collections.abc import Collection
+from pathlib import Path
 
-from pcip_assets.web import ALLOW
+from pcip_assets.web import ALLOW, DAGSTER
 from pcip_assets.web.guard import LOOPBACK, Guard, host_name
+from pcip_assets.web.links import add_link
+from pcip_assets.web.mlflow_start import Start
 from pcip_assets.web.serving import serve_app
+from pcip_assets.workspace import DAGSTER_PORT
 
 
 def security(allowed_hosts: Collection[str]) -> dict[str, str]:
@@ -33,7 +37,8 @@ def security(allowed_hosts: Collection[str]) -> dict[str, str]:
 
 
 def main(port: int, store: str, artifacts: str) -> None:
-    """Serve a tracking store (a URI) and the folder of its artifacts."""
+    """Serve a tracking store (the URI of an SQLite file) and the folder of its artifacts."""
+    import mlflow.server
     from mlflow.server import constants
 
     allowed_hosts = os.environ.get(ALLOW, "").split()
@@ -50,7 +55,10 @@ def main(port: int, store: str, artifacts: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's own deprecations
         from mlflow.server.fastapi_app import app
-    serve_app(Guard(app, allowed_hosts=allowed_hosts, json_only=False), port)
+    add_link(app, DAGSTER, port=DAGSTER_PORT, fragment=False)
+    index = Path(mlflow.server.__file__).parent / "js" / "build" / "index.html"
+    start = Start(app, index=index, database=Path(store.removeprefix("sqlite:///")))
+    serve_app(Guard(start, allowed_hosts=allowed_hosts, json_only=False), port)
 
 
 if __name__ == "__main__":

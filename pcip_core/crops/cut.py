@@ -53,7 +53,7 @@ def cut_cells(planes: Mapping[str, np.ndarray], labels: np.ndarray, spec: Crops)
         The crops, their positions and intensities, and the rejected objects with the reason for each.
 
     Raises:
-        ImageFileError: `window_px` is larger than the field.
+        ImageFileError: `window_px` is larger than the field, or than twice its longer side if windows are padded.
 
     >>> labels = np.zeros((20, 20), int)
     >>> labels[8:12, 8:12], labels[0:2, 0:2] = 1, 2
@@ -65,18 +65,15 @@ def cut_cells(planes: Mapping[str, np.ndarray], labels: np.ndarray, spec: Crops)
     """
     height, width = next(iter(planes.values())).shape
     window = spec.window_px
-    if window is not None and window > min(height, width):
-        raise ImageFileError(
-            "field",
-            found=f"{height} x {width} px",
-            required=f"at least the window, {window} x {window} px",
-            remedy="Set crops.window_px to fit the images, or crops.window_px: null for cropped cells.",
-        )
+    if window is not None:
+        _check_window(window, height, width, spec)
     kept, rejected = [], []
     for label, y, x, area in _objects(labels):
         reason = _misfit(y, x, area, height, width, spec)
         if reason is None:
-            crop = np.stack([_window(plane, y, x, window) for plane in planes.values()])  # (C, w, w)
+            crop = np.stack(
+                [plane if window is None else window_of(plane, y, x, window) for plane in planes.values()]
+            )  # (C, w, w)
             constant = [name for name, plane in zip(planes, crop, strict=True) if is_constant(plane)]
             if constant:
                 reason = f"constant channel {', '.join(constant)} in the crop"
@@ -101,6 +98,25 @@ def cut_cells(planes: Mapping[str, np.ndarray], labels: np.ndarray, spec: Crops)
     )
 
 
+def _check_window(window: int, height: int, width: int, spec: Crops) -> None:
+    """Refuse a window that a field cannot hold; one of twice its longer side reaches over it from any centre."""
+    if spec.edge == "pad" and window > 2 * max(height, width):
+        raise ImageFileError(
+            "field",
+            found=f"{height} x {width} px",
+            required=f"at least half of the window, {window} px, on its longer side",
+            remedy=f"Set crops.window_px to at most {2 * max(height, width)}, or to null for cropped cells.",
+        )
+    if spec.edge == "reject" and window > min(height, width):
+        raise ImageFileError(
+            "field",
+            found=f"{height} x {width} px",
+            required=f"at least the window, {window} x {window} px",
+            remedy="Set crops.window_px to fit the images, or crops.window_px: null for cropped cells; or "
+            "crops.edge: pad, which fills the part of a window beyond the field.",
+        )
+
+
 def _objects(labels: np.ndarray) -> list[tuple[int, float, float, float]]:
     """Label, centre of mass (y, x) and area of each object, from runs of pixels of one label in a row."""
     begins = np.empty(labels.shape, bool)  # pixels at the start of a run of one label within a row
@@ -123,7 +139,8 @@ def _misfit(y: float, x: float, area: float, height: int, width: int, spec: Crop
     if spec.window_px is None:
         return None
     top, left = corner(y, x, spec.window_px)
-    if top < 0 or left < 0 or top + spec.window_px > height or left + spec.window_px > width:
+    over = top < 0 or left < 0 or top + spec.window_px > height or left + spec.window_px > width
+    if over and spec.edge == "reject":
         return "window over the edge of the field"
     if spec.area_fraction is not None:
         share = area / spec.window_px**2
@@ -138,11 +155,22 @@ def corner(y: float, x: float, window: int) -> tuple[int, int]:
     return round(y) - window // 2, round(x) - window // 2
 
 
-def _window(plane: np.ndarray, y: float, x: float, window: int | None) -> np.ndarray:
-    if window is None:
-        return plane
+def window_of(plane: np.ndarray, y: float, x: float, window: int) -> np.ndarray:
+    """Cut a square around a centre. Pixels beyond the plane have its least value in the window (0 if there is none).
+
+    >>> window_of(np.arange(1, 17).reshape(4, 4), 0.0, 1.0, 2).tolist()
+    [[1, 1], [1, 2]]
+    """
     top, left = corner(y, x, window)
-    return plane[top : top + window, left : left + window]
+    bottom, right = top + window, left + window
+    inside = plane[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    if inside.shape == (window, window):
+        return inside
+    out = np.full((window, window), inside.min() if inside.size else 0, plane.dtype)
+    if inside.size:
+        y, x = max(-top, 0), max(-left, 0)
+        out[y : y + inside.shape[0], x : x + inside.shape[1]] = inside
+    return out
 
 
 def _resized(crop: np.ndarray, size: int) -> np.ndarray:

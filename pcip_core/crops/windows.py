@@ -7,7 +7,7 @@ from itertools import groupby
 
 import numpy as np
 
-from pcip_core.crops.cut import corner
+from pcip_core.crops.cut import window_of
 from pcip_core.errors import CropError
 from pcip_core.images.field import Field
 from pcip_core.images.illumination.correction import read_corrected
@@ -33,19 +33,8 @@ def windows_of(planes: Sequence[np.ndarray], y_px: np.ndarray, x_px: np.ndarray,
     """
     out = np.empty((len(y_px), len(planes), window, window), np.float32)
     for number, (y, x) in enumerate(zip(y_px.tolist(), x_px.tolist(), strict=True)):
-        top, left = corner(y, x, window)
         for channel, plane in enumerate(planes):
-            height, width = plane.shape
-            rows = slice(max(top, 0), min(top + window, height))
-            columns = slice(max(left, 0), min(left + window, width))
-            inside = plane[rows, columns]
-            out[number, channel] = inside.min() if inside.size else 0
-            out[
-                number,
-                channel,
-                rows.start - top : rows.start - top + inside.shape[0],
-                columns.start - left : columns.start - left + inside.shape[1],
-            ] = inside
+            out[number, channel] = window_of(plane, y, x, window)
     return out
 
 

@@ -280,10 +280,8 @@ def _prepared(
     if (~few).sum() < 2:
         raise EvaluationError(
             "pairwise distances",
-            found=(
-                f"{many((~few).sum(), 'term')} shared by {many(max(min_proteins, 2), 'protein')} or "
-                f"more, of {many(len(names), 'term')}"
-            ),
+            found=f"{many((~few).sum(), 'term')} shared by {max(min_proteins, 2)} proteins or more, "
+            f"of {many(len(names), 'term')}",
             required="at least two such terms",
             remedy="Score more proteins, or lower min_proteins.",
         )

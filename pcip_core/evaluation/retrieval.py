@@ -17,6 +17,8 @@ from pcip_core.features.scaling import standardize
 from pcip_core.words import many
 
 _BLOCK = 512  # queries at a time
+_DRAWS = 999  # random rankings of each query
+_POOL = 10_000  # from which those of queries with the same number of relevant profiles are drawn
 
 
 def average_precisions(
@@ -100,6 +102,62 @@ def retrieval_scores(
     """
     precisions = average_precisions(profiles, labels, groups=groups, progress=progress)
     return _rows("retrieval", "cosine", "mean_average_precision", labels, precisions)
+
+
+def retrieval_chances(
+    profiles: np.ndarray, labels: np.ndarray, *, draws: int = 10_000, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Compute how often random rankings reach the mean average precision of `retrieval_scores`, over all and by label.
+
+    A random ranking has as many relevant profiles among as many as that of the query; the queries of a label are drawn
+    independently.
+
+    Args:
+        profiles, labels: as for `average_precisions`, without groups.
+        draws: number of random rankings per query; the least p is 1 / (draws + 1).
+        seed: of the draws.
+
+    Returns:
+        Rows as from `retrieval_scores` with metric `p_value`.
+
+    Raises:
+        ShapeError, EvaluationError: as for `retrieval_scores`.
+
+    Source: Kalinin et al. 2025, copairs, which draws the null distribution in the same way.
+    """
+    observed = retrieval_scores(profiles, labels)
+    names, counts = np.unique(labels, return_counts=True)
+    total, n_queries = np.zeros(draws), 0
+    chance: dict[str | None, float] = {}
+    pools: dict[int, np.ndarray] = {}  # number of profiles of a label -> precisions of random rankings
+    values = {row["label"]: row["value"] for row in observed}
+    for number, (name, count) in enumerate(zip(names, counts, strict=True)):
+        if count < 2:
+            continue
+        if count not in pools:
+            pools[count] = _random_precisions(int(count) - 1, len(labels) - 1, _POOL, seed)
+        rng = np.random.default_rng([seed, number])
+        sums = np.zeros(draws)
+        for _ in range(count):
+            sums += rng.choice(pools[count], draws)
+        chance[str(name)] = _p_value(sums / count, values[str(name)])
+        total, n_queries = total + sums, n_queries + count
+    chance[None] = _p_value(total / n_queries, values[None])
+    return [{**row, "metric": "p_value", "value": chance[row["label"]]} for row in observed]
+
+
+def _random_precisions(relevant: int, ranked: int, draws: int, seed: int) -> np.ndarray:
+    """Average precisions of random rankings, (draws,)."""
+    rng = np.random.default_rng([seed, relevant, ranked])
+    ranks = np.empty((draws, relevant), np.int64)
+    for row in ranks:
+        row[:] = rng.choice(ranked, relevant, replace=False, shuffle=False)
+    ranks.sort(axis=1)
+    return (np.arange(1, relevant + 1) / (ranks + 1)).mean(1)
+
+
+def _p_value(null: np.ndarray, observed: float) -> float:
+    return float(((null >= observed - 1e-12).sum() + 1) / (len(null) + 1))
 
 
 def silhouette_scores(
@@ -205,7 +263,10 @@ def image_retrieval(
         "images of one protein",
         "protein",
         "leave_image_out",
-        lambda: retrieval_scores(profiles, images.proteins),
+        lambda: [
+            *retrieval_scores(profiles, images.proteins),
+            *retrieval_chances(profiles, images.proteins, draws=_DRAWS, seed=seed),
+        ],
     )
     add("silhouette", label, "all_cells", lambda: silhouette_scores(points, labels, seed=seed))
     return Retrieval(scores, kept.exclusions, not_scored)

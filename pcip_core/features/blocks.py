@@ -150,10 +150,16 @@ class Moments:
         if not len(rows):
             return
         mean = rows.mean(0, dtype=np.float64)
+        self.merge(len(rows), mean, np.square(rows - mean).sum(0))
+
+    def merge(self, n: int, mean: np.ndarray, squares: np.ndarray) -> None:
+        """Add n rows by their (d,) mean and sums of squared deviations from it."""
+        if n == 0:
+            return
         shift = mean - self.mean
-        total = self.n + len(rows)
-        self.squares += np.square(rows - mean).sum(0) + shift**2 * (self.n * len(rows) / total)
-        self.mean += shift * (len(rows) / total)
+        total = self.n + n
+        self.squares += squares + shift**2 * (self.n * n / total)
+        self.mean += shift * (n / total)
         self.n = total
 
 

@@ -13,10 +13,22 @@ from pathlib import Path
 from pcip_core.errors import SpecError
 from pcip_core.images.field import Field
 from pcip_core.images.layouts.grouping import filled, filled_well
+from pcip_core.spec.bounds import meant
 from pcip_core.spec.screen import Screen
-from pcip_core.user_tables.matching import Matching, Row, Rows, loose, match, rows_by_key, shown, stripped
+from pcip_core.user_tables.matching import (
+    Matching,
+    Row,
+    Rows,
+    bare,
+    loose,
+    match,
+    rows_by_key,
+    shown,
+    stripped,
+)
 from pcip_core.user_tables.table import our_name, read_table, renamed
 from pcip_core.user_tables.wells import IN_TEXT, row_and_column, well_name, well_of
+from pcip_core.user_tables.wide import long_form
 
 COLUMNS = ("protein", "gene", "cell_line", "plate", "well")
 _WELLS = ("wellid", "wellname", "wellposition", "wellnumber", "destinationwell")  # without spaces and signs
@@ -206,7 +218,7 @@ def _platemap(path: Path, plates: set[str]) -> tuple[Rows, bool]:
         SpecError: the platemap does not exist or has no well column, a row has no well or no plate, or two rows of
             one well differ.
     """
-    table = renamed(path, read_table(path), _plain_name)
+    table = renamed(path, long_form(path, read_table(path)), _plain_name)
     if "well" not in table.columns:
         alike = [name for name in table.columns if re.sub(r"[\W_]", "", name.lower()) in _WELLS]
         table = table.rename({alike[0]: "well"}) if alike else table
@@ -276,7 +288,7 @@ def _table(screen: Screen, path: Path, fields: Iterable[Field]) -> Rows:
         raise SpecError(
             path,
             found=f"columns {', '.join(table.columns)}",
-            required=f"a column {key!r} that holds the image ids",
+            required=f"a column {key!r}{meant(key, table.columns)} that holds the image ids",
             remedy="Name the right column as images.key in the spec; if the rows name wells, name the table as "
             "images.platemap.",
         )
@@ -284,22 +296,34 @@ def _table(screen: Screen, path: Path, fields: Iterable[Field]) -> Rows:
 
 
 def _normalizer(screen: Screen, fields: Iterable[Field]) -> Callable[[str], str]:
-    """A function that gives the id of an image for all writings of the well in it."""
-    template, normal = screen.files.image_id, {}
+    """A function that gives the id of an image for all writings of the well in it, with or without `.tif` and the like.
+
+    An id and a key that differ in the ending of a file are the same only if no other id has the same name without it.
+    """
+    template, normal, ids = screen.files.image_id, {}, set()
     for field in fields:
         parts = field.parts
+        ids.add(field.image_id)
         if "well" in parts and field.image_id not in normal:
             parts = parts | {"well": well_name(parts["well"])}
             normal[field.image_id] = filled(template, parts, "files.image_id")
     known = set(normal.values())
+    without: dict[str, set[str]] = {}
+    for image_id in ids:
+        without.setdefault(bare(image_id), set()).add(image_id)
+    single = {name: min(of_name) for name, of_name in without.items() if len(of_name) == 1}
 
     def normalized(text: str) -> str:
+        text = stripped(text)
+        if text not in ids:
+            text = single.get(bare(text), text)
         if text in normal:
             return normal[text]
-        for well in IN_TEXT.finditer(text, 0, _LONGEST_ID):
-            candidate = text[: well.start()] + well_name(well[0]) + text[well.end() :]
-            if candidate in known:
-                return candidate
+        for name in dict.fromkeys((text, bare(text))):
+            for well in IN_TEXT.finditer(name, 0, _LONGEST_ID):
+                candidate = name[: well.start()] + well_name(well[0]) + name[well.end() :]
+                if candidate in known or candidate in single:
+                    return single.get(candidate, candidate)
         return text
 
     return normalized

@@ -17,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 
 from pcip_core.errors import ImageFileError, PcipError
-from pcip_core.images.formats import decoder, depth_of
+from pcip_core.images.formats import decoder, times_and_depth_of
 from pcip_core.images.formats.stack import SCORES, Projection, middle, sharpest, sharpness
 from pcip_core.images.inside import require_inside
 from pcip_core.images.reference import Reference, Select
@@ -51,7 +51,10 @@ def decode(
         by_paths.setdefault(reference.paths, []).append(name)
     planes: dict[str, np.ndarray] = {}
     for paths, names in by_paths.items():
-        selects = [references[name].select for name in names]
+        selects = [
+            references[name].select | ({"role": "labels"} if channels[name].role == "labels" else {})
+            for name in names
+        ]
         read = decode_file if len(paths) == 1 else _project_files
         planes |= dict(zip(names, read([root / path for path in paths], selects, root), strict=True))
     return planes
@@ -112,12 +115,17 @@ def _in_focus(
 
 
 def _depth(reference: Reference, root: Path) -> int:
+    return len(reference.paths) if reference.further else times_and_depth(reference, root)[1]
+
+
+def times_and_depth(reference: Reference, root: Path) -> tuple[int, int]:
+    """The numbers of time points and focal planes of an image, from its header.
+
+    Raises:
+        ImageFileError: the file is outside the root, or its header cannot be read.
+    """
     path = root / reference.path
-    return (
-        len(reference.paths)
-        if reference.further
-        else _call(path, root, lambda: depth_of(path, reference.select))
-    )
+    return _call(path, root, lambda: times_and_depth_of(path, reference.select))
 
 
 def _at(reference: Reference, z: int) -> Reference:

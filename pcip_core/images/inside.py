@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -16,6 +17,7 @@ from typing import BinaryIO
 import polars as pl
 
 from pcip_core.errors import ImageFileError, RootError, SpecError
+from pcip_core.files import composed
 
 _SHOWN = 5
 MAX_LINKS = 10_000  # to folders of the screen itself, each of which is read once more
@@ -35,6 +37,7 @@ class Tree:
         links: links to folders that are followed, with a `/` at the end -> the folder to which they lead.
         aliases: those of them that lead to a folder of the screen, whose files are thus listed twice.
         notes: further observations, for the user.
+        refused: plate -> number of its files or images that `files.only` leaves out.
     """
 
     def __init__(self, root: Path, exclude: Iterable[str] = ()) -> None:
@@ -44,6 +47,7 @@ class Tree:
         self.links: dict[str, str] = {}
         self.aliases: list[str] = []
         self.notes: list[str] = []
+        self.refused: Counter[str] = Counter()
         patterns = {kind: [p for p in exclude if p.endswith("/") == kind] for kind in (True, False)}
         self._exclude = {kind: "|".join(map(_expression, each)) for kind, each in patterns.items()}
         self._homes = [os.path.realpath(root)]
@@ -53,9 +57,12 @@ class Tree:
         """The paths of all files, relative to the root and sorted; folders that are not read end with a `/`."""
         return sorted(self._kept([folder + name for folder, _, names in self._listed() for name in names]))
 
-    def without_excluded(self, folders: list[str]) -> list[str]:
-        """Those of some folders, whose paths end with a `/`, that are not excluded by name."""
-        return self._kept(folders, folders=True)
+    def without_excluded(self, paths: Sequence[str]) -> list[str]:
+        """Those of some files and folders, whose paths end with a `/`, that are not excluded by name; folders first."""
+        folders = [path for path in paths if path.endswith("/")]
+        return self._kept(folders, folders=True) + self._kept(
+            [path for path in paths if not path.endswith("/")]
+        )
 
     def walk(self) -> Iterator[tuple[str, list[str], list[str]]]:
         """Yield each folder under the root with the names of its subfolders and of its other entries.
@@ -78,7 +85,8 @@ class Tree:
         if not exclude or not paths:
             return paths
         try:
-            out = pl.Series(paths, dtype=pl.String).str.contains(f"(?i)^(?:{exclude})$")
+            names = pl.Series(map(composed, paths), dtype=pl.String)
+            out = names.str.contains(f"(?i)^(?:{composed(exclude)})$")
         except pl.exceptions.PolarsError as error:
             raise SpecError(
                 "files.exclude",

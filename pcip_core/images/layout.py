@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from pcip_core.errors import RootError, SpecError
-from pcip_core.files import natural_key
+from pcip_core.files import composed, natural_key
 from pcip_core.images.annotations import describe_images
 from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree
 from pcip_core.images.layouts.grouping import without_links
+from pcip_core.spec.bounds import meant
 from pcip_core.spec.screen import Screen
+
+if TYPE_CHECKING:
+    from pcip_core.images.listing import Listing
 
 _SHOWN = 5  # values of a column
 
@@ -23,11 +28,13 @@ class Layout:
 
     Attributes:
         fields: sorted by image and field id.
-        unclaimed: files that belong to no field, and folders that are not read, with a `/` at the end.
+        unclaimed: files that belong to no field and are no table of the spec, and folders that are not read, with a
+            `/` at the end.
         excluded: files and folders that are left out by name (`files.exclude` and `ALWAYS_EXCLUDED`).
         notes: other observations, which `doubts` returns: links that are not followed, files that a list names and
             that do not exist.
         left_out: the fields of images that `images.only` leaves out, each with the reason.
+        plates_left_out: plates of which `files.only` or `files.exclude` leaves nothing, in words.
     """
 
     fields: list[Field]
@@ -35,6 +42,7 @@ class Layout:
     excluded: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     left_out: list[tuple[Field, str]] = field(default_factory=list)
+    plates_left_out: list[str] = field(default_factory=list)
 
     @cached_property
     def _by_shard(self) -> dict[str, list[Field]]:
@@ -56,6 +64,12 @@ class Layout:
         from pcip_core.images.layouts.doubts import doubts
 
         return doubts(screen, self.fields, self.unclaimed, self.notes)
+
+    def listing(self, screen: Screen) -> Listing:
+        """What is missing or doubtful, in the words of `pcip check` and `pcip run`. Reads headers of stacks."""
+        from pcip_core.images.listing import looked_over
+
+        return looked_over(screen, self.fields, [field for field, _ in self.left_out], self.doubts(screen))
 
     def of_shard(self, shard: str) -> list[Field]:
         """The fields of one shard, grouped by image."""
@@ -114,8 +128,10 @@ def scan(screen: Screen) -> Layout:
     (['p1_A01_1'], ['p1'], ['p1/notes.txt'])
     """
     from pcip_core.images.layouts import hdf5, manifest, ome_tiff, ome_zarr, opera, pattern
+    from pcip_core.images.layouts.copies import require_once
     from pcip_core.images.layouts.exports import cv8000, imagexpress, incell
     from pcip_core.images.layouts.stacks import named_once
+    from pcip_core.images.listing import plates_left_out, without_used
 
     layouts: dict[str, Callable[[Screen, Tree], tuple[list[Field], list[str]]]] = {
         "pattern": pattern.scan_pattern,
@@ -139,19 +155,28 @@ def scan(screen: Screen) -> Layout:
             example += f", except for {len(tree.excluded)} excluded files, such as {tree.excluded[0]}"
         files, names = screen.files, [channel.named or name for name, channel in screen.channels.items()]
         rule = f"the pattern {files.pattern!r}" if files.pattern else f"the layout {files.layout}"
+        others = list(pattern.channels_of(screen, unclaimed))
+        if others:
+            likely = [f"{name!r}{like}" for name in names if (like := meant(name, others))]
+            example += f"; the channels of files that match otherwise are {', '.join(others[:_SHOWN])}"
+            example += "".join(f"; {text}" for text in likely)
         raise RootError(
             root,
             found=f"no file that matches {rule}{example}",
             required=f"files for the channels {', '.join(names)}",
             remedy="Correct the spec's files and channels.*.named, or the root.",
         )
-    fields, left_out = _chosen(screen, named_once(screen, _sorted(fields)))
-    return Layout(fields, unclaimed, sorted(tree.excluded), tree.notes, left_out)
+    fields = named_once(screen, _sorted(fields))
+    require_once(screen, fields)
+    plates = plates_left_out(screen, tree, fields)
+    unclaimed = without_used(screen, unclaimed, fields)
+    fields, left_out = _chosen(screen, fields)
+    return Layout(fields, unclaimed, sorted(tree.excluded), tree.notes, left_out, plates)
 
 
 def _chosen(screen: Screen, fields: list[Field]) -> tuple[list[Field], list[tuple[Field, str]]]:
     """The fields of images that have the values of `images.only`, and all others with the reason."""
-    only = {column: str(value) for column, value in screen.images.only.items()}
+    only = {column: composed(str(value)) for column, value in screen.images.only.items()}
     if not only:
         return fields, []
     reasons: dict[str, str] = {}
@@ -159,7 +184,11 @@ def _chosen(screen: Screen, fields: list[Field]) -> tuple[list[Field], list[tupl
     for record in describe_images(screen, fields):
         for column, value in record.values.items():
             seen.setdefault(column, set()).add(value or "none")
-        differ = {column: value for column, value in only.items() if record.values.get(column) != value}
+        differ = {
+            column: value
+            for column, value in only.items()
+            if composed(record.values.get(column) or "") != value
+        }
         if differ:
             reasons[record.image_id] = ", ".join(
                 f"{column} is {record.values.get(column) or 'not given'}, not {value} (images.only)"
@@ -173,7 +202,7 @@ def _chosen(screen: Screen, fields: list[Field]) -> tuple[list[Field], list[tupl
         )
         raise SpecError(
             f"screen {screen.name}, images.only",
-            found=f"no column {', '.join(unknown)}"
+            found=f"no column {', '.join(unknown)}{meant(unknown[0], seen)}"
             if unknown
             else f"no image with {only}; there are {values}",
             required=f"some of the columns {', '.join(sorted(seen))}"

@@ -128,7 +128,10 @@ def check_plane(plane: np.ndarray, where: str, *, labels: bool = False) -> None:
             required="one plane (height, width)",
             remedy="Export one grey-level file per channel.",
         )
-    if plane.dtype.kind not in "uif" or (plane.dtype.kind != "f" and plane.dtype.itemsize > 4 and not labels):
+    bits = labels and plane.dtype == bool
+    if (plane.dtype.kind not in "uif" and not bits) or (
+        plane.dtype.kind != "f" and plane.dtype.itemsize > 4 and not labels
+    ):
         raise ImageFileError(
             where,
             found=f"pixels of type {plane.dtype}",

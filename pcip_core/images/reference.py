@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode
 
 Select = Mapping[str, str]
-"""Which plane of a file: some of the keys rgb, c, channel, row, scene, z, t and project."""
+"""Which plane of a file: some of the keys rgb, c, channel, row, scene, z, t and project. Decoders are also given
+`role=labels` for a label image, of which a palette is no obstacle: its pixels are numbers."""
 
 _KEYS = "rgb|c|channel|row|scene|z|t|project"
 _TEXT = re.compile(rf"(?P<path>.*)#(?P<select>(?:{_KEYS})=[^#/]*)", re.DOTALL)

@@ -49,6 +49,13 @@ def preview(figure: Figure | Path, *, max_bytes: int = MAX_BYTES) -> bytes:
     return data
 
 
+def as_image(figure: Figure) -> Image:
+    """Draw a figure as an image in memory, for a screen."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=_RESOLUTIONS[0], pil_kwargs={"compress_level": 1})
+    return _read(drawn)
+
+
 def _read(drawn: Path | io.BytesIO) -> Image:
     """The colours of a PNG file. What is read has four channels, and is freed on return."""
     from PIL import Image

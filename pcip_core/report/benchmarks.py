@@ -90,7 +90,7 @@ def _score(
 
 def _ranking(rows: BenchmarkRows) -> Section:
     scores = [(*column, *_score(rows.benchmarks, column)) for column in _SCORES]
-    available = [score for score in scores if score[-1]]
+    available = [score for score in scores if score[-1]] or _without_labels(rows)
     names = best_layers(available[0][-1]) if available else []
     names += dict.fromkeys(name for *_, values in available[1:] for name in values if name not in names)
     body: list[list[Cell | str]] = []
@@ -102,9 +102,9 @@ def _ranking(rows: BenchmarkRows) -> Section:
             line.append(number(values.get(name), best=values.get(name) == top))
         body.append(line)
     protocol, scored = strictest(rows)
-    n_cells = f"{max((row['n'] for row in pick(scored, label=None)), default=0):,}"
+    n_cells = max((row["n"] for row in pick(scored, label=None)), default=0)
     text = Text(
-        f"Labels: column {rows.label} of images; {many(n_cells, 'cell')} scored ({protocol}). Each "
+        f"Labels: column {rows.label} of images; {many(n_cells, 'cell', ',')} scored ({protocol}). Each "
         f"method is shown with its "
         "best layer by nearest neighbours, chosen on the scored cells. Accuracies are balanced: the mean recall of the "
         "classes."
@@ -124,10 +124,27 @@ def _ranking(rows: BenchmarkRows) -> Section:
         return Section(
             "Comparison of feature sets", [Text("There are no scores yet: materialize knn_benchmark.")]
         )
+    if not scored:
+        text = Text(
+            f"No cell has a label in the column {rows.label} of images, so that there are no accuracies. Shown is what "
+            "needs none: how well an image finds the other images of its protein (mean average precision), and how "
+            "often random rankings find them as well (p). "
+            f"The proteins most alike: pcip like {rows.screen} PROTEIN. "
+            f"Clusters, maps, variable proteins: pcip run {rows.screen} --analyses."
+        )
     return Section(
         "Comparison of feature sets",
         [text, Table(columns, body, frozenset(heading for heading, _ in theirs), caption=caption), *notes],
     )
+
+
+def _without_labels(rows: BenchmarkRows) -> list[tuple[Any, ...]]:
+    """The columns of a screen without labels: retrieval of a protein's own images."""
+    columns = (
+        ("mAP of own images", "retrieval", ("leave_image_out",), "mean_average_precision", True),
+        ("p", "retrieval", ("leave_image_out",), "p_value", False),
+    )
+    return [score for column in columns if (score := (*column, *_score(rows.benchmarks, column)))[-1]]
 
 
 def _head(rows: BenchmarkRows, score: tuple[Any, ...]) -> tuple[str, dict[str, Any]]:

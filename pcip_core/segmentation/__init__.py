@@ -18,10 +18,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from pcip_core.errors import SpecError
+from pcip_core.images.reading import is_constant
 from pcip_core.segmentation.centres import centres
 from pcip_core.segmentation.labels import labels
 from pcip_core.segmentation.nuclei import nuclei
-from pcip_core.segmentation.otsu import otsu
+from pcip_core.segmentation.otsu import main_object, otsu
 from pcip_core.segmentation.torchscript import torchscript
 from pcip_core.segmentation.yeast import yeast_brightfield, yeast_cytosol, yeast_nuclear_pore
 from pcip_core.spec.bounds import meant, shown
@@ -31,13 +32,25 @@ Segmenter = Callable[..., np.ndarray]
 _LARGEST_LABEL = 1 << 24
 
 
-def whole(planes: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Label the whole field as one cell: for images that already show one cell each.
+def whole(planes: Mapping[str, np.ndarray], *, channel: str | None = None) -> np.ndarray:
+    """Label one cell per field: for images that already show one cell each.
+
+    Args:
+        planes: channel name -> (H, W).
+        channel: label the main object of this channel, such as the nucleus, so that a window lies around it. By
+            default, and where the channel has no contrast, the whole field is the cell.
 
     >>> whole({"protein": np.zeros((2, 3))}).tolist()
     [[1, 1, 1], [1, 1, 1]]
+    >>> plane = np.zeros((20, 20))
+    >>> plane[2:8, 3:9], plane[15, 15] = 9, 9
+    >>> np.argwhere(whole({"dna": plane}, channel="dna")).mean(0).tolist()
+    [4.5, 5.5]
     """
-    return np.ones(next(iter(planes.values())).shape, np.int32)
+    everything = np.ones(next(iter(planes.values())).shape, np.int32)
+    if channel is None or is_constant(planes[channel]):
+        return everything
+    return main_object(planes[channel]).astype(np.int32)
 
 
 METHODS: dict[str, Segmenter] = {
@@ -124,7 +137,8 @@ def check_segmentation(screen: Screen) -> None:
         raise refused(f"{name} {shown(options[name])}", f"{name} of the type {kind}")
     for name in (options.get("channel"), *(options.get("channels") or ())):
         if isinstance(name, str) and name not in screen.channels:
-            raise refused(f"channel {shown(name)}", f"one of the channels {', '.join(screen.channels)}")
+            like = meant(name, screen.channels)
+            raise refused(f"channel {shown(name)}{like}", f"one of the channels {', '.join(screen.channels)}")
 
 
 def _mistyped(method: str, options: Mapping[str, object]) -> dict[str, str]:

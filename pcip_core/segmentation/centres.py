@@ -17,7 +17,7 @@ from pcip_core.images.field import Field
 from pcip_core.images.reading import Planes
 from pcip_core.spec.bounds import Bounds
 from pcip_core.spec.screen import Screen
-from pcip_core.user_tables.matching import Key, Keys, Matching, Normalize, match, number, stripped
+from pcip_core.user_tables.matching import Key, Keys, Matching, Normalize, bare, match, number, stripped
 from pcip_core.user_tables.table import open_table, our_name
 from pcip_core.user_tables.wells import row_and_column, well_name, well_of
 
@@ -177,7 +177,7 @@ def _read(path: Path, _stamp: tuple[int, int] | None, parts: tuple[str, ...]) ->
             )
         positions[tuple(key)].append((row_y, row_x))
     of_parts: dict[str, Normalize] = {"well": well_name, "plate": stripped}
-    normalizers = [of_parts.get(name, number) for name in columns]
+    normalizers = [of_parts.get(name, lambda text: number(bare(text))) for name in columns]
     return _Listed(tuple(columns), dict(positions), Keys(positions, normalizers))
 
 

@@ -57,6 +57,19 @@ def otsu(
     return small.repeat(scale, 1)[:, :width].repeat(scale, 0)[:height]  # rows last: they are copied whole
 
 
+def main_object(plane: np.ndarray, *, smooth_px: float = 1.0) -> np.ndarray:
+    """The object above Otsu's threshold that holds the most light above it, (H, W) bool; it may touch the border.
+
+    Args:
+        plane: (H, W), not constant.
+        smooth_px: sigma of a Gaussian filter, against noise.
+    """
+    smooth = ndimage.gaussian_filter(plane.astype(np.float32), smooth_px, mode="nearest")
+    light = smooth - threshold_otsu(smooth)
+    labels = label(light > 0)
+    return labels == np.bincount(labels.ravel(), np.where(light > 0, light, 0).ravel()).argmax()
+
+
 def shrunk(plane: np.ndarray, scale: int) -> np.ndarray:
     """Block means of a plane padded with its edge values: (H, W) -> (ceil(H / scale), ceil(W / scale)) float32."""
     height, width = plane.shape

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
-from pcip_core.spec.bounds import Bounds, Count, Seed, Share
+from pcip_core.spec.bounds import Bounds, Count, Seed, Share, meant
 from pcip_core.spec.training import TrainingConfig
 
 _STRICT = {"extra": "forbid"}
@@ -169,7 +169,7 @@ class Baselines:
         """Invalid settings for a screen with these channels and this layout of files: (found, required)."""
         profiler, transfer = self.cellprofiler, self.vgg16
         if self.mask not in (None, *channels):
-            yield f"baselines.mask {self.mask!r}", f"one of {list(channels)}"
+            yield f"baselines.mask {self.mask!r}{meant(str(self.mask), channels)}", f"one of {list(channels)}"
         if (profiler.source == "table") != (profiler.table is not None):
             yield "baselines.cellprofiler: only one of `source: table` and `table`", "both, or neither"
         if profiler.source == "table" and (profiler.cell_id is None) == (profiler.image is None):
@@ -183,6 +183,10 @@ class Baselines:
         if transfer is not None and ("rgb" in transfer.strategies) != bool(transfer.rgb):
             yield "baselines.vgg16: only one of the strategy rgb and the colours in rgb", "both, or neither"
         if transfer is not None and not set(transfer.rgb.values()) <= set(channels):
-            yield f"baselines.vgg16.rgb {transfer.rgb}", f"channels of {list(channels)}"
+            name = next(name for name in transfer.rgb.values() if name not in channels)
+            yield (
+                f"baselines.vgg16.rgb {transfer.rgb}{meant(name, channels)}",
+                f"channels of {list(channels)}",
+            )
         if bool(self.controls) and "whitened" not in self.corrections:
             yield f"baselines.controls {self.controls!r} without whitened", "corrections: [whitened]"

@@ -1,15 +1,14 @@
-"""Limits of the numbers of a spec. pydantic applies them when a file is read. Imports only the standard library."""
+"""Limits of the numbers of a spec. pydantic applies them when a file is read. Imports no packages."""
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from pcip_core.errors import meant as meant
+
 _SHOWN = 40  # characters of a value in an error
-_LONGEST_MEANT = 100  # characters of a name that are compared with others
 
 
 @dataclass(frozen=True)
@@ -52,16 +51,6 @@ class Bounds:
             return value
 
         return core_schema.no_info_after_validator_function(check, handler(source))
-
-
-def meant(name: str, names: Iterable[str]) -> str:
-    """A question for an error about a misspelt name: which of these names was meant; empty if none is like it.
-
-    >>> meant("chanel", ["channel", "min_area_px"]), meant("colour", ["channel"])
-    (', which may mean channel', '')
-    """
-    like = difflib.get_close_matches(str(name)[:_LONGEST_MEANT], list(names), n=1)
-    return f", which may mean {like[0]}" if like else ""
 
 
 def shown(value: object) -> str:

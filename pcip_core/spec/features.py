@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
-from pcip_core.spec.bounds import Bounds, shown
+from pcip_core.spec.bounds import Bounds, meant, shown
 from pcip_core.spec.training import TASKS
 
 _STRICT = {"extra": "forbid"}
@@ -163,7 +163,8 @@ class FeatureSet:
             yield f"{where}.channels of input {min(others)}", f"inputs of {list(self.inputs)}"
         named = self.channels.values() if isinstance(self.channels, dict) else self.channels
         if unknown := [name for name in named if name not in channels]:
-            yield f"{where}.channels names {', '.join(unknown)}", f"channels of {list(channels)}"
+            like = meant(unknown[0], channels)
+            yield f"{where}.channels names {', '.join(unknown)}{like}", f"channels of {list(channels)}"
         if self.window_px is not None and self.scale is not None:
             yield f"{where}: both of `window_px` and `scale`", "at most one of them"
         safetensors = str(self.program).endswith(".safetensors")

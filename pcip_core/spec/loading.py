@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import re
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from pcip_core.spec.bounds import meant, shown
 from pcip_core.spec.reading import read_yaml
 from pcip_core.spec.recipes import with_recipe
 from pcip_core.spec.screen import Screen
+from pcip_core.spec.training import EncoderConfig
 from pcip_core.spec.validation import LONGEST_NAME, validate
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def load_screen(path: Path, *, root: str | None = None) -> Screen:
             path,
             found="an empty file" if values is None else f"a {type(values).__name__}",
             required="a YAML mapping with name, organism, channels, files, ...",
-            remedy="Start from a spec in data/screens/.",
+            remedy="Start from a spec that comes with pcip: `pcip init --list`, `pcip init --from NAME`.",
         )
     for old, new in _RENAMED.items():
         if old in values:
@@ -80,6 +81,36 @@ def load_screen(path: Path, *, root: str | None = None) -> Screen:
     screen = _with_absolute_paths(screen, path, root)
     validate(screen, path)
     return screen
+
+
+def encoder_config(values: Mapping[str, Any], source: object) -> EncoderConfig:
+    """Check plain values of the section `encoder`: of a spec with some of them changed, or as a training saved them.
+
+    Args:
+        values: name of a setting -> value; settings that are left out have their defaults.
+        source: where the values come from, for the error.
+
+    Raises:
+        SpecError: a setting is unknown, or a value is invalid.
+
+    >>> encoder_config({"width": 0.25, "augment": {"turns": True}}, "launchpad").width
+    0.25
+    """
+    from pydantic import ValidationError
+
+    try:
+        return _encoder_adapter().validate_python(dict(values))
+    except ValidationError as error:
+        found, required = _validation_message(error)
+        found = found.replace("``", "`encoder`")  # of the settings together
+        raise SpecError(source, found=found, required=required, remedy="Correct the value.") from error
+
+
+@functools.cache
+def _encoder_adapter() -> TypeAdapter[EncoderConfig]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(EncoderConfig)
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, ClassVar, Literal
 
-from pcip_core.spec.bounds import Bounds, Share
+from pcip_core.spec.bounds import Bounds, Share, meant
 
 _STRICT = {"extra": "forbid"}
 PART = re.compile(r"{([^{}:]+)}")
@@ -34,8 +34,14 @@ ALWAYS_EXCLUDED = (
 )
 """Names of files, and of folders with a `/` at the end, that never belong to a screen."""
 
-Z_PARTS = ("z", "plane", "slice", "zstep", "Metadata_Z", "Metadata_Plane")
-TIME_PARTS = ("time", "t", "timepoint", "frame", "Metadata_T", "Metadata_Time", "Metadata_Timepoint")
+Z_PARTS = (
+    *("z", "plane", "slice", "zstep", "Metadata_Z", "Metadata_Plane"),
+    *("Z", "zplane", "z_plane", "zslice", "z_slice", "zindex", "z_index"),
+)
+TIME_PARTS = (
+    *("time", "t", "timepoint", "frame", "Metadata_T", "Metadata_Time", "Metadata_Timepoint"),
+    *("T", "Time", "tp", "TP", "Timepoint", "TimePoint", "time_point", "timestep", "timeindex", "time_index"),
+)
 """Names of the parts that are focal planes, and times. Those of one kind are the same thing in `files.only`."""
 
 AreaFraction = Annotated[float, Bounds(0, 1000)]
@@ -175,6 +181,8 @@ class Crops:
 
     Args:
         window_px: side of the square cut around the centre of mass; null takes the whole field.
+        edge: a cell whose window reaches over the edge of the field is left out (`reject`), or its window is filled
+            there with the least value of each plane within the window (`pad`).
         size_px: side of the stored crop after resizing.
         floor: channel -> threshold in [0, 1] of the rescaled crop; pixels below it are set to 0.
         area_fraction: smallest and largest area of a cell, as fractions of the window; other cells are rejected.
@@ -183,6 +191,7 @@ class Crops:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     window_px: Annotated[int, Bounds(2, 20_000)] | None
+    edge: Literal["reject", "pad"] = "reject"
     size_px: Annotated[int, Bounds(16, 512)] = 64
     floor: dict[str, Share] = field(default_factory=dict)
     area_fraction: tuple[AreaFraction, AreaFraction] | None = None
@@ -299,7 +308,7 @@ class Quality:
             yield "quality.channels without a channel", f"some of {list(channels)}"
         for name in self.channels or ():
             if name not in channels:
-                yield f"quality.channels names {name!r}", f"some of {list(channels)}"
+                yield f"quality.channels names {name!r}{meant(name, channels)}", f"some of {list(channels)}"
         for name, value in self.limits.items():
             if value.at_least is None and value.at_most is None:
                 yield f"quality.{name} without a limit", "at_least, at_most or both"

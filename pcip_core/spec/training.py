@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pcip_core.spec.bounds import Bounds, Count, Seed, Share
@@ -55,11 +55,12 @@ class TrainingConfig:
     def deciding(self) -> Self:
         """These settings with all that do not affect the weights reset to their defaults.
 
-        >>> TrainingConfig(epochs=3, processes=4).deciding() == TrainingConfig(epochs=3)
+        >>> TrainingConfig(epochs=3, processes=4, device="cpu").deciding() == TrainingConfig(epochs=3)
         True
         """
         default = TrainingConfig()
-        return replace(self, processes=default.processes, memory_fraction=default.memory_fraction)
+        names = ("processes", "memory_fraction", "device", "preview_every")
+        return replace(self, **{name: getattr(default, name) for name in names})
 
     @property
     def scheduled(self) -> bool:
@@ -119,7 +120,7 @@ class EncoderConfig(TrainingConfig):
         augment: random changes of both cells of a pair, each by itself; by default they are flipped only.
         start: `none`, or the source encoder that the training starts from, which learned agreement from simulated
             cells: `simulated_human` (channels nucleus, microtubules and protein) or `simulated_yeast` (cytosol and
-            protein). It requires `START_SHAPE`. Structural channels of other names start with initial weights.
+            protein). It requires `START_SHAPE`. Structural channels of other names start with weights of 0.
         epochs: 0 takes the start as it is; nothing is learned from the cells.
     """
 
@@ -162,6 +163,25 @@ class EncoderConfig(TrainingConfig):
         """
         weights: Mapping[Any, float] = {self.task: 1.0} if isinstance(self.task, str) else self.task
         return {name: float(weights[name]) for name in TASKS if weights.get(name, 0) > 0}
+
+    def differences(self, trained: EncoderConfig) -> dict[str, tuple[Any, Any]]:
+        """Compare with the settings of a training: setting -> its value in the training, and here.
+
+        Settings that do not affect the weights are left out.
+
+        >>> EncoderConfig(width=0.25).differences(EncoderConfig(epochs=2, processes=4))
+        {'epochs': (2, 30), 'width': (1.0, 0.25)}
+        >>> EncoderConfig(task={"inpainting": 1}).differences(EncoderConfig())
+        {}
+        """
+        before, now = trained._flat(), self._flat()
+        return {name: (before[name], now[name]) for name in now if before[name] != now[name]}
+
+    def _flat(self) -> dict[str, Any]:
+        """The settings that affect the weights, without nesting; the tasks with their weights."""
+        values = asdict(self.deciding()) | {"task": self.tasks}
+        changes = values.pop("augment")
+        return values | {f"augment.{name}": value for name, value in changes.items()}
 
     @property
     def as_in_the_paper(self) -> bool:

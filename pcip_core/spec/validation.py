@@ -21,7 +21,7 @@ _TOUCHING = re.compile(r"({(\w+):(?:d|well)})({(\w+):d})")
 _WITH_PATTERN, _MAY_HAVE_PATTERN = ("pattern", "ome_tiff", "vendor", "hdf5"), ("ome_zarr",)
 _OF_EXPORTS = ("plate", "well", "row", "column", "field", "plane", "time", "folder")
 _PARTS = {  # parts of each layout, in addition to those of a pattern
-    "opera": _OF_EXPORTS,
+    "opera": (*_OF_EXPORTS, "kinetic", "flim"),
     "imagexpress": _OF_EXPORTS,
     "cv8000": (*_OF_EXPORTS, "timeline", "action"),
     "incell": _OF_EXPORTS,
@@ -72,9 +72,16 @@ def validate(screen: Screen, path: Path) -> None:
         *problems_of(screen.features, screen.crop_channels),
     ):
         refuse(found, required)
+    if screen.crops.edge == "pad" and screen.crops.window_px is None:
+        refuse(
+            "crops.edge pad with window_px null", "a window_px: the whole image has no window over its edge"
+        )
     for name in screen.crops.floor:
         if name not in screen.crop_channels:
-            refuse(f"crops.floor names channel {name!r}", f"one of {list(screen.crop_channels)}")
+            refuse(
+                f"crops.floor names channel {name!r}{meant(name, screen.crop_channels)}",
+                f"one of {list(screen.crop_channels)}",
+            )
     if screen.segmentation.method == "centres" and screen.crops.area_fraction is not None:
         refuse(
             "crops.area_fraction with segmentation.method centres", "no area_fraction: a centre has no area"
@@ -98,7 +105,11 @@ def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:
             refuse(found, f"files.{key} for the layouts {', '.join(layouts)}, and only for them")
     if isinstance(files.pattern, dict):
         if set(files.pattern) != set(screen.channels):
-            refuse(f"files.pattern for {list(files.pattern)}", f"one for each of {list(screen.channels)}")
+            names = sorted(set(files.pattern) - set(screen.channels))
+            like = f" ({names[0]}{meant(names[0], screen.channels)})" if names else ""
+            refuse(
+                f"files.pattern for {list(files.pattern)}{like}", f"one for each of {list(screen.channels)}"
+            )
     elif files.layout == "pattern" and "{channel}" not in str(files.pattern):
         if files.reader != "ome_zarr" and any(channel.plane is None for channel in screen.channels.values()):
             refuse(f"files.pattern {files.pattern!r}", "a part {channel}, or a `plane` for every channel")
@@ -133,7 +144,10 @@ def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:
         allowed = known if key in built else known | set(files.parts)
         unknown = set(PART.findall(template)) - allowed
         if unknown:
-            refuse(f"{key} names {{{shown(min(unknown))[1:-1]}}}", f"one of the parts {sorted(allowed)}")
+            like = meant(min(unknown), allowed)
+            refuse(
+                f"{key} names {{{shown(min(unknown))[1:-1]}}}{like}", f"one of the parts {sorted(allowed)}"
+            )
 
 
 def _validate_patterns(patterns: list[str], refuse: Callable[..., None]) -> None:

@@ -26,6 +26,7 @@ def screen_table(screen: Screen) -> pl.DataFrame:
                 "organism": screen.organism,
                 "channels": [f"{name}:{screen.channels[name].role}" for name in screen.crop_channels],
                 "simulated": screen.simulated,
+                "feature_set": screen.feature_set,
                 "root": screen.root,
                 "spec": yaml.safe_dump(screen.resolved(), sort_keys=False),
             }

@@ -10,6 +10,8 @@ NO_EXTENSIONS: dict[str, Any] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
+STORAGE = "v1.5.0"
+"""Version of the format of the published file: programs of DuckDB from 1.5 on open it. The default of 2.0 is newer."""
 
 
 def quoted(*names: str) -> str:

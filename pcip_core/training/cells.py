@@ -63,9 +63,9 @@ def too_few_images(cells: CellSet, config: EncoderConfig) -> str:
     """
     if config.epochs == 0:
         return ""
-    by_protein = config.pairs != "same_image" and cells.protein is not None
-    groups = len(np.unique(cells.protein if by_protein else cells.image))
-    noun = "protein" if by_protein else "image"
+    groups, noun = len(np.unique(cells.image)), "image"
+    if config.pairs != "same_image" and cells.protein is not None:
+        groups, noun = len(np.unique(cells.protein)), "protein"
     if groups >= _FEW:
         return ""
     follows = (

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pcip_core.errors import SpecError
+from pcip_core.files import composed
 from pcip_core.user_tables.lines import row_labels
 
 Key = tuple[str, ...]
@@ -27,12 +28,13 @@ _MANY = 0.1  # share of the rows, or of the images, from which on those without 
 _SEPARATORS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
 _LETTERS_AND_NUMBER = re.compile(r"(?<=[^\W\d_])_(?=\d)|(?<=\d)_(?=[^\W\d_])")
 _ZEROS = re.compile(r"(?<![\d.,])0+(?=\d)")
+_ENDING = re.compile(r"(\.ome)?\.(tiff?|png|jpe?g|zarr|czi|nd2|lif)(\.gz)?$", re.IGNORECASE)  # of image files
 _WHOLE = re.compile(r"(\d+)(\.0+)?")  # 1.0 is what pandas makes of 1 in a column with empty cells
 
 
 def stripped(text: str) -> str:
-    """A text without spaces around it."""
-    return text.strip()
+    """A text without spaces around it, in the composed form of Unicode."""
+    return composed(text.strip())
 
 
 def number(text: str) -> str:
@@ -41,9 +43,18 @@ def number(text: str) -> str:
     >>> number(" 01"), number("0"), number("1.0"), number("f01")
     ('1', '0', '1', 'f01')
     """
-    text = text.strip()
+    text = stripped(text)
     match = _WHOLE.fullmatch(text)
     return match[1].lstrip("0") or "0" if match else text
+
+
+def bare(text: str) -> str:
+    """A text as `stripped` gives it, without the ending of an image file.
+
+    >>> bare("P1_A01.tif "), bare("a.ome.TIFF"), bare("P1.2")
+    ('P1_A01', 'a', 'P1.2')
+    """
+    return _ENDING.sub("", stripped(text))
 
 
 def loose(text: str) -> str:

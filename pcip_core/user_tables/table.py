@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pcip_core.errors import SpecError
+from pcip_core.errors import SpecError, meant
 from pcip_core.user_tables import excel
 from pcip_core.user_tables.damage import refuse_damaged
 from pcip_core.user_tables.text import UNNAMED, scan_text
@@ -253,7 +253,7 @@ class UserTable:
             raise SpecError(
                 self.path,
                 found=f"columns {', '.join(some)}{', ...' if len(self.columns) > 12 else ''}",
-                required=f"the columns {', '.join(missing)}",
+                required=f"the columns {', '.join(name + meant(name, self.columns) for name in missing)}",
                 remedy="Name the table's own columns.",
             )
         for name in names:

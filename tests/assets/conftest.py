@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import shutil
 import warnings
 from collections.abc import Callable
@@ -171,6 +172,15 @@ def own(finished: Finished, tmp_path: Path) -> Finished:
     """A finished screen of the test's own, to change."""
     assert finished.outcome.success, finished.outcome.error
     return finished.copied(tmp_path)
+
+
+def has_picture(metadata: object, home: Path) -> bool:
+    """Whether a metadata value shows a picture, by the address of a file that Dagster keeps under this folder."""
+    match = re.fullmatch(r"!\[preview\]\(/logs/([^/]+)/pictures/([0-9a-f]+)/webp\)", str(metadata))
+    if match is None:
+        return False
+    (file,) = home.rglob(f"{match[1]}/pictures/{match[2]}.webp")
+    return file.read_bytes()[8:12] == b"WEBP"
 
 
 def damage(path: Path) -> None:

@@ -9,17 +9,20 @@ import dagster as dg
 import mlflow
 import numpy as np
 import pytest
+import yaml
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from pcip_assets.cli.run import open_instance
+from pcip_assets.definitions import build_definitions
 from pcip_assets.recovery.killed_runs import process_tags
 from pcip_assets.tracking import Tracking
+from pcip_assets.workspace import REPOSITORY
 from pcip_core.models.files import load_encoder
 from pcip_core.models.inference import extract_features
 from pcip_core.store.publish import connect
 from pcip_core.store.vectors import features_of
-from tests.assets.conftest import Finished
+from tests.assets.conftest import Finished, has_picture
 
 
 def test_the_run_succeeds_and_trains(finished: Finished) -> None:
@@ -121,9 +124,12 @@ def test_mlflow_holds_the_training(finished: Finished, tmp_path: Path) -> None:
     for metric in ("loss", "validation_loss", "pairs_per_s"):
         assert [point.step for point in client.get_metric_history(champion.run_id, metric)] == [1, 2]
     assert any(name.startswith("system/") for name in run.data.metrics)
-    assert "balanced_accuracy/inpainting_conv4/leave_image_out/knn/k3" in run.data.metrics
+    assert {"best_leave_image_out", "untrained_leave_image_out"} <= run.data.metrics.keys()
+    shown = {name for name in run.data.metrics if not name.startswith("system/")}
+    assert len(shown) <= 14, shown
     files = {file.path for file in client.list_artifacts(champion.run_id)}
-    assert {"loss_curve.png", "resolved_spec.json", "previews", "knn_benchmark.png"} <= files
+    assert {"loss_curve.png", "resolved_spec.json", "previews", "images", "knn_benchmark.png"} <= files
+    assert {"knn_benchmark.json", "mismatch.json"} <= files
     previews = [file.path for file in client.list_artifacts(champion.run_id, "previews")]
     assert previews == ["previews/epoch_001.png", "previews/epoch_002.png"]
     spec = json.loads(
@@ -131,7 +137,9 @@ def test_mlflow_holds_the_training(finished: Finished, tmp_path: Path) -> None:
     )
     assert spec["encoder"]["learning_rate"] == 1e-4
     assert client.get_model_version_by_alias("tiny", "champion").version == 1
-    assert {path.name for path in champion.folder.iterdir()} >= {"encoder.safetensors", "config.json"}
+    assert {path.name for path in champion.folder.iterdir()} >= {
+        *("encoder.safetensors", "config.json", "MLmodel", "README.md", "input_example.json")
+    }
 
 
 def test_a_run_records_its_process(finished: Finished) -> None:
@@ -172,11 +180,26 @@ def test_materializations_say_what_was_made(finished: Finished) -> None:
     encoder = latest("encoder")
     assert champion.run_id in str(encoder["mlflow_run"].value)
     assert encoder["encoder_version"].value == "tiny/1"
-    assert "data:image/webp;base64" in str(encoder["loss_curve"].value)
+    home = finished.workspace.dagster_home
+    assert has_picture(encoder["loss_curve"].value, home)
     crops = latest("crops")
     assert crops["dagster/row_count"].value == 36
-    assert "data:image/webp;base64" in str(crops["preview"].value)
-    assert "data:image/webp;base64" in str(latest("knn_benchmark")["preview"].value)
+    assert has_picture(crops["preview"].value, home)
+    assert has_picture(latest("knn_benchmark")["preview"].value, home)
+
+
+def test_runs_of_the_command_line_belong_to_the_code_location_as_the_timeline_asks(
+    finished: Finished,
+) -> None:
+    run = open_instance(finished.workspace).get_run_by_id(finished.outcome.run_id)
+    assert run is not None
+    assert run.remote_job_origin is not None
+    repository = run.remote_job_origin.repository_origin
+    location = yaml.safe_load((REPOSITORY / "workspace.yaml").read_text())["load_from"][0]["python_module"]
+    assert repository.code_location_origin.location_name == location["location_name"]
+    own = build_definitions(finished.workspace, [finished.screen]).get_repository_def()
+    assert repository.repository_name == own.name
+    assert run.remote_job_origin.job_name == run.job_name == "tiny_all"
 
 
 def test_every_check_passes_but_those_of_a_network_of_two_epochs(finished: Finished) -> None:
@@ -198,6 +221,7 @@ def test_every_check_passes_but_those_of_a_network_of_two_epochs(finished: Finis
         "ranked_as_in_the_paper",
         "follows_its_source",
         "like_training_cells",
+        "trained_as_the_spec_says",
     }
     bad = {name for name, good in passed.items() if not good}
     assert bad <= {"follows_its_source", "ranked_as_in_the_paper"}, passed

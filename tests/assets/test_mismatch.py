@@ -19,7 +19,7 @@ from pcip_core.models.files import load_encoder
 from pcip_core.models.inpainting import build_network
 from pcip_core.store.publish import connect
 from pcip_core.training.sampling import hold_out
-from tests.assets.conftest import Finished, add_plate, run_tiny
+from tests.assets.conftest import Finished, add_plate, has_picture, run_tiny
 from tests.conftest import write_spec
 
 CHECK = "follows_its_source"
@@ -136,7 +136,7 @@ def test_a_network_that_has_learned_passes_and_mlflow_has_its_numbers(followed: 
     assert {name: made[name] for name in said} == said
     assert said["cells"] == "held out of the training"
     assert said["references_are_of_another"] == "image"
-    assert "data:image/webp;base64" in said["mismatch"]
+    assert has_picture(said["mismatch"], followed.workspace.dagster_home)
     client = mlflow.MlflowClient(followed.workspace.mlflow_uri)
     run_id = Tracking(data=str(followed.workspace.data)).champion("tiny").run_id
     logged = client.get_run(run_id).data.metrics
@@ -151,7 +151,9 @@ def test_a_network_that_has_learned_passes_and_mlflow_has_its_numbers(followed: 
         assert n == said["pairs"]
         names = ("margin", "share_worse_than_matched", "share_resembling_source")
         for name, value in zip(names, values, strict=True):
-            assert said[name + ending] == logged[f"mismatch_{name}{ending}"] == pytest.approx(value, abs=1e-6)
+            assert said[name + ending] == pytest.approx(value, abs=1e-6)
+            if name != "share_resembling_source":
+                assert said[name + ending] == logged[f"mismatch_{name}{ending}"]
     assert said["margin"] > said["margin_untrained"]
     votes: dict[str, list[float]] = {}
     for row in pairs_of(followed, "encoder"):

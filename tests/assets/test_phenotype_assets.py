@@ -17,7 +17,7 @@ from pcip_assets.definitions import build_definitions
 from pcip_assets.workspace import Workspace
 from pcip_core.spec.screen import Screen
 from pcip_core.store.publish import connect
-from tests.assets.conftest import Finished, in_memory
+from tests.assets.conftest import Finished, has_picture, in_memory
 from tests.conftest import draw_field, write_tiny_screen
 
 SET = "inpainting_conv2"
@@ -123,7 +123,7 @@ def test_a_protein_with_few_cells_is_left_out(clustered: Finished) -> None:
 def test_pictures_of_the_tree_and_of_the_fields(clustered: Finished) -> None:
     for name in ("phenotypes_P11", "phenotypes_P11_fields"):
         assert clustered.workspace.figure("tiny", name).read_bytes().startswith(b"\x89PNG")
-        assert "data:image/webp;base64," in metadata(clustered)[name]
+        assert has_picture(metadata(clustered)[name], clustered.workspace.dagster_home)
     assert "fields_without_picture" not in metadata(clustered)["P11 line"]
     assert not clustered.workspace.figure("tiny", "phenotypes_P12").exists()
 

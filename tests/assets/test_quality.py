@@ -78,7 +78,7 @@ def test_a_changed_profile_makes_crops_again_and_an_unchanged_one_does_not(small
         np.save(small.root / f"light_{channel}.npy", shading)
     small.change(illumination={"method": "images", "images": "light_{channel}.npy", "offset": 90})
     first = small.run()
-    assert "data:image/webp" in first["fields"]["illumination"]
+    assert first["fields"]["illumination"].startswith("![preview](/logs/")
     assert first["fields"]["illumination_protein"].startswith("images: gain 0.")
     commit, cells = small.commit("cells"), small.store.read("tiny", "cells")
     np.save(small.root / "light_protein.npy", shading)  # another date, the same content

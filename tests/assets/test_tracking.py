@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import subprocess
 import sys
@@ -14,11 +15,28 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from pcip_assets.assets.encoders.train_network import Network
+from pcip_assets.records.dataset import Crops
+from pcip_assets.records.scores import Evaluation
 from pcip_assets.recovery.killed_runs import PROCESS_TAG, process_tags
 from pcip_assets.tracking import Encoder, Tracking
 from pcip_assets.workspace import REPOSITORY, Workspace
 from pcip_core.errors import EncoderError
 from tests.conftest import write_spec
+
+CROPS = Crops("tiny", "0123abcd", ("nucleus", "protein"), 16, cells=12, images=4, shards=1)
+SCORES = Evaluation(
+    "knn_benchmark",
+    CROPS,
+    metrics={"best_leave_image_out": 0.5},
+    table=[{"feature_set": "inpainting_conv3", "value": 0.5}],
+    pictures={"knn_benchmark.png": Figure()},
+)
+
+
+def contents(workspace: Workspace, run_id: str) -> dict[str, bytes]:
+    """The files of a run, by their path."""
+    folder = workspace.artifacts("tiny") / run_id
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_mlflow_sends_no_usage_data() -> None:
@@ -58,17 +76,77 @@ def test_what_a_user_deletes_in_mlflow_stops_nothing(
 ) -> None:
     tracking = Tracking(data=str(tmp_path))
     client = MlflowClient(Workspace(tmp_path).mlflow_uri)
-    encoder = Encoder("tiny/1", "a run of a database that was lost", tmp_path, {})
-    run_id = tracking.log_extraction("tiny", encoder, params={}, metrics={})
-    client.delete_run(run_id)
-    for deleted in (run_id, encoder.run_id):
-        tracking.log_scores(deleted, {"accuracy": 0.5})
-        tracking.log_pictures(deleted, {"loss_curve.png": Figure()})
+    lost = Encoder("tiny/1", "a run of a database that was lost", tmp_path, {})
+    deleted = dataclasses.replace(lost, run_id=tracking.log_extraction("tiny", lost, params={}, metrics={}))
+    client.delete_run(deleted.run_id)
+    for encoder in (lost, deleted):
+        evaluation = client.get_run(tracking.log_evaluation(encoder, SCORES))
+        assert evaluation.data.metrics == SCORES.metrics
+        assert "mlflow.parentRunId" not in evaluation.data.tags
+    assert client.get_run(deleted.run_id).data.metrics == {}
     client.delete_experiment("1")
-    run_id = tracking.log_extraction("tiny", encoder, params={}, metrics={})
-    tracking.log_scores(run_id, {"accuracy": 0.5})
-    assert client.get_run(run_id).data.metrics == {"accuracy": 0.5}
+    run_id = tracking.log_evaluation(lost, SCORES)
+    assert client.get_run(run_id).data.metrics == SCORES.metrics
     assert "MLflow experiment tiny was deleted; it is restored" in caplog.text
+
+
+def test_a_training_shows_the_scores_of_its_own_crops_once_and_no_later_ones(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "data")
+    screen, tracking = workspace.load(write_spec(tmp_path)), Tracking(data=str(workspace.data))
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "encoder.safetensors").write_bytes(b"weights")
+    (weights / "README.md").write_text("# tiny\n\n## Scores\n\nNot scored yet.\n")
+    tags = {"data_hash": CROPS.digest, "network": "inpainting", "overrides": "epochs=5", "screen": "tiny"}
+    with tracking.training(screen, 2, checkpoints=tmp_path, tags=tags, log=logging.getLogger()) as training:
+        training.start({"width": 0.5, "epochs": 5, "seed": 0})
+        training.inputs(CROPS)
+        encoder = tracking.register("tiny", "tiny", training.run_id, weights, tags)
+    client = MlflowClient(workspace.mlflow_uri, workspace.mlflow_uri)
+    trained = client.get_run(training.run_id)
+    assert trained.info.run_name.startswith("tiny/1 inpainting 20")
+    assert trained.info.run_name.endswith("(epochs=5)")
+    dataset = trained.inputs.dataset_inputs[0].dataset
+    assert (dataset.name, dataset.digest) == ("tiny.crops", CROPS.digest)
+    assert str(tmp_path) not in dataset.source  # the workspace may be moved
+
+    tracking.log_evaluation(encoder, SCORES)
+    tracking.show_scores(encoder, SCORES)
+    own = client.get_run(training.run_id)
+    assert {
+        key: value for key, value in own.data.metrics.items() if not key.startswith("system/")
+    } == SCORES.metrics
+    assert "scores.json" not in {file.path for file in client.list_artifacts(training.run_id)}
+    before = (own.to_dictionary(), contents(workspace, training.run_id))
+    more = dataclasses.replace(SCORES, crops=dataclasses.replace(CROPS, digest="more", cells=99))
+    better = dataclasses.replace(SCORES, metrics={"best_leave_image_out": 0.9})
+    evaluations = [client.get_run(tracking.log_evaluation(encoder, each)) for each in (more, better)]
+    tracking.show_scores(encoder, more)
+    after = client.get_run(training.run_id)
+    assert (after.to_dictionary(), contents(workspace, training.run_id)) == before
+
+    for run, scores in zip(evaluations, (more, better), strict=True):
+        assert run.data.metrics == scores.metrics
+        assert run.data.params == {"width": "0.5", "epochs": "5"}
+        assert run.data.tags["mlflow.parentRunId"] == training.run_id
+        assert run.data.tags["encoder_version"] == "tiny/1"
+        assert run.data.tags["overrides"] == "epochs=5"
+        assert run.inputs.dataset_inputs[0].dataset.digest == scores.crops.digest
+        assert [each.model_id for each in run.inputs.model_inputs] == [encoder.model_id]
+        table = client.load_table("1", "knn_benchmark.json", [run.info.run_id])
+        assert table["value"].tolist() == [0.5]
+    model = client.get_logged_model(encoder.model_id)
+    assert {(metric.key, metric.dataset_digest) for metric in model.metrics} >= {
+        ("best_leave_image_out", "more"),
+        ("best_leave_image_out", CROPS.digest),
+    }
+    for described in (client.get_registered_model("tiny"), client.get_model_version("tiny", "1")):
+        assert described.description.startswith("# tiny")
+        assert "On 99 cells of 4 images in 1 shards" in described.description
+        assert "| best_leave_image_out | 0.500 |" in described.description
+    found = client.search_registered_models("tags.screen = 'tiny' AND tags.network = 'inpainting'")
+    assert [each.name for each in found] == ["tiny"]
+    assert client.get_experiment("1").tags["mlflow.experimentKind"] == "custom_model_development"
 
 
 def test_a_registry_that_fails_is_not_a_screen_without_an_encoder(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 
@@ -36,6 +37,40 @@ def test_what_lies_in_a_workspace_is_remembered_relative_to_it(workspace: Worksp
     assert moved.find("tiny").root == str(moved.data / "raw")
 
 
+@pytest.mark.parametrize("original_stays", [True, False])
+def test_what_lies_beside_the_data_folder_moves_with_it(tmp_path: Path, *, original_stays: bool) -> None:
+    """A spec and images in the workspace, but not under `data/`: found in a copy, and in the original."""
+    former, copy = tmp_path / "former", tmp_path / "copy"
+    (former / "images").mkdir(parents=True)
+    Workspace(former / "data").find(str(write_spec(former)), root=str(former / "images"))
+    shutil.copytree(former, copy)
+    if not original_stays:
+        shutil.rmtree(former)
+    moved = Workspace(copy / "data")
+    assert moved.spec_path("tiny") == copy / "tiny.yaml"
+    assert moved.find("tiny").root == str(copy / "images")
+    if original_stays:
+        assert Workspace(former / "data").find("tiny").root == str(former / "images")
+
+
+def test_data_copied_alone_still_finds_what_lay_beside_it(tmp_path: Path) -> None:
+    former = tmp_path / "former"
+    (former / "images").mkdir(parents=True)
+    Workspace(former / "data").find(str(write_spec(former)), root=str(former / "images"))
+    shutil.copytree(former / "data", tmp_path / "alone" / "data")
+    alone = Workspace(tmp_path / "alone" / "data")
+    assert alone.find("tiny").root == str(former / "images")
+
+
+def test_the_current_folder_is_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PCIP_DATA", raising=False)
+    assert Workspace.current().data == tmp_path / "data"
+    assert Workspace.current().screens() == ({}, [])
+    monkeypatch.setenv("PCIP_DATA", "elsewhere")
+    assert Workspace.current().data == tmp_path / "elsewhere"
+
+
 def test_processes_that_remember_specs_at_the_same_time_lose_none(
     workspace: Workspace, tmp_path: Path
 ) -> None:
@@ -63,7 +98,8 @@ def test_a_screen_is_known_by_its_name_and_by_its_file(workspace: Workspace, tmp
     assert workspace.find("tiny").name == workspace.find("plates_2026").name == "tiny"
     with pytest.raises(SpecError, match=r"tiny \(plates_2026.yaml\)"):
         workspace.spec_path("plates")
-    other = write_spec(tmp_path, name="plates_2026").rename(tmp_path / "other.yaml")
+    (tmp_path / "second").mkdir()
+    other = write_spec(tmp_path / "second", name="plates_2026").rename(tmp_path / "other.yaml")
     workspace.find(str(other))
     with pytest.raises(SpecError) as clash:
         workspace.spec_path("plates_2026")

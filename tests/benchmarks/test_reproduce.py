@@ -19,9 +19,9 @@ from pcip_assets.workspace import REPOSITORY
 from pcip_core.evaluation.paper import all_paper_numbers
 from pcip_core.images.layout import scan
 from pcip_core.spec.loading import load_screen
+from pcip_core.spec.templates import TEMPLATES
 
 TEXT = PAGE.read_text()
-SPECS = REPOSITORY / "data" / "screens"
 RATES = {  # what the page calls a rate -> benchmark, and the figure
     "`pcip bench cropping`: cells, 2 processes": ("cropping", r"576 fields .*: cells, 2 processes"),
     "`pcip bench training`: training loop, width 1": ("training", r"training loop, width 1, .*"),
@@ -45,7 +45,7 @@ def test_every_command_of_the_page_exists_with_its_options_and_screens() -> None
         known = {name for parameter in group.params for name in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= known, line
         screens = [word for word in words if word.islower() and "." not in word and not word.startswith("-")]
-        assert [name for name in screens if not (SPECS / f"{name}.yaml").is_file()] == [], line
+        assert [name for name in screens if name not in TEMPLATES] == [], line
     for name in re.findall(r"`pcip bench (\w+)`", TEXT):
         assert list((REPOSITORY / "benchmarks").glob(f"*/{name}.py")), name
 
@@ -60,7 +60,7 @@ def test_the_settings_of_the_page_are_valid_keys_of_the_shipped_specs(tmp_path: 
         "human_protein_atlas",
     }
     for name, sections in added.items():
-        spec = yaml.safe_load((SPECS / f"{name}.yaml").read_text()) | sections
+        spec = yaml.safe_load(TEMPLATES[name].read_text()) | sections
         path = tmp_path / f"{name}.yaml"
         path.write_text(yaml.safe_dump(spec))
         assert load_screen(path).name == name
@@ -90,6 +90,7 @@ def test_the_trial_runs_the_yeast_commands_by_the_pages_settings(tmp_path: Path)
     assert commands(TEXT, SCREENS) == [
         "pcip fetch check cyclops_wt2 CYCLOPS",
         "pcip fetch check chong_labelled_cells CHONG",
+        "pcip init --from cyclops_wt2 --from chong_labelled_cells",
         "pcip run cyclops_wt2 --root CYCLOPS",
         "pcip run cyclops_wt2 --baselines",
         "pcip run chong_labelled_cells --root CHONG",
@@ -107,7 +108,7 @@ def test_simulated_labelled_cells_have_the_archives_layout_and_17_classes(tmp_pa
         assert file["data1"].shape == (18, 2 * 64 * 64)
         assert np.array_equal(file["Index1"][()].sum(1), np.ones(18))
         assert file["Info1"].shape == (18, len(file["Info1_columns"]))
-    screen = load_screen(SPECS / "chong_labelled_cells.yaml", root=str(tmp_path))
+    screen = load_screen(TEMPLATES["chong_labelled_cells"], root=str(tmp_path))
     found = scan(screen)
     assert len(found.fields) == 18
     terms = screen.images.terms
@@ -117,7 +118,7 @@ def test_simulated_labelled_cells_have_the_archives_layout_and_17_classes(tmp_pa
 
 def test_simulated_plates_have_the_layout_of_cyclops(tmp_path: Path) -> None:
     n_proteins = write_cyclops(tmp_path, proteins_per_class=1, field_size_px=96)
-    screen = load_screen(SPECS / "cyclops_wt2.yaml", root=str(tmp_path))
+    screen = load_screen(TEMPLATES["cyclops_wt2"], root=str(tmp_path))
     found = scan(screen)
     assert len(found.fields) == 4 * n_proteins == 40
     assert {tuple(field.files) for field in found.fields} == {("cytosol", "protein")}

@@ -11,13 +11,14 @@ import pytest
 import yaml
 
 from pcip_assets.cli.run import run_screen
-from pcip_assets.workspace import REPOSITORY, Workspace
+from pcip_assets.workspace import Workspace
 from pcip_core.crops.shard import cut_shard
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import read_field
 from pcip_core.segmentation import segmenter
 from pcip_core.segmentation.matching import overlaps
 from pcip_core.spec.screen import Screen
+from pcip_core.spec.templates import TEMPLATES
 from pcip_core.store.publish import connect
 from tests.assets.conftest import in_memory
 from tests.conftest import real_folder
@@ -36,7 +37,7 @@ def screens(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, dict[s
         part.writelines(line for line in table if line.startswith(("field,", *USED, SILENCED)))
     workspace, loaded = Workspace(folder / "data"), {}
     for name in ("human_antibodies", "human_antibodies_masks"):
-        spec = yaml.safe_load((REPOSITORY / "data" / "screens" / f"{name}.yaml").read_text())
+        spec = yaml.safe_load((TEMPLATES[name]).read_text())
         spec["name"] = f"{name}_quick"
         if "encoder_from" in spec:
             spec["encoder_from"] = "human_antibodies_quick"

@@ -127,7 +127,6 @@ def test_materialize_one_plate_and_read_it(
 ) -> None:
     workspace, dagster, _ = served
     assert _cells_by_shard(workspace) == {"plate_1": 36, "plate_2": 36}
-    page.request.post(f"{dagster}/graphql", data={"query": "mutation { setNuxSeen }"})
     page.goto(f"{dagster}/locations/pcip/jobs/tiny_features?expanded=global%40global%3Atiny")
     page.get_by_text("fields", exact=True).first.wait_for()
     page.mouse.dblclick(500, 850)  # on the background: fit the whole graph, as only what is in view is drawn
@@ -158,6 +157,31 @@ def test_mlflow_shows_the_training(served: tuple[Workspace, str, str], page: Pag
     page.get_by_text("learning_rate", exact=True).first.wait_for()
     page.get_by_text("validation_loss", exact=True).first.wait_for()
     page.screenshot(path=tmp_path / "mlflow.png")
+
+
+def test_a_link_leads_from_dagster_to_mlflow_and_another_one_back(
+    served: tuple[Workspace, str, str], page: Page, tmp_path: Path
+) -> None:
+    workspace, dagster, mlflow = served
+    run_id = Tracking(data=str(workspace.data)).champion("tiny").run_id
+    page.goto(f"{dagster}/assets/tiny/encoder")
+    picture = page.locator('img[alt="preview"]').first  # in place, without a button
+    picture.wait_for()
+    page.wait_for_function("image => image.naturalWidth > 0", arg=picture.element_handle())
+    page.screenshot(path=tmp_path / "encoder.png")
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name=f"/runs/{run_id}").first.click()
+    there = opened.value
+    there.get_by_text("learning_rate", exact=True).first.wait_for()
+    assert there.url.startswith(f"{mlflow}/#/experiments/")
+    back = there.get_by_role("link", name="Dagster run").first
+    back.wait_for()
+    there.screenshot(path=tmp_path / "mlflow_run.png")
+    made_by = str(back.get_attribute("href")).rpartition("/")[2]
+    there.evaluate("link => { link.target = '_self' }", back.element_handle())  # in this tab
+    back.click()
+    there.wait_for_url(f"{dagster}/runs/{made_by}*")
+    there.get_by_text("tiny_all").first.wait_for()
 
 
 ATTACK = """async ([dagster, mlflow]) => {

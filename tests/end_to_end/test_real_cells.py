@@ -12,7 +12,8 @@ import tifffile
 import yaml
 
 from pcip_assets.cli.run import run_screen
-from pcip_assets.workspace import REPOSITORY, Workspace
+from pcip_assets.workspace import Workspace
+from pcip_core.spec.templates import TEMPLATES
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect
 from tests.assets.conftest import in_memory
@@ -21,7 +22,7 @@ from tests.conftest import real_folder
 
 def quick_spec(name: str, folder: Path) -> Path:
     """The shipped spec with a training of one short epoch."""
-    spec = yaml.safe_load((REPOSITORY / "data" / "screens" / f"{name}.yaml").read_text())
+    spec = yaml.safe_load((TEMPLATES[name]).read_text())
     spec["name"] = f"{name}_quick"
     spec["encoder"] |= {"start": "none", "width": 0.05, "epochs": 1, "precision": "float32"}
     spec["baselines"] = {
@@ -139,7 +140,7 @@ def test_archives_of_labelled_yeast_cells_through_every_score(
     root, encoder = real_folder("yeast_labelled_crops"), yeast_cells[0]
     workspace = Workspace(Path(shutil.copytree(yeast_cells[2].data, tmp_path / "data")))
     instance = in_memory(workspace)
-    spec = yaml.safe_load((REPOSITORY / "data" / "screens" / "chong_labelled_cells.yaml").read_text())
+    spec = yaml.safe_load((TEMPLATES["chong_labelled_cells"]).read_text())
     spec |= {"name": "labelled_quick", "encoder_from": encoder}
     spec["files"]["pattern"] = "Schuldiner_{set}_set.hdf5"
     spec["baselines"] = {"sets": ["designed"], "folds": 2, "trees": 5}

@@ -41,6 +41,7 @@ def build_localization_scores(screen: Screen) -> dg.AssetsDefinition:
         deps=all_shards(screen, "cell_features"),
         group=analyses_of(screen),
         kinds={"numpy", "parquet"},
+        table=CELLS,
         figures=True,
     )
     def localization_scores(context: dg.AssetExecutionContext, library: Library) -> Tables:
@@ -86,6 +87,7 @@ def build_variability(screen: Screen) -> dg.AssetsDefinition:
         deps=all_shards(screen, "cell_features", "control_features"),
         group=analyses_of(screen),
         kinds={"numpy", "parquet"},
+        table=VARIABLE,
         figures=True,
     )
     def variability(context: dg.AssetExecutionContext, library: Library) -> Tables:

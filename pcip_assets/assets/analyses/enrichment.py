@@ -25,6 +25,7 @@ def build_enrichment(screen: Screen) -> dg.AssetsDefinition:
         deps=[[screen.name, "clusters"]],
         group=analyses_of(screen),
         kinds={"scipy", "parquet"},
+        table=TABLE,
         figures=True,
     )
     def enrichment(context: dg.AssetExecutionContext, library: Library) -> Tables:

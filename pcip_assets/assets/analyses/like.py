@@ -4,7 +4,7 @@ import dagster as dg
 from pydantic import Field
 
 from pcip_assets.assets.analyses.nearest import find_nearest
-from pcip_assets.assets.results import picture
+from pcip_assets.assets.pictures import apart, picture
 from pcip_assets.assets.skeleton import analyses_of, asset
 from pcip_assets.provenance import inputs_hash
 from pcip_assets.resources import Library
@@ -13,11 +13,15 @@ from pcip_core.spec.screen import Screen
 
 
 class Like(dg.Config):
-    """`seeds`: proteins, or ids of cells. `n`: number to list. `feature_set`: the one to compare by."""
+    """What is compared."""
 
-    seeds: list[str] = Field(default_factory=list)
-    n: int = 20
-    feature_set: str = ""
+    seeds: list[str] = Field(
+        default_factory=list, description="Names of proteins, or ids of cells, to find the nearest of."
+    )
+    n: int = Field(20, description="Number of proteins or cells to list.")
+    feature_set: str = Field(
+        "", description="Feature set to compare by; empty: `analyses.feature_set` of the spec."
+    )
 
 
 def build_like(screen: Screen) -> dg.AssetsDefinition:
@@ -45,11 +49,14 @@ def build_like(screen: Screen) -> dg.AssetsDefinition:
         nearest = find_nearest(library.store, screen, config.seeds, n=config.n, feature_set=chosen)
         rows = nearest.table.to_dicts()
         return dg.MaterializeResult(
-            metadata={
-                "nearest": dg.MetadataValue.json(rows),
-                "simulated": screen.simulated,
-                "gallery": picture(preview(nearest.figure)),
-            },
+            metadata=apart(
+                context,
+                {
+                    "nearest": dg.MetadataValue.json(rows),
+                    "simulated": screen.simulated,
+                    "gallery": picture(preview(nearest.figure)),
+                },
+            ),
             data_version=dg.DataVersion(inputs_hash(rows=rows)),
         )
 

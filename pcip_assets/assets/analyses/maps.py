@@ -36,6 +36,7 @@ def build_maps(screen: Screen) -> dg.AssetsDefinition:
         deps=[[screen.name, "protein_features"]],
         group=analyses_of(screen),
         kinds={"parquet"},
+        table=PROTEINS,
     )
     def maps(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """UMAP of all proteins by their mean features, and of a sample of cells from all images."""

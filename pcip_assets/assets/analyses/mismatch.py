@@ -10,11 +10,12 @@ import numpy as np
 import polars as pl
 
 from pcip_assets.assets.analyses.galleries import crops_of
-from pcip_assets.assets.encoders.training_cells import HELD_OUT
+from pcip_assets.assets.encoders.training_cells import HELD_OUT, crops_of_screen
 from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.assets.main.features import require_same_crops
 from pcip_assets.assets.results import Made, Tables
 from pcip_assets.assets.skeleton import GPU_POOL, all_shards, analyses_of, asset
+from pcip_assets.records.scores import Evaluation
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Encoder, Tracking
 from pcip_core.analysis.mismatch import compare, network_predictor, predicted, scores, verdict
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TABLE = "mismatch"
+_COMPARED = ("margin", "share_worse_than_matched")  # the scores that are metrics of a training
 _EACH, _SHOWN = 10, 6  # pairs of two labels at most, and pairs in the figure
 
 
@@ -70,6 +72,7 @@ def build_mismatch(screen: Screen) -> dg.AssetsDefinition:
         deps=[*all_shards(screen, "crops"), dg.AssetDep([screen.encoder_screen, "encoder"])],
         group=analyses_of(screen),
         kinds={"pytorch", "parquet"},
+        table=TABLE,
         pool=GPU_POOL,
         figures=True,
     )
@@ -92,9 +95,7 @@ def build_mismatch(screen: Screen) -> dg.AssetsDefinition:
             if not table.is_empty():
                 metadata["follows_its_source"] = verdict(table).follows
             if not table.is_empty() and screen.encoder_from is None:
-                logged = {f"mismatch_{name}": value for name, value in scores(table).items()}
-                tracking.log_scores(champion.run_id, logged)
-                tracking.log_pictures(champion.run_id, {"mismatch.png": figure})
+                tracking.log_evaluation(champion, _evaluation(library, screen, table, figure))
             return Made(
                 {TABLE: table},
                 provenance={
@@ -109,6 +110,14 @@ def build_mismatch(screen: Screen) -> dg.AssetsDefinition:
         return Tables(TABLE, inputs, make)
 
     return mismatch
+
+
+def _evaluation(library: Library, screen: Screen, table: pl.DataFrame, figure: "Figure") -> Evaluation:
+    """What MLflow shows: all scores as a table, those of the verdict also as metrics."""
+    values = scores(table)
+    metrics = {f"{TABLE}_{name}": value for name, value in values.items() if name.startswith(_COMPARED)}
+    rows = [{"score": name, "value": value} for name, value in values.items()]
+    return Evaluation(TABLE, crops_of_screen(library, screen), metrics, rows, {f"{TABLE}.png": figure})
 
 
 def metadata_of(table: pl.DataFrame, description: Mapping[str, Any]) -> dict[str, Any]:

@@ -87,11 +87,13 @@ def _proteins(
     means = store.read(screen.name, _PROTEINS + feature_set)
     names, vectors = means["protein"], features_of(means)
     if len(names) < 2:
+        cell = store.read(screen.name, _CELLS + feature_set, columns=["cell_id"])["cell_id"].sort()[0]
         raise EvaluationError(
             f"{screen.name}: like {', '.join(seeds)}",
             found="only one protein in the screen, so that there is nothing to compare it with",
             required="two or more proteins with cells",
-            remedy=f"Compare cells: SELECT cell_id FROM {screen.name}.cells, then pcip like {screen.name} CELL_ID",
+            remedy="Add images of another protein, or compare cells by their `cell_id` (SELECT cell_id FROM "
+            f"{screen.name}.cells): pcip like {screen.name} {cell}",
         )
     at = [names.to_list().index(seed) for seed in seeds]
     closest = nearest(vectors, at, n)

@@ -38,6 +38,7 @@ def build_phenotypes(screen: Screen) -> dg.AssetsDefinition:
         deps=[*all_shards(screen, "cell_features"), dg.AssetDep([screen.name, "variability"])],
         group=analyses_of(screen),
         kinds={"scipy", "parquet"},
+        table=TABLE,
         figures=True,
     )
     def phenotypes(context: dg.AssetExecutionContext, library: Library) -> Tables:

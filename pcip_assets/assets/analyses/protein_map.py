@@ -36,6 +36,7 @@ def build_clusters(screen: Screen) -> dg.AssetsDefinition:
         deps=[[screen.name, "protein_features"]],
         group=analyses_of(screen),
         kinds={"scipy", "parquet"},
+        table=CLUSTERS,
         figures=True,
     )
     def clusters(context: dg.AssetExecutionContext, library: Library) -> Tables:

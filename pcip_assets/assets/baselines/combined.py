@@ -38,6 +38,7 @@ def build_combined_features(
         deps=all_shards(screen, *nouns),
         group=baselines_of(screen),
         kinds={"numpy", "parquet"},
+        table=PREFIX + name,
         description=f"{' and '.join(sets)} together, each standardized over all cells and divided by the root of "
         "its length.",
     )
@@ -59,8 +60,8 @@ def build_combined_features(
             tables = [library.store.read(screen.name, PREFIX + each, shards=[str(shard)]) for each in sets]
             cells = tables[0].select("cell_id", "image_id")
             parts = [_in_order(table, cells, f"{screen.name}: features.{name}") for table in tables]
-            version, run_id, precision = common_provenance(library, screen, sets, shard)
-            made = made_features(cells, {name: combined(parts, fitted)}, version, run_id, precision)
+            provenance = common_provenance(library, screen, sets, shard)
+            made = made_features(cells, {name: combined(parts, fitted)}, *provenance)
             lengths = " ".join(str(part.shape[1]) for part in parts)
             return dataclasses.replace(made, provenance={**made.provenance, LENGTHS: lengths})
 

@@ -41,6 +41,7 @@ def build_corrected_features(
         deps=all_shards(screen, *nouns),
         group=baselines_of(screen),
         kinds={"numpy", "parquet"},
+        table=f"{PREFIX}{screen.corrected[0]}_{screen.baselines.corrections[0]}",
     )
     def corrected_features(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Corrected copies of the sets in `baselines.corrected`; the corrections are fitted to all shards."""

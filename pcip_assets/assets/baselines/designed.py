@@ -27,6 +27,7 @@ def build_designed_features(screen: Screen, shards: dg.PartitionsDefinition) -> 
         deps=[[screen.name, "crops"]],
         group=baselines_of(screen),
         kinds={"scikitimage", "parquet"},
+        table=PREFIX + screen.baselines.designed[0],
     )
     def designed_features(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Classic, interpretable and CellProfiler features of every cell of one shard."""

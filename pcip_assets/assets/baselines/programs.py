@@ -34,6 +34,7 @@ def build_program_features(screen: Screen, shards: dg.PartitionsDefinition, name
         deps=[[screen.name, "crops"]],
         group=baselines_of(screen),
         kinds={"pytorch", "parquet"},
+        table=PREFIX + name,
         pool=GPU_POOL,
         description=described,
     )

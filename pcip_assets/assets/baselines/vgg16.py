@@ -31,6 +31,7 @@ def build_vgg16_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.
         deps=[[screen.name, "crops"]],
         group=baselines_of(screen),
         kinds={"pytorch", "parquet"},
+        table=PREFIX + _names(spec)[0],
         pool=GPU_POOL,
     )
     def vgg16_features(context: dg.AssetExecutionContext, library: Library) -> Tables:

@@ -33,6 +33,7 @@ def build_classifier_benchmark(screen: Screen) -> dg.AssetsDefinition:
         deps=[[screen.name, "knn_benchmark"], [screen.name, "yardstick_benchmark"]],
         group=baselines_of(screen),
         kinds={"scikitlearn", "parquet"},
+        table=_TABLE,
     )
     def classifier_benchmark(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Balanced accuracy under cross-validation, of each method's best layer by kNN."""

@@ -13,10 +13,12 @@ import polars as pl
 
 from pcip_assets.assets.benchmarks.scoring import Scores, column_weights, scores_inputs, vectors_of
 from pcip_assets.assets.encoders.supervised import supervised_model
+from pcip_assets.assets.encoders.training_cells import crops_of_screen
 from pcip_assets.assets.feature_sets import SUPERVISED, baseline_nouns, main_sets, other_sets
 from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.assets.results import Made, Tables
 from pcip_assets.assets.skeleton import all_shards, asset, baselines_of
+from pcip_assets.records.scores import Evaluation, overall
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Encoder, Tracking
 from pcip_core.evaluation.labelled import LabelledCells
@@ -39,6 +41,7 @@ def build_supervised_benchmark(screen: Screen) -> dg.AssetsDefinition:
         deps=[*all_shards(screen, *baseline_nouns(screen)), *([screen.name, noun] for noun in _READS)],
         group=baselines_of(screen),
         kinds={"scikitlearn", "parquet"},
+        table=_TABLE,
     )
     def supervised_benchmark(
         context: dg.AssetExecutionContext, library: Library, tracking: Tracking
@@ -63,7 +66,9 @@ def build_supervised_benchmark(screen: Screen) -> dg.AssetsDefinition:
             scoring = _Scoring(library, screen, cells, np.isin(cells.image_ids, held))
             scoring.score(sets, champion, context.log)
             accuracy = next(row for row in scoring.scores.rows if row["classifier"] == "end_to_end")
-            tracking.log_scores(champion.run_id, {f"held_images/{accuracy['metric']}": accuracy["value"]})
+            metrics = {f"best_{_PROTOCOL}": accuracy["value"]}
+            rows, crops = overall(scoring.scores.rows), crops_of_screen(library, screen)
+            tracking.log_evaluation(champion, Evaluation("supervised_benchmark", crops, metrics, rows))
             return Made(
                 {**scoring.scores.tables(_TABLE), "supervised_images": _images(split, champion)},
                 metadata={

@@ -32,6 +32,7 @@ def build_pairwise_benchmark(screen: Screen) -> dg.AssetsDefinition:
         deps=[[screen.name, "knn_benchmark"], [screen.name, "yardstick_benchmark"]],
         group=baselines_of(screen),
         kinds={"numpy", "parquet"},
+        table=_PAIRWISE,
     )
     def pairwise_benchmark(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Whether cells of images with one term are closer than others, over all cell lines and by line."""
@@ -106,6 +107,7 @@ def build_retrieval_benchmark(screen: Screen) -> dg.AssetsDefinition:
         deps=[[screen.name, "knn_benchmark"], [screen.name, "yardstick_benchmark"]],
         group=baselines_of(screen),
         kinds={"numpy", "parquet"},
+        table=_RETRIEVAL,
     )
     def retrieval_benchmark(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Whether images find others of their term (other proteins) and of their protein; silhouette of cells."""
@@ -115,10 +117,12 @@ def build_retrieval_benchmark(screen: Screen) -> dg.AssetsDefinition:
             return scores_inputs(library, screen, chosen, screen.baselines.seed)
 
         def make(_: str | None) -> Made:
-            cells = labelled_cells_of(library, screen, chosen)
+            cells, label = labelled_cells_of(library, screen, chosen), screen.benchmark.label
             scores, not_scored = Scores(), without_labels(cells, screen)
-            if not not_scored:
-                not_scored = _retrieval(library, screen, chosen, cells, scores)
+            if not len(cells.labels):  # a protein is a label of its images
+                cells, label = labelled_cells_of(library, screen, chosen, column="protein"), "protein"
+            if len(cells.labels):
+                not_scored |= _retrieval(library, screen, chosen, cells, label, scores)
             return Made(
                 scores.tables(_RETRIEVAL, confusion=False),
                 metadata={"feature_sets": chosen, **scores.exclusions_by_reason(), **not_scored},
@@ -130,16 +134,13 @@ def build_retrieval_benchmark(screen: Screen) -> dg.AssetsDefinition:
 
 
 def _retrieval(
-    library: Library, screen: Screen, chosen: list[str], cells: LabelledCells, scores: Scores
+    library: Library, screen: Screen, chosen: list[str], cells: LabelledCells, label: str, scores: Scores
 ) -> dict[str, str]:
     """Add the scores of these feature sets; metadata that says which scores the screen cannot have, and why."""
     from pcip_core.evaluation.labelled import labelled_images
     from pcip_core.evaluation.retrieval import image_retrieval
 
-    images, label = (
-        labelled_images(cells, Images.of(library.store, screen.name).frame),
-        screen.benchmark.label,
-    )
+    images = labelled_images(cells, Images.of(library.store, screen.name).frame)
     not_scored: dict[str, str] = {}
     for name in chosen:
         vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)

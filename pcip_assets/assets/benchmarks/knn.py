@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -20,6 +20,7 @@ from pcip_assets.assets.benchmarks.scoring import (
     vectors_of,
     without_labels,
 )
+from pcip_assets.assets.encoders.training_cells import crops_of_screen
 from pcip_assets.assets.feature_sets import (
     MAIN_NOUNS,
     baseline_nouns,
@@ -30,10 +31,15 @@ from pcip_assets.assets.feature_sets import (
 from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.assets.results import Made, Tables, picture
 from pcip_assets.assets.skeleton import all_shards, asset, baselines_of
+from pcip_assets.records.scores import Evaluation, best_scores, overall
 from pcip_assets.resources import Library
-from pcip_assets.tracking import Tracking
+from pcip_assets.tracking import Encoder, Tracking
 from pcip_core.evaluation.labelled import LabelledCells
 from pcip_core.spec.screen import Screen
+from pcip_core.store import schemas
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def build_knn_benchmark(screen: Screen) -> dg.AssetsDefinition:
@@ -66,10 +72,10 @@ def _knn(
         deps=deps,
         group=group,
         kinds={"parquet"},
+        table=table,
     )
     def benchmark(context: dg.AssetExecutionContext, library: Library, tracking: Tracking) -> Tables:
-        sets = sets_of(library, screen)
-        champion = tracking.champion(screen.encoder_screen)
+        sets, champion = sets_of(library, screen), tracking.champion(screen.encoder_screen)
 
         def inputs(_: str | None) -> dict[str, Any]:
             return scores_inputs(library, screen, sets)
@@ -89,9 +95,7 @@ def _knn(
             score_batch_effects(library, screen, sets, described, scores)
             others = [] if table == KNN else library.store.read(screen.name, KNN).to_dicts()  # also drawn
             figure = accuracy_by_layer([*others, *scores.rows], screen.title)
-            of_screen = f"{screen.name}/" if screen.encoder_from else ""  # the run may be another screen's
-            tracking.log_pictures(champion.run_id, {f"{of_screen}{noun}.png": figure})
-            tracking.log_scores(champion.run_id, _headline(scores.rows, of_screen))
+            _record(library, screen, tracking, champion, noun, scores, figure)
             lacking = shards_lacking(library, screen).items()
             behind = {name: sorted(shards) for name, shards in lacking if shards}
             return Made(
@@ -143,8 +147,22 @@ def _score(library: Library, screen: Screen, feature_set: str, cells: LabelledCe
         scores.exclude(scored.exclusions, classifier="knn", **key)
 
 
-def _headline(rows: list[dict[str, Any]], prefix: str) -> dict[str, float]:
-    """Prefixed metric name for MLflow, which allows no `=` -> balanced accuracy over all classes."""
-    overall = [row for row in rows if row["label"] is None and row["metric"] == "balanced_accuracy"]
-    names = ("metric", "feature_set", "protocol", "classifier", "parameter")
-    return {prefix + "/".join(row[name] for name in names).replace("=", ""): row["value"] for row in overall}
+def _record(
+    library: Library,
+    screen: Screen,
+    tracking: Tracking,
+    champion: Encoder,
+    noun: str,
+    scores: Scores,
+    figure: "Figure",
+) -> None:
+    """Show the scores in MLflow: those of the encoder also as few metrics and in its card."""
+    is_main = noun == "knn_benchmark"
+    table = schemas.BENCHMARKS.frame(scores.rows)
+    metrics, note = best_scores(table, screen.encoder.method) if is_main else ({}, "")
+    pictures, rows = {f"{noun}.png": figure}, overall(scores.rows)
+    crops = crops_of_screen(library, screen)
+    evaluation = Evaluation(noun, crops, metrics, rows, pictures, note)
+    tracking.log_evaluation(champion, evaluation)
+    if is_main and screen.encoder_from is None:
+        tracking.show_scores(champion, evaluation)

@@ -34,6 +34,7 @@ def build_umap(screen: Screen) -> dg.AssetsDefinition:
         deps=[[screen.name, noun] for noun in _READS],
         group=baselines_of(screen),
         kinds={"parquet"},
+        table=CELLS,
     )
     def umap(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Two-dimensional UMAPs of cells and of proteins; points with similar features are near each other."""

@@ -9,6 +9,7 @@ import numpy as np
 from pcip_assets.assets.encoders.train_network import Fitted, Network
 from pcip_assets.assets.encoders.training_cells import HELD_OUT, all_crops, held_out_crops
 from pcip_assets.assets.skeleton import GPU_POOL, all_shards, asset, baselines_of
+from pcip_assets.records.settings import trained_as
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, TrainingRun
 from pcip_core.spec.screen import Screen
@@ -31,8 +32,9 @@ def build_autoencoder(screen: Screen) -> dg.AssetsDefinition:
         pool=GPU_POOL,
     )
     def autoencoder(context: dg.AssetExecutionContext, library: Library, tracking: Tracking) -> Network:
-        """Autoencoder of the encoder's layout and settings, trained on every crop there is."""
-        config = screen.encoder.from_nothing()
+        """Autoencoder of the champion's layout and settings, trained on every crop there is."""
+        trained = trained_as(library.workspace, screen)
+        config = (trained.settings if trained else screen.encoder).from_nothing()
 
         def inputs(_: str | None) -> dict[str, Any]:
             return {"beside": tracking.champion(screen.name).version}

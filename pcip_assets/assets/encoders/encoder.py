@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
+from pydantic import Field
 
 from pcip_assets.assets.encoders.train_network import Fitted, Network
 from pcip_assets.assets.encoders.training_cells import (
@@ -16,10 +17,35 @@ from pcip_assets.assets.encoders.training_cells import (
     protein_of_images,
     training_cells,
 )
-from pcip_assets.assets.skeleton import GPU_POOL, all_shards, asset
+from pcip_assets.assets.skeleton import GPU_POOL, Remake, all_shards, asset
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, TrainingRun
+from pcip_core.spec.loading import encoder_config
 from pcip_core.spec.screen import Screen
+from pcip_core.spec.training import EncoderConfig
+
+RUN_SETTINGS = ("epochs", "width", "learning_rate")
+"""The settings that one run may change."""
+
+
+class Training(Remake):
+    """Settings of the encoder for this run alone; the spec stays as it is, and MLflow names them with the run."""
+
+    epochs: int | None = Field(
+        None, description="Passes over the cells, in place of `encoder.epochs` of the spec."
+    )
+    width: float | None = Field(
+        None,
+        description="Factor on all filter counts, in place of `encoder.width` of the spec; 1 is the paper's network.",
+    )
+    learning_rate: float | None = Field(
+        None, description="Learning rate of Adam, in place of `encoder.learning_rate` of the spec."
+    )
+
+    def overrides(self, spec: EncoderConfig) -> dict[str, Any]:
+        """The settings that are given and differ from the spec's."""
+        given = {name: getattr(self, name) for name in RUN_SETTINGS}
+        return {name: value for name, value in given.items() if value not in (None, getattr(spec, name))}
 
 
 def build_encoder(screen: Screen) -> dg.AssetsDefinition:
@@ -32,56 +58,70 @@ def build_encoder(screen: Screen) -> dg.AssetsDefinition:
         kinds={"pytorch", "mlflow"},
         pool=GPU_POOL,
     )
-    def encoder(context: dg.AssetExecutionContext, library: Library, tracking: Tracking) -> Network:
+    def encoder(
+        context: dg.AssetExecutionContext, config: Training, library: Library, tracking: Tracking
+    ) -> Network:
         """Source encoder trained on pairs of every crop there is; the new champion."""
-        config = screen.encoder
+        overrides = config.overrides(screen.encoder)
+        values = screen.section("encoder")["encoder"] | overrides
+        settings = encoder_config(values, f"settings of {screen.name}/encoder")
 
         def inputs(_: str | None) -> dict[str, Any]:
-            spec = [screen.section("channels"), config.deciding()]
+            spec = [screen.section("channels"), settings.deciding()]
             proteins = (
-                {} if config.pairs == "same_image" else {"proteins": protein_of_images(library, screen)}
+                {} if settings.pairs == "same_image" else {"proteins": protein_of_images(library, screen)}
             )
             return {"spec": spec, "crops": all_crops_hash(library, screen), **proteins}
 
         def fit(tracker: TrainingRun, checkpoints: Path) -> Fitted:
-            from pcip_core.training.cells import CellSet, too_few_images
-            from pcip_core.training.loop import train
-            from pcip_core.training.tasks.pairs import network_and_task
+            return _fit(library, screen, settings, tracker, checkpoints, context.log)
 
-            pixels, cells = all_crops(library, screen)
-            image = np.unique(cells["image_id"].to_numpy(), return_inverse=True)[1]
-            proteins = protein_of_images(library, screen)
-            protein = np.array([proteins[image_id] for image_id in cells["image_id"]])
-            given = CellSet(pixels, image, screen.crop_channels, protein)
-            warning = too_few_images(given, config)
-            if warning:
-                context.log.warning(f"{screen.name}/encoder: {warning}")
-            shape, task = network_and_task(
-                config,
-                screen.crop_channels,
-                screen.structural,
-                screen.protein,
-                screen.crops.size_px,
-                images=int(image.max()) + 1,
-            )
-            trained = train(
-                given,
-                shape,
-                config,
-                task=task,
-                tracker=tracker,
-                checkpoints=checkpoints,
-            )
-            extra = {
-                HELD_OUT: held_out_crops(cells["pixel_hash"].to_list(), image, config),
-                TRAINING_CELLS: training_cells(trained, pixels, config.layer),
-            }
-            loss = (
-                "mean squared error" if list(config.tasks) == ["inpainting"] else "weighted loss of all tasks"
-            )
-            return Fitted(trained, len(image), loss, extra, warning)
-
-        kind = " and ".join(config.tasks).replace("inpainting", "paired cell inpainting")
-        return Network(tracking, screen.name, kind, config, inputs, fit)
+        kind = " and ".join(settings.tasks).replace("inpainting", "paired cell inpainting")
+        return Network(tracking, screen.name, kind, settings, inputs, fit, overrides)
 
     return encoder
+
+
+def _fit(
+    library: Library,
+    screen: Screen,
+    settings: EncoderConfig,
+    tracker: TrainingRun,
+    checkpoints: Path,
+    log: Any,
+) -> Fitted:
+    """Train on all crops; the file of the network names the cells that were held out."""
+    from pcip_core.training.cells import CellSet, too_few_images
+    from pcip_core.training.loop import train
+    from pcip_core.training.tasks.pairs import network_and_task
+
+    pixels, cells = all_crops(library, screen)
+    image = np.unique(cells["image_id"].to_numpy(), return_inverse=True)[1]
+    proteins = protein_of_images(library, screen)
+    protein = np.array([proteins[image_id] for image_id in cells["image_id"]])
+    given = CellSet(pixels, image, screen.crop_channels, protein)
+    warning = too_few_images(given, settings)
+    if warning:
+        log.warning(f"{screen.name}/encoder: {warning}")
+    shape, task = network_and_task(
+        settings,
+        screen.crop_channels,
+        screen.structural,
+        screen.protein,
+        screen.crops.size_px,
+        images=int(image.max()) + 1,
+    )
+    trained = train(
+        given,
+        shape,
+        settings,
+        task=task,
+        tracker=tracker,
+        checkpoints=checkpoints,
+    )
+    extra = {
+        HELD_OUT: held_out_crops(cells["pixel_hash"].to_list(), image, settings),
+        TRAINING_CELLS: training_cells(trained, pixels, settings.layer),
+    }
+    loss = "mean squared error" if list(settings.tasks) == ["inpainting"] else "weighted loss of all tasks"
+    return Fitted(trained, len(image), loss, extra, warning)

@@ -7,19 +7,27 @@ import dataclasses
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 
-from pcip_assets.assets.encoders.training_cells import all_crops_hash
+from pcip_assets.assets.encoders.training_cells import all_crops, crops_of_screen
 from pcip_assets.assets.results import picture
 from pcip_assets.assets.skeleton import Run, Work
 from pcip_assets.provenance import git_commit, inputs_hash
+from pcip_assets.records.card import model_card
+from pcip_assets.records.dataset import Crops
+from pcip_assets.records.model import describe_model
+from pcip_assets.records.names import settings_text
+from pcip_assets.records.settings import OVERRIDES, SETTINGS
 from pcip_assets.tracking import PRECISION, Encoder, Tracking, TrainingRun, as_json, device_name
 from pcip_core.locks import locked, temporary_folder
 from pcip_core.spec.training import TrainingConfig
+
+_EXAMPLES = 2  # crops that are kept with the network as an example of its input
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,7 @@ class Network(Work):
         config: of the training.
         inputs: what decides the weights.
         fit: trains it; takes a tracker and the folder of the checkpoints.
+        overrides: settings in `config` that the spec does not say, given for one run.
     """
 
     tracking: Tracking
@@ -60,6 +69,7 @@ class Network(Work):
     config: TrainingConfig
     inputs: Callable[[str | None], dict[str, Any]]
     fit: Callable[[TrainingRun, Path], Fitted]
+    overrides: dict[str, Any] = field(default_factory=dict)
 
     def made_from(self, run: Run, shard: str | None) -> str | None:
         """As the tags of the champion say; its weights may be damaged or gone, and are trained again."""
@@ -85,9 +95,10 @@ class Network(Work):
             return train_network(run, self, made_from)
 
     def describe(self, run: Run) -> dict[str, Any]:
-        """The version in use, and its precision."""
+        """The version in use, its precision, and the settings that its run changed."""
         champion = self._champion()
-        return {"encoder_version": champion.version, "precision": champion.precision}
+        changed = {OVERRIDES: champion.tags[OVERRIDES]} if OVERRIDES in champion.tags else {}
+        return {"encoder_version": champion.version, "precision": champion.precision, **changed}
 
     def data_version(self, run: Run, hashes: Sequence[str]) -> str:
         """What is made with it depends on its weights."""
@@ -103,38 +114,29 @@ class Network(Work):
 
 def train_network(run: Run, network: Network, made_from: str) -> dict[str, Any]:
     """Train a network in an MLflow run, resumed if it was interrupted, and register it; metadata of the training."""
-    from pcip_core.models.files import save_encoder
     from pcip_core.plots.pictures import preview
     from pcip_core.plots.training import loss_curve
 
-    screen, tracking = run.screen, network.tracking
-    tags = {
-        "screen": screen.name,
-        "simulated": str(screen.simulated),
-        "dagster/run_id": run.context.run.run_id,
-        "inputs_hash": made_from,
-        "data_hash": all_crops_hash(run.library, screen),
-        "commit": git_commit(),
-        "code_version": run.version,
-        "network": network.kind,
-    }
-    folder_name = inputs_hash(of=made_from, crops=tags["data_hash"])
+    screen, tracking, config = run.screen, network.tracking, network.config
+    crops = crops_of_screen(run.library, screen)
+    tags = _tags(run, network, made_from, crops)
+    folder_name = inputs_hash(of=made_from, crops=crops.digest)
     checkpoints = run.library.workspace.checkpoints / screen.name / folder_name
     with tracking.training(
-        screen, network.config.epochs, checkpoints=checkpoints, tags=tags, log=run.context.log
+        screen, config.epochs, checkpoints=checkpoints, tags=tags, log=run.context.log
     ) as tracker:
-        tracker.start({"data_hash": tags["data_hash"], "commit": tags["commit"]})
+        tracker.start({"data_hash": crops.digest, "commit": tags["commit"]})
+        tracker.inputs(crops)
         fitted = network.fit(tracker, checkpoints)
         device, history = str(fitted.trained.device), fitted.trained.history
         tracker.start({"device": f"{device} ({device_name(device)})", "cells": fitted.cells})
         curve = loss_curve(history, screen.title, loss=fitted.loss)
         tracking.log_pictures(tracker.run_id, {"loss_curve.png": curve})
         tracking.log_document(tracker.run_id, "resolved_spec.json", screen.resolved())
-    with temporary_folder() as folder:
-        extra = {"screen": screen.name, "inputs_hash": made_from, **fitted.extra}
-        save_encoder(fitted.trained.network, folder, extra=extra)
-        tags |= {PRECISION: fitted.trained.precision}
-        tracking.register(network.model, screen.name, tracker.run_id, folder, tags)
+        with temporary_folder() as folder:
+            _save(run, network, fitted, crops, folder, made_from)
+            tags |= {PRECISION: fitted.trained.precision}
+            tracking.register(network.model, screen.name, tracker.run_id, folder, tags)
     shutil.rmtree(checkpoints)  # if they stayed, the next training would resume this one
     last = history[-1] if history else {}
     return {
@@ -149,7 +151,54 @@ def train_network(run: Run, network: Network, made_from: str) -> dict[str, Any]:
         **{name: value for name, value in last.items() if name.endswith("_per_s")},
         "device": device,
         "precision": fitted.trained.precision,
-        "config": dg.MetadataValue.json(dataclasses.asdict(network.config)),
+        "config": dg.MetadataValue.json(dataclasses.asdict(config)),
         "loss_curve": picture(preview(curve)),
         "inputs": as_json({"inputs_hash": made_from}),
     }
+
+
+def _tags(run: Run, network: Network, made_from: str, crops: Crops) -> dict[str, str]:
+    """Tags of the run and of the version, by which a search finds them."""
+    screen, config = run.screen, network.config
+    tags = {
+        "screen": screen.name,
+        "organism": screen.organism,
+        "simulated": str(screen.simulated),
+        "dagster/run_id": run.context.run.run_id,
+        "inputs_hash": made_from,
+        "data_hash": crops.digest,
+        "commit": git_commit(),
+        "code_version": run.version,
+        "network": network.kind,
+        "width": str(config.width),
+        "epochs": str(config.epochs),
+        "learning_rate": str(config.learning_rate),
+    }
+    return tags | ({OVERRIDES: settings_text(network.overrides)} if network.overrides else {})
+
+
+def _save(run: Run, network: Network, fitted: Fitted, crops: Crops, folder: Path, made_from: str) -> None:
+    """Write the files of a network, from which it can be used without MLflow: weights, settings, signature, card."""
+    from pcip_core.models.files import load_encoder, save_encoder
+
+    screen, trained = run.screen, fitted.trained
+    extra = {
+        "screen": screen.name,
+        "inputs_hash": made_from,
+        "precision": trained.precision,
+        SETTINGS: dataclasses.asdict(network.config),
+        OVERRIDES: network.overrides,
+        **fitted.extra,
+    }
+    save_encoder(trained.network, folder, extra=extra)
+    card = model_card(
+        screen,
+        network.kind,
+        network.model,
+        network.config,
+        crops,
+        overrides=network.overrides,
+        metrics=trained.history[-1] if trained.history else {},
+    )
+    pixels, _ = all_crops(run.library, screen)
+    describe_model(folder, load_encoder(folder), np.asarray(pixels[:_EXAMPLES]), card)

@@ -8,6 +8,7 @@ import polars as pl
 
 from pcip_assets.assets.feature_sets import crops_hash
 from pcip_assets.provenance import inputs_hash
+from pcip_assets.records.dataset import Crops
 from pcip_assets.resources import Library
 from pcip_core.crops.pixels import Pixels, ShardedPixels
 from pcip_core.errors import CropError
@@ -42,6 +43,23 @@ def all_crops_hash(library: Library, screen: Screen) -> str:
     """Hash of the crops of all shards."""
     shards = library.store.shards(screen.name, "cells")
     return inputs_hash(crops={shard: crops_hash(library, screen, shard) for shard in shards})
+
+
+def crops_of_screen(library: Library, screen: Screen) -> Crops:
+    """What MLflow records of the crops of all shards: their hash and their numbers."""
+    images = [
+        library.store.read(screen.name, "cells", shards=[shard], columns=["image_id"])["image_id"]
+        for shard in library.store.shards(screen.name, "cells")
+    ]
+    return Crops(
+        screen.name,
+        all_crops_hash(library, screen),
+        screen.crop_channels,
+        screen.crops.size_px,
+        cells=sum(map(len, images)),
+        images=len(set().union(*(ids.unique() for ids in images))),
+        shards=len(images),
+    )
 
 
 def protein_of_images(library: Library, screen: Screen) -> dict[str, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from pcip_assets.assets.results import Made, Tables, picture
 from pcip_assets.assets.skeleton import Remake, asset
@@ -21,9 +22,11 @@ _SHOWN = 20  # warnings of a shard in the log
 
 
 class Cutting(Remake):
-    """`workers` are the processes that cut one shard; the crops do not depend on it."""
+    """Settings of a run of crops."""
 
-    workers: int = os.cpu_count() or 1
+    workers: int = Field(
+        os.cpu_count() or 1, description="Processes that cut one shard; the crops do not depend on it."
+    )
 
 
 def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -34,7 +37,8 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
         "crops",
         shards=shards,
         deps=[[screen.name, "fields"]],
-        kinds={"numpy", "scikitimage"},
+        kinds={"numpy", "scikitimage", "parquet"},
+        table="cells",
     )
     def crops(context: dg.AssetExecutionContext, config: Cutting, library: Library) -> Iterator[Tables]:
         """Single-cell crops of one shard, rescaled; excluded cells and fields are in quarantine."""

@@ -17,6 +17,7 @@ from pcip_assets.assets.feature_sets import (
     baseline_nouns,
     control_sets,
     crops_hash,
+    encoder_sets,
     extremes,
     features_hash,
     made_features,
@@ -26,8 +27,9 @@ from pcip_assets.assets.feature_sets import (
 from pcip_assets.assets.results import Made, Tables
 from pcip_assets.assets.skeleton import GPU_POOL, all_shards, asset, baselines_of
 from pcip_assets.progress import Progress
+from pcip_assets.records.settings import OVERRIDES, trained_as
 from pcip_assets.resources import Library
-from pcip_assets.tracking import Tracking, device_name, precision_of
+from pcip_assets.tracking import Encoder, Tracking, device_name, precision_of
 from pcip_core.errors import EncoderError
 from pcip_core.spec.screen import Screen
 from pcip_core.store.feature_blocks import mean_by_protein
@@ -106,6 +108,7 @@ def _learned_features(
         deps=[[screen.name, "crops"], [learned.trained_on, learned.network]],
         group=learned.group,
         kinds={"pytorch", "parquet"},
+        table=f"{PREFIX}{learned.method}_{learned.layers[0]}",
         pool=GPU_POOL,
     )
     def features(context: dg.AssetExecutionContext, library: Library, tracking: Tracking) -> Iterator[Tables]:
@@ -127,30 +130,47 @@ def _learned_features(
             task = f"{screen.name}/{learned.noun} {shard}"
             layers = meter.extract(network, crops, task, layers=learned.layers, precision=champion.precision)
             sets = {f"{learned.method}_{layer}": vectors for layer, vectors in layers.items()}
-            return made_features(cells, sets, champion.version, champion.run_id, champion.precision)
+            overrides = champion.tags.get(OVERRIDES)
+            return made_features(
+                cells, sets, champion.version, champion.run_id, champion.precision, overrides
+            )
 
         yield Tables(f"{PREFIX}{learned.method}_{learned.layers[0]}", inputs, make)
         if meter.cells:
-            run_id = tracking.log_extraction(
-                learned.trained_on,
-                champion,
-                params={
-                    "screen": screen.name,
-                    "device": f"{meter.device} ({device_name(meter.device)})",
-                    "precision": champion.precision,
-                    "dagster_run_id": context.run.run_id,
-                },
-                metrics={"cells": meter.cells, "cells_per_s": meter.cells / meter.seconds},
-            )
-            context.add_asset_metadata(
-                {
-                    "mlflow_run": dg.MetadataValue.url(tracking.url(learned.trained_on, run_id)),
-                    "cells_per_s": meter.cells / meter.seconds,
-                }
-            )
-        context.add_asset_metadata({"encoder_version": champion.version, "precision": champion.precision})
+            _log_extraction(context, tracking, learned, champion, meter)
+        changed = {OVERRIDES: champion.tags[OVERRIDES]} if OVERRIDES in champion.tags else {}
+        context.add_asset_metadata(
+            {"encoder_version": champion.version, "precision": champion.precision, **changed}
+        )
 
     return features
+
+
+def _log_extraction(
+    context: dg.AssetExecutionContext,
+    tracking: Tracking,
+    learned: _Learned,
+    champion: Encoder,
+    meter: "_Meter",
+) -> None:
+    """Log what was computed in MLflow, and link it from the metadata of the asset."""
+    run_id = tracking.log_extraction(
+        learned.trained_on,
+        champion,
+        params={
+            "screen": context.asset_key.path[0],
+            "device": f"{meter.device} ({device_name(meter.device)})",
+            "precision": champion.precision,
+            "dagster_run_id": context.run.run_id,
+        },
+        metrics={"cells": meter.cells, "cells_per_s": meter.cells / meter.seconds},
+    )
+    context.add_asset_metadata(
+        {
+            "mlflow_run": dg.MetadataValue.url(tracking.url(learned.trained_on, run_id)),
+            "cells_per_s": meter.cells / meter.seconds,
+        }
+    )
 
 
 def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -162,6 +182,7 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
         shards=shards,
         deps=[[screen.name, "crops"], [screen.encoder_screen, "encoder"]],
         kinds={"pytorch", "parquet"},
+        table=PREFIX + control_sets(screen)[0],
         pool=GPU_POOL,
     )
     def control_features(context: dg.AssetExecutionContext, library: Library, tracking: Tracking) -> Tables:
@@ -170,16 +191,17 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
         from pcip_core.models.inference import untrained_network
         from pcip_core.models.inpainting import NetworkConfig
 
+        trained = trained_as(library.workspace, screen)
+        encoder = trained.settings if trained else screen.encoder  # the spec may have changed since
+        shape = {name: getattr(encoder, name) for name in ("width", "block", "initial_weights")}
         network = untrained_network(
             NetworkConfig(
                 channels=screen.crop_channels,
                 structural=screen.structural,
                 protein=screen.protein,
                 size_px=screen.crops.size_px,
-                width=screen.encoder.width,
-                block=screen.encoder.block,
-                initial_weights=screen.encoder.initial_weights,
                 stages=screen.encoder.stages,
+                **shape,
             ),
             screen.encoder.seed,
         )
@@ -188,13 +210,10 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
         precision = precision_of(champion.tags if champion else {})
 
         def inputs(shard: str | None) -> dict[str, Any]:
-            encoder = screen.encoder
             spec = {
-                "width": encoder.width,
-                "seed": encoder.seed,
-                "block": encoder.block,
-                "initial_weights": encoder.initial_weights,
-                "stages": encoder.stages,
+                **shape,
+                "stages": screen.encoder.stages,
+                "seed": screen.encoder.seed,
                 "precision": precision,
             }
             return {"spec": spec, "crops": crops_hash(library, screen, shard)}
@@ -216,13 +235,20 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
 
 def build_protein_features(screen: Screen) -> dg.AssetsDefinition:
     """The asset of mean features by protein."""
-    return _protein_features(screen, "protein_features", screen.name, MAIN_NOUNS, main_sets)
+    return _protein_features(
+        screen, "protein_features", screen.name, MAIN_NOUNS, main_sets, encoder_sets(screen)[0]
+    )
 
 
 def build_baseline_protein_features(screen: Screen) -> dg.AssetsDefinition:
     """The asset of mean features by protein, of the baseline feature sets."""
     return _protein_features(
-        screen, "yardstick_protein_features", baselines_of(screen), baseline_nouns(screen), other_sets
+        screen,
+        "yardstick_protein_features",
+        baselines_of(screen),
+        baseline_nouns(screen),
+        other_sets,
+        "classic",
     )
 
 
@@ -232,6 +258,7 @@ def _protein_features(
     group: str,
     nouns: Sequence[str],
     sets_of: Callable[[Library, Screen], list[str]],
+    first: str,
 ) -> dg.AssetsDefinition:
     @asset(
         screen,
@@ -240,6 +267,7 @@ def _protein_features(
         deps=all_shards(screen, *nouns),
         group=group,
         kinds={"parquet"},
+        table=f"protein_features_{first}",
     )
     def protein_features(context: dg.AssetExecutionContext, library: Library) -> Tables:
         sets = sets_of(library, screen)

@@ -43,7 +43,8 @@ def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDe
         screen,
         "fields",
         shards=shards,
-        kinds={"tiff"},
+        kinds={"tiff", "parquet"},
+        table="fields",
     )
     def fields(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Raw fields of view of one shard: files decoded and hashed; unreadable ones in quarantine."""

@@ -32,6 +32,7 @@ def build_units(screen: Screen) -> dg.AssetsDefinition:
         deps=[*all_shards(screen, "cell_features"), dg.AssetDep([screen.name, "clusters"])],
         group=analyses_of(screen),
         kinds={"pytorch", "parquet"},
+        table=TABLE,
         pool=GPU_POOL,
         figures=True,
     )

@@ -51,6 +51,13 @@ def command(
     The figures are printed and written to benchmarks/results/NAME.json, the reference results, from which the
     tables of docs/performance.md and docs/reference/benchmarks.md are made.
     """
+    if not FOLDER.is_dir():
+        raise PcipError(
+            FOLDER,
+            found="no such folder",
+            required="the folder `benchmarks` of pcip's repository, which an installed package does not have",
+            remedy="Use the command of a checkout: `make setup`, then `.venv/bin/pcip bench`.",
+        )
     if summary:
         write_summary(descriptions())
     elif run_every:

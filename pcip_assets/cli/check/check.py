@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tqdm import tqdm
 
+from pcip_assets.records.settings import Trained
 from pcip_core.crops.sample import SampledField, Sampler, choose_fields
 from pcip_core.images.annotations import ImageTables, match_tables
 from pcip_core.images.illumination.correction import estimated_beforehand
 from pcip_core.images.illumination.described import estimate_lines
 from pcip_core.images.layout import Layout
+from pcip_core.images.listing import Listing
 from pcip_core.images.localization import Annotated, annotated_images
 from pcip_core.images.plate_map import Plate, plates_of
 from pcip_core.segmentation import check_segmentation
@@ -20,12 +22,12 @@ from pcip_core.spec.screen import Screen
 if TYPE_CHECKING:
     from pcip_core.plots.cells.contact_sheet import Panel
 
-PROBLEM, FAILURE = "problem", "failure"
+WARNING, PROBLEM, FAILURE = "warning", "problem", "failure"
 _PANELS = 9  # fields on the picture
 
 
 class Line(NamedTuple):
-    """One line of the report. With the label PROBLEM or FAILURE it is printed at the end, in its colour."""
+    """One line of the report. With the label WARNING, PROBLEM or FAILURE it is printed at the end, in its colour."""
 
     label: str
     text: object
@@ -37,6 +39,7 @@ class Check:
 
     Attributes:
         screen, layout: the spec, and the fields and files under its root.
+        trained: how the encoder of the screen was trained; None without one.
         at_most: number of fields to read of all; None for the usual sample.
         estimates: filled with lines on the estimates of illumination of the sampled shards.
         panels: filled with the first, last and evenly spaced fields of the sample if `with_panels`.
@@ -45,6 +48,7 @@ class Check:
     screen: Screen
     layout: Layout
     at_most: int | None = None
+    trained: Trained | None = None
     with_panels: bool = False
     estimates: list[str] = field(default_factory=list)
     panels: list["Panel"] = field(default_factory=list)
@@ -70,6 +74,11 @@ class Check:
     def plates(self) -> list[Plate]:
         """The plates, with the number of fields of each well, those that are left out included."""
         return plates_of(self.screen, self.layout.with_left_out())
+
+    @cached_property
+    def listing(self) -> Listing:
+        """What is missing or doubtful among the files."""
+        return self.layout.listing(self.screen)
 
     @cached_property
     def absent(self) -> list[str]:

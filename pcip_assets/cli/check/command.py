@@ -7,6 +7,7 @@ import click
 
 from pcip_assets.cli.check.report import print_check
 from pcip_assets.cli.simulated import ensure_simulated
+from pcip_assets.records.settings import trained_as
 from pcip_assets.workspace import Workspace
 
 LIMIT = 1000  # fields that --all reads
@@ -47,5 +48,6 @@ def command(screen: str, root: str | None, *, every: bool, limit: int, picture: 
     loaded = workspace.load(path, root=root)
     workspace.check_unique(loaded.name, path)
     ensure_simulated(loaded)
-    if not print_check(loaded, at_most=limit if every else None, picture=picture):
+    trained = trained_as(workspace, loaded)
+    if not print_check(loaded, at_most=limit if every else None, picture=picture, trained=trained):
         sys.exit(1)

@@ -6,29 +6,37 @@ from pathlib import Path
 
 import click
 
-from pcip_assets.cli.check.check import FAILURE, PROBLEM, Check, Line
+from pcip_assets.cli.check.check import FAILURE, PROBLEM, WARNING, Check, Line
 from pcip_assets.cli.check.sections import SECTIONS, refusal
+from pcip_assets.records.settings import Trained
 from pcip_core.images.layout import scan
 from pcip_core.spec.screen import Screen
 from pcip_core.words import many
 
-_COLOURS = {PROBLEM: "yellow", FAILURE: "red"}
+_COLOURS = {WARNING: "yellow", PROBLEM: "yellow", FAILURE: "red"}
 _INDENT = " " * 14
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # of file names, which could command the terminal
 
 
-def print_check(screen: Screen, *, at_most: int | None = None, picture: Path | None = None) -> bool:
+def print_check(
+    screen: Screen,
+    *,
+    at_most: int | None = None,
+    picture: Path | None = None,
+    trained: Trained | None = None,
+) -> bool:
     """Print the report, and draw the picture.
 
     Args:
         screen: the spec.
         at_most: read all fields, or this number of them; by default a few of some shards.
         picture: the PNG file to draw fields of the sample into.
+        trained: how the encoder of the screen was trained; None without one.
 
     Returns:
         False if the screen cannot be run, a field of the sample cannot be read, or a well is missing.
     """
-    check = Check(screen, scan(screen), at_most, with_panels=picture is not None)
+    check = Check(screen, scan(screen), at_most, trained, with_panels=picture is not None)
     click.secho(f"{screen.name}: {screen.description}", bold=True)
     grave: list[Line] = []
     for section in SECTIONS:
@@ -40,7 +48,8 @@ def print_check(screen: Screen, *, at_most: int | None = None, picture: Path | N
     if picture is not None:
         for line in _draw(check, picture):
             _print(line)
-    for line in sorted(grave, key=lambda line: line.label, reverse=True):  # failures last
+    order = list(_COLOURS)
+    for line in sorted(grave, key=lambda line: order.index(line.label)):  # failures last
         _print(line, fg=_COLOURS[line.label])
     stop = refusal(check)
     if stop is not None:

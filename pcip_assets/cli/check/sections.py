@@ -1,6 +1,7 @@
 """The sections of the report of `pcip check`: each yields its lines and its problems from a `Check`.
 
-A problem is a line with the label PROBLEM, or FAILURE if the command must end with exit code 1.
+A problem is a line with the label PROBLEM, or FAILURE if the command must end with exit code 1. A doubt about the
+listing of files has the label WARNING; `pcip run` prints it too.
 """
 
 from collections import Counter
@@ -8,13 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from pcip_assets.cli.check.check import FAILURE, PROBLEM, Check, Line
+from pcip_assets.cli.check.check import FAILURE, PROBLEM, WARNING, Check, Line
 from pcip_core.crops.sample import SampledField, kinds_of_pixels, summed
 from pcip_core.errors import PcipError
 from pcip_core.evaluation.labelled import lacks_groups
-from pcip_core.images.annotations import read_platemap
 from pcip_core.images.illumination.described import illumination_lines
-from pcip_core.images.plate_map import Plate, drawn, missing_wells
+from pcip_core.images.plate_map import Plate, drawn
 from pcip_core.images.quality.survey import quality_lines
 from pcip_core.spec.training import START_CHANNELS
 from pcip_core.spec.validation import unmade_sets
@@ -40,8 +40,12 @@ def sources(check: Check) -> Iterator[Line]:
             yield Line(PROBLEM, f"channel {name}: {lacking}")
     if (start := screen.encoder.start) != "none":
         new = [name for name in screen.structural if name not in START_CHANNELS[start]]
+        missing = [name for name in START_CHANNELS[start] if name not in screen.structural]
         unknown = f"; not among its channels: {', '.join(new)}" if new else ""
+        unknown += f"; learned beside {', '.join(missing)}, not in this screen" if missing else ""
         yield Line("encoder", f"starts from that of {start}{unknown}")
+    if check.trained is not None and (text := check.trained.differs(screen)) is not None:
+        yield Line(PROBLEM, text)
 
 
 def counts(check: Check) -> Iterator[Line]:
@@ -74,8 +78,7 @@ def plates(check: Check) -> Iterator[Line]:
     n_wells = sum(len(plate.wells) for plate in check.plates)
     n_fields = sum(sum(plate.wells.values()) for plate in check.plates)
     yield Line("plates", f"{len(check.plates)} with {many(n_wells, 'well')} and {many(n_fields, 'field')}")
-    listed = read_platemap(check.screen, check.layout.with_left_out())
-    missing = missing_wells(check.plates, [(key[0], key[1]) for key in listed])
+    missing = check.listing.missing
     alike: dict[tuple[object, ...], list[Plate]] = {}
     for plate in check.plates:
         alike.setdefault((*plate.wells.items(), *missing.get(plate.name, ())), []).append(plate)
@@ -83,27 +86,8 @@ def plates(check: Check) -> Iterator[Line]:
         yield Line("plate", _plate_text(members, missing.get(members[0].name, {})))
     if rest := sum(map(len, list(alike.values())[_MAPS:])):
         yield Line("plate", f"{rest} more with other wells or numbers of fields")
-    for plate in [plate for plate in check.plates if plate.name in missing][:_SHOWN]:
-        wells = missing[plate.name]
-        shown = ", ".join(f"{well} ({reason})" for well, reason in list(wells.items())[:_SHOWN])
-        more = "" if len(wells) <= _SHOWN else ", ..."
-        yield Line(FAILURE, f"{_named(plate)}no images for {many(len(wells), 'well')}: {shown}{more}")
-    if len(missing) > _SHOWN:
-        yield Line(FAILURE, f"wells are missing on {many(len(missing) - _SHOWN, 'more plate')}")
-    short = [plate for plate in check.plates if plate.short]
-    for plate in short[:_SHOWN]:
-        wells_shown = _listed([f"{well} ({n})" for well, n in plate.short.items()])
-        yield Line(
-            PROBLEM, f"{_named(plate)}fewer than the usual {many(plate.usual, 'field')} in {wells_shown}"
-        )
-    if len(short) > _SHOWN:
-        yield Line(
-            PROBLEM, f"wells with fewer fields than usual on {many(len(short) - _SHOWN, 'more plate')}"
-        )
-
-
-def _named(plate: Plate) -> str:
-    return f"plate {plate.name}: " if plate.name else ""
+    yield from (Line(FAILURE, text) for text in check.listing.missing_lines())
+    yield from (Line(PROBLEM, text) for text in check.listing.short)
 
 
 def _plate_text(alike: Sequence[Plate], missing: Mapping[str, str]) -> str:
@@ -193,17 +177,16 @@ def left_out(check: Check) -> Iterator[Line]:
     for reason, n in Counter(reason for _, reason in check.layout.left_out).most_common(_REASONS):
         names = [field.field_id for field, other in check.layout.left_out if other == reason]
         yield Line("left out", f"{many(n, 'field')}: {reason}: {_one_line(_listed(names))}")
-    unclaimed = check.layout.unclaimed
-    if unclaimed:
-        yield Line(
-            "unclaimed",
-            f"{many(len(unclaimed), 'file')} {'belongs' if len(unclaimed) == 1 else 'belong'} to no "
-            f"field: {_one_line(', '.join(unclaimed[:_SHOWN]))}",
-        )
+    yield from (Line("left out", _one_line(text)) for text in check.layout.plates_left_out)
+    if unclaimed := check.layout.unclaimed:
+        belong = "file belongs" if len(unclaimed) == 1 else "files belong"
+        text = f"{len(unclaimed)} {belong} to no field: {_one_line(', '.join(unclaimed[:_SHOWN]))}"
+        yield Line("unclaimed", text)
     excluded = check.layout.excluded
     if excluded:
         yield Line("excluded", f"{len(excluded)} by name: {_one_line(', '.join(excluded[:_SHOWN]))}")
-    yield from (Line(PROBLEM, doubt) for doubt in check.layout.doubts(check.screen))
+    yield from (Line(WARNING, doubt) for doubt in check.listing.doubts)
+    yield from (Line(FAILURE, text) for text in check.listing.unreadable)
     problems = check.layout.problems()
     yield from (Line(FAILURE, problem) for problem in problems[:_SHOWN])
     if len(problems) > _SHOWN:

@@ -15,7 +15,7 @@ from pcip_core.errors import SpecError
 from pcip_core.features.designed.cellprofiler import finite
 from pcip_core.segmentation.matching import matched
 from pcip_core.spec.sections import PART
-from pcip_core.user_tables.matching import Key, Keys, Matching, match, number, stripped
+from pcip_core.user_tables.matching import Key, Keys, Matching, bare, match, number
 from pcip_core.user_tables.table import open_table, our_name
 from pcip_core.user_tables.wells import well_name
 
@@ -27,7 +27,7 @@ _NOT_FEATURES = re.compile(
     r"^Metadata_|^(Image|Object)Number$|(^|_)(ObjectNumber|Number_Object_Number)$|(^|_)(Parent|Children)_"
     r"|(^|_)Location_|(^|_)(AreaShape_)?(Center|BoundingBox(Minimum|Maximum))_[XYZ]$|^Unnamed: "
 )
-_IMAGE_AND_FIELD = (stripped, number)
+_IMAGE_AND_FIELD = (bare, number)
 
 
 class Imported(NamedTuple):

@@ -4,7 +4,7 @@
 
 It checks the header against the size limits, then decodes the file once. It may raise any exception of its
 decoder, which `pcip_core.images.decoding` converts to an ImageFileError. A module of a format with stacks also has
-`depth(path, select)`, the number of focal planes.
+`extent(path, select)`, the numbers of time points and focal planes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ Decoder = Callable[[Path, Sequence[Select]], list[np.ndarray]]
 
 TIFF = (".tif", ".tiff", ".tif.gz", ".tiff.gz")
 PICTURES = (".png", ".jpg", ".jpeg")
+NUMPY = (".npy",)
 HDF5 = (".hdf5", ".h5")
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PICTURE = (b"\x89PNG", b"\xff\xd8\xff")
@@ -68,11 +69,13 @@ def decoder(path: Path) -> Decoder:
         from pcip_core.images.formats.hdf5.hdf5_image import planes
     elif name.endswith(VENDOR):
         from pcip_core.images.formats.vendor import planes
+    elif name.endswith(NUMPY):
+        from pcip_core.images.formats.npy import planes
     else:
         raise ImageFileError(
             path,
             found=f"a file with the extension {path.suffix or '(none)'}",
-            required=f"one of {', '.join((*TIFF, *PICTURES, *HDF5, *VENDOR))}, or an OME-Zarr folder",
+            required=f"one of {', '.join((*TIFF, *PICTURES, *HDF5, *VENDOR, *NUMPY))}, or an OME-Zarr folder",
             remedy="Export the images in one of these formats.",
         )
     return planes
@@ -86,17 +89,23 @@ def _begins(path: Path, signatures: tuple[bytes, ...]) -> bool:
         return stream.read(8).startswith(signatures)
 
 
-def depth_of(path: Path, select: Select) -> int:
-    """The number of focal planes of the image that a reference selects; 1 in formats without stacks."""
+def times_and_depth_of(path: Path, select: Select) -> tuple[int, int]:
+    """The numbers of time points and focal planes of the image that a reference selects, from its header.
+
+    Both are 1 in formats without stacks.
+    """
     if path.is_dir():
-        from pcip_core.images.formats.ngff import depth
-    elif path.name.lower().endswith(TIFF):
-        from pcip_core.images.formats.tiff import depth
+        from pcip_core.images.formats.ngff import times_and_depth
+
+        return times_and_depth(path)
+    if path.name.lower().endswith(TIFF) and not _begins(path, _PICTURE):
+        from pcip_core.images.formats.tiff import extent
     elif path.name.lower().endswith(VENDOR):
-        from pcip_core.images.formats.vendor import depth
+        from pcip_core.images.formats.vendor import extent
     else:
-        return 1
-    return depth(path, select)
+        return 1, 1
+    size = extent(path, select)
+    return size.times, size.depth
 
 
 def times_of_images(path: Path) -> list[int]:

@@ -129,11 +129,6 @@ def times_and_depth(path: Path) -> tuple[int, int]:
     return sizes.get("t", 1), sizes.get("z", 1)
 
 
-def depth(path: Path, select: Select) -> int:
-    """The number of focal planes of an image, whatever the reference selects."""
-    return times_and_depth(path)[1]
-
-
 def files_of(path: Path) -> Iterator[Path]:
     """Yield the files of the metadata and of level 0 of an image, each sorted."""
     try:

@@ -19,10 +19,13 @@ _GREY = {"L": np.uint8, "I;16": np.uint16, "I;16B": np.uint16, "I": np.int32, "F
 _ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
 _END_BYTES = 1 << 16
 _WITH_ALPHA = "LA"
+_NUMBERS = {"P": "a palette", "1": "1 bit per pixel"}  # modes of label images
 
 
 def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
-    """Read grey planes, the colours `rgb` of an RGB image, or grey levels and alpha, the numbers 0 and 1 of `c`.
+    """Read grey planes, numbers of a palette or single bits of label images, or some values of each pixel.
+
+    These are the colours `rgb` of an RGB image, or grey levels and alpha, the numbers 0 and 1 of `c`.
 
     Pillow refuses images of more than 179 million pixels with an exception of its own.
     """
@@ -62,6 +65,15 @@ def _mode(path: Path, picture: Image.Image) -> tuple[str, type]:
 
 def _check_select(path: Path, form: str, mode: str, select: Select) -> None:
     """Raise if an image of this mode does not have the plane that is selected."""
+    if mode in _NUMBERS and "rgb" not in select:
+        if select.get("role") == "labels" and not int(select.get("c", 0)):
+            return
+        raise ImageFileError(
+            path,
+            found=f"{form} with {_NUMBERS[mode]}",
+            required="grey levels",
+            remedy="Export the grey levels; of a label image, give its channel `role: labels` and no `plane`.",
+        )
     if mode not in _GREY and mode != _WITH_ALPHA:
         check_rgb(path, f"mode {mode}", 3 if mode == "RGB" else 0, select.get("rgb"))
         return

@@ -9,6 +9,7 @@ import numpy as np
 
 from pcip_core.errors import ImageFileError
 from pcip_core.images.reference import Select
+from pcip_core.spec.bounds import meant
 
 STACK_KEYS = ("scene", "z", "t", "project")
 """Keys of a reference that select images, focal planes and times of a file; each counts from 1."""
@@ -47,7 +48,7 @@ def channel_number(path: object, select: Select, names: Sequence[str], count: in
             number = lower.index(select["channel"].lower())
             if number < count:
                 return number
-        wanted = f"one named {select['channel']}"
+        wanted = f"one named {select['channel']}{meant(select['channel'], names)}"
     else:
         number = int(select.get("c", 0))
         if number < count and ("c" in select or count == 1):

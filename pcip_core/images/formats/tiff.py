@@ -16,7 +16,7 @@ from pcip_core.errors import ImageFileError
 from pcip_core.images.formats.images import FileImage, image_of, planes_of_images
 from pcip_core.images.formats.limits import MAX_MEMORY, check_rgb, colour_of
 from pcip_core.images.formats.ome_xml import MAX_PLANES, ome_images
-from pcip_core.images.formats.stack import STACK_KEYS
+from pcip_core.images.formats.stack import STACK_KEYS, Extent
 from pcip_core.images.formats.tiff_images import BUFFER, check_page, images_of
 from pcip_core.images.reference import Select
 
@@ -31,7 +31,7 @@ _OF_IMAGES = _CHANNEL | set(STACK_KEYS)
 def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
     """Read the only plane, the colours `rgb` of an RGB page, or channels, focal planes and times of an image."""
     keys = {key for select in selects for key in select}
-    with _opened_tiff(path) as tiff:
+    with opened_tiff(path) as tiff:
         if len(tiff.pages) > 1 or tiff.flags & _STACKS or keys & _OF_IMAGES:
             images = images_of(path, tiff, channels=bool(keys & _CHANNEL))
             if "project" in keys and not (tiff.is_ome or tiff.is_imagej):
@@ -39,7 +39,8 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
             if len(images) > 1 or not images[0].is_plane or keys & _OF_IMAGES:
                 return planes_of_images(path, images, selects)
         page = tiff.pages.first
-        check_page(path, page)
+        labels = all(select.get("role") == "labels" for select in selects)
+        check_page(path, page, labels=labels)
         colours = page.shape[-1] if page.samplesperpixel > 1 and page.planarconfig == 1 else 1
         if page.samplesperpixel > 1 or page.photometric in _COLOUR:
             for select in selects:
@@ -65,17 +66,15 @@ def _require_depth(path: Path, image: FileImage, selects: Sequence[Select]) -> N
         )
 
 
-def depth(path: Path, select: Select) -> int:
-    """The number of focal planes of an image, 1 for a file that is not a stack."""
-    with _opened_tiff(path) as tiff:
-        return image_of(
-            path, images_of(path, tiff, channels=bool(select.keys() & _CHANNEL)), select
-        ).extent.depth
+def extent(path: Path, select: Select) -> Extent:
+    """The size of an image in time and depth, from its header."""
+    with opened_tiff(path) as tiff:
+        return image_of(path, images_of(path, tiff, channels=bool(select.keys() & _CHANNEL)), select).extent
 
 
 def times_of_images(path: Path) -> list[int]:
     """The number of time points of each image of a file. No pixels are read."""
-    with _opened_tiff(path) as tiff:
+    with opened_tiff(path) as tiff:
         if not tiff.is_ome:
             return [images_of(path, tiff, channels=True)[0].extent.times]
         xml = tiff.pages.first.description
@@ -83,7 +82,8 @@ def times_of_images(path: Path) -> list[int]:
 
 
 @contextmanager
-def _opened_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
+def opened_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
+    """Open a TIFF, which may be gzipped, after a check of the number of its pages."""
     packed = path.suffix.lower() == ".gz"
     # a set of several files would be opened by the names in its metadata
     with tifffile.TiffFile(_unpacked(path) if packed else path, _multifile=False, is_ndtiff=False) as tiff:

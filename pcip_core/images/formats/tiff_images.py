@@ -166,8 +166,11 @@ def _check_promise(path: Path, description: str) -> None:
         )
 
 
-def check_page(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
-    """Check the size, the kind of pixels, and that the file is long enough for its pixels."""
+def check_page(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame, *, labels: bool = False) -> None:
+    """Check the size, the kind of pixels, and that the file is long enough for its pixels.
+
+    The numbers of a palette are those of a label image (`labels`).
+    """
     key: Any = page.keyframe  # pages of a series share one header
     kind = np.dtype(key.dtype or np.uint8)
     if key.is_tiled:
@@ -185,8 +188,11 @@ def check_page(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> None
             required="a complete file",
             remedy="Copy the file again from its source.",
         )
-    if key.photometric in (_WHITE_IS_ZERO, _PALETTE):
+    if key.photometric == _WHITE_IS_ZERO or (key.photometric == _PALETTE and not labels):
         scale = "inverted grey levels (white is zero)" if key.photometric == _WHITE_IS_ZERO else "a palette"
         raise ImageFileError(
-            path, found=scale, required="grey levels with black at zero", remedy="Export the raw grey levels."
+            path,
+            found=scale,
+            required="grey levels with black at zero",
+            remedy="Export the raw grey levels. Of a label image with a palette, give the channel `role: labels`.",
         )

@@ -24,23 +24,28 @@ from pcip_core.images.reference import Select
 
 def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
     """Read channels, focal planes and times of the images of a file."""
-    with _opened(path) as images:
+    with opened_images(path) as images:
         return planes_of_images(path, images, selects)
 
 
-def depth(path: Path, select: Select) -> int:
-    """The number of focal planes of an image."""
-    with _opened(path) as images:
-        return image_of(path, images, select).extent.depth
+def extent(path: Path, select: Select) -> Extent:
+    """The size of an image in time and depth."""
+    with opened_images(path) as images:
+        return image_of(path, images, select).extent
 
 
 def times_of_images(path: Path) -> list[int]:
     """The number of time points of each image of a file. No pixels are read."""
-    with _opened(path) as images:
+    with opened_images(path) as images:
         return [image.extent.times for image in images]
 
 
-def _opened(path: Path) -> AbstractContextManager[list[FileImage]]:
+def opened_images(path: Path) -> AbstractContextManager[list[FileImage]]:
+    """The images of a file, while it is open.
+
+    Raises:
+        MissingPackageError: the reader of this format is not installed.
+    """
     return _READERS[path.suffix.lower()](path)
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from pcip_core.errors import ImageFileError
 from pcip_core.images.field import Field
 from pcip_core.images.formats import decoder
-from pcip_core.images.formats.limits import check_size
+from pcip_core.images.formats.npy import read_array
 from pcip_core.images.illumination.profile import Profile
-from pcip_core.images.inside import opened, require_inside
+from pcip_core.images.inside import require_inside
 from pcip_core.images.layouts.grouping import filled
 
 
@@ -54,7 +54,9 @@ def _profile(path: Path, modified: int, size: int, offset: float) -> Profile:
 def _gain(path: Path) -> np.ndarray:
     """The image divided by its mean: (H, W) float32."""
     try:
-        plane = _array(path) if path.suffix.lower() == ".npy" else np.squeeze(decoder(path)(path, [{}])[0])
+        plane = (
+            read_array(path) if path.suffix.lower() == ".npy" else np.squeeze(decoder(path)(path, [{}])[0])
+        )
     except ImageFileError:
         raise
     except Exception as error:  # decoders raise any kind of exception on damaged files
@@ -69,19 +71,6 @@ def _gain(path: Path) -> np.ndarray:
     gain /= gain.mean(dtype=np.float64)
     gain.flags.writeable = False
     return gain
-
-
-def _array(path: Path) -> np.ndarray:
-    """The array of a NumPy file, whose header is checked before memory is allocated."""
-    with opened(path) as file:
-        version = np.lib.format.read_magic(file)
-        header = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
-        shape, _, dtype = header(file)
-        check_size(path, shape, dtype)
-        file.seek(0)
-        return np.load(file, allow_pickle=False)
 
 
 def _refused(path: Path, found: str) -> ImageFileError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -10,19 +9,18 @@ from pathlib import Path
 
 from pcip_core.files import natural_key
 from pcip_core.images.field import Field
+from pcip_core.images.layouts.copies import copies, excluding
 from pcip_core.images.layouts.grouping import UNREADABLE
-from pcip_core.images.layouts.pattern import other_reading
+from pcip_core.images.layouts.pattern import channels_of, other_reading
 from pcip_core.images.reference import Reference
+from pcip_core.spec.bounds import meant
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.sections import PART
-from pcip_core.user_tables.wells import is_well, well_name
+from pcip_core.user_tables.wells import is_well
 
 _SHOWN = 5
 _SAMPLED = 200  # paths, evenly spaced
-_COPY = re.compile(  # Windows, macOS, browsers
-    r"(?<![^/])Copy of |(?: - (?:Copy|Kopie|Copie|Copia)| copy| Kopie)?(?: ?\(\d+\))?(?: \d+)?(?=\.[^./]+$)",
-    re.IGNORECASE,
-)
+_TIMES = {"hour", "hours", "hr", "hpi", "day", "days", "min", "minute", "minutes", "sec", "second", "seconds"}
 _LONGEST_LINK = 1_000  # bytes of a file that may be the text of a link
 
 
@@ -41,9 +39,10 @@ def doubts(
     return [
         *notes,
         *_odd_wells(known),
-        *_two_writings(known),
+        *_other_channels(screen, known, unclaimed),
         *_copies(known),
-        *_acquired_again(known),
+        *_several_folders(known),
+        *_times_as_fields(screen, known),
         *_two_readings(screen, known),
         *_dividing_parts(screen, known),
         *_copied_links(screen.folder(), unclaimed),
@@ -62,81 +61,60 @@ def _odd_wells(fields: Sequence[Field]) -> Iterator[str]:
         )
 
 
-def _two_writings(fields: Sequence[Field]) -> Iterator[str]:
-    """Wells of one plate in two writings, A1 and A01."""
-    writings: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for field in fields:
-        if "well" in field.parts:
-            text = field.parts["well"]
-            writings[field.parts.get("plate", ""), well_name(text)].add(text)
-    double = [" and ".join(sorted(texts)) for texts in writings.values() if len(texts) > 1]
-    if double:
+def _other_channels(screen: Screen, fields: Sequence[Field], unclaimed: Sequence[str]) -> Iterator[str]:
+    """Channels without any file, where files match the pattern but for the name of the channel."""
+    present = {name for field in fields for name in field.files}
+    lacking = [name for name in screen.channels if name not in present]
+    others = channels_of(screen, unclaimed) if lacking else {}
+    for name in lacking if others else ():
+        named = screen.channels[name].named or name
+        there = ", ".join(f"{other} ({count} files)" for other, count in list(others.items())[:_SHOWN])
         yield (
-            f"{len(double)} wells are written in two ways and taken for two: {', '.join(double[:_SHOWN])}; write "
-            "{well:well} in files.pattern to make them one"
+            f"channel {name}: no file is called {named!r}{meant(named, others)}; files that match otherwise are "
+            f"called {there}: correct channels.{name}.named"
         )
 
 
 def _copies(fields: Sequence[Field]) -> Iterator[str]:
-    """Files that have the name of another file, and a mark that systems give to copies."""
-    originals = {}  # path of what seems to be a copy -> path of its original
-    for field in fields:
-        for file in field.files.values():
-            path = file.partition("#")[0]
-            if (" " in path or "(" in path) and (name := _COPY.sub("", path)) != path:
-                originals[path] = name
-    named = set(originals.values())
-    present = {file.partition("#")[0] for field in fields for file in field.files.values() if named}
-    copies = [path for path, name in originals.items() if name in present]
-    if copies:
-        first = min(copies, key=natural_key)
+    """Files that have the name of another file, and a mark that systems give to copies, but other bytes."""
+    originals = copies(fields)
+    if originals:
+        first = min(originals, key=natural_key)
         yield (
-            f"{len(copies)} files seem to be copies of others, and their cells would count twice: {_plain(first)} of "
-            f"{_plain(_COPY.sub('', first))}; remove them, or name them in files.exclude"
+            f"{len(originals)} files may be copies of others, with other bytes: {_plain(first)} of "
+            f"{_plain(originals[first])}; if they are, leave them out: {excluding(list(originals))} in files"
         )
-    double = []
+
+
+def _several_folders(fields: Sequence[Field]) -> Iterator[str]:
+    """Images whose fields come from several folders of measurements."""
+    mixed = []
     for image_id, members in groupby(fields, lambda field: field.image_id):
-        numbers: dict[tuple[str, ...], set[str]] = defaultdict(set)
-        for field in members:
-            if (number := field.parts.get("field", "")).isdecimal():
-                place = [field.parts.get(name, "") for name in ("plate", "well")]
-                numbers[*place, str(int(number))].add(number)
-        double += [
-            f"{' and '.join(sorted(texts))} of {image_id}" for texts in numbers.values() if len(texts) > 1
-        ]
-    if double:
+        folders = {field.parts["folder"] for field in members if "folder" in field.parts}
+        if len(folders) > 1:
+            mixed.append(f"{image_id} ({', '.join(sorted(folders, key=natural_key)[:_SHOWN])})")
+    if mixed:
         yield (
-            f"{len(double)} numbers of fields are written in two ways and taken for two fields: "
-            f"{', '.join(double[:_SHOWN])}; rename the files, or name those of one writing in files.exclude"
+            f"{len(mixed)} images have fields of several folders: {', '.join(mixed[:_SHOWN])}; if these are "
+            "measurements of the same places, use one, as only: {folder: NAME}, or name {folder} in image_id"
         )
 
 
-def _acquired_again(fields: Sequence[Field]) -> Iterator[str]:
-    """Images that hold several acquisitions of their wells, or fields beside processed ones: `0` and `0_registered`."""
-    again, processed = [], []
-    for image_id, group in groupby(fields, lambda field: field.image_id):
-        members = list(group)
-        acquisitions = {field.parts.get("acquisition", "") for field in members}
-        if len(acquisitions) > 1:
-            again.append(f"{image_id} ({', '.join(sorted(acquisitions, key=natural_key)[:_SHOWN])})")
-        numbers = {field.parts["field"] for field in members if "field" in field.parts}
-        processed += [
-            f"{number} of {image_id}"
-            for number in numbers
-            if (first := number.partition("_")[0]) != number and first.isdecimal() and first in numbers
-        ]
-    if again:
-        yield (
-            f"{len(again)} images hold fields of several acquisitions, and their cells would count twice if these show "
-            f"the same places: {', '.join(again[:_SHOWN])}; use one, as only: {{acquisition: 0}}, or "
-            "name {acquisition} in image_id, in files of the spec"
-        )
-    if processed:
-        yield (
-            f"{len(processed)} fields seem to be processed copies of others, and their cells would count twice: "
-            f"{', '.join(sorted(processed, key=natural_key)[:_SHOWN])}; leave one kind out, as "
-            "exclude: ['*_registered/'] in files of the spec"
-        )
+def _times_as_fields(screen: Screen, fields: Sequence[Field]) -> Iterator[str]:
+    """Parts with the name of a time that tell the fields of an image apart, where no part is the field."""
+    if not fields or "field" in fields[0].parts:
+        return
+    for part in sorted(_TIMES & fields[0].parts.keys() - set(PART.findall(screen.files.image_id))):
+        values: dict[str, set[str]] = defaultdict(set)
+        for field in fields:
+            values[field.image_id].add(field.parts.get(part, ""))
+        several = [image_id for image_id, texts in values.items() if len(texts) > 1]
+        if several:
+            shown = ", ".join(sorted(values[several[0]], key=natural_key)[:2])
+            yield (
+                f"{{{part}}} ({shown}, ...) is taken for the field of {len(several)} images, such as {several[0]}; if "
+                "it is a time, write {time} for it in files.pattern"
+            )
 
 
 def _two_readings(screen: Screen, fields: Sequence[Field]) -> Iterator[str]:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
 import zlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from sys import intern
 
 from pcip_core.errors import ImageFileError, RootError, SpecError
-from pcip_core.files import natural_key
+from pcip_core.files import composed, natural_key
 from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree
 from pcip_core.images.layouts.stacks import Stacks, differ_in_depth_or_time, names_of, same_value, twice
 from pcip_core.images.reference import Reference
+from pcip_core.spec.bounds import meant
 from pcip_core.spec.screen import Channel, Screen
 from pcip_core.spec.sections import PART
 from pcip_core.user_tables.wells import well_at, well_name
@@ -43,15 +44,18 @@ class Fields:
         self._identity = None if identity is None else (*identity, *sorted(named - set(identity)))
         self._stacks = Stacks(screen)
         self._other: dict[str, set[str]] = {}  # part of `files.only` -> other values of it
+        self._refused: Counter[str] = Counter()  # plate -> number of refused files or images
         self._fields: dict[str, Field] = {}
 
     def wants(self, parts: Mapping[str, str]) -> bool:
         """Whether `files.only` accepts a field with these parts, as far as they are known."""
         if not self._screen.files.only:
             return True
-        parts = self._with_built(parts)
+        parts = self._with_built(_composed(parts))
         if self._stacks.wants(parts, UNREADABLE):
             return True
+        if "plate" in parts:
+            self._refused[parts["plate"]] += 1
         for key, value in self._screen.files.only.items():
             actual = next((parts[name] for name in names_of(key) if name in parts), UNREADABLE)
             others = self._other.setdefault(key, set())
@@ -70,6 +74,7 @@ class Fields:
             SpecError: a template names a part that the field does not have.
             RootError: the field already has a different file for one of the channels, or another field has its id.
         """
+        parts = _composed(parts)
         whole = self._with_built(parts)
         names = self._names(self._stacks.split(parts)[0])
         parts, plane = self._stacks.split(whole)
@@ -129,6 +134,7 @@ class Fields:
             path: the file or folder at fault, relative to the root.
             problem: raised when the field is read.
         """
+        parts = _composed(parts)
         built = self._screen.files.parts
         needed = PART.findall(" ".join(built.values()))
         whole = {**dict.fromkeys([*(self._identity or ()), *self._named, *needed], UNREADABLE), **parts}
@@ -150,7 +156,10 @@ class Fields:
         Args:
             tree: the files, after they have been listed.
             parts_of: the known parts of the fields in a folder; None if it cannot hold images.
+
+        The tree is told how much of each plate `files.only` has left out.
         """
+        tree.refused += self._refused
         for folder, reason in tree.unread.items():
             parts = parts_of(folder)
             if parts is not None:
@@ -271,7 +280,7 @@ def filled(template: str, parts: Mapping[str, str], key: str) -> str:
     except KeyError as error:
         raise SpecError(
             key,
-            found=f"{template!r}, which names {error}",
+            found=f"{template!r}, which names {error}{meant(str(error.args[0]), parts)}",
             required=f"a template over the parts {', '.join(parts)}",
             remedy="Correct the spec.",
         ) from error
@@ -282,16 +291,21 @@ def filled(template: str, parts: Mapping[str, str], key: str) -> str:
             required=f"at most {_LONGEST_TEXT} characters",
             remedy="Name fewer parts, or shorten the files' names.",
         )
-    return text
+    return composed(text)
+
+
+def _composed(parts: Mapping[str, str]) -> Mapping[str, str]:
+    """Parts in one form of Unicode, so that a plate has one name; references keep the names of the files."""
+    if "".join(parts.values()).isascii():
+        return parts
+    return {name: composed(text) for name, text in parts.items()}
 
 
 def channels_by_name(screen: Screen) -> dict[str, list[str]]:
-    """Name of a channel in paths, in lower case -> the channels of the spec. macOS writes é as two letters (NFD)."""
+    """Name of a channel in paths (`composed`), in lower case -> the channels of the spec."""
     names: dict[str, list[str]] = {}
     for name, channel in screen.channels.items():
-        named = (channel.named or name).lower()
-        for text in {named, unicodedata.normalize("NFC", named), unicodedata.normalize("NFD", named)}:
-            names.setdefault(text, []).append(name)
+        names.setdefault(composed((channel.named or name).lower()), []).append(name)
     return names
 
 

@@ -6,6 +6,7 @@ The XML namespace, which differs by version, is ignored.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -16,6 +17,7 @@ from pcip_core.images.layouts.exports.markup import feed
 
 MAX_DEPTH = 50  # elements within elements
 MAX_CHANNELS = 1_000
+MAX_IMAGES = 5_000_000  # of one measurement
 MAX_TEXT = 1_000  # characters of a name
 MAX_PROFILE = 100_000  # characters of an illumination profile
 LONGEST_PLATE = 150  # characters; the name is part of ids and of the names of folders
@@ -23,19 +25,24 @@ LONGEST_PLATE = 150  # characters; the name is part of ids and of the names of f
 
 @dataclass
 class Index:
-    """The index of a plate: its name, and its channels, number -> name."""
+    """The index of a plate: its name, its channels, number -> name, and the names of its images."""
 
     plate: str | None = None
     channels: dict[str, str] = field(default_factory=dict)
+    images: set[str] = field(default_factory=set)
 
 
-def read_index(path: Path) -> Index:
-    """Read the name of the plate and the names of its channels.
+def read_index(path: Path, image: Callable[[str, Mapping[str, str]], None] | None = None) -> Index:
+    """Read the name of the plate, and the names of its channels and images.
+
+    Args:
+        path: the index.
+        image: called with the name of each image and the texts of the elements Row, Col, FieldID, PlaneID, ChannelID.
 
     Raises:
         ImageFileError: the index is incomplete, damaged, or exceeds the limits of this module.
     """
-    reader = _Reader()
+    reader = _Reader(image)
     _parse(path, reader)
     return reader.index
 
@@ -67,7 +74,8 @@ def _parse(path: Path, reader: _Reader) -> None:
             path,
             found=f"an index that cannot be read ({error})",
             required="a complete Index.xml",
-            remedy="Wait until the plate is copied, or copy its index again.",
+            remedy="Wait until the plate is copied, or copy its index again. Or leave it out: "
+            f'`exclude: ["{path.name}"]` in files of the spec; pcip then uses the names of the images.',
         ) from error
 
 
@@ -75,11 +83,12 @@ class _Reader:
     """The handlers of the parser. An element is known by its name and that of its parent."""
 
     _texts: ClassVar[dict[str, int]] = dict.fromkeys(  # elements whose text is kept -> its most characters
-        ("Name", "PlateID", "ChannelID", "ChannelName"), MAX_TEXT
+        ("Name", "PlateID", "ChannelID", "ChannelName", "URL", "Row", "Col", "FieldID", "PlaneID"), MAX_TEXT
     )
 
-    def __init__(self) -> None:
+    def __init__(self, image: Callable[[str, Mapping[str, str]], None] | None = None) -> None:
         self.index = Index()
+        self._image = image
         self._open: list[str] = []
         self._values: list[dict[str, str]] = []  # child -> its text, for each open element
 
@@ -105,6 +114,12 @@ class _Reader:
             self.index.plate = values.get("Name") or values.get("PlateID") or None
             if len(self.index.plate or "") > LONGEST_PLATE or not (self.index.plate or "").isprintable():
                 raise ValueError(f"the plate's name {self.index.plate!r:.60}")
+        if tag == "Image" and (name := values.get("URL", "").replace("\\", "/").rpartition("/")[2]):
+            self.index.images.add(name)
+            if len(self.index.images) > MAX_IMAGES:
+                raise ValueError(f"more than {MAX_IMAGES:,} images")
+            if self._image is not None:
+                self._image(name, values)
         if tag in ("Image", "Entry") and values.get("ChannelID") and values.get("ChannelName"):
             self.index.channels.setdefault(values["ChannelID"], values["ChannelName"])
             if len(self.index.channels) > MAX_CHANNELS:

@@ -10,16 +10,20 @@ are the parts plate, well and field.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from pcip_core.errors import RootError, SpecError, StackError
+from pcip_core.files import composed
 from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree
+from pcip_core.images.layouts.exports.names import contradictions
 from pcip_core.images.layouts.foreign_paths import Paths
 from pcip_core.images.layouts.grouping import Fields, plane_of
 from pcip_core.images.reference import Reference
+from pcip_core.spec.bounds import meant
 from pcip_core.spec.screen import Channel, Screen
 from pcip_core.user_tables.lines import row_labels
 from pcip_core.user_tables.table import our_name, read_table, renamed
@@ -28,6 +32,7 @@ from pcip_core.user_tables.wells import well_name
 _FILE, _FOLDER = ("path", "filename", "file"), "pathname"
 _OF_ANY = ("filename", "pathname", "url")  # and _<channel>, also of channels that the spec does not use
 _OF_FILES = (*_OF_ANY, "frame", "series")
+_MOST_COUNTED = 10_000  # rows in an error
 _CELLPROFILER = "image_"  # before these names in what ExportToSpreadsheet writes
 Row = Mapping[str, str]
 
@@ -46,16 +51,23 @@ def scan_manifest(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
     rows = renamed(table, listed, our_name).to_dicts()
     lowered = [{_lower(name): text for name, text in row.items()} for row in rows]
     paths = Paths(root, table)
-    files_of_rows = [_files(screen, paths, row) for row in lowered]
+    listed_files = tree.files()
+    files_of_rows = _as_on_disk([_files(screen, paths, row) for row in lowered], listed_files)
     if not any(files_of_rows):
         names = [channel.named or name for name, channel in screen.channels.items()]
+        columns = [_lower(name) for name in listed.columns]
+        channels = [name.partition("_")[2] for name in columns if name.startswith("filename_")]
+        at = next((name for name in listed.columns if name.lower() == "channel"), None)
+        channels += [] if at is None else listed[at].unique().to_list()
         raise RootError(
             table,
             found=f"columns {', '.join(listed.columns)}",
-            required=f"FileName_<channel> for {', '.join(names)}, or channel and path",
+            required=f"FileName_<channel> for {', '.join(name + meant(name, channels) for name in names)}, or channel "
+            "and path",
             remedy="Rename the columns, or correct channels.*.named in the spec.",
         )
     _require_one_name(table, rows)
+    _require_agreement(table, rows, files_of_rows)
     fields = Fields(screen, ("plate", "well", "field"))
     used = {str(screen.files.table)}
     for number, (row, files) in enumerate(zip(rows, files_of_rows, strict=True)):
@@ -65,11 +77,25 @@ def scan_manifest(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
                 name: _plane(table, number, name, screen.channels[name], path, lowered[number])
                 for name, path in files.items()
             }
+            _require_own_planes(screen, table, number, planes)
             _add(table, number, fields, parts, planes)
             used |= set(files.values())
+    fields.add_unread(tree, lambda _: None)
     done = fields.done()
     _require_own_files(screen, table, done)
-    return done, [path for path in tree.files() if path not in used]
+    return done, [path for path in listed_files if path not in used]
+
+
+def _as_on_disk(files: list[dict[str, str]], listed: Sequence[str]) -> list[dict[str, str]]:
+    """The paths of a table with the names that the files have, which may be in another form of Unicode."""
+    if all(path.isascii() for row in files for path in row.values()):
+        return files
+    on_disk = {composed(path): path for path in listed if not path.isascii()}
+    present = set(on_disk.values())
+    return [
+        {name: path if path in present else on_disk.get(composed(path), path) for name, path in row.items()}
+        for row in files
+    ]
 
 
 def _lower(column: str) -> str:
@@ -145,6 +171,47 @@ def _add(table: Path, number: int, fields: Fields, parts: Row, planes: Mapping[s
             required=error.required,
             remedy=f"Remove one of the rows. Or, if both are meant: {error.remedy}",
         ) from error
+
+
+def _require_agreement(table: Path, rows: Sequence[Row], files: Sequence[Row]) -> None:
+    """Raise a RootError if a row contradicts the well, the field or the channel in the name of its file."""
+    differ = list(islice(contradictions(rows, files), _MOST_COUNTED))
+    if differ:
+        number, ours, theirs = differ[0]
+        (label,) = row_labels(table, [number])
+        others = len({row for row, _, _ in differ}) - 1
+        more = (
+            f"; {'at least ' * (len(differ) == _MOST_COUNTED)}{others} more rows contradict names"
+            if others
+            else ""
+        )
+        raise RootError(
+            f"{table}, {label}",
+            found=f"{ours} for the file {theirs}{more}",
+            required="a table that agrees with the names of the files",
+            remedy="Correct the row, or rename the file.",
+        )
+
+
+def _require_own_planes(screen: Screen, table: Path, number: int, planes: Row) -> None:
+    """Raise a RootError if two channels of a row have one plane: an encoder would see the target in the source.
+
+    Two channels of the spec that have one name are one plane on purpose.
+    """
+    named = {name: (channel.named or name).lower() for name, channel in screen.channels.items()}
+    first: dict[str, str] = {}
+    for name, plane in planes.items():
+        other = first.setdefault(plane, name)
+        if named[other] != named[name]:
+            (label,) = row_labels(table, [number])
+            frames = [f"Frame_{screen.channels[each].named or each}" for each in (other, name)]
+            raise RootError(
+                f"{table}, {label}",
+                found=f"{plane} for both channels {other} and {name}",
+                required="a file, or a plane of it (Frame), for each channel",
+                remedy="Correct the file of one of them; if the file holds both channels, add the columns "
+                f"{' and '.join(frames)} with the numbers of the planes, from 0.",
+            )
 
 
 def _require_own_files(screen: Screen, table: Path, fields: list[Field]) -> None:

@@ -12,13 +12,14 @@ parts (`.TIF`).
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import count, islice, product
 
 import polars as pl
 
 from pcip_core.errors import SpecError
+from pcip_core.files import composed
 from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree
 from pcip_core.images.layouts.grouping import Fields, channels_by_name, plane_of
@@ -32,6 +33,7 @@ _PIECES = re.compile(
 _WELL = "(?:A[A-F]|a[a-f]|[A-Za-z])(?: ?- ?)?0{0,2}(?:[1-3][0-9]|4[0-8]|[1-9])"
 _GUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32}"
 _BATCH = 20_000  # paths whose parts are in memory
+_PROBED = 2_000  # paths whose channels are looked for
 _MOST_TEXTS = 5000  # of parts named twice
 _MOST_TRIES = 100  # of them for one path
 
@@ -83,7 +85,7 @@ def matches(
 
     Args:
         pattern: see the module's documentation.
-        paths: different paths relative to the root.
+        paths: different paths relative to the root, in any form of Unicode.
         channels: the values that the part {channel} accepts.
 
     Raises:
@@ -94,15 +96,26 @@ def matches(
     >>> list(matches("{plate}_{date}/{plate}-{well}.tif", ["P_1_2023/P_1-A01.tif"]))
     [{'plate': 'P_1', 'date': '2023', 'well': 'A01'}]
     """
+    pattern = composed(pattern)
     plain, first = Pattern(pattern, channels), Pattern(_with_wells(pattern), channels)
     for start in range(0, len(paths), _BATCH):
-        batch = paths[start : start + _BATCH]
+        batch = [composed(path) for path in paths[start : start + _BATCH]]
         rows = first.rows(batch)
         if first.text != plain.text and (rest := [path for path in batch if path not in rows]):
             rows |= plain.rows(rest)
         for path in batch:
             row = rows.get(path)
             yield None if row is None else plain.parts(row)
+
+
+def channels_of(screen: Screen, paths: Sequence[str]) -> dict[str, int]:
+    """Names of channels in paths that match the pattern with any name of a channel -> number of paths, most first."""
+    pattern = screen.files.pattern
+    if not isinstance(pattern, str) or "{channel}" not in pattern:
+        return {}
+    part = "any_channel"
+    texts = matches(pattern.replace("{channel}", f"{{{part}}}"), list(paths[:_PROBED]))
+    return dict(Counter(parts[part] for parts in texts if parts is not None).most_common())
 
 
 def _with_wells(pattern: str) -> str:

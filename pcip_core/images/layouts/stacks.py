@@ -14,6 +14,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from pcip_core.errors import ImageFileError, RootError, SpecError, StackError
+from pcip_core.files import composed
 from pcip_core.images.field import Field
 from pcip_core.images.formats.stack import LABELS
 from pcip_core.images.reference import Reference
@@ -54,7 +55,7 @@ def same_value(text: str, value: object, *, name: str = "") -> bool:
     """
     if name == "well" and well_name(text) == well_name(str(value)):
         return True
-    return text == str(value) or _plane(text) == _plane(str(value))
+    return text == composed(str(value)) or _plane(text) == _plane(str(value))
 
 
 def _plane(text: str) -> _Plane:

@@ -25,7 +25,7 @@ def load_onnx(path: Path, where: str, device: str) -> Program:
             where,
             found=f"an ONNX file and no package onnxruntime ({error})",
             required="onnxruntime",
-            remedy="Install it: .venv/bin/pip install -e '.[onnx]'. Or export the program as .pt2.",
+            remedy="Install it: pip install 'pcip[onnx]'. Or export the program as .pt2.",
         ) from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4

@@ -31,7 +31,7 @@ def load_timm(path: Path, where: str, model: str, *, planes: int, size_px: int, 
             where,
             found=f"weights of a model of timm and no package timm that can be used ({error})",
             required="timm, and the torchvision that belongs to the installed torch",
-            remedy="Install them: .venv/bin/pip install -e '.[timm]'. Or export the model as .pt2.",
+            remedy="Install them: pip install 'pcip[timm]'. Or export the model as .pt2.",
         ) from error
     try:
         network = timm.create_model(model, pretrained=False, num_classes=0, in_chans=planes)

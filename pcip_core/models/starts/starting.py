@@ -34,8 +34,9 @@ def started(network: Started, start: str) -> Started:
     """Replace the weights of a source encoder, and of a projector of equal size, by those of a start.
 
     Filters of the first layer belong to channels: protein channels take those of the start's protein channel, and
-    structural channels those of the same name. A channel that the start lacks keeps its initial weights. With its
-    projector, an encoder that learns agreement does not lose at first what it has learned.
+    structural channels those of the same name. The filters of a channel that the start lacks are 0: they add nothing
+    to what the start has learned before they are trained. With its projector, an encoder that learns agreement does not
+    lose at first what it has learned.
 
     Args:
         network: an untrained network with a source encoder (`source`).
@@ -60,8 +61,7 @@ def started(network: Started, start: str) -> Started:
     if first.shape[0] == filters.shape[0]:
         for position, channel in enumerate(config.channels):
             name = _PROTEIN if channel in config.protein else channel
-            if name in names:
-                first[:, position] = filters[:, names.index(name)]
+            first[:, position] = filters[:, names.index(name)] if name in names else 0
     fitting = {key for key in own if key in given and own[key].shape == given[key].shape} | {_FIRST}
     other = {key for key in {*own, *given} - fitting if key.startswith(_PARTS[0])}
     if other or first.shape[0] != filters.shape[0]:

@@ -8,13 +8,14 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from pcip_core.store.journal import order
-from pcip_core.store.sql import NO_EXTENSIONS
+from pcip_core.store.sql import NO_EXTENSIONS, STORAGE
 
 WHOLE = ""  # the shard of a table without shards
 CELL_FEATURES = "cell_features_"
@@ -28,18 +29,25 @@ class Entry:
 
     Attributes:
         stamp: inode, size and time of change of its file, which show whether it was replaced.
-        provenance: what it was committed with.
+        commit: the commit that made it.
+        encoded: its provenance as JSON.
         dim: length of its vectors; None for a table without vectors.
     """
 
     stamp: str
-    provenance: dict[str, Any]
+    commit: str
+    encoded: str
     dim: int | None
 
-    @property
-    def commit(self) -> str:
-        """The commit that made it."""
-        return self.provenance["commit_id"]
+    @classmethod
+    def of(cls, stamp: str, provenance: dict[str, Any], dim: int | None) -> Entry:
+        """The entry of a partition with this provenance."""
+        return cls(stamp, provenance["commit_id"], json.dumps(provenance), dim)
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """What it was committed with. Most entries of a large store are compared only, and not parsed."""
+        return json.loads(self.encoded)
 
     @property
     def kind(self) -> tuple[int | None, str]:
@@ -90,7 +98,7 @@ def _describes_other_cells(key: Key, books: Books) -> bool:
 
 
 def read_books(path: Path, beside: Path) -> Books | None:
-    """The partitions that the published file holds; None without a readable file.
+    """The partitions that the published file holds; None without a readable file of the right format.
 
     Args:
         path: the published file.
@@ -103,12 +111,17 @@ def read_books(path: Path, beside: Path) -> Books | None:
             _renamed(path, beside) as file,
             duckdb.connect(str(file), read_only=True, config=NO_EXTENSIONS) as con,
         ):
-            rows = con.execute("SELECT screen, tbl, shard, stamp, about, dim FROM main.published").fetchall()
+            version = "SELECT tags['storage_version'] FROM duckdb_databases() WHERE NOT internal"
+            if con.execute(version).fetchall() != [(f"{STORAGE}+",)]:
+                return None
+            rows = con.execute(
+                "SELECT screen, tbl, shard, stamp, commit_id, about, dim FROM main.published"
+            ).fetchall()
     except duckdb.Error:
         return None
     return {
-        (screen, table, shard): Entry(stamp, json.loads(provenance), dim)
-        for screen, table, shard, stamp, provenance, dim in rows
+        (screen, table, shard): Entry(stamp, commit, encoded, dim)
+        for screen, table, shard, stamp, commit, encoded, dim in rows
     }
 
 
@@ -134,5 +147,5 @@ def rows_of(books: Books) -> Iterator[dict[str, Any]]:
     for (screen, table, shard), entry in books.items():
         yield {
             **{"screen": screen, "tbl": table, "shard": shard, "dim": entry.dim},
-            **{"commit_id": entry.commit, "stamp": entry.stamp, "about": json.dumps(entry.provenance)},
+            **{"commit_id": entry.commit, "stamp": entry.stamp, "about": entry.encoded},
         }

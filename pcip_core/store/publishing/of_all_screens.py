@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
+import polars as pl
 
 from pcip_core.features.names import split_name
 from pcip_core.store.parquet import arrow_of, frame_of
@@ -15,10 +16,12 @@ from pcip_core.store.publishing.snapshot import Snapshot
 from pcip_core.store.schemas import BENCHMARKS, FEATURE_SETS, PUBLISHED, SCREENS, Table, published_table
 from pcip_core.store.sql import count, quoted, tables, text
 
+_NAMES = {"tbl": pl.String, "shard": pl.String}
 
-def make_main(con: duckdb.DuckDBPyConnection) -> bool:
-    """Make the tables over all screens that are missing or have other columns; whether there were any."""
-    made = False
+
+def make_main(con: duckdb.DuckDBPyConnection) -> set[str]:
+    """Make the tables over all screens that are missing or have other columns, empty; their names."""
+    made = set()
     columns = (
         "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'main' AND table_name = ?"
     )
@@ -27,12 +30,21 @@ def make_main(con: duckdb.DuckDBPyConnection) -> bool:
         if con.execute(columns, [table.name]).fetchall() != wanted:
             described = ", ".join(f"{quoted(name)} {kind}" for name, kind in wanted)
             con.execute(f"CREATE OR REPLACE TABLE main.{table.name} ({described})")
-            made = True
+            made.add(table.name)
     return made
 
 
-def update_main(con: duckdb.DuckDBPyConnection, taken: Snapshot, screen: str, books: Books) -> None:
+def update_main(
+    con: duckdb.DuckDBPyConnection, taken: Snapshot, screen: str, have: Books, books: Books
+) -> None:
     """Rewrite the rows of one screen in the tables over all screens, by its tables and the partitions in them.
+
+    Args:
+        con: the private file.
+        taken: the snapshot.
+        screen: the screen.
+        have: its partitions that `main.published` lists; of them, only the rows that differ are rewritten.
+        books: its partitions to be listed.
 
     Raises:
         StoreError: a partition is damaged.
@@ -49,7 +61,7 @@ def update_main(con: duckdb.DuckDBPyConnection, taken: Snapshot, screen: str, bo
     _replace(con, SCREENS, screen, screens)
     _replace(con, FEATURE_SETS, screen, [_feature_set(con, books, screen, table) for table in described])
     _replace(con, BENCHMARKS, screen, scores)
-    _replace(con, PUBLISHED, screen, rows_of(books))
+    _list(con, screen, have, books)
 
 
 def _replace(
@@ -58,6 +70,19 @@ def _replace(
     arrow = arrow_of(table.frame(rows, added=True))  # noqa: F841  (DuckDB finds it by its name)
     con.execute(f"DELETE FROM main.{table.name} WHERE screen = ?", [screen])
     con.execute(f"INSERT INTO main.{table.name} BY NAME SELECT * FROM arrow")
+
+
+def _list(con: duckdb.DuckDBPyConnection, screen: str, have: Books, books: Books) -> None:
+    """List the partitions of a screen: remove the rows of those that have changed or are gone, and add the new ones."""
+    gone = [key for key, entry in have.items() if books.get(key) != entry]
+    removed = arrow_of(pl.DataFrame([key[1:] for key in gone], _NAMES, orient="row"))  # noqa: F841  (as above)
+    con.execute(
+        "DELETE FROM main.published p USING removed r WHERE p.screen = ? AND p.tbl = r.tbl AND p.shard = r.shard",
+        [screen],
+    )
+    new = {key: entry for key, entry in books.items() if have.get(key) != entry}
+    added = arrow_of(PUBLISHED.frame(rows_of(new), added=True))  # noqa: F841
+    con.execute("INSERT INTO main.published BY NAME SELECT * FROM added")
 
 
 def _feature_set(con: duckdb.DuckDBPyConnection, books: Books, screen: str, table: str) -> dict[str, Any]:
@@ -70,7 +95,7 @@ def _feature_set(con: duckdb.DuckDBPyConnection, books: Books, screen: str, tabl
         {value for entry in entries if (value := entry.provenance.get(key))}
         for key in ("encoder_version", "precision")
     )
-    copied = ("mlflow_run_id", "dagster_run_id", "code_version", "commit", "inputs_hash")
+    copied = ("encoder_overrides", "mlflow_run_id", "dagster_run_id", "code_version", "commit", "inputs_hash")
     moment = last.get("created_at")
     return {
         "screen": screen,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import duckdb
+import polars as pl
 import pyarrow as pa
 
+from pcip_core.features.blocks import Moments
+from pcip_core.store.parquet import arrow_of, frame_of
 from pcip_core.store.publishing.books import CELL_FEATURES, WHOLE, Books, Key, commits
+from pcip_core.store.publishing.nearest import PROTEIN_FEATURES, make_macros, moments_of, update_scales
 from pcip_core.store.publishing.snapshot import Snapshot
 from pcip_core.store.schemas import BENCHMARKS
 from pcip_core.store.sql import quoted, tables
 
-PROTEIN_FEATURES = "protein_features_"
 _COUNTED = {"images": ("image_id",), "fields": ("image_id", "field")}  # tables with n_cells -> their keys
 _VIEWS = ("quarantine", "confusion", "exclusions")  # each is a union of all tables <view>_<noun>
 
@@ -33,16 +36,33 @@ def update_screen(
         if table == "screen" or BENCHMARKS.holds(table) or not (changed or gone):
             continue
         touched[table] = {key[2] for key in (*changed, *gone)}
+        moments: dict[str, Moments] = {}
         if not new:
             con.execute(f"DROP TABLE IF EXISTS {quoted(screen, table)}")
-        elif not old or not _replaced(con, taken, changed, gone):
-            _loaded_whole(con, taken, list(new))
+        elif not old or not _replaced(con, taken, changed, gone, moments):
+            _loaded_whole(con, taken, list(new), moments)
             touched[table] = {key[2] for key in (*new, *old)}
+        if table.startswith((CELL_FEATURES, PROTEIN_FEATURES)):
+            update_scales(con, screen, table, moments, (key[2] for key in gone))
     _finish(con, screen, touched)
+    make_macros(con, screen, _default_set(taken, screen, wanted))
 
 
-def _replaced(con: duckdb.DuckDBPyConnection, taken: Snapshot, changed: list[Key], gone: list[Key]) -> bool:
-    """Replace partitions of one table; False if the whole table must be reloaded.
+def _default_set(taken: Snapshot, screen: str, wanted: Books) -> str | None:
+    """The feature set that the spec compares by; None where earlier versions did not record it."""
+    key = (screen, "screen", WHOLE)
+    row = frame_of(taken.rows(key)).row(0, named=True) if key in wanted else {}
+    return row.get("feature_set")
+
+
+def _replaced(
+    con: duckdb.DuckDBPyConnection,
+    taken: Snapshot,
+    changed: list[Key],
+    gone: list[Key],
+    moments: dict[str, Moments],
+) -> bool:
+    """Replace partitions of one table; False if the whole table must be reloaded. Otherwise as `_loaded_whole`.
 
     A reload is necessary if the table has no shards, or if the columns differ.
     """
@@ -54,7 +74,7 @@ def _replaced(con: duckdb.DuckDBPyConnection, taken: Snapshot, changed: list[Key
     if table in _COUNTED:
         columns.pop("n_cells", None)
     for key in changed:
-        rows = _rows(taken, key)  # noqa: F841  (DuckDB finds it by its name)
+        rows = _rows(taken, key, moments)  # noqa: F841  (DuckDB finds it by its name)
         arriving = {name: kind for name, kind, *_ in con.execute("DESCRIBE SELECT * FROM rows").fetchall()}
         if arriving != columns:
             return False
@@ -65,21 +85,26 @@ def _replaced(con: duckdb.DuckDBPyConnection, taken: Snapshot, changed: list[Key
     return True
 
 
-def _loaded_whole(con: duckdb.DuckDBPyConnection, taken: Snapshot, keys: list[Key]) -> None:
-    """Load a table from all its partitions, one by one."""
+def _loaded_whole(
+    con: duckdb.DuckDBPyConnection, taken: Snapshot, keys: list[Key], moments: dict[str, Moments]
+) -> None:
+    """Load a table from all its partitions, one by one; `moments` receives those of vectors, by shard."""
     kinds = [_shown(pa.Table.from_batches([], taken.schema(key)), key).schema for key in keys]
     target = quoted(*keys[0][:2])
     columns = pa.unify_schemas(kinds, promote_options="permissive")
     rows = pa.Table.from_batches([], columns)
     con.execute(f"CREATE OR REPLACE TABLE {target} AS SELECT * FROM rows")
     for key in keys:
-        rows = _rows(taken, key)  # noqa: F841  (see above)
+        rows = _rows(taken, key, moments)  # noqa: F841  (see above)
         con.execute(f"INSERT INTO {target} BY NAME SELECT * FROM rows")
 
 
-def _rows(taken: Snapshot, key: Key) -> pa.Table:
-    """One partition, as it is published."""
-    return _shown(taken.rows(key), key)
+def _rows(taken: Snapshot, key: Key, moments: dict[str, Moments]) -> pa.Table:
+    """One partition, as it is published; the moments of its vectors are added to `moments`."""
+    rows = taken.rows(key)
+    if key[1].startswith((CELL_FEATURES, PROTEIN_FEATURES)):
+        moments[key[2]] = moments_of(rows)
+    return _shown(rows, key)
 
 
 def _shown(rows: pa.Table, key: Key) -> pa.Table:
@@ -90,14 +115,14 @@ def _shown(rows: pa.Table, key: Key) -> pa.Table:
         rows = rows.drop_columns("n_cells")
     if shard == WHOLE:
         return rows
-    named = pa.repeat(pa.scalar(shard, pa.string()), rows.num_rows)
+    named = arrow_of(pl.select(shard=pl.repeat(shard, rows.num_rows, dtype=pl.String)))["shard"]
     if "shard" in rows.column_names:
         return rows.set_column(rows.column_names.index("shard"), "shard", named)
     return rows.append_column("shard", named)
 
 
 def _finish(con: duckdb.DuckDBPyConnection, screen: str, touched: dict[str, set[str]]) -> None:
-    """Derive cell counts, views and macros from the tables of a screen, of which these shards have changed."""
+    """Derive cell counts and views from the tables of a screen, of which these shards have changed."""
     there = set(tables(con, screen))
     schema = quoted(screen)
     for table in _COUNTED:
@@ -110,9 +135,6 @@ def _finish(con: duckdb.DuckDBPyConnection, screen: str, touched: dict[str, set[
             con.execute(f"CREATE OR REPLACE VIEW {schema}.{view} AS {' UNION ALL BY NAME '.join(parts)}")
         else:
             con.execute(f"DROP VIEW IF EXISTS {schema}.{view}")
-    features, proteins = f"{screen}.{CELL_FEATURES}", f"{screen}.{PROTEIN_FEATURES}"
-    con.execute(_similar(schema, "similar_cells", "cell_id", "image_id", features))
-    con.execute(_similar(schema, "similar_proteins", "protein", "n_cells", proteins))
 
 
 def _count_cells(
@@ -130,21 +152,3 @@ def _count_cells(
             f"FROM {schema}.cells WHERE {within} GROUP BY ALL) counted WHERE {joined}",
             values,
         )
-
-
-def _similar(schema: str, macro: str, key: str, shown: str, prefix: str) -> str:
-    """SQL of a macro. An unqualified name is a parameter; `f.` and `w.` mark columns.
-
-    A subquery of one row looks up the query vector or raises the error. With `coalesce` outside it, DuckDB would
-    copy the vector for each row of the table.
-    """
-    source = f"query_table(concat('{prefix}', feature_set))"
-    wanted = (
-        f"(SELECT coalesce((SELECT w.features FROM {source} w WHERE w.{key} = {key}), "
-        f"error(concat('no {key} ', {key}, ' in {prefix}', feature_set))))"
-    )
-    return (
-        f"CREATE OR REPLACE MACRO {schema}.{macro}(feature_set, {key}, n) AS TABLE "
-        f"SELECT f.{key}, f.{shown}, array_distance(f.features, {wanted}) AS distance "
-        f"FROM {source} f ORDER BY distance, f.{key} LIMIT n"
-    )

@@ -13,7 +13,8 @@ from pcip_core.store.publishing.books import Books, commits, of_screen
 from pcip_core.store.publishing.of_all_screens import comment, make_main, update_main
 from pcip_core.store.publishing.of_screen import update_screen
 from pcip_core.store.publishing.snapshot import Snapshot
-from pcip_core.store.sql import NO_EXTENSIONS, quoted, text
+from pcip_core.store.schemas import PUBLISHED
+from pcip_core.store.sql import NO_EXTENSIONS, STORAGE, quoted, text
 
 MEMORY = "128MB"  # for DuckDB, in addition to one shard; by default it caches up to 80 % of all memory
 _ROWS = 4096  # per row group: larger shards have row groups of their own, and leave no gaps when they are replaced
@@ -52,7 +53,8 @@ def update(taken: Snapshot, file: Path, have: Books, shown: Books) -> None:
         for screen in sorted({key[0] for key in taken.books | have} - taken.damaged.keys()):
             before, wanted = of_screen(have, screen), of_screen(taken.books, screen)
             if made or before != wanted:
-                _update_or_keep(con, taken, screen, before, wanted)
+                listed = {} if PUBLISHED.name in made else before
+                _update_or_keep(con, taken, screen, before, wanted, listed)
         for screen in taken.damaged:
             if commits(of_screen(have, screen)) != commits(of_screen(shown, screen)):
                 raise BehindError
@@ -60,16 +62,16 @@ def update(taken: Snapshot, file: Path, have: Books, shown: Books) -> None:
 
 
 def _update_or_keep(
-    con: duckdb.DuckDBPyConnection, taken: Snapshot, screen: str, have: Books, wanted: Books
+    con: duckdb.DuckDBPyConnection, taken: Snapshot, screen: str, have: Books, wanted: Books, listed: Books
 ) -> None:
-    """Update one screen; if it is damaged, keep it as it is and note why."""
+    """Update one screen, of which `main.published` lists some partitions; if damaged, keep it and note why."""
     con.execute("BEGIN")  # hundreds of statements, each of which would be synced on its own
     try:
         if wanted:
             update_screen(con, taken, screen, have, wanted)
         else:
             con.execute(f"DROP SCHEMA IF EXISTS {quoted(screen)} CASCADE")
-        update_main(con, taken, screen, wanted)
+        update_main(con, taken, screen, listed, wanted)
         comment(con, screen)
     except StoreError as error:
         con.execute("ROLLBACK")
@@ -82,7 +84,8 @@ def _update_or_keep(
 def _writable(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection in which the file is the only database.
 
-    It is attached, because only ATTACH has the size of row groups. Its name differs from those of all screens.
+    It is attached, because only ATTACH has the size of row groups and the version of the storage. Its name differs from
+    those of all screens.
     """
     if file.exists():
         file.chmod(file.stat().st_mode | 0o200)
@@ -90,7 +93,8 @@ def _writable(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect(config=config) as con:
         for setting in _SETTINGS:
             con.execute(setting)
-        con.execute(f'ATTACH {text(str(file))} AS ".file" (ROW_GROUP_SIZE {_ROWS})')
+        options = f"ROW_GROUP_SIZE {_ROWS}, STORAGE_VERSION {text(STORAGE)}"
+        con.execute(f'ATTACH {text(str(file))} AS ".file" ({options})')
         con.execute('USE ".file"')
         con.execute("DETACH memory")
         yield con

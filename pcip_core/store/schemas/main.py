@@ -14,6 +14,10 @@ SCREENS = Table(
         "n_images": (INTEGER, "Number of images."),
         "n_cells": (INTEGER, "Number of cells."),
         "simulated": (FLAG, "True where the images are simulated."),
+        "feature_set": (
+            TEXT,
+            "Feature set to compare by where none is named: `analyses.feature_set` of the spec.",
+        ),
         "root": (TEXT, "Folder of the raw images at the last run."),
         "spec": (TEXT, "The spec with all defaults, as YAML."),
     },
@@ -51,6 +55,11 @@ FEATURE_SETS = Table(
             "Precision in which the network computed, `float32` or `bf16`, the same in all shards of a model version; "
             "NULL for methods without a network.",
         ),
+        "encoder_overrides": (
+            TEXT,
+            "Settings that one run gave for the training of the encoder, other than the spec said: `epochs=5`; NULL "
+            "for a training as the spec said.",
+        ),
         "mlflow_run_id": (TEXT, "MLflow run of the training; NULL for controls."),
         "dagster_run_id": (TEXT, "Dagster run that made the newest shard."),
         "code_version": (TEXT, "Hash of the code that made the newest shard."),
@@ -87,8 +96,8 @@ BENCHMARKS = Table(
             TEXT,
             "Metric: `balanced_accuracy` (mean recall of the classes), `accuracy`, `recall`; "
             "`normalized_pairwise_distance` and `relative_pairwise_distance` (negative: nearer than expected by "
-            "chance), `mean_average_precision`, `silhouette`. Batch effects: `variance_share` that the factor "
-            "explains, `batch_accuracy` (balanced accuracy in predicting the plate), and both `_by_chance`.",
+            "chance), `mean_average_precision`, its `p_value`, `silhouette`. Batch effects: `variance_share` that "
+            "the factor explains, `batch_accuracy` (balanced accuracy in predicting the plate), and both `_by_chance`.",
         ),
         "value": (NUMBER, "The score; for a cross-validated balanced accuracy, the mean over folds."),
         "low": (

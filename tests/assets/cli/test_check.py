@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import tifffile
 from click.testing import CliRunner
 
 from pcip_assets.cli.check import command, print_check
+from pcip_assets.cli.run import run_screen
+from pcip_assets.workspace import Workspace
+from pcip_core.errors import RootError
 from pcip_core.spec.loading import load_screen
 from tests.assets.conftest import FEATURES, write_program
 from tests.conftest import write_spec, write_tiny_screen
@@ -29,7 +35,7 @@ def test_joins_are_counted_and_what_they_miss_is_a_problem(tmp_path, capsys):
     assert "platemap    3 of 4 images have a row" in out
     assert "wells.csv: no row for 1 of 4 images: plate_1_A04" in out
     assert "terms       Cytosol (1), Nucleoplasm (1)" in out
-    assert "3 files belong to no field: images.csv, terms.csv, wells.csv" in out
+    assert "1 file belongs to no field: images.csv" in out
 
 
 def test_a_screen_of_which_no_sampled_cell_passes_cannot_be_run(tmp_path, capsys):
@@ -58,7 +64,7 @@ def test_folders_that_are_left_out_are_a_problem(tmp_path, capsys):
     screen = load_screen(write_tiny_screen(tmp_path, plates=1))
     (screen.folder() / "plate_2").symlink_to(screen.folder() / "plate_1")
     assert print_check(screen)
-    assert "problem     plate_2/ is a link to" in capsys.readouterr().out
+    assert "warning     plate_2/ is a link to" in capsys.readouterr().out
 
 
 def test_programs_are_opened(tmp_path, capsys):
@@ -96,7 +102,7 @@ def test_a_missing_well_ends_with_exit_code_1(tmp_path, capsys):
         (screen.folder() / "plate_2" / f"A03_f1_{name}.tif").unlink()
     assert not print_check(screen)
     out = capsys.readouterr().out
-    assert "failure     plate plate_2: no images for 1 wells: A03 (imaged on most of the other plates)" in out
+    assert "failure     plate plate_2: no images for 1 well: A03 (imaged on most of the other plates)" in out
     assert "A    1  1  ?  1  1" in out
 
 
@@ -222,3 +228,49 @@ def test_labels_in_one_image_each_are_a_problem(tmp_path, capsys):
     assert "set benchmark: {protocols: [leave_field_out]}" in " ".join(capsys.readouterr().out.split())
     assert print_check(replace(screen, benchmark=replace(screen.benchmark, protocols=("leave_field_out",))))
     assert "each label occurs" not in capsys.readouterr().out
+
+
+def test_what_the_listing_refuses_or_doubts_the_run_says_in_the_same_words(tmp_path, capsys, monkeypatch):
+    screen = load_screen(write_tiny_screen(tmp_path, plates=1))
+    monkeypatch.setenv("PCIP_DATA", str(tmp_path / "data"))
+    root = screen.folder()
+    (root / "plate_2").symlink_to(root / "plate_1")
+    result = SimpleNamespace(
+        all_events=[], get_asset_check_evaluations=list, success=True, run_id="x", execute_in_process=None
+    )
+    result.execute_in_process = lambda **_: result
+    definitions = SimpleNamespace(resolve_job_def=lambda _: result)
+    monkeypatch.setattr("pcip_assets.definitions.build_definitions", lambda *_: definitions)
+    monkeypatch.setattr("pcip_assets.cli.run._jobs", lambda *_, **__: {"features": {}})
+    instance = SimpleNamespace(get_dynamic_partitions=lambda _: ["plate_1"])
+    outcome = run_screen(Workspace.current(), screen, instance=instance)
+    assert print_check(screen)
+    assert len(outcome.warnings) == 1
+    assert f"warning     {outcome.warnings[0]}" in capsys.readouterr().out
+
+    shutil.copytree(root / "plate_1", root / "plate_1 (1)")
+    with pytest.raises(RootError, match=r"has the bytes of 'plate_1/A01_f1_nucleus.tif'") as checked:
+        print_check(screen)
+    with pytest.raises(RootError) as run:
+        run_screen(Workspace.current(), screen, instance=instance)
+    assert str(run.value) == str(checked.value)
+
+
+def test_stacks_of_different_depth_and_plates_left_out_are_named(tmp_path, capsys):
+    screen = load_screen(write_tiny_screen(tmp_path, plates=2))
+    root = screen.folder()
+    for well, depth in (("A01", 2), ("A02", 3)):
+        path = root / "plate_1" / f"{well}_f1_protein.tif"
+        stack = np.stack([tifffile.imread(path)] * depth)
+        tifffile.imwrite(path, stack, imagej=True, metadata={"axes": "ZYX"})
+    files = replace(screen.files, project={"z": "max"}, exclude=["plate_2/"])
+    print_check(replace(screen, files=files))
+    out = capsys.readouterr().out
+    assert "warning     focal planes of protein differ on plate plate_1: 1 in 2 files" in out
+    assert "left out    plate plate_2: files.exclude leaves out all of it, 1 folder: plate_2/" in out
+    assert not print_check(replace(screen, files=replace(files, project={}, only={"z": 3})))
+    out = capsys.readouterr().out
+    assert (
+        "failure     4 of 4 images of nucleus do not have number 3 of the focal planes, as files.only says"
+        in out
+    )

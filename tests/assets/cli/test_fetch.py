@@ -57,8 +57,10 @@ def test_a_download_ends_by_naming_the_next_command(pcip, atlas, tmp_path):
     assert code == 0
     assert "2 listed = 2 known + 0 unknown" in text
     assert "5 found = 5 fetched + 0 already present + 0 failed" in text
-    assert "1 pictures: ciliated cell lines" in text
-    assert text.rstrip().endswith(f"Next: pcip run human_protein_atlas --root {to}")
+    assert "1 picture: ciliated cell lines" in text
+    assert text.rstrip().endswith(
+        f"Next: pcip init --from human_protein_atlas && pcip run human_protein_atlas --root {to}"
+    )
     code, text = pcip("fetch", "hpa", *arguments, "--channels", "blue,red,green", "--connections", 2)
     assert code == 0
     assert "15 found = 15 fetched" in text
@@ -138,7 +140,9 @@ def test_check_tells_what_is_there_and_what_is_missing(pcip, tmp_path):
     assert code == 0
     assert "found       2 proteins" in text
     assert "missing     proteins: 2 here, 4,149 in the screen" in text
-    assert text.rstrip().endswith(f"Next: pcip run nup49_rfp --root {tmp_path / 'nup'}")
+    assert text.rstrip().endswith(
+        f"Next: pcip init --from nup49_rfp && pcip run nup49_rfp --root {tmp_path / 'nup'}"
+    )
     (tmp_path / "empty").mkdir()
     code, text = pcip("fetch", "check", "nup49_rfp", tmp_path / "empty")
     assert code == 1

@@ -50,7 +50,12 @@ def test_the_commands_and_options_that_users_rely_on_are_there() -> None:
         for name, command in commands(cli).items()
     }
     expected = {
-        "demo": set(),
+        "demo": {"--small"},
+        "init": {
+            *("--from", "--list"),
+            *("--name", "--protein", "--structural", "--organism", "--diameter", "--layout", "--pattern"),
+            *("--exclude", "--picture", "--yes", "--force"),
+        },
         "check": {"--root", "--all", "--limit", "--picture"},
         "run": {"--root", "--shards", "--retrain", "--baselines", "--analyses"},
         "like": {"-n", "--by"},

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from pcip_assets.cli.main import main
 from pcip_assets.workspace import Workspace
 from pcip_core.errors import WriteError
+from pcip_core.spec.templates import TEMPLATES
 
 
 def ended(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
@@ -30,6 +31,8 @@ def read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of data on which nothing can be written, also for root."""
     data = tmp_path / "data"
     (data / "store").mkdir(parents=True)
+    (data / "screens").mkdir()
+    (data / "screens" / "simulated_yeast.yaml").write_bytes(TEMPLATES["simulated_yeast"].read_bytes())
     monkeypatch.setenv("PCIP_DATA", str(data))
     real = os.access
 
@@ -40,8 +43,8 @@ def read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return data
 
 
-@pytest.mark.parametrize("command", [["run", "simulated_yeast"], ["demo"]])
-def test_run_and_demo_say_so_before_any_work(command, read_only, monkeypatch, capsys) -> None:
+@pytest.mark.parametrize("command", [["run", "simulated_yeast"], ["demo"], ["init"]])
+def test_run_demo_and_init_say_so_before_any_work(command, read_only, monkeypatch, capsys) -> None:
     before = sorted(read_only.rglob("*"))
     assert ended(command, monkeypatch) == 1
     message = capsys.readouterr().err

@@ -35,7 +35,7 @@ def accepts_websocket(app: Any, target: str, headers: Headers) -> bool:
 def _scope(target: str, headers: Headers) -> dict[str, Any]:
     path, _, query = target.partition("?")
     return {
-        "asgi": {"version": "3.0"},
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": "1.1",
         "scheme": "http",
         "path": unquote(path),

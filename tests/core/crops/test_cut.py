@@ -77,5 +77,34 @@ def test_a_channel_constant_in_the_crop_is_rejected():
 
 def test_a_window_larger_than_the_field():
     planes, labels = _spotted(np.random.default_rng(3), [(50, 50)])
-    with pytest.raises(ImageFileError, match="window, 128 x 128"):
+    with pytest.raises(ImageFileError, match="window, 128 x 128") as caught:
         cut_cells(planes, labels, Crops(window_px=128))
+    assert "crops.edge: pad" in caught.value.remedy
+    assert len(cut_cells(planes, labels, Crops(window_px=128, edge="pad")).label) == 1
+
+
+def test_a_window_over_the_edge_is_filled_where_the_spec_says_so():
+    planes, labels = _spotted(np.random.default_rng(4), [(4, 50), (50, 50), (95, 96)])
+    spec = Crops(window_px=32, size_px=32, edge="pad")
+    cut, inside = cut_cells(planes, labels, spec), cut_cells(planes, labels, Crops(window_px=32, size_px=32))
+    assert (cut.label.tolist(), cut.rejected, inside.label.tolist()) == ([1, 2, 3], [], [2])
+    assert np.array_equal(cut.pixels[1], inside.pixels[0])
+    assert cut.pixel_hash[1] == inside.pixel_hash[0]
+    for channel, plane in enumerate(planes.values()):
+        for cell, part in ((0, plane[:20, 34:66]), (2, plane[79:, 80:])):
+            expected = np.full((32, 32), part.min(), float)
+            expected[(slice(12, None), slice(None)) if cell == 0 else (slice(21), slice(20))] = part
+            unit = (expected - part.min()) / np.ptp(part)
+            assert np.abs(cut.pixels[cell, channel] - np.rint(unit * 255)).max() <= 1
+
+
+def test_a_window_that_reaches_over_the_field_from_any_centre_is_large_enough():
+    planes, labels = _spotted(np.random.default_rng(5), [(4, 4)])
+    with pytest.raises(ImageFileError, match="half of the window, 201 px") as caught:
+        cut_cells(planes, labels, Crops(window_px=201, edge="pad"))
+    allowed = int(caught.value.remedy.split("at most ")[1].split(",")[0])
+    cut = cut_cells(planes, labels, Crops(window_px=allowed, size_px=allowed, edge="pad"))
+    field = [
+        np.rint((plane - plane.min()) / np.ptp(plane) * 255) for plane in map(np.asarray, planes.values())
+    ]
+    assert np.abs(cut.pixels[0, :, 96:196, 96:196] - np.stack(field)).max() <= 1

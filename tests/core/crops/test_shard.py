@@ -15,7 +15,8 @@ from pcip_core.images.reading import read_field
 from pcip_core.segmentation import segmenter
 from pcip_core.spec.loading import load_screen
 from pcip_core.spec.sections import Segmentation
-from tests.conftest import REPOSITORY, real_folder, write_tiny_screen
+from pcip_core.spec.templates import TEMPLATES
+from tests.conftest import real_folder, write_tiny_screen
 from tests.core.crops.process_jobs import process
 
 
@@ -96,7 +97,7 @@ def test_an_error_in_a_worker_reaches_the_user(tmp_path):
 
 def test_images_of_single_cells_are_cropped_whole():
     folder = real_folder("yeast_cells")
-    screen = load_screen(REPOSITORY / "data" / "screens" / "yeast_cells.yaml", root=str(folder))
+    screen = load_screen(TEMPLATES["yeast_cells"], root=str(folder))
     fields = [field for field in scan(screen).fields if field.image_id == "AAC1"]
     cells = cut_shard(screen, fields)
     assert cells.pixels.shape == (len(fields), 2, 64, 64)

@@ -13,6 +13,7 @@ from pcip_core.evaluation.labelled import LabelledImages, labelled_images
 from pcip_core.evaluation.retrieval import (
     average_precisions,
     image_retrieval,
+    retrieval_chances,
     retrieval_scores,
     silhouette_scores,
 )
@@ -108,7 +109,10 @@ def test_retrieval_is_of_the_means_of_standardized_cells() -> None:
         ("localization", "leave_protein_out"): retrieval_scores(
             profiles, images.terms, groups=images.proteins
         ),
-        ("protein", "leave_image_out"): retrieval_scores(profiles, images.proteins),
+        ("protein", "leave_image_out"): [
+            *retrieval_scores(profiles, images.proteins),
+            *retrieval_chances(profiles, images.proteins, draws=999, seed=0),
+        ],
         ("localization", "all_cells"): silhouette_scores(points, cells.labels, seed=0),
     }
     assert result.scores.keys() == expected.keys()
@@ -130,3 +134,26 @@ def test_scores_that_cells_cannot_have_are_named() -> None:
     result = image_retrieval(features, cells.labels, single, feature_set="s", label="protein", seed=0)
     assert list(result.scores) == [("protein", "all_cells")]
     assert list(result.not_scored) == ["images of one protein"]
+
+
+def test_the_chance_of_a_precision_is_that_of_random_rankings() -> None:
+    """Two profiles of one label among six: each finds the other at the ranks 1 to 5 with equal chance."""
+    labels = np.array(["a", "a", "b", "c", "d", "e"])
+    angles = np.array([0.0, 0.5, 0.1, 0.2, 3.0, 3.1])  # b and c lie between the profiles of a
+    profiles = np.stack([np.cos(angles), np.sin(angles)], 1)
+    (_, observed) = retrieval_scores(profiles, labels)
+    pairs = [(1 / first + 1 / second) / 2 for first in range(1, 6) for second in range(1, 6)]
+    expected = np.mean([pair >= observed["value"] - 1e-12 for pair in pairs])
+    everything, of_a = retrieval_chances(profiles, labels, draws=20_000)
+    assert (of_a["label"], of_a["metric"], of_a["n"]) == ("a", "p_value", 2)
+    assert of_a["value"] == pytest.approx(expected, abs=0.02)
+    assert everything["value"] == pytest.approx(expected, abs=0.02)
+
+
+def test_labels_that_say_nothing_have_no_small_chance_and_separate_ones_have() -> None:
+    rng = np.random.default_rng(1)
+    labels = np.repeat(np.array(["a", "b", "c", "d"]), 5)
+    noise = [retrieval_chances(rng.normal(size=(20, 8)), labels, draws=199)[0]["value"] for _ in range(20)]
+    assert 0.2 < np.mean(noise) < 0.8
+    apart = np.eye(4)[np.repeat(np.arange(4), 5)] + 0.01 * rng.normal(size=(20, 4))
+    assert retrieval_chances(apart, labels, draws=199)[0]["value"] == 1 / 200

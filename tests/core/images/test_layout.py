@@ -11,11 +11,12 @@ from pcip_core.images.annotations import describe_images
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import content_hash, read_field, read_plane
 from pcip_core.spec.loading import load_screen
-from tests.conftest import REPOSITORY, real_folder, write_tiny_screen
+from pcip_core.spec.templates import TEMPLATES
+from tests.conftest import real_folder, write_tiny_screen
 
 
 def _shipped(name, folder):
-    return load_screen(REPOSITORY / "data" / "screens" / f"{name}.yaml", root=str(folder))
+    return load_screen(TEMPLATES[name], root=str(folder))
 
 
 def test_real_yeast_cells_group_into_three_proteins():
@@ -32,7 +33,7 @@ def test_real_labelled_cells_take_their_terms_from_the_table():
     layout = scan(screen)
     images = describe_images(screen, layout.fields)
     assert (len(layout.fields), len(images)) == (414, 46)
-    assert layout.unclaimed == ["labels.csv"]
+    assert layout.unclaimed == []
     assert len({image.localization[0] for image in images}) == 5
 
 

@@ -41,8 +41,8 @@ MESSAGES = {
     "RGBA": "pixels of (4 values|mode RGBA), neither grey nor RGB",
     "CMYK": "pixels of mode CMYK, neither grey nor RGB",
     "white is zero": "white is zero",
-    "palette": "pixels of mode P",
-    "1 bit": "pixels of mode 1",
+    "palette": "a PNG with a palette",
+    "1 bit": "a PNG with 1 bit per pixel",
 }
 
 

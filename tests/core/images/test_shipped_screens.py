@@ -1,4 +1,4 @@
-"""Every spec in data/screens with files of its layout: real files if available, otherwise written here."""
+"""Every template of a spec with files of its layout: real files if available, otherwise written here."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from pcip_core.images.layout import scan
 from pcip_core.images.reading import read_field
 from pcip_core.spec.loading import load_screen
 from pcip_core.spec.screen import Screen, Segmentation
-from tests.conftest import draw_field, real_folder
+from pcip_core.spec.templates import TEMPLATES
+from tests.conftest import REPOSITORY, draw_field, real_folder
 from tests.fake_atlas import ALPHA, BETA, fill, serving
 
-SCREENS = Path(__file__).resolve().parents[3] / "data" / "screens"
-DOCS = SCREENS.parents[1] / "docs" / "reference" / "screens"
+DOCS = REPOSITORY / "docs" / "reference" / "screens"
 YEAST = {
     "cyclops_wt2": (("cytosol", "rfp"), 4, "yeast_cytosol"),
     "nop1pr_gfp": (("brightfield", "brightfield"), 3, "yeast_brightfield"),
@@ -39,10 +39,10 @@ QUICK = Policy(rate_per_s=500, connections=4, attempts=2, backoff_s=0.02, stall_
 
 
 def _screen(name: str, root: Path | None = None) -> Screen:
-    return load_screen(SCREENS / f"{name}.yaml", root=None if root is None else str(root))
+    return load_screen(TEMPLATES[name], root=None if root is None else str(root))
 
 
-@pytest.mark.parametrize("path", sorted(SCREENS.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", TEMPLATES.values(), ids=lambda path: path.stem)
 def test_a_spec_is_named_by_its_file_has_no_root_and_a_page(path):
     assert _screen(path.stem).name == path.stem
     assert "root" not in yaml.safe_load(path.read_text())
@@ -52,7 +52,7 @@ def test_a_spec_is_named_by_its_file_has_no_root_and_a_page(path):
 
 
 def test_every_screen_of_the_paper_is_there_and_every_archive_that_is_checked():
-    names = {path.stem for path in SCREENS.glob("*.yaml")}
+    names = set(TEMPLATES)
     assert names >= {*OF_THE_PAPER, *ARCHIVES, "human_protein_atlas_channels", "yeast_opera", "human_cells"}
 
 

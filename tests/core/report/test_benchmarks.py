@@ -342,3 +342,23 @@ def test_figures_of_the_page_are_returned_by_heading() -> None:
     for heading, figure in figures.items():
         assert heading.replace("'", "&#39;") in html
         assert figure.axes
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_screen_without_labels_shows_retrieval_and_the_next_commands() -> None:
+    keys = {
+        **{"task": "protein", "classifier": "retrieval", "parameter": "cosine"},
+        **{"protocol": "leave_image_out", "metric": "mean_average_precision"},
+    }
+    rows = [score("inpainting_conv4", 0.377, **keys), score("classic", 0.288, **keys)]
+    rows += [
+        score("inpainting_conv4", 0.013, **{**keys, "metric": "p_value"}),
+        score("classic", 0.4, **{**keys, "metric": "p_value"}),
+    ]
+    html = html_of(made_up(benchmarks=rows, confusion=[]))
+    assert "There are no scores yet" not in html
+    assert "pcip like screen_1 PROTEIN" in html
+    ranking = Tables(html[html.index("Comparison of feature sets") :])
+    ours = ranking.of("inpainting_conv4")[0]
+    assert [cell for cell, _ in ours] == ["inpainting_conv4", "0.377", "0.013"]
+    assert [cell for cell, _ in ranking.of("classic")[0]] == ["classic", "0.288", "0.400"]

@@ -20,6 +20,7 @@ from tests.conftest import write_spec
         {"method": "labels", "options": {"channel": "protein", "clear_border": True}},
         {"method": "torchscript", "options": {"model": "x.pt", "channels": ["protein", "nucleus"]}},
         {"method": "whole"},
+        {"method": "whole", "options": {"channel": "nucleus"}},
         {"method": "pcip_core.segmentation.otsu:otsu", "options": {"channel": "nucleus"}},
         {"method": "builtins:max", "options": {"of": 1}},
     ],
@@ -65,7 +66,8 @@ def test_options_that_a_segmenter_takes(tmp_path, segmentation):
             {"model": "x.pt", "channels": "nucleus"},
             "channels 'nucleus'; required: channels of the",
         ),
-        ("whole", {"channel": "nucleus"}, "required: the options of whole: none"),
+        ("whole", {"channel": "dna"}, "channel 'dna'; required: one of the channels nucleus, protein"),
+        ("whole", {"window_px": 80}, "required: the options of whole: channel"),
         (
             "pcip_core.segmentation.otsu:otsu",
             {"channel": "nucleus", "size": 1},

@@ -13,13 +13,14 @@ from pcip_core.images.layout import scan
 from pcip_core.spec.loading import load_screen
 from pcip_core.spec.recipes import RECIPES
 from pcip_core.spec.screen import Screen
+from pcip_core.spec.templates import TEMPLATES
 from pcip_core.spec.training import Augmentation, EncoderConfig
-from tests.conftest import REPOSITORY, TINY_SPEC, write_spec
+from tests.conftest import TINY_SPEC, write_spec
 
 
 def test_every_shipped_spec_loads():
-    specs = sorted((REPOSITORY / "data" / "screens").glob("*.yaml"))
-    assert {load_screen(path).name for path in specs} >= {"simulated_human", "yeast_cells"}
+    names = {load_screen(path).name for path in TEMPLATES.values()}
+    assert names == set(TEMPLATES) >= {"simulated_human", "yeast_cells"}
 
 
 def test_roles_and_defaults(tiny_spec):

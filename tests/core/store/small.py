@@ -204,7 +204,15 @@ def _spec(store: Store, screen: str) -> Path:
     store.root.mkdir(parents=True, exist_ok=True)
     path = store.root / f"{screen}.yaml"
     path.write_text(
-        yaml.safe_dump({**TINY_SPEC, "name": screen, "root": ".", "simulation": {"organism": "yeast"}})
+        yaml.safe_dump(
+            {
+                **TINY_SPEC,
+                "name": screen,
+                "root": ".",
+                "simulation": {"organism": "yeast"},
+                "analyses": {"feature_set": SET},
+            }
+        )
     )
     return path
 

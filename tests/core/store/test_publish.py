@@ -11,11 +11,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pcip_core.analysis import similar
 from pcip_core.errors import SpecError
 from pcip_core.spec.loading import load_screen
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect, publish
-from pcip_core.store.vectors import features_of
+from pcip_core.store.vectors import feature_table, features_of
 from tests.conftest import write_spec
 from tests.core.store import small
 from tests.core.store.small import ask
@@ -137,6 +138,50 @@ def test_similar_cells_and_proteins(filled: Store, path: Path) -> None:
     assert [row[2] for row in found] == pytest.approx(distances[order].tolist(), abs=1e-5)
 
 
+def test_macros_give_what_like_gives_after_any_change_of_the_shards(filled: Store, path: Path) -> None:
+    """The same order and the same distances, with and without the name of the feature set, in unequal columns."""
+    name = f"cell_features_{small.SET}"
+    for shards in (["plate_1"], ["plate_2"], []):
+        for shard in shards:
+            cells = filled.read("scr", name, shards=[shard])
+            vectors = features_of(cells) * np.geomspace(1e-3, 1e3, small.DIM, dtype=np.float32)
+            vectors[:, 3] = 0.1  # constant, once all shards have it
+            columns = cells.select("cell_id", "image_id", "encoder_version").to_dict()
+            about = filled.provenance("scr", name, shard) or {}
+            filled.commit("scr", {name: feature_table(columns, vectors)}, shard=shard, provenance=about)
+        if not shards:
+            filled.remove("scr", name, "plate_2")
+        publish(filled, path)
+        table = filled.read("scr", name)
+        ids = table["cell_id"].to_list()
+        expected = similar.nearest(features_of(table), [4], 9)
+        wanted = [
+            (ids[row], pytest.approx(d, rel=1e-6))
+            for row, d in zip(expected.rows, expected.distances, strict=True)
+        ]
+        for call, values in (("(?, ?, 10)", [small.SET, ids[4]]), ("(?, 10)", [ids[4]])):
+            itself, *others = ask(path, f"SELECT cell_id, distance FROM scr.like_cells{call}", *values)
+            assert (itself, others) == ((ids[4], 0.0), wanted)
+
+
+def test_the_format_is_one_that_duckdb_1_reads_and_a_newer_one_is_replaced(filled: Store, path: Path) -> None:
+    """That DuckDB 1.5 opens it, and answers as here, was tried; it cannot be installed beside DuckDB 2."""
+    version = "SELECT tags['storage_version'] FROM duckdb_databases() WHERE NOT internal"
+    assert ask(path, version) == [("v1.5.0+",)]
+    commits = "SELECT screen, tbl, shard, commit_id FROM main.published ORDER BY ALL"
+    content = ask(path, commits)
+    newer = path.with_name("newer.duckdb")
+    with duckdb.connect() as con:
+        con.execute(f"ATTACH '{path}' AS old (READ_ONLY)")
+        con.execute(f"ATTACH '{newer}' AS newer")
+        con.execute("CREATE TABLE newer.published AS FROM old.main.published")
+    newer.replace(path)
+    assert ask(path, version) != [("v1.5.0+",)]
+    assert publish(filled, path).rebuilt
+    assert ask(path, version) == [("v1.5.0+",)]
+    assert ask(path, commits) == content
+
+
 def test_vectors_are_stored_as_they_are(filled: Store, path: Path) -> None:
     """At a size at which DuckDB would compress them, when loaded whole and when replaced."""
     for seed in (1, 2):
@@ -170,6 +215,8 @@ def test_the_wanted_vector_is_looked_up_once(filled: Store, path: Path) -> None:
 def test_unknown_cells_and_feature_sets_are_named(filled: Store, path: Path) -> None:
     with pytest.raises(duckdb.Error, match=r"no cell_id nobody in scr\.cell_features_inpainting_conv4"):
         ask(path, "FROM scr.similar_cells(?, 'nobody', 3)", small.SET)
+    with pytest.raises(duckdb.Error, match=r"no cell_id nobody in scr\.cell_features_inpainting_conv4"):
+        ask(path, "FROM scr.like_cells(?, 'nobody', 3)", small.SET)
     with pytest.raises(duckdb.Error, match=r"no protein P9 in scr\.protein_features_inpainting_conv4"):
         ask(path, "FROM scr.similar_proteins(?, 'P9', 3)", small.SET)
     with pytest.raises(
@@ -186,6 +233,8 @@ def test_values_that_look_like_sql_are_values(filled: Store, path: Path) -> None
                 ("FROM scr.similar_cells(?, ?, 3)", (small.SET, value)),
                 ("FROM scr.similar_cells(?, ?, 3)", (value, "nobody")),
                 ("FROM scr.similar_proteins(?, ?, 3)", (value, value)),
+                ("FROM scr.like_cells(?, ?, 3)", (small.SET, value)),
+                ("FROM scr.like_proteins(?, 3)", (value,)),
             ):
                 with pytest.raises(duckdb.Error):
                     con.execute(sql, values)

@@ -24,7 +24,7 @@ from tests.core.store import small
 
 ROOT = Path(__file__).resolve().parents[3]
 SERVING = {
-    "published",
+    *("published", "scales"),
     *("quarantine_fields", "quarantine_crops", "confusion_knn", "confusion_supervised"),
     *("exclusions_knn", "exclusions_supervised"),
 }
@@ -234,7 +234,7 @@ def test_every_table_and_column_is_documented_and_commented(published: tuple[Sto
             "SELECT schema_name, view_name, comment FROM duckdb_views() WHERE NOT internal"
         ).fetchall()
         macros = con.execute(
-            "SELECT function_name, parameters FROM duckdb_functions() WHERE schema_name = 'scr'"
+            "SELECT function_name, parameters, comment FROM duckdb_functions() WHERE schema_name = 'scr'"
         ).fetchall()
     page = (ROOT / "docs" / "tables.md").read_text()
     seen = set()
@@ -260,7 +260,9 @@ def test_every_table_and_column_is_documented_and_commented(published: tuple[Sto
         if (known := published_table(table, whole_store=schema == "main"))
     }
     assert there == {(known.name, column) for known in (*MAIN, *SCREEN) for column in known.columns}
-    assert sorted(f"{name}({', '.join(given)})" for name, given in macros) == sorted(MACROS)
+    assert sorted(f"{name}({', '.join(given)})" for name, given, _ in macros) == sorted(MACROS)
+    for signature, meaning in MACROS.items():
+        assert all(meaning in comment for name, _, comment in macros if signature.startswith(f"{name}("))
 
 
 def test_the_simulators_truth_is_documented_column_by_column() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from pcip_core.files import composed
 from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree, is_plain, require_inside
 from pcip_core.images.layouts.exports.export import (
@@ -17,6 +18,7 @@ from pcip_core.images.layouts.exports.export import (
     Plane,
     named_plate,
     place_of,
+    require_agreement,
     row_number,
     scan_export,
 )
@@ -24,7 +26,7 @@ from pcip_core.images.layouts.exports.markup import End, Start, read_markup
 from pcip_core.spec.screen import Screen
 
 MAX_IMAGES = 5_000_000  # of one measurement
-_NAME = re.compile(
+NAME = re.compile(
     r"(?P<plate>.+)_(?P<row>[A-Z]{1,2})(?P<column>\d{2,3})_T(?P<time>\d+)F(?P<field>\d+)L(?P<timeline>\d+)"
     r"A(?P<action>\d+)Z(?P<plane>\d+)C(?P<channel>\d+)\.(?:tiff?|png)",
     re.IGNORECASE | re.DOTALL,
@@ -41,13 +43,17 @@ _NUMBERS = {
 
 def scan_cv8000(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
     """Find the fields of all measurements, each of which is one folder."""
-    return scan_export(screen, tree, str, _CellVoyager)
+    return scan_export(screen, tree, str, CellVoyager)
 
 
-class _CellVoyager(Measurement):
+class CellVoyager(Measurement):
+    """One measurement: its images, and what its lists say of them."""
+
     def __init__(self, tree: Tree, paths: list[str]) -> None:
         self.plate: str | None = None
         self.listed: dict[str, Plane] = {}
+        self.lists: list[str] = []
+        self._path = tree.root
         self._names: dict[str, list[str]] = {}  # of the filters and dyes of a channel
         self._setting = ""
         self._record: dict[str, str] = {}
@@ -71,17 +77,15 @@ class _CellVoyager(Measurement):
         }
 
     def plane(self, name: str, inside: str) -> Plane | None:
-        match = _NAME.fullmatch(name)
-        listed = self.listed.get(name)
-        if listed is not None or match is None:
-            return listed
-        numbers = {part: str(int(match[part])) for part in _NUMBERS}
-        place = place_of(row_number(match["row"]), int(match["column"]))
-        return Plane(str(int(match["channel"])), place | numbers, match["plate"])
+        match = NAME.fullmatch(name)
+        listed = self.listed.get(composed(name))
+        return listed if listed is not None or match is None else _plane_of(match)
 
     def _read(self, root: Path, path: str, start: Start, end: End) -> None:
         require_inside(root, root / path)
-        read_markup(root / path, start, end)
+        self._path = root / path
+        read_markup(self._path, start, end)
+        self.lists.append(path)
 
     def _start_detail(self, tag: str, attributes: dict[str, str]) -> None:
         if tag == "MeasurementDetail":
@@ -114,9 +118,26 @@ class _CellVoyager(Measurement):
         if not all(value.isdecimal() and len(value) < 8 for value in (*keys.values(), row, column, channel)):
             raise ValueError(f"the image {text[:60]} without a number for its well, field or channel")
         numbers = {name: str(int(value)) for name, value in keys.items()}
-        match = _NAME.fullmatch(text)
+        match = NAME.fullmatch(text)
         place = place_of(int(row), int(column))
-        self.listed[text] = Plane(str(int(channel)), place | numbers, match["plate"] if match else None)
+        plane = Plane(str(int(channel)), place | numbers, match["plate"] if match else None)
+        if match is not None:
+            named = _plane_of(match)
+            parts = ("well", "field", "plane", "time")
+            require_agreement(
+                self._path,
+                text,
+                plane,
+                {**{part: named.parts[part] for part in parts}, "channel": named.channel},
+            )
+        self.listed[composed(text)] = plane
+
+
+def _plane_of(match: re.Match[str]) -> Plane:
+    """What the name of an image says."""
+    numbers = {part: str(int(match[part])) for part in _NUMBERS}
+    place = place_of(row_number(match["row"]), int(match["column"]))
+    return Plane(str(int(match["channel"])), place | numbers, match["plate"])
 
 
 def _ignored(tag: str, text: str) -> None:

@@ -6,16 +6,18 @@ folder under the root, its names joined by `_`, so that two measurements of one 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from pcip_core.errors import ImageFileError, RootError
+from pcip_core.files import composed
 from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree
 from pcip_core.images.layouts.grouping import Fields, plane_of
+from pcip_core.spec.bounds import meant
 from pcip_core.spec.screen import Screen
 from pcip_core.user_tables.wells import well_at
 
@@ -43,11 +45,13 @@ class Measurement(Protocol):
         plate: the name that the export gives to the plate, if any.
         channels: number of a channel -> the names by which a spec may call it.
         listed: names of the image files that a list of the export names; empty without such a list.
+        lists: the paths of the lists that have been read.
     """
 
     plate: str | None
     channels: Mapping[str, Iterable[str]]
     listed: Iterable[str]
+    lists: Collection[str]
 
     def plane(self, name: str, inside: str) -> Plane | None:
         """Read the name of a file, in the folder `inside` below that of the measurement; None: not an image."""
@@ -76,6 +80,8 @@ def scan_export(
     fields = Fields(screen, ("plate", "well", "field"))
     unclaimed: list[str] = []
     seen: set[str] = set()
+    known: set[str] = set()  # channels of the spec with images
+    names: set[str] = set()  # of all channels with images
     for folder, paths in by_folder.items():
         try:
             measurement = opened(tree, paths)
@@ -85,16 +91,17 @@ def scan_export(
             unclaimed += [path for path in paths if path != listed]
             continue
         place = _place(tree, folder, measurement.plate)
-        channels = _chosen(screen, measurement.channels)
+        channels = _chosen(screen, tree.root / folder, measurement.channels)
         labels: dict[str, str] = {}  # of the channels of this measurement
         for path in paths:
             inside, _, name = path.rpartition("/")
             plane = measurement.plane(name, inside[len(folder) :].strip("/"))
             if plane is None:
-                unclaimed.append(path)
+                if path not in measurement.lists:
+                    unclaimed.append(path)
                 continue
             if plane.channel not in channels:
-                channels |= _chosen(screen, {plane.channel: [plane.channel]})
+                channels |= _chosen(screen, tree.root / folder, {plane.channel: [plane.channel]})
             if plane.channel not in labels:
                 labels[plane.channel] = _label(list(measurement.channels.get(plane.channel, [plane.channel])))
             parts = {**place, **plane.parts}
@@ -106,21 +113,70 @@ def scan_export(
             else:
                 unclaimed.append(path)
         seen.update(labels.values())
+        for number in labels:
+            known.update(channels[number])
+            names.update([labels[number], *measurement.channels.get(number, ())])
         _note_absent(tree, folder, measurement, paths)
-    if seen and not fields and not fields.refused_by_only:
-        raise RootError(
-            tree.root,
-            found=f"images of channels {', '.join(sorted(seen))}, none of them used",
-            required=f"channels {', '.join(channel.named or name for name, channel in screen.channels.items())}",
-            remedy="Set channels.*.named in the spec to one of these names.",
-        )
+    if seen and not fields.refused_by_only:
+        _require_channels(screen, tree.root, seen, known, names, any_used=bool(fields))
     fields.add_unread(tree, lambda folder: _place(tree, folder_of(folder.rstrip("/"))))
     return fields.done(), sorted(unclaimed)
+
+
+def _require_channels(
+    screen: Screen, root: Path, seen: set[str], known: set[str], names: set[str], *, any_used: bool
+) -> None:
+    """Raise a RootError if channels of the spec have no image.
+
+    Args:
+        screen: the spec.
+        root: for the error.
+        seen: the channels with images, as labels.
+        known: channels of the spec with images.
+        names: all names of the channels with images.
+        any_used: whether any image is used.
+    """
+    named = {name: channel.named or name for name, channel in screen.channels.items()}
+    lacking = [text for name, text in named.items() if name not in known]
+    if lacking:
+        none = "" if any_used else ", none of them used"
+        like = "".join(f"; {text!r}{text_like}" for text in lacking if (text_like := meant(text, names)))
+        raise RootError(
+            root,
+            found=f"images of channels {', '.join(sorted(seen))}{none}, and no {', '.join(lacking)}{like}",
+            required=f"channels {', '.join(named.values())}",
+            remedy="Set channels.*.named in the spec to one of these names.",
+        )
 
 
 def place_of(row: int, column: int) -> dict[str, str]:
     """The parts of a well, from its row and column, both from 1."""
     return {"well": well_at(row, column), "row": str(row), "column": str(column)}
+
+
+def require_agreement(path: Path, name: str, listed: Plane, named: Mapping[str, str]) -> None:
+    """Raise if a list of the export contradicts the name of an image.
+
+    Args:
+        path: the list.
+        name: of the image.
+        listed: what the list says of it.
+        named: the parts that the name gives, and its `channel`.
+
+    Raises:
+        ImageFileError: they differ.
+    """
+    ours = {**listed.parts, "channel": listed.channel}
+    differ = [part for part, text in named.items() if part in ours and ours[part].lower() != text.lower()]
+    if differ:
+        first, second = (", ".join(f"{part} {values[part]}" for part in differ) for values in (ours, named))
+        raise ImageFileError(
+            path,
+            found=f"the image {name} listed as {first}, although its name says {second}",
+            required="a list and names that agree",
+            remedy="Correct the list or the name of the image. Or leave the list out: "
+            f'`exclude: ["{path.name}"]` in files of the spec; pcip then uses the names of the images.',
+        )
 
 
 def named_plate(name: str) -> str | None:
@@ -148,18 +204,31 @@ def _place(tree: Tree, folder: str, plate: str | None = None) -> dict[str, str]:
     return {"plate": plate or top, "folder": folder.replace("/", "_") or top}
 
 
-def _chosen(screen: Screen, channels: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
-    """Number of a channel -> channels of the spec that name it. A name of two channels names neither."""
-    names = {number: {name.lower() for name in names if name} for number, names in channels.items()}
-    counts = Counter(name for each in names.values() for name in each)
-    return {
-        number: [
-            name
-            for name, channel in screen.channels.items()
-            if (named := (channel.named or name).lower()) in each and counts[named] == 1
-        ]
-        for number, each in names.items()
-    }
+def _chosen(screen: Screen, folder: Path, channels: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    """Number of a channel -> channels of the spec that name it.
+
+    Raises:
+        RootError: the spec has a name of two channels.
+    """
+    listed = {number: list(names) for number, names in channels.items()}
+    by_name: dict[str, set[str]] = defaultdict(set)
+    for number, names in listed.items():
+        for name in (*names, _label(names)):
+            by_name[name.lower()].add(number)
+    chosen: dict[str, list[str]] = {number: [] for number in listed}
+    for ours, channel in screen.channels.items():
+        numbers = sorted(by_name.get((channel.named or ours).lower(), ()))
+        if len(numbers) > 1:
+            raise RootError(
+                folder,
+                found=f"several channels that the spec's {channel.named or ours!r} ({ours}) may mean: "
+                f"{', '.join(_label(listed[number]) for number in numbers)}",
+                required="a name of one channel",
+                remedy=f'Write its whole name: `channels: {{{ours}: {{named: "{_label(listed[numbers[0]])}"}}}}`.',
+            )
+        for number in numbers:
+            chosen[number].append(ours)
+    return chosen
 
 
 def _label(names: list[str]) -> str:
@@ -170,9 +239,12 @@ def _label(names: list[str]) -> str:
 def _note_absent(tree: Tree, folder: str, measurement: Measurement, paths: list[str]) -> None:
     """Note how many files of the list do not exist, and how many images it does not name."""
     listed = set(measurement.listed)
-    absent = sorted(listed - {path.rpartition("/")[2] for path in paths}) if listed else []
+    absent = sorted(listed - {composed(path.rpartition("/")[2]) for path in paths}) if listed else []
+    if absent and tree.excluded:
+        excluded = {composed(path.rpartition("/")[2]) for path in tree.excluded}
+        absent = [name for name in absent if name not in excluded]
     if listed:
-        names = [path.rpartition("/")[2] for path in paths]
+        names = [composed(path.rpartition("/")[2]) for path in paths]
         further = sorted(
             name for name in names if name not in listed and measurement.plane(name, "") is not None
         )

@@ -16,12 +16,12 @@ from pcip_core.images.layouts.exports.export import Measurement, Plane, place_of
 from pcip_core.spec.screen import Screen
 
 _GUID = r"[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}"
-_NAME = re.compile(
+NAME = re.compile(
     r"(?:(?P<plate>.+?)_)??(?P<row>(?!(?-i:[stwz]\d))[A-Z]{1,2})(?P<column>\d{1,2})(?:_s(?P<field>\d+?))?"
     rf"(?:_w(?P<channel>\d+?))?(?:_z(?P<plane>\d+?))?(?:_t(?P<time>\d+?))?(?:{_GUID})?\.tiff?",
     re.IGNORECASE | re.DOTALL,
 )
-_IN_CARTA = re.compile(
+IN_CARTA = re.compile(
     r"t(?P<time>\d+)_(?P<row>[A-Z]{1,2})(?P<column>\d{1,2})_s(?P<field>\d+)_w(?P<channel>\d+)_z(?P<plane>\d+)\.tiff?",
     re.IGNORECASE,
 )
@@ -33,12 +33,20 @@ _LONGEST = 1 << 20  # bytes of a .HTD file
 
 def scan_imagexpress(screen: Screen, tree: Tree) -> tuple[list[Field], list[str]]:
     """Find the fields of all measurements, each with its folders of times and focal planes."""
-    return scan_export(screen, tree, lambda folder: _STEPS.sub("", folder), _ImageXpress)
+    return scan_export(screen, tree, measurement_folder, ImageXpress)
 
 
-class _ImageXpress(Measurement):
+def measurement_folder(folder: str) -> str:
+    """The folder of a measurement: that around its folders of times and focal planes."""
+    return _STEPS.sub("", folder)
+
+
+class ImageXpress(Measurement):
+    """One measurement: its images, and the names of channels in its .HTD files."""
+
     def __init__(self, tree: Tree, paths: list[str]) -> None:
         self.plate, self.listed = None, ()
+        self.lists: list[str] = []
         self._deep: set[str] = set()  # channels with focal planes
         for path in paths:
             inside, _, name = path.rpartition("/")
@@ -52,14 +60,15 @@ class _ImageXpress(Measurement):
             except OSError as error:
                 tree.notes.append(f"{path} cannot be read ({error}); it may name the channels")
                 continue
+            self.lists.append(path)
             for number, name in _WAVE.findall(text):
                 waves.setdefault(str(int(number)), name)
         numbers = {str(number) for number in range(1, 100)} | set(waves)
         self.channels = {number: [f"w{number}", number, waves.get(number, "")] for number in numbers}
 
     def plane(self, name: str, inside: str) -> Plane | None:
-        match = _IN_CARTA.fullmatch(name)
-        match, plate = (match, None) if match else (_NAME.fullmatch(name), "plate")
+        match = IN_CARTA.fullmatch(name)
+        match, plate = (match, None) if match else (NAME.fullmatch(name), "plate")
         if match is None:
             return None
         steps = {kind.lower(): number for kind, number in _STEP.findall(inside)}

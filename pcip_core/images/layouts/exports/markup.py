@@ -43,8 +43,8 @@ def read_markup(path: Path, start: Start, end: End) -> None:
             path,
             found=f"a list of images that cannot be read ({error})",
             required="a complete XML file",
-            remedy="Wait until the plate is copied, or copy this file again. Without it, pcip uses the names of the "
-            "images.",
+            remedy="Wait until the plate is copied, or copy this file again. Or leave it out: "
+            f'`exclude: ["{path.name}"]` in files of the spec; pcip then uses the names of the images.',
         ) from error
 
 

@@ -18,7 +18,8 @@ from pcip_core.images.layouts.hdf5 import cell_info
 from pcip_core.images.reading import content_hash, read_field
 from pcip_core.spec.loading import load_screen
 from pcip_core.spec.screen import Screen
-from tests.conftest import REPOSITORY, real_folder
+from pcip_core.spec.templates import TEMPLATES
+from tests.conftest import real_folder
 from tests.core.images.writers import screen_of
 
 FILES = {"layout": "hdf5", "pattern": "**/Chong_{set}_set.hdf5", "image_id": "{set}_{row}"}
@@ -45,7 +46,7 @@ def write_archive(path: Path, cells: int, **changes: np.ndarray | None) -> np.nd
 
 
 def _shipped(root: Path) -> Screen:
-    return load_screen(REPOSITORY / "data" / "screens" / "chong_labelled_cells.yaml", root=str(root))
+    return load_screen(TEMPLATES["chong_labelled_cells"], root=str(root))
 
 
 def test_rows_are_fields_across_blocks_of_rows(tmp_path):

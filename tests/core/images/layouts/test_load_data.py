@@ -189,7 +189,7 @@ def test_a_frame_that_contradicts_the_spec_names_row_and_both_values_and_the_rem
     ],
 )
 def test_frames_and_series_that_cannot_be_used(root, row, header, message):
-    _frames(root, ["0,0", row], header)
+    _frames(root, ["0,1", row], header)
     with pytest.raises(PcipError, match=message):
         _planes(root)
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 import zarr
 
-from pcip_core.errors import ImageFileError
+from pcip_core.errors import ImageFileError, RootError
 from pcip_core.images import decoding
 from pcip_core.images.layout import scan
 from pcip_core.images.reading import content_hash, read_field
@@ -338,16 +338,16 @@ def test_an_image_without_multiscales_is_named(tmp_path):
         read_field(screen, scan(screen).fields[0])
 
 
-def test_processed_copies_are_doubted_and_the_remedy_works(tmp_path):
+def test_processed_copies_are_refused_and_the_remedy_works(tmp_path):
     root = tmp_path / "images"
     write_plate(root / "p.zarr", "0.4")
     for well in ("A/1", "B/12"):
         (root / "p.zarr" / well / "1").rename(root / "p.zarr" / well / "0_registered")
         _group(root / "p.zarr" / well, "0.4", {"well": {"images": [{"path": "0"}, {"path": "0_registered"}]}})
     screen = screen_of(root, FILES, channels=CHANNELS)
-    (doubt,) = scan(screen).doubts(screen)
-    assert doubt.startswith("2 fields seem to be processed copies of others")
-    exclude = yaml.safe_load(re.search(r"exclude: \[.*?\]", doubt)[0])
+    with pytest.raises(RootError, match="2 fields that seem to be processed copies of others") as caught:
+        scan(screen)
+    exclude = yaml.safe_load(re.search(r"exclude: \[.*?\]", caught.value.remedy)[0])
     changed = screen_of(root, FILES | exclude, channels=CHANNELS)
     layout = scan(changed)
     assert [field.number for field in layout.fields] == ["0", "0"]
@@ -355,15 +355,19 @@ def test_processed_copies_are_doubted_and_the_remedy_works(tmp_path):
     assert layout.doubts(changed) == []
 
 
-def test_several_acquisitions_are_doubted_and_both_remedies_work(tmp_path):
+def test_several_acquisitions_are_refused_and_both_remedies_work(tmp_path):
     root = tmp_path / "images"
     write_plate(root / "p.zarr", "0.4")
     for well in ("A/1", "B/12"):
         images = [{"path": name, "acquisition": number} for number, name in enumerate(("0", "1"))]
         _group(root / "p.zarr" / well, "0.4", {"well": {"images": images}})
     screen = screen_of(root, FILES, channels=CHANNELS)
-    (doubt,) = scan(screen).doubts(screen)
-    assert doubt.startswith("2 images hold fields of several acquisitions")
-    for changed in ({"only": {"acquisition": 0}}, {"image_id": "{plate}_{well}_{acquisition}"}):
+    with pytest.raises(RootError, match=r"2 images with fields of several values of {acquisition}") as caught:
+        scan(screen)
+    remedies = [yaml.safe_load(line) for line in re.findall(r"`(.*?)`", caught.value.remedy)]
+    assert remedies == [{"only": {"acquisition": "0"}}, {"image_id": "{plate}_{well}_{acquisition}"}]
+    for changed, images in zip(remedies, (2, 4), strict=True):
         screen = screen_of(root, FILES | changed, channels=CHANNELS)
-        assert scan(screen).doubts(screen) == []
+        layout = scan(screen)
+        assert layout.doubts(screen) == []
+        assert len({field.image_id for field in layout.fields}) == images

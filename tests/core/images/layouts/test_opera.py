@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import yaml
 
 from pcip_core.errors import ImageFileError, RootError
 from pcip_core.images.layout import scan
 from pcip_core.images.layouts.harmony_index import read_index
 from pcip_core.images.reading import read_field
 from pcip_core.spec.loading import load_screen
-from tests.conftest import REPOSITORY, real_folder
+from pcip_core.spec.templates import TEMPLATES
+from tests.conftest import real_folder
 from tests.core.images.writers import noise, screen_of
 
 FILES = {"layout": "opera", "image_id": "{plate}_{well}"}
@@ -62,7 +64,7 @@ def _write_plate(folder: Path, *, fields: int = 2, planes: int = 1) -> dict[str,
 
 def test_the_real_plate_without_an_index_is_named_by_its_folder():
     folder = real_folder("yeast_fields")
-    screen = load_screen(REPOSITORY / "data" / "screens" / "yeast_opera.yaml", root=str(folder))
+    screen = load_screen(TEMPLATES["yeast_opera"], root=str(folder))
     layout = scan(screen)
     assert {field.image_id: 0 for field in layout.fields} == {"yeast_fields_A01": 0, "yeast_fields_B01": 0}
     assert [field.number for field in layout.fields] == ["1", "2", "4", "1", "2"]
@@ -155,3 +157,113 @@ def test_an_index_that_declares_entities_is_refused(tmp_path):
     )
     with pytest.raises(ImageFileError, match="the declaration of an entity"):
         read_index(path)
+
+
+def _listing(*names: str, **changes: str) -> str:
+    """An index with the names of images; changes are of the elements of the first one."""
+    images = ""
+    for number, name in enumerate(names):
+        row, column, field, plane, channel = re.findall(r"\d+", name)[:5]
+        values = {
+            "URL": name,
+            "Row": row,
+            "Col": column,
+            "FieldID": field,
+            "PlaneID": plane,
+            "ChannelID": channel,
+        }
+        values |= {} if number else changes
+        images += f"<Image>{''.join(f'<{key}>{text}</{key}>' for key, text in values.items())}</Image>"
+    return f"<EvaluationInputData><Images>{images}</Images></EvaluationInputData>"
+
+
+OF_NUMBERS = {
+    "nucleus": {"role": "structural", "named": "ch1"},
+    "protein": {"role": "protein", "named": "ch2"},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, ""),
+        ({"Row": "03"}, "as well C03, although its name says well B03"),
+        ({"FieldID": "7"}, "as field 7, although its name says field 1"),
+        ({"ChannelID": "2"}, "as channel 2, although its name says channel 1"),
+    ],
+)
+def test_an_index_that_contradicts_a_name_is_refused_and_the_remedy_works(tmp_path, changes, message):
+    folder = tmp_path / "images" / "P"
+    names = [name.replace("c01", "c03") for name in sorted(_write_plate(folder, fields=1))]
+    for name in names:
+        (folder / name.replace("c03", "c01")).rename(folder / name)
+    (folder / "Index.xml").write_text(_listing(*names, **changes))
+    layout = scan(screen_of(tmp_path / "images", FILES, channels=OF_NUMBERS))
+    if not changes:
+        assert (layout.problems(), len(layout.fields), layout.unclaimed) == ([], 1, [])
+        return
+    (problem,) = layout.problems()
+    assert re.search(f"the image {names[0]} listed ({message})", problem)
+    line = re.search(r"`(exclude: .*?)`", problem)
+    assert line is not None
+    layout = scan(screen_of(tmp_path / "images", FILES | yaml.safe_load(line[1]), channels=OF_NUMBERS))
+    assert (layout.problems(), len(layout.fields)) == ([], 1)
+
+
+def test_of_two_indices_one_is_used_and_they_must_list_the_same_images(tmp_path):
+    folder = tmp_path / "images" / "P"
+    names = sorted(_write_plate(folder))
+    for name in ("Index.xml", "Index.idx.xml"):
+        (folder / name).write_text(_listing(*names))
+    screen = screen_of(tmp_path / "images", FILES, channels=OF_NUMBERS)
+    layout = scan(screen)
+    (doubt,) = layout.doubts(screen)
+    assert doubt == "P/Index.xml is used, and not P/Index.idx.xml; both list the same 4 images"
+    (folder / "Index.xml").write_text(_listing(*names[:3]))
+    (problem,) = scan(screen).problems()
+    assert f"which lists other images: 1 only in Index.idx.xml ({names[3]})" in problem
+    for line, absent in zip(re.findall(r"`(exclude: .*?)`", problem), (1, 0), strict=True):
+        changed = screen_of(tmp_path / "images", FILES | yaml.safe_load(line), channels=OF_NUMBERS)
+        layout = scan(changed)
+        assert len(layout.fields) == 2
+        assert sum("not in the list of the export" in doubt for doubt in layout.doubts(changed)) == absent
+
+
+def test_images_that_an_index_lists_and_that_are_missing_are_named(tmp_path):
+    folder = tmp_path / "images" / "P"
+    names = sorted(_write_plate(folder))
+    (folder / "Index.xml").write_text(_listing(*names))
+    (folder / names[3]).unlink()
+    screen = screen_of(tmp_path / "images", FILES, channels=OF_NUMBERS)
+    (doubt,) = scan(screen).doubts(screen)
+    assert doubt == f"P: 1 of 4 images in the list of the export are missing: {names[3]}"
+
+
+@pytest.mark.parametrize("part", ["kinetic", "flim"])
+def test_lifetimes_and_fast_series_are_refused_and_both_remedies_work(tmp_path, part):
+    folder = tmp_path / "images" / "P"
+    for name in sorted(_write_plate(folder, fields=1)):
+        second = name.replace("fk1", "fk2") if part == "kinetic" else name.replace("fl1", "fl2")
+        tifffile.imwrite(folder / second, noise(9))
+    with pytest.raises(RootError, match=rf"They differ in {part} \(1, 2\)") as caught:
+        scan(screen_of(tmp_path / "images", FILES, channels=OF_NUMBERS))
+    image_id = re.search(r'files\.image_id: "(.*?)"', caught.value.remedy)
+    assert image_id is not None
+    layout = scan(screen_of(tmp_path / "images", FILES | {"image_id": image_id[1]}, channels=OF_NUMBERS))
+    assert [field.image_id for field in layout.fields] == ["P_B01_1", "P_B01_2"]
+    layout = scan(screen_of(tmp_path / "images", FILES | {"only": {part: 1}}, channels=OF_NUMBERS))
+    assert [len(field.files) for field in layout.fields] == [2]
+    assert all(file.endswith("fk1fl1.tiff") for field in layout.fields for file in field.files.values())
+
+
+def test_a_name_of_two_channels_is_refused_and_the_remedy_works(tmp_path):
+    _write_plate(tmp_path / "images" / "P", fields=1)
+    (tmp_path / "images" / "P" / "Index.xml").write_text(_index("P").replace("EGFP", "HOECHST 33342"))
+    with pytest.raises(RootError, match="may mean: ch1 HOECHST 33342, ch2 HOECHST 33342") as caught:
+        scan(screen_of(tmp_path / "images", FILES, channels=CHANNELS))
+    line = re.search(r"`(.*?)`", caught.value.remedy)
+    assert line is not None
+    named = yaml.safe_load(line[1])["channels"]["nucleus"]["named"]
+    channels = CHANNELS | {"nucleus": {"role": "structural", "named": named}}
+    (field,) = scan(screen_of(tmp_path / "images", FILES, channels=channels)).fields
+    assert "ch1" in field.files["nucleus"]

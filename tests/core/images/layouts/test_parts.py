@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from pcip_core.errors import RootError, SpecError
 from pcip_core.images.annotations import describe_images
@@ -152,12 +154,13 @@ def test_wells_that_are_not_wells_are_doubted(tmp_path):
     assert doubt.startswith("1 of 2 wells are not of the form A1 to AF48: top (of My_top_nucleus.tif)")
 
 
-def test_two_writings_of_a_well_are_doubted_and_the_remedy_works(tmp_path):
+def test_two_writings_of_a_well_are_refused_and_the_remedy_works(tmp_path):
     names = [f"P_{well}_{channel}.tif" for well in ("A1", "A01") for channel in ("nucleus", "protein")]
     files = {"pattern": "{plate}_{well}_{channel}.tif", "image_id": "{plate}_{well}"}
-    screen, layout = _scan(tmp_path / "images", names, files)
-    (doubt,) = layout.doubts(screen)
-    assert "written in two ways and taken for two: A01 and A1; write {well:well}" in doubt
+    with pytest.raises(
+        RootError, match=r"two writings, each taken for two: A01 and A1; .* Write {well:well} in"
+    ):
+        _scan(tmp_path / "images", names, files)
     with pytest.raises(RootError, match=r"both P_A01_nucleus\.tif and P_A1_nucleus\.tif"):
         _scan(tmp_path / "images", names, files | {"pattern": "{plate}_{well:well}_{channel}.tif"})
 
@@ -230,15 +233,36 @@ def test_a_link_that_was_copied_as_text_is_named(tmp_path):
 @pytest.mark.parametrize(
     "copy", ["P_A01_1 - Copy.tif", "P_A01_1 (1).tif", "P_A01_1 - Kopie (2).tif", "P_A01_1 copy.tif"]
 )
-def test_copies_of_files_are_doubted_and_the_remedy_works(tmp_path, copy):
+def test_copies_of_files_are_refused_and_the_remedy_works(tmp_path, copy):
     files = {"pattern": "{plate}_{well}_{field}.tif", "image_id": "{plate}_{well}"}
-    screen, layout = _scan(tmp_path / "i", ["P_A01_1.tif", "P_A01_2.tif", copy], files, channels=ONE_FILE)
-    assert layout.doubts(screen) == [
-        f"1 files seem to be copies of others, and their cells would count twice: {copy} of P_A01_1.tif; remove them, "
-        "or name them in files.exclude"
-    ]
-    screen, layout = _scan(tmp_path / "i", [], files | {"exclude": [f"P_A01_1{copy[7]}*"]}, channels=ONE_FILE)
-    assert (len(layout.fields), layout.doubts(screen)) == (2, [])
+    names = ["P_A01_1.tif", "P_A01_2.tif", copy]
+    with pytest.raises(
+        RootError, match=r"has the bytes of 'P_A01_1.tif'; required: each field once"
+    ) as caught:
+        _scan(tmp_path / "i", names, files, channels=ONE_FILE)
+    _, layout = _scan(tmp_path / "i", [], files | line_of(caught.value.remedy), channels=ONE_FILE)
+    assert [field.parts["field"] for field in layout.fields] == ["1", "2"]
+
+
+@pytest.mark.parametrize("copy", ["P (1)", "P - Copy", "P copy"])
+def test_copies_of_folders_are_refused_and_the_remedy_works(tmp_path, copy):
+    files = {"pattern": "{plate}/{well}_{field}.tif", "image_id": "{plate}_{well}"}
+    names = ["P/A01_1.tif", "P 2/A01_1.tif", f"{copy}/A01_1.tif"]
+    with pytest.raises(RootError, match=r"has the bytes of 'P/A01_1.tif'") as caught:
+        _scan(tmp_path / "i", names, files, channels=ONE_FILE)
+    _, layout = _scan(tmp_path / "i", [], files | line_of(caught.value.remedy), channels=ONE_FILE)
+    assert {field.parts["plate"] for field in layout.fields} == {"P", "P 2"}
+
+
+def test_files_that_are_called_copies_and_have_other_bytes_are_doubted(tmp_path):
+    files = {"pattern": "{plate}_{well}_{field}.tif", "image_id": "{plate}_{well}"}
+    (tmp_path / "i").mkdir()
+    (tmp_path / "i" / "P_A01_1.tif").write_bytes(b"other")
+    screen, layout = _scan(tmp_path / "i", ["P_A01_1 (1).tif"], files, channels=ONE_FILE)
+    (doubt,) = layout.doubts(screen)
+    assert doubt.startswith(
+        "1 files may be copies of others, with other bytes: P_A01_1 (1).tif of P_A01_1.tif"
+    )
 
 
 def test_numbers_that_no_file_without_them_precedes_are_no_copies(tmp_path):
@@ -247,15 +271,58 @@ def test_numbers_that_no_file_without_them_precedes_are_no_copies(tmp_path):
     assert layout.doubts(screen) == []
 
 
-def test_fields_in_two_writings_are_doubted(tmp_path):
+def test_fields_in_two_writings_are_refused(tmp_path):
     files = {"pattern": "{plate}_{well}_s{field}.tif", "image_id": "{plate}_{well}"}
-    screen, layout = _scan(
-        tmp_path / "i", ["P_A01_s1.tif", "P_A01_s01.tif", "P_A02_s1.tif"], files, channels=ONE_FILE
-    )
+    names = ["P_A01_s1.tif", "P_A01_s01.tif", "P_A02_s1.tif"]
+    with pytest.raises(
+        RootError, match="1 numbers of fields in two writings, each taken for two fields: 01 and 1 of"
+    ):
+        _scan(tmp_path / "i", names, files, channels=ONE_FILE)
+
+
+def line_of(remedy: str) -> dict[str, Any]:
+    """The first line for `files` of the spec that a remedy gives."""
+    line = re.search(r"`(.*?)`", remedy)
+    assert line is not None
+    return dict(yaml.safe_load(line[1]))
+
+
+@pytest.mark.parametrize("part", ["tp", "t", "timepoint", "T"])
+def test_a_time_under_any_of_its_names_is_no_field(tmp_path, part):
+    names = [f"A01_{time}_{channel}.tif" for time in (1, 2) for channel in ("nucleus", "protein")]
+    files = {"pattern": f"{{well}}_{{{part}}}_{{channel}}.tif", "image_id": "{well}"}
+    with pytest.raises(RootError, match=rf"a stack: .*only: {{{part}: 1}}"):
+        _scan(tmp_path / "i", names, files)
+    _, layout = _scan(tmp_path / "i", [], files | {"only": {"time": 2}})
+    assert [field.parts[part] for field in layout.fields] == ["2"]
+    _, layout = _scan(tmp_path / "i", [], files | {"image_id": f"{{well}}_{{{part}}}"})
+    assert [field.image_id for field in layout.fields] == ["A01_1", "A01_2"]
+
+
+def test_hours_in_the_place_of_the_field_are_doubted_and_the_remedy_works(tmp_path):
+    names = [f"A01_{time}_{channel}.tif" for time in (0, 24) for channel in ("nucleus", "protein")]
+    files = {"pattern": "{well}_{hours}_{channel}.tif", "image_id": "{well}"}
+    screen, layout = _scan(tmp_path / "i", names, files)
     (doubt,) = layout.doubts(screen)
     assert doubt.startswith(
-        "1 numbers of fields are written in two ways and taken for two fields: 01 and 1 of P_A01"
+        "{hours} (0, 24, ...) is taken for the field of 1 images, such as A01; if it is a time"
     )
+    with pytest.raises(RootError, match="a stack"):
+        _scan(tmp_path / "i", [], files | {"pattern": "{well}_{time}_{channel}.tif"})
+
+
+def test_plates_of_which_nothing_is_used_are_counted(tmp_path):
+    names = [f"P{n}/z{n}/A01_{channel}.tif" for n in (1, 2, 3) for channel in ("nucleus", "protein")]
+    files = {"pattern": "{plate}/z{z}/{well}_{channel}.tif", "image_id": "{plate}_{well}"}
+    _, layout = _scan(tmp_path / "i", names, files | {"only": {"z": 1}, "exclude": ["P3/"]})
+    assert layout.plates_left_out == [
+        "plate P2: files.only leaves out all of it, 2 files or images",
+        "plate P3: files.exclude leaves out all of it, 1 folder: P3/",
+    ]
+    _, layout = _scan(tmp_path / "i", [], files | {"exclude": ["P3/**/*.tif", "P2/*/*_protein.tif"]})
+    assert layout.plates_left_out == [
+        "plate P3: files.exclude leaves out all of it, 2 files: P3/z3/A01_nucleus.tif, P3/z3/A01_protein.tif"
+    ]
 
 
 @pytest.mark.parametrize("well", ["A1", "a01", "A - 1"])
@@ -277,3 +344,23 @@ def test_channels_are_found_in_both_forms_of_unicode(tmp_path, form):
         root = tmp_path / str(number)
         _, layout = _scan(root, [name, "A01_protein.tif"], files, channels=channels)
         assert layout.fields[0].files == {"nucleus": name, "protein": "A01_protein.tif"}
+
+
+def test_a_wrong_name_of_a_channel_is_answered_with_those_of_the_files(tmp_path):
+    names = [f"A01_{channel}.tif" for channel in ("nucleus", "GFP", "RFP")]
+    files = {"pattern": "{well}_{channel}.tif", "image_id": "{well}"}
+    channels = {
+        "nucleus": {"role": "structural"},
+        "protein": {"role": "protein", "named": "GFPP"},
+    }
+    screen, layout = _scan(tmp_path / "i", names, files, channels=channels)
+    (doubt,) = layout.doubts(screen)
+    assert doubt == (
+        "channel protein: no file is called 'GFPP', which may mean GFP; files that match otherwise are called "
+        "GFP (1 files), RFP (1 files): correct channels.protein.named"
+    )
+    channels["nucleus"]["named"] = "nuclei"  # type: ignore[index]
+    with pytest.raises(
+        RootError, match=r"match otherwise are GFP, RFP, nucleus; 'nuclei', which may mean nucleus;"
+    ):
+        _scan(tmp_path / "i", names, files, channels=channels)

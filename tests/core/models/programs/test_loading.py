@@ -78,5 +78,5 @@ def test_a_missing_package_is_named_with_the_command(
 
     monkeypatch.setattr(builtins, "__import__", without)
     extra = {"onnxruntime": "onnx", "timm": "timm"}[package]
-    with pytest.raises(MissingPackageError, match=rf"no package {package}.*pip install -e '\.\[{extra}\]'"):
+    with pytest.raises(MissingPackageError, match=rf"no package {package}.*pip install 'pcip\[{extra}\]'"):
         load_program(tmp_path / name, timm="resnet18", **SIZE)

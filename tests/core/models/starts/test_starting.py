@@ -47,12 +47,22 @@ def test_shipped_weights_are_whole_and_small(name: str) -> None:
 
 def test_channels_take_the_filters_of_their_names() -> None:
     weights = weights_of("simulated_human")[FIRST]
-    untrained = network(("actin", "microtubules", "gfp")).state_dict()[FIRST]
     begun = started(network(("actin", "microtubules", "gfp")), "simulated_human")
     first = begun.state_dict()[FIRST]
-    assert torch.equal(first[:, 0], untrained[:, 0])  # the start does not know actin
+    assert not first[:, 0].any()  # the start does not know actin
     assert torch.equal(first[:, 1], weights[:, 1])
     assert torch.equal(first[:, 2], weights[:, 2])  # the protein channel, by its role
+
+
+def test_a_channel_that_the_start_lacks_changes_nothing_until_it_is_trained() -> None:
+    cells = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    with_actin = started(network(("actin", "microtubules", "gfp"), seed=1), "simulated_human").eval()
+    without = started(network(("microtubules", "gfp")), "simulated_human").eval()
+    assert torch.allclose(with_actin.source(cells), without.source(cells[:, 1:]), atol=1e-5)
+    with_actin.train().source(cells).square().sum().backward()
+    gradient = with_actin.source.blocks[0].convolution.weight.grad
+    assert gradient is not None
+    assert gradient[:, 0].any()  # training reaches its filters
 
 
 def test_another_projector_keeps_its_initial_weights() -> None:

@@ -72,7 +72,7 @@ def test_the_other_screens_are_published_and_the_damaged_one_keeps_its_rows(
         assert after["other"] != before["other"]
         now = whole_of(path)
         assert {name for name in tables if tables[name] != now[name]} == {
-            *(f"other.{TABLE}", "main.feature_sets", "main.published")
+            *(f"other.{TABLE}", "other.scales", "main.feature_sets", "main.published")
         }
     damaged.unlink()
     small.commit_features(filled, "scr", "plate_1", seed=3)

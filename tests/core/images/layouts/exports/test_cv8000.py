@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+import yaml
 
 from pcip_core.errors import ImageFileError, RootError
 from pcip_core.images.layout import scan
@@ -145,3 +147,49 @@ def test_images_that_a_list_does_not_name_are_named(tmp_path):
     assert doubt.startswith(
         "M: 7 images are not in the list of the export, and are used by their names: My_Plate"
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"Row": 3}, "listed as well C03, although its name says well B03"),
+        ({"FieldIndex": 2}, "listed as field 2, although its name says field 1"),
+        ({"Ch": 2, "ActionIndex": 2}, "listed as channel 2, although its name says channel 1"),
+        ({"ZIndex": 4, "TimePoint": 5}, "listed as plane 4, time 5, although its name says plane 1, time 1"),
+    ],
+)
+def test_a_list_that_contradicts_a_name_is_refused_and_the_remedy_works(tmp_path, changes, message):
+    folder = tmp_path / "images" / "M"
+    names = sorted(_write(folder))
+    (folder / "MeasurementData.mlf").write_text(_list(_record(names[0], **changes)))
+    layout = scan(screen_of(tmp_path / "images", FILES, channels=CHANNELS))
+    (problem,) = layout.problems()
+    assert f"the image {names[0]} {message}" in problem
+    line = re.search(r"`(exclude: .*?)`", problem)
+    assert line is not None
+    layout = scan(screen_of(tmp_path / "images", FILES | yaml.safe_load(line[1]), channels=CHANNELS))
+    assert (len(layout.fields), layout.problems()) == (4, [])
+
+
+def test_lists_are_not_unclaimed_and_a_name_of_two_channels_is_refused(tmp_path):
+    folder = tmp_path / "images" / "M"
+    _write(folder)
+    (folder / "MeasurementDetail.mrf").write_text(
+        f'<bts:MeasurementDetail bts:MeasurementSettingFileName="s.mes" {BTS}/>'
+    )
+    (folder / "s.mes").write_text(
+        f'<a {BTS}><bts:Channel bts:Ch="1" bts:Acquisition="BP445/45" bts:Fluorophore="Dye"/>'
+        '<bts:Channel bts:Ch="2" bts:Acquisition="BP525/50" bts:Fluorophore="Dye"/></a>'
+    )
+    channels = CHANNELS | {"nucleus": {"role": "structural", "named": "dye"}}
+    with pytest.raises(RootError, match="'dye' \\(nucleus\\) may mean: C01 BP445/45, C02 BP525/50") as caught:
+        scan(screen_of(tmp_path / "images", FILES, channels=channels))
+    line = re.search(r"`(.*?)`", caught.value.remedy)
+    assert line is not None
+    named = yaml.safe_load(line[1])["channels"]["nucleus"]["named"]
+    channels = CHANNELS | {"nucleus": {"role": "structural", "named": named}}
+    layout = scan(screen_of(tmp_path / "images", FILES, channels=channels))
+    assert [name for field in layout.fields for name in field.files.values()][:1] == [
+        "M/My_Plate_B03_T0001F001L01A01Z01C01.tif"
+    ]
+    assert layout.unclaimed == []

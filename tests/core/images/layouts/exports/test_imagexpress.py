@@ -76,9 +76,9 @@ def test_sites_and_wavelengths_are_read_before_a_guid(tmp_path, guid):
 )
 def test_single_sites_and_single_wavelengths(tmp_path, name, expected):
     from pcip_core.images.inside import Tree
-    from pcip_core.images.layouts.exports.imagexpress import _ImageXpress
+    from pcip_core.images.layouts.exports.imagexpress import ImageXpress
 
-    plane = _ImageXpress(Tree(tmp_path), []).plane(name, "")
+    plane = ImageXpress(Tree(tmp_path), []).plane(name, "")
     assert (plane.plate, plane.parts["well"], plane.parts["field"], plane.channel) == expected
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import tifffile
+import yaml
 
 from pcip_core.images.annotations import describe_images
 from pcip_core.images.inside import Tree
 from pcip_core.images.layout import scan
-from pcip_core.images.layouts.exports.incell import _InCell
+from pcip_core.images.layouts.exports.incell import InCell
 from pcip_core.images.reading import read_field
 from tests.core.images.writers import noise, screen_of
 
@@ -36,7 +39,7 @@ def _channels(nucleus: str, protein: str) -> dict[str, dict[str, str]]:
     ],
 )
 def test_writings_of_names(tmp_path, name, channel, well, numbers):
-    plane = _InCell(Tree(tmp_path), []).plane(name, "")
+    plane = InCell(Tree(tmp_path), []).plane(name, "")
     assert (plane.channel, plane.parts["well"]) == (channel, well)
     assert " ".join(plane.parts[part] for part in ("field", "plane", "time")) == numbers
     assert plane.plate == ("My_Plate" if name.startswith("My_Plate") else None)
@@ -78,3 +81,70 @@ def test_a_list_describes_images_of_any_name(tmp_path):
     (field,) = scan(screen).fields
     assert field.field_id == "P_B03_2"
     assert np.array_equal(read_field(screen, field)["protein"], noise(1))
+
+
+def _xdce(*images: str) -> str:
+    waves = "".join(
+        f'<Wavelength index="{index}"><ExcitationFilter name="{a}"/><EmissionFilter name="{b}"/></Wavelength>'
+        for index, (a, b) in enumerate((("UV", "DAPI"), ("Blue", "FITC")))
+    )
+    return f"<ImageStack><Wavelengths>{waves}</Wavelengths>{''.join(images)}</ImageStack>"
+
+
+def _image(name: str, place: str = '<Row number="1"/><Column number="1"/>', **indices: int) -> str:
+    numbers = {"field_index": 0, "time_index": 0, "wave_index": 0, "z_index": 0} | indices
+    texts = " ".join(f'{key}="{value}"' for key, value in numbers.items())
+    return f'<Image filename="{name}"><Well label="A - 1">{place}</Well><Identifier {texts}/></Image>'
+
+
+NAMES = ("A - 01(fld 1 wv UV - DAPI).tif", "A - 01(fld 1 wv Blue - FITC).tif")
+ODD = {
+    "the well by its label alone": [_image(name, "", wave_index=n) for n, name in enumerate(NAMES)],
+    "paths of Windows": [_image(f"D:\\data\\{name}", wave_index=n) for n, name in enumerate(NAMES)],
+    "no images": [],
+    "images of other measurements": [_image("B - 01(fld 1 wv UV - DAPI).tif", '<Row number="2"/>')],
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_odd_lists_agree_with_the_names(tmp_path, case):
+    root = tmp_path / "images"
+    (root / "P").mkdir(parents=True)
+    for number, name in enumerate(NAMES):
+        tifffile.imwrite(root / "P" / name, noise(number))
+    (root / "P" / "P.xdce").write_text(_xdce(*ODD[case]))
+    layout = scan(screen_of(root, FILES, channels=_channels("DAPI", "FITC")))
+    assert [field.files for field in layout.fields] == [
+        {"nucleus": f"P/{NAMES[0]}", "protein": f"P/{NAMES[1]}"}
+    ]
+    assert layout.problems() == layout.unclaimed == []
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (
+            _image(NAMES[0], '<Row number="2"/><Column number="3"/>'),
+            "as well B03, although its name says well A01",
+        ),
+        (_image(NAMES[0], field_index=3), "as field 4, although its name says field 1"),
+        (_image(NAMES[0], wave_index=1), "as channel Blue - FITC, although its name says channel UV - DAPI"),
+        ('<Image filename="x.tif"/>', "the image x.tif without a number for its well, field or channel"),
+        (f'<Image filename="{NAMES[0]}"><Row', "a list of images that cannot be read"),
+    ],
+)
+def test_lists_that_contradict_a_name_or_are_damaged_are_refused_and_the_remedy_works(
+    tmp_path, image, message
+):
+    root = tmp_path / "images"
+    (root / "P").mkdir(parents=True)
+    for number, name in enumerate(NAMES):
+        tifffile.imwrite(root / "P" / name, noise(number))
+    (root / "P" / "P.xdce").write_text(_xdce(image))
+    (problem,) = scan(screen_of(root, FILES, channels=_channels("DAPI", "FITC"))).problems()
+    assert message in problem
+    line = re.search(r"`(exclude: .*?)`", problem)
+    assert line is not None
+    layout = scan(screen_of(root, FILES | yaml.safe_load(line[1]), channels=_channels("DAPI", "FITC")))
+    assert [len(field.files) for field in layout.fields] == [2]
+    assert layout.problems() == []

@@ -1,0 +1,94 @@
+"""`pcip init FOLDER`: with options alone, with questions, and what it refuses before it writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from pcip_assets.cli.init import command, propose
+from pcip_assets.workspace import Workspace
+from pcip_core.errors import DuplicateScreenError, PcipError, SpecError
+from tests.core.images.proposal.test_proposal import discs, plate, write
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.setenv("PCIP_DATA", str(tmp_path / "workspace" / "data"))
+    return Workspace.current()
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    return write(tmp_path / "My plates", *plate(channels=("ch1", "ch2")), pixels=discs(side=250))
+
+
+def run(*arguments: object, answers: str = "") -> Result:
+    result = CliRunner().invoke(command, list(map(str, arguments)), input=answers)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_options_alone(workspace: Workspace, images: Path) -> None:
+    result = run(images, "--yes", "--protein", "ch2", "--structural", "nucleus=ch1", "--organism", "human")
+    assert result.exit_code == 0, result.output
+    screen = workspace.load(workspace.data / "screens" / "my_plates.yaml")
+    assert screen.channels["nucleus"].named == "ch1"
+    assert "no problem found" in result.output
+    assert (workspace.reports("my_plates") / "contact_sheet.png").stat().st_size > 0
+    assert "pcip run my_plates" in result.output
+
+
+def test_a_folder_of_the_workspace_is_named_relative_to_the_spec(workspace: Workspace) -> None:
+    images = write(workspace.data.parent / "images", *plate(), pixels=discs(side=150))
+    run(images, "--yes")
+    assert 'root: "../../images"' in (workspace.data / "screens" / "images.yaml").read_text()
+
+
+def test_questions(workspace: Workspace, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(propose, "_is_terminal", lambda: True)
+    result = run(images, answers="nucleus\nprotein\n\nmine\n")
+    assert result.exit_code == 0, result.output
+    assert "organism [Homo sapiens]" in result.output
+    screen = workspace.load(workspace.data / "screens" / "mine.yaml")
+    assert (screen.structural, screen.protein) == (("nucleus",), ("protein",))
+
+
+def test_nothing_is_written_without_an_answer(workspace: Workspace, images: Path) -> None:
+    with pytest.raises(SpecError, match="nothing tells what ch1, ch2 shows"):
+        run(images, "--yes")
+    assert not workspace.data.exists()
+
+
+def test_a_spec_of_that_name_stays(workspace: Workspace, images: Path) -> None:
+    run(images, "--yes", "--protein", "ch2", "--name", "mine")
+    path = workspace.data / "screens" / "mine.yaml"
+    path.write_text(path.read_text() + "# mine\n")
+    with pytest.raises(SpecError, match="a spec of that name"):
+        run(images, "--yes", "--protein", "ch2", "--name", "mine")
+    assert path.read_text().endswith("# mine\n")
+    run(images, "--yes", "--protein", "ch2", "--name", "mine", "--force")
+    assert not path.read_text().endswith("# mine\n")
+
+
+def test_names_are_checked_before_files_are_listed(workspace: Workspace, images: Path) -> None:
+    with pytest.raises(SpecError, match="--name my_plates"):
+        run(images, "--yes", "--name", "My plates")
+    other = workspace.data / "screens" / "other.yaml"
+    run(images, "--yes", "--protein", "ch2", "--name", "mine")
+    (workspace.data / "screens" / "mine.yaml").rename(other)
+    with pytest.raises(DuplicateScreenError, match="--name OTHER_NAME"):
+        run(images, "--yes", "--protein", "ch2", "--name", "mine")
+    assert issubclass(DuplicateScreenError, PcipError)
+
+
+def test_a_spec_whose_cells_are_not_found_is_kept_and_the_exit_code_is_1(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    images = write(tmp_path / "small", *plate(), pixels=discs(side=150))
+    result = run(images, "--yes", "--diameter", "200")
+    assert result.exit_code == 1
+    assert "cannot run: no cell of the sampled fields can be used" in result.output
+    assert "pcip check small --picture" in result.output

@@ -78,7 +78,7 @@ def looked_over(
     missing = missing_wells(plates, listed)
     short = [plate for plate in plates if plate.short]
     lines = [
-        f"{_named(plate.name)}fewer than the usual {many(plate.usual, 'field')} in "
+        f"{_named(plate.name)}fewer than the usual {many(plate.usual or 0, 'field')} in "
         + shown([f"{well} ({n})" for well, n in plate.short.items()])
         for plate in short[:_SHOWN]
     ]

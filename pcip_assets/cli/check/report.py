@@ -9,6 +9,7 @@ import click
 from pcip_assets.cli.check.check import FAILURE, PROBLEM, WARNING, Check, Line
 from pcip_assets.cli.check.sections import SECTIONS, refusal
 from pcip_assets.records.settings import Trained
+from pcip_core.images.decoding import forget_warnings
 from pcip_core.images.layout import scan
 from pcip_core.spec.screen import Screen
 from pcip_core.words import many
@@ -36,6 +37,7 @@ def print_check(
     Returns:
         False if the screen cannot be run, a field of the sample cannot be read, or a well is missing.
     """
+    forget_warnings()  # those of other screens
     check = Check(screen, scan(screen), at_most, trained, with_panels=picture is not None)
     click.secho(f"{screen.name}: {screen.description}", bold=True)
     grave: list[Line] = []

@@ -13,6 +13,7 @@ from pcip_assets.cli.check.check import FAILURE, PROBLEM, WARNING, Check, Line
 from pcip_core.crops.sample import SampledField, kinds_of_pixels, summed
 from pcip_core.errors import PcipError
 from pcip_core.evaluation.labelled import lacks_groups
+from pcip_core.images.decoding import decoder_warnings
 from pcip_core.images.illumination.described import illumination_lines
 from pcip_core.images.plate_map import Plate, drawn
 from pcip_core.images.quality.survey import quality_lines
@@ -314,6 +315,11 @@ def refusal(check: Check) -> str | None:
     return None
 
 
+def decoders(_: Check) -> Iterator[Line]:
+    """What the decoders of image files warned of; the pixels are used."""
+    yield from (Line(WARNING, _one_line(text)) for text in decoder_warnings())
+
+
 SECTIONS: tuple[Callable[[Check], Iterator[Line]], ...] = (
     sources,
     counts,
@@ -326,5 +332,6 @@ SECTIONS: tuple[Callable[[Check], Iterator[Line]], ...] = (
     sample,
     quality,
     masks,
+    decoders,
 )
 """In the order of the report."""

@@ -242,7 +242,7 @@ def test_what_the_listing_refuses_or_doubts_the_run_says_in_the_same_words(tmp_p
     definitions = SimpleNamespace(resolve_job_def=lambda _: result)
     monkeypatch.setattr("pcip_assets.definitions.build_definitions", lambda *_: definitions)
     monkeypatch.setattr("pcip_assets.cli.run._jobs", lambda *_, **__: {"features": {}})
-    instance = SimpleNamespace(get_dynamic_partitions=lambda _: ["plate_1"])
+    instance = SimpleNamespace(get_dynamic_partitions=lambda _: ["plate_1"], create_run_for_job=None)
     outcome = run_screen(Workspace.current(), screen, instance=instance)
     assert print_check(screen)
     assert len(outcome.warnings) == 1

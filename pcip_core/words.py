@@ -18,7 +18,14 @@ def many(count: int, noun: str, form: str = "") -> str:
 
 
 def plural(noun: str) -> str:
-    """The plural of a regular noun."""
+    """The plural of a regular noun.
+
+    >>> plural("cell with a value")
+    'cells with a value'
+    """
+    head, space, rest = noun.partition(" with ")
+    if space:
+        return f"{plural(head)}{space}{rest}"
     if noun.endswith(("s", "x", "ch", "sh")):
         return f"{noun}es"
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":

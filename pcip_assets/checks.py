@@ -30,6 +30,7 @@ from pcip_core.spec.screen import Screen
 from pcip_core.store import schemas
 from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import features_of
+from pcip_core.words import many
 
 _SHOWN = 20  # offenders in the metadata
 _LEAST_VARYING = 0.5  # share of the features of a layer
@@ -192,7 +193,7 @@ def store_and_files_agree(store: Store, screen: Screen, shards: list[str] | None
     for shard in _existing(store, screen, "cells", shards):
         cells, crops = store.read_with_array(screen.name, "cells", "crops", shard)
         if len(crops) != cells.height:
-            offenders.append(f"{shard}: {len(crops)} crops, {cells.height} cells")
+            offenders.append(f"{shard}: {many(len(crops), 'crop')}, {many(cells.height, 'cell')}")
         for name in (*encoder_sets(screen), *control_sets(screen)):
             if not store.has(screen.name, PREFIX + name, shard):
                 continue
@@ -249,7 +250,7 @@ def _like_training_cells(screen: Screen) -> dg.AssetChecksDefinition:
         return dg.AssetCheckResult(
             passed=share <= _MOST_BEYOND,
             severity=dg.AssetCheckSeverity.WARN,
-            description=f"{share:.1%} of {cells:,} cells lie beyond the limit, by {training.layer}",
+            description=f"{share:.1%} of {many(cells, 'cell', ',')} lie beyond the limit, by {training.layer}",
             metadata={"cells": cells, "beyond": beyond, "share_beyond": share, "limit": training.limit},
         )
 

@@ -20,6 +20,7 @@ from pcip_core.images.layout import scan
 from pcip_core.images.watching import Changes, changes, stamps
 from pcip_core.spec.screen import Screen
 from pcip_core.store.partitions import Store
+from pcip_core.words import many
 
 _EVERY_S = 60
 _SHOWN = 20  # changed fields in the metadata
@@ -102,7 +103,7 @@ def _observation(screen: Screen, shard: str, difference: Changes) -> dg.AssetObs
     return dg.AssetObservation(
         asset_key=[screen.name, "fields"],
         partition=shard,
-        description=f"{len(lines)} fields have changed; materialize {shard} to make its results again",
+        description=f"{many(len(lines), 'field')} have changed; materialize {shard} to make its results again",
         metadata={name: len(getattr(difference, name)) for name in ("changed", "removed", "added")}
         | {"fields": lines[:_SHOWN]},
     )

@@ -21,6 +21,7 @@ from pcip_core.files import file_name, replacing
 from pcip_core.locks import locked
 from pcip_core.spec.bounds import meant
 from pcip_core.spec.loading import load_screen
+from pcip_core.spec.reading import read_yaml
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.templates import TEMPLATES
 from pcip_core.spec.training import EncoderConfig
@@ -202,7 +203,7 @@ class Workspace:
         return None
 
     def find(self, name_or_path: str, *, root: str | None = None) -> Screen:
-        """The screen of a spec file or of a known name; `data/local.yaml` records it.
+        """The screen of a spec file or of a known screen (`spec_path`); `data/local.yaml` records it.
 
         Raises:
             SpecError: neither a file nor a screen has this name.
@@ -215,13 +216,28 @@ class Workspace:
         return screen
 
     def spec_path(self, name_or_path: str) -> Path:
-        """The spec file of a path, or of the name of a known screen."""
+        """The spec file of a path, or of a known screen by its name or by the name of its file without .yaml.
+
+        Raises:
+            SpecError: there is no such file or screen, or the name is that of one screen and the file of another.
+        """
         path = Path(name_or_path).expanduser()
         if path.is_file():
             return path.resolve()
-        by_stem = {spec.stem: spec for spec in self.specs()}
-        if path.suffix == "" and name_or_path in by_stem:
-            return by_stem[name_or_path]
+        names_in = {spec: _name_in(spec) for spec in self.specs()}
+        fitting = [
+            spec for spec, name in names_in.items() if path.suffix == "" and name_or_path in (name, spec.stem)
+        ]
+        fitting = [spec for spec in fitting if names_in[spec]] or fitting  # one that can be read, if any
+        if len({names_in[spec] for spec in fitting}) > 1:
+            raise SpecError(
+                name_or_path,
+                found="; ".join(f"{spec} (name: {names_in[spec]})" for spec in fitting),
+                required="the name of one screen, which is not the file of another",
+                remedy="Give the path of the spec, or rename its file as the screen.",
+            )
+        if fitting:
+            return fitting[-1]
         if name_or_path in TEMPLATES:
             raise SpecError(
                 name_or_path,
@@ -230,13 +246,19 @@ class Workspace:
                 remedy=f"`pcip init --from {name_or_path}` adds the one that comes with pcip; or go to the folder of "
                 "your workspace.",
             )
-        known = ", ".join(sorted(by_stem)) or "which has none yet"
+        known = ", ".join(self._known_names()) or "which has none yet"
+        names = {each for spec, name in names_in.items() for each in (name, spec.stem) if each}
         raise SpecError(
             name_or_path,
-            found=f"no such file{meant(name_or_path, [*by_stem, *TEMPLATES])}",
+            found=f"no such file{meant(name_or_path, [*sorted(names), *TEMPLATES])}",
             required=f"the path of a spec, or a screen of the workspace {self.data} ({known})",
             remedy="Correct the path or the name. `pcip init --list` lists the screens that come with pcip.",
         )
+
+    def _known_names(self) -> list[str]:
+        """The name of each known screen, in order, with its file if that has another name."""
+        names = {spec: _name_in(spec) or spec.stem for spec in self.specs()}
+        return sorted(name if name == spec.stem else f"{name} ({spec.name})" for spec, name in names.items())
 
     def check_unique(self, name: str, path: Path) -> None:
         """Raise DuplicateScreenError when another known spec has this name."""
@@ -323,6 +345,16 @@ class Workspace:
                     remedy="Free some space, correct the permissions, or choose another folder with PCIP_DATA.",
                 ) from error
             yield
+
+
+def _name_in(spec: Path) -> str | None:
+    """The name of the screen of a spec, which need not be valid."""
+    try:
+        values = read_yaml(spec, "a screen spec")
+    except PcipError:
+        return None
+    name = values.get("name") if isinstance(values, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def _duplicate(name: str, first: Path, second: Path) -> DuplicateScreenError:

@@ -21,7 +21,7 @@ crops
 fetch segmentation
 images simulate
 spec user_tables
-files locks hdf5
+files locks hdf5 words
 errors
 """
 LEVEL = {name: level for level, line in enumerate(LAYERS.split("\n")) for name in line.split()}

@@ -15,6 +15,7 @@ def _count(trial: Trial, fields: int, images: int, spec: str = "spec.yaml", **ch
 
 
 def symlink_plate(trial: Trial) -> Result:
+    """Right: the fields of both plates, the one behind a link included; or P1 is named as not followed."""
     attempt = trial.attempt()
     named = r"\bP1\b.*(link|not followed)|(link|not followed).*\bP1\b"
     whole = len(attempt.fields) == 8 and len(attempt.part("plate")) == 2 and len(attempt.planes()) == 8
@@ -22,6 +23,7 @@ def symlink_plate(trial: Trial) -> Result:
 
 
 def underscore_plate(trial: Trial) -> Result:
+    """Right: plate 2023_Screen_P1 and wells A01, A02; or the odd wells are named, and `{well:well}` gives them."""
     attempt = trial.attempt()
     whole = attempt.part("plate") == ["2023_Screen_P1"] and attempt.part("well") == ["A01", "A02"]
     typed = trial.attempt(changes={"files.pattern": _TYPED})
@@ -31,6 +33,7 @@ def underscore_plate(trial: Trial) -> Result:
 
 
 def operetta_old_digits(trial: Trial) -> Result:
+    """Right: row 1, columns 1 and 2; or a refusal of touching numbers, whose fixed widths give them."""
     attempt = trial.attempt()
     whole = [int(text) for text in attempt.part("row")] == [1] and attempt.part("col")[:1] != [""]
     whole = whole and [int(text) for text in attempt.part("col")] == [1, 2]
@@ -41,6 +44,7 @@ def operetta_old_digits(trial: Trial) -> Result:
 
 
 def opera_two_measurements(trial: Trial) -> Result:
+    """Right: a refusal that names the plate, and `{folder}` in image_id gives 8 fields of 4 images."""
     attempt = trial.attempt()
     right = _count(trial, 8, 4, files__image_id="{folder}_{well}")
     named = r"both BR00117035\S* and|folder"
@@ -48,6 +52,7 @@ def opera_two_measurements(trial: Trial) -> Result:
 
 
 def imagexpress_thumb(trial: Trial) -> Result:
+    """Right: 4 whole fields without the thumbnails; the spec with a GUID part reads them, or is told of the part."""
     attempt, guid = trial.attempt(), trial.attempt("spec_guid_part.yaml")
     right = (len(attempt.planes()), len(attempt.fields)) == (4, 4)
     hinted = (len(guid.planes()), len(guid.fields)) == (4, 4) or guid.says(r"\{guid\}")
@@ -60,6 +65,7 @@ def imagexpress_thumb(trial: Trial) -> Result:
 
 
 def cv8000_action(trial: Trial) -> Result:
+    """Right: 4 whole fields, although the action number differs between channels, and `only: {z: 01}` is z 1."""
     attempt, unquoted = trial.attempt("spec_action_as_part.yaml"), trial.attempt("spec_only_unquoted.yaml")
     whole, right = ((len(each.planes()), len(each.fields)) == (4, 4) for each in (attempt, unquoted))
     named = r"\{action\}"
@@ -69,6 +75,7 @@ def cv8000_action(trial: Trial) -> Result:
 
 
 def incell_platemap(trial: Trial) -> Result:
+    """Right: both images have their gene of the platemap, by a well built from two parts or by layout incell."""
     attempt = trial.attempt()
     changes = {"files.layout": "incell", "files.pattern": None, "images.values": None}
     layout = trial.attempt(changes=changes | {"files.image_id": "{plate}_{well}"})
@@ -81,11 +88,13 @@ def incell_platemap(trial: Trial) -> Result:
 
 
 def appledouble(trial: Trial) -> Result:
+    """Right: 2 fields; the `._` files of macOS are none."""
     attempt = trial.attempt()
     return judged(attempt, right=(len(attempt.fields), len(attempt.planes())) == (2, 2))
 
 
 def odd_file_names(trial: Trial) -> Result:
+    """Right: 6 readable fields, one of whose names has a line break."""
     attempt = trial.attempt()
     return judged(attempt, right=(len(attempt.fields), len(attempt.planes())) == (6, 6))
 

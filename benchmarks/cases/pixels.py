@@ -8,6 +8,7 @@ from benchmarks.cases.case import Case, Result, Trial, judged
 
 
 def mask_wrapped_255(trial: Trial) -> Result:
+    """Right: 12 numbers in 38 pieces are named, and `split: true` gives 38 cells."""
     attempt = trial.attempt()
     split = trial.attempt(changes={"segmentation.options": {"channel": "mask", "split": True}})
     remedies = {"split: true": split.cells().get("A01") == 38}
@@ -15,12 +16,14 @@ def mask_wrapped_255(trial: Trial) -> Result:
 
 
 def mask_ilastik_h5(trial: Trial) -> Result:
+    """Right: the HDF5 label image is read, or the refusal asks for TIFF or PNG."""
     attempt = trial.attempt()
     right = len(attempt.planes()) == 1 and sum(attempt.cells().values()) > 0
     return judged(attempt, right=right or attempt.says("label image", "TIFF", "PNG"))
 
 
 def opera_flatfield(trial: Trial) -> Result:
+    """Right: the profiles are applied, or named as not applied, and `method: harmony` changes the pixels."""
     attempt = trial.attempt()
     corrected = trial.attempt(changes={"illumination": {"method": "harmony"}})
     before, after = attempt.planes(), corrected.corrected()
@@ -36,6 +39,7 @@ def opera_flatfield(trial: Trial) -> Result:
 
 
 def bad_focus_saturation(trial: Trial) -> Result:
+    """Right: A02 is flagged as saturated and A03 as blurred; no cell of A04 (noise) and A06 (4 levels) is used."""
     attempt = trial.attempt()
     cells = attempt.usable()
     flagged = {"A02": attempt.says("A02", "saturated"), "A03": attempt.says("A03", "blur|focus")}

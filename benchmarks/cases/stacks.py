@@ -33,11 +33,13 @@ def _in_order(attempt: Attempt) -> list[Planes]:
 
 
 def ome_multiimage(trial: Trial) -> Result:
+    """Right: each of the 3 images of a file is a field, 6 in all; or a refusal that counts them."""
     attempt = trial.attempt()
     return judged(attempt, right=_readable(attempt, 6) or attempt.says(r"\b3 (images|scenes)"))
 
 
 def imagej_z_as_channels(trial: Trial) -> Result:
+    """Right: focal planes are refused as channels."""
     attempt = trial.attempt()
     refused = attempt.refusals().values()
     right = not attempt.planes() and all("focal" in text or "stack" in text for text in refused)
@@ -45,6 +47,7 @@ def imagej_z_as_channels(trial: Trial) -> Result:
 
 
 def zplanes_as_fields(trial: Trial) -> Result:
+    """Right: a refusal, and `project: {z: max}` gives one field of 20 to 30 cells, the maximum of its planes."""
     attempt, projected = trial.attempt(), trial.attempt(changes=_MAX)
     right = _readable(projected, 1) and 20 <= sum(projected.cells().values()) <= 30
     remedies = {"files.project: {z: max}": right and _projected(trial, 3)}
@@ -52,6 +55,7 @@ def zplanes_as_fields(trial: Trial) -> Result:
 
 
 def zarr_v3_numcodecs(trial: Trial) -> Result:
+    """Right: 2 fields with known means, although zarr warns of the codec."""
     attempt = trial.attempt()
     means = attempt.means()
     right = _readable(attempt, 2) and np.allclose(
@@ -61,12 +65,14 @@ def zarr_v3_numcodecs(trial: Trial) -> Result:
 
 
 def zarr_zstack_mip(trial: Trial) -> Result:
+    """Right: a refusal of the stack, and `project` gives the maximum of the planes that `only` gives."""
     attempt = trial.attempt()
     remedies = {"files.project and files.only": _projected(trial, 3)}
     return judged(attempt, right=False, named=r"focal|found a stack", remedies=remedies)
 
 
 def zarr_single_images(trial: Trial) -> Result:
+    """Right: 2 fields of OME-Zarr images that belong to no plate."""
     attempt = trial.attempt()
     return judged(attempt, right=_readable(attempt, 2))
 

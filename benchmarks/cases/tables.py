@@ -17,6 +17,7 @@ def _edited(trial: Trial, table: str, edit: Callable[[str], str]) -> list[str | 
 
 
 def images_table_wellpad(trial: Trial) -> Result:
+    """Right: A1 is A01, so that all images have their protein; or 0 of 3 images with a row is a problem."""
     attempt = trial.attempt()
     named = "0 of 3 images have a row"
     right = attempt.values("protein") == ["AAC1", "AAH1", "X"]
@@ -24,6 +25,7 @@ def images_table_wellpad(trial: Trial) -> Result:
 
 
 def platemap_duplicate_wells(trial: Trial) -> Result:
+    """Right: a refusal that names well A01 and both proteins; without the wrong row, all have theirs."""
     attempt = trial.attempt()
     proteins = _edited(trial, "platemap.csv", lambda text: text.replace("A1,AAP1,AAP1\n", ""))
     remedies = {"the wrong row removed": proteins == ["AAC1", "AAH1", "X"]}
@@ -31,6 +33,7 @@ def platemap_duplicate_wells(trial: Trial) -> Result:
 
 
 def platemap_merged_cells(trial: Trial) -> Result:
+    """Right: the 2 rows without a plate are counted; with the cells filled in, all images have a protein."""
     attempt = trial.attempt()
     right = attempt.says(r"\b2\b.*\b(rows|cells)|rows? 3", "plate")
     filled = _edited(
@@ -40,6 +43,7 @@ def platemap_merged_cells(trial: Trial) -> Result:
 
 
 def platemap_excel_dates(trial: Trial) -> Result:
+    """Right: the three names that Excel has changed are named; typed again, they are the proteins."""
     attempt = trial.attempt()
     right = all(attempt.says(pattern) for pattern in ("1-Sep", "2-Mar", r"1\.00E\+05"))
 
@@ -52,18 +56,21 @@ def platemap_excel_dates(trial: Trial) -> Result:
 
 
 def platemap_semicolon(trial: Trial) -> Result:
+    """Right: a table separated by ; is read, or the refusal says so."""
     attempt = trial.attempt()
     right = attempt.values("protein") == ["AAC1", "AAH1", "X"]
     return judged(attempt, right=right or attempt.says("separated by ;"))
 
 
 def loaddata_windows(trial: Trial) -> Result:
+    """Right: paths with backslashes are read, or the refusal says Windows."""
     attempt = trial.attempt()
     right = (len(attempt.fields), len(attempt.planes())) == (2, 2)
     return judged(attempt, right=right or attempt.says("Windows"))
 
 
 def loaddata_frame_swapped(trial: Trial) -> Result:
+    """Right: the cytosol of A02 is frame 1, or the contradiction to the spec is named."""
     attempt = trial.attempt()
 
     def right(means: dict[str, list[float]]) -> bool:

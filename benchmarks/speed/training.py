@@ -31,6 +31,7 @@ from pcip_core.training.processes import ALONE, Processes
 from pcip_core.training.task import Batch, output_of, share_of_loss
 from pcip_core.training.tasks.inpainting import Inpainting
 from pcip_core.training.tracker import SilentTracker
+from pcip_core.words import many
 
 DESCRIPTION = (
     "training: loop against bare step, crops from files, two processes, size, GPU, the authors' script"
@@ -73,7 +74,7 @@ def loop_against_bare(shape: NetworkConfig, *, batch: int, steps: int, repeats: 
     )
     return against(
         f"training loop, width {shape.width:g}, batch {batch}, {shape.size_px} px, on {choose_device('auto')}, "
-        f"{precision}, {torch.get_num_threads()} thread(s)",
+        f"{precision}, {many(torch.get_num_threads(), 'thread')}",
         (loop, alone),
         "bare forward, backward and step on random tensors",
         0.97,
@@ -164,7 +165,7 @@ def beside_the_authors(*, batch: int, steps: int, repeats: int = _REPEATS) -> li
     Each has the same crops as it lays them: theirs in TIFFs of one cell and channel, ours in shards, which are read
     into memory. The second row is of their network without the loader: one batch again and again.
     """
-    what = f"training, width 1, batch {batch}, 64 px, float32, {torch.get_num_threads()} thread(s)"
+    what = f"training, width 1, batch {batch}, 64 px, float32, {many(torch.get_num_threads(), 'thread')}"
     others = ("the authors' script with its loader", "the authors' network without its loader")
     aims = (1.2, None)
     why = authors_missing(TRAINING)

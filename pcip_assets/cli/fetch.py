@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pcip_core.words import many
+
 if TYPE_CHECKING:
     from pcip_core.fetch.hpa import Result
 
@@ -119,20 +121,22 @@ def _print_result(result: "Result", root: Path) -> None:
     click.echo(f"proteins  {result.listed} listed = {known} known + {len(result.unknown)} unknown")
     click.echo(f"pages     {result.pages}")
     click.echo(
-        f"images    {result.n_images} images (gene x antibody x cell line) of {result.n_fields} fields"
+        f"images    {many(result.n_images, 'image')} (gene x antibody x cell line) of {many(result.n_fields, 'field')}"
     )
     click.echo(f"files     {result.files} ({result.files.bytes / 1e6:.1f} MB)")
     for what, n in result.left_out.items():
-        click.echo(f"left out  {n} pictures: {what}")
+        click.echo(f"left out  {many(n, 'picture')}: {what}")
     if result.without_fields:
-        click.echo(f"no images {len(result.without_fields)} genes: {_shortened(result.without_fields)}")
+        click.echo(
+            f"no images {many(len(result.without_fields), 'gene')}: {_shortened(result.without_fields)}"
+        )
     if result.unknown:
         click.secho(f"unknown   {_shortened(result.unknown)}", fg="yellow")
     for failure in result.failures[:_SHOWN]:
         click.secho(f"failed    {failure.path}: {failure.reason}", fg="yellow")
     if result.failures:
         click.secho(
-            f"{len(result.failures)} files failed and are listed in {root / FAILURES}; run the command again.",
+            f"{many(len(result.failures), 'file')} failed, listed in {root / FAILURES}; run the command again.",
             fg="red",
         )
 

@@ -10,7 +10,14 @@ from pcip_assets.workspace import Workspace
 @click.command("like")
 @click.argument("screen")
 @click.argument("seeds", nargs=-1, required=True)
-@click.option("-n", "count", default=20, show_default=True, help="Number of proteins or cells to list.")
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Number of proteins or cells to list.",
+)
 @click.option(
     "--by",
     "feature_set",

@@ -9,6 +9,7 @@ from pcip_assets.workspace import Workspace
 from pcip_core.errors import PcipError
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect
+from pcip_core.words import many, plural
 
 _PAPER_K = 11  # nearest neighbours
 _NO_SCORES = (
@@ -80,10 +81,10 @@ def quarantined(workspace: Workspace, screen: str) -> list[str]:
             first = excluded.row(0, named=True)
             n = excluded.height
             total = f" of {n + n_used:,}" if what == used else ""
-            ending = "" if n + (n_used if total else 0) == 1 else "s"
             named = "" if first["file"] in first["reason"] else f"{first['file']}: "
             lines.append(
-                f"{n:,}{total} {what}{ending} in quarantine, {named}{first['reason']} "
+                f"{n:,}{total} {what if n + (n_used if total else 0) == 1 else plural(what)} in "
+                f"quarantine, {named}{first['reason']} "
                 f"(all: SELECT file, reason FROM {screen}.quarantine WHERE stage = '{stage}')"
             )
     return lines
@@ -118,7 +119,7 @@ def score_table(workspace: Workspace, screen: str) -> tuple[str, Table]:
     scores = {(feature_set, protocol): value for k, feature_set, protocol, value in rows if k == shown}
     protocols = sorted({protocol for _, protocol in scores}, reverse=True)
     origin = "simulated images" if simulated else "real images"
-    heading = f"{screen} ({origin}): {n_images} images, {n_cells} cells"
+    heading = f"{screen} ({origin}): {many(n_images, 'image')}, {many(n_cells, 'cell')}"
     if scores:
         heading += f"; balanced accuracy of {shown} nearest neighbours"
     table = Table("feature set")

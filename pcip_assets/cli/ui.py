@@ -14,6 +14,7 @@ from pcip_assets.workspace import DAGSTER_PORT, DEFINITIONS, LOCATION, MLFLOW_PO
 from pcip_core.errors import PcipError, RootError
 from pcip_core.locks import temporary_folder
 
+_ANSWER_S = 120  # in which pages usually answer, also on a slow machine
 _PYTHON = (sys.executable, "-m")
 
 
@@ -51,7 +52,7 @@ def serve(
     from pcip_assets.dagster_compat import DAEMON
     from pcip_assets.recovery.moved import ensure_mlflow
     from pcip_assets.web.guard import host_name
-    from pcip_assets.web.processes import Servers
+    from pcip_assets.web.processes import Servers, answers
 
     for port in (dagster_port, mlflow_port):
         _require_free(port)
@@ -81,12 +82,17 @@ def serve(
         servers.start("MLflow's pages", [
             *_PYTHON, "pcip_assets.web.mlflow_pages", str(mlflow_port), workspace.mlflow_uri, artifacts,
         ])  # fmt: skip
-        servers.wait(until=code)
+        servers.wait(until=code.exists)
         servers.start("Dagster's pages", [
             *_PYTHON, "pcip_assets.web.dagster_pages", str(dagster_port), str(locations),
         ], calls_others=True)  # fmt: skip
         daemon = [*DAEMON, "run", "--workspace", str(locations)]
         servers.start("Dagster's daemon", daemon, calls_others=True)
+        ports = (mlflow_port, dagster_port)
+        if not servers.wait(lambda: all(answers(HOST, port) for port in ports), within_s=_ANSWER_S):
+            click.secho(
+                f"not all pages answer after {_ANSWER_S} s; they may start later", fg="yellow", err=True
+            )
         click.secho(
             f"Dagster http://{HOST}:{dagster_port}   MLflow http://{HOST}:{mlflow_port}   (Ctrl-C stops both)",
             bold=True,

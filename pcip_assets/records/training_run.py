@@ -15,6 +15,7 @@ class TrainingRun:
     def __init__(self, run_id: str, title: str, epochs: int, log: Any) -> None:
         self.run_id, self._title, self._epochs, self._log = run_id, title, epochs, log
         self._progress: Progress | None = None
+        self.resumed_after: int | None = None  # epoch
 
     def start(self, params: Mapping[str, Any]) -> None:
         """Log the parameters of the run; a resumed run keeps its existing ones.
@@ -34,6 +35,13 @@ class TrainingRun:
         import mlflow
 
         mlflow.MlflowClient().log_inputs(self.run_id, datasets=[crops.as_input("training")])
+
+    def resumed(self, epoch: int, epochs: int) -> None:
+        """Log that an interrupted training is resumed."""
+        from pcip_core.training.tracker import resuming
+
+        self.resumed_after = epoch
+        self._log.info(resuming(epoch, epochs))
 
     def batch(self, epoch: int, done: int, total: int) -> None:
         """Show the progress within an epoch, which may take hours."""

@@ -25,6 +25,7 @@ from pcip_assets.workspace import Workspace
 from pcip_core.errors import PcipError, StoreError
 from pcip_core.files import replacing
 from pcip_core.locks import temporary_folder
+from pcip_core.words import many
 
 _LOG = logging.getLogger("pcip")
 _WAIT_S = 20.0  # for another process that writes to a database
@@ -117,7 +118,7 @@ def defect(database: Database) -> Defect | None:
     if any(table.startswith("_alembic_tmp_") for table in tables):
         return Defect("a temporary table of an unfinished migration")
     if len(versions) != 1:
-        return Defect(f"{len(versions)} versions of its tables instead of one")
+        return Defect(f"{many(len(versions), 'version')} of its tables instead of one")
     if database.newest is not None and versions[0] != database.newest():
         return _outdated(database.path, versions[0])
     return None

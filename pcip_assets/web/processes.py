@@ -2,12 +2,14 @@
 
 import contextlib
 import ctypes
+import http.client
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,14 +89,21 @@ class Servers:
             preexec_fn=_prepare,
         )
 
-    def wait(self, until: Path | None = None) -> None:
-        """Wait until a file exists; without a file, for ever.
+    def wait(self, until: Callable[[], bool] | None = None, within_s: float = math.inf) -> bool:
+        """Wait until a condition holds, and return whether it does; without a condition, for ever.
+
+        Args:
+            until: the condition, which is tried again and again.
+            within_s: the longest wait in seconds.
 
         Raises:
             PcipError: a server has ended.
             KeyboardInterrupt: the user asks to stop.
         """
-        while until is None or not until.exists():
+        end = time.monotonic() + within_s
+        while until is None or not until():
+            if time.monotonic() > end:
+                return False
             for name, process in self._processes.items():
                 if process.poll() is not None:
                     raise PcipError(
@@ -104,6 +113,7 @@ class Servers:
                         remedy="Its last messages are above; correct their cause and start again.",
                     )
             time.sleep(_POLL_S)
+        return True
 
     def _stop(self, names: Collection[str], within_s: float) -> None:
         """Ask the processes of servers to end, and kill those that take longer than they may."""
@@ -133,6 +143,19 @@ class Servers:
                 if process.info["status"] != psutil.STATUS_ZOMBIE and os.getpgid(process.pid) in groups:
                     return True
         return False
+
+
+def answers(host: str, port: int) -> bool:
+    """Whether a web server answers there within two seconds, with pages or with an error."""
+    connection = http.client.HTTPConnection(host, port, timeout=2)
+    try:
+        connection.request("GET", "/")
+        connection.getresponse()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True
 
 
 def _interrupt(*_: object) -> None:

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from pcip_core.errors import EvaluationError
 from pcip_core.features.checks import require_finite
 from pcip_core.features.scaling import standardize
+from pcip_core.words import many
 
 LEAST_PROTEINS, MOST_PROTEINS = 8, 20_000  # limits of a map; UMAP of more proteins takes minutes
 _PROTEIN_NEIGHBOURS = 20  # as in the paper
@@ -40,7 +41,7 @@ def umap_embedding(
     if n < neighbours + 2:
         raise EvaluationError(
             "UMAP",
-            found=f"{n} vectors",
+            found=f"{many(n, 'vector')}",
             required=f"{neighbours + 2} or more, for {neighbours} neighbours",
             remedy="Map more cells or proteins, or choose fewer neighbours (baselines.umap).",
         )
@@ -93,7 +94,7 @@ def protein_map(means: np.ndarray, *, seed: int = 0) -> np.ndarray:
     if not LEAST_PROTEINS <= n <= MOST_PROTEINS:
         raise EvaluationError(
             "map of proteins",
-            found=f"{n:,} proteins",
+            found=f"{many(n, 'protein', ',')}",
             required=f"{LEAST_PROTEINS} to {MOST_PROTEINS:,}",
             remedy="The other analyses need no map.",
         )

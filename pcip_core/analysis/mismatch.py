@@ -36,6 +36,7 @@ import polars as pl
 
 from pcip_core.analysis.mismatched_pairs import Drawn, draw_pairs
 from pcip_core.errors import ShapeError
+from pcip_core.words import many
 
 if TYPE_CHECKING:
     from pcip_core.models.inpainting import PairedCellInpainting
@@ -105,7 +106,7 @@ def mismatch(
     if pixels.ndim != 4 or pixels.shape[1] != len(channels) or len(pixels) != len(labels):
         raise ShapeError(
             "mismatch",
-            found=f"pixels {pixels.shape}, {len(labels)} labels, {len(channels)} channels",
+            found=f"pixels {pixels.shape}, {many(len(labels), 'label')}, {len(channels)} channels",
             required="(n, C, S, S), n labels and C names",
             remedy="Pass arrays of one length, and the channels of the crops.",
         )
@@ -299,7 +300,7 @@ def verdict(table: pl.DataFrame) -> Verdict:
         reasons.append(f"its margin {margin:.3f} is not above that of the untrained network, {untrained:.3f}")
     if p >= _ALPHA:
         reasons.append(
-            f"{worse} of {n} target cells are predicted worse from mismatched than from matching sources "
+            f"{worse} of {many(n, 'target cell')} are predicted worse from mismatched than from matching sources "
             f"(p = {p:.2g})"
         )
     return Verdict(not reasons, p, n, worse, tuple(reasons))

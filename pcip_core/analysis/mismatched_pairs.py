@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from pcip_core.errors import EvaluationError, ShapeError
+from pcip_core.words import many
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def draw_pairs(
     if len(labels) != len(image):
         raise ShapeError(
             "pairs of labels",
-            found=f"{len(labels)} labels, {len(image)} images",
+            found=f"{many(len(labels), 'label')}, {many(len(image), 'image')}",
             required="one label and one image per cell",
             remedy="Pass arrays of one length.",
         )
@@ -98,7 +99,7 @@ def draw_pairs(
     if len(usable) < 2 or not drawn:
         raise EvaluationError(
             "mismatch",
-            found=f"{len(usable)} labels with two images or more, of {len(usable) + len(left_out)}",
+            found=f"{many(len(usable), 'label')} with two images or more, of {len(usable) + len(left_out)}",
             required="two labels or more, each with cells in images other than those of a pair",
             remedy="Pass cells of more images.",
         )

@@ -13,6 +13,7 @@ from scipy.spatial.distance import pdist, squareform
 from pcip_core.errors import EvaluationError
 from pcip_core.features.blocks import Columns, columns_of
 from pcip_core.features.checks import require_finite, require_rows
+from pcip_core.words import many
 
 MOST_CELLS = 5_000
 """Distances between all pairs of cells are in memory: 200 MB for this number."""
@@ -100,7 +101,7 @@ def phenotypes(
     if not 3 <= n <= MOST_CELLS or not 1 <= (clusters or 1) <= n or most < 2:
         raise EvaluationError(
             where,
-            found=f"{n} cells, {clusters or f'2 to {most}'} clusters",
+            found=f"{many(n, 'cell')}, {clusters or f'2 to {most}'} clusters",
             required=f"3 to {MOST_CELLS} cells, and no more clusters than cells",
             remedy="Cluster the cells of one protein (or a sample of them), or choose fewer clusters.",
         )

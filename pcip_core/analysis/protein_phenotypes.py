@@ -13,6 +13,7 @@ from pcip_core.analysis.phenotypes import MOST_CELLS, Phenotypes, phenotypes, sa
 from pcip_core.errors import SpecError
 from pcip_core.features.blocks import Columns, Features, rows_of
 from pcip_core.spec.analyses import Phenotyping
+from pcip_core.words import many
 
 _CROPS, _CROPS_EACH = 12, 3  # largest numbers drawn per protein, and per phenotype
 _NAMED = 10  # proteins in an error message
@@ -85,7 +86,7 @@ def chosen_proteins(
         raise SpecError(
             where,
             found=f"no cells of {', '.join(unknown)}",
-            required=f"some of {len(names)} proteins: {', '.join(names[:_NAMED])}"
+            required=f"some of {many(len(names), 'protein')}: {', '.join(names[:_NAMED])}"
             + (", ..." if len(names) > _NAMED else ""),
             remedy="Correct the names; spelling and case matter.",
         )

@@ -10,6 +10,7 @@ import numpy as np
 
 from pcip_core.errors import EvaluationError
 from pcip_core.features.blocks import Features, columns_of, places_of, rows_of
+from pcip_core.words import many
 
 By = Literal["mean", "least"]
 
@@ -45,9 +46,9 @@ def nearest(points: Features, seeds: Sequence[int] | np.ndarray, n: int, *, by: 
     if len(seeds) == 0 or seeds[0] < 0 or seeds[-1] >= len(points) or n < 1:
         raise EvaluationError(
             "nearest",
-            found=f"{len(seeds)} seeds"
+            found=f"{many(len(seeds), 'seed')}"
             + (f" from row {seeds[0]} to {seeds[-1]}" if len(seeds) else "")
-            + f", {len(points)} points, n = {n}",
+            + f", {many(len(points), 'point')}, n = {n}",
             required="one or more seeds, each a row of the points, and n of 1 or more",
             remedy="Name proteins or cells that are in this feature set.",
         )

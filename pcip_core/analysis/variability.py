@@ -13,6 +13,7 @@ from pcip_core.analysis.compartments import BOTH
 from pcip_core.errors import EvaluationError
 from pcip_core.features.blocks import Columns, Features, columns_of, groups_of
 from pcip_core.features.checks import require_rows
+from pcip_core.words import many
 
 _KEYS = ["protein", "cell_line"]
 _LEAST_GROUPS = 5  # proteins of a cell line with a separate intercept
@@ -146,7 +147,10 @@ def _require_comparable(proteins: pl.DataFrame, left_out: int, least_cells: int)
     if proteins.height < 4:
         raise EvaluationError(
             "variability",
-            found=f"{proteins.height} proteins with {least_cells} cells or more ({left_out} have fewer)",
+            found=(
+                f"{many(proteins.height, 'protein')} with {many(least_cells, 'cell')} or more "
+                f"({left_out} have fewer)"
+            ),
             required="four or more to compare",
             remedy="Compare more proteins, or lower `least_cells`.",
         )

@@ -11,6 +11,7 @@ from pcip_core.clustering.merging import Average, Ward, merge_all
 from pcip_core.errors import ClusterError, ShapeError
 from pcip_core.features.checks import require_finite
 from pcip_core.features.scaling import standardize
+from pcip_core.words import many
 
 Method = Literal["ward", "average", "maximum_likelihood"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -99,7 +100,7 @@ def _require_sizes(features: np.ndarray, method: str, regularization: float) -> 
     if not 2 <= n <= MOST_ROWS or columns < 1:
         raise ClusterError(
             "clustering",
-            found=f"{n} rows of {columns} columns",
+            found=f"{many(n, 'row')} of {columns} columns",
             required=f"2 to {MOST_ROWS:,} rows and at least one column",
             remedy="Cluster proteins instead of cells, or a sample of the cells."
             if n > MOST_ROWS

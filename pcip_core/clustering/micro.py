@@ -9,6 +9,7 @@ from pcip_core.errors import ClusterError
 from pcip_core.features.checks import require_finite
 from pcip_core.features.means import group_means
 from pcip_core.features.scaling import standardize
+from pcip_core.words import many
 
 _BATCH, _PASSES = 4096, 3
 
@@ -42,7 +43,7 @@ def micro_clusters(
     if len(features) < 2 or not 2 <= most <= MOST_ROWS:
         raise ClusterError(
             "micro-clusters",
-            found=f"{len(features)} rows, at most {most} groups",
+            found=f"{many(len(features), 'row')}, at most {most} groups",
             required=f"at least two rows, and 2 to {MOST_ROWS:,} groups",
             remedy="Pass more rows, or another `most`.",
         )

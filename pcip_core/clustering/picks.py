@@ -11,6 +11,7 @@ import numpy as np
 from pcip_core.clustering.clusters import members_of, smallest_clade
 from pcip_core.errors import ClusterError, SpecError
 from pcip_core.spec.reading import read_yaml
+from pcip_core.words import many
 
 _FORM = "names of clusters, each with its proteins: `A: [P1, P2]`"
 
@@ -107,7 +108,7 @@ def rows_by_name(tree: np.ndarray, members: Sequence[str]) -> dict[str, int]:
     if len(members) != len(tree) + 1 or len(row) != len(members):
         raise ClusterError(
             "members of a tree",
-            found=f"{len(members)} names, {len(row)} of them distinct",
+            found=f"{many(len(members), 'name')}, {len(row)} of them distinct",
             required=f"{len(tree) + 1} distinct names, one per leaf",
             remedy="Cluster one row per protein, and pass the names in the order of the rows.",
         )

@@ -11,6 +11,7 @@ import numpy as np
 from pcip_core.clustering.clusters import cut_number, labels_of
 from pcip_core.clustering.linkage import Method, cluster_tree
 from pcip_core.errors import ClusterError
+from pcip_core.words import many
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def stable_number(
     if not (0 < share < 1 and repeats >= 1 and numbers and min(numbers) >= 2 and max(numbers) <= least):
         raise ClusterError(
             "stability of clusters",
-            found=f"numbers {list(numbers)}, share {share}, {repeats} repeats, {n} rows",
+            found=f"numbers {list(numbers)}, share {share}, {repeats} repeats, {many(n, 'row')}",
             required=f"numbers from 2 to {least}, a share between 0 and 1, and at least one repeat",
             remedy="Choose fewer clusters, or cluster more proteins.",
         )

@@ -10,6 +10,7 @@ from scipy.cluster import hierarchy
 
 from pcip_core.clustering.distances import condensed_distances
 from pcip_core.errors import ClusterError, ShapeError
+from pcip_core.words import many
 
 MOST_OPTIMAL = 500
 """Maximum number of leaves for the optimal order, which takes less than a second; 1,500 leaves take 30 s."""
@@ -43,7 +44,7 @@ def ordered(tree: np.ndarray, points: np.ndarray, *, most_optimal: int = MOST_OP
     if len(points) != n:
         raise ShapeError(
             "order of leaves",
-            found=f"{len(points)} rows, and a tree of {n} leaves",
+            found=f"{many(len(points), 'row')}, and a tree of {n} leaves",
             required="one row per leaf",
             remedy="Pass the rows from which the tree was computed.",
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pcip_core.errors import CropError
+from pcip_core.words import many
 
 
 class ShardedPixels:
@@ -44,7 +45,7 @@ class ShardedPixels:
         kinds = {(values.dtype, values.shape[1:]) for values in self._maps}
         if len(kinds) != 1 or next(iter(kinds))[0] != self.dtype or self._maps[0].ndim != self.ndim:
             raise CropError(
-                f"crops of {len(files)} shards",
+                f"crops of {many(len(files), 'shard')}",
                 found=", ".join(f"{dtype} (n, {', '.join(map(str, shape))})" for dtype, shape in kinds)
                 or "none",
                 required="uint8 (n, C, S, S), with the same C and S in all shards",

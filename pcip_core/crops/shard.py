@@ -23,6 +23,7 @@ from pcip_core.images.reading import Planes
 from pcip_core.segmentation import check_segmentation, checked_labels, segmenter
 from pcip_core.segmentation.mask_checks import check_masks
 from pcip_core.spec.screen import Screen
+from pcip_core.words import many
 
 _FIELDS_PER_WORKER = 4  # a process takes longer to start than to cut fewer fields
 
@@ -223,7 +224,9 @@ class _Shard:
                 self._add_cells(field, cut, ids)
                 continue
             for _ in ids:
-                self.reject(field, "cell", f"image with {count} cells (required: {self._minimum} or more)")
+                self.reject(
+                    field, "cell", f"image with {many(count, 'cell')} (required: {self._minimum} or more)"
+                )
 
     def columns(self) -> dict[str, list[str] | np.ndarray]:
         """The columns of `ShardCells`. No image can be added later."""

@@ -16,6 +16,7 @@ import numpy as np
 from pcip_core.errors import EvaluationError
 from pcip_core.features.checks import require_finite, require_rows
 from pcip_core.spec.baselines import Classifier
+from pcip_core.words import many
 
 _TOLERANCE = 1e-2  # of saga: a smaller tolerance takes several times longer and gives the same scores
 MAX_ITER = 200
@@ -265,8 +266,8 @@ def _folds(labels: np.ndarray, groups: np.ndarray | None, folds: int, seed: int)
     if folds < 2 or whole < folds or sizes.max() < folds:
         raise EvaluationError(
             "folds",
-            found=f"{folds} folds, {len(labels)} cells"
-            + ("" if groups is None else f" in {whole} groups")
+            found=f"{many(folds, 'fold')}, {many(len(labels), 'cell')}"
+            + ("" if groups is None else f" in {many(whole, 'group')}")
             + f", {sizes.max(initial=0)} cells in the largest class",
             required="at least 2 folds, and at most as many as cells in the largest class, and as groups",
             remedy="Use fewer folds, or score more images.",

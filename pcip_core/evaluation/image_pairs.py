@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.neighbours import threads
+from pcip_core.words import many
 
 
 def keyed(seed: int, *names: str) -> np.random.Generator:
@@ -55,7 +56,7 @@ def term_pairs(
     if not len(sides[0][0]) or not len(sides[1][0]) or len(np.union1d(sides[0][1], sides[1][1])) < 2:
         raise EvaluationError(
             "pairwise distances",
-            found=f"{len(sides[0][1])} proteins of {term!r} and {len(sides[1][1])} of {other!r}",
+            found=f"{many(len(sides[0][1]), 'protein')} of {term!r} and {len(sides[1][1])} of {other!r}",
             required="two different proteins",
             remedy="Choose terms with more proteins.",
         )

@@ -11,6 +11,7 @@ from pcip_core.evaluation.neighbours import nearest_others
 from pcip_core.evaluation.usable import neighbours_left
 from pcip_core.features.checks import require_finite, require_rows
 from pcip_core.features.scaling import standardize
+from pcip_core.words import many
 
 
 def leave_one_out_knn(
@@ -53,7 +54,7 @@ def leave_one_out_knn(
     if min(ks) < 1 or max(ks) > left:
         raise EvaluationError(
             "kNN",
-            found=f"k in {sorted(ks)} and {left} neighbours for the cell with the fewest",
+            found=f"k in {sorted(ks)} and {many(left, 'neighbour')} for the cell with the fewest",
             required="each k at least 1 and at most the number of available neighbours",
             remedy="Choose a smaller k (benchmark.ks), or score more cells.",
         )

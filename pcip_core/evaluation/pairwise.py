@@ -36,6 +36,7 @@ from pcip_core.evaluation.neighbours import threads
 from pcip_core.features.checks import require_finite, require_rows
 from pcip_core.features.scaling import standardize
 from pcip_core.spec import baselines
+from pcip_core.words import many
 
 _DRAWS = 64  # bootstrap draws per block of weights
 _LEAST_SPREAD = 1e-6  # of the distances, relative to their mean; below it, variation is rounding error
@@ -265,7 +266,7 @@ def _prepared(
     if len(proteins) != m or len(lines) != m or (len(image) and not 0 <= image.min() <= image.max() < m):
         raise ShapeError(
             "pairwise distances",
-            found=f"{m} terms, {len(proteins)} proteins, {len(lines)} lines, image numbers "
+            found=f"{many(m, 'term')}, {many(len(proteins), 'protein')}, {many(len(lines), 'line')}, image numbers "
             f"{f'{image.min()}..{image.max()}' if len(image) else 'of no cell'}",
             required="one term, protein and line per image, and image numbers from 0 to the number of images - 1",
             remedy="Pass one row per image, and the row number of each cell's image as `image`.",
@@ -279,7 +280,8 @@ def _prepared(
     if (~few).sum() < 2:
         raise EvaluationError(
             "pairwise distances",
-            found=f"{(~few).sum()} terms shared by {max(min_proteins, 2)} proteins or more, of {len(names)} terms",
+            found=f"{many((~few).sum(), 'term')} shared by {max(min_proteins, 2)} proteins or more, "
+            f"of {many(len(names), 'term')}",
             required="at least two such terms",
             remedy="Score more proteins, or lower min_proteins.",
         )

@@ -14,6 +14,7 @@ from pcip_core.evaluation.usable import usable
 from pcip_core.features.checks import require_finite, require_rows
 from pcip_core.features.means import group_means
 from pcip_core.features.scaling import standardize
+from pcip_core.words import many
 
 _BLOCK = 512  # queries at a time
 _DRAWS = 999  # random rankings of each query
@@ -191,7 +192,7 @@ def silhouette_scores(
     if not 2 <= classes < len(sample):
         raise EvaluationError(
             "silhouette",
-            found=f"{classes} classes in {len(sample)} cells",
+            found=f"{many(classes, 'class')} in {many(len(sample), 'cell')}",
             required="two classes or more, and two cells of one class",
             remedy="Score more cells, or omit the silhouette.",
         )
@@ -279,7 +280,7 @@ def _rows(
     if not finite.any():
         raise EvaluationError(
             classifier,
-            found=f"{len(labels)} profiles, none with another profile of its label outside its group",
+            found=f"{many(len(labels), 'profile')}, none with another profile of its label outside its group",
             required="two profiles of one label in different groups",
             remedy="Score more images, or score without groups.",
         )

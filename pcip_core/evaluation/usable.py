@@ -9,6 +9,7 @@ import numpy as np
 
 from pcip_core.errors import EvaluationError
 from pcip_core.features.checks import require_rows
+from pcip_core.words import many
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def usable(
     if not cells.any() or not columns.any():
         raise EvaluationError(
             feature_set,
-            found=f"{cells.sum()} cells and {columns.sum()} columns that can be scored; left out: "
+            found=f"{many(cells.sum(), 'cell')} and {many(columns.sum(), 'column')} that can be scored; left out: "
             + ", ".join(f"{count} {reason}" for reason, count in out.items() if count),
             required="a finite column that varies, and a class with two cells (in two groups, if groups are left out)",
             remedy="Check the features and the labels, or score more images.",

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from pcip_core.errors import EvaluationError, ShapeError
+from pcip_core.words import many
 
 
 class Shaped(Protocol):
@@ -50,7 +51,7 @@ def require_finite(where: str, features: np.ndarray) -> None:
         named = ", ".join(map(str, columns[:8])) + (", ..." if len(columns) > 8 else "")
         raise EvaluationError(
             where,
-            found=f"{int((~finite).any(1).sum())} cells with NaN or infinite features, in columns {named}",
+            found=f"{many(int((~finite).any(1).sum()), 'cell')} with NaN or infinite features, in columns {named}",
             required="finite features",
             remedy="Exclude these columns, or find the cells with the asset check `features_finite`.",
         )

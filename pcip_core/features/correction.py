@@ -15,6 +15,7 @@ import polars as pl
 from pcip_core.errors import EvaluationError
 from pcip_core.features.blocks import Features, Moments, places_of
 from pcip_core.features.checks import require_finite, require_rows
+from pcip_core.words import many
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ class Whitening:
         if not varied.any():
             raise EvaluationError(
                 "whitening",
-                found=f"{count} control cells, in which {varied.sum()} of {len(varied)} columns vary",
+                found=f"{count} control cells, in which {varied.sum()} of {many(len(varied), 'column')} vary",
                 required="at least two control cells that differ, preferably many more cells than columns",
                 remedy="Name controls that the screen contains, or correct by group instead.",
             )

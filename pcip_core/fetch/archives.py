@@ -19,6 +19,7 @@ import numpy as np
 from pcip_core.errors import FetchError, ImageFileError
 from pcip_core.hdf5 import array_of, texts_of, values_of
 from pcip_core.images.reading import read_plane
+from pcip_core.words import many
 
 _SAMPLED = 20  # fields decoded
 _SHOWN = 5
@@ -175,7 +176,7 @@ def _check_fields(archive: Archive, folder: Path) -> Report:
         channel for files in files_of_field.values() for channel in archive.channels if channel not in files
     )
     report.problems += [
-        f"channel {channel}: no file for {n:,} of {len(files_of_field):,} fields or cells"
+        f"channel {channel}: no file for {n:,} of {many(len(files_of_field), 'field', ',')} or cells"
         for channel, n in lacking.items()
     ]
     report.problems += _undecodable(list(files_of_field.values()))
@@ -187,7 +188,7 @@ def _check_fields(archive: Archive, folder: Path) -> Report:
     few = sorted(protein for protein, numbers in fields.items() if len(numbers) < archive.fields)
     if few:
         report.missing.append(
-            f"fields: {len(few):,} proteins have fewer than {archive.fields} ({_some(few)})"
+            f"fields: {many(len(few), 'protein', ',')} have fewer than {archive.fields} ({_some(few)})"
         )
     return report
 

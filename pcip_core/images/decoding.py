@@ -10,6 +10,7 @@ import logging
 import re
 import stat
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +26,7 @@ from pcip_core.spec.screen import Channel
 
 _LOG = logging.getLogger("pcip.images")
 _WARNED: dict[tuple[str, str], str] = {}  # kind -> the first warning
+_REPEATED: Counter[tuple[str, str]] = Counter()  # kind -> the number of later ones
 _MOST_KINDS, _LONGEST_TEXT = 1000, 300
 _T = TypeVar("_T")
 
@@ -162,19 +164,25 @@ def _keep(path: Path, warning: warnings.WarningMessage) -> None:
     """Keep and log the first warning of a kind; those that differ in numbers and names only are of one kind."""
     text = re.sub(r"\s+", " ", str(warning.message))[:_LONGEST_TEXT]
     kind = (warning.category.__name__, re.sub(r"\d+|'[^']*'|/\S+", "#", text))
-    if kind not in _WARNED and len(_WARNED) < _MOST_KINDS:
+    if kind in _WARNED:
+        _REPEATED[kind] += 1
+    elif len(_WARNED) < _MOST_KINDS:
         _WARNED[kind] = f"{path}: the decoder warns, and the pixels are used: {kind[0]}: {text}"
         _LOG.warning(_WARNED[kind])
 
 
 def decoder_warnings() -> list[str]:
-    """The first warning of each kind that decoders have given in this process, with its file."""
-    return list(_WARNED.values())
+    """The first warning of each kind that decoders have given in this process, with its file and how many followed."""
+    return [
+        f"{text} ({_REPEATED[kind]:,} more of this kind)" if kind in _REPEATED else text
+        for kind, text in _WARNED.items()
+    ]
 
 
 def forget_warnings() -> None:
     """Forget all kinds of warnings, so that the next one of each is kept and logged."""
     _WARNED.clear()
+    _REPEATED.clear()
 
 
 def require_in_root(root: Path, path: Path) -> None:

@@ -21,6 +21,7 @@ from pcip_core.images.reference import Reference
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.sections import PART
 from pcip_core.user_tables.matching import shown
+from pcip_core.words import many
 
 _SHOWN = 5
 
@@ -47,9 +48,9 @@ class Listing:
         for plate, wells in list(self.missing.items())[:_SHOWN]:
             reasons = ", ".join(f"{well} ({reason})" for well, reason in list(wells.items())[:_SHOWN])
             more = "" if len(wells) <= _SHOWN else ", ..."
-            lines.append(f"{_named(plate)}no images for {len(wells)} wells: {reasons}{more}")
+            lines.append(f"{_named(plate)}no images for {many(len(wells), 'well')}: {reasons}{more}")
         if len(self.missing) > _SHOWN:
-            lines.append(f"wells are missing on {len(self.missing) - _SHOWN} more plates")
+            lines.append(f"wells are missing on {many(len(self.missing) - _SHOWN, 'more plate')}")
         return lines
 
     def lines(self) -> list[str]:
@@ -77,12 +78,12 @@ def looked_over(
     missing = missing_wells(plates, listed)
     short = [plate for plate in plates if plate.short]
     lines = [
-        f"{_named(plate.name)}fewer than the usual {plate.usual} fields in "
+        f"{_named(plate.name)}fewer than the usual {many(plate.usual or 0, 'field')} in "
         + shown([f"{well} ({n})" for well, n in plate.short.items()])
         for plate in short[:_SHOWN]
     ]
     if len(short) > _SHOWN:
-        lines.append(f"wells with fewer fields than usual on {len(short) - _SHOWN} more plates")
+        lines.append(f"wells with fewer fields than usual on {many(len(short) - _SHOWN, 'more plate')}")
     return Listing([*doubts, *stacks.warnings], stacks.problems, missing, lines)
 
 

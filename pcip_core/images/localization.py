@@ -25,6 +25,7 @@ from pcip_core.images.field import Field
 from pcip_core.spec.screen import Screen
 from pcip_core.user_tables.matching import Matching, shown
 from pcip_core.user_tables.table import read_table
+from pcip_core.words import many
 
 IDS = ("ensembl", "orf", "uniprot", "gene")  # in order of precedence
 RELIABILITIES = ("Enhanced", "Supported", "Approved", "Uncertain")
@@ -102,7 +103,8 @@ class Annotated:
         problems = [problem for matching in self.matchings for problem in matching.problems()]
         if self.without_protein:
             problems.append(
-                f"{len(self.without_protein)} of {len(self.records)} images have no protein and count as proteins of "
+                f"{len(self.without_protein)} of {many(len(self.records), 'image')} have no protein and "
+                f"count as proteins of "
                 f"their own: {shown(self.without_protein)}"
             )
         absent = Counter(
@@ -111,15 +113,16 @@ class Annotated:
             if (protein := record.values["protein"] or "").lower() in _ABSENT
         )
         problems += [
-            f"{count} images have the protein {protein}, which may stand for a missing value: leave the cell empty"
+            f"{many(count, 'image')} have the protein {protein}, which may stand for a missing value: "
+            f"leave the cell empty"
             for protein, count in absent.items()
         ]
         return problems
 
     def __str__(self) -> str:
         return (
-            f"{len(self.records)} images = {self.matched} matched + {len(self.unmatched)} unmatched + "
-            f"{len(self.ambiguous)} ambiguous; {len(self.unused)} proteins of the table have no image"
+            f"{many(len(self.records), 'image')} = {self.matched} matched + {len(self.unmatched)} unmatched + "
+            f"{len(self.ambiguous)} ambiguous; {many(len(self.unused), 'protein')} of the table have no image"
         )
 
 

@@ -28,6 +28,7 @@ from scipy import stats
 
 from pcip_core.errors import EvaluationError, ShapeError
 from pcip_core.ontology.ontology import Term
+from pcip_core.words import many
 
 _SHOWN = 5
 _COLUMNS = [
@@ -87,7 +88,7 @@ def enrichment(
     if not known:
         raise EvaluationError(
             "enrichment",
-            found=f"no term for any of {len(everyone)} proteins",
+            found=f"no term for any of {many(len(everyone), 'protein')}",
             required="proteins with terms",
             remedy="Check that the names of the clusters' proteins are those of the annotations.",
         )
@@ -243,7 +244,7 @@ def _require_members(clusters: Mapping[str, set[str]], everyone: set[str]) -> No
         if strangers := sorted(proteins - everyone):
             raise EvaluationError(
                 f"cluster {name}",
-                found=f"{len(strangers)} proteins outside the background ({_first(strangers)})",
+                found=f"{many(len(strangers), 'protein')} outside the background ({_first(strangers)})",
                 required="a background that contains every clustered protein",
                 remedy="Add them to the background, or leave `background` out.",
             )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pcip_core.errors import AnnotationError
 from pcip_core.ontology.lines import damaged, lines_of
+from pcip_core.words import many
 
 RELATIONS = ("is_a", "part_of")
 EXPERIMENTAL = ("EXP", "IDA", "IPI", "IMP", "IGI", "IEP", "HTP", "HDA", "HMP", "HGI", "HEP")
@@ -270,7 +271,7 @@ def propagate(
     if unknown and not propagated and not obsolete:
         raise AnnotationError(
             "annotations",
-            found=f"{len(unknown)} terms, such as {next(iter(unknown))}, none of them in the ontology",
+            found=f"{many(len(unknown), 'term')}, such as {next(iter(unknown))}, none of them in the ontology",
             required="terms of this ontology",
             remedy="Read the OBO file that belongs to the annotations.",
         )
@@ -361,7 +362,10 @@ def _cells(path: Path, number: int, line: str) -> list[str]:
     cells = [cell.strip() for cell in line.rstrip("\r\n").split("\t")]
     if len(cells) < _GAF_COLUMNS:
         raise damaged(
-            path, number, f"{len(cells)} columns", f"{_GAF_COLUMNS} or more, separated by tabs (GAF 2.x)"
+            path,
+            number,
+            f"{many(len(cells), 'column')}",
+            f"{_GAF_COLUMNS} or more, separated by tabs (GAF 2.x)",
         )
     if not cells[1] or not cells[4]:
         raise damaged(path, number, "an empty column 2 or 5", "the ids of a gene product and of a term")

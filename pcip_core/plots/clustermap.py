@@ -15,6 +15,7 @@ from pcip_core.clustering.linkage import cluster_tree
 from pcip_core.clustering.tree import heights, leaf_order, ordered, sizes, spans
 from pcip_core.errors import ClusterError, ShapeError
 from pcip_core.plots.style import add_title
+from pcip_core.words import many
 
 BLUE_YELLOW = LinearSegmentedColormap.from_list("blue_yellow", ["#4FA3FF", "#000000", "#FFE600"], N=31)
 MAJOR, MINOR = ("#8A8A8A", "#000000"), ("#E8820C", "#7B3FA0")
@@ -70,8 +71,8 @@ def cluster_map(
     if sorted(order) != list(range(n)) or (labels is not None and len(labels) != n):
         raise ShapeError(
             "cluster map",
-            found=f"{n} rows, an order of {len(order)} and "
-            + ("no labels" if labels is None else f"{len(labels)} labels"),
+            found=f"{many(n, 'row')}, an order of {len(order)} and "
+            + ("no labels" if labels is None else many(len(labels), "label")),
             required="each row once in the order, and one label per row",
             remedy="Pass the rows, the names and the tree of the same clustering.",
         )
@@ -203,7 +204,7 @@ def cluster_bars(
         if not known or np.ptp(lines) != len(wanted) - 1:
             raise ClusterError(
                 f"cluster {name}",
-                found=f"{len(wanted)} rows that are not neighbours in the map, or not in it",
+                found=f"{many(len(wanted), 'row')} that are not neighbours in the map, or not in it",
                 required="rows that are adjacent in the order",
                 remedy="Pass the members of a node of the drawn tree.",
             )

@@ -20,6 +20,7 @@ from pcip_core.plots.clustermap import (
     feature_order,
 )
 from pcip_core.plots.interactive import WIDTH, Points, add_wheel, base_figure
+from pcip_core.words import many
 
 LEVELS = 255
 """Number of colours of the heat map; the middle colour is 0."""
@@ -107,7 +108,7 @@ def heat_map(
     if not n == len(order) == len(rows) == len(names):
         raise ShapeError(
             f"heat map {name}",
-            found=f"{n} lines, {len(order)} leaves, {len(rows)} rows, {len(names)} names",
+            found=f"{many(n, 'line')}, {len(order)} leaves, {many(len(rows), 'row')}, {many(len(names), 'name')}",
             required="equal numbers",
             remedy="Pass the rows, the names and the tree of the same clustering.",
         )

@@ -21,6 +21,7 @@ DASHES: tuple[tuple[int, tuple[int, ...]], ...] = (
     (0, (4, 1, 1, 1, 1, 1)),
 )
 MAX_INSIDE = 6
+_REASON = 60  # characters per line of a reason
 LEGEND_INCHES = 2.2
 """Additional width of a figure for a legend outside the panels."""
 _TITLE_CHARACTER_INCHES = 0.078
@@ -58,13 +59,14 @@ def add_title(figure: Figure, title: str) -> None:
     figure.suptitle("\n".join(lines).replace("\u00a0", " "), fontsize=10)
 
 
-def no_scores(title: str) -> Figure:
-    """Make a figure that states that there are no scores."""
-    figure = Figure(figsize=(4.2, 2), layout="constrained")
+def no_scores(title: str, reason: str = "") -> Figure:
+    """Make a figure that states that there are no scores, and the reason."""
+    figure = Figure(figsize=(4.2, 2 + 0.14 * len(textwrap.wrap(reason, _REASON))), layout="constrained")
     add_title(figure, title)
     axes = figure.add_subplot()
     axes.set_axis_off()
-    axes.text(0.5, 0.5, "no scores", ha="center", va="center", color="dimgrey", transform=axes.transAxes)
+    text = "\n".join(["no scores", *textwrap.wrap(reason, _REASON)])
+    axes.text(0.5, 0.5, text, ha="center", va="center", color="dimgrey", transform=axes.transAxes)
     return figure
 
 

@@ -32,6 +32,7 @@ from pcip_core.report.score_rows import (
     strictest,
 )
 from pcip_core.spec.baselines import Classifier
+from pcip_core.words import many
 
 _SCORES = (  # column, classifier, protocols (the first that was scored), metric, higher is better
     ("11-NN", "knn", ("leave_image_out", "leave_field_out", "leave_cell_out"), "balanced_accuracy", True),
@@ -101,9 +102,10 @@ def _ranking(rows: BenchmarkRows) -> Section:
             line.append(number(values.get(name), best=values.get(name) == top))
         body.append(line)
     protocol, scored = strictest(rows)
-    n_cells = f"{max((row['n'] for row in pick(scored, label=None)), default=0):,}"
+    n_cells = max((row["n"] for row in pick(scored, label=None)), default=0)
     text = Text(
-        f"Labels: column {rows.label} of images; {n_cells} cells scored ({protocol}). Each method is shown with its "
+        f"Labels: column {rows.label} of images; {many(n_cells, 'cell', ',')} scored ({protocol}). Each "
+        f"method is shown with its "
         "best layer by nearest neighbours, chosen on the scored cells. Accuracies are balanced: the mean recall of the "
         "classes."
     )
@@ -251,7 +253,8 @@ def _held(rows: BenchmarkRows) -> Section | None:
     order = sorted(scored, key=lambda row: -scores.get(row["feature_set"], 2.0))
     text = Text(
         "The supervised network was trained on the labels of most images. All feature sets are compared on the same "
-        f"{n:,} cells of the held-out images, classified by the cells of the training images. The paper used a network "
+        f"{many(n, 'cell', ',')} of the held-out images, classified by the cells of the training images. "
+        f"The paper used a network "
         "that was trained on most of the cells that it scored."
     )
     return Section(

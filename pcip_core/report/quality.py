@@ -13,6 +13,7 @@ from pcip_core.images.quality.measures import LEAST_SIGNAL_TO_NOISE, MEASURES, M
 from pcip_core.plots.illumination import mean_fields
 from pcip_core.plots.plates import colour_limits, plate_maps
 from pcip_core.report.page import Block, Code, Picture, Section, Table, Text, page
+from pcip_core.words import many
 
 _MOST_PLATES = 12
 _MOST_ROWS = 50
@@ -118,7 +119,9 @@ def quality_page(rows: QualityRows, *, made_from: str) -> tuple[str, dict[str, F
         )
     ]
     if len(plates) > _MOST_PLATES:
-        blocks.append(Text(f"The {_MOST_PLATES} of {len(plates)} plates with most flagged wells.", note=True))
+        blocks.append(
+            Text(f"The {_MOST_PLATES} of {many(len(plates), 'plate')} with most flagged wells.", note=True)
+        )
     figures = {
         plate: plate_maps(values.filter(plate=plate), f"{rows.title}: {plate}", limits)
         for plate in plates[:_MOST_PLATES]
@@ -139,7 +142,7 @@ def quality_page(rows: QualityRows, *, made_from: str) -> tuple[str, dict[str, F
 
 def _flags(rows: QualityRows) -> list[Block]:
     text = Text(
-        f"{rows.fields.height} fields are used, {rows.excluded} are in quarantine. Flags exclude nothing. saturated: "
+        f"{many(rows.fields.height, 'field')} used, {rows.excluded} in quarantine. Flags exclude nothing. saturated: "
         f"more than {MOST_SATURATED:.0%} of the pixels at the maximum; blurred: the slope of a structural channel far "
         f"below those of the other fields of the shard; no_signal: signal to noise below {LEAST_SIGNAL_TO_NOISE:g}."
     )

@@ -64,21 +64,28 @@ class Fit:
 
     def of(self, mask: np.ndarray) -> float | None:
         """The fit of a mask (H, W) bool; None if too few pixels are inside or outside of it."""
-        thinned = mask[:: self.step, :: self.step].ravel()
-        inside = int(thinned.sum())
-        if min(inside, thinned.size - inside) < _LEAST:
-            return None
-        best = max(self._areas(thinned, inside))
-        if best < GOOD and not self._with_gradients:
+        best = self._best(mask)
+        if best is not None and best < GOOD and not self._with_gradients:
             self._add_gradients()
-            best = max(self._areas(thinned, inside))
+            best = self._best(mask)
         return best
 
-    def _areas(self, thinned: np.ndarray, inside: int) -> Iterator[float]:
-        for ranks in self._ranks:
-            pairs = inside * (thinned.size - inside)
-            area = float((ranks[thinned].sum() - inside * (inside + 1) / 2) / pairs)
-            yield max(area, 1 - area)
+    def is_dark(self, mask: np.ndarray) -> bool:
+        """Whether a mask (H, W) bool is clearly darker than the rest in one channel, and brighter in none."""
+        areas = self._areas(mask)[: len(self._planes)]
+        return bool(areas) and min(areas) <= 1 - CLEAR and max(areas) <= _CHANCE
+
+    def _best(self, mask: np.ndarray) -> float | None:
+        return max((max(area, 1 - area) for area in self._areas(mask)), default=None)
+
+    def _areas(self, mask: np.ndarray) -> list[float]:
+        """The chance that a pixel inside is brighter than one outside, by channel; empty with too few pixels."""
+        thinned = mask[:: self.step, :: self.step].ravel()
+        inside = int(thinned.sum())
+        pairs = inside * (thinned.size - inside)
+        if min(inside, thinned.size - inside) < _LEAST:
+            return []
+        return [float((ranks[thinned].sum() - inside * (inside + 1) / 2) / pairs) for ranks in self._ranks]
 
     def _add_gradients(self) -> None:
         self._with_gradients = True

@@ -10,6 +10,7 @@ import numpy as np
 
 from pcip_core.errors import SpecError
 from pcip_core.spec.simulation import Simulation
+from pcip_core.words import many
 
 CLASSES = {
     "human": (
@@ -231,7 +232,7 @@ def _check_wells(wells_used: Mapping[int, int]) -> None:
     if fullest > _WELLS:
         raise SpecError(
             "simulation",
-            found=f"{fullest} proteins on one of {len(wells_used)} plates",
+            found=f"{fullest} proteins on one of {many(len(wells_used), 'plate')}",
             required=f"{_WELLS} or fewer, the wells of a plate",
             remedy="Use more plates or fewer proteins.",
         )

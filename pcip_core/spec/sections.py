@@ -265,6 +265,7 @@ class Illumination:
 
 
 Measured = Annotated[float, Bounds(-1_000_000_000, 1_000_000_000)]
+_POSSIBLE = {"saturated": (0, 1), "focus_laplacian": (0, 64), "signal_to_noise": (0, float("inf"))}
 
 
 @dataclass(frozen=True)
@@ -303,6 +304,8 @@ class Quality:
 
     def problems(self, channels: Sequence[str]) -> Iterator[tuple[str, str]]:
         """Invalid settings for a screen with these channels: (found, required)."""
+        if self.channels is not None and not self.channels:
+            yield "quality.channels without a channel", f"some of {list(channels)}"
         for name in self.channels or ():
             if name not in channels:
                 yield f"quality.channels names {name!r}{meant(name, channels)}", f"some of {list(channels)}"
@@ -314,3 +317,15 @@ class Quality:
                     f"quality.{name} from {value.at_least} to {value.at_most}",
                     "the smaller limit as at_least",
                 )
+            yield from self._impossible(name, value)
+
+    @staticmethod
+    def _impossible(name: str, value: Limits) -> Iterator[tuple[str, str]]:
+        """Limits that no field can keep. The brightest pixel of a field is always at its maximum."""
+        least, most = _POSSIBLE.get(name, (float("-inf"), float("inf")))
+        if value.at_most is not None and (
+            value.at_most < least or (name == "saturated" and not value.at_most)
+        ):
+            yield f"quality.{name}.at_most {value.at_most:g}, which no field keeps", f"more than {least:g}"
+        if value.at_least is not None and value.at_least > most:
+            yield f"quality.{name}.at_least {value.at_least:g}, which no field keeps", f"at most {most:g}"

@@ -125,8 +125,9 @@ def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:
     built = {f"files.parts.{name}": value for name, value in files.parts.items()}
     profiler = screen.baselines.cellprofiler
     columns = {"image": profiler.image or "", "field": profiler.field or ""}
+    lights = {"illumination.images": screen.illumination.images or ""}
     for key, template in (
-        templates | built | {f"baselines.cellprofiler.{k}": v for k, v in columns.items()}
+        templates | built | lights | {f"baselines.cellprofiler.{k}": v for k, v in columns.items()}
     ).items():
         if set(PART.sub("", template)) & set("{}"):
             refuse(f"{key} {shown(template)}", "parts as {name}, and no other braces")

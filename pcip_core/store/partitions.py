@@ -31,6 +31,7 @@ from pcip_core.store import journal, parquet
 from pcip_core.store.joining import Types, all_columns, filled, joined, require_same_types, require_types
 from pcip_core.store.paths import NAME, Part, checked_name, how_to_make, partitions_in, shard_folder
 from pcip_core.store.schemas import checked
+from pcip_core.words import many
 
 _OF_A_SCREEN = (".journal", "[a-z]*/part.parquet", "[a-z]*/shard=*/part.parquet")
 _READ_ATTEMPTS = 20
@@ -207,7 +208,7 @@ class Store:
             if len(values) != rows.num_rows:
                 raise CropError(
                     home / str(file),
-                    found=f"{len(values)} rows",
+                    found=f"{many(len(values), 'row')}",
                     required=f"{rows.num_rows} rows, as in the table {table}",
                     remedy=f"Materialize the shard {shard} of {screen} again.",
                 )
@@ -392,7 +393,7 @@ def _check_lengths(
         if len(values) not in lengths.values():
             raise CropError(
                 f"{screen}.{name}",
-                found=f"{len(values)} rows",
+                found=f"{many(len(values), 'row')}",
                 required=f"as many rows as one of the tables: {lengths}",
                 remedy="Commit an array with the table that describes it.",
             )

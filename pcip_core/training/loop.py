@@ -122,7 +122,8 @@ def _train_here(
             states.save(model, optimizer, history, choice)
     here = {"device_used": str(device), "processes": processes.size}
     tracker.start(_parameters(config, work, model) | choice.as_params() | here)
-
+    if history:
+        tracker.resumed(len(history), config.epochs)
     for epoch in range(len(history) + 1, config.epochs + 1):
         start = time.perf_counter()
         model.train()

@@ -161,6 +161,9 @@ class _Piped:
     def start(self, params: Mapping[str, Any]) -> None:
         self._report("start", params)
 
+    def resumed(self, epoch: int, epochs: int) -> None:
+        self._report("resumed", epoch, epochs)
+
     def batch(self, epoch: int, done: int, total: int) -> None:
         self._pipe.send(("report", "batch", (epoch, done, total), False))
 

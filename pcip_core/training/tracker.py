@@ -10,6 +10,15 @@ from typing import Any, Protocol
 import numpy as np
 
 
+def resuming(epoch: int, epochs: int) -> str:
+    """The line that says that a training is resumed.
+
+    >>> resuming(12, 30)
+    'resuming after epoch 12 of 30'
+    """
+    return f"resuming after epoch {epoch} of {epochs}"
+
+
 @dataclass(frozen=True)
 class Preview:
     """A few cells with their predictions. All arrays are float32 in [0, 1], except the prediction, which is unbounded.
@@ -34,6 +43,9 @@ class Tracker(Protocol):
     def start(self, params: Mapping[str, Any]) -> None:
         """Receive the parameters before the first epoch, and again when a training is resumed."""
 
+    def resumed(self, epoch: int, epochs: int) -> None:
+        """Receive the last complete epoch of an interrupted training that is resumed, and the number of all epochs."""
+
     def batch(self, epoch: int, done: int, total: int) -> None:
         """Receive the number of pairs or cells of the epoch done, after each step. Must be fast."""
 
@@ -50,6 +62,9 @@ class SilentTracker:
     def start(self, params: Mapping[str, Any]) -> None:
         pass
 
+    def resumed(self, epoch: int, epochs: int) -> None:
+        pass
+
     def batch(self, epoch: int, done: int, total: int) -> None:
         pass
 
@@ -62,6 +77,9 @@ class SilentTracker:
 
 class ProgressTracker(SilentTracker):
     """Prints one line per epoch to stderr."""
+
+    def resumed(self, epoch: int, epochs: int) -> None:
+        print(resuming(epoch, epochs), file=sys.stderr)
 
     def start(self, params: Mapping[str, Any]) -> None:
         print(", ".join(f"{name}={value}" for name, value in params.items()), file=sys.stderr)

@@ -91,6 +91,28 @@ def test_an_unknown_name_is_an_error_that_lists_the_known_ones(workspace: Worksp
         workspace.find("simulated_yest")
 
 
+def test_a_screen_is_known_by_its_name_and_by_its_file(workspace: Workspace, tmp_path: Path) -> None:
+    spec = write_spec(tmp_path).rename(tmp_path / "plates_2026.yaml")
+    workspace.find(str(spec))
+    assert workspace.spec_path("tiny") == workspace.spec_path("plates_2026") == spec
+    assert workspace.find("tiny").name == workspace.find("plates_2026").name == "tiny"
+    with pytest.raises(SpecError, match=r"tiny \(plates_2026.yaml\)"):
+        workspace.spec_path("plates")
+    (tmp_path / "second").mkdir()
+    other = write_spec(tmp_path / "second", name="plates_2026").rename(tmp_path / "other.yaml")
+    workspace.find(str(other))
+    with pytest.raises(SpecError) as clash:
+        workspace.spec_path("plates_2026")
+    assert "plates_2026.yaml (name: tiny)" in clash.value.found
+    assert "other.yaml (name: plates_2026)" in clash.value.found
+    assert "Give the path of the spec" in clash.value.remedy
+    assert workspace.find(str(other)).name == "plates_2026"
+    assert workspace.spec_path("tiny") == spec
+    other.unlink()
+    spec.write_text("not: [a spec")  # damaged: only its file has a name
+    assert workspace.spec_path("plates_2026") == spec
+
+
 def test_two_specs_of_one_name(workspace: Workspace, tmp_path: Path) -> None:
     workspace.find(str(write_spec(tmp_path)))
     (tmp_path / "other").mkdir()

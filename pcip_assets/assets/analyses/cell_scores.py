@@ -18,6 +18,7 @@ from pcip_core.spec.screen import Screen
 from pcip_core.store import schemas
 from pcip_core.store.feature_blocks import StoredFeatures
 from pcip_core.store.images import Images
+from pcip_core.words import many
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -171,7 +172,7 @@ def _brightness(library: Library, screen: Screen, cells: StoredFeatures) -> np.n
     if missing := int((place < 0).sum()):
         raise EvaluationError(
             f"{screen.name}/variability",
-            found=f"{missing} cells without an intensity",
+            found=f"{many(missing, 'cell')} without an intensity",
             required="the feature set `intensity` of every cell",
             remedy=f"Materialize {screen.name}/control_features for every shard.",
         )

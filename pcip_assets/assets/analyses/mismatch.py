@@ -198,7 +198,7 @@ def _compared(
     trained: Any = load_encoder(champion.folder)
     require_same_crops(trained.config, screen, champion.version)
     if draw.drawn is None:
-        return schemas.MISMATCH.empty(), no_scores(_title(screen))
+        return schemas.MISMATCH.empty(), no_scores(_title(screen), draw.description["not_judged"])
     used, ids = draw.drawn.cells.tolist(), draw.cells.cell_ids
     crops = dict(zip(used, crops_of(library.store, screen, ids.gather(used).to_list()), strict=True))
     device, seed = choose_device("auto"), screen.encoder.seed

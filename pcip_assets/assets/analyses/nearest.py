@@ -15,6 +15,7 @@ from pcip_core.store.feature_blocks import StoredFeatures
 from pcip_core.store.images import Images
 from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import features_of
+from pcip_core.words import many
 
 _CELLS_SHOWN = 6  # of each protein
 _COLUMNS = 10  # of a gallery of cells
@@ -86,6 +87,15 @@ def _proteins(
 
     means = store.read(screen.name, _PROTEINS + feature_set)
     names, vectors = means["protein"], features_of(means)
+    if absent := [seed for seed in seeds if seed not in names]:
+        n_images = images.filter(pl.col("protein").is_in(absent)).height
+        raise EvaluationError(
+            f"{screen.name}: like {', '.join(seeds)}",
+            found=f"no cells of {', '.join(absent)} in {feature_set} ({many(n_images, 'image')})",
+            required="proteins with cells",
+            remedy=f"Name another, as {', '.join(names.sort().head(5)) or 'none has cells'}. Why cells are not used: "
+            f"SELECT file, reason FROM {screen.name}.quarantine",
+        )
     if len(names) < 2:
         cell = store.read(screen.name, _CELLS + feature_set, columns=["cell_id"])["cell_id"].sort()[0]
         raise EvaluationError(

@@ -17,6 +17,7 @@ from pcip_core.spec.screen import Screen
 from pcip_core.store import rows as frames
 from pcip_core.store import schemas
 from pcip_core.store.images import Images
+from pcip_core.words import many
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,9 +82,9 @@ def _clustered(context: dg.AssetExecutionContext, library: Library, screen: Scre
     for (protein, line, lines), members in zip(chosen.rows(), rows, strict=True):
         name = f"{protein} {line}".strip()
         if len(members) < settings.least_cells:
-            metadata[f"left_out: {name}"] = f"{len(members)} cells, fewer than {settings.least_cells}"
+            metadata[f"left_out: {name}"] = f"{many(len(members), 'cell')}, fewer than {settings.least_cells}"
             continue
-        context.log.info(f"{screen.name}/phenotypes: {len(members)} cells of {name}")
+        context.log.info(f"{screen.name}/phenotypes: {many(len(members), 'cell')} of {name}")
         clustered = protein_phenotypes(
             cells.features, cells.table, members, columns=columns, settings=settings, seed=spec.seed
         )

@@ -16,6 +16,7 @@ from pcip_core.spec.screen import Screen
 from pcip_core.store import schemas
 from pcip_core.store.feature_blocks import StoredFeatures
 from pcip_core.store.images import Images
+from pcip_core.words import many
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,7 +82,7 @@ def _solutions(context: dg.AssetExecutionContext, library: Library, screen: Scre
         metadata[f"rows{within}"] = len(proteins.names)
         for method in spec.clusters.methods:
             name = method + within
-            context.log.info(f"{screen.name}/clusters: {name}, {len(proteins.names)} rows")
+            context.log.info(f"{screen.name}/clusters: {name}, {many(len(proteins.names), 'row')}")
             picks = {} if part else _picks(screen)
             solution = solve(proteins, method=method, settings=spec.clusters, picks=picks, seed=spec.seed)
             for table, rows in _rows(proteins, solution).items():
@@ -112,7 +113,8 @@ def _too_few(library: Library, screen: Screen, proteins: Proteins, part: str) ->
     within = screen.analyses.clusters.within
     return ClusterError(
         f"{screen.name}/clusters",
-        found=f"{len(proteins.names)} proteins" + (f" with cells where {within[part]}" if part else ""),
+        found=f"{many(len(proteins.names), 'protein')}"
+        + (f" with cells where {within[part]}" if part else ""),
         required=f"{_LEAST_PROTEINS} or more",
         remedy=f"Correct analyses.clusters.within.{part}; the screen has the terms "
         f"{', '.join(terms[:20]) or '(none)'}."

@@ -22,6 +22,7 @@ from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen
 from pcip_core.store.feature_blocks import StoredFeatures
 from pcip_core.store.vectors import features_of
+from pcip_core.words import many
 
 
 def build_combined_features(
@@ -91,7 +92,7 @@ def _in_order(table: Any, cells: Any, where: str) -> np.ndarray:
         if joined.height < cells.height or table.height > cells.height:
             raise EvaluationError(
                 where,
-                found=f"sets of {cells.height} and {table.height} cells, {joined.height} of them the same",
+                found=f"sets of {cells.height} and {many(table.height, 'cell')}, {joined.height} of them the same",
                 required="feature sets of the same cells",
                 remedy="Bring all shards of these sets up to date, or combine sets that describe every cell.",
             )

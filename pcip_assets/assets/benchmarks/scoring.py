@@ -17,6 +17,7 @@ from pcip_core.store import schemas
 from pcip_core.store.feature_blocks import StoredFeatures
 from pcip_core.store.images import Images
 from pcip_core.store.paths import how_to_make
+from pcip_core.words import many
 
 NOT_SCORED = "not_scored"  # key of the provenance: why labels or protocols are not scored, one reason a line
 KNN, BASELINES = "benchmarks", "benchmarks_yardsticks"  # tables of scores; others are benchmarks_<noun>
@@ -94,7 +95,7 @@ def vectors_of(
     if missing := int((rows < 0).sum()):
         raise EvaluationError(
             f"{screen.name}/{feature_set}",
-            found=f"{missing} cells without a vector",
+            found=f"{many(missing, 'cell')} without a vector",
             required="a vector of each cell that is scored",
             remedy=f"Bring all shards up to date. {how_to_make(screen.name, PREFIX + feature_set)}",
         )

@@ -74,7 +74,7 @@ def build_encoder(screen: Screen) -> dg.AssetsDefinition:
             return {"spec": spec, "crops": all_crops_hash(library, screen), **proteins}
 
         def fit(tracker: TrainingRun, checkpoints: Path) -> Fitted:
-            return _fit(library, screen, settings, tracker, checkpoints)
+            return _fit(library, screen, settings, tracker, checkpoints, context.log)
 
         kind = " and ".join(settings.tasks).replace("inpainting", "paired cell inpainting")
         return Network(tracking, screen.name, kind, settings, inputs, fit, overrides)
@@ -83,10 +83,15 @@ def build_encoder(screen: Screen) -> dg.AssetsDefinition:
 
 
 def _fit(
-    library: Library, screen: Screen, settings: EncoderConfig, tracker: TrainingRun, checkpoints: Path
+    library: Library,
+    screen: Screen,
+    settings: EncoderConfig,
+    tracker: TrainingRun,
+    checkpoints: Path,
+    log: Any,
 ) -> Fitted:
     """Train on all crops; the file of the network names the cells that were held out."""
-    from pcip_core.training.cells import CellSet
+    from pcip_core.training.cells import CellSet, too_few_images
     from pcip_core.training.loop import train
     from pcip_core.training.tasks.pairs import network_and_task
 
@@ -94,6 +99,10 @@ def _fit(
     image = np.unique(cells["image_id"].to_numpy(), return_inverse=True)[1]
     proteins = protein_of_images(library, screen)
     protein = np.array([proteins[image_id] for image_id in cells["image_id"]])
+    given = CellSet(pixels, image, screen.crop_channels, protein)
+    warning = too_few_images(given, settings)
+    if warning:
+        log.warning(f"{screen.name}/encoder: {warning}")
     shape, task = network_and_task(
         settings,
         screen.crop_channels,
@@ -103,7 +112,7 @@ def _fit(
         images=int(image.max()) + 1,
     )
     trained = train(
-        CellSet(pixels, image, screen.crop_channels, protein),
+        given,
         shape,
         settings,
         task=task,
@@ -115,4 +124,4 @@ def _fit(
         TRAINING_CELLS: training_cells(trained, pixels, settings.layer),
     }
     loss = "mean squared error" if list(settings.tasks) == ["inpainting"] else "weighted loss of all tasks"
-    return Fitted(trained, len(image), loss, extra)
+    return Fitted(trained, len(image), loss, extra, warning)

@@ -16,6 +16,7 @@ from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.labelled import LabelledCells
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.training import TrainingConfig
+from pcip_core.words import many
 
 
 def supervised_model(screen: str) -> str:
@@ -101,7 +102,7 @@ def _held(
     if classes < 2:
         raise EvaluationError(
             f"{screen.name}/supervised",
-            found=f"{len(labels)} cells with one label each, of {classes} classes",
+            found=f"{many(len(labels), 'cell')} with one label each, of {many(classes, 'class')}",
             required=f"two classes or more in the column {screen.benchmark.label} of images",
             remedy="Give labels (docs/reference/spec.md, `images`), or take supervised out of baselines.sets.",
         )
@@ -109,7 +110,10 @@ def _held(
     if not held.any():
         raise EvaluationError(
             f"{screen.name}/supervised",
-            found=f"{len(set(cells.image_ids))} images of {classes} classes, no class with an image to spare",
+            found=(
+                f"{many(len(set(cells.image_ids)), 'image')} of {many(classes, 'class')}, no class "
+                f"with an image to spare"
+            ),
             required="a class of two images or more, one of which is kept for the score",
             remedy="Label more images, or take supervised out of baselines.sets.",
         )

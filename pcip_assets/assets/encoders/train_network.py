@@ -39,12 +39,14 @@ class Fitted:
         cells: how many it was trained on.
         loss: the name of the loss, for the axis of its curve.
         extra: plain values that are kept with the weights.
+        warning: why the network cannot learn what it is for; empty otherwise.
     """
 
     trained: Any
     cells: int
     loss: str
     extra: dict[str, Any]
+    warning: str = ""
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,8 @@ def train_network(run: Run, network: Network, made_from: str) -> dict[str, Any]:
         "mlflow_run_id": tracker.run_id,
         "cells": fitted.cells,
         "epochs": len(history),
+        **({} if tracker.resumed_after is None else {"resumed_after_epoch": tracker.resumed_after}),
+        **({"warning": fitted.warning} if fitted.warning else {}),
         **{name: value for name, value in last.items() if name == "loss"},
         **{name: value for name, value in last.items() if name.startswith("validation_")},
         **{name: value for name, value in last.items() if name.endswith("_per_s")},

@@ -18,6 +18,7 @@ from pcip_core.spec.screen import Screen
 from pcip_core.store.feature_blocks import StoredFeatures
 from pcip_core.store.images import Images
 from pcip_core.store.partitions import Store
+from pcip_core.words import many
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -122,11 +123,21 @@ def ends_of(
         network: its network.
         direction: (d,) that gave the values.
         title: title of the figure, after that of the screen.
+
+    Raises:
+        EvaluationError: fewer than two cells have a value.
     """
     from pcip_core.analysis.units import ends
     from pcip_core.plots.cells.units import unit_figure
 
     images = Images.of(store, screen.name).rows(features.images)
+    if np.isfinite(values).sum() < 2:
+        raise EvaluationError(
+            f"{screen.name}: {title}",
+            found=many(int(np.isfinite(values).sum()), "cell with a value"),
+            required="two or more",
+            remedy=f"See why cells are not used: SELECT file, reason FROM {screen.name}.quarantine",
+        )
     parts, crops = [], []
     for end, rows in zip(("highest", "lowest"), ends(values, SHOWN), strict=True):
         ids = features.cell_id.gather(rows)

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pcip_core.words import many
+
 SIZES = (50_000, 200_000, 1_165_713)
 EPOCHS = 30  # of the paper
 _NOTHING = "not measured"
@@ -134,7 +136,7 @@ def _value(figure: str, rows: list[dict[str, Any]]) -> float | None:
     """The value of the one row that a figure names; None without it."""
     values = {row["value"] for row in rows if re.fullmatch(figure, row["what"])}
     if len(values) > 1:
-        raise ValueError(f"{figure}: found {len(values)} rows; required: one")
+        raise ValueError(f"{figure}: found {many(len(values), 'row')}; required: one")
     return values.pop() if values else None
 
 

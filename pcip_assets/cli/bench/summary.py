@@ -13,6 +13,7 @@ from typing import Any
 from pcip_assets.cli.bench.costs import costs, missed
 from pcip_assets.workspace import REPOSITORY
 from pcip_core.errors import PcipError
+from pcip_core.words import many
 
 RESULTS = REPOSITORY / "benchmarks" / "results"
 DOCS = REPOSITORY / "docs"
@@ -91,7 +92,7 @@ def _section(name: str, description: str, record: Mapping[str, Any]) -> str:
         f"### `pcip bench {name}`",
         "",
         f"{description[0].upper()}{description[1:]}. Aims: {aims or 'none'};"
-        f" {len(rows)} figures in [{name}.json](../../benchmarks/results/{name}.json)."
+        f" {many(len(rows), 'figure')} in [{name}.json](../../benchmarks/results/{name}.json)."
         f" {record['machine']}; commit {(record['commit'] or 'unknown')[:9]}.{seconds}",
         "",
     ]

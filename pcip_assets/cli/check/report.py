@@ -9,8 +9,10 @@ import click
 from pcip_assets.cli.check.check import FAILURE, PROBLEM, WARNING, Check, Line
 from pcip_assets.cli.check.sections import SECTIONS, refusal
 from pcip_assets.records.settings import Trained
+from pcip_core.images.decoding import forget_warnings
 from pcip_core.images.layout import scan
 from pcip_core.spec.screen import Screen
+from pcip_core.words import many
 
 _COLOURS = {WARNING: "yellow", PROBLEM: "yellow", FAILURE: "red"}
 _INDENT = " " * 14
@@ -35,6 +37,7 @@ def print_check(
     Returns:
         False if the screen cannot be run, a field of the sample cannot be read, or a well is missing.
     """
+    forget_warnings()  # those of other screens
     check = Check(screen, scan(screen), at_most, trained, with_panels=picture is not None)
     click.secho(f"{screen.name}: {screen.description}", bold=True)
     grave: list[Line] = []
@@ -72,4 +75,4 @@ def _draw(check: Check, picture: Path) -> Iterator[Line]:
         yield Line("picture", "none: no field of the sample can be read")
         return
     save_png(contact_sheet(check.screen, check.panels), picture)
-    yield Line("picture", f"{picture}: {len(check.panels)} of {len(check.sample)} sampled fields")
+    yield Line("picture", f"{picture}: {len(check.panels)} of {many(len(check.sample), 'sampled field')}")

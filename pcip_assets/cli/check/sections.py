@@ -13,11 +13,13 @@ from pcip_assets.cli.check.check import FAILURE, PROBLEM, WARNING, Check, Line
 from pcip_core.crops.sample import SampledField, kinds_of_pixels, summed
 from pcip_core.errors import PcipError
 from pcip_core.evaluation.labelled import lacks_groups
+from pcip_core.images.decoding import decoder_warnings
 from pcip_core.images.illumination.described import illumination_lines
 from pcip_core.images.plate_map import Plate, drawn
 from pcip_core.images.quality.survey import quality_lines
 from pcip_core.spec.training import START_CHANNELS
 from pcip_core.spec.validation import unmade_sets
+from pcip_core.words import many
 
 _SHOWN = 5  # files, images or wells named in one line
 _MAPS = 3  # plates with a map
@@ -33,9 +35,9 @@ def sources(check: Check) -> Iterator[Line]:
     yield Line("layout", screen.files.layout)
     planes = Counter(name for field in fields for name in field.files)
     for name, channel in screen.channels.items():
-        yield Line("channel", f"{name} ({channel.role}): {planes[name]} planes")
+        yield Line("channel", f"{name} ({channel.role}): {many(planes[name], 'plane')}")
         if planes[name] < len(fields):
-            lacking = f"no file for {len(fields) - planes[name]} of {len(fields)} fields"
+            lacking = f"no file for {len(fields) - planes[name]} of {many(len(fields), 'field')}"
             yield Line(PROBLEM, f"channel {name}: {lacking}")
     if (start := screen.encoder.start) != "none":
         new = [name for name in screen.structural if name not in START_CHANNELS[start]]
@@ -51,7 +53,7 @@ def counts(check: Check) -> Iterator[Line]:
     """The numbers of fields, images, shards, proteins and localization terms."""
     fields, annotated = check.layout.fields, check.annotated
     n_images, n_shards = len(annotated.records), len(check.layout.shards())
-    yield Line("fields", f"{len(fields)} in {n_images} images, {n_shards} shards")
+    yield Line("fields", f"{len(fields)} in {many(n_images, 'image')}, {many(n_shards, 'shard')}")
     proteins = {image.values["protein"] for image in annotated.records}
     yield Line("proteins", len(proteins))
     others = {
@@ -76,7 +78,7 @@ def plates(check: Check) -> Iterator[Line]:
         return
     n_wells = sum(len(plate.wells) for plate in check.plates)
     n_fields = sum(sum(plate.wells.values()) for plate in check.plates)
-    yield Line("plates", f"{len(check.plates)} with {n_wells} wells and {n_fields} fields")
+    yield Line("plates", f"{len(check.plates)} with {many(n_wells, 'well')} and {many(n_fields, 'field')}")
     missing = check.listing.missing
     alike: dict[tuple[object, ...], list[Plate]] = {}
     for plate in check.plates:
@@ -93,7 +95,7 @@ def _plate_text(alike: Sequence[Plate], missing: Mapping[str, str]) -> str:
     """The wells of plates that are alike: a map with the number of fields of each, or some names of wells."""
     plate, others = alike[0], len(alike) - 1
     more = f" and {others} alike" if others else ""
-    sizes = f"{_many(len(plate.wells), 'well')}, {_many(sum(plate.wells.values()), 'field')}"
+    sizes = f"{many(len(plate.wells), 'well')}, {many(sum(plate.wells.values()), 'field')}"
     wells = f"{plate.name or '(no name)'}{more}: {sizes}"
     if len(plate.wells) == 1:
         return f"{wells}: {next(iter(plate.wells))}"
@@ -113,9 +115,7 @@ def example(check: Check) -> Iterator[Line]:
         of_channel = kinds.get(name, [])
         for pixels, member, n in of_channel:
             size = f"{pixels.height} x {pixels.width} px (height x width), {pixels.dtype}"
-            values = (
-                f"values {_number(pixels.low)} to {_number(pixels.high)} in {n} of {n_read} sampled fields"
-            )
+            values = f"values {_number(pixels.low)} to {_number(pixels.high)} in {n} of {many(n_read, 'sampled field')}"
             yield Line("example", f"{name}: {_one_line(member.field.files[name])}\n{size}, {values}")
         if len(of_channel) > 1:
             each = [
@@ -145,7 +145,7 @@ def tables(check: Check) -> Iterator[Line]:
     for matching in [*annotated.matchings, *of_cells]:
         yield Line(matching.role, matching)
     for term, n in annotated.left_out.items():
-        yield Line("left out", f"term {term!r} of {n} images, which names no compartment")
+        yield Line("left out", f"term {term!r} of {many(n, 'image')}, which names no compartment")
     problems = annotated.problems() + [text for matching in of_cells for text in matching.problems()]
     yield from (Line(PROBLEM, text) for text in problems)
 
@@ -177,7 +177,7 @@ def left_out(check: Check) -> Iterator[Line]:
     """Images and files that are left out, doubts about those that are not, and plates that cannot be listed."""
     for reason, n in Counter(reason for _, reason in check.layout.left_out).most_common(_REASONS):
         names = [field.field_id for field, other in check.layout.left_out if other == reason]
-        yield Line("left out", f"{_many(n, 'field')}: {reason}: {_one_line(_listed(names))}")
+        yield Line("left out", f"{many(n, 'field')}: {reason}: {_one_line(_listed(names))}")
     yield from (Line("left out", _one_line(text)) for text in check.layout.plates_left_out)
     if unclaimed := check.layout.unclaimed:
         belong = "file belongs" if len(unclaimed) == 1 else "files belong"
@@ -215,19 +215,22 @@ def sample(check: Check) -> Iterator[Line]:
     """The cells of the sampled fields by shard, and the fields that cannot be used."""
     total = len(check.layout.fields)
     if check.at_most is not None and check.sample:
-        yield Line("sample", f"{len(check.sample)} of {total} fields")
+        yield Line("sample", f"{len(check.sample)} of {many(total, 'field')}")
     by_shard = [
         (shard, list(members)) for shard, members in groupby(check.sample, lambda each: each.field.shard)
     ]
     for shard, members in by_shard[:_SHARDS]:
         found, passing = sum(each.found for each in members), sum(each.passing for each in members)
-        yield Line("sample", f"{shard}: {found} cells in {len(members)} field(s), {passing} pass")
+        yield Line(
+            "sample", f"{shard}: {many(found, 'cell')} in {many(len(members), 'field')}, {passing} pass"
+        )
     if len(by_shard) > _SHARDS:
         rest = [each for _, members in by_shard[_SHARDS:] for each in members]
         found, passing = sum(each.found for each in rest), sum(each.passing for each in rest)
         yield Line(
             "sample",
-            f"{len(by_shard) - _SHARDS} more shards: {found} cells in {len(rest)} fields, {passing} pass",
+            f"{many(len(by_shard) - _SHARDS, 'more shard')}: {many(found, 'cell')} in "
+            f"{many(len(rest), 'field')}, {passing} pass",
         )
     unread = [each for each in check.sample if each.problem is not None and each.field.problem is None]
     yield from (Line(FAILURE, each.problem) for each in unread[:_SHOWN])
@@ -244,7 +247,7 @@ def _scarce_cells(check: Check, members: list[SampledField]) -> Iterator[Line]:
         reasons = summed(each.reasons for each in members)
         shown = "".join(f"; {n}: {reason}" for reason, n in list(reasons.items())[:_REASONS])
         names = ", ".join(each.field.field_id for each in members[:_SHOWN])
-        yield Line(PROBLEM, f"{names}: none of {found} cells passes{shown}")
+        yield Line(PROBLEM, f"{names}: none of {many(found, 'cell')} passes{shown}")
         return
     if not members:
         return
@@ -256,7 +259,7 @@ def _scarce_cells(check: Check, members: list[SampledField]) -> Iterator[Line]:
         if scarce:
             yield Line(
                 PROBLEM,
-                f"{len(scarce)} of {len(in_image)} images of {fields[0].shard} have fewer cells than "
+                f"{len(scarce)} of {many(len(in_image), 'image')} of {fields[0].shard} have fewer cells than "
                 f"crops.min_cells ({least}): {', '.join(scarce[:_SHOWN])}",
             )
         return
@@ -265,16 +268,12 @@ def _scarce_cells(check: Check, members: list[SampledField]) -> Iterator[Line]:
     if expected < least:
         yield Line(
             PROBLEM,
-            f"{image_id}: about {expected:.0f} cells in its fields, fewer than crops.min_cells ({least})",
+            f"{image_id}: about {many(round(expected), 'cell')} in its fields, fewer than crops.min_cells ({least})",
         )
 
 
 def _number(value: float) -> str:
     return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def quality(check: Check) -> Iterator[Line]:
@@ -296,7 +295,7 @@ def masks(check: Check) -> Iterator[Line]:
     texts = [text for each in check.sample if each.swapped is None for text in each.warnings]
     yield from (Line(PROBLEM, text) for text in texts[:_SHOWN])
     if more := len(swapped[_SHOWN:]) + len(texts[_SHOWN:]):
-        yield Line(PROBLEM, f"{more} more problems of label images")
+        yield Line(PROBLEM, f"{many(more, 'more problem')} of label images")
 
 
 def _one_line(text: str) -> str:
@@ -316,6 +315,11 @@ def refusal(check: Check) -> str | None:
     return None
 
 
+def decoders(_: Check) -> Iterator[Line]:
+    """What the decoders of image files warned of; the pixels are used."""
+    yield from (Line(WARNING, _one_line(text)) for text in decoder_warnings())
+
+
 SECTIONS: tuple[Callable[[Check], Iterator[Line]], ...] = (
     sources,
     counts,
@@ -328,5 +332,6 @@ SECTIONS: tuple[Callable[[Check], Iterator[Line]], ...] = (
     sample,
     quality,
     masks,
+    decoders,
 )
 """In the order of the report."""

@@ -12,6 +12,7 @@ from pcip_core.images.illumination.estimated import Estimate
 from pcip_core.images.illumination.harmony import channel_number, profiles_beside
 from pcip_core.images.reference import Reference
 from pcip_core.spec.screen import Screen
+from pcip_core.words import many
 
 
 def illumination_lines(screen: Screen, fields: Iterable[Field]) -> Iterator[str]:
@@ -48,7 +49,7 @@ def estimate_lines(shard: str, estimates: Mapping[str, Estimate]) -> Iterator[st
     ]
     if texts:
         n = max(each.n_fields for each in estimates.values())
-        yield f"estimated from {n} fields of {shard}: {'; '.join(texts)}"
+        yield f"estimated from {many(n, 'field')} of {shard}: {'; '.join(texts)}"
 
 
 def _unapplied(screen: Screen, fields: Iterable[Field]) -> Iterator[str]:

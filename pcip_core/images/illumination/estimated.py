@@ -16,6 +16,7 @@ import numpy as np
 
 from pcip_core.images.field import Field
 from pcip_core.images.illumination.profile import LEAST_GAIN, Polynomial, Profile
+from pcip_core.words import many
 
 BLOCKS = 32
 """Blocks per side of a field."""
@@ -90,7 +91,7 @@ def estimate(blocks: np.ndarray, offset: float) -> Estimate:
     signal = signal[level > 0] / level[level > 0, None, None]
     n = len(signal)
     if n < LEAST_FIELDS:
-        return Estimate(flat, float("nan"), n, f"{n} fields (required: {LEAST_FIELDS} or more)")
+        return Estimate(flat, float("nan"), n, f"{many(n, 'field')} (required: {LEAST_FIELDS} or more)")
     gain = _fitted(signal)
     surface, shape = gain.over((BLOCKS, BLOCKS)), (BLOCKS, BLOCKS)
     halves = [_fitted(signal[start::2]).over(shape) for start in (0, 1)]

@@ -63,9 +63,11 @@ def _gain(path: Path) -> np.ndarray:
         raise _refused(path, f"an image that cannot be decoded ({error})") from error
     if plane.ndim != 2 or plane.dtype.kind not in "uif":
         raise _refused(path, f"an array of shape {plane.shape} and type {plane.dtype}")
+    if not plane.size:
+        raise _refused(path, f"an array of shape {plane.shape}")
     if not (np.isfinite([plane.min(), plane.max()]).all() and plane.min() > 0):
         raise _refused(path, f"values from {plane.min()} to {plane.max()}")
-    gain = plane.astype(np.float32)
+    gain = (plane / np.float64(plane.max())).astype(np.float32)  # values of any size
     gain /= gain.mean(dtype=np.float64)
     gain.flags.writeable = False
     return gain

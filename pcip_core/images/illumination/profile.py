@@ -66,8 +66,9 @@ class Polynomial:
                 (width, height), self.dims, self.origin, self.scale, strict=True
             )
         ]
-        x, y = (each.astype(np.float32) for each in powers)  # (W, degree), (H, degree)
-        return (y @ matrix.astype(np.float32)) @ x.T
+        with np.errstate(over="ignore", invalid="ignore"):  # `corrected` refuses values that are not finite
+            x, y = (each.astype(np.float32) for each in powers)  # (W, degree), (H, degree)
+            return (y @ matrix.astype(np.float32)) @ x.T
 
 
 Surface = Polynomial | np.ndarray
@@ -101,7 +102,8 @@ class Profile:
         """The corrected plane: (H, W) float32.
 
         Raises:
-            ImageFileError: the profile has another shape, or a gain that is not positive somewhere.
+            ImageFileError: the profile has another shape, a gain that is not positive somewhere, or a level above all
+                pixels, or a corrected pixel is not finite.
 
         >>> plane = np.array([[100, 120], [100, 140]], np.uint16)
         >>> Profile(np.array([[1, 0.5], [1, 2.0]], np.float32), level=100).corrected(plane).tolist()
@@ -115,13 +117,26 @@ class Profile:
             raise self._refused(
                 f"a profile with a gain of {gain.min():.3g}", f"a gain of {LEAST_GAIN} or more in all pixels"
             )
-        out = plane.astype(np.float32)
-        if self.background is None:
-            out -= np.float32(self.level)
-        else:
-            out -= np.float32(self.level) * self._fitted(self.background, shape)
-        out /= gain
-        out += np.float32(self.level)
+        if self.background is None and self.level > plane.max():
+            raise ImageFileError(
+                "illumination.offset",
+                found=f"{self.level:g}, and a plane with no pixel above {plane.max():g}",
+                required="the grey level of the camera without light",
+                remedy="Correct illumination.offset in the spec.",
+            )
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused
+            out = plane.astype(np.float32)
+            if self.background is None:
+                out -= np.float32(self.level)
+            else:
+                out -= np.float32(self.level) * self._fitted(self.background, shape)
+            out /= gain
+            out += np.float32(self.level)
+        if not (np.isfinite(gain.max()) and np.isfinite([out.min(), out.max()]).all()):
+            raise self._refused(
+                f"a gain up to {gain.max():.3g}, and corrected pixels from {out.min():.3g} to {out.max():.3g}",
+                "a gain of about 1, and finite pixels",
+            )
         return out
 
     def range(self) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from pcip_core.errors import EncoderError
+from pcip_core.words import many
 
 Dimension = int | None
 
@@ -98,7 +99,7 @@ def _vectors(program: Program, images: torch.Tensor, output: str | int | None) -
     if vectors.ndim != 2 or len(vectors) != len(images) or not vectors.shape[1]:
         raise EncoderError(
             program.where,
-            found=f"an output {tuple(vectors.shape)} for {len(images)} images",
+            found=f"an output {tuple(vectors.shape)} for {many(len(images), 'image')}",
             required=f"one vector per image, ({len(images)}, numbers)",
             remedy="Export the program with its pooling (docs/how-to/use-another-encoder.md), or name an `output`.",
         )

@@ -19,6 +19,7 @@ from pcip_core.crops.shard import CutField
 from pcip_core.plots.cells.montage import composite
 from pcip_core.plots.style import add_title
 from pcip_core.spec.screen import Screen
+from pcip_core.words import many
 
 ACCEPTED, REJECTED = "#ffffff", "#ff3cff"  # outlines
 _WINDOWS = 8  # side of the part of a field that is shown, in crop windows, at most
@@ -79,7 +80,7 @@ def panel(screen: Screen, cut: CutField, passing: int) -> Panel:
     bottom, right = min(top + side, height), min(left + side, width)
     shown = "" if bottom - top == height and right - left == width else f" (part at y {top}, x {left})"
     return Panel(
-        f"{cut.planes.field.field_id}: {found} cells found, {passing} pass{shown}",
+        f"{cut.planes.field.field_id}: {many(found, 'cell')} found, {passing} pass{shown}",
         (left, right, bottom, top),
         planes,
         np.stack([np.percentile(plane, (_DARKEST, _BRIGHTEST)) for plane in planes]),
@@ -135,7 +136,7 @@ def contact_sheet(screen: Screen, panels: Sequence[Panel]) -> Figure:
     tallest = max(each.planes.shape[1] / each.planes.shape[2] for each in panels)
     size = (max(columns * _PANEL_INCHES, 6.0), rows * (_PANEL_INCHES * tallest + 0.25) + 1.1)
     figure = Figure(figsize=size, layout="constrained")
-    fields = "1 field" if len(panels) == 1 else f"{len(panels)} fields"
+    fields = many(len(panels), "field")
     add_title(figure, f"{screen.title}: cells found by {screen.segmentation.method} in {fields}")
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:

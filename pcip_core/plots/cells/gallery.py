@@ -14,6 +14,7 @@ from pcip_core.errors import ShapeError
 from pcip_core.plots.cells.montage import composite
 from pcip_core.plots.cells.tiles import add_rows
 from pcip_core.plots.style import add_title, colour, no_scores
+from pcip_core.words import many
 
 _CROP_INCHES = 0.95
 
@@ -116,7 +117,7 @@ def dendrogram_gallery(
     if not len(tree) + 1 == len(crops) == len(cluster):
         raise ShapeError(
             "dendrogram gallery",
-            found=f"{len(tree) + 1} leaves, {len(crops)} crops, {len(cluster)} cluster numbers",
+            found=f"{len(tree) + 1} leaves, {many(len(crops), 'crop')}, {len(cluster)} cluster numbers",
             required="equal numbers",
             remedy="Pass the crops of the clustered cells, in the same order.",
         )
@@ -176,7 +177,7 @@ def _require_captions(where: str, crops: np.ndarray, captions: Sequence[str]) ->
     if len(crops) != len(captions):
         raise ShapeError(
             where,
-            found=f"{len(crops)} crops, {len(captions)} captions",
+            found=f"{many(len(crops), 'crop')}, {many(len(captions), 'caption')}",
             required="one caption per crop",
             remedy="Pass a caption, possibly empty, for each crop.",
         )

@@ -11,6 +11,7 @@ from pcip_core.errors import ShapeError
 from pcip_core.plots.cells.montage import composite
 from pcip_core.plots.cells.tiles import add_rows
 from pcip_core.plots.style import add_title, no_scores
+from pcip_core.words import many
 
 COLUMNS = ("source", "target markers", "prediction", "its protein", "truth", "its protein")
 
@@ -45,8 +46,11 @@ def mismatch_pairs(
     if len({len(sources), len(targets), len(predictions), len(labels), len(notes) or len(labels)}) > 1:
         raise ShapeError(
             "mismatch pairs",
-            found=f"{len(sources)} sources, {len(targets)} targets, {len(predictions)} predictions, "
-            f"{len(labels)} labels, {len(notes)} notes",
+            found=(
+                f"{many(len(sources), 'source')}, {many(len(targets), 'target')}, "
+                f"{many(len(predictions), 'prediction')}, "
+                f"{many(len(labels), 'label')}, {many(len(notes), 'note')}"
+            ),
             required="equal numbers, or no notes",
             remedy="Pass the same pairs in all arguments.",
         )

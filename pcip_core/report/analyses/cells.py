@@ -20,6 +20,7 @@ from pcip_core.report.analyses.plots import (
 )
 from pcip_core.report.analyses.rows import AnalysisRows, Pair
 from pcip_core.report.page import Block, Section, Table, Text
+from pcip_core.words import many
 
 _SHOWN = 10  # rows in a table of the most variable proteins
 
@@ -71,7 +72,7 @@ def _pair(rows: AnalysisRows, plots: Plots, pair: Pair, number: int, blocks: lis
     ]
     if body:
         columns = ["protein in both", "cell line", "standard deviation", "mean score", "cells"]
-        caption = f"The most variable of {ranked.height} proteins annotated to both compartments."
+        caption = f"The most variable of {many(ranked.height, 'protein')} annotated to both compartments."
         blocks.append(Table(columns, body, words=WORDS, caption=captioned(rows, caption)))
     name = f"localization_scores_{pair.first}_{pair.second}"
     caption = f"{pair.first} or {pair.second}: all cells by group, and cells of the most and least variable proteins."
@@ -107,7 +108,9 @@ def variable_proteins(rows: AnalysisRows, plots: Plots) -> Section | None:
         height=520,
         heading="rank",
     )
-    caption = f"{len(cloud.x):,} proteins by cell line; the size of a point shows its number of cells."
+    caption = (
+        f"{many(len(cloud.x), 'protein', ',')} by cell line; the size of a point shows its number of cells."
+    )
     plots.add(
         blocks,
         plot,

@@ -21,6 +21,7 @@ from pcip_core.report.analyses.plots import (
 from pcip_core.report.analyses.rows import AnalysisRows
 from pcip_core.report.page import Block, Section, Table, Text
 from pcip_core.store.schemas import ENRICHMENT
+from pcip_core.words import many
 
 _TERMS = 3  # shown per cluster
 _SIGNIFICANT = 0.05
@@ -49,7 +50,7 @@ def protein_map(rows: AnalysisRows, plots: Plots) -> Section | None:
         numbered=True,
         sizes=point_size(len(cloud.x)),
     )
-    caption = f"UMAP of {len(cloud.x):,} proteins, by {rows.feature_set}"
+    caption = f"UMAP of {many(len(cloud.x), 'protein', ',')}, by {rows.feature_set}"
     plots.add(blocks, plot, f"{caption}{f'; colours: clusters of {first}' if first else ''}. {MOUSE}")
     return Section("Protein map", blocks)
 
@@ -82,7 +83,10 @@ def heat_maps(rows: AnalysisRows, plots: Plots) -> Section | None:
             notes=_terms_of(rows, solution.name),
         )
         n, d = lines.levels.shape
-        caption = f"{solution.name.replace('_', ' ')}: {n:,} proteins, {d} standardized features of {rows.feature_set}."
+        caption = (
+            f"{solution.name.replace('_', ' ')}: {many(n, 'protein', ',')}, {d} standardized "
+            f"features of {rows.feature_set}."
+        )
         ends = (f"−{lines.limit:.1f}", f"{lines.limit:.1f} standard deviations")
         plots.add(blocks, plot, caption, (ends[0], *palette()[:: len(palette()) // 2], ends[1]))
     return Section("Clustered heat maps", blocks)

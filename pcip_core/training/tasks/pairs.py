@@ -32,6 +32,7 @@ from pcip_core.training.task import Batch, Output, TaskKind, mean_loss
 from pcip_core.training.tasks.agreement import agreement_loss
 from pcip_core.training.tasks.inpainting import Inpainting
 from pcip_core.training.tracker import Preview
+from pcip_core.words import many
 
 _LEAST_SPREAD = 1e-3  # standard deviation of the vectors that shall agree; in a useful training it is near 1
 _COMPARED_ROWS = 16  # of a batch with agreement: over two rows, batch norm maps any vectors to -1 and 1
@@ -244,7 +245,7 @@ def _require_images(image: np.ndarray, images: int) -> None:
         raise TrainingError(
             "encoder.task identity",
             found=f"image numbers from {image.min()} to {image.max()}",
-            required=f"0 to {images - 1}, for the {images} images that the network tells apart",
+            required=f"0 to {images - 1}, for the {many(images, 'image')} that the network tells apart",
             remedy="Number the images from 0, and build the network for all of them.",
         )
 
@@ -255,7 +256,7 @@ def _require_enough(cells: int, config: EncoderConfig) -> None:
     if min(cells, config.batch_size) < least:
         raise TrainingError(
             "encoder.task agreement",
-            found=f"{cells} cells in batches of {config.batch_size}",
+            found=f"{many(cells, 'cell')} in batches of {config.batch_size}",
             required=f"{least} or more per batch, two for each of {config.processes} processes",
             remedy="Raise encoder.batch_size, use fewer processes, or train on more cells.",
         )

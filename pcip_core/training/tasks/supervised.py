@@ -25,6 +25,7 @@ from pcip_core.training.processes import ALONE, Processes
 from pcip_core.training.sampling import draw_kept, draw_order, draw_shifts, draw_turns, hold_out_images
 from pcip_core.training.task import Batch, ahead, output_of
 from pcip_core.training.tracker import Tracker
+from pcip_core.words import many
 
 
 @dataclass(frozen=True)
@@ -265,7 +266,7 @@ def _check_classes(trained_on: np.ndarray) -> None:
     if len(classes) < 2:
         raise TrainingError(
             "labels",
-            found=f"{len(classes)} class(es) among the {len(trained_on)} training cells",
+            found=f"{many(len(classes), 'class')} among the {many(len(trained_on), 'training cell')}",
             required="at least two classes",
             remedy="Label cells of another class, or hold out fewer cells.",
         )

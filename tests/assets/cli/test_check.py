@@ -43,7 +43,7 @@ def test_a_screen_of_which_no_sampled_cell_passes_cannot_be_run(tmp_path, capsys
     screen = load_screen(write_tiny_screen(tmp_path, crops=crops))
     assert not print_check(screen)
     out = capsys.readouterr().out
-    assert "sample      plate_1: 18 cells in 2 field(s), 0 pass" in out
+    assert "sample      plate_1: 18 cells in 2 fields, 0 pass" in out
     assert "plate_1_A01_1, plate_1_A03_1: none of 18 cells passes; 18: area" in out
     assert "cannot run: no cell of the sampled fields can be used" in out
     assert "no problem found" not in out
@@ -102,7 +102,7 @@ def test_a_missing_well_ends_with_exit_code_1(tmp_path, capsys):
         (screen.folder() / "plate_2" / f"A03_f1_{name}.tif").unlink()
     assert not print_check(screen)
     out = capsys.readouterr().out
-    assert "failure     plate plate_2: no images for 1 wells: A03 (imaged on most of the other plates)" in out
+    assert "failure     plate plate_2: no images for 1 well: A03 (imaged on most of the other plates)" in out
     assert "A    1  1  ?  1  1" in out
 
 

@@ -57,7 +57,7 @@ def test_a_download_ends_by_naming_the_next_command(pcip, atlas, tmp_path):
     assert code == 0
     assert "2 listed = 2 known + 0 unknown" in text
     assert "5 found = 5 fetched + 0 already present + 0 failed" in text
-    assert "1 pictures: ciliated cell lines" in text
+    assert "1 picture: ciliated cell lines" in text
     assert text.rstrip().endswith(
         f"Next: pcip init --from human_protein_atlas && pcip run human_protein_atlas --root {to}"
     )
@@ -77,7 +77,7 @@ def test_what_is_missing_is_printed_and_the_exit_code_says_so(pcip, atlas, tmp_p
     assert code == 1
     assert "unknown   NOSUCH" in text
     assert "762_F2_1_blue_red_green.jpg: HTTP 404 Not Found" in text
-    assert "1 files failed and are listed in" in text
+    assert "1 file failed, listed in" in text
     assert (tmp_path / "hpa/failures.csv").is_file()
 
 

@@ -130,7 +130,7 @@ def test_damaged_files_are_quarantined_and_the_rest_goes_on(
     of_image = {
         image: [r for _, _, at, r in quarantine if at == image] for image in {q[2] for q in quarantine}
     }
-    assert any("image with 1 cells" in reason for reason in of_image["plate_1_A05"])
+    assert any("image with 1 cell (" in reason for reason in of_image["plate_1_A05"])
     assert any("same pixels as cell plate_1_A06" in reason for reason in of_image["plate_1_A07"])
     assert used_fields + len(reasons) == 10
     assert n_images == 10

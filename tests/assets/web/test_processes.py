@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ import psutil
 import pytest
 
 from pcip_assets.web import processes
-from pcip_assets.web.processes import Servers
+from pcip_assets.web.processes import Servers, answers
 from pcip_core.errors import PcipError
 
 WILLING = ["sh", "-c", "sleep 1000 & echo $! > started; wait"]
@@ -61,7 +62,7 @@ def serve(servers: Servers, command: Sequence[str], folder: Path, then: Callable
     """Start a server that starts another process, do something else, and wait as `pcip ui` does."""
     with servers:
         servers.start("the first", command)
-        servers.wait(until=folder / "started")
+        servers.wait(until=(folder / "started").exists)
         then()
         servers.wait()
 
@@ -97,8 +98,8 @@ def test_servers_end_before_those_that_they_call(servers: Servers, tmp_path: Pat
     with servers:
         servers.start("the called", ["sh", "-c", "echo $$ > started; exec sleep 1000"])
         servers.start("the caller", ["sh", "-c", caller], calls_others=True)
-        servers.wait(until=tmp_path / "started")
-        servers.wait(until=tmp_path / "ready")
+        servers.wait(until=(tmp_path / "started").exists)
+        servers.wait(until=(tmp_path / "ready").exists)
     assert (tmp_path / "answered").is_file()
     require_end(tmp_path)
 
@@ -135,3 +136,29 @@ def test_servers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     require_end(tmp_path)
+
+
+def test_waiting_has_a_limit(servers: Servers) -> None:
+    with servers:
+        servers.start("the first", ["sleep", "1000"])
+        assert not servers.wait(until=lambda: False, within_s=0.05)
+        assert servers.wait(until=lambda: True)
+
+
+def test_a_port_answers_once_a_web_server_does() -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+        assert not answers("127.0.0.1", port)
+        listening.listen()
+
+        def reply() -> None:
+            other, _ = listening.accept()
+            with other:
+                other.recv(1000)
+                other.sendall(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=reply)
+        thread.start()
+        assert answers("127.0.0.1", port)
+        thread.join()

@@ -45,7 +45,7 @@ def test_too_few_vectors_and_values_that_are_not_finite_are_errors() -> None:
     with pytest.raises(EvaluationError, match="31 vectors; required: 32 or more"):
         umap_embedding(features[:31])
     features[3, 2] = np.nan
-    with pytest.raises(EvaluationError, match="1 cells with NaN"):
+    with pytest.raises(EvaluationError, match="1 cell with NaN"):
         umap_embedding(features)
 
 

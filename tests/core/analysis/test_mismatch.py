@@ -170,7 +170,7 @@ def test_labels_of_one_image_are_left_out() -> None:
     assert draw_pairs(labels, image).left_out == ["edge"]
     pairs = mismatch(copies_kind, pixels, labels, image, **OPTIONS)
     assert set(pairs["source_label"]) == {"inside", "outside"}
-    with pytest.raises(EvaluationError, match="1 labels with two images or more, of 2"):
+    with pytest.raises(EvaluationError, match="1 label with two images or more, of 2"):
         mismatch(copies_kind, pixels, np.where(labels == "inside", "", labels), image, **OPTIONS)
     with pytest.raises(ShapeError, match="35 labels"):
         mismatch(copies_kind, pixels, labels[1:], image, **OPTIONS)
@@ -348,7 +348,7 @@ def test_cells_held_out_are_preferred_then_all_then_other_groups() -> None:
     groups["image"] = lambda: labels
     drawn, held_out, group = draw_held_out(labels, out, groups, each=4, seed=2)
     assert (held_out, group) == (True, "field")
-    with pytest.raises(EvaluationError, match="1 labels with two images or more, of 1"):
+    with pytest.raises(EvaluationError, match="1 label with two images or more, of 1"):
         draw_held_out(np.full(len(labels), "a"), out, {"image": lambda: image}, each=4, seed=2)
 
 

@@ -169,7 +169,7 @@ def test_many_columns_do_not_make_a_chain() -> None:
 
 def test_what_cannot_be_clustered_is_an_error() -> None:
     features = np.random.default_rng(0).normal(size=(6, 3))
-    with pytest.raises(ClusterError, match="1 rows of 3 columns; required: 2 to 20,000 rows"):
+    with pytest.raises(ClusterError, match="1 row of 3 columns; required: 2 to 20,000 rows"):
         cluster_tree(features[:1])
     with pytest.raises(ClusterError, match="Cluster proteins instead of cells"):
         cluster_tree(np.broadcast_to(features[:1], (20_001, 3)))
@@ -182,5 +182,5 @@ def test_what_cannot_be_clustered_is_an_error() -> None:
     with pytest.raises(ShapeError, match="a tree of 6 leaves"):
         ordered(cluster_tree(features), features[:5])
     features[2, 1] = np.inf
-    with pytest.raises(EvaluationError, match="1 cells with NaN or infinite"):
+    with pytest.raises(EvaluationError, match="1 cell with NaN or infinite"):
         cluster_tree(features)

@@ -76,6 +76,6 @@ def test_invalid_arguments_raise() -> None:
     with pytest.raises(ShapeError):
         leave_one_out_knn(features, labels[1:])
     features[3, 2] = np.nan
-    with pytest.raises(EvaluationError, match="1 cells with NaN"):
+    with pytest.raises(EvaluationError, match="1 cell with NaN"):
         leave_one_out_knn(features, labels)
     assert len(groups) == len(labels)

@@ -194,7 +194,7 @@ def test_invalid_arguments_raise() -> None:
     data = screen(4)
     with pytest.raises(EvaluationError, match="0 terms shared by 5 proteins"):
         scored(data, min_proteins=5)
-    with pytest.raises(EvaluationError, match="1 terms"):
+    with pytest.raises(EvaluationError, match="1 term "):
         scored({**data, "terms": np.full(24, "ER")})
     with pytest.raises(EvaluationError, match="NaN"):
         scored({**data, "features": np.full_like(data["features"], np.nan)})
@@ -204,7 +204,7 @@ def test_invalid_arguments_raise() -> None:
         scored_by_line({**data, "lines": np.full(24, "U-2 OS")})
     with pytest.raises(EvaluationError, match="in one cell line"):
         scored_by_line({**data, "lines": data["proteins"]})
-    with pytest.raises(EvaluationError, match="1 proteins of 'a' and 1"):
+    with pytest.raises(EvaluationError, match="1 protein of 'a' and 1"):
         term_pairs(np.array(["a", "b"]), np.array(["p", "p"]), "a", "b", count=1, seed=0)
     for name in ("features", "image", "terms", "proteins", "lines"):
         with pytest.raises(ShapeError):

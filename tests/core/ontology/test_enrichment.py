@@ -241,7 +241,7 @@ def test_a_wider_background_counts_its_annotated_proteins() -> None:
         (
             {"a": {"p0", "x"}},
             {"background": {"p0"}},
-            r"cluster a: found 1 proteins outside the background \(x\)",
+            r"cluster a: found 1 protein outside the background \(x\)",
         ),
         ({"a": {"x", "y"}}, {}, "found no term for any of 2 proteins"),
         ({"a": {"p0"}}, {"min_size": 0}, "1 <= min_size <= max_size"),

@@ -195,5 +195,5 @@ def test_unknown_codes_namespaces_and_ontologies_are_errors(tmp_path: Path) -> N
         AnnotationError, match="found compartment; required: some of biological_process, cell"
     ):
         propagate({"a": {"GO:0000001"}}, ontology, namespaces=["compartment"])
-    with pytest.raises(AnnotationError, match="1 terms, such as HP:1, none of them in the ontology"):
+    with pytest.raises(AnnotationError, match="1 term, such as HP:1, none of them in the ontology"):
         propagate({"a": {"HP:1"}}, ontology)

@@ -165,10 +165,92 @@ def test_sizes_out_of_proportion_and_a_numbered_background_are_warned_of(tmp_pat
     ]
     specks = np.where(np.arange(mask.size).reshape(mask.shape) % 3 == 0, mask, 0)  # not judged here
     assert count_labels(specks).thin > 0
-    covered = 1 - (mask > 0).mean()
-    assert warnings(mask + 1, 32) == [
-        f"one of 25 labels covers {covered:.0%} of the field, and no pixel is 0: is the background numbered?"
-    ]
+    half = np.where(np.arange(SIDE)[:, None] < 0.6 * SIDE, 40, 0) * np.ones(SIDE, int)  # three sides only
+    joined = np.where((mask > 0) & (half == 0), mask, half)
+    assert warnings(joined, 90)[0].startswith(f"one of {len(np.unique(joined)) - 1} labels covers 60%")
+
+
+def confluent(_: np.ndarray) -> np.ndarray:
+    """One label over nearly the whole field."""
+    mask = np.ones((SIDE, SIDE), np.uint8)
+    mask[90:110, 80:100] = 0
+    return mask
+
+
+def inverted(mask: np.ndarray) -> np.ndarray:
+    return np.where(mask > 0, 0, 255).astype(np.uint8)
+
+
+def dense(mask: np.ndarray) -> np.ndarray:
+    """Cells on most of the field, of which the mask has the background: less than half, from side to side."""
+    grid = np.mgrid[:SIDE, :SIDE] % 40
+    return ((grid[0] < 9) | (grid[1] < 9)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("split", [None, True])
+@pytest.mark.parametrize(
+    ("broken", "found"),
+    [
+        (lambda _: np.ones((SIDE, SIDE), np.uint16), "one label (1) that covers 100% .* no pixel is 0"),
+        (confluent, r"one label \(1\) that covers 99% of the field from side to side;"),
+        (inverted, "one label .255. that covers 88% of the field from side to side, and is darker"),
+        (dense, "one label .1. that covers 40% of the field from side to side, and is darker"),
+        (
+            lambda mask: mask + 1,
+            "label 1, one of 2., that covers 88% .* darker than the rest, and no pixel is 0",
+        ),
+    ],
+)
+def test_a_label_over_the_field_or_its_background_is_refused(
+    tmp_path: Path, broken, found: str, split
+) -> None:
+    mask = scattered(0)
+    drawn = 1 - dense(mask) if broken is dense else mask
+    write_field(tmp_path / "images", 1, broken(mask), drawn=drawn)
+    screen = labelled(tmp_path, **({} if split is None else {"split": split}))
+    found = found.replace("(1)", ".1.")
+    with pytest.raises(ImageFileError, match=f"p_A01_f1_mask.tif: found {found}"):
+        cut_field(screen, scan(screen).fields[0])
+
+
+def test_the_remedies_of_a_numbered_and_of_an_inverted_background_work(tmp_path: Path) -> None:
+    mask = scattered(0)
+
+    def remedy(labels: np.ndarray) -> str:
+        write_field(tmp_path / "images", 1, labels, drawn=mask)
+        with pytest.raises(ImageFileError) as refused:
+            cut_field(labelled(tmp_path), scan(labelled(tmp_path)).fields[0])
+        return refused.value.remedy
+
+    numbered = mask + 1
+    assert "If the background has the number 1, export the label image again with 0" in remedy(numbered)
+    write_field(tmp_path / "images", 1, np.where(numbered == 1, 0, numbered), drawn=mask)
+    assert len(cut_field(labelled(tmp_path), scan(labelled(tmp_path)).fields[0]).cells.label) == CELLS
+    assert "invert the label image" in remedy(inverted(mask))
+    assert "set split: true" in remedy(255 - inverted(mask))
+    screen = labelled(tmp_path, split=True)  # the last label image, with its remedy
+    cells = cut_field(screen, scan(screen).fields[0]).cells
+    assert len(cells.label) + len(cells.rejected) == int(count_labels(255 - inverted(mask)).pieces)
+
+
+def test_large_cells_are_no_background(tmp_path: Path) -> None:
+    mask = scattered(0)
+    clump = np.where(
+        np.abs(np.subtract(*np.mgrid[:SIDE, :SIDE])) < 60, 1, 0
+    )  # a corner-to-corner band, bright
+    clump[[0, -1]] = clump[:, [0, -1]] = 1
+    share = count_labels(clump).span_of_pieces.share
+    assert share > 0.5
+    write_field(tmp_path / "images", 1, clump.astype(np.uint8))
+    screen = labelled(tmp_path, split=True)
+    assert cut_field(screen, scan(screen).fields[0]).warnings  # not one number for each cell, but bright
+    screen = labelled(tmp_path)
+    with pytest.raises(ImageFileError, match=f"covers {share:.0%} of the field from side to side;"):
+        cut_field(screen, scan(screen).fields[0])
+    single = np.ones((SIDE, SIDE), np.uint8)  # the image of one cell, cut along its border
+    write_field(tmp_path / "images", 1, single, drawn=mask)
+    screen = replace(screen, crops=replace(screen.crops, window_px=None))
+    assert len(cut_field(screen, scan(screen).fields[0]).cells.label) == 1
 
 
 def test_label_images_of_other_fields_are_found_by_their_fit(tmp_path: Path) -> None:

@@ -239,9 +239,9 @@ def test_every_key_is_documented() -> None:
         ({"seed": -1}, "found seed -1"),
         ({"field_size_px": 50}, "found field_size_px 50; .*fields of 96 to 1500 px"),
         ({"organism": "human", "field_size_px": 4000}, "found field_size_px 4000"),
-        ({"plates": 1, "proteins_per_class": 10}, "found 114 proteins on one of 1 plates; required: 96"),
-        ({"plates": 1, "mixed_proteins": 90}, "proteins on one of 1 plates"),
-        ({"plates": 1, "rare": {"Nucleus": 80}}, "found 130 proteins on one of 1 plates"),
+        ({"plates": 1, "proteins_per_class": 10}, "found 114 proteins on one of 1 plate; required: 96"),
+        ({"plates": 1, "mixed_proteins": 90}, "proteins on one of 1 plate"),
+        ({"plates": 1, "rare": {"Nucleus": 80}}, "found 130 proteins on one of 1 plate"),
         (
             {"pairs": (("Nucleus", "Cytosol"),)},
             r"simulation\.pairs: found \('Nucleus', 'Cytosol'\); required: two",

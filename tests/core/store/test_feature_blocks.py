@@ -142,7 +142,7 @@ def test_columns_of_none_and_of_what_is_not_finite(features: StoredFeatures) -> 
     bad = vectors()
     bad[60, 4] = np.nan
     commit(features._store, bad)
-    told = "asked: found 1 cells with NaN or infinite features, in columns 4"
+    told = "asked: found 1 cell with NaN or infinite features, in columns 4"
     with pytest.raises(EvaluationError, match=re.escape(told)):
         columns_of(features, "asked")
 

@@ -35,10 +35,14 @@ class Listener:
         self.epochs: list[int] = []
         self.previews: dict[int, Preview] = {}
         self.batches: list[tuple[int, int, int]] = []
+        self.resumed_after: tuple[int, int] | None = None
         self._stop_after = stop_after
 
     def start(self, params: Any) -> None:
         self.params = dict(params)
+
+    def resumed(self, epoch: int, epochs: int) -> None:
+        self.resumed_after = (epoch, epochs)
 
     def batch(self, epoch: int, done: int, total: int) -> None:
         self.batches.append((epoch, done, total))

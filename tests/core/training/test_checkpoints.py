@@ -38,6 +38,7 @@ def test_resumed_equals_uninterrupted_bit_for_bit(kind: str, tmp_path: Path) -> 
     listener = Listener()
     resumed = trained(kind, tracker=listener, checkpoints=tmp_path)
     assert listener.epochs == [3, 4]
+    assert listener.resumed_after == (2, 4)
     assert same(whole, resumed)
     assert same(whole, trained(kind))
     assert not same(whole, trained(kind, config=dataclasses.replace(CONFIG, seed=4)))

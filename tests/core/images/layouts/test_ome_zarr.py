@@ -298,6 +298,7 @@ def test_warnings_of_zarr_are_kept_and_the_pixels_are_used(tmp_path, caplog):
         assert np.array_equal(read_field(screen, scan(screen).fields[0])["protein"], pixels[1])
     assert len(decoding.decoder_warnings()) == len(caplog.records) >= 1
     assert "Numcodecs codecs are not in the Zarr version 3" in caplog.text
+    assert decoding.decoder_warnings()[0].endswith(" more of this kind)")
 
 
 def test_an_unknown_channel_name_is_refused(tmp_path):

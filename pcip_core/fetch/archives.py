@@ -119,7 +119,7 @@ def check_archive(name: str, folder: Path) -> Report:
     ...     _ = (Path(folder) / "YBR001W_1_rfp.tif").write_text("not an image")
     ...     report = check_archive("cyclops_wt2", Path(folder))
     >>> report.counts["proteins"], report.problems[0]
-    (1, 'channel gfp: no file for 1 of 1 fields or cells')
+    (1, 'channel gfp: no file for 1 of 1 field or cells')
     """
     if name not in ARCHIVES:
         raise FetchError(

@@ -318,7 +318,7 @@ def annotate(
     >>> image = ImageRecord("plate_1_A01", "plate_1", 4, [], {"protein": "aat2"})
     >>> annotated = annotate([image], [Located(gene="AAT2", localization=("cytoplasm",))])
     >>> annotated.records[0].localization, str(annotated)
-    (['cytoplasm'], '1 images = 1 matched + 0 unmatched + 0 ambiguous; 0 proteins of the table have no image')
+    (['cytoplasm'], '1 image = 1 matched + 0 unmatched + 0 ambiguous; 0 proteins of the table have no image')
     """
     index = _index(table)
     out: list[ImageRecord] = []

@@ -89,7 +89,7 @@ def test_invalid_arguments_raise() -> None:
     features, labels, proteins = data()
     with pytest.raises(EvaluationError, match="none with another"):
         retrieval_scores(features, proteins, groups=proteins)
-    with pytest.raises(EvaluationError, match="1 classes"):
+    with pytest.raises(EvaluationError, match="1 class in"):
         silhouette_scores(features, np.zeros(len(labels)))
     with pytest.raises(ShapeError):
         average_precisions(features, labels[1:])

@@ -79,7 +79,7 @@ def test_the_page_shows_plates_flags_and_illumination() -> None:
         "Maps of plate bucket_0",
         "p1_B12_2",
         "0.800 to 1.100",
-        "3 are in quarantine",
+        "3 in quarantine",
     ):
         assert text in html
     assert "SIMULATED" not in html

@@ -43,5 +43,5 @@ def test_mismatched_pairs_show_markers_without_protein_and_the_prediction_in_its
         sources[:0], targets[:0], predictions[:0], TITLE, channels=CHANNELS, protein=PROTEIN, labels=[]
     )
     assert empty.axes[0].texts[0].get_text() == "no scores"
-    with pytest.raises(ShapeError, match="2 sources, 1 targets"):
+    with pytest.raises(ShapeError, match="2 sources, 1 target,"):
         mismatch_pairs(sources, targets[1:], predictions, TITLE, **options)

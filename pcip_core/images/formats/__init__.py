@@ -129,9 +129,14 @@ def times_of_images(path: Path) -> list[int]:
     except PcipError:
         raise
     except Exception as error:  # decoders raise any kind of exception on damaged files
-        raise ImageFileError(
-            path,
-            found=f"a header that cannot be read ({type(error).__name__}: {error})",
-            required="a complete file",
-            remedy="Copy the file again from its source.",
-        ) from error
+        raise unreadable_header(path, error) from error
+
+
+def unreadable_header(path: Path, error: Exception) -> ImageFileError:
+    """The error of a file in whose header a decoder failed."""
+    return ImageFileError(
+        path,
+        found=f"a header that cannot be read ({type(error).__name__}: {error})",
+        required="a complete file",
+        remedy="Copy the file again from its source.",
+    )

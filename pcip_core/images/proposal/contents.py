@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 from PIL import Image
 
 from pcip_core.errors import ImageFileError, PcipError
-from pcip_core.images.formats import HDF5, PICTURES, VENDOR
+from pcip_core.images.formats import HDF5, PICTURES, VENDOR, unreadable_header
 from pcip_core.images.formats.images import FileImage
 from pcip_core.images.formats.ngff import group_metadata, times_and_depth
 from pcip_core.images.formats.ome_xml import MAX_OME_XML
@@ -85,12 +85,7 @@ def contents_of(path: Path) -> Contents:
     except PcipError:
         raise
     except Exception as error:  # decoders raise any kind of exception on damaged files
-        raise ImageFileError(
-            path,
-            found=f"a header that cannot be read ({type(error).__name__}: {error})",
-            required="a complete image",
-            remedy="Copy the file again from its source.",
-        ) from error
+        raise unreadable_header(path, error) from error
 
 
 def pixel_um_of_lists(root: Path, paths: Iterable[str]) -> float | None:

@@ -21,6 +21,7 @@ from pcip_core.images.inside import require_inside
 from pcip_core.images.layouts.grouping import UNREADABLE
 from pcip_core.spec.screen import Screen
 from pcip_core.user_tables.wells import well_name
+from pcip_core.words import many
 
 _SHOWN = 5
 _WORDS = "Copy|Kopie|Copie|Copia"
@@ -127,7 +128,7 @@ def _wells_in_two_writings(fields: Sequence[Field]) -> Iterator[tuple[str, str]]
     double = [" and ".join(sorted(texts)) for texts in writings.values() if len(texts) > 1]
     if double:
         yield (
-            f"{len(double)} wells in two writings, each taken for two: {', '.join(double[:_SHOWN])}",
+            f"{many(len(double), 'well')} in two writings, each taken for two: {', '.join(double[:_SHOWN])}",
             "Write {well:well} in files.pattern to make them one.",
         )
 
@@ -146,7 +147,7 @@ def _numbers_in_two_writings(fields: Sequence[Field]) -> Iterator[tuple[str, str
         ]
     if double:
         yield (
-            f"{len(double)} numbers of fields in two writings, each taken for two fields: {', '.join(double[:_SHOWN])}",
+            f"{many(len(double), 'field number')} in two writings, each taken for two fields: {', '.join(double[:_SHOWN])}",
             "Rename the files, or name those of one writing in files.exclude.",
         )
 
@@ -166,7 +167,7 @@ def _acquired_again(screen: Screen, fields: Sequence[Field]) -> Iterator[tuple[s
             ]
             value = next(iter(again.values()))[0]
             yield (
-                f"{len(again)} images with fields of several values of {{{part}}}, whose cells would count twice where "
+                f"{many(len(again), 'image')} with fields of several values of {{{part}}}, whose cells would count twice where "
                 f"they show the same places: {', '.join(shown)}",
                 f'Use one of them, `only: {{{part}: "{value}"}}`, or make one image of each, '
                 f'`image_id: "{screen.files.image_id}_{{{part}}}"`, in files of the spec.',
@@ -186,7 +187,7 @@ def _processed(fields: Sequence[Field]) -> Iterator[tuple[str, str]]:
     if processed:
         shown = sorted((text for _, text in processed), key=natural_key)[:_SHOWN]
         yield (
-            f"{len(processed)} fields that seem to be processed copies of others: {', '.join(shown)}",
+            f"{many(len(processed), 'field')} beside the originals of which they seem to be processed copies: {', '.join(shown)}",
             f"Leave one kind out: `exclude: ['*_{processed[0][0]}/']` in files of the spec, for folders of OME-Zarr "
             f"images; `exclude: ['*_{processed[0][0]}*']` for files.",
         )

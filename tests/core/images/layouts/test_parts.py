@@ -275,7 +275,7 @@ def test_fields_in_two_writings_are_refused(tmp_path):
     files = {"pattern": "{plate}_{well}_s{field}.tif", "image_id": "{plate}_{well}"}
     names = ["P_A01_s1.tif", "P_A01_s01.tif", "P_A02_s1.tif"]
     with pytest.raises(
-        RootError, match="1 numbers of fields in two writings, each taken for two fields: 01 and 1 of"
+        RootError, match="1 field number in two writings, each taken for two fields: 01 and 1 of"
     ):
         _scan(tmp_path / "i", names, files, channels=ONE_FILE)
 

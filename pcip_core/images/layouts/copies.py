@@ -147,7 +147,8 @@ def _numbers_in_two_writings(fields: Sequence[Field]) -> Iterator[tuple[str, str
         ]
     if double:
         yield (
-            f"{many(len(double), 'field number')} in two writings, each taken for two fields: {', '.join(double[:_SHOWN])}",
+            f"{many(len(double), 'field number')} in two writings, each taken for two fields: "
+            f"{', '.join(double[:_SHOWN])}",
             "Rename the files, or name those of one writing in files.exclude.",
         )
 
@@ -167,8 +168,8 @@ def _acquired_again(screen: Screen, fields: Sequence[Field]) -> Iterator[tuple[s
             ]
             value = next(iter(again.values()))[0]
             yield (
-                f"{many(len(again), 'image')} with fields of several values of {{{part}}}, whose cells would count twice where "
-                f"they show the same places: {', '.join(shown)}",
+                f"{many(len(again), 'image')} with fields of several values of {{{part}}}, whose cells would count "
+                f"twice where they show the same places: {', '.join(shown)}",
                 f'Use one of them, `only: {{{part}: "{value}"}}`, or make one image of each, '
                 f'`image_id: "{screen.files.image_id}_{{{part}}}"`, in files of the spec.',
             )
@@ -187,7 +188,8 @@ def _processed(fields: Sequence[Field]) -> Iterator[tuple[str, str]]:
     if processed:
         shown = sorted((text for _, text in processed), key=natural_key)[:_SHOWN]
         yield (
-            f"{many(len(processed), 'field')} beside the originals of which they seem to be processed copies: {', '.join(shown)}",
+            f"{many(len(processed), 'field')} beside originals of which they seem to be processed copies: "
+            f"{', '.join(shown)}",
             f"Leave one kind out: `exclude: ['*_{processed[0][0]}/']` in files of the spec, for folders of OME-Zarr "
             f"images; `exclude: ['*_{processed[0][0]}*']` for files.",
         )

@@ -10,7 +10,6 @@ used, because importing it takes seconds and the definitions module must load fa
 import hashlib
 import json
 import logging
-import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -54,8 +53,6 @@ _NOT_REGISTERED = (
     "RESOURCE_DOES_NOT_EXIST",
     "INVALID_PARAMETER_VALUE",
 )  # MLflow's codes: no such model, alias or run
-# Without this setting, importing mlflow sends usage data to its developers.
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
 @dataclass(frozen=True)

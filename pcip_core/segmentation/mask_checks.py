@@ -27,6 +27,7 @@ _MANY = 0.5  # surplus pieces per label: refused
 _THIN = 20  # pieces without a core: fewer are never refused
 _COVERS = 0.5  # largest share of the field of one of several objects
 _FILLS = 0.9  # share from which an object is the field: an ellipse that touches all sides covers 0.79
+_ROOM = 1.5  # side of a field, in windows, below which it may be the image of a single cell
 _COUNTED = 1 << 24  # labels below are counted without sorting
 _LARGE, _SMALL = 4, 1 / 400  # median area of an object, of the area of the crop window
 
@@ -234,11 +235,11 @@ def _background(
 ) -> ImageFileError | None:
     """The error of a label image in which one object is the field or its background.
 
-    A cell can touch all four sides of the image of a single cell, but not of a field that is larger than the window.
+    A cell can touch all four sides of the image of a single cell, but not of a field much larger than the window.
     Pieces of a black-and-white mask that join many cells are a reason only if they leave nearly nothing of the field.
     """
     span, window = counts.span_of_pieces if split else counts.span, screen.crops.window_px
-    if span is None or window is None or window >= min(mask.shape):
+    if span is None or window is None or min(mask.shape) < _ROOM * window:
         return None
     structural = {name: channels[name] for name in screen.structural}
     objects = renumbered(mask) if not split else label(renumbered(mask), background=0)

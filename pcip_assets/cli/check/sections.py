@@ -4,6 +4,7 @@ A problem is a line with the label PROBLEM, or FAILURE if the command must end w
 listing of files has the label WARNING; `pcip run` prints it too.
 """
 
+import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -17,6 +18,7 @@ from pcip_core.images.decoding import decoder_warnings
 from pcip_core.images.illumination.described import illumination_lines
 from pcip_core.images.plate_map import Plate, drawn
 from pcip_core.images.quality.survey import quality_lines
+from pcip_core.segmentation import segmenter
 from pcip_core.spec.training import START_CHANNELS
 from pcip_core.spec.validation import unmade_sets
 from pcip_core.words import many
@@ -240,6 +242,17 @@ def sample(check: Check) -> Iterator[Line]:
         yield from _scarce_cells(check, [each for each in members if each.problem is None])
 
 
+def _least_area(check: Check) -> str:
+    """What to try if a method finds nothing, where it leaves out small objects."""
+    segmentation = check.screen.segmentation
+    name = "min_area_px"
+    option = inspect.signature(segmenter(segmentation.method)).parameters.get(name)
+    if option is None:
+        return ""
+    least = segmentation.options.get(name, option.default)
+    return f"; objects below {least} px in area are left out: for smaller cells, set {name} in segmentation.options"
+
+
 def _scarce_cells(check: Check, members: list[SampledField]) -> Iterator[Line]:
     """The problem of a shard of which no cell passes, or whose images will have too few cells."""
     found, passing = sum(each.found for each in members), sum(each.passing for each in members)
@@ -247,7 +260,10 @@ def _scarce_cells(check: Check, members: list[SampledField]) -> Iterator[Line]:
         reasons = summed(each.reasons for each in members)
         shown = "".join(f"; {n}: {reason}" for reason, n in list(reasons.items())[:_REASONS])
         names = ", ".join(each.field.field_id for each in members[:_SHOWN])
-        yield Line(PROBLEM, f"{names}: none of {many(found, 'cell')} passes{shown}")
+        none = (
+            f"none of {many(found, 'cell')} passes{shown}" if found else f"no cell found{_least_area(check)}"
+        )
+        yield Line(PROBLEM, f"{names}: {none}")
         return
     if not members:
         return

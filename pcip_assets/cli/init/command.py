@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,17 @@ def command(folder: Path | None, templates: tuple[str, ...], *, listed: bool, **
         for name in TEMPLATES:
             click.echo(f"{name:<29} {described(name)}")
         return
-    if folder is not None and not templates and _holds_images(folder, Answers(**options)):
-        sound = propose_spec(Workspace.current(), folder, Answers(**options))
+    answers = Answers(**options)
+    if templates and answers != Answers():
+        raise click.UsageError(
+            "--from copies a spec as it is; the options of a proposal belong to a folder of images"
+        )
+    if folder is not None and _is_to_be_read(folder, answers):
+        if templates:
+            raise click.UsageError(
+                f"{folder} holds images; name a new folder for a screen that comes with pcip, or none for this folder"
+            )
+        sound = propose_spec(Workspace.current(), folder, answers)
         create()  # what a workspace has besides the spec
         if not sound:
             sys.exit(1)
@@ -54,16 +64,18 @@ def command(folder: Path | None, templates: tuple[str, ...], *, listed: bool, **
     _make_workspace(folder, templates)
 
 
-def _holds_images(folder: Path, answers: Answers) -> bool:
+def _is_to_be_read(folder: Path, answers: Answers) -> bool:
     """Whether a spec is to be proposed for a folder; otherwise it becomes a workspace.
 
     Raises:
         PcipError: it holds other files only.
     """
-    if answers != Answers():
-        return True
     folder = folder.expanduser()
-    if not folder.is_dir() or folder.resolve() == Path.cwd() or (folder / "data" / "screens").is_dir():
+    if (folder / "data" / "screens").is_dir():
+        return False
+    if replace(answers, yes=False, force=False) != Answers():
+        return True
+    if not folder.is_dir() or folder.resolve() == Path.cwd():
         return False
     if holds_images(folder):
         return True

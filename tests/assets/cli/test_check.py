@@ -49,6 +49,19 @@ def test_a_screen_of_which_no_sampled_cell_passes_cannot_be_run(tmp_path, capsys
     assert "no problem found" not in out
 
 
+def test_objects_below_the_least_area_are_hinted_at(tmp_path, capsys):
+    screen = load_screen(
+        write_tiny_screen(
+            tmp_path, segmentation={"method": "otsu", "options": {"channel": "nucleus", "min_area_px": 9000}}
+        )
+    )
+    assert not print_check(screen)
+    assert (
+        "no cell found; objects below 9000 px in area are left out: for smaller cells, set min_area_px in "
+        "segmentation.options" in capsys.readouterr().out
+    )
+
+
 def test_images_with_few_cells_are_judged_by_all_their_fields(tmp_path, capsys):
     crops = {"window_px": 32, "size_px": 16}
     screen = load_screen(write_tiny_screen(tmp_path, crops=crops | {"min_cells": 9}))

@@ -249,6 +249,9 @@ def test_large_cells_are_no_background(tmp_path: Path) -> None:
         cut_field(screen, scan(screen).fields[0])
     single = np.ones((SIDE, SIDE), np.uint8)  # the image of one cell, cut along its border
     write_field(tmp_path / "images", 1, single, drawn=mask)
+    assert SIDE < 1.5 * (SIDE - 4)
+    close = replace(screen, crops=replace(screen.crops, window_px=SIDE - 4))
+    assert len(cut_field(close, scan(close).fields[0]).cells.label) == 1
     screen = replace(screen, crops=replace(screen.crops, window_px=None))
     assert len(cut_field(screen, scan(screen).fields[0]).cells.label) == 1
 

@@ -62,6 +62,21 @@ def test_nothing_is_written_without_an_answer(workspace: Workspace, images: Path
     assert not workspace.data.exists()
 
 
+def test_images_do_not_become_a_workspace_and_a_workspace_is_not_taken_for_images(
+    workspace: Workspace, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = sorted(images.rglob("*"))
+    for options, message in ((), "holds images"), (("--force",), "copies a spec as it is"):
+        refused = run(images, "--from", "yeast_opera", *options)
+        assert refused.exit_code == 2
+        assert message in refused.output
+    assert sorted(images.rglob("*")) == files
+    write(workspace.data / "raw", *plate(), pixels=discs(side=150))
+    workspace.screens_folder.mkdir()
+    monkeypatch.delenv("PCIP_DATA")
+    assert "workspace: " in run(workspace.data.parent, "--yes").output
+
+
 def test_a_spec_of_that_name_stays(workspace: Workspace, images: Path) -> None:
     run(images, "--yes", "--protein", "ch2", "--name", "mine")
     path = workspace.data / "screens" / "mine.yaml"

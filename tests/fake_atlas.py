@@ -49,7 +49,7 @@ def tif(seed: int) -> bytes:
 
 def tif_gz(seed: int) -> bytes:
     """The same, gzipped."""
-    return gzip.compress(tif(seed))
+    return gzip.compress(tif(seed), mtime=0)
 
 
 class FakeAtlas(ThreadingHTTPServer):
@@ -261,5 +261,5 @@ def fill(server: FakeAtlas) -> None:
     table = f"Gene\tGene synonym\tEnsembl\tUniprot\nALPHA1\tA1, OLDA\t{ALPHA}\tP1\nBETA2\t\t{BETA}\tP2\n"
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr("proteinatlas.tsv", table)
+        archive.writestr(zipfile.ZipInfo("proteinatlas.tsv"), table)
     server.files["/download/proteinatlas.tsv.zip"] = stream.getvalue()

@@ -346,7 +346,7 @@ def _table(draw: st.DrawFn) -> tuple[str, bytes]:
     elif suffix == ".zip":
         file = io.BytesIO()
         with zipfile.ZipFile(file, "w") as archive:
-            archive.writestr("table.csv", packed)
+            archive.writestr(zipfile.ZipInfo("table.csv"), packed)  # the time of which is fixed
         packed = file.getvalue()
     end = draw(st.integers(0, 9))
     return f"table{suffix}", packed[: len(packed) * end // 9] if end else packed

@@ -66,7 +66,7 @@ class ExportedCells:
         n, versions = self._count(self._table, "encoder_version")
         n_cells, fields = self._count("cells", "field")
         if not n:
-            raise _nothing(screen, where, f"cells with {feature_set}")
+            raise nothing(screen, where, f"cells with {feature_set}")
         self.shape = (n, vectors.size)
         self.without = max(0, n_cells - n)
         self.channels = channels_of(store, screen)
@@ -211,7 +211,7 @@ def chosen_images(store: Store, screen: str, where: str | None) -> tuple[pl.Data
         chosen = sorted(images.chosen(where, f"{screen}: --where"))
         table = table.filter(pl.col("image_id").is_in(chosen))
         if not chosen:
-            raise _nothing(screen, where, "images")
+            raise nothing(screen, where, "images")
     flat = [
         column.list.eval(pl.element().cast(pl.String)).list.join(";").alias(column.name)
         if isinstance(column.dtype, pl.List)
@@ -265,7 +265,7 @@ def _cut(waiting: list[Block], rows: int) -> tuple[Block, list[Block]]:
     return Block(columns[:rows], features[:rows]), rest
 
 
-def _nothing(screen: str, where: str | None, what: str) -> StoreError:
+def nothing(screen: str, where: str | None, what: str) -> StoreError:
     condition = f" that meet {where}" if where else ""
     return StoreError(
         f"{screen}: export",

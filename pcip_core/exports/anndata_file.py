@@ -7,7 +7,6 @@ for both, so that one writer serves both files.
 
 from __future__ import annotations
 
-import io
 import itertools
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,6 +18,7 @@ import polars as pl
 
 from pcip_core.errors import MissingPackageError
 from pcip_core.exports.cells import ExportedCells
+from pcip_core.exports.patient_file import PatientFile
 from pcip_core.exports.target import new_target
 from pcip_core.store.partitions import Store
 
@@ -93,7 +93,7 @@ def write_h5ad(cells: ExportedCells, path: Path, *, overwrite: bool = False) -> 
     """
     import h5py
 
-    with new_target(path, overwrite=overwrite) as temporary, _PatientFile(temporary, "w+b") as patient:
+    with new_target(path, overwrite=overwrite) as temporary, PatientFile(temporary, "w+b") as patient:
         with h5py.File(patient, "w") as file:
             file.attrs.update(_ROOT)
             _write(_Hdf5(), file, cells, patient.check)
@@ -133,38 +133,6 @@ def to_anndata(store: Store, screen: str, feature_set: str, *, where: str | None
         return read_h5ad(path)
 
 
-class _PatientFile(io.FileIO):
-    """A file for HDF5, which crashes the process if a file whose writes have failed is closed.
-
-    The first error is kept, and HDF5 is told that all is well. `check` raises the error.
-    """
-
-    error: OSError | None = None
-
-    def write(self, data: Any) -> int:
-        """Write all bytes, unless a write has failed."""
-        left = memoryview(data)
-        while left and self.error is None:
-            try:
-                left = left[super().write(left) :]
-            except OSError as error:
-                self.error = error
-        return len(data)
-
-    def truncate(self, size: int | None = None) -> int:
-        """Set the size."""
-        try:
-            return super().truncate(size)
-        except OSError as error:
-            self.error = self.error or error
-            return size or 0
-
-    def check(self) -> None:
-        """Raise the first error."""
-        if self.error is not None:
-            raise self.error
-
-
 def _write(make: _Format, file: Any, cells: ExportedCells, check: Callable[[], None]) -> None:
     """Write an AnnData into an open file or group; `check` raises if what is written does not arrive."""
     n, width = cells.shape
@@ -182,6 +150,7 @@ def _write(make: _Format, file: Any, cells: ExportedCells, check: Callable[[], N
     origin = make.group(make.group(file, "uns", _DICT), "pcip", _DICT)
     for name, text in cells.provenance.items():
         make.array(origin, name, (), str, _TEXT)[()] = text
+    check()
     start = 0
     for block in cells.blocks(rows=4 * _ZARR_ROWS):
         rows = slice(start, start + len(block.features))

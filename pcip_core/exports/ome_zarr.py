@@ -13,6 +13,8 @@ three, and no axis of NGFF stands for cells.
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,11 +24,11 @@ import numpy as np
 import polars as pl
 import yaml
 
-from pcip_core.exports.cells import channels_of, chosen_images, nothing, provenance
+from pcip_core.exports.cells import ROWS, channels_of, chosen_images, nothing, provenance
 from pcip_core.exports.target import MARK, new_target
 from pcip_core.store.partitions import Store
 
-_COLUMNS = 32  # tiles of a row, and at most as many rows
+_MOST_ACROSS = 32  # tiles of a row of a picture, which has as many rows
 _PROTEINS = ("00FF00", "FFFF00", "FF00FF")
 _STRUCTURES = ("0000FF", "FF0000", "FFFFFF", "00FFFF")
 _SAFE = " ()[]+-,=@"  # in names of files, besides letters, digits and _.-~
@@ -53,6 +55,8 @@ def write_crops(
     images, _ = chosen_images(store, screen, where)
     channels = channels_of(store, screen)
     origin = provenance(store, screen)
+    chosen_ids = set(images["image_id"].to_list())
+    across = _across(store, screen, chosen_ids)
     n = 0
     with new_target(path, overwrite=overwrite, folder=True) as temporary:
         temporary.mkdir()
@@ -60,8 +64,9 @@ def write_crops(
         written: list[str] = []
         with (temporary / "cells.csv").open("wb") as table:
             for shard in store.shards(screen, "cells"):
-                for image, cells, crops in _images(store, screen, shard, set(images["image_id"].to_list())):
-                    rows = _write_image(temporary / quote(shard, _SAFE), image, crops, channels, origin)
+                for image, cells, crops in _images(store, screen, shard, chosen_ids):
+                    folder = temporary / quote(shard, _SAFE)
+                    rows = _write_image(folder, image, crops, across, channels, origin)
                     labelled = cells.with_columns(rows).select(*rows.columns, pl.exclude(*rows.columns))
                     table.write(labelled.write_csv(include_header=not n).encode())
                     written.append(image)
@@ -92,43 +97,56 @@ def _images(
             yield image, flat[rows], np.asarray(crops[rows])
 
 
+def _across(store: Store, screen: str, chosen: set[str]) -> int:
+    """Tiles of a row, so that the largest image has one picture, if that is not too large, and all have one size."""
+    counts: Counter[str] = Counter()
+    for batch in store.batches(screen, "cells", columns=["image_id"], rows=ROWS):
+        counts.update(dict(batch["image_id"].value_counts().iter_rows()))
+    largest = max((count for image, count in counts.items() if image in chosen), default=0)
+    return min(_MOST_ACROSS, math.isqrt(max(largest - 1, 0)) + 1)
+
+
 def _write_image(
-    folder: Path, image: str, crops: np.ndarray, channels: Mapping[str, str], origin: Mapping[str, str]
+    folder: Path,
+    image: str,
+    crops: np.ndarray,
+    across: int,
+    channels: Mapping[str, str],
+    origin: Mapping[str, str],
 ) -> pl.DataFrame:
     """Write the pictures of an image; return, for each cell, its picture and its label."""
-    most = _COLUMNS**2
+    most = across**2
     parts: list[pl.DataFrame] = []
     for start in range(0, len(crops), most):
         part = crops[start : start + most]
         name = f"{_name(image)}_f{start // most + 1}.ome.zarr"
-        pixels, labels = _tiled(part)
+        pixels, labels = _tiled(part, across)
         _write_picture(folder / name, pixels, labels, channels, origin)
         labelled = {"picture": [f"{folder.name}/{name}"] * len(part), "label": range(1, len(part) + 1)}
         parts.append(pl.DataFrame(labelled))
     return pl.concat(parts)
 
 
-def _tiled(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Crops as the tiles of one picture, (C, H, W), and the label image, (H, W) int32.
+def _tiled(crops: np.ndarray, across: int) -> tuple[np.ndarray, np.ndarray]:
+    """Crops as the tiles of one picture, (C, H, W), and the label image, (H, W) int32; tiles that are left are 0.
 
     The centre of mass of a label is the centre of its tile, as `corner` of `pcip_core.crops.cut` rounds it, so that a
     window of the size of a tile is the crop.
 
-    >>> pixels, labels = _tiled(np.arange(3, dtype=np.uint8)[:, None, None, None] * np.ones((3, 1, 2, 2), np.uint8))
+    >>> crops = np.arange(3, dtype=np.uint8)[:, None, None, None] * np.ones((3, 1, 2, 2), np.uint8)
+    >>> pixels, labels = _tiled(crops, 2)
     >>> pixels[0].tolist(), labels.tolist()
     ([[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 0, 0], [2, 2, 0, 0]], [[0, 0, 0, 0], [0, 1, 0, 2], [0, 0, 0, 0], [0, 3, 0, 0]])
     """
     n, channels, side, _ = crops.shape
-    across = min(_COLUMNS, int(np.ceil(np.sqrt(n))))
-    down = -(-n // across)
-    tiles = np.zeros((down * across, channels, side, side), crops.dtype)
+    tiles = np.zeros((across**2, channels, side, side), crops.dtype)
     tiles[:n] = crops
-    numbers = np.zeros((down * across, 1, side, side), np.int32)
+    numbers = np.zeros((across**2, 1, side, side), np.int32)
     first = 1 - side % 2  # an even tile has its centre between pixels
     numbers[:n, 0, first:, first:] = np.arange(1, n + 1)[:, None, None]
     pixels, labels = (
-        each.reshape(down, across, -1, side, side).transpose(2, 0, 3, 1, 4)
-        .reshape(-1, down * side, across * side) for each in (tiles, numbers)
+        each.reshape(across, across, -1, side, side).transpose(2, 0, 3, 1, 4)
+        .reshape(-1, across * side, across * side) for each in (tiles, numbers)
     )  # fmt: skip
     return pixels, labels[0]
 
@@ -204,7 +222,8 @@ def _spec(
     roles = {name: {"role": role} for name, role in channels.items()}
     return {
         "name": f"{origin['screen']}_crops",
-        "description": f"Crops of {origin['screen']}, exported by {origin['program']} on {origin['exported_at']}.",
+        "description": f"Crops of {origin['screen']} ({origin['images']} images), exported by {origin['program']} on "
+        f"{origin['exported_at']}.",
         "organism": origin["organism"],
         "root": ".",
         "channels": roles | {named: {"role": "labels", "named": "labels/cells"}},

@@ -76,6 +76,8 @@ def test_neighbours_of_scikit_learn_and_of_scanpy_are_those_of_the_store(store: 
     assert np.array_equal(found, expected)
     scanpy.pp.neighbors(data, n_neighbors=5, use_rep="X", method="gauss")
     assert data.obsp["distances"].shape == (30, 30)
+    scanpy.tl.umap(data, maxiter=5)
+    assert np.isfinite(data.obsm["X_umap"]).all()
 
 
 def test_a_condition_selects_images(store: Store) -> None:

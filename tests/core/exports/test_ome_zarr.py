@@ -48,7 +48,7 @@ def make_store(folder: Path, side: int) -> tuple[Store, dict[str, np.ndarray]]:
 def test_pcip_reads_the_crops_back_by_the_spec_beside_them(
     side: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ome_zarr, "_COLUMNS", 2)  # pictures of at most four cells
+    monkeypatch.setattr(ome_zarr, "_MOST_ACROSS", 2)  # pictures of at most four cells
     store, crops_of = make_store(tmp_path, side)
     assert write_crops(store, "tiny", tmp_path / "out") == 15
     screen = load_screen(tmp_path / "out" / "tiny_crops.yaml")

@@ -1,8 +1,8 @@
 """A file for HDF5 in which no write fails.
 
-After a write has failed, as on a full disk, HDF5 crashes the process when it closes the file, or reads again what it has
-written to it. Here HDF5 is told that all is well: what cannot be written is kept in memory, and read from there. The
-caller asks now and then for the error, and closes the file.
+After a write has failed, as on a full disk, HDF5 crashes the process when it closes the file, or reads again what it
+has written to it. Here HDF5 is told that all is well: what cannot be written is kept in memory, and read from there.
+The caller asks now and then for the error, and closes the file.
 """
 
 from __future__ import annotations

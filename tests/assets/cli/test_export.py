@@ -1,5 +1,6 @@
 """`pcip export`: every format of a finished screen, and what is refused before any work."""
 
+import shutil
 from pathlib import Path
 
 import anndata
@@ -63,8 +64,9 @@ def test_crops_and_the_default_place(export, finished: Finished, tmp_path: Path)
     assert done.exit_code == 0, done.output
     assert (tmp_path / "x" / "tiny_crops.yaml").is_file()
     assert len(list((tmp_path / "x").glob("*/*.ome.zarr"))) == 2
-    done = CliRunner().invoke(cli, ["export", str(finished.spec), "--to", "csv"])
+    assert CliRunner().invoke(cli, ["export", str(finished.spec), "--to", "csv"]).exit_code == 0
     assert (finished.workspace.data / "exports" / "tiny" / f"{finished.screen.feature_set}.csv").is_file()
+    shutil.rmtree(finished.workspace.data / "exports")  # other tests share the workspace
 
 
 def test_what_cannot_be_is_refused(export, tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import polars as pl
 import pytest
 
 from pcip_core.store import journal
 from pcip_core.store.partitions import Store
+from tests.conftest import REPOSITORY
 from tests.core.store import small
 
 
@@ -28,3 +31,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
             ]
             store.commit("tiny", {"images": images.with_columns(further)}, shard=shard)
     return store
+
+
+def example_of(package: str, path: object) -> str:
+    """The example of the page on exports that imports a package, for a file of the screen above."""
+    page = (REPOSITORY / "docs" / "how-to" / "export.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (block,) = (block for block in blocks if f"import {package}" in block)
+    return re.sub(r'"data/exports/[^"]+"', repr(str(path)), block)

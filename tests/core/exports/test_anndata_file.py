@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anndata
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib import pyplot as plt
 from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import StandardScaler
 
 from pcip_core.exports import anndata_file
 from pcip_core.exports.anndata_file import to_anndata, write_h5ad, write_zarr
 from pcip_core.exports.cells import ExportedCells
 from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import features_of
+from tests.core.exports.conftest import example_of
 from tests.core.store.small import SET
 
 Write = Callable[..., None]
@@ -67,17 +71,28 @@ def test_anndata_opens_the_file_without_reading_it(store: Store, tmp_path: Path)
     backed.file.close()
 
 
-def test_neighbours_of_scikit_learn_and_of_scanpy_are_those_of_the_store(store: Store) -> None:
-    scanpy = pytest.importorskip("scanpy")
+def test_neighbours_of_scikit_learn_are_those_of_the_store(store: Store) -> None:
     data = to_anndata(store, "tiny", SET)
     vectors = features_of(store.read("tiny", f"cell_features_{SET}"))
-    expected = NearestNeighbors(n_neighbors=4).fit(vectors).kneighbors_graph().toarray() > 0
-    found = NearestNeighbors(n_neighbors=4).fit(data.X).kneighbors_graph().toarray() > 0
-    assert np.array_equal(found, expected)
-    scanpy.pp.neighbors(data, n_neighbors=5, use_rep="X", method="gauss")
-    assert data.obsp["distances"].shape == (30, 30)
-    scanpy.tl.umap(data, maxiter=5)
+    expected = NearestNeighbors(n_neighbors=4).fit(vectors).kneighbors_graph().toarray()
+    assert np.array_equal(NearestNeighbors(n_neighbors=4).fit(data.X).kneighbors_graph().toarray(), expected)
+
+
+@pytest.mark.filterwarnings("ignore:.*set_bad:PendingDeprecationWarning")
+def test_scanpy_finds_neighbours_and_a_map_as_the_page_says(store: Store, tmp_path: Path) -> None:
+    scanpy = pytest.importorskip("scanpy")
+    scanpy.settings.autoshow = False
+    write_h5ad(ExportedCells(store, "tiny", SET), tmp_path / "x.h5ad")
+    names: dict[str, Any] = {}
+    example = example_of("scanpy", tmp_path / "x.h5ad")
+    exec(example.replace("umap(adata)", "umap(adata, maxiter=5)"), names)
+    data = names["adata"]
+    scaled = StandardScaler().fit_transform(features_of(store.read("tiny", f"cell_features_{SET}")))
+    nearest = NearestNeighbors(n_neighbors=15).fit(scaled).kneighbors_graph().toarray() > 0
+    found = data.obsp["distances"].toarray() > 0
+    assert (found <= nearest).all()
     assert np.isfinite(data.obsm["X_umap"]).all()
+    plt.close("all")
 
 
 def test_a_condition_selects_images(store: Store) -> None:

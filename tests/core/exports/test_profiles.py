@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from pcip_core.exports.cells import ExportedCells
 from pcip_core.exports.profiles import write_csv, write_parquet
 from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import features_of
+from tests.core.exports.conftest import example_of
 from tests.core.store.small import SET
 
 
@@ -44,28 +46,28 @@ def test_profiles_hold_what_the_store_holds(
         assert pq.ParquetFile(path).num_row_groups == 5
 
 
-def test_pycytominer_aggregates_annotates_normalizes_and_selects(store: Store, tmp_path: Path) -> None:
+def test_pycytominer_aggregates_normalizes_annotates_and_selects(store: Store, tmp_path: Path) -> None:
     pycytominer = pytest.importorskip("pycytominer")
     path = tmp_path / "x.parquet"
     write_parquet(ExportedCells(store, "tiny", SET), path)
-    wells = pycytominer.aggregate(
-        pd.read_parquet(path), strata=["Metadata_Plate", "Metadata_Well"], operation="mean"
-    )
+    names: dict[str, Any] = {}
+    exec(example_of("pycytominer", path), names)
+    wells, normalized = names["wells"], names["normalized"]
     assert len(wells) == 6
     cells = store.read("tiny", f"cell_features_{SET}")
     of_image = features_of(cells.filter(image_id="plate_2_A02")).mean(0)
     row = wells[(wells.Metadata_Plate == "plate_2") & (wells.Metadata_Well == "A02")]
     assert np.allclose(row[[f"Cells_{SET}_{number}" for number in range(8)]].to_numpy(), of_image, atol=1e-6)
+    features = [name for name in normalized.columns if name.startswith("Cells_")]
+    assert len(features) == 8
+    assert np.allclose(normalized[features].mean(), 0, atol=1e-6)
+    assert np.allclose(normalized[features].std(ddof=0), 1, atol=1e-6)
     platemap = pd.DataFrame({"well_position": ["A01", "A02", "A03"], "compound": ["x", "y", "z"]})
     annotated = pycytominer.annotate(
-        wells, platemap, join_on=["Metadata_well_position", "Metadata_Well"], output_file=None
+        normalized, platemap, join_on=["Metadata_well_position", "Metadata_Well"], output_file=None
     )
     assert sorted(set(annotated["Metadata_compound"])) == ["x", "y", "z"]
-    normalized = pycytominer.normalize(annotated, method="standardize")
-    values = normalized[[name for name in normalized.columns if name.startswith("Cells_")]].to_numpy()
-    assert np.allclose(values.mean(0), 0, atol=1e-6)
-    assert np.allclose(values.std(0), 1, atol=1e-6)
     selected = pycytominer.feature_select(
-        normalized, operation=["variance_threshold", "correlation_threshold"]
+        annotated, operation=["variance_threshold", "correlation_threshold"]
     )
-    assert [name for name in selected.columns if name.startswith("Cells_")]
+    assert set(features) & set(selected.columns)

@@ -95,10 +95,10 @@ def read_crops(
     wanted = names.unique().implode()
     frames: list[pl.DataFrame] = []
     parts: list[np.ndarray] = []
-    for shard in store.shards(screen, "cells") or [None]:
-        if shard is None:  # no shard: the error of the store says how to make them
-            store.arrow_schema(screen, "cells")
-            continue
+    shards = store.shards(screen, "cells")
+    if not shards:
+        store.schema(screen, "cells")  # the error of the store says how to make them
+    for shard in shards:
         cells, crops = store.read_with_array(screen, "cells", "crops", shard)
         rows = cells["cell_id"].is_in(wanted).arg_true()
         frames.append(cells[rows])

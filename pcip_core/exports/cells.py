@@ -160,9 +160,7 @@ class ExportedCells:
 
     def _origin(self, versions: Iterable[str]) -> dict[str, str]:
         """The provenance of the vectors: that of the newest shard."""
-        parts = [
-            self._store.provenance(self.screen, self._table, shard) or {} for shard in self._shards or [None]
-        ]
+        parts = [self._store.provenance(self.screen, self._table, shard) or {} for shard in self._shards]
         newest = max(parts, key=lambda part: str(part.get("created_at", "")))
         origin = {name: str(newest[name]) for name in _OF_RUNS if newest.get(name)}
         return {"feature_set": self.feature_set, "encoder_version": ", ".join(versions), **origin}

@@ -84,7 +84,7 @@ def _write_program(network: CellNetwork, layer: str, folder: Path) -> None:
     shape = (_EXAMPLES, len(network.config.channels), side, side)
     crops = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
     expected = extract_features(network, crops.numpy())
-    network = network.to(memory_format=torch.contiguous_format)
+    network = network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     images = crops.float() / 255
     with _quiet():
         exported = torch.export.export(

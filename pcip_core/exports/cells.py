@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -136,13 +137,10 @@ class ExportedCells:
         cells = cells.with_columns(extremes).drop("intensity_min", "intensity_max")
         texts = [pl.col(name).cast(_enum(self._texts[name])) for name in ("field", "shard")]
         cells = cells.with_columns(texts)
-        images = self._images.rename(
-            {
-                name: f"image_{name}"
-                for name in self._images.columns
-                if name in cells.columns and name != "image_id"
-            }
-        )
+        own = [*cells.columns, "encoder_version"]
+        further = self._images.columns[1:]
+        named = [f"image_{name}" if name in own else name for name in further]
+        images = self._images.rename(dict(zip(further, distinct(named, own), strict=True)))
         cells = cells.with_columns(pl.col("image_id").cast(images.schema["image_id"], strict=False))
         joined = cells.join(images, on="image_id", how="left", maintain_order="left")
         first = ["cell_id", "image_id", "field", "shard"]
@@ -227,6 +225,20 @@ def chosen_images(store: Store, screen: str, where: str | None) -> tuple[pl.Data
     frame = frame.with_columns(pl.col(texts).cast(pl.String), pl.col(numbers).cast(pl.Float64))
     kinds = {name: _enum(frame[name].unique().drop_nulls().to_list()) for name in texts}
     return frame.cast(kinds).select("image_id", pl.exclude("image_id")), chosen  # type: ignore[arg-type]
+
+
+def distinct(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
+    """The names, those that are taken or repeat with a number.
+
+    >>> distinct(["dose", "Plate", "dose"], taken=["Plate"])
+    ['dose', 'Plate_2', 'dose_2']
+    """
+    used, chosen = set(taken), []
+    for name in names:
+        numbered = (name if number == 1 else f"{name}_{number}" for number in itertools.count(1))
+        chosen.append(next(each for each in numbered if each not in used))
+        used.add(chosen[-1])
+    return chosen
 
 
 def channels_of(store: Store, screen: str) -> dict[str, str]:

@@ -28,6 +28,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
                 pl.Series("localization", localization, pl.List(pl.String)),
                 pl.Series("dose (mg/l)", ["1", None, "=2"]),
                 pl.Series("area_px", ["large", "small", "small"]),
+                *(
+                    pl.lit("mine").alias(name)
+                    for name in ("image_area_px", "Plate", "encoder_version", "_index")
+                ),
             ]
             store.commit("tiny", {"images": images.with_columns(further)}, shard=shard)
     return store

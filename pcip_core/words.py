@@ -1,4 +1,4 @@
-"""Numbers of things in messages and pages."""
+"""Numbers of things, and names that users chose, in messages and pages."""
 
 from __future__ import annotations
 
@@ -15,6 +15,40 @@ def many(count: int, noun: str, form: str = "") -> str:
     ('1 field', '0 fields', '12,000 other classes', '2 entries', '3 arrays')
     """
     return f"{count:{form}} {noun if count == 1 else plural(noun)}"
+
+
+def verb(count: int, word: str) -> str:
+    """A verb that agrees with a number of things.
+
+    Args:
+        count: the number.
+        word: the verb as it follows several things.
+
+    >>> [f"{n} of {many(3, 'image')} {verb(n, 'have')} no row" for n in (1, 2)]
+    ['1 of 3 images has no row', '2 of 3 images have no row']
+    >>> verb(1, "do not have"), verb(1, "match"), verb(1, "are used"), verb(2, "cover")
+    ('does not have', 'matches', 'is used', 'cover')
+    """
+    if count == 1:
+        first, space, rest = word.partition(" ")
+        return f"{_IRREGULAR.get(first) or plural(first)}{space}{rest}"
+    return word
+
+
+def escaped(text: str) -> str:
+    r"""Text in which characters that are not printable, as of a file name, are written as escapes.
+
+    They could break a line of a report, or command the terminal.
+
+    >>> print(escaped("plate\n1\x1b[2J, \u03bcm"))
+    plate\n1\x1b[2J, μm
+    """
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+_IRREGULAR = {"have": "has", "are": "is", "were": "was", "do": "does"}
 
 
 def plural(noun: str) -> str:

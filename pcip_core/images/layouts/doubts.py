@@ -17,6 +17,7 @@ from pcip_core.spec.bounds import meant
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.sections import PART
 from pcip_core.user_tables.wells import is_well
+from pcip_core.words import escaped, many, verb
 
 _SHOWN = 5
 _SAMPLED = 200  # paths, evenly spaced
@@ -54,7 +55,7 @@ def _odd_wells(fields: Sequence[Field]) -> Iterator[str]:
     wells = {text: field for field in fields if (text := field.parts.get("well", UNREADABLE)) != UNREADABLE}
     odd = [text for text in wells if not is_well(text)]
     if odd:
-        shown, path = ", ".join(map(_plain, odd[:_SHOWN])), _plain(_path(wells[odd[0]]))
+        shown, path = ", ".join(map(escaped, odd[:_SHOWN])), escaped(_path(wells[odd[0]]))
         yield (
             f"{len(odd)} of {len(wells)} wells are not of the form A1 to AF48: {shown} (of {path}); to read only such "
             "names as wells, write {well:well} in files.pattern"
@@ -81,8 +82,8 @@ def _copies(fields: Sequence[Field]) -> Iterator[str]:
     if originals:
         first = min(originals, key=natural_key)
         yield (
-            f"{len(originals)} files may be copies of others, with other bytes: {_plain(first)} of "
-            f"{_plain(originals[first])}; if they are, leave them out: {excluding(list(originals))} in files"
+            f"{len(originals)} files may be copies of others, with other bytes: {escaped(first)} of "
+            f"{escaped(originals[first])}; if they are, leave them out: {excluding(list(originals))} in files"
         )
 
 
@@ -129,7 +130,7 @@ def _two_readings(screen: Screen, fields: Sequence[Field]) -> Iterator[str]:
         path, well, other = readings[0]
         yield (
             f"the well of {len(readings)} of {len(paths)} sampled files could be another, as {other} instead of {well} "
-            f"in {_plain(path)}; write more of the text beside {{well}} in files.pattern"
+            f"in {escaped(path)}; write more of the text beside {{well}} in files.pattern"
         )
 
 
@@ -166,7 +167,7 @@ def _copied_links(root: Path, unclaimed: Sequence[str]) -> Iterator[str]:
             target = file.read_text().strip()
             if target and "\n" not in target and (file.parent / target).is_dir():
                 yield (
-                    f"{_plain(path)} is not a folder, but a file with the path of one, {target}: a link that was "
+                    f"{escaped(path)} is not a folder, but a file with the path of one, {target}: a link that was "
                     "copied as text; replace it by the link or by the folder"
                 )
         except (OSError, ValueError):
@@ -175,8 +176,3 @@ def _copied_links(root: Path, unclaimed: Sequence[str]) -> Iterator[str]:
 
 def _path(field: Field) -> str:
     return Reference.parse(next(iter(field.files.values()))).path
-
-
-def _plain(text: str) -> str:
-    """Text without characters that would break a line."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

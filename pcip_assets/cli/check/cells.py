@@ -52,8 +52,8 @@ def _counted(members: Sequence[SampledField]) -> str:
 def _unread(check: Check) -> Iterator[Line]:
     """The sampled fields that cannot be used.
 
-    A field with a channel whose pixels are all equal is a warning if others can be read: it may be that of a blank well.
-    The run does not use it either, and continues without it.
+    A channel whose pixels are all equal is a warning if other fields can be read: it may be that of a blank well. The
+    run does not use the field either, and continues without it.
     """
     unread = [each for each in check.sample if each.problem is not None and each.field.problem is None]
     if len(unread) < len(check.sample):

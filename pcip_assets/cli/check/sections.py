@@ -8,7 +8,6 @@ listing of files has the label WARNING; `pcip run` prints it too.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 
 from pcip_assets.cli.check.cells import masks, quality, sample
@@ -17,7 +16,6 @@ from pcip_core.crops.sample import kinds_of_pixels
 from pcip_core.errors import PcipError
 from pcip_core.evaluation.labelled import lacks_groups
 from pcip_core.images.decoding import decoder_warnings
-from pcip_core.images.illumination.described import illumination_lines
 from pcip_core.images.plate_map import Plate, drawn
 from pcip_core.spec.training import START_CHANNELS
 from pcip_core.spec.validation import unmade_sets

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pcip_core.files import natural_key
 from pcip_core.images.field import Field
-from pcip_core.images.layouts.copies import copies, excluding
+from pcip_core.images.layouts.copies import copies
 from pcip_core.images.layouts.grouping import UNREADABLE
 from pcip_core.images.layouts.pattern import channels_of, other_reading
 from pcip_core.images.reference import Reference
@@ -77,13 +77,13 @@ def _other_channels(screen: Screen, fields: Sequence[Field], unclaimed: Sequence
 
 
 def _copies(fields: Sequence[Field]) -> Iterator[str]:
-    """Files that have the name of another file, and a mark that systems give to copies, but other bytes."""
+    """Files that have the name of another file and a mark that systems give to copies; true copies are refused."""
     originals = copies(fields)
     if originals:
-        first = min(originals, key=natural_key)
+        first, count = min(originals, key=natural_key), len(originals)
         yield (
-            f"{len(originals)} files may be copies of others, with other bytes: {escaped(first)} of "
-            f"{escaped(originals[first])}; if they are, leave them out: {excluding(list(originals))} in files"
+            f"{many(count, 'file')} {verb(count, 'have')} the name of a copy but other bytes, and {verb(count, 'are')} "
+            f"used: {escaped(first)} beside {escaped(originals[first])}"
         )
 
 

@@ -230,47 +230,6 @@ def test_a_link_that_was_copied_as_text_is_named(tmp_path):
     assert doubt.startswith("P1 is not a folder, but a file with the path of one, ../store/P1")
 
 
-@pytest.mark.parametrize(
-    "copy", ["P_A01_1 - Copy.tif", "P_A01_1 (1).tif", "P_A01_1 - Kopie (2).tif", "P_A01_1 copy.tif"]
-)
-def test_copies_of_files_are_refused_and_the_remedy_works(tmp_path, copy):
-    files = {"pattern": "{plate}_{well}_{field}.tif", "image_id": "{plate}_{well}"}
-    names = ["P_A01_1.tif", "P_A01_2.tif", copy]
-    with pytest.raises(
-        RootError, match=r"has the bytes of 'P_A01_1.tif'; required: each field once"
-    ) as caught:
-        _scan(tmp_path / "i", names, files, channels=ONE_FILE)
-    _, layout = _scan(tmp_path / "i", [], files | line_of(caught.value.remedy), channels=ONE_FILE)
-    assert [field.parts["field"] for field in layout.fields] == ["1", "2"]
-
-
-@pytest.mark.parametrize("copy", ["P (1)", "P - Copy", "P copy"])
-def test_copies_of_folders_are_refused_and_the_remedy_works(tmp_path, copy):
-    files = {"pattern": "{plate}/{well}_{field}.tif", "image_id": "{plate}_{well}"}
-    names = ["P/A01_1.tif", "P 2/A01_1.tif", f"{copy}/A01_1.tif"]
-    with pytest.raises(RootError, match=r"has the bytes of 'P/A01_1.tif'") as caught:
-        _scan(tmp_path / "i", names, files, channels=ONE_FILE)
-    _, layout = _scan(tmp_path / "i", [], files | line_of(caught.value.remedy), channels=ONE_FILE)
-    assert {field.parts["plate"] for field in layout.fields} == {"P", "P 2"}
-
-
-def test_files_that_are_called_copies_and_have_other_bytes_are_doubted(tmp_path):
-    files = {"pattern": "{plate}_{well}_{field}.tif", "image_id": "{plate}_{well}"}
-    (tmp_path / "i").mkdir()
-    (tmp_path / "i" / "P_A01_1.tif").write_bytes(b"other")
-    screen, layout = _scan(tmp_path / "i", ["P_A01_1 (1).tif"], files, channels=ONE_FILE)
-    (doubt,) = layout.doubts(screen)
-    assert doubt.startswith(
-        "1 files may be copies of others, with other bytes: P_A01_1 (1).tif of P_A01_1.tif"
-    )
-
-
-def test_numbers_that_no_file_without_them_precedes_are_no_copies(tmp_path):
-    files = {"pattern": "{plate}_{well}_{field}.tif", "image_id": "{plate}_{well}"}
-    screen, layout = _scan(tmp_path / "i", ["P_A01_x (1).tif", "P_A01_x (2).tif"], files, channels=ONE_FILE)
-    assert layout.doubts(screen) == []
-
-
 def test_fields_in_two_writings_are_refused(tmp_path):
     files = {"pattern": "{plate}_{well}_s{field}.tif", "image_id": "{plate}_{well}"}
     names = ["P_A01_s1.tif", "P_A01_s01.tif", "P_A02_s1.tif"]

@@ -148,7 +148,10 @@ def quality(check: Check) -> Iterator[Line]:
         texts += quality_lines(check.screen, [each.field for each in members])
     yield from (Line(PROBLEM, text) for text in texts[:_SHOWN])
     if len(texts) > _SHOWN:
-        yield Line(PROBLEM, f"{len(texts) - _SHOWN} more flags of quality, or fields outside of its limits")
+        yield Line(
+            PROBLEM,
+            f"{many(len(texts) - _SHOWN, 'more field')} with flags of quality, or outside of its limits",
+        )
 
 
 def masks(check: Check) -> Iterator[Line]:

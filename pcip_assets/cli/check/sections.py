@@ -19,7 +19,7 @@ from pcip_core.images.decoding import decoder_warnings
 from pcip_core.images.plate_map import Plate, drawn
 from pcip_core.spec.training import START_CHANNELS
 from pcip_core.spec.validation import unmade_sets
-from pcip_core.words import many
+from pcip_core.words import many, verb
 
 _SHOWN = 5  # files, images or wells named in one line
 _MAPS = 3  # plates with a map
@@ -180,9 +180,8 @@ def left_out(check: Check) -> Iterator[Line]:
         yield Line("left out", f"{many(n, 'field')}: {reason}: {_listed(names)}")
     yield from (Line("left out", text) for text in check.layout.plates_left_out)
     if unclaimed := check.layout.unclaimed:
-        belong = "file belongs" if len(unclaimed) == 1 else "files belong"
-        text = f"{len(unclaimed)} {belong} to no field: {', '.join(unclaimed[:_SHOWN])}"
-        yield Line("unclaimed", text)
+        belong = f"{many(len(unclaimed), 'file')} {verb(len(unclaimed), 'belong')} to no field"
+        yield Line("unclaimed", f"{belong}: {', '.join(unclaimed[:_SHOWN])}")
     excluded = check.layout.excluded
     if excluded:
         yield Line("excluded", f"{len(excluded)} by name: {', '.join(excluded[:_SHOWN])}")
@@ -191,7 +190,7 @@ def left_out(check: Check) -> Iterator[Line]:
     problems = check.layout.problems()
     yield from (Line(FAILURE, problem) for problem in problems[:_SHOWN])
     if len(problems) > _SHOWN:
-        yield Line(FAILURE, f"{len(problems) - _SHOWN} more plates, wells or archives cannot be listed")
+        yield Line(FAILURE, f"more plates, wells or archives that cannot be listed: {len(problems) - _SHOWN}")
 
 
 def programs(check: Check) -> Iterator[Line]:

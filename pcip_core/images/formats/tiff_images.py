@@ -16,6 +16,7 @@ from pcip_core.images.formats.images import FileImage
 from pcip_core.images.formats.limits import check_size
 from pcip_core.images.formats.ome_xml import MAX_PLANES, OmeImage, ome_images
 from pcip_core.images.formats.stack import Extent
+from pcip_core.words import many
 
 BUFFER = 1 << 24  # bytes that tifffile reads ahead
 _WHITE_IS_ZERO, _PALETTE = 0, 3  # TIFF 6.0, PhotometricInterpretation
@@ -141,7 +142,7 @@ def _frames(
     if start is None or start + count * page.nbytes > tiff.filehandle.size:
         raise ImageFileError(
             path,
-            found=f"{len(pages)} pages of {count} that the metadata promise",
+            found=f"{many(len(pages), 'page')} of {count} that the metadata promise",
             required="a complete file",
             remedy="Copy the file again from its source.",
         )

@@ -31,7 +31,7 @@ def test_joins_are_counted_and_what_they_miss_is_a_problem(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "layout      pattern" in out
     assert "channel     nucleus (structural): 4 planes" in out
-    assert "annotations 2 of 4 images have a row; 1 of 3 rows match none of the images" in out
+    assert "annotations 2 of 4 images have a row; 1 of 3 rows matches none of the images" in out
     assert "platemap    3 of 4 images have a row" in out
     assert "wells.csv: no row for 1 of 4 images: plate_1_A04" in out
     assert "terms       Cytosol (1), Nucleoplasm (1)" in out

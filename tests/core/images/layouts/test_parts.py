@@ -151,7 +151,7 @@ def test_wells_that_are_not_wells_are_doubted(tmp_path):
         tmp_path / "images", names, {"pattern": "{plate}_{well}_{channel}.tif", "image_id": "{plate}_{well}"}
     )
     (doubt,) = layout.doubts(screen)
-    assert doubt.startswith("1 of 2 wells are not of the form A1 to AF48: top (of My_top_nucleus.tif)")
+    assert doubt.startswith("1 of 2 wells is not of the form A1 to AF48: top (of My_top_nucleus.tif)")
 
 
 def test_two_writings_of_a_well_are_refused_and_the_remedy_works(tmp_path):
@@ -170,7 +170,7 @@ def test_a_well_that_could_be_another_is_doubted(tmp_path):
     files = {"pattern": "{plate}_{well}_{site}_{channel}.tif", "image_id": "{plate}_{well}"}
     screen, layout = _scan(tmp_path / "images", names, files)
     assert layout.doubts(screen) == [
-        "the well of 1 of 1 sampled files could be another, as A01 instead of P1 in 2023_P1_A01_x_nucleus.tif; write "
+        "the well of 1 of 1 sampled file could be another, as A01 instead of P1 in 2023_P1_A01_x_nucleus.tif; write "
         "more of the text beside {well} in files.pattern"
     ]
 
@@ -264,7 +264,7 @@ def test_hours_in_the_place_of_the_field_are_doubted_and_the_remedy_works(tmp_pa
     screen, layout = _scan(tmp_path / "i", names, files)
     (doubt,) = layout.doubts(screen)
     assert doubt.startswith(
-        "{hours} (0, 24, ...) is taken for the field of 1 images, such as A01; if it is a time"
+        "{hours} (0, 24, ...) is taken for the field of 1 image, such as A01; if it is a time"
     )
     with pytest.raises(RootError, match="a stack"):
         _scan(tmp_path / "i", [], files | {"pattern": "{well}_{time}_{channel}.tif"})
@@ -316,7 +316,7 @@ def test_a_wrong_name_of_a_channel_is_answered_with_those_of_the_files(tmp_path)
     (doubt,) = layout.doubts(screen)
     assert doubt == (
         "channel protein: no file is called 'GFPP', which may mean GFP; files that match otherwise are called "
-        "GFP (1 files), RFP (1 files): correct channels.protein.named"
+        "GFP (1 file), RFP (1 file): correct channels.protein.named"
     )
     channels["nucleus"]["named"] = "nuclei"  # type: ignore[index]
     with pytest.raises(

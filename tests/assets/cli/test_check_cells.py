@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import yaml
 from pcip_assets.cli.check import print_check
 from pcip_core.crops.shard import cut_field, cut_shard, smallest
 from pcip_core.images.field import Field
+from pcip_core.images.formats import tiff
 from pcip_core.images.layout import scan
 from pcip_core.images.quality.survey import survey
 from pcip_core.segmentation import METHODS, least_area
@@ -186,3 +188,56 @@ def test_a_line_break_in_a_name_breaks_no_line_of_the_report(tmp_path, capsys):
         ),
         *("parts", "unclaimed", "sample", "problem", "failure", "warning"),
     }
+
+
+def test_warnings_of_decoders_are_counted_by_kind_and_those_of_other_screens_are_forgotten(
+    tmp_path, capsys, monkeypatch
+):
+    inner = tiff.planes
+
+    def warns(path, selects):
+        text = "odd tag\n\x1b" if "A01" in path.name else f"page {path.stem[1:3]} of '{path.name}' has no end"
+        warnings.warn(text, UserWarning if "nucleus" in path.name else RuntimeWarning, stacklevel=1)
+        return inner(path, selects)
+
+    monkeypatch.setattr(tiff, "planes", warns)
+    screen = load_screen(write_tiny_screen(tmp_path, plates=1))
+    assert print_check(screen, at_most=4)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  warning")]
+    path = screen.folder() / "plate_1"
+    assert lines == [
+        f"  warning     {path}/{name}: the decoder warns, and the pixels are used: {text}"
+        for name, text in (
+            ("A01_f1_nucleus.tif", "UserWarning: odd tag \\x1b (1 more of this kind)"),
+            ("A01_f1_protein.tif", "RuntimeWarning: odd tag \\x1b (1 more of this kind)"),
+            (
+                "A02_f1_nucleus.tif",
+                "UserWarning: page 02 of 'A02_f1_nucleus.tif' has no end (5 more of this kind)",
+            ),
+            (
+                "A02_f1_protein.tif",
+                "RuntimeWarning: page 02 of 'A02_f1_protein.tif' has no end (5 more of this kind)",
+            ),
+        )
+    ]
+    monkeypatch.setattr(tiff, "planes", inner)
+    assert print_check(screen, at_most=4)
+    assert "  warning" not in capsys.readouterr().out
+
+
+def test_images_of_single_cells_with_too_few_of_them_are_counted(tmp_path, capsys):
+    whole = {"method": "whole"}
+    crops = {"window_px": None, "size_px": 16, "min_cells": 2}
+    screen = load_screen(write_tiny_screen(tmp_path, plates=1, images=3, segmentation=whole, crops=crops))
+    root = screen.folder() / "plate_1"
+    rng = np.random.default_rng(0)
+    for name in ("nucleus", "protein"):
+        for well in ("A01", "A02"):
+            tifffile.imwrite(root / f"{well}_f2_{name}.tif", rng.integers(0, 900, (160, 160), np.uint16))
+    assert print_check(screen)
+    assert (
+        "1 of 3 images of plate_1 has fewer cells than crops.min_cells (2): plate_1_A03"
+        in capsys.readouterr().out
+    )
+    assert print_check(replace(screen, crops=replace(screen.crops, min_cells=3)))
+    assert "3 of 3 images of plate_1 have fewer cells than crops.min_cells (3)" in capsys.readouterr().out

@@ -103,7 +103,7 @@ def _observation(screen: Screen, shard: str, difference: Changes) -> dg.AssetObs
     return dg.AssetObservation(
         asset_key=[screen.name, "fields"],
         partition=shard,
-        description=f"{many(len(lines), 'field')} have changed; materialize {shard} to make its results again",
+        description=f"{many(len(lines), 'field', does='have')} changed; materialize {shard} to make its results again",
         metadata={name: len(getattr(difference, name)) for name in ("changed", "removed", "added")}
         | {"fields": lines[:_SHOWN]},
     )

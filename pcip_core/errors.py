@@ -56,6 +56,10 @@ class ImageFileError(PcipError):
     """An image file cannot be read, or its pixels cannot be used."""
 
 
+class ConstantError(ImageFileError):
+    """All pixels of a channel are equal, as in the picture of a blank well."""
+
+
 class ShapeError(PcipError):
     """An array does not have the shape, type or length that a function needs."""
 

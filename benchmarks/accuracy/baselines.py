@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import yaml
 
+from benchmarks.common.encoder_features import VGG16_FILE
 from benchmarks.common.harness import Row
 from benchmarks.common.screens import Compared, Rows, compared
 from pcip_assets.workspace import REPOSITORY
 from pcip_core.evaluation.classifiers import cross_validated
 from pcip_core.features.names import split_name
 from pcip_core.spec.baselines import Classifier
+from pcip_core.spec.templates import TEMPLATES
 from pcip_core.store.images import Images
 from pcip_core.store.vectors import features_of
 
@@ -22,7 +25,7 @@ SECONDS = 2700
 LONG = True
 _REAL = REPOSITORY.parent / "shared" / "data"
 _SEEDS = 5
-_METHODS = ("inpainting", "autoencoder", "untrained", "classic", "designed", "intensity")
+_METHODS = ("inpainting", "autoencoder", "untrained", "classic", "designed", "vgg16_protein", "intensity")
 _WAYS = (  # classifier, parameter (None: any), protocol
     ("knn", "k=11", "leave_image_out"),
     ("knn", "k=11", "leave_cell_out"),
@@ -34,14 +37,25 @@ _WAYS = (  # classifier, parameter (None: any), protocol
 def run() -> list[Row]:
     """Each screen in a workspace of its own, its scores read by SQL."""
     rows: list[Row] = []
+    if not (_REAL / VGG16_FILE).is_file():
+        rows.append(Row(f"vgg16: not run, its weights are not there ({VGG16_FILE})", value=None))
     for name in ("simulated_human", "simulated_yeast"):
-        with compared(name) as screen:
+        with compared(name, **_with_vgg16(name)) as screen:
             rows += _rows(screen, f"{name}, larger (SIMULATED images)")
     root = _REAL / "human_labelled_cells"
     if not root.is_dir():
         return [*rows, Row("human_labelled_cells: not run, its images cannot be distributed", value=None)]
-    with compared("human_labelled_cells", root=str(root)) as screen:
+    with compared("human_labelled_cells", root=str(root), **_with_vgg16("human_labelled_cells")) as screen:
         return [*rows, *_rows(screen, "human_labelled_cells (real images)")]
+
+
+def _with_vgg16(name: str) -> dict[str, Any]:
+    """Changes to the section `baselines` of a screen that add VGG16; none without its weights."""
+    weights = _REAL / VGG16_FILE
+    if not weights.is_file():
+        return {}
+    sets = yaml.safe_load(TEMPLATES[name].read_text())["baselines"]["sets"]
+    return {"sets": [*sets, "vgg16"], "vgg16": {"weights": str(weights)}}
 
 
 def _rows(screen: Compared, about: str) -> Iterator[Row]:

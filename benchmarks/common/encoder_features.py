@@ -17,7 +17,7 @@ from pcip_core.models.vgg16 import load_vgg16
 
 DATA = REPOSITORY.parent / "shared" / "data"
 CLASSIC, VGG16 = "classic", feature_set_name("protein", BEST_LAYER)
-_VGG16_FILE = "weights/vgg16_imagenet_features.safetensors"
+VGG16_FILE = "weights/vgg16_imagenet_features.safetensors"  # docs/how-to/use-vgg16.md tells how to get it
 _LEVELS = 32  # grey levels of the texture
 
 
@@ -29,7 +29,7 @@ def other_features(cells: Cells) -> dict[str, np.ndarray]:
         cells.pixels, low, high, channels, cells.structural, ("protein",), levels=_LEVELS
     )
     others = {"intensity": intensity_features(cells.pixels, low, high, channels)[0], CLASSIC: classic[0]}
-    weights = DATA / _VGG16_FILE
+    weights = DATA / VGG16_FILE
     if weights.is_file():
         network = load_vgg16(weights)
         values = vgg16_features(network, cells.pixels, channels, strategy="protein", protein=["protein"])

@@ -6,10 +6,12 @@ Each command is a file of this folder with the attribute `command`. It is import
 
 import importlib
 import sys
+from typing import NoReturn
 
 import click
 
 from pcip_core.errors import PcipError, WriteError
+from pcip_core.words import escaped
 
 COMMANDS = {
     "demo": "Simulate two screens and take them from images to scores.",
@@ -60,8 +62,7 @@ def main() -> None:
     try:
         cli(prog_name="pcip", standalone_mode=False)
     except PcipError as error:
-        click.secho(f"pcip: {error}", fg="red", err=True)
-        sys.exit(1)
+        _end(error)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -74,8 +75,13 @@ def main() -> None:
         explained = WriteError.of(error, inside=Workspace.current().data)
         if explained is None:
             raise
-        click.secho(f"pcip: {explained}", fg="red", err=True)
-        sys.exit(1)
+        _end(explained)
+
+
+def _end(error: PcipError) -> NoReturn:
+    """Print an error, in which names of files may hold any character, and exit."""
+    click.secho("pcip: " + "\n".join(map(escaped, str(error).split("\n"))), fg="red", err=True)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pcip_core.errors import PcipError, SpecError
 from pcip_core.files import replacing
 from pcip_core.spec.reading import read_yaml
 from pcip_core.spec.screen import Screen
+from pcip_core.words import escaped
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -112,7 +113,7 @@ def bring_up_to_date(
         analyses=analyses,
     )
     for warning in outcome.warnings:
-        click.secho(f"  {warning}", fg="yellow")
+        click.secho(f"  {escaped(warning)}", fg="yellow")
     if not outcome.success:
         raise click.ClickException(f"{outcome.error}\n(Dagster run {outcome.run_id})")
     click.echo(f"  done in {time.perf_counter() - start:.0f} s (Dagster run {outcome.run_id})")

@@ -36,7 +36,7 @@ import polars as pl
 
 from pcip_core.analysis.mismatched_pairs import Drawn, draw_pairs
 from pcip_core.errors import ShapeError
-from pcip_core.words import many
+from pcip_core.words import many, share
 
 if TYPE_CHECKING:
     from pcip_core.models.inpainting import PairedCellInpainting
@@ -300,7 +300,7 @@ def verdict(table: pl.DataFrame) -> Verdict:
         reasons.append(f"its margin {margin:.3f} is not above that of the untrained network, {untrained:.3f}")
     if p >= _ALPHA:
         reasons.append(
-            f"{worse} of {many(n, 'target cell')} are predicted worse from mismatched than from matching sources "
+            f"{share(worse, n, 'target cell', does='are')} predicted worse from mismatched than from matching sources "
             f"(p = {p:.2g})"
         )
     return Verdict(not reasons, p, n, worse, tuple(reasons))

@@ -13,7 +13,7 @@ from pcip_core.analysis.compartments import BOTH
 from pcip_core.errors import EvaluationError
 from pcip_core.features.blocks import Columns, Features, columns_of, groups_of
 from pcip_core.features.checks import require_rows
-from pcip_core.words import many
+from pcip_core.words import many, verb
 
 _KEYS = ["protein", "cell_line"]
 _LEAST_GROUPS = 5  # proteins of a cell line with a separate intercept
@@ -149,7 +149,7 @@ def _require_comparable(proteins: pl.DataFrame, left_out: int, least_cells: int)
             "variability",
             found=(
                 f"{many(proteins.height, 'protein')} with {many(least_cells, 'cell')} or more "
-                f"({left_out} have fewer)"
+                f"({left_out} {verb(left_out, 'have')} fewer)"
             ),
             required="four or more to compare",
             remedy="Compare more proteins, or lower `least_cells`.",

@@ -100,7 +100,7 @@ def _require_sizes(features: np.ndarray, method: str, regularization: float) -> 
     if not 2 <= n <= MOST_ROWS or columns < 1:
         raise ClusterError(
             "clustering",
-            found=f"{many(n, 'row')} of {columns} columns",
+            found=f"{many(n, 'row')} of {many(columns, 'column')}",
             required=f"2 to {MOST_ROWS:,} rows and at least one column",
             remedy="Cluster proteins instead of cells, or a sample of the cells."
             if n > MOST_ROWS

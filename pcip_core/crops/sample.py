@@ -11,7 +11,7 @@ from dataclasses import field as attribute
 import numpy as np
 
 from pcip_core.crops.shard import CutField, cut_field
-from pcip_core.errors import ImageFileError
+from pcip_core.errors import ConstantError, ImageFileError
 from pcip_core.images.field import Field
 from pcip_core.images.layout import Layout
 from pcip_core.images.reading import read_field
@@ -58,9 +58,11 @@ class SampledField:
     Attributes:
         field: the field.
         problem: the reason for which it cannot be used, or None.
+        constant: the channel all of whose pixels are equal, if that is the reason.
         pixels: channel -> its pixels; empty if there is a problem.
         found: number of objects of the segmentation.
         passing: number of them that can be used as cells.
+        small: number of further objects, which `min_area_px` leaves out (`CutField`).
         reasons: why the others cannot: an example of each kind of reason -> number of objects.
         warnings: what is unusual about label images of other programs.
         swapped: why the label image is that of another field, or None.
@@ -68,9 +70,11 @@ class SampledField:
 
     field: Field
     problem: str | None = None
+    constant: str | None = None
     pixels: Mapping[str, Pixels] = attribute(default_factory=dict)
     found: int = 0
     passing: int = 0
+    small: int = 0
     reasons: Mapping[str, int] = attribute(default_factory=dict)
     warnings: Sequence[str] = ()
     swapped: str | None = None
@@ -130,9 +134,9 @@ class Sampler:
             SpecError: the segmenter fails.
         """
         try:
-            cut = cut_field(self._screen, field)
+            cut = cut_field(self._screen, field, count_small=True)
         except ImageFileError as error:
-            return SampledField(field, problem=str(error)), None
+            return SampledField(field, str(error), self._constant(field, error)), None
         reasons = [reason for _, reason in cut.cells.rejected]
         for label, pixels in zip(cut.cells.label, cut.cells.pixel_hash, strict=True):
             cell = f"{field.field_id}_{label:04d}"
@@ -143,9 +147,22 @@ class Sampler:
         passing = found - len(reasons)
         swapped = next(filter(None, (self._swapped(cut, name) for name in self._masks)), None)
         summary = SampledField(
-            field, None, pixels_of, found, passing, counted(reasons), cut.warnings, swapped
+            field,
+            pixels=pixels_of,
+            found=found,
+            passing=passing,
+            small=cut.small,
+            reasons=counted(reasons),
+            warnings=cut.warnings,
+            swapped=swapped,
         )
         return summary, cut
+
+    def _constant(self, field: Field, error: ImageFileError) -> str | None:
+        """The channel all of whose pixels are equal, if the error says so."""
+        root = self._screen.folder()
+        of_file = (name for name, file in field.files.items() if str(root / file) == error.where)
+        return next(of_file, None) if isinstance(error, ConstantError) else None
 
     def _swapped(self, cut: CutField, channel: str) -> str | None:
         """Why a label image is that of another field, if its fit is poor and a neighbour's fits far better."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import groupby
@@ -20,11 +20,13 @@ from pcip_core.errors import ImageFileError, PcipError, SpecError
 from pcip_core.images.field import Field
 from pcip_core.images.illumination.correction import read_corrected
 from pcip_core.images.reading import Planes
-from pcip_core.segmentation import check_segmentation, checked_labels, segmenter
+from pcip_core.segmentation import METHODS, check_segmentation, checked_labels, least_area, segmenter
 from pcip_core.segmentation.mask_checks import check_masks
+from pcip_core.segmentation.otsu import keep_objects
 from pcip_core.spec.screen import Screen
 from pcip_core.words import many
 
+_BELOW = 4  # objects are counted down to `min_area_px` divided by this
 _FIELDS_PER_WORKER = 4  # a process takes longer to start than to cut fewer fields
 
 
@@ -136,16 +138,36 @@ def _each_cut(
 
 
 class CutField(NamedTuple):
-    """One field: its planes, its label image (H, W), its cells, and what is unusual about masks of other programs."""
+    """One field.
+
+    Attributes:
+        planes: its pixels.
+        labels: (H, W), 0 is background.
+        cells: cut at the labels.
+        warnings: what is unusual about masks of other programs.
+        small: number of objects that are left out because their area is below `min_area_px`, down to a quarter of
+            it, below which objects may be noise; 0 if they have not been counted.
+    """
 
     planes: Planes
     labels: np.ndarray
     cells: CutCells
     warnings: list[str]
+    small: int = 0
 
 
-def cut_field(screen: Screen, field: Field) -> CutField:
+def smallest(least: float) -> int:
+    """The least area of the objects that `CutField.small` counts, where smaller objects than `least` are left out."""
+    return max(1, int(least // _BELOW))
+
+
+def cut_field(screen: Screen, field: Field, *, count_small: bool = False) -> CutField:
     """Read, segment and cut one field.
+
+    Args:
+        screen: the spec.
+        field: the field.
+        count_small: also count objects below `min_area_px`. The labels and cells do not depend on it.
 
     Raises:
         ImageFileError: the field cannot be used.
@@ -153,9 +175,18 @@ def cut_field(screen: Screen, field: Field) -> CutField:
     """
     planes = read_corrected(screen, field)
     warnings = check_masks(screen, planes)
-    labels = checked_labels(_segmented(screen, field, planes), planes.shape, screen.segmentation.method)
+    segmentation, small = screen.segmentation, 0
+    least = least_area(segmentation) if count_small and segmentation.method in METHODS else None
+    options = dict(segmentation.options) | ({"min_area_px": smallest(least)} if least else {})
+    labels = checked_labels(
+        _segmented(segmentation.method, options, field, planes), planes.shape, segmentation.method
+    )
+    if least:
+        areas = np.bincount(labels.ravel())[1:]
+        small = int(((areas > 0) & (areas < least)).sum())
+        labels = keep_objects(labels, least)  # the last step of each of these methods
     cells = cut_cells({name: planes[name] for name in screen.crop_channels}, labels, screen.crops)
-    return CutField(planes, labels, cells, warnings)
+    return CutField(planes, labels, cells, warnings, small)
 
 
 def _cut_field(screen: Screen, field: Field) -> tuple[CutCells, list[str]] | str:
@@ -167,11 +198,10 @@ def _cut_field(screen: Screen, field: Field) -> tuple[CutCells, list[str]] | str
         return str(error)
 
 
-def _segmented(screen: Screen, field: Field, planes: Planes) -> object:
+def _segmented(method: str, options: Mapping[str, object], field: Field, planes: Planes) -> object:
     """What the segmenter returns; any error of a user's function names the field."""
-    method = screen.segmentation.method
     try:
-        return segmenter(method)(planes, **screen.segmentation.options)
+        return segmenter(method)(planes, **options)
     except PcipError:
         raise
     except Exception as error:

@@ -188,7 +188,7 @@ def _check_fields(archive: Archive, folder: Path) -> Report:
     few = sorted(protein for protein, numbers in fields.items() if len(numbers) < archive.fields)
     if few:
         report.missing.append(
-            f"fields: {many(len(few), 'protein', ',')} have fewer than {archive.fields} ({_some(few)})"
+            f"fields: {many(len(few), 'protein', ',', does='have')} fewer than {archive.fields} ({_some(few)})"
         )
     return report
 

@@ -23,6 +23,7 @@ from pcip_core.images.formats.stack import SCORES, Projection, middle, sharpest,
 from pcip_core.images.inside import require_inside
 from pcip_core.images.reference import Reference, Select
 from pcip_core.spec.screen import Channel
+from pcip_core.words import escaped
 
 _LOG = logging.getLogger("pcip.images")
 _WARNED: dict[tuple[str, str], str] = {}  # kind -> the first warning
@@ -167,7 +168,7 @@ def _keep(path: Path, warning: warnings.WarningMessage) -> None:
     if kind in _WARNED:
         _REPEATED[kind] += 1
     elif len(_WARNED) < _MOST_KINDS:
-        _WARNED[kind] = f"{path}: the decoder warns, and the pixels are used: {kind[0]}: {text}"
+        _WARNED[kind] = escaped(f"{path}: the decoder warns, and the pixels are used: {kind[0]}: {text}")
         _LOG.warning(_WARNED[kind])
 
 

@@ -15,6 +15,7 @@ from pcip_core.images.formats.stack import LABELS
 from pcip_core.images.reference import Reference
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.sections import PART, TIME_PARTS, Z_PARTS
+from pcip_core.words import many, share, verb
 
 MAX_IMAGES = 5_000  # whose headers are read
 _MANY_TIMES = ("ome_tiff", "vendor", "ome_zarr")  # layouts in which each time point of a file can be a field
@@ -138,9 +139,9 @@ def _beyond(kind: str, channels: str, images: Sequence[_Image], sampled: str) ->
         number = lacking[0].select[kind]
         least = min(image.size[kind] for image in images)
         yield (
-            f"{len(lacking)} of {len(images)} images of {channels}{sampled} do not have number {number} of the {what}, "
-            f"as files.only says, and cannot be read: {_counted(lacking, kind)}; the highest number that all have "
-            f"is {least}: `only: {{{part}: {least}}}`"
+            f"{share(len(lacking), len(images), 'image')} of {channels}{sampled} {verb(len(lacking), 'do not have')} "
+            f"number {number} of the {what}, as files.only says, and cannot be read: {_counted(lacking, kind)}; the "
+            f"highest number that all have is {least}: `only: {{{part}: {least}}}`"
         )
 
 
@@ -154,7 +155,7 @@ def _counted(images: Sequence[_Image], kind: str) -> str:
     for image in images:
         by_size[image.size[kind]].append(image.path)
     texts = [
-        f"{size} in {len(paths)} file{'s' if len(paths) > 1 else ''} ({paths[0]})"
+        f"{size} in {many(len(paths), 'file')} ({paths[0]})"
         for size, paths in sorted(by_size.items(), key=lambda item: -len(item[1]))
     ]
     return ", ".join(texts[:_SHOWN]) + (", ..." if len(texts) > _SHOWN else "")

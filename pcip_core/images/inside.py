@@ -18,6 +18,7 @@ import polars as pl
 
 from pcip_core.errors import ImageFileError, RootError, SpecError
 from pcip_core.files import composed
+from pcip_core.words import many
 
 _SHOWN = 5
 MAX_LINKS = 10_000  # to folders of the screen itself, each of which is read once more
@@ -146,7 +147,7 @@ class Tree:
             pending += [(f"{folder}{name}/", chains[name]) for name in sorted(folders, reverse=True)]
         if self._broken:
             shown = ", ".join(printable(path) for path in sorted(self._broken)[:_SHOWN])
-            self.notes.append(f"{len(self._broken)} links lead to nothing: {shown}")
+            self.notes.append(f"{many(len(self._broken), 'link', does='lead')} to nothing: {shown}")
 
     def _followed(self, folder: str, name: str, through: tuple[str, ...]) -> tuple[str, ...] | None:
         """The real folders on the way through a link: of each link, its own and its target; None if it is not followed.

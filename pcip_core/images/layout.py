@@ -15,6 +15,7 @@ from pcip_core.images.inside import Tree
 from pcip_core.images.layouts.grouping import without_links
 from pcip_core.spec.bounds import meant
 from pcip_core.spec.screen import Screen
+from pcip_core.words import many
 
 if TYPE_CHECKING:
     from pcip_core.images.listing import Listing
@@ -152,7 +153,7 @@ def scan(screen: Screen) -> Layout:
     if not fields:
         example = f"; the first file there is {unclaimed[0]}" if unclaimed else "; the folder is empty"
         if tree.excluded:
-            example += f", except for {len(tree.excluded)} excluded files, such as {tree.excluded[0]}"
+            example += f", except for {many(len(tree.excluded), 'excluded file')}, such as {tree.excluded[0]}"
         files, names = screen.files, [channel.named or name for name, channel in screen.channels.items()]
         rule = f"the pattern {files.pattern!r}" if files.pattern else f"the layout {files.layout}"
         others = list(pattern.channels_of(screen, unclaimed))

@@ -124,7 +124,8 @@ def plates_left_out(screen: Screen, tree: Tree, fields: Sequence[Field]) -> list
     """
     known = {field.parts["plate"] for field in fields if "plate" in field.parts}
     lines = {
-        plate: f"plate {plate}: files.only leaves out all of it, {count} files or images"
+        plate: f"plate {plate}: files.only leaves out all of it, "
+        + ("1 file or image" if count == 1 else f"{count} files or images")
         for plate, count in tree.refused.items()
         if plate not in known
     }

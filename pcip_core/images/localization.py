@@ -25,7 +25,7 @@ from pcip_core.images.field import Field
 from pcip_core.spec.screen import Screen
 from pcip_core.user_tables.matching import Matching, shown
 from pcip_core.user_tables.table import read_table
-from pcip_core.words import many
+from pcip_core.words import many, share, verb
 
 IDS = ("ensembl", "orf", "uniprot", "gene")  # in order of precedence
 RELIABILITIES = ("Enhanced", "Supported", "Approved", "Uncertain")
@@ -103,9 +103,8 @@ class Annotated:
         problems = [problem for matching in self.matchings for problem in matching.problems()]
         if self.without_protein:
             problems.append(
-                f"{len(self.without_protein)} of {many(len(self.records), 'image')} have no protein and "
-                f"count as proteins of "
-                f"their own: {shown(self.without_protein)}"
+                f"{share(len(self.without_protein), len(self.records), 'image', does='have')} no protein; such an "
+                f"image counts as a protein of its own: {shown(self.without_protein)}"
             )
         absent = Counter(
             protein
@@ -113,7 +112,7 @@ class Annotated:
             if (protein := record.values["protein"] or "").lower() in _ABSENT
         )
         problems += [
-            f"{many(count, 'image')} have the protein {protein}, which may stand for a missing value: "
+            f"{many(count, 'image', does='have')} the protein {protein}, which may stand for a missing value: "
             f"leave the cell empty"
             for protein, count in absent.items()
         ]
@@ -122,7 +121,8 @@ class Annotated:
     def __str__(self) -> str:
         return (
             f"{many(len(self.records), 'image')} = {self.matched} matched + {len(self.unmatched)} unmatched + "
-            f"{len(self.ambiguous)} ambiguous; {many(len(self.unused), 'protein')} of the table have no image"
+            f"{len(self.ambiguous)} ambiguous; {many(len(self.unused), 'protein')} of the table "
+            f"{verb(len(self.unused), 'have')} no image"
         )
 
 
@@ -288,7 +288,7 @@ def _matching(table: str, joined: Annotated) -> Matching:
     return Matching(
         table,
         "annotations",
-        "images",
+        "image",
         n_rows=len(joined.unused) + len({record.values["protein"] for record in matched}),
         without_row=[record.image_id for record in joined.records if record.image_id in missing],
         unused=joined.unused,

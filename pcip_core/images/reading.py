@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pcip_core.errors import ImageFileError
+from pcip_core.errors import ConstantError, ImageFileError
 from pcip_core.images.decoding import decode, decode_file, require_in_root
 from pcip_core.images.field import Field
 from pcip_core.images.formats import HDF5
@@ -120,6 +120,7 @@ def check_plane(plane: np.ndarray, where: str, *, labels: bool = False) -> None:
 
     Raises:
         ImageFileError: the plane is unusable.
+        ConstantError: all of its pixels are equal.
     """
     if plane.ndim != 2 or min(plane.shape) < 2:
         raise ImageFileError(
@@ -154,7 +155,7 @@ def check_plane(plane: np.ndarray, where: str, *, labels: bool = False) -> None:
                 remedy="Export the label image, not probabilities.",
             )
     elif is_constant(plane):
-        raise ImageFileError(
+        raise ConstantError(
             where,
             found=f"a constant channel (every pixel is {plane.flat[0]})",
             required="an exposed channel",

@@ -25,7 +25,7 @@ from pathlib import Path
 from pcip_core.errors import AnnotationError
 from pcip_core.ontology.ontology import GeneProduct
 from pcip_core.user_tables.table import read_table
-from pcip_core.words import many
+from pcip_core.words import many, verb
 
 _VERSION = re.compile(r"^(ENS[A-Z]*G\d{11})\.\d+$", re.IGNORECASE)
 _ISOFORM = re.compile(r"^([OPQ]\d[A-Z\d]{3}\d|[A-NR-Z]\d(?:[A-Z][A-Z\d]{2}\d){1,2})-\d+$", re.IGNORECASE)
@@ -58,7 +58,8 @@ class Mapped:
         total = len(self.ids) + len(self.unmapped) + len(self.ambiguous)
         return (
             f"{many(total, 'name')} = {len(self.ids)} mapped + {_counted(self.unmapped, 'not mapped')} + "
-            f"{_counted(list(self.ambiguous), 'ambiguous')}; {self.shared} share an id with another"
+            f"{_counted(list(self.ambiguous), 'ambiguous')}; {self.shared} "
+            f"{verb(self.shared, 'share')} an id with another"
         )
 
 

@@ -27,6 +27,7 @@ from pcip_core.segmentation.torchscript import torchscript
 from pcip_core.segmentation.yeast import yeast_brightfield, yeast_cytosol, yeast_nuclear_pore
 from pcip_core.spec.bounds import meant, shown
 from pcip_core.spec.screen import Screen
+from pcip_core.spec.sections import Segmentation
 
 Segmenter = Callable[..., np.ndarray]
 _LARGEST_LABEL = 1 << 24
@@ -104,6 +105,18 @@ def _announce(package: str) -> None:
             package,
             spec.origin,
         )
+
+
+def least_area(segmentation: Segmentation) -> float | None:
+    """The area below which the method leaves out objects, px (`min_area_px`); None if it has no such option.
+
+    >>> least_area(Segmentation("otsu")), least_area(Segmentation("otsu", {"min_area_px": 9})), least_area(
+    ...     Segmentation("whole"))
+    (400, 9, None)
+    """
+    name = "min_area_px"
+    option = inspect.signature(segmenter(segmentation.method)).parameters.get(name)
+    return None if option is None else segmentation.options.get(name, option.default)
 
 
 def check_segmentation(screen: Screen) -> None:

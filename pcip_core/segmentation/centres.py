@@ -103,7 +103,7 @@ def match_centres(screen: Screen, fields: Sequence[Field]) -> Matching | None:
         return None
     listed = _listed(screen.folder() / table, fields[0])
     ours = {field.field_id: listed.key(field) for field in fields}
-    return match(table, "centres", listed.keys, ours, what="fields", some_without=True)
+    return match(table, "centres", listed.keys, ours, what="field", some_without=True)
 
 
 @dataclass(frozen=True)

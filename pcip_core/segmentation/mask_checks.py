@@ -18,7 +18,7 @@ from pcip_core.errors import ImageFileError
 from pcip_core.images.reading import Planes
 from pcip_core.segmentation.mask_fit import Fit, Misfit, misfit
 from pcip_core.spec.screen import Screen
-from pcip_core.words import many
+from pcip_core.words import many, verb
 
 _PIECE = 0.25  # smallest area of a piece that counts, of the median object: a smaller one is a fragment
 _FEW = 3  # surplus pieces that are never a reason to warn
@@ -204,7 +204,7 @@ def _damage(counts: LabelCounts, file: str, *, split: object) -> ImageFileError 
             file,
             found=(
                 f"a label image of {many(counts.labels, 'label')} in {many(counts.pieces, 'piece')}, "
-                f"{counts.thin} of which are "
+                f"{counts.thin} of which {verb(counts.thin, 'are')} "
                 "rims or specks without a pixel inside"
             ),
             required="whole objects, each with one number",

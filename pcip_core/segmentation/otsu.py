@@ -93,7 +93,7 @@ def _without_holes(mask: np.ndarray) -> np.ndarray:
     return hole.take(gaps)
 
 
-def keep_objects(labels: np.ndarray, min_area_px: int) -> np.ndarray:
+def keep_objects(labels: np.ndarray, min_area_px: float) -> np.ndarray:
     """Renumber the objects of at least this area as 1..n; the others become background."""
     areas = np.bincount(labels.ravel())
     keep = areas >= max(min_area_px, 1)  # a number without pixels is no object

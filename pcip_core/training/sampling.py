@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from pcip_core.errors import TrainingError
-from pcip_core.words import many
+from pcip_core.words import many, verb
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _NAMES = (
@@ -127,14 +127,14 @@ def _without_partner(
         few, every = np.unique(protein[lacking]), np.unique(protein)
         return TrainingError(
             f"protein {few[0]}",
-            found=f"one image ({len(few):,} of {many(len(every), 'protein', ',')} have one)",
+            found=f"one image ({len(few):,} of {many(len(every), 'protein', ',')} {verb(len(few), 'have')} one)",
             required="at least two images, because a pair consists of cells of two images of the same protein",
             remedy="Set encoder.pairs to mixed or same_image, or leave out the images of these proteins.",
         )
     few, every = np.unique(image[lacking]), np.unique(image)
     return TrainingError(
         f"image number {few[0]}",
-        found=f"one cell ({len(few):,} of {many(len(every), 'image', ',')} have one"
+        found=f"one cell ({len(few):,} of {many(len(every), 'image', ',')} {verb(len(few), 'have')} one"
         f"{' and no other image of their protein' if across else ''})",
         required="at least two cells, because a pair consists of two cells of the same image",
         remedy="Exclude the image (crops.min_cells in the spec).",

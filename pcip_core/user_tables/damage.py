@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from pcip_core.errors import SpecError
+from pcip_core.words import many
 
 _MONTHS = (  # in English and other languages; the first three letters of names differ by month
     *(
@@ -64,7 +65,8 @@ def refuse_damaged(path: Path, frame: pl.DataFrame) -> None:
     errors = {name: cells for name, cells in errors.items() if len(cells)}
     if errors:
         texts = [
-            f"{len(cells)} cells with {_shown(cells.unique(maintain_order=True).to_list())} in the column {name}"
+            f"{many(len(cells), 'cell')} with {_shown(cells.unique(maintain_order=True).to_list())} in the column "
+            f"{name}"
             for name, cells in errors.items()
         ]
         raise SpecError(

@@ -14,6 +14,7 @@ import polars as pl
 
 from pcip_core.errors import SpecError
 from pcip_core.user_tables.text import named
+from pcip_core.words import many
 
 if TYPE_CHECKING:
     from fastexcel import ExcelReader
@@ -89,7 +90,7 @@ def _only_sheet(path: Path, reader: ExcelReader) -> str:
     if len(names) != 1:
         raise SpecError(
             path,
-            found=f"{len(names)} sheets with cells{': ' * bool(names)}{', '.join(names)}",
+            found=f"{many(len(names), 'sheet')} with cells{': ' * bool(names)}{', '.join(names)}",
             required="one sheet",
             remedy="Save the sheet with the table as a workbook of its own, or hide the others.",
         )
@@ -172,7 +173,7 @@ def _cells(path: Path, reader: ExcelReader, sheet: str) -> pl.DataFrame:
         kinds = sorted({error.detail.partition("got ")[2].strip("'") for error in errors.errors})
         raise SpecError(
             f"{path}, sheet {sheet}",
-            found=f"{len(errors.errors)} cells with errors of Excel's ({', '.join(kinds)}) in the columns "
+            found=f"{many(len(errors.errors), 'cell')} with errors of Excel's ({', '.join(kinds)}) in the columns "
             f"{', '.join(str(texts.row(0)[column]) for column in columns)}",
             required="values",
             remedy="Correct or empty these cells.",

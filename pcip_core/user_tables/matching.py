@@ -19,6 +19,7 @@ from typing import NamedTuple
 from pcip_core.errors import SpecError
 from pcip_core.files import composed
 from pcip_core.user_tables.lines import row_labels
+from pcip_core.words import plural, share
 
 Key = tuple[str, ...]
 Normalize = Callable[[str], str]
@@ -172,13 +173,16 @@ class Matching:
 
     def __str__(self) -> str:
         """Counts, and examples of what does not match, in one line."""
-        parts = [f"{len(self.row_of)} of {self.n_images} {self.what} have a row"]
+        parts = [f"{share(len(self.row_of), self.n_images, self.what, does='have')} a row"]
         if self.rewritten:
             parts.append(f"{len(self.rewritten)} of them in another writing: {shown(self.rewritten)}")
         if self.unused:
             examples = "" if self.some_unused else f": {shown(self.unused)}"
-            parts.append(f"{len(self.unused)} of {self.n_rows} rows match none of the {self.what}{examples}")
+            parts.append(f"{self._unmatched()}{examples}")
         return "; ".join(parts)
+
+    def _unmatched(self) -> str:
+        return f"{share(len(self.unused), self.n_rows, 'row', does='match')} none of the {plural(self.what)}"
 
     def problems(self) -> list[str]:
         """What is wrong, one sentence each.
@@ -189,12 +193,10 @@ class Matching:
         problems = []
         if len(self.without_row) > (_MANY * self.n_images if self.some_without else 0):
             problems.append(
-                f"no row for {len(self.without_row)} of {self.n_images} {self.what}: {shown(self.without_row)}"
+                f"no row for {share(len(self.without_row), self.n_images, self.what)}: {shown(self.without_row)}"
             )
         if len(self.unused) > _MANY * self.n_rows and not self.some_unused:
-            problems.append(
-                f"{len(self.unused)} of {self.n_rows} rows match none of the {self.what}: {shown(self.unused)}"
-            )
+            problems.append(f"{self._unmatched()}: {shown(self.unused)}")
         if self.doubts:
             problems.append(f"{len(self.doubts)} in doubt: {shown(self.doubts)}")
         if self.repeated:
@@ -296,8 +298,10 @@ def _incomplete(path: Path, rows: Sequence[Mapping[str, str]], names: Sequence[s
     texts = [f"{label} ({_written(rows[number])})" for label, number in zip(labels, blank, strict=False)]
     return SpecError(
         path,
-        found=f"{' and '.join(f'{counts[name]} of {len(rows)} rows without {name}' for name in names if counts[name])}"
-        f": {', '.join(texts)}{', ...' if len(blank) > _SHOWN else ''}"
+        found=" and ".join(
+            f"{share(counts[name], len(rows), 'row')} without {name}" for name in names if counts[name]
+        )
+        + f": {', '.join(texts)}{', ...' if len(blank) > _SHOWN else ''}"
         f"{'; also ' * bool(others)}{', '.join(others)}",
         required=f"{' and '.join(names)} in each row",
         remedy="Fill in each row. Merged cells of Excel have a value only in their first row.",
@@ -314,7 +318,7 @@ def match(
     keys: Keys,
     ours: Mapping[str, Key],
     *,
-    what: str = "images",
+    what: str = "image",
     further: Mapping[str, Collection[Key]] | None = None,
     values: Mapping[Key, Row] | None = None,
     repeated: Sequence[str] = (),

@@ -17,6 +17,7 @@ from pcip_core.errors import SpecError, meant
 from pcip_core.user_tables import excel
 from pcip_core.user_tables.damage import refuse_damaged
 from pcip_core.user_tables.text import UNNAMED, scan_text
+from pcip_core.words import many
 
 _MISSING = ("", "nan", "-nan", "na", "n/a", "#n/a", "<na>", "null", "none", "nan(ind)", "-nan(ind)")
 _AS_IS = ""  # in place of a decimal mark: polars reads all cells of the column as they are
@@ -173,7 +174,7 @@ class UserTable:
         if rows * max(1, len(self.schema)) > _MOST_CELLS:
             raise SpecError(
                 self.path,
-                found=f"{rows} rows of {len(self.schema)} columns",
+                found=f"{many(rows, 'row')} of {many(len(self.schema), 'column')}",
                 required=f"at most {_MOST_CELLS} cells",
                 remedy="Leave out the columns and rows that pcip does not need.",
             )

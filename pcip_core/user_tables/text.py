@@ -24,6 +24,7 @@ from typing import IO, NamedTuple
 import polars as pl
 
 from pcip_core.errors import SpecError
+from pcip_core.words import many
 
 SEPARATORS = {"\t": "tab", ";": ";", ",": ","}
 _SEP_LINE = re.compile(r"sep=([,;|:\t ])\s*", re.IGNORECASE)  # Excel's own first line
@@ -132,7 +133,7 @@ def named(path: Path, header: Sequence[str]) -> list[str]:
     if len(names) > _MOST_COLUMNS or longest > _LONGEST_NAME:
         raise SpecError(
             path,
-            found=f"a header of {len(names)} columns, the longest name of {longest} characters",
+            found=f"a header of {many(len(names), 'column')}, the longest name of {longest} characters",
             required=f"at most {_MOST_COLUMNS} columns and {_LONGEST_NAME} characters",
             remedy="Check the header and its separators.",
         )
@@ -334,8 +335,8 @@ def _tidied(path: Path, data: bytes | mmap.mmap, separator: str, before: int) ->
         if any(cell.strip() for cell in row[len(names) :]):
             raise SpecError(
                 f"{path}, line {line}",
-                found=f"{len(row)} cells",
-                required=f"{len(names)} cells, as in the header",
+                found=many(len(row), "cell"),
+                required=f"{many(len(names), 'cell')}, as in the header",
                 remedy=f"Put cells that hold the separator ({SEPARATORS.get(separator, separator)}) into "
                 "quotation marks, and remove lines above the header.",
             )
@@ -349,8 +350,7 @@ def _tidied(path: Path, data: bytes | mmap.mmap, separator: str, before: int) ->
 def _refuse_rows_in_cells(path: Path, line: int, row: Sequence[str], separator: str, width: int) -> None:
     """Raise a SpecError for a cell of several lines, one of which looks like a row of the table.
 
-    Two quotation marks without their partners enclose all rows between them. A separator and a space are taken for
-    prose.
+    Two quotation marks without partners enclose all rows between them. A separator and a space are taken for prose.
     """
     for number, cell in enumerate(row):
         _, *others = cell.split("\n")

@@ -19,6 +19,7 @@ from pcip_assets.cli.bench.summary import write_summary
 from pcip_assets.provenance import git_commit
 from pcip_assets.workspace import REPOSITORY
 from pcip_core.errors import PcipError
+from pcip_core.words import many
 
 FOLDER = REPOSITORY / "benchmarks"
 _NO_BENCHMARKS = {"cases", "common", "faults", "truth"}  # folders of what benchmarks share
@@ -69,7 +70,7 @@ def command(
         if strict and missed:
             raise PcipError(
                 f"pcip bench {name}",
-                found=f"{len(missed)} aims that are not met: {'; '.join(missed)}",
+                found=f"{many(len(missed), 'aim')} not met: {'; '.join(missed)}",
                 required="every aim met",
                 remedy="See the cases printed above.",
             )

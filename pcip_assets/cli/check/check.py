@@ -27,10 +27,17 @@ _PANELS = 9  # fields on the picture
 
 
 class Line(NamedTuple):
-    """One line of the report. With the label WARNING, PROBLEM or FAILURE it is printed at the end, in its colour."""
+    """One line of the report. With the label WARNING, PROBLEM or FAILURE it is printed at the end, in its colour.
+
+    Attributes:
+        label: at the left.
+        text: what is said. A line break within it, as of a name, is printed as an escape.
+        below: further lines without a label.
+    """
 
     label: str
     text: object
+    below: tuple[str, ...] = ()
 
 
 @dataclass

@@ -1,6 +1,5 @@
 """Prints the report of `pcip check`: the lines of each section, then the problems, then the verdict."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +11,10 @@ from pcip_assets.records.settings import Trained
 from pcip_core.images.decoding import forget_warnings
 from pcip_core.images.layout import scan
 from pcip_core.spec.screen import Screen
-from pcip_core.words import many
+from pcip_core.words import escaped, many
 
 _COLOURS = {WARNING: "yellow", PROBLEM: "yellow", FAILURE: "red"}
 _INDENT = " " * 14
-_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # of file names, which could command the terminal
 
 
 def print_check(
@@ -39,7 +37,7 @@ def print_check(
     """
     forget_warnings()  # those of other screens
     check = Check(screen, scan(screen), at_most, trained, with_panels=picture is not None)
-    click.secho(f"{screen.name}: {screen.description}", bold=True)
+    click.secho(f"{screen.name}: {escaped(' '.join(screen.description.split()))}", bold=True)
     grave: list[Line] = []
     for section in SECTIONS:
         for line in section(check):
@@ -55,14 +53,14 @@ def print_check(
         _print(line, fg=_COLOURS[line.label])
     stop = refusal(check)
     if stop is not None:
-        click.secho(f"  cannot run: {stop}", fg="red")
+        click.secho(f"  cannot run: {escaped(stop)}", fg="red")
     elif not grave:
         click.secho("  no problem found", fg="green")
     return stop is None and not any(line.label == FAILURE for line in grave)
 
 
 def _print(line: Line, **style: str) -> None:
-    text = _CONTROL.sub("?", str(line.text)).replace("\n", f"\n{_INDENT}")
+    text = f"\n{_INDENT}".join(map(escaped, (str(line.text), *line.below)))
     click.secho(f"  {line.label:<11} {text}", **style)  # type: ignore[arg-type]
 
 

@@ -1,33 +1,30 @@
 """The sections of the report of `pcip check`: each yields its lines and its problems from a `Check`.
 
+Those of the cells of sampled fields are in `cells`.
+
 A problem is a line with the label PROBLEM, or FAILURE if the command must end with exit code 1. A doubt about the
 listing of files has the label WARNING; `pcip run` prints it too.
 """
 
-import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 
+from pcip_assets.cli.check.cells import masks, quality, sample
 from pcip_assets.cli.check.check import FAILURE, PROBLEM, WARNING, Check, Line
-from pcip_core.crops.sample import SampledField, kinds_of_pixels, summed
+from pcip_core.crops.sample import kinds_of_pixels
 from pcip_core.errors import PcipError
 from pcip_core.evaluation.labelled import lacks_groups
 from pcip_core.images.decoding import decoder_warnings
-from pcip_core.images.illumination.described import illumination_lines
 from pcip_core.images.plate_map import Plate, drawn
-from pcip_core.images.quality.survey import quality_lines
-from pcip_core.segmentation import segmenter
 from pcip_core.spec.training import START_CHANNELS
 from pcip_core.spec.validation import unmade_sets
-from pcip_core.words import many
+from pcip_core.words import many, verb
 
 _SHOWN = 5  # files, images or wells named in one line
 _MAPS = 3  # plates with a map
 _REASONS = 3  # kinds of reasons named in one line
 _NOT_PROTEINS = ("plate", "well", "cell_line")  # columns of images that need no protein
-_SHARDS = 20  # with a line each
 
 
 def sources(check: Check) -> Iterator[Line]:
@@ -86,25 +83,26 @@ def plates(check: Check) -> Iterator[Line]:
     for plate in check.plates:
         alike.setdefault((*plate.wells.items(), *missing.get(plate.name, ())), []).append(plate)
     for members in list(alike.values())[:_MAPS]:
-        yield Line("plate", _plate_text(members, missing.get(members[0].name, {})))
+        text, *rows = _plate_text(members, missing.get(members[0].name, {}))
+        yield Line("plate", text, tuple(rows))
     if rest := sum(map(len, list(alike.values())[_MAPS:])):
         yield Line("plate", f"{rest} more with other wells or numbers of fields")
     yield from (Line(FAILURE, text) for text in check.listing.missing_lines())
     yield from (Line(PROBLEM, text) for text in check.listing.short)
 
 
-def _plate_text(alike: Sequence[Plate], missing: Mapping[str, str]) -> str:
-    """The wells of plates that are alike: a map with the number of fields of each, or some names of wells."""
+def _plate_text(alike: Sequence[Plate], missing: Mapping[str, str]) -> list[str]:
+    """The wells of plates that are alike, in lines: a map with the number of fields of each, or some names of wells."""
     plate, others = alike[0], len(alike) - 1
     more = f" and {others} alike" if others else ""
     sizes = f"{many(len(plate.wells), 'well')}, {many(sum(plate.wells.values()), 'field')}"
     wells = f"{plate.name or '(no name)'}{more}: {sizes}"
     if len(plate.wells) == 1:
-        return f"{wells}: {next(iter(plate.wells))}"
+        return [f"{wells}: {next(iter(plate.wells))}"]
     if not plate.places:
-        return f"{wells}; not named like A01, so no map: {_listed(list(plate.wells))}"
+        return [f"{wells}; not named like A01, so no map: {_listed(list(plate.wells))}"]
     marks = "; . no images" + ("; ? missing" if missing else "")
-    return "\n".join([f"{wells} (fields of each well{marks})", *drawn(plate, missing)])
+    return [f"{wells} (fields of each well{marks})", *drawn(plate, missing)]
 
 
 def example(check: Check) -> Iterator[Line]:
@@ -118,7 +116,7 @@ def example(check: Check) -> Iterator[Line]:
         for pixels, member, n in of_channel:
             size = f"{pixels.height} x {pixels.width} px (height x width), {pixels.dtype}"
             values = f"values {_number(pixels.low)} to {_number(pixels.high)} in {n} of {many(n_read, 'sampled field')}"
-            yield Line("example", f"{name}: {_one_line(member.field.files[name])}\n{size}, {values}")
+            yield Line("example", f"{name}: {member.field.files[name]}", (f"{size}, {values}",))
         if len(of_channel) > 1:
             each = [
                 f"{pixels.height} x {pixels.width} px {pixels.dtype} in {n} ({member.field.field_id})"
@@ -127,13 +125,13 @@ def example(check: Check) -> Iterator[Line]:
             mixed.setdefault(_listed(each), []).append(name)
         named = channel.named or name
         if not of_channel and (field := next((f for f in fields if name in f.files), None)) is not None:
-            yield Line("example", f"{name}: {_one_line(field.files[name])} (named {named}; not read)")
+            yield Line("example", f"{name}: {field.files[name]} (named {named}; not read)")
     for text, names in mixed.items():
         yield Line(PROBLEM, f"channel {', '.join(names)}: sizes or pixel types differ between fields: {text}")
     first = next((member.field for member in check.sample if member.problem is None), fields[0])
     parts = ", ".join(f"{part} {text!r}" for part, text in first.parts.items()) or "none"
     ids = f"of field {first.field_id}, image {first.image_id}, shard {first.shard}"
-    yield Line("parts", f"{parts}\n{_one_line(ids)}")
+    yield Line("parts", parts, (ids,))
 
 
 def tables(check: Check) -> Iterator[Line]:
@@ -179,21 +177,20 @@ def left_out(check: Check) -> Iterator[Line]:
     """Images and files that are left out, doubts about those that are not, and plates that cannot be listed."""
     for reason, n in Counter(reason for _, reason in check.layout.left_out).most_common(_REASONS):
         names = [field.field_id for field, other in check.layout.left_out if other == reason]
-        yield Line("left out", f"{many(n, 'field')}: {reason}: {_one_line(_listed(names))}")
-    yield from (Line("left out", _one_line(text)) for text in check.layout.plates_left_out)
+        yield Line("left out", f"{many(n, 'field')}: {reason}: {_listed(names)}")
+    yield from (Line("left out", text) for text in check.layout.plates_left_out)
     if unclaimed := check.layout.unclaimed:
-        belong = "file belongs" if len(unclaimed) == 1 else "files belong"
-        text = f"{len(unclaimed)} {belong} to no field: {_one_line(', '.join(unclaimed[:_SHOWN]))}"
-        yield Line("unclaimed", text)
+        belong = f"{many(len(unclaimed), 'file')} {verb(len(unclaimed), 'belong')} to no field"
+        yield Line("unclaimed", f"{belong}: {', '.join(unclaimed[:_SHOWN])}")
     excluded = check.layout.excluded
     if excluded:
-        yield Line("excluded", f"{len(excluded)} by name: {_one_line(', '.join(excluded[:_SHOWN]))}")
+        yield Line("excluded", f"{len(excluded)} by name: {', '.join(excluded[:_SHOWN])}")
     yield from (Line(WARNING, doubt) for doubt in check.listing.doubts)
     yield from (Line(FAILURE, text) for text in check.listing.unreadable)
     problems = check.layout.problems()
     yield from (Line(FAILURE, problem) for problem in problems[:_SHOWN])
     if len(problems) > _SHOWN:
-        yield Line(FAILURE, f"{len(problems) - _SHOWN} more plates, wells or archives cannot be listed")
+        yield Line(FAILURE, f"more plates, wells or archives that cannot be listed: {len(problems) - _SHOWN}")
 
 
 def programs(check: Check) -> Iterator[Line]:
@@ -213,109 +210,8 @@ def programs(check: Check) -> Iterator[Line]:
     yield from (Line(PROBLEM, text) for text in unmade_sets(check.screen))
 
 
-def sample(check: Check) -> Iterator[Line]:
-    """The cells of the sampled fields by shard, and the fields that cannot be used."""
-    total = len(check.layout.fields)
-    if check.at_most is not None and check.sample:
-        yield Line("sample", f"{len(check.sample)} of {many(total, 'field')}")
-    by_shard = [
-        (shard, list(members)) for shard, members in groupby(check.sample, lambda each: each.field.shard)
-    ]
-    for shard, members in by_shard[:_SHARDS]:
-        found, passing = sum(each.found for each in members), sum(each.passing for each in members)
-        yield Line(
-            "sample", f"{shard}: {many(found, 'cell')} in {many(len(members), 'field')}, {passing} pass"
-        )
-    if len(by_shard) > _SHARDS:
-        rest = [each for _, members in by_shard[_SHARDS:] for each in members]
-        found, passing = sum(each.found for each in rest), sum(each.passing for each in rest)
-        yield Line(
-            "sample",
-            f"{many(len(by_shard) - _SHARDS, 'more shard')}: {many(found, 'cell')} in "
-            f"{many(len(rest), 'field')}, {passing} pass",
-        )
-    unread = [each for each in check.sample if each.problem is not None and each.field.problem is None]
-    yield from (Line(FAILURE, each.problem) for each in unread[:_SHOWN])
-    if len(unread) > _SHOWN:
-        yield Line(FAILURE, f"{len(unread) - _SHOWN} more of the sampled fields cannot be used")
-    for _, members in by_shard[:_SHARDS]:
-        yield from _scarce_cells(check, [each for each in members if each.problem is None])
-
-
-def _least_area(check: Check) -> str:
-    """What to try if a method finds nothing, where it leaves out small objects."""
-    segmentation = check.screen.segmentation
-    name = "min_area_px"
-    option = inspect.signature(segmenter(segmentation.method)).parameters.get(name)
-    if option is None:
-        return ""
-    least = segmentation.options.get(name, option.default)
-    return f"; objects below {least} px in area are left out: for smaller cells, set {name} in segmentation.options"
-
-
-def _scarce_cells(check: Check, members: list[SampledField]) -> Iterator[Line]:
-    """The problem of a shard of which no cell passes, or whose images will have too few cells."""
-    found, passing = sum(each.found for each in members), sum(each.passing for each in members)
-    if members and not passing:
-        reasons = summed(each.reasons for each in members)
-        shown = "".join(f"; {n}: {reason}" for reason, n in list(reasons.items())[:_REASONS])
-        names = ", ".join(each.field.field_id for each in members[:_SHOWN])
-        none = (
-            f"none of {many(found, 'cell')} passes{shown}" if found else f"no cell found{_least_area(check)}"
-        )
-        yield Line(PROBLEM, f"{names}: {none}")
-        return
-    if not members:
-        return
-    least = check.screen.crops.min_cells
-    fields = check.layout.of_shard(members[0].field.shard)
-    in_image = Counter(field.image_id for field in fields)
-    if check.screen.segmentation.method == "whole":
-        scarce = [image_id for image_id, count in in_image.items() if count < least]
-        if scarce:
-            yield Line(
-                PROBLEM,
-                f"{len(scarce)} of {many(len(in_image), 'image')} of {fields[0].shard} have fewer cells than "
-                f"crops.min_cells ({least}): {', '.join(scarce[:_SHOWN])}",
-            )
-        return
-    image_id = members[0].field.image_id
-    expected = passing / len(members) * in_image[image_id]
-    if expected < least:
-        yield Line(
-            PROBLEM,
-            f"{image_id}: about {many(round(expected), 'cell')} in its fields, fewer than crops.min_cells ({least})",
-        )
-
-
 def _number(value: float) -> str:
     return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"
-
-
-def quality(check: Check) -> Iterator[Line]:
-    """Profiles of illumination, applied or not, and sampled fields that are flagged or outside of the limits."""
-    for text in (*illumination_lines(check.screen, check.layout.fields), *check.estimates):
-        yield Line("profiles", text)
-    texts: list[str] = []
-    for _, members in groupby(check.sample, lambda each: each.field.shard):
-        texts += quality_lines(check.screen, [each.field for each in members])
-    yield from (Line(PROBLEM, text) for text in texts[:_SHOWN])
-    if len(texts) > _SHOWN:
-        yield Line(PROBLEM, f"{len(texts) - _SHOWN} more flags of quality, or fields outside of its limits")
-
-
-def masks(check: Check) -> Iterator[Line]:
-    """Label images of other programs that are unusual, or those of other fields."""
-    swapped = [each.swapped for each in check.sample if each.swapped is not None]
-    yield from (Line(FAILURE, text) for text in swapped[:_SHOWN])
-    texts = [text for each in check.sample if each.swapped is None for text in each.warnings]
-    yield from (Line(PROBLEM, text) for text in texts[:_SHOWN])
-    if more := len(swapped[_SHOWN:]) + len(texts[_SHOWN:]):
-        yield Line(PROBLEM, f"{many(more, 'more problem')} of label images")
-
-
-def _one_line(text: str) -> str:
-    return text.replace("\n", "?")
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -333,7 +229,7 @@ def refusal(check: Check) -> str | None:
 
 def decoders(_: Check) -> Iterator[Line]:
     """What the decoders of image files warned of; the pixels are used."""
-    yield from (Line(WARNING, _one_line(text)) for text in decoder_warnings())
+    yield from (Line(WARNING, text) for text in decoder_warnings())
 
 
 SECTIONS: tuple[Callable[[Check], Iterator[Line]], ...] = (

@@ -20,6 +20,7 @@ from pcip_core.images.proposal.channels import chosen_channels, suggestions
 from pcip_core.images.proposal.inspection import LAYOUTS, inspect_folder
 from pcip_core.images.proposal.naming.words import PROTEIN, slug
 from pcip_core.images.proposal.proposal import likely_organism, propose
+from pcip_core.words import escaped, many
 
 _NO = ("none", "no", "-")
 _SHOWN = 5
@@ -222,20 +223,18 @@ def _print_arrangement(images: Path, arrangement: Arrangement) -> None:
     click.secho(f"{images}: layout {arrangement.layout}", bold=True)
     for label, text in (("pattern", arrangement.pattern), ("table", arrangement.table)):
         if text:
-            click.echo(f"  {label:<11} {text}")
+            click.echo(escaped(f"  {label:<11} {text}"))
     click.echo(f"  {'one image':<11} {arrangement.image_id}")
     for name, values in arrangement.values.items():
         more = f", ... ({len(values)} in all)" if len(values) > _SHOWN else ""
-        click.echo(f"  {name:<11} {', '.join(values[:_SHOWN])}{more}".replace("\n", "?"))
+        click.echo(escaped(f"  {name:<11} {', '.join(values[:_SHOWN])}{more}"))
     for candidate in arrangement.channels:
-        count = f"{candidate.files} files" if candidate.files else ""
-        click.echo(
-            f"  {'channel':<11} {candidate.label}: {count}, such as {candidate.example}".replace("\n", "?")
-        )
+        count = f"{many(candidate.files, 'file')}, " if candidate.files else ""
+        click.echo(escaped(f"  {'channel':<11} {candidate.label}: {count}such as {candidate.example}"))
     if arrangement.contents.pixel_um is not None:
         click.echo(f"  {'pixel':<11} {arrangement.contents.pixel_um:.4g} um")
     for note in arrangement.notes:
-        click.secho(f"  {'note':<11} {note}", fg="yellow")
+        click.secho(escaped(f"  {'note':<11} {note}"), fg="yellow")
 
 
 def _asked_channels(

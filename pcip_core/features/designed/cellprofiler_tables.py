@@ -161,7 +161,7 @@ def match_objects(screen: Screen, fields: Sequence[Field]) -> Matching | None:
     theirs = _groups(_filled(texts, spec.image), _filled(texts, spec.field) if spec.field else None)
     ours = {field.field_id: (field.image_id, field.number)[: 2 if spec.field else 1] for field in fields}
     keys = Keys(theirs, _IMAGE_AND_FIELD[: 2 if spec.field else 1])
-    return match(str(spec.table), "cellprofiler", keys, ours, what="fields", some_without=True)
+    return match(str(spec.table), "cellprofiler", keys, ours, what="field", some_without=True)
 
 
 def _require_one(path: Path, key: Key, doubts: Sequence[Key]) -> None:

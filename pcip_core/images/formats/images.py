@@ -11,6 +11,7 @@ from pcip_core.errors import ImageFileError
 from pcip_core.images.formats.limits import check_rgb, colour_of
 from pcip_core.images.formats.stack import Extent, channel_number, require_channel, selected_plane
 from pcip_core.images.reference import Select
+from pcip_core.words import many
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def image_of(path: object, images: Sequence[FileImage], select: Select) -> FileI
     if "scene" not in select and len(images) > 1:
         raise ImageFileError(
             path,
-            found=f"{len(images)} images in one file",
+            found=f"{many(len(images), 'image')} in one file",
             required="one, or layout ome_tiff, in which each is a field",
             remedy="Set `layout: ome_tiff` in files of the spec, or export each image to a file of its own.",
         )
@@ -54,7 +55,7 @@ def image_of(path: object, images: Sequence[FileImage], select: Select) -> FileI
     if not 1 <= number <= len(images):
         raise ImageFileError(
             path,
-            found=f"{len(images)} images",
+            found=many(len(images), "image"),
             required=f"number {number}",
             remedy="Scan the folder again: the file has been replaced since.",
         )

@@ -10,6 +10,7 @@ import numpy as np
 from pcip_core.errors import ImageFileError
 from pcip_core.images.reference import Select
 from pcip_core.spec.bounds import meant
+from pcip_core.words import many
 
 STACK_KEYS = ("scene", "z", "t", "project")
 """Keys of a reference that select images, focal planes and times of a file; each counts from 1."""
@@ -41,7 +42,7 @@ def channel_number(path: object, select: Select, names: Sequence[str], count: in
     Raises:
         ImageFileError: there is no such channel.
     """
-    available = f"{count} channels" + (f" named {', '.join(names)}" if names else " without names")
+    available = many(count, "channel") + (f" named {', '.join(names)}" if names else " without names")
     if "channel" in select:
         lower = [name.lower() for name in names]
         if lower.count(select["channel"].lower()) == 1:

@@ -31,15 +31,15 @@ _OF_IMAGES = _CHANNEL | set(STACK_KEYS)
 def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
     """Read the only plane, the colours `rgb` of an RGB page, or channels, focal planes and times of an image."""
     keys = {key for select in selects for key in select}
+    labels = all(select.get("role") == "labels" for select in selects)
     with opened_tiff(path) as tiff:
         if len(tiff.pages) > 1 or tiff.flags & _STACKS or keys & _OF_IMAGES:
-            images = images_of(path, tiff, channels=bool(keys & _CHANNEL))
+            images = images_of(path, tiff, channels=bool(keys & _CHANNEL), labels=labels)
             if "project" in keys and not (tiff.is_ome or tiff.is_imagej):
                 _require_depth(path, images[0], selects)
             if len(images) > 1 or not images[0].is_plane or keys & _OF_IMAGES:
                 return planes_of_images(path, images, selects)
         page = tiff.pages.first
-        labels = all(select.get("role") == "labels" for select in selects)
         check_page(path, page, labels=labels)
         colours = page.shape[-1] if page.samplesperpixel > 1 and page.planarconfig == 1 else 1
         if page.samplesperpixel > 1 or page.photometric in _COLOUR:
@@ -69,14 +69,17 @@ def _require_depth(path: Path, image: FileImage, selects: Sequence[Select]) -> N
 def extent(path: Path, select: Select) -> Extent:
     """The size of an image in time and depth, from its header."""
     with opened_tiff(path) as tiff:
-        return image_of(path, images_of(path, tiff, channels=bool(select.keys() & _CHANNEL)), select).extent
+        images = images_of(
+            path, tiff, channels=bool(select.keys() & _CHANNEL), labels=True
+        )  # reading checks palettes
+        return image_of(path, images, select).extent
 
 
 def times_of_images(path: Path) -> list[int]:
     """The number of time points of each image of a file. No pixels are read."""
     with opened_tiff(path) as tiff:
         if not tiff.is_ome:
-            return [images_of(path, tiff, channels=True)[0].extent.times]
+            return [images_of(path, tiff, channels=True, labels=True)[0].extent.times]
         xml = tiff.pages.first.description
         return [image.sizes[0] for image in ome_images(path, xml, len(tiff.pages))] or [1]
 

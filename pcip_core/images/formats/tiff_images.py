@@ -16,6 +16,7 @@ from pcip_core.images.formats.images import FileImage
 from pcip_core.images.formats.limits import check_size
 from pcip_core.images.formats.ome_xml import MAX_PLANES, OmeImage, ome_images
 from pcip_core.images.formats.stack import Extent
+from pcip_core.words import many
 
 BUFFER = 1 << 24  # bytes that tifffile reads ahead
 _WHITE_IS_ZERO, _PALETTE = 0, 3  # TIFF 6.0, PhotometricInterpretation
@@ -26,13 +27,16 @@ _MISLABELLED = (
 _NUMBER_THEM = "If the pages are channels, set channels.*.plane to their numbers, from 0."
 
 
-def images_of(path: Path, tiff: tifffile.TiffFile, *, channels: bool) -> list[FileImage]:
+def images_of(
+    path: Path, tiff: tifffile.TiffFile, *, channels: bool, labels: bool = False
+) -> list[FileImage]:
     """The images of a file. No pixels are read.
 
     Args:
         path: the file, for errors.
         tiff: the open file.
         channels: whether an axis without a name is that of the channels; otherwise it is that of the focal planes.
+        labels: whether they are label images, which may have a palette.
 
     Raises:
         ImageFileError: a page is truncated or too large, or the metadata cannot be used (`ome_xml`).
@@ -40,13 +44,13 @@ def images_of(path: Path, tiff: tifffile.TiffFile, *, channels: bool) -> list[Fi
     if tiff.is_ome:
         images = ome_images(path, tiff.pages.first.description, len(tiff.pages))
         if images:
-            return [_of_ome(path, tiff, image) for image in images]
+            return [_of_ome(path, tiff, image, labels=labels) for image in images]
     if tiff.is_imagej:
         _check_promise(path, tiff.pages.first.description)
-    return [_of_series(path, tiff, channels=channels)]
+    return [_of_series(path, tiff, channels=channels, labels=labels)]
 
 
-def _of_ome(path: Path, tiff: tifffile.TiffFile, image: OmeImage) -> FileImage:
+def _of_ome(path: Path, tiff: tifffile.TiffFile, image: OmeImage, *, labels: bool) -> FileImage:
     times, depth, channels, height, width = image.sizes
     shape = {"T": times, "Z": depth, "C": channels * image.samples, "Y": height, "X": width}
     long = {axis: side for axis, side in shape.items() if side > 1}
@@ -64,7 +68,7 @@ def _of_ome(path: Path, tiff: tifffile.TiffFile, image: OmeImage) -> FileImage:
                 remedy="Copy the file again if it is truncated, or export it again.",
             )
         page = tiff.pages[number]
-        check_page(path, page)
+        check_page(path, page, labels=labels)
         key: Any = page.keyframe
         if (key.imagelength, key.imagewidth) != (height, width):
             found = f"a page of {key.imagelength} x {key.imagewidth} px"
@@ -75,12 +79,12 @@ def _of_ome(path: Path, tiff: tifffile.TiffFile, image: OmeImage) -> FileImage:
     def verify() -> None:
         for number in image.pages:
             if number is not None:
-                check_page(path, tiff.pages[number])
+                check_page(path, tiff.pages[number], labels=labels)
 
     return FileImage(extent, image.names, image.samples, read, verify)
 
 
-def _of_series(path: Path, tiff: tifffile.TiffFile, *, channels: bool) -> FileImage:
+def _of_series(path: Path, tiff: tifffile.TiffFile, *, channels: bool, labels: bool) -> FileImage:
     """The first series that tifffile finds: an ImageJ hyperstack, or the pages that are alike."""
     series = tiff.series[0]
     page: Any = series.keyframe
@@ -114,7 +118,7 @@ def _of_series(path: Path, tiff: tifffile.TiffFile, *, channels: bool) -> FileIm
             required="times, focal planes and channels of one plane (height, width) each",
             remedy="Export it as an OME-TIFF, which names its axes.",
         )
-    frame = _frames(path, tiff, series, count)
+    frame = _frames(path, tiff, series, count, labels=labels)
 
     def read(time: int, z: int, channel: int) -> np.ndarray:
         at = {"T": time, "Z": z, "C": channel // samples}
@@ -123,25 +127,25 @@ def _of_series(path: Path, tiff: tifffile.TiffFile, *, channels: bool) -> FileIm
             place = place * length + (at[roles[axis]] if axis in roles else 0)
         return frame(place)
 
-    labels = [str(label) for label in (tiff.imagej_metadata or {}).get("Labels") or []]
-    return FileImage(extent, labels if len(labels) == extent.channels else [], samples, read)
+    names = [str(label) for label in (tiff.imagej_metadata or {}).get("Labels") or []]
+    return FileImage(extent, names if len(names) == extent.channels else [], samples, read)
 
 
 def _frames(
-    path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, count: int
+    path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, count: int, *, labels: bool
 ) -> Callable[[int], np.ndarray]:
     """Number of a page of a series -> its pixels; the pages may lie one after the other without headers."""
     page: Any = series.keyframe
     start = series.dataoffset
     pages = [each for each in series.pages if each is not None]
     for each in pages:
-        check_page(path, each)
+        check_page(path, each, labels=labels)
     if len(pages) == count:
         return lambda place: pages[place].asarray(maxworkers=1, buffersize=BUFFER)
     if start is None or start + count * page.nbytes > tiff.filehandle.size:
         raise ImageFileError(
             path,
-            found=f"{len(pages)} pages of {count} that the metadata promise",
+            found=f"{many(len(pages), 'page')} of {count} that the metadata promise",
             required="a complete file",
             remedy="Copy the file again from its source.",
         )

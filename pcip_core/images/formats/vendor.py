@@ -105,7 +105,7 @@ def _czi(path: Path) -> Iterator[list[FileImage]]:
             ) -> np.ndarray:
                 at = {"T": time, "Z": z, "C": channel}
                 plane = {axis: number + start.get(axis, 0) for axis, number in at.items()}
-                return np.asarray(file.read(roi=rectangle, plane=plane, scene=scene))[:, :, 0]
+                return np.array(file.read(roi=rectangle, plane=plane, scene=scene)[:, :, 0])
 
             images.append(FileImage(extent, names if len(names) == extent.channels else [], 1, read))
         yield images
@@ -133,7 +133,10 @@ def _nd2(path: Path) -> Iterator[list[FileImage]]:
 
         def read(position: int, time: int, z: int, channel: int) -> np.ndarray:
             frame = np.asarray(file.read_frame(frames[position, time, z]))
-            return frame.reshape(-1, *frame.shape[-2:])[channel]
+            plane = frame.reshape(-1, *frame.shape[-2:])[channel]
+            return (
+                plane.copy()
+            )  # the frame is part of the mapped file, which the reader unmaps when it closes it
 
         names = names if len(names) == extent.channels else []
         yield [FileImage(extent, names, 1, partial(read, number)) for number in range(sizes.get("P", 1))]
@@ -159,7 +162,7 @@ def _lif(path: Path) -> Iterator[list[FileImage]]:
 
                 def read(time: int, z: int, channel: int, image: Any = image, tile: int = tile) -> np.ndarray:
                     at = {"T": time, "Z": z, "C": channel, "M": tile}
-                    return np.asarray(image.frame(**{axis: at[axis] for axis in image.sizes if axis in at}))
+                    return np.array(image.frame(**{axis: at[axis] for axis in image.sizes if axis in at}))
 
                 images.append(FileImage(extent, names if len(names) == extent.channels else [], 1, read))
         yield images

@@ -72,7 +72,7 @@ def _unapplied(screen: Screen, fields: Iterable[Field]) -> Iterator[str]:
             found.setdefault(folder, []).append(f"ch{number} gain {_range(profile.range())}")
     if found:
         folder, texts = next(iter(found.items()))
-        more = f" and {len(found) - 1} other folders" if len(found) > 1 else ""
+        more = f" and {many(len(found) - 1, 'other folder')}" if len(found) > 1 else ""
         yield (
             f"Harmony's profiles of uneven illumination are there and not applied: {folder} ({', '.join(texts)})"
             f"{more}. To apply them, add to the spec: illumination: {{method: harmony}}"

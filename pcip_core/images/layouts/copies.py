@@ -9,8 +9,9 @@ from __future__ import annotations
 import filecmp
 import json
 import re
+import stat
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -26,10 +27,13 @@ from pcip_core.words import many
 _SHOWN = 5
 _WORDS = "Copy|Kopie|Copie|Copia"
 _COPY = re.compile(  # Windows, macOS, browsers
-    rf"(?<![^/])Copy of |(?: - (?:{_WORDS})| copy| Kopie)?(?: ?\(\d+\))?(?: \d+)?(?=\.[^./]+$)"
+    rf"(?<![^/])Copy of |(?: - (?:{_WORDS})| copy| Kopie)?(?: ?\(\d+\))?(?: \d+)?(?=(?:\.ome|\.tiff?)?\.[^./]+(?:$|/))"
     rf"|(?: - (?:{_WORDS})| copy| Kopie)(?: ?\(\d+\)| \d+)?(?=/)| ?\(\d+\)(?=/)",
     re.IGNORECASE,
 )
+_SAMPLED = 20  # evenly spaced files of one mark that are compared first
+_PARTS = 5  # evenly spaced files of an OME-Zarr image that are compared
+_NAMED = 50  # files that one line of a spec may name
 _ACQUISITIONS = ("acquisition", "measurement")  # parts
 
 
@@ -62,60 +66,106 @@ def require_once(screen: Screen, fields: Sequence[Field]) -> None:
 
 def copies(fields: Sequence[Field]) -> dict[str, str]:
     """Path of what seems to be a copy, by a mark that systems give to copies -> path of its original."""
-    originals = {}
-    for field in fields:
-        for file in field.files.values():
-            path = file.partition("#")[0]
-            if (" " in path or "(" in path) and (name := _COPY.sub("", path)) != path:
-                originals[path] = name
-    named = set(originals.values())
-    present = {file.partition("#")[0] for field in fields for file in field.files.values() if named}
+    originals = _marked(fields)
+    present = set(_paths(fields)) if originals else set()
     return {path: name for path, name in originals.items() if name in present}
 
 
-def excluding(paths: Sequence[str]) -> str:
-    """A line for the spec that leaves out copies: patterns of their marks, or names where a mark is a number alone."""
-    patterns = dict.fromkeys(map(_pattern, sorted(paths, key=natural_key)))
-    return f"exclude: {json.dumps(list(patterns), ensure_ascii=False)}"
+def _marked(fields: Sequence[Field]) -> dict[str, str]:
+    """Path with the mark of a copy -> the path without it, whether there is such a file or not."""
+    return {
+        path: name
+        for path in _paths(fields)
+        if (" " in path or "(" in path) and (name := _COPY.sub("", path)) != path
+    }
+
+
+def _paths(fields: Sequence[Field]) -> Iterator[str]:
+    return (file.partition("#")[0] for field in fields for file in field.files.values())
 
 
 def _pattern(path: str) -> str:
+    """A pattern of `files.exclude` for the copies with the mark of this one; its name if the mark is a number alone."""
     match = next(match for match in _COPY.finditer(path) if match[0])
     mark, rest = match[0], path[match.end() :]
-    if rest.startswith("/"):
-        return f"{path[: match.end()]}/"
+    if (folder := path.find("/", match.end())) >= 0 and not mark.lower().startswith("copy of"):
+        return path[: folder + 1]
+    end = "/" if path.lower().endswith(".zarr") else ""
     if mark.strip().isdecimal():
-        return path
-    return f"{mark}*" if mark.lower().startswith("copy of") else f"*{mark}{rest}"
+        return path + end
+    return f"{mark}*{end}" if mark.lower().startswith("copy of") else f"*{mark}{rest}{end}"
 
 
 def _true_copies(root: Path, fields: Sequence[Field]) -> Iterator[tuple[str, str]]:
-    """What seems to be copies, if one has the bytes of its original."""
+    """Copies with the bytes of their originals. Files that only have the name of a copy are not among them."""
+    marked = _marked(fields)
+    if not marked:
+        return
     originals = copies(fields)
-    same = next(
-        (path for path in sorted(originals, key=natural_key) if _same(root, path, originals[path])), None
-    )
-    if same is not None:
+    by_pattern: dict[str, list[str]] = defaultdict(list)
+    for path in sorted(marked, key=natural_key):
+        by_pattern[_pattern(path)].append(path)
+    found: list[str] = []
+    excluded: list[str] = []
+    for pattern, paths in by_pattern.items():
+        same = _with_same_bytes(root, {path: originals[path] for path in paths if path in originals})
+        found += same
+        excluded += (
+            [pattern] if same and len(same) == len(paths) else same
+        )  # the pattern would leave out others
+    if found:
         count = (
-            "a file that is a copy of another"
-            if len(originals) == 1
-            else f"{len(originals)} files that are copies"
+            "a file that is a copy of another" if len(found) == 1 else f"{len(found)} files that are copies"
         )
+        line = f"`exclude: {json.dumps(excluded, ensure_ascii=False)}` in files of the spec"
         yield (
-            f"{count}: {same!r} has the bytes of {originals[same]!r}",
-            f"Remove the copies, or leave them out: `{excluding(list(originals))}` in files of the spec.",
+            f"{count}: {found[0]!r} has the bytes of {originals[found[0]]!r}",
+            f"Remove the copies, or leave them out: {line}."
+            if len(excluded) <= _NAMED
+            else "Remove the copies.",
         )
+
+
+def _with_same_bytes(root: Path, originals: Mapping[str, str]) -> list[str]:
+    """The copies of one mark that have the bytes of their originals.
+
+    If this holds for a sample, and all have the size of their originals, it is taken to hold for all.
+    """
+    paths = list(originals)
+    sampled = paths[:: -(-len(paths) // _SAMPLED) or 1]
+    alike = all(_same(root, path, originals[path]) for path in sampled)
+    if alike and all(_size(root / path) == _size(root / name) for path, name in originals.items()):
+        return paths
+    return [path for path in paths if _same(root, path, originals[path])]
+
+
+def _size(path: Path) -> int | None:
+    try:
+        status = path.stat()
+        return status.st_size if stat.S_ISREG(status.st_mode) else None
+    except OSError:
+        return None
 
 
 def _same(root: Path, first: str, second: str) -> bool:
-    """Whether two files under the root have the same bytes."""
-    one, other = root / first, root / second
+    """Whether two files or OME-Zarr images under the root have the same bytes; of an image, some files are compared."""
+    pair = root / first, root / second
     try:
-        for path in (one, other):
+        for path in pair:
             require_inside(root, path)
-        return one.is_file() and other.is_file() and filecmp.cmp(one, other, shallow=False)
+        if all(path.is_dir() for path in pair):
+            parts = [
+                sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file()) for path in pair
+            ]
+            sampled = parts[0][:: -(-len(parts[0]) // _PARTS) or 1]
+            return parts[0] == parts[1] and all(_equal(pair[0] / part, pair[1] / part) for part in sampled)
+        return all(path.is_file() for path in pair) and _equal(*pair)
     except (OSError, PcipError):
         return False
+
+
+def _equal(first: Path, second: Path) -> bool:
+    return filecmp.cmp(first, second, shallow=False)
 
 
 def _wells_in_two_writings(fields: Sequence[Field]) -> Iterator[tuple[str, str]]:

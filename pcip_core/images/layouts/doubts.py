@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pcip_core.files import natural_key
 from pcip_core.images.field import Field
-from pcip_core.images.layouts.copies import copies, excluding
+from pcip_core.images.layouts.copies import copies
 from pcip_core.images.layouts.grouping import UNREADABLE
 from pcip_core.images.layouts.pattern import channels_of, other_reading
 from pcip_core.images.reference import Reference
@@ -17,6 +17,7 @@ from pcip_core.spec.bounds import meant
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.sections import PART
 from pcip_core.user_tables.wells import is_well
+from pcip_core.words import escaped, many, share, verb
 
 _SHOWN = 5
 _SAMPLED = 200  # paths, evenly spaced
@@ -54,10 +55,10 @@ def _odd_wells(fields: Sequence[Field]) -> Iterator[str]:
     wells = {text: field for field in fields if (text := field.parts.get("well", UNREADABLE)) != UNREADABLE}
     odd = [text for text in wells if not is_well(text)]
     if odd:
-        shown, path = ", ".join(map(_plain, odd[:_SHOWN])), _plain(_path(wells[odd[0]]))
+        shown, path = ", ".join(map(escaped, odd[:_SHOWN])), escaped(_path(wells[odd[0]]))
         yield (
-            f"{len(odd)} of {len(wells)} wells are not of the form A1 to AF48: {shown} (of {path}); to read only such "
-            "names as wells, write {well:well} in files.pattern"
+            f"{share(len(odd), len(wells), 'well', does='are')} not of the form A1 to AF48: {shown} (of {path}); to "
+            "read only such names as wells, write {well:well} in files.pattern"
         )
 
 
@@ -68,7 +69,9 @@ def _other_channels(screen: Screen, fields: Sequence[Field], unclaimed: Sequence
     others = channels_of(screen, unclaimed) if lacking else {}
     for name in lacking if others else ():
         named = screen.channels[name].named or name
-        there = ", ".join(f"{other} ({count} files)" for other, count in list(others.items())[:_SHOWN])
+        there = ", ".join(
+            f"{other} ({many(count, 'file')})" for other, count in list(others.items())[:_SHOWN]
+        )
         yield (
             f"channel {name}: no file is called {named!r}{meant(named, others)}; files that match otherwise are "
             f"called {there}: correct channels.{name}.named"
@@ -76,13 +79,13 @@ def _other_channels(screen: Screen, fields: Sequence[Field], unclaimed: Sequence
 
 
 def _copies(fields: Sequence[Field]) -> Iterator[str]:
-    """Files that have the name of another file, and a mark that systems give to copies, but other bytes."""
+    """Files that have the name of another file and a mark that systems give to copies; true copies are refused."""
     originals = copies(fields)
     if originals:
-        first = min(originals, key=natural_key)
+        first, count = min(originals, key=natural_key), len(originals)
         yield (
-            f"{len(originals)} files may be copies of others, with other bytes: {_plain(first)} of "
-            f"{_plain(originals[first])}; if they are, leave them out: {excluding(list(originals))} in files"
+            f"{many(count, 'file')} {verb(count, 'have')} the name of a copy but other bytes, and {verb(count, 'are')} "
+            f"used: {escaped(first)} beside {escaped(originals[first])}"
         )
 
 
@@ -95,8 +98,8 @@ def _several_folders(fields: Sequence[Field]) -> Iterator[str]:
             mixed.append(f"{image_id} ({', '.join(sorted(folders, key=natural_key)[:_SHOWN])})")
     if mixed:
         yield (
-            f"{len(mixed)} images have fields of several folders: {', '.join(mixed[:_SHOWN])}; if these are "
-            "measurements of the same places, use one, as only: {folder: NAME}, or name {folder} in image_id"
+            f"{many(len(mixed), 'image', does='have')} fields of several folders: {', '.join(mixed[:_SHOWN])}; if "
+            "these are measurements of the same places, use one, as only: {folder: NAME}, or name {folder} in image_id"
         )
 
 
@@ -112,8 +115,8 @@ def _times_as_fields(screen: Screen, fields: Sequence[Field]) -> Iterator[str]:
         if several:
             shown = ", ".join(sorted(values[several[0]], key=natural_key)[:2])
             yield (
-                f"{{{part}}} ({shown}, ...) is taken for the field of {len(several)} images, such as {several[0]}; if "
-                "it is a time, write {time} for it in files.pattern"
+                f"{{{part}}} ({shown}, ...) is taken for the field of {many(len(several), 'image')}, such as "
+                f"{several[0]}; if it is a time, write {{time}} for it in files.pattern"
             )
 
 
@@ -128,8 +131,8 @@ def _two_readings(screen: Screen, fields: Sequence[Field]) -> Iterator[str]:
     if readings:
         path, well, other = readings[0]
         yield (
-            f"the well of {len(readings)} of {len(paths)} sampled files could be another, as {other} instead of {well} "
-            f"in {_plain(path)}; write more of the text beside {{well}} in files.pattern"
+            f"the well of {share(len(readings), len(paths), 'sampled file')} could be another, as {other} instead of "
+            f"{well} in {escaped(path)}; write more of the text beside {{well}} in files.pattern"
         )
 
 
@@ -139,18 +142,20 @@ def _dividing_parts(screen: Screen, fields: Sequence[Field]) -> Iterator[str]:
     if not partial or 2 * len(partial) < len(fields):
         return
     templates = screen.files.image_id + (screen.shards.by or "")
-    for part in set(partial[0].parts) - set(PART.findall(templates)) - set(screen.files.parts):
+    for name in set(partial[0].parts) - set(PART.findall(templates)) - set(screen.files.parts):
         merged: dict[tuple[str, ...], list[str]] = defaultdict(list)
         for field in partial:
-            merged[tuple(text for name, text in field.parts.items() if name != part)].extend(field.files)
+            merged[tuple(text for part_name, text in field.parts.items() if part_name != name)].extend(
+                field.files
+            )
         whole = sum(sorted(names) == sorted(screen.channels) for names in merged.values())
         if 2 * whole > len(merged):
-            values = Counter(field.parts[part] for field in partial)
+            values = Counter(field.parts[name] for field in partial)
             shown = ", ".join(sorted(values, key=natural_key)[:2])
             yield (
-                f"{len(partial)} of {len(fields)} fields lack a channel, because the part {part} ({shown}, ...) "
-                f"differs between the channels; without it there are {whole} whole fields: write _ for its name in "
-                f"files.pattern, as {{_}} or {{_:d}}"
+                f"{share(len(partial), len(fields), 'field', does='lack')} a channel, because the part {name} "
+                f"({shown}, ...) differs between the channels; without it there {verb(whole, 'are')} "
+                f"{many(whole, 'whole field')}: write _ for its name in files.pattern, as {{_}} or {{_:d}}"
             )
 
 
@@ -166,7 +171,7 @@ def _copied_links(root: Path, unclaimed: Sequence[str]) -> Iterator[str]:
             target = file.read_text().strip()
             if target and "\n" not in target and (file.parent / target).is_dir():
                 yield (
-                    f"{_plain(path)} is not a folder, but a file with the path of one, {target}: a link that was "
+                    f"{escaped(path)} is not a folder, but a file with the path of one, {target}: a link that was "
                     "copied as text; replace it by the link or by the folder"
                 )
         except (OSError, ValueError):
@@ -175,8 +180,3 @@ def _copied_links(root: Path, unclaimed: Sequence[str]) -> Iterator[str]:
 
 def _path(field: Field) -> str:
     return Reference.parse(next(iter(field.files.values()))).path
-
-
-def _plain(text: str) -> str:
-    """Text without characters that would break a line."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

@@ -28,6 +28,7 @@ from pcip_core.spec.screen import Channel, Screen
 from pcip_core.user_tables.lines import row_labels
 from pcip_core.user_tables.table import our_name, read_table, renamed
 from pcip_core.user_tables.wells import well_name
+from pcip_core.words import many
 
 _FILE, _FOLDER = ("path", "filename", "file"), "pathname"
 _OF_ANY = ("filename", "pathname", "url")  # and _<channel>, also of channels that the spec does not use
@@ -181,7 +182,7 @@ def _require_agreement(table: Path, rows: Sequence[Row], files: Sequence[Row]) -
         (label,) = row_labels(table, [number])
         others = len({row for row, _, _ in differ}) - 1
         more = (
-            f"; {'at least ' * (len(differ) == _MOST_COUNTED)}{others} more rows contradict names"
+            f"; {'at least ' * (len(differ) == _MOST_COUNTED)}{many(others, 'more row', does='contradict')} names"
             if others
             else ""
         )

@@ -23,6 +23,7 @@ from pcip_core.images.layouts.exports.export import (
 )
 from pcip_core.images.layouts.harmony_index import Index, read_index
 from pcip_core.spec.screen import Screen
+from pcip_core.words import many
 
 NAME = re.compile(
     r"r(?P<row>\d+)c(?P<column>\d+)f(?P<field>\d+)p(?P<plane>\d+)-ch(?P<channel>\d+)"
@@ -117,7 +118,7 @@ def _compared(root: Path, paths: Sequence[str], indices: Sequence[Index]) -> Ite
                 + " in files of the spec.",
             )
         yield f"{paths[0]} is used, and not {path}" + (
-            f"; both list the same {len(first)} images" if first and other.images else ""
+            f"; both list the same {many(len(first), 'image')}" if first and other.images else ""
         )
 
 

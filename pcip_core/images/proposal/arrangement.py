@@ -17,6 +17,7 @@ from pcip_core.images.proposal.naming.columns import read_columns
 from pcip_core.images.proposal.naming.names import Names, groups_of_names
 from pcip_core.images.proposal.naming.patterns import pattern_of, read_with
 from pcip_core.spec.sections import TIME_PARTS, Z_PARTS
+from pcip_core.words import many, verb
 
 _WITHIN = {"channel", "field", "cell", "scene", *Z_PARTS, *TIME_PARTS}  # parts that do not tell images apart
 _COVERED = 0.98  # share of the images that one form of names must have
@@ -149,7 +150,8 @@ def first_contents(root: Path, paths: Sequence[str]) -> Contents:
     assert problem is not None
     raise ImageFileError(
         problem.where,
-        found=problem.found + (f"; {len(tried) - 1} others are alike" if len(tried) > 1 else ""),
+        found=problem.found
+        + (f"; {many(len(tried) - 1, 'other', does='are')} alike" if len(tried) > 1 else ""),
         required=problem.required,
         remedy=problem.remedy,
     ) from problem
@@ -163,7 +165,7 @@ def one_form(listing: Listing, paths: Sequence[str]) -> Names:
     """
     groups = groups_of_names(paths)
     if len(groups[0].paths) < _COVERED * len(paths):
-        raise mixed(listing.root, [(f"{len(group.paths)} files", group.paths) for group in groups])
+        raise mixed(listing.root, [(many(len(group.paths), "file"), group.paths) for group in groups])
     return groups[0]
 
 
@@ -189,7 +191,7 @@ def mixed(root: Path, groups: Sequence[tuple[str, Sequence[str]]]) -> RootError:
         )
     return RootError(
         root,
-        found=f"{len(groups)} arrangements of images: {shown}{more}",
+        found=f"{many(len(groups), 'arrangement')} of images: {shown}{more}",
         required="images of one arrangement: one microscope's export, or files named alike",
         remedy=remedy,
     )
@@ -293,8 +295,8 @@ def _choose_planes(arrangement: Arrangement) -> None:
         arrangement.only = {time or "time": int(first) if first.isdecimal() else first}
         count = len(values[time]) if time else contents.times
         arrangement.notes.append(
-            f"Of {count} times, only the first is used. For each time as an image of its own, remove `only` and add "
-            f"{{{time or 'time'}}} to image_id."
+            f"Of {many(count, 'time')}, only the first is used. For each time as an image of its own, remove `only` "
+            f"and add {{{time or 'time'}}} to image_id."
         )
 
 
@@ -332,6 +334,7 @@ def _leave_out_masks(
         )
         arrangement.exclude += [re.sub(r"[{}]", "*", end) for end in ends]
     arrangement.notes.append(
-        f"{len(listing.masks)} label images, such as {listing.masks[0]}, are left out: {reason}. To use them, give one "
+        f"{many(len(listing.masks), 'label image')}, such as {listing.masks[0]}, "
+        f"{verb(len(listing.masks), 'are')} left out: {reason}. To use them, give one "
         "pattern per channel (docs/how-to/bring-your-own-cells.md)."
     )

@@ -21,6 +21,7 @@ from pcip_core.spec.loading import load_screen
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.sections import Images
 from pcip_core.spec.training import START_CHANNELS
+from pcip_core.words import many
 
 YEAST, HUMAN = "Saccharomyces cerevisiae", "Homo sapiens"
 _CELL_UM, _NUCLEUS_UM = 5.0, 13.0  # of budding yeast; of a nucleus of cultured human cells
@@ -126,7 +127,7 @@ def _read(screen: Screen, fields: Sequence[Field]) -> list[Planes]:
         first = problems[0]
         raise ImageFileError(
             first.where,
-            found=f"{first.found}; none of {len(chosen)} fields of a sample can be read",
+            found=f"{first.found}; none of {many(len(chosen), 'field')} of a sample can be read",
             required=first.required,
             remedy=first.remedy,
         )

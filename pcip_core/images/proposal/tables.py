@@ -18,6 +18,7 @@ from pcip_core.spec.screen import Screen
 from pcip_core.spec.sections import Images
 from pcip_core.user_tables.matching import loose
 from pcip_core.user_tables.table import our_name, read_table
+from pcip_core.words import many
 
 _MOST_TABLES, _MOST_BYTES, _DEPTH = 20, 200 << 20, 3
 _FILE = re.compile(r"(?:image_)?(?:filename|url)_(?P<channel>.+)", re.IGNORECASE)
@@ -91,7 +92,7 @@ def describing(
             notes.append(f"{path} is not used: {error}")
             continue
         if matched < _ENOUGH * n_images:
-            notes.append(f"{path} is not used: it describes {matched} of {n_images} images.")
+            notes.append(f"{path} is not used: it describes {matched} of {many(n_images, 'image')}.")
         elif of_wells:
             platemap = path
         else:

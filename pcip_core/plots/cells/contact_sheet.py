@@ -19,7 +19,7 @@ from pcip_core.crops.shard import CutField
 from pcip_core.plots.cells.montage import composite
 from pcip_core.plots.style import add_title
 from pcip_core.spec.screen import Screen
-from pcip_core.words import many
+from pcip_core.words import many, verb
 
 ACCEPTED, REJECTED = "#ffffff", "#ff3cff"  # outlines
 _WINDOWS = 8  # side of the part of a field that is shown, in crop windows, at most
@@ -80,7 +80,7 @@ def panel(screen: Screen, cut: CutField, passing: int) -> Panel:
     bottom, right = min(top + side, height), min(left + side, width)
     shown = "" if bottom - top == height and right - left == width else f" (part at y {top}, x {left})"
     return Panel(
-        f"{cut.planes.field.field_id}: {many(found, 'cell')} found, {passing} pass{shown}",
+        f"{cut.planes.field.field_id}: {many(found, 'cell')} found, {passing} {verb(passing, 'pass')}{shown}",
         (left, right, bottom, top),
         planes,
         np.stack([np.percentile(plane, (_DARKEST, _BRIGHTEST)) for plane in planes]),

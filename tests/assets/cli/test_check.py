@@ -31,7 +31,7 @@ def test_joins_are_counted_and_what_they_miss_is_a_problem(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "layout      pattern" in out
     assert "channel     nucleus (structural): 4 planes" in out
-    assert "annotations 2 of 4 images have a row; 1 of 3 rows match none of the images" in out
+    assert "annotations 2 of 4 images have a row; 1 of 3 rows matches none of the images" in out
     assert "platemap    3 of 4 images have a row" in out
     assert "wells.csv: no row for 1 of 4 images: plate_1_A04" in out
     assert "terms       Cytosol (1), Nucleoplasm (1)" in out
@@ -57,8 +57,8 @@ def test_objects_below_the_least_area_are_hinted_at(tmp_path, capsys):
     )
     assert not print_check(screen)
     assert (
-        "no cell found; objects below 9000 px in area are left out: for smaller cells, set min_area_px in "
-        "segmentation.options" in capsys.readouterr().out
+        "no cell found; objects below 9000 px in area are left out: if they are cells, write "
+        '`options: {"channel": "nucleus", "min_area_px": 2250}` in segmentation' in capsys.readouterr().out
     )
 
 
@@ -174,7 +174,7 @@ def test_control_characters_of_file_names_are_not_printed(tmp_path, capsys):
     assert print_check(screen)
     out = capsys.readouterr().out
     assert "\x1b" not in out
-    assert "plate_1/A01_f1??[2J_nucleus.tif" in out
+    assert "plate_1/A01_f1\\n\\x1b[2J_nucleus.tif" in out
 
 
 def test_label_images_are_reported(tmp_path, capsys):

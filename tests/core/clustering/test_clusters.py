@@ -89,7 +89,7 @@ def test_what_is_not_in_the_tree_is_an_error() -> None:
         members_of(tree, -1)
     with pytest.raises(ClusterError, match="1 to 8"):
         cut_number(tree, 9)
-    with pytest.raises(ClusterError, match="1 row of 1 columns"):
+    with pytest.raises(ClusterError, match="1 row of 1 column"):
         cluster_tree(LINE[:1])
     with pytest.raises(EvaluationError, match="NaN"):
         cluster_tree(np.where(LINE == 20, np.nan, LINE))

@@ -155,7 +155,7 @@ def test_a_table_of_images_finds_wells_in_any_writing_and_lists_what_does_not_ma
     assert (matching.without_row, matching.unused) == (["p1_A02"], ["p7_A01"])
     assert matching.problems() == [
         "images.csv: no row for 1 of 3 images: p1_A02",
-        "images.csv: 1 of 3 rows match none of the images: p7_A01",
+        "images.csv: 1 of 3 rows matches none of the images: p7_A01",
     ]
 
 
@@ -201,7 +201,7 @@ def test_an_image_without_a_protein_is_named_where_others_have_one(root):
     (root / "platemap.csv").write_text("well,protein\nA01,AAC1\nA02,\n")  # the rest of a merged cell
     screen = screen_of(root, FILES, images={"platemap": "platemap.csv"})
     assert annotated_images(screen, scan(screen).fields).problems() == [
-        "1 of 3 images have no protein and count as proteins of their own: p1_A02"
+        "1 of 3 images has no protein; such an image counts as a protein of its own: p1_A02"
     ]
     (root / "platemap.csv").write_text("well,protein\nA01,AAC1\nA02,AAH1\n")
     assert annotated_images(screen, scan(screen).fields).problems() == []

@@ -39,6 +39,24 @@ def test_a_warning_of_each_kind_is_logged_once(tmp_path, monkeypatch, caplog, mo
     assert "0." in caplog.text
 
 
+def test_warnings_are_bounded(tmp_path, monkeypatch):
+    tifffile.imwrite(tmp_path / "a.tif", noise(1))
+    kinds = iter(chr(0x4E00 + number) * 1000 for number in range(decoding._MOST_KINDS + 5))
+
+    def warns(path, selects):
+        for kind in kinds:
+            warnings.warn(kind, stacklevel=1)
+        return [noise(1)]
+
+    monkeypatch.setattr(tiff, "planes", warns)
+    decoding.forget_warnings()
+    read_plane(tmp_path / "a.tif")
+    kept = decoding.decoder_warnings()
+    assert len(kept) == decoding._MOST_KINDS
+    assert max(map(len, kept)) < 600
+    decoding.forget_warnings()
+
+
 def test_an_error_after_a_warning_is_still_an_error(tmp_path, monkeypatch):
     def fails(path, selects):
         warnings.warn("odd", stacklevel=1)

@@ -102,7 +102,7 @@ def test_times_that_are_fields_and_times_out_of_range_are_counted(tmp_path):
     screen = _screen(tmp_path / "i", only={"time": 2})
     differences = compare(screen, scan(screen).fields)
     assert differences.warnings == []
-    assert "do not have number 2 of the time points" in differences.problems[0]
+    assert "does not have number 2 of the time points" in differences.problems[0]
 
 
 def test_flat_channels_beside_stacks_alike_stacks_and_samples(tmp_path):

@@ -87,12 +87,15 @@ def write_lif(path: Path, images: list[np.ndarray]) -> None:
 
 
 class Nd2Stand:
-    """A stand-in for nd2.ND2File, with the attributes that its documentation describes."""
+    """A stand-in for nd2.ND2File, with the attributes that its documentation describes.
+
+    Its frames are parts of the file in memory, which is there until the file is closed.
+    """
 
     images: dict[str, list[np.ndarray]] = {}  # noqa: RUF012
 
     def __init__(self, path: Path) -> None:
-        self._images = self.images[str(path)]
+        self._images = [image.copy() for image in self.images[str(path)]]
         channels, depth, height, width = self._images[0].shape
         self.sizes = {"P": len(self._images), "Z": depth, "C": channels, "Y": height, "X": width}
         self.dtype = self._images[0].dtype
@@ -110,7 +113,8 @@ class Nd2Stand:
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        for image in self._images:
+            image[:] = 0
 
 
 def write_nd2(path: Path, images: list[np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:

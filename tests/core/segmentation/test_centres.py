@@ -155,7 +155,7 @@ def test_fields_and_rows_without_a_match_are_counted(tmp_path):
     assert matching.unused == ["P a-1 7"]
     assert matching.problems() == [
         "cells.csv: no row for 1 of 3 fields: p_A01_3",
-        "cells.csv: 1 of 3 rows match none of the fields: P a-1 7",
+        "cells.csv: 1 of 3 rows matches none of the fields: P a-1 7",
     ]
     masked = masked_screen(tmp_path, segmentation={"method": "labels", "options": {"channel": "mask"}})
     assert match_centres(masked, scan(screen).fields) is None

@@ -39,9 +39,13 @@ def _written(root: Path, kind: str) -> str:
         picture.save(f"{path}.png")
     elif kind == "bits.png":
         Image.fromarray(mask > 0).save(f"{path}.png")
-    elif kind == "palette.tif":
-        colours = np.zeros((3, 256), np.uint16)
-        tifffile.imwrite(f"{path}.tif", mask, photometric="palette", colormap=colours, metadata=None)
+    elif kind in ("palette.tif", "imagej.tif", "shaped.tif"):
+        options: dict[str, Any] = {"photometric": "palette", "colormap": np.zeros((3, 256), np.uint16)}
+        if kind != "shaped.tif":
+            options["metadata"] = None
+        if kind == "imagej.tif":  # Fiji writes a palette for any lookup table, such as glasbey
+            options["description"] = "ImageJ=1.54f\nimages=1\n"
+        tifffile.imwrite(f"{path}.tif", mask, **options)
     elif kind == "bits.tif":
         tifffile.imwrite(f"{path}.tif", mask > 0, photometric="minisblack", metadata=None)
     elif kind == "cellpose.npy":
@@ -63,7 +67,7 @@ def _screen(root: Path, ending: str, role: str = "labels", **options: Any) -> Sc
     )
 
 
-@pytest.mark.parametrize("kind", ["palette.png", "palette.tif", "numbers.npy"])
+@pytest.mark.parametrize("kind", ["palette.png", "palette.tif", "imagej.tif", "shaped.tif", "numbers.npy"])
 def test_numbers_are_read_as_they_are(tmp_path, kind):
     screen = _screen(tmp_path / "i", _written(tmp_path / "i", kind))
     planes = read_field(screen, scan(screen).fields[0])
@@ -84,7 +88,7 @@ def test_single_bits_are_refused_and_both_remedies_work(tmp_path, kind):
     assert counts == [3, 1]
 
 
-@pytest.mark.parametrize("kind", ["palette.png", "bits.png", "palette.tif"])
+@pytest.mark.parametrize("kind", ["palette.png", "bits.png", "palette.tif", "imagej.tif"])
 def test_other_channels_are_refused_with_the_role(tmp_path, kind):
     screen = _screen(tmp_path / "i", _written(tmp_path / "i", kind), role="structural")
     with pytest.raises(ImageFileError, match="role: labels"):

@@ -79,7 +79,7 @@ def test_what_could_be_two_rows_is_in_doubt_and_has_none():
 def test_what_is_a_problem(without, unused, loosely, problems):
     row_of = {f"image {number}": ("x",) for number in range(100 - without)}
     missing, rows = [f"i{number}" for number in range(without)], [f"r{number}" for number in range(unused)]
-    matching = Matching("t.csv", "table", "images", 100, missing, rows, row_of, **loosely)
+    matching = Matching("t.csv", "table", "image", 100, missing, rows, row_of, **loosely)
     assert len(matching.problems()) == problems
     assert f"{100 - without} of 100 images have a row" in str(matching)
     assert all(f"{count} of 100" in str(matching) for count in (unused,) if count)

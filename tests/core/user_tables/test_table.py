@@ -312,7 +312,7 @@ def test_errors_of_formulas_are_refused(tmp_path):
         sheet = book.add_worksheet("data")
         sheet.write_column(0, 0, ["gene", "X"])
         sheet.write_formula(2, 0, "=NA()", None, "#N/A")
-    with pytest.raises(SpecError, match=r"1 cells with errors of Excel's .* in the columns gene"):
+    with pytest.raises(SpecError, match=r"1 cell with errors of Excel's .* in the columns gene"):
         read_table(path)
 
 

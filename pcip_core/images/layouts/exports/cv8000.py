@@ -24,6 +24,7 @@ from pcip_core.images.layouts.exports.export import (
 )
 from pcip_core.images.layouts.exports.markup import End, Start, read_markup
 from pcip_core.spec.screen import Screen
+from pcip_core.words import many
 
 MAX_IMAGES = 5_000_000  # of one measurement
 NAME = re.compile(
@@ -69,7 +70,9 @@ class CellVoyager(Measurement):
             self._read(tree.root, files[self._setting.lower()], self._start_setting, _ignored)
         if self._errors:
             shown = ", ".join(self._errors[:3])
-            tree.notes.append(f"{files[_LIST]}: {len(self._errors)} errors of the microscope: {shown}")
+            tree.notes.append(
+                f"{files[_LIST]}: {many(len(self._errors), 'error')} of the microscope: {shown}"
+            )
         numbers = {*self._names, *(plane.channel for plane in self.listed.values()), *map(str, range(1, 100))}
         self.channels = {
             number: [f"C{number:0>2}", f"{number:0>2}", number, f"ch{number}", *self._names.get(number, [])]

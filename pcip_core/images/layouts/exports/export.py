@@ -20,6 +20,7 @@ from pcip_core.images.layouts.grouping import Fields, plane_of
 from pcip_core.spec.bounds import meant
 from pcip_core.spec.screen import Screen
 from pcip_core.user_tables.wells import well_at
+from pcip_core.words import many, share, verb
 
 LONGEST_PLATE = 150  # characters; the name is part of ids and of the names of folders
 _SHOWN = 5
@@ -250,12 +251,12 @@ def _note_absent(tree: Tree, folder: str, measurement: Measurement, paths: list[
         )
         if further:
             tree.notes.append(
-                f"{folder or tree.root.name}: {len(further)} images are not in the list of the export, and are used by "
-                f"their names: {', '.join(further[:_SHOWN])}"
+                f"{folder or tree.root.name}: {many(len(further), 'image', does='are')} not in the list of the export, "
+                f"and {verb(len(further), 'are')} used by name: {', '.join(further[:_SHOWN])}"
             )
     if absent:
         shown = ", ".join(absent[:_SHOWN])
         tree.notes.append(
-            f"{folder or tree.root.name}: {len(absent)} of {len(listed)} images in the list of the export are missing: "
-            f"{shown}"
+            f"{folder or tree.root.name}: {share(len(absent), len(listed), 'image')} in the list of the export "
+            f"{verb(len(absent), 'are')} missing: {shown}"
         )

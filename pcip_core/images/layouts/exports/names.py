@@ -12,6 +12,7 @@ from pcip_core.images.layouts.exports import cv8000, imagexpress, incell
 from pcip_core.images.layouts.exports.export import row_number
 from pcip_core.user_tables.matching import number
 from pcip_core.user_tables.wells import well_at, well_name
+from pcip_core.words import many
 
 _NAMES = (opera.NAME, cv8000.NAME, imagexpress.IN_CARTA, incell.NAME, incell.LONG, imagexpress.NAME)
 _PROBED = 200  # files; if none has a name of a microscope, no other is looked at
@@ -83,7 +84,9 @@ def contradictions(
             yield (
                 row,
                 f"channel {channel}",
-                (f"{file}, whose name says channel {name.channel}, and not {most} as in {count} other rows"),
+                (
+                    f"{file}, whose name says channel {name.channel}, and not {most} as in {many(count, 'other row')}"
+                ),
             )
 
 

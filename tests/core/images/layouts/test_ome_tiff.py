@@ -165,7 +165,7 @@ def test_a_file_of_many_images_is_hashed_once_and_each_reads_its_own_pages(tmp_p
         reading, "_hash_file", lambda digest, file: hashed.append(file) or inner(digest, file)
     )
     monkeypatch.setattr(
-        tiff_images, "check_page", lambda file, page: checked.append(page) or check(file, page)
+        tiff_images, "check_page", lambda file, page, **_: checked.append(page) or check(file, page)
     )
     before = [content_hash(screen, field) for field in fields]
     assert (len(set(before)), hashed) == (6, [path])

@@ -236,7 +236,7 @@ def test_images_that_an_index_lists_and_that_are_missing_are_named(tmp_path):
     (folder / names[3]).unlink()
     screen = screen_of(tmp_path / "images", FILES, channels=OF_NUMBERS)
     (doubt,) = scan(screen).doubts(screen)
-    assert doubt == f"P: 1 of 4 images in the list of the export are missing: {names[3]}"
+    assert doubt == f"P: 1 of 4 images in the list of the export is missing: {names[3]}"
 
 
 @pytest.mark.parametrize("part", ["kinetic", "flim"])

@@ -180,7 +180,7 @@ def test_an_export_beside_other_files_is_refused(tmp_path: Path) -> None:
         tmp_path, "opera/r01c01f01p01-ch1sk1fk1fl1.tiff", "opera/r01c01f01p01-ch2sk1fk1fl1.tiff", "x_gfp.tif"
     )
     with pytest.raises(
-        RootError, match=r"2 files of layout opera such as opera/r01.*; 1 files such as x_gfp.tif"
+        RootError, match=r"2 files of layout opera such as opera/r01.*; 1 file such as x_gfp.tif"
     ):
         proposed(tmp_path)
 
@@ -188,7 +188,7 @@ def test_an_export_beside_other_files_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [((), "an empty folder"), (("notes.doc",), r"none of them an image \(extensions .doc\), such as notes.doc"),
-     (("terms.csv",), r"1 files, none of them an image \(extensions .csv\)")],
+     (("terms.csv",), r"1 file, none of them an image \(extensions .csv\)")],
 )  # fmt: skip
 def test_folders_without_images(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
     for name in names:

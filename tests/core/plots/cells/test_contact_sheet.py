@@ -33,7 +33,7 @@ def test_outlines_surround_accepted_and_rejected_cells(tmp_path):
     shown = np.asarray(figure.axes[0].images[0].get_array())
     assert np.allclose(shown[drawn.accepted], to_rgb(ACCEPTED))
     assert np.allclose(shown[drawn.rejected], to_rgb(REJECTED))
-    assert figure.axes[0].get_title() == "plate_1_A01_1: 9 cells found, 1 pass"
+    assert figure.axes[0].get_title() == "plate_1_A01_1: 9 cells found, 1 passes"
     assert [text.get_text() for text in figure.axes[0].texts] == ["20 px", "window 80 px"]
     assert save_png(figure, tmp_path / "cells.png").stat().st_size > 10_000
 

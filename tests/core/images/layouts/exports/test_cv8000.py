@@ -110,8 +110,8 @@ def test_lists_name_plate_wells_channels_errors_and_missing_images(tmp_path):
     assert [field.field_id for field in layout.fields] == ["Plate 9_AA48_1"]
     assert np.array_equal(read_field(screen, layout.fields[0])["protein"], noise(2))
     assert layout.doubts(screen) == [
-        "M/MeasurementData.mlf: 1 errors of the microscope: AF Error at C14",
-        "M: 1 of 3 images in the list of the export are missing: image3.tif",
+        "M/MeasurementData.mlf: 1 error of the microscope: AF Error at C14",
+        "M: 1 of 3 images in the list of the export is missing: image3.tif",
     ]
 
 
@@ -144,9 +144,7 @@ def test_images_that_a_list_does_not_name_are_named(tmp_path):
     (folder / "MeasurementData.mlf").write_text(_list(_record(names[0])))
     screen = screen_of(tmp_path / "images", FILES, channels=CHANNELS)
     (doubt,) = scan(screen).doubts(screen)
-    assert doubt.startswith(
-        "M: 7 images are not in the list of the export, and are used by their names: My_Plate"
-    )
+    assert doubt.startswith("M: 7 images are not in the list of the export, and are used by name: My_Plate")
 
 
 @pytest.mark.parametrize(

@@ -61,15 +61,7 @@ def validate(screen: Screen, path: Path) -> None:
     _validate_files(screen, refuse)
     if (screen.shards.by is None) == (screen.shards.buckets is None):
         refuse("shards: neither or both of `by` and `buckets`", "exactly one of them")
-    if screen.encoder_from == screen.name:
-        refuse("encoder_from names the screen itself", "another screen, or no encoder_from")
-    leave_out = screen.encoder.leave_out
-    if leave_out is not None and leave_out.variable_in == screen.name:
-        refuse(
-            "encoder.leave_out.variable_in names the screen itself",
-            "another screen, because the scores of a screen are made from the features of its encoder",
-            "Give this spec another name (`name:`), and name the former screen here: it is the first round.",
-        )
+    _validate_other_screens(screen, refuse)
     for found, required in (
         *screen.illumination.problems(screen.files.layout),
         *screen.quality.problems(screen.crop_channels),
@@ -98,6 +90,19 @@ def validate(screen: Screen, path: Path) -> None:
     least, most = screen.crops.area_fraction or (0, 0)
     if least > most:
         refuse(f"crops.area_fraction {least}, {most}", "the smallest area first")
+
+
+def _validate_other_screens(screen: Screen, refuse: Callable[..., None]) -> None:
+    """Check that the other screens that the encoder depends on are others."""
+    if screen.encoder_from == screen.name:
+        refuse("encoder_from names the screen itself", "another screen, or no encoder_from")
+    leave_out = screen.encoder.leave_out
+    if leave_out is not None and leave_out.variable_in == screen.name:
+        refuse(
+            "encoder.leave_out.variable_in names the screen itself",
+            "another screen, because the scores of a screen are made from the features of its encoder",
+            "Give this spec another name (`name:`), and name the former screen here: it is the first round.",
+        )
 
 
 def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:

@@ -6,13 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from benchmarks.accuracy import encoders
 from benchmarks.accuracy.encoders import FRESH, PAPER, SHIPPED, START, judged
-from benchmarks.common import encoder_features, encoder_scores, starting_weights
+from benchmarks.common import (
+    encoder_features,
+    encoder_rounds,
+    encoder_scores,
+    encoder_trainings,
+    starting_weights,
+)
 from benchmarks.common.encoder_features import combinations
 from benchmarks.common.encoder_scores import KNN, LOGISTIC, PLATE, PRIOR, RETRIEVAL, Labelled
 from benchmarks.common.encoder_screens import Cells
@@ -166,6 +173,33 @@ def test_the_sweep_crosses_all_its_values(monkeypatch: pytest.MonkeyPatch) -> No
     rows = list(encoders.swept_rows(tiny("simulated_human")))
     assert len(rows) == 2 * len((KNN, LOGISTIC))
     assert "width 0.05, learning_rate 0.001" in rows[-1].what
+
+
+def test_a_second_round_leaves_out_the_images_that_vary_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the cells of the protein that two images show are bright, whatever the class of the others."""
+    cells = tiny("simulated_human")
+    pixels = np.asarray(cells.crops.pixels).copy()
+    odd = np.isin(cells.crops.image, (2, 3))
+    pixels[odd] //= 4
+    pixels[odd & (np.arange(96) % 2 == 0), :, 4:12, 4:12] = 255
+    protein = [f"P{number // 2}" for number in range(12)]
+    kind = ["variable" if name == "P1" else "single" for name in protein]
+    images = pl.DataFrame({"protein": protein, "cell_line": [""] * 12, "kind": kind})
+    cells = replace(cells, images=images, crops=replace(cells.crops, pixels=pixels))
+    first = encoder_trainings.trained(cells, cells.encoder)
+    left_out = encoder_rounds.most_variable(cells, first)
+    assert np.flatnonzero(left_out).tolist() == [2, 3]
+    seen: list[np.ndarray] = []
+
+    def train_on(cells: Cells, config: EncoderConfig, kept: np.ndarray) -> encoder_trainings.Trained:
+        seen.append(cells.crops.image[kept])
+        return first
+
+    monkeypatch.setattr(encoder_rounds, "trained", train_on)
+    rows = list(encoder_rounds.round_rows(cells, cells.encoder, [first]))
+    assert (rows[0].value, rows[1].ratio) == (1.0, 1.0)
+    assert "2 of 12 images left out, 2 truly variable" in rows[0].what
+    assert [sorted(set(each.tolist())) for each in seen] == [[0, 1, *range(4, 12)]] * 2
 
 
 def test_cells_of_a_start_are_simulated_at_several_magnifications() -> None:

@@ -97,6 +97,8 @@ def _validate_other_screens(screen: Screen, refuse: Callable[..., None]) -> None
     if screen.encoder_from == screen.name:
         refuse("encoder_from names the screen itself", "another screen, or no encoder_from")
     leave_out = screen.encoder.leave_out
+    if leave_out is not None and not _NAME.fullmatch(leave_out.variable_in):
+        refuse(f"encoder.leave_out.variable_in {shown(leave_out.variable_in)}", "the name of another screen")
     if leave_out is not None and leave_out.variable_in == screen.name:
         refuse(
             "encoder.leave_out.variable_in names the screen itself",

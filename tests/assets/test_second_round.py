@@ -156,6 +156,8 @@ def test_a_round_that_depends_on_itself_is_refused(tmp_path: Path) -> None:
     assert set(workspace.screens()[0]) == {"first", "second", "third"}
     with pytest.raises(SpecError, match=r"names the screen itself.*it is the first round"):
         workspace.load(write("alone", "alone"))
+    with pytest.raises(SpecError, match=r"variable_in '\.\./other'; required: the name of another screen"):
+        workspace.load(write("alone", "../other"))
     (workspace.screens_folder / "alone.yaml").unlink()
     write("first", "third")
     screens, problems = workspace.screens()

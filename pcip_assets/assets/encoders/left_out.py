@@ -105,18 +105,19 @@ def require_ranking(workspace: Workspace, screen: Screen) -> pl.DataFrame:
     ranking = store.read(source, _RANKING) if store.has(source, _RANKING) else None
     if ranking is not None and ranking.height:
         return ranking
-    known = sorted(workspace.screens()[0])
+    known = sorted(set(workspace.screens()[0]) - {screen.name})
     remedy = f"Run `pcip run {source} --analyses` first."
     found = f"no ranking of proteins in {source}"
     if ranking is not None:
-        found = f"an empty ranking of proteins in {source}, as fewer than four have enough cells"
-        remedy = f"Lower analyses.least_cells of {source} and run `pcip run {source} --analyses`, or remove leave_out."
+        found = f"an empty ranking of proteins in {source}"
+        remedy = (
+            f"The metadata `not_ranked` of {source}/variability says why. If cells are few, lower "
+            f"analyses.least_cells of {source} and run `pcip run {source} --analyses`, or remove encoder.leave_out."
+        )
     elif source not in known:
         found = f"no screen {source}{meant(source, known)}"
-        remedy = (
-            f"Name a screen of this workspace ({', '.join(known)}) in encoder.leave_out.variable_in, and run it with "
-            "--analyses."
-        )
+        names = ", ".join(known) or "there is no other"
+        remedy = f"Name one of this workspace in encoder.leave_out.variable_in ({names}), and run it with --analyses."
     raise TrainingError(
         f"encoder.leave_out of {screen.name}",
         found=found,

@@ -29,6 +29,7 @@ from pcip_assets.workspace import Workspace
 from pcip_core.crops.cut import cut_cells
 from pcip_core.images.layout import scan
 from pcip_core.spec.screen import Crops, Screen
+from pcip_core.spec.templates import TEMPLATES
 from pcip_core.spec.training import EncoderConfig
 from pcip_core.store.images import Images
 from pcip_core.training.cells import CellSet
@@ -90,8 +91,12 @@ def cells_of(name: str, root: Path | None) -> Cells:
         workspace = Workspace(Path(folder))
         if name in _READERS:
             assert root is not None
-            return _READERS[name](name, root, workspace.find(_SPECS.get(name, name), root=str(root)))
-        return _of_spec(workspace, workspace.find(name, root=None if root is None else str(root)))
+            return _READERS[name](
+                name, root, workspace.find(str(TEMPLATES[_SPECS.get(name, name)]), root=str(root))
+            )
+        return _of_spec(
+            workspace, workspace.find(str(TEMPLATES[name]), root=None if root is None else str(root))
+        )
 
 
 def _of_spec(workspace: Workspace, screen: Screen) -> Cells:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,18 +13,20 @@ import pytest
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from benchmarks.accuracy import encoders
+from benchmarks.accuracy import encoders, precision, quality
 from benchmarks.accuracy.encoders import FRESH, PAPER, SHIPPED, START, judged
 from benchmarks.common import (
     encoder_features,
     encoder_rounds,
     encoder_scores,
+    encoder_screens,
     encoder_trainings,
     starting_weights,
 )
 from benchmarks.common.encoder_features import combinations
 from benchmarks.common.encoder_scores import KNN, LOGISTIC, PLATE, PRIOR, RETRIEVAL, Labelled
 from benchmarks.common.encoder_screens import Cells
+from pcip_core.spec.screen import Screen
 from pcip_core.spec.training import START_SHAPE, Augmentation, EncoderConfig
 from pcip_core.training.cells import CellSet
 
@@ -212,6 +216,31 @@ def test_cells_of_a_start_are_simulated_at_several_magnifications() -> None:
     assert cells.pixels.shape[1:] == (2, 64, 64)
     dark = [(cells.pixels[cells.image == number, 0] == 0).mean() for number in np.unique(cells.image)]
     assert min(dark) < 0.2 < 0.4 < max(dark)  # some images keep the background of their cells
+
+
+@pytest.mark.parametrize(
+    ("module", "read"),
+    [
+        (encoder_screens, lambda folder: encoder_screens.cells_of("simulated_yeast", None)),
+        (precision, lambda folder: precision.cells_of("simulated_yeast", None, folder)),
+        (quality, lambda folder: quality._scores("simulated_yeast", None)),
+    ],
+    ids=["encoders", "precision", "quality"],
+)
+def test_screens_of_benchmarks_are_those_that_come_with_pcip(
+    module: Any, read: Callable[[Path], Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The workspace of a benchmark is an empty folder, which has no spec."""
+    reached: list[str] = []
+
+    def simulate(screen: Screen) -> None:
+        reached.append(screen.name)
+        raise InterruptedError
+
+    monkeypatch.setattr(module, "ensure_simulated", simulate)
+    with pytest.raises(InterruptedError):
+        read(tmp_path)
+    assert reached == ["simulated_yeast"]
 
 
 def test_screens_without_their_images_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from pcip_core.spec.reading import read_yaml
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.templates import TEMPLATES
 from pcip_core.spec.training import EncoderConfig
+from pcip_core.spec.validation import circle
 
 REPOSITORY = (
     Path(__file__).resolve().parent.parent
@@ -139,6 +140,14 @@ class Workspace:
 
     def screens(self) -> tuple[dict[str, Screen], list[PcipError]]:
         """The known screens by name, and the errors of invalid specs and of results without a spec."""
+        screens, problems = self._loaded()
+        circles = {name: error for name in screens if (error := circle(screens, name)) is not None}
+        without = self._without_spec({*screens, *(path.stem for path in self.specs())})
+        valid = {name: screen for name, screen in screens.items() if name not in circles}
+        return valid, [*problems, *circles.values(), *without]
+
+    def _loaded(self) -> tuple[dict[str, Screen], list[PcipError]]:
+        """The screens of all specs that are valid by themselves, and the errors of the others."""
         screens: dict[str, Screen] = {}
         owner: dict[str, Path] = {}
         problems: list[PcipError] = []
@@ -152,7 +161,7 @@ class Workspace:
                 problems.append(_duplicate(screen.name, owner[screen.name], path))
                 continue
             screens[screen.name], owner[screen.name] = screen, path
-        return screens, problems + self._without_spec({*screens, *(path.stem for path in self.specs())})
+        return screens, problems
 
     def _without_spec(self, names: Iterable[str]) -> list[PcipError]:
         """An error for each screen that has results, and is none of these."""
@@ -206,12 +215,12 @@ class Workspace:
         """The screen of a spec file or of a known screen (`spec_path`); `data/local.yaml` records it.
 
         Raises:
-            SpecError: neither a file nor a screen has this name.
+            SpecError: neither a file nor a screen has this name, or its encoder depends on itself.
             DuplicateScreenError: another spec has the same name.
         """
         path = self.spec_path(name_or_path)
         screen = self.load(path, root=root)
-        self.check_unique(screen.name, path)
+        self.check_among_others(screen, path)
         self._remember(screen.name, path, root=screen.root if root else None)
         return screen
 
@@ -259,6 +268,19 @@ class Workspace:
         """The name of each known screen, in order, with its file if that has another name."""
         names = {spec: _name_in(spec) or spec.stem for spec in self.specs()}
         return sorted(name if name == spec.stem else f"{name} ({spec.name})" for spec, name in names.items())
+
+    def check_among_others(self, screen: Screen, path: Path) -> None:
+        """Check that a screen, read from `path`, fits the other screens of the workspace.
+
+        Raises:
+            SpecError: its encoder depends on itself.
+            DuplicateScreenError: another spec has the same name.
+        """
+        self.check_unique(screen.name, path)
+        if screen.encoder.leave_out is None:
+            return
+        if error := circle({**self._loaded()[0], screen.name: screen}, screen.name):
+            raise error
 
     def check_unique(self, name: str, path: Path) -> None:
         """Raise DuplicateScreenError when another known spec has this name."""

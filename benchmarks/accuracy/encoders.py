@@ -9,9 +9,10 @@ this encoder itself, and a training without it, are compared too.
 |---|---|
 | small (the default) | one seed |
 | medium | three seeds of the shipped settings; the aims are judged by their medians |
-| long | three seeds of both; with one seed, settings that differ from the shipped ones in one thing, and a sweep |
+| long | three seeds of both, and of second rounds; with one seed, settings that differ in one thing, and a sweep |
 
-The sweep crosses initial weights with width and learning rate, on the simulated screens.
+The sweep crosses initial weights with width and learning rate, on the simulated screens. A second round leaves out the
+proteins that vary most by the features of the first.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import numpy as np
 import torch
 
 from benchmarks.common.encoder_features import CLASSIC, DATA, VGG16, combinations, other_features
+from benchmarks.common.encoder_rounds import round_rows
 from benchmarks.common.encoder_scores import (
     KNN,
     LOGISTIC,
@@ -169,7 +171,8 @@ def screen_rows(cells: Cells, trainings: Mapping[str, Sequence[Trained]], size: 
         rows.append(time_to_score(cells, trainings))
     if size == "long":
         rows += [row for name in _CHANGES for row in changed_rows(cells, name, trainings[SHIPPED][0])]
-        rows += swept_rows(cells) if cells.screen in SIMULATED else ()
+        if cells.screen in SIMULATED:
+            rows += [*swept_rows(cells), *round_rows(cells, cells.encoder, trainings[SHIPPED])]
     print_tables(cells, trainings, others)
     return rows
 

@@ -34,6 +34,7 @@ from pcip_core.models.inference import extract_features
 from pcip_core.models.inpainting import NetworkConfig, build_network
 from pcip_core.models.precision import dtype_of
 from pcip_core.spec.screen import Screen
+from pcip_core.spec.templates import TEMPLATES
 from pcip_core.spec.training import TrainingConfig
 from pcip_core.training.cells import CellSet
 from pcip_core.training.device import choose_device
@@ -107,7 +108,7 @@ def run() -> list[Row]:
 def cells_of(name: str, root: Path | None, folder: Path) -> Cells:
     """The crops of a screen, by its assets `fields` and `crops`."""
     workspace = Workspace(folder)
-    screen = workspace.find(name, root=None if root is None else str(root))
+    screen = workspace.find(str(TEMPLATES[name]), root=None if root is None else str(root))
     ensure_simulated(screen)
     assets = {asset.key.path[-1]: asset for asset in screen_assets(screen)}
     library = Library(data=str(folder))

@@ -9,6 +9,7 @@ from benchmarks.common.harness import Row
 from pcip_assets.cli.run import run_screen
 from pcip_assets.cli.simulated import ensure_simulated
 from pcip_assets.workspace import REPOSITORY, Workspace
+from pcip_core.spec.templates import TEMPLATES
 from pcip_core.store.publish import connect
 
 DESCRIPTION = "11-NN balanced accuracy by layer, against untrained and intensity controls"
@@ -74,7 +75,7 @@ def _scores(name: str, root: str | None) -> tuple[str, dict[str, float], int]:
     """The method of the encoder, feature set -> balanced accuracy, and the number of cells that were scored."""
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder))
-        screen = workspace.find(name, root=root)
+        screen = workspace.find(str(TEMPLATES[name]), root=root)
         ensure_simulated(screen)
         outcome = run_screen(workspace, screen)
         if not outcome.success:

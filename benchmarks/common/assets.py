@@ -26,7 +26,7 @@ def call_asset(
         assets_def=asset,
         asset_key=asset.key,
         partition_keys=list(shards),
-        log=SimpleNamespace(info=lambda *_: None),
+        log=SimpleNamespace(info=lambda *_: None, warning=lambda *_: None),
         run=SimpleNamespace(run_id="none"),
         instance=SimpleNamespace(compute_log_manager=None),
         add_asset_metadata=lambda *_, **__: None,

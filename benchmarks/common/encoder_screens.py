@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from PIL import Image
 
 from benchmarks.common.assets import call_asset
@@ -28,7 +29,9 @@ from pcip_assets.workspace import Workspace
 from pcip_core.crops.cut import cut_cells
 from pcip_core.images.layout import scan
 from pcip_core.spec.screen import Crops, Screen
+from pcip_core.spec.templates import TEMPLATES
 from pcip_core.spec.training import EncoderConfig
+from pcip_core.store.images import Images
 from pcip_core.training.cells import CellSet
 
 SIMULATED = ("simulated_human", "simulated_yeast")
@@ -49,6 +52,8 @@ class Cells:
         rows: (n,) positions of the cells that are scored.
         questions: what -> these cells' classes, and what is left out together.
         encoder: the settings of the spec that is used for this screen.
+        images: one row per image, in the order of their numbers in `crops`: `protein`, `cell_line`, and `kind` (the
+            simulator's truth); None for real cells.
     """
 
     screen: str
@@ -59,6 +64,7 @@ class Cells:
     rows: np.ndarray
     questions: Mapping[str, Labelled]
     encoder: EncoderConfig
+    images: pl.DataFrame | None = None
 
     @property
     def about(self) -> str:
@@ -85,8 +91,12 @@ def cells_of(name: str, root: Path | None) -> Cells:
         workspace = Workspace(Path(folder))
         if name in _READERS:
             assert root is not None
-            return _READERS[name](name, root, workspace.find(_SPECS.get(name, name), root=str(root)))
-        return _of_spec(workspace, workspace.find(name, root=None if root is None else str(root)))
+            return _READERS[name](
+                name, root, workspace.find(str(TEMPLATES[_SPECS.get(name, name)]), root=str(root))
+            )
+        return _of_spec(
+            workspace, workspace.find(str(TEMPLATES[name]), root=None if root is None else str(root))
+        )
 
 
 def _of_spec(workspace: Workspace, screen: Screen) -> Cells:
@@ -105,7 +115,7 @@ def _of_spec(workspace: Workspace, screen: Screen) -> Cells:
     order = [place[cell] for cell in table["cell_id"].to_list()]
     low, high = (np.empty((len(place), len(screen.crop_channels)), np.float32) for _ in range(2))
     low[order], high[order] = (np.stack(table[f"intensity_{end}"].to_numpy()) for end in ("min", "max"))
-    image = np.unique(cells["image_id"].to_numpy(), return_inverse=True)[1]
+    ids, image = np.unique(cells["image_id"].to_numpy(), return_inverse=True)
     return Cells(
         screen.name,
         CellSet(np.asarray(pixels[:]), image, screen.crop_channels),
@@ -115,6 +125,16 @@ def _of_spec(workspace: Workspace, screen: Screen) -> Cells:
         np.array([place[cell] for cell in labelled.cell_ids.to_list()]),
         {"localization, image left out": Labelled(labelled.labels, labelled.image_ids)},
         screen.encoder,
+        _described(library, screen, ids) if screen.simulated else None,
+    )
+
+
+def _described(library: Library, screen: Screen, image_ids: np.ndarray) -> pl.DataFrame:
+    """The protein and the cell line of each of these images, and whether the protein is simulated as variable."""
+    images = Images.of(library.store, screen.name).rows(image_ids.tolist())
+    truth = library.store.read(screen.name, "truth_images", columns=["image_id", "kind"])
+    return images.join(truth, on="image_id", how="left", maintain_order="left").select(
+        "protein", "cell_line", "kind"
     )
 
 

@@ -31,12 +31,14 @@ class Trained:
         seconds: processor time of the training.
         scores: layer -> question -> way -> score.
         features: layer -> (cells, filters).
+        encoder: the network, to describe other cells.
     """
 
     layer: str
     seconds: float
     scores: Mapping[str, Mapping[str, Mapping[str, float]]]
     features: Mapping[str, np.ndarray]
+    encoder: TrainedEncoder
 
     def score(self, question: str, way: str) -> float:
         """The score of the layer that analyses use; NaN where this way does not apply."""
@@ -47,12 +49,21 @@ class Trained:
         return max(scores[question][way] for scores in self.scores.values())
 
 
-def trained(cells: Cells, config: EncoderConfig) -> Trained:
-    """Train on all crops, describe the cells that are scored, and let each layer answer all questions."""
+def trained(cells: Cells, config: EncoderConfig, kept: np.ndarray | None = None) -> Trained:
+    """Train, describe the cells that are scored, and let each layer answer all questions.
+
+    Args:
+        cells: of one screen.
+        config: settings of the encoder.
+        kept: (n,) bool, the cells to train on; by default all.
+    """
     shape, task = network_for(cells, config)
+    crops = cells.crops
+    if kept is not None:
+        crops = replace(crops, pixels=np.asarray(crops.pixels)[kept], image=crops.image[kept])
     start = time.process_time()
     result = train(
-        cells.crops,
+        crops,
         shape,
         replace(config, preview_every=config.epochs + 1),
         task=task,
@@ -87,7 +98,7 @@ def described(cells: Cells, encoder: TrainedEncoder, layer: str, seconds: float)
     """Describe the cells that are scored by an encoder, and let each layer answer all questions."""
     features = extract_features(encoder.network, cells.pixels, precision=encoder.precision)
     scores = {each: answers(values, cells) for each, values in features.items()}
-    return Trained(layer, seconds, scores, features)
+    return Trained(layer, seconds, scores, features, encoder)
 
 
 def answers(features: np.ndarray, cells: Cells, ways: tuple[str, ...] = WAYS) -> dict[str, dict[str, float]]:

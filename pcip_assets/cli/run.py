@@ -272,7 +272,13 @@ def _jobs(
     baselines: bool,
     analyses: bool,
 ) -> dict[str, dict[str, Any]]:
-    """Job -> its run configuration, in the order in which they run. The job `all` trains an encoder."""
+    """Job -> its run configuration, in the order in which they run. The job `all` trains an encoder.
+
+    Raises:
+        SpecError: `settings` has an invalid value, or the screen borrows its encoder.
+        TrainingError: proteins are to be left out of the training, and nothing ranks them.
+    """
+    from pcip_assets.assets.encoders.left_out import require_ranking
     from pcip_assets.tracking import Tracking
 
     if settings:
@@ -280,6 +286,8 @@ def _jobs(
     train = screen.encoder_from is None and (
         retrain or bool(settings) or not Tracking(data=str(workspace.data)).has_champion(screen.name)
     )
+    if train and screen.encoder.leave_out is not None:
+        require_ranking(workspace, screen)
     force = {"ops": {f"{screen.name}__encoder": {"config": {"force": retrain, **settings}}}}
     jobs: dict[str, dict[str, Any]] = {"all": force} if train else {"features": {}}
     if baselines and screen.compares:

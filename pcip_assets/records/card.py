@@ -20,6 +20,7 @@ def model_card(
     crops: Crops,
     *,
     overrides: Mapping[str, Any],
+    left_out: str,
     metrics: Mapping[str, float],
 ) -> str:
     """The card of a network that was trained just now; `with_scores` adds scores later.
@@ -31,6 +32,7 @@ def model_card(
         config: its settings.
         crops: that it was trained on.
         overrides: settings that the spec does not say.
+        left_out: images that it did not see; empty if it saw all.
         metrics: of the last epoch.
     """
     simulated = " The images are simulated." if screen.simulated else ""
@@ -46,6 +48,7 @@ def model_card(
         "Each channel of each crop is rescaled to 0 to 255.",
         f"- Hash of the crops: `{crops.digest}`",
         f"- Settings: {settings_text(settings)}",
+        *([f"- Left out: {left_out}"] if left_out else []),
         *_origin(screen, config, overrides),
         f"- Last epoch: {settings_text(losses)}" if losses else "",
         "## Load",

@@ -102,6 +102,20 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
+class LeaveOut:
+    """Images that a training does not see: those of the most variable proteins, for a second round of training.
+
+    Args:
+        variable_in: the screen whose table `variability` ranks the proteins: the first round.
+        share: share of the ranked proteins that this screen has, the most variable first; at least one.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+    variable_in: str
+    share: Annotated[float, Bounds(0, 1, above=True, below=True)] = 0.1
+
+
+@dataclass(frozen=True)
 class EncoderConfig(TrainingConfig):
     """Training of the encoder of a screen: what it learns from pairs, and how its network is built.
 
@@ -121,6 +135,8 @@ class EncoderConfig(TrainingConfig):
         start: `none`, or the source encoder that the training starts from, which learned agreement from simulated
             cells: `simulated_human` (channels nucleus, microtubules and protein) or `simulated_yeast` (cytosol and
             protein). It requires `START_SHAPE`. Structural channels of other names start with weights of 0.
+        leave_out: images that the training does not see, those of variable proteins; by default none. The encoder
+            still describes them.
         epochs: 0 takes the start as it is; nothing is learned from the cells.
     """
 
@@ -133,6 +149,7 @@ class EncoderConfig(TrainingConfig):
     mixed_share: Annotated[float, Bounds(0, 1, above=True, below=True)] = 0.5
     augment: Augmentation = field(default_factory=Augmentation)
     start: Literal["none", "simulated_human", "simulated_yeast"] = "none"
+    leave_out: LeaveOut | None = None
     epochs: Annotated[int, Bounds(0, 1_000_000)] = 30
 
     def __post_init__(self) -> None:
@@ -143,16 +160,20 @@ class EncoderConfig(TrainingConfig):
             raise ValueError(f"required for start {self.start}: {START_SHAPE}, given: {shape}")
         if self.start == "none" and self.epochs == 0:
             raise ValueError("required without a start: epochs of at least 1")
+        if self.leave_out is not None and self.epochs == 0:
+            raise ValueError("required with leave_out: epochs of at least 1")
 
     def from_nothing(self) -> Self:
-        """These settings for a network that has no start: it needs more epochs at a higher learning rate.
+        """These settings for a baseline, which has no start and leaves no image out.
+
+        Without the start, it needs more epochs at a higher learning rate.
 
         >>> EncoderConfig(start="none", epochs=12).from_nothing().epochs
         12
         >>> EncoderConfig(**START_SHAPE, start="simulated_yeast", epochs=0).from_nothing().epochs
         40
         """
-        return self if self.start == "none" else replace(self, **_FROM_NOTHING)
+        return replace(self, leave_out=None, **({} if self.start == "none" else _FROM_NOTHING))
 
     @property
     def tasks(self) -> dict[str, float]:

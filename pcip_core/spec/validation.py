@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pcip_core.errors import SpecError
@@ -61,8 +61,7 @@ def validate(screen: Screen, path: Path) -> None:
     _validate_files(screen, refuse)
     if (screen.shards.by is None) == (screen.shards.buckets is None):
         refuse("shards: neither or both of `by` and `buckets`", "exactly one of them")
-    if screen.encoder_from == screen.name:
-        refuse("encoder_from names the screen itself", "another screen, or no encoder_from")
+    _validate_other_screens(screen, refuse)
     for found, required in (
         *screen.illumination.problems(screen.files.layout),
         *screen.quality.problems(screen.crop_channels),
@@ -91,6 +90,21 @@ def validate(screen: Screen, path: Path) -> None:
     least, most = screen.crops.area_fraction or (0, 0)
     if least > most:
         refuse(f"crops.area_fraction {least}, {most}", "the smallest area first")
+
+
+def _validate_other_screens(screen: Screen, refuse: Callable[..., None]) -> None:
+    """Check that the other screens that the encoder depends on are others."""
+    if screen.encoder_from == screen.name:
+        refuse("encoder_from names the screen itself", "another screen, or no encoder_from")
+    leave_out = screen.encoder.leave_out
+    if leave_out is not None and not _NAME.fullmatch(leave_out.variable_in):
+        refuse(f"encoder.leave_out.variable_in {shown(leave_out.variable_in)}", "the name of another screen")
+    if leave_out is not None and leave_out.variable_in == screen.name:
+        refuse(
+            "encoder.leave_out.variable_in names the screen itself",
+            "another screen, because the scores of a screen are made from the features of its encoder",
+            "Give this spec another name (`name:`), and name the former screen here: it is the first round.",
+        )
 
 
 def _validate_files(screen: Screen, refuse: Callable[..., None]) -> None:
@@ -203,6 +217,28 @@ def _validate_stacks(screen: Screen, refuse: Callable[..., None]) -> None:
         refuse(f"files.project, and a template that names {{{min(named)}}}", "one of them")
     if files.project and files.layout == "hdf5":
         refuse("files.project with layout hdf5", "no projection: these archives hold cells of one plane")
+
+
+def circle(screens: Mapping[str, Screen], name: str) -> SpecError | None:
+    """An error if the training of a screen's own encoder depends on this encoder, through other screens.
+
+    A training that leaves out variable proteins depends on the features that ranked them, and thus on their encoder.
+    """
+    path, following = [name], None
+    while (screen := screens.get(path[-1])) is not None:
+        leave_out = screen.encoder.leave_out
+        following = screen.encoder_from or (leave_out.variable_in if leave_out is not None else None)
+        if following is None or following in path:
+            break
+        path.append(following)
+    if following != name or screens[name].encoder_from is not None:
+        return None
+    return SpecError(
+        f"screen {name}",
+        found=f"an encoder that depends on itself: {' needs '.join([*path, name])}",
+        required="a first round, whose encoder leaves nothing out",
+        remedy="Remove encoder.leave_out from the spec of the first round.",
+    )
 
 
 def unmade_sets(screen: Screen) -> list[str]:

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from benchmarks.accuracy import encoders
+from benchmarks.accuracy import encoders, precision, quality
 from benchmarks.accuracy.encoders import FRESH, PAPER, SHIPPED, START, judged
-from benchmarks.common import encoder_features, encoder_scores, starting_weights
+from benchmarks.common import (
+    encoder_features,
+    encoder_rounds,
+    encoder_scores,
+    encoder_screens,
+    encoder_trainings,
+    starting_weights,
+)
 from benchmarks.common.encoder_features import combinations
 from benchmarks.common.encoder_scores import KNN, LOGISTIC, PLATE, PRIOR, RETRIEVAL, Labelled
 from benchmarks.common.encoder_screens import Cells
+from pcip_core.spec.screen import Screen
 from pcip_core.spec.training import START_SHAPE, Augmentation, EncoderConfig
 from pcip_core.training.cells import CellSet
 
@@ -168,6 +179,33 @@ def test_the_sweep_crosses_all_its_values(monkeypatch: pytest.MonkeyPatch) -> No
     assert "width 0.05, learning_rate 0.001" in rows[-1].what
 
 
+def test_a_second_round_leaves_out_the_images_that_vary_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the cells of the protein that two images show are bright, whatever the class of the others."""
+    cells = tiny("simulated_human")
+    pixels = np.asarray(cells.crops.pixels).copy()
+    odd = np.isin(cells.crops.image, (2, 3))
+    pixels[odd] //= 4
+    pixels[odd & (np.arange(96) % 2 == 0), :, 4:12, 4:12] = 255
+    protein = [f"P{number // 2}" for number in range(12)]
+    kind = ["variable" if name == "P1" else "single" for name in protein]
+    images = pl.DataFrame({"protein": protein, "cell_line": [""] * 12, "kind": kind})
+    cells = replace(cells, images=images, crops=replace(cells.crops, pixels=pixels))
+    first = encoder_trainings.trained(cells, cells.encoder)
+    left_out = encoder_rounds.most_variable(cells, first)
+    assert np.flatnonzero(left_out).tolist() == [2, 3]
+    seen: list[np.ndarray] = []
+
+    def train_on(cells: Cells, config: EncoderConfig, kept: np.ndarray) -> encoder_trainings.Trained:
+        seen.append(cells.crops.image[kept])
+        return first
+
+    monkeypatch.setattr(encoder_rounds, "trained", train_on)
+    rows = list(encoder_rounds.round_rows(cells, cells.encoder, [first]))
+    assert (rows[0].value, rows[1].ratio) == (1.0, 1.0)
+    assert "2 of 12 images left out, 2 truly variable" in rows[0].what
+    assert [sorted(set(each.tolist())) for each in seen] == [[0, 1, *range(4, 12)]] * 2
+
+
 def test_cells_of_a_start_are_simulated_at_several_magnifications() -> None:
     recipe = starting_weights.STARTS["simulated_yeast"]
     simulation = replace(
@@ -178,6 +216,31 @@ def test_cells_of_a_start_are_simulated_at_several_magnifications() -> None:
     assert cells.pixels.shape[1:] == (2, 64, 64)
     dark = [(cells.pixels[cells.image == number, 0] == 0).mean() for number in np.unique(cells.image)]
     assert min(dark) < 0.2 < 0.4 < max(dark)  # some images keep the background of their cells
+
+
+@pytest.mark.parametrize(
+    ("module", "read"),
+    [
+        (encoder_screens, lambda folder: encoder_screens.cells_of("simulated_yeast", None)),
+        (precision, lambda folder: precision.cells_of("simulated_yeast", None, folder)),
+        (quality, lambda folder: quality._scores("simulated_yeast", None)),
+    ],
+    ids=["encoders", "precision", "quality"],
+)
+def test_screens_of_benchmarks_are_those_that_come_with_pcip(
+    module: Any, read: Callable[[Path], Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The workspace of a benchmark is an empty folder, which has no spec."""
+    reached: list[str] = []
+
+    def simulate(screen: Screen) -> None:
+        reached.append(screen.name)
+        raise InterruptedError
+
+    monkeypatch.setattr(module, "ensure_simulated", simulate)
+    with pytest.raises(InterruptedError):
+        read(tmp_path)
+    assert reached == ["simulated_yeast"]
 
 
 def test_screens_without_their_images_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from pcip_assets.assets.analyses.galleries import rows_of_cells
-from pcip_assets.assets.feature_sets import PREFIX, features_hash
+from pcip_assets.assets.feature_sets import PREFIX, common_provenance, features_hash
 from pcip_assets.assets.results import Made, Tables
 from pcip_assets.assets.skeleton import all_shards, analyses_of, asset
 from pcip_assets.resources import Library
@@ -118,7 +118,12 @@ def build_variability(screen: Screen) -> dg.AssetsDefinition:
                 VARIABLE: schemas.VARIABILITY.checked(ranked.table),
                 VARIABLE_CELLS: schemas.VARIABILITY_CELLS.checked(placed),
             }
-            return Made(made, metadata=metadata, figures={"variability": figure})
+            return Made(
+                made,
+                provenance={"feature_set": screen.feature_set, "encoder_version": _encoders(library, screen)},
+                metadata=metadata,
+                figures={"variability": figure},
+            )
 
         inputs = _inputs(library, screen, spec.least_cells)
         return Tables(VARIABLE, inputs, make)
@@ -160,6 +165,13 @@ def described_cells(library: Library, screen: Screen, table: str) -> DescribedCe
     categories = images.select(pl.col("image_id", "protein", "cell_line").cast(pl.Categorical))
     cells = categories[features.image].insert_column(0, features.cell_id.alias("cell_id"))
     return DescribedCells(features, cells, dict(images.select("image_id", "localization").rows()))
+
+
+def _encoders(library: Library, screen: Screen) -> str:
+    """The versions of the encoder by which the cells of all shards are described."""
+    shards = library.store.shards(screen.name, PREFIX + screen.feature_set)
+    versions = [common_provenance(library, screen, [screen.feature_set], shard)[0] for shard in shards]
+    return ", ".join(dict.fromkeys(versions))
 
 
 def _brightness(library: Library, screen: Screen, cells: StoredFeatures) -> np.ndarray:

@@ -7,6 +7,7 @@ import dagster as dg
 import numpy as np
 from pydantic import Field
 
+from pcip_assets.assets.encoders.left_out import LEFT_OUT, LeftOut, images_left_out
 from pcip_assets.assets.encoders.train_network import Fitted, Network
 from pcip_assets.assets.encoders.training_cells import (
     HELD_OUT,
@@ -23,6 +24,7 @@ from pcip_assets.tracking import Tracking, TrainingRun
 from pcip_core.spec.loading import encoder_config
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.training import EncoderConfig
+from pcip_core.store.images import Images
 
 RUN_SETTINGS = ("epochs", "width", "learning_rate")
 """The settings that one run may change."""
@@ -49,35 +51,44 @@ class Training(Remake):
 
 
 def build_encoder(screen: Screen) -> dg.AssetsDefinition:
-    """The asset of the screen's encoder. Training is a deliberate act: nothing triggers it by itself."""
+    """The asset of the screen's encoder. Training is a deliberate act: nothing triggers it by itself.
+
+    It depends on the ranking of proteins of another screen if variable ones are left out.
+    """
+    leave_out = screen.encoder.leave_out
+    ranking = [] if leave_out is None else [dg.AssetDep([leave_out.variable_in, "variability"])]
 
     @asset(
         screen,
         "encoder",
-        deps=all_shards(screen, "crops"),
+        deps=[*all_shards(screen, "crops"), *ranking],
         kinds={"pytorch", "mlflow"},
         pool=GPU_POOL,
     )
     def encoder(
         context: dg.AssetExecutionContext, config: Training, library: Library, tracking: Tracking
     ) -> Network:
-        """Source encoder trained on pairs of every crop there is; the new champion."""
+        """Source encoder trained on pairs of every crop there is but those the spec leaves out; the new champion."""
         overrides = config.overrides(screen.encoder)
         values = screen.section("encoder")["encoder"] | overrides
         settings = encoder_config(values, f"settings of {screen.name}/encoder")
+        images = Images.of(library.store, screen.name).frame
+        left_out = images_left_out(library.workspace, screen, images)
 
         def inputs(_: str | None) -> dict[str, Any]:
             spec = [screen.section("channels"), settings.deciding()]
             proteins = (
                 {} if settings.pairs == "same_image" else {"proteins": protein_of_images(library, screen)}
             )
-            return {"spec": spec, "crops": all_crops_hash(library, screen), **proteins}
+            without = {} if left_out is None else {LEFT_OUT: left_out.images}
+            return {"spec": spec, "crops": all_crops_hash(library, screen), **proteins, **without}
 
         def fit(tracker: TrainingRun, checkpoints: Path) -> Fitted:
-            return _fit(library, screen, settings, tracker, checkpoints, context.log)
+            return _fit(library, screen, settings, left_out, tracker, checkpoints, context.log)
 
         kind = " and ".join(settings.tasks).replace("inpainting", "paired cell inpainting")
-        return Network(tracking, screen.name, kind, settings, inputs, fit, overrides)
+        text = "" if left_out is None else str(left_out)
+        return Network(tracking, screen.name, kind, settings, inputs, fit, overrides, text)
 
     return encoder
 
@@ -86,16 +97,25 @@ def _fit(
     library: Library,
     screen: Screen,
     settings: EncoderConfig,
+    left_out: LeftOut | None,
     tracker: TrainingRun,
     checkpoints: Path,
     log: Any,
 ) -> Fitted:
-    """Train on all crops; the file of the network names the cells that were held out."""
+    """Train on all crops but those left out; the file of the network names these and the cells that were held out."""
     from pcip_core.training.cells import CellSet, too_few_images
     from pcip_core.training.loop import train
     from pcip_core.training.tasks.pairs import network_and_task
 
     pixels, cells = all_crops(library, screen)
+    extra: dict[str, Any] = {}
+    if left_out is not None:
+        kept = ~cells["image_id"].is_in(left_out.images).to_numpy()
+        extra[LEFT_OUT] = {**left_out.as_dict(), "cells": int((~kept).sum())}
+        log.info(
+            f"{screen.name}/encoder: without {extra[LEFT_OUT]['cells']} of {len(kept)} cells: {left_out}"
+        )
+        pixels, cells = pixels.only(kept), cells.filter(kept)
     image = np.unique(cells["image_id"].to_numpy(), return_inverse=True)[1]
     proteins = protein_of_images(library, screen)
     protein = np.array([proteins[image_id] for image_id in cells["image_id"]])
@@ -119,7 +139,7 @@ def _fit(
         tracker=tracker,
         checkpoints=checkpoints,
     )
-    extra = {
+    extra |= {
         HELD_OUT: held_out_crops(cells["pixel_hash"].to_list(), image, settings),
         TRAINING_CELLS: training_cells(trained, pixels, settings.layer),
     }

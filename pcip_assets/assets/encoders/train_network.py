@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 
+from pcip_assets.assets.encoders.left_out import LEFT_OUT
 from pcip_assets.assets.encoders.training_cells import all_crops, crops_of_screen
 from pcip_assets.assets.results import picture
 from pcip_assets.assets.skeleton import Run, Work
@@ -61,6 +62,7 @@ class Network(Work):
         inputs: what decides the weights.
         fit: trains it; takes a tracker and the folder of the checkpoints.
         overrides: settings in `config` that the spec does not say, given for one run.
+        left_out: a sentence on the images that the training does not see; empty if it sees all.
     """
 
     tracking: Tracking
@@ -70,6 +72,7 @@ class Network(Work):
     inputs: Callable[[str | None], dict[str, Any]]
     fit: Callable[[TrainingRun, Path], Fitted]
     overrides: dict[str, Any] = field(default_factory=dict)
+    left_out: str = ""
 
     def made_from(self, run: Run, shard: str | None) -> str | None:
         """As the tags of the champion say; its weights may be damaged or gone, and are trained again."""
@@ -95,10 +98,10 @@ class Network(Work):
             return train_network(run, self, made_from)
 
     def describe(self, run: Run) -> dict[str, Any]:
-        """The version in use, its precision, and the settings that its run changed."""
+        """The version in use, its precision, the settings that its run changed, and what it left out."""
         champion = self._champion()
-        changed = {OVERRIDES: champion.tags[OVERRIDES]} if OVERRIDES in champion.tags else {}
-        return {"encoder_version": champion.version, "precision": champion.precision, **changed}
+        further = {name: champion.tags[name] for name in (OVERRIDES, LEFT_OUT) if name in champion.tags}
+        return {"encoder_version": champion.version, "precision": champion.precision, **further}
 
     def data_version(self, run: Run, hashes: Sequence[str]) -> str:
         """What is made with it depends on its weights."""
@@ -174,7 +177,8 @@ def _tags(run: Run, network: Network, made_from: str, crops: Crops) -> dict[str,
         "epochs": str(config.epochs),
         "learning_rate": str(config.learning_rate),
     }
-    return tags | ({OVERRIDES: settings_text(network.overrides)} if network.overrides else {})
+    further = {OVERRIDES: settings_text(network.overrides), LEFT_OUT: network.left_out}
+    return tags | {name: text for name, text in further.items() if text}
 
 
 def _save(run: Run, network: Network, fitted: Fitted, crops: Crops, folder: Path, made_from: str) -> None:
@@ -198,6 +202,7 @@ def _save(run: Run, network: Network, fitted: Fitted, crops: Crops, folder: Path
         network.config,
         crops,
         overrides=network.overrides,
+        left_out=network.left_out,
         metrics=trained.history[-1] if trained.history else {},
     )
     pixels, _ = all_crops(run.library, screen)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tqdm import tqdm
 
 from pcip_assets.records.settings import Trained
+from pcip_assets.workspace import Workspace
 from pcip_core.crops.sample import SampledField, Sampler, choose_fields
 from pcip_core.images.annotations import ImageTables, match_tables
 from pcip_core.images.illumination.correction import estimated_beforehand
@@ -47,6 +48,7 @@ class Check:
     Attributes:
         screen, layout: the spec, and the fields and files under its root.
         trained: how the encoder of the screen was trained; None without one.
+        workspace: of the screens that the spec names; None if it names none.
         at_most: number of fields to read of all; None for the usual sample.
         estimates: filled with lines on the estimates of illumination of the sampled shards.
         panels: filled with the first, last and evenly spaced fields of the sample if `with_panels`.
@@ -56,6 +58,7 @@ class Check:
     layout: Layout
     at_most: int | None = None
     trained: Trained | None = None
+    workspace: Workspace | None = None
     with_panels: bool = False
     estimates: list[str] = field(default_factory=list)
     panels: list["Panel"] = field(default_factory=list)

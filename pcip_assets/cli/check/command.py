@@ -46,8 +46,10 @@ def command(screen: str, root: str | None, *, every: bool, limit: int, picture: 
     workspace = Workspace.current()
     path = workspace.spec_path(screen)
     loaded = workspace.load(path, root=root)
-    workspace.check_unique(loaded.name, path)
+    workspace.check_among_others(loaded, path)
     ensure_simulated(loaded)
     trained = trained_as(workspace, loaded)
-    if not print_check(loaded, at_most=limit if every else None, picture=picture, trained=trained):
+    if not print_check(
+        loaded, at_most=limit if every else None, picture=picture, trained=trained, workspace=workspace
+    ):
         sys.exit(1)

@@ -8,6 +8,7 @@ import click
 from pcip_assets.cli.check.check import FAILURE, PROBLEM, WARNING, Check, Line
 from pcip_assets.cli.check.sections import SECTIONS, refusal
 from pcip_assets.records.settings import Trained
+from pcip_assets.workspace import Workspace
 from pcip_core.images.decoding import forget_warnings
 from pcip_core.images.layout import scan
 from pcip_core.spec.screen import Screen
@@ -23,6 +24,7 @@ def print_check(
     at_most: int | None = None,
     picture: Path | None = None,
     trained: Trained | None = None,
+    workspace: Workspace | None = None,
 ) -> bool:
     """Print the report, and draw the picture.
 
@@ -31,12 +33,13 @@ def print_check(
         at_most: read all fields, or this number of them; by default a few of some shards.
         picture: the PNG file to draw fields of the sample into.
         trained: how the encoder of the screen was trained; None without one.
+        workspace: of the screens that the spec names; None if it names none.
 
     Returns:
         False if the screen cannot be run, a field of the sample cannot be read, or a well is missing.
     """
     forget_warnings()  # those of other screens
-    check = Check(screen, scan(screen), at_most, trained, with_panels=picture is not None)
+    check = Check(screen, scan(screen), at_most, trained, workspace, with_panels=picture is not None)
     click.secho(f"{screen.name}: {escaped(' '.join(screen.description.split()))}", bold=True)
     grave: list[Line] = []
     for section in SECTIONS:

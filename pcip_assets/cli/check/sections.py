@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from pcip_assets.assets.encoders.left_out import images_left_out
 from pcip_assets.cli.check.cells import masks, quality, sample
 from pcip_assets.cli.check.check import FAILURE, PROBLEM, WARNING, Check, Line
 from pcip_core.crops.sample import kinds_of_pixels
@@ -19,6 +20,8 @@ from pcip_core.images.decoding import decoder_warnings
 from pcip_core.images.plate_map import Plate, drawn
 from pcip_core.spec.training import START_CHANNELS
 from pcip_core.spec.validation import unmade_sets
+from pcip_core.store.images import Images
+from pcip_core.store.rows import images_table
 from pcip_core.words import many, verb
 
 _SHOWN = 5  # files, images or wells named in one line
@@ -44,6 +47,12 @@ def sources(check: Check) -> Iterator[Line]:
         unknown = f"; not among its channels: {', '.join(new)}" if new else ""
         unknown += f"; learned beside {', '.join(missing)}, not in this screen" if missing else ""
         yield Line("encoder", f"starts from that of {start}{unknown}")
+    if check.workspace is not None and screen.encoder.leave_out is not None and screen.encoder_from is None:
+        images = Images(images_table(check.annotated.records)).frame
+        try:
+            yield Line("encoder", f"leaves out {images_left_out(check.workspace, screen, images)}")
+        except PcipError as error:
+            yield Line(FAILURE if check.trained is None else PROBLEM, error)
     if check.trained is not None and (text := check.trained.differs(screen)) is not None:
         yield Line(PROBLEM, text)
 

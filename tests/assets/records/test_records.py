@@ -45,13 +45,14 @@ def test_a_card_says_what_a_user_asks(tmp_path: Path) -> None:
     screen = load_screen(write_spec(tmp_path))
     card = model_card(
         screen, "paired cell inpainting", "tiny", screen.encoder, CROPS,
-        overrides={"epochs": 5}, metrics={"loss": 0.25, "pairs_per_s": 9.0},
+        overrides={"epochs": 5}, left_out="2 images of P1", metrics={"loss": 0.25, "pairs_per_s": 9.0},
     )  # fmt: skip
     for text in (
         "1,200 cells of 4 images in 2 shards",
         "nucleus, protein",
         "width=0.05, epochs=2",
         "epochs 2 → 5",
+        "- Left out: 2 images of P1",
         "loss=0.25",
         'load_model("models:/tiny@champion")',
         "## Licence",

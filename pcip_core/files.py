@@ -125,7 +125,7 @@ def paths_in(folder: str) -> str:
     Replaced by that group, paths are relative to the folder, so that a text is the same after the folder was moved.
     Both `re` and polars understand it.
 
-    >>> re.sub(paths_in("/a/work"), r"\\1", "'/a/work/images/1.tif' and /b/a/work/1.tif")
+    >>> re.sub(paths_in("/a/work"), r"\1", "'/a/work/images/1.tif' and /b/a/work/1.tif")
     "'images/1.tif' and /b/a/work/1.tif"
     """
     return rf"(^|[^\w./-]){re.escape(folder)}/"

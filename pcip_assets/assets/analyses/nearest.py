@@ -40,12 +40,12 @@ class NearestTable:
 
 
 def find_nearest(store: Store, screen: Screen, seeds: list[str], *, n: int, feature_set: str) -> NearestTable:
-    """The proteins nearest to proteins, or the cells nearest to cells, by a feature set.
+    """The proteins nearest to proteins, or the cells nearest to cells, by a feature set; a seed counts once.
 
     Raises:
         EvaluationError: the feature set is not made, or seeds are not all proteins or all cells of the screen.
     """
-    tables = store.tables(screen.name)
+    seeds, tables = list(dict.fromkeys(seeds)), store.tables(screen.name)
     if _CELLS + feature_set not in tables:
         made = sorted(name.removeprefix(_CELLS) for name in tables if name.startswith(_CELLS))
         raise EvaluationError(

@@ -19,6 +19,7 @@ from pcip_core.images.formats.chunks import check_chunks
 from pcip_core.images.formats.stack import Extent, channel_number, require_channel, selected_plane
 from pcip_core.images.inside import is_plain, opened, require_inside
 from pcip_core.images.reference import Select
+from pcip_core.words import many
 
 METADATA_FILES = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 MAX_METADATA_BYTES = 1 << 25  # of one group; that of 1,536 wells has 0.2 MB
@@ -83,7 +84,7 @@ def planes(path: Path, selects: Sequence[Select]) -> list[np.ndarray]:
     missing = check_chunks(level, array)
     if missing and "labels" not in path.parts:  # programs leave out the empty chunks of label images
         warnings.warn(
-            f"{missing} files of chunks are missing, and their pixels are {array.fill_value}: is the copy complete?",
+            f"no file for {many(missing, 'chunk')}, whose pixels are {array.fill_value}: is the copy complete?",
             stacklevel=2,
         )
     axes = axes[-array.ndim :]

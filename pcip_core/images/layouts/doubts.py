@@ -17,6 +17,7 @@ from pcip_core.spec.bounds import meant
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.sections import PART
 from pcip_core.user_tables.wells import is_well
+from pcip_core.words import many
 
 _SHOWN = 5
 _SAMPLED = 200  # paths, evenly spaced
@@ -68,7 +69,9 @@ def _other_channels(screen: Screen, fields: Sequence[Field], unclaimed: Sequence
     others = channels_of(screen, unclaimed) if lacking else {}
     for name in lacking if others else ():
         named = screen.channels[name].named or name
-        there = ", ".join(f"{other} ({count} files)" for other, count in list(others.items())[:_SHOWN])
+        there = ", ".join(
+            f"{other} ({many(count, 'file')})" for other, count in list(others.items())[:_SHOWN]
+        )
         yield (
             f"channel {name}: no file is called {named!r}{meant(named, others)}; files that match otherwise are "
             f"called {there}: correct channels.{name}.named"
@@ -81,7 +84,7 @@ def _copies(fields: Sequence[Field]) -> Iterator[str]:
     if originals:
         first = min(originals, key=natural_key)
         yield (
-            f"{len(originals)} files may be copies of others, with other bytes: {_plain(first)} of "
+            f"{many(len(originals), 'file')} named as copies of others, with other bytes: {_plain(first)} of "
             f"{_plain(originals[first])}; if they are, leave them out: {excluding(list(originals))} in files"
         )
 

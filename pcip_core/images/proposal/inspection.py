@@ -15,6 +15,7 @@ from pcip_core.images.proposal.exports import EXPORTS, exports_in
 from pcip_core.images.proposal.listing import Listing, list_folder, no_images
 from pcip_core.images.proposal.naming.names import Names
 from pcip_core.images.proposal.tables import Manifest, manifests_in
+from pcip_core.words import many
 
 LAYOUTS = ("pattern", *EXPORTS, "ome_tiff", "ome_zarr", "vendor", "manifest", "hdf5")
 _FEW = 0.02  # share of images that may be named otherwise
@@ -74,7 +75,10 @@ def _recognized(listing: Listing, layout: str | None) -> Arrangement:
         if listing.images and layout is None and len(listing.images) > _FEW * len(listing.groups):
             raise mixed(
                 listing.root,
-                [("OME-Zarr images", list(listing.groups)), (f"{len(listing.images)} files", listing.images)],
+                [
+                    ("OME-Zarr images", list(listing.groups)),
+                    (many(len(listing.images), "file"), listing.images),
+                ],
             )
         return _of_zarr(listing)
     if not listing.images and (layout is None or not listing.groups):
@@ -95,15 +99,16 @@ def _recognized(listing: Listing, layout: str | None) -> Arrangement:
             raise mixed(
                 listing.root,
                 [
-                    (f"{len(export.claimed)} files of layout {export.layout}", sorted(export.claimed)),
-                    (f"{len(rest)} files", rest),
+                    (
+                        f"{many(len(export.claimed), 'file')} of layout {export.layout}",
+                        sorted(export.claimed),
+                    ),
+                    (many(len(rest), "file"), rest),
                 ],
             )
         arrangement = of_export(listing, export)
         if rest:
-            arrangement.notes.append(
-                f"{len(rest)} images have other names and are not used, such as {rest[0]}."
-            )
+            arrangement.notes.append(_named_otherwise(rest))
         return arrangement
     names = one_form(listing, listing.images)
     arrangement = of_names(listing, names)
@@ -111,8 +116,12 @@ def _recognized(listing: Listing, layout: str | None) -> Arrangement:
         raise _not_of(listing, str(layout), arrangement.layout)
     rest = sorted(set(listing.images) - set(names.paths))
     if rest:
-        arrangement.notes.append(f"{len(rest)} images have other names and are not used, such as {rest[0]}.")
+        arrangement.notes.append(_named_otherwise(rest))
     return arrangement
+
+
+def _named_otherwise(rest: Sequence[str]) -> str:
+    return f"Not used, as they are named otherwise: {many(len(rest), 'image')}, such as {rest[0]}."
 
 
 def _of_manifest(listing: Listing, manifests: Sequence[Manifest]) -> Arrangement:

@@ -13,6 +13,7 @@ from pcip_core.images.formats import HDF5, PICTURES, TIFF, VENDOR
 from pcip_core.images.formats.ngff import METADATA_FILES, group_metadata, is_array
 from pcip_core.images.inside import Tree, printable
 from pcip_core.spec.sections import ALWAYS_EXCLUDED
+from pcip_core.words import many
 
 MOST_FILES = 300_000
 """Files that are looked at; `pcip check` counts all of them."""
@@ -171,7 +172,10 @@ def no_images(listing: Listing) -> RootError:
     endings = sorted({Path(path).suffix.lower() or "(none)" for path in rest})
     found = "an empty folder"
     if rest:
-        found = f"{len(rest)} files, none of them an image (extensions {', '.join(endings[:10])}), such as {rest[0]}"
+        extensions = ", ".join(endings[:10])
+        found = (
+            f"{many(len(rest), 'file')}, none of them an image (extensions {extensions}), such as {rest[0]}"
+        )
     return RootError(
         listing.root,
         found=found,

@@ -91,6 +91,10 @@ def test_a_spec_of_that_name_stays(workspace: Workspace, images: Path) -> None:
 def test_names_are_checked_before_files_are_listed(workspace: Workspace, images: Path) -> None:
     with pytest.raises(SpecError, match="--name my_plates"):
         run(images, "--yes", "--name", "My plates")
+    with pytest.raises(SpecError, match="'main'") as refused:
+        run(images, "--yes", "--protein", "ch2", "--name", "main")
+    remedy = refused.value.remedy.split()[-1]
+    assert run(images, "--yes", "--protein", "ch2", "--name", remedy).exit_code == 0
     other = workspace.data / "screens" / "other.yaml"
     run(images, "--yes", "--protein", "ch2", "--name", "mine")
     (workspace.data / "screens" / "mine.yaml").rename(other)

@@ -326,7 +326,7 @@ def test_a_missing_chunk_is_warned_of(tmp_path, version):
     min(file for file in chunks if file.is_file()).unlink()
     read_field(screen, scan(screen).fields[0])
     (warning,) = decoding.decoder_warnings()
-    assert "1 files of chunks are missing, and their pixels are 0: is the copy complete?" in warning
+    assert "no file for 1 chunk, whose pixels are 0: is the copy complete?" in warning
     decoding.forget_warnings()
 
 

@@ -261,7 +261,7 @@ def test_files_that_are_called_copies_and_have_other_bytes_are_doubted(tmp_path)
     screen, layout = _scan(tmp_path / "i", ["P_A01_1 (1).tif"], files, channels=ONE_FILE)
     (doubt,) = layout.doubts(screen)
     assert doubt.startswith(
-        "1 files may be copies of others, with other bytes: P_A01_1 (1).tif of P_A01_1.tif"
+        "1 file named as copies of others, with other bytes: P_A01_1 (1).tif of P_A01_1.tif"
     )
 
 
@@ -357,7 +357,7 @@ def test_a_wrong_name_of_a_channel_is_answered_with_those_of_the_files(tmp_path)
     (doubt,) = layout.doubts(screen)
     assert doubt == (
         "channel protein: no file is called 'GFPP', which may mean GFP; files that match otherwise are called "
-        "GFP (1 files), RFP (1 files): correct channels.protein.named"
+        "GFP (1 file), RFP (1 file): correct channels.protein.named"
     )
     channels["nucleus"]["named"] = "nuclei"  # type: ignore[index]
     with pytest.raises(

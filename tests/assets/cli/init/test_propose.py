@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from pcip_assets.cli.init import command, propose
 from pcip_assets.workspace import Workspace
-from pcip_core.errors import DuplicateScreenError, PcipError, SpecError
+from pcip_core.errors import DuplicateScreenError, PcipError, RootError, SpecError
 from tests.core.images.proposal.test_proposal import discs, plate, write
 
 
@@ -60,6 +60,14 @@ def test_nothing_is_written_without_an_answer(workspace: Workspace, images: Path
     with pytest.raises(SpecError, match="nothing tells what ch1, ch2 shows"):
         run(images, "--yes")
     assert not workspace.data.exists()
+
+
+def test_a_misspelt_folder_does_not_become_a_workspace_where_nothing_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for name, message in (("empty", "an empty folder"), ("imagse", "no such folder")):
+        with pytest.raises(RootError, match=message):
+            run(tmp_path / name, "--yes")
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
 
 def test_images_do_not_become_a_workspace_and_a_workspace_is_not_taken_for_images(

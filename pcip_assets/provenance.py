@@ -8,6 +8,7 @@ import functools
 import hashlib
 import itertools
 import json
+import re
 import subprocess
 import time
 from datetime import UTC, datetime
@@ -16,13 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from pcip_assets.workspace import REPOSITORY
+from pcip_core.files import paths_in
 
 
-def inputs_hash(**inputs: Any) -> str:
-    """Hash of plain values that fully determine a result."""
-    return hashlib.blake2b(
-        json.dumps(inputs, sort_keys=True, default=str).encode(), digest_size=12
-    ).hexdigest()
+def inputs_hash(*, within: Path | None = None, **inputs: Any) -> str:
+    """Hash of plain values that fully determine a result.
+
+    Args:
+        within: paths in this folder count relative to it, so that the hash is the same after the folder was moved.
+        inputs: the values.
+    """
+    text = json.dumps(inputs, sort_keys=True, default=str)
+    if within is not None:
+        text = re.sub(paths_in(json.dumps(str(within))[1:-1]), r"\1", text)
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
 def file_stamp(path: str | Path | None) -> list[int] | None:

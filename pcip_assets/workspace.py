@@ -50,6 +50,18 @@ class Workspace:
         """The workspace of PCIP_DATA, by default `data/` in the current folder."""
         return cls(Path(os.environ.get("PCIP_DATA") or "data").expanduser().resolve())
 
+    @property
+    def folder(self) -> Path:
+        """The folder of `data/`, with which images and specs in it can be moved."""
+        return self.data.parent
+
+    def relative(self, path: Path) -> str:
+        """A path as results record it: relative if it lies in the workspace, so that it holds after a move."""
+        lies_in = (
+            path.is_relative_to(self.folder) and self.folder.name
+        )  # `PCIP_DATA=/data` does not make all paths so
+        return os.path.relpath(path, self.folder) if lies_in else str(path)
+
     def require_writable(self) -> None:
         """Check that results can be written, before any work.
 
@@ -330,8 +342,8 @@ class Workspace:
             path = Path(value)
             if path.is_relative_to(self.data):
                 portable[key] = str(path.relative_to(self.data))
-            elif path.is_relative_to(self.data.parent):
-                portable[key] = [f"../{path.relative_to(self.data.parent)}", value]
+            elif path.is_relative_to(self.folder):
+                portable[key] = [f"../{path.relative_to(self.folder)}", value]
             else:
                 portable[key] = value
         return portable

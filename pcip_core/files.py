@@ -119,6 +119,18 @@ def composed(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
+def paths_in(folder: str) -> str:
+    r"""A regular expression for the beginning of each path in a folder; its only group is what precedes the path.
+
+    Replaced by that group, paths are relative to the folder, so that a text is the same after the folder was moved.
+    Both `re` and polars understand it.
+
+    >>> re.sub(paths_in("/a/work"), r"\1", "'/a/work/images/1.tif' and /b/a/work/1.tif")
+    "'images/1.tif' and /b/a/work/1.tif"
+    """
+    return rf"(^|[^\w./-]){re.escape(folder)}/"
+
+
 def file_name(name: str) -> str:
     """The name of a figure as the name of its file: what a file name cannot hold is an underscore.
 

@@ -14,8 +14,9 @@ from pcip_assets.assets.pictures import picture
 from pcip_assets.assets.skeleton import Run, Work
 from pcip_assets.provenance import stamp
 from pcip_assets.web import REPORTS
+from pcip_core.files import paths_in
 
-__all__ = ["Made", "Page", "Tables", "picture"]
+__all__ = ["Made", "Page", "Tables", "picture", "relative"]
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -109,6 +110,11 @@ class Page(Work):
             "page": dg.MetadataValue.path(str(self.path)),
             "open": dg.MetadataValue.url(f"{REPORTS}/{quote(inside)}"),
         }
+
+
+def relative(table: pl.DataFrame, folder: Path, *columns: str) -> pl.DataFrame:
+    """A table whose paths in a folder, within the text of these columns, are relative to the folder."""
+    return table.with_columns(pl.col(columns).str.replace_all(paths_in(str(folder)), "${1}"))
 
 
 def _drawn(run: Run, figures: Mapping[str, "Figure"]) -> dict[str, Any]:

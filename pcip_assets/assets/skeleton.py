@@ -185,7 +185,8 @@ def _brought_up_to_date(run: Run, work: Work, *, force: bool) -> dg.MaterializeR
     metadata: dict[str, Any] = {}
     with Stopwatch() as watch:
         for number, shard in enumerate(shards, 1):
-            hashes.append(inputs_hash(code=run.version, **work.inputs(shard)))
+            inputs = work.inputs(shard)
+            hashes.append(inputs_hash(within=run.library.workspace.folder, code=run.version, **inputs))
             name = "/".join(context.asset_key.path) + (f" {shard} ({number}/{len(shards)})" if shard else "")
             if work.made_from(run, shard) == hashes[-1] and not force:
                 context.log.info(f"{name}: up to date")

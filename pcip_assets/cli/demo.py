@@ -42,19 +42,15 @@ def command(*, small: bool) -> None:
 def _print_next_steps(workspace: Workspace, screen: Screen) -> None:
     """Three things to try after the demo."""
     last = scan(screen).shards()[-1]
-    published = os.path.relpath(workspace.published)
-    checkout = workspace.data == REPOSITORY / "data"
-    ui, python = ("make ui", ".venv/bin/python") if checkout else ("pcip ui", "python")
+    ui = "make ui" if workspace.data == REPOSITORY / "data" else "pcip ui"
     click.secho("\nNext:", bold=True)
     click.echo(
         f"  1. Add the last plate: {ui}, open http://127.0.0.1:{DAGSTER_PORT}, Jobs, {screen.name}_features, "
         f"and materialize the partition {last}."
     )
+    click.echo("  2. Query the features in SQL:")
     click.echo(
-        f"  2. Query the features (duckdb -readonly {published}, or {python} -c 'import duckdb; ...'):"
-    )
-    click.echo(
-        f"       SELECT * FROM {screen.name}.similar_cells('{screen.feature_set}', "
-        f"(SELECT min(cell_id) FROM {screen.name}.cells), 10);"
+        f"       pcip sql \"SELECT * FROM {screen.name}.similar_cells('{screen.feature_set}', "
+        f'(SELECT min(cell_id) FROM {screen.name}.cells), 10)"'
     )
     click.echo(f"  3. Compare trainings in MLflow: http://127.0.0.1:{MLFLOW_PORT}, experiment {screen.name}.")

@@ -1,10 +1,15 @@
 """`pcip like`: the proteins or cells most similar to given ones, as a table and a gallery of crops."""
 
+import hashlib
+from collections.abc import Sequence
+
 import click
 from rich.console import Console
 from rich.table import Table
 
 from pcip_assets.workspace import Workspace
+
+_LONGEST = 60  # characters of the seeds in the name of a figure
 
 
 @click.command("like")
@@ -38,6 +43,7 @@ def command(screen: str, seeds: tuple[str, ...], count: int, feature_set: str | 
     loaded = workspace.load(path)  # `find` would record it, which needs permission to write
     workspace.check_unique(loaded.name, path)
     chosen = feature_set or loaded.feature_set
+    seeds = tuple(dict.fromkeys(seeds))
     nearest = find_nearest(Store(workspace.store), loaded, list(seeds), n=count, feature_set=chosen)
     click.secho(f"{loaded.title}: most similar to {', '.join(seeds)}, by {chosen}", bold=True)
     table = Table()
@@ -46,5 +52,17 @@ def command(screen: str, seeds: tuple[str, ...], count: int, feature_set: str | 
     for row in nearest.table.iter_rows():
         table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row))
     Console().print(table)
-    picture = workspace.figure(loaded.name, f"like_{'_'.join(seeds)[:60]}")
+    picture = workspace.figure(loaded.name, figure_name(seeds, chosen, count))
     click.echo(f"gallery: {save_png(nearest.figure, picture)}")
+
+
+def figure_name(seeds: Sequence[str], feature_set: str, count: int) -> str:
+    """The name of a gallery; each question has its own.
+
+    >>> figure_name(["SIMP001"], "agreement_conv5", 20)
+    'like_SIMP001_by_agreement_conv5_20'
+    """
+    text = "_".join(seeds)
+    if len(text) > _LONGEST:  # a file name has at most 255 bytes
+        text = f"{text[:_LONGEST]}_{hashlib.blake2b(chr(0).join(seeds).encode(), digest_size=4).hexdigest()}"
+    return f"like_{text}_by_{feature_set}_{count}"

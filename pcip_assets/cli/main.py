@@ -20,6 +20,7 @@ COMMANDS = {
     "check": "Report what pcip finds in a screen, before any work.",
     "run": "Take a screen from images to features and scores.",
     "like": "List the proteins or cells most similar to given ones.",
+    "sql": "Query the published tables in SQL.",
     "units": "Show the cells that a feature responds to, and where in them.",
     "export": "Write results as AnnData, profiles or OME-Zarr, or the encoder as a program.",
     "publish": "Bring the published file up to date with the results, or rebuild it.",

@@ -14,7 +14,8 @@ from pcip_core.spec.sections import PART, TIME_PARTS, Z_PARTS, Files
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 LONGEST_NAME = 60
-_RESERVED = {"main", "temp", "system", "information_schema", "pg_catalog", "feature_store"}
+RESERVED = frozenset({"main", "temp", "system", "information_schema", "pg_catalog", "feature_store"})
+"""Names that no screen can have: of schemas and databases in SQL."""
 _LONGEST_PATTERN = 1000
 _PATTERN_PART = re.compile(r"{(\w+)(?::(?:d|[1-9][0-9]?d|well|hex))?}")
 _TOUCHING = re.compile(r"({(\w+):(?:d|well)})({(\w+):d})")
@@ -47,10 +48,8 @@ def validate(screen: Screen, path: Path) -> None:
             f"name {screen.name!r}",
             f"lower-case letters, digits and _, at most {LONGEST_NAME} (it names the schema in SQL)",
         )
-    if screen.name in _RESERVED:
-        refuse(
-            f"name {screen.name!r}", f"none of {', '.join(sorted(_RESERVED))} (it names the schema in SQL)"
-        )
+    if screen.name in RESERVED:
+        refuse(f"name {screen.name!r}", f"none of {', '.join(sorted(RESERVED))} (it names the schema in SQL)")
     if not screen.protein:
         refuse("no channel with `role: protein`", "one channel whose protein varies from image to image")
     if not screen.structural:

@@ -6,10 +6,13 @@ from typing import Any
 
 import duckdb
 
+from pcip_core.errors import StoreError
+
 NO_EXTENSIONS: dict[str, Any] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
+_SHOWN = 100  # rows of a printed table
 STORAGE = "v1.5.0"
 """Version of the format of the published file: programs of DuckDB from 1.5 on open it. The default of 2.0 is newer."""
 
@@ -42,3 +45,30 @@ def count(con: duckdb.DuckDBPyConnection, screen: str, table: str) -> int:
     """Number of rows of a table."""
     row = con.execute(f"SELECT count(*) FROM {quoted(screen, table)}").fetchone()
     return int(row[0]) if row else 0
+
+
+def _without_end(statement: str) -> str:
+    """A statement without its semicolon and the comments behind it, which DuckDB does not accept in a relation."""
+    encoded = statement.encode()
+    ends = [place for place, _ in duckdb.tokenize(statement) if encoded[place : place + 1] == b";"]
+    return encoded[: ends[-1]].decode() if ends else statement
+
+
+def show(con: duckdb.DuckDBPyConnection, query: str) -> None:
+    """Print what the statements of a query give, as tables.
+
+    Raises:
+        StoreError: DuckDB refuses a statement.
+    """
+    try:
+        for statement in con.extract_statements(query):
+            result = con.sql(_without_end(statement.query))
+            if result is not None:
+                result.show(max_rows=_SHOWN)
+    except duckdb.Error as error:
+        raise StoreError(
+            "SQL",
+            found=str(error).strip(),
+            required="statements of DuckDB that read, over the tables of docs/tables.md",
+            remedy='pcip sql "SHOW ALL TABLES" lists the tables and their columns.',
+        ) from error

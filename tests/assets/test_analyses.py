@@ -355,8 +355,12 @@ def test_seeds_that_nobody_knows_and_the_command(analysed: Finished, monkeypatch
     with pytest.raises(EvaluationError, match="feature set nothing"):
         find_nearest(analysed.store, analysed.screen, ["P10"], n=3, feature_set="nothing")
     monkeypatch.setenv("PCIP_DATA", str(analysed.workspace.data))
-    told = CliRunner().invoke(cli, ["like", str(analysed.spec), "P10", "-n", "3", "--by", "inpainting_conv2"])
-    assert told.exit_code == 0, told.output
-    assert "P12" in told.output
-    gallery = analysed.workspace.data / "reports" / "tiny" / "like_P10.png"
+    asked = ["like", str(analysed.spec), "P10", "P10", "-n", "3", "--by", "inpainting_conv2"]
+    answer = CliRunner().invoke(cli, asked)
+    assert answer.exit_code == 0, answer.output
+    assert "P12" in answer.output
+    assert "similar to P10, by" in answer.output, "a seed counts once"
+    gallery = analysed.workspace.figure(
+        "tiny", "like_P10_by_inpainting_conv2_3"
+    )  # another question, another file
     assert gallery.read_bytes().startswith(b"\x89PNG")

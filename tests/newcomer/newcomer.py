@@ -31,30 +31,6 @@ from tests.newcomer.sizes import print_sizes
 REPOSITORY = Path(__file__).resolve().parents[2]
 _PACKAGES = ("pcip", "pcip_core", "pcip_assets")
 _HOME_CACHES = (".cache/", ".config/matplotlib")  # of libraries, in the folders that they are meant for
-_OF_THE_ROOT = (
-    "screen",
-    "fields",
-    "field_quality",
-    "images",
-    "quarantine_fields",
-    "truth_images",
-    "truth_cells",
-)
-"""Tables that the asset `fields` writes: it looks at the images again where the screen's root has another path."""
-_SPEC = """
-name: my_yeast
-organism: Saccharomyces cerevisiae (simulated)
-root: images
-channels:
-  cytosol: {role: structural}
-  protein: {role: protein}
-files: {pattern: "{plate}/{well}_f{field}_{channel}.tif", image_id: "{plate}_{well}"}
-images: {values: {protein: "{well}"}}
-shards: {by: "{plate}"}
-segmentation: {method: yeast_cytosol, options: {channel: cytosol}}
-crops: {window_px: 64, size_px: 64, area_fraction: [0.05, 0.95], min_cells: 5}
-encoder: {recipe: agreement, width: 0.1, epochs: 2}
-"""
 _SIMULATE = """
 import shutil
 from pathlib import Path
@@ -232,7 +208,7 @@ def results(folder: Path) -> dict[str, object]:
     made: dict[str, object] = {
         name: (stamp, hashlib.blake2b((store / name).read_bytes()).hexdigest())
         for name, stamp in listing(store).items()
-        if "/." not in f"/{name}" and name.split("/")[1] not in _OF_THE_ROOT
+        if "/." not in f"/{name}"
     }
     with closing(sqlite3.connect(folder / "data" / "mlflow" / "mlflow.db")) as database:
         for table in ("runs", "model_versions", "logged_models"):
@@ -256,14 +232,14 @@ def nothing_written(newcomer: Newcomer) -> Iterator[None]:
 
 
 def first_hour(newcomer: Newcomer) -> None:
-    """The demo, then a screen of one's own, beside it in the same folder."""
+    """The demo, then a screen of one's own from a folder of images, beside it in the same folder."""
     newcomer.run("pcip", "--version")
     newcomer.run("pcip", "init", "--list")
     newcomer.run("pcip", "demo", "--small")
     newcomer.run("python", "-c", _SIMULATE)
-    (newcomer.folder / "my_yeast.yaml").write_text(_SPEC)
-    newcomer.run("pcip", "check", "my_yeast.yaml", "--picture", "cells.png")
-    newcomer.run("pcip", "run", "my_yeast.yaml")
+    newcomer.run("pcip", "init", "images", "--yes", "--name", "my_yeast", "--organism", "yeast (simulated)")
+    newcomer.run("pcip", "check", "my_yeast", "--picture", "cells.png")
+    newcomer.run("pcip", "run", "my_yeast")
     screens = newcomer.run("python", "-c", _SCREENS).split()
     require(screens == ["my_yeast", "simulated_small"], f"Dagster shows the screens {screens}")
 

@@ -31,7 +31,7 @@ class NearestTable:
 
 
 def find_nearest(store: Store, screen: Screen, seeds: list[str], *, n: int, feature_set: str) -> NearestTable:
-    """The proteins nearest to proteins, or the cells nearest to cells, by a feature set.
+    """The proteins nearest to proteins, or the cells nearest to cells, by a feature set; a seed counts once.
 
     Raises:
         EvaluationError: the feature set is not made, or seeds are not all proteins or all cells of the screen.
@@ -39,6 +39,7 @@ def find_nearest(store: Store, screen: Screen, seeds: list[str], *, n: int, feat
     from pcip.nearest import nearest_rows
     from pcip_core.plots.cells.gallery import gallery
 
+    seeds = list(dict.fromkeys(seeds))
     kind, table = nearest_rows(store, screen.name, seeds, n=n, feature_set=feature_set)
     title = f"{screen.title}: like {', '.join(seeds)}, by {feature_set}"
     if kind == "cell":

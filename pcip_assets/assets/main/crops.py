@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from pcip_assets.assets.results import Made, Tables, picture
+from pcip_assets.assets.results import Made, Tables, picture, relative
 from pcip_assets.assets.skeleton import Remake, asset
 from pcip_assets.progress import Progress
 from pcip_assets.resources import Library
@@ -62,7 +62,12 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
             return Made(
                 {
                     "cells": cells_table(cells, str(shard)),
-                    "quarantine_crops": quarantine_table("crops", cells.rejected, str(shard)),
+                    "quarantine_crops": relative(
+                        quarantine_table("crops", cells.rejected, str(shard)),
+                        library.workspace.folder,
+                        "file",
+                        "reason",
+                    ),
                 },
                 {"crops": into},
                 {"found": cells.found, "data_hash": _hash(cells)},

@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import polars as pl
 
-from pcip_assets.assets.results import Made, Tables, picture
+from pcip_assets.assets.results import Made, Tables, picture, relative
 from pcip_assets.assets.skeleton import asset
 from pcip_assets.provenance import inputs_hash, stamp
 from pcip_assets.resources import Library
@@ -60,14 +61,14 @@ def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDe
             return {
                 "spec": screen.section("channels", "files", "images", "shards", "illumination", "quality"),
                 "illumination": fingerprint(screen, members),
-                "root": screen.root,
+                "root": library.workspace.relative(screen.folder()),
                 "images": [vars(record) for record in annotated_images(screen, members, tables).records],
                 "fields": [(field.field_id, hashes[field.field_id]) for field in members],
                 "left_out": [(field.field_id, reason) for field, reason in layout.left_out_of(str(shard))],
             }
 
         def make(shard: str | None) -> Made:
-            made = _checked(screen, layout, str(shard), hashes, tables)
+            made = _checked(screen, layout, str(shard), hashes, tables, library.workspace.folder)
             replaced = [name for name in _OFTEN_EMPTY if library.store.has(screen.name, name, shard)]
             return replace(made, tables=_written(made.tables, replaced))
 
@@ -87,13 +88,15 @@ def _written(tables: Mapping[str, pl.DataFrame], replaced: Sequence[str]) -> dic
 
 def _describe(screen: Screen, library: Library) -> None:
     """Bring the table `screen` up to date."""
-    store, table = library.store, screen_table(screen)
+    store, folder = library.store, library.workspace.folder
+    described = replace(screen, root=library.workspace.relative(screen.folder()))
+    table = relative(screen_table(described), folder, "spec")
     if not (store.has(screen.name, "screen") and store.read(screen.name, "screen").equals(table)):
         store.commit(screen.name, {"screen": table}, provenance=stamp())
 
 
 def _checked(
-    screen: Screen, layout: Layout, shard: str, hashes: dict[str, str], matched: ImageTables
+    screen: Screen, layout: Layout, shard: str, hashes: dict[str, str], matched: ImageTables, within: Path
 ) -> Made:
     """Decode each field of a shard once; unreadable ones, and those outside of the limits, go to quarantine."""
     from pcip_core.images.quality.survey import survey
@@ -112,9 +115,9 @@ def _checked(
     tables = {
         "fields": fields_table(screen, good, result.quality),
         "field_quality": field_quality_table(good, result.quality),
-        "illumination": illumination_table(result.illumination, shard),
+        "illumination": relative(illumination_table(result.illumination, shard), within, "source"),
         "images": images_table(annotated_images(screen, members, matched).records),
-        "quarantine_fields": quarantine_table("fields", rejected, shard),
+        "quarantine_fields": relative(quarantine_table("fields", rejected, shard), within, "file", "reason"),
     }
     if screen.simulated:
         tables |= truth_tables(screen.folder(), {field.image_id for field in members})

@@ -73,7 +73,7 @@ def _is_to_be_read(folder: Path, answers: Answers) -> bool:
     folder = folder.expanduser()
     if (folder / "data" / "screens").is_dir():
         return False
-    if replace(answers, yes=False, force=False) != Answers():
+    if replace(answers, force=False) != Answers():
         return True
     if not folder.is_dir() or folder.resolve() == Path.cwd():
         return False

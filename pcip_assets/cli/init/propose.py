@@ -18,8 +18,9 @@ from pcip_core.files import replacing
 from pcip_core.images.proposal.arrangement import Arrangement
 from pcip_core.images.proposal.channels import chosen_channels, suggestions
 from pcip_core.images.proposal.inspection import LAYOUTS, inspect_folder
-from pcip_core.images.proposal.naming.words import PROTEIN, slug
+from pcip_core.images.proposal.naming.words import PROTEIN, screen_name, slug
 from pcip_core.images.proposal.proposal import likely_organism, propose
+from pcip_core.spec.validation import RESERVED
 from pcip_core.words import escaped, many
 
 _NO = ("none", "no", "-")
@@ -115,7 +116,7 @@ def propose_spec(workspace: Workspace, images: Path, answers: Answers) -> bool:
         raise click.BadParameter(f"{answers.picture} does not end with .png", param_hint="--picture")
     images = images.expanduser()
     asks = not answers.yes and _is_terminal()
-    name = answers.name or slug(images.resolve().name)
+    name = answers.name or screen_name(images.resolve().name)
     if not asks:
         _require_free(workspace, name, force=answers.force)
     with tqdm(desc="  listing files", unit="file", leave=False, disable=None) as bar:
@@ -134,7 +135,7 @@ def propose_spec(workspace: Workspace, images: Path, answers: Answers) -> bool:
     organism = answers.organism or likely_organism(choices)
     if asks:
         organism = answers.organism or click.prompt("  organism", default=organism)
-        name = answers.name or slug(click.prompt("  name of the screen", default=name))
+        name = answers.name or screen_name(click.prompt("  name of the screen", default=name))
         _require_free(workspace, name, force=answers.force)
     click.echo("  reading some fields ...")
     text, _ = propose(
@@ -189,12 +190,13 @@ def _require_free(workspace: Workspace, name: str, *, force: bool) -> None:
         DuplicateScreenError: another spec has this name.
     """
     path = _path(workspace, name)
-    if slug(name) != name:
+    if screen_name(name) != name:
         raise SpecError(
             "--name",
             found=repr(name),
-            required="lower-case letters, digits and _, beginning with a letter (it names the schema in SQL)",
-            remedy=f"Use --name {slug(name)}",
+            required="lower-case letters, digits and _, beginning with a letter, and none of "
+            f"{', '.join(sorted(RESERVED))} (it names the schema in SQL)",
+            remedy=f"Use --name {screen_name(name)}",
         )
     if path.exists() and not force:
         raise SpecError(

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pcip_core.errors import ImageFileError, RootError
+from pcip_core.errors import ImageFileError, PcipError, RootError
 from pcip_core.files import natural_key
 from pcip_core.images.proposal.channels import Candidate
 from pcip_core.images.proposal.contents import Contents, contents_of
@@ -17,13 +17,14 @@ from pcip_core.images.proposal.naming.columns import read_columns
 from pcip_core.images.proposal.naming.names import Names, groups_of_names
 from pcip_core.images.proposal.naming.patterns import pattern_of, read_with
 from pcip_core.spec.sections import TIME_PARTS, Z_PARTS
-from pcip_core.words import many, verb
+from pcip_core.words import many
 
 _WITHIN = {"channel", "field", "cell", "scene", *Z_PARTS, *TIME_PARTS}  # parts that do not tell images apart
 _COVERED = 0.98  # share of the images that one form of names must have
 _CELL_PX = 256  # side of the greatest image of one cell
 _MOST_EXCLUDED = 20  # patterns of label images
 _RGB = ("red", "green", "blue")
+_BY_HAND = "give one pattern per channel (docs/how-to/bring-your-own-cells.md)"
 
 
 @dataclass
@@ -84,7 +85,8 @@ def of_export(listing: Listing, export: Export) -> Arrangement:
     ]
     _choose_planes(arrangement)
     if listing.masks:
-        _leave_out_masks(arrangement, listing, export.claimed, f"the layout {export.layout} has none")
+        remedy = "read all names by a pattern: --layout pattern" if _pattern_has_masks(listing) else _BY_HAND
+        _leave_out_masks(arrangement, listing, export.claimed, f"the layout {export.layout} has none", remedy)
     return arrangement
 
 
@@ -129,7 +131,11 @@ def of_names(listing: Listing, names: Names, *, pattern: str | None = None) -> A
         _find_masks(arrangement, listing)
     if listing.masks and arrangement.masks is None:
         _leave_out_masks(
-            arrangement, listing, names.paths, "their names have other parts than those of the images"
+            arrangement,
+            listing,
+            names.paths,
+            "their names have other parts than those of the images",
+            _BY_HAND,
         )
     return arrangement
 
@@ -320,8 +326,16 @@ def _find_masks(arrangement: Arrangement, listing: Listing) -> None:
         arrangement.masks_plane = 0 if contents.kind == "alpha" else None
 
 
+def _pattern_has_masks(listing: Listing) -> bool:
+    """Whether the images of an export and its label images can be read by their names alone."""
+    try:
+        return of_names(listing, one_form(listing, listing.images)).masks is not None
+    except PcipError:
+        return False
+
+
 def _leave_out_masks(
-    arrangement: Arrangement, listing: Listing, images: Collection[str], reason: str
+    arrangement: Arrangement, listing: Listing, images: Collection[str], reason: str, remedy: str
 ) -> None:
     """Exclude label images that are not used, by their folders, otherwise by the ends of their names."""
     folders = sorted({path.rpartition("/")[0] for path in listing.masks} - {""})
@@ -334,7 +348,6 @@ def _leave_out_masks(
         )
         arrangement.exclude += [re.sub(r"[{}]", "*", end) for end in ends]
     arrangement.notes.append(
-        f"{many(len(listing.masks), 'label image')}, such as {listing.masks[0]}, "
-        f"{verb(len(listing.masks), 'are')} left out: {reason}. To use them, give one "
-        "pattern per channel (docs/how-to/bring-your-own-cells.md)."
+        f"Left out: {many(len(listing.masks), 'label image')}, such as {listing.masks[0]}, because {reason}. To use "
+        f"them, {remedy}."
     )

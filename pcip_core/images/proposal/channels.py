@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pcip_core.errors import SpecError
-from pcip_core.images.proposal.naming.words import PROTEIN, meaning, slug
+from pcip_core.images.proposal.naming.words import PREFIXES, PROTEIN, meaning, slug
 
 
 @dataclass(frozen=True)
@@ -152,15 +153,26 @@ def _named(candidates: Sequence[Candidate], text: str, option: str) -> tuple[str
     name, equals, wanted = text.partition("=")
     if not equals:
         name, wanted = "", text
-    for candidate in candidates:
-        if wanted.strip().lower() in {each.lower() for each in candidate.names}:
-            return (slug(name) if name else "", candidate)
+    for form in (str.lower, _number):  # ch1 and 1 are one channel, unless the files have both
+        fitting = [each for each in candidates if form(wanted.strip()) in set(map(form, each.names))]
+        if len(fitting) == 1:
+            return (slug(name) if name else "", fitting[0])
     raise SpecError(
         f"{option} {text}",
         found=f"no channel {wanted}",
         required=f"one of {', '.join(candidate.label for candidate in candidates)}",
         remedy="Correct the name; `NAME=CHANNEL` gives the channel another name in the spec.",
     )
+
+
+def _number(text: str) -> str:
+    """The number of a channel without the letters before it, otherwise the text.
+
+    >>> _number("ch01"), _number("W2"), _number("488"), _number("cy5")
+    ('1', '2', '488', 'cy5')
+    """
+    match = re.fullmatch(rf"(?:{'|'.join(PREFIXES['channel'])})?[_ -]?0*(\d+)", text.lower())
+    return match[1] if match else text.lower()
 
 
 def _unclear(

@@ -172,8 +172,10 @@ def no_images(listing: Listing) -> RootError:
     endings = sorted({Path(path).suffix.lower() or "(none)" for path in rest})
     found = "an empty folder"
     if rest:
-        found = f"{many(len(rest), 'file')}, none of them an image (extensions {', '.join(endings[:10])}), such as "
-        found += rest[0]
+        extensions = ", ".join(endings[:10])
+        found = (
+            f"{many(len(rest), 'file')}, none of them an image (extensions {extensions}), such as {rest[0]}"
+        )
     return RootError(
         listing.root,
         found=found,

@@ -78,12 +78,14 @@ def make_macros(con: duckdb.DuckDBPyConnection, screen: str, default: str | None
     con.execute(f"CREATE TABLE IF NOT EXISTS {quoted(screen, SCALES)} ({_COLUMNS})")
     there = tables(con, screen)
     for rows, (key, shown, prefix) in _ROWS.items():
-        similar = _nearest(screen, prefix, "feature_set", key, shown, key, "array_distance", "{}")
+        similar = _nearest(screen, prefix, "feature_set", key, shown, key, "array_distance", "{}", "n")
         _make(con, screen, f"similar_{rows}", [f"(feature_set, {key}, n) AS TABLE {similar}"])
-        like = _nearest(screen, prefix, "feature_set", key, shown, key, "list_distance", _SCALED)
+        like = _nearest(screen, prefix, "feature_set", key, shown, key, "list_distance", _SCALED, "n + 1")
         forms = [f"(feature_set, {key}, n) AS TABLE {like}"]
         if default is not None and f"{prefix}{default}" in there:  # DuckDB binds it now
-            like = _nearest(screen, prefix, text(default), key, shown, "seed", "list_distance", _SCALED)
+            like = _nearest(
+                screen, prefix, text(default), key, shown, "seed", "list_distance", _SCALED, "n + 1"
+            )
             forms.append(f"(seed, n) AS TABLE {like}")
         _make(con, screen, f"like_{rows}", forms)
 
@@ -96,7 +98,15 @@ def _make(con: duckdb.DuckDBPyConnection, screen: str, macro: str, forms: list[s
 
 
 def _nearest(
-    screen: str, prefix: str, feature_set: str, key: str, shown: str, seed: str, distance: str, compared: str
+    screen: str,
+    prefix: str,
+    feature_set: str,
+    key: str,
+    shown: str,
+    seed: str,
+    distance: str,
+    compared: str,
+    rows: str,
 ) -> str:
     """SQL of a macro; `f.`, `w.` and `s.` mark columns.
 
@@ -112,6 +122,7 @@ def _nearest(
             where `feature_set` is a literal.
         distance: the function of two vectors.
         compared: what is compared, with {} for the vector.
+        rows: the number of rows, the one of the query vector included.
     """
     source = f"query_table(concat({text(f'{screen}.{prefix}')}, {feature_set}))"
     deviations = (
@@ -125,5 +136,5 @@ def _nearest(
     )
     return (
         f"SELECT f.{key}, f.{shown}, {distance}({vector}, {wanted}) AS distance "
-        f"FROM {source} f ORDER BY distance, f.{key} LIMIT n"
+        f"FROM {source} f ORDER BY distance, f.{key} LIMIT {rows}"
     )

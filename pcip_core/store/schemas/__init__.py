@@ -60,12 +60,13 @@ MACROS = {
     "distance (Euclidean).",
     "similar_proteins(feature_set, protein, n)": "The n proteins nearest to a protein, itself first: protein, "
     "n_cells, distance (Euclidean).",
-    "like_cells(feature_set, cell_id, n)": "As `similar_cells`, with each feature in standard deviations over all "
-    "cells, which takes about ten times as long.",
+    "like_cells(feature_set, cell_id, n)": "The cell itself, and the n cells nearest to it, with each feature in "
+    "standard deviations over all cells, as `pcip like -n` compares them: the columns of `similar_cells`, in about ten "
+    "times its time.",
     "like_cells(seed, n)": "The same by the feature set of the spec (`main.screens.feature_set`), as "
     "`pcip like`.",
-    "like_proteins(feature_set, protein, n)": "As `similar_proteins`, with each feature in standard deviations over "
-    "all proteins.",
+    "like_proteins(feature_set, protein, n)": "The protein itself, and the n proteins nearest to it, with each "
+    "feature in standard deviations over all proteins: the columns of `similar_proteins`.",
     "like_proteins(seed, n)": "The same by the feature set of the spec (`main.screens.feature_set`), as "
     "`pcip like`.",
 }

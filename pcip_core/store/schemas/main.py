@@ -18,7 +18,10 @@ SCREENS = Table(
             TEXT,
             "Feature set to compare by where none is named: `analyses.feature_set` of the spec.",
         ),
-        "root": (TEXT, "Folder of the raw images at the last run."),
+        "root": (
+            TEXT,
+            "Folder of the raw images at the last run, relative to the workspace if it lies there.",
+        ),
         "spec": (TEXT, "The spec with all defaults, as YAML."),
     },
     stored_as=("screen",),

@@ -185,7 +185,10 @@ QUARANTINE = Table(
     description="Everything that was excluded, with the reason: found = used + quarantined. A view over "
     "`quarantine_fields` and `quarantine_crops`.",
     columns={
-        "file": (TEXT, "File at fault, or first file of the cell's field."),
+        "file": (
+            TEXT,
+            "File at fault, relative to the workspace if it lies there; or first file of the cell's field.",
+        ),
         "stage": (TEXT, "Stage that excluded it: `fields` or `crops`."),
         "what": (TEXT, "What was excluded: `file`, `cell` or `image`."),
         "image_id": (TEXT, "Image that it belongs to."),

@@ -159,7 +159,7 @@ def test_macros_give_what_like_gives_after_any_change_of_the_shards(filled: Stor
             (ids[row], pytest.approx(d, rel=1e-6))
             for row, d in zip(expected.rows, expected.distances, strict=True)
         ]
-        for call, values in (("(?, ?, 10)", [small.SET, ids[4]]), ("(?, 10)", [ids[4]])):
+        for call, values in (("(?, ?, 9)", [small.SET, ids[4]]), ("(?, 9)", [ids[4]])):
             itself, *others = ask(path, f"SELECT cell_id, distance FROM scr.like_cells{call}", *values)
             assert (itself, others) == ((ids[4], 0.0), wanted)
 

@@ -17,6 +17,7 @@ _COMPLETE = 0.8  # share of groups of files that have every value of the channel
 _NUMBERED = re.compile(r"([A-Za-z]+)[ _-]?(\d+)")
 _GENE = re.compile(r"[A-Z][A-Za-z0-9]*\d[A-Za-z0-9]*|[A-Z]{2,}[A-Z0-9-]*|Y[A-P][LR]\d{3}[WC](?:-[A-Z])?")
 _HEX = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32}")
+_GUID = "_:hex"  # a part that is none
 _PLAIN_FOLDERS = re.compile(
     r"images?|imgs?|fields?|raw|data|tiffs?|pngs?|pictures?|export(ed)?|cells?|crops?", re.I
 )
@@ -58,18 +59,30 @@ def read_columns(names: Names, *, cells: bool) -> Reading:
     free = [place for place, column in enumerate(columns) if column.same_as is None]
     for place in free:
         if all(map(_HEX.fullmatch, columns[place].distinct[:1000])):
-            reading.parts[place] = "_:hex"
+            reading.parts[place] = _GUID
     _find_channel(reading, [place for place in free if place not in reading.parts])
     _find_well(reading, free)
     _find_numbered(reading, free)
     _find_plate(reading, free)
     _find_rest(reading, free, cells=cells)
     if not {part.partition(":")[0] for part in reading.parts.values()} - {"channel", "_"}:
-        for place in free:  # a single field, whose name is that of the sample
-            if place not in reading.parts and place not in reading.ignored and not columns[place].folder:
-                reading.parts[place] = "sample"
-                break
+        _name_samples(reading, free)
     return reading
+
+
+def _name_samples(reading: Reading, free: Sequence[int]) -> None:
+    """Let the first column that differs name the samples, a GUID if need be; of a single field, the first column."""
+    columns = reading.names.columns
+    places = [
+        place
+        for place in free
+        if reading.parts.get(place, _GUID) == _GUID
+        and place not in reading.ignored
+        and not columns[place].folder
+    ]
+    if places:
+        place = min(places, key=lambda each: (columns[each].constant, each))
+        reading.parts[place] = "sample:hex" if place in reading.parts else "sample"
 
 
 def letters_of(reading: Names, place: int) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from pcip_core.spec.validation import RESERVED
+
 PROTEIN = "protein"
 _STRUCTURES: Mapping[str, str] = {
     "nucleus": r"nucle(?:us|i|ar)|nuc|dapi|hoechst(?: ?\d+)?|dna|h33342|hst|bfp|blue|draq5|405|uv|histone|h2b",
@@ -84,3 +86,13 @@ def slug(text: str) -> str:
     """
     plain = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:50].strip("_")
     return plain if plain[:1].isalpha() else f"screen_{plain}".rstrip("_")
+
+
+def screen_name(text: str) -> str:
+    """A name that a screen can have, which also names its schema in SQL.
+
+    >>> screen_name("My plates"), screen_name("main"), screen_name("2024")
+    ('my_plates', 'main_screen', 'screen_2024')
+    """
+    plain = slug(text)
+    return f"{plain}_screen" if plain in RESERVED else plain

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from pcip_assets.cli.init import command, propose
 from pcip_assets.workspace import Workspace
-from pcip_core.errors import DuplicateScreenError, PcipError, SpecError
+from pcip_core.errors import DuplicateScreenError, PcipError, RootError, SpecError
 from tests.core.images.proposal.test_proposal import discs, plate, write
 
 
@@ -62,6 +62,14 @@ def test_nothing_is_written_without_an_answer(workspace: Workspace, images: Path
     assert not workspace.data.exists()
 
 
+def test_a_misspelt_folder_does_not_become_a_workspace_where_nothing_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for name, message in (("empty", "an empty folder"), ("imagse", "no such folder")):
+        with pytest.raises(RootError, match=message):
+            run(tmp_path / name, "--yes")
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
 def test_images_do_not_become_a_workspace_and_a_workspace_is_not_taken_for_images(
     workspace: Workspace, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,6 +99,10 @@ def test_a_spec_of_that_name_stays(workspace: Workspace, images: Path) -> None:
 def test_names_are_checked_before_files_are_listed(workspace: Workspace, images: Path) -> None:
     with pytest.raises(SpecError, match="--name my_plates"):
         run(images, "--yes", "--name", "My plates")
+    with pytest.raises(SpecError, match="'main'") as refused:
+        run(images, "--yes", "--protein", "ch2", "--name", "main")
+    remedy = refused.value.remedy.split()[-1]
+    assert run(images, "--yes", "--protein", "ch2", "--name", remedy).exit_code == 0
     other = workspace.data / "screens" / "other.yaml"
     run(images, "--yes", "--protein", "ch2", "--name", "mine")
     (workspace.data / "screens" / "mine.yaml").rename(other)

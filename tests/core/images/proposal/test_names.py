@@ -78,6 +78,12 @@ WELLS = ["A01", "A02", "B01"]
             ["BF", "GFP"],
         ),
         (
+            "{g}_{c}.tif",
+            {"g": ["0123456789abcdef" * 2, "fedcba9876543210" * 2], "c": ["dapi", "gfp"]},
+            "{sample:hex}_{channel}.tif",
+            ["dapi", "gfp"],
+        ),
+        (
             "57_F11_1_{c}.png",
             {"c": ["blue", "green", "red"]},
             "{plate}_{well:well}_{field:d}_{channel}.png",

@@ -136,6 +136,27 @@ def test_label_images_are_used(tmp_path: Path) -> None:
     assert [sorted(field.files) for field in scan(screen).fields] == [["mask", "protein", "rfp"]] * 2
 
 
+@pytest.mark.parametrize("mask", ["masks/{}_labeled.tiff", "{}-ch1sk1fk1fl1_cp_masks.tif"])
+def test_label_images_beside_an_export_are_named_with_the_option_that_uses_them(
+    tmp_path: Path, mask: str
+) -> None:
+    places = [f"r01c0{well}f0{field}p01" for well in (1, 2) for field in (1, 2)]
+    write(tmp_path, *(f"{place}-ch{channel}sk1fk1fl1.tiff" for place in places for channel in (1, 2)))
+    labels = np.zeros((100, 100), np.uint16)
+    labels[20:40, 20:40] = 1
+    write(tmp_path, *(mask.format(place) for place in places), pixels=labels)
+    roles = {"protein": ["1"], "structural": ["nucleus=2"]}
+    text, screen = proposed(tmp_path, **roles)
+    assert (screen.files.layout, screen.segmentation.method) == ("opera", "nuclei")
+    note = re.sub(r"\n# *", " ", text)
+    assert "Left out: 4 label images, such as" in note
+    (layout,) = re.findall(r"To use them, read all names by a pattern: --layout (\w+)", note)
+    assert not scan(screen).unclaimed
+    _, screen = proposed(tmp_path, layout=layout, **roles)
+    assert screen.segmentation.method == "labels"
+    assert [sorted(field.files) for field in scan(screen).fields] == [["mask", "nucleus", "protein"]] * 4
+
+
 def test_a_table_that_lists_images(tmp_path: Path) -> None:
     write(tmp_path, *(f"images/{n}_{c}.tif" for n in (1, 2) for c in ("a", "b")))
     rows = [f"P1,A0{n},images,{n}_a.tif,images,{n}_b.tif" for n in (1, 2)]
@@ -203,7 +224,7 @@ def test_unreadable_images(tmp_path: Path) -> None:
     for name in plate():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"II*\0 no TIFF")
-    with pytest.raises(ImageFileError, match="2 others are alike"):
+    with pytest.raises(ImageFileError, match="2 others cannot be read either"):
         inspect_folder(tmp_path)
     write(tmp_path, *plate(), pixels=np.full((64, 64), 7, np.uint16))
     with pytest.raises(ImageFileError, match="none of 4 fields of a sample can be read"):

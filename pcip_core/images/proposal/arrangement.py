@@ -157,7 +157,7 @@ def first_contents(root: Path, paths: Sequence[str]) -> Contents:
     raise ImageFileError(
         problem.where,
         found=problem.found
-        + (f"; {many(len(tried) - 1, 'other', does='are')} alike" if len(tried) > 1 else ""),
+        + (f"; {many(len(tried) - 1, 'other')} cannot be read either" if len(tried) > 1 else ""),
         required=problem.required,
         remedy=problem.remedy,
     ) from problem

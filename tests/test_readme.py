@@ -33,7 +33,7 @@ def test_every_folder_of_the_code_is_in_the_map() -> None:
     named = {path.resolve() for row in ROWS for path in subfolders(row)}
     code = {
         folder
-        for package in ("pcip_core", "pcip_assets", "benchmarks")
+        for package in ("pcip", "pcip_core", "pcip_assets", "benchmarks")
         for folder in {path.parent for path in (ROOT / package).rglob("*.py")}
         if folder != ROOT / "pcip_core"
     }

@@ -19,6 +19,7 @@ COMMANDS = {
     "run": "Take a screen from images to features and scores.",
     "like": "List the proteins or cells most similar to given ones.",
     "units": "Show the cells that a feature responds to, and where in them.",
+    "export": "Write results as AnnData, profiles or OME-Zarr, or the encoder as a program.",
     "publish": "Bring the published file up to date with the results, or rebuild it.",
     "ui": "Serve the Dagster and MLflow pages on this machine.",
     "bench": "List the benchmarks, or run one.",

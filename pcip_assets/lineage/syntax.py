@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-PACKAGES = ("pcip_core", "pcip_assets")  # the first party
+PACKAGES = ("pcip_core", "pcip", "pcip_assets")  # the first party
 BARE = "(statements)"  # key of the statements of a module that bind no name
 _REFUSES = "problems"  # the method of a section that reports errors in it: a failure has no result
 _NOT_RUN = ("TYPE_CHECKING", "__name__ == '__main__'")  # conditions that are false when a module is imported

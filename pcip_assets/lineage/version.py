@@ -2,7 +2,7 @@
 
 The version is computed, without a hand-written list of modules. The search starts at the function that builds
 the asset. It follows each name that the function uses, through imports at the top of a module and inside
-functions, to its definition in pcip_core or pcip_assets; then the names that this definition uses, and so on.
+functions, to its definition in a first-party package; then the names that this definition uses, and so on.
 A definition is a statement at the top of a module: a function, a class or an assignment. The hash does not
 include unused definitions, comments, docstrings, names of modules, and the modules in `DECIDES_NOTHING`.
 """

@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import polars as pl
 
 from pcip_core.errors import StoreError
 from pcip_core.locks import locked
 from pcip_core.store import journal
+from pcip_core.store.parquet import frame_of
 from pcip_core.store.partitions import Store
 from pcip_core.store.publishing.books import Books, Key, commits, read_books
 from pcip_core.store.publishing.foreign import foreign_write, record, write_log
@@ -86,6 +89,30 @@ def connect(path: Path) -> duckdb.DuckDBPyConnection:
             required="a store published by pcip, which no other program writes to",
             remedy="Rebuild it from the Parquet partitions: pcip publish --rebuild",
         ) from error
+
+
+def answer(path: Path, query: str, values: Sequence[Any] = ()) -> pl.DataFrame:
+    """The answer of the published store to a query.
+
+    Args:
+        path: the published file.
+        query: SQL, with ? for values.
+        values: the values.
+
+    Raises:
+        StoreError: the file cannot be opened, or the query fails.
+    """
+    with connect(path) as con:
+        try:
+            result = con.sql(query, params=list(values))
+            return pl.DataFrame() if result is None else frame_of(result.to_arrow_table())
+        except duckdb.Error as error:
+            raise StoreError(
+                path,
+                found=f"a query that fails ({str(error).splitlines()[0]})",
+                required="SQL of DuckDB over the tables of docs/tables.md",
+                remedy="Correct the query.",
+            ) from error
 
 
 def publish(store: Store, path: Path, *, rebuild: bool = False) -> Published:

@@ -29,7 +29,7 @@ from pathlib import Path
 from tests.newcomer.sizes import print_sizes
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-_PACKAGES = ("pcip_core", "pcip_assets")
+_PACKAGES = ("pcip", "pcip_core", "pcip_assets")
 _HOME_CACHES = (".cache/", ".config/matplotlib")  # of libraries, in the folders that they are meant for
 _OF_THE_ROOT = (
     "screen",
@@ -197,7 +197,7 @@ def build_wheel(place: Path) -> Path:
     )
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        missing = {name for name in names if name.startswith(_PACKAGES)} - set(archive.namelist())
+        missing = {name for name in names if name.partition("/")[0] in _PACKAGES} - set(archive.namelist())
     require(not missing, f"files that the wheel lacks: {sorted(missing)}")
     print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB")
     return wheel

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 
+from pcip.crops import read_crops
 from pcip_core.spec.screen import Screen
 from pcip_core.store.partitions import Store
 
@@ -15,16 +15,10 @@ if TYPE_CHECKING:
 
 def crops_of(store: Store, screen: Screen, cell_ids: Sequence[str]) -> np.ndarray:
     """The crops of some cells, (n, C, S, S), in their order; of the arrays of the shards only these are read."""
-    wanted = pl.Series(sorted(set(cell_ids)), dtype=pl.String).implode()
-    crop_of: dict[str, np.ndarray] = {}
-    for shard in store.shards(screen.name, "cells"):
-        cells, crops = store.read_with_array(screen.name, "cells", "crops", shard)
-        ids = cells["cell_id"]
-        for row in ids.is_in(wanted).arg_true():
-            crop_of[ids[row]] = np.array(crops[row])
+    if cell_ids:
+        return read_crops(store, screen.name, cell_ids)[1]
     size = screen.crops.size_px
-    none = np.zeros((0, len(screen.crop_channels), size, size), np.uint8)
-    return np.stack([crop_of[cell] for cell in cell_ids]) if cell_ids else none
+    return np.zeros((0, len(screen.crop_channels), size, size), np.uint8)
 
 
 def rows_of_cells(

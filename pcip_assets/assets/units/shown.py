@@ -72,20 +72,26 @@ def network_of(tracking: Tracking, screen: Screen, feature_set: str) -> Network:
     """
     from pcip_core.models.files import load_encoder
 
-    method, layer, correction = split_name(feature_set)
-    models = {
-        screen.encoder.method: screen.encoder_screen,
-        "autoencoder": autoencoder_model(screen.encoder_screen),
-        "supervised": supervised_model(screen.name),
-    }
-    if method not in models or layer is None:
+    _, layer, correction = split_name(feature_set)
+    model = model_of(screen, feature_set)
+    if model is None or layer is None:
         return Network(
             None, reason=f"{feature_set} has no trained network, so that occluded crops have no response"
         )
     if correction:
         return Network(None, reason=f"{feature_set} depends on all cells of a group, not on the crop alone")
-    champion = tracking.champion(models[method])
+    champion = tracking.champion(model)
     return Network(load_encoder(champion.folder), layer, champion.version)
+
+
+def model_of(screen: Screen, feature_set: str) -> str | None:
+    """The name under which the network of a feature set is registered; None for a set without a trained network."""
+    models = {
+        screen.encoder.method: screen.encoder_screen,
+        "autoencoder": autoencoder_model(screen.encoder_screen),
+        "supervised": supervised_model(screen.name),
+    }
+    return models.get(split_name(feature_set).method)
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def test_swapping_two_imported_functions_changes_the_version() -> None:
 
 
 def test_code_of_others_has_no_version() -> None:
-    with pytest.raises(LookupError, match="no module of pcip_core or pcip_assets"):
+    with pytest.raises(LookupError, match="no module of pcip_core or pcip or pcip_assets"):
         code_version(test_code_of_others_has_no_version)
 
 

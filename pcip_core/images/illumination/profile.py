@@ -17,9 +17,9 @@ _SAMPLED = (64, 64)  # points at which the range of a gain is determined
 
 @dataclass(frozen=True)
 class Polynomial:
-    """A smooth surface over a field: the sum of coefficients[n][k] * x^(n-k) * y^k.
+    """A smooth surface over a field: the sum of `coefficients[n][k] * x^(n-k) * y^k`.
 
-    A pixel has x = (column - origin[0]) * scale[0] and y = (row - origin[1]) * scale[1] in a field of `dims`. The
+    A pixel has `x = (column - origin[0]) * scale[0]` and `y = (row - origin[1]) * scale[1]` in a field of `dims`. The
     surface spans a field of any other size with the same proportions. This is the convention of Harmony's profiles.
 
     Attributes:

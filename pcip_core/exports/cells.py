@@ -111,20 +111,20 @@ class ExportedCells:
             )
             for batch in batches:
                 rows = cells.slice(start, batch.height)
-                if not rows["cell_id"].equals(
-                    batch["cell_id"]
-                ):  # vectors in another order, or of fewer cells
+                same = rows["cell_id"].equals(batch["cell_id"])
+                if not same:  # vectors in another order, or of fewer cells
                     ids = batch.select("cell_id")
                     rows = ids.join(cells, on="cell_id", how="left", maintain_order="left")
-                rows = rows.with_columns(batch["encoder_version"].cast(self.types["encoder_version"]))
                 start += batch.height
                 if self._chosen is not None:
                     kept = batch["image_id"].is_in(self._chosen)
                     rows, batch = rows.filter(kept), batch.filter(kept)
-                if rows["image_id"].null_count() or rows.height != batch.height:
+                versions = batch["encoder_version"].cast(self.types["encoder_version"], strict=False)
+                if rows.height != batch.height or rows["image_id"].null_count() or versions.null_count():
                     raise self._changed()
                 if batch.height:
-                    yield Block(rows.select(list(self.types)), features_of(batch))
+                    described = rows.with_columns(versions).select(list(self.types))
+                    yield Block(described, features_of(batch))
 
     def _cells(self, shard: str) -> pl.DataFrame:
         """The columns of the cells of a shard and of their images, without the version of the encoder."""
@@ -135,8 +135,8 @@ class ExportedCells:
             for number, channel in enumerate(self.channels)
         ]
         cells = cells.with_columns(extremes).drop("intensity_min", "intensity_max")
-        texts = [pl.col(name).cast(_enum(self._texts[name])) for name in ("field", "shard")]
-        cells = cells.with_columns(texts)
+        texts = {name: _enum(values) for name, values in self._texts.items() if name in cells.columns}
+        cells = cells.cast(texts, strict=False)  # type: ignore[arg-type]  # other images may have further fields
         own = [*cells.columns, "encoder_version"]
         further = self._images.columns[1:]
         named = [f"image_{name}" if name in own else name for name in further]

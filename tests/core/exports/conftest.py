@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -34,6 +35,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
                 ),
             ]
             store.commit("tiny", {"images": images.with_columns(further)}, shard=shard)
+            cells, crops = store.read_with_array("tiny", "cells", "crops", shard)
+            fields = pl.when(pl.col("image_id").str.ends_with("A03")).then(pl.lit("2")).otherwise("field")
+            arrays = {"crops": np.array(crops)}
+            store.commit("tiny", {"cells": cells.with_columns(field=fields)}, shard=shard, arrays=arrays)
     return store
 
 

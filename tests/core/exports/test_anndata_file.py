@@ -105,3 +105,6 @@ def test_a_condition_selects_images(store: Store) -> None:
     )
     assert data.obs_names.tolist() == expected["cell_id"].to_list()
     assert data.obs["protein"].cat.categories.tolist() == ["P1", "P2"]
+    data = to_anndata(store, "tiny", SET, where="protein = 'P1'")
+    assert data.obs["field"].cat.categories.tolist() == ["1"]
+    assert data.obs["field"].notna().all()

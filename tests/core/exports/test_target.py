@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -84,6 +85,15 @@ def test_of_an_export_that_cannot_be_written_nothing_is_left(
             break  # its files are small
     WRITERS[kind](cells, path, overwrite=True)
     assert path.exists()
+
+
+def test_what_a_killed_export_left_is_removed_by_the_next(store: Store, tmp_path: Path) -> None:
+    left = tmp_path / ".pcip_export_1_x.csv"
+    left.mkdir()
+    (left / "x.csv").write_text("half")
+    os.utime(left, (0, 0))
+    write_csv(ExportedCells(store, "tiny", SET), tmp_path / "x.csv")
+    assert list(tmp_path.iterdir()) == [tmp_path / "x.csv"]
 
 
 @pytest.mark.parametrize("size", [0, 100])

@@ -23,6 +23,7 @@ from pcip_core.images.layout import scan
 from pcip_core.images.reading import Planes, read_field
 from pcip_core.spec.loading import load_screen
 from pcip_core.spec.screen import Screen
+from pcip_core.words import many
 
 RIGHT, REFUSED, WRONG = "right", "refused with a remedy that works", "wrong"
 _READ = 1000  # fields that are read at most
@@ -155,7 +156,7 @@ class Attempt:
             return f"refused: {' '.join(self.error.split())[:_SHORT]}"
         read = len(self.planes())
         images = len({each.image_id for each in self.fields})
-        return f"{len(self.fields)} fields, {read} of them readable, in {images} images"
+        return f"{many(len(self.fields), 'field')}, {read} of them readable, in {many(images, 'image')}"
 
 
 class Trial:

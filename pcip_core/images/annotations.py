@@ -29,11 +29,13 @@ from pcip_core.user_tables.matching import (
 from pcip_core.user_tables.table import our_name, read_table, renamed
 from pcip_core.user_tables.wells import IN_TEXT, row_and_column, well_name, well_of
 from pcip_core.user_tables.wide import long_form
+from pcip_core.words import many
 
 COLUMNS = ("protein", "gene", "cell_line", "plate", "well")
 _WELLS = ("wellid", "wellname", "wellposition", "wellnumber", "destinationwell")  # without spaces and signs
 _PLATES = ("plateid", "platename", "platebarcode", "barcode", "assayplate", "assayplatebarcode", "assayplatename",
            "destinationplate", "destinationplatename", "destinationplatebarcode")  # fmt: skip
+_OF_PLACES = ("plate", "well", "localization")  # columns that are matched, or lists
 _LONGEST_ID = 1000  # characters of an id in which a well is looked for
 
 
@@ -65,8 +67,49 @@ class ImageTables:
         row: Row = {}
         for rows, matching in zip(self.rows, self.matchings, strict=True):
             if image_id in matching.row_of:
-                row |= rows.values[matching.row_of[image_id]]
+                row |= _filled_in(rows.values[matching.row_of[image_id]], row)
         return row
+
+    def disagreements(self, fields: Iterable[Field]) -> list[str]:
+        """Images of which the names of their files and the tables, or two tables, give different values, in words.
+
+        What `images.values` gives is a default and disagrees with nothing.
+        """
+        sources = ["the names of files", *(matching.table for matching in self.matchings)]
+        differ: dict[tuple[str, str], list[str]] = {}
+        images = {field.image_id: field for field in fields}
+        for image_id, field in images.items() if self.rows else ():
+            given: list[Row] = [{name: field.parts.get(name) for name in COLUMNS}]
+            for rows, matching in zip(self.rows, self.matchings, strict=True):
+                given.append(rows.values[matching.row_of[image_id]] if image_id in matching.row_of else {})
+            last: dict[str, tuple[str, str]] = {}  # column -> the latest value, and its source
+            for source, row in zip(sources, given, strict=True):
+                for name, text in row.items():
+                    if not text or name in _OF_PLACES:
+                        continue
+                    before, other = last.setdefault(name, (text, source))
+                    if before.casefold().split() != text.casefold().split():
+                        shown_as = f"{image_id} ({name} {before} and {text})"
+                        differ.setdefault((other, source), []).append(shown_as)
+                    last[name] = text, source
+        return [
+            f"{first} and {second} disagree about {many(len(texts), 'value')} of images, and {second} is used: "
+            f"{shown(texts)}"
+            for (first, second), texts in differ.items()
+        ]
+
+
+def _filled_in(row: Row, before: Row) -> Row:
+    """A row without its empty cells where another source has a value."""
+    return {name: text for name, text in row.items() if text or not before.get(name)}
+
+
+def _named(screen: Screen, parts: Mapping[str, str]) -> Row:
+    """What the names of files and `images.values` say of an image."""
+    values: Row = {name: parts.get(name) for name in COLUMNS}
+    for name, text in screen.images.values.items():
+        values[name] = filled(text, parts, f"images.values.{name}")
+    return values
 
 
 def match_tables(screen: Screen, fields: Iterable[Field]) -> ImageTables:
@@ -159,11 +202,8 @@ def describe_images(
         by_image.setdefault(field.image_id, []).append(field)
     records = []
     for image_id, members in by_image.items():
-        parts = members[0].parts
-        values: dict[str, str | None] = {name: parts.get(name) for name in COLUMNS}
-        for name, text in screen.images.values.items():
-            values[name] = filled(text, parts, f"images.values.{name}")
-        values |= tables.row(image_id)
+        values = _named(screen, members[0].parts)
+        values |= _filled_in(tables.row(image_id), values)
         terms = [term.strip() for term in re.split("[;|]", values.pop("localization", None) or "")]
         values["protein"] = values["protein"] or image_id
         records.append(

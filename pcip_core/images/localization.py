@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -33,6 +33,7 @@ _ABSENT = ("nan", "na", "n/a", "<na>", "none", "null")  # proteins that may be m
 NO_COMPARTMENTS = ("ambiguous", "below threshold")
 """Terms of the published yeast tables that name no compartment."""
 
+_SIGNS = re.compile(r"\s|(?<=[^\W\d_])[_-](?=\d)")  # HSP 90, HSP-90
 _SEPARATORS = re.compile(r"[;,|]|<br\s*/?>")
 _OF_BREKER = re.compile(r"[;,|:]")
 _ATLAS_TERMS = (
@@ -87,6 +88,7 @@ class Annotated:
         matchings: what matches of each table of the spec.
         without_protein: ids of images that nothing assigns to a protein, while others have one.
         left_out: term of the table that names no compartment -> number of images that would have it.
+        disagreements: images of which two sources give different values, in words.
     """
 
     records: list[ImageRecord]
@@ -97,10 +99,12 @@ class Annotated:
     matchings: list[Matching] = field(default_factory=list)
     without_protein: list[str] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
+    disagreements: list[str] = field(default_factory=list)
 
     def problems(self) -> list[str]:
         """What is wrong with the tables and with what they say of the images, one sentence each."""
         problems = [problem for matching in self.matchings for problem in matching.problems()]
+        problems += [*self.disagreements, *_alike(self.records)]
         if self.without_protein:
             problems.append(
                 f"{share(len(self.without_protein), len(self.records), 'image', does='have')} no protein; such an "
@@ -247,9 +251,11 @@ def annotated_images(screen: Screen, fields: Iterable[Field], tables: ImageTable
     fields = list(fields)
     tables = tables or match_tables(screen, fields)
     records = describe_images(screen, fields, tables)
-    lacking = without_protein(records)
+    lacking, differ = without_protein(records), tables.disagreements(fields)
     if screen.images.annotations is None:
-        return Annotated(records, 0, matchings=tables.matchings, without_protein=lacking)
+        return Annotated(
+            records, 0, matchings=tables.matchings, without_protein=lacking, disagreements=differ
+        )
     path = screen.folder() / screen.images.annotations
     joined = annotate(records, _read(path, path.stat().st_mtime_ns if path.is_file() else None))
     terms = dict.fromkeys(NO_COMPARTMENTS, "") | screen.images.terms
@@ -266,7 +272,22 @@ def annotated_images(screen: Screen, fields: Iterable[Field], tables: ImageTable
         matchings=[*tables.matchings, _matching(screen.images.annotations, joined)],
         without_protein=lacking,
         left_out=dict(left_out),
+        disagreements=differ,
     )
+
+
+def _alike(records: Iterable[ImageRecord]) -> Iterator[str]:
+    """Names of proteins that differ in letter case, blanks and hyphens only."""
+    names: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        if (protein := record.values["protein"] or "") != record.image_id:
+            names[_SIGNS.sub("", protein).casefold()].add(protein)
+    alike = [" and ".join(sorted(texts)) for texts in names.values() if len(texts) > 1]
+    if alike:
+        yield (
+            f"{many(len(alike), 'protein', does='have')} several names that differ in letter case, blanks or hyphens "
+            f"only, each taken for a protein of its own: {shown(alike)}"
+        )
 
 
 @functools.lru_cache(maxsize=1)

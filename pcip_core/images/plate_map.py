@@ -136,6 +136,8 @@ def missing_wells(
     for plate in plates:
         have = plate.wells.keys()
         expected = by_plate.get(plate.name, set()) | of_all
+        if plate.places:  # a row of totals below a table names no well
+            expected = {well for well in expected if place_of(well) is not None}
         most = {well for well, n in on_plates.items() if 2 * (n - (well in have)) > len(plates) - 1}
         whole = _rectangle(plate)
         reasons = dict.fromkeys(_inner(plate, whole, _GAPS), "a gap between imaged wells")

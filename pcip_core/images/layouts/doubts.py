@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -15,13 +16,17 @@ from pcip_core.images.layouts.pattern import channels_of, other_reading
 from pcip_core.images.reference import Reference
 from pcip_core.spec.bounds import meant
 from pcip_core.spec.screen import Screen
-from pcip_core.spec.sections import PART
+from pcip_core.spec.sections import PART, TIME_PARTS, Z_PARTS
 from pcip_core.user_tables.wells import is_well
 from pcip_core.words import escaped, many, share, verb
 
 _SHOWN = 5
 _SAMPLED = 200  # paths, evenly spaced
 _TIMES = {"hour", "hours", "hr", "hpi", "day", "days", "min", "minute", "minutes", "sec", "second", "seconds"}
+_LIKE_DEPTH = re.compile(
+    r"(?:z|z[ _-]?(?:step|slice|stack|plane|pos)|slice|focus|focal[ _-]?plane)[ _-]?\d+", re.I
+)
+_LIKE_TIME = re.compile(r"(?:t|tp|time|time[ _-]?point|frame|day|hour|min)[ _-]?\d+", re.I)
 _LONGEST_LINK = 1_000  # bytes of a file that may be the text of a link
 
 
@@ -44,6 +49,7 @@ def doubts(
         *_copies(known),
         *_several_folders(known),
         *_times_as_fields(screen, known),
+        *_depths_by_value(screen, known),
         *_two_readings(screen, known),
         *_dividing_parts(screen, known),
         *_copied_links(screen.folder(), unclaimed),
@@ -118,6 +124,23 @@ def _times_as_fields(screen: Screen, fields: Sequence[Field]) -> Iterator[str]:
                 f"{{{part}}} ({shown}, ...) is taken for the field of {many(len(several), 'image')}, such as "
                 f"{several[0]}; if it is a time, write {{time}} for it in files.pattern"
             )
+
+
+def _depths_by_value(screen: Screen, fields: Sequence[Field]) -> Iterator[str]:
+    """Parts with values such as Z00, Z01, which say that they are focal planes, or times of one image."""
+    patterns = screen.files.patterns
+    in_image = set(PART.findall(screen.files.image_id))
+    for name in fields[0].parts if fields and patterns else ():
+        if name in ("well", *Z_PARTS, *TIME_PARTS):
+            continue
+        values = sorted({field.parts.get(name, "") for field in fields}, key=natural_key)
+        for kind, what, like in (("z", "focal planes", _LIKE_DEPTH), ("time", "times", _LIKE_TIME)):
+            if len(values) > 1 and all(map(like.fullmatch, values)) and (kind == "z" or name not in in_image):
+                yield (
+                    f"{{{name}}} is {', '.join(map(escaped, values[:3]))}{', ...' * (len(values) > 3)}: if these are "
+                    f"{what} of one place, whose cells would count {many(len(values), 'time')}, write {{{kind}}} for "
+                    "it in files.pattern"
+                )
 
 
 def _two_readings(screen: Screen, fields: Sequence[Field]) -> Iterator[str]:

@@ -290,3 +290,52 @@ def test_a_row_that_two_images_could_mean_is_that_of_neither(tmp_path):
     assert _matching(screen).doubts == [
         f"{plate}_A01 (or another image, for the row 1 A01)" for plate in ("001", "01")
     ]
+
+
+def _problems(root, **images):
+    screen = screen_of(root, FILES, images=images)
+    return annotated_images(screen, scan(screen).fields).problems()
+
+
+def test_tables_that_disagree_are_named_and_the_later_one_is_used(root):
+    (root / "wells.csv").write_text("well,protein,gene\nA1,X,G1\nA2,Y,G2\n")
+    (root / "images.csv").write_text("image_id,protein,gene\np1_A01,Other,g1\np1_A02,Y,\np2_A01,,\n")
+    tables = {"platemap": "wells.csv", "table": "images.csv"}
+    assert _problems(root, **tables) == [
+        "wells.csv and images.csv disagree about 1 value of images, and images.csv is used: "
+        "p1_A01 (protein X and Other)"
+    ]
+    screen = screen_of(root, FILES, images=tables)
+    assert _values(screen, "protein") == ["Other", "Y", "X"]
+    assert _values(screen, "gene") == [
+        "g1",
+        "G2",
+        "G1",
+    ]  # an empty cell does not erase what another table says
+
+
+def test_a_table_that_disagrees_with_the_names_of_files_is_named(root):
+    files = {"pattern": "{plate}_{protein}_{field}_{channel}.tif", "image_id": "{plate}_{protein}"}
+    (root / "images.csv").write_text("image_id,protein\np1_A01,\np1_A02,X\np2_A01,a01\n")
+    screen = screen_of(root, files, images={"table": "images.csv"})
+    assert annotated_images(screen, scan(screen).fields).problems()[0] == (
+        "the names of files and images.csv disagree about 1 value of images, and images.csv is used: "
+        "p1_A02 (protein A02 and X)"
+    )
+    assert _values(screen, "protein") == ["A01", "X", "a01"]
+
+
+def test_defaults_of_the_spec_disagree_with_nothing(root):
+    (root / "images.csv").write_text("image_id,protein,cell_line\np1_A01,X,mutant\np1_A02,Y,\np2_A01,Z,\n")
+    values = {"table": "images.csv", "values": {"cell_line": "wild type"}}
+    assert _problems(root, **values) == []
+    screen = screen_of(root, FILES, images=values)
+    assert _values(screen, "cell_line") == ["mutant", "wild type", "wild type"]
+
+
+def test_names_of_a_protein_that_differ_in_writing_are_a_problem(root):
+    (root / "images.csv").write_text("image_id,protein\np1_A01,Hsp 90\np1_A02,HSP-90\np2_A01,YAL001C-A\n")
+    (problem,) = _problems(root, table="images.csv")
+    assert problem.endswith("each taken for a protein of its own: HSP-90 and Hsp 90")
+    (root / "images.csv").write_text("image_id,protein\np1_A01,P1-1\np1_A02,P11\np2_A01,P1_1\n")
+    assert _problems(root, table="images.csv") == []  # numbers

@@ -109,3 +109,10 @@ def test_a_map_has_a_line_per_row() -> None:
         "D    .  .  .  .  .  .  .  .  .  4",
     ]
     assert drawn(Plate("P1", {"A01": 1, "r1c1": 1})) == []  # two names of one place
+
+
+def test_a_row_of_a_platemap_that_names_no_well_is_no_missing_well() -> None:
+    listed = [("", "A01"), ("", "A02"), ("", "A03"), ("", "Total")]
+    assert missing_wells([plate(["A01", "A02", "A03"])], listed) == {}
+    named = Plate("P1", {"top": 1, "middle": 1})
+    assert missing_wells([named], [("", "top"), ("", "middle"), ("", "bottom")])["P1"].keys() == {"bottom"}

@@ -323,3 +323,39 @@ def test_a_wrong_name_of_a_channel_is_answered_with_those_of_the_files(tmp_path)
         RootError, match=r"match otherwise are GFP, RFP, nucleus; 'nuclei', which may mean nucleus;"
     ):
         _scan(tmp_path / "i", names, files, channels=channels)
+
+
+@pytest.mark.parametrize(
+    ("folders", "part", "kind"),
+    [
+        (["Z00", "Z01"], "plate", "z"),
+        (["ZStep_1", "ZStep_2"], "depth", "z"),
+        (["TimePoint_1", "TimePoint_2"], "series", "time"),
+    ],
+)
+def test_focal_planes_and_times_under_another_name_are_doubted_and_the_remedy_works(
+    tmp_path, folders, part, kind
+):
+    names = [f"{folder}/A01_{channel}.tif" for folder in folders for channel in ("nucleus", "protein")]
+    files = {"pattern": f"{{{part}}}/{{well}}_{{channel}}.tif", "image_id": "{well}"}
+    screen, layout = _scan(tmp_path / "i", names, files)
+    (doubt,) = layout.doubts(screen)
+    assert doubt.startswith(f"{{{part}}} is {folders[0]}, {folders[1]}: if these are ")
+    assert doubt.endswith(f"whose cells would count 2 times, write {{{kind}}} for it in files.pattern")
+    files = {"pattern": f"{{{kind}}}/{{well}}_{{channel}}.tif", "image_id": "{well}"}
+    with pytest.raises(RootError, match="a stack") as caught:
+        _scan(tmp_path / "i", [], files)
+    _, layout = _scan(tmp_path / "i", [], files | line_of(caught.value.remedy))
+    assert len(layout.fields) == 1
+
+
+def test_plates_and_wells_that_are_no_focal_planes_are_not_doubted(tmp_path):
+    names = [
+        f"{plate}/{well}_{c}.tif"
+        for plate in ("T1", "T2")
+        for well in ("Z01", "Z02")
+        for c in ("nucleus", "protein")
+    ]
+    files = {"pattern": "{plate}/{well}_{channel}.tif", "image_id": "{plate}_{well}"}
+    screen, layout = _scan(tmp_path / "i", names, files)
+    assert layout.doubts(screen) == []

@@ -26,6 +26,12 @@ from pcip_core.locks import temporary_folder
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+_CONFIG = f"""ops:
+  {NAME}__encoder:
+    config:
+      epochs: 12
+      width: 0.2
+"""
 _GRAPH = ("fields", "crops", "encoder", "cell_features", "protein_features", "knn_benchmark")
 
 
@@ -75,18 +81,22 @@ def _free_port() -> int:
 
 
 def take(page: Page, address: str, folder: Path) -> None:
-    """The graph of the screen, the page of a table with its columns, that of the encoder, and its launchpad."""
-    job = f"{address}/locations/{LOCATION}/jobs/{NAME}_all"
-    page.goto(f"{job}?expanded=global%40global%3A{NAME}")
-    page.get_by_text("fields", exact=True).first.wait_for()
-    page.mouse.dblclick(500, 700)  # on the background: fit the whole graph, as only what is in view is drawn
+    """The graph of the screen, a table with its columns and their lineage, and the encoder with its launchpad."""
+    size = page.viewport_size
+    page.set_viewport_size({"width": 1600, "height": 560})
+    page.goto(f"{address}/locations/{LOCATION}/asset-groups/{NAME}/lineage")
     for noun in _GRAPH:
         page.get_by_text(noun, exact=True).first.wait_for()
     save(page, folder / "asset_graph.png")
+    page.set_viewport_size(size)  # type: ignore[arg-type]
 
     page.goto(f"{address}/assets/{NAME}/cell_features")
     page.get_by_text("encoder_version", exact=True).first.wait_for()
     save(page, folder / "dagster_table.png")
+
+    page.goto(f"{address}/assets/{NAME}/protein_features?view=lineage&column=features")
+    page.get_by_text("cell_features", exact=False).first.wait_for()
+    save(page, folder / "dagster_lineage.png")
 
     page.goto(f"{address}/assets/{NAME}/encoder")
     picture = page.locator('img[alt="preview"]').first
@@ -95,8 +105,11 @@ def take(page: Page, address: str, folder: Path) -> None:
     picture.scroll_into_view_if_needed()
     save(page, folder / "dagster_encoder.png")
 
-    page.goto(f"{job}/playground")
+    page.goto(f"{address}/locations/{LOCATION}/jobs/{NAME}_training/playground")
     page.get_by_text("ops", exact=False).first.wait_for()
+    page.locator(".CodeMirror").first.click()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(_CONFIG)
     save(page, folder / "dagster_launchpad.png")
 
 

@@ -41,7 +41,7 @@ def create(folder: Path | None = None) -> tuple[Workspace, list[Path]]:
     if not workspace.screens_folder.is_dir():
         _make_folder(workspace.screens_folder)
         made.append(workspace.screens_folder)
-    for source in sorted(SETTINGS.glob("*.yaml")) if not moved else ():  # their paths lead to `data/`
+    for source in sorted(SETTINGS.iterdir()) if not moved else ():  # their paths lead to `data/`
         target = workspace.data.parent / source.name
         if not target.exists():
             _copy(source, target)

@@ -37,7 +37,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_repository_is_a_workspace_as_init_makes_it() -> None:
-    for path in SETTINGS.glob("*.yaml"):
+    for path in SETTINGS.iterdir():
         assert (REPOSITORY / path.name).read_bytes() == path.read_bytes()
     for path in (REPOSITORY / "data" / "screens").glob("simulated_*.yaml"):
         assert TEMPLATES[path.stem].read_bytes() == path.read_bytes()
@@ -48,6 +48,7 @@ def test_a_new_folder_has_the_chosen_screens_alone(pcip: Pcip, tmp_path: Path) -
     assert done.exit_code == 0, done.output
     assert set(files(tmp_path / "my screens")) == {
         "dagster.yaml",
+        "dg.toml",
         "workspace.yaml",
         "data/screens/cyclops_wt2.yaml",
     }

@@ -19,6 +19,7 @@ FEATURES = "cell_features_"
 NUMBERS = ("area_px", "y_px", "x_px")
 _HELD = ("cell_id", "image_id", "field", "shard", "crop_row", "pixel_hash", *NUMBERS)
 _INTERNAL = ("crop_row", "pixel_hash")
+_FREQUENT = 500
 _SHARDS_OPEN = 256  # arrays of crops that are kept open
 
 
@@ -46,7 +47,7 @@ class BrowsedCells:
         self._shards = table["shard"].unique(maintain_order=True).to_list()
         self._shard = places(pl.Series(self._shards, dtype=pl.String), table["shard"]).astype(np.int32)
         self.image = places(self.images["image_id"], table["image_id"]).astype(np.int32)
-        self._open: OrderedDict[int, tuple[pl.Series, np.ndarray]] = OrderedDict()
+        self._open: OrderedDict[int, tuple[pl.Series, pl.DataFrame, np.ndarray]] = OrderedDict()
         if (self.image < 0).any():
             raise StoreError(
                 f"{screen}.cells",
@@ -60,10 +61,10 @@ class BrowsedCells:
 
     @cached_property
     def columns(self) -> dict[str, pl.DataType]:
-        """The columns of cells and images with one value per row, by name: those of cells first."""
+        """The columns of images and cells with one value per row, by name: those of images first."""
         of_cells = {name: kind for name, kind in self._table.schema.items() if name not in _INTERNAL}
         of_images = {name: kind for name, kind in self.images.schema.items() if name != "image_id"}
-        return of_cells | {"shard": pl.String()} | {"image_id": pl.String()} | of_images
+        return of_images | {"image_id": pl.String()} | of_cells | {"shard": pl.String()}
 
     def column(self, name: str) -> pl.Series:
         """The values of one column, one per cell. Terms of a list are joined by `, `.
@@ -88,6 +89,20 @@ class BrowsedCells:
                 values = values.cast(pl.List(pl.String)).list.join(", ")
             values = values.gather(self.image)
         return values
+
+    def frequent(self, name: str) -> list[str]:
+        """The most frequent values of a column as texts, the most frequent first: at most 500."""
+        values = self.column(name).cast(pl.String).drop_nulls().rename("value").to_frame()
+        counted = values.group_by("value").len().sort("len", "value", descending=[True, False])
+        return counted["value"].head(_FREQUENT).to_list()
+
+    def agreed(self, name: str) -> pl.DataFrame:
+        """A column of images by protein, null where the images of a protein differ: `protein` and `value`."""
+        value = self.images[name]
+        texts = value.cast(pl.List(pl.String)).list.join(", ") if isinstance(value.dtype, pl.List) else value
+        named = pl.DataFrame({"protein": self.images["protein"], "value": texts})
+        same = pl.when(pl.col("value").n_unique() == 1).then(pl.col("value").first())
+        return named.group_by("protein").agg(same.alias("value"))
 
     def described(self, rows: np.ndarray) -> pl.DataFrame:
         """All columns of some cells, one row per cell: `cell_id` first."""
@@ -137,9 +152,7 @@ class BrowsedCells:
 
     def _shard_of(self, shard: int) -> tuple[pl.Series, pl.DataFrame, np.ndarray]:
         if shard not in self._open:
-            table, crops = self.store.read_with_array(
-                self.screen, "cells", "crops", self._shards[shard]
-            )
+            table, crops = self.store.read_with_array(self.screen, "cells", "crops", self._shards[shard])
             self._open[shard] = table["cell_id"], table.select("intensity_min", "intensity_max"), crops
         self._open.move_to_end(shard)
         while len(self._open) > _SHARDS_OPEN:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -132,7 +133,7 @@ def predictions_table(cells: BrowsedCells, trained: Trained, code: str) -> pl.Da
     )
 
 
-def _fitted(points: np.ndarray, code: np.ndarray) -> object:
+def _fitted(points: np.ndarray, code: np.ndarray) -> Any:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 

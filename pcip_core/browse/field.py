@@ -16,6 +16,7 @@ from pcip_core.store.rows import fields_of, illumination_of
 
 _DARKEST, _BRIGHTEST = 0.5, 99.8  # percentiles of a plane
 _SIDE = 1200  # px of a picture, at most
+_OUTLINE = 150  # the outline of the cell is this fraction of the longer side
 _CELL, _OTHERS = (255, 220, 0), (150, 150, 150)  # outlines
 
 
@@ -69,6 +70,7 @@ def field_picture(cells: BrowsedCells, screen: Screen, row: int) -> FieldPicture
 
 def _drawn(screen: Screen, cut: CutField, number: int) -> bytes:
     from PIL import Image
+    from scipy.ndimage import maximum_filter
     from skimage.segmentation import find_boundaries
 
     step = -(-max(cut.planes.shape) // _SIDE)
@@ -77,7 +79,9 @@ def _drawn(screen: Screen, cut: CutField, number: int) -> bytes:
     colours = np.rint(composite(planes, screen.crop_channels, screen.protein) * 255).astype(np.uint8)
     labels = cut.labels[::step, ::step][:height, :width]
     colours[find_boundaries(labels, mode="inner")] = _OTHERS
-    colours[find_boundaries(labels == number, mode="thick")] = _CELL
+    outline = find_boundaries(labels == number, mode="inner")
+    wide = maximum_filter(outline, max(height, width) // _OUTLINE + 1)
+    colours[wide] = _CELL
     file = io.BytesIO()
     Image.fromarray(colours).save(file, "PNG", compress_level=1)
     return file.getvalue()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -65,7 +63,9 @@ class Labels:
         self.name, self.name_of_table, self._cells = name, PREFIX + name, cells
         self._undo: list[tuple[np.ndarray, pl.DataFrame]] = []  # rows of cells, and their table rows before
         self._commit: str | None = None
-        self._take(schemas.LABELS.empty())
+        self._table, self._names = schemas.LABELS.empty(), list[str]()
+        self._code = np.full(len(cells), _NONE, np.int16)
+        self.lost = 0
         self.refresh()
 
     # -- what is there -------------------------------------------------------------------------------
@@ -87,6 +87,15 @@ class Labels:
     def names(self) -> list[str]:
         """The labels, in the order in which they were given first."""
         return list(self._names)
+
+    @property
+    def commit(self) -> str:
+        """The commit of the stored labels; "" if there are none."""
+        return self._commit or ""
+
+    def made(self, code: str, table: str) -> dict[str, str]:
+        """Provenance of a table that is made from these labels by a version of pcip."""
+        return {"asset": table, "commit": code, "created_at": _now().isoformat()}
 
     def counts(self) -> dict[str, int]:
         """Label -> number of cells."""
@@ -154,7 +163,7 @@ class Labels:
             before = self._table.join(changed, on="cell_id", how="semi", maintain_order="left")
             kept = self._table.join(changed, on="cell_id", how="anti", maintain_order="left")
             table = pl.concat([kept, given])
-            made = {"asset": self.name_of_table, "commit": code, "created_at": _now().isoformat()}
+            made = self.made(code, self.name_of_table)
             self._commit = store.commit(screen, {self.name_of_table: table}, provenance=made)
         if remember:
             self._undo = [*self._undo, (rows, before)][-_UNDONE:]
@@ -197,7 +206,9 @@ def _checked_label(label: str) -> str:
     if not label or len(label) > _LONGEST_LABEL or not label.isprintable():
         raise StoreError(
             f"label {label[:_LONGEST_LABEL]!r}",
-            found="an empty label" if not label else f"{len(label)} characters, or one that cannot be printed",
+            found="an empty label"
+            if not label
+            else f"{len(label)} characters, or one that cannot be printed",
             required=f"1 to {_LONGEST_LABEL} printable characters",
             remedy="Choose another label.",
         )

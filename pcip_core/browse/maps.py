@@ -16,7 +16,7 @@ from pcip_core.browse.cells import FEATURES, BrowsedCells, places
 from pcip_core.browse.lasso import Points
 from pcip_core.browse.vectors import CellVectors
 from pcip_core.errors import EvaluationError
-from pcip_core.features.blocks import columns_of, places_of, rows_of
+from pcip_core.features.blocks import Features, columns_of, places_of, rows_of
 from pcip_core.files import replacing
 from pcip_core.store.partitions import Store
 
@@ -131,7 +131,7 @@ def protein_map(store: Store, screen: str, name: MapName) -> Map:
     return Map(Points(principal_components(means["features"].to_numpy())), means["protein"])
 
 
-def principal_components(features: np.ndarray | object) -> np.ndarray:
+def principal_components(features: Features) -> np.ndarray:
     """The first two principal components of standardized vectors, (n, 2) float32.
 
     They are computed from at most 20,000 evenly spaced vectors. The sign of each is such that its largest loading is
@@ -182,7 +182,9 @@ def _key(store: Store, screen: str, table: str) -> str:
         stamps: Mapping[str, str] = {
             f"{name} {shard}": part.stamp for (name, shard), part in parts.items() if name in (table, "cells")
         }
-    return hashlib.blake2b(json.dumps([_CHANGED, sorted(stamps.items())]).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(
+        json.dumps([_CHANGED, sorted(stamps.items())]).encode(), digest_size=16
+    ).hexdigest()
 
 
 def _kept(file: Path, key: str, n: int) -> np.ndarray | None:

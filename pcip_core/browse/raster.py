@@ -1,7 +1,6 @@
 """Pictures of maps with up to millions of points: counts in pixels, drawn again for each view.
 
-Source of the idea: datashader (Bednar et al.), which draws counts instead of points. `numpy.bincount` does the same here
-without compiling anything.
+Source of the idea: datashader (Bednar et al.), which draws counts instead of points. Here, `numpy.bincount` does it.
 """
 
 from __future__ import annotations
@@ -66,8 +65,8 @@ def pixels_of(points: np.ndarray, view: View) -> tuple[np.ndarray, np.ndarray]:
 def picture(points: np.ndarray, view: View, layers: list[Layer]) -> np.ndarray:
     """Draw layers of points: (height, width, 4) uint8, red, green, blue and opacity, transparent without points.
 
-    In each layer, a pixel has the mean colour of its points, and is the more opaque the more points it has. A few points
-    are drawn as discs.
+    In each layer, a pixel has the mean colour of its points, and is more opaque the more points it has. A few
+    points are drawn as discs.
     """
     size = view.width * view.height
     colour, opacity = np.zeros((size, 3), np.float32), np.zeros(size, np.float32)

@@ -124,16 +124,21 @@ def evaluate_cells() -> None:
     """Read the published file, the screen and the condition from standard input, and write the ids."""
     _limit_memory()
     asked = json.load(sys.stdin)
+    _write(lambda: cells_where(**asked))
 
-    def ids() -> pa.Table:
-        with duckdb.connect(asked["published"], read_only=True, config=_LIMITS) as con:
-            con.execute(f"USE {quoted(asked['screen'])}")  # for subqueries
-            of_cells, of_images = (con.table(name).columns for name in ("cells", "images"))
-            more = [f"i.{quoted(name)}" for name in of_images if name not in of_cells]
-            joined = con.sql(f"SELECT c.*, {', '.join(more)} FROM cells c JOIN images i USING (image_id)")
-            return joined.filter(asked["condition"]).select("cell_id AS id").to_arrow_table()
 
-    _write(ids)
+def cells_where(published: str, screen: str, condition: str) -> pa.Table:
+    """The cells that meet a condition, as `cell_ids_where`, in this process and without its limits: a column `id`.
+
+    Raises:
+        duckdb.Error: it is no condition over these tables.
+    """
+    with duckdb.connect(published, read_only=True, config=_LIMITS) as con:
+        con.execute(f"USE {quoted(screen)}")  # for subqueries
+        of_cells, of_images = (con.table(name).columns for name in ("cells", "images"))
+        more = [f"i.{quoted(name)}" for name in of_images if name not in of_cells]
+        joined = con.sql(f"SELECT c.*, {', '.join(more)} FROM cells c JOIN images i USING (image_id)")
+        return joined.filter(condition).select("cell_id AS id").to_arrow_table()
 
 
 def _limit_memory() -> None:

@@ -116,8 +116,8 @@ async function page(result) {
   byId("previous").disabled = result.page === 0;
   byId("next").disabled = result.page + 1 >= pages;
   byId("label-all").disabled = result.total === 0;
-  await gallery.show(result.cells);
   document.body.dataset.selection = String(result.selection);
+  await gallery.show(result.cells);
 }
 
 const select = async (region) => present(await ask("select", {map: map.map, region, condition: map.condition}), {whole: true});

@@ -35,7 +35,9 @@ class Doctests(griffe.Extension):  # type: ignore[misc]
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
         """Fence each example of a docstring."""
         if obj.docstring:
-            obj.docstring.value = DOCTEST.sub(lambda each: f"\n```pycon\n{each[0].rstrip()}\n```\n", obj.docstring.value)
+            obj.docstring.value = DOCTEST.sub(
+                lambda each: f"\n```pycon\n{each[0].rstrip()}\n```\n", obj.docstring.value
+            )
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:

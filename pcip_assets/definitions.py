@@ -40,6 +40,7 @@ from pcip_assets.assets.main.features import (
 from pcip_assets.assets.main.fields import build_fields
 from pcip_assets.assets.main.quality import build_quality_report
 from pcip_assets.assets.units.asset import build_units
+from pcip_assets.browse.assets import label_assets
 from pcip_assets.checks import build_checks
 from pcip_assets.jobs import screen_jobs, shards_job
 from pcip_assets.partitions import shards_of
@@ -49,6 +50,7 @@ from pcip_assets.sensors import build_sensor
 from pcip_assets.tracking import Tracking
 from pcip_assets.workspace import Workspace
 from pcip_core.spec.screen import Screen
+from pcip_core.store.partitions import Store
 
 
 def screen_assets(screen: Screen) -> list[dg.AssetsDefinition]:
@@ -120,8 +122,10 @@ def build_definitions(workspace: Workspace, screens: list[Screen]) -> dg.Definit
     """The definitions of these screens over one workspace; tests call it with their own."""
     data = str(workspace.data)
     shards_jobs = {screen.name: shards_job(screen) for screen in screens}
+    store = Store(workspace.store)
+    assets = [asset for screen in screens for asset in screen_assets(screen)]
     return dg.Definitions(
-        assets=[asset for screen in screens for asset in screen_assets(screen)],
+        assets=[*assets, *(spec for screen in screens for spec in label_assets(store, screen))],
         asset_checks=[check for screen in screens for check in build_checks(screen)],
         jobs=[*shards_jobs.values(), *(job for screen in screens for job in screen_jobs(screen))],
         sensors=[build_sensor(screen, workspace, shards_jobs[screen.name]) for screen in screens],

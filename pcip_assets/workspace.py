@@ -34,6 +34,7 @@ SETTINGS = Path(__file__).parent / "settings"
 """The files that lie at the top of a workspace: `dagster.yaml`, `workspace.yaml` and `dg.toml`."""
 MLFLOW_PORT = int(os.environ.get("PCIP_MLFLOW_PORT", "5000"))
 DAGSTER_PORT = int(os.environ.get("PCIP_DAGSTER_PORT", "3000"))
+BROWSE_PORT = int(os.environ.get("PCIP_BROWSE_PORT", "8050"))
 LOCATION, DEFINITIONS = "pcip", "pcip_assets.definitions"
 """Dagster's code location, and its module: as in workspace.yaml and in dg.toml."""
 _LOG = logging.getLogger("pcip")

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 # From top to bottom. A folder imports from lines below its own, never from a neighbour in its line.
 LAYERS = """
-report
+report browse
 plots exports
 analysis clustering evaluation ontology store training
 features

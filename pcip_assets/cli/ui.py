@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import sys
 from collections.abc import Sequence
 
@@ -53,9 +52,10 @@ def serve(
     from pcip_assets.recovery.moved import ensure_mlflow
     from pcip_assets.web.guard import host_name
     from pcip_assets.web.processes import Servers, answers
+    from pcip_assets.web.serving import require_free
 
     for port in (dagster_port, mlflow_port):
-        _require_free(port)
+        require_free(port, "--dagster-port or --mlflow-port")
     environment = {
         **os.environ,
         ALLOW: " ".join(host_name(name) for name in allowed_hosts),
@@ -122,17 +122,3 @@ def _register_screens(workspace: Workspace) -> None:
                 continue  # a screen without images has no shards yet
             except PcipError as problem:
                 click.secho(f"shards left out: {problem}", fg="yellow", err=True)
-
-
-def _require_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise PcipError(
-                f"{HOST}:{port}",
-                found="the port in use",
-                required="a free port",
-                remedy="Stop the other server, or choose another port with --dagster-port or --mlflow-port.",
-            ) from error

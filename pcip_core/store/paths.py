@@ -28,6 +28,7 @@ _WRITERS = (
                 rf"protein_features_({_LEARNED}|untrained_conv\d|intensity)": "protein_features",
                 "benchmarks|(confusion|exclusions)_knn": "knn_benchmark",
                 "mismatch": "mismatch",
+                "(labels|predictions)_.*": r"\g<0>",  # of the page of `pcip browse`
             },
             " --baselines": {
                 "cell_features_.*_(by_plate|by_cell_line|whitened)": "corrected_features",
@@ -51,6 +52,9 @@ _WRITERS = (
         for tables, asset in writers.items()
     )
 )
+
+
+_BY_USERS = re.compile("(labels|predictions)_")
 
 
 def checked_name(name: str) -> str:
@@ -100,7 +104,11 @@ def how_to_make(screen: str, table: str, shard: str | None = None) -> str:
 
     >>> how_to_make("yeast", "images", "plate_1")
     'Run `pcip run yeast`, or materialize yeast/fields, shard plate_1.'
+    >>> how_to_make("yeast", "labels_manual")
+    'Restore it from a backup, or label and train again: `pcip browse yeast`.'
     """
+    if _BY_USERS.match(table):
+        return f"Restore it from a backup, or label and train again: `pcip browse {screen}`."
     known = asset_of(table)
     name = f"{screen}/{known[0]}" if known else f"the asset that writes {table}"
     of_shard = f", shard {shard}" if shard else ""

@@ -25,6 +25,7 @@ from pcip_core.store.schemas.analyses import (
     VARIABILITY,
     VARIABILITY_CELLS,
 )
+from pcip_core.store.schemas.labels import LABELS, PREDICTIONS
 from pcip_core.store.schemas.main import BENCHMARKS, FEATURE_SETS, PUBLISHED, SCREENS
 from pcip_core.store.schemas.scores import (
     CONFUSION,
@@ -53,7 +54,7 @@ SCREEN = (
     *(CONFUSION, EXCLUSIONS, SUPERVISED_IMAGES, UMAP_CELLS, UMAP_PROTEINS),
     *(CLUSTERS, CLUSTER_TREES, ENRICHMENT, LOCALIZATION_SCORES, PROTEIN_SCORES),
     *(VARIABILITY, VARIABILITY_CELLS),
-    *(PHENOTYPES, UNITS, MISMATCH, MAP_PROTEINS, MAP_CELLS, TRUTH_IMAGES, TRUTH_CELLS),
+    *(PHENOTYPES, UNITS, MISMATCH, MAP_PROTEINS, MAP_CELLS, LABELS, PREDICTIONS, TRUTH_IMAGES, TRUTH_CELLS),
 )
 MACROS = {
     "similar_cells(feature_set, cell_id, n)": "The n cells nearest to a cell, itself first: cell_id, image_id, "
@@ -85,6 +86,7 @@ __all__ = [
     "FIELD_QUALITY",
     "ILLUMINATION",
     "IMAGES",
+    "LABELS",
     "LOCALIZATION_SCORES",
     "MACROS",
     "MAIN",
@@ -92,6 +94,7 @@ __all__ = [
     "MAP_PROTEINS",
     "MISMATCH",
     "PHENOTYPES",
+    "PREDICTIONS",
     "PROTEIN_FEATURES",
     "PROTEIN_SCORES",
     "PUBLISHED",

@@ -113,6 +113,13 @@ SOURCES: Mapping[str, Sources] = {
         "highest": ("cell_features.cell_id", *_VECTORS),
         "lowest": ("cell_features.cell_id", *_VECTORS),
     },
+    "labels_*": {**_CELL, "pixel_hash": ("cells.pixel_hash",)},
+    "predictions_*": {
+        "cell_id": ("cell_features.cell_id",),
+        "image_id": ("cell_features.image_id",),
+        "encoder_version": ("cell_features.encoder_version",),
+        **dict.fromkeys(("label", "probability", "uncertainty"), _VECTORS),
+    },
     "mismatch": {
         "source_cell": ("cells.cell_id",),
         "target_cell": ("cells.cell_id",),

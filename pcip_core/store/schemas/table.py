@@ -7,6 +7,7 @@ file and `docs/tables.md` are derived from it.
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,7 @@ TIME, TIME_WITH_ZONE = (
 VECTOR = pl.Array(pl.Float32(), 0)
 """A feature vector of any length, the same in all rows of a partition."""
 
+_PLACEHOLDER = re.compile(r"<\w+>")
 _DUCKDB: dict[pl.DataType, str] = {
     **{TEXT: "VARCHAR", FLAG: "BOOLEAN", INTEGER: "BIGINT", SMALL_INTEGER: "INTEGER", NUMBER: "DOUBLE"},
     **{pl.Float32(): "FLOAT", TIME: "TIMESTAMP", TIME_WITH_ZONE: "TIMESTAMP WITH TIME ZONE"},
@@ -43,7 +45,7 @@ class Table:
     """One table of the store.
 
     Attributes:
-        name: its name in SQL, where `<feature_set>` is a placeholder for the name of a feature set.
+        name: its name in SQL, where `<feature_set>` or `<name>` is a placeholder for a name.
         description: meaning of a row, in one sentence.
         columns: column name -> (type, meaning), in the order of the table.
         stored_as: name patterns of the stored tables with its rows; by default, `name`.
@@ -63,7 +65,7 @@ class Table:
     @property
     def pattern(self) -> str:
         """The name as a pattern for `fnmatch`."""
-        return self.name.replace("<feature_set>", "*")
+        return _PLACEHOLDER.sub("*", self.name)
 
     def holds(self, stored: str) -> bool:
         """Whether a stored table of this name has its columns."""

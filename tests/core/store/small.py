@@ -144,8 +144,12 @@ def commit_analyses(store: Store, screen: str) -> None:
         *(schemas.CLUSTERS, schemas.CLUSTER_TREES, schemas.ENRICHMENT, schemas.LOCALIZATION_SCORES),
         *(schemas.PROTEIN_SCORES, schemas.VARIABILITY, schemas.VARIABILITY_CELLS, schemas.PHENOTYPES),
         *(schemas.UNITS, schemas.MISMATCH, schemas.MAP_PROTEINS, schemas.MAP_CELLS),
+        *(schemas.LABELS, schemas.PREDICTIONS),
     )
-    rows = {table.name: table.frame([dict.fromkeys(table.columns)]) for table in tables}
+    rows = {
+        table.name.replace("<name>", "manual"): table.frame([dict.fromkeys(table.columns)])
+        for table in tables
+    }
     store.commit(screen, rows, provenance=provenance())
 
 

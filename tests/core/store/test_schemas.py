@@ -45,6 +45,8 @@ CONTRACT = {
     "scr.localization_scores": "first second cell_id image_id group score place",
     "scr.variability": "protein cell_line n spread excess variability rank",
     "scr.variability_cells": "protein cell_line cell_id image_id place",
+    "scr.labels_manual": "cell_id image_id pixel_hash label labelled_by labelled_at feature_set encoder_version code",
+    "scr.predictions_manual": "cell_id image_id label probability uncertainty feature_set encoder_version code",
     "scr.map_proteins": "feature_set protein member label x y",
     "scr.map_cells": "feature_set cell_id image_id label x y",
     "scr.umap_cells": "feature_set cell_id image_id label x y",

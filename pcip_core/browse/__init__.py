@@ -1,0 +1,1 @@
+"""What the page of `pcip browse` shows and keeps: maps, selections, labels and a classifier, without a browser."""

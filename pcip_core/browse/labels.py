@@ -1,0 +1,215 @@
+"""Labels that users give to cells: the table `labels_<name>` of a screen, and the undoing of changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import polars as pl
+
+from pcip_core.browse.cells import BrowsedCells, places
+from pcip_core.errors import StoreError
+from pcip_core.locks import locked
+from pcip_core.store import schemas
+from pcip_core.store.paths import NAME
+
+PREFIX = "labels_"
+_LONGEST_NAME, _LONGEST_LABEL = 40, 60  # characters
+_UNDONE = 100  # changes that can be undone
+_NONE = -1
+
+
+@dataclass(frozen=True)
+class Version:
+    """What a label was given with.
+
+    Attributes:
+        user: who gives it.
+        code: version of pcip.
+        feature_set: the feature set that the user looks at.
+        encoder_version: the model versions of its vectors.
+    """
+
+    user: str
+    code: str
+    feature_set: str
+    encoder_version: str
+
+
+class Labels:
+    """The labels of one name. Each change is committed at once; changes of other processes are kept.
+
+    Args:
+        cells: the cells of the screen.
+        name: lower-case letters, digits and _, a letter first.
+
+    Attributes:
+        name_of_table: its name in the store.
+        lost: number of stored labels whose cell is gone, or has other pixels now. They stay in the table.
+
+    Raises:
+        StoreError: the name is not valid.
+    """
+
+    def __init__(self, cells: BrowsedCells, name: str) -> None:
+        if not NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+            raise StoreError(
+                f"labels {name[:_LONGEST_NAME]!r}",
+                found="an invalid name",
+                required=f"lower-case letters, digits and _, a letter first, at most {_LONGEST_NAME} characters",
+                remedy="Choose another name.",
+            )
+        self.name, self.name_of_table, self._cells = name, PREFIX + name, cells
+        self._undo: list[tuple[np.ndarray, pl.DataFrame]] = []  # rows of cells, and their table rows before
+        self._commit: str | None = None
+        self._table, self._names = schemas.LABELS.empty(), list[str]()
+        self._code = np.full(len(cells), _NONE, np.int16)
+        self.lost = 0
+        self.refresh()
+
+    # -- what is there -------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Read the table again if another process has changed it."""
+        store, screen = self._cells.store, self._cells.screen
+        provenance = store.provenance(screen, self.name_of_table)
+        if provenance is not None and provenance["commit_id"] != self._commit:
+            self._commit = provenance["commit_id"]
+            self._take(store.read(screen, self.name_of_table))
+
+    @property
+    def code(self) -> np.ndarray:
+        """(n,) number of each cell's label in `names`; -1 without a label."""
+        return self._code
+
+    @property
+    def names(self) -> list[str]:
+        """The labels, in the order in which they were given first."""
+        return list(self._names)
+
+    @property
+    def commit(self) -> str:
+        """The commit of the stored labels; "" if there are none."""
+        return self._commit or ""
+
+    def made(self, code: str, table: str) -> dict[str, str]:
+        """Provenance of a table that is made from these labels by a version of pcip."""
+        return {"asset": table, "commit": code, "created_at": _now().isoformat()}
+
+    def counts(self) -> dict[str, int]:
+        """Label -> number of cells."""
+        numbers = np.bincount(self._code[self._code >= 0], minlength=len(self._names)).tolist()
+        return dict(zip(self._names, numbers, strict=True))
+
+    def of(self, rows: np.ndarray) -> list[str | None]:
+        """The label of each of these cells."""
+        return [None if code < 0 else self._names[code] for code in self._code[rows].tolist()]
+
+    # -- changes -------------------------------------------------------------------------------------
+
+    def give(self, rows: np.ndarray, label: str, version: Version) -> int:
+        """Label cells, whatever label they have, and return how many labels have changed.
+
+        Raises:
+            StoreError: the label is empty, too long, or has control characters.
+            WriteError: it cannot be written.
+        """
+        label = _checked_label(label)
+        if label in self._names:
+            rows = rows[self._code[rows] != self._names.index(label)]
+        self._change(rows, self._new(rows, label, version), version.code)
+        return len(rows)
+
+    def remove(self, rows: np.ndarray, code: str) -> int:
+        """Remove the labels of cells, and return how many there were. `code` is the version of pcip."""
+        rows = rows[self._code[rows] >= 0]
+        self._change(rows, schemas.LABELS.empty(), code)
+        return len(rows)
+
+    def undo(self, code: str) -> int:
+        """Undo the last change of this object that is not undone; return how many cells it had changed, 0 for none."""
+        if not self._undo:
+            return 0
+        rows, before = self._undo.pop()
+        self._change(rows, before, code, remember=False)
+        return len(rows)
+
+    def _new(self, rows: np.ndarray, label: str, version: Version) -> pl.DataFrame:
+        cells, n = self._cells, len(rows)
+        same = {
+            "label": label,
+            "labelled_by": version.user,
+            "labelled_at": _now().replace(tzinfo=None),
+            "feature_set": version.feature_set,
+            "encoder_version": version.encoder_version,
+            "code": version.code,
+        }
+        ids = {
+            "cell_id": cells.cell_id.gather(rows),
+            "image_id": cells.images["image_id"].gather(cells.image[rows]),
+            "pixel_hash": cells.pixel_hashes(rows),
+        }
+        return schemas.LABELS.frame(ids | {name: [value] * n for name, value in same.items()})
+
+    def _change(self, rows: np.ndarray, given: pl.DataFrame, code: str, *, remember: bool = True) -> None:
+        """Replace the labels of some cells by the given table rows, in one commit."""
+        if not len(rows):
+            return
+        store, screen = self._cells.store, self._cells.screen
+        changed = pl.DataFrame({"cell_id": self._cells.cell_id.gather(rows)})
+        with locked(store.root / screen / ".labels.lock"):  # no other process changes labels meanwhile
+            self.refresh()
+            before = self._table.join(changed, on="cell_id", how="semi", maintain_order="left")
+            kept = self._table.join(changed, on="cell_id", how="anti", maintain_order="left")
+            table = pl.concat([kept, given])
+            made = self.made(code, self.name_of_table)
+            self._commit = store.commit(screen, {self.name_of_table: table}, provenance=made)
+        if remember:
+            self._undo = [*self._undo, (rows, before)][-_UNDONE:]
+        self._table = table
+        names = given["label"].unique(maintain_order=True)
+        self._names += [name for name in names if name not in self._names]
+        self._code[rows] = _NONE
+        self._code[self._cells.rows_of(given["cell_id"])] = places(self._labels, given["label"])
+        self.lost = table.height - int((self._code >= 0).sum())
+
+    def _take(self, table: pl.DataFrame) -> None:
+        """Look up the cells of the stored labels."""
+        self._table = table
+        row = self._cells.rows_of(table["cell_id"])
+        present = np.flatnonzero(row >= 0)
+        hashes = self._cells.pixel_hashes(row[present])
+        same = present[(hashes == table["pixel_hash"].gather(present)).to_numpy()]
+        self._names = table["label"].unique(maintain_order=True).to_list()
+        self._code = np.full(len(self._cells), _NONE, np.int16)
+        self._code[row[same]] = places(self._labels, table["label"])[same]
+        self.lost = table.height - len(same)
+
+    @property
+    def _labels(self) -> pl.Series:
+        return pl.Series(self._names, dtype=pl.String)
+
+
+def label_sets(cells: BrowsedCells) -> list[str]:
+    """The names of the label tables of a screen."""
+    tables = cells.store.tables(cells.screen)
+    return [table.removeprefix(PREFIX) for table in tables if table.startswith(PREFIX)]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def _checked_label(label: str) -> str:
+    label = label.strip()
+    if not label or len(label) > _LONGEST_LABEL or not label.isprintable():
+        raise StoreError(
+            f"label {label[:_LONGEST_LABEL]!r}",
+            found="an empty label"
+            if not label
+            else f"{len(label)} characters, or one that cannot be printed",
+            required=f"1 to {_LONGEST_LABEL} printable characters",
+            remedy="Choose another label.",
+        )
+    return label

@@ -1,0 +1,112 @@
+"""Pictures of maps with up to millions of points: counts in pixels, drawn again for each view.
+
+Source of the idea: datashader (Bednar et al.), which draws counts instead of points. Here, `numpy.bincount` does it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_STAMPS = ((1_500, 4), (8_000, 3), (40_000, 2), (150_000, 1))  # points in view at most -> radius in px
+_FAINTEST, _DARKEST = 0.25, 1.0  # opacity of one point in a pixel, and of the densest pixel
+
+
+@dataclass(frozen=True)
+class View:
+    """A part of a map, and the size of its picture.
+
+    Attributes:
+        x0, x1, y0, y1: its limits in the coordinates of the map; y grows upwards.
+        width, height: px.
+    """
+
+    x0: float
+    x1: float
+    y0: float
+    y1: float
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Points that are drawn together, above the layers before.
+
+    Attributes:
+        rows: (m,) the points.
+        colours: (m, 3) uint8 of each point, or (3,) of all.
+        larger: px by which their radius is larger than that of the layers below.
+    """
+
+    rows: np.ndarray
+    colours: np.ndarray
+    larger: int = 0
+
+
+def pixels_of(points: np.ndarray, view: View) -> tuple[np.ndarray, np.ndarray]:
+    """The points in view and their pixels: positions in `points`, and numbers of pixels, row by row from the top.
+
+    Args:
+        points: (n, 2) x and y; a point with NaN is never in view.
+        view: the part of the map.
+
+    >>> points = np.array([[0.5, 0.5], [1.5, 0.2], [np.nan, 0.0], [9.0, 9.0]], np.float32)
+    >>> [each.tolist() for each in pixels_of(points, View(0, 2, 0, 1, 2, 1))]
+    [[0, 1], [0, 1]]
+    """
+    x = (points[:, 0] - np.float32(view.x0)) * np.float32(view.width / (view.x1 - view.x0))
+    y = (np.float32(view.y1) - points[:, 1]) * np.float32(view.height / (view.y1 - view.y0))
+    shown = np.flatnonzero((x >= 0) & (x < view.width) & (y >= 0) & (y < view.height))
+    return shown, y[shown].astype(np.int32) * np.int32(view.width) + x[shown].astype(np.int32)
+
+
+def picture(points: np.ndarray, view: View, layers: list[Layer]) -> np.ndarray:
+    """Draw layers of points: (height, width, 4) uint8, red, green, blue and opacity, transparent without points.
+
+    In each layer, a pixel has the mean colour of its points, and is more opaque the more points it has. A few
+    points are drawn as discs.
+    """
+    size = view.width * view.height
+    colour, opacity = np.zeros((size, 3), np.float32), np.zeros(size, np.float32)
+    for layer in layers:
+        shown, pixel = pixels_of(points[layer.rows], view)
+        if not len(shown):
+            continue
+        radius = next((px for most, px in _STAMPS if len(shown) <= most), 0) + layer.larger
+        source, pixel = _stamped(pixel, view, radius)
+        counts = np.bincount(pixel, minlength=size)
+        drawn = np.flatnonzero(counts)
+        several = counts[drawn].astype(np.float32)
+        if layer.colours.ndim == 1:
+            mean = np.broadcast_to(layer.colours.astype(np.float32), (len(drawn), 3))
+        else:
+            of_points = layer.colours[shown] if source is None else layer.colours[shown[source]]
+            mean = np.stack(
+                [np.bincount(pixel, of_points[:, band], size)[drawn] / several for band in range(3)], axis=1
+            )
+        share = np.log1p(several) / np.log1p(max(float(np.percentile(several, 99.5)), 1.0))
+        alpha = np.clip(_FAINTEST + (_DARKEST - _FAINTEST) * share, 0, 1) if radius == 0 else np.float32(0.9)
+        colour[drawn] += (mean - colour[drawn]) * np.reshape(alpha, (-1, 1))
+        opacity[drawn] += (1 - opacity[drawn]) * alpha
+    out = np.empty((size, 4), np.uint8)
+    with np.errstate(invalid="ignore"):
+        out[:, :3] = colour / np.maximum(opacity, 1e-6)[:, None]
+    out[:, 3] = np.rint(opacity * 255)
+    return out.reshape(view.height, view.width, 4)
+
+
+def _stamped(pixel: np.ndarray, view: View, radius: int) -> tuple[np.ndarray | None, np.ndarray]:
+    """The pixels of discs around pixels, and which point each belongs to; None: they are those of the points."""
+    if radius == 0:
+        return None, pixel
+    reach = np.arange(-radius, radius + 1)
+    dy, dx = (each.ravel() for each in np.meshgrid(reach, reach, indexing="ij"))
+    inside = dy**2 + dx**2 <= radius**2 + radius * 0.8
+    y, x = np.divmod(pixel, view.width)
+    y = (y[:, None] + dy[inside]).ravel()
+    x = (x[:, None] + dx[inside]).ravel()
+    source = np.repeat(np.arange(len(pixel)), int(inside.sum()))
+    kept = (y >= 0) & (y < view.height) & (x >= 0) & (x < view.width)
+    return source[kept], (y * view.width + x)[kept]

@@ -1,0 +1,165 @@
+"""A user at the page of `pcip browse`: selects, filters, labels, trains, and finds the labels in SQL.
+
+The name of one protein is hostile, and another page in the same browser tries to write labels.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import duckdb
+import pytest
+from playwright.sync_api import Page, expect
+
+from benchmarks.common.browser import CHROMIUM, chromium_page, draw_around, served
+from pcip_assets.cli.browse import opened
+from pcip_assets.workspace import Workspace
+from pcip_core.store.publish import connect
+from tests.core.browse.conftest import HOSTILE, Browsed, browsed, original
+
+__all__ = ["browsed", "original"]
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium on this machine (Debian: apt-get install chromium)"
+)
+
+
+@pytest.fixture
+def address(original: Browsed, browsed: Browsed, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The page over a screen of the test's own; Dagster is not told."""
+    monkeypatch.setattr("pcip_assets.browse.publishing.report_in_process", lambda *_: None)
+    spec = str(original.folder / "tiny.yaml")
+    with opened(Workspace(browsed.folder), spec, user="ada") as app, served(app) as url:
+        yield url
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    expect.set_options(timeout=60_000)
+    with chromium_page() as page:
+        yield page
+
+
+@pytest.fixture
+def other_page(tmp_path: Path) -> Iterator[str]:
+    """An empty page of another server on this machine."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    (folder / "index.html").write_text("<!doctype html><title>another page</title>")
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def rows_in_sql(browsed: Browsed, query: str) -> list[tuple[object, ...]]:
+    """The rows of a query, once it has some."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        with suppress(duckdb.CatalogException), connect(browsed.published) as con:  # not published yet
+            if rows := con.sql(query).fetchall():
+                return rows
+        time.sleep(0.1)
+    raise AssertionError(f"no rows within 60 s: {query}")
+
+
+ATTACK = """async (address) => {
+    const body = JSON.stringify({rows: [5], label: "forged", feature_set: "inpainting_conv4"});
+    const sent = (type, mode) => ({method: "POST", body, mode, headers: {"Content-Type": type}});
+    const send = (type, mode) => fetch(`${address}/do/label`, sent(type, mode))
+        .then((answer) => answer.type, () => "error");
+    const form = document.createElement("form");
+    Object.assign(form, {method: "post", action: `${address}/do/undo`, target: "f"});
+    const frame = Object.assign(document.createElement("iframe"), {name: "f"});
+    document.body.append(frame, form);
+    const loaded = new Promise((resolve) => { frame.onload = () => resolve("load"); });
+    form.submit();
+    const shown = await loaded;
+    return [await send("application/json", "cors"), await send("text/plain", "no-cors"), shown];
+}"""
+
+
+def test_select_filter_label_train_and_find_it_in_sql(
+    address: str, page: Page, browsed: Browsed, other_page: str
+) -> None:
+    problems: list[str] = []
+    page.on("dialog", lambda dialog: problems.append(f"dialog {dialog.message}"))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(address)
+    page.locator("body[data-ready=yes][data-pictures]").wait_for()
+
+    draw_around(page)  # select
+    page.mouse.up()
+    expect(page.locator("#total")).to_have_text(re.compile(r"^[1-9]\d cells \(selected on the map\)$"))
+    expect(page.locator(".tile")).to_have_count(int(page.inner_text("#total").split()[0]))
+
+    page.select_option("#filter-column", "protein")  # filter: by a hostile name, then by SQL
+    page.fill("#filter-value", HOSTILE)
+    page.click("#filter-add")
+    expect(page.locator("#total")).to_have_text("9 cells (filtered)")
+    expect(page.locator(".tile .caption").first).to_have_text(HOSTILE)
+    page.locator(".tile").first.dblclick()
+    expect(page.locator("#values")).to_contain_text(HOSTILE)
+    page.keyboard.press("Escape")
+
+    for name in ("in", "out"):  # label
+        page.fill("#class-name", name)
+        page.keyboard.press("Enter")
+    page.keyboard.press("a")
+    page.keyboard.press("1")
+    expect(page.locator("[data-label=in]")).to_contain_text("9")
+    page.fill("#condition", "'Cytosol' IN localization")
+    page.keyboard.press("Enter")
+    expect(page.locator("#total")).to_have_text("36 cells (filtered)")
+    page.locator(".tile").nth(3).click()
+    page.locator(".tile").nth(14).click(modifiers=["Shift"])
+    page.keyboard.press("2")
+    expect(page.locator("[data-label=out]")).to_contain_text("12")
+    page.keyboard.press("Control+z")
+    expect(page.locator("[data-label=out]")).to_contain_text("0")
+    page.keyboard.press("a")
+    page.keyboard.press("2")
+    expect(page.locator("[data-label=out]")).to_contain_text("36")
+
+    page.click("#filter-clear")  # train and rank
+    page.click("#train")
+    expect(page.locator("#trained")).to_contain_text("45 labels")
+    page.click("#uncertain")
+    expect(page.locator("#total")).to_have_text("27 cells (unlabelled, most uncertain first)")
+    page.locator("[data-label=in]").get_by_role("button", name="likely").click()
+    expect(page.locator("#total")).to_contain_text("most probable in first")
+
+    other = page.context.new_page()  # another page can do nothing
+    other.goto(other_page)
+    assert other.evaluate(ATTACK, address)[:2] == ["error", "opaque"]
+
+    labelled = rows_in_sql(
+        browsed, "SELECT label, count(*), min(labelled_by) FROM tiny.labels_manual GROUP BY ALL ORDER BY ALL"
+    )
+    assert labelled == [("in", 9, "ada"), ("out", 36, "ada")]
+    right = rows_in_sql(
+        browsed,
+        "SELECT count(*) FROM tiny.predictions_manual p JOIN tiny.images USING (image_id) "
+        "WHERE (p.label = 'out') = list_contains(localization, 'Cytosol')",
+    )
+    assert right == [(72,)]
+    assert problems == []
+
+
+def test_a_mistake_in_a_filter_is_explained(address: str, page: Page) -> None:
+    page.goto(address)
+    page.locator("body[data-ready=yes]").wait_for()
+    page.fill("#condition", "1; DROP TABLE cells")
+    page.click("#filter-apply")
+    expect(page.locator("#message")).to_contain_text("required: one condition in SQL")

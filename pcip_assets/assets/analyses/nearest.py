@@ -164,6 +164,10 @@ def _gallery(
     store: Store, screen: Screen, cells: Sequence[str], captions: Sequence[str], title: str, columns: int
 ) -> Any:
     from pcip_core.plots.cells.gallery import gallery
+    from pcip_core.plots.cells.key import Scale
 
     crops = crops_of(store, screen, cells)
-    return gallery(crops, screen.crop_channels, screen.protein, captions, title, columns=columns)
+    scale = Scale.of_crop(screen)
+    return gallery(
+        crops, screen.crop_channels, screen.protein, captions, title, columns=columns, scale=scale
+    )

@@ -36,7 +36,7 @@ def cluster_rows(con: duckdb.DuckDBPyConnection, screen: Screen) -> Iterator[Row
         compartments = len(set(single.values()))
         of_cut = {row["protein"]: row["node"] for row in own}
         for told, cluster in (
-            (f"{len(set(of_cut.values()))} clusters, the most stable number", of_cut),
+            (f"{len(set(of_cut.values()))} clusters, the number with the highest silhouette", of_cut),
             (f"cut into {compartments}", _cut(con, screen.name, method, compartments)),
         ):
             yield Row(

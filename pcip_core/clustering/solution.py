@@ -14,7 +14,7 @@ from pcip_core.clustering.clusters import cut_height, cut_number, members_of, na
 from pcip_core.clustering.linkage import Method, cluster_tree
 from pcip_core.clustering.picks import picked_nodes, rows_by_name
 from pcip_core.clustering.proteins import Proteins
-from pcip_core.clustering.stability import stable_number
+from pcip_core.clustering.silhouettes import silhouette_number, summary_numbers
 from pcip_core.features.scaling import standardize
 from pcip_core.spec.analyses import Clustering
 
@@ -48,17 +48,15 @@ def solve(
     method: Method,
     settings: Clustering,
     picks: Mapping[Any, Sequence[str] | int],
-    seed: int = 0,
 ) -> Solution:
     """Cluster proteins by one method, cut the tree and find the clusters with given names.
 
     Args:
         proteins: the rows.
         method: the method of `cluster_tree`.
-        settings: the cut: at the height for this method, otherwise into `number` clusters, otherwise into the most
-            stable number of clusters from 2 to `most`.
+        settings: the cut: at the height for this method, otherwise into `number` clusters, otherwise into the
+            number of `summary_numbers` that `silhouette_number` chooses.
         picks: as for `picked_nodes`.
-        seed: seed of the draws of `stable_number`.
 
     Raises:
         ClusterError: as for `cluster_tree` and `picked_nodes`.
@@ -76,9 +74,8 @@ def solve(
     elif settings.number is not None:
         nodes = cut_number(tree, min(settings.number, n))
     else:
-        numbers = range(2, min(settings.most, n - 1) + 1)
-        stable = stable_number(proteins.means, tree=tree, numbers=numbers, method=method, seed=seed)
-        nodes = cut_number(tree, stable.number)
+        numbers = summary_numbers(n, most=settings.most)
+        nodes = cut_number(tree, silhouette_number(points, tree, numbers).number)
     return Solution(points, tree, named_cut(nodes), picked_nodes(tree, proteins.names, picks))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from pcip_core.plots.cells.key import KEY_INCHES, add_key
 from pcip_core.plots.cells.montage import composite
 from pcip_core.plots.cells.tiles import add_rows
 from pcip_core.training.tracker import Preview
@@ -55,7 +56,10 @@ def inpainting_preview(preview: Preview, title: str) -> Figure:
     for index, name in enumerate(preview.protein):
         rows.append((f"predicted {name}", np.clip(preview.prediction[:, index], 0, 1)))
         rows.append((f"true {name}", preview.target[:, protein[index]]))
-    figure = Figure(figsize=(len(preview.source) * 1.1 + 0.3, len(rows) * 1.1 + 0.25), layout="constrained")
+    size = (len(preview.source) * 1.1 + 0.3, len(rows) * 1.1 + 0.25 + KEY_INCHES)
+    figure = Figure(figsize=size, layout="constrained")
     figure.suptitle(title, fontsize=10)
     add_rows(figure, [(label, list(pictures)) for label, pictures in rows], upright=True)
+    if len(protein) < len(preview.channels):
+        add_key(figure, preview.channels, preview.protein)
     return figure

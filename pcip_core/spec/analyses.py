@@ -21,8 +21,10 @@ class Clustering:
     Args:
         methods: linkage methods, each of which gives one solution: `maximum_likelihood` (the paper's), `ward`,
             `average`.
-        number: number of clusters of each tree; null selects the most stable number.
-        most: largest number of clusters to try in this selection.
+        number: number of clusters of each tree; null selects the largest number, from 3 to `most`, whose mean silhouette
+            is within 0.03 of the highest.
+        most: largest number of clusters to try in this selection; null: twice the square root of the number of
+            proteins, at most 40.
         heights: method -> height at which to cut its tree instead: `{ward: 12.5}`. Heights of different methods
             have different units.
         picks: YAML file of named nodes (`A: [PROTEIN, PROTEIN]`, `A1: ...`): each is the smallest clade that
@@ -34,7 +36,7 @@ class Clustering:
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     methods: tuple[Literal["maximum_likelihood", "ward", "average"], ...] = ("maximum_likelihood", "ward")
     number: Count | None = None
-    most: Annotated[int, Bounds(2, 10_000)] = 20
+    most: Annotated[int, Bounds(2, 1000)] | None = None
     heights: dict[str, Annotated[float, Bounds(0, 1e12)]] = field(default_factory=dict)
     picks: str | None = None
     within: dict[str, str] = field(default_factory=dict)

@@ -11,11 +11,12 @@ import dataclasses
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pcip_core.errors import RootError
 from pcip_core.spec.analyses import Analyses
 from pcip_core.spec.baselines import Baselines
+from pcip_core.spec.bounds import Bounds
 from pcip_core.spec.features import FeatureSet
 from pcip_core.spec.sections import (
     Benchmark,
@@ -51,6 +52,7 @@ class Screen:
         shards: the partitions of the screen.
         description: free text.
         root: folder of the images; a relative path starts at the folder of the spec.
+        pixel_um: side of a pixel of the fields in µm, for the scale bars of figures.
         images: annotations of the images.
         illumination: correction of uneven illumination.
         quality: limits of measures of quality; fields outside of them are not used.
@@ -74,6 +76,7 @@ class Screen:
     shards: Shards
     description: str = ""
     root: str | None = None
+    pixel_um: Annotated[float, Bounds(0, 1000, above=True)] | None = None
     images: Images = field(default_factory=Images)
     illumination: Illumination = field(default_factory=Illumination)
     quality: Quality = field(default_factory=Quality)

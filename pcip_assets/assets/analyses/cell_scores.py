@@ -136,7 +136,7 @@ def _inputs(library: Library, screen: Screen, *settings: Any) -> Callable[[str |
         images = Images.of(library.store, screen.name).table
         return {
             "features": [features_hash(library, screen, name) for name in (screen.feature_set, "intensity")],
-            "spec": [screen.feature_set, *settings],
+            "spec": [screen.feature_set, screen.pixel_um, *settings],
             "images": images.select("image_id", "protein", "cell_line", "localization").rows(),
         }
 

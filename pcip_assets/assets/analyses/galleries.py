@@ -26,9 +26,11 @@ def rows_of_cells(
 ) -> "Figure":
     """A figure with one row of cells per name: (name, ids of its cells from left to right)."""
     from pcip_core.plots.cells.gallery import row_gallery
+    from pcip_core.plots.cells.key import Scale
 
     crops = crops_of(store, screen, [cell for _, cells in rows for cell in cells])
     ends = np.cumsum([len(cells) for _, cells in rows])[:-1]
     parts = np.split(crops, ends) if rows else []
     named = [(name, part) for (name, _), part in zip(rows, parts, strict=True)]
-    return row_gallery(named, screen.crop_channels, screen.protein, f"{screen.title}: {title}")
+    scale = Scale.of_crop(screen)
+    return row_gallery(named, screen.crop_channels, screen.protein, f"{screen.title}: {title}", scale=scale)

@@ -85,7 +85,7 @@ def build_mismatch(screen: Screen) -> dg.AssetsDefinition:
             return {
                 "encoder": [champion.version, champion.tags["weights_sha256"]],
                 "draw": draw.identity,
-                "spec": [screen.benchmark.label, screen.analyses.seed, screen.encoder.seed],
+                "spec": [screen.benchmark.label, screen.analyses.seed, screen.encoder.seed, screen.pixel_um],
                 "channels": [screen.crop_channels, screen.structural, screen.protein],
             }
 
@@ -249,6 +249,7 @@ def _title(screen: Screen) -> str:
 
 def _figure(screen: Screen, pairs: pl.DataFrame, crops: Mapping[int, np.ndarray], predict: Any) -> "Figure":
     """A few pairs with their correlations."""
+    from pcip_core.plots.cells.key import Scale
     from pcip_core.plots.scores.mismatch import mismatch_pairs
 
     shown = pairs_of_many_labels(pairs, _SHOWN, screen.analyses.seed)
@@ -266,4 +267,5 @@ def _figure(screen: Screen, pairs: pl.DataFrame, crops: Mapping[int, np.ndarray]
             f"r source {source:.2f}\nr target {target:.2f}\nr truth {truth:.2f}"
             for source, target, truth in shown.select("r_source", "r_target", "r_truth").iter_rows()
         ],
+        scale=Scale.of_crop(screen),
     )

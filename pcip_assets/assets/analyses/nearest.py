@@ -38,6 +38,7 @@ def find_nearest(store: Store, screen: Screen, seeds: list[str], *, n: int, feat
     """
     from pcip.nearest import nearest_rows
     from pcip_core.plots.cells.gallery import gallery
+    from pcip_core.plots.cells.key import Scale
 
     seeds = list(dict.fromkeys(seeds))
     kind, table = nearest_rows(store, screen.name, seeds, n=n, feature_set=feature_set)
@@ -52,7 +53,10 @@ def find_nearest(store: Store, screen: Screen, seeds: list[str], *, n: int, feat
             "" if place else name for name, of_protein in members.items() for place in range(len(of_protein))
         ]
     crops = crops_of(store, screen, cells)
-    figure = gallery(crops, screen.crop_channels, screen.protein, captions, title, columns=columns)
+    scale = Scale.of_crop(screen)
+    figure = gallery(
+        crops, screen.crop_channels, screen.protein, captions, title, columns=columns, scale=scale
+    )
     return NearestTable(kind, table, figure)
 
 

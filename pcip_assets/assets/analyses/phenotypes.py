@@ -50,7 +50,7 @@ def build_phenotypes(screen: Screen) -> dg.AssetsDefinition:
             ranked = library.store.provenance(screen.name, VARIABLE) or {}
             return {
                 "features": features_hash(library, screen, screen.feature_set),
-                "spec": [screen.feature_set, spec.phenotypes, spec.seed],
+                "spec": [screen.feature_set, screen.pixel_um, spec.phenotypes, spec.seed],
                 "images": images.select("image_id", "protein", "cell_line").rows(),
                 "variability": None if spec.phenotypes.proteins else ranked.get("inputs_hash"),
             }
@@ -107,6 +107,7 @@ def _figures(
 ) -> tuple[dict[str, "Figure"], dict[str, Any]]:
     """The figures of one protein, by the suffix of their names, and why fields could not be drawn."""
     from pcip_core.plots.cells.gallery import dendrogram_gallery
+    from pcip_core.plots.cells.key import Scale
 
     size = screen.crops.size_px
     cell_ids = clustered.table["cell_id"]
@@ -116,6 +117,7 @@ def _figures(
     tree = dendrogram_gallery(
         clustered.result.linkage, crops, title, channels=screen.crop_channels, protein=screen.protein,
         cluster=clustered.result.cluster, shown=clustered.shown, captions=clustered.captions,
+        scale=Scale.of_crop(screen),
     )  # fmt: skip
     if screen.segmentation.method == "whole":
         return {"": tree}, {"fields": "not drawn: the images are single cells without positions in fields"}
@@ -166,7 +168,10 @@ def _drawn_fields(
     screen: Screen, fields: list["FieldOfView"], shares: dict[int, float], title: str
 ) -> "Figure":
     from pcip_core.plots.cells.fields_of_view import phenotype_fields
+    from pcip_core.plots.cells.key import Scale
 
     window = screen.crops.window_px or screen.crops.size_px
     legend = {number: f"phenotype {number} ({share:.0%})" for number, share in shares.items()}
-    return phenotype_fields(fields, title, radius_px=_RING * window, legend=legend)
+    return phenotype_fields(
+        fields, title, radius_px=_RING * window, legend=legend, scale=Scale.of_field(screen)
+    )

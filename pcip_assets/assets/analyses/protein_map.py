@@ -48,7 +48,7 @@ def build_clusters(screen: Screen) -> dg.AssetsDefinition:
             columns = ["image_id", "protein", "cell_line"]
             return {
                 "features": features_hash(library, screen, screen.feature_set),
-                "spec": [screen.feature_set, spec.pool, spec.clusters, spec.seed],
+                "spec": [screen.feature_set, spec.pool, spec.clusters],
                 "images": images.select(columns).to_dicts(),
                 "within": {name: sorted(chosen) for name, chosen in parts_of(library, screen).items()},
                 "picks": _picks(screen),
@@ -84,7 +84,7 @@ def _solutions(context: dg.AssetExecutionContext, library: Library, screen: Scre
             name = method + within
             context.log.info(f"{screen.name}/clusters: {name}, {many(len(proteins.names), 'row')}")
             picks = {} if part else _picks(screen)
-            solution = solve(proteins, method=method, settings=spec.clusters, picks=picks, seed=spec.seed)
+            solution = solve(proteins, method=method, settings=spec.clusters, picks=picks)
             for table, rows in _rows(proteins, solution).items():
                 tables[table].append(rows.with_columns(solution=pl.lit(name)))
             metadata[f"{name}: clusters"] = len(solution.cut)

@@ -43,7 +43,8 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
     def crops(context: dg.AssetExecutionContext, config: Cutting, library: Library) -> Iterator[Tables]:
         """Single-cell crops of one shard, rescaled; excluded cells and fields are in quarantine."""
         from pcip_core.crops.shard import Cutters, cut_shard
-        from pcip_core.plots.cells.montage import crop_montage
+        from pcip_core.plots.cells.gallery import crop_montage
+        from pcip_core.plots.cells.key import Scale
         from pcip_core.plots.pictures import preview
 
         def inputs(shard: str | None) -> dict[str, Any]:
@@ -79,7 +80,13 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
                     "warnings": len(cells.warnings),
                     "preview": picture(
                         preview(
-                            crop_montage(cells.pixels, screen.crop_channels, screen.protein, screen.title)
+                            crop_montage(
+                                cells.pixels,
+                                screen.crop_channels,
+                                screen.protein,
+                                screen.title,
+                                scale=Scale.of_crop(screen),
+                            )
                         )
                     ),
                 },

@@ -43,7 +43,7 @@ def build_units(screen: Screen) -> dg.AssetsDefinition:
             images = Images.of(library.store, screen.name).table
             return {
                 "features": features_hash(library, screen, screen.feature_set),
-                "spec": [screen.feature_set, screen.benchmark.label],
+                "spec": [screen.feature_set, screen.benchmark.label, screen.pixel_um],
                 "clusters": (library.store.provenance(screen.name, CLUSTERS) or {}).get("inputs_hash"),
                 "images": images.select("image_id", "protein", "localization").rows(),
                 "labels": images[screen.benchmark.label].to_list(),

@@ -134,6 +134,7 @@ def ends_of(
         EvaluationError: fewer than two cells have a value.
     """
     from pcip_core.analysis.units import ends
+    from pcip_core.plots.cells.key import Scale
     from pcip_core.plots.cells.units import unit_figure
 
     images = Images.of(store, screen.name).rows(features.images)
@@ -161,7 +162,13 @@ def ends_of(
         crops.append(crops_of(store, screen, ids.to_list()))
     maps = network.maps(crops[0][:OCCLUDED], direction)
     figure = unit_figure(
-        crops[0], crops[1], maps, screen.crop_channels, screen.protein, f"{screen.title}: {title}"
+        crops[0],
+        crops[1],
+        maps,
+        screen.crop_channels,
+        screen.protein,
+        f"{screen.title}: {title}",
+        scale=Scale.of_crop(screen),
     )
     return Ends(pl.concat(parts), figure)
 

@@ -85,7 +85,7 @@ def _head(plan: Plan, arrangement: Arrangement) -> Iterator[str]:
     yield f"description: {_value(f'Images of layout {arrangement.layout}, as pcip init has read them')}"
     yield f"root: {_value(plan.root)}"
     if (pixel := arrangement.contents.pixel_um) is not None:
-        yield f"# a pixel is {pixel:.4g} um, as the files say"
+        yield f"pixel_um: {pixel:.4g}   # side of a pixel, as the files say"
 
 
 def _channels(arrangement: Arrangement, choices: Sequence[Choice]) -> Iterator[str]:

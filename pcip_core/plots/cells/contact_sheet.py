@@ -16,6 +16,7 @@ from scipy.ndimage import grey_dilation
 from skimage.segmentation import find_boundaries
 
 from pcip_core.crops.shard import CutField
+from pcip_core.plots.cells.key import Scale, channel_colours
 from pcip_core.plots.cells.montage import composite
 from pcip_core.plots.style import add_title
 from pcip_core.spec.screen import Screen
@@ -145,9 +146,9 @@ def contact_sheet(screen: Screen, panels: Sequence[Panel]) -> Figure:
         unit = (each.planes - low[:, None, None]) / np.maximum(high - low, 1e-9)[:, None, None]
         colours = composite(np.sqrt(np.clip(unit, 0, 1)), screen.crop_channels, screen.protein)
         colours[each.accepted], colours[each.rejected] = to_rgb(ACCEPTED), to_rgb(REJECTED)
-        _draw(axes, each, colours, screen.crops.window_px)
+        _draw(axes, each, colours, screen.crops.window_px, Scale.of_field(screen))
     outlines = {"outline: cell that passes": ACCEPTED, "outline: rejected": REJECTED}
-    marks: dict[str, Any] = {name: _colour(screen, name) for name in screen.crop_channels}
+    marks: dict[str, Any] = dict(channel_colours(screen.crop_channels, screen.protein))
     handles = [
         Line2D([], [], linestyle="", marker="s", markersize=9, markerfacecolor=colour, markeredgecolor="black",
                label=name)
@@ -163,32 +164,19 @@ def contact_sheet(screen: Screen, panels: Sequence[Panel]) -> Figure:
     return figure
 
 
-def _colour(screen: Screen, name: str) -> tuple[float, ...]:
-    """The colour of a channel in the composite."""
-    channels = screen.crop_channels
-    bright = np.zeros((len(channels), 1, 1), np.float32)
-    bright[channels.index(name)] = 1
-    return tuple(composite(bright, channels, screen.protein)[0, 0].tolist())
-
-
-def _draw(axes: Axes, each: Panel, colours: np.ndarray, window: int | None) -> None:
+def _draw(axes: Axes, each: Panel, colours: np.ndarray, window: int | None, scale: Scale) -> None:
     left, right, bottom, top = each.extent
     axes.imshow(colours, extent=each.extent, interpolation="nearest")
     axes.set_title(each.title, fontsize=8)
-    width, bar = right - left, _bar_px(right - left)
+    width = right - left
+    bar, length = scale.bar(width, longest=_LONGEST_BAR)
     margin = 0.03 * width
     x, y = right - margin, bottom - margin
     axes.add_patch(Rectangle((x - bar, y - margin / 3), bar, margin / 3, color="white"))
     box = {"facecolor": "black", "alpha": 0.6, "pad": 1, "linewidth": 0}
     style: dict[str, Any] = {"color": "white", "fontsize": 8, "bbox": box, "va": "bottom"}
-    axes.text(x - bar / 2, y - margin, f"{bar} px", ha="center", **style)
+    axes.text(x - bar / 2, y - margin, length.removesuffix(" of the field"), ha="center", **style)
     if window is not None and window < min(width, bottom - top):
         corner = (left + margin, y - window)
         axes.add_patch(Rectangle(corner, window, window, fill=False, edgecolor="white", linestyle="--"))
         axes.text(corner[0], corner[1] - margin / 3, f"window {window} px", **style)
-
-
-def _bar_px(width: int) -> int:
-    """The longest of 1, 2, 5, 10, ... px that is not longer than a quarter of the width."""
-    lengths = [factor * 10**power for power in range(5) for factor in (1, 2, 5)]
-    return max([length for length in lengths if length <= _LONGEST_BAR * width], default=1)

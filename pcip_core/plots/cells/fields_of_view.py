@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
+from pcip_core.plots.cells.key import Scale, draw_bar
 from pcip_core.plots.style import add_title, colour, no_scores
 
 _COLUMNS = 3
@@ -41,7 +42,12 @@ class FieldOfView:
 
 
 def phenotype_fields(
-    fields: Sequence[FieldOfView], title: str, *, radius_px: float, legend: Mapping[int, str]
+    fields: Sequence[FieldOfView],
+    title: str,
+    *,
+    radius_px: float,
+    legend: Mapping[int, str],
+    scale: Scale | None = None,
 ) -> Figure:
     """Draw fields of view with a circle around each cell in the colour of its phenotype.
 
@@ -53,6 +59,7 @@ def phenotype_fields(
         title: title of the figure; states if images are simulated.
         radius_px: radius of the circles, px of the field.
         legend: phenotype -> its name.
+        scale: size of a pixel of the fields; None: no scale bars.
 
     >>> field = FieldOfView("A01, field 1", (50, 50), np.array([[20.0, 30.0]]), np.array([1]), [""], None)
     >>> figure = phenotype_fields([field], "example", radius_px=5, legend={1: "nuclear"})
@@ -71,6 +78,8 @@ def phenotype_fields(
         axes.set_axis_off()
     for axes, field in zip(grid, fields, strict=False):
         _draw(axes, field, radius_px)
+        if scale is not None:
+            _bar(axes, field.size, scale)
     handles = [
         Line2D([], [], linestyle="", marker="o", markersize=8, markerfacecolor="none", markeredgewidth=2,
                markeredgecolor=colour(number - 1), label=name)
@@ -78,6 +87,16 @@ def phenotype_fields(
     ]  # fmt: skip
     figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=8)
     return figure
+
+
+def _bar(axes: Axes, size: tuple[int, int], scale: Scale) -> None:
+    """A scale bar at the lower right of a field, with its length above it."""
+    height, width = size
+    side = min(height, width)
+    left, top = width - side - 0.5, height - side - 0.5
+    text = draw_bar(axes, scale, side, left=left, top=top, longest=0.25)
+    label = axes.text(width - side / 16, height - side / 8, text, color="white", fontsize=7, ha="right", va="bottom")
+    label.set_path_effects([withStroke(linewidth=1.5, foreground="black")])
 
 
 def _draw(axes: Axes, field: FieldOfView, radius: float) -> None:

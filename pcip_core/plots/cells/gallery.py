@@ -11,7 +11,8 @@ from matplotlib.patches import ConnectionPatch
 from scipy.cluster.hierarchy import dendrogram
 
 from pcip_core.errors import ShapeError
-from pcip_core.plots.cells.montage import composite
+from pcip_core.plots.cells.key import KEY_INCHES, Scale, add_key, draw_bar
+from pcip_core.plots.cells.montage import composite, crop_mosaic
 from pcip_core.plots.cells.tiles import add_rows
 from pcip_core.plots.style import add_title, colour, no_scores
 from pcip_core.words import many
@@ -28,8 +29,9 @@ def gallery(
     *,
     columns: int = 8,
     alone: bool = False,
+    scale: Scale | None = None,
 ) -> Figure:
-    """Draw crops as composites in a grid, with a caption below each.
+    """Draw crops as composites in a grid, with a caption below each, a scale bar and the colours of the channels.
 
     Args:
         crops: (n, C, S, S) uint8, or float in [0, 1].
@@ -38,6 +40,7 @@ def gallery(
         title: title of the figure; states if images are simulated.
         columns: maximum number of columns of the grid.
         alone: whether to draw the first protein channel in grey instead of the composite.
+        scale: size of a pixel of the crops; None: no scale bar.
 
     Raises:
         ShapeError: crops and captions differ in length.
@@ -53,7 +56,8 @@ def gallery(
     rows = -(-len(crops) // columns)
     below = 0.16 * max(caption.count("\n") + 1 for caption in captions)
     figure = Figure(
-        figsize=(max(columns * _CROP_INCHES, 2.4), rows * (_CROP_INCHES + below) + 0.5), layout="constrained"
+        figsize=(max(columns * _CROP_INCHES, 2.4), rows * (_CROP_INCHES + below) + 0.5 + KEY_INCHES),
+        layout="constrained",
     )
     add_title(figure, title)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -62,11 +66,19 @@ def gallery(
     for axes, crop, caption in zip(grid, crops, captions, strict=False):
         _show(axes, crop, channels, protein, alone=alone)
         axes.set_xlabel(caption, fontsize=7, labelpad=2)
+    bar = "" if scale is None else draw_bar(grid[0], scale, crops.shape[-1])
+    marks = {f"{protein[0]} (grey)": "0.7"} if alone else {}
+    add_key(figure, () if alone else channels, protein, bar=bar, marks=marks)
     return figure
 
 
 def row_gallery(
-    rows: Sequence[tuple[str, np.ndarray]], channels: tuple[str, ...], protein: tuple[str, ...], title: str
+    rows: Sequence[tuple[str, np.ndarray]],
+    channels: tuple[str, ...],
+    protein: tuple[str, ...],
+    title: str,
+    *,
+    scale: Scale | None = None,
 ) -> Figure:
     """Draw one row of crops per protein, with its name at the left (paper, Figure 5: the ten most variable).
 
@@ -74,15 +86,47 @@ def row_gallery(
         rows: name, possibly with several lines, and (n, C, S, S) crops from left to right.
         channels, protein: names of the C channels, and of the protein channels.
         title: title of the figure; states if images are simulated.
+        scale: size of a pixel of the crops; None: no scale bar.
     """
     columns = max((len(crops) for _, crops in rows), default=0)
     if not columns:
         return no_scores(title)
     label = 0.09 * max(len(line) for name, _ in rows for line in name.split("\n"))
-    size = (columns * _CROP_INCHES + label + 0.2, len(rows) * (_CROP_INCHES + 0.05) + 0.5)
+    size = (columns * _CROP_INCHES + label + 0.2, len(rows) * (_CROP_INCHES + 0.05) + 0.5 + KEY_INCHES)
     figure = Figure(figsize=size, layout="constrained")
     add_title(figure, title)
-    add_rows(figure, [(name, list(composite(crops, channels, protein))) for name, crops in rows])
+    axes = add_rows(figure, [(name, list(composite(crops, channels, protein))) for name, crops in rows])
+    bar = "" if scale is None else draw_bar(axes, scale, rows[0][1].shape[-1])
+    add_key(figure, channels, protein, bar=bar)
+    return figure
+
+
+def crop_montage(
+    pixels: np.ndarray,
+    channels: tuple[str, ...],
+    protein: tuple[str, ...],
+    title: str,
+    *,
+    scale: Scale | None = None,
+) -> Figure:
+    """Draw evenly spaced crops of a shard as composites, with the protein channel of each below it.
+
+    Args:
+        pixels: (n, C, S, S) uint8.
+        channels, protein: names of the C channels, and of the protein channels.
+        title: title of the figure; states if images are simulated.
+        scale: size of a pixel of the crops; None: no scale bar.
+    """
+    mosaic, size = crop_mosaic(pixels, channels, protein), pixels.shape[-1]
+    height, width = (0.8 * side / size for side in mosaic.shape[:2])
+    whole = height + 0.3 + KEY_INCHES
+    figure = Figure(figsize=(width, whole))
+    figure.suptitle(title, fontsize=10, y=1 - 0.05 / whole)
+    axes = figure.add_axes((0, KEY_INCHES / whole, 1, height / whole))
+    axes.imshow(mosaic, interpolation="nearest", aspect="auto")
+    axes.set_axis_off()
+    bar = "" if scale is None else draw_bar(axes, scale, size)
+    add_key(figure, channels, protein, bar=bar)
     return figure
 
 
@@ -97,6 +141,7 @@ def dendrogram_gallery(
     shown: Mapping[int, Sequence[int]],
     names: Mapping[int, str] | None = None,
     captions: Mapping[int, str] | None = None,
+    scale: Scale | None = None,
 ) -> Figure:
     """Draw a dendrogram and, below it, crops of each cluster, connected to their leaves by lines.
 
@@ -109,6 +154,7 @@ def dendrogram_gallery(
         shown: cluster -> positions of its cells to draw, as `Phenotype.rows`.
         names: cluster -> its name; by default its number. The share of the cells is added.
         captions: position of a cell -> caption below its crop.
+        scale: size of a pixel of the crops; None: no scale bar.
 
     Raises:
         ShapeError: crops, clusters and tree differ in length.
@@ -125,7 +171,7 @@ def dendrogram_gallery(
     place_of = {leaf: 10.0 * index + 5 for index, leaf in enumerate(drawn["leaves"])}  # as scipy draws them
     cells = sorted((cell for rows in shown.values() for cell in rows), key=lambda cell: place_of[cell])
     columns = max(len(cells), 1)
-    figure = Figure(figsize=(max(columns * _CROP_INCHES, 4.0), 4.0), layout="constrained")
+    figure = Figure(figsize=(max(columns * _CROP_INCHES, 4.0), 4.0 + KEY_INCHES), layout="constrained")
     add_title(figure, title)
     grid = figure.add_gridspec(2, columns, height_ratios=(2.0, 1.0))
     top = figure.add_subplot(grid[0, :])
@@ -145,9 +191,12 @@ def dendrogram_gallery(
     top.set(xlim=(0, 10 * len(labels)), ylim=(0, None), xticks=[])
     top.set_ylabel("Ward distance", fontsize=8)
     top.spines[["top", "right"]].set_visible(False)
+    bar = ""
     for column, cell in enumerate(cells):
         axes = figure.add_subplot(grid[1, column])
         _show(axes, crops[cell], channels, protein, alone=False)
+        if scale is not None and column == 0:
+            bar = draw_bar(axes, scale, crops.shape[-1])
         axes.set_xlabel((captions or {}).get(cell, ""), fontsize=8, labelpad=2)
         tint = colour(int(cluster[cell]) - 1)
         for spine in axes.spines.values():
@@ -158,6 +207,7 @@ def dendrogram_gallery(
                 color=tint, linewidth=0.8,
             )
         )  # fmt: skip
+    add_key(figure, channels, protein, bar=bar)
     return figure
 
 

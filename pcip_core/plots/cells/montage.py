@@ -1,9 +1,8 @@
-"""Colour composites of crops, and montages of them."""
+"""Colour composites of crops, and mosaics of them."""
 
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.figure import Figure
 
 _COLOURS = {"protein": (0.1, 1.0, 0.1), 0: (0.25, 0.35, 1.0), 1: (1.0, 0.2, 0.15), 2: (0.9, 0.8, 0.1)}
 
@@ -34,22 +33,23 @@ def composite(pixels: np.ndarray, channels: tuple[str, ...], protein: tuple[str,
     return np.clip(out, 0, 1)
 
 
-def crop_montage(
+def crop_mosaic(
     pixels: np.ndarray,
     channels: tuple[str, ...],
     protein: tuple[str, ...],
-    title: str,
     *,
     rows: int = 4,
     columns: int = 10,
-) -> Figure:
-    """Draw evenly spaced crops of a shard as composites, with the protein channel of each below it.
+) -> np.ndarray:
+    """The picture of evenly spaced crops of a shard as composites, with the protein channel of each below it.
 
     Args:
         pixels: (n, C, S, S) uint8.
         channels, protein: names of the C channels, and of the protein channels.
-        title: title of the figure; states if images are simulated.
         rows, columns: size of the grid.
+
+    Returns:
+        (height, columns * S, 3) float32 in [0, 1].
     """
     chosen = np.linspace(0, len(pixels) - 1, min(len(pixels), rows * columns)).astype(int)
     size = pixels.shape[-1]
@@ -61,10 +61,4 @@ def crop_montage(
         alone = pixels[index, channels.index(protein[0]), :, :, None] / np.float32(255)
         grid[(2 * row + 1) * size : (2 * row + 2) * size, across] = alone
     used = -(-max(len(chosen), 1) // columns) * 2 * size
-    height = used / size * 0.8
-    figure = Figure(figsize=(columns * 0.8, height + 0.3))
-    figure.suptitle(title, fontsize=10, y=1 - 0.05 / height)
-    axes = figure.add_axes((0, 0, 1, height / (height + 0.3)))
-    axes.imshow(grid[:used], interpolation="nearest", aspect="auto")
-    axes.set_axis_off()
-    return figure
+    return grid[:used]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from pcip_core.plots.cells.key import KEY_INCHES, Scale, add_key, draw_bar
 from pcip_core.plots.cells.montage import composite
 from pcip_core.plots.cells.tiles import add_rows
 from pcip_core.plots.style import add_title, no_scores
@@ -23,6 +24,8 @@ def unit_figure(
     channels: tuple[str, ...],
     protein: tuple[str, ...],
     title: str,
+    *,
+    scale: Scale | None = None,
 ) -> Figure:
     """Draw the cells with the highest responses, below them the occlusion maps of the first of them, then the lowest.
 
@@ -35,6 +38,7 @@ def unit_figure(
         maps: (k, C, S, S) drops of the first k of `highest`; k may be 0.
         channels, protein: names of the C channels, and of the protein channels.
         title: title of the figure; states if images are simulated.
+        scale: size of a pixel of the crops; None: no scale bar.
 
     >>> crops = np.zeros((2, 1, 8, 8), np.uint8)
     >>> figure = unit_figure(crops, crops, np.zeros((1, 1, 8, 8)), ("protein",), ("protein",), "example")
@@ -52,10 +56,13 @@ def unit_figure(
         rows += [(f"without {name}", tinted)] if tinted else []
     rows.append(("lowest", list(composite(lowest, channels, protein))))
     columns = max(len(pictures) for _, pictures in rows)
-    size = (columns * _CROP_INCHES + _LABEL_INCHES, len(rows) * (_CROP_INCHES + 0.05) + 0.6)
+    size = (columns * _CROP_INCHES + _LABEL_INCHES, len(rows) * (_CROP_INCHES + 0.05) + 0.6 + KEY_INCHES)
     figure = Figure(figsize=size, layout="constrained")
     add_title(figure, title)
-    add_rows(figure, rows)
+    axes = add_rows(figure, rows)
+    bar = "" if scale is None else draw_bar(axes, scale, highest.shape[-1])
+    marks = {"value drops without it": _DROP, "value rises without it": _RISE} if len(maps) else {}
+    add_key(figure, channels, protein, bar=bar, marks=marks)
     return figure
 
 

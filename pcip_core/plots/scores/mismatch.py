@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pcip_core.errors import ShapeError
+from pcip_core.plots.cells.key import KEY_INCHES, Scale, add_key, draw_bar
 from pcip_core.plots.cells.montage import composite
 from pcip_core.plots.cells.tiles import add_rows
 from pcip_core.plots.style import add_title, no_scores
@@ -26,6 +27,7 @@ def mismatch_pairs(
     protein: tuple[str, ...],
     labels: Sequence[tuple[str, str]],
     notes: Sequence[str] = (),
+    scale: Scale | None = None,
 ) -> Figure:
     """Draw one row per pair: the source, the target's markers, and the predicted and true protein with these markers.
 
@@ -39,6 +41,7 @@ def mismatch_pairs(
         channels, protein: names of the C channels, and of the P protein channels, in the order of the channels.
         labels: labels of the source and of the target of each pair.
         notes: texts at the right of each row, such as its correlations; none by default.
+        scale: size of a pixel of the crops; None: no scale bar.
 
     Raises:
         ShapeError: lengths differ.
@@ -62,7 +65,8 @@ def mismatch_pairs(
     markers[:, held] = 0
     inpainted[:, held] = np.clip(predictions, 0, 1)
     side = 1.25 if notes else 0.0
-    figure = Figure(figsize=(len(COLUMNS) * 1.1 + 1.0 + side, 1.1 * len(sources) + 0.6), layout="constrained")
+    size = (len(COLUMNS) * 1.1 + 1.0 + side, 1.1 * len(sources) + 0.6 + KEY_INCHES)
+    figure = Figure(figsize=size, layout="constrained")
     add_title(figure, title)
     rows = []
     for row, (source_label, _) in enumerate(labels):
@@ -75,7 +79,9 @@ def mismatch_pairs(
     right = [target for _, target in labels]
     if notes:
         right = [f"{target}\n{note}" for target, note in zip(right, notes, strict=True)]
-    add_rows(figure, rows, columns=COLUMNS, notes=right, upright=True)
+    axes = add_rows(figure, rows, columns=COLUMNS, notes=right, upright=True)
+    bar = "" if scale is None else draw_bar(axes, scale, sources.shape[-1])
+    add_key(figure, channels, protein, bar=bar)
     return figure
 
 

@@ -99,7 +99,7 @@ def test_an_export_with_two_measurements_of_one_plate(tmp_path: Path) -> None:
         "nucleus": "HOECHST 33342",
         "protein": "EGFP",
     }
-    assert "a pixel is 0.25 um" in text
+    assert "pixel_um: 0.25 " in text
     assert len(scan(screen).fields) == 4
 
 
@@ -122,7 +122,7 @@ def test_channels_within_files(tmp_path: Path) -> None:
     text, screen = proposed(tmp_path)
     assert (screen.files.layout, screen.files.pattern) == ("ome_tiff", "{plate}_{well:well}.ome.tif")
     assert screen.channels["protein"].named == "EGFP"
-    assert "a pixel is 0.2 um" in text
+    assert "pixel_um: 0.2 " in text
 
 
 def test_label_images_are_used(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from dataclasses import field as attribute
+from itertools import combinations
 
 import numpy as np
 
@@ -66,6 +67,8 @@ class SampledField:
         reasons: why the others cannot: an example of each kind of reason -> number of objects.
         warnings: what is unusual about label images of other programs.
         swapped: why the label image is that of another field, or None.
+        repeats: the field of which all cells of this one have the pixels, if there are several, or None.
+        equal: pairs of channels from different files or planes that have the same pixels.
     """
 
     field: Field
@@ -78,6 +81,8 @@ class SampledField:
     reasons: Mapping[str, int] = attribute(default_factory=dict)
     warnings: Sequence[str] = ()
     swapped: str | None = None
+    repeats: str | None = None
+    equal: Sequence[tuple[str, str]] = ()
 
 
 def choose_fields(screen: Screen, layout: Layout, *, at_most: int | None = None) -> list[Field]:
@@ -122,7 +127,7 @@ class Sampler:
     def __init__(self, screen: Screen, layout: Layout) -> None:
         self._screen, self._layout = screen, layout
         self._masks = [name for name, channel in screen.channels.items() if channel.role == "labels"]
-        self._first_with: dict[str, str] = {}
+        self._first_with: dict[str, tuple[str, str]] = {}  # pixels -> the first cell, and its field
 
     def sample(self, field: Field) -> tuple[SampledField, CutField | None]:
         """Look at one field.
@@ -138,10 +143,12 @@ class Sampler:
         except ImageFileError as error:
             return SampledField(field, str(error), self._constant(field, error)), None
         reasons = [reason for _, reason in cut.cells.rejected]
+        repeated = []
         for label, pixels in zip(cut.cells.label, cut.cells.pixel_hash, strict=True):
-            cell = f"{field.field_id}_{label:04d}"
+            cell = f"{field.field_id}_{label:04d}", field.field_id
             if (first := self._first_with.setdefault(pixels, cell)) is not cell:
-                reasons += [f"same pixels as cell {first}"]
+                reasons += [f"same pixels as cell {first[0]}"]
+                repeated += [first[1]]
         found = len(cut.cells.label) + len(cut.cells.rejected)
         pixels_of = {name: Pixels.of(plane) for name, plane in cut.planes.items()}
         passing = found - len(reasons)
@@ -155,6 +162,8 @@ class Sampler:
             reasons=counted(reasons),
             warnings=cut.warnings,
             swapped=swapped,
+            repeats=repeated[0] if 1 < len(repeated) == len(cut.cells.label) else None,
+            equal=_equal(field, cut, self._screen.crop_channels),
         )
         return summary, cut
 
@@ -186,6 +195,15 @@ class Sampler:
             f"{field.files[channel]} hardly fits its field {field.field_id} ({poor.of_mask:.2f}; 0.5 is chance, 1 a "
             f"perfect fit), and {better[0]} of another field does ({better[1]:.2f}): label images are mixed up"
         )
+
+
+def _equal(field: Field, cut: CutField, channels: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs of channels with the same pixels; a plane that the spec gives to two channels is so on purpose."""
+    return [
+        (first, second)
+        for first, second in combinations(channels, 2)
+        if field.files[first] != field.files[second] and np.array_equal(cut.planes[first], cut.planes[second])
+    ]
 
 
 def counted(reasons: Iterable[str]) -> dict[str, int]:

@@ -11,7 +11,7 @@ from pcip_core.crops.shard import smallest
 from pcip_core.images.illumination.described import illumination_lines
 from pcip_core.images.quality.survey import quality_lines
 from pcip_core.segmentation import least_area
-from pcip_core.words import many, verb
+from pcip_core.words import many, share, verb
 
 _SHOWN = 5  # fields, images or problems named
 _REASONS = 3  # kinds of reasons named in one line
@@ -42,6 +42,20 @@ def sample(check: Check) -> Iterator[Line]:
     if more := len(problems[_SHARDS:]):
         yield Line(PROBLEM, f"{many(more, 'more shard')} with too few cells")
     yield from _small_objects(check)
+    yield from _same_pixels(check)
+
+
+def _same_pixels(check: Check) -> Iterator[Line]:
+    """The problems of fields with the pixels of others, and of channels with the pixels of others."""
+    repeats = [(each.field.field_id, each.repeats) for each in check.sample if each.repeats is not None]
+    if repeats:
+        shown = ", ".join(f"{name} (as {first})" for name, first in repeats[:_SHOWN])
+        text = share(len(repeats), len(check.sample), "sampled field", does="have")
+        yield Line(PROBLEM, f"{text} the pixels of another, and no cell of its own: {shown}")
+    equal = Counter(pair for each in check.sample for pair in each.equal)
+    for (first, second), n in equal.items():
+        text = f"channels {first} and {second} have the same pixels in {share(n, len(check.sample), 'sampled field')}"
+        yield Line(PROBLEM, f"{text}: are the files of one channel copies of those of the other?")
 
 
 def _counted(members: Sequence[SampledField]) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 from pcip_core.files import natural_key
 from pcip_core.images.field import Field
 from pcip_core.images.layouts.copies import copies
-from pcip_core.images.layouts.grouping import UNREADABLE
-from pcip_core.images.layouts.pattern import channels_of, other_reading
+from pcip_core.images.layouts.grouping import UNREADABLE, channels_by_name
+from pcip_core.images.layouts.pattern import channels_of, matches, other_reading
 from pcip_core.images.reference import Reference
 from pcip_core.spec.bounds import meant
 from pcip_core.spec.screen import Screen
@@ -50,6 +50,8 @@ def doubts(
         *_several_folders(known),
         *_times_as_fields(screen, known),
         *_depths_by_value(screen, known),
+        *_plates_in_two_writings(known),
+        *_other_levels(screen, unclaimed),
         *_two_readings(screen, known),
         *_dividing_parts(screen, known),
         *_copied_links(screen.folder(), unclaimed),
@@ -141,6 +143,35 @@ def _depths_by_value(screen: Screen, fields: Sequence[Field]) -> Iterator[str]:
                     f"{what} of one place, whose cells would count {many(len(values), 'time')}, write {{{kind}}} for "
                     "it in files.pattern"
                 )
+
+
+def _plates_in_two_writings(fields: Sequence[Field]) -> Iterator[str]:
+    """Plates whose names differ in letter case only."""
+    writings: dict[str, set[str]] = defaultdict(set)
+    for field in fields:
+        writings[field.parts.get("plate", "").casefold()].add(field.parts.get("plate", ""))
+    double = [" and ".join(map(escaped, sorted(texts))) for texts in writings.values() if len(texts) > 1]
+    if double:
+        yield (
+            f"{many(len(double), 'plate')} in two writings, each taken for two: {', '.join(double[:_SHOWN])}; if they "
+            "are one plate, rename the folders or files"
+        )
+
+
+def _other_levels(screen: Screen, unclaimed: Sequence[str]) -> Iterator[str]:
+    """Files that belong to no field, with names as in the pattern, in folders of another depth."""
+    ends = {pattern.rpartition("/")[2]: pattern.count("/") for pattern in screen.files.patterns}
+    for end, depth in ends.items():
+        others = [path for path in unclaimed if path.count("/") != depth and not path.endswith("/")]
+        names = [path.rpartition("/")[2] for path in others]
+        found = matches(end, names, channels_by_name(screen)) if names else []
+        lost = [path for path, parts in zip(others, found, strict=True) if parts is not None]
+        if lost:
+            yield (
+                f"{many(len(lost), 'file', does='match')} the end of files.pattern, {end}, and "
+                f"{verb(len(lost), 'belong')} to no field, because of other folders above: "
+                f"{', '.join(map(escaped, lost[:_SHOWN]))}"
+            )
 
 
 def _two_readings(screen: Screen, fields: Sequence[Field]) -> Iterator[str]:

@@ -241,3 +241,19 @@ def test_images_of_single_cells_with_too_few_of_them_are_counted(tmp_path, capsy
     )
     assert print_check(replace(screen, crops=replace(screen.crops, min_cells=3)))
     assert "3 of 3 images of plate_1 have fewer cells than crops.min_cells (3)" in capsys.readouterr().out
+
+
+def test_fields_and_channels_with_the_pixels_of_others_are_problems(tmp_path, capsys):
+    screen = load_screen(write_tiny_screen(tmp_path, plates=1))
+    first, second, third, _ = scan(screen).fields
+    root = screen.folder()
+    for name in ("nucleus", "protein"):
+        (root / second.files[name]).write_bytes((root / first.files[name]).read_bytes())
+    (root / third.files["protein"]).write_bytes((root / third.files["nucleus"]).read_bytes())
+    assert print_check(screen, at_most=4)
+    out = capsys.readouterr().out
+    assert (
+        "1 of 4 sampled fields has the pixels of another, and no cell of its own: plate_1_A02_1 (as plate_1_A01_1)"
+        in out
+    )
+    assert "channels nucleus and protein have the same pixels in 1 of 4 sampled fields" in out

@@ -359,3 +359,24 @@ def test_plates_and_wells_that_are_no_focal_planes_are_not_doubted(tmp_path):
     files = {"pattern": "{plate}/{well}_{channel}.tif", "image_id": "{plate}_{well}"}
     screen, layout = _scan(tmp_path / "i", names, files)
     assert layout.doubts(screen) == []
+
+
+def test_plates_in_two_writings_are_doubted(tmp_path):
+    names = [f"{plate}/A01_{channel}.tif" for plate in ("P1", "p1") for channel in ("nucleus", "protein")]
+    screen, layout = _scan(
+        tmp_path / "i", names, {"pattern": "{plate}/{well}_{channel}.tif", "image_id": "{plate}_{well}"}
+    )
+    assert [doubt.partition(";")[0] for doubt in layout.doubts(screen)] == [
+        "1 plate in two writings, each taken for two: P1 and p1"
+    ]
+
+
+def test_files_at_another_depth_are_doubted(tmp_path):
+    names = [f"{folder}/A01_{c}.tif" for folder in ("P1", "deep/P2") for c in ("nucleus", "protein", "er")]
+    screen, layout = _scan(
+        tmp_path / "i", names, {"pattern": "{plate}/{well}_{channel}.tif", "image_id": "{plate}_{well}"}
+    )
+    assert layout.doubts(screen) == [
+        "2 files match the end of files.pattern, {well}_{channel}.tif, and belong to no field, because of other "
+        "folders above: deep/P2/A01_nucleus.tif, deep/P2/A01_protein.tif"
+    ]

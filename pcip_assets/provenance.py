@@ -20,7 +20,7 @@ from pcip_assets.workspace import REPOSITORY
 from pcip_core.files import paths_in
 
 
-def inputs_hash(*, within: Path | None = None, **inputs: Any) -> str:
+def inputs_hash(within: Path | None = None, /, **inputs: Any) -> str:
     """Hash of plain values that fully determine a result.
 
     Args:

@@ -82,13 +82,12 @@ def _free_port() -> int:
 
 def take(page: Page, address: str, folder: Path) -> None:
     """The graph of the screen, a table with its columns and their lineage, and the encoder with its launchpad."""
-    size = page.viewport_size
-    page.set_viewport_size({"width": 1600, "height": 560})
     page.goto(f"{address}/locations/{LOCATION}/asset-groups/{NAME}/lineage")
+    page.get_by_text("fields", exact=True).first.wait_for()
+    page.mouse.dblclick(500, 700)  # on the background: fit the whole graph, as only what is in view is drawn
     for noun in _GRAPH:
         page.get_by_text(noun, exact=True).first.wait_for()
     save(page, folder / "asset_graph.png")
-    page.set_viewport_size(size)  # type: ignore[arg-type]
 
     page.goto(f"{address}/assets/{NAME}/cell_features")
     page.get_by_text("encoder_version", exact=True).first.wait_for()

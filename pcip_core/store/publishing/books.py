@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +44,20 @@ class Entry:
         """The entry of a partition with this provenance."""
         return cls(stamp, provenance["commit_id"], json.dumps(provenance), dim)
 
-    @cached_property
+    @property
     def provenance(self) -> dict[str, Any]:
-        """What it was committed with. Most entries of a large store are compared only, and not parsed."""
-        return json.loads(self.encoded)
+        """What it was committed with, to be read only. Most entries of a large store are compared, and not parsed."""
+        return _parsed(self.encoded)
 
     @property
     def kind(self) -> tuple[int | None, str]:
         """Length and precision of its vectors, which are equal in all that are shown together."""
         return self.dim, self.provenance.get("precision") or "float32"  # earlier versions had no other
+
+
+@lru_cache(maxsize=4096)  # a run publishes after each of its steps, mostly the same partitions
+def _parsed(encoded: str) -> dict[str, Any]:
+    return json.loads(encoded)
 
 
 Books = dict[Key, Entry]
@@ -90,8 +95,10 @@ def out_of_date(books: Books) -> list[Key]:
 
 def _describes_other_cells(key: Key, books: Books) -> bool:
     screen, table, shard = key
-    made_from = books[key].provenance.get("crops_hash")  # not recorded by earlier versions
-    if made_from is None or not table.startswith(CELL_FEATURES):
+    if not table.startswith(CELL_FEATURES):
+        return False
+    made_from = books[key].provenance.get("crops_hash")
+    if made_from is None:  # not recorded by earlier versions
         return False
     cells = books.get((screen, "cells", shard))
     return cells is None or cells.provenance.get("data_hash") != made_from

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 CHROMIUM = shutil.which("chromium")
 _STOPS_S = 30
 _WAIT_MS = 120_000
+_MOVE_MS = 10  # as a hand moves
 
 
 @contextmanager
@@ -61,3 +62,4 @@ def draw_around(page: Page, share: float = 0.96, corners: int = 40) -> None:
         page.mouse.move(x, y)
         if number == 0:
             page.mouse.down()
+        page.wait_for_timeout(_MOVE_MS)

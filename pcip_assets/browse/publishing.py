@@ -54,6 +54,12 @@ class Publisher:
         with self._condition:
             return {"pending": self._unpublished, "problem": self._problem}
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether something is left to publish or to report."""
+        with self._condition:
+            return self._unpublished or bool(self._unreported)
+
     def close(self) -> None:
         """Publish and report what is left."""
         with self._condition:

@@ -92,4 +92,8 @@ def opened(
         )
         yield application(Actions(session, publisher), allowed_hosts=allowed_hosts)
     finally:
+        if publisher.is_behind:
+            click.echo("publishing the labels, and recording them in Dagster", err=True)
         publisher.close()
+        if problem := publisher.state()["problem"]:
+            click.secho(str(problem), fg="yellow", err=True)

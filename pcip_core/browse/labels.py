@@ -181,7 +181,8 @@ class Labels:
         present = np.flatnonzero(row >= 0)
         hashes = self._cells.pixel_hashes(row[present])
         same = present[(hashes == table["pixel_hash"].gather(present)).to_numpy()]
-        self._names = table["label"].unique(maintain_order=True).to_list()
+        by_time = table.group_by("label").agg(pl.col("labelled_at").min()).sort("labelled_at", "label")
+        self._names += [name for name in by_time["label"] if name not in self._names]
         self._code = np.full(len(self._cells), _NONE, np.int16)
         self._code[row[same]] = places(self._labels, table["label"])[same]
         self.lost = table.height - len(same)

@@ -12,18 +12,20 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import polars as pl
 import pyarrow as pa
 
 from pcip_core.errors import EvaluationError, SpecError
 from pcip_core.spec.bounds import shown
-from pcip_core.store.parquet import frame_of
 from pcip_core.store.sql import NO_EXTENSIONS, quoted
 
-LONGEST_S = 10.0
+if TYPE_CHECKING:  # each process of `_evaluated` would import it
+    import polars as pl
+
+LONGEST_S = 10.0  # of a condition on images
+LONGEST_CELLS_S = 30.0  # of one on cells, of which there may be millions
 _DUCKDB_MEMORY = "256MB"
 _MOST_BYTES = 3 << 29  # of address space; DuckDB and pyarrow take half of it themselves
 _CONDITION, _PROBLEM = b"condition", b"problem"  # keys in the metadata of tables
@@ -51,7 +53,7 @@ def image_ids_where(images: pa.Table, condition: str, where: str) -> set[str]:
     stream = pa.BufferOutputStream()
     with pa.ipc.new_stream(stream, images.schema) as writer:
         writer.write_table(images)
-    answer = _evaluated("evaluate", stream.getvalue().to_pybytes())
+    answer = _evaluated("evaluate", stream.getvalue().to_pybytes(), LONGEST_S)
     if isinstance(answer, str):
         raise SpecError(
             where,
@@ -72,10 +74,10 @@ def cell_ids_where(published: Path, screen: str, condition: str) -> pl.Series:
             published tables. It cannot read other files.
 
     Raises:
-        EvaluationError: it is not one expression over these, or it takes more than 10 s or 1.5 GB.
+        EvaluationError: it is not one expression over these, or it takes more than 30 s or 1.5 GB.
     """
     asked = {"published": str(published), "screen": screen, "condition": condition}
-    answer = _evaluated("evaluate_cells", json.dumps(asked).encode())
+    answer = _evaluated("evaluate_cells", json.dumps(asked).encode(), LONGEST_CELLS_S)
     if isinstance(answer, str):
         raise EvaluationError(
             "filter",
@@ -83,22 +85,24 @@ def cell_ids_where(published: Path, screen: str, condition: str) -> pl.Series:
             required=f"one condition in SQL over the columns of {screen}.cells and {screen}.images",
             remedy="Correct the condition; write texts in single quotes: gene = 'NOP1' AND area_px > 500.",
         )
+    from pcip_core.store.parquet import frame_of
+
     return frame_of(pa.table({"cell_id": answer}))["cell_id"]
 
 
-def _evaluated(function: str, given: bytes) -> pa.ChunkedArray | str:
+def _evaluated(function: str, given: bytes, longest_s: float) -> pa.ChunkedArray | str:
     """The ids that a function of this module writes in a process of its own, or why there are none."""
     try:
         done = subprocess.run(
             [sys.executable, "-c", f"from pcip_core.store import conditions; conditions.{function}()"],
             input=given,
             capture_output=True,
-            timeout=LONGEST_S,
+            timeout=longest_s,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return f"more than {LONGEST_S:.0f} s"
+        return f"more than {longest_s:.0f} s"
     if done.returncode != 0:
         return done.stderr.decode(errors="replace").strip().rpartition("\n")[2] or "more than 1.5 GB"
     answer = pa.ipc.open_stream(done.stdout).read_all()

@@ -66,6 +66,6 @@ def test_what_is_no_condition_is_refused_and_changes_nothing(published: Path, co
 
 
 def test_a_filter_has_a_limit_of_time(published: Path, monkeypatch) -> None:
-    monkeypatch.setattr(conditions, "LONGEST_S", 1.0)
+    monkeypatch.setattr(conditions, "LONGEST_CELLS_S", 1.0)
     with pytest.raises(EvaluationError, match="more than 1 s"):
         cell_ids_where(published, "scr", "(SELECT count(*) FROM range(1000000000000)) > 0")

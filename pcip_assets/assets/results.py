@@ -49,6 +49,8 @@ class Tables(Work):
 
     def keep(self, run: Run, shard: str | None, made_from: str) -> dict[str, Any]:
         """Write the figures, then commit the tables, whose provenance marks the result as up to date."""
+        from pcip_core.plots.pictures import VECTOR
+
         crops = (run.library.store.provenance(run.screen.name, "cells", shard) or {}).get("data_hash")
         made = self.make(shard)
         assert run.figures or not made.figures, (
@@ -70,9 +72,8 @@ class Tables(Work):
             run.screen.name, made.tables, shard=shard, arrays=made.arrays, provenance=provenance
         )
         for name in set((before.get("figures") or "").split("\n")) - {"", *made.figures}:
-            run.library.workspace.figure(run.screen.name, name).unlink(
-                missing_ok=True
-            )  # from earlier settings
+            for kind in ("png", *VECTOR):  # from earlier settings
+                run.library.workspace.figure(run.screen.name, name, kind).unlink(missing_ok=True)
         return {**made.metadata, **previews, "dagster/row_count": made.tables[self.table].height}
 
     def _provenance(self, run: Run, shard: str | None) -> dict[str, Any]:
@@ -86,6 +87,7 @@ class Page(Work):
     path: Path
     inputs: Callable[[str | None], dict[str, Any]]
     make: Callable[[str], tuple[str, dict[str, Any]]]  # the page, and metadata
+    figures: Mapping[str, "Figure"] = field(default_factory=dict)  # that `make` adds, to be stored for print
 
     def made_from(self, run: Run, shard: str | None) -> str | None:
         """The hash in the head of the page."""
@@ -99,6 +101,7 @@ class Page(Work):
 
         assert run.figures, "a page contains figures: its asset needs `figures=True`"
         html, metadata = self.make(made_from)
+        _keep_figures(self.path.with_suffix(""), self.figures)
         save_page(html, self.path)
         return {"kilobytes": self.path.stat().st_size // 1000, **metadata}
 
@@ -111,12 +114,27 @@ class Page(Work):
         }
 
 
+def _keep_figures(folder: Path, figures: Mapping[str, "Figure"]) -> None:
+    """Write the figures of a page to its folder, and remove the files of its earlier figures."""
+    from pcip_core.plots.pictures import VECTOR, save_figure
+
+    for name, figure in figures.items():
+        save_figure(figure, folder / f"{name}.png")
+    if folder.is_dir():
+        for kind in ("png", *VECTOR):
+            for file in folder.glob(f"*.{kind}"):
+                if file.stem not in figures:
+                    file.unlink()
+
+
 def _drawn(run: Run, figures: Mapping[str, "Figure"]) -> dict[str, Any]:
     """Write figures to their files; return previews for the metadata."""
     if not figures:
         return {}
-    from pcip_core.plots.pictures import preview, save_png
+    from pcip_core.plots.pictures import preview, save_figure
 
     folder = run.library.workspace
-    files = {name: save_png(figure, folder.figure(run.screen.name, name)) for name, figure in figures.items()}
+    files = {
+        name: save_figure(figure, folder.figure(run.screen.name, name)) for name, figure in figures.items()
+    }
     return {name: picture(preview(file)) for name, file in files.items()}

@@ -9,6 +9,8 @@ from typing import Any, get_args
 from matplotlib.figure import Figure
 
 from pcip_core.features.names import best_layers, split_name
+from pcip_core.files import file_name
+from pcip_core.plots.pictures import VECTOR, is_vector
 from pcip_core.plots.scatter import embedding_scatter
 from pcip_core.plots.scores.benchmarks import accuracy_by_layer, accuracy_by_vgg_layer
 from pcip_core.plots.scores.classes import accuracy_by_k, recall_by_class
@@ -45,12 +47,15 @@ _SCORES = (  # column, classifier, protocols (the first that was scored), metric
 )
 
 
-def benchmark_page(rows: BenchmarkRows, *, made_from: str = "") -> tuple[str, dict[str, Figure]]:
-    """The page as self-contained HTML, and its figures by the heading of their section.
+def benchmark_page(
+    rows: BenchmarkRows, *, made_from: str = "", folder: str = ""
+) -> tuple[str, dict[str, Figure], dict[str, Figure]]:
+    """The page as self-contained HTML, its first figures by the heading of their section, and all by file name.
 
     Args:
         rows: contents of the page.
         made_from: hash of the inputs, stored in the page's head.
+        folder: folder of the figures beside the page, to which it links; "" for no links.
     """
     if rows.simulated and "simulated" not in rows.title.lower():
         rows = replace(rows, title=f"{rows.title} (SIMULATED images)")  # the title of every figure
@@ -64,15 +69,36 @@ def benchmark_page(rows: BenchmarkRows, *, made_from: str = "") -> tuple[str, di
         lineage(rows),
         printed(rows),
     ]
+    files = _with_links(sections, folder)
     banner = "SIMULATED images: this page shows no real cells" if rows.simulated else ""
     title = f"{rows.title}: benchmarks"
     html = page(title, sections, banner=banner, subtitle=rows.description, made_from=made_from)
-    return html, {
-        section.heading: block.figure
-        for section in sections
-        for block in reversed(section.blocks)  # the first of several
-        if isinstance(block, Picture)
-    }
+    return (
+        html,
+        {
+            section.heading: block.figure
+            for section in sections
+            for block in reversed(section.blocks)  # the first of several
+            if isinstance(block, Picture)
+        },
+        files,
+    )
+
+
+def _with_links(sections: list[Section], folder: str) -> dict[str, Figure]:
+    """Name each figure after its section, and link its files; returns the figures by name."""
+    files: dict[str, Figure] = {}
+    for section in sections:
+        heading = section.heading.partition(" (")[0].lower()
+        for place, block in enumerate(section.blocks):
+            if not isinstance(block, Picture):
+                continue
+            name = file_name(f"{heading} {sum(key.startswith(file_name(heading)) for key in files) + 1}")
+            files[name] = block.figure
+            kinds = ("png", *VECTOR) if is_vector(block.figure) else ("png",)
+            links = [(kind.upper(), f"{folder}/{name}.{kind}") for kind in kinds] if folder else []
+            section.blocks[place] = replace(block, links=links)
+    return files
 
 
 def _score(

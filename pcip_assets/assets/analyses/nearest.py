@@ -168,6 +168,4 @@ def _gallery(
 
     crops = crops_of(store, screen, cells)
     scale = Scale.of_crop(screen)
-    return gallery(
-        crops, screen.crop_channels, screen.protein, captions, title, columns=columns, scale=scale
-    )
+    return gallery(crops, screen.crop_channels, screen.protein, captions, title, columns=columns, scale=scale)

@@ -17,6 +17,9 @@ from pcip_assets.web import REPORTS
 
 __all__ = ["Made", "Page", "Tables", "picture"]
 
+_FILES = ("png", "svg", "pdf")
+"""Kinds of the files of a figure. The module that writes them imports matplotlib, which few assets need."""
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -49,8 +52,6 @@ class Tables(Work):
 
     def keep(self, run: Run, shard: str | None, made_from: str) -> dict[str, Any]:
         """Write the figures, then commit the tables, whose provenance marks the result as up to date."""
-        from pcip_core.plots.pictures import VECTOR
-
         crops = (run.library.store.provenance(run.screen.name, "cells", shard) or {}).get("data_hash")
         made = self.make(shard)
         assert run.figures or not made.figures, (
@@ -72,7 +73,7 @@ class Tables(Work):
             run.screen.name, made.tables, shard=shard, arrays=made.arrays, provenance=provenance
         )
         for name in set((before.get("figures") or "").split("\n")) - {"", *made.figures}:
-            for kind in ("png", *VECTOR):  # from earlier settings
+            for kind in _FILES:  # from earlier settings
                 run.library.workspace.figure(run.screen.name, name, kind).unlink(missing_ok=True)
         return {**made.metadata, **previews, "dagster/row_count": made.tables[self.table].height}
 
@@ -116,12 +117,12 @@ class Page(Work):
 
 def _keep_figures(folder: Path, figures: Mapping[str, "Figure"]) -> None:
     """Write the figures of a page to its folder, and remove the files of its earlier figures."""
-    from pcip_core.plots.pictures import VECTOR, save_figure
+    from pcip_core.plots.pictures import save_figure
 
     for name, figure in figures.items():
         save_figure(figure, folder / f"{name}.png")
     if folder.is_dir():
-        for kind in ("png", *VECTOR):
+        for kind in _FILES:
             for file in folder.glob(f"*.{kind}"):
                 if file.stem not in figures:
                     file.unlink()

@@ -18,6 +18,7 @@ PRINT_DPI = 200
 VECTOR = ("svg", "pdf")
 """Kinds of files that journals and editors of drawings take."""
 _RESOLUTIONS = (110, 80, 60, 40, 25)
+_MOST_POINTS = 2000  # of a scatter that are drawn one by one in a vector file
 _WEBP_PX = 16_383  # maximum side
 
 
@@ -41,6 +42,8 @@ def save_figure(figure: Figure, path: Path) -> Path:
     import matplotlib as mpl
 
     save_png(figure, path)
+    for points in (points for axes in figure.axes for points in axes.collections):
+        points.set_rasterized(len(points.get_offsets()) > _MOST_POINTS)  # as a picture within the vector file
     style = {"svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": path.stem}
     for kind in VECTOR:
         beside = path.with_suffix(f".{kind}")

@@ -9,8 +9,6 @@ from typing import Any, get_args
 from matplotlib.figure import Figure
 
 from pcip_core.features.names import best_layers, split_name
-from pcip_core.files import file_name
-from pcip_core.plots.pictures import VECTOR, is_vector
 from pcip_core.plots.scatter import embedding_scatter
 from pcip_core.plots.scores.benchmarks import accuracy_by_layer, accuracy_by_vgg_layer
 from pcip_core.plots.scores.classes import accuracy_by_k, recall_by_class
@@ -19,6 +17,7 @@ from pcip_core.plots.scores.pairwise import pairwise_by_line, pairwise_distances
 from pcip_core.report.background import excluded, lineage, printed
 from pcip_core.report.batch_effects import batch_effects
 from pcip_core.report.page import Block, Cell, Picture, Section, Table, Text, page
+from pcip_core.report.printed import with_files
 from pcip_core.report.score_rows import (
     PROTOCOLS,
     BenchmarkRows,
@@ -69,7 +68,7 @@ def benchmark_page(
         lineage(rows),
         printed(rows),
     ]
-    files = _with_links(sections, folder)
+    files = with_files(sections, folder)
     banner = "SIMULATED images: this page shows no real cells" if rows.simulated else ""
     title = f"{rows.title}: benchmarks"
     html = page(title, sections, banner=banner, subtitle=rows.description, made_from=made_from)
@@ -83,22 +82,6 @@ def benchmark_page(
         },
         files,
     )
-
-
-def _with_links(sections: list[Section], folder: str) -> dict[str, Figure]:
-    """Name each figure after its section, and link its files; returns the figures by name."""
-    files: dict[str, Figure] = {}
-    for section in sections:
-        heading = section.heading.partition(" (")[0].lower()
-        for place, block in enumerate(section.blocks):
-            if not isinstance(block, Picture):
-                continue
-            name = file_name(f"{heading} {sum(key.startswith(file_name(heading)) for key in files) + 1}")
-            files[name] = block.figure
-            kinds = ("png", *VECTOR) if is_vector(block.figure) else ("png",)
-            links = [(kind.upper(), f"{folder}/{name}.{kind}") for kind in kinds] if folder else []
-            section.blocks[place] = replace(block, links=links)
-    return files
 
 
 def _score(

@@ -26,20 +26,20 @@ class Cell:
     """A cell of a table: text, and whether it is the best of its column or a value from the paper.
 
     Attributes:
-        more: further text, which the page shows after a click.
+        more: further items, which the page shows after a click.
         value: the number with all its digits, for the CSV file; None: the text.
     """
 
     text: str
     best: bool = False
     paper: bool = False
-    more: str = ""
+    more: Sequence[str] = ()
     value: float | None = None
 
     @property
     def plain(self) -> str:
         """The text of the CSV file."""
-        return ", ".join(filter(None, (self.text, self.more))) if self.value is None else repr(self.value)
+        return ", ".join(filter(None, (self.text, *self.more))) if self.value is None else repr(self.value)
 
 
 @dataclass(frozen=True)

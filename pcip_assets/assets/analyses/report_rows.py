@@ -295,7 +295,7 @@ def _files(library: Library, screen: Screen) -> dict[str, list[tuple[str, str]]]
 def _plates(library: Library, screen: Screen) -> pl.DataFrame:
     """Measures of the wells; empty for a screen without plates."""
     images = library.store.read(screen.name, "images", columns=["plate", "well"])
-    if images.select(pl.all_horizontal(pl.col("plate", "well").is_null()).all()).item():
+    if images.select(pl.any_horizontal(pl.col("plate", "well").is_null()).all()).item():
         return pl.DataFrame()
     return well_values(quality_rows(library, screen))
 
@@ -312,12 +312,12 @@ def _facts(
     source = _features(library, screen)
     version = source.get("encoder_version", "")
     trained = trained_as(library.workspace, screen)
-    if trained is None or trained.version not in version:
+    if trained is not None and trained.version != version:
         trained = None
     return Facts(
         n_images=cells.images.height,
         n_cells=len(cells.features),
-        n_proteins=cells.images["protein"].n_unique(),
+        n_proteins=cells.images["protein"].drop_nulls().n_unique(),
         encoder_version=version,
         trained=trained and trained.settings,
         trained_on=trained and trained.cells,

@@ -36,7 +36,7 @@ def members(rows: AnalysisRows, _: Plots) -> Section | None:
             continue
         body: list[list[Cell | str]] = []
         for node, names in members_by_closeness(rows, solution).items():
-            shown = Cell(", ".join(names[:_SHOWN]), more=", ".join(names[_SHOWN:]))
+            shown = Cell(", ".join(names[:_SHOWN]), more=names[_SHOWN:])
             body.append([node, str(len(names)), shown])
         columns = ["cluster", "members", "proteins, nearest to the mean of the cluster first"]
         caption = f"{name}: {many(len(body), 'cluster')}."

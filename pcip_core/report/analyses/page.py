@@ -35,14 +35,14 @@ def analysis_page(rows: AnalysisRows, *, made_from: str = "") -> str:
     sections = [section for *_, section in parts if section is not None]
     if missing:
         sections.append(Section("Not on this page", [Text(line) for line in missing]))
-    if rows.channels and sections:
-        sections[0].blocks.insert(0, key(rows))
     sections += [
         *([methods_section(rows.methods)] if rows.methods else []),
         provenance(rows),
         sql_examples(rows),
     ]
-    scripts = plots.finish()
+    scripts = plots.finish()  # before anything moves the blocks that it fills
+    if rows.channels:
+        sections[0].blocks.insert(0, key(rows))
     return page(
         f"{rows.title}: analyses",
         sections,

@@ -102,10 +102,8 @@ def heat_maps(rows: AnalysisRows, plots: Plots) -> Section | None:
 def _same(rows: AnalysisRows, solution: str, same: Mapping[str, str]) -> Block:
     """A line for a solution whose clusters have been shown, with its figures for print."""
     name, other = (each.replace("_", " ") for each in (solution, same[solution]))
-    files = [
-        *rows.files.get(f"clusters_{file_name(solution)}", ()),
-        *rows.files.get(f"enrichment_{file_name(solution)}", ()),
-    ]
+    kinds = ("clusters", "enrichment")
+    files = [file for kind in kinds for file in rows.files.get(file_name(f"{kind}_{solution}"), ())]
     return Links(f"{name}: the clusters are those of {other}.", [(address, address) for _, address in files])
 
 

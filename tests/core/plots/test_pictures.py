@@ -89,7 +89,7 @@ def test_figures_are_also_vector_files_of_equal_bytes_but_pictures_are_not(tmp_p
     for kind in ("png", "svg", "pdf"):
         first, second = (path.with_suffix(f".{kind}").read_bytes() for path in paths)
         assert first == second
-        assert b"Date" not in first.replace(b"CreationDate", b"Date") or kind == "png"
+        assert b"CreationDate" not in first
     assert b"<dc:date>" not in paths[0].with_suffix(".svg").read_bytes()
     save_figure(drawn(colour=True), paths[0])
     assert [path.name for path in paths[0].parent.iterdir()] == ["a.png"]

@@ -178,8 +178,8 @@ def _encoder(screen: Screen, facts: Facts) -> Iterator[str]:
     pairs = {
         "same_image": "pairs of cells of the same image",
         "same_protein": "pairs of cells of different images of the same protein",
-        "mixed": f"pairs of cells, {config.mixed_share:.0%} of them of different images of the same protein and the others "
-        "of the same image",
+        "mixed": f"pairs of cells, {config.mixed_share:.0%} of them of different images of the same protein and the "
+        "others of the same image",
     }[config.pairs]
     cells = f" on {many(facts.trained_on, 'cell', ',')}" if facts.trained_on else ""
     of = "" if screen.encoder_screen == screen.name else f" of the screen {screen.encoder_screen}"

@@ -118,9 +118,9 @@ class Workspace:
         """The HTML page of the quality of a screen's fields."""
         return self.reports(screen) / "quality.html"
 
-    def figure(self, screen: str, name: str) -> Path:
+    def figure(self, screen: str, name: str, kind: str = "png") -> Path:
         """The file of a figure; characters that are not allowed in file names become underscores."""
-        return self.reports(screen) / f"{file_name(name)}.png"
+        return self.reports(screen) / f"{file_name(name)}.{kind}"
 
     @property
     def mlflow_folder(self) -> Path:

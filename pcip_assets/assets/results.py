@@ -18,6 +18,9 @@ from pcip_core.files import paths_in
 
 __all__ = ["Made", "Page", "Tables", "picture", "relative"]
 
+_FILES = ("png", "svg", "pdf")
+"""Kinds of the files of a figure. The module that writes them imports matplotlib, which few assets need."""
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -71,9 +74,8 @@ class Tables(Work):
             run.screen.name, made.tables, shard=shard, arrays=made.arrays, provenance=provenance
         )
         for name in set((before.get("figures") or "").split("\n")) - {"", *made.figures}:
-            run.library.workspace.figure(run.screen.name, name).unlink(
-                missing_ok=True
-            )  # from earlier settings
+            for kind in _FILES:  # from earlier settings
+                run.library.workspace.figure(run.screen.name, name, kind).unlink(missing_ok=True)
         return {**made.metadata, **previews, "dagster/row_count": made.tables[self.table].height}
 
     def _provenance(self, run: Run, shard: str | None) -> dict[str, Any]:
@@ -87,6 +89,7 @@ class Page(Work):
     path: Path
     inputs: Callable[[str | None], dict[str, Any]]
     make: Callable[[str], tuple[str, dict[str, Any]]]  # the page, and metadata
+    figures: Mapping[str, "Figure"] = field(default_factory=dict)  # that `make` adds, to be stored for print
 
     def made_from(self, run: Run, shard: str | None) -> str | None:
         """The hash in the head of the page."""
@@ -100,6 +103,7 @@ class Page(Work):
 
         assert run.figures, "a page contains figures: its asset needs `figures=True`"
         html, metadata = self.make(made_from)
+        _keep_figures(self.path.with_suffix(""), self.figures)
         save_page(html, self.path)
         return {"kilobytes": self.path.stat().st_size // 1000, **metadata}
 
@@ -117,12 +121,27 @@ def relative(table: pl.DataFrame, folder: Path, *columns: str) -> pl.DataFrame:
     return table.with_columns(pl.col(columns).str.replace_all(paths_in(str(folder)), "${1}"))
 
 
+def _keep_figures(folder: Path, figures: Mapping[str, "Figure"]) -> None:
+    """Write the figures of a page to its folder, and remove the files of its earlier figures."""
+    from pcip_core.plots.pictures import save_figure
+
+    for name, figure in figures.items():
+        save_figure(figure, folder / f"{name}.png")
+    if folder.is_dir():
+        for kind in _FILES:
+            for file in folder.glob(f"*.{kind}"):
+                if file.stem not in figures:
+                    file.unlink()
+
+
 def _drawn(run: Run, figures: Mapping[str, "Figure"]) -> dict[str, Any]:
     """Write figures to their files; return previews for the metadata."""
     if not figures:
         return {}
-    from pcip_core.plots.pictures import preview, save_png
+    from pcip_core.plots.pictures import preview, save_figure
 
     folder = run.library.workspace
-    files = {name: save_png(figure, folder.figure(run.screen.name, name)) for name, figure in figures.items()}
+    files = {
+        name: save_figure(figure, folder.figure(run.screen.name, name)) for name, figure in figures.items()
+    }
     return {name: picture(preview(file)) for name, file in files.items()}

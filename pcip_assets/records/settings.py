@@ -29,11 +29,13 @@ class Trained:
         version: `<screen>/<number>`.
         settings: of its training.
         overrides: those that the spec did not say, given for this training alone.
+        cells: number of cells that it was trained on; None if no record says it.
     """
 
     version: str
     settings: EncoderConfig
     overrides: dict[str, Any]
+    cells: int | None = None
 
     def differs(self, screen: Screen) -> str | None:
         """A sentence with all settings in which the spec of a screen differs, and the remedy; None if it does not."""
@@ -63,11 +65,15 @@ def trained_as(workspace: Workspace, screen: Screen) -> Trained | None:
                 "JOIN model_versions USING (name, version) WHERE alias = ? AND name = ?",
                 [CHAMPION, model],
             ).fetchone()
+            cells = connection.execute(
+                "SELECT value FROM params WHERE run_uuid = ? AND key = 'cells'", [row and row[1]]
+            ).fetchone()
         if row is None:
             return None
         number, run_id, *places = row
         values, overrides = _saved(workspace, model, run_id, [place for place in places if place])
-        return Trained(f"{model}/{number}", encoder_config(values, f"encoder {model}/{number}"), overrides)
+        settings = encoder_config(values, f"encoder {model}/{number}")
+        return Trained(f"{model}/{number}", settings, overrides, int(cells[0]) if cells else None)
     except (sqlite3.DatabaseError, PcipError, OSError, ValueError, LookupError, TypeError):
         return None  # damage is named where the encoder is used
 

@@ -110,5 +110,7 @@ def _mean_silhouette(sums: np.ndarray, labels: np.ndarray) -> float:
     means[rows, labels] = np.inf
     other = means.min(1)
     larger = np.maximum(own, other)
-    value = np.divide(other - own, larger, out=np.zeros(len(labels)), where=(larger > 0) & (sizes[labels] > 1))
+    value = np.divide(
+        other - own, larger, out=np.zeros(len(labels)), where=(larger > 0) & (sizes[labels] > 1)
+    )
     return float(value.mean())

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 200_000
 PRINT_DPI = 200
+VECTOR = ("svg", "pdf")
+"""Kinds of files that journals and editors of drawings take."""
 _RESOLUTIONS = (110, 80, 60, 40, 25)
+_MOST_POINTS = 2000  # of a scatter that are drawn one by one in a vector file
 _WEBP_PX = 16_383  # maximum side
 
 
@@ -24,6 +27,48 @@ def save_png(figure: Figure, path: Path) -> Path:
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=PRINT_DPI)
     return path
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG, and as SVG and PDF beside it unless it shows pictures in colour.
+
+    Equal figures give equal bytes: the files hold no dates, and the names of the parts of an SVG are not random. Text
+    stays text, so that it can be edited. Files are replaced atomically.
+
+    Args:
+        figure: the figure.
+        path: of the PNG; the others have the same name and their own suffix.
+    """
+    import matplotlib as mpl
+
+    save_png(figure, path)
+    for points in (points for axes in figure.axes for points in axes.collections):
+        points.set_rasterized(len(points.get_offsets()) > _MOST_POINTS)  # as a picture within the vector file
+    style = {"svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": path.stem}
+    for kind in VECTOR:
+        beside = path.with_suffix(f".{kind}")
+        if not is_vector(figure):
+            beside.unlink(missing_ok=True)
+            continue
+        date = {"svg": "Date", "pdf": "CreationDate"}[kind]
+        with replacing(beside) as temporary, mpl.rc_context(style):
+            figure.savefig(temporary, format=kind, dpi=PRINT_DPI, metadata={date: None})
+    return path
+
+
+def is_vector(figure: Figure) -> bool:
+    """Whether a figure consists of lines, text and heat maps, and not of pictures in colour or grey.
+
+    >>> figure = Figure()
+    >>> _ = figure.add_subplot().plot([1, 2])
+    >>> is_vector(figure)
+    True
+    """
+    return not any(
+        ((array := image.get_array()) is not None and array.ndim == 3) or image.get_cmap().name == "gray"
+        for axes in figure.axes
+        for image in axes.images
+    )
 
 
 def preview(figure: Figure | Path, *, max_bytes: int = MAX_BYTES) -> bytes:

@@ -17,6 +17,7 @@ from pcip_core.plots.scores.pairwise import pairwise_by_line, pairwise_distances
 from pcip_core.report.background import excluded, lineage, printed
 from pcip_core.report.batch_effects import batch_effects
 from pcip_core.report.page import Block, Cell, Picture, Section, Table, Text, page
+from pcip_core.report.printed import with_files
 from pcip_core.report.score_rows import (
     PROTOCOLS,
     BenchmarkRows,
@@ -45,12 +46,15 @@ _SCORES = (  # column, classifier, protocols (the first that was scored), metric
 )
 
 
-def benchmark_page(rows: BenchmarkRows, *, made_from: str = "") -> tuple[str, dict[str, Figure]]:
-    """The page as self-contained HTML, and its figures by the heading of their section.
+def benchmark_page(
+    rows: BenchmarkRows, *, made_from: str = "", folder: str = ""
+) -> tuple[str, dict[str, Figure], dict[str, Figure]]:
+    """The page as self-contained HTML, its first figures by the heading of their section, and all by file name.
 
     Args:
         rows: contents of the page.
         made_from: hash of the inputs, stored in the page's head.
+        folder: folder of the figures beside the page, to which it links; "" for no links.
     """
     if rows.simulated and "simulated" not in rows.title.lower():
         rows = replace(rows, title=f"{rows.title} (SIMULATED images)")  # the title of every figure
@@ -64,15 +68,20 @@ def benchmark_page(rows: BenchmarkRows, *, made_from: str = "") -> tuple[str, di
         lineage(rows),
         printed(rows),
     ]
+    files = with_files(sections, folder)
     banner = "SIMULATED images: this page shows no real cells" if rows.simulated else ""
     title = f"{rows.title}: benchmarks"
     html = page(title, sections, banner=banner, subtitle=rows.description, made_from=made_from)
-    return html, {
-        section.heading: block.figure
-        for section in sections
-        for block in reversed(section.blocks)  # the first of several
-        if isinstance(block, Picture)
-    }
+    return (
+        html,
+        {
+            section.heading: block.figure
+            for section in sections
+            for block in reversed(section.blocks)  # the first of several
+            if isinstance(block, Picture)
+        },
+        files,
+    )
 
 
 def _score(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import csv
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +15,7 @@ import jinja2
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from pcip_core.files import replacing
+from pcip_core.files import file_name, replacing
 from pcip_core.plots.pictures import preview
 
 _MAX_BYTES = 800_000  # limit of one picture
@@ -21,11 +23,23 @@ _MAX_BYTES = 800_000  # limit of one picture
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table: text, and whether it is the best of its column or a value from the paper."""
+    """A cell of a table: text, and whether it is the best of its column or a value from the paper.
+
+    Attributes:
+        more: further items, which the page shows after a click.
+        value: the number with all its digits, for the CSV file; None: the text.
+    """
 
     text: str
     best: bool = False
     paper: bool = False
+    more: Sequence[str] = ()
+    value: float | None = None
+
+    @property
+    def plain(self) -> str:
+        """The text of the CSV file."""
+        return ", ".join(filter(None, (self.text, *self.more))) if self.value is None else repr(self.value)
 
 
 @dataclass(frozen=True)
@@ -40,40 +54,48 @@ class Table:
     caption: str = ""
     kind: str = "table"
 
+    @property
+    def csv(self) -> str:
+        """The table as a data URL of a CSV file (UTF-8 with a byte order mark, which Excel needs)."""
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\r\n")
+        writer.writerow(self.columns)
+        writer.writerows([cell if isinstance(cell, str) else cell.plain for cell in row] for row in self.rows)
+        return data_url(("\ufeff" + file.getvalue()).encode(), "text/csv")
+
 
 @dataclass(frozen=True)
 class Picture:
-    """A matplotlib figure with its alternative text."""
+    """A matplotlib figure with its alternative text; `links` are files of it in the page's folder: name, address."""
 
     figure: Figure
     alt: str
     caption: str = ""
+    links: Sequence[tuple[str, str]] = ()
     kind: str = "picture"
 
     @property
     def source(self) -> str:
         """The picture as a data URL."""
-        return (
-            f"data:image/webp;base64,{base64.b64encode(preview(self.figure, max_bytes=_MAX_BYTES)).decode()}"
-        )
+        return data_url(preview(self.figure, max_bytes=_MAX_BYTES), "image/webp")
 
 
 @dataclass(frozen=True)
 class File:
-    """A figure from a file, shown `width` px wide; `link` is the address of the file in the page's folder."""
+    """A figure from a file, shown `width` px wide; `links` are its files in the page's folder: name, address."""
 
     data: bytes
     media_type: str
     alt: str
     caption: str = ""
-    link: str = ""
+    links: Sequence[tuple[str, str]] = ()
     width: int | None = None
     kind: str = "picture"
 
     @property
     def source(self) -> str:
         """The picture as a data URL."""
-        return f"data:{self.media_type};base64,{base64.b64encode(self.data).decode()}"
+        return data_url(self.data, self.media_type)
 
 
 @dataclass(frozen=True)
@@ -110,6 +132,30 @@ class Links:
 
 
 @dataclass(frozen=True)
+class Download:
+    """A link that saves a file, which the page contains: text, name of the file, content."""
+
+    text: str
+    name: str
+    content: str
+    kind: str = "download"
+
+    @property
+    def source(self) -> str:
+        """The file as a data URL."""
+        return data_url(self.content.encode(), "text/plain")
+
+
+@dataclass(frozen=True)
+class Key:
+    """The colours of the channels in all pictures of cells: (channel, CSS colour); and a note on their size."""
+
+    colours: Sequence[tuple[str, str]]
+    note: str = ""
+    kind: str = "key"
+
+
+@dataclass(frozen=True)
 class Text:
     """A paragraph; a `note` is set in smaller type."""
 
@@ -118,7 +164,7 @@ class Text:
     kind: str = "text"
 
 
-Block = Table | Picture | File | Interactive | Code | Links | Text
+Block = Table | Picture | File | Interactive | Code | Links | Download | Key | Text
 
 
 @dataclass
@@ -128,6 +174,15 @@ class Section:
     heading: str
     blocks: list[Block] = field(default_factory=list)
     folded: bool = False
+
+
+def data_url(data: bytes, media_type: str) -> str:
+    """A file as an address that contains it.
+
+    >>> data_url(b"a", "text/csv")
+    'data:text/csv;base64,YQ=='
+    """
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
 def page(
@@ -180,4 +235,5 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["file_name"] = file_name
     return environment.get_template("page.html.j2")

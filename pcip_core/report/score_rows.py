@@ -86,7 +86,7 @@ def strictest(rows: BenchmarkRows) -> tuple[str | None, list[Mapping[str, Any]]]
 
 def number(value: float | None, *, best: bool = False, digits: int = 3) -> Cell:
     """A score in a table."""
-    return Cell("" if value is None else f"{value:.{digits}f}", best=best and value is not None)
+    return Cell("" if value is None else f"{value:.{digits}f}", best=best and value is not None, value=value)
 
 
 def simulated_note(rows: BenchmarkRows) -> str:
@@ -129,7 +129,7 @@ def _with_interval(row: Mapping[str, Any] | None, digits: int) -> Cell:
     value = number(row["value"] if row else None, digits=digits)
     if row is None or row.get("low") is None or row.get("high") is None:
         return value
-    return Cell(f"{value.text} ({row['low']:.2f} to {row['high']:.2f})")
+    return Cell(f"{value.text} ({row['low']:.2f} to {row['high']:.2f})", value=row["value"])
 
 
 def paper_columns(

@@ -21,8 +21,8 @@ class Clustering:
     Args:
         methods: linkage methods, each of which gives one solution: `maximum_likelihood` (the paper's), `ward`,
             `average`.
-        number: number of clusters of each tree; null selects the largest number, from 3 to `most`, whose mean silhouette
-            is within 0.03 of the highest.
+        number: number of clusters of each tree; null selects the largest number, from 3 to `most`, whose mean
+            silhouette is within 0.03 of the highest.
         most: largest number of clusters to try in this selection; null: twice the square root of the number of
             proteins, at most 40.
         heights: method -> height at which to cut its tree instead: `{ward: 12.5}`. Heights of different methods

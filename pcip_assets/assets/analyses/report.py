@@ -8,6 +8,7 @@ from pcip_assets.assets.feature_sets import features_hash
 from pcip_assets.assets.results import Page
 from pcip_assets.assets.skeleton import analyses_of, asset
 from pcip_assets.provenance import file_stamp
+from pcip_assets.records.settings import trained_as
 from pcip_assets.resources import Library
 from pcip_core.spec.screen import Screen
 
@@ -57,16 +58,24 @@ def build_analysis_report(screen: Screen) -> dg.AssetsDefinition:
 
 def _inputs(library: Library, screen: Screen) -> dict[str, Any]:
     """Everything that decides the page, including the figures for print that it shows."""
-    from pcip_assets.assets.analyses.report_rows import links, shown_figures
+    from pcip_assets.assets.analyses.report_rows import links, plate_provenance, shown_figures
+    from pcip_core.report.methods import installed_versions
 
     store = library.store
     made = {name: (store.provenance(screen.name, name) or {}).get("inputs_hash") for name in TABLES}
     return {
         "spec": [screen.title, screen.description, screen.organism, screen.crop_channels, screen.protein],
+        "methods": [
+            screen.pixel_um,
+            screen.section("segmentation", "crops", "illumination", "encoder", "encoder_from"),
+        ],
+        "trained": str(trained_as(library.workspace, screen)),
+        "versions": installed_versions(),
         "analyses": screen.analyses,
         "features": features_hash(library, screen, screen.feature_set),
         "tables": made,
         "images": store.read(screen.name, "images").to_dicts(),
         "figures": {path.name: file_stamp(path) for path in shown_figures(library, screen)},
         "links": links(library, screen),
+        "plates": plate_provenance(library, screen),
     }

@@ -6,15 +6,22 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from matplotlib.colors import to_hex
 
 from pcip_assets.assets.analyses.maps import CELLS, MOST_CELLS, NO_MAP, PROTEINS
 from pcip_assets.assets.analyses.protein_map import parts_of, proteins_of
 from pcip_assets.assets.analyses.report_cells import Cells
 from pcip_assets.assets.feature_sets import PREFIX
+from pcip_assets.assets.main.quality import quality_inputs, quality_rows
+from pcip_assets.records.settings import trained_as
 from pcip_assets.resources import Library
 from pcip_core.analysis.examples import evenly
 from pcip_core.clustering.proteins import Proteins
+from pcip_core.plots.cells.key import Scale, channel_colours
+from pcip_core.plots.pictures import VECTOR
 from pcip_core.report.analyses.rows import AnalysisRows, Cloud, Pair, Part, Solution
+from pcip_core.report.methods import Facts, methods
+from pcip_core.report.quality import well_values
 from pcip_core.spec.screen import Screen
 from pcip_core.store.schemas import stored_table
 
@@ -52,6 +59,14 @@ def analysis_rows(library: Library, screen: Screen, names: Iterable[str]) -> Ana
         mismatch=tables["mismatch"],
         cells=_sample(cells, tables[CELLS]),
         figures={path.stem: path.read_bytes() for path in shown_figures(library, screen)},
+        files=_files(library, screen),
+        channels={
+            name: to_hex(colour)
+            for name, colour in channel_colours(screen.crop_channels, screen.protein).items()
+        },
+        picture_width=Scale.of_crop(screen).width(screen.crops.size_px),
+        plates=_plates(library, screen),
+        methods=methods(screen, _facts(library, screen, cells, solutions, tables)),
         tables=[_provenance(library, screen, name, tables[name].height) for name in made],
         feature_set_provenance=_features(library, screen),
         links=links(library, screen),
@@ -268,12 +283,64 @@ def shown_figures(library: Library, screen: Screen) -> list[Path]:
     return [path for path in sorted(folder.glob("*.png")) if path.name.startswith(wanted)]
 
 
+def _files(library: Library, screen: Screen) -> dict[str, list[tuple[str, str]]]:
+    """Figure -> its files for print: kind, address."""
+    files: dict[str, list[tuple[str, str]]] = {}
+    for kind in ("png", *VECTOR):
+        for path in sorted(library.workspace.reports(screen.name).glob(f"*.{kind}")):
+            files.setdefault(path.stem, []).append((kind.upper(), path.name))
+    return files
+
+
+def _plates(library: Library, screen: Screen) -> pl.DataFrame:
+    """Measures of the wells; empty for a screen without plates."""
+    images = library.store.read(screen.name, "images", columns=["plate", "well"])
+    if images.select(pl.any_horizontal(pl.col("plate", "well").is_null()).all()).item():
+        return pl.DataFrame()
+    return well_values(quality_rows(library, screen))
+
+
+def plate_provenance(library: Library, screen: Screen) -> list[Any]:
+    """What decides the maps of the plates."""
+    return list(quality_inputs(library, screen).values())
+
+
+def _facts(
+    library: Library, screen: Screen, cells: Cells, solutions: list[Solution], tables: Tables
+) -> Facts:
+    """What the paragraph on methods states beside the spec."""
+    source = _features(library, screen)
+    version = source.get("encoder_version", "")
+    trained = trained_as(library.workspace, screen)
+    if trained is not None and trained.version != version:
+        trained = None
+    return Facts(
+        n_images=cells.images.height,
+        n_cells=len(cells.features),
+        n_proteins=cells.images["protein"].drop_nulls().n_unique(),
+        encoder_version=version,
+        trained=trained and trained.settings,
+        trained_on=trained and trained.cells,
+        clusters={each.name: len(each.clusters) for each in solutions},
+        mapped=not tables[PROTEINS].is_empty() or not tables[CELLS].is_empty(),
+        enriched=not tables["enrichment"].is_empty(),
+        occluded=not tables["units"].is_empty(),
+        commit=source.get("commit", ""),
+    )
+
+
 def links(library: Library, screen: Screen) -> list[tuple[str, str]]:
     """Files beside the page: the scores of all feature sets, and heat maps for print."""
     folder = library.workspace.reports(screen.name)
     benchmarks = library.workspace.benchmark_report(screen.name)
     scores = [("all scores of all feature sets", benchmarks.name)] if benchmarks.is_file() else []
-    return scores + [(f"{path.stem} for print", path.name) for path in sorted(folder.glob("clusters_*.png"))]
+    quality = library.workspace.quality_report(screen.name)
+    scores += [("quality of all fields", quality.name)] if quality.is_file() else []
+    return scores + [
+        (path.name, path.name)
+        for kind in ("png", *VECTOR)
+        for path in sorted(folder.glob(f"clusters_*.{kind}"))
+    ]
 
 
 def _provenance(library: Library, screen: Screen, table: str, rows: int) -> dict[str, Any]:

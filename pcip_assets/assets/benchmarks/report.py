@@ -44,14 +44,17 @@ def build_benchmark_report(screen: Screen) -> dg.AssetsDefinition:
         from pcip_core.plots.pictures import preview
         from pcip_core.report.benchmarks import benchmark_page
 
+        printed: dict[str, Any] = {}
+
         def make(made_from: str) -> tuple[str, dict[str, Any]]:
             rows = _rows(library, screen)
-            html, figures = benchmark_page(rows, made_from=made_from)
+            html, figures, files = benchmark_page(rows, made_from=made_from, folder=path.stem)
+            printed.update(files)
             previews = {heading: picture(preview(figure)) for heading, figure in figures.items()}
             return html, {"scores": len(rows.benchmarks), **previews}
 
         path = library.workspace.benchmark_report(screen.name)
-        return Page(path, lambda _: _inputs(library, screen), make)
+        return Page(path, lambda _: _inputs(library, screen), make, printed)
 
     return benchmark_report
 

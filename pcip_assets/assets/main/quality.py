@@ -33,18 +33,21 @@ def build_quality_report(screen: Screen) -> dg.AssetsDefinition:
         from pcip_core.report.quality import quality_page
 
         def make(made_from: str) -> tuple[str, dict[str, Any]]:
-            rows = _rows(library, screen)
+            rows = quality_rows(library, screen)
             flagged = rows.quality.filter(pl.col("flags").list.len() > 0)["field_id"].n_unique()
             html, figures = quality_page(rows, made_from=made_from)
             previews = {f"plate_{plate}": picture(preview(figure)) for plate, figure in figures.items()}
             return html, {"fields_flagged": flagged, **previews}
 
-        return Page(library.workspace.quality_report(screen.name), lambda _: _inputs(library, screen), make)
+        return Page(
+            library.workspace.quality_report(screen.name), lambda _: quality_inputs(library, screen), make
+        )
 
     return quality_report
 
 
-def _inputs(library: Library, screen: Screen) -> dict[str, Any]:
+def quality_inputs(library: Library, screen: Screen) -> dict[str, Any]:
+    """What decides the page: the title, and the commits of the tables that it reads."""
     store = library.store
     commits = {
         f"{name} {shard}": (store.provenance(screen.name, name, shard) or {}).get("commit_id")
@@ -54,7 +57,7 @@ def _inputs(library: Library, screen: Screen) -> dict[str, Any]:
     return {"spec": [screen.title, screen.simulated], "tables": commits}
 
 
-def _rows(library: Library, screen: Screen) -> "QualityRows":
+def quality_rows(library: Library, screen: Screen) -> "QualityRows":
     """What the page shows, from the partitions of the published tables."""
     from pcip_core.report.quality import QualityRows
 

@@ -43,7 +43,7 @@ class Scale:
 
     @classmethod
     def of_crop(cls, screen: Screen) -> Scale:
-        """The size of a pixel of the crops. Crops of whole images have no common size, and are measured in their own px.
+        """The size of a pixel of the crops. Crops of whole images have no common size: their own px count.
 
         >>> from types import SimpleNamespace as Some
         >>> Scale.of_crop(Some(pixel_um=0.2, crops=Some(window_px=96, size_px=64)))
@@ -63,7 +63,9 @@ class Scale:
         ((16.666666666666668, '5 µm'), (13.333333333333334, '20 px of the field'))
         """
         lengths = [factor * 10.0**power for power in range(-3, 6) for factor in (1, 2, 5)]
-        length = max([each for each in lengths if each <= longest * width_px * self.per_px], default=lengths[0])
+        length = max(
+            [each for each in lengths if each <= longest * width_px * self.per_px], default=lengths[0]
+        )
         return length / self.per_px, f"{length:g} {self.unit}" + (f" of the {self.of}" if self.of else "")
 
     def width(self, width_px: float) -> str:

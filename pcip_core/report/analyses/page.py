@@ -6,11 +6,14 @@ from collections.abc import Callable
 
 from pcip_core.plots.interactive import Points
 from pcip_core.report.analyses.cells import cell_map, compartments, mismatch, phenotypes, variable_proteins
+from pcip_core.report.analyses.members import members
+from pcip_core.report.analyses.plates import plates
 from pcip_core.report.analyses.plots import Plots
 from pcip_core.report.analyses.proteins import cluster_terms, heat_maps, protein_map
 from pcip_core.report.analyses.rows import AnalysisRows
-from pcip_core.report.analyses.text import provenance, sql_examples
+from pcip_core.report.analyses.text import key, provenance, sql_examples
 from pcip_core.report.analyses.units import units
+from pcip_core.report.methods import methods_section
 from pcip_core.report.page import Section, Text, page
 
 
@@ -32,8 +35,14 @@ def analysis_page(rows: AnalysisRows, *, made_from: str = "") -> str:
     sections = [section for *_, section in parts if section is not None]
     if missing:
         sections.append(Section("Not on this page", [Text(line) for line in missing]))
-    sections += [provenance(rows), sql_examples(rows)]
-    scripts = plots.finish()
+    sections += [
+        *([methods_section(rows.methods)] if rows.methods else []),
+        provenance(rows),
+        sql_examples(rows),
+    ]
+    scripts = plots.finish()  # before anything moves the blocks that it fills
+    if rows.channels:
+        sections[0].blocks.insert(0, key(rows))
     return page(
         f"{rows.title}: analyses",
         sections,
@@ -47,6 +56,7 @@ def analysis_page(rows: AnalysisRows, *, made_from: str = "") -> str:
 _PARTS: tuple[tuple[Callable[[AnalysisRows, Plots], Section | None], str, str], ...] = (
     (protein_map, "Protein map", "requires the asset maps, and 8 to 20,000 proteins"),
     (heat_maps, "Clustered heat maps", "requires the asset clusters, up to date with the features"),
+    (members, "Members of the clusters", "requires the asset clusters, up to date with the features"),
     (
         cluster_terms,
         "Clusters and their terms",
@@ -75,4 +85,5 @@ _PARTS: tuple[tuple[Callable[[AnalysisRows, Plots], Section | None], str, str], 
         "requires the asset mismatch, and images with localization terms",
     ),
     (cell_map, "Map of cells", "requires the asset maps, and features of 32 cells or more"),
+    (plates, "Plates", "requires images with plates and wells"),
 )

@@ -56,7 +56,8 @@ def figure(rows: AnalysisRows, name: str, alt: str, caption: str) -> Block:
     if name not in rows.figures:
         return Text(f"{caption} (The file of this figure is missing: {name}.png.)", note=True)
     data, width = lighter(rows.figures[name])
-    return File(data, "image/webp", alt, captioned(rows, caption), link=f"{name}.png", width=width)
+    links = rows.files.get(name, (("PNG", f"{name}.png"),))
+    return File(data, "image/webp", alt, captioned(rows, caption), links=links, width=width)
 
 
 def count(cloud: Cloud) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import polars as pl
 
@@ -9,6 +11,7 @@ from pcip_core.features.scaling import standardize
 from pcip_core.files import file_name
 from pcip_core.plots.heatmap import heat_map, lines_of, palette
 from pcip_core.plots.interactive import scatter
+from pcip_core.report.analyses.members import same_clusters
 from pcip_core.report.analyses.plots import (
     MOUSE,
     WORDS,
@@ -19,7 +22,7 @@ from pcip_core.report.analyses.plots import (
     point_size,
 )
 from pcip_core.report.analyses.rows import AnalysisRows
-from pcip_core.report.page import Block, Section, Table, Text
+from pcip_core.report.page import Block, Links, Section, Table, Text
 from pcip_core.store.schemas import ENRICHMENT
 from pcip_core.words import many
 
@@ -67,7 +70,11 @@ def heat_maps(rows: AnalysisRows, plots: Plots) -> Section | None:
             "view."
         )
     ]
+    same = same_clusters(rows)
     for solution in rows.solutions:
+        if solution.name in same:
+            blocks.append(_same(rows, solution.name, same))
+            continue
         part = rows.parts[solution.part]
         lines = plots.lines.get(solution.part)
         if lines is None:
@@ -92,6 +99,14 @@ def heat_maps(rows: AnalysisRows, plots: Plots) -> Section | None:
     return Section("Clustered heat maps", blocks)
 
 
+def _same(rows: AnalysisRows, solution: str, same: Mapping[str, str]) -> Block:
+    """A line for a solution whose clusters have been shown, with its figures for print."""
+    name, other = (each.replace("_", " ") for each in (solution, same[solution]))
+    kinds = ("clusters", "enrichment")
+    files = [file for kind in kinds for file in rows.files.get(file_name(f"{kind}_{solution}"), ())]
+    return Links(f"{name}: the clusters are those of {other}.", [(address, address) for _, address in files])
+
+
 def _terms_of(rows: AnalysisRows, solution: str) -> dict[str, str]:
     """Cluster -> its best terms, as one line of text."""
     best = _significant(rows, solution).group_by("node", maintain_order=True).head(_TERMS)
@@ -112,7 +127,11 @@ def cluster_terms(rows: AnalysisRows, plots: Plots) -> Section | None:
     if rows.enrichment.is_empty() or not rows.solutions:
         return None
     blocks: list[Block] = []
+    same = same_clusters(rows)
     for solution in rows.solutions:
+        if solution.name in same:
+            blocks.append(_same(rows, solution.name, same))
+            continue
         terms = _significant(rows, solution.name)
         body = []
         for node in natural(list(solution.clusters)):

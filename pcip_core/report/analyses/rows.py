@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from pcip_core.report.methods import Methods
+
 
 @dataclass(frozen=True)
 class Cloud:
@@ -89,6 +91,11 @@ class AnalysisRows:
         units, mismatch, enrichment, variability: tables.
         cells: a map of cells, coloured by localization.
         figures: name -> a PNG.
+        files: name of a figure -> its files in the page's folder for print: kind, address.
+        channels: channel -> its CSS colour in the pictures of cells.
+        picture_width: width of a picture of a cell, as text.
+        plates: measures of wells: the rows of `well_values`.
+        methods: the paragraph on methods and its citations; None: no section.
         tables: the provenance of each table: table, rows, created_at, commit, dagster_run_id.
         feature_set_provenance: encoder version and runs of the feature set.
         links: other pages in the same folder: name, address.
@@ -113,6 +120,11 @@ class AnalysisRows:
     mismatch: pl.DataFrame = field(default_factory=pl.DataFrame)
     cells: Cloud | None = None
     figures: Mapping[str, bytes] = field(default_factory=dict)
+    files: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+    channels: Mapping[str, str] = field(default_factory=dict)
+    picture_width: str = ""
+    plates: pl.DataFrame = field(default_factory=pl.DataFrame)
+    methods: Methods | None = None
     tables: Sequence[Mapping[str, Any]] = ()
     feature_set_provenance: Mapping[str, Any] = field(default_factory=dict)
     links: Sequence[tuple[str, str]] = ()

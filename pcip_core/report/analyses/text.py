@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pcip_core.report.analyses.rows import AnalysisRows
-from pcip_core.report.page import Block, Code, Links, Section, Table, Text
+from pcip_core.report.page import Block, Code, Key, Links, Section, Table, Text
 
 
 def provenance(rows: AnalysisRows) -> Section:
@@ -35,14 +35,23 @@ def provenance(rows: AnalysisRows) -> Section:
         ),
         Text(
             f"This page contains {rows.crops:,} pictures of cells, sampled evenly (limit: {rows.most_crops:,}); "
-            "points outside the sample have no picture. Protein: green. Structural channels in their order: blue, red, "
-            "yellow (a single one: red). Each channel of each crop is scaled from its minimum to its maximum.",
+            "points outside the sample have no picture. Each channel of each crop is scaled from its minimum to its "
+            "maximum.",
             note=True,
         ),
     ]
     if rows.links:
         blocks.append(Links("Files with this page:", rows.links))
     return Section("Provenance", blocks)
+
+
+def key(rows: AnalysisRows) -> Key:
+    """The colours of the channels in the pictures of cells, and how wide these are."""
+    return Key(
+        list(rows.channels.items()),
+        f"Colours of the channels in all pictures of cells. A picture in a tooltip is {rows.picture_width} wide. "
+        "Figures have a scale bar, whose length is stated below them.",
+    )
 
 
 def sql_examples(rows: AnalysisRows) -> Section:

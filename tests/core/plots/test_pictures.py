@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from pcip_core.plots.pictures import PRINT_DPI, preview, save_png
+from pcip_core.plots.pictures import PRINT_DPI, preview, save_figure, save_png
 
 
 def figure_of(noise: float) -> Figure:
@@ -73,3 +73,23 @@ def test_the_file_for_print_is_whole_or_the_old_one(tmp_path: Path, monkeypatch:
     with pytest.raises(OSError, match="disk full"):
         save_png(figure_of(noise=1), path)
     assert path.read_bytes() == before
+
+
+def test_figures_are_also_vector_files_of_equal_bytes_but_pictures_are_not(tmp_path: Path) -> None:
+    def drawn(*, colour: bool) -> Figure:
+        figure = Figure(figsize=(2, 1), layout="constrained")
+        axes = figure.add_subplot()
+        axes.scatter([1, 2], [3, 4], label="a")
+        axes.legend()
+        if colour:
+            axes.imshow(np.zeros((2, 2, 3)))
+        return figure
+
+    paths = [save_figure(drawn(colour=False), tmp_path / str(number) / "a.png") for number in range(2)]
+    for kind in ("png", "svg", "pdf"):
+        first, second = (path.with_suffix(f".{kind}").read_bytes() for path in paths)
+        assert first == second
+        assert b"CreationDate" not in first
+    assert b"<dc:date>" not in paths[0].with_suffix(".svg").read_bytes()
+    save_figure(drawn(colour=True), paths[0])
+    assert [path.name for path in paths[0].parent.iterdir()] == ["a.png"]

@@ -337,7 +337,11 @@ def test_a_folded_section_opens_by_itself_when_printed() -> None:
 
 @pytest.mark.usefixtures("undrawn")
 def test_figures_of_the_page_are_returned_by_heading() -> None:
-    html, figures = benchmarks.benchmark_page(made_up())
+    html, figures, files = benchmarks.benchmark_page(made_up(), folder="benchmarks")
+    assert set(map(id, figures.values())) <= set(map(id, files.values()))
+    for name in files:
+        assert f'href="benchmarks/{name}.png"' in html
+        assert f'href="benchmarks/{name}.svg"' in html
     assert {"Layers (the paper's Table 1)", "Maps"} <= set(figures)
     for heading, figure in figures.items():
         assert heading.replace("'", "&#39;") in html

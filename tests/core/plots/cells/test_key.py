@@ -17,9 +17,9 @@ from pcip_core.plots.cells.montage import composite
 from pcip_core.plots.cells.units import unit_figure
 from pcip_core.plots.scores.mismatch import mismatch_pairs
 from pcip_core.spec.loading import load_screen
+from tests.conftest import write_tiny_screen
 from tests.core.plots.crop_pictures import CHANNELS, PROTEIN, TITLE, crops, rendered
 from tests.core.plots.reading import legend
-from tests.conftest import write_tiny_screen
 
 SCALE = Scale(0.5, "µm")  # 8 px of a crop are 4 µm
 

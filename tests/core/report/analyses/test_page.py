@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import csv
 import io
 import re
 from dataclasses import replace
@@ -13,8 +15,10 @@ import polars as pl
 from PIL import Image
 from scipy.cluster import hierarchy
 
+from pcip_core.report.analyses.members import members_by_closeness
 from pcip_core.report.analyses.page import analysis_page
 from pcip_core.report.analyses.rows import AnalysisRows, Cloud, Pair, Part, Solution
+from pcip_core.report.methods import Methods
 from pcip_core.report.page import made_from
 from tests.core.plots.bokeh_pages import attributes, documents, values_of
 from tests.core.report.test_benchmarks import Tables
@@ -24,6 +28,7 @@ NAMES = [BAD, *(f"P{row}" for row in range(1, 10))]
 HEADINGS = (
     "Protein map",
     "Clustered heat maps",
+    "Members of the clusters",
     "Clusters and their terms",
     "Cells between two compartments",
     "Variable proteins",
@@ -31,6 +36,7 @@ HEADINGS = (
     "What single features see",
     "Does the network cheat?",
     "Map of cells",
+    "Plates",
 )
 
 
@@ -135,6 +141,23 @@ def made_up(**other: Any) -> AnalysisRows:
         mismatch=pl.DataFrame(tables["mismatch"]),
         cells=cloud(9, ["a"] * 4 + [""] * 5),
         figures={"enrichment_ward": png(), "phenotypes_Q": png()},
+        files={"enrichment_ward": [("PNG", "enrichment_ward.png"), ("PDF", "enrichment_ward.pdf")]},
+        channels={"dna": "#3344ff", BAD: "#00ff00"},
+        picture_width="38 µm",
+        plates=pl.DataFrame(
+            [
+                {
+                    "plate": "P1",
+                    "well": well,
+                    "channel": "",
+                    "measure": "cells",
+                    "value": value,
+                    "flagged": False,
+                }
+                for well, value in (("A01", 3.0), ("B02", 9.0))
+            ]
+        ),
+        methods=Methods(f"Cells of {BAD}.", ["Lu (2019)."], "@article{lu2019}"),
         tables=[{"table": "clusters", "rows": 10, "commit": "abc1234567890", "dagster_run_id": "run-1"}],
         feature_set_provenance={"encoder_version": "7", "mlflow_run_id": "ml-1"},
         links=[("scores", "benchmarks.html")],
@@ -152,6 +175,7 @@ def test_every_section_stands_once_in_its_order_and_in_the_contents() -> None:
     html = analysis_page(made_up())
     assert tuple(headings(html)[: len(HEADINGS)]) == HEADINGS
     assert headings(html)[len(HEADINGS) :] == [
+        "Methods, to paste",
         "Provenance",
         "SQL queries for the data of the figures",
     ]
@@ -252,3 +276,57 @@ def test_a_page_remembers_what_it_was_made_from(tmp_path: Path) -> None:
     assert made_from(path) == "0123abcd"
     path.write_text("<html>something else</html>")
     assert made_from(path) is None
+
+
+def test_members_of_a_cluster_are_named_the_nearest_to_its_mean_first() -> None:
+    rows = made_up()
+    points = rows.parts[""].means
+    points = (points - points.mean(0)) / points.std(0)
+    found = members_by_closeness(rows, rows.solutions[0])
+    for node, leaves in rows.solutions[0].clusters.items():
+        centre = points[list(leaves)].mean(0)
+        expected = sorted(leaves, key=lambda leaf: float(np.linalg.norm(points[leaf] - centre)))
+        assert found[node] == [NAMES[leaf] for leaf in expected]
+    many_names = replace(rows, solutions=[replace(rows.solutions[0], clusters={"1": range(10)})])
+    html = analysis_page(many_names)
+    assert "<details><summary>2 more</summary>" in html
+    cells = csv_files(html)["Members_of_the_clusters_2.csv"][1]
+    assert cells[:2] == ["1", "10"]
+    assert set(cells[2].split(", ")) == set(NAMES)
+
+
+def test_methods_with_the_same_clusters_are_shown_once_with_the_cut_at_which_they_differ() -> None:
+    rows = made_up()
+    first = rows.solutions[0]
+    html = analysis_page(replace(rows, solutions=[first, replace(first, name="average")]))
+    assert html.count("average: the clusters are those of ward.") == 3  # heat maps, members, terms
+    assert "The trees agree at every cut" in html
+    other = replace(first, name="average", tree=hierarchy.linkage(rows.parts[""].means, "average"))
+    assert "adjusted Rand index of the clusters" in analysis_page(replace(rows, solutions=[first, other]))
+
+
+def csv_files(html: str) -> dict[str, list[list[str]]]:
+    """Name of each CSV file of a page -> its rows."""
+    files = re.findall(r'<a download="([^"]+\.csv)" href="data:text/csv;base64,([^"]+)"', html)
+    texts = {name: base64.b64decode(data).decode("utf-8-sig") for name, data in files}
+    return {name: list(csv.reader(io.StringIO(text))) for name, text in texts.items()}
+
+
+def test_every_table_is_a_csv_file_with_all_its_rows() -> None:
+    html = analysis_page(made_up())
+    files = csv_files(html)
+    assert len(files) == html.count("<table>") == len(set(files))
+    assert files["Plates_3.csv"][1:] == [["P1", "", "cells", "2", "3", "6", "9"]]
+    text = [[cell for cell, _ in row] for row in Tables(html).rows]
+    for name, rows in files.items():
+        for row in rows:
+            assert row in text, name
+
+
+def test_figures_have_their_files_and_the_key_has_the_colours() -> None:
+    html = analysis_page(made_up())
+    assert '<a href="enrichment_ward.pdf">PDF</a>' in html
+    assert '<a href="phenotypes_Q.png">PNG</a>' in html
+    assert '<i style="background: #3344ff"></i>dna' in html
+    assert "38 µm wide" in html
+    assert 'download="pcip_references.bib"' in html

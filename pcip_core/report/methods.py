@@ -1,0 +1,308 @@
+"""A paragraph on the methods of a screen, ready to paste, with its citations: from the spec and the lineage.
+
+Nothing in it is typed in: a setting that the spec does not have, or a table that is not made, has no sentence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+
+from pcip_core.features.names import split_name
+from pcip_core.report.page import Block, Download, Section, Text
+from pcip_core.spec.screen import Screen
+from pcip_core.spec.training import EncoderConfig
+from pcip_core.words import many
+
+_CITED = re.compile(r"\[@(\w+)\]")
+_LIBRARIES = {  # package -> key of its citation
+    "torch": "paszke2019",
+    "numpy": "harris2020",
+    "scipy": "virtanen2020",
+    "scikit-learn": "pedregosa2011",
+    "scikit-image": "vanderwalt2014",
+    "umap-learn": "mcinnes2018",
+}
+_LINKAGE = {
+    "maximum_likelihood": "maximum likelihood of spherical Gaussians, each with its own variance [@banfield1993]",
+    "ward": "Ward's criterion [@ward1963]",
+    "average": "average distance",
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of the results.
+
+    Attributes:
+        n_images, n_cells, n_proteins: of the results.
+        encoder_version: `<screen>/<number>`, of the provenance of the feature set.
+        trained: the settings of that encoder's training; None if they are not known.
+        trained_on: number of cells of that training; None if it is not known.
+        clusters: solution -> number of clusters.
+        mapped: whether there are UMAPs.
+        enriched: whether terms were tested.
+        occluded: whether single features are shown with occlusion maps.
+        commit: commit or version of pcip that computed the features.
+    """
+
+    n_images: int
+    n_cells: int
+    n_proteins: int
+    encoder_version: str = ""
+    trained: EncoderConfig | None = None
+    trained_on: int | None = None
+    clusters: Mapping[str, int] = field(default_factory=dict)
+    mapped: bool = False
+    enriched: bool = False
+    occluded: bool = False
+    commit: str = ""
+
+
+@dataclass(frozen=True)
+class Methods:
+    """The paragraph, its references in the order of their citation, and the same as BibTeX."""
+
+    text: str
+    references: Sequence[str]
+    bibtex: str
+
+
+def methods(screen: Screen, facts: Facts, *, versions: Mapping[str, str] | None = None) -> Methods:
+    """Write the methods of a screen as one paragraph.
+
+    Args:
+        screen: the spec.
+        facts: what is known of the results.
+        versions: package -> version; None: those that are installed.
+    """
+    given = installed_versions() if versions is None else versions
+    sentences = [
+        *_images(screen, facts),
+        *_crops(screen),
+        *_encoder(screen, facts),
+        *_analyses(screen, facts),
+        _software(given, facts),
+    ]
+    marked = " ".join(sentences)
+    keys = list(dict.fromkeys(_CITED.findall(marked)))
+    library = _bibliography()
+    text = _CITED.sub(lambda match: f"({_short(library[match[1]])})", marked)
+    return Methods(
+        text, [_reference(library[key]) for key in keys], "\n".join(library[key] for key in keys) + "\n"
+    )
+
+
+def methods_section(found: Methods) -> Section:
+    """The section of a page."""
+    blocks: list[Block] = [
+        Text(
+            "From the spec and the lineage of these results, to be checked and shortened before use:",
+            note=True,
+        ),
+        Text(found.text),
+        *(Text(reference, note=True) for reference in found.references),
+        Download("References as BibTeX", "pcip_references.bib", found.bibtex),
+        Download(
+            "This paragraph as text", "pcip_methods.txt", "\n\n".join([found.text, *found.references]) + "\n"
+        ),
+    ]
+    return Section("Methods, to paste", blocks)
+
+
+def _images(screen: Screen, facts: Facts) -> Iterator[str]:
+    kind = "Simulated images" if screen.simulated else "Images"
+    roles = [f"{', '.join(names)} ({role})" for role, names in
+             (("structural", screen.structural), ("protein", screen.protein)) if names]  # fmt: skip
+    pixel = f", {screen.pixel_um:g} µm per pixel" if screen.pixel_um is not None else ""
+    organism = screen.organism.removesuffix(" (simulated)")
+    yield (
+        f"{kind} of {organism} cells with the channels {' and '.join(roles)}{pixel} were analysed: "
+        f"{many(facts.n_cells, 'cell', ',')} in {many(facts.n_images, 'image', ',')} of "
+        f"{many(facts.n_proteins, 'protein', ',')}."
+    )
+    if screen.illumination.method != "none":
+        yield f"Uneven illumination was corrected (method `{screen.illumination.method}` of pcip)."
+
+
+def _crops(screen: Screen) -> Iterator[str]:
+    crops, segmentation = screen.crops, screen.segmentation
+    options = ", ".join(f"{name} {value}" for name, value in segmentation.options.items())
+    if segmentation.method == "whole":
+        yield "The images were of single cells."
+    else:
+        yield f"Cells were found by the method `{segmentation.method}` of pcip{f' ({options})' if options else ''}."
+    window = (
+        "the whole image" if crops.window_px is None else f"a window of {crops.window_px} px around each cell"
+    )
+    edge = ""
+    if crops.window_px is not None:
+        edge = (
+            "; cells whose window reached over the edge of the image were left out"
+            if crops.edge == "reject"
+            else "; windows were filled over the edge of the image with its least value"
+        )
+    yield (
+        f"Crops ({window}{edge}) were resized to {crops.size_px} x {crops.size_px} px, and each channel of each crop "
+        f"was rescaled from its minimum to its maximum; images with fewer than {many(crops.min_cells, 'cell')} were "
+        "left out."
+    )
+
+
+def _encoder(screen: Screen, facts: Facts) -> Iterator[str]:
+    name = split_name(screen.feature_set)
+    if screen.feature_set.split("_conv")[0] != screen.encoder.method:
+        layer = f" (layer {name.layer})" if name.layer else ""
+        yield f"Cells were described by the feature set `{screen.feature_set}` of pcip{layer}."
+        return
+    version = f" (version {facts.encoder_version})" if facts.encoder_version else ""
+    config = facts.trained
+    if config is None:
+        yield f"Cells were described by layer {name.layer} of an encoder{version} that had been trained on pairs."
+        return
+    tasks = {
+        "inpainting": "paired cell inpainting [@lu2019]",
+        "agreement": "the agreement of pairs of cells by variance, invariance and covariance of their vectors "
+        "[@bardes2022], with the pairs and the network of paired cell inpainting [@lu2019]",
+        "identity": "the identity of the image of a cell",
+    }
+    weights = config.tasks
+    learned = " and ".join(
+        tasks[task] + (f" (weight {weight:g})" if len(weights) > 1 else "")
+        for task, weight in weights.items()
+    )
+    pairs = {
+        "same_image": "pairs of cells of the same image",
+        "same_protein": "pairs of cells of different images of the same protein",
+        "mixed": f"pairs of cells, {config.mixed_share:.0%} of them of different images of the same protein and the "
+        "others of the same image",
+    }[config.pairs]
+    cells = f" on {many(facts.trained_on, 'cell', ',')}" if facts.trained_on else ""
+    of = "" if screen.encoder_screen == screen.name else f" of the screen {screen.encoder_screen}"
+    start = (
+        f", from the encoder `{config.start}` of simulated cells that comes with pcip"
+        if config.start != "none"
+        else ""
+    )
+    if config.epochs == 0:
+        yield (
+            f"Cells were described by layer {name.layer} of the encoder `{config.start}`{version}, which had learned "
+            f"{learned} from simulated cells and comes with pcip."
+        )
+        return
+    epochs = f"{config.epochs} epoch{'' if config.epochs == 1 else 's'}"
+    schedule = f" with a {config.schedule} schedule" if config.schedule != "constant" else ""
+    yield (
+        f"An encoder{version} was trained{cells}{of} by {learned}, on {pairs}{start}: {many(config.stages, 'stage')} "
+        f"of convolutions, {config.width:g} times the width of the paper's network, {epochs}, batches of "
+        f"{config.batch_size}, Adam at a learning rate of {config.learning_rate:g}{schedule}, seed {config.seed}."
+    )
+    yield f"A cell was described by the spatial maximum of the features of layer {name.layer}."
+
+
+def _analyses(screen: Screen, facts: Facts) -> Iterator[str]:
+    clusters = screen.analyses.clusters
+    whole = {name: n for name, n in facts.clusters.items() if " within " not in name}
+    if whole:
+        mean = "protein" if screen.analyses.pool == "protein" else "protein and cell line"
+        by = " and, for comparison, ".join(_LINKAGE[name] for name in whole)
+        yield (
+            f"Features were averaged by {mean}, centred and scaled, and clustered from the bottom up by {by}."
+        )
+        cut = [f"{many(n, 'cluster')} ({name.replace('_', ' ')})" for name, n in whole.items()]
+        if clusters.number is not None:
+            how = "a number set in advance"
+        elif set(whole) <= set(clusters.heights):
+            how = "at a height set in advance"
+        else:
+            how = (
+                "the largest number whose mean silhouette was within 0.03 of the highest [@rousseeuw1987]; the "
+                "numbers tried were 3 to "
+                + (
+                    "twice the square root of the number of proteins, at most 40"
+                    if clusters.most is None
+                    else str(clusters.most)
+                )
+            )
+        yield f"Trees were cut into {' and '.join(cut)}, {how}."
+    if facts.enriched:
+        yield (
+            "Terms were tested in each cluster by the upper tail of the hypergeometric distribution, with the false "
+            "discovery rate by Benjamini and Hochberg [@benjamini1995]."
+        )
+    if facts.mapped:
+        yield "Maps were made by UMAP [@mcinnes2018]."
+    if facts.occluded:
+        yield "Occlusion maps show where the values of single features come from [@zeiler2014]."
+
+
+def _software(versions: Mapping[str, str], facts: Facts) -> str:
+    commit = "" if not facts.commit or facts.commit.startswith("pcip ") else f", commit {facts.commit[:10]}"
+    used = [name for name in _LIBRARIES if name in versions and (name != "umap-learn" or facts.mapped)]
+    others = ", ".join(f"{name} {versions[name]} [@{_LIBRARIES[name]}]" for name in used)
+    return f"All steps were computed by pcip {versions.get('pcip', '')}{commit}, with {others}."
+
+
+def installed_versions() -> dict[str, str]:
+    """Package -> version, of pcip and the main libraries."""
+    found = {}
+    for name in ("pcip", *_LIBRARIES):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def _bibliography() -> dict[str, str]:
+    """Key -> its entry in BibTeX."""
+    text = (files("pcip_core.report") / "citations.bib").read_text(encoding="utf-8")
+    entries = re.split(r"(?m)^(?=@)", text)
+    return {match[1]: entry for entry in entries if (match := re.match(r"@\w+{(\w+),", entry))}
+
+
+def _field(entry: str, name: str) -> str:
+    """A field of an entry, as plain text."""
+    match = re.search(rf"\b{name}\s*=\s*{{((?:[^{{}}]|{{[^{{}}]*}})*)}}", entry)
+    text = match[1] if match else ""
+    for code, letter in (("{\\'e}", "é"), ("{\\ss}", "ß"), ("--", "–")):
+        text = text.replace(code, letter)
+    return text.replace("{", "").replace("}", "")
+
+
+def _authors(entry: str) -> list[str]:
+    return [name.partition(",")[0] for name in _field(entry, "author").split(" and ")]
+
+
+def _short(entry: str) -> str:
+    """`Lu et al. 2019`.
+
+    >>> _short(_bibliography()["banfield1993"]), _short(_bibliography()["lu2019"])
+    ('Banfield and Raftery 1993', 'Lu et al. 2019')
+    """
+    names = _authors(entry)
+    who = (
+        names[0]
+        if len(names) == 1
+        else " and ".join(names)
+        if len(names) == 2 and "others" not in names
+        else f"{names[0]} et al."
+    )
+    return f"{who} {_field(entry, 'year')}"
+
+
+def _reference(entry: str) -> str:
+    """The entry of a list of references."""
+    names = ", ".join(_authors(entry)).replace(", others", " et al.")
+    journal = _field(entry, "journal") or _field(entry, "booktitle")
+    place = " ".join(filter(None, (_field(entry, "volume"), _field(entry, "pages"))))
+    doi = _field(entry, "doi")
+    return (
+        f"{names} ({_field(entry, 'year')}). {_field(entry, 'title')}. {journal}{f' {place}' if place else ''}."
+        + (f" doi:{doi}" if doi else "")
+    )

@@ -1,0 +1,104 @@
+"""The paragraph on methods: its numbers are those of the spec and of the results, and nothing else is stated."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pcip_core.report.methods import Facts, _bibliography, methods
+from pcip_core.spec.analyses import Clustering
+from pcip_core.spec.loading import load_screen
+from pcip_core.spec.screen import Screen
+from pcip_core.spec.training import EncoderConfig
+from tests.conftest import write_tiny_screen
+
+VERSIONS = {"pcip": "9.8", "torch": "2.1", "scipy": "1.2"}
+
+
+@pytest.fixture
+def screen(tmp_path: Path) -> Screen:
+    spec = load_screen(write_tiny_screen(tmp_path, plates=1, crops={"window_px": 48, "size_px": 32}))
+    return replace(spec, encoder=EncoderConfig(), pixel_um=0.325)
+
+
+def facts(**other: Any) -> Facts:
+    return Facts(**{"n_images": 7, "n_cells": 1234, "n_proteins": 5, **other})
+
+
+def test_settings_and_counts_are_those_given(screen: Screen) -> None:
+    trained = EncoderConfig(width=0.5, epochs=17, batch_size=24, learning_rate=3e-3, seed=5)
+    given = facts(
+        encoder_version="tiny/3",
+        trained=trained,
+        trained_on=1100,
+        clusters={"ward": 6},
+        commit="a1b2c3d4e5f6a7",
+    )
+    found = methods(screen, given, versions=VERSIONS)
+    for stated in (
+        "1,234 cells in 7 images of 5 proteins", "0.325 µm per pixel", "a window of 48 px", "32 x 32 px",
+        f"`{screen.segmentation.method}`", "version tiny/3", "on 1,100 cells", "cell inpainting (Lu et al. 2019)",
+        "0.5 times the width", "17 epochs", "batches of 24", "rate of 0.003", "seed 5", "layer conv3",
+        "Ward's criterion (Ward 1963)", "6 clusters (ward)", "Rousseeuw 1987", "pcip 9.8, commit a1b2c3d4e5",
+        "torch 2.1 (Paszke et al. 2019)", "scipy 1.2",
+    ):  # fmt: skip
+        assert stated in found.text, stated
+    for unknown in ("Bardes", "UMAP", "Benjamini", "Zeiler", "numpy", "maximum likelihood"):
+        assert unknown not in found.text, unknown
+
+
+def test_each_setting_changes_the_paragraph(screen: Screen) -> None:
+    plain = facts(trained=EncoderConfig(), clusters={"ward": 6})
+    agreement = replace(screen, encoder=EncoderConfig(task="agreement"))
+    changed: list[tuple[Screen, Facts, str]] = [
+        (agreement, replace(plain, trained=EncoderConfig(task="agreement")), "Bardes et al. 2022"),
+        (
+            screen,
+            replace(plain, trained=EncoderConfig(pairs="same_protein")),
+            "different images of the same protein",
+        ),
+        (screen, replace(plain, mapped=True), "McInnes et al. 2018"),
+        (screen, replace(plain, enriched=True), "Benjamini and Hochberg 1995"),
+        (screen, replace(plain, occluded=True), "Zeiler and Fergus 2014"),
+        (
+            screen,
+            replace(plain, clusters={"average": 3, "ward": 4}),
+            "3 clusters (average) and 4 clusters (ward)",
+        ),
+        (replace(screen, pixel_um=None), plain, ""),
+        (
+            replace(screen, analyses=replace(screen.analyses, clusters=Clustering(number=6))),
+            plain,
+            "set in advance",
+        ),
+        (
+            replace(screen, analyses=replace(screen.analyses, feature_set="classic")),
+            plain,
+            "feature set `classic`",
+        ),
+        (screen, replace(plain, trained=None), "of an encoder that had been trained"),
+    ]
+    before = methods(screen, plain, versions=VERSIONS).text
+    for spec, given, stated in changed:
+        text = methods(spec, given, versions=VERSIONS).text
+        assert text != before
+        assert stated in text
+        assert stated == "" or stated not in before
+
+
+def test_references_and_bibtex_are_those_that_are_cited(screen: Screen) -> None:
+    found = methods(screen, facts(trained=EncoderConfig(), mapped=True))
+    keys = re.findall(r"@\w+{(\w+),", found.bibtex)
+    assert len(keys) == len(found.references) == len(set(keys))
+    assert keys[0] == "lu2019"
+    assert "mcinnes2018" in keys
+    assert "[@" not in found.text
+    assert found.references[0].startswith("Lu, Kraus, Cooper, Moses (2019). Learning unsupervised")
+    for entry in _bibliography().values():  # balanced, and complete
+        assert entry.count("{") == entry.count("}")
+        assert all(re.search(rf"\b{name}\s*=", entry) for name in ("author", "title", "year"))
+    assert found == methods(screen, facts(trained=EncoderConfig(), mapped=True))

@@ -30,6 +30,7 @@ DESCRIPTION = (
     "the page of `pcip browse` on a million cells: first picture, zoom, lasso, gallery, training, memory"
 )
 SECONDS = 300
+LONG = True
 SHARDS, CELLS, FEATURES = 250, 4000, 384
 _PER_IMAGE = 100
 _SET = "inpainting_conv4"

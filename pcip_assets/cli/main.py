@@ -20,7 +20,7 @@ COMMANDS = {
     "check": "Report what pcip finds in a screen, before any work.",
     "run": "Take a screen from images to features and scores.",
     "like": "List the proteins or cells most similar to given ones.",
-    "browse": "Look at the cells of a screen on a page, label them and train a classifier.",
+    "browse": "Look at cells on a page, label them, and train a classifier.",
     "sql": "Query the published tables in SQL.",
     "units": "Show the cells that a feature responds to, and where in them.",
     "export": "Write results as AnnData, profiles or OME-Zarr, or the encoder as a program.",

@@ -81,7 +81,7 @@ def _free_port() -> int:
 
 
 def take(page: Page, address: str, folder: Path) -> None:
-    """The graph of the screen, a table with its columns, what another is made of, and the encoder with its launchpad."""
+    """The graph of the screen, a table with its columns, the neighbours of another, the encoder and its launchpad."""
     size = page.viewport_size
     page.set_viewport_size({"width": 2000, "height": 760})
     page.goto(f"{address}/locations/{LOCATION}/jobs/{NAME}_all?expanded=global%40global%3A{NAME}")

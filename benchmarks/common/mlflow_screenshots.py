@@ -140,7 +140,7 @@ def take(page: Page, address: str, workspace: Workspace, folder: Path) -> None:
 
 
 def save(page: Page, path: Path, *, clip: Any = None) -> None:
-    """Write what the page shows, or a part of it, as PNG with few colours. It never stops loading: it asks for new runs."""
+    """Write what the page shows, or a part of it, as PNG with few colours. It never stops asking for new runs."""
     from PIL import Image
 
     page.wait_for_timeout(_DRAWN_MS)

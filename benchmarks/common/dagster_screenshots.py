@@ -81,19 +81,22 @@ def _free_port() -> int:
 
 
 def take(page: Page, address: str, folder: Path) -> None:
-    """The graph of the screen, a table with its columns and their lineage, and the encoder with its launchpad."""
-    page.goto(f"{address}/locations/{LOCATION}/asset-groups/{NAME}/lineage")
+    """The graph of the screen, a table with its columns, the neighbours of another, the encoder and its launchpad."""
+    size = page.viewport_size
+    page.set_viewport_size({"width": 2000, "height": 760})
+    page.goto(f"{address}/locations/{LOCATION}/jobs/{NAME}_all?expanded=global%40global%3A{NAME}")
     page.get_by_text("fields", exact=True).first.wait_for()
     page.mouse.dblclick(500, 700)  # on the background: fit the whole graph, as only what is in view is drawn
     for noun in _GRAPH:
         page.get_by_text(noun, exact=True).first.wait_for()
-    save(page, folder / "asset_graph.png")
+    save(page, folder / "asset_graph.png", clip={"x": 240, "y": 0, "width": 815, "height": 760})
+    page.set_viewport_size(size)  # type: ignore[arg-type]
 
     page.goto(f"{address}/assets/{NAME}/cell_features")
     page.get_by_text("encoder_version", exact=True).first.wait_for()
     save(page, folder / "dagster_table.png")
 
-    page.goto(f"{address}/assets/{NAME}/protein_features?view=lineage&column=features")
+    page.goto(f"{address}/assets/{NAME}/protein_features?view=lineage")
     page.get_by_text("cell_features", exact=False).first.wait_for()
     save(page, folder / "dagster_lineage.png")
 

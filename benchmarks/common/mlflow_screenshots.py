@@ -139,12 +139,12 @@ def take(page: Page, address: str, workspace: Workspace, folder: Path) -> None:
     save(page, folder / "mlflow_model.png")
 
 
-def save(page: Page, path: Path) -> None:
-    """Write what the page shows as PNG with few colours. It never stops loading: it asks for new runs."""
+def save(page: Page, path: Path, *, clip: Any = None) -> None:
+    """Write what the page shows, or a part of it, as PNG with few colours. It never stops asking for new runs."""
     from PIL import Image
 
     page.wait_for_timeout(_DRAWN_MS)
-    page.screenshot(path=path)
+    page.screenshot(path=path, clip=clip)
     with Image.open(path) as image:
         image.convert("P", palette=Image.Palette.ADAPTIVE, colors=128).save(path, optimize=True)
     print(f"{path.name}: {path.stat().st_size // 1000} kB, {page.url}")

@@ -18,7 +18,7 @@ import dagster as dg
 from pydantic import Field
 
 from pcip_assets.assets.pictures import apart
-from pcip_assets.assets.table_metadata import COLUMN_LINEAGE, table_metadata
+from pcip_assets.assets.table_metadata import table_metadata
 from pcip_assets.lineage.version import code_version
 from pcip_assets.provenance import Stopwatch, inputs_hash
 from pcip_assets.resources import Library
@@ -206,7 +206,6 @@ def _brought_up_to_date(run: Run, work: Work, *, force: bool) -> dg.MaterializeR
         metadata={
             **({} if sharded else apart(context, metadata)),
             **work.describe(run),
-            **_column_lineage(context),
             "partitions_made": made,
             "partitions_up_to_date": len(shards) - made,
             "seconds": round(watch.seconds, 2),
@@ -216,12 +215,6 @@ def _brought_up_to_date(run: Run, work: Work, *, force: bool) -> dg.MaterializeR
         data_version=dg.DataVersion(work.data_version(run, hashes)),
         asset_key=context.asset_key,
     )
-
-
-def _column_lineage(context: dg.AssetExecutionContext) -> dict[str, Any]:
-    """The lineage of the columns of an asset, which Dagster's pages look for in its materializations only."""
-    metadata = context.assets_def.metadata_by_key.get(context.asset_key, {})
-    return {COLUMN_LINEAGE: metadata[COLUMN_LINEAGE]} if COLUMN_LINEAGE in metadata else {}
 
 
 def all_shards(screen: Screen, *nouns: str) -> list[dg.AssetDep]:

@@ -12,7 +12,6 @@ from pcip_core.store.schemas import SCREEN, Table, stored_table
 from pcip_core.store.schemas.lineage import SOURCES, Sources
 from pcip_core.store.schemas.table import duckdb_type
 
-COLUMN_LINEAGE = "dagster/column_lineage"
 _WRITTEN_BY = {  # in the lineage -> the end of the names of the assets that write such tables
     "cell_features": "_features",
     "protein_features": "protein_features",
@@ -43,7 +42,7 @@ def table_metadata(screen: Screen, noun: str, table: str, deps: Iterable[str]) -
     return {
         "dagster/table_name": f"main.{first.name}" if first.whole_store else f"{screen.name}.{table}",
         "dagster/column_schema": dg.TableSchema(columns),
-        COLUMN_LINEAGE: dg.TableColumnLineage(lineage),
+        "dagster/column_lineage": dg.TableColumnLineage(lineage),
     }
 
 

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
-from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -29,10 +28,9 @@ def execute(notebook: Path, workspace: Path) -> None:
     """
     start = time.monotonic()
     book = nbformat.read(notebook, as_version=4)
-    kernel = AsyncKernelManager(kernel_name="python3", transport="ipc")  # nobody else can connect to it
     NotebookClient(
         book,
-        km=kernel,
+        kernel_name="python3",
         timeout=_SECONDS,
         startup_timeout=_SECONDS,
         coalesce_streams=True,

@@ -43,9 +43,15 @@ STEPS = (
         f"Training, {EPOCHS} epochs, width 1 (the paper's)", "training", r"training loop, width 1, .*", EPOCHS
     ),
     Cost(
-        "Features of all five layers, width 0.25", "extraction", r"extraction of .*, width 0\.25, .*, on cpu"
+        "Features of all five layers, width 0.25",
+        "extraction",
+        r"extraction of .*, width 0\.25, .*, which pcip takes here, on cpu",
     ),
-    Cost("Features of all five layers, width 1", "extraction", r"extraction of .*, width 1, .*, on cpu"),
+    Cost(
+        "Features of all five layers, width 1",
+        "extraction",
+        r"extraction of .*, width 1, .*, which pcip takes here, on cpu",
+    ),
     Cost("Classic features", "designed", r"classic, 32 grey levels .*"),
     Cost("Designed features, masks given", "designed", r"designed, masks given .*"),
     Cost(

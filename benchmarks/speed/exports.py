@@ -86,7 +86,7 @@ def export_one(store: str, kind: str, target: str) -> None:
 
 
 def write_store(store: Store, size: int) -> None:
-    """A screen of random features, of which all shards have the same, with its cells and images."""
+    """A screen of random features, with its cells and images; each shard has those of the first in other columns."""
     row = {"screen": SCREEN, "organism": "simulated", "channels": ["nucleus:structural", "protein:protein"]}
     spec = {"simulated": True, "feature_set": FEATURE_SET, "spec": f"name: {SCREEN}\n"}
     store.commit(SCREEN, {"screen": SCREENS.frame([{**row, **spec}])})
@@ -119,6 +119,8 @@ def write_store(store: Store, size: int) -> None:
                 "shard": [shard] * len(first),
             }
         )
-        features = feature_table({**ids, "encoder_version": ["screen/1"] * count}, vectors[:count])
+        features = feature_table(
+            {**ids, "encoder_version": ["screen/1"] * count}, np.roll(vectors[:count], number, axis=1)
+        )
         tables = {"images": of_images, "cells": cells, TABLE: features}
         store.commit(SCREEN, tables, shard=shard)

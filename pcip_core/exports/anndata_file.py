@@ -7,7 +7,6 @@ for both, so that one writer serves both files.
 
 from __future__ import annotations
 
-import itertools
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from pcip_core.errors import MissingPackageError
-from pcip_core.exports.cells import ExportedCells
+from pcip_core.exports.cells import ExportedCells, distinct
 from pcip_core.exports.patient_file import PatientFile
 from pcip_core.exports.target import new_target
 from pcip_core.store.partitions import Store
@@ -183,22 +182,15 @@ def _values(column: pl.Series) -> np.ndarray:
     return column.fill_null(np.nan).to_numpy() if column.dtype.is_float() else column.to_numpy()
 
 
-def _stored_names(columns: Iterable[str]) -> dict[str, str]:
+def _stored_names(columns: Sequence[str]) -> dict[str, str]:
     """Column -> the name of its array: a / would make a folder, and some names have a meaning in either format.
 
     >>> _stored_names(["dose", "dose (mg/l)", "dose (mg_l)", "_index"])
     {'dose': 'dose', 'dose (mg/l)': 'dose (mg_l)', 'dose (mg_l)': 'dose (mg_l)_2', '_index': 'column_index'}
     """
-    names: dict[str, str] = {}
-    taken = {"cell_id"}
+    names = []
     for column in columns:
         name = column.replace("/", "_")
-        name = f"column{name}" if name in ("", ".", "..", "_index") or name.startswith(("__", ".z")) else name
-        number = next(number for number in itertools.count(1) if _numbered(name, number) not in taken)
-        names[column] = _numbered(name, number)
-        taken.add(names[column])
-    return names
-
-
-def _numbered(name: str, number: int) -> str:
-    return name if number == 1 else f"{name}_{number}"
+        reserved = name in ("", ".", "..", "_index") or name.startswith(("__", ".z"))
+        names.append(f"column{name}" if reserved else name)
+    return dict(zip(columns, distinct(names, ["cell_id"]), strict=True))

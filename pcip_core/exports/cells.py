@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -110,20 +111,20 @@ class ExportedCells:
             )
             for batch in batches:
                 rows = cells.slice(start, batch.height)
-                if not rows["cell_id"].equals(
-                    batch["cell_id"]
-                ):  # vectors in another order, or of fewer cells
+                same = rows["cell_id"].equals(batch["cell_id"])
+                if not same:  # vectors in another order, or of fewer cells
                     ids = batch.select("cell_id")
                     rows = ids.join(cells, on="cell_id", how="left", maintain_order="left")
-                rows = rows.with_columns(batch["encoder_version"].cast(self.types["encoder_version"]))
                 start += batch.height
                 if self._chosen is not None:
                     kept = batch["image_id"].is_in(self._chosen)
                     rows, batch = rows.filter(kept), batch.filter(kept)
-                if rows["image_id"].null_count() or rows.height != batch.height:
+                versions = batch["encoder_version"].cast(self.types["encoder_version"], strict=False)
+                if rows.height != batch.height or rows["image_id"].null_count() or versions.null_count():
                     raise self._changed()
                 if batch.height:
-                    yield Block(rows.select(list(self.types)), features_of(batch))
+                    described = rows.with_columns(versions).select(list(self.types))
+                    yield Block(described, features_of(batch))
 
     def _cells(self, shard: str) -> pl.DataFrame:
         """The columns of the cells of a shard and of their images, without the version of the encoder."""
@@ -134,15 +135,12 @@ class ExportedCells:
             for number, channel in enumerate(self.channels)
         ]
         cells = cells.with_columns(extremes).drop("intensity_min", "intensity_max")
-        texts = [pl.col(name).cast(_enum(self._texts[name])) for name in ("field", "shard")]
-        cells = cells.with_columns(texts)
-        images = self._images.rename(
-            {
-                name: f"image_{name}"
-                for name in self._images.columns
-                if name in cells.columns and name != "image_id"
-            }
-        )
+        texts = {name: _enum(values) for name, values in self._texts.items() if name in cells.columns}
+        cells = cells.cast(texts, strict=False)  # type: ignore[arg-type]  # other images may have further fields
+        own = [*cells.columns, "encoder_version"]
+        further = self._images.columns[1:]
+        named = [f"image_{name}" if name in own else name for name in further]
+        images = self._images.rename(dict(zip(further, distinct(named, own), strict=True)))
         cells = cells.with_columns(pl.col("image_id").cast(images.schema["image_id"], strict=False))
         joined = cells.join(images, on="image_id", how="left", maintain_order="left")
         first = ["cell_id", "image_id", "field", "shard"]
@@ -227,6 +225,20 @@ def chosen_images(store: Store, screen: str, where: str | None) -> tuple[pl.Data
     frame = frame.with_columns(pl.col(texts).cast(pl.String), pl.col(numbers).cast(pl.Float64))
     kinds = {name: _enum(frame[name].unique().drop_nulls().to_list()) for name in texts}
     return frame.cast(kinds).select("image_id", pl.exclude("image_id")), chosen  # type: ignore[arg-type]
+
+
+def distinct(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
+    """The names, those that are taken or repeat with a number.
+
+    >>> distinct(["dose", "Plate", "dose"], taken=["Plate"])
+    ['dose', 'Plate_2', 'dose_2']
+    """
+    used, chosen = set(taken), []
+    for name in names:
+        numbered = (name if number == 1 else f"{name}_{number}" for number in itertools.count(1))
+        chosen.append(next(each for each in numbered if each not in used))
+        used.add(chosen[-1])
+    return chosen
 
 
 def channels_of(store: Store, screen: str) -> dict[str, str]:

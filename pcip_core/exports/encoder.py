@@ -10,6 +10,7 @@ provenance.json
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import shutil
@@ -90,7 +91,9 @@ def _write_program(network: CellNetwork, layer: str, folder: Path) -> None:
         exported = torch.export.export(
             _Program(network), (images,), dynamic_shapes=({0: torch.export.Dim("batch")},)
         )
-        torch.export.save(exported, folder / PROGRAM)
+        archive = io.BytesIO()  # torch crashes the process when its own file cannot be written
+        torch.export.save(exported, archive)
+        (folder / PROGRAM).write_bytes(archive.getvalue())
         program = torch.export.load(folder / PROGRAM).module()
     with torch.inference_mode():
         given = program(images)

@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pcip_core.exports.cells import ExportedCells
+from pcip_core.exports.cells import ExportedCells, distinct
 from pcip_core.exports.target import new_target
 
 _ROWS = 1 << 16  # of a row group of Parquet
@@ -71,7 +71,10 @@ def _frames(cells: ExportedCells, rows: int) -> Iterator[pl.DataFrame]:
         if name in cells.provenance
     ]
     units = [f"Cells_{name}" for name in cells.units]
+    columns = list(cells.types)
+    taken = [f"Metadata_pcip_{name}" for name in _REPEATED]
+    named = dict(zip(columns, distinct(map(metadata_name, columns), taken), strict=True))
+    texts = pl.col(*(named[name] for name, kind in cells.types.items() if isinstance(kind, pl.Enum)))
     for block in cells.blocks(rows):
-        named = block.columns.rename(metadata_name).with_columns(repeated)
-        texts = pl.col(name for name, kind in named.schema.items() if isinstance(kind, pl.Enum))
-        yield named.with_columns(texts.cast(pl.String)).hstack(pl.from_numpy(block.features, units))
+        metadata = block.columns.rename(named).with_columns(texts.cast(pl.String), *repeated)
+        yield metadata.hstack(pl.from_numpy(block.features, units))

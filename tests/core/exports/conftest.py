@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -28,8 +29,16 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
                 pl.Series("localization", localization, pl.List(pl.String)),
                 pl.Series("dose (mg/l)", ["1", None, "=2"]),
                 pl.Series("area_px", ["large", "small", "small"]),
+                *(
+                    pl.lit("mine").alias(name)
+                    for name in ("image_area_px", "Plate", "encoder_version", "_index")
+                ),
             ]
             store.commit("tiny", {"images": images.with_columns(further)}, shard=shard)
+            cells, crops = store.read_with_array("tiny", "cells", "crops", shard)
+            fields = pl.when(pl.col("image_id").str.ends_with("A03")).then(pl.lit("2")).otherwise("field")
+            arrays = {"crops": np.array(crops)}
+            store.commit("tiny", {"cells": cells.with_columns(field=fields)}, shard=shard, arrays=arrays)
     return store
 
 

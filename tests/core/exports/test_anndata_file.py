@@ -56,6 +56,9 @@ def test_anndata_reads_what_the_store_holds(
     assert terms == (["Nucleus;Cytosol"] * 5 + [""] * 5 + [None] * 5) * 2
     assert data.obs["dose (mg_l)"].isna().sum() == 10
     assert data.obs["gene"].isna().all()
+    for column in ("image_area_px_2", "Plate", "image_encoder_version", "column_index"):
+        assert set(data.obs[column]) == {"mine"}, column
+    assert set(data.obs["encoder_version"]) == {"tiny/1"}
     origin = data.uns["pcip"]
     assert (origin["screen"], origin["feature_set"], origin["encoder_version"]) == ("tiny", SET, "tiny/1")
     assert (origin["commit"], origin["code_version"], origin["images"]) == ("c", "v", "simulated")
@@ -102,3 +105,6 @@ def test_a_condition_selects_images(store: Store) -> None:
     )
     assert data.obs_names.tolist() == expected["cell_id"].to_list()
     assert data.obs["protein"].cat.categories.tolist() == ["P1", "P2"]
+    data = to_anndata(store, "tiny", SET, where="protein = 'P1'")
+    assert data.obs["field"].cat.categories.tolist() == ["1"]
+    assert data.obs["field"].notna().all()

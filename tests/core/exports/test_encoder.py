@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -83,3 +84,16 @@ def test_the_card_says_what_it_takes_and_the_folder_is_complete(exported: Path) 
     assert json.loads((exported / "provenance.json").read_text()) == ORIGIN
     with pytest.raises(WriteError, match="--overwrite"):
         export_encoder(exported, exported, layer="conv4", origin=ORIGIN)
+
+
+def test_of_an_encoder_that_cannot_be_written_nothing_is_left(exported: Path, tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = (exported / "encoder.safetensors").stat().st_size
+    assert size < (exported / "encoder.pt2").stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        with pytest.raises(WriteError, match="out: found file too large"):
+            export_encoder(exported, tmp_path / "out", layer="conv4", origin=ORIGIN)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []

@@ -39,6 +39,8 @@ def test_profiles_hold_what_the_store_holds(
     wells = [image.rpartition("_")[2] for image in cells["image_id"].to_list()]
     assert read["Metadata_Well"].to_list() == wells
     assert set(read["Metadata_pcip_feature_set"]) == {SET}
+    assert set(read["Metadata_Plate"]) == {"plate_1", "plate_2"}
+    assert set(read["Metadata_Plate_2"]) == {"mine"}
     if ending == "parquet":
         assert read.schema[features[0]] == pl.Float32
         origin = json.loads(pq.read_schema(path).metadata[b"pcip"])

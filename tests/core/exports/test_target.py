@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from pcip_core.errors import EvaluationError, PcipError, SpecError, StoreError, WriteError
 from pcip_core.exports.anndata_file import write_h5ad, write_zarr
 from pcip_core.exports.cells import ExportedCells
+from pcip_core.exports.ome_zarr import write_crops
 from pcip_core.exports.profiles import write_csv, write_parquet
 from pcip_core.store.partitions import Store
 from tests.core.store.small import SET, commit_features
@@ -83,6 +85,26 @@ def test_of_an_export_that_cannot_be_written_nothing_is_left(
             break  # its files are small
     WRITERS[kind](cells, path, overwrite=True)
     assert path.exists()
+
+
+def test_what_a_killed_export_left_is_removed_by_the_next(store: Store, tmp_path: Path) -> None:
+    left = tmp_path / ".pcip_export_1_x.csv"
+    left.mkdir()
+    (left / "x.csv").write_text("half")
+    os.utime(left, (0, 0))
+    write_csv(ExportedCells(store, "tiny", SET), tmp_path / "x.csv")
+    assert list(tmp_path.iterdir()) == [tmp_path / "x.csv"]
+
+
+@pytest.mark.parametrize("size", [0, 100])
+def test_of_crops_that_cannot_be_written_nothing_is_left(
+    size: int, store: Store, tmp_path: Path, limited: Callable[[int], None]
+) -> None:
+    limited(size)
+    with pytest.raises(WriteError, match="found file too large"):
+        write_crops(store, "tiny", tmp_path / "crops")
+    limited(resource.RLIM_INFINITY)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_cannot_be_exported_is_named(store: Store) -> None:

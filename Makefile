@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 LISTED := https://pypi.org/pypi/pip/24.0/json
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test newcomer check audit ui bench clean
+.PHONY: help setup demo test newcomer notebooks docs check audit ui bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -29,7 +29,13 @@ test: $(READY) ## run every test
 	$(PYTEST)
 
 newcomer: $(READY) ## use a wheel of pcip in an empty environment and an empty folder, and move that folder
-	$(BIN)/python -m tests.newcomer.newcomer
+	$(BIN)/python -m tests.newcomer.newcomer $(if $(KEEP),--keep "$(KEEP)")
+
+notebooks: $(READY) ## execute the notebooks in a copy of WORKSPACE, which has the small demo, or in a new one
+	$(BIN)/python -m tests.newcomer.notebooks $(if $(WORKSPACE),--workspace "$(WORKSPACE)")
+
+docs: $(READY) ## build the documentation as a site in build/site, with warnings as errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 check: $(READY) ## run lint, types and every test, and look for known vulnerabilities
 	$(BIN)/ruff check .

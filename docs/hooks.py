@@ -1,8 +1,8 @@
 """What mkdocs cannot do by itself: see `mkdocs.yml`.
 
-The pages are written for the repository. The index gives the navigation. A link that leaves `docs/` leads to a copy of that
-file in the site, below `repository/`, so the site is complete without an address of the repository. The reference of
-`pcip_core` has one page per folder, made from the docstrings; each notebook is a page, with its results if
+The pages are written for the repository. The index gives the navigation. A link that leaves `docs/` leads to a copy of
+that file in the site, below `repository/`, so the site is complete without an address of the repository. The reference
+of `pcip_core` has one page per folder, made from the docstrings. Each notebook is a page, with its results if
 `make notebooks` has left them in `build/notebooks`.
 """
 
@@ -21,6 +21,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from nbconvert import MarkdownExporter
+from nbconvert.filters import strip_ansi
 
 ROOT = Path(__file__).resolve().parents[1]
 EXECUTED = ROOT / "build" / "notebooks"
@@ -35,9 +36,8 @@ class Doctests(griffe.Extension):  # type: ignore[misc]
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
         """Fence each example of a docstring."""
         if obj.docstring:
-            obj.docstring.value = DOCTEST.sub(
-                lambda each: f"\n```pycon\n{each[0].rstrip()}\n```\n", obj.docstring.value
-            )
+            text = obj.docstring.value
+            obj.docstring.value = DOCTEST.sub(lambda code: f"\n```pycon\n{code[0].rstrip()}\n```\n", text)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -49,7 +49,8 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         for line in text.splitlines():
             if name := re.fullmatch(r"(?:### )?([A-Z][\w ]+):?", line):
                 section.append({name[1]: (group := [])})
-            group.extend({text: path} for text, path in re.findall(r"\[([^]]+)\]\(([^)#\s]+\.md)\)", line))
+            links = re.findall(r"\[([^]]+)\]\(([^)#\s]+\.(?:md|ipynb))\)", line)
+            group.extend({text: site_path(posixpath.normpath(f"docs/{path}"))} for text, path in links)
         nav.append({title: section})
     nav[-2]["Reference"].append({"The library pcip_core": list(of_core())})
     config.nav = nav
@@ -89,6 +90,9 @@ def notebook_page(notebook: Path) -> Iterator[tuple[str, str | bytes]]:
     """The page of a notebook and its pictures: path in the site, content."""
     executed = EXECUTED / notebook.name
     cells = nbformat.read(executed if executed.exists() else notebook, as_version=4)
+    for output in (output for cell in cells.cells for output in cell.get("outputs", [])):
+        if output.output_type == "stream":
+            output.text = strip_ansi(output.text)
     text, resources = MarkdownExporter().from_notebook_node(cells, {"unique_key": notebook.stem})
     yield f"notebooks/{notebook.stem}.md", text
     for name, picture in resources["outputs"].items():
@@ -122,7 +126,7 @@ def links_out(file: File) -> Iterator[str]:
 def site_path(path: str) -> str:
     """Where a file of the repository is in the site."""
     if path.startswith("notebooks/"):
-        return str(Path(path).with_suffix(".md"))
+        return path.replace(".ipynb", ".md")
     return path.removeprefix("docs/") if path.startswith("docs/") else f"repository/{path}"
 
 

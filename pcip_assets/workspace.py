@@ -58,9 +58,8 @@ class Workspace:
 
     def relative(self, path: Path) -> str:
         """A path as results record it: relative if it lies in the workspace, so that it holds after a move."""
-        lies_in = (
-            path.is_relative_to(self.folder) and self.folder.name
-        )  # `PCIP_DATA=/data` does not make all paths so
+        # `PCIP_DATA=/data` does not make all paths relative to the root of the disk
+        lies_in = path.is_relative_to(self.folder) and self.folder.name
         return os.path.relpath(path, self.folder) if lies_in else str(path)
 
     def require_writable(self) -> None:

@@ -16,6 +16,7 @@ PAGES = [
     ROOT / "SECURITY.md",
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "pcip_core").rglob("*.md")),
 ]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 NAMED = re.compile(r"\bdocs/[\w./-]+\.(?:md|png)\b")

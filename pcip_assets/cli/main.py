@@ -23,7 +23,7 @@ COMMANDS = {
     "browse": "Look at cells on a page, label them, and train a classifier.",
     "sql": "Query the published tables in SQL.",
     "units": "Show the cells that a feature responds to, and where in them.",
-    "export": "Write results as AnnData, profiles or OME-Zarr, or the encoder as a program.",
+    "export": "Write results as AnnData, profiles, OME-Zarr, or a program.",
     "publish": "Bring the published file up to date with the results, or rebuild it.",
     "ui": "Serve the Dagster and MLflow pages on this machine.",
     "bench": "List the benchmarks, or run one.",

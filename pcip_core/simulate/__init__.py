@@ -24,7 +24,7 @@ def simulate_screen(
         workers: number of processes; the images do not depend on it.
 
     Raises:
-        SpecError: the parameters are invalid.
+        SpecError: the parameters are invalid, or the folder holds files that are no simulation.
 
     >>> import tempfile
     >>> small = Simulation(

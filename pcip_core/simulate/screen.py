@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from pcip_core.errors import SpecError
 from pcip_core.locks import locked
 from pcip_core.simulate import human, yeast
 from pcip_core.simulate.optics import expose, illumination
@@ -69,7 +70,7 @@ def write_screen(
         workers: number of processes; the images do not depend on it.
 
     Raises:
-        SpecError: the parameters are invalid.
+        SpecError: the parameters are invalid, or the folder holds files that are no simulation.
     """
     images = plan_screen(simulation)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -78,6 +79,7 @@ def write_screen(
         parameters_file = folder / "simulation.json"
         if parameters_file.is_file() and parameters_file.read_text() == parameters:
             return
+        _require_own(folder, parameters_file)
         new, old = (folder.with_name(f".{folder.name}.{suffix}") for suffix in ("new", "old"))
         _clear(new, old)
         try:
@@ -88,6 +90,18 @@ def write_screen(
             new.rename(folder)
         finally:
             _clear(new, old)
+
+
+def _require_own(folder: Path, parameters_file: Path) -> None:
+    """Raise a SpecError if the folder holds files that are not a simulation, which would be lost."""
+    files = sorted(folder.iterdir()) if folder.is_dir() and not parameters_file.is_file() else []
+    if files:
+        raise SpecError(
+            folder,
+            found=f"files that are no simulation ({files[0].name}), and a spec with the section `simulation`",
+            required="a folder that does not exist, is empty or holds a simulation, because it is written anew",
+            remedy="Remove the section `simulation` if these are your images; otherwise name another `root`.",
+        )
 
 
 def _clear(*folders: Path) -> None:

@@ -79,6 +79,16 @@ def test_another_seed_gives_other_images(tmp_path: Path) -> None:
     assert not [name for name in pictures if first[name] == second[name]]
 
 
+def test_images_that_are_no_simulation_are_never_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "my_images"
+    (folder / "plate_1").mkdir(parents=True)
+    (folder / "plate_1" / "A01.tif").write_bytes(b"of a microscope")
+    with pytest.raises(SpecError, match="Remove the section `simulation`"):
+        write_screen(Simulation("yeast", plates=1, proteins_per_class=1, field_size_px=96), folder)
+    assert (folder / "plate_1" / "A01.tif").read_bytes() == b"of a microscope"
+    assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == ["my_images"]
+
+
 def test_every_file_of_the_plan_exists(screen: tuple[Simulation, Path]) -> None:
     simulation, folder = screen
     images = plan_screen(simulation)

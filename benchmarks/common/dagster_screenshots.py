@@ -89,7 +89,7 @@ def take(page: Page, address: str, folder: Path) -> None:
     page.mouse.dblclick(500, 700)  # on the background: fit the whole graph, as only what is in view is drawn
     for noun in _GRAPH:
         page.get_by_text(noun, exact=True).first.wait_for()
-    save(page, folder / "asset_graph.png", clip={"x": 240, "y": 0, "width": 815, "height": 760})
+    save(page, folder / "asset_graph.png", clip={"x": 240, "y": 0, "width": 950, "height": 760})
     page.set_viewport_size(size)  # type: ignore[arg-type]
 
     page.goto(f"{address}/assets/{NAME}/cell_features")

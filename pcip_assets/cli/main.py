@@ -18,7 +18,7 @@ COMMANDS = {
     "check": "Report what pcip finds in a screen, before any work.",
     "run": "Take a screen from images to features and scores.",
     "like": "List the proteins or cells most similar to given ones.",
-    "browse": "Look at the cells of a screen on a page, label them and train a classifier.",
+    "browse": "Look at cells on a page, label them, train a classifier.",
     "units": "Show the cells that a feature responds to, and where in them.",
     "publish": "Bring the published file up to date with the results, or rebuild it.",
     "ui": "Serve the Dagster and MLflow pages on this machine.",

@@ -61,7 +61,7 @@ def image_ids_where(images: pa.Table, condition: str, where: str) -> set[str]:
             required=f"a condition in SQL over the columns of images: {', '.join(images.column_names)}",
             remedy="Correct the condition; write terms in single quotes: 'Vesicles' IN localization.",
         )
-    return set(answer[0].to_pylist())
+    return set(answer.to_pylist())
 
 
 def cell_ids_where(published: Path, screen: str, condition: str) -> pl.Series:

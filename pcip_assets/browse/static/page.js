@@ -24,6 +24,7 @@ function fillMaps() {
 }
 
 function fillColours() {
+  if (!state.trained && ["predicted", "uncertainty"].includes(map.colour)) map.colour = "label";
   const chosen = map.colour;
   const first = [option("density", "density"), option("label", "label")];
   if (state.trained) first.push(option("predicted", "predicted label"), option("uncertainty", "uncertainty"));

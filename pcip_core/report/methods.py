@@ -195,11 +195,12 @@ def _encoder(screen: Screen, facts: Facts) -> Iterator[str]:
         )
         return
     epochs = f"{config.epochs} epoch{'' if config.epochs == 1 else 's'}"
+    optimizer = "AdamW" if config.weight_decay else "Adam"
     schedule = f" with a {config.schedule} schedule" if config.schedule != "constant" else ""
     yield (
         f"An encoder{version} was trained{cells}{of} by {learned}, on {pairs}{start}: {many(config.stages, 'stage')} "
         f"of convolutions, {config.width:g} times the width of the paper's network, {epochs}, batches of "
-        f"{config.batch_size}, {'AdamW' if config.weight_decay else 'Adam'} at a learning rate of {config.learning_rate:g}{schedule}, seed {config.seed}."
+        f"{config.batch_size}, {optimizer} at a learning rate of {config.learning_rate:g}{schedule}, seed {config.seed}."
     )
     yield f"A cell was described by the spatial maximum of the features of layer {name.layer}."
 

@@ -44,9 +44,8 @@ def save_figure(figure: Figure, path: Path) -> Path:
 
     save_png(figure, path)
     for points in (points for axes in figure.axes for points in axes.collections):
-        points.set_rasterized(
-            len(np.asarray(points.get_offsets())) > _MOST_POINTS
-        )  # as a picture within the vector file
+        crowded = len(np.asarray(points.get_offsets())) > _MOST_POINTS
+        points.set_rasterized(crowded)  # as a picture within the vector file
     style: Any = {"svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": path.stem}
     for kind in VECTOR:
         beside = path.with_suffix(f".{kind}")

@@ -199,8 +199,9 @@ def _encoder(screen: Screen, facts: Facts) -> Iterator[str]:
     schedule = f" with a {config.schedule} schedule" if config.schedule != "constant" else ""
     yield (
         f"An encoder{version} was trained{cells}{of} by {learned}, on {pairs}{start}: {many(config.stages, 'stage')} "
-        f"of convolutions, {config.width:g} times the width of the paper's network, {epochs}, batches of "
-        f"{config.batch_size}, {optimizer} at a learning rate of {config.learning_rate:g}{schedule}, seed {config.seed}."
+        f"of convolutions, {config.width:g} times the width of the paper's network, {epochs}, "
+        f"batches of {config.batch_size}, {optimizer} at a learning rate of {config.learning_rate:g}{schedule}, "
+        f"seed {config.seed}."
     )
     yield f"A cell was described by the spatial maximum of the features of layer {name.layer}."
 

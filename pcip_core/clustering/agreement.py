@@ -50,19 +50,18 @@ def compared(
     from sklearn.metrics import adjusted_rand_score
 
     rand = float(adjusted_rand_score(first, second))
-    pair = (first, second)
-    if (moved := not_corresponding(*pair)).size:
-        return Agreement(rand, None, rand, *pair, moved)
+    if (moved := not_corresponding(first, second)).size:
+        return Agreement(rand, None, rand, first, second, moved)
     n, number = len(first), len(np.unique(first))
     most = min(2 * number, n - 1)
     for step in range(1, max(number - 1, most - number + 1)):
         for other in (number + step, number - step):
             if not 2 <= other <= most:
                 continue
-            cuts = [labels_of(tree, cut_number(tree, other)) for tree in (first_tree, second_tree)]
-            if (moved := not_corresponding(*cuts)).size:
-                return Agreement(rand, other, float(adjusted_rand_score(*cuts)), *cuts, moved)
-    return Agreement(rand, None, rand, *pair, moved)
+            one, two = (labels_of(tree, cut_number(tree, other)) for tree in (first_tree, second_tree))
+            if (moved := not_corresponding(one, two)).size:
+                return Agreement(rand, other, float(adjusted_rand_score(one, two)), one, two, moved)
+    return Agreement(rand, None, rand, first, second, moved)
 
 
 def not_corresponding(first: np.ndarray, second: np.ndarray) -> np.ndarray:

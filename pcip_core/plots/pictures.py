@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from pcip_core.files import replacing
@@ -43,8 +44,9 @@ def save_figure(figure: Figure, path: Path) -> Path:
 
     save_png(figure, path)
     for points in (points for axes in figure.axes for points in axes.collections):
-        points.set_rasterized(len(points.get_offsets()) > _MOST_POINTS)  # as a picture within the vector file
-    style = {"svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": path.stem}
+        crowded = len(np.asarray(points.get_offsets())) > _MOST_POINTS
+        points.set_rasterized(crowded)  # as a picture within the vector file
+    style: Any = {"svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": path.stem}
     for kind in VECTOR:
         beside = path.with_suffix(f".{kind}")
         if not is_vector(figure):

@@ -195,11 +195,13 @@ def _encoder(screen: Screen, facts: Facts) -> Iterator[str]:
         )
         return
     epochs = f"{config.epochs} epoch{'' if config.epochs == 1 else 's'}"
+    optimizer = "AdamW" if config.weight_decay else "Adam"
     schedule = f" with a {config.schedule} schedule" if config.schedule != "constant" else ""
     yield (
         f"An encoder{version} was trained{cells}{of} by {learned}, on {pairs}{start}: {many(config.stages, 'stage')} "
-        f"of convolutions, {config.width:g} times the width of the paper's network, {epochs}, batches of "
-        f"{config.batch_size}, Adam at a learning rate of {config.learning_rate:g}{schedule}, seed {config.seed}."
+        f"of convolutions, {config.width:g} times the width of the paper's network, {epochs}, "
+        f"batches of {config.batch_size}, {optimizer} at a learning rate of {config.learning_rate:g}{schedule}, "
+        f"seed {config.seed}."
     )
     yield f"A cell was described by the spatial maximum of the features of layer {name.layer}."
 
@@ -232,7 +234,7 @@ def _analyses(screen: Screen, facts: Facts) -> Iterator[str]:
     if facts.enriched:
         yield (
             "Terms were tested in each cluster by the upper tail of the hypergeometric distribution, with the false "
-            "discovery rate by Benjamini and Hochberg [@benjamini1995]."
+            "discovery rate over the terms of the cluster [@benjamini1995]."
         )
     if facts.mapped:
         yield "Maps were made by UMAP [@mcinnes2018]."

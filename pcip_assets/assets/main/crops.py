@@ -43,9 +43,6 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
     def crops(context: dg.AssetExecutionContext, config: Cutting, library: Library) -> Iterator[Tables]:
         """Single-cell crops of one shard, rescaled; excluded cells and fields are in quarantine."""
         from pcip_core.crops.shard import Cutters, cut_shard
-        from pcip_core.plots.cells.gallery import crop_montage
-        from pcip_core.plots.cells.key import Scale
-        from pcip_core.plots.pictures import preview
 
         def inputs(shard: str | None) -> dict[str, Any]:
             fields = library.store.provenance(screen.name, "fields", shard) or {}
@@ -78,17 +75,7 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
                     "cells_quarantined": sum(row.what == "cell" for row in cells.rejected),
                     "images": len(images),
                     "warnings": len(cells.warnings),
-                    "preview": picture(
-                        preview(
-                            crop_montage(
-                                cells.pixels,
-                                screen.crop_channels,
-                                screen.protein,
-                                screen.title,
-                                scale=Scale.of_crop(screen),
-                            )
-                        )
-                    ),
+                    "preview": _montage(screen, cells),
                 },
             )
 
@@ -96,6 +83,17 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
             yield Tables("cells", inputs, partial(make, into=folder / "crops.npy"))
 
     return crops
+
+
+def _montage(screen: Screen, cells: ShardCells) -> dg.MarkdownMetadataValue:
+    """A picture of some crops."""
+    from pcip_core.plots.cells.gallery import crop_montage
+    from pcip_core.plots.cells.key import Scale
+    from pcip_core.plots.pictures import preview
+
+    scale = Scale.of_crop(screen)
+    figure = crop_montage(cells.pixels, screen.crop_channels, screen.protein, screen.title, scale=scale)
+    return picture(preview(figure))
 
 
 def _table_hash(screen: Screen) -> str | None:

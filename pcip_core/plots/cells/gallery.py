@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -176,10 +177,7 @@ def dendrogram_gallery(
     grid = figure.add_gridspec(2, columns, height_ratios=(2.0, 1.0))
     top = figure.add_subplot(grid[0, :])
     labels = cluster[np.array(drawn["leaves"])]
-    for across, up in zip(drawn["icoord"], drawn["dcoord"], strict=True):
-        first, last = (int(np.clip(round((x - 5) / 10), 0, len(labels) - 1)) for x in (across[0], across[3]))
-        under = set(labels[first : last + 1].tolist())
-        top.plot(across, up, color=colour(under.pop() - 1) if len(under) == 1 else "dimgrey", linewidth=1)
+    _branches(top, drawn, labels)
     for number in sorted(set(cluster.tolist())):
         leaves = np.flatnonzero(labels == number)
         span = (10.0 * leaves.min(), 10.0 * leaves.max() + 10)
@@ -209,6 +207,14 @@ def dendrogram_gallery(
         )  # fmt: skip
     add_key(figure, channels, protein, bar=bar)
     return figure
+
+
+def _branches(axes: Axes, drawn: Mapping[str, Any], labels: np.ndarray) -> None:
+    """Draw the merges of a tree, in the colour of the cluster that they lie in."""
+    for across, up in zip(drawn["icoord"], drawn["dcoord"], strict=True):
+        first, last = (int(np.clip(round((x - 5) / 10), 0, len(labels) - 1)) for x in (across[0], across[3]))
+        under = set(labels[first : last + 1].tolist())
+        axes.plot(across, up, color=colour(under.pop() - 1) if len(under) == 1 else "dimgrey", linewidth=1)
 
 
 def _show(

@@ -77,7 +77,7 @@ class Scale:
         return f"{width_px * self.per_px:.3g} {self.unit}" + (f" of the {self.of}" if self.of else "")
 
 
-def channel_colours(channels: Sequence[str], protein: Sequence[str]) -> dict[str, tuple[float, ...]]:
+def channel_colours(channels: Sequence[str], protein: Sequence[str]) -> dict[str, tuple[float, float, float]]:
     """Channel -> its colour in a composite, in the order of the channels.
 
     >>> channel_colours(("dna", "tag"), ("tag",))["dna"]
@@ -88,8 +88,8 @@ def channel_colours(channels: Sequence[str], protein: Sequence[str]) -> dict[str
     bright = np.eye(len(channels), dtype=np.float32)[..., None, None]
     colours = composite(bright, tuple(channels), tuple(protein))[:, 0, 0]
     return {
-        name: tuple(round(float(part), 3) for part in colour)
-        for name, colour in zip(channels, colours, strict=True)
+        name: (round(red, 3), round(green, 3), round(blue, 3))
+        for name, (red, green, blue) in zip(channels, colours.astype(float).tolist(), strict=True)
     }
 
 

@@ -130,7 +130,8 @@ def cluster_terms(rows: AnalysisRows, plots: Plots) -> Section | None:
     same = same_clusters(rows)
     for solution in rows.solutions:
         if solution.name in same:
-            blocks.append(_same(rows, solution.name, same))
+            names = (solution.name.replace("_", " "), same[solution.name].replace("_", " "))
+            blocks.append(Text(f"{names[0]}: the clusters are those of {names[1]}."))
             continue
         terms = _significant(rows, solution.name)
         body = []

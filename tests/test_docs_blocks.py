@@ -256,10 +256,14 @@ def test_every_reason_is_of_a_block() -> None:
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(REPOSITORY).as_posix())
 def test_lists_are_lists_in_the_site_too(page: Path) -> None:
-    """Python-Markdown needs an empty line before a list, and four spaces before what belongs to an item."""
+    """Python-Markdown needs an empty line before a list, four spaces in an item, and text between two lists."""
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     assert re.findall(r"^(?![-*] |\d+\. |[ |#>]).+\n(?=[-*] |1\. )", text, re.MULTILINE) == []
     assert re.findall(r"(?<=\n\n) {1,3}\S.*|^ {1,3}```.*", text) == []
+    assert (
+        re.findall(r"^(?:[-*]|\d+\.) (?:.+\n)+\n(?=1\. )|^\d+\. (?:.+\n)+\n(?=[-*] )", text, re.MULTILINE)
+        == []
+    )
 
 
 def test_every_link_of_a_notebook_resolves() -> None:

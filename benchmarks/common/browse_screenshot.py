@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.common.browser import chromium_page, served
-from pcip_assets.cli.browse import opened
+from pcip_assets.cli.queries.browse import opened
 from pcip_assets.workspace import REPOSITORY, Workspace
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import publish

@@ -208,7 +208,7 @@ def _in_chromium(data: Path) -> list[Row]:
     picture, lasso = "in chromium: first picture", "in chromium: lasso, until the number of cells is shown"
     if CHROMIUM is None:
         return [Row(f"{name} (no chromium here)", None) for name in (picture, lasso)]
-    from pcip_assets.cli.browse import opened
+    from pcip_assets.cli.queries.browse import opened
     from pcip_assets.workspace import Workspace
 
     with opened(Workspace(data), "million") as app, served(app) as address, chromium_page() as page:

@@ -21,6 +21,7 @@ COMMANDS = {
     "run": "Take a screen from images to features and scores.",
     "like": "List the proteins or cells most similar to given ones.",
     "browse": "Look at cells on a page, label them, train a classifier.",
+    "sql": "Query the published tables in SQL.",
     "units": "Show the cells that a feature responds to, and where in them.",
     "export": "Write results as AnnData, profiles, OME-Zarr, or a program.",
     "publish": "Bring the published file up to date with the results, or rebuild it.",
@@ -28,6 +29,8 @@ COMMANDS = {
     "bench": "List the benchmarks, or run one.",
 }
 """Command -> its line in `pcip --help`."""
+QUERIES = {"like", "browse", "sql", "units", "export"}
+"""Commands on results that are there; their modules are in a folder of their own."""
 
 
 class _LazyGroup(click.Group):
@@ -39,7 +42,8 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"pcip_assets.cli.{cmd_name}").command
+        folder = "pcip_assets.cli.queries" if cmd_name in QUERIES else "pcip_assets.cli"
+        command: click.Command = importlib.import_module(f"{folder}.{cmd_name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -19,7 +19,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from benchmarks.common.browser import CHROMIUM, chromium_page, draw_around, served
-from pcip_assets.cli.browse import opened
+from pcip_assets.cli.queries.browse import opened
 from pcip_assets.workspace import Workspace
 from pcip_core.store.publish import connect
 from tests.core.browse.conftest import HOSTILE, Browsed, browsed, original

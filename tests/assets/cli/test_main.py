@@ -66,7 +66,6 @@ def test_the_commands_and_options_that_users_rely_on_are_there() -> None:
         "browse": {"--labels", "--as", "--port", "--allow-host"},
         "export": {"--to", "--features", "--where", "--out", "--overwrite"},
         "units": set(),
-        "browse": {"--labels", "--as", "--port", "--allow-host"},
         "publish": {"--rebuild"},
         "ui": {"--dagster-port", "--mlflow-port"},
         "bench": {"--json", "--all", "--summary", "--medium", "--long"},

@@ -45,7 +45,7 @@ PROGRAMS = {
     "curl": "fetches from other servers", "tar": "unpacks what was fetched",
     "duckdb": "DuckDB's own program, which pip does not install", "podman": "a container",
     "pip": "installs packages", "python3": "makes an environment", "py-spy": "another profiler",
-    "python": "a query, which the SQL blocks try",
+    "dg": "Dagster's own program, which pip does not install by itself",
 }  # fmt: skip
 """Programs of the blocks other than pcip and make -> what they are."""
 MARKERS = ("nucleus", "microtubules", "cytosol", "er", "dna", "rna", "agp", "mito")

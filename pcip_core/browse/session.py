@@ -9,7 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from pcip_core.browse.cells import BrowsedCells, places
 from pcip_core.browse.classifier import PREFIX, Trained, predictions_table, ranked, train
 from pcip_core.browse.colouring import colouring_of_cells, colouring_of_proteins
 from pcip_core.browse.colours import Colouring
-from pcip_core.browse.field import FieldPicture, field_picture
 from pcip_core.browse.labels import Labels, Version, label_sets
 from pcip_core.browse.maps import Map, MapName, cell_map, map_names, protein_map
 from pcip_core.browse.raster import Layer, View, picture
@@ -27,6 +26,9 @@ from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen
 from pcip_core.store.conditions import cell_ids_where
 from pcip_core.store.partitions import Store
+
+if TYPE_CHECKING:
+    from pcip_core.browse.field import FieldPicture
 
 SHOWN = 100  # cells of a gallery, at most
 _FILTERS = 20  # whose cells are kept
@@ -257,6 +259,8 @@ class Session:
 
     def field(self, row: int) -> FieldPicture:
         """The field of a cell."""
+        from pcip_core.browse.field import field_picture  # imports segmentation, which takes a second
+
         self._require(row)
         return field_picture(self.cells, self.screen, row)
 

@@ -293,10 +293,11 @@ def test_one_page_has_all_analyses_and_its_queries_run(analysed: Finished) -> No
     made = [
         "Protein map",
         "Clustered heat maps",
+        "Members of the clusters",
         "Clusters and their terms",
         "Cells between two compartments",
     ]
-    assert found[:5] == [*made, "Variable proteins"]
+    assert found[:6] == [*made, "Variable proteins"]
     assert html.count("data:image/webp;base64") > 100  # each cell of the tiny screen
     told = re.search(r"<pre>(.*?)</pre>", html, re.DOTALL)
     assert told is not None

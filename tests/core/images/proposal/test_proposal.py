@@ -28,10 +28,13 @@ def discs(diameter: float = 24, side: int = 300, step: int = 50, seed: int = 0) 
 
 
 def write(root: Path, *names: str, pixels: np.ndarray | None = None, **options: Any) -> Path:
-    """Write an image under each of some names."""
-    for name in names:
+    """Write an image under each of some names; those of uint16 differ, as equal files would be doubted."""
+    plane = discs(side=100) if pixels is None else pixels
+    for number, name in enumerate(names):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        tifffile.imwrite(root / name, discs(side=100) if pixels is None else pixels, **options)
+        tifffile.imwrite(
+            root / name, plane + np.uint16(number) if plane.dtype == np.uint16 else plane, **options
+        )
     return root
 
 

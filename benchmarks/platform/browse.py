@@ -49,7 +49,7 @@ _SETTLED_MS = 1_500  # for the gallery and the next picture
 
 def run() -> list[Row]:
     """Make the screen, time the actions of the page without a browser, and then in chromium."""
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
         make_screen(data)
         first, again = (measured("actions", data) for _ in range(2))

@@ -40,7 +40,7 @@ def report(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("report")
     analyses = {
         "feature_set": "inpainting_conv2",
-        "clusters": {"number": 2},
+        "clusters": {"number": 2, "heights": {"ward": 0.0}},  # methods that agree are shown once
         "compartments": [["Nucleoplasm", "Cytosol"]],
         "least_cells": 5,
     }

@@ -138,17 +138,17 @@ def run_tiny(folder: Path, *, databases: bool = False, **changes: object) -> Fin
 
 
 def copied(original: Path, folder: Path, outcome: RunOutcome, **changes: object) -> Finished:
-    """A copy of the folder of a tiny screen and its workspace, with some keys of the spec changed."""
+    """A copy of the folder of a tiny screen and its workspace, with its paths and some keys of the spec changed."""
     machine = shutil.ignore_patterns("local.yaml", ".lock")  # it remembers the spec of the original
     shutil.copytree(original, folder, ignore=machine, dirs_exist_ok=True)
     spec, workspace = folder / "tiny.yaml", Workspace(folder / "data")
-    values = {**yaml.safe_load(spec.read_text()), "root": str(folder / "images"), **changes}
+    values = yaml.safe_load(spec.read_text().replace(str(original), str(folder))) | changes
     spec.write_text(yaml.safe_dump(values))
     return Finished(workspace, workspace.find(str(spec)), spec, outcome)
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Finished]) -> Finished:
-    """What `make` gives, made by one process of the tests. Each process has a copy, which shares the images."""
+    """What `make` gives, made by one process of the tests. Each process has a copy."""
     parallel = "PYTEST_XDIST_WORKER" in os.environ
     shared = factory.getbasetemp().parent if parallel else factory.getbasetemp()
     original, record = shared / f"once_{name}", shared / f"once_{name}.json"
@@ -158,7 +158,7 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
             original.mkdir()
             record.write_text(json.dumps(dataclasses.asdict(make(original).outcome)))
     outcome = RunOutcome(**json.loads(record.read_text()))
-    return copied(original, factory.mktemp(name), outcome, root=str(original / "images"))
+    return copied(original, factory.mktemp(name), outcome)
 
 
 @pytest.fixture(scope="session")
@@ -239,7 +239,7 @@ def compared(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Fi
 
     def make(folder: Path) -> Finished:
         weights = write_random_vgg16(folder / "vgg16.pth")
-        vgg16 = {**EVERYTHING["vgg16"], "weights": str(weights)}  # the same for each copy
+        vgg16 = {**EVERYTHING["vgg16"], "weights": str(weights)}
         program = str(write_program(folder / "mine.ts"))
         features = {
             name: {**each, "program": program} if "program" in each else each

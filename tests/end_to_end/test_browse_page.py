@@ -63,12 +63,12 @@ def other_page(tmp_path: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def rows_in_sql(browsed: Browsed, query: str) -> list[tuple[object, ...]]:
-    """The rows of a query, once it has some."""
+def rows_in_sql(browsed: Browsed, query: str, least: int = 1) -> list[tuple[object, ...]]:
+    """The rows of a query, once it has so many: changes are published within seconds, and several may be at once."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
         with suppress(duckdb.CatalogException), connect(browsed.published) as con:  # not published yet
-            if rows := con.sql(query).fetchall():
+            if len(rows := con.sql(query).fetchall()) >= least:
                 return rows
         time.sleep(0.1)
     raise AssertionError(f"no rows within 60 s: {query}")
@@ -146,7 +146,9 @@ def test_select_filter_label_train_and_find_it_in_sql(
     assert other.evaluate(ATTACK, address)[:2] == ["error", "error"]
 
     labelled = rows_in_sql(
-        browsed, "SELECT label, count(*), min(labelled_by) FROM tiny.labels_manual GROUP BY ALL ORDER BY ALL"
+        browsed,
+        "SELECT label, count(*), min(labelled_by) FROM tiny.labels_manual GROUP BY ALL ORDER BY ALL",
+        2,
     )
     assert labelled == [("in", 9, "ada"), ("out", 36, "ada")]
     right = rows_in_sql(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from pcip_assets.cli import sql
+from pcip_assets.cli.queries import sql
 from pcip_assets.workspace import Workspace
 from pcip_core.errors import StoreError
 from pcip_core.store.partitions import Store

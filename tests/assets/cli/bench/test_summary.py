@@ -28,7 +28,11 @@ def test_each_cost_is_measured() -> None:
 
 def test_costs_are_rates_or_figures_at_a_size() -> None:
     rows = [
-        {"what": "extraction of conv1 to conv5, width 1, 64 px, on cpu", "value": 100.0, "unit": "cells/s"},
+        {
+            "what": "extraction of conv1 to conv5, width 1, 64 px, which pcip takes here, on cpu",
+            "value": 100.0,
+            "unit": "cells/s",
+        },
         *(
             {"what": f"first publication of {size:,} x 384 by 32 shards", "value": size / 1e4, "unit": "s"}
             for size in SIZES

@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 LISTED := https://pypi.org/pypi/pip/24.0/json
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test newcomer notebooks docs check audit ui bench clean
+.PHONY: help setup demo test endtoend newcomer notebooks docs check audit ui bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -25,8 +25,11 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## process two simulated screens from images to benchmark
 	$(BIN)/pcip demo
 
-test: $(READY) ## run every test
-	$(PYTEST)
+test: $(READY) ## run the tests, except those of endtoend
+	$(PYTEST) --ignore=tests/end_to_end
+
+endtoend: $(READY) ## take real screens from images to scores, and use the pages in a browser
+	$(PYTEST) tests/end_to_end
 
 newcomer: $(READY) ## use a wheel of pcip in an empty environment and an empty folder, and move that folder
 	$(BIN)/python -m tests.newcomer.newcomer $(if $(KEEP),--keep "$(KEEP)")

@@ -27,7 +27,7 @@ RATES = {  # what the page calls a rate -> benchmark, and the figure
     "`pcip bench training`: training loop, width 1": ("training", r"training loop, width 1, .*"),
     "`pcip bench extraction`: conv1 to conv5, width 1": (
         "extraction",
-        r"extraction of .*, width 1, .*, on cpu",
+        r"extraction of .*, width 1, .*, which pcip takes here, on cpu",
     ),
 }
 

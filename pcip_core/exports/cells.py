@@ -67,7 +67,7 @@ class ExportedCells:
         n, versions = self._count(self._table, "encoder_version")
         n_cells, fields = self._count("cells", "field")
         if not n:
-            raise nothing(screen, where, f"cells with {feature_set}")
+            raise nothing_to_export(screen, where, f"cells with {feature_set}")
         self.shape = (n, vectors.size)
         self.without = max(0, n_cells - n)
         self.channels = channels_of(store, screen)
@@ -207,7 +207,7 @@ def chosen_images(store: Store, screen: str, where: str | None) -> tuple[pl.Data
         chosen = sorted(images.chosen(where, f"{screen}: --where"))
         table = table.filter(pl.col("image_id").is_in(chosen))
         if not chosen:
-            raise nothing(screen, where, "images")
+            raise nothing_to_export(screen, where, "images")
     flat = [
         column.list.eval(pl.element().cast(pl.String)).list.join(";").alias(column.name)
         if isinstance(column.dtype, pl.List)
@@ -275,7 +275,8 @@ def _cut(waiting: list[Block], rows: int) -> tuple[Block, list[Block]]:
     return Block(columns[:rows], features[:rows]), rest
 
 
-def nothing(screen: str, where: str | None, what: str) -> StoreError:
+def nothing_to_export(screen: str, where: str | None, what: str) -> StoreError:
+    """The error of an export without any row: of a screen without such things, or of a condition that none meets."""
     condition = f" that meet {where}" if where else ""
     return StoreError(
         f"{screen}: export",

@@ -24,7 +24,7 @@ import numpy as np
 import polars as pl
 import yaml
 
-from pcip_core.exports.cells import ROWS, channels_of, chosen_images, nothing, provenance
+from pcip_core.exports.cells import ROWS, channels_of, chosen_images, nothing_to_export, provenance
 from pcip_core.exports.target import MARK, new_target
 from pcip_core.store.partitions import Store
 
@@ -72,7 +72,7 @@ def write_crops(
                     written.append(image)
                     n += len(crops)
         if not n:
-            raise nothing(screen, where, "cells")
+            raise nothing_to_export(screen, where, "cells")
         chosen = images.filter(pl.col("image_id").cast(pl.String).is_in(written))
         names = chosen["image_id"].cast(pl.String).map_elements(_name, return_dtype=pl.String)
         chosen.with_columns(names).write_csv(temporary / "images.csv")

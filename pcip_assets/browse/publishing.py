@@ -38,7 +38,7 @@ class Publisher:
         self._unpublished = self._ending = False
         self._unreported: set[str] = set()
         self._last = 0.0
-        self._problem: str | None = None
+        self._problems: dict[str, str] = {}  # of each step that failed
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
@@ -52,7 +52,7 @@ class Publisher:
     def state(self) -> dict[str, object]:
         """Whether changes are still to be published, and why the last publication failed."""
         with self._condition:
-            return {"pending": self._unpublished, "problem": self._problem}
+            return {"pending": self._unpublished, "problem": next(iter(self._problems.values()), None)}
 
     @property
     def is_behind(self) -> bool:
@@ -78,9 +78,9 @@ class Publisher:
                 tables = sorted(self._unreported) if not publishes else []
                 self._unreported -= set(tables)
             if publishes:
-                self._try(self._publish)
+                self._try("publish", self._publish)
             if tables:
-                self._try(partial(self._report, tables))
+                self._try("report", partial(self._report, tables))
 
     def _due(self) -> bool:
         quiet = time.monotonic() - self._last
@@ -93,13 +93,17 @@ class Publisher:
             return max(self._quiet_s - quiet, 0.01)
         return max(self._reported_after_s - quiet, 0.01) if self._unreported else None
 
-    def _try(self, step: Callable[[], object]) -> None:
+    def _try(self, name: str, step: Callable[[], object]) -> None:
+        """Take a step, and keep its problem until the same step succeeds."""
         try:
             step()
         except (PcipError, OSError, subprocess.SubprocessError) as error:
-            self._problem = str(error)
+            self._problems = {
+                **self._problems,
+                name: str(error),
+            }  # anew, as `state` reads it in other threads
         else:
-            self._problem = None
+            self._problems = {key: text for key, text in self._problems.items() if key != name}
 
 
 def report_in_process(data: Path, screen: str, tables: list[str]) -> None:

@@ -48,3 +48,16 @@ def test_a_publication_that_fails_is_said_until_one_succeeds() -> None:
     publisher.changed("labels_a")
     until(lambda: publisher.state() == {"pending": False, "problem": None})
     publisher.close()
+
+
+def test_a_report_does_not_hide_that_the_publication_failed() -> None:
+    reported: list[object] = []
+
+    def publish() -> None:
+        raise StoreError("file", found="a full disk", required="space", remedy="Free some.")
+
+    publisher = Publisher(publish, reported.append, quiet_s=0.01, reported_after_s=0.02)
+    publisher.changed("labels_a")
+    publisher.close()
+    assert reported == [["labels_a"]]
+    assert "a full disk" in str(publisher.state()["problem"])

@@ -32,3 +32,10 @@ def labelled_cells_of(
     kept = labelled_cells(cells, labels)
     kept.left_out["cells_that_a_feature_set_lacks"] = total - cells.height
     return kept
+
+
+def scored_cells_of(
+    library: Library, screen: Screen, sets: Iterable[str] = (), *, column: str | None = None
+) -> LabelledCells:
+    """Those of `labelled_cells_of` that are scored: at most `benchmark.cells`."""
+    return labelled_cells_of(library, screen, sets, column=column).drawn(screen.benchmark.cells)

@@ -67,9 +67,39 @@ class LabelledCells:
         fields = None if groups is None else self.groups("leave_field_out")
         return lacks_groups(protocol, of_fields=fields is not None and not _in_one_group(self.labels, fields))
 
+    def drawn(self, most: int) -> LabelledCells:
+        """At most this many of the cells, evenly spaced within each label; the others are counted in `left_out`.
+
+        No label is lost: those with few cells stay whole, and the others have equally many.
+
+        Args:
+            most: at least the number of labels.
+
+        >>> labels, images = np.array(list("aaaaab")), np.array(list("112233"))
+        >>> cells = LabelledCells(pl.Series(list("uvwxyz")), labels, images, images)
+        >>> cells.drawn(4).cell_ids.to_list(), cells.drawn(4).left_out
+        (['u', 'w', 'y', 'z'], {'cells_not_drawn': 2})
+        """
+        if len(self.labels) <= most:
+            return self
+        _, label, sizes = np.unique(self.labels, return_inverse=True, return_counts=True)
+        each, left = 0, most
+        for above, size in enumerate(np.sort(sizes)):  # small labels give what they do not use to the others
+            each = left // (len(sizes) - above)
+            left -= min(int(size), each)
+        order = np.argsort(label, kind="stable")
+        starts = np.cumsum(sizes) - sizes
+        rows = [
+            order[start + np.linspace(0, size - 1, min(size, each)).astype(np.int64)]
+            for start, size in zip(starts, sizes, strict=True)
+        ]
+        return self._only(np.isin(np.arange(len(label)), np.concatenate(rows)), "cells_not_drawn")
+
     def of_images(self, images: Sequence[str], reason: str) -> LabelledCells:
         """The cells of these images; the others are counted in `left_out` under the reason."""
-        kept = np.isin(self.image_ids, images)
+        return self._only(np.isin(self.image_ids, images), reason)
+
+    def _only(self, kept: np.ndarray, reason: str) -> LabelledCells:
         return LabelledCells(
             self.cell_ids.filter(pl.Series(kept)),
             self.labels[kept],

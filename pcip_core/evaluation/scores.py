@@ -10,34 +10,46 @@ import numpy as np
 import polars as pl
 
 from pcip_core.evaluation.classifiers import CrossValidated
+from pcip_core.evaluation.intervals import recall_intervals
 from pcip_core.evaluation.knn import leave_one_out_knn
 from pcip_core.evaluation.usable import usable
 from pcip_core.features.names import best_layers
 
 
-def class_scores(truth: np.ndarray, predicted: np.ndarray) -> list[dict[str, Any]]:
+def class_scores(
+    truth: np.ndarray, predicted: np.ndarray, *, images: np.ndarray | None = None
+) -> list[dict[str, Any]]:
     """Score predictions.
 
     Args:
         truth, predicted: (n,) classes.
+        images: (n,) image of each cell, for the intervals; None for no intervals.
 
     Returns:
         Rows with label (None: all classes), metric, value and n, the number of cells: `balanced_accuracy` (the mean
-        recall over the classes), `accuracy`, and `recall` for each class.
+        recall over the classes), `accuracy`, and `recall` for each class; with images, `low` and `high`, the ends of
+        the 95 % interval (`recall_intervals`).
 
     >>> rows = class_scores(np.array(["a", "a", "b"]), np.array(["a", "b", "b"]))
     >>> [(row["label"], row["metric"], round(row["value"], 2)) for row in rows]
     [(None, 'balanced_accuracy', 0.75), (None, 'accuracy', 0.67), ('a', 'recall', 0.5), ('b', 'recall', 1.0)]
     """
     hit = truth == predicted
-    recalls = [
+    recalls: list[dict[str, Any]] = [
         {"label": str(label), "metric": "recall", "value": float(hit[truth == label].mean()), "n": int(n)}
         for label, n in zip(*np.unique(truth, return_counts=True), strict=True)
     ]
     balanced = float(np.mean([row["value"] for row in recalls]))
     overall = [("balanced_accuracy", balanced), ("accuracy", float(hit.mean()))]
-    rows = [{"label": None, "metric": metric, "value": value, "n": len(truth)} for metric, value in overall]
-    return rows + recalls
+    rows: list[dict[str, Any]] = [
+        {"label": None, "metric": metric, "value": value, "n": len(truth)} for metric, value in overall
+    ]
+    rows += recalls
+    if images is None or not len(truth):
+        return rows
+    over_classes, over_cells, of_class = recall_intervals(hit, truth, images)
+    intervals = [over_classes, over_cells, *(of_class[row["label"]] for row in recalls)]
+    return [row | interval._asdict() for row, interval in zip(rows, intervals, strict=True)]
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray) -> list[dict[str, Any]]:
@@ -80,6 +92,7 @@ def knn_scores(
     ks: Sequence[int],
     scored: np.ndarray | None = None,
     weights: np.ndarray | None = None,
+    images: np.ndarray | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Scored:
     """Score the k nearest neighbour classification for each k.
@@ -87,6 +100,7 @@ def knn_scores(
     Args:
         features, labels, groups, ks, weights, progress: as for `leave_one_out_knn`.
         scored: (n,) bool, the cells to score; by default all. All cells can be neighbours.
+        images: as for `class_scores`.
 
     Raises:
         ShapeError, EvaluationError: as for `leave_one_out_knn`.
@@ -100,10 +114,11 @@ def knn_scores(
         return Scored([], [])
     predicted = leave_one_out_knn(features, labels, ks=ks, groups=groups, weights=weights, progress=progress)
     these = np.ones(len(labels), bool) if scored is None else scored
+    among = None if images is None else images[these]
     rows, pairs = [], []
     for k in ks:
         key = {"classifier": "knn", "parameter": f"k={k}"}
-        scores = predicted_scores(labels[these], predicted[k][these], **key)
+        scores = predicted_scores(labels[these], predicted[k][these], images=among, **key)
         rows += scores.rows
         pairs += scores.confusion
     return Scored(rows, pairs)
@@ -118,11 +133,13 @@ def usable_knn_scores(
     ks: Sequence[int],
     scored: np.ndarray | None = None,
     weights: np.ndarray | None = None,
+    images: np.ndarray | None = None,
 ) -> Scored:
     """`knn_scores` of the columns, cells and ks that can be used (`usable`); the others are in `exclusions`.
 
     Args:
-        features, labels, groups, ks, scored, weights: as of `knn_scores`; features may be constant or not finite.
+        features, labels, groups, ks, scored, weights, images: as of `knn_scores`; features may be constant or not
+            finite.
         feature_set: its name, for the error.
 
     Raises:
@@ -136,6 +153,7 @@ def usable_knn_scores(
         ks=kept.ks,
         scored=None if scored is None else scored[kept.cells],
         weights=None if weights is None else weights[kept.columns],
+        images=None if images is None else images[kept.cells],
     )
     return Scored(scores.rows, scores.confusion, kept.exclusions)
 
@@ -162,15 +180,23 @@ def classifier_scores(labels: np.ndarray, result: CrossValidated) -> Scored:
     return Scored(rows, scores.confusion)
 
 
-def predicted_scores(truth: np.ndarray, predicted: np.ndarray, *, classifier: str, parameter: str) -> Scored:
+def predicted_scores(
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    *,
+    classifier: str,
+    parameter: str,
+    images: np.ndarray | None = None,
+) -> Scored:
     """Scores of predictions that were made elsewhere.
 
     Args:
         truth, predicted: (n,) classes.
         classifier, parameter: what made the predictions.
+        images: as for `class_scores`.
     """
     key = {"classifier": classifier, "parameter": parameter}
-    rows = [{**key, **row} for row in class_scores(truth, predicted)]
+    rows = [{**key, **row} for row in class_scores(truth, predicted, images=images)]
     return Scored(rows, [{**key, **row} for row in confusion(truth, predicted)])
 
 

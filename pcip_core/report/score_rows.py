@@ -120,6 +120,8 @@ def against_paper(
     body = [[name, *line] for name, *line in zip(names, *(cells for _, cells in ours + theirs), strict=True)]
     columns = ["feature set", *(heading for heading, _ in ours + theirs)]
     notes = [simulated_note(rows)] if rows.simulated else []
+    if any(row["classifier"] == "knn" and row.get("low") is not None for row in shown):
+        notes.append("In parentheses: 95 % interval, from the variance between images.")
     notes += [f"Shaded: published values ({source}), from the paper's images and network."] if theirs else []
     return Table(columns, body, frozenset(heading for heading, _ in theirs), caption=" ".join(notes))
 

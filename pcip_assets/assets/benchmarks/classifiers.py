@@ -12,7 +12,7 @@ from pcip_assets.assets.benchmarks.scoring import (
     without_labels,
 )
 from pcip_assets.assets.feature_sets import main_sets, unsupervised_sets
-from pcip_assets.assets.labels import labelled_cells_of
+from pcip_assets.assets.labels import scored_cells_of
 from pcip_assets.assets.results import Made, Tables
 from pcip_assets.assets.skeleton import asset, baselines_of
 from pcip_assets.progress import Progress
@@ -52,7 +52,7 @@ def build_classifier_benchmark(screen: Screen) -> dg.AssetsDefinition:
             return scores_inputs(library, screen, chosen, spec.models, spec.folds, spec.trees, spec.seed)
 
         def make(_: str | None) -> Made:
-            cells = labelled_cells_of(library, screen, known)
+            cells = scored_cells_of(library, screen, known)
             scores, settings = Scores(), dict[str, Any]()
             if not (not_scored := without_labels(cells, screen)):
                 for name in chosen:

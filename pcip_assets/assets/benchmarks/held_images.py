@@ -15,7 +15,7 @@ from pcip_assets.assets.benchmarks.scoring import Scores, column_weights, scores
 from pcip_assets.assets.encoders.supervised import supervised_model
 from pcip_assets.assets.encoders.training_cells import crops_of_screen
 from pcip_assets.assets.feature_sets import SUPERVISED, baseline_nouns, main_sets, other_sets
-from pcip_assets.assets.labels import labelled_cells_of
+from pcip_assets.assets.labels import scored_cells_of
 from pcip_assets.assets.results import Made, Tables
 from pcip_assets.assets.skeleton import all_shards, asset, baselines_of
 from pcip_assets.records.scores import Evaluation, overall
@@ -60,7 +60,7 @@ def build_supervised_benchmark(screen: Screen) -> dg.AssetsDefinition:
 
             split = read_extra(champion.folder)
             trained_on, held = split["trained_on"], split["held"]
-            cells = labelled_cells_of(library, screen, sets).of_images(
+            cells = scored_cells_of(library, screen, sets).of_images(
                 [*trained_on, *held], "cells_of_images_newer_than_the_network"
             )
             scoring = _Scoring(library, screen, cells, np.isin(cells.image_ids, held))
@@ -130,6 +130,7 @@ class _Scoring:
             feature_set=name,
             ks=self.screen.benchmark.ks,
             weights=column_weights(self.library, self.screen, name),
+            images=self.cells.image_ids,
         )
         self.scores.add(self._key(name), scored.rows, confusion=scored.confusion, run_id=run_id)
         self.scores.exclude(scored.exclusions, classifier="knn", **self._key(name))
@@ -167,6 +168,7 @@ class _Scoring:
             np.array(network.config.classes)[chosen],
             classifier="end_to_end",
             parameter="softmax",
+            images=self.cells.image_ids[self.held],
         )
         self.scores.add(self._key("supervised"), scored.rows, confusion=scored.confusion, run_id=run_id)
 

@@ -11,7 +11,7 @@ from pcip_assets.assets.benchmarks.scoring import (
     vectors_of,
     without_labels,
 )
-from pcip_assets.assets.labels import labelled_cells_of
+from pcip_assets.assets.labels import scored_cells_of
 from pcip_assets.assets.results import Made, Tables, picture
 from pcip_assets.assets.skeleton import asset, baselines_of
 from pcip_assets.resources import Library
@@ -47,7 +47,7 @@ def build_pairwise_benchmark(screen: Screen) -> dg.AssetsDefinition:
             from pcip_core.plots.pictures import preview
             from pcip_core.plots.scores.pairwise import pairwise_by_line, pairwise_distances
 
-            cells = labelled_cells_of(library, screen, chosen)
+            cells = scored_cells_of(library, screen, chosen)
             scores, not_scored = Scores(), without_labels(cells, screen)
             if not not_scored:
                 not_scored = _pairwise(library, screen, chosen, cells, scores, context.log)
@@ -117,10 +117,10 @@ def build_retrieval_benchmark(screen: Screen) -> dg.AssetsDefinition:
             return scores_inputs(library, screen, chosen, screen.baselines.seed)
 
         def make(_: str | None) -> Made:
-            cells, label = labelled_cells_of(library, screen, chosen), screen.benchmark.label
+            cells, label = scored_cells_of(library, screen, chosen), screen.benchmark.label
             scores, not_scored = Scores(), without_labels(cells, screen)
             if not len(cells.labels):  # a protein is a label of its images
-                cells, label = labelled_cells_of(library, screen, chosen, column="protein"), "protein"
+                cells, label = scored_cells_of(library, screen, chosen, column="protein"), "protein"
             if len(cells.labels):
                 not_scored |= _retrieval(library, screen, chosen, cells, label, scores)
             return Made(

@@ -28,7 +28,7 @@ from pcip_assets.assets.feature_sets import (
     shards_lacking,
     unsupervised_sets,
 )
-from pcip_assets.assets.labels import labelled_cells_of
+from pcip_assets.assets.labels import scored_cells_of
 from pcip_assets.assets.results import Made, Tables, picture
 from pcip_assets.assets.skeleton import all_shards, asset, baselines_of
 from pcip_assets.records.scores import Evaluation, best_scores, overall
@@ -85,7 +85,7 @@ def _knn(
             from pcip_core.plots.scores.benchmarks import accuracy_by_layer
 
             described = {*main_sets(library, screen), *sets}
-            cells = labelled_cells_of(library, screen, described)
+            cells = scored_cells_of(library, screen, described)
             scores = Scores()
             if not (not_scored := without_labels(cells, screen)):
                 scores.exclude(cells.left_out, task=screen.benchmark.label)
@@ -141,6 +141,7 @@ def _score(library: Library, screen: Screen, feature_set: str, cells: LabelledCe
             groups=cells.groups(protocol),
             ks=screen.benchmark.ks,
             weights=weights,
+            images=cells.image_ids,
         )
         key = {"feature_set": feature_set, "task": screen.benchmark.label, "protocol": protocol}
         scores.add(key, scored.rows, confusion=scored.confusion, run_id=run_id)

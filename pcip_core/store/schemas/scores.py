@@ -43,7 +43,8 @@ EXCLUSIONS = Table(
         "reason": (
             TEXT,
             "Reason: `cells_without_label`, `cells_with_several_labels`, `cells_seen_before` (equal pixels), "
-            "`cells_that_a_feature_set_lacks`, `columns_not_finite`, `columns_constant`, "
+            "`cells_that_a_feature_set_lacks`, `cells_not_drawn` (beyond `benchmark.cells`), `columns_not_finite`, "
+            "`columns_constant`, "
             "`cells_of_classes_with_one_cell`, `cells_of_classes_in_one_group`, `ks_above_neighbours_left`, "
             "`terms_with_few_proteins`, `cells_without_plate`, `cells_of_one_plate`, ...; `classes_smaller_than_k` are "
             "scored, but cannot win every vote.",

@@ -67,39 +67,9 @@ class LabelledCells:
         fields = None if groups is None else self.groups("leave_field_out")
         return lacks_groups(protocol, of_fields=fields is not None and not _in_one_group(self.labels, fields))
 
-    def drawn(self, most: int) -> LabelledCells:
-        """At most this many of the cells, evenly spaced within each label; the others are counted in `left_out`.
-
-        No label is lost: those with few cells stay whole, and the others have equally many.
-
-        Args:
-            most: at least the number of labels.
-
-        >>> labels, images = np.array(list("aaaaab")), np.array(list("112233"))
-        >>> cells = LabelledCells(pl.Series(list("uvwxyz")), labels, images, images)
-        >>> cells.drawn(4).cell_ids.to_list(), cells.drawn(4).left_out
-        (['u', 'w', 'y', 'z'], {'cells_not_drawn': 2})
-        """
-        if len(self.labels) <= most:
-            return self
-        _, label, sizes = np.unique(self.labels, return_inverse=True, return_counts=True)
-        each, left = 0, most
-        for above, size in enumerate(np.sort(sizes)):  # small labels give what they do not use to the others
-            each = left // (len(sizes) - above)
-            left -= min(int(size), each)
-        order = np.argsort(label, kind="stable")
-        starts = np.cumsum(sizes) - sizes
-        rows = [
-            order[start + np.linspace(0, size - 1, min(size, each)).astype(np.int64)]
-            for start, size in zip(starts, sizes, strict=True)
-        ]
-        return self._only(np.isin(np.arange(len(label)), np.concatenate(rows)), "cells_not_drawn")
-
     def of_images(self, images: Sequence[str], reason: str) -> LabelledCells:
         """The cells of these images; the others are counted in `left_out` under the reason."""
-        return self._only(np.isin(self.image_ids, images), reason)
-
-    def _only(self, kept: np.ndarray, reason: str) -> LabelledCells:
+        kept = np.isin(self.image_ids, images)
         return LabelledCells(
             self.cell_ids.filter(pl.Series(kept)),
             self.labels[kept],
@@ -131,14 +101,17 @@ def lacks_groups(protocol: str, *, of_fields: bool) -> str:
     )
 
 
-def labelled_cells(cells: pl.DataFrame, labels_of: Mapping[str, Sequence[str]]) -> LabelledCells:
+def labelled_cells(
+    cells: pl.DataFrame, labels_of: Mapping[str, Sequence[str]], *, most: int | None = None
+) -> LabelledCells:
     """Select the cells of images with exactly one label; of cells with equal pixels, select the first.
 
     A cell that occurs in two images would otherwise be its own nearest neighbour, even with its image left out.
 
     Args:
-        cells: one row per cell with cell_id, image_id, field and pixel_hash.
+        cells: one row per cell with cell_id, image_id, field (text or categories) and pixel_hash (of any type).
         labels_of: image id -> its labels. Images without a label or with several labels are excluded.
+        most: select at most this many cells (`drawn_evenly`, by label); by default, all.
 
     >>> cells = pl.DataFrame(
     ...     {"cell_id": ["a", "b"], "image_id": ["1", "2"], "field": ["1", "1"], "pixel_hash": ["x", "y"]}
@@ -157,15 +130,50 @@ def labelled_cells(cells: pl.DataFrame, labels_of: Mapping[str, Sequence[str]]) 
         "cells_with_several_labels": int((count > 1).sum()),
         "cells_seen_before": len(labelled) - len(kept),
     }
-    image_ids, fields = (cells[name].gather(kept) for name in ("image_id", "field"))
-    chosen = counts == 1
     label_of_image = pl.Series(
-        [labels[0] for labels in labels_of.values() if len(labels) == 1], dtype=pl.String
+        [labels[0] if labels else None for labels in labels_of.values()], dtype=pl.String
     )
-    labels = image_ids.replace_strict(images.filter(chosen), label_of_image).cast(pl.String)
+    names = label_of_image.filter(counts == 1)
+    distinct = names.unique().sort()
+    numbers = names.replace_strict(distinct, pl.int_range(len(distinct), dtype=pl.UInt32, eager=True))
+    if most is not None and len(kept) > most:
+        label = cells["image_id"].gather(kept).replace_strict(images.filter(counts == 1), numbers)
+        drawn = pl.Series(drawn_evenly(label.to_numpy(), most))
+        left_out["cells_not_drawn"] = len(kept) - len(drawn)
+        kept = kept.gather(drawn)
+    image_ids, fields = (cells[name].gather(kept).cast(pl.String) for name in ("image_id", "field"))
+    labels = image_ids.replace_strict(images.filter(counts == 1), names).cast(pl.String)
     return LabelledCells(
         cells["cell_id"].gather(kept), texts_of(labels), texts_of(image_ids), texts_of(fields), left_out
     )
+
+
+def drawn_evenly(group: np.ndarray, most: int) -> np.ndarray:
+    """At most this many rows, evenly spaced within each group, in order.
+
+    No group is lost: those with few rows stay whole, and the others have equally many.
+
+    Args:
+        group: (n,) number of each row's group.
+        most: at least the number of groups.
+
+    >>> drawn_evenly(np.array([0, 0, 0, 0, 0, 1]), 4).tolist()
+    [0, 2, 4, 5]
+    """
+    _, member, sizes = np.unique(group, return_inverse=True, return_counts=True)
+    each, left = 0, most
+    for above, rows in enumerate(
+        np.sort(sizes).tolist()
+    ):  # small groups leave to the others what they do not use
+        each = left // (len(sizes) - above)
+        left -= min(rows, each)
+    order = np.argsort(member, kind="stable")
+    starts = np.cumsum(sizes) - sizes
+    chosen = [
+        order[start + np.linspace(0, rows - 1, min(rows, each)).astype(np.int64)]
+        for start, rows in zip(starts.tolist(), sizes.tolist(), strict=True)
+    ]
+    return np.sort(np.concatenate([np.zeros(0, np.int64), *chosen]))
 
 
 def texts_of(values: pl.Series) -> np.ndarray:

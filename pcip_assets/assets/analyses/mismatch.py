@@ -11,7 +11,7 @@ import polars as pl
 
 from pcip_assets.assets.analyses.galleries import crops_of
 from pcip_assets.assets.encoders.training_cells import HELD_OUT, crops_of_screen
-from pcip_assets.assets.labels import labelled_cells_of
+from pcip_assets.assets.labels import scored_cells_of
 from pcip_assets.assets.main.features import require_same_crops
 from pcip_assets.assets.results import Made, Tables
 from pcip_assets.assets.skeleton import GPU_POOL, all_shards, analyses_of, asset
@@ -143,12 +143,12 @@ def _draw(library: Library, screen: Screen, champion: Encoder) -> Draw:
     """Pairs of the screen's labelled cells, held out of the training of its encoder if these suffice."""
     from pcip_core.models.files import read_extra, read_tasks
 
-    cells = labelled_cells_of(library, screen)
+    cells = scored_cells_of(library, screen)
     if "inpainting" not in read_tasks(champion.folder):
         needed = f"an encoder that predicts proteins; {champion.version} was trained without inpainting"
         return Draw(cells, None, [], {"not_judged": f"{needed} (encoder.task)."})
     hashes = pl.DataFrame({"cell_id": cells.cell_ids}, schema={"cell_id": pl.String}).join(
-        library.store.read(screen.name, "cells", columns=["cell_id", "pixel_hash"]),
+        _pixel_hashes(library, screen, cells.cell_ids),
         on="cell_id",
         how="left",
         maintain_order="left",
@@ -171,6 +171,13 @@ def _draw(library: Library, screen: Screen, champion: Encoder) -> Draw:
         "references_are_of_another": group,
     }
     return Draw(cells, drawn, hashes.gather(drawn.cells).to_list(), description)
+
+
+def _pixel_hashes(library: Library, screen: Screen, cell_ids: pl.Series) -> pl.DataFrame:
+    """The rows of these cells with their `pixel_hash`; the other cells are not held in memory."""
+    wanted = pl.DataFrame({"cell_id": cell_ids}, schema={"cell_id": pl.String})
+    batches = library.store.batches(screen.name, "cells", columns=["cell_id", "pixel_hash"])
+    return pl.concat(batch.join(wanted, on="cell_id", how="semi") for batch in batches)
 
 
 def _which_cells(screen: Screen, *, known: bool, held_out: bool) -> str:

@@ -9,7 +9,6 @@ import polars as pl
 from pcip_assets.assets.analyses.galleries import crops_of
 from pcip_assets.assets.feature_sets import PREFIX
 from pcip_assets.resources import Library
-from pcip_core.analysis.examples import evenly
 from pcip_core.plots.cells.thumbnails import strip
 from pcip_core.spec.screen import Screen
 from pcip_core.store.feature_blocks import StoredFeatures
@@ -63,12 +62,12 @@ class Cells:
 
     def there(self, ids: pl.Series) -> pl.Series:
         """Which of these ids are of cells of the feature set."""
-        return ids.is_in(self.features.cell_id.implode())
+        return pl.Series(self.features.places(ids) >= 0)
 
     def some(self, rows: np.ndarray, most: int) -> list[str]:
         """Ids of at most so many of the cells in these rows, from the first to the last at equal steps."""
-        chosen = np.asarray(evenly(rows.tolist(), most), np.int64)
-        return self.features.cell_id.gather(chosen).to_list()
+        chosen = np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)
+        return self.features.cell_id.gather(rows[chosen]).to_list()
 
     def by_image(self, names: pl.Series) -> dict[str, np.ndarray]:
         """Name -> rows of its cells, in order; `names` are of the images, by number."""

@@ -7,9 +7,11 @@ from typing import Any
 
 from pcip_core.words import many
 
-SIZES = (50_000, 200_000, 1_165_713)
+MEASURED = 1_165_713  # cells of the published yeast screen, the largest size that is measured
+SIZES = (50_000, 200_000, MEASURED)
 EPOCHS = 30  # of the paper
 _NOTHING = "not measured"
+_YEAR = 365  # days
 
 Record = Mapping[str, Any]
 
@@ -107,15 +109,16 @@ def missed(records: Mapping[str, Record]) -> str:
 def duration(seconds: float) -> str:
     """Seconds in a unit that is easy to read.
 
-    >>> duration(0.046), duration(7.4), duration(90), duration(5_400), duration(200_000)
-    ('0.05 s', '7 s', '1.5 min', '1.5 h', '2.3 days')
+    >>> duration(0.046), duration(7.4), duration(90), duration(5_400), duration(200_000), duration(1e8)
+    ('0.05 s', '7 s', '1.5 min', '1.5 h', '2.3 days', '3.2 years')
     """
     for unit, length, most in (("s", 1, 90), ("min", 60, 90), ("h", 3600, 36)):
         if seconds < length * most:
             value = seconds / length
             digits = 2 if value < 1 else 1 if unit == "h" or value < 5 else 0
             return f"{value:.{digits}f} {unit}"
-    return f"{seconds / 86_400:.1f} days"
+    days = seconds / 86_400
+    return f"{days:.1f} days" if days < _YEAR else f"{days / _YEAR:.1f} years"
 
 
 def _table(title: str, rows: tuple[Cost, ...], records: Mapping[str, Record]) -> list[str]:
@@ -132,14 +135,18 @@ def _cells(cost: Cost, records: Mapping[str, Record]) -> list[str]:
     """The duration of one step at each size."""
     rows = records.get(cost.benchmark, {"rows": []})["rows"]
     if "N" not in cost.figure:
-        rate = _value(cost.figure, rows)
+        rate = value_of(cost.figure, rows)
         return [duration(size * cost.times / rate) if rate else _NOTHING for size in SIZES]
-    values = [_value(cost.figure.replace("N", f"{size:,}"), rows) for size in SIZES]
+    values = [value_of(cost.figure.replace("N", f"{size:,}"), rows) for size in SIZES]
     return [_NOTHING if value is None else duration(value) for value in values]
 
 
-def _value(figure: str, rows: list[dict[str, Any]]) -> float | None:
-    """The value of the one row that a figure names; None without it."""
+def value_of(figure: str, rows: list[dict[str, Any]]) -> float | None:
+    """The value of the one row whose `what` matches a regular expression; None without it.
+
+    Raises:
+        ValueError: several rows match.
+    """
     values = {row["value"] for row in rows if re.fullmatch(figure, row["what"])}
     if len(values) > 1:
         raise ValueError(f"{figure}: found {many(len(values), 'row')}; required: one")

@@ -1,7 +1,7 @@
 """The tables of the documentation, made from the reference results in benchmarks/results/.
 
-The short page says what pcip costs. The long page lists the aims that are missed, then the figures with an aim or a
-comparison, and how figures grow with size.
+The short page says what pcip costs, another how that grows with the number of cells. The long page lists the aims that
+are missed, then the figures with an aim or a comparison, and how figures grow with size.
 """
 
 import json
@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from pcip_assets.cli.bench.costs import costs, missed
+from pcip_assets.cli.bench.growth import growth
 from pcip_assets.workspace import REPOSITORY
 from pcip_core.errors import PcipError
 from pcip_core.words import many
 
 RESULTS = REPOSITORY / "benchmarks" / "results"
 DOCS = REPOSITORY / "docs"
-SHORT_PAGE, LONG_PAGE = "performance.md", "reference/benchmarks.md"
+SHORT_PAGE, GROWTH_PAGE, LONG_PAGE = "performance.md", "explanation/growth.md", "reference/benchmarks.md"
 BEGIN, END = "<!-- {}, made by `pcip bench --summary`: begin -->\n", "<!-- end -->\n"
 _MET = {True: "yes", False: "**no**", None: "not judged"}
 _COUNTED = {True: "met", False: "not met", None: "not judged"}
@@ -31,7 +32,7 @@ Row = dict[str, Any]
 
 
 def write_summary(descriptions: Mapping[str, str], docs: Path = DOCS, results: Path = RESULTS) -> None:
-    """Write the tables of all reference results between the marks of the two pages.
+    """Write the tables of all reference results between the marks of their pages.
 
     Raises:
         PcipError: a page does not have each mark once.
@@ -58,6 +59,7 @@ def summary(descriptions: Mapping[str, str], results: Path = RESULTS) -> dict[st
         sections.append(f"Without reference results: {', '.join(missing)}.\n")
     return {
         SHORT_PAGE: {"costs": costs(records)},
+        GROWTH_PAGE: {"growth": growth(records)},
         LONG_PAGE: {"missed aims": missed(records), "figures": "\n".join(sections)},
     }
 

@@ -94,6 +94,30 @@ def test_cells_of_other_images_are_counted() -> None:
     assert some.left_out == {**kept.left_out, "newer": len(kept.labels) - len(chosen)}
 
 
+def test_of_too_many_cells_each_label_keeps_equally_many_or_all() -> None:
+    label = np.random.default_rng(0).permutation(np.repeat(list("abcd"), [5, 40, 300, 700]))
+    table = pl.DataFrame(
+        {
+            "cell_id": [f"c{number}" for number in range(len(label))],
+            "image_id": [f"i{number:04}" for number in range(len(label))],
+            "field": "1",
+            "pixel_hash": range(len(label)),
+        }
+    )
+    labels_of = {image: [str(name)] for image, name in zip(table["image_id"], label, strict=True)}
+    drawn = labelled_cells(table.with_columns(pl.col("image_id").cast(pl.Categorical)), labels_of, most=245)
+    counts = dict(zip(*np.unique(drawn.labels, return_counts=True), strict=True))
+    assert counts == {"a": 5, "b": 40, "c": 100, "d": 100}
+    assert drawn.left_out["cells_not_drawn"] == 800
+    place = [int(name[1:]) for name in drawn.cell_ids]
+    assert place == sorted(place)
+    assert drawn.labels.tolist() == label[place].tolist()
+    assert drawn.image_ids.tolist() == [f"i{number:04}" for number in place]
+    gaps = np.diff(np.flatnonzero(np.isin(np.flatnonzero(label == "d"), place)))
+    assert set(gaps.tolist()) <= {7, 8}  # evenly, from the first to the last of 700
+    assert "cells_not_drawn" not in labelled_cells(table, labels_of, most=1045).left_out
+
+
 def test_the_label_of_a_protein_is_what_all_its_images_have() -> None:
     terms = {"p0": [["a"], ["a"]], "p1": [["a"], ["b"]], "p2": [[]], "p3": [["a", "b"]], "p4": [["b"], []]}
     rows = [(protein, row) for protein, lists in terms.items() for row in lists]

@@ -19,6 +19,7 @@ def held_knn_scores(
     feature_set: str,
     ks: Sequence[int],
     weights: np.ndarray | None = None,
+    images: np.ndarray | None = None,
 ) -> Scored:
     """Classify held cells by their nearest neighbours among the other cells.
 
@@ -28,14 +29,21 @@ def held_knn_scores(
         held: (n,) bool, the cells that are scored; they are never each other's neighbours.
         feature_set: its name, for the error.
         ks: the numbers of neighbours.
-        weights: as of `knn_scores`.
+        weights, images: as of `knn_scores`.
 
     Raises:
         ShapeError, EvaluationError: as `usable`.
     """
     groups = np.where(held, -1, np.arange(len(held)))
     return usable_knn_scores(
-        features, labels, feature_set=feature_set, groups=groups, ks=ks, scored=held, weights=weights
+        features,
+        labels,
+        feature_set=feature_set,
+        groups=groups,
+        ks=ks,
+        scored=held,
+        weights=weights,
+        images=images,
     )
 
 

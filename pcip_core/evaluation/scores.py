@@ -14,6 +14,8 @@ from pcip_core.evaluation.knn import leave_one_out_knn
 from pcip_core.evaluation.usable import usable
 from pcip_core.features.names import best_layers
 
+_BOOTSTRAPS = 1000
+
 
 def class_scores(truth: np.ndarray, predicted: np.ndarray) -> list[dict[str, Any]]:
     """Score predictions.
@@ -80,6 +82,7 @@ def knn_scores(
     ks: Sequence[int],
     scored: np.ndarray | None = None,
     weights: np.ndarray | None = None,
+    images: np.ndarray | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Scored:
     """Score the k nearest neighbour classification for each k.
@@ -87,6 +90,7 @@ def knn_scores(
     Args:
         features, labels, groups, ks, weights, progress: as for `leave_one_out_knn`.
         scored: (n,) bool, the cells to score; by default all. All cells can be neighbours.
+        images: (n,) image of each cell; balanced accuracies then have the interval of `over_images`.
 
     Raises:
         ShapeError, EvaluationError: as for `leave_one_out_knn`.
@@ -100,13 +104,57 @@ def knn_scores(
         return Scored([], [])
     predicted = leave_one_out_knn(features, labels, ks=ks, groups=groups, weights=weights, progress=progress)
     these = np.ones(len(labels), bool) if scored is None else scored
+    truth, of_k = labels[these], {k: predicted[k][these] for k in ks}
+    intervals = {}
+    if images is not None:
+        hits = np.stack([of_k[k] == truth for k in ks], axis=1)
+        intervals = dict(zip(ks, over_images(truth, hits, images[these]), strict=True))
     rows, pairs = [], []
     for k in ks:
-        key = {"classifier": "knn", "parameter": f"k={k}"}
-        scores = predicted_scores(labels[these], predicted[k][these], **key)
-        rows += scores.rows
+        scores = predicted_scores(truth, of_k[k], classifier="knn", parameter=f"k={k}")
+        ends = intervals.get(k)
+        rows += [
+            {**row, "low": ends[0], "high": ends[1]} if ends and row["metric"] == "balanced_accuracy" else row
+            for row in scores.rows
+        ]
         pairs += scores.confusion
     return Scored(rows, pairs)
+
+
+def over_images(truth: np.ndarray, hits: np.ndarray, images: np.ndarray) -> list[tuple[float, float] | None]:
+    """95 % intervals of balanced accuracies: a bootstrap of the images of each class, whose cells are not independent.
+
+    The predictions stay as they are: the interval says how much the score depends on which images were taken, not on
+    which cells could be neighbours, nor on the training of the network.
+
+    Args:
+        truth, images: (n,) class and image of each cell.
+        hits: (n, scores) whether a cell was predicted correctly, for each score.
+
+    Returns:
+        The 2.5 and 97.5 percentiles for each score; None where no class has two images. A class with one image adds
+        nothing to the width.
+
+    >>> truth, images = np.array(["a", "a", "b", "b"]), np.array([1, 2, 3, 4])
+    >>> over_images(truth, np.array([[True, True], [True, False], [True, True], [True, True]]), images)
+    [(1.0, 1.0), (0.5, 1.0)]
+    """
+    rng = np.random.default_rng(0)
+    classes = np.unique(truth)
+    recalls, resampled = np.zeros((_BOOTSTRAPS, hits.shape[1])), False
+    for label in classes:
+        of_class = truth == label
+        numbers = np.unique(images[of_class], return_inverse=True)[1]
+        n = int(numbers.max()) + 1
+        sizes = np.bincount(numbers, minlength=n).astype(np.float64)
+        found = np.stack([np.bincount(numbers, column, n) for column in hits[of_class].T], axis=1)
+        times = rng.multinomial(n, np.full(n, 1 / n), _BOOTSTRAPS)  # how often each image is drawn
+        recalls += (times @ found) / (times @ sizes)[:, None]
+        resampled |= n > 1
+    if not resampled:
+        return [None] * hits.shape[1]
+    low, high = np.percentile(recalls / len(classes), (2.5, 97.5), axis=0)
+    return [(float(least), float(most)) for least, most in zip(low, high, strict=True)]
 
 
 def usable_knn_scores(
@@ -118,11 +166,13 @@ def usable_knn_scores(
     ks: Sequence[int],
     scored: np.ndarray | None = None,
     weights: np.ndarray | None = None,
+    images: np.ndarray | None = None,
 ) -> Scored:
     """`knn_scores` of the columns, cells and ks that can be used (`usable`); the others are in `exclusions`.
 
     Args:
-        features, labels, groups, ks, scored, weights: as of `knn_scores`; features may be constant or not finite.
+        features, labels, groups, ks, scored, weights, images: as of `knn_scores`; features may be constant or not
+            finite.
         feature_set: its name, for the error.
 
     Raises:
@@ -136,6 +186,7 @@ def usable_knn_scores(
         ks=kept.ks,
         scored=None if scored is None else scored[kept.cells],
         weights=None if weights is None else weights[kept.columns],
+        images=None if images is None else images[kept.cells],
     )
     return Scored(scores.rows, scores.confusion, kept.exclusions)
 

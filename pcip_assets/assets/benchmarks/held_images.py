@@ -130,6 +130,7 @@ class _Scoring:
             feature_set=name,
             ks=self.screen.benchmark.ks,
             weights=column_weights(self.library, self.screen, name),
+            images=self.cells.image_ids,
         )
         self.scores.add(self._key(name), scored.rows, confusion=scored.confusion, run_id=run_id)
         self.scores.exclude(scored.exclusions, classifier="knn", **self._key(name))

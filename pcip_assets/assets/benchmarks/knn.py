@@ -83,6 +83,7 @@ def _knn(
         def make(_: str | None) -> Made:
             from pcip_core.plots.pictures import preview
             from pcip_core.plots.scores.benchmarks import accuracy_by_layer
+            from pcip_core.plots.scores.chance import classes_of
 
             described = {*main_sets(library, screen), *sets}
             cells = labelled_cells_of(library, screen, described)
@@ -94,7 +95,7 @@ def _knn(
                 context.log.warning(f"{screen.name}/{noun}: {reason}")
             score_batch_effects(library, screen, sets, described, scores)
             others = [] if table == KNN else library.store.read(screen.name, KNN).to_dicts()  # also drawn
-            figure = accuracy_by_layer([*others, *scores.rows], screen.title)
+            figure = accuracy_by_layer([*others, *scores.rows], screen.title, classes=classes_of(scores.rows))
             _record(library, screen, tracking, champion, noun, scores, figure)
             lacking = shards_lacking(library, screen).items()
             behind = {name: sorted(shards) for name, shards in lacking if shards}
@@ -141,6 +142,7 @@ def _score(library: Library, screen: Screen, feature_set: str, cells: LabelledCe
             groups=cells.groups(protocol),
             ks=screen.benchmark.ks,
             weights=weights,
+            images=cells.image_ids,
         )
         key = {"feature_set": feature_set, "task": screen.benchmark.label, "protocol": protocol}
         scores.add(key, scored.rows, confusion=scored.confusion, run_id=run_id)

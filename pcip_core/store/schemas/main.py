@@ -105,7 +105,8 @@ BENCHMARKS = Table(
         "value": (NUMBER, "The score; for a cross-validated balanced accuracy, the mean over folds."),
         "low": (
             NUMBER,
-            "Lowest fold, or lower end of the 95 % bootstrap interval; NULL for scores with neither.",
+            "Lowest fold, or lower end of the 95 % bootstrap interval: over images for balanced accuracies of `knn`, "
+            "over proteins for `pairwise`; NULL for scores with neither.",
         ),
         "high": (NUMBER, "Highest fold, or upper end of the interval."),
         "n": (INTEGER, "Number of cells, image pairs or queries that are scored."),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from scipy.stats import bootstrap
 
 from pcip_core.evaluation.knn import leave_one_out_knn
-from pcip_core.evaluation.scores import best_by_knn, predicted_scores, usable_knn_scores
+from pcip_core.evaluation.scores import best_by_knn, over_images, predicted_scores, usable_knn_scores
 
 KEY = {"protocol": "leave_image_out", "metric": "balanced_accuracy", "classifier": "knn", "label": None}
 COLUMNS = ("feature_set", "protocol", "metric", "classifier", "parameter", "label")
@@ -82,3 +83,36 @@ def test_scores_of_given_predictions() -> None:
     assert {(row["classifier"], row["parameter"]) for row in [*scored.rows, *scored.confusion]} == {
         ("end_to_end", "softmax")
     }
+
+
+def test_the_interval_of_two_images_is_that_of_their_four_draws() -> None:
+    """Of an image without a hit and one with hits only, both are drawn twice in a quarter of the cases."""
+    truth, images = np.array(list("aaaabb")), np.array([1, 1, 2, 2, 3, 3])
+    hits = np.array([[True, True, False, False, True, True], [True] * 6]).T
+    assert over_images(truth, hits, images) == [(0.5, 1.0), (1.0, 1.0)]
+    assert over_images(truth, hits, truth) == [None, None]  # one image of each class: nothing to draw
+
+
+def test_the_interval_agrees_with_scipy_for_images_of_equal_size() -> None:
+    rng = np.random.default_rng(3)
+    shares = rng.uniform(0.2, 1, 60)
+    hits = rng.random((60, 20)) < shares[:, None]
+    ((low, high),) = over_images(np.zeros(1200), hits.reshape(-1, 1), np.repeat(np.arange(60), 20))
+    peer = bootstrap(
+        (hits.mean(axis=1),), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(1)
+    ).confidence_interval
+    assert (low, high) == pytest.approx((peer.low, peer.high), abs=0.012)
+    of_cells = 1.96 * np.sqrt(hits.mean() * (1 - hits.mean()) / hits.size)
+    assert high - low > 2 * of_cells * 1.3  # cells of an image are not independent
+
+
+def test_only_balanced_accuracies_have_an_interval_that_holds_the_score() -> None:
+    rng = np.random.default_rng(0)
+    labels, images = np.repeat(["a", "b"], 60), np.repeat(np.arange(12), 10)
+    features = rng.normal(size=(120, 3)) + 0.7 * (labels == "a")[:, None]
+    scored = usable_knn_scores(features, labels, feature_set="s", groups=images, ks=(1, 5), images=images)
+    for row in scored.rows:
+        if row["metric"] == "balanced_accuracy":
+            assert row["low"] < row["value"] < row["high"]
+        else:
+            assert "low" not in row

@@ -6,11 +6,10 @@ Run `pcip demo`, then `python -m benchmarks.common.browse_screenshot`. The label
 from __future__ import annotations
 
 import argparse
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.common.browser import chromium_page, served
+from benchmarks.common.browser import chromium_page, save, served
 from pcip_assets.cli.queries.browse import opened
 from pcip_assets.workspace import REPOSITORY, Workspace
 from pcip_core.store.partitions import Store
@@ -48,13 +47,6 @@ def main() -> None:
         for table in (f"labels_{LABELS}", f"predictions_{LABELS}"):
             store.remove(SCREEN, table)
         publish(store, workspace.published)
-
-
-def save(png: bytes, to: Path) -> None:
-    """Save a picture with 256 colours, a third of its size."""
-    from PIL import Image
-
-    Image.open(io.BytesIO(png)).convert("RGB").quantize(256).save(to, optimize=True)
 
 
 def label(page: Page) -> None:

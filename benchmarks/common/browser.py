@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -41,12 +43,22 @@ def chromium_page(width: int = 1500, height: int = 950) -> Iterator[Page]:
     """A page of Debian's chromium, of this size in px."""
     from playwright.sync_api import sync_playwright
 
+    if CHROMIUM is None:
+        raise SystemExit("chromium is not installed (Debian: apt-get install chromium)")
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": width, "height": height})
         page.set_default_timeout(_WAIT_MS)
         yield page
         browser.close()
+
+
+def save(png: bytes, to: Path, *, colours: int = 256) -> None:
+    """Save a picture with few colours, a third of its size."""
+    from PIL import Image
+
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(colours).save(to, optimize=True)
 
 
 def draw_around(page: Page, share: float = 0.96, corners: int = 40) -> None:

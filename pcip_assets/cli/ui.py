@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 import yaml
 
+from pcip_assets.cli.allow_host import allow_host
 from pcip_assets.web import ALLOW, HOST
 from pcip_assets.workspace import DAGSTER_PORT, DEFINITIONS, LOCATION, MLFLOW_PORT, Workspace
 from pcip_core.errors import PcipError, RootError
@@ -20,14 +21,7 @@ _PYTHON = (sys.executable, "-m")
 @click.command("ui")
 @click.option("--dagster-port", default=DAGSTER_PORT, show_default=True, help="Port of the Dagster pages.")
 @click.option("--mlflow-port", default=MLFLOW_PORT, show_default=True, help="Port of the MLflow pages.")
-@click.option(
-    "--allow-host",
-    "allowed_hosts",
-    multiple=True,
-    metavar="NAME",
-    envvar=ALLOW,
-    help="Also answer under this name, of a proxy before the pages; may be repeated. The default is PCIP_ALLOW_HOST.",
-)
+@allow_host
 def command(dagster_port: int, mlflow_port: int, allowed_hosts: tuple[str, ...]) -> None:
     """Serve the Dagster and MLflow pages on 127.0.0.1 until you press Ctrl-C.
 

@@ -100,7 +100,7 @@ def _add_legend(figure: Figure) -> None:
     figure.legend(
         handles=handles,
         title="cluster's proteins\nwith the term",
-        loc="outside right upper",
+        loc="outside right lower",  # the title is centred on the figure, and may be as wide
         frameon=False,
         fontsize=8,
         title_fontsize=8,

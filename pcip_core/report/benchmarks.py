@@ -4,46 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, get_args
+from typing import get_args
 
 from matplotlib.figure import Figure
 
 from pcip_core.features.names import best_layers, split_name
 from pcip_core.plots.scatter import embedding_scatter
 from pcip_core.plots.scores.benchmarks import accuracy_by_layer, accuracy_by_vgg_layer
+from pcip_core.plots.scores.chance import classes_of
 from pcip_core.plots.scores.classes import accuracy_by_k, recall_by_class
 from pcip_core.plots.scores.confusion import confusion_matrix
 from pcip_core.plots.scores.pairwise import pairwise_by_line, pairwise_distances
 from pcip_core.report.background import excluded, lineage, printed
 from pcip_core.report.batch_effects import batch_effects
-from pcip_core.report.page import Block, Cell, Picture, Section, Table, Text, page
+from pcip_core.report.page import Block, Picture, Section, Text, page
 from pcip_core.report.printed import with_files
+from pcip_core.report.ranking import ranking
 from pcip_core.report.score_rows import (
     PROTOCOLS,
     BenchmarkRows,
-    Rows,
     against_paper,
-    first,
     neighbours,
-    number,
     overall,
-    paper_columns,
     pick,
-    simulated_note,
     strictest,
 )
 from pcip_core.spec.baselines import Classifier
 from pcip_core.words import many
-
-_SCORES = (  # column, classifier, protocols (the first that was scored), metric, higher is better
-    ("11-NN", "knn", ("leave_image_out", "leave_field_out", "leave_cell_out"), "balanced_accuracy", True),
-    ("logistic", "logistic", ("grouped_folds", "folds"), "balanced_accuracy", True),
-    ("forest", "forest", ("grouped_folds", "folds"), "balanced_accuracy", True),
-    ("histogram forest", "histogram_forest", ("grouped_folds", "folds"), "balanced_accuracy", True),
-    ("mAP of terms", "retrieval", ("leave_protein_out",), "mean_average_precision", True),
-    ("silhouette", "silhouette", ("all_cells",), "silhouette", True),
-    ("pairwise distance", "pairwise", ("any_line",), "normalized_pairwise_distance", False),
-)
 
 
 def benchmark_page(
@@ -60,8 +47,10 @@ def benchmark_page(
         rows = replace(rows, title=f"{rows.title} (SIMULATED images)")  # the title of every figure
     parts = [(*part, part[0](rows)) for part in _PARTS]
     missing = [f"{name}: {remedy}." for _, name, remedy, section in parts if section is None]
+    if missing:
+        missing.append(f"pcip run {rows.screen} --baselines makes what the spec and the labels allow.")
     sections = [
-        _ranking(rows),
+        ranking(rows),
         *(section for *_, section in parts if section is not None),
         *([Section("Not on this page", [Text(line) for line in missing])] if missing else []),
         excluded(rows),
@@ -84,85 +73,6 @@ def benchmark_page(
     )
 
 
-def _score(
-    rows: Rows, column: tuple[str, str, tuple[str, ...], str, bool]
-) -> tuple[str | None, dict[str, float]]:
-    """The protocol, and feature set -> score over all classes."""
-    _, classifier, protocols, metric, _ = column
-    scored = pick(rows, classifier=classifier, metric=metric, label=None)
-    protocol = first(scored, protocols)
-    scored = pick(scored, protocol=protocol)
-    if classifier == "knn":
-        scored = pick(scored, parameter=neighbours(rows))
-    return protocol, {row["feature_set"]: row["value"] for row in scored}
-
-
-def _ranking(rows: BenchmarkRows) -> Section:
-    scores = [(*column, *_score(rows.benchmarks, column)) for column in _SCORES]
-    available = [score for score in scores if score[-1]] or _without_labels(rows)
-    names = best_layers(available[0][-1]) if available else []
-    names += dict.fromkeys(name for *_, values in available[1:] for name in values if name not in names)
-    body: list[list[Cell | str]] = []
-    for name in names:
-        line: list[Cell | str] = [name]
-        for *_, higher, _, values in available:
-            shown = [values[other] for other in names if other in values]
-            top = (max if higher else min)(shown) if shown else None
-            line.append(number(values.get(name), best=values.get(name) == top))
-        body.append(line)
-    protocol, scored = strictest(rows)
-    n_cells = max((row["n"] for row in pick(scored, label=None)), default=0)
-    text = Text(
-        f"Labels: column {rows.label} of images; {many(n_cells, 'cell', ',')} scored ({protocol}). Each "
-        f"method is shown with its "
-        "best layer by nearest neighbours, chosen on the scored cells. Accuracies are balanced: the mean recall of the "
-        "classes."
-    )
-    columns = ["feature set", *(f"{name} ({protocol})" for name, *_, protocol, _ in available)]
-    theirs = paper_columns(rows.screen, names, [_head(rows, score) for score in available])
-    for line, *cells in zip(body, *(cells for _, cells in theirs), strict=True):
-        line += cells
-    columns += [heading for heading, _ in theirs]
-    caption = simulated_note(rows) or ("Shaded: published values, from the paper's images." if theirs else "")
-    notes = [
-        Text(f"{name}: {meaning}.", note=True)
-        for name, meaning in PROTOCOLS.items()
-        if any(row["protocol"] == name for row in rows.benchmarks)
-    ]
-    if not available:
-        return Section(
-            "Comparison of feature sets", [Text("There are no scores yet: materialize knn_benchmark.")]
-        )
-    if not scored:
-        text = Text(
-            f"No cell has a label in the column {rows.label} of images, so that there are no accuracies. Shown is what "
-            "needs none: how well an image finds the other images of its protein (mean average precision), and how "
-            "often random rankings find them as well (p). "
-            f"The proteins most alike: pcip like {rows.screen} PROTEIN. "
-            f"Clusters, maps, variable proteins: pcip run {rows.screen} --analyses."
-        )
-    return Section(
-        "Comparison of feature sets",
-        [text, Table(columns, body, frozenset(heading for heading, _ in theirs), caption=caption), *notes],
-    )
-
-
-def _without_labels(rows: BenchmarkRows) -> list[tuple[Any, ...]]:
-    """The columns of a screen without labels: retrieval of a protein's own images."""
-    columns = (
-        ("mAP of own images", "retrieval", ("leave_image_out",), "mean_average_precision", True),
-        ("p", "retrieval", ("leave_image_out",), "p_value", False),
-    )
-    return [score for column in columns if (score := (*column, *_score(rows.benchmarks, column)))[-1]]
-
-
-def _head(rows: BenchmarkRows, score: tuple[Any, ...]) -> tuple[str, dict[str, Any]]:
-    """Heading and keys of a column of the ranking, to look up the paper's numbers."""
-    name, classifier, _, metric, _, protocol, _ = score
-    keys = {"classifier": classifier, "protocol": protocol, "metric": metric}
-    return name, {**keys, **({"parameter": neighbours(rows.benchmarks)} if classifier == "knn" else {})}
-
-
 def _layers(rows: BenchmarkRows) -> Section | None:
     scored = [row for row in overall(rows, classifier="knn") if row["protocol"] != "held_images"]
     if not scored:
@@ -178,7 +88,9 @@ def _layers(rows: BenchmarkRows) -> Section | None:
         "Layers (the paper's Table 1)",
         [
             Picture(
-                accuracy_by_layer(scored, rows.title, parameter=parameter),
+                accuracy_by_layer(
+                    scored, rows.title, parameter=parameter, classes=classes_of(rows.benchmarks)
+                ),
                 "Balanced accuracy of nearest neighbours against the layer, one line per method",
             ),
             against_paper(rows, layered, heads, "Table 1"),
@@ -191,7 +103,7 @@ def _classes(rows: BenchmarkRows) -> Section | None:
     scored = pick(scored, parameter=neighbours(scored))
     if not scored:
         return None
-    figure = recall_by_class(scored, f"{rows.title}: {scored[0]['parameter']}, {protocol}")
+    figure = recall_by_class(scored, f"{rows.title}: {scored[0]['parameter']}, {_words(protocol)}")
     return Section(
         "Classes (the paper's Figure 2A)", [Picture(figure, "Recall of each class by each feature set")]
     )
@@ -212,7 +124,9 @@ def _by_k(rows: BenchmarkRows) -> Section | None:
         "Number of neighbours (the paper's Supplementary Table 1)",
         [
             Picture(
-                accuracy_by_k(scored, f"{rows.title}: {protocol}"),
+                accuracy_by_k(
+                    scored, f"{rows.title}: {_words(protocol)}", classes=classes_of(rows.benchmarks)
+                ),
                 "Balanced accuracy against the number of neighbours",
             ),
             Text(f"Under {shown}:"),
@@ -279,7 +193,8 @@ def _vgg(rows: BenchmarkRows) -> Section | None:
     scored = [row for row in overall(rows, classifier="knn") if row["feature_set"].startswith("vgg16")]
     if not scored:
         return None
-    figure = accuracy_by_vgg_layer(scored, rows.title, parameter=neighbours(scored))
+    classes = classes_of(rows.benchmarks)
+    figure = accuracy_by_vgg_layer(scored, rows.title, parameter=neighbours(scored), classes=classes)
     return Section(
         "Layers of VGG16 (the paper's Supplementary Figure 2)",
         [Picture(figure, "Balanced accuracy against the layer of VGG16, one line per input")],
@@ -343,7 +258,9 @@ def _confusions(rows: BenchmarkRows) -> Section | None:
     keys = {"feature_set": best, "classifier": "knn", "parameter": parameter, "protocol": protocol}
     blocks: list[Block] = [
         Picture(
-            confusion_matrix(pick(rows.confusion, **keys), f"{rows.title}: {best}, {parameter}, {protocol}"),
+            confusion_matrix(
+                pick(rows.confusion, **keys), f"{rows.title}: {best}, {parameter}, {_words(protocol)}"
+            ),
             f"Confusion matrix of {best}",
         )
     ]
@@ -369,22 +286,36 @@ def _maps(rows: BenchmarkRows) -> Section | None:
     return Section("Maps", blocks) if blocks else None
 
 
+def _words(name: str | None) -> str:
+    """The name of a protocol as in figures."""
+    return str(name).replace("_", " ")
+
+
+_LABELS = "needs images with labels, several per class"
 _PARTS: tuple[
     tuple[Callable[[BenchmarkRows], Section | None], str, str], ...
 ] = (  # function, name, remedy where it is missing; in the order of the page
-    (_layers, "Layers", "materialize knn_benchmark and yardstick_benchmark"),
-    (_classes, "Classes", "materialize knn_benchmark and yardstick_benchmark"),
-    (_by_k, "Number of neighbours", "materialize knn_benchmark and yardstick_benchmark"),
-    (_classifiers, "Other classifiers", "materialize classifier_benchmark"),
+    (_layers, "Layers", _LABELS),
+    (_classes, "Classes", _LABELS),
+    (_by_k, "Number of neighbours", _LABELS),
+    (_classifiers, "Other classifiers", f"{_LABELS}, and the asset classifier_benchmark"),
     (
         _held,
         "Comparison with a supervised network",
-        "name supervised in baselines.sets, materialize supervised_benchmark",
+        "needs images with labels, and supervised in baselines.sets of the spec",
     ),
-    (_vgg, "Layers of VGG16", "name vgg16 in baselines.sets, materialize yardstick_benchmark"),
-    (_pairwise, "Pairwise distances", "materialize pairwise_benchmark"),
-    (_retrieval, "Retrieval", "materialize retrieval_benchmark"),
-    (batch_effects, "Batch effects", "materialize knn_benchmark on a screen of several images"),
-    (_confusions, "Confusion matrices", "materialize knn_benchmark and yardstick_benchmark"),
-    (_maps, "Maps", "materialize umap"),
+    (
+        _vgg,
+        "Layers of VGG16",
+        "needs images with labels, vgg16 in baselines.sets of the spec, and the weights of VGG16",
+    ),
+    (
+        _pairwise,
+        "Pairwise distances",
+        "needs terms of baselines.pairwise.min_proteins proteins",
+    ),
+    (_retrieval, "Retrieval", "needs two images of the same protein, or proteins with localization terms"),
+    (batch_effects, "Batch effects", "needs several images"),
+    (_confusions, "Confusion matrices", _LABELS),
+    (_maps, "Maps", "needs features of 32 cells or more"),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -115,7 +115,7 @@ def against_paper(
     ours = []
     for heading, keys in heads:
         scores = {row["feature_set"]: row for row in pick(shown, **keys)}
-        ours.append((heading, [_with_interval(scores.get(name), digits) for name in names]))
+        ours.append((heading, [with_interval(scores.get(name), digits=digits) for name in names]))
     theirs = paper_columns(rows.screen, names, heads, source) if source else []
     body = [[name, *line] for name, *line in zip(names, *(cells for _, cells in ours + theirs), strict=True)]
     columns = ["feature set", *(heading for heading, _ in ours + theirs)]
@@ -126,12 +126,12 @@ def against_paper(
     return Table(columns, body, frozenset(heading for heading, _ in theirs), caption=" ".join(notes))
 
 
-def _with_interval(row: Mapping[str, Any] | None, digits: int) -> Cell:
-    """A score with the range of its folds or its confidence interval, if it has one."""
-    value = number(row["value"] if row else None, digits=digits)
+def with_interval(row: Mapping[str, Any] | None, *, best: bool = False, digits: int = 3) -> Cell:
+    """A score with the range of its folds or its interval, if it has one."""
+    value = number(row["value"] if row else None, best=best, digits=digits)
     if row is None or row.get("low") is None or row.get("high") is None:
         return value
-    return Cell(f"{value.text} ({row['low']:.2f} to {row['high']:.2f})", value=row["value"])
+    return replace(value, text=f"{value.text} ({row['low']:.2f} to {row['high']:.2f})")
 
 
 def paper_columns(

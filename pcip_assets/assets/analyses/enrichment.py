@@ -57,7 +57,9 @@ def build_enrichment(screen: Screen) -> dg.AssetsDefinition:
             figures = {}
             for solution in clusters["solution"].unique(maintain_order=True):
                 rows = table.filter(solution=solution).rename({"node": "cluster"}).to_dicts()
-                figures[f"enrichment_{solution}"] = enrichment_dots(rows, f"{screen.title}: {solution}")
+                figures[f"enrichment_{solution}"] = enrichment_dots(
+                    rows, f"{screen.title}: {solution.replace('_', ' ')}"
+                )
             return Made({TABLE: table}, metadata=vocabularies.notes | left_out, figures=figures)
 
         return Tables(TABLE, inputs, make)

@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 def build_knn_benchmark(screen: Screen) -> dg.AssetsDefinition:
     """The asset of kNN scores of a screen's learned feature sets and their controls."""
     deps = all_shards(screen, *MAIN_NOUNS)
-    return _knn(screen, "knn_benchmark", KNN, group=screen.name, deps=deps, sets_of=main_sets)
+    of = "the encoder's layers and their controls"
+    return _knn(screen, "knn_benchmark", KNN, of=of, group=screen.name, deps=deps, sets_of=main_sets)
 
 
 def build_baseline_benchmark(screen: Screen) -> dg.AssetsDefinition:
@@ -53,7 +54,10 @@ def build_baseline_benchmark(screen: Screen) -> dg.AssetsDefinition:
     nouns = [noun for noun in baseline_nouns(screen) if noun != "supervised_features"]
     deps = [*all_shards(screen, *nouns), dg.AssetDep([screen.name, "knn_benchmark"])]
     group = baselines_of(screen)
-    return _knn(screen, "yardstick_benchmark", BASELINES, group=group, deps=deps, sets_of=unsupervised_sets)
+    of = "the baselines (yardsticks was their former name)"
+    return _knn(
+        screen, "yardstick_benchmark", BASELINES, of=of, group=group, deps=deps, sets_of=unsupervised_sets
+    )
 
 
 def _knn(
@@ -61,6 +65,7 @@ def _knn(
     noun: str,
     table: str,
     *,
+    of: str,
     group: str,
     deps: Sequence[dg.AssetDep],
     sets_of: Callable[[Library, Screen], list[str]],
@@ -68,7 +73,7 @@ def _knn(
     @asset(
         screen,
         noun,
-        description="Balanced accuracy of k nearest neighbours, and batch effects, of each feature set.",
+        description=f"Balanced accuracy of k nearest neighbours, and batch effects, of {of}.",
         deps=deps,
         group=group,
         kinds={"parquet"},
@@ -83,6 +88,7 @@ def _knn(
         def make(_: str | None) -> Made:
             from pcip_core.plots.pictures import preview
             from pcip_core.plots.scores.benchmarks import accuracy_by_layer
+            from pcip_core.plots.scores.chance import classes_of
 
             described = {*main_sets(library, screen), *sets}
             cells = scored_cells_of(library, screen, described)
@@ -94,7 +100,7 @@ def _knn(
                 context.log.warning(f"{screen.name}/{noun}: {reason}")
             score_batch_effects(library, screen, sets, described, scores)
             others = [] if table == KNN else library.store.read(screen.name, KNN).to_dicts()  # also drawn
-            figure = accuracy_by_layer([*others, *scores.rows], screen.title)
+            figure = accuracy_by_layer([*others, *scores.rows], screen.title, classes=classes_of(scores.rows))
             _record(library, screen, tracking, champion, noun, scores, figure)
             lacking = shards_lacking(library, screen).items()
             behind = {name: sorted(shards) for name, shards in lacking if shards}

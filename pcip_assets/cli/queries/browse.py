@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pcip_assets.web import ALLOW, HOST
+from pcip_assets.cli.allow_host import allow_host
+from pcip_assets.web import HOST
 from pcip_assets.workspace import BROWSE_PORT, Workspace
 
 if TYPE_CHECKING:
@@ -22,14 +23,7 @@ if TYPE_CHECKING:
               help="Labels to continue with, the table labels_NAME.")  # fmt: skip
 @click.option("--as", "user", metavar="USER", help="Who labels; default: the name of your account.")
 @click.option("--port", default=BROWSE_PORT, show_default=True, help="Port of the page.")
-@click.option(
-    "--allow-host",
-    "allowed_hosts",
-    multiple=True,
-    metavar="NAME",
-    envvar=ALLOW,
-    help="Also answer under this name, of a proxy before the page; may be repeated. The default is PCIP_ALLOW_HOST.",
-)
+@allow_host
 def command(screen: str, labels: str, user: str | None, port: int, allowed_hosts: Sequence[str]) -> None:
     """Serve a page on 127.0.0.1 on which you look at the cells of SCREEN, until you press Ctrl-C.
 

@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from pcip_core.features.names import split_name
+from pcip_core.plots.scores.chance import draw_chance, draw_intervals
 from pcip_core.plots.style import (
     DASHES,
     LEGEND_INCHES,
@@ -28,16 +29,20 @@ VGG_LAYERS = tuple(
 _VGG = "vgg16"
 
 
-def accuracy_by_layer(rows: Sequence[Mapping[str, Any]], title: str, *, parameter: str = "k=11") -> Figure:
+def accuracy_by_layer(
+    rows: Sequence[Mapping[str, Any]], title: str, *, parameter: str = "k=11", classes: int = 0
+) -> Figure:
     """Draw the balanced accuracy against the layer, with one line per method and one panel per protocol.
 
     Methods without layers are dashed horizontal lines. Of the VGG16 feature sets, only the best of the first protocol
-    is drawn, as a dashed line in all panels. A corrected feature set counts as a separate method.
+    is drawn, as a dashed line in all panels. A corrected feature set counts as a separate method. Thin vertical lines
+    are the intervals of scores that have one.
 
     Args:
-        rows: score rows with feature_set, protocol, parameter, label, metric and value.
+        rows: score rows with feature_set, protocol, parameter, label, metric and value; low and high may be None.
         title: title of the figure; states if images are simulated.
         parameter: the number of neighbours to draw; the first in the rows if none has this parameter.
+        classes: number of classes, for the line of chance; 0: no such line.
 
     >>> row = {"protocol": "leave_image_out", "parameter": "k=11", "label": None, "metric": "balanced_accuracy"}
     >>> figure = accuracy_by_layer([row | {"feature_set": "inpainting_conv3", "value": 0.8}], "example")
@@ -49,6 +54,7 @@ def accuracy_by_layer(rows: Sequence[Mapping[str, Any]], title: str, *, paramete
         return no_scores(title)
     protocols = list(dict.fromkeys(row["protocol"] for row in overall))
     scores: dict[str, dict[str, float]] = {protocol: {} for protocol in protocols}
+    row_of = {(row["protocol"], row["feature_set"]): row for row in overall}
     for row in overall:
         scores[row["protocol"]][row["feature_set"]] = row["value"]
 
@@ -66,7 +72,7 @@ def accuracy_by_layer(rows: Sequence[Mapping[str, Any]], title: str, *, paramete
         across[f"{best}\n(best of VGG16)"] = best
 
     layers = sorted({layer for sets in lines.values() for layer in sets}, key=_layer_order)
-    outside = wide_legend(len(lines) + len(across))
+    outside = wide_legend(len(lines) + len(across) + (classes > 1))
     width = max(5.0, 1.2 + (0.45 * len(layers) + 1.2) * len(protocols), 3.2 * len(protocols))
     figure = Figure(figsize=(width + outside * LEGEND_INCHES, 3.4), layout="constrained")
     add_title(figure, f"{title}, {_neighbours(parameter)}")
@@ -74,14 +80,17 @@ def accuracy_by_layer(rows: Sequence[Mapping[str, Any]], title: str, *, paramete
     for protocol, axes in zip(protocols, panels, strict=True):
         values = scores[protocol]
         for index, (method, sets) in enumerate(lines.items()):
-            points = [(layers.index(layer), values[name]) for layer, name in sets.items() if name in values]
-            if points:
-                x, y = zip(*sorted(points), strict=True)
+            names = sorted((layers.index(layer), name) for layer, name in sets.items() if name in values)
+            if names:
+                x = [place for place, _ in names]
+                y = [values[name] for _, name in names]
                 axes.plot(x, y, color=colour(index), marker=marker(index), markersize=4.5, label=method)
+                draw_intervals(axes, x, [row_of[protocol, name] for _, name in names], colour(index))
         for index, (label, name) in enumerate(across.items()):
             if name in values:
                 dash = DASHES[index % len(DASHES)]
                 axes.axhline(values[name], color=colour(len(lines) + index), linestyle=dash, label=label)
+        draw_chance(axes, classes)
         axes.set_xticks(range(len(layers)), layers, rotation=45 if len(layers) > 5 else 0, fontsize=8)
         axes.set_xlim(-0.3, max(len(layers), 2) - 0.7)
         axes.set_title(str(protocol).replace("_", " "), fontsize=9)
@@ -92,7 +101,7 @@ def accuracy_by_layer(rows: Sequence[Mapping[str, Any]], title: str, *, paramete
 
 
 def accuracy_by_vgg_layer(
-    rows: Sequence[Mapping[str, Any]], title: str, *, parameter: str = "k=11"
+    rows: Sequence[Mapping[str, Any]], title: str, *, parameter: str = "k=11", classes: int = 0
 ) -> Figure:
     """Draw the balanced accuracy against the layer of VGG16, one line per strategy (paper, Supplementary Figure 2).
 
@@ -101,7 +110,7 @@ def accuracy_by_vgg_layer(
 
     Args:
         rows: as for `accuracy_by_layer`; the first protocol with VGG16 feature sets is drawn.
-        title, parameter: as for `accuracy_by_layer`.
+        title, parameter, classes: as for `accuracy_by_layer`.
     """
     overall, parameter = _overall(rows, parameter)
     layered: dict[str, dict[str, float]] = {}
@@ -119,7 +128,9 @@ def accuracy_by_vgg_layer(
     fully = sorted({layer for values in layered.values() for layer in values} - set(VGG_LAYERS))
     layers = [*VGG_LAYERS, *fully]
     strategies = list(dict.fromkeys(name.removesuffix("_224") for name in layered))
-    figure = Figure(figsize=(7 + wide_legend(len(layered)) * LEGEND_INCHES, 3.8), layout="constrained")
+    figure = Figure(
+        figsize=(7 + wide_legend(len(layered) + (classes > 1)) * LEGEND_INCHES, 3.8), layout="constrained"
+    )
     add_title(figure, f"{title}, {_neighbours(parameter)}, {str(protocol).replace('_', ' ')}")
     axes = figure.add_subplot()
     for name, values in layered.items():
@@ -136,6 +147,7 @@ def accuracy_by_vgg_layer(
             markerfacecolor="white" if resized else colour(index),
             label=f"{strategies[index]}, at 224 px" if resized else name,
         )
+    draw_chance(axes, classes)
     axes.set_xticks(range(len(layers)), layers, rotation=45, ha="right", rotation_mode="anchor", fontsize=8)
     axes.set_xlim(-0.3, len(layers) - 0.7)
     axes.set(ylabel="balanced accuracy", ylim=(0, 1))

@@ -82,3 +82,11 @@ def test_scores_of_given_predictions() -> None:
     assert {(row["classifier"], row["parameter"]) for row in [*scored.rows, *scored.confusion]} == {
         ("end_to_end", "softmax")
     }
+
+
+def test_scores_have_an_interval_that_holds_them() -> None:
+    rng = np.random.default_rng(0)
+    labels, images = np.repeat(["a", "b"], 60), np.repeat(np.arange(12), 10)
+    features = rng.normal(size=(120, 3)) + 0.7 * (labels == "a")[:, None]
+    scored = usable_knn_scores(features, labels, feature_set="s", groups=images, ks=(1, 5), images=images)
+    assert all(row["low"] < row["value"] < row["high"] for row in scored.rows)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 TITLE = "yeast (simulated images)"
@@ -59,6 +60,24 @@ def drawn(axes: Axes) -> dict[str, tuple[list[float], list[float]]]:
         for line in axes.lines
         if not str(line.get_label()).startswith("_")
     }
+
+
+def intervals(axes: Axes) -> set[tuple[float, float, float]]:
+    """x, lower and upper end of each vertical line."""
+    lines = [one for one in axes.collections if isinstance(one, LineCollection)]
+    return {
+        (float(start[0]), float(start[1]), float(end[1]))
+        for one in lines
+        for start, end in one.get_segments()
+    }
+
+
+def overlaps_the_title(figure: Figure) -> bool:
+    """Whether a legend of the figure lies over its title, as drawn."""
+    figure.canvas.draw()
+    (title,) = (text for text in figure.texts if text.get_text() == figure.get_suptitle())
+    box = title.get_window_extent()
+    return any(box.overlaps(each.get_window_extent()) for each in figure.legends)
 
 
 def title_of(figure: Figure) -> str:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from pcip_core.plots.enrichment import LARGEST, enrichment_dots
 from pcip_core.plots.pictures import preview
+from tests.core.plots.reading import overlaps_the_title
 
 TITLE = "yeast (simulated images)"
 
@@ -77,6 +78,15 @@ def test_of_equal_rates_the_larger_fold_is_shown_and_zero_has_a_colour() -> None
     assert dots(enrichment_dots(rows, TITLE, per_cluster=1)) == {
         ("A", "narrow"): (LARGEST / 2, pytest.approx(300))
     }
+
+
+@pytest.mark.parametrize("clusters", [1, 5, 20])
+@pytest.mark.parametrize(
+    "title", [TITLE, "human_labelled_cells: maximum likelihood", "a long name of a screen: " * 3]
+)
+def test_the_legend_leaves_the_title_free(clusters: int, title: str) -> None:
+    rows = [row(str(cluster), f"term {cluster}", 1e-4) for cluster in range(clusters)]
+    assert not overlaps_the_title(enrichment_dots(rows, title))
 
 
 def test_long_names_are_cut() -> None:

@@ -218,17 +218,40 @@ def test_every_picture_states_that_images_are_simulated(monkeypatch: pytest.Monk
 def test_what_is_missing_is_named_with_what_makes_it() -> None:
     html = html_of(made_up(**EMPTY))
     assert "<img" not in html
-    for noun in (
-        "knn_benchmark",
-        "classifier_benchmark",
-        "pairwise_benchmark",
-        "retrieval_benchmark",
-        "umap",
-    ):
-        assert f"materialize {noun}" in html, noun
+    for heading in ("Layers", "Classes", "Other classifiers", "Retrieval", "Confusion matrices", "Maps"):
+        assert f"<p>{heading}: needs " in html, heading
+    assert "pcip run screen_1 --baselines makes" in html
     full = html_of(made_up())
-    assert "materialize supervised_benchmark" in full
-    assert "materialize umap" not in full
+    assert "<p>Comparison with a supervised network: needs images with labels, and supervised" in full
+    assert "<p>Maps: needs" not in full
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_chance_and_intervals_stand_in_the_first_table() -> None:
+    rows = made_up()
+    html = html_of(rows)
+    assert [text for text, _ in Tables(html).of("chance")[0]] == [
+        "chance", "0.500", "0.500", "0.500", "", "0.000", "0.000"
+    ]  # fmt: skip
+    assert "95 % intervals" not in html
+    known = [
+        {**row, "low": row["value"] - 0.02, "high": row["value"] + 0.03}
+        if row["classifier"] == "knn"
+        else row
+        for row in rows.benchmarks
+    ]
+    html = html_of(replace(rows, benchmarks=known))
+    assert Tables(html).of("inpainting_conv4")[0][1] == ("0.722 (0.70 to 0.75)", "best")
+    assert "95 % intervals of nearest neighbours" in html
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_heading_names_the_number_of_neighbours_that_was_scored() -> None:
+    rows = made_up()
+    at_5 = [row | {"parameter": "k=5"} for row in rows.benchmarks if row["parameter"] == "k=11"]
+    html = html_of(replace(rows, benchmarks=at_5))
+    assert "5-NN (leave_image_out)" in html
+    assert "11-NN (leave_image_out)" not in html
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pcip_core.plots.scores.benchmarks import VGG_LAYERS, accuracy_by_layer, accuracy_by_vgg_layer
-from tests.core.plots.reading import TITLE, drawn, legend, score, ticks, title_of
+from tests.core.plots.reading import TITLE, drawn, intervals, legend, score, ticks, title_of
 
 
 def test_layers_are_lines_and_the_rest_dashed() -> None:
@@ -60,6 +60,16 @@ def test_the_parameter_asked_for_or_else_the_first() -> None:
     figure = accuracy_by_layer(rows, TITLE)
     assert drawn(figure.axes[0])["classic"][1] == [0.2, 0.2]
     assert title_of(figure) == f"{TITLE}, 5-NN"
+
+
+def test_chance_and_intervals_are_drawn_in_each_panel() -> None:
+    rows = [score(f"inpainting_conv{n}", n / 10, low=n / 20, high=n / 5) for n in (1, 2)]
+    rows += [score("inpainting_conv1", 0.3, protocol="leave_one_plate_out", low=None, high=None)]
+    first, second = accuracy_by_layer(rows, TITLE, classes=4).axes
+    assert drawn(first)["chance (1/4)"][1] == drawn(second)["chance (1/4)"][1] == [0.25, 0.25]
+    assert intervals(first) == {(0, 0.05, 0.2), (1, 0.1, 0.4)}
+    assert intervals(second) == set()
+    assert "chance" not in " ".join(drawn(accuracy_by_layer(rows, TITLE).axes[0]))
 
 
 def test_vgg16_a_line_an_input() -> None:

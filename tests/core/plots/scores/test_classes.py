@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from pcip_core.plots.scores.classes import accuracy_by_k, recall_by_class
-from tests.core.plots.reading import TITLE, drawn, heat, legend, score, ticks
+from tests.core.plots.reading import TITLE, drawn, heat, intervals, legend, score, ticks
 
 
 def test_recall_is_sorted_by_overall_accuracy_which_comes_first() -> None:
     rows = [
         score("classic", 0.4),
         score("inpainting", 0.8),
-        score("classic", 0.3, label="Golgi", metric="recall"),
+        score("classic", 0.3, label="Golgi", metric="recall", n=1012),
         score("classic", 0.5, label="ER", metric="recall"),
         score("inpainting", 0.9, label="ER", metric="recall"),
         score("new", 0.6, label="ER", metric="recall"),
@@ -20,9 +20,9 @@ def test_recall_is_sorted_by_overall_accuracy_which_comes_first() -> None:
     ]
     axes = recall_by_class(rows, TITLE).axes[0]
     assert ticks(axes, "x") == ["inpainting", "classic", "new"]
-    assert ticks(axes, "y") == ["balanced accuracy", "ER", "Golgi"]
+    assert ticks(axes, "y") == ["balanced accuracy", "ER", "Golgi (n = 1,012)"]
     nan = np.nan
-    np.testing.assert_allclose(heat(axes), [[0.8, 0.4, nan], [0.9, 0.5, 0.6], [nan, 0.3, nan]])
+    np.testing.assert_allclose(heat(axes), [[80, 40, nan], [90, 50, 60], [nan, 30, nan]])
     assert sorted(text.get_text() for text in axes.texts) == ["30", "40", "50", "60", "80", "90"]
 
 
@@ -42,3 +42,13 @@ def test_many_lines_have_the_legend_outside() -> None:
     figure = accuracy_by_k([score(f"set {index}", 0.5) for index in range(7)], TITLE)
     assert len(figure.legends) == 1
     assert len(legend(figure)) == 7
+
+
+def test_chance_and_intervals_are_drawn() -> None:
+    rows = [score("classic", 0.5, parameter=f"k={k}", low=0.4, high=0.7) for k in (1, 11)]
+    rows.append(score("inpainting", 0.6, low=None, high=None))
+    figure = accuracy_by_k(rows, TITLE, classes=5)
+    axes = figure.axes[0]
+    assert drawn(axes)["chance (1/5)"][1] == [0.2, 0.2]
+    assert intervals(axes) == {(1, 0.4, 0.7), (11, 0.4, 0.7)}
+    assert legend(figure)[-1] == "chance (1/5)"

@@ -19,12 +19,13 @@ def test_rows_are_shares_of_the_true_class() -> None:
     ]
     figure = confusion_matrix(rows, TITLE)
     axes = figure.axes[0]
-    np.testing.assert_allclose(heat(axes), [[0.75, 0.25, 0], [0.25, 0.5, 0.25], [0, 0, 0]])
-    assert ticks(axes, "x") == ticks(axes, "y") == ["ER", "Golgi", "Vacuole"]
+    np.testing.assert_allclose(heat(axes), [[75, 25, 0], [25, 50, 25], [0, 0, 0]])
+    assert ticks(axes, "x") == ["ER", "Golgi", "Vacuole"]
+    assert ticks(axes, "y") == ["ER (n = 4)", "Golgi (n = 8)", "Vacuole (n = 0)"]
     # x is the predicted class, y the true one
     assert {text.get_position(): text.get_text() for text in axes.texts}[1, 0] == "25"
     assert len(axes.texts) == 9
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class (cells)")
     assert title_of(figure) == TITLE
 
 

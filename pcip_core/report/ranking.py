@@ -133,8 +133,8 @@ def ranking(rows: BenchmarkRows) -> Section:
         for row in score.rows.values()
     ):
         text += (
-            " In parentheses: 95 % intervals of nearest neighbours, from the variance between the images of each class. They "
-            "do not include the choice of the layer, nor another training."
+            " In parentheses: 95 % intervals of nearest neighbours, from the variance between the images of each "
+            "class. They do not include the choice of the layer, nor another training."
         )
     return Section(heading, [Text(text), table, *_notes(rows, shown)])
 

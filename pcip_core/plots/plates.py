@@ -41,14 +41,21 @@ def place_of(well: str | None) -> tuple[int, int] | None:
 def colour_limits(values: pl.DataFrame) -> dict[tuple[str, str], tuple[float, float]]:
     """(channel, measure) -> the range of its colours over all plates: from the 2nd to the 98th percentile.
 
+    If these are equal, it is the whole range, so that a few other values are still seen.
+
     Args:
         values: `channel`, `measure` and `value` of each well.
     """
     ranges = values.group_by("channel", "measure").agg(
-        low=pl.col("value").quantile(0.02), high=pl.col("value").quantile(0.98)
+        low=pl.col("value").quantile(0.02),
+        high=pl.col("value").quantile(0.98),
+        least=pl.col("value").min(),
+        most=pl.col("value").max(),
     )
     return {
-        (row["channel"], row["measure"]): (row["low"], row["high"])
+        (row["channel"], row["measure"]): (
+            (row["low"], row["high"]) if row["low"] < row["high"] else (row["least"], row["most"])
+        )
         for row in ranges.iter_rows(named=True)
         if row["low"] is not None
     }

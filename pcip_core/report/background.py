@@ -25,7 +25,11 @@ def excluded(rows: BenchmarkRows) -> Section:
     ]
     text = "Data that were not scored, with the reason. The view `exclusions` lists them by feature set."
     blocks: list[Block] = [Text(text)]
-    blocks.append(Table(["reason", "protocol", "n"], body) if body else Text("Nothing was excluded."))
+    blocks.append(
+        Table(["reason", "protocol", "n"], body, words=frozenset({"protocol"}))
+        if body
+        else Text("Nothing was excluded.")
+    )
     return Section("Excluded data", blocks, folded=True)
 
 
@@ -40,21 +44,26 @@ def lineage(rows: BenchmarkRows) -> Section:
         "dagster_run_id",
         "commit",
     )
-    body = [[_plain(row.get(name)) for name in columns] for row in rows.feature_sets]
+    body = [[_plain(name, row.get(name)) for name in columns] for row in rows.feature_sets]
     return Section(
         "Provenance of the feature sets",
         [
             Text(
                 "Training in MLflow, run in Dagster and commit of the code of each feature set (main.feature_sets)."
             ),
-            Table([name.replace("_", " ") for name in columns], body),
+            Table(
+                [name.replace("_", " ") for name in columns],
+                body,
+                words=frozenset(name.replace("_", " ") for name in columns[3:]),
+            ),
         ],
         folded=True,
     )
 
 
-def _plain(value: Any) -> str:
-    return "" if value is None else str(value)[:48]
+def _plain(column: str, value: Any) -> str:
+    text = "" if value is None else str(value)
+    return text[:10] if column == "commit" else text[:48]
 
 
 def printed(rows: BenchmarkRows) -> Section:

@@ -95,6 +95,8 @@ def _table(
     if by_plate[0]:
         columns["kNN by plate"] = [_beside_chance(name, *by_plate) for name in names]
     for factor, heading in _FACTORS.items():
+        if factor == "protein" and _proteins_are_images(variance):
+            continue
         of_factor = pick(variance, task=factor)
         share, chance = (
             {row["feature_set"]: row["value"] for row in pick(of_factor, metric=metric)}
@@ -104,6 +106,18 @@ def _table(
             columns[f"{heading} explains"] = [_beside_chance(name, share, chance) for name in names]
     body = [[name, *cells] for name, *cells in zip(names, *columns.values(), strict=True)]
     return Table(["feature set", *columns], body, caption=simulated_note(rows))
+
+
+def _proteins_are_images(variance: Rows) -> bool:
+    """Whether each protein has one image, so that its share is that of image, and its chance is no other value."""
+    shares = [
+        {
+            row["feature_set"]: (row["value"], row["n"])
+            for row in pick(variance, task=task, metric="variance_share")
+        }
+        for task in ("protein", "image")
+    ]
+    return bool(shares[0]) and shares[0] == shares[1]
 
 
 def _beside_chance(name: str, values: Scores, chances: Scores) -> Cell:
@@ -118,6 +132,8 @@ def _missing(rows: BenchmarkRows) -> list[str]:
         for row in pick(rows.exclusions, classifier="variance")
         if row["task"] not in scored
     }
+    if _proteins_are_images(pick(rows.benchmarks, classifier="variance")):
+        lines.add("No share of protein: each protein has one image, so that its share is that of image.")
     if not pick(rows.benchmarks, classifier="knn", task="plate"):
         lines |= {
             f"No kNN by plate: {row['n']:,} {row['reason'].replace('_', ' ')}."

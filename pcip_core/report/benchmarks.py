@@ -129,7 +129,7 @@ def _by_k(rows: BenchmarkRows) -> Section | None:
                 ),
                 "Balanced accuracy against the number of neighbours",
             ),
-            Text(f"Under {shown}:"),
+            Text(f"The paper's protocol, {shown}:" if shown == "leave_cell_out" else f"Under {shown}:"),
             against_paper(rows, paper_protocol, heads, "Supplementary Table 1"),
         ],
     )

@@ -151,6 +151,12 @@ def _crops(screen: Screen) -> Iterator[str]:
         f"was rescaled from its minimum to its maximum; images with fewer than {many(crops.min_cells, 'cell')} were "
         "left out."
     )
+    if crops.floor:
+        floors = " and ".join(f"{value:g} ({channel})" for channel, value in crops.floor.items())
+        yield f"After this, pixels below a threshold were set to 0: {floors} of the range from 0 to 1."
+    if crops.area_fraction is not None:
+        least, most = crops.area_fraction
+        yield f"Cells smaller than {least:g} or larger than {most:g} of the area of the window were left out."
 
 
 def _encoder(screen: Screen, facts: Facts) -> Iterator[str]:
@@ -191,19 +197,53 @@ def _encoder(screen: Screen, facts: Facts) -> Iterator[str]:
     if config.epochs == 0:
         yield (
             f"Cells were described by layer {name.layer} of the encoder `{config.start}`{version}, which had learned "
-            f"{learned} from simulated cells and comes with pcip."
+            f"{learned} from simulated cells and comes with pcip: by the spatial maximum of the features of the layer."
         )
         return
     epochs = f"{config.epochs} epoch{'' if config.epochs == 1 else 's'}"
-    optimizer = "AdamW" if config.weight_decay else "Adam"
+    optimizer = f"AdamW (weight decay {config.weight_decay:g})" if config.weight_decay else "Adam"
     schedule = f" with a {config.schedule} schedule" if config.schedule != "constant" else ""
+    schedule += f", raised over the first {config.warm_up:.0%} of the epochs" if config.warm_up else ""
     yield (
         f"An encoder{version} was trained{cells}{of} by {learned}, on {pairs}{start}: {many(config.stages, 'stage')} "
         f"of convolutions, {config.width:g} times the width of the paper's network, {epochs}, "
         f"batches of {config.batch_size}, {optimizer} at a learning rate of {config.learning_rate:g}{schedule}, "
-        f"seed {config.seed}."
+        f"first-moment decay {config.beta1:g}, seed {config.seed}."
     )
+    yield from _training_cells(config)
     yield f"A cell was described by the spatial maximum of the features of layer {name.layer}."
+
+
+def _training_cells(config: EncoderConfig) -> Iterator[str]:
+    """Which cells the training saw, and how they were changed; and how the network differs from the paper's."""
+    augment = config.augment
+    changes = [
+        "flipped",
+        *(["turned by multiples of 90 degrees"] if augment.turns else []),
+        *([f"enlarged by up to {1 + augment.scale:g} times, or shrunk as much"] if augment.scale else []),
+        *([f"blurred by a Gaussian of up to {augment.blur:g} px"] if augment.blur else []),
+        *(
+            [
+                f"changed in intensity (to a power from {1 / (1 + augment.intensity):.2g} to {1 + augment.intensity:g})"
+            ]
+            if augment.intensity
+            else []
+        ),
+    ]
+    yield f"Cells were {' and '.join(changes)} at random."
+    if config.leave_out is not None:
+        yield (
+            f"Images of the {config.leave_out.share:.0%} most variable proteins of the screen "
+            f"{config.leave_out.variable_in} were left out of the training."
+        )
+    if config.validation_fraction:
+        yield f"A share of {config.validation_fraction:g} of the cells was held out of the training."
+    if config.block == "norm_first":
+        yield "Each block was a convolution, batch normalization and a rectifier, in this order."
+    if config.initial_weights != "glorot" and config.start == "none":
+        yield f"Weights began with the initialization `{config.initial_weights}` of pcip."
+    if "agreement" in config.tasks:
+        yield f"The vectors that had to agree had {config.projector} elements."
 
 
 def _analyses(screen: Screen, facts: Facts) -> Iterator[str]:

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from pcip_core.files import file_name, replacing
@@ -229,6 +229,15 @@ def made_from(path: Path) -> str | None:
     return match[1] if match else None
 
 
+def _code(text: str) -> Markup:
+    """Text whose parts between backticks are set as code.
+
+    >>> _code("the view `a<b`")
+    Markup('the view <code>a&lt;b</code>')
+    """
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
 @cache
 def _template() -> jinja2.Template:
     loader = jinja2.PackageLoader("pcip_core", "report")
@@ -236,4 +245,5 @@ def _template() -> jinja2.Template:
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["file_name"] = file_name
+    environment.filters["code"] = _code
     return environment.get_template("page.html.j2")

@@ -15,6 +15,11 @@ from pcip_core.plots.plates import colour_limits, plate_maps
 from pcip_core.report.page import Block, Code, Picture, Section, Table, Text, page
 from pcip_core.words import many
 
+COLOURS = (
+    "Colours go from dark violet to yellow, over the range in parentheses, which is the same for all plates; values "
+    "beyond it have its end colours."
+)
+"""The sentence on the colours of maps of plates."""
 _MOST_PLATES = 12
 _MOST_ROWS = 50
 _HIGH_IS_BAD = ("saturated",)
@@ -112,10 +117,11 @@ def quality_page(rows: QualityRows, *, made_from: str) -> tuple[str, dict[str, F
     )
     sections = [Section("Flags", _flags(rows))]
     limits = colour_limits(values)
+    stand_ins = _stand_ins(rows.images)
     blocks: list[Block] = [
         Text(
             "One square per well: its worst field (saturated), the sum (cells) or the mean of its fields. A red frame: "
-            "a field of the well is flagged by this measure. Colours are the same for all plates."
+            f"a field of the well is flagged by this measure. {COLOURS}{stand_ins}"
         )
     ]
     if len(plates) > _MOST_PLATES:
@@ -138,6 +144,17 @@ def quality_page(rows: QualityRows, *, made_from: str) -> tuple[str, dict[str, F
         made_from=made_from,
     )
     return html, dict(list(figures.items())[:1])
+
+
+def _stand_ins(images: pl.DataFrame) -> str:
+    """What is drawn where images have no wells or no plates."""
+    lacking = [name for name in ("well", "plate") if images[name].null_count() == images.height]
+    instead = {"well": "squares are images", "plate": "what is headed as a plate is a shard"}
+    if not lacking:
+        return ""
+    return f" This screen has no {' and no '.join(f'{name}s' for name in lacking)}: " + (
+        " and ".join(instead[name] for name in lacking) + "."
+    )
 
 
 def _flags(rows: QualityRows) -> list[Block]:

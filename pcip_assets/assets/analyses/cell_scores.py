@@ -201,7 +201,8 @@ def _pictures(
     name = f"localization_scores_{scores.first}_{scores.second}"
     title = f"{screen.title}: {scores.first} or {scores.second}"
     groups, examples = _violins(cells, pair)
-    figures = {name: compartment_violins(groups, title, examples)}
+    ylabel = f"log(distance to {scores.first}\n/ distance to {scores.second})"
+    figures = {name: compartment_violins(groups, title, examples, ylabel=ylabel)}
     if not ranked.is_empty():
         place = np.where(scores.group.to_numpy() == "both", scores.score, np.nan)
         caption = f"{scores.first} and {scores.second}, the highest standard deviations; cells by their score"

@@ -55,3 +55,9 @@ def test_colours_are_those_of_all_plates_and_constant_values_are_drawn() -> None
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert "cells (1 to 3)" in texts
     assert "dna: background (5 to 5)" in texts
+
+
+def test_one_well_that_differs_from_all_others_is_seen() -> None:
+    keys = {"channel": "", "measure": "cells"}
+    values = pl.DataFrame([{**keys, "value": 9.0}] * 99 + [{**keys, "value": 8.0}])
+    assert colour_limits(values) == {("", "cells"): (8.0, 9.0)}

@@ -112,3 +112,20 @@ def test_a_screen_without_labels_and_plates_has_the_other_shares_and_the_reasons
 def test_feature_sets_of_equal_score_are_in_the_order_of_their_names() -> None:
     names = ["intensity", "classic", "vgg16_protein_block1_conv2", "designed"]
     assert _shown(dict.fromkeys(names, 0.5) | {"agreement_conv5": 0.9}) == ["agreement_conv5", *sorted(names)]
+
+
+def test_a_share_of_proteins_with_one_image_each_is_not_shown_beside_a_chance_that_equals_it() -> None:
+    rows = [row("classic", 0.4), *share("classic", "protein", 0.3, 0.3), *share("classic", "image", 0.3, 0.1)]
+    given = screen(rows)
+    assert table_of(given)[0] == ["feature set", "kNN by localization", "image explains"]
+    section = batch_effects(given)
+    assert section is not None
+    assert any(
+        "each protein has one image" in block.text for block in section.blocks if isinstance(block, Text)
+    )
+    several = [
+        row("classic", 0.4),
+        *share("classic", "protein", 0.2, 0.1),
+        *share("classic", "image", 0.3, 0.1),
+    ]
+    assert "protein explains" in table_of(screen(several))[0]

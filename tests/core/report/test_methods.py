@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from pcip_core.report.methods import Facts, _bibliography, methods
 from pcip_core.spec.analyses import Clustering
 from pcip_core.spec.loading import load_screen
 from pcip_core.spec.screen import Screen
-from pcip_core.spec.training import EncoderConfig
+from pcip_core.spec.training import START_SHAPE, Augmentation, EncoderConfig, LeaveOut
 from tests.conftest import write_tiny_screen
 
 VERSIONS = {"pcip": "9.8", "torch": "2.1", "scipy": "1.2"}
@@ -88,6 +88,47 @@ def test_each_setting_changes_the_paragraph(screen: Screen) -> None:
         assert text != before
         assert stated in text
         assert stated == "" or stated not in before
+
+
+@pytest.mark.parametrize(
+    ("changes", "stated"),
+    [
+        ({"floor": {"nucleus": 0.05}}, "set to 0: 0.05 (nucleus) of the range"),
+        ({"area_fraction": (0.1, 0.5)}, "smaller than 0.1 or larger than 0.5 of the area"),
+        ({"edge": "pad"}, "filled over the edge"),
+        ({"min_cells": 9}, "fewer than 9 cells"),
+    ],
+)
+def test_each_setting_of_crops_is_stated(screen: Screen, changes: dict[str, Any], stated: str) -> None:
+    given = facts(trained=EncoderConfig())
+    changed = replace(screen, crops=replace(screen.crops, **changes))
+    assert stated in methods(changed, given, versions=VERSIONS).text
+    assert stated not in methods(screen, given, versions=VERSIONS).text
+
+
+def test_each_setting_that_decides_the_weights_is_stated(screen: Screen) -> None:
+    """All of `deciding`, so that a new setting cannot be forgotten; the rounding of numbers is none of the method."""
+    other: dict[str, Any] = {
+        "epochs": 7, "batch_size": 8, "learning_rate": 0.5, "schedule": "cosine", "warm_up": 0.25, "beta1": 0.75,
+        "weight_decay": 0.125, "width": 2.0, "seed": 11, "validation_fraction": 0.3, "task": "identity",
+        "block": "norm_first", "initial_weights": "torch", "stages": 6, "pairs": "mixed", "start": "simulated_human",
+        "augment": Augmentation(turns=True), "leave_out": LeaveOut("round_one"),
+    }  # fmt: skip
+    silent = {"precision", "processes", "memory_fraction", "device", "preview_every"}
+    depend = {"projector": {"task": "agreement"}, "mixed_share": {"pairs": "mixed"}}
+    names = {each.name for each in fields(EncoderConfig)} - silent
+    assert names == set(other) | set(depend)
+    for name in sorted(names):
+        base = EncoderConfig(**depend.get(name, {}), **(START_SHAPE if name == "start" else {}))
+        value = other.get(name, {"projector": 32, "mixed_share": 0.2}.get(name))
+        texts = {
+            methods(screen, facts(trained=config), versions=VERSIONS).text
+            for config in (base, replace(base, **{name: value}))
+        }
+        assert len(texts) == 2, name
+    for change in ({"scale": 0.2}, {"blur": 1.5}, {"intensity": 0.5}):
+        config = EncoderConfig(augment=Augmentation(**change))
+        assert methods(screen, facts(trained=config), versions=VERSIONS).text not in texts
 
 
 def test_references_and_bibtex_are_those_that_are_cited(screen: Screen) -> None:

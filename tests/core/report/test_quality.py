@@ -97,3 +97,14 @@ def test_a_screen_of_single_cells_has_a_page_too() -> None:
             made_from="ab12",
         )[0]
     )
+
+
+def test_a_screen_without_wells_or_plates_says_what_is_drawn_instead() -> None:
+    rows = rows_of()
+    assert "This screen has no" not in quality_page(rows, made_from="")[0]
+    images = rows.images.with_columns(plate=pl.lit(None, pl.String), well=pl.lit(None, pl.String))
+    html = quality_page(rows_of(images=images), made_from="")[0]
+    assert "no wells and no plates: squares are images and what is headed as a plate is a shard." in html
+    without_plates = rows.images.with_columns(plate=pl.lit(None, pl.String))
+    html = quality_page(rows_of(images=without_plates), made_from="")[0]
+    assert "This screen has no plates: what is headed as a plate is a shard." in html

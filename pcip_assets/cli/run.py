@@ -276,6 +276,7 @@ def _jobs(
 
     Raises:
         SpecError: `settings` has an invalid value, or the screen borrows its encoder.
+        EncoderError: the screen borrows an encoder that is not trained.
         TrainingError: proteins are to be left out of the training, and nothing ranks them.
     """
     from pcip_assets.assets.encoders.left_out import require_ranking
@@ -283,8 +284,11 @@ def _jobs(
 
     if settings:
         _check_settings(screen, settings)
+    tracking = Tracking(data=str(workspace.data))
+    if screen.encoder_from is not None:
+        tracking.require_champion(screen.encoder_from)
     train = screen.encoder_from is None and (
-        retrain or bool(settings) or not Tracking(data=str(workspace.data)).has_champion(screen.name)
+        retrain or bool(settings) or not tracking.has_champion(screen.name)
     )
     if train and screen.encoder.leave_out is not None:
         require_ranking(workspace, screen)

@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 from pcip_core.errors import PcipError, WriteError
-from pcip_core.words import escaped
+from pcip_core.words import escaped_lines
 
 COMMANDS = {
     "demo": "Simulate two screens and take them from images to scores.",
@@ -85,7 +85,7 @@ def main() -> None:
 
 def _end(error: PcipError) -> NoReturn:
     """Print an error, in which names of files may hold any character, and exit."""
-    click.secho("pcip: " + "\n".join(map(escaped, str(error).split("\n"))), fg="red", err=True)
+    click.secho(f"pcip: {escaped_lines(str(error))}", fg="red", err=True)
     sys.exit(1)
 
 

@@ -18,7 +18,7 @@ from pcip_core.errors import PcipError, SpecError
 from pcip_core.files import replacing
 from pcip_core.spec.reading import read_yaml
 from pcip_core.spec.screen import Screen
-from pcip_core.words import escaped
+from pcip_core.words import escaped, escaped_lines
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -101,7 +101,8 @@ def bring_up_to_date(
     Raises:
         click.ClickException: the run failed.
     """
-    click.secho(f"{screen.name}: {screen.description or screen.organism}", bold=True)
+    title = " ".join((screen.description or screen.organism).split())
+    click.secho(f"{screen.name}: {escaped(title)}", bold=True)
     start = time.perf_counter()
     outcome = run_screen(
         workspace,
@@ -115,7 +116,7 @@ def bring_up_to_date(
     for warning in outcome.warnings:
         click.secho(f"  {escaped(warning)}", fg="yellow")
     if not outcome.success:
-        raise click.ClickException(f"{outcome.error}\n(Dagster run {outcome.run_id})")
+        raise click.ClickException(f"{escaped_lines(str(outcome.error))}\n(Dagster run {outcome.run_id})")
     click.echo(f"  done in {time.perf_counter() - start:.0f} s (Dagster run {outcome.run_id})")
 
 

@@ -56,9 +56,9 @@ class _LazyGroup(click.Group):
 def cli() -> None:
     """Paired cell inpainting: single-cell features from microscopy images, with lineage.
 
-    Start with `pcip demo` in an empty folder. For your own images, write a spec (docs/how-to/bring-a-screen.md), then
-    `pcip check SPEC` and `pcip run SPEC`. The current folder is the workspace: all results are written under its folder
-    data/, or under the folder PCIP_DATA.
+    Start with `pcip demo --small` in an empty folder. For your own images, `pcip init FOLDER_OF_IMAGES` proposes a
+    spec and checks it; then `pcip run NAME`. The current folder is the workspace: all results are written under its
+    folder data/, or under the folder PCIP_DATA.
     """
 
 

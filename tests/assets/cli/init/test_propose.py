@@ -80,7 +80,7 @@ def test_slips_are_asked_for_again_and_no_answer_is_lost(
 
 
 def test_nothing_is_written_without_an_answer(workspace: Workspace, images: Path) -> None:
-    with pytest.raises(SpecError, match="nothing tells what ch1, ch2 shows"):
+    with pytest.raises(SpecError, match="nothing tells what ch1, ch2 show;"):
         run(images, "--yes")
     assert not workspace.data.exists()
 

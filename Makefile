@@ -32,7 +32,7 @@ endtoend: $(READY) ## take real screens from images to scores, and use the pages
 	$(PYTEST) tests/end_to_end
 
 newcomer: $(READY) ## use a wheel of pcip in an empty environment and an empty folder, and move that folder
-	$(BIN)/python -m tests.newcomer.newcomer $(if $(KEEP),--keep "$(KEEP)")
+	$(BIN)/python -m tests.newcomer.newcomer $(if $(KEEP),--keep "$(KEEP)") $(if $(WITH),--python "$(WITH)" --packages)
 
 notebooks: $(READY) ## execute the notebooks in a copy of WORKSPACE, which has the small demo, or in a new one
 	$(BIN)/python -m tests.newcomer.notebooks $(if $(WORKSPACE),--workspace "$(WORKSPACE)")

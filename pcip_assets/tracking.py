@@ -235,6 +235,23 @@ class Tracking(dg.ConfigurableResource):
                 return None
             raise
 
+    def require_champion(self, model: str) -> Any:
+        """MLflow's version of the champion, whose weights need not be there.
+
+        Raises:
+            EncoderError: no network was trained.
+        """
+        if (version := self.champion_version(model)) is not None:
+            return version
+        screen, _, noun = model.partition(".")
+        raise EncoderError(
+            f"screen {screen}",
+            found=f"no trained {noun or 'encoder'}",
+            required="a registered model version with the alias `champion`",
+            remedy=f"Materialize {screen}/{noun or 'encoder'}, or: pcip run {screen}"
+            + (" --baselines" if noun else ""),
+        )
+
     def champion(self, model: str) -> Encoder:
         """The network in use, its weights verified; an encoder has the name of its screen.
 
@@ -244,16 +261,7 @@ class Tracking(dg.ConfigurableResource):
         import mlflow
         from mlflow.exceptions import MlflowException
 
-        version = self.champion_version(model)
-        if version is None:
-            screen, _, noun = model.partition(".")
-            raise EncoderError(
-                f"screen {screen}",
-                found=f"no trained {noun or 'encoder'}",
-                required="a registered model version with the alias `champion`",
-                remedy=f"Materialize {screen}/{noun or 'encoder'}, or: pcip run {screen}"
-                + (" --baselines" if noun else ""),
-            )
+        version = self.require_champion(model)
         try:
             folder = Path(mlflow.artifacts.download_artifacts(version.source))
         except (MlflowException, OSError) as error:

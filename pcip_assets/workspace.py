@@ -25,7 +25,7 @@ from pcip_core.spec.reading import read_yaml
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.templates import TEMPLATES
 from pcip_core.spec.training import EncoderConfig
-from pcip_core.spec.validation import circle
+from pcip_core.spec.validation import problem_among
 
 REPOSITORY = (
     Path(__file__).resolve().parent.parent
@@ -153,10 +153,10 @@ class Workspace:
     def screens(self) -> tuple[dict[str, Screen], list[PcipError]]:
         """The known screens by name, and the errors of invalid specs and of results without a spec."""
         screens, problems = self._loaded()
-        circles = {name: error for name in screens if (error := circle(screens, name)) is not None}
+        unfit = {name: error for name in screens if (error := problem_among(screens, name)) is not None}
         without = self._without_spec({*screens, *(path.stem for path in self.specs())})
-        valid = {name: screen for name, screen in screens.items() if name not in circles}
-        return valid, [*problems, *circles.values(), *without]
+        valid = {name: screen for name, screen in screens.items() if name not in unfit}
+        return valid, [*problems, *unfit.values(), *without]
 
     def _loaded(self) -> tuple[dict[str, Screen], list[PcipError]]:
         """The screens of all specs that are valid by themselves, and the errors of the others."""
@@ -227,7 +227,7 @@ class Workspace:
         """The screen of a spec file or of a known screen (`spec_path`); `data/local.yaml` records it.
 
         Raises:
-            SpecError: neither a file nor a screen has this name, or its encoder depends on itself.
+            SpecError: neither a file nor a screen has this name, or its encoder cannot be made (`check_among_others`).
             DuplicateScreenError: another spec has the same name.
         """
         path = self.spec_path(name_or_path)
@@ -285,13 +285,13 @@ class Workspace:
         """Check that a screen, read from `path`, fits the other screens of the workspace.
 
         Raises:
-            SpecError: its encoder depends on itself.
+            SpecError: its encoder depends on itself, or is that of a screen that trains none.
             DuplicateScreenError: another spec has the same name.
         """
         self.check_unique(screen.name, path)
-        if screen.encoder.leave_out is None:
+        if screen.encoder.leave_out is None and screen.encoder_from is None:
             return
-        if error := circle({**self._loaded()[0], screen.name: screen}, screen.name):
+        if error := problem_among({**self._loaded()[0], screen.name: screen}, screen.name):
             raise error
 
     def check_unique(self, name: str, path: Path) -> None:

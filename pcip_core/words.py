@@ -60,6 +60,16 @@ def escaped(text: str) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
+def escaped_lines(text: str) -> str:
+    r"""Lines of text, each escaped.
+
+    >>> print(escaped_lines("first\n\x1b[2Jsecond"))
+    first
+    \x1b[2Jsecond
+    """
+    return "\n".join(map(escaped, text.split("\n")))
+
+
 _IRREGULAR = {"have": "has", "are": "is", "were": "was", "do": "does"}
 
 

@@ -12,6 +12,8 @@ from pcip_assets.cli.simulated import ensure_simulated
 from pcip_assets.workspace import DAGSTER_PORT, MLFLOW_PORT, REPOSITORY, Workspace
 from pcip_core.images.layout import scan
 from pcip_core.spec.screen import Screen
+from pcip_core.store.images import Images
+from pcip_core.store.partitions import Store
 
 SCREENS = ("simulated_human", "simulated_yeast")
 SMALL = ("simulated_small",)
@@ -40,17 +42,19 @@ def command(*, small: bool) -> None:
 
 
 def _print_next_steps(workspace: Workspace, screen: Screen) -> None:
-    """Three things to try after the demo."""
-    last = scan(screen).shards()[-1]
+    """Four things to try after the demo."""
+    last, name = scan(screen).shards()[-1], screen.name
     ui = "make ui" if workspace.data == REPOSITORY / "data" else "pcip ui"
+    protein = Images.of(Store(workspace.store), name).frame["protein"].min()
     click.secho("\nNext:", bold=True)
-    click.echo(
-        f"  1. Add the last plate: {ui}, open http://127.0.0.1:{DAGSTER_PORT}, Jobs, {screen.name}_features, "
-        f"and materialize the partition {last}."
-    )
+    click.echo(f"  1. See the proteins that are most like one of them: pcip like {name} {protein} -n 10")
     click.echo("  2. Query the features in SQL:")
     click.echo(
-        f"       pcip sql \"SELECT * FROM {screen.name}.similar_cells('{screen.feature_set}', "
-        f'(SELECT min(cell_id) FROM {screen.name}.cells), 10)"'
+        f"       pcip sql \"SELECT * FROM {name}.similar_cells('{screen.feature_set}', "
+        f'(SELECT min(cell_id) FROM {name}.cells), 10)"'
     )
-    click.echo(f"  3. Compare trainings in MLflow: http://127.0.0.1:{MLFLOW_PORT}, experiment {screen.name}.")
+    click.echo(f"  3. Add {last}, which the demo has left out: pcip run {name}")
+    click.echo(
+        f"  4. See the graph of the assets in Dagster (http://127.0.0.1:{DAGSTER_PORT}) and the training in MLflow "
+        f"(http://127.0.0.1:{MLFLOW_PORT}, experiment {name}): {ui}"
+    )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pcip_core.words import many
+from pcip_core.words import escaped, many
 
 if TYPE_CHECKING:
     from pcip_core.fetch.hpa import Result
@@ -133,7 +133,7 @@ def _print_result(result: "Result", root: Path) -> None:
     if result.unknown:
         click.secho(f"unknown   {_shortened(result.unknown)}", fg="yellow")
     for failure in result.failures[:_SHOWN]:
-        click.secho(f"failed    {failure.path}: {failure.reason}", fg="yellow")
+        click.secho(escaped(f"failed    {failure.path}: {failure.reason}"), fg="yellow")
     if result.failures:
         click.secho(
             f"{many(len(result.failures), 'file')} failed, listed in {root / FAILURES}; run the command again.",
@@ -150,9 +150,9 @@ def print_archive_check(name: str, folder: Path) -> bool:
     for what, n in report.counts.items():
         click.echo(f"  found       {n:,} {what}")
     for text in report.missing:
-        click.secho(f"  missing     {text}", fg="yellow")
+        click.secho(f"  missing     {escaped(text)}", fg="yellow")
     for text in report.problems:
-        click.secho(f"  problem     {text}", fg="red")
+        click.secho(f"  problem     {escaped(text)}", fg="red")
     if report.problems:
         click.echo(f"Expected: {ARCHIVES[name].layout}. From: {ARCHIVES[name].source}.")
         return False

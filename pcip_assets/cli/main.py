@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 from pcip_core.errors import PcipError, WriteError
-from pcip_core.words import escaped
+from pcip_core.words import escaped_lines
 
 COMMANDS = {
     "demo": "Simulate two screens and take them from images to scores.",
@@ -56,9 +56,9 @@ class _LazyGroup(click.Group):
 def cli() -> None:
     """Paired cell inpainting: single-cell features from microscopy images, with lineage.
 
-    Start with `pcip demo` in an empty folder. For your own images, write a spec (docs/how-to/bring-a-screen.md), then
-    `pcip check SPEC` and `pcip run SPEC`. The current folder is the workspace: all results are written under its folder
-    data/, or under the folder PCIP_DATA.
+    Start with `pcip demo --small` in an empty folder. For your own images, `pcip init FOLDER_OF_IMAGES` proposes a
+    spec and checks it; then `pcip run NAME`. The current folder is the workspace: all results are written under its
+    folder data/, or under the folder PCIP_DATA.
     """
 
 
@@ -85,7 +85,7 @@ def main() -> None:
 
 def _end(error: PcipError) -> NoReturn:
     """Print an error, in which names of files may hold any character, and exit."""
-    click.secho("pcip: " + "\n".join(map(escaped, str(error).split("\n"))), fg="red", err=True)
+    click.secho(f"pcip: {escaped_lines(str(error))}", fg="red", err=True)
     sys.exit(1)
 
 

@@ -1,15 +1,18 @@
 """The table of scores that `pcip run` and `pcip demo` end with."""
 
+from collections.abc import Iterable
+
 import click
 import polars as pl
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from pcip_assets.workspace import Workspace
 from pcip_core.errors import PcipError
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect
-from pcip_core.words import many, plural
+from pcip_core.words import escaped, many, plural
 
 _PAPER_K = 11  # nearest neighbours
 _NO_SCORES = (
@@ -36,9 +39,9 @@ def print_results(workspace: Workspace, screens: list[str]) -> None:
         elif not why:
             click.echo(_NO_SCORES.format(screen=screen))
         for reason in why:
-            click.secho(f"not scored: {reason}", fg="yellow")
+            click.secho(f"not scored: {escaped(reason)}", fg="yellow")
         for line in quarantined(workspace, screen):
-            click.secho(line, fg="yellow")
+            click.secho(escaped(line), fg="yellow")
         pages = {
             "all scores and figures": workspace.benchmark_report(screen),
             "all analyses": workspace.analysis_report(screen),
@@ -47,6 +50,11 @@ def print_results(workspace: Workspace, screens: list[str]) -> None:
         for label, page in pages.items():
             if page.is_file():
                 click.echo(f"{label}: {page}")
+
+
+def row_of(values: Iterable[object]) -> list[Text]:
+    """Values for a row of a printed table; names of users may hold line breaks, and what rich takes for markup."""
+    return [Text(f"{value:.3f}" if isinstance(value, float) else escaped(str(value))) for value in values]
 
 
 def not_scored(workspace: Workspace, screen: str) -> list[str]:

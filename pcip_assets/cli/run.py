@@ -18,7 +18,7 @@ from pcip_core.errors import PcipError, SpecError
 from pcip_core.files import replacing
 from pcip_core.spec.reading import read_yaml
 from pcip_core.spec.screen import Screen
-from pcip_core.words import escaped
+from pcip_core.words import escaped, escaped_lines
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -101,7 +101,8 @@ def bring_up_to_date(
     Raises:
         click.ClickException: the run failed.
     """
-    click.secho(f"{screen.name}: {screen.description or screen.organism}", bold=True)
+    title = " ".join((screen.description or screen.organism).split())
+    click.secho(f"{screen.name}: {escaped(title)}", bold=True)
     start = time.perf_counter()
     outcome = run_screen(
         workspace,
@@ -115,7 +116,7 @@ def bring_up_to_date(
     for warning in outcome.warnings:
         click.secho(f"  {escaped(warning)}", fg="yellow")
     if not outcome.success:
-        raise click.ClickException(f"{outcome.error}\n(Dagster run {outcome.run_id})")
+        raise click.ClickException(f"{escaped_lines(str(outcome.error))}\n(Dagster run {outcome.run_id})")
     click.echo(f"  done in {time.perf_counter() - start:.0f} s (Dagster run {outcome.run_id})")
 
 
@@ -276,6 +277,7 @@ def _jobs(
 
     Raises:
         SpecError: `settings` has an invalid value, or the screen borrows its encoder.
+        EncoderError: the screen borrows an encoder that is not trained.
         TrainingError: proteins are to be left out of the training, and nothing ranks them.
     """
     from pcip_assets.assets.encoders.left_out import require_ranking
@@ -283,8 +285,11 @@ def _jobs(
 
     if settings:
         _check_settings(screen, settings)
+    tracking = Tracking(data=str(workspace.data))
+    if screen.encoder_from is not None:
+        tracking.require_champion(screen.encoder_from)
     train = screen.encoder_from is None and (
-        retrain or bool(settings) or not Tracking(data=str(workspace.data)).has_champion(screen.name)
+        retrain or bool(settings) or not tracking.has_champion(screen.name)
     )
     if train and screen.encoder.leave_out is not None:
         require_ranking(workspace, screen)

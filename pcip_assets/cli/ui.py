@@ -13,6 +13,7 @@ from pcip_assets.web import ALLOW, HOST
 from pcip_assets.workspace import DAGSTER_PORT, DEFINITIONS, LOCATION, MLFLOW_PORT, Workspace
 from pcip_core.errors import PcipError, RootError
 from pcip_core.locks import temporary_folder
+from pcip_core.words import escaped_lines
 
 _ANSWER_S = 120  # in which pages usually answer, also on a slow machine
 _PYTHON = (sys.executable, "-m")
@@ -101,7 +102,7 @@ def _register_screens(workspace: Workspace) -> None:
 
     screens, problems = workspace.screens()
     for problem in problems:
-        click.secho(f"screen left out: {problem}", fg="yellow", err=True)
+        click.secho(f"screen left out: {escaped_lines(str(problem))}", fg="yellow", err=True)
     if not screens:
         click.secho(
             f"the workspace {workspace.data} has no screens: `pcip demo`, or `pcip init --list`, adds some",
@@ -115,4 +116,4 @@ def _register_screens(workspace: Workspace) -> None:
             except RootError:
                 continue  # a screen without images has no shards yet
             except PcipError as problem:
-                click.secho(f"shards left out: {problem}", fg="yellow", err=True)
+                click.secho(f"shards left out: {escaped_lines(str(problem))}", fg="yellow", err=True)

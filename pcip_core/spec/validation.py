@@ -218,7 +218,35 @@ def _validate_stacks(screen: Screen, refuse: Callable[..., None]) -> None:
         refuse("files.project with layout hdf5", "no projection: these archives hold cells of one plane")
 
 
-def circle(screens: Mapping[str, Screen], name: str) -> SpecError | None:
+def problem_among(screens: Mapping[str, Screen], name: str) -> SpecError | None:
+    """An error if the other screens that the encoder of a screen depends on cannot give what it needs."""
+    return _borrowed_twice(screens, name) or _circle(screens, name)
+
+
+def _borrowed_twice(screens: Mapping[str, Screen], name: str) -> SpecError | None:
+    """An error if a screen borrows the encoder of a screen that trains none, because it borrows one itself."""
+    path = [name]
+    while (screen := screens.get(path[-1])) is not None and screen.encoder_from is not None:
+        if screen.encoder_from in path:
+            path.append(screen.encoder_from)
+            remedy = (
+                f"Remove encoder_from from the spec of the screen that shall train: {' or '.join(path[:-1])}."
+            )
+            break
+        path.append(screen.encoder_from)
+    else:
+        remedy = f"Write `encoder_from: {path[-1]}`."
+    if len(path) < 3:  # the screen, and one that trains
+        return None
+    return SpecError(
+        f"screen {name}",
+        found=f"encoder_from {path[1]}, which trains no encoder: {' borrows from '.join(path)}",
+        required="a screen that trains its own encoder",
+        remedy=remedy,
+    )
+
+
+def _circle(screens: Mapping[str, Screen], name: str) -> SpecError | None:
     """An error if the training of a screen's own encoder depends on this encoder, through other screens.
 
     A training that leaves out variable proteins depends on the features that ranked them, and thus on their encoder.

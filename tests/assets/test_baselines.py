@@ -9,11 +9,13 @@ from typing import cast
 
 import numpy as np
 import polars as pl
+import pytest
 import tifffile
 
 from pcip_assets.assets import feature_sets as sets
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking
+from pcip_core.errors import EncoderError
 from pcip_core.features.designed.classic import classic_features
 from pcip_core.models import deeploc, inpainting
 from pcip_core.spec.loading import load_screen
@@ -173,6 +175,10 @@ def _export(cells: pl.DataFrame) -> pl.DataFrame:
 
 def test_a_screen_borrows_the_encoder_of_another_if_their_channels_are_alike(own: Finished) -> None:
     folder = own.spec.parent
+    spec = write_spec(folder, name="early", root=str(folder / "images"), encoder_from="later")
+    with pytest.raises(EncoderError, match=r"screen later: found no trained encoder.*pcip run later"):
+        dataclasses.replace(own, spec=spec).again()
+    assert "early" not in own.store.screens(), "before any work"
     spec = write_spec(folder, name="other", root=str(folder / "images"), encoder_from="tiny")
     outcome = dataclasses.replace(own, spec=spec).again(retrain=True)
     assert outcome.success, outcome.error

@@ -134,3 +134,31 @@ def test_a_remembered_spec_with_a_former_key_is_named_and_stops_no_other_screen(
     assert "Rename `yardsticks:` to `baselines:`" in str(problem)
     with pytest.raises(SpecError, match="baselines"):
         workspace.find(spec.stem)
+
+
+def test_an_encoder_is_borrowed_from_a_screen_that_trains_one(workspace: Workspace) -> None:
+    """Borrowers in a circle, and one behind another, are errors of the specs; what the remedy names works."""
+
+    def write(name: str, lender: str | None) -> str:
+        return str(
+            write_spec(workspace.screens_folder, name=name, **({"encoder_from": lender} if lender else {}))
+        )
+
+    workspace.screens_folder.mkdir(parents=True)
+    write("trains", None)
+    write("first", "trains")
+    path = write("second", "first")
+    assert set(workspace.screens()[0]) == {"trains", "first"}
+    with pytest.raises(
+        SpecError, match=r"second borrows from first borrows from trains.*`encoder_from: trains`"
+    ):
+        workspace.find(path)
+    write("first", "second")
+    screens, problems = workspace.screens()
+    assert set(screens) == {"trains"}
+    assert "first borrows from second borrows from first" in str(problems[0])
+    with pytest.raises(SpecError, match=r"Remove encoder_from from .* that shall train: second or first\."):
+        workspace.find(path)
+    write("first", None)
+    assert set(workspace.screens()[0]) == {"trains", "first", "second"}
+    assert workspace.find(write("third", "not_there_yet")).encoder_screen == "not_there_yet"

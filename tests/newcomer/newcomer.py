@@ -1,9 +1,9 @@
 """pcip as a newcomer meets it: a wheel in an empty environment, an empty folder, and that folder moved.
 
-`make newcomer` runs it, and CI does. By default the packages that pcip depends on are those of the interpreter that
-runs this script: a `.pth` file adds its site-packages to the new environment. The editable install of pcip there has no
-effect, because `.pth` files in a folder that another one adds are not read; a step checks that. With `--packages`, pip
-installs all of them as it would for a user, which takes minutes.
+`make newcomer` runs it, and CI does. The new environment is of the interpreter that runs this script, unless `--python`
+names another. By default it uses the packages of that interpreter: a `.pth` file adds its site-packages.
+The editable install of pcip there has no effect, because `.pth` files in a folder that another one adds are not read; a
+step checks that. With `--packages`, pip installs all packages as it would for a user, which takes minutes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 import urllib.request
@@ -179,9 +178,24 @@ def build_wheel(place: Path) -> Path:
     return wheel
 
 
-def install(newcomer: Newcomer, wheel: Path, *, packages: bool) -> None:
+def packages_of(python: str) -> tuple[str, str]:
+    """The version of an interpreter as `3.11`, and the folder of the packages that it has."""
+    asked = "import sys, sysconfig; print('%d.%d' % sys.version_info[:2], sysconfig.get_path('purelib'))"
+    try:
+        text = subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"--python {python}: no interpreter that can be run ({error})")
+    version, _, folder = text.strip().partition(" ")
+    return version, folder
+
+
+def install(newcomer: Newcomer, wheel: Path, *, python: str, packages: bool) -> None:
     """Make the environment and install the wheel in it, with or without the packages that it needs."""
-    subprocess.run([sys.executable, "-m", "venv", str(newcomer.environment)], check=True)
+    version, folder = packages_of(python)
+    print(f"Python {version}: {shutil.which(python)}", flush=True)
+    if not packages and not (Path(folder) / "torch").is_dir():
+        sys.exit(f"{python} has no packages that pcip needs: add --packages to install them")
+    subprocess.run([python, "-m", "venv", str(newcomer.environment)], check=True)
     pip = [str(newcomer.bin / "python"), "-m", "pip", "install", "--quiet"]
     if packages:
         constraints = ["-c", str(REPOSITORY / "constraints.txt")]
@@ -189,11 +203,12 @@ def install(newcomer: Newcomer, wheel: Path, *, packages: bool) -> None:
         subprocess.run([*pip, *constraints, str(wheel)], check=True)
     else:
         subprocess.run([*pip, "--no-deps", str(wheel)], check=True)
-        (newcomer.site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+        (newcomer.site_packages / "dependencies.pth").write_text(f"{folder}\n")
     place = newcomer.run(
         "python", "-c", "import pcip_core, pcip_assets; print(pcip_core.__file__, pcip_assets.__file__)"
     )
     require(place.count(str(newcomer.site_packages)) == 2, f"pcip is imported from another folder: {place}")
+    print_sizes([str(newcomer.site_packages)] + ([] if packages else [folder]), version)
 
 
 def listing(folder: Path) -> dict[str, tuple[int, int]]:
@@ -272,6 +287,9 @@ def move(newcomer: Newcomer) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Build, install, use, move."""
     parser = argparse.ArgumentParser(prog="make newcomer", description=__doc__)
+    parser.add_argument(
+        "--python", default=sys.executable, help="interpreter of the new environment, by default this one"
+    )
     parser.add_argument("--packages", action="store_true", help="install all packages that pcip depends on")
     parser.add_argument("--keep", type=Path, help="an empty folder to work in, which is kept")
     options = parser.parse_args(arguments)
@@ -280,10 +298,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         place = (options.keep or Path(temporary)).resolve()
         os.makedirs(place, exist_ok=True)  # noqa: PTH103
         newcomer = Newcomer(place)
-        install(newcomer, build_wheel(place), packages=options.packages)
-        print_sizes(
-            [str(newcomer.site_packages)] + ([] if options.packages else [sysconfig.get_path("purelib")])
-        )
+        install(newcomer, build_wheel(place), python=options.python, packages=options.packages)
         with nothing_written(newcomer):
             first_hour(newcomer)
             move(newcomer)

@@ -12,8 +12,8 @@ TRAINING = ("torch", "numpy", "safetensors", "scikit-image")
 """What training and extraction on a machine without the platform need."""
 
 
-def print_sizes(path: Sequence[str]) -> None:
-    """Print the sizes of the packages in these folders of modules."""
+def print_sizes(path: Sequence[str], python: str) -> None:
+    """Print the sizes of the packages in these folders of modules, for a version of Python as `3.11`."""
     installed = {
         canonicalize_name(each.name): each for each in reversed(list(distributions(path=list(path))))
     }
@@ -22,13 +22,14 @@ def print_sizes(path: Sequence[str]) -> None:
         (f"training: {', '.join(TRAINING)}, and what they need", TRAINING),
         ("pcip and all that it needs", ["pcip"]),
     ):
-        needed = closure(names, installed)
+        needed = closure(names, installed, python)
         total = sum(size(installed[name]) for name in needed)
         print(f"installed: {title}: {len(needed)} packages, {total / 1e9:.2f} GB")
 
 
-def closure(names: Iterable[str], installed: Mapping[str, Distribution]) -> set[str]:
+def closure(names: Iterable[str], installed: Mapping[str, Distribution], python: str) -> set[str]:
     """Packages, and the installed ones that they need."""
+    place = {"extra": "", "python_version": python, "python_full_version": f"{python}.0"}
     waiting, needed = [canonicalize_name(name) for name in names], set[str]()
     while waiting:
         name = waiting.pop()
@@ -37,7 +38,7 @@ def closure(names: Iterable[str], installed: Mapping[str, Distribution]) -> set[
         needed.add(name)
         for text in installed[name].requires or []:
             requirement = Requirement(text)
-            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            if requirement.marker is None or requirement.marker.evaluate(place):
                 waiting.append(canonicalize_name(requirement.name))
     return needed
 

@@ -47,6 +47,12 @@ def sources(check: Check) -> Iterator[Line]:
         unknown = f"; not among its channels: {', '.join(new)}" if new else ""
         unknown += f"; learned beside {', '.join(missing)}, not in this screen" if missing else ""
         yield Line("encoder", f"starts from that of {start}{unknown}")
+    if check.trained is None and screen.encoder_from is not None:
+        lender = screen.encoder_from
+        yield Line(
+            PROBLEM,
+            f"encoder_from {lender}: no trained encoder of {lender} is found; first: pcip run {lender}",
+        )
     if check.workspace is not None and screen.encoder.leave_out is not None and screen.encoder_from is None:
         images = Images(images_table(check.annotated.records)).frame
         try:

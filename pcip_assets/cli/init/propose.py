@@ -3,7 +3,7 @@
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,18 @@ import click
 from tqdm import tqdm
 
 from pcip_assets.cli.check import print_check
+from pcip_assets.cli.init.asking import asked_channels, asked_name
 from pcip_assets.workspace import Workspace
 from pcip_core.errors import DuplicateScreenError, SpecError
 from pcip_core.files import replacing
 from pcip_core.images.proposal.arrangement import Arrangement
-from pcip_core.images.proposal.channels import chosen_channels, suggestions
+from pcip_core.images.proposal.channels import chosen_channels
 from pcip_core.images.proposal.inspection import LAYOUTS, inspect_folder
-from pcip_core.images.proposal.naming.words import PROTEIN, screen_name, slug
+from pcip_core.images.proposal.naming.words import screen_name
 from pcip_core.images.proposal.proposal import likely_organism, propose
 from pcip_core.spec.validation import RESERVED
 from pcip_core.words import escaped, many
 
-_NO = ("none", "no", "-")
 _SHOWN = 5
 
 
@@ -117,7 +117,7 @@ def propose_spec(workspace: Workspace, images: Path, answers: Answers) -> bool:
     images = images.expanduser()
     asks = not answers.yes and _is_terminal()
     name = answers.name or screen_name(images.resolve().name)
-    if not asks:
+    if answers.name or not asks:
         _require_free(workspace, name, force=answers.force)
     with tqdm(desc="  listing files", unit="file", leave=False, disable=None) as bar:
         arrangement = inspect_folder(
@@ -130,13 +130,14 @@ def propose_spec(workspace: Workspace, images: Path, answers: Answers) -> bool:
     _print_arrangement(images, arrangement)
     protein, structural = answers.protein, answers.structural
     if asks and not (protein and structural):
-        protein, structural = _asked_channels(arrangement, protein, structural)
+        protein, structural = asked_channels(arrangement, protein, structural)
     choices = chosen_channels(arrangement.channels, protein=protein, structural=structural)
     organism = answers.organism or likely_organism(choices)
     if asks:
         organism = answers.organism or click.prompt("  organism", default=organism)
-        name = answers.name or screen_name(click.prompt("  name of the screen", default=name))
-        _require_free(workspace, name, force=answers.force)
+        name = answers.name or asked_name(
+            name, lambda name: _require_free(workspace, name, force=answers.force)
+        )
     click.echo("  reading some fields ...")
     text, _ = propose(
         images,
@@ -222,11 +223,11 @@ def _shown_root(workspace: Workspace, images: Path) -> str | None:
 
 
 def _print_arrangement(images: Path, arrangement: Arrangement) -> None:
-    click.secho(f"{images}: layout {arrangement.layout}", bold=True)
+    click.secho(escaped(f"{images}: layout {arrangement.layout}"), bold=True)
     for label, text in (("pattern", arrangement.pattern), ("table", arrangement.table)):
         if text:
             click.echo(escaped(f"  {label:<11} {text}"))
-    click.echo(f"  {'one image':<11} {arrangement.image_id}")
+    click.echo(escaped(f"  {'one image':<11} {arrangement.image_id}"))
     for name, values in arrangement.values.items():
         more = f", ... ({len(values)} in all)" if len(values) > _SHOWN else ""
         click.echo(escaped(f"  {name:<11} {', '.join(values[:_SHOWN])}{more}"))
@@ -237,30 +238,3 @@ def _print_arrangement(images: Path, arrangement: Arrangement) -> None:
         click.echo(f"  {'pixel':<11} {arrangement.contents.pixel_um:.4g} um")
     for note in arrangement.notes:
         click.secho(escaped(f"  {'note':<11} {note}"), fg="yellow")
-
-
-def _asked_channels(
-    arrangement: Arrangement, protein: Sequence[str], structural: Sequence[str]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Ask what each channel shows, with the proposal as default; options answer beforehand."""
-    click.echo(
-        f"What does each channel show? `{PROTEIN}` (varies from image to image), a structure that is the same in all "
-        "images (nucleus, cytosol, microtubules, er, brightfield, ...), or `none` to leave it out."
-    )
-    given: Mapping[str, str] = {
-        **{text.rpartition("=")[2]: PROTEIN for text in protein},
-        **{text.rpartition("=")[2]: text.partition("=")[0] for text in structural},
-    }
-    guesses = suggestions(arrangement.channels)
-    proteins, structures = list(protein), list(structural)
-    for candidate in arrangement.channels:
-        if candidate.named in given:
-            continue
-        guess = guesses[candidate.named][0]
-        default = slug(candidate.named) if guess == "marker" else guess
-        answer = str(click.prompt(f"  {candidate.label}", default=default)).strip()
-        if answer.lower() == PROTEIN:
-            proteins.append(candidate.named)
-        elif answer.lower() not in _NO:
-            structures.append(f"{slug(answer)}={candidate.named}")
-    return tuple(proteins), tuple(structures)

@@ -7,7 +7,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from pcip_assets.cli.results import row_of
 from pcip_assets.workspace import Workspace
+from pcip_core.words import escaped
 
 _LONGEST = 60  # characters of the seeds in the name of a figure
 
@@ -45,12 +47,12 @@ def command(screen: str, seeds: tuple[str, ...], count: int, feature_set: str | 
     chosen = feature_set or loaded.feature_set
     seeds = tuple(dict.fromkeys(seeds))
     nearest = find_nearest(Store(workspace.store), loaded, list(seeds), n=count, feature_set=chosen)
-    click.secho(f"{loaded.title}: most similar to {', '.join(seeds)}, by {chosen}", bold=True)
+    click.secho(f"{loaded.title}: most similar to {escaped(', '.join(seeds))}, by {chosen}", bold=True)
     table = Table()
     for column in nearest.table.columns:
         table.add_column(column, justify="right" if column in ("distance", "clade") else "left")
     for row in nearest.table.iter_rows():
-        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row))
+        table.add_row(*row_of(row))
     Console().print(table)
     picture = workspace.figure(loaded.name, figure_name(seeds, chosen, count))
     click.echo(f"gallery: {save_png(nearest.figure, picture)}")

@@ -4,6 +4,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from pcip_assets.cli.results import row_of
 from pcip_assets.workspace import Workspace
 
 
@@ -38,7 +39,7 @@ def command(screen: str, feature_set: str, unit: str) -> None:
     click.secho(f"{loaded.title}: {title}", bold=True)
     table = Table(*shown.table.columns)
     for row in shown.table.iter_rows():
-        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row))
+        table.add_row(*row_of(row))
     Console().print(table)
     if network.reason:
         click.echo(f"no occlusion maps: {network.reason}")

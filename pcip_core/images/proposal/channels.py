@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pcip_core.errors import SpecError
 from pcip_core.images.proposal.naming.words import PREFIXES, PROTEIN, meaning, slug
+from pcip_core.words import verb
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,7 @@ def _unclear(
     candidates: Sequence[Candidate], unclear: Sequence[Candidate], proteins: Sequence[Choice]
 ) -> SpecError:
     labels = ", ".join(candidate.label for candidate in candidates)
+    does = verb(len(unclear), "show")
     if len(candidates) == 1:
         only = candidates[0].named
         return SpecError(
@@ -196,7 +198,9 @@ def _unclear(
             f"the channels {labels}, all of them known markers" if not proteins else f"no marker in {labels}"
         )
     else:
-        found = f"the channels {labels}; nothing tells what {', '.join(each.label for each in unclear)} shows"
+        found = (
+            f"the channels {labels}; nothing tells what {', '.join(each.label for each in unclear)} {does}"
+        )
     first, *others = [candidate.named for candidate in (unclear or candidates)]
     others = others or [each.named for each in candidates if each.named != first]
     example = f"--protein {_quoted(first)} --structural {_quoted('nucleus=' + others[0])}"

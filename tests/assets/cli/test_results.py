@@ -7,8 +7,10 @@ from types import SimpleNamespace
 
 import duckdb
 import pytest
+from rich.console import Console
+from rich.table import Table
 
-from pcip_assets.cli.results import print_results, quarantined, score_table
+from pcip_assets.cli.results import print_results, quarantined, row_of, score_table
 from pcip_assets.workspace import Workspace
 from pcip_core.crops.shard_cells import Rejected
 from pcip_core.errors import PcipError
@@ -88,6 +90,17 @@ def test_a_screen_without_labels_says_why_there_are_no_scores(
     assert "unlabelled (real images): 3 images, 9 cells\n" in printed
     assert "docs/how-to/add-localization-terms.md" in printed
     assert "feature set ┃" not in printed
+
+
+def test_names_stand_in_tables_as_they_are() -> None:
+    """Also those that rich would take for markup, and line breaks."""
+    table = Table("name", "distance")
+    for name in ("plate [b]1[/b]", "[/red]", "plate\n1\x1b[2J"):
+        table.add_row(*row_of((name, 0.25)))
+    with (console := Console(width=80)).capture() as captured:
+        console.print(table)
+    rows = [line.strip("│").split("│") for line in captured.get().splitlines() if "0.250" in line]
+    assert [row[0].strip() for row in rows] == ["plate [b]1[/b]", "[/red]", r"plate\n1\x1b[2J"]
 
 
 def test_a_screen_that_is_not_published(workspace: Workspace) -> None:

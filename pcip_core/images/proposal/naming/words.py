@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pcip_core.spec.validation import RESERVED
 
 PROTEIN = "protein"
-_STRUCTURES: Mapping[str, str] = {
+STRUCTURES: Mapping[str, str] = {
     "nucleus": r"nucle(?:us|i|ar)|nuc|dapi|hoechst(?: ?\d+)?|dna|h33342|hst|bfp|blue|draq5|405|uv|histone|h2b",
     "microtubules": r"microtubules?|tubulin|tub|mt|cytoskeleton",
     "actin": r"actin|phalloidin|phall|agp",
@@ -59,7 +59,7 @@ def meaning(name: str, others: Sequence[str] = ()) -> str | None:
         return _ATLAS.get(plain)
     joined = plain.replace(" ", "")
     for text in (plain, joined):
-        for structure, pattern in _STRUCTURES.items():
+        for structure, pattern in STRUCTURES.items():
             if re.search(_EDGES.format(f"(?:{pattern})"), text):
                 return structure
         if re.search(_EDGES.format(f"(?:{_PROTEIN})"), text):

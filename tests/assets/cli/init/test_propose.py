@@ -56,8 +56,31 @@ def test_questions(workspace: Workspace, images: Path, monkeypatch: pytest.Monke
     assert (screen.structural, screen.protein) == (("nucleus",), ("protein",))
 
 
+def test_slips_are_asked_for_again_and_no_answer_is_lost(
+    workspace: Workspace, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No answer, a slip in `protein`, the dye of the protein; a name that is taken."""
+    run(images, "--yes", "--name", "taken", "--protein", "ch2", "--structural", "nucleus=ch1")
+    before = (workspace.data / "screens" / "taken.yaml").read_text()
+    monkeypatch.setattr(propose, "_is_terminal", lambda: True)
+    result = run(images, answers="\nprotien\nGFP\nnucleus\nprotein\n\ntaken\nMain\n")
+    assert result.exit_code == 0, result.output
+    assert "No name tells what this channel shows" in result.output
+    assert "Did you mean `protein`?" in result.output
+    assert "`GFP` would be a structure, the same in all images. If it is the protein, type" in result.output
+    assert "A spec of that name: " in result.output
+    screen = workspace.load(workspace.data / "screens" / "main_screen.yaml")
+    assert {name: channel.named for name, channel in screen.channels.items()} == {
+        "nucleus": "ch1",
+        "protein": "ch2",
+    }
+    assert (workspace.data / "screens" / "taken.yaml").read_text() == before
+    result = run(images, answers="protien\nprotien\nprotein\n\nmeant_so\n")
+    assert workspace.load(workspace.data / "screens" / "meant_so.yaml").structural == ("protien",)
+
+
 def test_nothing_is_written_without_an_answer(workspace: Workspace, images: Path) -> None:
-    with pytest.raises(SpecError, match="nothing tells what ch1, ch2 shows"):
+    with pytest.raises(SpecError, match="nothing tells what ch1, ch2 show;"):
         run(images, "--yes")
     assert not workspace.data.exists()
 

@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, validate_call
 
 from pcip_assets.browse.publishing import Publisher
-from pcip_core.browse.colours import hex_of
-from pcip_core.browse.raster import View
+from pcip_core.browse.drawing.colours import hex_of
+from pcip_core.browse.drawing.raster import View
 from pcip_core.browse.session import Session
 from pcip_core.plots.cells.montage import composite
 
@@ -161,30 +161,44 @@ class Actions:
     # -- labels --------------------------------------------------------------------------------------
 
     def label(
-        self, *, label: str, feature_set: str, rows: list[int] | None = None, selection: int | None = None
+        self,
+        *,
+        label: str,
+        feature_set: str,
+        rows: list[int] | None = None,
+        selection: int | None = None,
+        labels: str | None = None,
     ) -> Result:
-        """Label cells, or all cells of a selection."""
+        """Label cells, or all cells of a selection. `labels` is the name of the labels that the page shows."""
         session = self._session
         chosen = session.rows(rows or []) if selection is None else session.selections.of(selection).rows
-        return {"changed": session.give(chosen, label, feature_set), **self._labels()}
+        with session.of_labels(labels):
+            return {"changed": session.give(chosen, label, feature_set), **self._labels()}
 
-    def unlabel(self, *, rows: list[int]) -> Result:
+    def unlabel(self, *, rows: list[int], labels: str | None = None) -> Result:
         """Remove the labels of cells."""
-        return {"changed": self._session.remove(self._session.rows(rows)), **self._labels()}
+        with self._session.of_labels(labels):
+            return {"changed": self._session.remove(self._session.rows(rows)), **self._labels()}
 
-    def undo(self) -> Result:
+    def undo(self, *, labels: str | None = None) -> Result:
         """Undo the last change of labels."""
-        return {"changed": self._session.undo(), **self._labels()}
+        with self._session.of_labels(labels):
+            return {"changed": self._session.undo(), **self._labels()}
 
     def open_labels(self, *, name: str) -> Result:
         """Continue with the labels of another name."""
         self._session.open_labels(name)
         return self._labels()
 
-    def train(self, *, feature_set: str) -> Result:
+    def train(self, *, feature_set: str, labels: str | None = None) -> Result:
         """Train the classifier on the labels."""
-        self._session.train(feature_set)
-        return self._labels()
+        with self._session.of_labels(labels):
+            self._session.train(feature_set)
+            return self._labels()
+
+    def progress(self) -> Result:
+        """What a request that takes long is doing."""
+        return dict(self._session.progress.state())
 
     def saved(self) -> Result:
         """Whether all changes are in the published file."""
@@ -215,6 +229,18 @@ class Actions:
 
 ACTIONS = (
     *("state", "limits", "legend", "values", "picture", "filter", "select", "similar", "sort", "rank"),
-    *("labelled", "page", "crops", "field", "label", "unlabel", "undo", "open_labels", "train", "saved"),
+    *(
+        "labelled",
+        "page",
+        "crops",
+        "field",
+        "label",
+        "unlabel",
+        "undo",
+        "open_labels",
+        "train",
+        "progress",
+        "saved",
+    ),
 )
 """The names of all actions."""

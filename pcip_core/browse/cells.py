@@ -168,6 +168,10 @@ def places(known: pl.Series, wanted: pl.Series) -> np.ndarray:
     """
     if known.equals(wanted):
         return np.arange(len(known))
-    names = pl.DataFrame({"name": known}).with_row_index("row").unique("name", keep="first")
-    rows = pl.DataFrame({"name": wanted}).join(names, on="name", how="left", maintain_order="left")["row"]
+    asked = pl.DataFrame({"name": wanted}, schema={"name": pl.String})
+    names = pl.DataFrame({"name": known}, schema={"name": pl.String}).with_row_index("row")
+    names = names.join(
+        asked, on="name", how="semi", maintain_order="left"
+    )  # few are wanted: few are compared
+    rows = asked.join(names.unique("name", keep="first"), on="name", how="left", maintain_order="left")["row"]
     return rows.cast(pl.Int64).fill_null(-1).to_numpy()

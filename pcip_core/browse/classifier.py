@@ -76,15 +76,21 @@ def train(cells: BrowsedCells, vectors: CellVectors, labels: Labels) -> Trained:
             required="cells of two or more labels",
             remedy="Label some cells that are different, for example `other`.",
         )
-    points = vectors.standardized(rows).astype(np.float32)
+    points = vectors.standardized(rows).astype(np.float64)
     require_finite(f"labels {labels.name}", points)
     accuracy, note = _accuracy(points, code, cells.image[rows])
     model = _fitted(points, code)
     out = np.full((len(cells), len(present)), np.nan, np.float32)
-    for places, block in vectors.blocks():
-        out[places] = model.predict_proba(block.astype(np.float32))
+    for cells_of_block, scores in vectors.projected(model.coef_.T):
+        out[cells_of_block] = _probabilities(scores + model.intercept_.astype(np.float32))
     names = [labels.names[number] for number in present.tolist()]
-    return Trained(names, out, len(rows), accuracy, note, vectors.name, vectors.versions())
+    return Trained(names, out, len(rows), accuracy, note, vectors.name, vectors.versions)
+
+
+def warm_up() -> None:
+    """Import what training needs, which takes a second or two."""
+    import sklearn.linear_model
+    import sklearn.model_selection  # noqa: F401
 
 
 def ranked(trained: Trained, among: np.ndarray, *, label: str | None = None) -> np.ndarray:
@@ -141,6 +147,19 @@ def _fitted(points: np.ndarray, code: np.ndarray) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(points, code)
+
+
+def _probabilities(scores: np.ndarray) -> np.ndarray:
+    """Probabilities of k labels, (m, k), from scores, (m, k), or (m, 1) for two labels, as in scikit-learn.
+
+    >>> _probabilities(np.array([[0.0], [800.0]])).tolist()
+    [[0.5, 0.5], [0.0, 1.0]]
+    """
+    from scipy.special import softmax
+
+    if scores.shape[1] == 1:
+        scores = np.hstack([np.zeros_like(scores), scores])
+    return np.asarray(softmax(scores, axis=1))
 
 
 def _accuracy(points: np.ndarray, code: np.ndarray, image: np.ndarray) -> tuple[float | None, str]:

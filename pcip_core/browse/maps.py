@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +13,9 @@ import polars as pl
 from pcip_core.analysis.examples import evenly
 from pcip_core.browse.cells import FEATURES, BrowsedCells, places
 from pcip_core.browse.lasso import Points
-from pcip_core.browse.vectors import CellVectors
-from pcip_core.errors import EvaluationError
-from pcip_core.features.blocks import Features, columns_of, places_of, rows_of
+from pcip_core.browse.vectors import CellVectors, key_of, rows_of, scaling
+from pcip_core.errors import EvaluationError, WriteError
+from pcip_core.features.blocks import Features, columns_of, places_of
 from pcip_core.files import replacing
 from pcip_core.store.partitions import Store
 
@@ -28,7 +27,7 @@ _STORED = {  # table -> what its points are, and who computed it
     "map_proteins": ("proteins", "UMAP, by the analyses"),
 }
 _FITTED = 20_000  # cells from which principal components are computed
-_CHANGED = "1"  # of the way in which they are computed
+_CHANGED = "2"  # of the way in which they are computed
 
 
 @dataclass(frozen=True)
@@ -97,26 +96,27 @@ def map_names(store: Store, screen: str, preferred: str) -> list[MapName]:
     return sorted(names, key=lambda name: (name.kind, name.feature_set != preferred, name.feature_set))
 
 
-def cell_map(cells: BrowsedCells, name: MapName, vectors: CellVectors | None, cache: Path) -> Map:
+def cell_map(cells: BrowsedCells, name: MapName, vectors: Callable[[], CellVectors], cache: Path) -> Map:
     """A map of cells. Principal components are kept in a file, until the vectors change.
 
     Args:
         cells: the cells.
         name: the map.
-        vectors: of its feature set; None to read them only if needed.
-        cache: folder of these files.
+        vectors: gives those of its feature set, if they are needed.
+        cache: folder of these files. If it cannot be written, they are computed each time.
     """
     if name.source != "pca":
         return Map(Points(_stored(cells.store, cells.screen, name, "cell_id", cells.cell_id)))
-    key = _key(cells.store, cells.screen, FEATURES + name.feature_set)
+    tables = (FEATURES + name.feature_set, "cells")
+    key = f"{_CHANGED} {key_of(cells.store, cells.screen, tables)}"
     file = cache / f"{name.key}.npz"
     kept = _kept(file, key, len(cells))
     if kept is None:
-        vectors = vectors or CellVectors(cells, name.feature_set)
+        read = vectors()
         kept = np.full((len(cells), 2), np.nan, np.float32)
-        described = np.flatnonzero(vectors.place >= 0)
-        kept[described] = principal_components(vectors.features)[vectors.place[described]]
-        with replacing(file) as temporary, temporary.open("wb") as opened:
+        described = np.flatnonzero(read.place >= 0)
+        kept[described] = principal_components(read.features)[read.place[described]]
+        with suppress(WriteError), replacing(file) as temporary, temporary.open("wb") as opened:
             np.savez(opened, xy=kept, key=np.array(key))
     return Map(Points(kept))
 
@@ -129,6 +129,23 @@ def protein_map(store: Store, screen: str, name: MapName) -> Map:
         return Map(Points(_stored(store, screen, name, "protein", names)), names)
     means = store.read(screen, MEANS + name.feature_set)
     return Map(Points(principal_components(means["features"].to_numpy())), means["protein"])
+
+
+def points_of(shown: Map, cells: BrowsedCells, rows: np.ndarray) -> np.ndarray:
+    """The points of cells on a map: themselves, or their proteins."""
+    if shown.proteins is None:
+        return rows
+    protein = places(shown.proteins, cells.images["protein"])
+    numbers = np.unique(protein[np.unique(cells.image[rows])])
+    return numbers[numbers >= 0]
+
+
+def cells_of(shown: Map, cells: BrowsedCells, points: np.ndarray) -> np.ndarray:
+    """The cells of proteins on a map of proteins."""
+    assert shown.proteins is not None
+    chosen = np.zeros(len(shown.points) + 1, bool)  # the last one for images that are not on the map
+    chosen[points] = True
+    return np.flatnonzero(chosen[places(shown.proteins, cells.images["protein"])][cells.image])
 
 
 def principal_components(features: Features) -> np.ndarray:
@@ -155,8 +172,10 @@ def principal_components(features: Features) -> np.ndarray:
     _, axes = np.linalg.eigh(standardized.T @ standardized / len(sample))
     axes = axes[:, ::-1][:, :2]
     axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])])
+    mean, scale = scaling(columns)
+    weights = axes.astype(np.float32) * scale[:, None]
     for place, block in places_of(features):
-        out[place, : axes.shape[1]] = columns.standardized(block) @ axes
+        out[place, : axes.shape[1]] = (block - mean) @ weights
     if not np.isfinite(out).all():
         raise EvaluationError(
             "map",
@@ -174,17 +193,6 @@ def _stored(store: Store, screen: str, name: MapName, key: str, wanted: pl.Serie
     place = places(table[key], wanted)
     xy = np.vstack([table.select("x", "y").to_numpy(), [[np.nan, np.nan]]])
     return xy[place].astype(np.float32)
-
-
-def _key(store: Store, screen: str, table: str) -> str:
-    """What a map of principal components is made from: the files of vectors and of cells."""
-    with store.frozen(screen) as parts:
-        stamps: Mapping[str, str] = {
-            f"{name} {shard}": part.stamp for (name, shard), part in parts.items() if name in (table, "cells")
-        }
-    return hashlib.blake2b(
-        json.dumps([_CHANGED, sorted(stamps.items())]).encode(), digest_size=16
-    ).hexdigest()
 
 
 def _kept(file: Path, key: str, n: int) -> np.ndarray | None:

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pcip_core.browse.cells import BrowsedCells, places
-from pcip_core.browse.classifier import PREFIX, Trained, predictions_table, ranked, train
-from pcip_core.browse.colouring import colouring_of_cells, colouring_of_proteins
-from pcip_core.browse.colours import Colouring
+from pcip_core.browse.cells import BrowsedCells
+from pcip_core.browse.classifier import PREFIX, Trained, predictions_table, ranked, train, warm_up
+from pcip_core.browse.drawing.colouring import colouring_of_cells, colouring_of_proteins
+from pcip_core.browse.drawing.colours import Colouring
+from pcip_core.browse.drawing.raster import Layer, View, picture, require_view
 from pcip_core.browse.labels import Labels, Version, label_sets
-from pcip_core.browse.maps import Map, MapName, cell_map, map_names, protein_map
-from pcip_core.browse.raster import Layer, View, picture
+from pcip_core.browse.maps import Map, MapName, cell_map, cells_of, map_names, points_of, protein_map
+from pcip_core.browse.progress import Progress
 from pcip_core.browse.selections import Selection, Selections, unusable
-from pcip_core.browse.vectors import CellVectors
+from pcip_core.browse.vectors import CellVectors, remove_old, require_set, versions_of
 from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen
 from pcip_core.store.conditions import cell_ids_where
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
 
 SHOWN = 100  # cells of a gallery, at most
 _FILTERS = 20  # whose cells are kept
-_MOST_SIDE = 4000  # px of a picture
 _SELECTED, _MARK, _LEFT_OUT = (255, 120, 0), (20, 20, 20), (222, 222, 222)
 
 
@@ -76,12 +78,15 @@ class Session:
                 required="features of its cells",
                 remedy=f"Run `pcip run {screen.name}`.",
             )
+        self.progress = Progress()
+        remove_old(cache, self.cells.feature_sets())
         self.labels = Labels(self.cells, labels)
         self.trained: Trained | None = None
         self._maps: dict[str, Map] = {}
         self._vectors: OrderedDict[str, CellVectors] = OrderedDict()
         self._versions: dict[str, str] = {}
         self._filters: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._warming = threading.Event()
         self.selections = Selections()
         self._colouring: tuple[tuple[object, ...], Colouring] | None = None
 
@@ -93,7 +98,7 @@ class Session:
             if key not in self._maps:
                 name = self._name(key)
                 if name.kind == "cells":
-                    made = cell_map(self.cells, name, self._vectors.get(name.feature_set), self._cache)
+                    made = cell_map(self.cells, name, partial(self.vectors, name.feature_set), self._cache)
                 else:
                     made = protein_map(self._store, self.screen.name, name)
                 self._maps[key] = made
@@ -119,14 +124,9 @@ class Session:
             selection: number of the selection to mark; None for none.
             page: mark the cells of this page of the gallery only; None for all.
         """
-        sides = (view.width, view.height)
-        limits = np.array([view.x0, view.x1, view.y0, view.y1])
-        if not (all(0 < side <= _MOST_SIDE for side in sides) and np.isfinite(limits).all()):
-            raise unusable("view", f"{sides[0]} x {sides[1]} px", f"1 to {_MOST_SIDE} px, finite limits")
-        if not (view.x1 > view.x0 and view.y1 > view.y0):
-            raise unusable("view", "an empty part of the map", "limits in increasing order")
+        require_view(view)
         shown = self.map(key)
-        kept = self._points_of(shown, self.kept(condition))
+        kept = points_of(shown, self.cells, self.kept(condition))
         layers = []
         if condition:
             others = _without(shown.points.placed, kept, len(shown.points))
@@ -135,7 +135,7 @@ class Session:
         layers += colours.layers(kept)
         if selection is not None:
             rows = self.selections.of(selection).rows
-            marked = self._points_of(shown, rows if page is None else _page(rows, page))
+            marked = points_of(shown, self.cells, rows if page is None else _page(rows, page))
             layers += [Layer(marked, np.array(_MARK, np.uint8), larger=2), *colours.layers(marked)]
             if colours.is_plain:
                 layers[-1] = Layer(marked, np.array(_SELECTED, np.uint8))
@@ -177,7 +177,7 @@ class Session:
         else:
             x0, x1, y0, y1 = (float(geometry[limit]) for limit in ("x0", "x1", "y0", "y1"))
             inside = shown.points.in_box((x0, x1), (y0, y1))
-        rows = inside if shown.proteins is None else self._cells_of(shown, inside)
+        rows = inside if shown.proteins is None else cells_of(shown, self.cells, inside)
         if condition.strip():
             rows = np.intersect1d(rows, self.kept(condition), assume_unique=True)
         order = np.random.default_rng(len(rows)).permutation(len(rows))
@@ -271,16 +271,34 @@ class Session:
         with self._lock:
             self.labels, self.trained = Labels(self.cells, name), None
 
+    @contextmanager
+    def of_labels(self, name: str | None) -> Iterator[None]:
+        """Nobody else changes or exchanges the labels within the block; they are those of the name, if one is given.
+
+        Raises:
+            EvaluationError: another page has opened other labels.
+        """
+        with self._lock:
+            if name is not None and name != self.labels.name:
+                raise unusable(
+                    f"labels {name}",
+                    f"the labels {self.labels.name}, which another page has opened",
+                    f"the labels {name}, which this page shows",
+                    "Load the page again, and choose the labels.",
+                )
+            yield
+
     def label_sets(self) -> list[str]:
         """Names of the labels of the screen."""
         return sorted({*label_sets(self.cells), self.labels.name})
 
     def give(self, rows: np.ndarray, label: str, feature_set: str) -> int:
         """Label cells; return how many labels have changed."""
+        if not self._warming.is_set():  # who labels will train
+            self._warming.set()
+            threading.Thread(target=warm_up, daemon=True).start()
         with self._lock:
-            if feature_set not in self._versions:
-                self._versions[feature_set] = self.vectors(feature_set).versions()
-            version = Version(self._user, self._code, feature_set, self._versions[feature_set])
+            version = Version(self._user, self._code, feature_set, self._versions_of(feature_set))
             return self._after(self.labels.give(rows, label, version))
 
     def remove(self, rows: np.ndarray) -> int:
@@ -321,7 +339,7 @@ class Session:
         """The vectors of a feature set; those of the last two are kept."""
         with self._lock:
             if feature_set not in self._vectors:
-                self._vectors[feature_set] = CellVectors(self.cells, feature_set)
+                self._vectors[feature_set] = CellVectors(self.cells, feature_set, self._cache, self.progress)
             self._vectors.move_to_end(feature_set)
             while len(self._vectors) > 2:
                 self._vectors.popitem(last=False)
@@ -333,24 +351,6 @@ class Session:
         if key not in self.names:
             raise unusable("map", repr(key), f"one of {', '.join(self.names)}", "Choose one of these.")
         return self.names[key]
-
-    def _protein_of(self, shown: Map) -> np.ndarray:
-        """(images,) number of each image's protein on a map of proteins; -1 for one that is not on it."""
-        assert shown.proteins is not None
-        return places(shown.proteins, self.cells.images["protein"])
-
-    def _points_of(self, shown: Map, rows: np.ndarray) -> np.ndarray:
-        """The points of cells on a map: themselves, or their proteins."""
-        if shown.proteins is None:
-            return rows
-        numbers = np.unique(self._protein_of(shown)[np.unique(self.cells.image[rows])])
-        return numbers[numbers >= 0]
-
-    def _cells_of(self, shown: Map, points: np.ndarray) -> np.ndarray:
-        """The cells of proteins."""
-        chosen = np.zeros(len(shown.points) + 1, bool)  # the last one for images that are not on the map
-        chosen[points] = True
-        return np.flatnonzero(chosen[self._protein_of(shown)][self.cells.image])
 
     def _coloured(self, shown: Map, colour: str) -> Colouring:
         state = (shown.proteins is None, id(shown.points), colour, self.labels.commit, id(self.trained))
@@ -378,6 +378,15 @@ class Session:
     def _require(self, row: int) -> None:
         if not 0 <= row < len(self.cells):
             raise unusable("cell", f"row {row}", f"0 to {len(self.cells) - 1}")
+
+    def _versions_of(self, feature_set: str) -> str:
+        """The model versions of a feature set, without reading its vectors."""
+        if feature_set in self._vectors:
+            return self._vectors[feature_set].versions
+        if feature_set not in self._versions:
+            require_set(self.cells, feature_set)
+            self._versions[feature_set] = versions_of(self.cells, feature_set)
+        return self._versions[feature_set]
 
     def _after(self, n: int) -> int:
         if n:

@@ -33,14 +33,11 @@ export class MapView {
 
   async show(map) {
     this.map = map;
-    byId("busy").hidden = false;
-    try {
-      const {limits, points} = await ask("limits", {map});
-      this.limits = limits;
-      this.points = points;
-      this.fit();
-      await this.legend();
-    } finally { byId("busy").hidden = true; }
+    const {limits, points} = await ask("limits", {map});
+    this.limits = limits;
+    this.points = points;
+    this.fit();
+    await this.legend();
   }
 
   fit() {

@@ -206,13 +206,13 @@ async function changed(result) {
 async function label(name) {
   const rows = gallery.chosen();
   if (!rows.length) return complain("Mark cells first: click them, or point at one and press a key.");
-  await changed(await ask("label", {rows, label: name, feature_set: byId("feature-set").value}));
+  await changed(await ask("label", {rows, label: name, feature_set: byId("feature-set").value, labels: state.labels}));
   gallery.markAll(false);
 }
 
 async function unlabel() {
   const rows = gallery.chosen();
-  if (rows.length) await changed(await ask("unlabel", {rows}));
+  if (rows.length) await changed(await ask("unlabel", {rows, labels: state.labels}));
   gallery.markAll(false);
 }
 
@@ -220,12 +220,12 @@ async function train() {
   byId("train").disabled = true;
   byId("trained").textContent = "training…";
   try {
-    await changed(await ask("train", {feature_set: byId("feature-set").value}));
+    await changed(await ask("train", {feature_set: byId("feature-set").value, labels: state.labels}));
   } catch { labels({}); } finally { byId("train").disabled = false; }
 }
 
 const uncertain = async () => present(await ask("rank", {condition: map.condition}));
-const undo = async () => changed(await ask("undo"));
+const undo = async () => changed(await ask("undo", {labels: state.labels}));
 
 byId("class-form").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -250,7 +250,8 @@ byId("label-all").addEventListener("click", async () => {
   if (!list.length) return complain("Add a label first.");
   const name = list.length === 1 ? list[0] : prompt(`Label all ${format(shown.total)} selected cells as: ${list.join(", ")}`, list[0]);
   if (!name || (list.length === 1 && !confirm(`Label all ${format(shown.total)} selected cells as ${name}?`))) return;
-  await changed(await ask("label", {selection: shown.selection, label: name, feature_set: byId("feature-set").value}));
+  await changed(await ask("label", {selection: shown.selection, label: name, feature_set: byId("feature-set").value,
+    labels: state.labels}));
 });
 
 async function openLabels(name) {

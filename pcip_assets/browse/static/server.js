@@ -8,12 +8,37 @@ export function complain(text) {
   message.hidden = false;
 }
 
+const post = (name, values) => fetch(`/do/${name}`, {
+  method: "POST",
+  headers: {"Content-Type": "application/json"},
+  body: JSON.stringify(values),
+});
+
+// What is said of requests that take longer than a second, until the last of them is answered.
+const PATIENCE_MS = 1000;
+const busy = document.getElementById("busy");
+let slow = 0;
+
+async function follow() {
+  while (slow) {
+    const {what, share} = await (await post("progress", {})).json().catch(() => ({what: ""}));
+    busy.textContent = what ? `${what}, ${Math.round(100 * share)} %` : "computing…";
+    busy.hidden = !slow;
+    await new Promise((done) => { setTimeout(done, PATIENCE_MS / 2); });
+  }
+}
+
+async function patiently(answer) {
+  let waits = false;
+  const timer = setTimeout(() => { waits = true; if (++slow === 1) follow().catch(() => {}); }, PATIENCE_MS);
+  try { return await answer; } finally {
+    clearTimeout(timer);
+    if (waits && --slow === 0) busy.hidden = true;
+  }
+}
+
 async function send(name, values) {
-  const answer = await fetch(`/do/${name}`, {
-    method: "POST",
-    headers: {"Content-Type": "application/json"},
-    body: JSON.stringify(values),
-  });
+  const answer = await patiently(post(name, values));
   if (answer.ok) return answer;
   const text = await answer.text();
   let problem = text;

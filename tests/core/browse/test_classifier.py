@@ -29,8 +29,8 @@ def taught(browsed: Browsed, each: int = 8) -> tuple[Labels, np.ndarray]:
 def test_probabilities_are_those_of_scikit_learn(browsed: Browsed) -> None:
     cells = browsed.cells
     labels, nuclear = taught(browsed)
-    trained = train(cells, CellVectors(cells, SET), labels)
-    points = standardize(CellVectors(cells, SET).features)
+    trained = train(cells, CellVectors(cells, SET, browsed.folder), labels)
+    points = standardize(CellVectors(cells, SET, browsed.folder).features)
     given = np.flatnonzero(labels.code >= 0)
     model = LogisticRegression(C=0.05, class_weight="balanced", max_iter=500).fit(
         points[given], labels.code[given]
@@ -62,7 +62,7 @@ def test_predictions_are_of_all_cells_with_a_vector(browsed: Browsed) -> None:
     rows = store.read("tiny", table, shards=["plate_2"])
     store.commit("tiny", {table: rows.head(20)}, shard="plate_2")
     cells = browsed.cells
-    trained = train(cells, CellVectors(cells, SET), labels)
+    trained = train(cells, CellVectors(cells, SET, browsed.folder), labels)
     predictions = predictions_table(cells, trained, "c0de")
     assert predictions["cell_id"].to_list() == cells.cell_id.head(56).to_list()
     best = trained.probabilities[:56]
@@ -78,9 +78,9 @@ def test_accuracy_needs_images_for_each_label(browsed: Browsed) -> None:
     with pytest.raises(
         EvaluationError, match="found 1 label with cells; required: cells of two or more labels"
     ):
-        train(cells, CellVectors(cells, SET), labels)
+        train(cells, CellVectors(cells, SET, browsed.folder), labels)
     labels.give(np.array([9, 10, 11]), "out", VERSION)
-    trained = train(cells, CellVectors(cells, SET), labels)
+    trained = train(cells, CellVectors(cells, SET, browsed.folder), labels)
     assert trained.accuracy is None
     assert "two or more images" in trained.note
 
@@ -88,19 +88,7 @@ def test_accuracy_needs_images_for_each_label(browsed: Browsed) -> None:
 def test_distances_are_those_of_pcip_like(original: Browsed) -> None:
     from pcip_core.analysis.similar import nearest
 
-    vectors = CellVectors(original.cells, SET)
+    vectors = CellVectors(original.cells, SET, original.folder)
     order = np.argsort(vectors.distances(np.array([7])), kind="stable")
     assert order[0] == 7
     assert order[1:].tolist() == nearest(vectors.features, [7], 71).rows.tolist()
-
-
-def test_large_sets_are_read_block_by_block_with_the_same_result(original: Browsed, monkeypatch) -> None:
-    whole = CellVectors(original.cells, SET)
-    monkeypatch.setattr("pcip_core.browse.vectors._IN_MEMORY", 0)
-    streamed = CellVectors(original.cells, SET)
-    assert not isinstance(streamed.features, np.ndarray)
-    rows = np.array([60, 0, 5])
-    assert np.allclose(whole.standardized(rows), streamed.standardized(rows))
-    assert np.allclose(whole.distances(rows), streamed.distances(rows))
-    with pytest.raises(EvaluationError, match=f"required: one of {SET}"):
-        CellVectors(original.cells, "nonsense")

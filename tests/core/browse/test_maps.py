@@ -9,11 +9,18 @@ from sklearn.preprocessing import StandardScaler
 
 from pcip_core.browse import maps
 from pcip_core.browse.lasso import Points
-from pcip_core.browse.maps import Map, cell_map, map_names, principal_components, protein_map
+from pcip_core.browse.maps import Map, MapName, cell_map, map_names, principal_components, protein_map
+from pcip_core.browse.vectors import CellVectors
 from pcip_core.errors import EvaluationError
 from pcip_core.store import schemas
 from pcip_core.store.vectors import features_of
 from tests.core.browse.conftest import SET, Browsed
+
+
+def mapped(browsed: Browsed, name: MapName) -> Map:
+    """A map of cells, with its file in the folder that the page uses."""
+    cells, cache = browsed.cells, browsed.folder / "browse"
+    return cell_map(cells, name, lambda: CellVectors(cells, name.feature_set, cache), cache)
 
 
 def test_principal_components_are_those_of_scikit_learn() -> None:
@@ -44,18 +51,18 @@ def test_the_map_of_all_cells_is_kept_until_vectors_change(browsed: Browsed, mon
     )
     (name, *_) = map_names(browsed.store, "tiny", SET)
     assert name.key == f"cells.{SET}.pca"
-    made = [cell_map(browsed.cells, name, None, browsed.folder / "browse").points.xy for _ in range(2)]
+    made = [mapped(browsed, name).points.xy for _ in range(2)]
     assert np.array_equal(*made)
     assert len(computed) == 1
     store, table = browsed.store, f"cell_features_{SET}"
     rows = store.read("tiny", table, shards=["plate_1"])
     store.commit("tiny", {table: rows.head(30)}, shard="plate_1")
-    fewer = cell_map(browsed.cells, name, None, browsed.folder / "browse")
+    fewer = mapped(browsed, name)
     assert len(computed) == 2
     assert np.flatnonzero(np.isnan(fewer.points.xy[:, 0])).tolist() == list(range(30, 36))
     (browsed.folder / "browse" / f"{name.key}.npz").write_bytes(b"torn")
     assert np.array_equal(
-        cell_map(browsed.cells, name, None, browsed.folder / "browse").points.xy,
+        mapped(browsed, name).points.xy,
         fewer.points.xy,
         equal_nan=True,
     )
@@ -67,7 +74,7 @@ def test_stored_maps_are_shown_as_they_are(browsed: Browsed) -> None:
     points = {"feature_set": [SET] * 3, "cell_id": ids, "x": [1.0, 9.0, 3.0], "y": [2.0, 9.0, 4.0]}
     store.commit("tiny", {"umap_cells": schemas.UMAP_CELLS.frame(points)})
     names = {name.key: name for name in map_names(store, "tiny", SET)}
-    xy = cell_map(cells, names[f"cells.{SET}.umap_cells"], None, browsed.folder).points.xy
+    xy = cell_map(cells, names[f"cells.{SET}.umap_cells"], lambda: None, browsed.folder).points.xy
     assert {row: xy[row].tolist() for row in np.flatnonzero(np.isfinite(xy[:, 0])).tolist()} == {
         2: [3, 4],
         40: [1, 2],

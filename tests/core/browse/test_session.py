@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from pcip_core.browse import session as sessions
+from pcip_core.browse.drawing.raster import View
 from pcip_core.browse.field import field_picture
-from pcip_core.browse.raster import View
 from pcip_core.browse.selections import Selections
 from pcip_core.crops.shard import cut_field
 from pcip_core.errors import EvaluationError, ImageFileError

@@ -7,7 +7,7 @@ import polars as pl
 
 from pcip_core.browse.cells import BrowsedCells
 from pcip_core.browse.classifier import Trained
-from pcip_core.browse.colours import Colouring, by_label, by_number, by_values
+from pcip_core.browse.drawing.colours import Colouring, by_label, by_number, by_values
 from pcip_core.browse.labels import Labels
 from pcip_core.browse.selections import unusable
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pcip_core.browse import raster
-from pcip_core.browse.raster import Layer, View, picture, pixels_of
+from pcip_core.browse.drawing import raster
+from pcip_core.browse.drawing.raster import Layer, View, picture, pixels_of
 
 
 def test_each_point_is_in_the_pixel_that_a_loop_finds() -> None:

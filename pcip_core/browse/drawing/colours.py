@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from matplotlib import colormaps
 
-from pcip_core.browse.raster import Layer
+from pcip_core.browse.drawing.raster import Layer
 from pcip_core.plots.style import shade
 
 PLAIN = (58, 84, 130)

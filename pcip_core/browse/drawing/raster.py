@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pcip_core.browse.selections import unusable
+
 _STAMPS = ((1_500, 4), (8_000, 3), (40_000, 2), (150_000, 1))  # points in view at most -> radius in px
+_MOST_SIDE = 4000  # px of a picture
 _FAINTEST, _DARKEST = 0.25, 1.0  # opacity of one point in a pixel, and of the densest pixel
 
 
@@ -43,6 +46,20 @@ class Layer:
     rows: np.ndarray
     colours: np.ndarray
     larger: int = 0
+
+
+def require_view(view: View) -> None:
+    """Require a view that can be drawn.
+
+    Raises:
+        EvaluationError: it is empty, not finite or too large.
+    """
+    sides = (view.width, view.height)
+    limits = np.array([view.x0, view.x1, view.y0, view.y1])
+    if not (all(0 < side <= _MOST_SIDE for side in sides) and np.isfinite(limits).all()):
+        raise unusable("view", f"{sides[0]} x {sides[1]} px", f"1 to {_MOST_SIDE} px, finite limits")
+    if not (view.x1 > view.x0 and view.y1 > view.y0):
+        raise unusable("view", "an empty part of the map", "limits in increasing order")
 
 
 def pixels_of(points: np.ndarray, view: View) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,1 @@
+"""How a map is drawn: the colours of its points, and their picture."""

@@ -8,16 +8,15 @@ this encoder itself, and a training without it, are compared too.
 | size | trainings |
 |---|---|
 | small (the default) | one seed |
-| medium | three seeds of the shipped settings; the aims are judged by their medians |
-| long | three seeds of both, and of second rounds; with one seed, settings that differ in one thing, and a sweep |
+| medium | three seeds of the shipped settings, with and without a start; the aims are judged by their medians |
+| long | three seeds of both, and of second rounds; with one seed, settings that differ in one thing |
 
-The sweep crosses initial weights with width and learning rate, on the simulated screens. A second round leaves out the
-proteins that vary most by the features of the first.
+A second round leaves out the proteins that vary most by the features of the first. `pcip bench encoder_trials` has what
+else was tried: other starts, initial weights by width, other networks.
 """
 
 from __future__ import annotations
 
-import itertools
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -90,12 +89,6 @@ _EPOCHS = {
     "human_antibodies": 20,
     "yeast_reference_strains": 20,
 }  # of a training that starts from initial weights
-_SWEPT = {
-    "initial_weights": ("glorot", "torch", 0.5),
-    "width": (0.125, 0.25, 0.5),
-    "learning_rate": (3e-4, 1e-3, 3e-3),
-}
-_SWEPT_EPOCHS = 4
 
 
 @dataclass(frozen=True)
@@ -154,7 +147,8 @@ def trainings_of(cells: Cells, seeds: tuple[int, int]) -> dict[str, list[Trained
     }
     if config.start != "none":
         rate = RECIPES["agreement"]["learning_rate"]
-        trainings[FRESH] = [trained(cells, replace(fresh, learning_rate=rate, seed=0))]
+        fresh = replace(fresh, learning_rate=rate)
+        trainings[FRESH] = [trained(cells, replace(fresh, seed=seed)) for seed in range(seeds[0])]
         trainings[START] = [untrained(cells, config)]
     return trainings
 
@@ -172,7 +166,7 @@ def screen_rows(cells: Cells, trainings: Mapping[str, Sequence[Trained]], size: 
     if size == "long":
         rows += [row for name in _CHANGES for row in changed_rows(cells, name, trainings[SHIPPED][0])]
         if cells.screen in SIMULATED:
-            rows += [*swept_rows(cells), *round_rows(cells, cells.encoder, trainings[SHIPPED])]
+            rows += round_rows(cells, cells.encoder, trainings[SHIPPED])
     print_tables(cells, trainings, others)
     return rows
 
@@ -320,21 +314,6 @@ def changed_rows(cells: Cells, name: str, shipped: Trained) -> Iterator[Row]:
                 ratio=value / against,
                 n=1,
             )
-
-
-def swept_rows(cells: Cells) -> Iterator[Row]:
-    """Scores by initial weights, width and learning rate, after few epochs at a constant rate, with one seed."""
-    what = next(iter(cells.questions))
-    for values in itertools.product(*_SWEPT.values()):
-        changes = dict(zip(_SWEPT, values, strict=True))
-        config = replace(
-            cells.encoder, **changes, start="none", epochs=_SWEPT_EPOCHS, schedule="constant", warm_up=0.0
-        )
-        swept = trained(cells, config)
-        named = ", ".join(f"{key} {value}" for key, value in changes.items())
-        about = f"{cells.about}: {what}: sweep, {_SWEPT_EPOCHS} epochs, {named}, {swept.layer}"
-        for way in (KNN, LOGISTIC):
-            yield Row(f"{about}, {way}", swept.score(what, way), UNITS[way], n=1)
 
 
 def print_tables(

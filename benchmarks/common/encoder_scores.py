@@ -35,6 +35,7 @@ class Labelled:
         groups: (n,) cells that are left out together: the image, the antibody, the protein.
         plate, image: (n,) plate and image of each cell, to see whether features recognise plates; empty without plates.
         alike: (n,) only cells of equal value are compared when plates are recognised: those of a protein.
+        line: (n,) cell line of each cell; empty where it is not known.
     """
 
     labels: np.ndarray
@@ -42,6 +43,7 @@ class Labelled:
     plate: np.ndarray = field(default_factory=lambda: np.zeros(0))
     image: np.ndarray = field(default_factory=lambda: np.zeros(0))
     alike: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    line: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 def scores_of(features: np.ndarray, cells: Labelled, *, ways: tuple[str, ...]) -> dict[str, float]:
@@ -67,7 +69,7 @@ def scores_of(features: np.ndarray, cells: Labelled, *, ways: tuple[str, ...]) -
         scores[RETRIEVAL] = macro_precision(standardize(values), labels, groups)
     if PLATE in ways and len(cells.plate):
         scores[PLATE] = plate_p_value(features[:, kept.columns], cells)
-    return {way: scores[way] for way in ways if way in scores}
+    return {way: scores[way] for way in ways if way in scores and not np.isnan(scores[way])}
 
 
 def neighbour_votes(
@@ -123,7 +125,7 @@ def plate_p_value(features: np.ndarray, cells: Labelled, *, draws: int = 199, se
 
     Returns:
         The share of the permutations, counting the true plates. Above 0.05, plates are recognised no better than by
-        chance.
+        chance. NaN if each plate has one image of each protein, so that no plate can be recognised.
     """
     points, alike = standardize(features), np.unique(cells.alike, return_inverse=True)[1]
     image, first, of_cell = np.unique(cells.image, return_index=True, return_inverse=True)
@@ -135,11 +137,15 @@ def plate_p_value(features: np.ndarray, cells: Labelled, *, draws: int = 199, se
         same = (plates[:, None] == plates) & others
         share = same.sum(1) / others.sum(1)
         counted = (share > 0) & (share < 1)
+        if not counted.any():
+            return float("nan")
         found = np.take_along_axis(same, nearest, 1).mean(1)
         return float(found[counted].mean() / share[counted].mean())
 
     plate, kind = np.unique(cells.plate, return_inverse=True)[1][first], alike[first]
     rng, true, reached = np.random.default_rng(seed), excess(plate[of_cell]), 1
+    if np.isnan(true):
+        return true
     for _ in range(draws):
         permuted, order = np.empty_like(plate), np.lexsort((rng.random(len(image)), kind))
         permuted[np.argsort(kind, kind="stable")] = plate[order]

@@ -80,23 +80,24 @@ class Cells:
         return np.asarray(self.crops.pixels)[self.rows]
 
 
-def cells_of(name: str, root: Path | None) -> Cells:
+def cells_of(name: str, root: Path | None, *, size_px: int | None = None) -> Cells:
     """Read one of the screens above.
 
     Args:
         name: one of `SIMULATED` or `REAL`.
         root: the folder of a real one.
+        size_px: side of the crops; by default that of the spec.
     """
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder))
+        place = None if root is None else str(root)
+        screen = workspace.find(str(TEMPLATES[_SPECS.get(name, name)]), root=place)
+        if size_px is not None:
+            screen = dataclasses.replace(screen, crops=dataclasses.replace(screen.crops, size_px=size_px))
         if name in _READERS:
             assert root is not None
-            return _READERS[name](
-                name, root, workspace.find(str(TEMPLATES[_SPECS.get(name, name)]), root=str(root))
-            )
-        return _of_spec(
-            workspace, workspace.find(str(TEMPLATES[name]), root=None if root is None else str(root))
-        )
+            return _READERS[name](name, root, screen)
+        return _of_spec(workspace, screen)
 
 
 def _of_spec(workspace: Workspace, screen: Screen) -> Cells:
@@ -152,7 +153,12 @@ def _antibodies(name: str, root: Path, spec: Screen) -> Cells:
     protein, antibody, line = (
         np.array([row[key] for row in rows]) for key in ("protein", "antibody", "cell_line")
     )
-    plates = {"plate": np.array([each.split("_")[1] for each in well]), "image": well, "alike": protein}
+    plates = {
+        "plate": np.array([each.split("_")[1] for each in well]),
+        "image": well,
+        "alike": protein,
+        "line": line,
+    }
     return _whole(
         name,
         planes,

@@ -49,15 +49,18 @@ class Trained:
         return max(scores[question][way] for scores in self.scores.values())
 
 
-def trained(cells: Cells, config: EncoderConfig, kept: np.ndarray | None = None) -> Trained:
+def trained(
+    cells: Cells, config: EncoderConfig, kept: np.ndarray | None = None, task: TaskKind | None = None
+) -> Trained:
     """Train, describe the cells that are scored, and let each layer answer all questions.
 
     Args:
         cells: of one screen.
         config: settings of the encoder.
         kept: (n,) bool, the cells to train on; by default all.
+        task: in place of that of the settings.
     """
-    shape, task = network_for(cells, config)
+    shape, usual = network_for(cells, config)
     crops = cells.crops
     if kept is not None:
         crops = replace(crops, pixels=np.asarray(crops.pixels)[kept], image=crops.image[kept])
@@ -66,7 +69,7 @@ def trained(cells: Cells, config: EncoderConfig, kept: np.ndarray | None = None)
         crops,
         shape,
         replace(config, preview_every=config.epochs + 1),
-        task=task,
+        task=task or usual,
         tracker=SilentTracker(),
     )
     seconds = time.process_time() - start

@@ -75,6 +75,13 @@ def test_plates_are_recognised_only_where_features_hold_them() -> None:
     assert encoder_scores.plate_p_value(shifted, cells, draws=39) < 0.05
 
 
+def test_plates_of_one_image_cannot_be_recognised() -> None:
+    features, cells = drawn()
+    alone = replace(cells, plate=cells.image)
+    assert np.isnan(encoder_scores.plate_p_value(features, alone, draws=3))
+    assert PLATE not in encoder_scores.scores_of(features, alone, ways=(PLATE,))
+
+
 def test_shuffled_labels_give_the_p_value() -> None:
     features, cells = drawn()
     assert encoder_scores.retrieval_p_value(features, cells, draws=19) == pytest.approx(1 / 20)
@@ -168,15 +175,6 @@ def test_combined_sets_have_equal_shares() -> None:
     assert made["conv4 + classic"].shape == (96, 6)  # without the constant column
     squares = np.square(made["conv4 + classic"]).mean(0)
     np.testing.assert_allclose([squares[:4].sum(), squares[4:].sum()], 1, rtol=1e-5)
-
-
-def test_the_sweep_crosses_all_its_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    swept = {"initial_weights": ("torch",), "width": (0.03, 0.05), "learning_rate": (1e-3,)}
-    monkeypatch.setattr(encoders, "_SWEPT", swept)
-    monkeypatch.setattr(encoders, "_SWEPT_EPOCHS", 1)
-    rows = list(encoders.swept_rows(tiny("simulated_human")))
-    assert len(rows) == 2 * len((KNN, LOGISTIC))
-    assert "width 0.05, learning_rate 0.001" in rows[-1].what
 
 
 def test_a_second_round_leaves_out_the_images_that_vary_most(monkeypatch: pytest.MonkeyPatch) -> None:

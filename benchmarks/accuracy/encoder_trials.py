@@ -1,0 +1,135 @@
+"""What was tried for real cells: other starts, larger crops, combined sets, plates; and settings on simulated cells.
+
+The shipped settings are compared by `pcip bench encoders`. This benchmark computes the tables of
+docs/decisions/0061-what-was-tried-for-real-cells.md.
+
+| size | what |
+|---|---|
+| small (the default) | the start as it is: uncertainty of the scores, larger crops, combined sets, plates |
+| medium | starts of more varied simulated cells, with one seed; pairs of one protein |
+| long | initial weights and learning rates by width, and other networks, on the simulated screens |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+
+from benchmarks.common.encoder_blocks import ENCODERS, with_encoder
+from benchmarks.common.encoder_features import CLASSIC, DATA, VGG16, other_features, together
+from benchmarks.common.encoder_plates import pairs_rows, plate_rows
+from benchmarks.common.encoder_scores import KNN, LOGISTIC, UNITS
+from benchmarks.common.encoder_screens import SIMULATED, Cells, cells_of
+from benchmarks.common.encoder_starts import CANDIDATES, half_rows, trained_start, tuned, uncertainty
+from benchmarks.common.encoder_sweeps import swept_rows
+from benchmarks.common.encoder_trainings import trained, untrained
+from benchmarks.common.harness import Row
+from benchmarks.common.varied_cells import varied_cells
+from pcip_core.models.inference import extract_features
+
+DESCRIPTION = (
+    "what was tried for real cells: other starts, larger crops, combined sets, plates, other networks"
+)
+SECONDS = 300
+LONG = True
+NAMED_SIZES = {"small": 0, "medium": 1, "long": 2}
+LABELLED, ANTIBODIES = "human_labelled_cells", "human_antibodies"
+_SIZES_PX = (96, 128)  # of crops of pictures of 128 px; the spec's are 64
+_TUNED = (0, 10)  # epochs on the real cells
+_BLOCK_EPOCHS = {"plain": 4, "other": 2}  # about equal processor time
+
+
+def run(size: str = "small") -> list[Row]:
+    """The parts of a size, and those of the smaller ones; the real screens where their images are."""
+    rows: list[Row] = []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for name, of_screen in ((LABELLED, labelled_rows), (ANTIBODIES, antibody_rows)):
+            if not (DATA / name).is_dir():
+                rows.append(Row(f"{name}: not run: its images cannot be distributed ({DATA / name})", None))
+                continue
+            rows += of_screen(cells_of(name, DATA / name), NAMED_SIZES[size])
+        if NAMED_SIZES[size] > 1:
+            for name in SIMULATED:
+                cells = cells_of(name, None)
+                rows += [*swept_rows(cells), *block_rows(cells)]
+    finally:
+        torch.set_num_threads(threads)
+    return rows
+
+
+def labelled_rows(cells: Cells, size: int) -> Iterator[Row]:
+    """Scores of the labelled cells by halves of the montages, and their uncertainty.
+
+    Args:
+        cells: of `human_labelled_cells`.
+        size: 0 without, 1 and more with trainings of other starts.
+    """
+    (asked,) = cells.questions.values()
+    start = untrained(cells, replace(cells.encoder, epochs=0))
+    features = start.features | other_features(cells)
+    for name in (start.layer, CLASSIC):
+        for way, value in uncertainty(features[name], asked).items():
+            yield Row(f"{cells.about}: {name}, {way}: standard error by montages", value, UNITS[way])
+    sets = {name: (name,) for name in (start.layer, CLASSIC, VGG16)}
+    sets |= {" + ".join(parts): parts for parts in combined_parts(start.layer)}
+    for name, parts in sets.items():
+        if all(part in features for part in parts):
+            values = features[name] if len(parts) == 1 else together([features[part] for part in parts])
+            yield from half_rows(f"{cells.about}: start as it is, {name}", values, asked)
+    for side in _SIZES_PX:
+        larger = cells_of(LABELLED, DATA / LABELLED, size_px=side)
+        values = extract_features(start.encoder.network, larger.pixels, layers=[start.layer])[start.layer]
+        yield from half_rows(
+            f"{cells.about}: start as it is, crops of {side} px, {start.layer}", values, asked
+        )
+    if size:
+        yield from candidate_rows()
+
+
+def combined_parts(last: str) -> list[tuple[str, ...]]:
+    """The feature sets that are combined, the last layer among them."""
+    return [
+        (last, CLASSIC),
+        ("conv4", last, CLASSIC),
+        (last, CLASSIC, VGG16),
+        ("conv4", last, CLASSIC, VGG16),
+    ]
+
+
+def candidate_rows() -> Iterator[Row]:
+    """Train encoders of varied simulated cells, and score them on the labelled cells, as they are and trained on."""
+    simulated = varied_cells()
+    for name, candidate in CANDIDATES.items():
+        cells = cells_of(LABELLED, DATA / LABELLED, size_px=candidate.size_px)
+        (asked,) = cells.questions.values()
+        state, seconds = trained_start(simulated, candidate)
+        for epochs in _TUNED:
+            each = tuned(cells, candidate, state, epochs=epochs)
+            about = f"{cells.about}: {name}, {epochs} epochs on these cells, {each.layer}"
+            yield from half_rows(about, each.features[each.layer], asked, f" ({seconds:.0f} s)")
+
+
+def antibody_rows(cells: Cells, size: int) -> Iterator[Row]:
+    """Why plates are recognised, and whether pairs of one protein change it."""
+    yield from plate_rows(cells, untrained(cells, replace(cells.encoder, epochs=0)))
+    if size:
+        yield from pairs_rows(cells, cells.encoder)
+
+
+def block_rows(cells: Cells) -> Iterator[Row]:
+    """Scores of other networks after about the processor time of the shipped one, with the first seed."""
+    what = next(iter(cells.questions))
+    config = replace(cells.encoder, start="none")
+    for name, make in {"shipped blocks": None, **ENCODERS}.items():
+        epochs = _BLOCK_EPOCHS["other" if make else "plain"]
+        task = with_encoder(make) if make else None
+        each = trained(cells, replace(config, epochs=epochs), task=task)
+        for way in (KNN, LOGISTIC):
+            about = (
+                f"{cells.about}: {what}: {name}, {epochs} epochs, {each.layer}, {way} ({each.seconds:.0f} s)"
+            )
+            yield Row(about, each.score(what, way), UNITS[way], n=1)

@@ -1,0 +1,122 @@
+"""What was tried for real cells: its rows at a tiny size, and its scores against direct computations."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.accuracy import encoder_trials
+from benchmarks.common import encoder_plates, encoder_starts, encoder_sweeps, encoder_trainings, varied_cells
+from benchmarks.common.encoder_blocks import ResidualEncoder, with_encoder
+from benchmarks.common.encoder_scores import KNN, LOGISTIC, PLATE
+from benchmarks.common.encoder_starts import CHOICE, REST, Candidate
+from pcip_core.simulate import human, plan
+from pcip_core.training.cells import CellSet
+from tests.benchmarks.test_encoders_benchmark import QUESTION, drawn, tiny
+
+
+def test_a_plate_of_its_own_cell_line_cannot_be_told_from_it() -> None:
+    _, cells = drawn()
+    line = np.array(["a", "b"])[cells.image % 2]
+    assert encoder_plates.testable_plates(replace(cells, line=line)) == (2, 0)
+    assert encoder_plates.testable_plates(replace(cells, line=np.zeros(96))) == (2, 2)
+    screen = replace(tiny("human_antibodies"), questions={QUESTION: replace(cells, line=line)})
+    ours = encoder_trainings.trained(screen, screen.encoder)
+    rows = {row.what.removeprefix(screen.about): row for row in encoder_plates.plate_rows(screen, ours)}
+    assert rows[": plates with several images of a protein"].value == 2
+    assert rows[": plates of these, with a cell line that another plate has"].value == 0
+    assert rows[f": {QUESTION}: conv5 corrected by plate, {KNN}"].against_value == ours.score(QUESTION, KNN)
+
+
+def test_pairs_of_one_protein_are_compared_with_pairs_of_one_image() -> None:
+    cells = tiny("human_antibodies")
+    (labelled,) = cells.questions.values()
+    cells = replace(cells, questions={QUESTION: replace(labelled, alike=labelled.groups // 2)})
+    names = [row.what for row in encoder_plates.pairs_rows(cells, replace(cells.encoder, epochs=1))]
+    for kind in ("image", "protein"):
+        assert any(f"pairs of the {kind}, conv5, {PLATE}" in name for name in names)
+
+
+def test_halves_score_their_own_cells() -> None:
+    features, cells = drawn()
+    scores = encoder_starts.half_scores(features, cells)
+    half = encoder_starts.first_half(cells)
+    assert sorted(set(cells.groups[half])) == [0, 2, 4, 6, 8, 10]  # every other image of each class
+    plain = encoder_starts.neighbour_votes(features, cells.labels, cells.groups)[0]
+    for part, kept in ((CHOICE, half), (REST, ~half)):
+        recalls = [(plain[kept & (cells.labels == label)] == label).mean() for label in "abc"]
+        assert scores[KNN][part] == pytest.approx(np.mean(recalls))
+
+
+def test_the_standard_error_is_that_of_a_mean_over_groups() -> None:
+    """A feature that is the class, but for one image of the six of the first class."""
+    _, cells = drawn()
+    value = np.unique(cells.labels, return_inverse=True)[1] + 1.1 * (cells.groups == 0)
+    features = (value + np.random.default_rng(0).normal(0, 1e-3, 96))[:, None]
+    error = encoder_starts.uncertainty(features, cells)[KNN]
+    assert error == pytest.approx(np.sqrt(1 / 6 * 5 / 6 / 6) / 3, rel=0.1)  # binomial, one of three classes
+
+
+def test_a_start_is_tuned_from_its_weights() -> None:
+    cells, candidate = tiny("human_labelled_cells"), Candidate(size_px=16, width=0.03, epochs=1)
+    state, _ = encoder_starts.trained_start(cells.crops, candidate)
+    as_it_is = encoder_starts.tuned(cells, candidate, state, epochs=0)
+    network = as_it_is.encoder.network.state_dict()
+    assert all(torch.equal(values, state[name]) for name, values in network.items())
+    trained = encoder_starts.tuned(cells, candidate, state, epochs=1)
+    assert not np.array_equal(trained.features["conv5"], as_it_is.features["conv5"])
+
+
+def test_varied_cells_have_more_classes_than_the_simulator() -> None:
+    before = dict(plan.CLASSES), dict(human._COMPARTMENTS)
+    cells = varied_cells.varied_cells(part=range(150, 151))  # a class that the simulator lacks
+    assert (dict(plan.CLASSES), dict(human._COMPARTMENTS)) == before
+    assert cells.pixels.shape[1:] == (3, 128, 128)
+    assert len(cells.image) > 1
+    assert (np.asarray(cells.pixels).max((2, 3)) == 255).all()
+    again = varied_cells.varied_cells(part=range(150, 151))
+    np.testing.assert_array_equal(again.pixels, cells.pixels)
+
+
+def test_halved_cells_are_means_of_four_pixels() -> None:
+    pixels = np.arange(2 * 16, dtype=np.uint8).reshape(2, 1, 4, 4)
+    (first, _) = varied_cells.halved(CellSet(pixels, np.array([0, 0]), ("protein",))).pixels
+    means = np.array([[2.5, 4.5], [10.5, 12.5]])
+    expected = np.round((means - 2.5) / 10 * 255)
+    np.testing.assert_array_equal(first[0], expected)
+
+
+def test_other_networks_learn_the_same_tasks() -> None:
+    cells = tiny("simulated_human")
+    task = with_encoder(ResidualEncoder)
+    config = replace(cells.encoder, precision="float32")  # auto depends on a timed step
+    once, again = (encoder_trainings.trained(cells, config, task=task) for _ in range(2))
+    assert isinstance(once.encoder.network.source, ResidualEncoder)
+    np.testing.assert_array_equal(once.features["conv5"], again.features["conv5"])
+    x = torch.rand(2, 8, 6, 6)
+    block = encoder_trials.ENCODERS["residual blocks"](8, (8, 8)).eval()
+    for parameter in (block.blocks[0].first.weight, block.blocks[0].second.weight):
+        torch.nn.init.zeros_(parameter)
+    (first, _) = block.activations(x)
+    torch.testing.assert_close(first, x)  # without its convolutions, a block is the identity
+
+
+def test_the_sweep_has_each_setting_at_each_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder_sweeps, "WIDTHS", (0.03, 0.05))
+    monkeypatch.setattr(encoder_sweeps, "SETTINGS", (("torch", 1e-3), ("glorot", 1e-3)))
+    monkeypatch.setattr(encoder_sweeps, "EPOCHS", 1)
+    rows = list(encoder_sweeps.swept_rows(tiny("simulated_human")))
+    assert len(rows) == 2 * 2 * len((KNN, LOGISTIC))
+    assert "width 0.05, initial weights glorot, learning rate 0.001" in rows[-1].what
+
+
+def test_without_images_each_real_screen_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    monkeypatch.setattr(encoder_trials, "DATA", tmp_path_factory.mktemp("empty"))
+    rows = encoder_trials.run()
+    assert [row.what.split(":")[0] for row in rows] == ["human_labelled_cells", "human_antibodies"]
+    assert all(row.value is None for row in rows)

@@ -115,19 +115,20 @@ Start = Callable[[Callable[..., Any], Any], Any]
 """Starts a training in several processes, as `pcip_core.training.loop.train` takes it."""
 
 
-def training_start(workspace: Workspace, folder: Path) -> Start | None:
+def training_start(workspace: Workspace, folder: Path, log: Any) -> Start | None:
     """How the processes of a training are started on the cluster; None if the training stays on this machine.
 
     Args:
         workspace: of the screen.
         folder: of the training's checkpoints.
+        log: of the run.
     """
     settings = compute_settings(workspace)
     if settings.engine == "local" or settings.training_workers == 0:
         return None
     from pcip_assets.compute.training import start_on_cluster
 
-    return start_on_cluster(settings, folder)
+    return start_on_cluster(settings, folder, log)
 
 
 def cpus() -> int:

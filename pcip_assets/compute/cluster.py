@@ -46,7 +46,7 @@ def connect(settings: Compute) -> Any:
         ComputeError: Ray is not installed, or the cluster cannot be reached.
     """
     own = settings.address == "local"
-    package = ray(loopback=own)
+    package = ray(loopback=own or settings.address.startswith("127."))
     if package.is_initialized():
         return package
     quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": logging.ERROR}

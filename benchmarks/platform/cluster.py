@@ -26,7 +26,8 @@ import yaml
 
 from benchmarks.common.harness import Row
 from benchmarks.platform.incremental import Growing
-from pcip_assets.compute.cluster import connect, own_cluster
+from pcip_assets.compute.cluster import connect
+from pcip_assets.compute.cluster import ray as import_ray
 from pcip_assets.compute.settings import Compute, Needs
 from pcip_assets.compute.tasks import Calls, results_of
 from pcip_assets.dagster_compat import partition_range_tags
@@ -46,7 +47,7 @@ def run() -> list[Row]:
         screen = Growing(Path(folder))
         screen.grow_to(SHARDS)
         start = time.perf_counter()
-        cluster = own_cluster(NODES)
+        cluster = _cluster(NODES)
         settings = Compute(engine="ray", address=cluster.address)
         ray = connect(settings)
         rows = [
@@ -62,6 +63,22 @@ def run() -> list[Row]:
         ray.shutdown()
         cluster.shutdown()
     return rows
+
+
+def _cluster(nodes: int) -> Any:
+    """A cluster on the loopback. Each node has one CPU for tasks."""
+    import_ray(loopback=True)
+    from ray.cluster_utils import Cluster
+
+    each: dict[str, Any] = {
+        "node_ip_address": "127.0.0.1",
+        "num_cpus": 1,
+        "object_store_memory": 100 * 2**20,
+    }
+    cluster = Cluster(initialize_head=True, head_node_args={**each, "include_dashboard": False})
+    for _ in range(nodes - 1):
+        cluster.add_node(**each)
+    return cluster
 
 
 # -- equal tables -------------------------------------------------------------------------------------

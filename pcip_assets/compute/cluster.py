@@ -1,8 +1,10 @@
 """The connection of this process to a Ray cluster, and what the nodes of the cluster offer."""
 
+import contextlib
 import logging
 import os
 import socket
+from pathlib import Path
 from typing import Any
 
 from pcip_assets.compute.settings import Compute, Needs
@@ -53,6 +55,7 @@ def connect(settings: Compute) -> Any:
     try:
         if own:
             package.init("local", include_dashboard=False, object_store_memory=_OBJECTS_BYTES, **quiet)
+            _hide_token()
         else:
             _require_listener(settings.address)
             package.init(settings.address, **quiet)
@@ -64,6 +67,12 @@ def connect(settings: Compute) -> Any:
             remedy=f"Start one with `ray start --head` ({HOW_TO}), correct the address, or write `engine: local`.",
         ) from error
     return package
+
+
+def _hide_token() -> None:
+    """Ray writes the token of clusters of this account with the usual permissions of new files."""
+    with contextlib.suppress(OSError):
+        (Path.home() / ".ray" / "auth_token").chmod(0o600)
 
 
 def _require_listener(address: str) -> None:

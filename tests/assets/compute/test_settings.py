@@ -81,10 +81,18 @@ def test_without_ray_the_remedy_is_its_installation(tmp_path: Path, monkeypatch:
         engine_of(workspace(tmp_path, "engine: ray"))
 
 
-def test_defaults_of_the_reference_are_those_of_the_code() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "how-to" / "run-on-a-cluster.md").read_text()
-    rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]*)`? \|", page, re.MULTILINE))
-    expected = {name: "" if value is None else f"{value}" for name, value in vars(Compute()).items()}
-    assert {name: rows.get(name) for name in expected} == expected | {
-        "assets": "", "cpus": "1", "gpus": "0"
-    }  # fmt: skip
+PAGE = (Path(__file__).parents[3] / "docs" / "how-to" / "run-on-a-cluster.md").read_text()
+
+
+def test_the_file_of_the_page_is_valid(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\n(# data/compute.yaml\n.*?)```", PAGE, re.DOTALL)
+    settings = compute_settings(workspace(tmp_path, block))
+    assert settings.needs("crops", on_gpu=False) == Needs(4, 0, 4)
+    assert settings.training_workers == 4
+
+
+def test_the_page_has_every_key_with_its_default() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]*?)`? \|", PAGE, re.MULTILINE))
+    values = vars(Compute()).items()
+    defaults = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in values}
+    assert {name: rows.get(name) for name in defaults} == defaults | {"memory_gb": "", "assets": ""}

@@ -119,5 +119,16 @@ def test_an_address_where_nothing_listens_is_refused_at_once() -> None:
     assert "ray start --head" in done.stderr
 
 
+def test_a_cluster_of_pcip_listens_on_the_loopback_alone(cluster: str) -> None:
+    listening = [
+        connection.laddr.ip
+        for process in psutil.Process().children(recursive=True)
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) > 3
+    assert {address.removeprefix("::ffff:") for address in listening} <= {"127.0.0.1", "::1"}
+
+
 def test_a_process_connects_once(cluster: str) -> None:
     assert connect(Compute(engine="ray", address=cluster)).is_initialized()

@@ -100,6 +100,10 @@ class FetchError(PcipError):
     """A download cannot start, or a protein list or a manually downloaded archive is not as expected."""
 
 
+class ComputeError(PcipError):
+    """The cluster that computes shards cannot be used, or a shard cannot be computed there."""
+
+
 class MissingPackageError(PcipError):
     """An optional package is not installed."""
 

@@ -33,6 +33,8 @@ NOT_TRIED = {
     "docs/how-to/export.md: import scanpy": "tests/core/exports runs it",
     "docs/how-to/export.md: import pandas": "tests/core/exports runs it",
     "docs/how-to/export.md: import torch": "tests/core/exports loads such a program",
+    "docs/how-to/run-on-a-cluster.md: # data/compute.yaml": "is no spec; tests/assets/compute reads it",
+    "docs/how-to/run-on-a-cluster.md: # dagster.yaml": "names classes of packages that are not installed here",
     "docs/how-to/train-again.md: import mlflow": "needs a server of MLflow",
     "docs/how-to/use-another-encoder.md: import torch": "tests/core/models/programs exports such programs",
     "docs/how-to/use-another-encoder.md: # not tried": "needs code and weights of others, as the page says",
@@ -45,6 +47,7 @@ PROGRAMS = {
     "curl": "fetches from other servers", "tar": "unpacks what was fetched",
     "duckdb": "DuckDB's own program, which pip does not install", "podman": "a container",
     "pip": "installs packages", "python3": "makes an environment", "py-spy": "another profiler",
+    "ray": "Ray's own program, of the extra ray",
     "dg": "Dagster's own program, which pip does not install by itself",
 }  # fmt: skip
 """Programs of the blocks other than pcip and make -> what they are."""

@@ -1,6 +1,6 @@
 """Storage of the results of assets: tables in the store, with arrays and figures, and HTML pages."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,9 @@ class Tables(Work):
     table: str
     inputs: Callable[[str | None], dict[str, Any]]
     make: Callable[[str | None], Made]
+    log: Callable[[Sequence[dict[str, Any]]], dict[str, Any]] = (
+        lambda _: {}
+    )  # what a run made; see `conclude`
 
     def made_from(self, run: Run, shard: str | None) -> str | None:
         """The hash in the provenance of the table; None if a table that was committed with it is gone."""
@@ -77,6 +80,10 @@ class Tables(Work):
             for kind in _FILES:  # from earlier settings
                 run.library.workspace.figure(run.screen.name, name, kind).unlink(missing_ok=True)
         return {**made.metadata, **previews, "dagster/row_count": made.tables[self.table].height}
+
+    def conclude(self, run: Run, made: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """What the asset records of its run."""
+        return self.log(made)
 
     def _provenance(self, run: Run, shard: str | None) -> dict[str, Any]:
         return run.library.store.provenance(run.screen.name, self.table, shard) or {}

@@ -9,7 +9,7 @@ import functools
 import inspect
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,7 @@ from pydantic import Field
 
 from pcip_assets.assets.pictures import apart
 from pcip_assets.assets.table_metadata import table_metadata
+from pcip_assets.compute.engine import Engine, Local, ShardedAsset, ShardResult, engine_of
 from pcip_assets.lineage.version import code_version
 from pcip_assets.provenance import Stopwatch, inputs_hash
 from pcip_assets.resources import Library
@@ -55,6 +56,32 @@ class Run:
     figures: bool
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How a shard of an asset is made without Dagster, as a worker of a cluster does.
+
+    Attributes:
+        function: the function of the asset.
+        config: the class of its configuration.
+        takes_config: whether the function takes it.
+    """
+
+    function: Callable[..., Any]
+    screen: Screen
+    version: str
+    figures: bool
+    config: type[Any]
+    takes_config: bool
+
+    @contextmanager
+    def opened(self, context: Any, config: Any, resources: dict[str, Any]) -> Iterator[tuple[Run, Any]]:
+        """The run, and the work of the asset, or its result if nothing of it is stored."""
+        run = Run(context, self.screen, resources["library"], self.version, self.figures)
+        given = {"config": config, **resources} if self.takes_config else resources
+        with _worked_out(self.function)(context, **given) as work:
+            yield run, work
+
+
 class Work(ABC):
     """How to compute a result and where to store it. A shard is None for an asset without partitions."""
 
@@ -72,6 +99,10 @@ class Work(ABC):
 
     def describe(self, run: Run) -> dict[str, Any]:
         """Metadata of the stored result, whichever run computed it."""
+        return {}
+
+    def conclude(self, run: Run, made: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Record what this run made, from the metadata of the shards that it made; return metadata of the asset."""
         return {}
 
     def data_version(self, run: Run, hashes: Sequence[str]) -> str:
@@ -111,23 +142,32 @@ def asset(
 
     def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
         version = code_version(function, figures=figures)
-        takes_config = "config" in inspect.signature(function).parameters
+        signature = _signature(function)
+        recipe = Recipe(
+            function,
+            screen,
+            version,
+            figures,
+            config=signature.parameters["config"].annotation,
+            takes_config="config" in inspect.signature(function).parameters,
+        )
 
         @functools.wraps(function)
         def materialized(
             context: dg.AssetExecutionContext, config: dg.Config, **resources: Any
         ) -> dg.MaterializeResult:
-            run = Run(context, screen, resources["library"], version, figures)
-            given = {"config": config, **resources} if takes_config else resources
-            with run.library.publishing(context.log), _worked_out(function)(context, **given) as work:
+            library: Library = resources["library"]
+            engine = Local() if shards is None else engine_of(library.workspace)
+            given = engine.resources(resources)
+            with library.publishing(context.log), recipe.opened(context, config, given) as (run, work):
                 if isinstance(work, dg.MaterializeResult):
                     return work
                 assert isinstance(config, Remake), (
                     f"{noun}: the config of an asset with a stored result needs `force`"
                 )
-                return _brought_up_to_date(run, work, force=config.force)
+                return _brought_up_to_date(run, work, config, engine, on_gpu=pool == GPU_POOL)
 
-        vars(materialized)["__signature__"] = _signature(function)
+        vars(materialized).update(__signature__=signature, recipe=recipe)
         return dg.asset(
             key=[screen.name, noun],
             description=description,
@@ -146,6 +186,12 @@ def asset(
         )(materialized)
 
     return decorate
+
+
+def recipe_of(asset: dg.AssetsDefinition) -> Recipe:
+    """How a shard of an asset is made, by the decorator above."""
+    recipe: Recipe = asset.op.compute_fn.decorated_fn.recipe  # type: ignore[union-attr]
+    return recipe
 
 
 def _noun(dep: Any) -> str:
@@ -177,44 +223,72 @@ def _worked_out(function: Callable[..., Any]) -> Callable[..., AbstractContextMa
     return lambda *args, **resources: nullcontext(function(*args, **resources))
 
 
-def _brought_up_to_date(run: Run, work: Work, *, force: bool) -> dg.MaterializeResult:
+def _brought_up_to_date(
+    run: Run, work: Work, config: Remake, engine: Engine, *, on_gpu: bool
+) -> dg.MaterializeResult:
     """Compute each partition of this run that is not up to date; with `force`, every partition."""
     context, sharded = run.context, run.context.assets_def.partitions_def is not None
-    shards: list[str | None] = list(context.partition_keys) if sharded else [None]
-    made, hashes = 0, list[str]()
-    metadata: dict[str, Any] = {}
+    results: dict[str | None, ShardResult] = {}
+    asset = ShardedAsset(
+        data=str(run.library.workspace.data),
+        screen=run.screen,
+        key=tuple(context.asset_key.path),
+        version=run.version,
+        on_gpu=on_gpu,
+        shards=tuple(context.partition_keys) if sharded else (None,),
+        config=config.model_dump(),
+        run_id=context.run.run_id,
+    )
+    make = functools.partial(bring_up_to_date, run, work, total=len(asset.shards), force=config.force)
     with Stopwatch() as watch:
-        for number, shard in enumerate(shards, 1):
-            inputs = work.inputs(shard)
-            hashes.append(inputs_hash(run.library.workspace.folder, code=run.version, **inputs))
-            name = "/".join(context.asset_key.path) + (f" {shard} ({number}/{len(shards)})" if shard else "")
-            if work.made_from(run, shard) == hashes[-1] and not force:
-                context.log.info(f"{name}: up to date")
-                metadata = {"up_to_date": True}
-            else:
-                with Stopwatch() as shard_watch:
-                    metadata = work.keep(run, shard, hashes[-1])
-                made += 1
-                rows = metadata.get("dagster/row_count")
-                context.log.info(
-                    f"{name}: {'computed' if rows is None else f'{rows} rows'} in {shard_watch.seconds:.1f} s"
-                )
-                metadata["seconds"] = round(shard_watch.seconds, 2)
-            if shard is not None:
-                context.add_asset_metadata(apart(context, metadata), partition_key=shard)
+        for result in engine.each(asset, make, context.log):
+            results[result.shard] = result
+            if result.shard is not None:
+                context.add_asset_metadata(apart(context, result.metadata), partition_key=result.shard)
+    made = [result for result in results.values() if result.made]
     return dg.MaterializeResult(
         metadata={
-            **({} if sharded else apart(context, metadata)),
+            **({} if sharded else apart(context, results[None].metadata)),
             **work.describe(run),
-            "partitions_made": made,
-            "partitions_up_to_date": len(shards) - made,
+            **work.conclude(run, [result.metadata for result in made]),
+            "partitions_made": len(made),
+            "partitions_up_to_date": len(results) - len(made),
             "seconds": round(watch.seconds, 2),
-            "peak_memory_mb": round(watch.peak_mb),
+            "peak_memory_mb": round(max(watch.peak_mb, *(result.peak_mb for result in results.values()))),
             "simulated": run.screen.simulated,
         },
-        data_version=dg.DataVersion(work.data_version(run, hashes)),
+        data_version=dg.DataVersion(
+            work.data_version(run, [results[shard].inputs_hash for shard in asset.shards])
+        ),
         asset_key=context.asset_key,
     )
+
+
+def bring_up_to_date(
+    run: Run, work: Work, number: int, shard: str | None, *, total: int, force: bool
+) -> ShardResult:
+    """Compute one partition if it is not up to date, or with `force`.
+
+    Args:
+        run, work: of the asset.
+        number: of the partition among the `total` of the run, for the log.
+        shard: None for an asset without partitions.
+        total: number of partitions.
+        force: compute it anyway.
+    """
+    log = run.context.log
+    inputs = work.inputs(shard)
+    inputs_hashed = inputs_hash(run.library.workspace.folder, code=run.version, **inputs)
+    name = "/".join(run.context.asset_key.path) + (f" {shard} ({number}/{total})" if shard else "")
+    if work.made_from(run, shard) == inputs_hashed and not force:
+        log.info(f"{name}: up to date")
+        return ShardResult(shard, inputs_hashed, made=False, metadata={"up_to_date": True})
+    with Stopwatch() as watch:
+        metadata = work.keep(run, shard, inputs_hashed)
+    rows = metadata.get("dagster/row_count")
+    log.info(f"{name}: {'computed' if rows is None else f'{rows} rows'} in {watch.seconds:.1f} s")
+    metadata["seconds"] = round(watch.seconds, 2)
+    return ShardResult(shard, inputs_hashed, made=True, metadata=metadata, peak_mb=watch.peak_mb)
 
 
 def all_shards(screen: Screen, *nouns: str) -> list[dg.AssetDep]:

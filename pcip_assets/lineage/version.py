@@ -25,6 +25,7 @@ DECIDES_NOTHING = (
     "pcip_core.training.tracker",  # reports progress
     "pcip_assets.assets.encoders.train_network",  # records a training and registers the network
     "pcip_assets.assets.pictures",  # how pages show a result
+    "pcip_assets.compute",  # where shards are computed
     "pcip_assets.dagster_compat",  # what Dagster keeps and shows
     "pcip_assets.assets.results",  # storage of results
     "pcip_assets.assets.skeleton",  # whether to compute a result, by the same rule for all assets

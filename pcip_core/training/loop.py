@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,10 @@ from pcip_core.training.tasks.inpainting import Inpainting
 from pcip_core.training.tracker import ProgressTracker, SilentTracker, Tracker
 
 _CHECK_EVERY = 50  # steps between checks of the loss, each of which waits for the device
+
+
+Start = Callable[[Callable[..., Any], Tracker], Any]
+"""Starts the processes of a training; see `train`."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,7 @@ def train(
     task: TaskKind = Inpainting,
     tracker: Tracker | None = None,
     checkpoints: Path | None = None,
+    start: Start | None = None,
 ) -> TrainedEncoder:
     """Train a network.
 
@@ -65,6 +71,9 @@ def train(
             the first reports.
         checkpoints: a folder for the state after each epoch. If it contains a checkpoint of the same training, the
             training is resumed from it, and ends at the same weights (bit for bit on a CPU).
+        start: starts the processes elsewhere, as on other machines: called with a function that trains in each of
+            them, once they are connected, and takes a `tracker`; and with the tracker of the reports. It returns
+            what the first process returns.
 
     This function starts `config.processes` processes. Within torchrun, call it in each process.
 
@@ -88,6 +97,10 @@ def train(
     """
     _check(cells, network, config)
     tracker = tracker or ProgressTracker()
+    if start is not None:
+        alone = dataclasses.replace(config, processes=1)  # each of them starts no others
+        job = partial(train, cells, network, alone, task=task, checkpoints=checkpoints)
+        return start(job, tracker)
     backend = "nccl" if choose_device(config.device).type == "cuda" else "gloo"
     processes = join(backend)
     if config.processes > 1 and processes.size == 1:

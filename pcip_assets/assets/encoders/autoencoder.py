@@ -9,6 +9,7 @@ import numpy as np
 from pcip_assets.assets.encoders.train_network import Fitted, Network
 from pcip_assets.assets.encoders.training_cells import HELD_OUT, all_crops, held_out_crops
 from pcip_assets.assets.skeleton import GPU_POOL, all_shards, asset, baselines_of
+from pcip_assets.compute.engine import Start
 from pcip_assets.records.settings import trained_as
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, TrainingRun
@@ -39,7 +40,7 @@ def build_autoencoder(screen: Screen) -> dg.AssetsDefinition:
         def inputs(_: str | None) -> dict[str, Any]:
             return {"beside": tracking.champion(screen.name).version}
 
-        def fit(tracker: TrainingRun, checkpoints: Path) -> Fitted:
+        def fit(tracker: TrainingRun, checkpoints: Path, start: Start | None) -> Fitted:
             from pcip_core.models.autoencoder import AutoencoderConfig
             from pcip_core.training.cells import CellSet
             from pcip_core.training.loop import train
@@ -61,6 +62,7 @@ def build_autoencoder(screen: Screen) -> dg.AssetsDefinition:
                 task=Autoencoding,
                 tracker=tracker,
                 checkpoints=checkpoints,
+                start=start,
             )
             held_out = held_out_crops(cells["pixel_hash"].to_list(), image, config)
             return Fitted(trained, len(image), "mean squared error", {HELD_OUT: held_out})

@@ -19,6 +19,7 @@ from pcip_assets.assets.encoders.training_cells import (
     training_cells,
 )
 from pcip_assets.assets.skeleton import GPU_POOL, Remake, all_shards, asset
+from pcip_assets.compute.engine import Start
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, TrainingRun
 from pcip_core.spec.loading import encoder_config
@@ -83,8 +84,8 @@ def build_encoder(screen: Screen) -> dg.AssetsDefinition:
             without = {} if left_out is None else {LEFT_OUT: left_out.images}
             return {"spec": spec, "crops": all_crops_hash(library, screen), **proteins, **without}
 
-        def fit(tracker: TrainingRun, checkpoints: Path) -> Fitted:
-            return _fit(library, screen, settings, left_out, tracker, checkpoints, context.log)
+        def fit(tracker: TrainingRun, checkpoints: Path, start: Start | None) -> Fitted:
+            return _fit(library, screen, settings, left_out, tracker, checkpoints, start, context.log)
 
         kind = " and ".join(settings.tasks).replace("inpainting", "paired cell inpainting")
         text = "" if left_out is None else str(left_out)
@@ -100,6 +101,7 @@ def _fit(
     left_out: LeftOut | None,
     tracker: TrainingRun,
     checkpoints: Path,
+    start: Start | None,
     log: Any,
 ) -> Fitted:
     """Train on all crops but those left out; the file of the network names these and the cells that were held out."""
@@ -138,6 +140,7 @@ def _fit(
         task=task,
         tracker=tracker,
         checkpoints=checkpoints,
+        start=start,
     )
     extra |= {
         HELD_OUT: held_out_crops(cells["pixel_hash"].to_list(), image, settings),

@@ -10,6 +10,7 @@ from pcip_assets.assets.encoders.train_network import Fitted, Network
 from pcip_assets.assets.encoders.training_cells import all_crops, all_crops_hash
 from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.assets.skeleton import GPU_POOL, all_shards, asset, baselines_of
+from pcip_assets.compute.engine import Start
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, TrainingRun
 from pcip_core.errors import EvaluationError
@@ -49,8 +50,8 @@ def build_supervised(screen: Screen) -> dg.AssetsDefinition:
                 "crops": all_crops_hash(library, screen),
             }
 
-        def fit(tracker: TrainingRun, checkpoints: Path) -> Fitted:
-            return _fit(library, screen, config, tracker, checkpoints)
+        def fit(tracker: TrainingRun, checkpoints: Path, start: Start | None) -> Fitted:
+            return _fit(library, screen, config, tracker, checkpoints, start)
 
         return Network(tracking, supervised_model(screen.name), "supervised", config, inputs, fit)
 
@@ -58,7 +59,12 @@ def build_supervised(screen: Screen) -> dg.AssetsDefinition:
 
 
 def _fit(
-    library: Library, screen: Screen, config: TrainingConfig, tracker: TrainingRun, checkpoints: Path
+    library: Library,
+    screen: Screen,
+    config: TrainingConfig,
+    tracker: TrainingRun,
+    checkpoints: Path,
+    start: Start | None,
 ) -> Fitted:
     """Train on the labelled cells of most images; the file of the network names those held."""
     from pcip_core.models.deeploc import DeepLocConfig
@@ -80,6 +86,7 @@ def _fit(
         held=held,
         tracker=tracker,
         checkpoints=checkpoints,
+        start=start,
     )
     split = {
         "trained_on": images[np.unique(image[~held])].tolist(),

@@ -18,6 +18,7 @@ from pcip_assets.assets.encoders.left_out import LEFT_OUT
 from pcip_assets.assets.encoders.training_cells import all_crops, crops_of_screen
 from pcip_assets.assets.results import picture
 from pcip_assets.assets.skeleton import Run, Work
+from pcip_assets.compute.engine import Start, training_start
 from pcip_assets.provenance import git_commit, inputs_hash
 from pcip_assets.records.card import model_card
 from pcip_assets.records.dataset import Crops
@@ -60,7 +61,7 @@ class Network(Work):
         kind: of network, as MLflow shows it.
         config: of the training.
         inputs: what decides the weights.
-        fit: trains it; takes a tracker and the folder of the checkpoints.
+        fit: trains it; takes a tracker, the folder of the checkpoints, and how processes elsewhere are started, if so.
         overrides: settings in `config` that the spec does not say, given for one run.
         left_out: a sentence on the images that the training does not see; empty if it sees all.
     """
@@ -70,7 +71,7 @@ class Network(Work):
     kind: str
     config: TrainingConfig
     inputs: Callable[[str | None], dict[str, Any]]
-    fit: Callable[[TrainingRun, Path], Fitted]
+    fit: Callable[[TrainingRun, Path, Start | None], Fitted]
     overrides: dict[str, Any] = field(default_factory=dict)
     left_out: str = ""
 
@@ -130,7 +131,8 @@ def train_network(run: Run, network: Network, made_from: str) -> dict[str, Any]:
     ) as tracker:
         tracker.start({"data_hash": crops.digest, "commit": tags["commit"]})
         tracker.inputs(crops)
-        fitted = network.fit(tracker, checkpoints)
+        start = training_start(run.library.workspace, checkpoints, run.context.log)
+        fitted = network.fit(tracker, checkpoints, start)
         device, history = str(fitted.trained.device), fitted.trained.history
         tracker.start({"device": f"{device} ({device_name(device)})", "cells": fitted.cells})
         curve = loss_curve(history, screen.title, loss=fitted.loss)

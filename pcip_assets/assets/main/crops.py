@@ -1,7 +1,6 @@
 """`crops`: the single cells of a shard."""
 
 import hashlib
-import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import Field
 
 from pcip_assets.assets.results import Made, Tables, picture, relative
 from pcip_assets.assets.skeleton import Remake, asset
+from pcip_assets.compute.engine import cpus
 from pcip_assets.progress import Progress
 from pcip_assets.resources import Library
 from pcip_core.crops.shard_cells import ShardCells
@@ -24,8 +24,9 @@ _SHOWN = 20  # warnings of a shard in the log
 class Cutting(Remake):
     """Settings of a run of crops."""
 
-    workers: int = Field(
-        os.cpu_count() or 1, description="Processes that cut one shard; the crops do not depend on it."
+    workers: int | None = Field(
+        None,
+        description="Processes that cut one shard, by default one per CPU; the crops do not depend on it.",
     )
 
 
@@ -79,7 +80,7 @@ def build_crops(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDef
                 },
             )
 
-        with library.store.scratch(screen.name) as folder, Cutters(config.workers) as cutters:
+        with library.store.scratch(screen.name) as folder, Cutters(config.workers or cpus()) as cutters:
             yield Tables("cells", inputs, partial(make, into=folder / "crops.npy"))
 
     return crops

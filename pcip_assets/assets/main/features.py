@@ -1,7 +1,7 @@
 """Feature tables: `cell_features` by the champion, `control_features` beside them, `protein_features`."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,8 @@ from pcip_core.errors import EncoderError
 from pcip_core.spec.screen import Screen
 from pcip_core.store.feature_blocks import mean_by_protein
 from pcip_core.store.images import Images
+
+_SECONDS = "extraction_seconds"  # in the metadata of a shard
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def _learned_features(
         table=f"{PREFIX}{learned.method}_{learned.layers[0]}",
         pool=GPU_POOL,
     )
-    def features(context: dg.AssetExecutionContext, library: Library, tracking: Tracking) -> Iterator[Tables]:
+    def features(context: dg.AssetExecutionContext, library: Library, tracking: Tracking) -> Tables:
         from pcip_core.models.files import load_encoder
 
         champion = tracking.champion(learned.model)
@@ -119,7 +121,6 @@ def _learned_features(
         require_same_crops(network.config, screen, champion.version)
         if learned.noun == "cell_features":
             require_same_tasks(network.config, screen, champion.version)
-        meter = _Meter(context.log)
 
         def inputs(shard: str | None) -> dict[str, Any]:
             weights, precision = champion.tags["weights_sha256"], champion.precision
@@ -128,20 +129,21 @@ def _learned_features(
         def make(shard: str | None) -> Made:
             cells, crops = library.store.read_with_array(screen.name, "cells", "crops", str(shard))
             task = f"{screen.name}/{learned.noun} {shard}"
-            layers = meter.extract(network, crops, task, layers=learned.layers, precision=champion.precision)
+            layers, measured = _extracted(
+                context.log, network, crops, task, layers=learned.layers, precision=champion.precision
+            )
             sets = {f"{learned.method}_{layer}": vectors for layer, vectors in layers.items()}
             overrides = champion.tags.get(OVERRIDES)
             return made_features(
-                cells, sets, champion.version, champion.run_id, champion.precision, overrides
+                cells, sets, champion.version, champion.run_id, champion.precision, overrides, **measured
             )
 
-        yield Tables(f"{PREFIX}{learned.method}_{learned.layers[0]}", inputs, make)
-        if meter.cells:
-            _log_extraction(context, tracking, learned, champion, meter)
-        changed = {OVERRIDES: champion.tags[OVERRIDES]} if OVERRIDES in champion.tags else {}
-        context.add_asset_metadata(
-            {"encoder_version": champion.version, "precision": champion.precision, **changed}
-        )
+        def log(made: Sequence[dict[str, Any]]) -> dict[str, Any]:
+            changed = {OVERRIDES: champion.tags[OVERRIDES]} if OVERRIDES in champion.tags else {}
+            logged = _log_extraction(context, tracking, learned, champion, made)
+            return {"encoder_version": champion.version, "precision": champion.precision, **changed, **logged}
+
+        return Tables(f"{PREFIX}{learned.method}_{learned.layers[0]}", inputs, make, log)
 
     return features
 
@@ -151,26 +153,26 @@ def _log_extraction(
     tracking: Tracking,
     learned: _Learned,
     champion: Encoder,
-    meter: "_Meter",
-) -> None:
-    """Log what was computed in MLflow, and link it from the metadata of the asset."""
+    made: Sequence[dict[str, Any]],
+) -> dict[str, Any]:
+    """Log in MLflow what a run computed, from the metadata of its shards; return what links it to the asset."""
+    cells = sum(shard["dagster/row_count"] for shard in made)
+    if not cells:
+        return {}
+    rate = cells / sum(shard[_SECONDS] for shard in made)
     run_id = tracking.log_extraction(
         learned.trained_on,
         champion,
         params={
             "screen": context.asset_key.path[0],
-            "device": f"{meter.device} ({device_name(meter.device)})",
+            "device": ", ".join(dict.fromkeys(shard["device"] for shard in made)),
             "precision": champion.precision,
             "dagster_run_id": context.run.run_id,
         },
-        metrics={"cells": meter.cells, "cells_per_s": meter.cells / meter.seconds},
+        metrics={"cells": cells, "cells_per_s": rate},
     )
-    context.add_asset_metadata(
-        {
-            "mlflow_run": dg.MetadataValue.url(tracking.url(learned.trained_on, run_id)),
-            "cells_per_s": meter.cells / meter.seconds,
-        }
-    )
+    url = dg.MetadataValue.url(tracking.url(learned.trained_on, run_id))
+    return {"mlflow_run": url, "cells_per_s": rate}
 
 
 def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -221,8 +223,8 @@ def build_control_features(screen: Screen, shards: dg.PartitionsDefinition) -> d
         def make(shard: str | None) -> Made:
             cells, crops = library.store.read_with_array(screen.name, "cells", "crops", str(shard))
             task = f"{screen.name}/control_features {shard}"
-            layers = _Meter(context.log).extract(
-                network, crops, task, layers=screen.encoder.layers, precision=precision
+            layers, _ = _extracted(
+                context.log, network, crops, task, layers=screen.encoder.layers, precision=precision
             )
             sets = {f"untrained_{layer}": vectors for layer, vectors in layers.items()}
             sets["intensity"], _ = intensity_features(crops, *extremes(cells, screen), screen.crop_channels)
@@ -325,24 +327,17 @@ def require_same_tasks(network: Any, screen: Screen, version: str) -> None:
         )
 
 
-class _Meter:
-    """Extraction with progress, and a count of cells and seconds for the throughput that is logged."""
+def _extracted(
+    log: Any, network: Any, crops: np.ndarray, task: str, *, layers: Sequence[str], precision: str
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Features of each layer, with progress; and the device and the seconds, for the throughput that is logged."""
+    from pcip_core.models.inference import extract_features
+    from pcip_core.training.device import choose_device
 
-    def __init__(self, log: Any) -> None:
-        self.cells, self.seconds, self.device = 0, 0.0, "cpu"
-        self._log = log
-
-    def extract(
-        self, network: Any, crops: np.ndarray, task: str, *, layers: Sequence[str], precision: str
-    ) -> dict[str, np.ndarray]:
-        from pcip_core.models.inference import extract_features
-        from pcip_core.training.device import choose_device
-
-        self.device = str(choose_device("auto"))
-        start = time.perf_counter()
-        with Progress(self._log, task, len(crops), "cell") as progress:
-            layers_of_cells = extract_features(
-                network, crops, layers=layers, device=self.device, precision=precision, progress=progress
-            )
-        self.cells, self.seconds = self.cells + len(crops), self.seconds + time.perf_counter() - start
-        return layers_of_cells
+    device, start = str(choose_device("auto")), time.perf_counter()
+    with Progress(log, task, len(crops), "cell") as progress:
+        layers_of_cells = extract_features(
+            network, crops, layers=layers, device=device, precision=precision, progress=progress
+        )
+    measured = {"device": f"{device} ({device_name(device)})", _SECONDS: time.perf_counter() - start}
+    return layers_of_cells, measured

@@ -1,5 +1,6 @@
 """`fields`: the raw files of a shard, each decoded once; unreadable ones are in quarantine."""
 
+import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -49,15 +50,17 @@ def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDe
     )
     def fields(context: dg.AssetExecutionContext, library: Library) -> Tables:
         """Raw fields of view of one shard: files decoded and hashed; unreadable ones in quarantine."""
-        layout, chosen = scan(screen), set(context.partition_keys)
-        hashes = {
-            field.field_id: content_hash(screen, field) for field in layout.fields if field.shard in chosen
-        }
+        layout = scan(screen)
+
+        @functools.lru_cache(maxsize=1)  # of the shard that is looked at, then made
+        def hashes_of(shard: str) -> dict[str, str]:
+            return {field.field_id: content_hash(screen, field) for field in layout.of_shard(shard)}
+
         tables = match_tables(screen, layout.with_left_out())
         _describe(screen, library)
 
         def inputs(shard: str | None) -> dict[str, Any]:
-            members = layout.of_shard(str(shard))
+            members, hashes = layout.of_shard(str(shard)), hashes_of(str(shard))
             return {
                 "spec": screen.section("channels", "files", "images", "shards", "illumination", "quality"),
                 "illumination": fingerprint(screen, members),
@@ -68,7 +71,9 @@ def build_fields(screen: Screen, shards: dg.PartitionsDefinition) -> dg.AssetsDe
             }
 
         def make(shard: str | None) -> Made:
-            made = _checked(screen, layout, str(shard), hashes, tables, library.workspace.folder)
+            made = _checked(
+                screen, layout, str(shard), hashes_of(str(shard)), tables, library.workspace.folder
+            )
             replaced = [name for name in _OFTEN_EMPTY if library.store.has(screen.name, name, shard)]
             return replace(made, tables=_written(made.tables, replaced))
 

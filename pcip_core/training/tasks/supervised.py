@@ -20,7 +20,7 @@ from pcip_core.models.network import CellNetwork
 from pcip_core.spec.training import TrainingConfig
 from pcip_core.training.batches import CellBatches, slices
 from pcip_core.training.cells import CellSet
-from pcip_core.training.loop import train
+from pcip_core.training.loop import Start, train
 from pcip_core.training.processes import ALONE, Processes
 from pcip_core.training.sampling import draw_kept, draw_order, draw_shifts, draw_turns, hold_out_images
 from pcip_core.training.task import Batch, ahead, output_of
@@ -67,6 +67,7 @@ def train_supervised(
     balanced: bool = True,
     tracker: Tracker | None = None,
     checkpoints: Path | None = None,
+    start: Start | None = None,
 ) -> TrainedClassifier:
     """Train the network on labelled cells, and classify the held-out cells.
 
@@ -77,7 +78,7 @@ def train_supervised(
         config: as for `train`; a last batch of one cell joins the previous batch.
         held: (n,) bool, the held-out cells; by default the cells of `config.validation_fraction` of the images.
         balanced: whether all classes have equal weight in the loss, regardless of their number of cells.
-        tracker, checkpoints: as for `train`.
+        tracker, checkpoints, start: as for `train`.
 
     Raises:
         ShapeError: labels or held do not have one entry per cell.
@@ -100,7 +101,7 @@ def train_supervised(
         held = hold_out_images(cells.image, labels, fraction=config.validation_fraction, seed=config.seed)
     _check_classes(labels[~held])
     task = partial(Classification, labels=labels, held=held, balanced=balanced)
-    trained = train(cells, network, config, task=task, tracker=tracker, checkpoints=checkpoints)
+    trained = train(cells, network, config, task=task, tracker=tracker, checkpoints=checkpoints, start=start)
     probabilities = classify(
         trained.network,
         only(cells.pixels, held),

@@ -1,0 +1,279 @@
+"""Shards as tasks of a Ray cluster of three nodes on this machine, against the same run in one process.
+
+The screen has small drawn images. Its shards are made again by both engines in turn, and their tables are compared.
+Then one node is killed in the middle of a run. Last, calls that do nothing or sleep show what the scheduler costs.
+Each node is a set of processes of Ray; all nodes share the processors and the disk of this machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import statistics
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import psutil
+import yaml
+
+from benchmarks.common.harness import Row
+from benchmarks.platform.incremental import Growing
+from pcip_assets.compute.cluster import connect
+from pcip_assets.compute.cluster import ray as import_ray
+from pcip_assets.compute.settings import Compute, Needs
+from pcip_assets.compute.tasks import Calls, results_of
+from pcip_assets.dagster_compat import partition_range_tags
+
+DESCRIPTION = "shards on a Ray cluster of three nodes on one machine: equal tables, overhead, a node killed"
+SECONDS = 600
+LONG = True
+NODES, SHARDS, REPEATS = 3, 24, 2
+NOTHING, SLEEPING, SLEEP_S = (100, 1_000, 4_000), 10, 1.0
+_NOUNS = ("fields", "crops", "cell_features", "control_features")
+
+
+def run() -> list[Row]:
+    """All parts, on one cluster."""
+    logging.getLogger("dagster").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory() as folder:
+        screen = Growing(Path(folder))
+        screen.grow_to(SHARDS)
+        start = time.perf_counter()
+        cluster = _cluster(NODES)
+        settings = Compute(engine="ray", address=cluster.address)
+        ray = connect(settings)
+        rows = [
+            Row(
+                f"a cluster of {NODES} nodes on one machine: start and connection",
+                time.perf_counter() - start,
+                "s",
+            )
+        ]
+        rows += both_engines(screen, settings)
+        rows += killed_node(screen, settings, cluster)
+        rows += scheduler()
+        ray.shutdown()
+        cluster.shutdown()
+    return rows
+
+
+def _cluster(nodes: int) -> Any:
+    """A cluster on the loopback. Each node has one CPU for tasks."""
+    import_ray(loopback=True)
+    from ray.cluster_utils import Cluster
+
+    each: dict[str, Any] = {
+        "node_ip_address": "127.0.0.1",
+        "num_cpus": 1,
+        "object_store_memory": 100 * 2**20,
+    }
+    cluster = Cluster(initialize_head=True, head_node_args={**each, "include_dashboard": False})
+    for _ in range(nodes - 1):
+        cluster.add_node(**each)
+    return cluster
+
+
+# -- equal tables -------------------------------------------------------------------------------------
+
+
+def both_engines(screen: Growing, settings: Compute) -> list[Row]:
+    """Every shard made again by both engines in turn: seconds, tables, events."""
+    seconds: dict[str, list[float]] = {"local": [], "ray": []}
+    tables: dict[str, dict[tuple[str, str | None], pl.DataFrame]] = {}
+    events = {}
+    with _engine(screen, settings):
+        make_again(screen)  # the workers import everything
+    for _ in range(REPEATS):
+        for engine in seconds:
+            with _engine(screen, settings if engine == "ray" else Compute()):
+                start = time.perf_counter()
+                result = make_again(screen)
+                seconds[engine].append(time.perf_counter() - start)
+            tables[engine], events[engine] = contents(screen), _events(screen, result.run_id)
+    ours, bare = (statistics.median(seconds[engine]) for engine in ("ray", "local"))
+    work = f"{SHARDS} shards of four small fields, four assets, published"
+    extra = (ours - bare) / (SHARDS * len(_NOUNS))
+    count, size = events["ray"]
+    unequal = different(tables["local"], tables["ray"])
+    return [
+        Row(f"{work}: on the cluster (a shard of an asset: {extra * 1000:+.0f} ms)", ours, "s", n=REPEATS,
+            against="one process", against_value=bare, ratio=ours / bare,
+            spread=(min(seconds["ray"]), max(seconds["ray"]))),
+        Row(f"{work}: tables of one engine that differ from the other's, of {len(tables['local'])}",
+            len(unequal), aim="0", held=not unequal),
+        Row(f"{work}: events in Dagster's database, a shard of an asset", count / (SHARDS * len(_NOUNS)), n=count,
+            against="one process", against_value=events["local"][0] / (SHARDS * len(_NOUNS))),
+        Row(f"{work}: bytes of these events, a shard of an asset", size / (SHARDS * len(_NOUNS)), "B",
+            against="one process", against_value=events["local"][1] / (SHARDS * len(_NOUNS))),
+    ]  # fmt: skip
+
+
+def make_again(screen: Growing) -> dg.ExecuteInProcessResult:
+    """One run over all shards, each made again."""
+    ops = {f"{screen.screen.name}__{noun}": {"config": {"force": True}} for noun in _NOUNS}
+    result = screen.job.execute_in_process(
+        instance=screen.instance,
+        run_config={"loggers": {"console": {}}, "ops": ops},
+        tags=partition_range_tags(screen.shards[0], screen.shards[-1]),
+        raise_on_error=False,
+    )
+    assert result.success, [event.message for event in result.all_events if event.is_failure]
+    return result
+
+
+def contents(screen: Growing) -> dict[tuple[str, str | None], pl.DataFrame]:
+    """(table, shard) -> its rows, of all tables that are made by shard; crops as well."""
+    store, name = screen.store, screen.screen.name
+    frames: dict[tuple[str, str | None], pl.DataFrame] = {
+        (table, shard): store.read(name, table, shards=[shard])
+        for table in store.tables(name)
+        for shard in store.shards(name, table)
+    }
+    for shard in store.shards(name, "cells"):
+        pixels = store.read_with_array(name, "cells", "crops", shard)[1]
+        frames["crops", shard] = pl.DataFrame({"bytes": [pixels.tobytes()]})
+    return frames
+
+
+def different(first: Mapping[Any, pl.DataFrame], second: Mapping[Any, pl.DataFrame]) -> list[Any]:
+    """The tables that are not equal bit for bit, or are in one of the two only."""
+    return [key for key in first.keys() | second.keys() if not _equal(first.get(key), second.get(key))]
+
+
+def _equal(first: pl.DataFrame | None, second: pl.DataFrame | None) -> bool:
+    return first is not None and second is not None and first.equals(second)
+
+
+def _events(screen: Growing, run_id: str) -> tuple[int, int]:
+    """Number of the events of a run, and the length of their text."""
+    logs = screen.instance.all_logs(run_id)
+    return len(logs), sum(len(dg.serialize_value(log)) for log in logs)
+
+
+@contextlib.contextmanager
+def _engine(screen: Growing, settings: Compute) -> Iterator[None]:
+    """The engine of the workspace, within the block."""
+    file = screen.workspace.data / "compute.yaml"
+    file.write_text(yaml.safe_dump({"engine": settings.engine, "address": settings.address}))
+    yield
+    file.unlink()
+
+
+# -- a node is killed ---------------------------------------------------------------------------------
+
+
+def killed_node(screen: Growing, settings: Compute, cluster: Any) -> list[Row]:
+    """SIGKILL to all processes of one node when some shards are there: what is lost, and what is there twice."""
+    before, numbers = contents(screen), _commits(screen)
+    node = next(iter(cluster.worker_nodes))
+    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+    killed: list[int] = []
+
+    def kill() -> None:
+        while sum(number != numbers[key] for key, number in _commits(screen).items()) < len(numbers) / 3:
+            time.sleep(0.1)
+        victims = [raylet, *raylet.children(recursive=True)]
+        killed.append(len(victims))
+        for victim in victims:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                victim.kill()
+
+    killer = threading.Thread(target=kill)
+    with _engine(screen, settings):
+        killer.start()
+        start = time.perf_counter()
+        result = make_again(screen)
+        seconds = time.perf_counter() - start
+        killer.join()
+    made = Counter(
+        (event.asset_key.path[-1], event.partition)
+        for event in result.all_events
+        if event.is_step_materialization and event.asset_key is not None
+    )
+    after = contents(screen)
+    lost = [key for key in numbers if _commits(screen)[key] == numbers[key]]
+    what = f"one of {NODES} nodes killed ({killed[0]} processes, SIGKILL) in the middle of {SHARDS} shards"
+    return [
+        Row(f"{what}: until the run has ended with success", seconds, "s"),
+        Row(f"{what}: results that were not made again", len(lost), aim="0", held=not lost),
+        Row(f"{what}: tables that differ from those before", len(different(before, after)), aim="0",
+            held=not different(before, after)),
+        Row(f"{what}: results reported more than once, of {len(made)}", sum(count > 1 for count in made.values()),
+            aim="0", held=len(made) == SHARDS * len(_NOUNS) and set(made.values()) == {1}),
+    ]  # fmt: skip
+
+
+def _commits(screen: Growing) -> dict[tuple[str, str], int]:
+    """(table, shard) -> the number of its commit, of one table of each asset."""
+    store, name = screen.store, screen.screen.name
+    tables = ("fields", "cells", "cell_features_inpainting_conv1", "cell_features_untrained_conv1")
+    return {
+        (table, shard): (store.provenance(name, table, shard) or {})["commit_number"]
+        for table in tables
+        for shard in screen.shards
+    }
+
+
+# -- the scheduler ------------------------------------------------------------------------------------
+
+
+def scheduler() -> Iterator[Row]:
+    """Calls that do nothing, and calls that sleep on simulated workers: each is a process without work."""
+    memory = psutil.Process().memory_info
+    list(results_of(_calls(_nothing, 1.0), ["warm"]))
+    for count in NOTHING:
+        before, start = memory().rss, time.perf_counter()
+        list(results_of(_calls(_nothing, 0.5), list(map(str, range(count)))))
+        a_call = (time.perf_counter() - start) / count
+        grown = max(0, memory().rss - before) / 2**20
+        yield Row(
+            f"{count:,} calls that do nothing: a call, and {grown:.0f} MiB more in the driver",
+            a_call * 1000,
+            "ms",
+            n=count,
+        )
+    share = 2.0 / SLEEPING  # CPUs of two nodes that are left
+    list(results_of(_calls(_sleep, share), list(map(str, range(SLEEPING)))))  # the processes start
+    items, start = 10 * SLEEPING, time.perf_counter()
+    list(results_of(_calls(_sleep, share), list(map(str, range(items)))))
+    seconds, ideal = time.perf_counter() - start, items * SLEEP_S / SLEEPING
+    yield Row(
+        f"{items} calls that sleep {SLEEP_S:g} s on {SLEEPING} simulated workers", seconds, "s", n=items,
+        against="without a scheduler", against_value=ideal, ratio=seconds / ideal,
+    )  # fmt: skip
+    resident = statistics.median(process.memory_info().rss / 2**20 for process in _workers())
+    for count in (100, 1_000):
+        yield Row(
+            f"{count} simulated workers: not tried here; each is a process of {resident:.0f} MiB, together "
+            f"{count * resident / 1024:.0f} GiB", None,
+        )  # fmt: skip
+
+
+def _workers() -> list[psutil.Process]:
+    """The processes of Ray's workers."""
+    return [
+        process
+        for process in psutil.Process().children(recursive=True)
+        if process.is_running() and " ".join(process.cmdline()).startswith("ray::")
+    ]
+
+
+def _calls(function: Any, cpus: float) -> Calls:
+    return Calls("calls", partial(function), Needs(cpus=cpus), attempts=3, hear=lambda *_: None)
+
+
+def _nothing(item: str, tell: Any) -> str:
+    return item
+
+
+def _sleep(item: str, tell: Any) -> str:
+    time.sleep(SLEEP_S)
+    return item

@@ -1,0 +1,127 @@
+"""The connection of this process to a Ray cluster, and what the nodes of the cluster offer."""
+
+import contextlib
+import logging
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from pcip_assets.compute.settings import Compute, Needs
+from pcip_core.errors import ComputeError
+
+_OBJECTS_BYTES = 200 * 2**20  # results of tasks are small: pixels and tables stay in the shared folder
+_ANSWERS_WITHIN_S = 10.0
+HOW_TO = "docs/how-to/run-on-a-cluster.md"
+
+
+def ray(*, loopback: bool = False) -> Any:
+    """The package, which reports nothing about its use to its makers.
+
+    Args:
+        loopback: clusters of this process listen on the loopback alone.
+
+    Raises:
+        ComputeError: it is not installed.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if loopback:  # whatever its name says, Ray reads it on every system: nodes have the address 127.0.0.1
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    try:
+        import ray as package
+    except ModuleNotFoundError as error:
+        raise ComputeError(
+            "engine: ray (data/compute.yaml)",
+            found="no package ray",
+            required="Ray, on this machine and on every node of the cluster",
+            remedy="pip install 'pcip[ray]', or write `engine: local`.",
+        ) from error
+    return package
+
+
+def connect(settings: Compute) -> Any:
+    """Connect this process, if it is not connected; return the package `ray`.
+
+    A cluster that pcip starts itself (`address: local`) has no dashboard and ends with this process.
+
+    Raises:
+        ComputeError: Ray is not installed, or the cluster cannot be reached.
+    """
+    own = settings.address == "local"
+    package = ray(loopback=own or settings.address.startswith("127."))
+    if package.is_initialized():
+        return package
+    quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": logging.ERROR}
+    try:
+        if own:
+            package.init("local", include_dashboard=False, object_store_memory=_OBJECTS_BYTES, **quiet)
+            _hide_token()
+        else:
+            _require_listener(settings.address)
+            package.init(settings.address, **quiet)
+    except (OSError, RuntimeError, ValueError, package.exceptions.RayError) as error:
+        raise ComputeError(
+            f"address: {settings.address} (data/compute.yaml)",
+            found=f"no cluster that answers ({str(error).strip().splitlines()[0]})",
+            required="the address of a running Ray cluster, with the same versions of Ray and Python",
+            remedy=f"Start one with `ray start --head` ({HOW_TO}), correct the address, or write `engine: local`.",
+        ) from error
+    return package
+
+
+def _hide_token() -> None:
+    """Ray writes the token of clusters of this account with the usual permissions of new files."""
+    with contextlib.suppress(OSError):
+        (Path.home() / ".ray" / "auth_token").chmod(0o600)
+
+
+def _require_listener(address: str) -> None:
+    """Fail at once where nothing listens: Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWERS_WITHIN_S).close()
+
+
+def require_room(what: str, needs: Needs, count: int = 1) -> None:
+    """Check that the cluster can hold tasks, now or when others have ended. Ray itself would wait for ever.
+
+    Args:
+        what: the tasks, for the error.
+        needs: of one task.
+        count: of tasks that must run at once.
+
+    Raises:
+        ComputeError: no node, or not enough of them, has what a task needs.
+    """
+    import ray as package
+
+    wanted = {"CPU": needs.cpus or 0, "GPU": needs.gpus or 0, "memory": _bytes(needs)}
+    nodes = [node["Resources"] for node in package.nodes() if node["Alive"]]
+    room = sum(
+        min((int(node.get(name, 0) / amount) for name, amount in wanted.items() if amount), default=count)
+        for node in nodes
+    )
+    if room < count:
+        raise ComputeError(
+            f"{what} on the Ray cluster",
+            found=", ".join(_shown(node) for node in nodes) or "no node that is alive",
+            required=f"{count} x {_shown(wanted)}, each on one node",
+            remedy="Add nodes, or correct cpus, gpus, memory_gb or training_workers in data/compute.yaml.",
+        )
+
+
+def options(needs: Needs) -> dict[str, Any]:
+    """What a task needs, as Ray takes it."""
+    return {"num_cpus": needs.cpus or 0, "num_gpus": needs.gpus or 0, "memory": _bytes(needs) or None}
+
+
+def _bytes(needs: Needs) -> int:
+    return int((needs.memory_gb or 0) * 2**30)
+
+
+def _shown(resources: dict[str, float]) -> str:
+    """Resources in words."""
+    return (
+        f"{resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs, "
+        f"{resources.get('memory', 0) / 2**30:.1f} GB"
+    )

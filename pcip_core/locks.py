@@ -1,6 +1,9 @@
 """Locks between processes. The holder makes the others wait; the kernel releases the lock when the holder dies.
 
 A lock also shows whether the process that filled a folder still lives, so that what killed ones left can be removed.
+
+The processes may be on several machines that share a folder over NFS: its server keeps the locks, and frees those of a
+machine that died. No clock of a machine is compared with that of the server.
 """
 
 from __future__ import annotations
@@ -10,9 +13,8 @@ import os
 import shutil
 import stat
 import tempfile
-import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _PREFIX = "pcip_files_"
@@ -41,12 +43,44 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         try:
+            refresh(path.parent)
             yield
         finally:
             # After a mere close, a child that was forked meanwhile would hold the lock.
             fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         os.close(descriptor)
+
+
+def refresh(*folders: Path | str) -> None:
+    """Make sure that names in these folders are looked up as they are now, not as this machine remembers them.
+
+    A client of NFS remembers for up to a minute which names a folder has, and which it has not. It asks the server
+    again when a process opens the folder. On a local disk this takes a microsecond, and changes nothing.
+    """
+    for folder in folders:
+        with suppress(OSError):  # it does not exist, which is what the caller will find
+            os.close(os.open(folder, os.O_RDONLY))
+
+
+@contextmanager
+def owned(folder: Path, *, after_error: bool = True) -> Iterator[Path]:
+    """A new folder, which `sweep` leaves alone while this process lives. It is removed at the end.
+
+    Args:
+        folder: its path.
+        after_error: remove it also after an error of the block.
+    """
+    folder.mkdir(parents=True)
+    try:
+        with locked(folder / "owner"):
+            yield folder
+    except BaseException:
+        if after_error:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    # not before: NFS keeps a file that is open, under another name, and its folder with it
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -62,15 +96,29 @@ def temporary_folder() -> Iterator[Path]:
 def sweep(folders: Iterable[Path]) -> None:
     """Remove the folders that killed processes left: those not recently created whose file `owner` nobody locks.
 
-    Folders of other users and links stay: in a shared folder, they may lead anywhere.
+    Folders of other users and links stay: in a shared folder, they may lead anywhere. How old a folder is, the clock
+    tells that stamps it, which may be that of a server.
     """
+    now: float | None = None
     for folder in folders:
         try:
             status = folder.lstat()
-            is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
-            if not is_ours or time.time() - status.st_mtime < _SWEEP_AFTER_S:
+            if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+                continue
+            now = _now(folder.parent) if now is None else now
+            if now - status.st_mtime < _SWEEP_AFTER_S:
                 continue
             with locked(folder / "owner", wait=False):
                 shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)  # see `owned`
         except OSError:
             continue  # in use, just gone, or not to be removed now: only space is lost, until a later sweep
+
+
+def _now(folder: Path) -> float:
+    """The time by the clock that stamps new files of a folder."""
+    probe = Path(tempfile.mkdtemp(prefix=".time_", dir=folder))
+    try:
+        return probe.stat().st_mtime
+    finally:
+        probe.rmdir()

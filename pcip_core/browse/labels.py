@@ -10,7 +10,6 @@ import polars as pl
 
 from pcip_core.browse.cells import BrowsedCells, places
 from pcip_core.errors import StoreError
-from pcip_core.locks import locked
 from pcip_core.store import schemas
 from pcip_core.store.paths import NAME
 
@@ -158,13 +157,18 @@ class Labels:
             return
         store, screen = self._cells.store, self._cells.screen
         changed = pl.DataFrame({"cell_id": self._cells.cell_id.gather(rows)})
-        with locked(store.root / screen / ".labels.lock"):  # no other process changes labels meanwhile
+        before = table = schemas.LABELS.empty()
+
+        def made() -> pl.DataFrame:
+            nonlocal before, table
             self.refresh()
             before = self._table.join(changed, on="cell_id", how="semi", maintain_order="left")
             kept = self._table.join(changed, on="cell_id", how="anti", maintain_order="left")
             table = pl.concat([kept, given])
-            made = self.made(code, self.name_of_table)
-            self._commit = store.commit(screen, {self.name_of_table: table}, provenance=made)
+            return table
+
+        provenance = self.made(code, self.name_of_table)
+        self._commit = store.update(screen, self.name_of_table, made, provenance=provenance)
         if remember:
             self._undo = [*self._undo, (rows, before)][-_UNDONE:]
         self._table = table

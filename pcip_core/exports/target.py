@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pcip_core.errors import WriteError
 from pcip_core.files import writing
-from pcip_core.locks import locked, sweep
+from pcip_core.locks import owned, sweep
 
 _MARKS = ("zarr.json", ".zgroup", ".pcip-export")  # of a folder that an export may replace
 MARK = _MARKS[-1]
@@ -57,15 +56,10 @@ def new_target(path: Path, *, overwrite: bool, folder: bool = False) -> Iterator
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent.glob(".pcip_export_*"))
-        beside = path.parent / f".pcip_export_{os.getpid()}_{path.name[:100]}"
-        beside.mkdir()
-        try:
-            with locked(beside / "owner"):
-                temporary = beside / path.name
-                yield temporary
-                check_target(path, overwrite=overwrite, folder=folder)
-                if folder and path.is_dir():
-                    path.rename(beside / "replaced")
-                temporary.replace(path)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+        with owned(path.parent / f".pcip_export_{uuid.uuid4().hex}_{path.name[:100]}") as beside:
+            temporary = beside / path.name
+            yield temporary
+            check_target(path, overwrite=overwrite, folder=folder)
+            if folder and path.is_dir():
+                path.rename(beside / "replaced")
+            temporary.replace(path)

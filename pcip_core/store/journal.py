@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pcip_core.errors import StoreError
-from pcip_core.locks import locked, sweep
+from pcip_core.locks import locked, refresh, sweep
 from pcip_core.store import parquet
 
 
@@ -89,6 +89,7 @@ def settle(home: Path) -> None:
     Raises:
         StoreError: the journal cannot be read.
     """
+    refresh(home)
     if (home / ".journal").exists():
         with locked(home / ".lock"):
             _finish(home)

@@ -8,11 +8,12 @@ file metadata, which holds the provenance. Files contain only plain Arrow types 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -60,6 +61,30 @@ def write(path: Path, frame: pl.DataFrame, provenance: Mapping[str, Any]) -> Non
     pq.write_table(described, path, compression="zstd", write_page_checksum=True, **options)
     del table, described
     pa.default_memory_pool().release_unused()  # otherwise kept for the next table: 30 MiB after 70,000 cells
+
+
+def described(
+    provenance: Mapping[str, Any], commit: str, number: int, arrays: Iterable[str]
+) -> dict[str, Any]:
+    """The provenance of the tables of a commit, with its id, its number and the files of its arrays."""
+    files = dict.fromkeys(arrays, f"{commit}.npy")
+    return {**provenance, "commit_id": commit, "commit_number": number, "arrays": files}
+
+
+def stage(
+    folder: Path,
+    tables: Mapping[str, pl.DataFrame],
+    arrays: Mapping[str, np.ndarray | Path],
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write the tables and arrays of a commit into a folder, as `<name>.parquet` and `<name>.npy`."""
+    for name, values in arrays.items():
+        if isinstance(values, Path):
+            values.replace(folder / f"{name}.npy")
+        else:
+            np.save(folder / f"{name}.npy", values, allow_pickle=False)
+    for name, table in tables.items():
+        write(folder / f"{name}.parquet", table, provenance)
 
 
 def parquet_options(schema: pa.Schema) -> dict[str, Any]:
@@ -126,7 +151,7 @@ def provenance_of(path: Path) -> dict[str, Any]:
         raise damaged(path, error) from error
 
 
-def provenance_in(schema: pa.Schema, path: Path) -> dict[str, Any]:
+def provenance_in(schema: pa.Schema, path: Path | str) -> dict[str, Any]:
     """The provenance in a file's schema."""
     encoded = (schema.metadata or {}).get(_METADATA)
     if encoded is None:
@@ -137,7 +162,7 @@ def provenance_in(schema: pa.Schema, path: Path) -> dict[str, Any]:
         raise damaged(path, error) from error
 
 
-def damaged(path: Path, error: Exception) -> StoreError:
+def damaged(path: Path | str, error: Exception) -> StoreError:
     """The error of a file that cannot be read."""
     return StoreError(
         path,

@@ -7,14 +7,14 @@
 One commit replaces several tables and arrays of a shard together (see `journal`). Readers take no lock. A reader
 that encounters an unfinished commit waits for it, or completes it if its writer has died. Each call reads a
 single commit per shard; another commit may happen between two calls.
+
+The files may also lie in an object store, where one small object per shard names its files (see `places.bucket`).
 """
 
 from __future__ import annotations
 
-import shutil
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,67 +25,66 @@ import pyarrow.parquet as pq
 from polars.io.plugins import register_io_source
 
 from pcip_core.errors import CropError, StoreError
-from pcip_core.files import natural_key, writing
-from pcip_core.locks import locked
-from pcip_core.store import journal, parquet
+from pcip_core.files import natural_key
+from pcip_core.store import parquet
 from pcip_core.store.joining import Types, all_columns, filled, joined, require_same_types, require_types
-from pcip_core.store.paths import NAME, Part, checked_name, how_to_make, partitions_in, shard_folder
+from pcip_core.store.paths import Part, how_to_make
+from pcip_core.store.places.place import place_of
 from pcip_core.store.schemas import checked
 from pcip_core.words import many
 
-_OF_A_SCREEN = (".journal", "[a-z]*/part.parquet", "[a-z]*/shard=*/part.parquet")
 _READ_ATTEMPTS = 20
 _SCANNED = 16_384  # rows per batch: 25 MB with 384 features
 
 
 class Store:
-    """Tables and arrays of all screens under one folder."""
+    """Tables and arrays of all screens.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    Args:
+        root: a folder, or the URL of an object store, `s3://bucket/prefix`.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root, self._place = root, place_of(root)
 
     # -- contents ------------------------------------------------------------------------------------
 
     def screens(self) -> list[str]:
         """Names of the screens with a table or an unfinished commit; other folders are ignored."""
-        folders = [path for path in self.root.iterdir() if path.is_dir()] if self.root.is_dir() else []
-        names = sorted(folder.name for folder in folders if NAME.fullmatch(folder.name))
-        return [name for name in names if any(any((self.root / name).glob(part)) for part in _OF_A_SCREEN)]
+        return self._place.screens()
 
     def tables(self, screen: str) -> list[str]:
         """Names of the tables of a screen."""
-        self._settle(screen)
-        home = self.root / screen
-        names = [path.name for path in home.iterdir()] if home.is_dir() else []
-        return sorted(name for name in names if NAME.fullmatch(name) and any(partitions_in(home / name)))
+        return sorted(self._place.tables(screen))
 
     def shards(self, screen: str, table: str) -> list[str]:
         """Shards of a table in natural order (plate_2 before plate_10); empty for a table without shards."""
-        self._settle(screen)
-        shards = (shard for shard, _ in partitions_in(self._folder(screen, table, None)))
+        shards = self._place.shards(screen, table)
         return sorted((shard for shard in shards if shard is not None), key=natural_key)
 
     def has(self, screen: str, table: str, shard: str | None = None) -> bool:
         """Whether a partition exists."""
-        self._settle(screen)
-        return self._part(screen, table, shard).is_file()
+        return self._place.has(screen, table, shard)
 
     def provenance(self, screen: str, table: str, shard: str | None = None) -> dict[str, Any] | None:
         """The provenance of a partition, with `commit_id` and `commit_number` of its commit; None without one."""
-        self._settle(screen)
-        path = self._part(screen, table, shard)
-        try:
-            return parquet.provenance_of(path)
-        except FileNotFoundError:
-            return None
+        return self._place.provenance(screen, table, shard)
 
-    @contextmanager
-    def frozen(self, screen: str) -> Iterator[dict[tuple[str, str | None], Part]]:
-        """(table, shard) -> file of every partition of a screen; no commit takes effect within the block."""
-        home = self._home(screen)
-        with journal.alone(home):
-            tables = [path.name for path in home.iterdir() if NAME.fullmatch(path.name)]
-            yield {(name, shard): part for name in tables for shard, part in partitions_in(home / name)}
+    def frozen(self, screen: str) -> AbstractContextManager[dict[tuple[str, str | None], Part]]:
+        """(table, shard) -> file of every partition of a screen; no commit changes them within the block."""
+        return self._place.frozen(screen)
+
+    def hold(self, file: str, link: str) -> Callable[[], Path]:
+        """Keep a file of `frozen` for longer than its block.
+
+        Args:
+            file: of a `Part`.
+            link: a path in a folder from `scratch`, as long as which the file is kept.
+
+        Returns:
+            What returns a path to read it, on a disk of this machine.
+        """
+        return self._place.hold(file, link)
 
     # -- reading ------------------------------------------------------------------------------------
 
@@ -194,20 +193,22 @@ class Store:
         """
         for _ in range(_READ_ATTEMPTS):
             rows = self.arrow(screen, table, shard=shard)
-            provenance = parquet.provenance_in(rows.schema, self._part(screen, table, shard))
+            provenance = parquet.provenance_in(rows.schema, f"{screen}.{table} {shard}")
             file = provenance.get("arrays", {}).get(array)
-            home = self._folder(screen, array, shard)
+            path: Path | None = None
             try:
-                values = np.lib.format.open_memmap(home / str(file), mode="r")
+                path = self._place.array(screen, array, shard, str(file))
+                values = np.lib.format.open_memmap(path, mode="r")
             except FileNotFoundError:
                 if self.provenance(screen, table, shard) == provenance:
                     break  # no commit in between: the array is missing
                 continue
             except ValueError as error:
-                raise parquet.damaged(home / str(file), error) from error
+                assert path is not None
+                raise parquet.damaged(path, error) from error
             if len(values) != rows.num_rows:
                 raise CropError(
-                    home / str(file),
+                    path,
                     found=f"{many(len(values), 'row')}",
                     required=f"{rows.num_rows} rows, as in the table {table}",
                     remedy=f"Materialize the shard {shard} of {screen} again.",
@@ -268,87 +269,37 @@ class Store:
         arrays = arrays or {}
         tables = {name: checked(frame, name, f"{screen}.{name}") for name, frame in tables.items()}
         _check_lengths(screen, tables, arrays)
-        commit, home = uuid.uuid4().hex, self._home(screen)
-        replaced = [self._part(screen, name, shard) for name in tables]
-        described = {
-            **(provenance or {}),
-            "commit_id": commit,
-            "commit_number": journal.next_number(home, replaced),
-            "arrays": dict.fromkeys(arrays, f"{commit}.npy"),
-        }
-        staging = home / ".staging" / commit
-        targets: dict[Path, Path] = {}  # arrays first, so that they exist before their rows
-        for name in arrays:
-            targets[staging / f"{name}.npy"] = self._folder(screen, name, shard) / f"{commit}.npy"
-        for name in tables:
-            targets[staging / f"{name}.parquet"] = self._part(screen, name, shard)
-        staging.mkdir(parents=True)
-        with writing(home), locked(staging / "owner"):
-            try:
-                for name, values in arrays.items():
-                    if isinstance(values, Path):
-                        values.replace(staging / f"{name}.npy")
-                    else:
-                        np.save(staging / f"{name}.npy", values, allow_pickle=False)
-                for name, table in tables.items():
-                    parquet.write(staging / f"{name}.parquet", table, described)
-                for staged in targets:
-                    journal.sync(staged)
-            except BaseException:  # nothing is committed; a later commit sweeps what remains here
-                shutil.rmtree(staging, ignore_errors=True)
-                raise
-            emptied = [self._folder(screen, name, shard) for name in arrays]
-            journal.replace(home, targets, emptied=emptied, staging=staging)
-        return commit
+        return self._place.commit(screen, shard, tables, arrays, provenance or {})
 
-    @contextmanager
-    def scratch(self, screen: str) -> Iterator[Path]:
+    def update(
+        self,
+        screen: str,
+        table: str,
+        make: Callable[[], pl.DataFrame],
+        *,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Replace a table by what `make` makes of the rows that it reads; nobody changes it meanwhile.
+
+        `make` is called again if somebody did. The result, and otherwise as `commit`.
+        """
+        return self._place.update(
+            screen, table, lambda: checked(make(), table, f"{screen}.{table}"), provenance or {}
+        )
+
+    def scratch(self, screen: str) -> AbstractContextManager[Path]:
         """A temporary folder on the store's disk, for arrays that are written before their commit.
 
         It is removed at the end with its remaining contents. A later commit removes what is left, for example by a
         killed process.
         """
-        folder = self._home(screen) / ".staging" / uuid.uuid4().hex
-        folder.mkdir(parents=True)
-        try:
-            with locked(folder / "owner"):
-                yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        return self._place.scratch(screen)
 
     def remove(self, screen: str, table: str, shard: str | None = None) -> None:
         """Remove one partition of a table, if it exists, and the arrays that no other table refers to."""
-        part = self._part(screen, table, shard)
-        if not self.has(screen, table, shard):
-            return
-        try:
-            arrays = (self.provenance(screen, table, shard) or {}).get("arrays", {})
-            others = [self.provenance(screen, name, shard) for name in self.tables(screen) if name != table]
-        except StoreError:  # the damaged table cannot name its arrays; the shard's next commit removes them
-            arrays, others = {}, []
-        kept = {file for other in others if other for file in other["arrays"].values()}
-        unnamed = [
-            self._folder(screen, name, shard) / file for name, file in arrays.items() if file not in kept
-        ]
-        journal.remove(self._home(screen), [part, *unnamed])
-
-    def _settle(self, screen: str) -> None:
-        """Finish a commit that was interrupted after its journal was written."""
-        journal.settle(self.root / checked_name(screen))
+        self._place.remove(screen, table, shard)
 
     # -- paths --------------------------------------------------------------------------------------
-
-    def _home(self, screen: str) -> Path:
-        home = self.root / checked_name(screen)
-        home.mkdir(parents=True, exist_ok=True)
-        return home
-
-    def _folder(self, screen: str, table: str, shard: str | None) -> Path:
-        folder = self.root / checked_name(screen) / checked_name(table)
-        return folder if shard is None else folder / shard_folder(shard)
-
-    def _part(self, screen: str, table: str, shard: str | None) -> Path:
-        return self._folder(screen, table, shard) / "part.parquet"
 
     def _wanted(self, screen: str, table: str, shards: Sequence[str] | None) -> Sequence[str | None]:
         """The partitions to read: the requested ones, or all."""
@@ -363,10 +314,8 @@ class Store:
         self, screen: str, table: str, shard: str | None, columns: Sequence[str] | None
     ) -> Iterator[pq.ParquetFile]:
         """Open one partition and require these columns; errors within the block name its file."""
-        self._settle(screen)
-        path = self._part(screen, table, shard)
         try:
-            with parquet.opened(path) as part:
+            with parquet.opened(self._place.file(screen, table, shard)) as part:
                 if absent := sorted(set(columns or ()) - set(part.schema_arrow.names)):
                     raise StoreError(
                         f"{screen}.{table}",
@@ -379,7 +328,7 @@ class Store:
             raise StoreError(
                 f"{screen}.{table}" + (f" shard {shard}" if shard else ""),
                 found="no such partition",
-                required=path.relative_to(self.root).as_posix(),
+                required=self._place.named(screen, table, shard),
                 remedy=how_to_make(screen, table, shard),
             ) from error
 

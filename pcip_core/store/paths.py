@@ -10,6 +10,7 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from pcip_core.errors import StoreError
+from pcip_core.locks import refresh
 from pcip_core.spec.training import TASKS
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -135,6 +136,7 @@ def partitions_in(folder: Path) -> Iterator[tuple[str | None, Part]]:
         shard = shard_of(name)
         if shard is not None or name == "part.parquet":
             file = f"{folder}/{name}" if shard is None else f"{folder}/{name}/part.parquet"
+            refresh(os.path.dirname(file))  # noqa: PTH120
             try:
                 status = os.stat(file)  # noqa: PTH116
             except FileNotFoundError:  # a folder of arrays

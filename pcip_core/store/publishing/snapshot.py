@@ -6,9 +6,7 @@ files. Without links, a reader could see rows of one commit beside rows of a lat
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +34,7 @@ class Snapshot:
     books: Books = field(default_factory=dict)
     left_out: list[Key] = field(default_factory=list)
     damaged: dict[str, StoreError] = field(default_factory=dict)
-    _links: dict[Key, tuple[str, str]] = field(default_factory=dict)  # link, file
+    _held: dict[Key, tuple[Callable[[], Path], str]] = field(default_factory=dict)  # how to get it, its name
 
     def rows(self, key: Key) -> pa.Table:
         """The rows of a partition; of a table that has changed, or of one that describes a whole screen.
@@ -44,14 +42,14 @@ class Snapshot:
         Raises:
             StoreError: the file is damaged.
         """
-        link, file = map(Path, self._links[key])
-        with parquet.opened(link, name=file) as part:
+        path, file = self._held[key]
+        with parquet.opened(path(), name=Path(file)) as part:
             return part.read()
 
     def schema(self, key: Key) -> pa.Schema:
         """The columns of a partition, and its provenance as their metadata. Otherwise as `rows`."""
-        link, file = map(Path, self._links[key])
-        with parquet.opened(link, name=file) as part:
+        path, file = self._held[key]
+        with parquet.opened(path(), name=Path(file)) as part:
             return part.schema_arrow
 
 
@@ -101,9 +99,8 @@ def _linked(
             changed |= _changed_tables(stamps, {key: books[key].stamp for key in books if key[0] == screen})
         for number, ((table, shard), (file, _)) in enumerate(parts.items()):
             if table in changed or _describes_whole_screen(table):
-                link = f"{folder}/{number}"  # no `Path` for each of thousands of files
-                _link(file, link)
-                taken._links[screen, table, shard or WHOLE] = (link, file)
+                held = store.hold(file, f"{folder}/{number}")
+                taken._held[screen, table, shard or WHOLE] = (held, file)
     return stamps
 
 
@@ -122,13 +119,6 @@ def _describes_whole_screen(table: str) -> bool:
     return SCREENS.holds(table) or BENCHMARKS.holds(table)
 
 
-def _link(file: str, link: str) -> None:
-    try:
-        os.link(file, link)
-    except OSError:  # not on every file system
-        shutil.copyfile(file, link)
-
-
 def _entry(taken: Snapshot, key: Key, stamp: str, files: Sequence[Books]) -> Entry:
     """The entry of a partition: a known one, or that of its file."""
     for books in files:
@@ -138,4 +128,4 @@ def _entry(taken: Snapshot, key: Key, stamp: str, files: Sequence[Books]) -> Ent
     schema = taken.schema(key)
     kind = schema.field("features").type if "features" in schema.names else None
     dim = kind.list_size if kind is not None and pa.types.is_fixed_size_list(kind) else None
-    return Entry.of(stamp, parquet.provenance_in(schema, Path(taken._links[key][1])), dim)
+    return Entry.of(stamp, parquet.provenance_in(schema, taken._held[key][1]), dim)

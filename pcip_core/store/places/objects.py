@@ -1,0 +1,135 @@
+"""The objects of an object store, through obstore: reads, puts on a condition, and errors that say what to do."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pcip_core.errors import MissingPackageError, StoreError
+
+_DOWNLOADS = 5  # attempts
+_PIECE = 2**20  # bytes
+
+
+class Listed(NamedTuple):
+    """An object without its content; `changed` is by the clock of the server."""
+
+    name: str
+    version: str
+    changed: datetime
+
+
+class Objects:
+    """The objects under a URL, such as `s3://bucket/prefix`. All methods raise StoreError if the server fails."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            from obstore.store import from_url
+        except ImportError as error:
+            raise MissingPackageError(
+                url,
+                found="no package obstore",
+                required="obstore, for a store in an object store",
+                remedy="Install it: pip install 'pcip[s3]'",
+            ) from error
+        self.url = url
+        options = {"timeout": "120s", "connect_timeout": "10s"}
+        if os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):  # a server of one's own
+            options["allow_http"] = "true"
+        with self._stated():
+            self._store: Any = from_url(url, client_options=options)
+
+    def folders(self) -> list[str]:
+        """The first parts of the names of all objects."""
+        with self._stated():
+            return [path.rstrip("/") for path in self._store.list_with_delimiter()["common_prefixes"]]
+
+    def list(self, beginning: str) -> list[Listed]:
+        """The objects in a folder, whose name ends with /, and in its folders."""
+        with self._stated():
+            pages = self._store.list(beginning)
+            return [
+                Listed(each["path"], each["e_tag"], each["last_modified"]) for page in pages for each in page
+            ]
+
+    def read(self, name: str) -> tuple[bytes, Listed]:
+        """The content of an object.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        with self._stated():
+            got = self._store.get(name)
+            return bytes(got.bytes()), Listed(name, got.meta["e_tag"], got.meta["last_modified"])
+
+    def replace(self, name: str, content: bytes, version: str | None) -> bool:
+        """Put an object if the present one has this version, or if there is none; False if it is not so.
+
+        After an interruption it may be put although this returns False or raises StoreError.
+        """
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        with self._stated():
+            try:
+                self._store.put(name, content, mode="create" if version is None else {"e_tag": version})
+            except (AlreadyExistsError, PreconditionError):
+                return False
+            return True
+
+    def upload(self, name: str, file: Path) -> None:
+        """Put an object that has the content of a file."""
+        with self._stated():
+            self._store.put(name, file)
+
+    def delete(self, name: str) -> None:
+        """Remove an object, if it exists."""
+        with self._stated():
+            self._store.delete(name)
+
+    def download(self, name: str, to: Path) -> None:
+        """Write the content of an object to a file; again from the beginning if the connection breaks.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+        """
+        from obstore.exceptions import BaseError
+
+        with self._stated():
+            for attempt in range(_DOWNLOADS):
+                try:
+                    got = self._store.get(name)
+                    with to.open("wb") as file:
+                        for piece in got.stream(min_chunk_size=_PIECE):
+                            file.write(piece)
+                    return
+                except BaseError:
+                    if attempt == _DOWNLOADS - 1:
+                        raise
+                pause(attempt)
+
+    @contextmanager
+    def _stated(self) -> Iterator[None]:
+        """State what the object store did not do, and the remedy."""
+        from obstore.exceptions import BaseError
+
+        try:
+            yield
+        except BaseError as error:
+            raise StoreError(
+                self.url,
+                found=f"an object store that does not do as asked ({str(error).splitlines()[0][:300]})",
+                required="one that answers, with permission to read, write, list and delete",
+                remedy="Check the URL, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and run the same "
+                "command again.",
+            ) from error
+
+
+def pause(attempt: int) -> None:
+    """Wait before another attempt, for longer the more there were."""
+    time.sleep(random.uniform(0, min(2.0, 0.02 * 2**attempt)))

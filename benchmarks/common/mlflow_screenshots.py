@@ -83,7 +83,7 @@ def served(workspace: Workspace) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     module = "pcip_assets.web.mlflow_pages"
-    command = [sys.executable, "-m", module, str(port), workspace.mlflow_uri, str(workspace.artifacts(""))]
+    command = [sys.executable, "-m", module, str(port)]
     server = subprocess.Popen(command, env={**os.environ, "PCIP_DATA": str(workspace.data)})
     address = f"http://127.0.0.1:{port}"
     try:

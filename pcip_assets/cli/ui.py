@@ -47,9 +47,9 @@ def serve(
     Raises:
         PcipError: a port is in use, a name is invalid, or a server ends by itself.
     """
-    from pcip_assets.cli.run import dagster_home
     from pcip_assets.dagster_compat import DAEMON
     from pcip_assets.recovery.moved import ensure_mlflow
+    from pcip_assets.servers.instance import dagster_database, dagster_home
     from pcip_assets.web.guard import host_name
     from pcip_assets.web.processes import Servers, answers
     from pcip_assets.web.serving import require_free
@@ -66,7 +66,6 @@ def serve(
     }
     _register_screens(workspace)
     ensure_mlflow(workspace)
-    artifacts = str(workspace.artifacts(""))
     with (
         contextlib.suppress(KeyboardInterrupt),
         temporary_folder() as folder,  # nobody else may open the socket in it
@@ -80,14 +79,15 @@ def serve(
             "--module-name", DEFINITIONS, "--location-name", LOCATION, "--log-level", "warning",
         ])  # fmt: skip
         servers.start("MLflow's pages", [
-            *_PYTHON, "pcip_assets.web.mlflow_pages", str(mlflow_port), workspace.mlflow_uri, artifacts,
+            *_PYTHON, "pcip_assets.web.mlflow_pages", str(mlflow_port),
         ])  # fmt: skip
         servers.wait(until=code.exists)
         servers.start("Dagster's pages", [
             *_PYTHON, "pcip_assets.web.dagster_pages", str(dagster_port), str(locations),
         ], calls_others=True)  # fmt: skip
-        daemon = [*DAEMON, "run", "--workspace", str(locations)]
-        servers.start("Dagster's daemon", daemon, calls_others=True)
+        on_server = dagster_database(workspace) is not None
+        daemon = [*_PYTHON, "pcip_assets.servers.daemon"] if on_server else [*DAEMON, "run", "--workspace"]
+        servers.start("Dagster's daemon", [*daemon, str(locations)], calls_others=True)
         ports = (mlflow_port, dagster_port)
         if not servers.wait(lambda: all(answers(HOST, port) for port in ports), within_s=_ANSWER_S):
             click.secho(
@@ -102,8 +102,8 @@ def serve(
 
 def _register_screens(workspace: Workspace) -> None:
     """Register the shards of every known screen, so that the pages show them; name screens that are left out."""
-    from pcip_assets.cli.run import open_instance
     from pcip_assets.partitions import register_shards
+    from pcip_assets.servers.instance import open_instance
 
     screens, problems = workspace.screens()
     for problem in problems:

@@ -97,13 +97,14 @@ def partitions_of_run(tags: Mapping[str, str], known: Sequence[str]) -> list[str
 
 
 @contextmanager
-def dagster_app(workspace_file: str) -> Iterator["Starlette"]:
+def dagster_app(workspace_file: str, *, read_only: bool = False) -> Iterator["Starlette"]:
     """Dagster's pages as an ASGI application, for the instance of DAGSTER_HOME.
 
     Replace it when `dagster-webserver` takes a middleware, or offers its application.
 
     Args:
         workspace_file: names the code locations, as `dagster-webserver --workspace` takes it.
+        read_only: nobody can launch, stop or change anything on the pages, as with `dagster-webserver --read-only`.
     """
     from dagster._core.workspace.context import WorkspaceProcessContext
     from dagster._core.workspace.load_target import WorkspaceFileTarget
@@ -112,7 +113,9 @@ def dagster_app(workspace_file: str) -> Iterator["Starlette"]:
     mimetypes.add_type("image/webp", ".webp")  # which not every system knows
     with (
         dg.DagsterInstance.get() as instance,
-        WorkspaceProcessContext(instance, WorkspaceFileTarget([workspace_file]), dg.__version__) as context,
+        WorkspaceProcessContext(
+            instance, WorkspaceFileTarget([workspace_file]), dg.__version__, read_only=read_only
+        ) as context,
     ):
         yield create_app_from_workspace_process_context(context, live_data_poll_rate=_POLL_MS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from pcip_core.files import natural_key
 
 USER, PASSWORD = "lab", "never-printed-7f3a"
 _UNPRIVILEGED = ("postgres", "nobody")
@@ -76,7 +79,7 @@ def running() -> Iterator[Postgres]:
         passwords = folder / "pgpass"
         if account:
             shutil.chown(folder, account)
-        port, data = _free_port(), folder / "data"
+        (port,), data = free_ports(1), folder / "data"
         (folder / "password").write_text(PASSWORD)
         if account:
             shutil.chown(folder / "password", account)
@@ -94,11 +97,12 @@ def running() -> Iterator[Postgres]:
 
 
 def _programs() -> Path | None:
-    """The folder of the newest server; Debian keeps it out of PATH."""
-    found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
-    if path := shutil.which("initdb"):
-        found.append(Path(path).parent)
-    return max(found, key=lambda path: path.parent.name, default=None)
+    """The folder of the newest server. Debian keeps it out of PATH."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: natural_key(str(path)))
+    elsewhere = shutil.which("initdb")
+    if found or elsewhere:
+        return (found[-1] if found else Path(str(elsewhere)).resolve()).parent
+    return None
 
 
 def _account() -> str | None:
@@ -127,7 +131,10 @@ def _run(account: str | None, *command: object) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_ports(number: int) -> list[int]:
+    """Ports of 127.0.0.1 at which nothing listens, each another."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(number)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]

@@ -57,7 +57,9 @@ def addresses(folder: Path) -> Addresses:
     for key, name in _VARIABLES.items():
         if os.environ.get(name):
             given[key], places[key] = os.environ[name], name
-    found = {key: database(given[key], places[key]) for key in ("dagster", "mlflow") if key in given}
+    found: dict[str, str] = {
+        key: database(given[key], places[key]) for key in ("dagster", "mlflow") if key in given
+    }
     if len(found) == 2 and found["dagster"] == found["mlflow"]:
         raise PcipError(
             places["mlflow"],

@@ -7,7 +7,7 @@ database of a team starts this program. One of them runs the daemon, and another
 import logging
 import subprocess
 import sys
-import time
+from time import sleep
 
 from pcip_assets.dagster_compat import DAEMON
 from pcip_assets.servers.instance import dagster_database
@@ -30,7 +30,7 @@ def main(workspace_file: str) -> None:
             _serve(address, command)
         except StoreError as error:
             _LOG.warning(f"Dagster's daemon is stopped until its database can be used: {error}")
-            time.sleep(_EVERY_S)
+            sleep(_EVERY_S)
 
 
 def _serve(address: str, command: list[str]) -> None:
@@ -44,13 +44,15 @@ def _serve(address: str, command: list[str]) -> None:
         waiting = False
         while not try_lock(connection, _PURPOSE):
             if not waiting:
-                _LOG.warning("another pcip runs Dagster's daemon for this database; this one takes over if it ends")
+                _LOG.warning(
+                    "another pcip runs Dagster's daemon for this database; this one takes over if it ends"
+                )
             waiting = True
-            time.sleep(_EVERY_S)
+            sleep(_EVERY_S)
         process = subprocess.Popen(command)
         try:
             while process.poll() is None:
-                time.sleep(_EVERY_S)
+                sleep(_EVERY_S)
                 rows(connection, "SELECT 1")
         finally:
             process.terminate()

@@ -35,7 +35,10 @@ def test_without_servers_everything_lies_in_the_workspace(workspace: Workspace) 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg", "postgresql+psycopg2"])
 def test_a_file_of_the_workspace_names_them(workspace: Workspace, scheme: str) -> None:
-    write(workspace, f"mlflow: {scheme}://lab@db.lab.example/mlflow?sslmode=require\nartifacts: s3://lab/pcip/\n")
+    write(
+        workspace,
+        f"mlflow: {scheme}://lab@db.lab.example/mlflow?sslmode=require\nartifacts: s3://lab/pcip/\n",
+    )
     assert workspace.mlflow_uri == "postgresql+psycopg2://lab@db.lab.example/mlflow?sslmode=require"
     assert workspace.artifacts_uri("tiny") == "s3://lab/pcip/tiny"
     assert dagster_database(workspace) is None
@@ -80,7 +83,9 @@ def storage_of(workspace: Workspace) -> object:
     return yaml.safe_load((dagster_home(workspace) / "dagster.yaml").read_text())["storage"]
 
 
-def test_settings_of_dagster_may_name_a_variable(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_of_dagster_may_name_a_variable(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(workspace, f"storage: {{postgres: {{postgres_url: {{env: {DAGSTER}}}}}}}\n", "dagster.yaml")
     with pytest.raises(PcipError, match=f"the variable {DAGSTER}, which is not set"):
         dagster_home(workspace)

@@ -130,7 +130,7 @@ class Workspace:
     @property
     def servers(self) -> Addresses:
         """Where the databases of a team and the files of MLflow are, if not in the workspace."""
-        return addresses(self.folder)
+        return addresses(self.data)
 
     def artifacts(self, experiment: str) -> Path:
         """The folder of the files that MLflow keeps for an experiment, which has the name of its screen."""

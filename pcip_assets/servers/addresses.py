@@ -1,4 +1,4 @@
-"""Where the servers of a team are: `servers.yaml` beside `data/`, and environment variables that take precedence.
+"""Where the servers of a team are: `data/servers.yaml`, and environment variables that take precedence.
 
 Without either, the databases are SQLite files in the workspace. An address never holds a password, so that it can be
 shown, logged and given to other programs: PostgreSQL's client takes it from `~/.pgpass`, PGPASSFILE or PGPASSWORD.
@@ -45,7 +45,7 @@ class Addresses:
 
 
 def addresses(folder: Path) -> Addresses:
-    """The addresses of the workspace in a folder.
+    """The addresses of a workspace, from the folder of its data.
 
     Raises:
         SpecError: `servers.yaml` cannot be read, or has an unknown key.

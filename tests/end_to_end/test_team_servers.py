@@ -65,7 +65,8 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     folder = tmp_path_factory.mktemp("team")
     with postgres.running() as server, pytest.MonkeyPatch.context() as patched:
         databases = {name: server.create() for name in ("dagster", "mlflow")}
-        (folder / "servers.yaml").write_text(
+        (folder / "data").mkdir()
+        (folder / "data" / "servers.yaml").write_text(
             "".join(f"{name}: {server.url(database)}\n" for name, database in databases.items())
         )
         patched.setenv("PGPASSFILE", str(server.passwords))

@@ -20,10 +20,11 @@ SECRET = "s3cret-word"
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     for name in (DAGSTER, MLFLOW, ARTIFACTS):
         monkeypatch.delenv(name, raising=False)
+    (tmp_path / "data").mkdir()
     return Workspace(tmp_path / "data")
 
 
-def write(workspace: Workspace, text: str, name: str = "servers.yaml") -> None:
+def write(workspace: Workspace, text: str, name: str = "data/servers.yaml") -> None:
     (workspace.folder / name).write_text(text)
 
 
@@ -46,7 +47,7 @@ def test_a_file_of_the_workspace_names_them(workspace: Workspace, scheme: str) -
 
 def test_variables_take_precedence(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     write(workspace, f"dagster: {DATABASE}dagster\nmlflow: {DATABASE}mlflow\nartifacts: kept here\n")
-    assert workspace.artifacts("tiny") == workspace.folder / "kept here" / "tiny"
+    assert workspace.artifacts("tiny") == workspace.data / "kept here" / "tiny"
     monkeypatch.setenv(MLFLOW, f"{DATABASE}of_me")
     monkeypatch.setenv(ARTIFACTS, "/srv/lab files")
     assert workspace.mlflow_uri.endswith("/of_me")
@@ -74,7 +75,7 @@ def test_variables_take_precedence(workspace: Workspace, monkeypatch: pytest.Mon
 def test_what_an_address_cannot_be(workspace: Workspace, text: str, found: str) -> None:
     write(workspace, text)
     with pytest.raises(PcipError, match=found) as caught:
-        addresses(workspace.folder)
+        addresses(workspace.data)
     assert SECRET not in str(caught.value)
     assert "servers.yaml" in str(caught.value)
 

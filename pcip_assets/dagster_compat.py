@@ -38,13 +38,16 @@ __all__ = [
     "LaunchRunContext",
     "LocalComputeLogManager",
     "WorkerStatus",
+    "complete_tables",
     "create_execution_plan",
     "dagster_app",
     "end_run",
+    "is_on_server",
     "keep_with_run",
     "partition_range_tags",
     "partitions_of_run",
     "shown_on_timeline",
+    "tables_of_storage",
 ]
 
 # The type that `dg.define_asset_job` returns. Replace it when `dagster` exports that type.
@@ -94,13 +97,14 @@ def partitions_of_run(tags: Mapping[str, str], known: Sequence[str]) -> list[str
 
 
 @contextmanager
-def dagster_app(workspace_file: str) -> Iterator["Starlette"]:
+def dagster_app(workspace_file: str, *, read_only: bool = False) -> Iterator["Starlette"]:
     """Dagster's pages as an ASGI application, for the instance of DAGSTER_HOME.
 
     Replace it when `dagster-webserver` takes a middleware, or offers its application.
 
     Args:
         workspace_file: names the code locations, as `dagster-webserver --workspace` takes it.
+        read_only: nobody can launch, stop or change anything on the pages, as with `dagster-webserver --read-only`.
     """
     from dagster._core.workspace.context import WorkspaceProcessContext
     from dagster._core.workspace.load_target import WorkspaceFileTarget
@@ -109,7 +113,9 @@ def dagster_app(workspace_file: str) -> Iterator["Starlette"]:
     mimetypes.add_type("image/webp", ".webp")  # which not every system knows
     with (
         dg.DagsterInstance.get() as instance,
-        WorkspaceProcessContext(instance, WorkspaceFileTarget([workspace_file]), dg.__version__) as context,
+        WorkspaceProcessContext(
+            instance, WorkspaceFileTarget([workspace_file]), dg.__version__, read_only=read_only
+        ) as context,
     ):
         yield create_app_from_workspace_process_context(context, live_data_poll_rate=_POLL_MS)
 
@@ -168,3 +174,39 @@ def end_run(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str) -> N
     else:
         instance.report_run_failed(run, message)
     instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def is_on_server(instance: dg.DagsterInstance) -> bool:
+    """Whether an instance keeps its runs in a database of a server, which other machines may use, too.
+
+    Replace it when `DagsterInstance` says where it keeps runs. Storages of servers come with packages of their own.
+    """
+    return type(instance.run_storage).__module__.partition(".")[0] != "dagster"
+
+
+def tables_of_storage() -> set[str]:
+    """The tables that Dagster keeps in a database. Replace it when Dagster says whether a database has all of them."""
+    from dagster._core.storage.event_log import SqlEventLogStorageMetadata
+    from dagster._core.storage.runs import RunStorageSqlMetadata
+    from dagster._core.storage.schedules import ScheduleStorageSqlMetadata
+
+    parts = (RunStorageSqlMetadata, SqlEventLogStorageMetadata, ScheduleStorageSqlMetadata)
+    return {name for part in parts for name in part.tables}
+
+
+def complete_tables(address: str) -> None:
+    """Make the tables that a PostgreSQL database of Dagster lacks.
+
+    Replace it when Dagster completes tables of which a killed process made some: it looks for one of each storage.
+    """
+    from dagster_postgres import DagsterPostgresStorage
+
+    storage = DagsterPostgresStorage(address)
+    runs, events, schedules = storage.run_storage, storage.event_log_storage, storage.schedule_storage
+    for part in (runs, events, schedules):
+        part._init_db()  # type: ignore[attr-defined]
+    for part in (runs, schedules):  # record that data of earlier versions need no conversion: there are none
+        part.migrate()
+        part.optimize()
+    events.reindex_events()
+    events.reindex_assets()

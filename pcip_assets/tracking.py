@@ -7,7 +7,6 @@ Weights are logged as safetensors with a JSON config; nothing is pickled. mlflow
 used, because importing it takes seconds and the definitions module must load fast.
 """
 
-import hashlib
 import json
 import logging
 import platform
@@ -28,7 +27,8 @@ from pcip_assets.records.settings import OVERRIDES
 from pcip_assets.records.training_run import TrainingRun
 from pcip_assets.recovery.killed_runs import process_tags
 from pcip_assets.recovery.moved import ensure_mlflow
-from pcip_assets.recovery.networks import CHAMPION, Registration
+from pcip_assets.recovery.networks import CHAMPION, REGISTRATION, Registration
+from pcip_assets.servers.artifacts import digest_of, fetched, folder_of, require_usable
 from pcip_assets.web import DAGSTER, MLFLOW
 from pcip_assets.workspace import Workspace
 from pcip_core.errors import EncoderError
@@ -64,6 +64,7 @@ class Encoder:
     folder: Path
     tags: Mapping[str, str]
     model_id: str | None = None  # of the logged model; None of one that was registered again from its files
+    is_copy: bool = False  # whether the weights are in an object store, and the folder has a copy of them
 
     @property
     def trained_on(self) -> str:
@@ -93,8 +94,9 @@ class Tracking(dg.ConfigurableResource):
     def _experiment(self, screen: str) -> str:
         from mlflow.exceptions import MlflowException
 
-        client = self._client()
+        client, own = self._client(), Workspace(Path(self.data)).artifacts_uri(screen)
         experiment = client.get_experiment_by_name(screen)
+        require_usable(experiment.artifact_location if experiment else own, screen, own=own)
         if experiment is not None:
             if experiment.lifecycle_stage == "deleted":  # by a user; no other experiment can have its name
                 client.restore_experiment(experiment.experiment_id)
@@ -102,9 +104,8 @@ class Tracking(dg.ConfigurableResource):
             if _KIND not in experiment.tags:  # of an earlier version of pcip
                 client.set_experiment_tag(experiment.experiment_id, _KIND, _EXPERIMENT[_KIND])
             return experiment.experiment_id
-        location = Workspace(Path(self.data)).artifacts(screen).as_uri()
         try:
-            return client.create_experiment(screen, artifact_location=location, tags=_EXPERIMENT)
+            return client.create_experiment(screen, artifact_location=own, tags=_EXPERIMENT)
         except MlflowException:
             experiment = client.get_experiment_by_name(screen)
             if experiment is None:
@@ -206,7 +207,13 @@ class Tracking(dg.ConfigurableResource):
         name = str(client.get_run(run_id).info.run_name).removeprefix(f"{screen} ")
         client.update_run(run_id, name=f"{champion.version} {name}")
         Registration(model, int(version.version), run_id, tags).write(champion.folder)
+        self._keep(champion, REGISTRATION)
         return champion
+
+    def _keep(self, encoder: Encoder, name: str) -> None:
+        """Keep a file that was written beside the weights with them, where these are in an object store."""
+        if encoder.is_copy and encoder.model_id is not None:
+            self._client().log_model_artifact(encoder.model_id, str(encoder.folder / name))
 
     def _describe(self, encoder: Encoder) -> None:
         """Show the card of a network with its version and its model; early versions have none."""
@@ -258,14 +265,13 @@ class Tracking(dg.ConfigurableResource):
         Raises:
             EncoderError: no network was trained, or its weights differ from the registered ones.
         """
-        import mlflow
         from mlflow.exceptions import MlflowException
 
         version = self.require_champion(model)
+        place = self._client().get_model_version_download_uri(version.name, version.version)
         try:
-            folder = Path(mlflow.artifacts.download_artifacts(version.source))
+            folder = fetched(Workspace(Path(self.data)), version, place, weights=_WEIGHTS)
         except (MlflowException, OSError) as error:
-            place = self._client().get_model_version_download_uri(version.name, version.version)
             raise EncoderError(
                 place,
                 found=f"no files ({str(error).splitlines()[0]})",
@@ -282,7 +288,8 @@ class Tracking(dg.ConfigurableResource):
             )
         tags, model_id = dict(version.tags), version.source.removeprefix("models:/")
         model_id = None if model_id == version.source else model_id
-        return Encoder(f"{model}/{version.version}", version.run_id, folder, tags, model_id)
+        is_copy = folder_of(place) is None
+        return Encoder(f"{model}/{version.version}", version.run_id, folder, tags, model_id, is_copy=is_copy)
 
     def log_extraction(
         self, screen: str, encoder: Encoder, *, params: Mapping[str, Any], metrics: Mapping[str, float]
@@ -349,6 +356,7 @@ class Tracking(dg.ConfigurableResource):
             text = with_scores(card.read_text(), evaluation.crops, evaluation.metrics, evaluation.note)
             with replacing(card) as temporary:
                 temporary.write_text(text)
+            self._keep(encoder, CARD)
             self._describe(encoder)
 
 
@@ -380,9 +388,10 @@ def device_name(device: str) -> str:
 
 
 def _sha256(path: Path) -> str:
-    if not path.is_file():
+    digest = digest_of(path)
+    if digest is None:
         raise EncoderError(path, found="no such file", required="encoder weights", remedy="Train again.")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return digest
 
 
 def as_json(value: Any) -> str:

@@ -9,15 +9,16 @@ A screen is known if its spec is in `data/screens/`, or if its spec was run once
 import dataclasses
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from pcip_assets.servers.addresses import Addresses, addresses
 from pcip_core.errors import DuplicateScreenError, PcipError, SpecError, StoreError, WriteError
-from pcip_core.files import file_name, replacing
+from pcip_core.files import file_name, portable, present, replacing
 from pcip_core.locks import locked
 from pcip_core.spec.bounds import meant
 from pcip_core.spec.loading import load_screen
@@ -126,14 +127,24 @@ class Workspace:
         """MLflow's database and artifacts."""
         return self.data / "mlflow"
 
+    @property
+    def servers(self) -> Addresses:
+        """Where the databases of a team and the files of MLflow are, if not in the workspace."""
+        return addresses(self.data)
+
     def artifacts(self, experiment: str) -> Path:
         """The folder of the files that MLflow keeps for an experiment, which has the name of its screen."""
-        return self.mlflow_folder / "artifacts" / experiment
+        return (self.servers.artifacts_folder or self.mlflow_folder / "artifacts") / experiment
+
+    def artifacts_uri(self, experiment: str) -> str:
+        """Where MLflow keeps the files of an experiment: a folder, or a part of an object store."""
+        elsewhere = self.servers.artifacts if self.servers.artifacts_folder is None else None
+        return f"{elsewhere}/{experiment}" if elsewhere else self.artifacts(experiment).as_uri()
 
     @property
     def mlflow_uri(self) -> str:
         """MLflow's tracking store."""
-        return f"sqlite:///{self.mlflow_folder / 'mlflow.db'}"
+        return self.servers.mlflow or f"sqlite:///{self.mlflow_folder / 'mlflow.db'}"
 
     @property
     def dagster_home(self) -> Path:
@@ -312,7 +323,7 @@ class Workspace:
             return {}
         entries = yaml.safe_load(self._local.read_text()) or {}
         return {
-            name: {key: self._present(paths) for key, paths in entry.items()}
+            name: {key: present(paths, self.data) for key, paths in entry.items()}
             for name, entry in entries.items()
         }
 
@@ -328,33 +339,11 @@ class Workspace:
             entries = self._remembered()
             entries[name] = entries.get(name, {}) | entry
             with replacing(self._local) as temporary:
-                temporary.write_text(
-                    yaml.safe_dump({name: self._portable(entries[name]) for name in entries})
-                )
-
-    def _portable(self, entry: Mapping[str, str]) -> dict[str, str | list[str]]:
-        """Paths so that they hold after the workspace, or `data/` alone, is moved or copied.
-
-        A path under `data/` is relative to it. One beside `data/` is a list: relative first, then as it is.
-        """
-        portable: dict[str, str | list[str]] = {}
-        for key, value in entry.items():
-            path = Path(value)
-            if path.is_relative_to(self.data):
-                portable[key] = str(path.relative_to(self.data))
-            elif path.is_relative_to(self.folder):
-                portable[key] = [f"../{path.relative_to(self.folder)}", value]
-            else:
-                portable[key] = value
-        return portable
-
-    def _present(self, paths: str | list[str]) -> str:
-        """The first of the recorded paths that exists; otherwise the last of them."""
-        places = [
-            Path(os.path.normpath(self.data / path))
-            for path in ([paths] if isinstance(paths, str) else paths)
-        ]
-        return str(next((place for place in places if place.exists()), places[-1]))
+                paths = {
+                    each: {key: portable(path, self.data) for key, path in entries[each].items()}
+                    for each in entries
+                }
+                temporary.write_text(yaml.safe_dump(paths))
 
     @contextmanager
     def only_process(self) -> Iterator[None]:

@@ -138,3 +138,26 @@ def file_name(name: str) -> str:
     'enrichment_U-2_OS'
     """
     return re.sub(r"[^A-Za-z0-9.+-]+", "_", name)
+
+
+def portable(path: str, folder: Path) -> str | list[str]:
+    """A path so that it holds after a folder, or the folder around it, is moved or copied.
+
+    A path in the folder is relative to it. One beside it is a list: relative first, then as it is.
+
+    >>> portable("/work/data/raw", Path("/work/data")), portable("/work/images", Path("/work/data"))
+    ('raw', ['../images', '/work/images'])
+    """
+    if Path(path).is_relative_to(folder):
+        return str(Path(path).relative_to(folder))
+    if Path(path).is_relative_to(folder.parent):
+        return [f"../{Path(path).relative_to(folder.parent)}", path]
+    return path
+
+
+def present(paths: str | list[str], folder: Path) -> str:
+    """The first of the paths that `portable` gave that exists; otherwise the last of them."""
+    places = [
+        Path(os.path.normpath(folder / path)) for path in ([paths] if isinstance(paths, str) else paths)
+    ]
+    return str(next((place for place in places if place.exists()), places[-1]))

@@ -39,7 +39,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     Traceback (most recent call last):
     BlockingIOError: [Errno 11] Resource temporarily unavailable
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # less the umask: a group may share a folder
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         try:

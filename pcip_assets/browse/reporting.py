@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from pcip_assets.browse.assets import reported
-from pcip_assets.cli.run import open_instance
+from pcip_assets.servers.instance import open_instance
 from pcip_assets.workspace import Workspace
 from pcip_core.store.partitions import Store
 

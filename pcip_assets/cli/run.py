@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import yaml
 
-from pcip_assets.workspace import DEFINITIONS, LOCATION, SETTINGS, Workspace
+from pcip_assets.servers.instance import open_instance
+from pcip_assets.workspace import DEFINITIONS, LOCATION, Workspace
 from pcip_core.errors import PcipError, SpecError
-from pcip_core.files import replacing
-from pcip_core.spec.reading import read_yaml
 from pcip_core.spec.screen import Screen
 from pcip_core.words import escaped, escaped_lines
 
@@ -138,61 +136,6 @@ class RunOutcome:
     trained: bool
     error: str | None = None
     warnings: tuple[str, ...] = ()
-
-
-def dagster_home(workspace: Workspace) -> Path:
-    """The Dagster home of a workspace: the settings of its `dagster.yaml`, with paths that are absolute.
-
-    Raises:
-        SpecError: that file cannot be read.
-    """
-    home = workspace.dagster_home
-    home.mkdir(parents=True, exist_ok=True)
-    places: dict[str, Any] = {
-        "storage": {"sqlite": {"base_dir": str(home)}},
-        "compute_logs": {"config": {"base_dir": str(home / "compute_logs")}},
-        "local_artifact_storage": {"config": {"base_dir": str(home)}},
-    }
-    settings = _settings(SETTINGS / "dagster.yaml")
-    changed = workspace.data.parent / "dagster.yaml"
-    if changed.is_file():
-        settings |= {name: value for name, value in _settings(changed).items() if name not in places}
-    for name, place in places.items():
-        settings[name] |= place
-    text = yaml.safe_dump(settings)
-    target = home / "dagster.yaml"
-    if not target.is_file() or target.read_text() != text:
-        with replacing(target) as temporary:
-            temporary.write_text(text)
-    return home
-
-
-def _settings(path: Path) -> dict[str, Any]:
-    values = read_yaml(path, "settings of Dagster")
-    if not isinstance(values, dict):
-        raise SpecError(
-            path,
-            found="no settings",
-            required="a YAML mapping with storage, run_launcher, ...",
-            remedy="Remove the file, and `pcip init` writes it again.",
-        )
-    return values
-
-
-def open_instance(workspace: Workspace) -> "dg.DagsterInstance":
-    """The Dagster instance of a workspace, its databases whole and the runs of killed processes ended.
-
-    It is the same that `dagster dev` opens in the folder of the workspace.
-    """
-    import dagster as dg
-
-    from pcip_assets.recovery.databases import dagster_databases, ensure
-    from pcip_assets.recovery.killed_runs import end_killed_runs
-
-    ensure(workspace, dagster_databases(workspace))
-    instance = dg.DagsterInstance.from_config(str(dagster_home(workspace)))
-    end_killed_runs(workspace, instance)
-    return instance
 
 
 def run_screen(

@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from pcip_assets.records.names import differences_text, settings_text
-from pcip_assets.recovery.databases import mlflow_database, opened
 from pcip_assets.recovery.networks import CHAMPION
+from pcip_assets.recovery.queries import mlflow_query
+from pcip_assets.servers.artifacts import copy_of, folder_of
 from pcip_assets.workspace import Workspace
 from pcip_core.errors import PcipError
 from pcip_core.spec.loading import encoder_config
@@ -55,37 +56,40 @@ class Trained:
 def trained_as(workspace: Workspace, screen: Screen) -> Trained | None:
     """How the encoder that describes a screen was trained; None without one, or if no file says it."""
     model = screen.encoder_screen
-    path = mlflow_database(workspace).path
-    if not path.is_file():
-        return None
     try:
-        with opened(path) as connection:
-            row = connection.execute(
+        with mlflow_query(workspace) as query:
+            champions = query and query(
                 "SELECT version, run_id, storage_location, source FROM registered_model_aliases "
                 "JOIN model_versions USING (name, version) WHERE alias = ? AND name = ?",
                 [CHAMPION, model],
-            ).fetchone()
-            cells = connection.execute(
-                "SELECT value FROM params WHERE run_uuid = ? AND key = 'cells'", [row and row[1]]
-            ).fetchone()
-        if row is None:
-            return None
-        number, run_id, *places = row
-        values, overrides = _saved(workspace, model, run_id, [place for place in places if place])
+            )
+            if not query or not champions:
+                return None
+            number, run_id, *places = champions[0]
+            cells = query("SELECT value FROM params WHERE run_uuid = ? AND key = 'cells'", [run_id])
+        folders = _folders(workspace, [place for place in places if place])
+        folders.append(copy_of(workspace, model, number))
+        values, overrides = _saved(workspace, model, run_id, folders)
         settings = encoder_config(values, f"encoder {model}/{number}")
-        return Trained(f"{model}/{number}", settings, overrides, int(cells[0]) if cells else None)
+        return Trained(f"{model}/{number}", settings, overrides, int(cells[0][0]) if cells else None)
     except (sqlite3.DatabaseError, PcipError, OSError, ValueError, LookupError, TypeError):
         return None  # damage is named where the encoder is used
 
 
 def _saved(
-    workspace: Workspace, screen: str, run_id: str, places: list[str]
+    workspace: Workspace, screen: str, run_id: str, folders: list[Path]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The settings beside the weights; of earlier versions of pcip those of the spec, among the files of the run."""
-    for place in places:
-        inside = unquote(urlparse(place).path).partition(_INSIDE)[2]  # the workspace may have been moved
+    for folder in folders:
         with contextlib.suppress(OSError, ValueError, LookupError):
-            extra = json.loads((workspace.artifacts("") / inside / "config.json").read_text())["extra"]
+            extra = json.loads((folder / "config.json").read_text())["extra"]
             return dict(extra[SETTINGS]), dict(extra.get(OVERRIDES, {}))
     spec = workspace.artifacts(screen) / str(run_id) / "artifacts" / "resolved_spec.json"
     return dict(json.loads(Path(spec).read_text())["encoder"]), {}
+
+
+def _folders(workspace: Workspace, places: list[str]) -> list[Path]:
+    """Where the files of a network may be: in this workspace, which may have been moved, or where MLflow records."""
+    inside = [unquote(urlparse(place).path).partition(_INSIDE)[2] for place in places]
+    recorded = [folder for place in places if (folder := folder_of(place)) is not None]
+    return [workspace.artifacts("") / path for path in inside if path] + recorded

@@ -8,19 +8,18 @@ that is not whole is kept under another name, and made again with all of its row
 import dataclasses
 import functools
 import logging
-import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 from pcip_assets.recovery.networks import register_again
 from pcip_assets.recovery.rows import copy_rows, table_names
+from pcip_assets.servers.prepared import versions_of
 from pcip_assets.workspace import Workspace
 from pcip_core.errors import PcipError, StoreError
 from pcip_core.files import replacing
@@ -36,7 +35,6 @@ _DAGSTER_FILES = {
     "history/runs/index.db": "results and partitions of assets",
     "schedules/schedules.db": "states of sensors",
 }
-_REVISION = re.compile(r"""^(revision|down_revision) = ["'](\w+)["']""", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -265,23 +263,12 @@ def _restored_mlflow(workspace: Workspace, path: Path) -> str:
     return sentence
 
 
-@functools.cache
-def _mlflow_versions() -> tuple[str, frozenset[str]]:
-    """The newest version of MLflow's tables, and all. They are read from its migrations: importing it takes seconds."""
-    spec = find_spec("mlflow")
-    folder = Path(str(spec and spec.origin)).parent / "store" / "db_migrations" / "versions"
-    found = [_REVISION.findall(path.read_text()) for path in folder.glob("*.py")]
-    versions = {value for pairs in found for name, value in pairs if name == "revision"}
-    (newest,) = versions - {value for pairs in found for name, value in pairs if name == "down_revision"}
-    return newest, frozenset(versions)
-
-
 def _newest_mlflow() -> str:
-    return _mlflow_versions()[0]
+    return versions_of("mlflow")[0]
 
 
 def _outdated(path: Path, version: str) -> Defect:
-    newest, known = _mlflow_versions()
+    newest, known = versions_of("mlflow")
     if version in known:
         return Defect(f"tables of version {version} instead of {newest}", outdated=True)
     raise StoreError(

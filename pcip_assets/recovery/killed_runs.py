@@ -19,14 +19,16 @@ from typing import NamedTuple
 import dagster as dg
 import psutil
 
-from pcip_assets.dagster_compat import end_run
-from pcip_assets.recovery.databases import defect, mlflow_database, opened
+from pcip_assets.dagster_compat import end_run, is_on_server
+from pcip_assets.recovery.databases import defect, mlflow_database
+from pcip_assets.recovery.queries import mlflow_query
 from pcip_assets.workspace import Workspace
 
 PROCESS_TAG = "pcip/process"
 MACHINE_TAG = "pcip/machine"
 _LOG = logging.getLogger("pcip")
 _TOLERANCE_S = 2.0  # of the start of a process: the system's clock may be adjusted between two readings
+_MACHINE_ID = 32  # characters of the id that systemd gives a machine
 _UNTAGGED_S = 60.0  # within which a started run records its process
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
@@ -55,6 +57,11 @@ class Machine(NamedTuple):
     def is_here(self) -> bool:
         """Whether its processes can be seen from this one."""
         return (self.boot, self.namespace) == (_here().boot, _here().namespace)
+
+    @property
+    def has_own_id(self) -> bool:
+        """Whether its id is certainly that of no other: containers on two machines may have one network address."""
+        return len(self.id) == _MACHINE_ID
 
     @property
     def was_switched_off(self) -> bool:
@@ -121,12 +128,17 @@ def record_process(context: dg.InitResourceContext) -> None:
 
 def is_killed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Whether the process of an unfinished run is certainly gone."""
+    shared = is_on_server(instance)
     run_id, process = _recorded(run.tags.get(PROCESS_TAG))
     if process is not None and run_id == run.run_id:
-        return process.is_gone
+        return _is_gone(process, shared=shared)
     machine = _recorded_machine(run.tags.get(MACHINE_TAG))
+    if machine is None:
+        if shared:
+            return False  # it may be of any machine
+        machine = _here()
     if not machine.is_here:
-        return machine.was_switched_off
+        return machine.was_switched_off and (machine.has_own_id or not shared)
     record = instance.get_run_record_by_id(run.run_id)
     if record is None or record.start_time is None or time.time() - record.start_time < _UNTAGGED_S:
         return False
@@ -155,7 +167,8 @@ def end_killed_runs(workspace: Workspace, instance: dg.DagsterInstance) -> list[
 
 def _end_killed_trainings(workspace: Workspace) -> None:
     """Set the status of killed runs in MLflow. A training that goes on later does so in its unfinished run."""
-    killed = [run_id for run_id, process in _running_in_mlflow(workspace) if process.is_gone]
+    shared = workspace.servers.mlflow is not None
+    killed = [run_id for run_id, process in _running_in_mlflow(workspace) if _is_gone(process, shared=shared)]
     if not killed:
         return
     import mlflow
@@ -168,15 +181,16 @@ def _end_killed_trainings(workspace: Workspace) -> None:
 
 def _running_in_mlflow(workspace: Workspace) -> list[tuple[str, Process]]:
     """The unfinished runs and their processes, without MLflow's help: importing it takes seconds."""
-    database = mlflow_database(workspace)
-    if defect(database) is not None:
+    if workspace.servers.mlflow is None and defect(mlflow_database(workspace)) is not None:
         return []
-    with opened(database.path) as connection:
-        rows = connection.execute(
+    with mlflow_query(workspace) as query:
+        if query is None:
+            return []
+        rows = query(
             "SELECT run_uuid, value FROM runs JOIN tags USING (run_uuid) WHERE status = 'RUNNING' AND key = ? "
             "AND lifecycle_stage = 'active'",  # MLflow refuses to change a run that a user deleted
             [PROCESS_TAG],
-        ).fetchall()
+        )
     return [(run_id, process) for run_id, tag in rows if (process := _recorded(tag)[1]) is not None]
 
 
@@ -189,12 +203,18 @@ def _recorded(tag: str | None) -> tuple[str, Process | None]:
         return "", None
 
 
-def _recorded_machine(tag: str | None) -> Machine:
-    """The machine that a tag names; this one if there is no tag, as earlier versions of pcip left it."""
+def _is_gone(process: Process, *, shared: bool) -> bool:
+    """Whether a process is certainly gone; `shared`: other machines record theirs in the same database."""
+    machine = Machine(process.host, process.boot, process.namespace, process.machine)
+    return process.is_gone and (machine.is_here or machine.has_own_id or not shared)
+
+
+def _recorded_machine(tag: str | None) -> Machine | None:
+    """The machine that a tag names; None if there is no tag, as earlier versions of pcip left it."""
     try:
         return Machine(*map(str, json.loads(tag or "")))
     except (ValueError, TypeError):
-        return _here()
+        return None
 
 
 def _pids_of_events(instance: dg.DagsterInstance, run_id: str) -> list[int]:

@@ -3,10 +3,12 @@
 Otherwise a copy would write into the original, and a moved workspace into the folder where it was.
 """
 
+import functools
 import logging
 import sqlite3
 
 from pcip_assets.recovery.databases import ensure, mlflow_database, opened
+from pcip_assets.servers.prepared import prepare_mlflow
 from pcip_assets.workspace import Workspace
 
 _LOG = logging.getLogger("pcip")
@@ -25,6 +27,11 @@ def ensure_mlflow(workspace: Workspace) -> None:
     Raises:
         StoreError: the database cannot be opened or written, or a newer version of MLflow made it.
     """
+    address = workspace.servers.mlflow
+    if (
+        address is not None
+    ):  # the locations in it are those of the team, which no copy of the workspace changes
+        return _prepared(address, workspace.artifacts_uri("Default"))
     database = mlflow_database(workspace)
     ensure(workspace, [database])
     with opened(database.path) as connection:
@@ -38,12 +45,18 @@ def ensure_mlflow(workspace: Workspace) -> None:
         for old, new in former.items():
             _replace(connection, old, new)
         if _has_unset_default(connection):
-            location = workspace.artifacts("Default").as_uri()
+            location = workspace.artifacts_uri("Default")
             connection.execute(
                 "UPDATE experiments SET artifact_location = ? WHERE experiment_id = 0", [location]
             )
     for old, new in former.items():
         _LOG.warning(f"{database.path}: the workspace was moved or copied; {old} is now {new}")
+
+
+@functools.cache
+def _prepared(address: str, default_location: str) -> None:
+    """Make MLflow's tables on a server, if they are missing; a process looks once."""
+    prepare_mlflow(address, default_location)
 
 
 def _has_unset_default(connection: sqlite3.Connection) -> bool:

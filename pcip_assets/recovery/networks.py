@@ -11,7 +11,7 @@ from pcip_assets.workspace import Workspace
 from pcip_core.files import replacing
 
 CHAMPION = "champion"  # alias of the version in use
-_FILE = "registration.json"
+REGISTRATION = "registration.json"
 _LONGEST = 5000  # characters of a description in MLflow's database
 _FOLDERS = "*/models/*/artifacts"  # of the files of networks, among all artifacts
 
@@ -34,7 +34,7 @@ class Registration:
 
     def write(self, folder: Path) -> None:
         """Keep it beside the weights."""
-        with replacing(folder / _FILE) as temporary:
+        with replacing(folder / REGISTRATION) as temporary:
             temporary.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
 
@@ -71,7 +71,7 @@ def _found(workspace: Workspace) -> tuple[list[tuple[Registration, Path]], list[
     known, unknown = [], []
     for folder in sorted(workspace.artifacts("").glob(_FOLDERS)):
         try:
-            known.append((Registration(**json.loads((folder / _FILE).read_text())), folder))
+            known.append((Registration(**json.loads((folder / REGISTRATION).read_text())), folder))
         except (OSError, ValueError, TypeError):
             unknown += [folder] if any(folder.glob("*.safetensors")) else []
     return sorted(known, key=lambda each: (each[0].model, each[0].version)), unknown
@@ -85,7 +85,7 @@ def _card(folder: Path) -> str | None:
 
 def _ensure_experiment(workspace: Workspace, client: Any, name: str) -> None:
     if client.get_experiment_by_name(name) is None:
-        client.create_experiment(name, artifact_location=workspace.artifacts(name).as_uri())
+        client.create_experiment(name, artifact_location=workspace.artifacts_uri(name))
 
 
 def _register(client: Any, model: str, networks: Sequence[tuple[Registration, Path]]) -> list[int]:

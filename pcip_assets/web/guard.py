@@ -31,6 +31,7 @@ from pcip_core.errors import PcipError
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z._-]+)(?::[0-9]{1,5})?", re.IGNORECASE)
+_READING = ("GET", "HEAD", "OPTIONS")
 _SHOWN = 200  # characters of a header in a message
 _HEADERS = {
     "X-Frame-Options": "SAMEORIGIN",  # no other page shows ours in a frame and makes the user click in it
@@ -49,6 +50,8 @@ class Guard:
         graphql: path of the endpoint that carries out GraphQL queries, if the application has one.
         json_only: whether the body of every POST is JSON. An application whose own pages send other types
             relies on `Origin` and `Sec-Fetch-Site`.
+        searches: for pages that change nothing: the end of the paths to which a POST only asks. Any other POST, PUT,
+            PATCH and DELETE is refused. By default, none is.
     """
 
     def __init__(
@@ -58,11 +61,13 @@ class Guard:
         allowed_hosts: Collection[str] = (),
         graphql: str | None = None,
         json_only: bool = True,
+        searches: re.Pattern[str] | None = None,
     ) -> None:
         self._app = app
         self._names = {*LOOPBACK, *(host_name(name) for name in allowed_hosts)}
         self._graphql = graphql
         self._json_only = json_only
+        self._searches = searches
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that comes from elsewhere with 403; pass on any other."""
@@ -84,7 +89,8 @@ class Guard:
         refusal = self._foreign_name(host) or _foreign_origin(host, headers)
         if scope["type"] == "websocket" or refusal is not None:
             return refusal
-        return _foreign_fetch(scope["method"], headers) or self._not_asked_for(scope, headers)
+        foreign = _foreign_fetch(scope["method"], headers) or self._not_asked_for(scope, headers)
+        return foreign or self._change(scope)
 
     def _foreign_name(self, host: str) -> PcipError | None:
         match = _HOST.fullmatch(host)
@@ -95,6 +101,18 @@ class Guard:
             found=repr(host[:_SHOWN]),
             required=f"one of {', '.join(sorted(self._names))}",
             remedy="Open the pages under one of these names. To allow another one: pcip ui --allow-host NAME",
+        )
+
+    def _change(self, scope: Scope) -> PcipError | None:
+        """Refuse to change what these pages only show."""
+        method, searches = scope["method"], self._searches
+        if searches is None or method in _READING or (method == "POST" and searches.search(scope["path"])):
+            return None
+        return PcipError(
+            scope["path"][:_SHOWN],
+            found=method,
+            required="a request that changes nothing",
+            remedy="These pages were started with --read-only.",
         )
 
     def _not_asked_for(self, scope: Scope, headers: Headers) -> PcipError | None:

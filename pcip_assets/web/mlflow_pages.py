@@ -1,4 +1,4 @@
-"""MLflow's pages behind the guard: `python -m pcip_assets.web.mlflow_pages PORT STORE ARTIFACTS`.
+"""MLflow's pages behind the guard: `python -m pcip_assets.web.mlflow_pages PORT [--read-only]`.
 
 MLflow has a check of its own, which is not enough: it lets every page of any port of this machine read and write,
 and it does not cover all of its paths. It stays switched on behind ours, with the same names.
@@ -8,17 +8,20 @@ its application. The variables that it passes to the application are those of `m
 """
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Collection
 from pathlib import Path
 
-from pcip_assets.web import ALLOW, DAGSTER
+from pcip_assets.web import ALLOW, DAGSTER, READ_ONLY
 from pcip_assets.web.guard import LOOPBACK, Guard, host_name
 from pcip_assets.web.links import add_link
 from pcip_assets.web.mlflow_start import Start
 from pcip_assets.web.serving import serve_app
-from pcip_assets.workspace import DAGSTER_PORT
+from pcip_assets.workspace import DAGSTER_PORT, Workspace
+
+_SEARCHES = re.compile(r"/(search[a-z-]*|graphql)$")  # MLflow's pages ask by POST, too
 
 
 def security(allowed_hosts: Collection[str]) -> dict[str, str]:
@@ -36,17 +39,18 @@ def security(allowed_hosts: Collection[str]) -> dict[str, str]:
     }
 
 
-def main(port: int, store: str, artifacts: str) -> None:
-    """Serve a tracking store (the URI of an SQLite file) and the folder of its artifacts."""
+def main(port: int, *, read_only: bool) -> None:
+    """Serve MLflow's database of the workspace, and the files that it records."""
     import mlflow.server
     from mlflow.server import constants
 
+    workspace = Workspace.current()
     allowed_hosts = os.environ.get(ALLOW, "").split()
     os.environ |= {
-        constants.BACKEND_STORE_URI_ENV_VAR: store,
-        constants.REGISTRY_STORE_URI_ENV_VAR: store,
+        constants.BACKEND_STORE_URI_ENV_VAR: workspace.mlflow_uri,
+        constants.REGISTRY_STORE_URI_ENV_VAR: workspace.mlflow_uri,
         constants.ARTIFACT_ROOT_ENV_VAR: "mlflow-artifacts:/",
-        constants.ARTIFACTS_DESTINATION_ENV_VAR: artifacts,
+        constants.ARTIFACTS_DESTINATION_ENV_VAR: workspace.artifacts_uri("").rstrip("/"),
         constants.SERVE_ARTIFACTS_ENV_VAR: "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -57,9 +61,10 @@ def main(port: int, store: str, artifacts: str) -> None:
         from mlflow.server.fastapi_app import app
     add_link(app, DAGSTER, port=DAGSTER_PORT, fragment=False)
     index = Path(mlflow.server.__file__).parent / "js" / "build" / "index.html"
-    start = Start(app, index=index, database=Path(store.removeprefix("sqlite:///")))
-    serve_app(Guard(start, allowed_hosts=allowed_hosts, json_only=False), port)
+    start = Start(app, index=index, workspace=workspace)
+    searches = _SEARCHES if read_only else None
+    serve_app(Guard(start, allowed_hosts=allowed_hosts, json_only=False, searches=searches), port)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], sys.argv[3])
+    main(int(sys.argv[1]), read_only=READ_ONLY in sys.argv)

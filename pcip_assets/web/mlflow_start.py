@@ -11,7 +11,8 @@ from pathlib import Path
 from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pcip_assets.recovery.databases import opened
+from pcip_assets.recovery.queries import mlflow_query
+from pcip_assets.workspace import Workspace
 from pcip_core.errors import PcipError
 
 _COLUMNS = (
@@ -40,17 +41,17 @@ class Start:
     Args:
         app: MLflow's application.
         index: MLflow's first page, a file.
-        database: MLflow's.
+        workspace: has MLflow's database.
     """
 
-    def __init__(self, app: ASGIApp, *, index: Path, database: Path) -> None:
-        self._app, self._index, self._database = app, index, database
+    def __init__(self, app: ASGIApp, *, index: Path, workspace: Workspace) -> None:
+        self._app, self._index, self._workspace = app, index, workspace
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for the first page; pass on any other."""
         if scope["type"] != "http" or scope["path"] != "/" or scope["method"] != "GET":
             return await self._app(scope, receive, send)
-        page = with_settings(self._index.read_text(encoding="utf-8"), columns_of_experiments(self._database))
+        page = with_settings(self._index.read_text(encoding="utf-8"), columns_of_experiments(self._workspace))
         return await HTMLResponse(page, headers={"Cache-Control": "no-store"})(scope, receive, send)
 
 
@@ -65,18 +66,18 @@ def with_settings(page: str, columns: dict[str, list[str]]) -> str:
     return page.replace("<head>", "<head>" + _SCRIPT.replace("EXPERIMENTS", values), 1)
 
 
-def columns_of_experiments(database: Path) -> dict[str, list[str]]:
+def columns_of_experiments(workspace: Workspace) -> dict[str, list[str]]:
     """Id of an experiment -> columns of its table of runs: settings, loss, and the best score by each protocol."""
     try:
-        with opened(database) as connection:
-            rows = connection.execute(
+        with mlflow_query(workspace) as query:
+            rows = query and query(
                 "SELECT DISTINCT CAST(experiment_id AS TEXT), key FROM experiments "
                 "LEFT JOIN runs USING (experiment_id) LEFT JOIN latest_metrics USING (run_uuid) ORDER BY key"
-            ).fetchall()
+            )
     except (sqlite3.DatabaseError, PcipError):
         return {}
     columns: dict[str, list[str]] = {}
-    for experiment, metric in rows:
+    for experiment, metric in rows or []:
         chosen = columns.setdefault(experiment, list(_COLUMNS))
         if metric is not None and metric.startswith("best_"):
             chosen.append(f"metrics.`{metric}`")

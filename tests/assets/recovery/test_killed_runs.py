@@ -21,7 +21,7 @@ from mlflow import MlflowClient
 from pcip_assets.cli.run import open_instance
 from pcip_assets.recovery import killed_runs
 from pcip_assets.recovery.databases import ensure, mlflow_database
-from pcip_assets.recovery.killed_runs import PROCESS_TAG, Process, end_killed_runs, process_tags
+from pcip_assets.recovery.killed_runs import PROCESS_TAG, Machine, Process, end_killed_runs, process_tags
 from pcip_assets.workspace import Workspace
 
 
@@ -165,6 +165,36 @@ def test_a_run_of_another_machine_with_the_same_name_is_left_alone(
     end_killed_runs(workspace, runs.instance)
     expected = {"switched off": "FAILURE", "another": "STARTED", "a container": "STARTED", "this": "FAILURE"}
     assert runs.statuses() == expected
+
+
+def test_in_a_database_of_several_machines_only_what_is_certain_is_ended(
+    workspace: Workspace, killed: Child, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Containers on two machines may have one name and one network address, which then is no proof."""
+    runs, systemd = Runs(open_instance(workspace)), "0123456789abcdef" * 2
+    here = killed_runs._here()
+    for name, machine in {"switched off": systemd, "perhaps a container elsewhere": "0242ac110002"}.items():
+        child = Child()
+        child.kill()
+        child.described = dataclasses.replace(child.described, boot="before", machine=machine)
+        with monkeypatch.context() as patched:
+            patched.setattr(killed_runs, "_here", lambda machine=machine: here._replace(id=machine))
+            runs.start(name, child)
+            assert child.described.is_gone
+    runs.start("dead", killed)
+    run = runs.start("without a tag", None, "STARTING")
+    runs.instance.report_engine_event("Started process", run, EngineEventData.in_process(2**22 + 1))
+    runs.instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", "nothing"), run.run_id)
+    monkeypatch.setattr(killed_runs, "_UNTAGGED_S", 0.0)
+    monkeypatch.setattr(killed_runs, "is_on_server", lambda instance: True)
+    monkeypatch.setattr(Machine, "was_switched_off", property(lambda machine: machine.boot == "before"))
+    end_killed_runs(workspace, runs.instance)
+    assert runs.statuses() == {
+        "switched off": "FAILURE",
+        "perhaps a container elsewhere": "STARTED",
+        "dead": "FAILURE",
+        "without a tag": "STARTED",
+    }
 
 
 def test_a_launched_run_records_its_machine(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

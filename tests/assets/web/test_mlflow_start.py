@@ -10,7 +10,6 @@ import mlflow.server
 
 from pcip_assets.records.dataset import Crops
 from pcip_assets.records.scores import Evaluation
-from pcip_assets.recovery.databases import mlflow_database
 from pcip_assets.tracking import Encoder, Tracking
 from pcip_assets.web.mlflow_start import columns_of_experiments, with_settings
 from pcip_assets.workspace import Workspace
@@ -25,7 +24,7 @@ def test_each_experiment_shows_settings_loss_and_its_best_scores(tmp_path: Path)
         "knn_benchmark", crops, metrics={"best_leave_field_out": 0.5, "untrained_leave_field_out": 0.4}
     )
     tracking.log_evaluation(Encoder("tiny/1", "lost", tmp_path, {}), scores)
-    columns = columns_of_experiments(mlflow_database(workspace).path)
+    columns = columns_of_experiments(workspace)
     assert columns.keys() == {"0", "1"}
     assert set(columns["1"]) - set(columns["0"]) == {"metrics.`best_leave_field_out`"}
     assert {"params.`width`", "params.`epochs`", "metrics.`loss`"} <= set(columns["0"])
@@ -37,7 +36,7 @@ def test_each_experiment_shows_settings_loss_and_its_best_scores(tmp_path: Path)
 
 
 def test_a_database_that_is_not_there_has_no_columns(tmp_path: Path) -> None:
-    assert columns_of_experiments(tmp_path / "mlflow.db") == {}
+    assert columns_of_experiments(Workspace(tmp_path)) == {}
 
 
 def test_no_name_ends_the_script() -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from pcip_assets.cli.init.workspace import add_template, create
 from pcip_assets.cli.main import cli
-from pcip_assets.cli.run import dagster_home
+from pcip_assets.servers.instance import dagster_home
 from pcip_assets.workspace import REPOSITORY, SETTINGS, Workspace
 from pcip_core.errors import DuplicateScreenError, PcipError, SpecError, WriteError
 from pcip_core.spec.loading import load_screen

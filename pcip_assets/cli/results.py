@@ -54,7 +54,11 @@ def print_results(workspace: Workspace, screens: list[str]) -> None:
 
 def row_of(values: Iterable[object]) -> list[Text]:
     """Values for a row of a printed table; names of users may hold line breaks, and what rich takes for markup."""
-    return [Text(f"{value:.3f}" if isinstance(value, float) else escaped(str(value))) for value in values]
+    texts = (
+        f"{value:.3f}" if isinstance(value, float) else "" if value is None else str(value)
+        for value in values
+    )
+    return [Text(escaped(text)) for text in texts]
 
 
 def not_scored(workspace: Workspace, screen: str) -> list[str]:

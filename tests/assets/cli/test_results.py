@@ -94,12 +94,13 @@ def test_a_screen_without_labels_says_why_there_are_no_scores(
 
 def test_names_stand_in_tables_as_they_are() -> None:
     """Also those that rich would take for markup, and line breaks."""
-    table = Table("name", "distance")
+    table = Table("name", "distance", "gene")
     for name in ("plate [b]1[/b]", "[/red]", "plate\n1\x1b[2J"):
-        table.add_row(*row_of((name, 0.25)))
+        table.add_row(*row_of((name, 0.25, None)))
     with (console := Console(width=80)).capture() as captured:
         console.print(table)
     rows = [line.strip("│").split("│") for line in captured.get().splitlines() if "0.250" in line]
+    assert {row[2].strip() for row in rows} == {""}
     assert [row[0].strip() for row in rows] == ["plate [b]1[/b]", "[/red]", r"plate\n1\x1b[2J"]
 
 

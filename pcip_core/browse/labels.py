@@ -10,6 +10,7 @@ import polars as pl
 
 from pcip_core.browse.cells import BrowsedCells, places
 from pcip_core.errors import StoreError
+from pcip_core.files import composed
 from pcip_core.locks import locked
 from pcip_core.store import schemas
 from pcip_core.store.paths import NAME
@@ -17,6 +18,7 @@ from pcip_core.store.paths import NAME
 PREFIX = "labels_"
 _LONGEST_NAME, _LONGEST_LABEL = 40, 60  # characters
 _UNDONE = 100  # changes that can be undone
+_MOST_LABELS = 100  # of one name: each is a button, and a column of probabilities
 _NONE = -1
 
 
@@ -61,7 +63,9 @@ class Labels:
                 remedy="Choose another name.",
             )
         self.name, self.name_of_table, self._cells = name, PREFIX + name, cells
-        self._undo: list[tuple[np.ndarray, pl.DataFrame]] = []  # rows of cells, and their table rows before
+        self._undo: list[
+            tuple[np.ndarray, pl.DataFrame, pl.DataFrame]
+        ] = []  # rows of cells; table rows before, after
         self._commit: str | None = None
         self._table, self._names = schemas.LABELS.empty(), list[str]()
         self._code = np.full(len(cells), _NONE, np.int16)
@@ -112,28 +116,39 @@ class Labels:
         """Label cells, whatever label they have, and return how many labels have changed.
 
         Raises:
-            StoreError: the label is empty, too long, or has control characters.
+            StoreError: the label is empty, too long, has control characters, or is one too many.
             WriteError: it cannot be written.
         """
-        label = _checked_label(label)
+        label, rows = _checked_label(label), np.unique(rows)
+        self.refresh()
         if label in self._names:
             rows = rows[self._code[rows] != self._names.index(label)]
-        self._change(rows, self._new(rows, label, version), version.code)
-        return len(rows)
+        elif len(self._names) >= _MOST_LABELS:
+            raise StoreError(
+                f"label {label!r}",
+                found=f"{len(self._names)} other labels in {self.name_of_table}",
+                required=f"at most {_MOST_LABELS}",
+                remedy="Use one of them, or begin labels of another name.",
+            )
+        return self._change(rows, self._new(rows, label, version), version.code)
 
     def remove(self, rows: np.ndarray, code: str) -> int:
         """Remove the labels of cells, and return how many there were. `code` is the version of pcip."""
-        rows = rows[self._code[rows] >= 0]
-        self._change(rows, schemas.LABELS.empty(), code)
-        return len(rows)
+        rows = np.unique(rows)
+        self.refresh()
+        return self._change(rows[self._code[rows] >= 0], schemas.LABELS.empty(), code)
 
     def undo(self, code: str) -> int:
-        """Undo the last change of this object that is not undone; return how many cells it had changed, 0 for none."""
+        """Undo the last change of this object that is not undone; return how many cells it had changed, 0 for none.
+
+        Cells that another process has labelled since keep its labels.
+        """
         if not self._undo:
             return 0
-        rows, before = self._undo.pop()
-        self._change(rows, before, code, remember=False)
-        return len(rows)
+        rows, before, after = self._undo[-1]
+        changed = self._change(rows, before, code, undone=after)
+        del self._undo[-1]  # it stays there if it could not be written
+        return changed
 
     def _new(self, rows: np.ndarray, label: str, version: Version) -> pl.DataFrame:
         cells, n = self._cells, len(rows)
@@ -152,27 +167,47 @@ class Labels:
         }
         return schemas.LABELS.frame(ids | {name: [value] * n for name, value in same.items()})
 
-    def _change(self, rows: np.ndarray, given: pl.DataFrame, code: str, *, remember: bool = True) -> None:
-        """Replace the labels of some cells by the given table rows, in one commit."""
+    def _change(
+        self, rows: np.ndarray, given: pl.DataFrame, code: str, *, undone: pl.DataFrame | None = None
+    ) -> int:
+        """Replace the labels of some cells by the given table rows, in one commit; return the number of cells.
+
+        To undo a change, `undone` has the table rows that it left; only cells that still have them are changed.
+        """
         if not len(rows):
-            return
+            return 0
         store, screen = self._cells.store, self._cells.screen
         changed = pl.DataFrame({"cell_id": self._cells.cell_id.gather(rows)})
         with locked(store.root / screen / ".labels.lock"):  # no other process changes labels meanwhile
             self.refresh()
             before = self._table.join(changed, on="cell_id", how="semi", maintain_order="left")
+            if undone is not None:
+                same = ["cell_id", "label", "labelled_by", "labelled_at"]
+                others = pl.concat(
+                    [
+                        before.join(undone, on=same, how="anti", nulls_equal=True),
+                        undone.join(before, on=same, how="anti", nulls_equal=True),
+                    ]
+                )
+                left = ~changed["cell_id"].is_in(others["cell_id"].implode())
+                changed, rows = changed.filter(left), rows[left.to_numpy()]
+                before, given = (
+                    table.join(changed, on="cell_id", how="semi", maintain_order="left")
+                    for table in (before, given)
+                )
             kept = self._table.join(changed, on="cell_id", how="anti", maintain_order="left")
             table = pl.concat([kept, given])
             made = self.made(code, self.name_of_table)
             self._commit = store.commit(screen, {self.name_of_table: table}, provenance=made)
-        if remember:
-            self._undo = [*self._undo, (rows, before)][-_UNDONE:]
+        if undone is None:
+            self._undo = [*self._undo, (rows, before, given)][-_UNDONE:]
         self._table = table
         names = given["label"].unique(maintain_order=True)
         self._names += [name for name in names if name not in self._names]
         self._code[rows] = _NONE
         self._code[self._cells.rows_of(given["cell_id"])] = places(self._labels, given["label"])
         self.lost = table.height - int((self._code >= 0).sum())
+        return len(rows)
 
     def _take(self, table: pl.DataFrame) -> None:
         """Look up the cells of the stored labels."""
@@ -203,7 +238,7 @@ def _now() -> datetime:
 
 
 def _checked_label(label: str) -> str:
-    label = label.strip()
+    label = composed(label.strip())
     if not label or len(label) > _LONGEST_LABEL or not label.isprintable():
         raise StoreError(
             f"label {label[:_LONGEST_LABEL]!r}",

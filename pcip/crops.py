@@ -91,7 +91,15 @@ def read_crops(
         StoreError: the screen has no crops, or lacks a cell.
         CropError: the array of a shard is missing.
     """
-    names = pl.Series("cell_id", cell_ids, dtype=pl.String)
+    try:
+        names = pl.Series("cell_id", cell_ids, dtype=pl.String)
+    except TypeError as error:
+        raise StoreError(
+            f"{screen}.cells",
+            found=f"cells named by {type(next(iter(cell_ids))).__name__}",
+            required="ids of cells, which are texts",
+            remedy=f"SELECT cell_id FROM {screen}.cells lists them.",
+        ) from error
     wanted = names.unique().implode()
     frames: list[pl.DataFrame] = []
     parts: list[np.ndarray] = []

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import polars as pl
 
+from pcip_core.errors import StoreError
 from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import features_of
 
@@ -85,14 +86,30 @@ class Features:
     def to_numpy(self) -> np.ndarray:
         """All vectors, (n, d) float32.
 
+        Raises:
+            PcipError: a run replaces vectors meanwhile.
+
         >>> features.to_numpy().shape
         (30, 8)
         """
         out, row = np.empty(self.shape, np.float32), 0
         for batch in self.batches():
-            out[row : row + batch.height] = features_of(batch)
-            row += batch.height
+            vectors = features_of(batch)
+            if row + len(vectors) > len(out) or vectors.shape[1] != out.shape[1]:
+                raise self._replaced()
+            out[row : row + len(vectors)] = vectors
+            row += len(vectors)
+        if row < len(out):
+            raise self._replaced()
         return out
+
+    def _replaced(self) -> StoreError:
+        return StoreError(
+            f"{self._screen}.{self._table}",
+            found="another number of vectors than at the beginning: a run replaces them",
+            required="vectors that stay while they are read",
+            remedy="Read them again when the run has ended.",
+        )
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         """So that functions of numpy and scikit-learn take the object itself."""

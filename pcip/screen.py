@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -137,6 +138,8 @@ class Screen:
 
     def _require(self, table: str) -> None:
         tables = self.tables
+        if not tables:
+            raise gone(self._store.root, f"no results of the screen {self.name}")
         if table not in tables:
             raise StoreError(
                 f"{self.name}.{table}",
@@ -193,8 +196,8 @@ class Screen:
         names = (name.removeprefix(prefix) for name in self.tables if name.startswith(prefix))
         return sorted(names, key=natural_key)
 
-    def crops(self, cell_ids: Sequence[str] | pl.Series) -> Crops:
-        """The crops of some cells, in their order.
+    def crops(self, cell_ids: str | Sequence[str] | pl.Series) -> Crops:
+        """The crops of some cells, in their order, or of one cell.
 
         Raises:
             PcipError: a cell is not one of the screen.
@@ -202,7 +205,8 @@ class Screen:
         >>> screen.crops(["plate_1_A01_1_0002", "plate_1_A01_1_0000"])
         Crops of 2 cells: (2, 2, 4, 4) uint8, channels nucleus and protein
         """
-        rows, pixels = read_crops(self._store, self.name, cell_ids)
+        named = [cell_ids] if isinstance(cell_ids, str) else cell_ids
+        rows, pixels = read_crops(self._store, self.name, named)
         return Crops(rows, tuple(self.channels), pixels)
 
     def neighbours(
@@ -230,7 +234,7 @@ class Screen:
         """
         from pcip.nearest import nearest_rows
 
-        named = [seeds] if isinstance(seeds, str) else list(seeds)
+        named = [seeds] if isinstance(seeds, str) else [str(seed) for seed in seeds]
         return nearest_rows(
             self._store, self.name, named, n=n, feature_set=feature_set or self.feature_set
         ).table
@@ -257,3 +261,13 @@ class Screen:
             f"Screen({self.name!r}): {origin} of {many(len(channels), 'channel')}, {listed}; "
             f"{many(len(self.feature_sets), 'feature set')}"
         )
+
+
+def gone(store: Path, found: str) -> StoreError:
+    """The error of results that were there when the workspace was opened."""
+    return StoreError(
+        store.parent,
+        found=found,
+        required="the folder of the results as it was when it was opened",
+        remedy="If it was moved, open it again: pcip.open(FOLDER).",
+    )

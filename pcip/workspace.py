@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from pcip.screen import Screen
+from pcip.screen import Screen, gone
 from pcip_core.errors import PcipError, StoreError, meant
 from pcip_core.store.partitions import Store
 
@@ -46,9 +46,14 @@ class Workspace:
     def screens(self) -> list[str]:
         """Names of the screens with results.
 
+        Raises:
+            PcipError: the folder is gone.
+
         >>> open(folder).screens
         ['tiny']
         """
+        if not self._store.root.is_dir():
+            raise gone(self._store.root, "no results any more")
         return self._store.screens()
 
     def screen(self, name: str) -> Screen:
@@ -87,7 +92,7 @@ class Workspace:
         return answer(self.data / "feature_store.duckdb", query, values)
 
     def __repr__(self) -> str:
-        names = self.screens
+        names = self._store.screens()
         kind = "screen" if len(names) == 1 else "screens"
         return f"Workspace({str(self.data)!r}) of {len(names)} {kind}: {', '.join(names)}"
 

@@ -56,7 +56,7 @@ def application(actions: Actions, *, allowed_hosts: Collection[str] = ()) -> ASG
             result = await run_in_threadpool(actions.call, name, values)
         except PcipError as error:
             return _answer({"problem": str(error)}, 422)
-        except (ValidationError, ValueError, TypeError) as error:
+        except (ValidationError, ValueError, TypeError, OverflowError, RecursionError) as error:
             return _answer({"problem": f"{name}: {str(error)[:300]}"}, 422)
         return Response(result, headers=_HEADERS) if isinstance(result, bytes) else _answer(result)
 

@@ -42,6 +42,12 @@ class Publisher:
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
+    def refresh(self) -> None:
+        """Publish what an earlier page may have left, because it was killed: after a while, as it is no hurry."""
+        with self._condition:
+            self._unpublished, self._last = True, time.monotonic() + self._reported_after_s
+            self._condition.notify_all()
+
     def changed(self, table: str) -> None:
         """A table was written."""
         with self._condition:

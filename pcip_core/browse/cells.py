@@ -125,7 +125,12 @@ class BrowsedCells:
         for row in rows.tolist():
             ids, table, crops = self._shard_of(int(self._shard[row]))
             place = int(self._table["crop_row"][row])
-            if place >= len(ids) or ids[place] != self.cell_id[row]:
+            hashes = table["pixel_hash"]
+            if (
+                place >= len(ids)
+                or ids[place] != self.cell_id[row]
+                or hashes[place] != self._table["pixel_hash"][row]
+            ):
                 raise CropError(
                     f"{self.screen}: cell {self.cell_id[row]}",
                     found="other cells than when the page was opened",
@@ -153,7 +158,11 @@ class BrowsedCells:
     def _shard_of(self, shard: int) -> tuple[pl.Series, pl.DataFrame, np.ndarray]:
         if shard not in self._open:
             table, crops = self.store.read_with_array(self.screen, "cells", "crops", self._shards[shard])
-            self._open[shard] = table["cell_id"], table.select("intensity_min", "intensity_max"), crops
+            self._open[shard] = (
+                table["cell_id"],
+                table.select("intensity_min", "intensity_max", "pixel_hash"),
+                crops,
+            )
         self._open.move_to_end(shard)
         while len(self._open) > _SHARDS_OPEN:
             self._open.popitem(last=False)

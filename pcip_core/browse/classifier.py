@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,16 +46,16 @@ class Trained:
     feature_set: str
     encoder_version: str
 
-    @property
+    @cached_property
     def best(self) -> np.ndarray:
         """(n,) number of the most probable label; -1 for a cell without a vector."""
         described = np.isfinite(self.probabilities[:, 0])
         return np.where(described, np.where(described[:, None], self.probabilities, 0).argmax(1), -1)
 
-    @property
+    @cached_property
     def uncertainty(self) -> np.ndarray:
         """(n,) 1 less the difference between the two highest probabilities; NaN for a cell without a vector."""
-        highest = np.sort(self.probabilities, axis=1)[:, -2:]
+        highest = np.partition(self.probabilities, -2, axis=1)[:, -2:]
         return 1 - (highest[:, 1] - highest[:, 0])
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
 from pcip_core.browse.cells import BrowsedCells, places
 from pcip_core.errors import StoreError
+from pcip_core.files import composed
 from pcip_core.store import schemas
 from pcip_core.store.paths import NAME
 
 PREFIX = "labels_"
 _LONGEST_NAME, _LONGEST_LABEL = 40, 60  # characters
 _UNDONE = 100  # changes that can be undone
+_MOST_LABELS = 100  # of one name: each is a button, and a column of probabilities
 _NONE = -1
 
 
@@ -34,6 +37,15 @@ class Version:
     code: str
     feature_set: str
     encoder_version: str
+
+
+class _Change(NamedTuple):
+    """A change of the table of labels: the rows of the cells, their table rows before and after, and the new table."""
+
+    rows: np.ndarray
+    before: pl.DataFrame
+    given: pl.DataFrame
+    table: pl.DataFrame
 
 
 class Labels:
@@ -60,7 +72,9 @@ class Labels:
                 remedy="Choose another name.",
             )
         self.name, self.name_of_table, self._cells = name, PREFIX + name, cells
-        self._undo: list[tuple[np.ndarray, pl.DataFrame]] = []  # rows of cells, and their table rows before
+        self._undo: list[
+            tuple[np.ndarray, pl.DataFrame, pl.DataFrame]
+        ] = []  # rows of cells; table rows before, after
         self._commit: str | None = None
         self._table, self._names = schemas.LABELS.empty(), list[str]()
         self._code = np.full(len(cells), _NONE, np.int16)
@@ -111,28 +125,39 @@ class Labels:
         """Label cells, whatever label they have, and return how many labels have changed.
 
         Raises:
-            StoreError: the label is empty, too long, or has control characters.
+            StoreError: the label is empty, too long, has control characters, or is one too many.
             WriteError: it cannot be written.
         """
-        label = _checked_label(label)
+        label, rows = _checked_label(label), np.unique(rows)
+        self.refresh()
         if label in self._names:
             rows = rows[self._code[rows] != self._names.index(label)]
-        self._change(rows, self._new(rows, label, version), version.code)
-        return len(rows)
+        elif len(self._names) >= _MOST_LABELS:
+            raise StoreError(
+                f"label {label!r}",
+                found=f"{len(self._names)} other labels in {self.name_of_table}",
+                required=f"at most {_MOST_LABELS}",
+                remedy="Use one of them, or begin labels of another name.",
+            )
+        return self._change(rows, self._new(rows, label, version), version.code)
 
     def remove(self, rows: np.ndarray, code: str) -> int:
         """Remove the labels of cells, and return how many there were. `code` is the version of pcip."""
-        rows = rows[self._code[rows] >= 0]
-        self._change(rows, schemas.LABELS.empty(), code)
-        return len(rows)
+        rows = np.unique(rows)
+        self.refresh()
+        return self._change(rows[self._code[rows] >= 0], schemas.LABELS.empty(), code)
 
     def undo(self, code: str) -> int:
-        """Undo the last change of this object that is not undone; return how many cells it had changed, 0 for none."""
+        """Undo the last change of this object that is not undone; return how many cells it had changed, 0 for none.
+
+        Cells that another process has labelled since keep its labels.
+        """
         if not self._undo:
             return 0
-        rows, before = self._undo.pop()
-        self._change(rows, before, code, remember=False)
-        return len(rows)
+        rows, before, after = self._undo[-1]
+        changed = self._change(rows, before, code, undone=after)
+        del self._undo[-1]  # it stays there if it could not be written
+        return changed
 
     def _new(self, rows: np.ndarray, label: str, version: Version) -> pl.DataFrame:
         cells, n = self._cells, len(rows)
@@ -151,32 +176,56 @@ class Labels:
         }
         return schemas.LABELS.frame(ids | {name: [value] * n for name, value in same.items()})
 
-    def _change(self, rows: np.ndarray, given: pl.DataFrame, code: str, *, remember: bool = True) -> None:
-        """Replace the labels of some cells by the given table rows, in one commit."""
-        if not len(rows):
-            return
-        store, screen = self._cells.store, self._cells.screen
-        changed = pl.DataFrame({"cell_id": self._cells.cell_id.gather(rows)})
-        before = table = schemas.LABELS.empty()
+    def _change(
+        self, rows: np.ndarray, given: pl.DataFrame, code: str, *, undone: pl.DataFrame | None = None
+    ) -> int:
+        """Replace the labels of some cells by the given table rows, in one commit; return the number of cells.
 
-        def made() -> pl.DataFrame:
-            nonlocal before, table
+        To undo a change, `undone` has the table rows that it left; only cells that still have them are changed.
+        """
+        if not len(rows):
+            return 0
+        changes: list[_Change] = []
+
+        def made() -> pl.DataFrame:  # again, if another process has changed the table meanwhile
             self.refresh()
-            before = self._table.join(changed, on="cell_id", how="semi", maintain_order="left")
-            kept = self._table.join(changed, on="cell_id", how="anti", maintain_order="left")
-            table = pl.concat([kept, given])
-            return table
+            changes.append(self._changed(rows, given, undone))
+            return changes[-1].table
 
         provenance = self.made(code, self.name_of_table)
+        store, screen = self._cells.store, self._cells.screen
         self._commit = store.update(screen, self.name_of_table, made, provenance=provenance)
-        if remember:
-            self._undo = [*self._undo, (rows, before)][-_UNDONE:]
+        rows, before, given, table = changes[-1]
+        if undone is None:
+            self._undo = [*self._undo, (rows, before, given)][-_UNDONE:]
         self._table = table
         names = given["label"].unique(maintain_order=True)
         self._names += [name for name in names if name not in self._names]
         self._code[rows] = _NONE
         self._code[self._cells.rows_of(given["cell_id"])] = places(self._labels, given["label"])
         self.lost = table.height - int((self._code >= 0).sum())
+        return len(rows)
+
+    def _changed(self, rows: np.ndarray, given: pl.DataFrame, undone: pl.DataFrame | None) -> _Change:
+        """What a change of the present table gives."""
+        changed = pl.DataFrame({"cell_id": self._cells.cell_id.gather(rows)})
+        before = self._table.join(changed, on="cell_id", how="semi", maintain_order="left")
+        if undone is not None:
+            same = ["cell_id", "label", "labelled_by", "labelled_at"]
+            others = pl.concat(
+                [
+                    before.join(undone, on=same, how="anti", nulls_equal=True),
+                    undone.join(before, on=same, how="anti", nulls_equal=True),
+                ]
+            )
+            left = ~changed["cell_id"].is_in(others["cell_id"].implode())
+            changed, rows = changed.filter(left), rows[left.to_numpy()]
+            before, given = (
+                table.join(changed, on="cell_id", how="semi", maintain_order="left")
+                for table in (before, given)
+            )
+        kept = self._table.join(changed, on="cell_id", how="anti", maintain_order="left")
+        return _Change(rows, before, given, pl.concat([kept, given]))
 
     def _take(self, table: pl.DataFrame) -> None:
         """Look up the cells of the stored labels."""
@@ -207,7 +256,7 @@ def _now() -> datetime:
 
 
 def _checked_label(label: str) -> str:
-    label = label.strip()
+    label = composed(label.strip())
     if not label or len(label) > _LONGEST_LABEL or not label.isprintable():
         raise StoreError(
             f"label {label[:_LONGEST_LABEL]!r}",

@@ -8,6 +8,7 @@ from pcip_core.errors import EvaluationError
 from pcip_core.words import many
 
 _MOST_CORNERS = 20_000
+_MOST_CROSSINGS = 400_000_000  # of edges with heights of points: about a second
 
 
 class Points:
@@ -44,10 +45,18 @@ class Points:
             corners: (k, 2), in order; the last is joined to the first.
 
         Raises:
-            EvaluationError: there are fewer than 3 or more than 20,000 corners, or one is not finite.
+            EvaluationError: there are fewer than 3 or more than 20,000 corners, one is not finite, or the shape takes
+                too long.
         """
         corners = _checked(corners).astype(self._y.dtype)  # otherwise each search would copy all heights
         ends = np.searchsorted(self._y, corners[:, 1])
+        if (crossings := int(np.abs(np.diff(ends, prepend=ends[-1:])).sum())) > _MOST_CROSSINGS:
+            raise EvaluationError(
+                "selection",
+                found=f"a shape that winds up and down {crossings / max(len(self._y), 1):,.0f} times",
+                required=f"at most {_MOST_CROSSINGS // max(len(self._y), 1):,} times for so many points",
+                remedy="Draw a simpler shape around them.",
+            )
         inside = np.zeros(len(self._y), bool)
         for a in range(len(corners)):
             (xb, yb), (xa, ya) = corners[a].tolist(), corners[a - 1].tolist()

@@ -20,6 +20,7 @@ from pcip_core.browse.classifier import PREFIX, Trained, predictions_table, rank
 from pcip_core.browse.drawing.colouring import colouring_of_cells, colouring_of_proteins
 from pcip_core.browse.drawing.colours import Colouring
 from pcip_core.browse.drawing.raster import Layer, View, picture, require_view
+from pcip_core.browse.filters import Filters
 from pcip_core.browse.labels import Labels, Version, label_sets
 from pcip_core.browse.maps import Map, MapName, cell_map, cells_of, map_names, points_of, protein_map
 from pcip_core.browse.progress import Progress
@@ -27,14 +28,12 @@ from pcip_core.browse.selections import Selection, Selections, unusable
 from pcip_core.browse.vectors import CellVectors, remove_old, require_set, versions_of
 from pcip_core.errors import EvaluationError
 from pcip_core.spec.screen import Screen
-from pcip_core.store.conditions import cell_ids_where
 from pcip_core.store.partitions import Store
 
 if TYPE_CHECKING:
     from pcip_core.browse.field import FieldPicture
 
 SHOWN = 100  # cells of a gallery, at most
-_FILTERS = 20  # whose cells are kept
 _SELECTED, _MARK, _LEFT_OUT = (255, 120, 0), (20, 20, 20), (222, 222, 222)
 
 
@@ -66,7 +65,7 @@ class Session:
         labels: str,
         changed: Callable[[str], None] = lambda table: None,
     ) -> None:
-        self.screen, self._store, self._published, self._cache = screen, store, published, cache
+        self.screen, self._store, self._cache = screen, store, cache
         self._user, self._code, self._changed = user, code, changed
         self._lock = threading.RLock()
         self.cells = BrowsedCells(store, screen.name)
@@ -85,7 +84,7 @@ class Session:
         self._maps: dict[str, Map] = {}
         self._vectors: OrderedDict[str, CellVectors] = OrderedDict()
         self._versions: dict[str, str] = {}
-        self._filters: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._filters = Filters(self.cells, published)
         self._warming = threading.Event()
         self.selections = Selections()
         self._colouring: tuple[tuple[object, ...], Colouring] | None = None
@@ -149,16 +148,7 @@ class Session:
 
     def kept(self, condition: str) -> np.ndarray:
         """The rows of the cells that meet a condition in SQL, in increasing order; all without one."""
-        if not condition.strip():
-            return np.arange(len(self.cells))
-        with self._lock:
-            if condition not in self._filters:
-                ids = cell_ids_where(self._published, self.screen.name, condition)
-                rows = self.cells.rows_of(ids)
-                self._filters[condition] = np.unique(rows[rows >= 0])
-                while len(self._filters) > _FILTERS:
-                    self._filters.popitem(last=False)
-            return self._filters[condition]
+        return self._filters.rows(condition)
 
     def select(self, key: str, geometry: Mapping[str, Any], condition: str) -> Selection:
         """The cells within a polygon or a box on a map; on a map of proteins, all cells of these proteins.

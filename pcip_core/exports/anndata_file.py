@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _ZARR_ROWS = 4096  # of a chunk, which is a file: 6 MB with 384 features
+_NUL = "\N{SYMBOL FOR NULL}"
 _Marks = Mapping[str, Any]
 
 
@@ -148,13 +149,13 @@ def _write(make: _Format, file: Any, cells: ExportedCells, check: Callable[[], N
         make.group(file, name, _DICT)
     origin = make.group(make.group(file, "uns", _DICT), "pcip", _DICT)
     for name, text in cells.provenance.items():
-        make.array(origin, name, (), str, _TEXT)[()] = text
+        make.array(origin, name, (), str, _TEXT)[()] = text.replace("\0", _NUL)
     check()
     start = 0
     for block in cells.blocks(rows=4 * _ZARR_ROWS):
         rows = slice(start, start + len(block.features))
         x[rows] = block.features
-        ids[rows] = block.columns["cell_id"].to_numpy()
+        ids[rows] = block.columns["cell_id"].str.replace_all("\0", _NUL, literal=True).to_numpy()
         for name, array in columns.items():
             array[rows] = _values(block.columns[name])
         spatial[rows] = block.columns.select("x_px", "y_px").to_numpy()
@@ -171,7 +172,7 @@ def _column(make: _Format, obs: Any, name: str, kind: pl.DataType, n: int) -> An
     categories = kind.categories.to_numpy()
     array = make.array(group, "categories", (len(categories),), str, _TEXTS)
     if len(categories):
-        array[:] = categories
+        array[:] = _without_nul(categories)
     return make.array(group, "codes", (n,), np.int32, _ARRAY)
 
 
@@ -180,6 +181,12 @@ def _values(column: pl.Series) -> np.ndarray:
     if isinstance(column.dtype, pl.Enum):
         return column.to_physical().cast(pl.Int32).fill_null(-1).to_numpy()
     return column.fill_null(np.nan).to_numpy() if column.dtype.is_float() else column.to_numpy()
+
+
+def _without_nul(texts: np.ndarray) -> np.ndarray:
+    """Texts without the character NUL, at which a text of HDF5 ends."""
+    cleaned = [text.replace("\0", _NUL) for text in texts.tolist()]
+    return np.array(distinct(cleaned), object)
 
 
 def _stored_names(columns: Sequence[str]) -> dict[str, str]:
@@ -192,5 +199,5 @@ def _stored_names(columns: Sequence[str]) -> dict[str, str]:
     for column in columns:
         name = column.replace("/", "_")
         reserved = name in ("", ".", "..", "_index") or name.startswith(("__", ".z"))
-        names.append(f"column{name}" if reserved else name)
+        names.append((f"column{name}" if reserved else name).replace("\0", _NUL))
     return dict(zip(columns, distinct(names, ["cell_id"]), strict=True))

@@ -62,6 +62,8 @@ class ExportedCells:
         self._table = require_set(store, screen, feature_set)
         self._images, self._chosen = chosen_images(store, screen, where)
         self._shards: list[str] = store.shards(screen, self._table)
+        if not self._shards:
+            raise self._changed()
         vectors = store.schema(screen, self._table, shard=self._shards[0])["features"]
         assert isinstance(vectors, pl.Array)
         n, versions = self._count(self._table, "encoder_version")

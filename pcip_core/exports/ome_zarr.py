@@ -12,6 +12,7 @@ three, and no axis of NGFF stands for cells.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections import Counter
@@ -32,6 +33,7 @@ _MOST_ACROSS = 32  # tiles of a row of a picture, which has as many rows
 _PROTEINS = ("00FF00", "FFFF00", "FF00FF")
 _STRUCTURES = ("0000FF", "FF0000", "FFFFFF", "00FFFF")
 _SAFE = " ()[]+-,=@"  # in names of files, besides letters, digits and _.-~
+_LONGEST = 160  # characters of a quoted name, which an ending follows; a file system permits 255
 _VERSION = "0.5"
 
 
@@ -65,7 +67,7 @@ def write_crops(
         with (temporary / "cells.csv").open("wb") as table:
             for shard in store.shards(screen, "cells"):
                 for image, cells, crops in _images(store, screen, shard, chosen_ids):
-                    folder = temporary / quote(shard, _SAFE)
+                    folder = temporary / _name(shard)
                     rows = _write_image(folder, image, crops, across, channels, origin)
                     labelled = cells.with_columns(rows).select(*rows.columns, pl.exclude(*rows.columns))
                     table.write(labelled.write_csv(include_header=not n).encode())
@@ -161,14 +163,15 @@ def _write_picture(
     import zarr
 
     short = {name: text for name, text in origin.items() if name != "spec"}
-    ome = {"version": _VERSION, "multiscales": _multiscales(path.name, "cyx"), "omero": _omero(channels)}
+    um = _pixel_um(origin)
+    ome = {"version": _VERSION, "multiscales": _multiscales(path.name, "cyx", um), "omero": _omero(channels)}
     group = zarr.create_group(path, zarr_format=3, attributes={"ome": ome, "pcip": short})
     _array(group, pixels, "cyx")
     listed = {"ome": {"version": _VERSION, "labels": ["cells"]}}
     label_image = {"version": _VERSION, "colors": [], "source": {"image": "../../"}}
     of_labels = {
         "version": _VERSION,
-        "multiscales": _multiscales("cells", "yx"),
+        "multiscales": _multiscales("cells", "yx", um),
         "image-label": label_image,
     }
     cells = group.create_group("labels", attributes=listed).create_group(
@@ -185,9 +188,21 @@ def _array(group: Any, values: np.ndarray, axes: str) -> None:
     array[:] = values
 
 
-def _multiscales(name: str, axes: str) -> list[dict[str, Any]]:
-    kinds = [{"name": axis, "type": "channel" if axis == "c" else "space"} for axis in axes]
-    scale = [{"type": "scale", "scale": [1.0] * len(axes)}]
+def _pixel_um(origin: Mapping[str, str]) -> float | None:
+    """The side of a pixel of the crops in µm; None if the spec does not tell."""
+    spec = yaml.safe_load(origin["spec"])
+    um, window = spec.get("pixel_um"), spec["crops"].get("window_px")
+    return um * window / spec["crops"]["size_px"] if um and window else None
+
+
+def _multiscales(name: str, axes: str, um: float | None) -> list[dict[str, Any]]:
+    kinds = [
+        {"name": axis, "type": "channel"}
+        if axis == "c"
+        else {"name": axis, "type": "space", **({"unit": "micrometer"} if um else {})}
+        for axis in axes
+    ]
+    scale = [{"type": "scale", "scale": [1.0 if axis == "c" else um or 1.0 for axis in axes]}]
     return [{"name": name, "axes": kinds, "datasets": [{"path": "0", "coordinateTransformations": scale}]}]
 
 
@@ -208,9 +223,19 @@ def _omero(channels: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _name(image: str) -> str:
-    """The name of an image in names of files: special characters are quoted."""
-    return quote(image, _SAFE)
+def _name(text: str) -> str:
+    """The name of an image or a shard in names of files: special characters are quoted, long names shortened.
+
+    >>> _name("a/b"), _name(".."), len(_name("蛋白質" * 99))
+    ('a%2Fb', '%2E.', 169)
+    """
+    name = quote(text, _SAFE)
+    if name.startswith("."):  # a hidden file, or the folder above
+        name = f"%2E{name[1:]}"
+    if len(name) > _LONGEST:
+        digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+        name = f"{name[:_LONGEST]}~{digest}"
+    return name
 
 
 def _spec(
@@ -220,12 +245,14 @@ def _spec(
     former = yaml.safe_load(origin["spec"])
     named = "cells" if "cells" not in channels else "cell_labels"
     roles = {name: {"role": role} for name, role in channels.items()}
+    um = _pixel_um(origin)
     return {
         "name": f"{origin['screen']}_crops",
         "description": f"Crops of {origin['screen']} ({origin['images']} images), exported by {origin['program']} on "
         f"{origin['exported_at']}.",
         "organism": origin["organism"],
         "root": ".",
+        **({"pixel_um": um} if um else {}),
         "channels": roles | {named: {"role": "labels", "named": "labels/cells"}},
         "files": {
             "layout": "ome_zarr",

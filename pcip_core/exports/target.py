@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +12,7 @@ from pcip_core.errors import WriteError
 from pcip_core.files import writing
 from pcip_core.locks import owned, sweep
 
-_MARKS = ("zarr.json", ".zgroup", ".pcip-export")  # of a folder that an export may replace
-MARK = _MARKS[-1]
+MARK = ".pcip-export"
 """An empty file in the folder of an export, by which pcip knows its own folders."""
 
 
@@ -30,7 +30,7 @@ def check_target(path: Path, *, overwrite: bool, folder: bool = False) -> None:
     if not path.exists() and not path.is_symlink():
         return
     kind = "folder" if path.is_dir() else "file"
-    ours = any((path / mark).is_file() for mark in _MARKS) if folder else path.is_file()
+    ours = _is_export(path) if folder else path.is_file()
     if not overwrite or not ours:
         raise WriteError(
             path,
@@ -40,6 +40,38 @@ def check_target(path: Path, *, overwrite: bool, folder: bool = False) -> None:
             if ours
             else "Give another name with --out: this is no earlier export, and is not replaced.",
         )
+
+
+def require_outside(path: Path, *, data: Path, exports: Path) -> None:
+    """Require a target that is not among the results of a workspace, which pcip replaces, and which it reads.
+
+    Args:
+        path: of the export.
+        data: folder of the results.
+        exports: the folder in it that is for exports.
+
+    Raises:
+        WriteError: it is.
+    """
+    place = path.parent.resolve() / path.name
+    if place.is_relative_to(data.resolve()) and not place.is_relative_to(exports.resolve()):
+        raise WriteError(
+            path,
+            found="a place among the results of the workspace",
+            required=f"a name in {exports}, or outside of {data}",
+            remedy="Give another name with --out.",
+        )
+
+
+def _is_export(folder: Path) -> bool:
+    """Whether a folder is an export: it has pcip's mark, or it is an AnnData in Zarr."""
+    if (folder / MARK).is_file():
+        return True
+    try:
+        attributes = json.loads((folder / ".zattrs").read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(attributes, dict) and attributes.get("encoding-type") == "anndata"
 
 
 @contextmanager

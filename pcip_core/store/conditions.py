@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import duckdb
 import pyarrow as pa
@@ -112,6 +112,7 @@ def _evaluated(function: str, given: bytes, longest_s: float) -> pa.ChunkedArray
 
 def evaluate() -> None:
     """Read the images and the condition from standard input, and write the ids."""
+    answers = _answers()
     _limit_memory()
     images = pa.ipc.open_stream(sys.stdin.buffer).read_all()
     condition = images.schema.metadata[_CONDITION].decode()
@@ -121,14 +122,15 @@ def evaluate() -> None:
             con.register("images", images)
             return con.table("images").filter(condition).select("image_id AS id").to_arrow_table()
 
-    _write(ids)
+    _write(ids, answers)
 
 
 def evaluate_cells() -> None:
     """Read the published file, the screen and the condition from standard input, and write the ids."""
+    answers = _answers()
     _limit_memory()
     asked = json.load(sys.stdin)
-    _write(lambda: cells_where(**asked))
+    _write(lambda: cells_where(**asked), answers)
 
 
 def cells_where(published: str, screen: str, condition: str) -> pa.Table:
@@ -145,6 +147,16 @@ def cells_where(published: str, screen: str, condition: str) -> pa.Table:
         return joined.filter(condition).select("cell_id AS id").to_arrow_table()
 
 
+def _answers() -> BinaryIO:
+    """Standard output, for the answer alone: whatever else writes to it goes to standard error from now on.
+
+    DuckDB draws a progress bar on it after two seconds, because Python was started without a file.
+    """
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return answers
+
+
 def _limit_memory() -> None:
     try:
         import resource
@@ -154,12 +166,12 @@ def _limit_memory() -> None:
         pass  # Windows and macOS have no such limit
 
 
-def _write(ids: Callable[[], pa.Table]) -> None:
-    """Write ids to standard output, or the problem that prevents them."""
+def _write(ids: Callable[[], pa.Table], answers: BinaryIO) -> None:
+    """Write ids, or the problem that prevents them."""
     try:
         answer = ids()
     except (duckdb.Error, RuntimeError, MemoryError) as error:
         problem = (str(error).splitlines() or [type(error).__name__])[0]
         answer = pa.table({"id": pa.array([], pa.string())}).replace_schema_metadata({_PROBLEM: problem})
-    with pa.ipc.new_stream(sys.stdout.buffer, answer.schema) as writer:
+    with answers, pa.ipc.new_stream(answers, answer.schema) as writer:
         writer.write_table(answer)

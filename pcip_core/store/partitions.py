@@ -130,8 +130,12 @@ class Store:
 
         def rows(columns: Any, predicate: pl.Expr | None, most: int | None, _: Any) -> Iterator[pl.DataFrame]:
             kinds = schema if columns is None else {name: schema[name] for name in columns}
+            types: Types = {name: (wanted[0], kind) for name, kind in kinds.items() if kind != pl.Null}
             for shard in wanted:
                 with self._opened(screen, table, shard, None) as part:
+                    here = pl.Schema(part.schema_arrow.remove_metadata())  # it may have been replaced
+                    now = {name: kind for name, kind in here.items() if name in kinds}
+                    require_types(screen, table, types, shard, now)
                     present = [name for name in kinds if name in part.schema_arrow.names]
                     for piece in part.iter_batches(_SCANNED, columns=present):
                         frame = filled(parquet.frame_of(pa.Table.from_batches([piece])), kinds)

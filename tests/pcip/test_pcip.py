@@ -5,9 +5,12 @@ from __future__ import annotations
 import doctest
 import importlib
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 import pcip
 from pcip_core.store.partitions import Store
-from pcip_core.store.vectors import features_of
+from pcip_core.store.vectors import feature_table, features_of
 from tests.conftest import REPOSITORY
 from tests.core.store.small import SET, ask
 
@@ -119,6 +122,12 @@ def test_crops_come_in_the_order_of_their_ids(screen: pcip.Screen) -> None:
             "which may mean cells; required: one of .*cells",
         ),
         (lambda w: pcip.open(w).screen("tiny").crops(["x"]), "no cell x .1 unknown cell."),
+        (lambda w: pcip.open(w).screen("tiny").crops("x"), "no cell x .1 unknown cell."),
+        (lambda w: pcip.open(w).screen("tiny").crops([1, 2]), "cells named by int"),
+        (lambda w: pcip.open(w).screen("tiny").crops([None]), "no cell None"),
+        (lambda w: pcip.open(w).screen("tiny").neighbours([None]), "no cell. named None"),
+        (lambda w: pcip.open(w).screen("tiny").neighbours([]), "one or more seeds"),
+        (lambda w: pcip.open(w).screen("tiny").to_anndata(where="1 = 0"), "no images that meet 1 = 0"),
         (lambda w: pcip.open(w).screen("tiny").crops([]).channel("dna"), "one of nucleus, protein"),
         (lambda w: pcip.open(w).screen("tiny").neighbours("P99"), "names of proteins, as P0"),
         (lambda w: pcip.open(w).screen("tiny").neighbours("P0", feature_set="x"), f"one of {SET}"),
@@ -140,3 +149,63 @@ def test_the_workspace_is_that_of_the_commands(workspace: Path, monkeypatch: pyt
     monkeypatch.setenv("PCIP_DATA", str(workspace / "data"))
     assert pcip.open().screens == ["tiny"]
     assert pcip.open(workspace / "data").screens == ["tiny"]
+
+
+@pytest.fixture
+def own(workspace: Path, tmp_path: Path) -> Path:
+    """A copy of the workspace, to change."""
+    return Path(shutil.copytree(workspace, tmp_path / "own"))
+
+
+@pytest.mark.parametrize("rows", [7, 15])
+def test_vectors_that_a_run_replaces_meanwhile_are_no_mixture(
+    own: Path, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number of vectors is known, and then there are more, or fewer."""
+    store, table = Store(own / "data" / "store"), f"cell_features_{SET}"
+    shard = store.read("tiny", table, shards=["plate_1"])
+    store.commit("tiny", {table: shard.head(22 - rows)}, shard="plate_1")
+    counted = Store.batches
+
+    def batches(self: Store, *names: str, **options: Any) -> Iterator[pl.DataFrame]:
+        yield from counted(self, *names, **options)
+        if options.get("columns") == ["encoder_version"]:
+            store.commit("tiny", {table: shard.head(rows)}, shard="plate_1")
+
+    monkeypatch.setattr(Store, "batches", batches)
+    with pytest.raises(pcip.PcipError, match="another number of vectors"):
+        pcip.open(own).screen("tiny").features().to_numpy()
+
+
+def test_a_lazy_frame_of_a_table_that_changes(own: Path) -> None:
+    """It has the present rows, and an error tells of vectors of another length and of a table that is gone."""
+    store, table = Store(own / "data" / "store"), f"cell_features_{SET}"
+    features = pcip.open(own).screen("tiny").features()
+    lazy = features.lazy()
+    shard = store.read("tiny", table, shards=["plate_1"])
+    store.commit("tiny", {table: shard.head(7)}, shard="plate_1")
+    assert lazy.collect().height == len(features.to_numpy()) == 22
+    ids = {name: shard[name] for name in ("cell_id", "image_id", "encoder_version")}
+    shorter = feature_table(ids, features_of(shard)[:, :4])
+    store.commit("tiny", {table: shorter}, shard="plate_1")
+    with pytest.raises(pcip.PcipError, match="columns of different types"):
+        lazy.collect()
+    with pytest.raises(pcip.PcipError, match=r"another number of vectors|columns of different types"):
+        features.to_numpy()
+    assert lazy.select("cell_id").collect().height == 30
+    shutil.rmtree(store.root / "tiny" / table)
+    for call in (lazy.collect, features.to_numpy):
+        with pytest.raises(pcip.PcipError, match="no such partition"):
+            call()
+
+
+def test_a_workspace_that_was_moved_is_said_to_be_gone(own: Path) -> None:
+    workspace = pcip.open(own)
+    screen = workspace.screen("tiny")
+    moved = own.rename(own.with_name("moved"))
+    for call in (lambda: screen.images, lambda: workspace.screens, lambda: workspace.screen("tiny")):
+        with pytest.raises(pcip.PcipError, match="If it was moved, open it again"):
+            call()
+    assert repr(workspace).endswith("of 0 screens: ")
+    assert not own.exists()  # reading makes no folder
+    assert pcip.open(moved).screen("tiny").images.height == 6

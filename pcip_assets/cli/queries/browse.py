@@ -61,6 +61,7 @@ def opened(
     from pcip_assets.browse.application import application
     from pcip_assets.browse.publishing import Publisher, report_in_process
     from pcip_assets.provenance import git_commit
+    from pcip_core.browse.labels import label_sets
     from pcip_core.browse.session import Session
     from pcip_core.store.partitions import Store
     from pcip_core.store.publish import publish
@@ -84,6 +85,8 @@ def opened(
             labels=labels,
             changed=publisher.changed,
         )
+        if label_sets(session.cells):
+            publisher.refresh()
         yield application(Actions(session, publisher), allowed_hosts=allowed_hosts)
     finally:
         if publisher.is_behind:

@@ -8,7 +8,7 @@ import click
 from pcip_assets.workspace import Workspace
 from pcip_core.errors import EncoderError
 from pcip_core.exports.cells import ExportedCells, provenance
-from pcip_core.exports.target import check_target
+from pcip_core.exports.target import check_target, require_outside
 from pcip_core.store.partitions import Store
 from pcip_core.words import many
 
@@ -51,6 +51,7 @@ def command(
     chosen = feature_set or str(store.read(name, "screen", columns=["feature_set"])["feature_set"][0])
     file = {"ome-zarr": "crops", "encoder": f"encoder_{chosen}"}.get(kind, f"{chosen}{_CELLS.get(kind, '')}")
     target = out or workspace.data / "exports" / name / file
+    require_outside(target, data=workspace.data, exports=workspace.data / "exports")
     check_target(target, overwrite=overwrite, folder=kind in ("zarr", "ome-zarr", "encoder"))
     if kind == "encoder":
         _encoder(workspace, store, screen, chosen, target, overwrite=overwrite)

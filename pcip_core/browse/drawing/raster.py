@@ -12,7 +12,7 @@ import numpy as np
 from pcip_core.browse.selections import unusable
 
 _STAMPS = ((1_500, 4), (8_000, 3), (40_000, 2), (150_000, 1))  # points in view at most -> radius in px
-_MOST_SIDE = 4000  # px of a picture
+_MOST_SIDE, _MOST_PIXELS = 4000, 8_000_000  # of a picture
 _FAINTEST, _DARKEST = 0.25, 1.0  # opacity of one point in a pixel, and of the densest pixel
 
 
@@ -56,8 +56,10 @@ def require_view(view: View) -> None:
     """
     sides = (view.width, view.height)
     limits = np.array([view.x0, view.x1, view.y0, view.y1])
-    if not (all(0 < side <= _MOST_SIDE for side in sides) and np.isfinite(limits).all()):
-        raise unusable("view", f"{sides[0]} x {sides[1]} px", f"1 to {_MOST_SIDE} px, finite limits")
+    drawable = all(0 < side <= _MOST_SIDE for side in sides) and sides[0] * sides[1] <= _MOST_PIXELS
+    if not (drawable and np.isfinite(limits).all()):
+        most = f"1 to {_MOST_SIDE:,} px, at most {_MOST_PIXELS:,} in all, and finite limits"
+        raise unusable("view", f"{sides[0]} x {sides[1]} px", most)
     if not (view.x1 > view.x0 and view.y1 > view.y0):
         raise unusable("view", "an empty part of the map", "limits in increasing order")
 

@@ -76,6 +76,10 @@ def test_a_get_does_nothing(app: ASGIApp) -> None:
         ("train", {"feature_set": SET}, "two or more labels"),
         ("picture", {"map": "x", "limits": [0, 1, 0, 1], "width": 9, "height": 9}, "map: found 'x'"),
         ("page", {"selection": 9, "page": 0}, "Select again"),
+        ("crops", {"rows": [10**30]}, "crops: "),
+        ("label", {**LABEL, "labels": "others"}, "which this page shows"),
+        ("undo", {"labels": "others"}, "which this page shows"),
+        ("train", {"feature_set": SET, "labels": "others"}, "which this page shows"),
     ],
 )
 def test_what_cannot_be_done_is_explained(app: ASGIApp, action: str, values: Any, problem: str) -> None:
@@ -87,6 +91,8 @@ def test_what_cannot_be_done_is_explained(app: ASGIApp, action: str, values: Any
 def test_requests_that_are_no_actions(app: ASGIApp, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ask(app, "call").status == 404
     assert request(app, "POST", "/do/state", OURS, "{").status == 422
+    assert request(app, "POST", "/do/state", OURS, "[" * 200_000).status == 422
+    assert json.loads(ask(app, "progress").body) == {"what": "", "share": 0}
     monkeypatch.setattr(module, "_MOST_BYTES", 10)
     assert ask(app, "label", LABEL).status == 413
     assert all(callable(getattr(Actions, name)) for name in ACTIONS)

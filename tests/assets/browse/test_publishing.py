@@ -61,3 +61,12 @@ def test_a_report_does_not_hide_that_the_publication_failed() -> None:
     publisher.close()
     assert reported == [["labels_a"]]
     assert "a full disk" in str(publisher.state()["problem"])
+
+
+def test_what_a_killed_page_has_left_is_published_by_the_next() -> None:
+    done: list[object] = []
+    publisher = Publisher(lambda: done.append("published"), done.append, quiet_s=0.01, reported_after_s=0.01)
+    publisher.refresh()
+    until(lambda: done == ["published"])
+    publisher.close()
+    assert done == ["published"]

@@ -54,10 +54,19 @@ def test_crops_and_their_grey_levels_are_those_of_the_shards(original: Browsed) 
     assert high.tolist() == whole["intensity_max"].gather(rows).to_list()
 
 
-def test_crops_that_were_cut_again_are_noticed(browsed: Browsed) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.reverse().with_columns(crop_row=pl.int_range(pl.len(), dtype=pl.Int64)),
+        lambda table: table.with_columns(
+            pixel_hash=pl.col("pixel_hash") + "0"
+        ),  # the same cells, other pixels
+    ],
+)
+def test_crops_that_were_cut_again_are_noticed(browsed: Browsed, change) -> None:
     cells, store = browsed.cells, browsed.store
     table, crops = store.read_with_array("tiny", "cells", "crops", "plate_1")
-    turned = table.reverse().with_columns(crop_row=pl.int_range(pl.len(), dtype=pl.Int64))
+    turned = change(table)
     store.commit("tiny", {"cells": turned}, shard="plate_1", arrays={"crops": np.array(crops)[::-1]})
     with pytest.raises(CropError, match="other cells than when the page was opened"):
         cells.crops(np.array([0]))

@@ -111,3 +111,45 @@ def test_a_full_disk_leaves_the_labels_as_they_were(browsed: Browsed, monkeypatc
     assert labels.of(np.array([0, 1])) == ["a", None]
     assert labels.names == ["a"]
     assert labels.undo("c0de") == 1
+
+
+def test_undoing_keeps_what_another_process_has_labelled_since(browsed: Browsed) -> None:
+    first, second = (Labels(browsed.cells, "manual") for _ in range(2))
+    ids = browsed.cells.cell_id.to_list()
+    first.give(np.array([0, 1, 2]), "a", VERSION)
+    second.give(np.array([1]), "b", VERSION)
+    second.remove(np.array([2]), "c0de")
+    assert first.undo("c0de") == 1
+    assert stored(browsed) == {ids[1]: "b"}
+    first.remove(np.array([1]), "c0de")
+    second.give(np.array([1]), "c", VERSION)
+    assert first.undo("c0de") == 0
+    assert stored(browsed) == {ids[1]: "c"}
+
+
+def test_a_label_that_another_process_has_changed_can_be_given_again(browsed: Browsed) -> None:
+    first, second = (Labels(browsed.cells, "manual") for _ in range(2))
+    first.give(np.array([0]), "a", VERSION)
+    second.give(np.array([0]), "b", VERSION)
+    assert first.give(np.array([0]), "a", VERSION) == 1
+    assert stored(browsed) == {browsed.cells.cell_id[0]: "a"}
+
+
+def test_a_cell_that_is_named_twice_has_one_label(browsed: Browsed) -> None:
+    labels = Labels(browsed.cells, "manual")
+    assert labels.give(np.array([4, 4, 4]), "a", VERSION) == 1
+    assert browsed.store.read("tiny", "labels_manual").height == 1
+    assert labels.lost == 0
+    assert labels.remove(np.array([4, 4]), "c0de") == 1
+    assert stored(browsed) == {}
+
+
+def test_there_are_at_most_a_hundred_labels_of_a_name(browsed: Browsed, monkeypatch) -> None:
+    monkeypatch.setattr("pcip_core.browse.labels._MOST_LABELS", 2)
+    labels = Labels(browsed.cells, "manual")
+    labels.give(np.array([0]), "a", VERSION)
+    labels.give(np.array([1]), "cafe\u0301", VERSION)
+    assert labels.give(np.array([2]), "caf\u00e9", VERSION) == 1  # the same, as another keyboard writes it
+    with pytest.raises(StoreError, match="found 2 other labels"):
+        labels.give(np.array([3]), "c", VERSION)
+    assert labels.counts() == {"a": 1, "caf\u00e9": 2}

@@ -49,3 +49,14 @@ def test_a_box_in_any_direction() -> None:
 def test_what_is_no_polygon_is_refused(corners: object) -> None:
     with pytest.raises(EvaluationError, match="3 to 20,000 corners"):
         Points(np.zeros((3, 2))).in_polygon(np.array(corners, float))
+
+
+def test_a_shape_that_takes_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = Points(np.random.default_rng(0).random((1000, 2)))
+    winding = np.array([[number / 50, number % 2 * 2 - 0.5] for number in range(50)])
+    wanted = points.in_polygon(winding).tolist()
+    monkeypatch.setattr("pcip_core.browse.lasso._MOST_CROSSINGS", 50_000)
+    assert points.in_polygon(winding).tolist() == wanted
+    monkeypatch.setattr("pcip_core.browse.lasso._MOST_CROSSINGS", 40_000)
+    with pytest.raises(EvaluationError, match="winds up and down 50 times"):
+        points.in_polygon(winding)

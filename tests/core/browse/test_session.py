@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 
 import numpy as np
 import polars as pl
@@ -137,6 +138,7 @@ def test_every_colour_is_drawn(browsed: Browsed, monkeypatch) -> None:
         View(0, 1, 0, 1, 9, 99_999),
         View(1, 1, 0, 1, 9, 9),
         View(0, np.inf, 0, 1, 9, 9),
+        View(0, 1, 0, 1, 4000, 4000),
     ],
 )
 def test_views_that_cannot_be_drawn_are_refused(original: Browsed, view: View) -> None:
@@ -187,3 +189,69 @@ def test_a_field_whose_files_are_gone_is_an_error(browsed: Browsed, tmp_path) ->
     store.commit("tiny", {"fields": gone}, shard="plate_1")
     with pytest.raises(ImageFileError, match="gone_1"):
         field_picture(browsed.cells, browsed.screen, 0)
+
+
+def test_labels_that_another_page_has_opened_are_not_mixed_up(browsed: Browsed) -> None:
+    session = browsed.session()
+    session.open_labels("other")
+    with (
+        pytest.raises(EvaluationError, match="the labels other, which another page has opened"),
+        session.of_labels("manual"),
+    ):
+        session.give(np.array([0]), "a", SET)
+    with session.of_labels("other"):
+        assert session.give(np.array([0]), "a", SET) == 1
+    assert [name for name in browsed.store.tables("tiny") if name.startswith("labels_")] == ["labels_other"]
+
+
+def test_a_filter_by_labels_follows_the_published_file(browsed: Browsed) -> None:
+    session = browsed.session()
+    condition = "cell_id IN (SELECT cell_id FROM labels_manual)"
+    for rows in ([3], [3, 7]):
+        session.give(np.array(rows), "a", SET)
+        publish(browsed.store, browsed.published)
+        assert session.kept(condition).tolist() == rows
+
+
+def test_labelling_goes_on_while_a_filter_is_evaluated(browsed: Browsed, monkeypatch) -> None:
+    session, begun, done = browsed.session(), threading.Event(), threading.Event()
+
+    def slow(*_: object) -> pl.Series:
+        begun.set()
+        assert done.wait(60)
+        return session.cells.cell_id.head(2)
+
+    monkeypatch.setattr("pcip_core.browse.filters.cell_ids_where", slow)
+    found: list[list[int]] = []
+    filtering = threading.Thread(target=lambda: found.append(session.kept("slow").tolist()))
+    filtering.start()
+    assert begun.wait(60)
+    assert session.give(np.array([0]), "a", SET) == 1
+    done.set()
+    filtering.join()
+    assert found == [[0, 1]]
+
+
+def test_labels_of_cells_of_a_new_plate_are_kept(browsed: Browsed) -> None:
+    """A page was opened before the plate was added; another one, opened later, labels cells of both."""
+    store = browsed.store
+    table, crops = store.read_with_array("tiny", "cells", "crops", "plate_2")
+    images = store.read("tiny", "images", shards=["plate_2"])
+    before = browsed.session()
+    new = pl.col("cell_id", "image_id").str.replace("plate_2", "plate_3")
+    named = pl.col("image_id").str.replace("plate_2", "plate_3")
+    store.commit("tiny", {"images": images.with_columns(named)}, shard="plate_3")
+    cells = table.with_columns(new, shard=pl.lit("plate_3"))
+    store.commit("tiny", {"cells": cells}, shard="plate_3", arrays={"crops": np.array(crops)})
+    after = browsed.session()
+    assert (len(before.cells), len(after.cells)) == (72, 108)
+    after.give(np.array([5, 100]), "a", SET)
+    assert before.give(np.array([6]), "b", SET) == 1
+    ids = after.cells.cell_id
+    assert dict(store.read("tiny", "labels_manual").select("cell_id", "label").rows()) == {
+        ids[5]: "a",
+        ids[100]: "a",
+        ids[6]: "b",
+    }
+    before.remove(np.array([5, 6]))
+    assert store.read("tiny", "labels_manual")["cell_id"].to_list() == [ids[100]]

@@ -20,6 +20,7 @@ from pcip_core.exports.cells import ExportedCells
 from pcip_core.store.partitions import Store
 from pcip_core.store.vectors import features_of
 from tests.core.exports.conftest import example_of
+from tests.core.store import small
 from tests.core.store.small import SET
 
 Write = Callable[..., None]
@@ -108,3 +109,20 @@ def test_a_condition_selects_images(store: Store) -> None:
     data = to_anndata(store, "tiny", SET, where="protein = 'P1'")
     assert data.obs["field"].cat.categories.tolist() == ["1"]
     assert data.obs["field"].notna().all()
+
+
+@pytest.mark.parametrize(("write", "name", "read"), KINDS)
+def test_hostile_texts_are_kept_as_they_are_but_for_nul(
+    write: Write, name: str, read: Callable[[Path], anndata.AnnData], tmp_path: Path
+) -> None:
+    own = Store(tmp_path / "store")
+    small.fill(own, "tiny")
+    texts = ["=cmd|' /C calc'!A0", '-1\n"x",<img src=x onerror=alert(1)>', "a\0b\u202e日本語"]
+    for shard in own.shards("tiny", "images"):
+        images = own.read("tiny", "images", shards=[shard])
+        hostile = images.with_columns(protein=pl.Series(texts), **{"x\0/y": pl.Series(texts)})
+        own.commit("tiny", {"images": hostile}, shard=shard)
+    write(ExportedCells(own, "tiny", SET), tmp_path / name)
+    data = read(tmp_path / name)
+    wanted = [text.replace("\0", "␀") for text in texts for _ in range(5)] * 2
+    assert data.obs["protein"].tolist() == data.obs["x␀_y"].tolist() == wanted

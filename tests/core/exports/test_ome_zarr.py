@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -24,18 +26,27 @@ from pcip_core.store.partitions import Store
 from tests.conftest import write_spec
 from tests.core.store.small import cells_of
 
+Shards = Sequence[tuple[str, Sequence[str]]]
+SHARDS: Shards = (("plate 1/2", ("a_f3", "b:c")), ("plate_2", ("Ö",)))
 
-def make_store(folder: Path, side: int) -> tuple[Store, dict[str, np.ndarray]]:
+
+def make_store(
+    folder: Path, side: int, shards: Shards = SHARDS, **settings: Any
+) -> tuple[Store, dict[str, np.ndarray]]:
     """A store of random crops with odd names of images and shards; image -> its crops."""
-    store, spec = Store(folder / "store"), load_screen(write_spec(folder, root="."))
+    store, spec = Store(folder / "store"), load_screen(write_spec(folder, root=".", **settings))
     store.commit("tiny", {"screen": frames.screen_table(spec)})
     rng = np.random.default_rng(side)
     crops_of: dict[str, np.ndarray] = {}
-    for shard, names in (("plate 1/2", ["a_f3", "b:c"]), ("plate_2", ["Ö"])):
-        cells = cells_of(names)
+    for shard, names in shards:
+        cells = cells_of(list(names))
         pixels = rng.integers(1, 255, (len(cells.pixels), 2, side, side), np.uint8)
         pixels[:, :, 0, 0], pixels[:, :, -1, -1] = 0, 255
-        columns = {"image_id": names, "protein": ["P1", "P2"][: len(names)], "shard": [shard] * len(names)}
+        columns: dict[str, Any] = {
+            "image_id": names,
+            "protein": ["P1", "P2"][: len(names)],
+            "shard": [shard] * len(names),
+        }
         columns["localization"] = [["Nucleus", "Cytosol"]] * len(names)
         tables = {"cells": frames.cells_table(dataclasses.replace(cells, pixels=pixels), shard)}
         tables["images"] = frames.schemas.IMAGES.frame(columns)
@@ -113,3 +124,40 @@ def test_some_images_and_a_name_that_is_taken(tmp_path: Path) -> None:
         write_crops(store, "tiny", tmp_path / "out", overwrite=True)
     assert not (tmp_path / "none").exists()
     assert isinstance(load_screen(tmp_path / "out" / "tiny_crops.yaml"), Screen)
+
+
+@pytest.mark.parametrize(
+    "shards",
+    [
+        [("..", ["..", "../../x"]), (".", ["."])],
+        [("プレート" * 5, ["蛋白質" * 30, "蛋白質" * 30 + "2"])],
+        [("a", ["x" * 240]), ("A" * 120, [".hidden"])],
+        [("=1+1", ["=cmd|' /C calc'!A0", "<img src=x onerror=alert(1)>"])],
+    ],
+)
+def test_hostile_and_long_names_stay_in_the_folder_and_are_read_back(shards: Shards, tmp_path: Path) -> None:
+    store, crops_of = make_store(tmp_path, 16, shards)
+    before = {path.name for path in tmp_path.iterdir()}
+    assert write_crops(store, "tiny", tmp_path / "out") == 5 * len(crops_of)
+    assert {path.name for path in tmp_path.iterdir()} == {*before, "out"}
+    screen = load_screen(tmp_path / "out" / "tiny_crops.yaml")
+    layout = scan(screen)
+    read = [cut_shard(screen, layout.of_shard(shard)).pixels for shard in layout.shards()]
+    assert sorted(crop.tobytes() for crops in read for crop in crops) == sorted(
+        crop.tobytes() for crops in crops_of.values() for crop in crops
+    )
+    assert layout.unclaimed == []
+
+
+@pytest.mark.parametrize(("pixel_um", "wanted"), [(0.5, [1.0, 2.5, 2.5]), (None, [1.0, 1.0, 1.0])])
+def test_the_size_of_a_pixel_is_that_of_the_crops(
+    pixel_um: float | None, wanted: list[float], tmp_path: Path
+) -> None:
+    crops = {"window_px": 80, "size_px": 16}
+    store, _ = make_store(tmp_path, 16, crops=crops, **({"pixel_um": pixel_um} if pixel_um else {}))
+    write_crops(store, "tiny", tmp_path / "out")
+    picture = next((tmp_path / "out").glob("*/*.ome.zarr"))
+    (scale,) = dict(zarr.open_group(picture, mode="r").attrs)["ome"]["multiscales"]
+    assert scale["datasets"][0]["coordinateTransformations"][0]["scale"] == wanted
+    assert {axis.get("unit") for axis in scale["axes"][1:]} == {"micrometer" if pixel_um else None}
+    assert load_screen(tmp_path / "out" / "tiny_crops.yaml").pixel_um == (2.5 if pixel_um else None)

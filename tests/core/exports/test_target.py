@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import zarr
 
 from pcip_core.errors import EvaluationError, PcipError, SpecError, StoreError, WriteError
 from pcip_core.exports.anndata_file import write_h5ad, write_zarr
 from pcip_core.exports.cells import ExportedCells
 from pcip_core.exports.ome_zarr import write_crops
 from pcip_core.exports.profiles import write_csv, write_parquet
+from pcip_core.exports.target import require_outside
 from pcip_core.store.partitions import Store
+from tests.core.store import small
 from tests.core.store.small import SET, commit_features
 
 WRITERS = {"h5ad": write_h5ad, "zarr": write_zarr, "parquet": write_parquet, "csv": write_csv}
@@ -56,6 +61,65 @@ def test_nothing_else_than_an_export_is_replaced(
     with pytest.raises(WriteError, match="no earlier export, and is not replaced"):
         WRITERS[kind](ExportedCells(store, "tiny", SET), path, overwrite=overwrite)
     assert content(path) == {"notes.txt": b"mine"}
+
+
+def test_a_zarr_of_somebody_else_is_not_replaced(store: Store, tmp_path: Path) -> None:
+    """Images of the user, in either format of Zarr."""
+    for number in (2, 3):
+        path = tmp_path / f"images_{number}.zarr"
+        zarr.create_group(path, zarr_format=number, attributes={"multiscales": [1]}).create_array(
+            "0", shape=(2,), dtype="u1"
+        )
+        before = content(path)
+        with pytest.raises(WriteError, match="no earlier export, and is not replaced"):
+            write_zarr(ExportedCells(store, "tiny", SET), path, overwrite=True)
+        with pytest.raises(WriteError, match="no earlier export, and is not replaced"):
+            write_crops(store, "tiny", path, overwrite=True)
+        assert content(path) == before
+
+
+def test_a_target_among_the_results_is_refused(tmp_path: Path) -> None:
+    data, exports = tmp_path / "data", tmp_path / "data" / "exports"
+    exports.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(data / "store")
+    places = (
+        data,
+        data / "x.csv",
+        data / "store" / "tiny" / "x",
+        exports / ".." / "x",
+        tmp_path / "link" / "x",
+    )
+    for path in places:
+        with pytest.raises(WriteError, match="among the results"):
+            require_outside(path, data=data, exports=exports)
+    for path in (exports / "x", exports / "a" / "x", tmp_path / "x", tmp_path / "data2"):
+        require_outside(path, data=data, exports=exports)
+
+
+def test_a_table_without_shards_is_an_error(tmp_path: Path) -> None:
+    own = Store(tmp_path / "store")
+    small.fill(own, "tiny")
+    table = f"cell_features_{SET}"
+    rows = own.read("tiny", table)
+    shutil.rmtree(own.root / "tiny" / table)
+    own.commit("tiny", {table: rows})
+    with pytest.raises(StoreError, match="features of the present cells"):
+        ExportedCells(own, "tiny", SET)
+
+
+def test_a_screen_without_cells_has_nothing_to_export(kind: str, tmp_path: Path) -> None:
+    own = Store(tmp_path / "store")
+    small.fill(own, "tiny")
+    for shard in own.shards("tiny", "cells"):
+        cells, crops = own.read_with_array("tiny", "cells", "crops", shard)
+        own.commit("tiny", {"cells": cells.head(0)}, shard=shard, arrays={"crops": np.array(crops[:0])})
+        features = own.read("tiny", f"cell_features_{SET}", shards=[shard])
+        own.commit("tiny", {f"cell_features_{SET}": features.head(0)}, shard=shard)
+    with pytest.raises(StoreError, match="found no cells with"):
+        WRITERS[kind](ExportedCells(own, "tiny", SET), tmp_path / "x")
+    with pytest.raises(StoreError, match="found no cells"):
+        write_crops(own, "tiny", tmp_path / "x")
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.fixture

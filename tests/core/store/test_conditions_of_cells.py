@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from pcip_core.errors import EvaluationError
@@ -56,6 +60,16 @@ def test_a_refused_condition_is_named_with_the_tables(published: Path) -> None:
         "cell_id IN (SELECT content FROM read_text('/etc/hostname'))",
         "cell_id IN (SELECT content FROM '/etc/hostname')",
         "getenv('HOME') = 'x'",
+        "cell_id IN (SELECT file FROM glob('/etc/*'))",
+        "cell_id IN (SELECT column0 FROM read_csv('/etc/passwd'))",
+        "cell_id IN (SELECT x FROM query('COPY cells TO ''/tmp/x.csv'' '))",
+        "1; COPY cells TO '/tmp/x.csv'",
+        "1; ATTACH '/tmp/x.db'",
+        "1; PRAGMA enable_external_access",
+        "1; SET enable_external_access = true",
+        "1; INSTALL httpfs",
+        "area_px > 1 -- ) \n; DELETE FROM cells",
+        "(COPY cells TO '/tmp/x.csv') IS NULL",
     ],
 )
 def test_what_is_no_condition_is_refused_and_changes_nothing(published: Path, condition: str) -> None:
@@ -69,3 +83,17 @@ def test_a_filter_has_a_limit_of_time(published: Path, monkeypatch) -> None:
     monkeypatch.setattr(conditions, "LONGEST_CELLS_S", 1.0)
     with pytest.raises(EvaluationError, match="more than 1 s"):
         cell_ids_where(published, "scr", "(SELECT count(*) FROM range(1000000000000)) > 0")
+
+
+def test_what_else_is_written_to_standard_output_does_not_damage_the_answer(published: Path) -> None:
+    """DuckDB draws a progress bar there after two seconds."""
+    code = (
+        "import os; from pcip_core.store import conditions as c; limit = c._limit_memory; "
+        "c._limit_memory = lambda: (limit(), os.write(1, b'27 %')); c.evaluate_cells()"
+    )
+    asked = {"published": str(published), "screen": "scr", "condition": "true"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=json.dumps(asked).encode(), capture_output=True, check=True
+    )
+    assert pa.ipc.open_stream(done.stdout).read_all().num_rows == 15
+    assert done.stderr.endswith(b"27 %")

@@ -69,7 +69,7 @@ def test_crops_and_the_default_place(export, finished: Finished, tmp_path: Path)
     shutil.rmtree(finished.workspace.data / "exports")  # other tests share the workspace
 
 
-def test_what_cannot_be_is_refused(export, tmp_path: Path) -> None:
+def test_what_cannot_be_is_refused(export, finished: Finished, tmp_path: Path) -> None:
     assert "crops have no features" in export("--features", "intensity", to="ome-zarr").output
     assert "an encoder has no images" in export("--where", "true", to="encoder").output
     unknown = export("--features", "intensities", to="csv").exception
@@ -81,3 +81,11 @@ def test_what_cannot_be_is_refused(export, tmp_path: Path) -> None:
     (tmp_path / "x").write_text("mine")
     assert isinstance(export(to="csv").exception, WriteError)
     assert (tmp_path / "x").read_text() == "mine"
+    published = finished.workspace.published
+    before = published.read_bytes()
+    done = CliRunner().invoke(
+        cli, ["export", str(finished.spec), "--to", "csv", "--out", str(published), "--overwrite"]
+    )
+    assert isinstance(done.exception, WriteError)
+    assert "among the results of the workspace" in str(done.exception)
+    assert published.read_bytes() == before

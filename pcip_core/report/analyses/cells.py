@@ -42,6 +42,7 @@ def compartments(rows: AnalysisRows, plots: Plots) -> Section | None:
 
 def _pair(rows: AnalysisRows, plots: Plots, pair: Pair, number: int, blocks: list[Block]) -> None:
     names = [f"{pair.first} only", "both", f"{pair.second} only"]
+    names = [name for name in names if name in pair.cells.groups]
     rng = np.random.default_rng(number)
     place = np.array([names.index(group) for group in pair.cells.groups], np.float64)
     jitter = rng.uniform(-0.35, 0.35, len(place))

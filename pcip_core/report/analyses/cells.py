@@ -17,6 +17,7 @@ from pcip_core.report.analyses.plots import (
     figure,
     natural,
     point_size,
+    without_lines,
 )
 from pcip_core.report.analyses.rows import AnalysisRows, Pair
 from pcip_core.report.page import Block, Section, Table, Text
@@ -73,6 +74,7 @@ def _pair(rows: AnalysisRows, plots: Plots, pair: Pair, number: int, blocks: lis
     ]
     if body:
         columns = ["protein in both", "cell line", "standard deviation", "mean score", "cells"]
+        columns, body = without_lines(columns, body)
         caption = f"The most variable of {many(ranked.height, 'protein')} annotated to both compartments."
         blocks.append(Table(columns, body, words=WORDS, caption=captioned(rows, caption)))
     name = f"localization_scores_{pair.first}_{pair.second}"
@@ -130,6 +132,7 @@ def variable_proteins(rows: AnalysisRows, plots: Plots) -> Section | None:
         for row in ranked.iter_rows(named=True)
     ]
     columns = ["protein", "cell line", "excess spread", "excess split", "variability", "cells"]
+    columns, body = without_lines(columns, body)
     blocks.append(Table(columns, body, words=WORDS, caption=captioned(rows, "The most variable proteins.")))
     caption = "Cells of the most variable proteins, in order along their main direction of variation."
     blocks.append(figure(rows, "variability", "Cells of variable proteins", caption))

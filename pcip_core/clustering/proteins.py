@@ -50,3 +50,27 @@ def mean_proteins(
     keys = images.select(protein, pl.when(protein.is_not_null()).then(line).alias("line"), member=member)
     groups, means = means_by_image(features, image, keys)
     return Proteins(groups["member"].to_list(), groups["protein"].to_list(), means)
+
+
+def terms_of_proteins(images: pl.DataFrame, *, longest: int = 32) -> dict[str, str]:
+    """Protein -> the localization terms of its images in one line, "" without any, for labels of figures.
+
+    Args:
+        images: one row per image, with `protein` and `localization`, a list.
+        longest: longer lines are cut.
+
+    >>> images = pl.DataFrame({"protein": ["A", "A", "B"], "localization": [["Nucleoli"], ["Cytosol"], []]})
+    >>> terms_of_proteins(images)
+    {'A': 'Cytosol, Nucleoli', 'B': ''}
+    """
+    lines = images.group_by("protein", maintain_order=True).agg(
+        pl.col("localization")
+        .list.explode(keep_nulls=False, empty_as_null=False)
+        .unique()
+        .sort()
+        .str.join(", ")
+    )
+    return {
+        protein: line if len(line) <= longest else f"{line[: longest - 1]}…"
+        for protein, line in lines.iter_rows()
+    }

@@ -30,7 +30,7 @@ from pcip_core.report.score_rows import (
     strictest,
 )
 from pcip_core.spec.baselines import Classifier
-from pcip_core.words import many
+from pcip_core.words import many, plural
 
 
 def benchmark_page(
@@ -171,14 +171,14 @@ def _held(rows: BenchmarkRows) -> Section | None:
     shown = [name for name in (*get_args(Classifier), "end_to_end") if pick(scored, classifier=name)]
     heads = [
         (parameter.replace("k=", "") + "-NN", {"classifier": "knn", "parameter": parameter}),
-        *((name, {"classifier": name}) for name in shown),
+        *((name.replace("_", " "), {"classifier": name}) for name in shown),
     ]
     order = sorted(scored, key=lambda row: -scores.get(row["feature_set"], 2.0))
     text = Text(
         "The supervised network was trained on the labels of most images. All feature sets are compared on the same "
         f"{many(n, 'cell', ',')} of the held-out images, classified by the cells of the training images. "
-        f"The paper used a network "
-        "that was trained on most of the cells that it scored."
+        "End to end: what the network itself predicts. The paper used a network that was trained on most of the cells "
+        f"that it scored. Balanced accuracies; chance: {1 / max(classes_of(rows.benchmarks), 1):.3f}."
     )
     return Section(
         "Comparison with a supervised network",
@@ -272,13 +272,16 @@ def _confusions(rows: BenchmarkRows) -> Section | None:
 
 def _maps(rows: BenchmarkRows) -> Section | None:
     blocks: list[Block] = []
-    for panels, units in (
-        (rows.cells, "cells (the paper's Supplementary Figure 3)"),
-        (rows.proteins, "proteins (the paper's Figure 3)"),
+    for panels, unit, source in (
+        (rows.cells, "cell", "Supplementary Figure 3"),
+        (rows.proteins, "protein", "Figure 3"),
     ):
         if panels:
-            figure = embedding_scatter(list(panels), f"{rows.title}: {units.split(' (')[0]}")
-            blocks.append(Picture(figure, f"UMAP of {units}", f"UMAP of {units}"))
+            n = many(max(len(places) for _, places, _ in panels), unit, ",")
+            figure = embedding_scatter(list(panels), f"{rows.title}: {plural(unit)}")
+            caption = f"UMAP of {n}, coloured by {rows.label} (the paper's {source}). Neighbours are alike; distances "
+            caption += "between remote groups carry little information."
+            blocks.append(Picture(figure, f"UMAP of {plural(unit)}", caption))
     if any(name.startswith("supervised") for name, *_ in rows.cells):
         blocks.append(
             Text("The supervised network was trained on the labels of most of these cells.", note=True)

@@ -39,7 +39,8 @@ class Facts:
     """What is known of the results.
 
     Attributes:
-        n_images, n_cells, n_proteins: of the results.
+        n_images, n_cells, n_proteins: of the results; no proteins where no image names one, so that images stand for
+            them.
         encoder_version: `<screen>/<number>`, of the provenance of the feature set.
         trained: the settings of that encoder's training; None if they are not known.
         trained_on: number of cells of that training; None if it is not known.
@@ -120,10 +121,10 @@ def _images(screen: Screen, facts: Facts) -> Iterator[str]:
              (("structural", screen.structural), ("protein", screen.protein)) if names]  # fmt: skip
     pixel = f", {screen.pixel_um:g} µm per pixel" if screen.pixel_um is not None else ""
     organism = screen.organism.removesuffix(" (simulated)")
+    proteins = f" of {many(facts.n_proteins, 'protein', ',')}" if facts.n_proteins else ""
     yield (
         f"{kind} of {organism} cells with the channels {' and '.join(roles)}{pixel} were analysed: "
-        f"{many(facts.n_cells, 'cell', ',')} in {many(facts.n_images, 'image', ',')} of "
-        f"{many(facts.n_proteins, 'protein', ',')}."
+        f"{many(facts.n_cells, 'cell', ',')} in {many(facts.n_images, 'image', ',')}{proteins}."
     )
     if screen.illumination.method != "none":
         yield f"Uneven illumination was corrected (method `{screen.illumination.method}` of pcip)."
@@ -250,7 +251,8 @@ def _analyses(screen: Screen, facts: Facts) -> Iterator[str]:
     clusters = screen.analyses.clusters
     whole = {name: n for name, n in facts.clusters.items() if " within " not in name}
     if whole:
-        mean = "protein" if screen.analyses.pool == "protein" else "protein and cell line"
+        mean = "protein" if facts.n_proteins else "image"
+        mean += "" if screen.analyses.pool == "protein" else " and cell line"
         by = " and, for comparison, ".join(_LINKAGE[name] for name in whole)
         yield (
             f"Features were averaged by {mean}, centred and scaled, and clustered from the bottom up by {by}."
@@ -265,7 +267,7 @@ def _analyses(screen: Screen, facts: Facts) -> Iterator[str]:
                 "the largest number whose mean silhouette was within 0.03 of the highest [@rousseeuw1987]; the "
                 "numbers tried were 3 to "
                 + (
-                    "twice the square root of the number of proteins, at most 40"
+                    f"twice the square root of the number of {'proteins' if facts.n_proteins else 'images'}, at most 40"
                     if clusters.most is None
                     else str(clusters.most)
                 )

@@ -151,7 +151,7 @@ def _table(rows: BenchmarkRows, shown: list[_Score], names: list[str], classes: 
             line.append(
                 with_interval(row, best=is_best)
                 if score.classifier == "knn"
-                else number(row and row["value"], best=is_best)
+                else number(None if row is None else row["value"], best=is_best)
             )
         body.append(line)
     theirs = paper_columns(rows.screen, names, [(score.heading, score.keys(rows)) for score in shown])

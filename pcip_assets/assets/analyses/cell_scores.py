@@ -219,7 +219,7 @@ def _violins(
     scores, ranked = pair.scores, pair.ranked.table
     names = {"first_only": scores.first, "both": "both", "second_only": scores.second}
     in_group = {group: (scores.group == group).to_numpy() for group in names}
-    groups = [(name, scores.score[in_group[group]]) for group, name in names.items()]
+    groups = [(name, scores.score[in_group[group]]) for group, name in names.items() if in_group[group].any()]
     half = _SHOWN // 2
     shown = pl.concat([ranked.head(half), ranked.slice(half).tail(half)])
     labels = (shown["protein"] + " " + shown["cell_line"]).str.strip_chars()

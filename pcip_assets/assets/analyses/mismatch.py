@@ -145,7 +145,9 @@ def _draw(library: Library, screen: Screen, champion: Encoder) -> Draw:
 
     cells = scored_cells_of(library, screen)
     if "inpainting" not in read_tasks(champion.folder):
-        needed = f"an encoder that predicts proteins; {champion.version} was trained without inpainting"
+        needed = (
+            f"This needs an encoder that predicts proteins; {champion.version} was trained without inpainting"
+        )
         return Draw(cells, None, [], {"not_judged": f"{needed} (encoder.task)."})
     hashes = pl.DataFrame({"cell_id": cells.cell_ids}, schema={"cell_id": pl.String}).join(
         _pixel_hashes(library, screen, cells.cell_ids),

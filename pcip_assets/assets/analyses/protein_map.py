@@ -1,5 +1,6 @@
 """`clusters`: proteins by the mean of their cells, as trees and as named clusters (paper, Figure 4)."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from pcip_assets.assets.feature_sets import PREFIX, features_hash
 from pcip_assets.assets.results import Made, Tables
 from pcip_assets.assets.skeleton import analyses_of, asset
 from pcip_assets.resources import Library
-from pcip_core.clustering.proteins import Proteins, mean_proteins
+from pcip_core.clustering.proteins import Proteins, mean_proteins, terms_of_proteins
 from pcip_core.errors import ClusterError, SpecError
 from pcip_core.spec.screen import Screen
 from pcip_core.store import schemas
@@ -45,7 +46,7 @@ def build_clusters(screen: Screen) -> dg.AssetsDefinition:
 
         def inputs(_: str | None) -> dict[str, Any]:
             images = Images.of(library.store, screen.name).table
-            columns = ["image_id", "protein", "cell_line"]
+            columns = ["image_id", "protein", "cell_line", "localization"]
             return {
                 "features": features_hash(library, screen, screen.feature_set),
                 "spec": [screen.feature_set, spec.pool, spec.clusters],
@@ -71,6 +72,7 @@ def _solutions(context: dg.AssetExecutionContext, library: Library, screen: Scre
     metadata: dict[str, Any] = {}
     figures: dict[str, Any] = {}
     parts: dict[str, set[str] | None] = {"": None, **parts_of(library, screen)}
+    terms = terms_of_proteins(Images.of(library.store, screen.name).frame)
     for part, chosen in parts.items():
         proteins = proteins_of(library, screen, chosen)
         if error := _too_few(library, screen, proteins, part):
@@ -88,7 +90,7 @@ def _solutions(context: dg.AssetExecutionContext, library: Library, screen: Scre
             for table, rows in _rows(proteins, solution).items():
                 tables[table].append(rows.with_columns(solution=pl.lit(name)))
             metadata[f"{name}: clusters"] = len(solution.cut)
-            figures[f"clusters_{name}"] = _figure(screen, proteins, solution, name)
+            figures[f"clusters_{name}"] = _figure(screen, proteins, solution, name, terms)
     made = {
         CLUSTERS: schemas.CLUSTERS.stacked(tables[CLUSTERS]),
         TREES: schemas.CLUSTER_TREES.stacked(tables[TREES]),
@@ -150,14 +152,19 @@ def _rows(proteins: Proteins, solution: "Solution") -> dict[str, pl.DataFrame]:
     return {CLUSTERS: pl.concat(clusters), TREES: tree_table(solution.tree, proteins.names)}
 
 
-def _figure(screen: Screen, proteins: Proteins, solution: "Solution", name: str) -> "Figure":
-    """The heat map of a solution, with its clusters."""
+def _figure(
+    screen: Screen, proteins: Proteins, solution: "Solution", name: str, terms: Mapping[str, str]
+) -> "Figure":
+    """The heat map of a solution, with its clusters, and the terms beside the names of the proteins."""
     from pcip_core.plots.clustermap import cluster_map
 
+    labels = [
+        f"{row}   {terms[protein]}" if terms.get(protein) else row
+        for row, protein in zip(proteins.names, proteins.proteins, strict=True)
+    ]
+
     title = f"{screen.title}: {name.replace('_', ' ')}, {screen.feature_set}"
-    return cluster_map(
-        solution.points, solution.tree, title, clusters=solution.clusters, labels=proteins.names
-    )
+    return cluster_map(solution.points, solution.tree, title, clusters=solution.clusters, labels=labels)
 
 
 def _picks(screen: Screen) -> dict[Any, Any]:

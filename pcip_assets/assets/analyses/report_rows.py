@@ -23,6 +23,7 @@ from pcip_core.report.analyses.rows import AnalysisRows, Cloud, Pair, Part, Solu
 from pcip_core.report.methods import Facts, methods
 from pcip_core.report.quality import well_values
 from pcip_core.spec.screen import Screen
+from pcip_core.store.images import Images
 from pcip_core.store.schemas import stored_table
 
 MOST_CROPS = {"proteins": 900, "pairs": 600, "variable": 300, "phenotypes": 300, "cells": MOST_CELLS}
@@ -314,10 +315,13 @@ def _facts(
     trained = trained_as(library.workspace, screen)
     if trained is not None and trained.version != version:
         trained = None
+    used = Images.of(library.store, screen.name).table.filter(
+        pl.col("image_id").is_in(cells.images["image_id"].to_list())
+    )
     return Facts(
         n_images=cells.images.height,
         n_cells=len(cells.features),
-        n_proteins=cells.images["protein"].drop_nulls().n_unique(),
+        n_proteins=used["protein"].drop_nulls().n_unique(),
         encoder_version=version,
         trained=trained.settings if trained is not None else None,
         trained_on=trained.cells if trained is not None else None,

@@ -14,7 +14,7 @@ from pcip_core.plots.style import add_title, no_scores
 
 _CROP_INCHES = 0.95
 _LABEL_INCHES = 1.35
-_DROP, _RISE = (1.0, 0.15, 0.1), (0.2, 0.45, 1.0)  # red, blue
+_DROP, _RISE = (1.0, 0.6, 0.0), (0.8, 0.35, 1.0)  # orange, violet: no colours of channels
 
 
 def unit_figure(
@@ -29,8 +29,8 @@ def unit_figure(
 ) -> Figure:
     """Draw the cells with the highest responses, below them the occlusion maps of the first of them, then the lowest.
 
-    In a map, the channel is grey; red marks pixels without which the response drops, blue those without which it
-    rises. The strength of the colour is relative to the largest change in any channel of that cell.
+    In a map, the channel is grey; orange marks pixels without which the response drops, violet those without which
+    it rises. The strength of the colour is relative to the largest change in any channel of that cell.
 
     Args:
         highest: (n, C, S, S) uint8 crops, the highest first.
@@ -70,7 +70,7 @@ def overlay(channel: np.ndarray, drop: np.ndarray, *, largest: float) -> np.ndar
     """Tint a channel by the drop of the response: (S, S) uint8 and (S, S) -> (S, S, 3) in [0, 1].
 
     >>> overlay(np.full((1, 1), 255, np.uint8), np.array([[2.0]]), largest=2.0).round(1).tolist()
-    [[[1.0, 0.4, 0.3]]]
+    [[[1.0, 0.7, 0.2]]]
     """
     grey = np.repeat(channel[..., None].astype(np.float64) / 255, 3, axis=-1)
     strength = np.clip(np.abs(drop) / largest, 0, 1)[..., None] * 0.75 if largest > 0 else np.zeros((1, 1, 1))

@@ -17,6 +17,7 @@ from pcip_core.report.analyses.plots import (
     figure,
     natural,
     point_size,
+    without_lines,
 )
 from pcip_core.report.analyses.rows import AnalysisRows, Pair
 from pcip_core.report.page import Block, Section, Table, Text
@@ -42,6 +43,7 @@ def compartments(rows: AnalysisRows, plots: Plots) -> Section | None:
 
 def _pair(rows: AnalysisRows, plots: Plots, pair: Pair, number: int, blocks: list[Block]) -> None:
     names = [f"{pair.first} only", "both", f"{pair.second} only"]
+    names = [name for name in names if name in pair.cells.groups]
     rng = np.random.default_rng(number)
     place = np.array([names.index(group) for group in pair.cells.groups], np.float64)
     jitter = rng.uniform(-0.35, 0.35, len(place))
@@ -72,6 +74,7 @@ def _pair(rows: AnalysisRows, plots: Plots, pair: Pair, number: int, blocks: lis
     ]
     if body:
         columns = ["protein in both", "cell line", "standard deviation", "mean score", "cells"]
+        columns, body = without_lines(columns, body)
         caption = f"The most variable of {many(ranked.height, 'protein')} annotated to both compartments."
         blocks.append(Table(columns, body, words=WORDS, caption=captioned(rows, caption)))
     name = f"localization_scores_{pair.first}_{pair.second}"
@@ -129,6 +132,7 @@ def variable_proteins(rows: AnalysisRows, plots: Plots) -> Section | None:
         for row in ranked.iter_rows(named=True)
     ]
     columns = ["protein", "cell line", "excess spread", "excess split", "variability", "cells"]
+    columns, body = without_lines(columns, body)
     blocks.append(Table(columns, body, words=WORDS, caption=captioned(rows, "The most variable proteins.")))
     caption = "Cells of the most variable proteins, in order along their main direction of variation."
     blocks.append(figure(rows, "variability", "Cells of variable proteins", caption))

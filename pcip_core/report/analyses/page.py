@@ -82,7 +82,8 @@ _PARTS: tuple[tuple[Callable[[AnalysisRows, Plots], Section | None], str, str], 
     (
         mismatch,
         "Does the network cheat?",
-        "requires the asset mismatch, and images with localization terms",
+        "requires an encoder that learns inpainting (encoder.task), the asset mismatch, and images with localization "
+        "terms",
     ),
     (cell_map, "Map of cells", "requires the asset maps, and features of 32 cells or more"),
     (plates, "Plates", "requires images with plates and wells"),

@@ -71,6 +71,18 @@ def point_size(n: int) -> float:
     return float(np.clip(400 / max(n, 1) ** 0.5, 4, 11))
 
 
+def without_lines(columns: list[str], body: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows without the column `cell line`, where no row names one.
+
+    >>> without_lines(["protein", "cell line", "cells"], [["A", "", "9"]])
+    (['protein', 'cells'], [['A', '9']])
+    """
+    place = columns.index("cell line")
+    if any(row[place] for row in body):
+        return columns, body
+    return columns[:place] + columns[place + 1 :], [row[:place] + row[place + 1 :] for row in body]
+
+
 def natural(names: Iterable[str]) -> list[str]:
     """Distinct names in natural order (2 before 10)."""
     return sorted(set(names) - {""}, key=natural_key)

@@ -9,7 +9,7 @@ from pcip_core.report.page import Block, Section, Table, Text
 _INTRODUCTION = (
     "Each figure shows one feature (unit) of the vector: the cells with its highest and its lowest values, and for the "
     "highest ones where in the crop the value comes from. For such a map, a patch slides over one channel and sets its "
-    "pixels to the background; red marks pixels without which the value drops, blue those without which it rises, "
+    "pixels to the background; orange marks pixels without which the value drops, violet those without which it rises, "
     "relative to the largest change in any channel of that cell. The units are those that separate the labels best, at "
     "most one per label before a label has two. `pcip units` shows any other unit, or a direction between two labels."
 )

@@ -90,6 +90,13 @@ def test_each_setting_changes_the_paragraph(screen: Screen) -> None:
         assert stated == "" or stated not in before
 
 
+def test_images_without_a_protein_are_not_called_proteins(screen: Screen) -> None:
+    text = methods(screen, facts(n_proteins=0, clusters={"ward": 6}), versions=VERSIONS).text
+    assert "1,234 cells in 7 images." in text
+    assert "averaged by image," in text
+    assert "number of images" in text
+
+
 @pytest.mark.parametrize(
     ("changes", "stated"),
     [

@@ -27,10 +27,10 @@ def test_without_maps_or_cells() -> None:
     assert nothing.axes[0].texts[0].get_text() == "no scores"
 
 
-def test_drops_are_red_rises_blue_and_unchanged_pixels_grey() -> None:
+def test_drops_are_orange_rises_violet_and_unchanged_pixels_grey() -> None:
     grey = np.full((1, 3), 102, np.uint8)
-    red, blue, same = overlay(grey, np.array([[2.0, -1.0, 0.0]]), largest=2.0)[0]
-    assert red[0] > red[1] and red[0] > red[2]  # noqa: PT018
-    assert blue[2] > blue[0]
+    orange, violet, same = overlay(grey, np.array([[2.0, -1.0, 0.0]]), largest=2.0)[0]
+    assert orange[0] > orange[1] > orange[2]
+    assert violet[2] > violet[0] > violet[1]
     np.testing.assert_allclose(same, 102 / 255)
     np.testing.assert_allclose(overlay(grey, np.zeros((1, 3)), largest=0.0), 102 / 255)

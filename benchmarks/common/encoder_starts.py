@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.common.encoder_scores import KNN, LOGISTIC, UNITS, Labelled, neighbour_votes
+from benchmarks.common.encoder_scores import KNN, LOGISTIC, PRIOR, UNITS, Labelled, neighbour_votes
 from benchmarks.common.encoder_screens import Cells
 from benchmarks.common.encoder_trainings import Trained, described, network_for, trained
 from benchmarks.common.harness import Row
@@ -164,3 +164,14 @@ def half_rows(about: str, features: np.ndarray, cells: Labelled, note: str = "")
     for way, by_part in half_scores(features, cells).items():
         for part, value in by_part.items():
             yield Row(f"{about}, {part}, {way}{note}", value, UNITS[way], n=len(cells.labels))
+
+
+def recall_rows(about: str, features: np.ndarray, cells: Labelled) -> Iterator[Row]:
+    """The share of the cells of each class that 11-NN finds, plain and corrected for the sizes of the classes."""
+    values = features[:, features.std(0) > 0]
+    for way, predicted in zip((KNN, PRIOR), neighbour_votes(values, cells.labels, cells.groups), strict=True):
+        for label in np.unique(cells.labels):
+            here = cells.labels == label
+            images = len(np.unique(cells.groups[here]))
+            found = float((predicted[here] == label).mean())
+            yield Row(f"{about}, {way}: {label}, {images} montages", found, "recall", n=int(here.sum()))

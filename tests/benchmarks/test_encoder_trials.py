@@ -11,6 +11,7 @@ import torch
 from benchmarks.accuracy import encoder_trials
 from benchmarks.common import encoder_plates, encoder_starts, encoder_sweeps, encoder_trainings, varied_cells
 from benchmarks.common.encoder_blocks import ResidualEncoder, with_encoder
+from benchmarks.common.encoder_features import CLASSIC
 from benchmarks.common.encoder_scores import KNN, LOGISTIC, PLATE
 from benchmarks.common.encoder_starts import CHOICE, REST, Candidate
 from pcip_core.simulate import human, plan
@@ -49,6 +50,15 @@ def test_halves_score_their_own_cells() -> None:
     for part, kept in ((CHOICE, half), (REST, ~half)):
         recalls = [(plain[kept & (cells.labels == label)] == label).mean() for label in "abc"]
         assert scores[KNN][part] == pytest.approx(np.mean(recalls))
+
+
+def test_recalls_are_those_of_each_class() -> None:
+    features, cells = drawn()
+    rows = list(encoder_starts.recall_rows("x", features, cells))
+    plain, _ = encoder_starts.neighbour_votes(features, cells.labels, cells.groups)
+    assert rows[0].what == "x, 11-NN: a, 6 montages"
+    assert rows[0].value == (plain[:48] == "a").mean()
+    assert len(rows) == 6
 
 
 def test_the_standard_error_is_that_of_a_mean_over_groups() -> None:
@@ -111,6 +121,24 @@ def test_the_sweep_has_each_setting_at_each_width(monkeypatch: pytest.MonkeyPatc
     rows = list(encoder_sweeps.swept_rows(tiny("simulated_human")))
     assert len(rows) == 2 * 2 * len((KNN, LOGISTIC))
     assert "width 0.05, initial weights glorot, learning rate 0.001" in rows[-1].what
+
+
+def test_feature_sets_are_scored_alone_and_combined() -> None:
+    cells = tiny("human_labelled_cells")
+    encoder = encoder_trainings.trained(cells, cells.encoder)
+    bright = np.asarray(cells.crops.pixels).mean((2, 3))
+    rows = list(encoder_trials.set_rows("x", cells, cells, encoder, {CLASSIC: bright}))
+    names = {row.what.split(", ")[1] for row in rows}
+    larger = "crops of 128 px"
+    expected = ["conv5", "classic", larger, "conv5 + classic", "conv4 + conv5 + classic"]
+    assert names == {
+        *expected,
+        f"conv5 + {larger}",
+        f"conv5 + {larger} + classic",
+    }  # without weights of VGG16
+    (same,) = [row.value for row in rows if row.what == f"x, {larger}, all, {KNN}"]
+    (first,) = [row.value for row in rows if row.what == f"x, conv5, all, {KNN}"]
+    assert same == first  # the same cells in both places
 
 
 def test_without_images_each_real_screen_says_so(

@@ -86,7 +86,8 @@ def _fit(job: Callable[..., Any], settings: Compute, needs: Needs, folder: Path,
             failure_config=FailureConfig(max_failures=settings.attempts - 1),
         ),
     )
-    return trainer.fit().return_value
+    result: Any = trainer.fit()  # its type lacks what the first process returns
+    return result.return_value
 
 
 def _loop(config: dict[str, Any]) -> Any:

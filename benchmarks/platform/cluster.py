@@ -68,7 +68,9 @@ def run() -> list[Row]:
 
 def _cluster(nodes: int) -> Any:
     """A cluster on the loopback. Each node has one CPU for tasks."""
-    os.environ.setdefault("RAY_worker_niceness", "0")  # on a busy machine, both engines wait as long for a processor
+    os.environ.setdefault(
+        "RAY_worker_niceness", "0"
+    )  # on a busy machine, both engines wait as long for a processor
     import_ray(loopback=True)
     from ray.cluster_utils import Cluster
 

@@ -19,7 +19,8 @@ from pydantic import Field
 
 from pcip_assets.assets.pictures import apart
 from pcip_assets.assets.table_metadata import table_metadata
-from pcip_assets.compute.engine import Engine, Local, ShardedAsset, ShardResult, engine_of
+from pcip_assets.compute.engine import Local, engine_of
+from pcip_assets.compute.interface import Engine, ShardedAsset, ShardResult
 from pcip_assets.lineage.version import code_version
 from pcip_assets.provenance import Stopwatch, inputs_hash
 from pcip_assets.resources import Library

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from pcip_assets.compute.cluster import HOW_TO, connect
-from pcip_assets.compute.engine import Make, ShardedAsset, ShardResult
+from pcip_assets.compute.interface import Make, ShardedAsset, ShardResult
 from pcip_assets.compute.settings import Compute
 from pcip_assets.compute.tasks import Calls, Tell, results_of
 from pcip_assets.progress import Progress

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from pcip_assets.compute.cluster import options, require_room
-from pcip_assets.compute.engine import CPUS
+from pcip_assets.compute.interface import CPUS
 from pcip_assets.compute.settings import Needs
 from pcip_core.errors import ComputeError, PcipError
 

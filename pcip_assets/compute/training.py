@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pcip_assets.compute.cluster import connect, require_room
-from pcip_assets.compute.engine import Start
+from pcip_assets.compute.interface import Start
 from pcip_assets.compute.settings import Compute, Needs
 from pcip_assets.compute.tasks import Calls, Tell, results_of
 from pcip_core.errors import PcipError

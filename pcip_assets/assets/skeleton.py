@@ -11,7 +11,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dagster as dg
@@ -19,7 +19,8 @@ from pydantic import Field
 
 from pcip_assets.assets.pictures import apart
 from pcip_assets.assets.table_metadata import table_metadata
-from pcip_assets.compute.engine import Engine, Local, ShardedAsset, ShardResult, engine_of
+from pcip_assets.compute.engine import Local, engine_of
+from pcip_assets.compute.interface import Engine, ShardedAsset, ShardResult
 from pcip_assets.lineage.version import code_version
 from pcip_assets.provenance import Stopwatch, inputs_hash
 from pcip_assets.resources import Library
@@ -62,6 +63,7 @@ class Recipe:
 
     Attributes:
         function: the function of the asset.
+        screen, version, figures: as of `Run`.
         config: the class of its configuration.
         takes_config: whether the function takes it.
     """
@@ -242,9 +244,10 @@ def _brought_up_to_date(
     make = functools.partial(bring_up_to_date, run, work, total=len(asset.shards), force=config.force)
     with Stopwatch() as watch:
         for result in engine.each(asset, make, context.log):
-            results[result.shard] = result
             if result.shard is not None:
                 context.add_asset_metadata(apart(context, result.metadata), partition_key=result.shard)
+                result = replace(result, metadata=_plain(result.metadata))
+            results[result.shard] = result
     made = [result for result in results.values() if result.made]
     return dg.MaterializeResult(
         metadata={
@@ -254,7 +257,7 @@ def _brought_up_to_date(
             "partitions_made": len(made),
             "partitions_up_to_date": len(results) - len(made),
             "seconds": round(watch.seconds, 2),
-            "peak_memory_mb": round(max(watch.peak_mb, *(result.peak_mb for result in results.values()))),
+            "peak_memory_mb": round(max([watch.peak_mb, *(result.peak_mb for result in results.values())])),
             "simulated": run.screen.simulated,
         },
         data_version=dg.DataVersion(
@@ -262,6 +265,11 @@ def _brought_up_to_date(
         ),
         asset_key=context.asset_key,
     )
+
+
+def _plain(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Metadata without pictures and documents, which would add up over many shards."""
+    return {name: value for name, value in metadata.items() if not isinstance(value, dg.MetadataValue)}
 
 
 def bring_up_to_date(

@@ -19,7 +19,9 @@ from pcip_core.errors import ComputeError, meant
 from pcip_core.spec.bounds import Bounds, shown
 from pcip_core.spec.reading import read_yaml
 
-Amount = Annotated[float, Bounds(0, 100_000)]
+Cpus = Annotated[float, Bounds(0, 100_000, above=True)]  # with 0, Ray would begin all tasks at once
+Gpus = Annotated[float, Bounds(0, 100_000)]
+Gigabytes = Annotated[float, Bounds(0, 100_000, above=True)]
 _ADDRESS = re.compile(r"auto|local|[\w.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
 _BY_SHARD = re.compile(r"fields|crops|\w+_features")  # the assets that are made shard by shard
 
@@ -29,9 +31,9 @@ class Needs:
     """What the task of one shard takes of its node. None: what the settings of all assets say."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
-    cpus: Amount | None = None
-    gpus: Amount | None = None
-    memory_gb: Amount | None = None
+    cpus: Cpus | None = None
+    gpus: Gpus | None = None
+    memory_gb: Gigabytes | None = None
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,9 @@ class Compute:
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
     engine: Literal["local", "ray"] = "local"
     address: str = "auto"
-    cpus: Amount = 1.0
-    gpus: Amount = 0.0
-    memory_gb: Amount | None = None
+    cpus: Cpus = 1.0
+    gpus: Gpus = 0.0
+    memory_gb: Gigabytes | None = None
     attempts: Annotated[int, Bounds(1, 100)] = 3
     training_workers: Annotated[int, Bounds(0, 1024)] = 0
     assets: dict[str, Needs] = field(default_factory=dict)
@@ -95,8 +97,14 @@ def compute_settings(workspace: Workspace) -> Compute:
         raise _refused(path, "; ".join(problems), "the keys of docs/how-to/run-on-a-cluster.md") from error
     if not _ADDRESS.fullmatch(settings.address):
         raise _refused(path, f"address {shown(settings.address)}", "auto, local, or HOST:PORT")
-    for noun in settings.assets:
-        if not _BY_SHARD.fullmatch(noun):
+    for noun, needs in {"": Needs(settings.cpus, settings.gpus), **settings.assets}.items():
+        for name, amount in (("cpus", needs.cpus or 0), ("gpus", needs.gpus or 0)):
+            if amount > 1 and amount % 1:
+                where = f"assets.{noun}.{name}" if noun else name
+                raise _refused(
+                    path, f"{where} {amount:g}", "whole numbers above 1, as Ray counts parts of one only"
+                )
+        if noun and not _BY_SHARD.fullmatch(noun):
             found = f"assets.{noun}{meant(noun, ['fields', 'crops', 'cell_features', 'control_features'])}"
             raise _refused(
                 path, found, "assets that are made by shard: fields, crops, and those called ..._features"

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from pcip_assets.compute.cluster import HOW_TO, connect
-from pcip_assets.compute.engine import Make, ShardedAsset, ShardResult
+from pcip_assets.compute.interface import Make, ShardedAsset, ShardResult
 from pcip_assets.compute.settings import Compute
 from pcip_assets.compute.tasks import Calls, Tell, results_of
 from pcip_assets.progress import Progress
@@ -65,8 +65,9 @@ class RayShards:
         Raises:
             PcipError: a shard cannot be made; the others have been.
         """
-        keys = {shard: (asset.data, asset.screen.name, shard) for shard in asset.shards}
-        numbers = {shard: number for number, shard in enumerate(asset.shards, 1)}
+        shards = [shard for shard in asset.shards if shard is not None]
+        keys = {shard: (asset.data, asset.screen.name, shard) for shard in shards}
+        numbers = {shard: number for number, shard in enumerate(shards, 1)}
         calls = Calls(
             what=asset.name,
             function=functools.partial(_make_shard, asset, dict(self._answers), numbers),
@@ -75,8 +76,8 @@ class RayShards:
             hear=lambda _, message: getattr(log, message[0])(message[1]),
             nodes={shard: _NODES[key] for shard, key in keys.items() if key in _NODES},
         )
-        with Progress(log, asset.name, len(asset.shards), "shard") as progress:
-            for number, (shard, ended) in enumerate(results_of(calls, asset.shards), 1):
+        with Progress(log, asset.name, len(shards), "shard") as progress:
+            for number, (shard, ended) in enumerate(results_of(calls, shards), 1):
                 _NODES[keys[shard]] = ended.node
                 progress(number)
                 yield ended.value

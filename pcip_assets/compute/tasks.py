@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from pcip_assets.compute.cluster import options, require_room
-from pcip_assets.compute.engine import CPUS
+from pcip_assets.compute.interface import CPUS
 from pcip_assets.compute.settings import Needs
 from pcip_core.errors import ComputeError, PcipError
 
@@ -97,11 +97,13 @@ class _Pending:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        self._ray, self._calls = ray, calls
+        self._ray: Any = ray
+        self._calls = calls
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        self.box = ray.remote(_Box).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here).remote()
-        self._call = ray.remote(_call)
-        self._function = ray.put(calls.function)
+        box = self._ray.remote(_Box).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here)
+        self.box: Any = box.remote()
+        self._call = self._ray.remote(_call)
+        self._function = self._ray.put(calls.function)
         self._lost: Counter[Any] = Counter()
         self.items: dict[Any, Any] = {}  # reference -> item
 

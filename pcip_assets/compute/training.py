@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pcip_assets.compute.cluster import connect, require_room
-from pcip_assets.compute.engine import Start
+from pcip_assets.compute.interface import Start
 from pcip_assets.compute.settings import Compute, Needs
 from pcip_assets.compute.tasks import Calls, Tell, results_of
 from pcip_core.errors import PcipError
@@ -86,7 +86,8 @@ def _fit(job: Callable[..., Any], settings: Compute, needs: Needs, folder: Path,
             failure_config=FailureConfig(max_failures=settings.attempts - 1),
         ),
     )
-    return trainer.fit().return_value
+    result: Any = trainer.fit()  # its type lacks what the first process returns
+    return result.return_value
 
 
 def _loop(config: dict[str, Any]) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from pcip_assets.assets.encoders.train_network import Fitted, Network
 from pcip_assets.assets.encoders.training_cells import HELD_OUT, all_crops, held_out_crops
 from pcip_assets.assets.skeleton import GPU_POOL, all_shards, asset, baselines_of
-from pcip_assets.compute.engine import Start
+from pcip_assets.compute.interface import Start
 from pcip_assets.records.settings import trained_as
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, TrainingRun

@@ -19,7 +19,7 @@ from pcip_assets.assets.encoders.training_cells import (
     training_cells,
 )
 from pcip_assets.assets.skeleton import GPU_POOL, Remake, all_shards, asset
-from pcip_assets.compute.engine import Start
+from pcip_assets.compute.interface import Start
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, TrainingRun
 from pcip_core.spec.loading import encoder_config

@@ -10,7 +10,7 @@ from pcip_assets.assets.encoders.train_network import Fitted, Network
 from pcip_assets.assets.encoders.training_cells import all_crops, all_crops_hash
 from pcip_assets.assets.labels import labelled_cells_of
 from pcip_assets.assets.skeleton import GPU_POOL, all_shards, asset, baselines_of
-from pcip_assets.compute.engine import Start
+from pcip_assets.compute.interface import Start
 from pcip_assets.resources import Library
 from pcip_assets.tracking import Tracking, TrainingRun
 from pcip_core.errors import EvaluationError

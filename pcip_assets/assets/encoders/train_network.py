@@ -18,7 +18,8 @@ from pcip_assets.assets.encoders.left_out import LEFT_OUT
 from pcip_assets.assets.encoders.training_cells import all_crops, crops_of_screen
 from pcip_assets.assets.results import picture
 from pcip_assets.assets.skeleton import Run, Work
-from pcip_assets.compute.engine import Start, training_start
+from pcip_assets.compute.engine import training_start
+from pcip_assets.compute.interface import Start
 from pcip_assets.provenance import git_commit, inputs_hash
 from pcip_assets.records.card import model_card
 from pcip_assets.records.dataset import Crops

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from pcip_assets.assets.results import Made, Tables, picture, relative
 from pcip_assets.assets.skeleton import Remake, asset
-from pcip_assets.compute.engine import cpus
+from pcip_assets.compute.interface import cpus
 from pcip_assets.progress import Progress
 from pcip_assets.resources import Library
 from pcip_core.crops.shard_cells import ShardCells

@@ -53,7 +53,9 @@ def test_needs_of_an_asset_replace_the_general_ones(tmp_path: Path) -> None:
     [
         ("engine: slurm", "`engine`: input should be 'local' or 'ray'"),
         ("engin: ray", "unknown key `engin`, which may mean engine (known: engine, address, "),
-        ("engine: ray\ncpus: -1", "cpus -1 (required: 0 to 100,000)"),
+        ("engine: ray\ncpus: 0", "cpus 0 (required: more than 0, at most 100,000)"),
+        ("engine: ray\ngpus: 1.5", "found gpus 1.5; required: whole numbers above 1"),
+        ("assets: {crops: {cpus: 2.5}}", "found assets.crops.cpus 2.5; required: whole numbers above 1"),
         ("engine: ray\nattempts: 0", "attempts 0 (required: 1 to 100)"),
         ("engine: ray\naddress: head", "found address 'head'; required: auto, local, or HOST:PORT"),
         ("engine: ray\naddress: ray://head:10001", "required: auto, local, or HOST:PORT"),
@@ -92,7 +94,7 @@ def test_the_file_of_the_page_is_valid(tmp_path: Path) -> None:
 
 
 def test_the_page_has_every_key_with_its_default() -> None:
-    rows = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]*?)`? \|", PAGE, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `(\w+)` \|([^|]*)\|", PAGE, re.MULTILINE))
     values = vars(Compute()).items()
     defaults = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in values}
-    assert {name: rows.get(name) for name in defaults} == defaults | {"memory_gb": "", "assets": ""}
+    assert {name: rows[name].strip(" `") for name in defaults} == defaults | {"memory_gb": "", "assets": ""}

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import yaml
 
-from pcip_assets.compute import engine
+from pcip_assets.compute import interface
 from pcip_assets.workspace import Workspace
 from tests.assets.conftest import Finished
 
@@ -75,6 +75,6 @@ def test_other_code_on_a_worker_is_an_error(
 
 def test_a_shard_has_the_cpus_of_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 64)
-    assert engine.cpus() == 64
-    monkeypatch.setenv(engine.CPUS, "4")
-    assert engine.cpus() == 4
+    assert interface.cpus() == 64
+    monkeypatch.setenv(interface.CPUS, "4")
+    assert interface.cpus() == 4

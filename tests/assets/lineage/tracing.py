@@ -37,7 +37,7 @@ class Calls(dict[str, set[Part]]):
             return
         if self._asset is None:
             if event == "call" and code.co_qualname == _MATERIALIZED:
-                function = frame.f_locals["function"]
+                function = frame.f_locals["recipe"].function
                 self._asset = (f"{function.__module__}:{function.__qualname__.partition('.')[0]}", frame)
                 self.setdefault(self._asset[0], set())
         elif event == "call":

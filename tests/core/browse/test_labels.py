@@ -105,7 +105,7 @@ def test_a_full_disk_leaves_the_labels_as_they_were(browsed: Browsed, monkeypatc
         raise WriteError("disk", found="no space", required="space", remedy="Free some.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Store, "commit", full)
+        patched.setattr(Store, "update", full)
         with pytest.raises(WriteError):
             labels.give(np.array([0, 1]), "b", VERSION)
     assert labels.of(np.array([0, 1])) == ["a", None]

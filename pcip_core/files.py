@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import psutil
-
 from pcip_core.errors import WriteError
 
 _SHARED = {
@@ -120,6 +118,8 @@ def shared_by_machines(path: Path) -> str | None:
 
     >>> shared_by_machines(Path("/proc"))
     """
+    import psutil
+
     place = path.resolve()
     mounts = {Path(each.mountpoint): each.fstype for each in psutil.disk_partitions(all=True)}
     kind = next((mounts[folder] for folder in (place, *place.parents) if folder in mounts), "")

@@ -42,9 +42,10 @@ NOT_TRIED = {
 }
 PROGRAMS = {
     "cd": "of the shell", "export": "of the shell", "eval": "of the shell",
+    "echo": "of the shell", "ln": "of the shell", "mkdir": "of the shell",
     "curl": "fetches from other servers", "tar": "unpacks what was fetched",
     "duckdb": "DuckDB's own program, which pip does not install", "podman": "a container",
-    "pip": "installs packages", "python3": "makes an environment", "py-spy": "another profiler",
+    "pip": "installs packages", "python3": "makes an environment", "python": "runs a module of the benchmarks", "py-spy": "another profiler",
     "dg": "Dagster's own program, which pip does not install by itself",
 }  # fmt: skip
 """Programs of the blocks other than pcip and make -> what they are."""

@@ -103,8 +103,8 @@ def _data_folder(folder: str | Path | None) -> Path:
         data = Path(os.environ.get("PCIP_DATA") or "data").expanduser().resolve()
     else:
         given = Path(folder).expanduser().resolve()
-        data = given if (given / "store").is_dir() else given / "data"
-    if not (data / "store").is_dir():
+        data = given if (given / "store").exists() else given / "data"
+    if not (data / "store").exists():
         raise PcipError(
             data if folder is None else Path(folder),
             found="no results (no folder store)",

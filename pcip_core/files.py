@@ -15,6 +15,21 @@ from pathlib import Path
 
 from pcip_core.errors import WriteError
 
+_SHARED = {
+    "9p",
+    "afs",
+    "beegfs",
+    "ceph",
+    "cifs",
+    "gfs2",
+    "gpfs",
+    "lustre",
+    "nfs",
+    "nfs4",
+    "ocfs2",
+    "smb3",
+    "smbfs",
+}
 _NUMBER = re.compile(r"([0-9]+)")
 
 
@@ -96,6 +111,19 @@ def _runs(number: str) -> bool:
     except (ValueError, OverflowError, OSError):  # not such a number, or a process of another user
         return True
     return True
+
+
+def shared_by_machines(path: Path) -> str | None:
+    """The kind of the file system of a path, if a server or other machines share it; None for a local disk.
+
+    >>> shared_by_machines(Path("/proc"))
+    """
+    import psutil
+
+    place = path.resolve()
+    mounts = {Path(each.mountpoint): each.fstype for each in psutil.disk_partitions(all=True)}
+    kind = next((mounts[folder] for folder in (place, *place.parents) if folder in mounts), "")
+    return kind if kind in _SHARED or kind.startswith("fuse.") else None
 
 
 def natural_key(text: str) -> tuple[tuple[str | tuple[int, str], ...], str]:

@@ -44,10 +44,11 @@ NOT_TRIED = {
 }
 PROGRAMS = {
     "cd": "of the shell", "export": "of the shell", "eval": "of the shell",
+    "echo": "of the shell", "ln": "of the shell", "mkdir": "of the shell",
     "curl": "fetches from other servers", "tar": "unpacks what was fetched",
     "duckdb": "DuckDB's own program, which pip does not install", "podman": "a container",
     "pip": "installs packages", "python3": "makes an environment", "py-spy": "another profiler",
-    "ray": "Ray's own program, of the extra ray",
+    "python": "runs a module of the benchmarks", "ray": "Ray's own program, of the extra ray",
     "dg": "Dagster's own program, which pip does not install by itself",
 }  # fmt: skip
 """Programs of the blocks other than pcip and make -> what they are."""

@@ -22,7 +22,7 @@ from pcip_assets.recovery.rows import copy_rows, table_names
 from pcip_assets.servers.prepared import versions_of
 from pcip_assets.workspace import Workspace
 from pcip_core.errors import PcipError, StoreError
-from pcip_core.files import replacing
+from pcip_core.files import replacing, shared_by_machines
 from pcip_core.locks import temporary_folder
 from pcip_core.words import many
 
@@ -89,6 +89,7 @@ def ensure(workspace: Workspace, databases: Sequence[Database]) -> None:
     Raises:
         StoreError: a database cannot be opened or written, or a newer version of MLflow made it.
     """
+    _warn_of_other_machines(workspace.data)
     if all(defect(database) is None for database in databases):
         return
     with workspace.only_process():
@@ -96,6 +97,17 @@ def ensure(workspace: Workspace, databases: Sequence[Database]) -> None:
             problem = defect(database)  # again, because another process may have made it meanwhile
             if problem is not None:
                 _make(database, problem)
+
+
+@functools.cache
+def _warn_of_other_machines(data: Path) -> None:
+    """Warn once if other machines may open the databases at the same time, which SQLite does not bear."""
+    if kind := shared_by_machines(data):
+        _LOG.warning(
+            f"{data} is on a file system that machines share ({kind}). The databases of Dagster and MLflow in it bear "
+            "one machine at a time: give each machine a workspace of its own, and share the store alone "
+            "(docs/how-to/share-a-store.md)"
+        )
 
 
 def defect(database: Database) -> Defect | None:

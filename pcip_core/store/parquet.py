@@ -151,7 +151,7 @@ def provenance_of(path: Path) -> dict[str, Any]:
         raise damaged(path, error) from error
 
 
-def provenance_in(schema: pa.Schema, path: Path | str) -> dict[str, Any]:
+def provenance_in(schema: pa.Schema, path: Path) -> dict[str, Any]:
     """The provenance in a file's schema."""
     encoded = (schema.metadata or {}).get(_METADATA)
     if encoded is None:
@@ -162,7 +162,7 @@ def provenance_in(schema: pa.Schema, path: Path | str) -> dict[str, Any]:
         raise damaged(path, error) from error
 
 
-def damaged(path: Path | str, error: Exception) -> StoreError:
+def damaged(path: Path, error: Exception) -> StoreError:
     """The error of a file that cannot be read."""
     return StoreError(
         path,

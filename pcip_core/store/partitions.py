@@ -197,7 +197,7 @@ class Store:
         """
         for _ in range(_READ_ATTEMPTS):
             rows = self.arrow(screen, table, shard=shard)
-            provenance = parquet.provenance_in(rows.schema, f"{screen}.{table} {shard}")
+            provenance = parquet.provenance_in(rows.schema, Path(self._place.named(screen, table, shard)))
             file = provenance.get("arrays", {}).get(array)
             path: Path | None = None
             try:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from itertools import permutations
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +26,7 @@ from safetensors.torch import save_file
 
 import pcip_core
 from pcip_core.errors import StoreError, WriteError
-from pcip_core.files import file_name, natural_key, replacing, writing
+from pcip_core.files import file_name, natural_key, replacing, shared_by_machines, writing
 
 
 @pytest.mark.parametrize("sync", [False, True])
@@ -180,3 +181,30 @@ def test_the_natural_order_has_no_ties() -> None:
 def test_names_of_figures() -> None:
     assert file_name("enrichment_U-2 OS/nucleus+1.5") == "enrichment_U-2_OS_nucleus+1.5"
     assert file_name("../é") == ".._"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/lab/data", "nfs4"),
+        ("/lab/data/deep/er", "nfs4"),
+        ("/lab/database", None),
+        ("/lab/data/local/store", None),
+        ("/mnt/far/x", "fuse.sshfs"),
+        ("/mnt/usb/x", None),
+        ("/elsewhere", None),
+    ],
+)
+def test_a_file_system_that_machines_share_is_known(
+    monkeypatch: pytest.MonkeyPatch, path: str, kind: str | None
+) -> None:
+    mounts = {
+        "/": "ext4",
+        "/lab/data": "nfs4",
+        "/lab/data/local": "xfs",
+        "/mnt/far": "fuse.sshfs",
+        "/mnt/usb": "fuseblk",
+    }
+    parts = [SimpleNamespace(mountpoint=place, fstype=kind) for place, kind in mounts.items()]
+    monkeypatch.setattr("psutil.disk_partitions", lambda *, all: parts)
+    assert shared_by_machines(Path(path)) == kind

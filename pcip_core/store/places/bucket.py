@@ -91,7 +91,7 @@ class Bucket:
 
     def named(self, screen: str, table: str, shard: str | None) -> str:
         """See `Place`."""
-        return f"{object_name(screen, table, shard, '*.parquet')} in {self.url}"
+        return f"{self.url}/{object_name(screen, table, shard, '*.parquet')}"
 
     @contextmanager
     def frozen(self, screen: str) -> Iterator[dict[tuple[str, str | None], Part]]:

@@ -39,11 +39,11 @@ class Objects:
                 remedy="Install it: pip install 'pcip[s3]'",
             ) from error
         self.url = url
-        options = {"timeout": "120s", "connect_timeout": "10s"}
-        if os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):  # a server of one's own
-            options["allow_http"] = "true"
+        own = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")  # a server within the laboratory
         with self._stated():
-            self._store: Any = from_url(url, client_options=options)
+            self._store: Any = from_url(
+                url, client_options={"timeout": "120s", "connect_timeout": "10s", "allow_http": own}
+            )
 
     def folders(self) -> list[str]:
         """The first parts of the names of all objects."""

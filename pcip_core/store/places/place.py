@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import cache
@@ -11,8 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 import polars as pl
 
+from pcip_core.errors import StoreError
 from pcip_core.store.paths import Part
 from pcip_core.store.places.folder import Folder
+
+_URL = re.compile(r"[a-z0-9]+://[!-~]+")
 
 
 class Place(Protocol):
@@ -71,8 +75,23 @@ class Place(Protocol):
 
 
 def place_of(root: Path | str) -> Place:
-    """The place of a path, or of a URL `s3://bucket/prefix`."""
-    return _bucket(root) if isinstance(root, str) and "://" in root else Folder(Path(root))
+    """The place of a folder, of a file that contains a URL, or of a URL, such as `s3://bucket/prefix`.
+
+    Raises:
+        StoreError: the file contains something else.
+        MissingPackageError: the package for object stores is not installed.
+    """
+    if isinstance(root, Path) and not root.is_file():
+        return Folder(root)
+    url = root.read_text(errors="replace").strip() if isinstance(root, Path) else root
+    if not _URL.fullmatch(url):
+        raise StoreError(
+            root,
+            found=f"a file with {url[:60]!r}" if isinstance(root, Path) else "no URL",
+            required="the URL of an object store, such as s3://bucket/prefix",
+            remedy="Correct it.",
+        )
+    return _bucket(url.rstrip("/"))
 
 
 @cache  # what is known of a bucket serves all stores of the process

@@ -128,4 +128,4 @@ def _entry(taken: Snapshot, key: Key, stamp: str, files: Sequence[Books]) -> Ent
     schema = taken.schema(key)
     kind = schema.field("features").type if "features" in schema.names else None
     dim = kind.list_size if kind is not None and pa.types.is_fixed_size_list(kind) else None
-    return Entry.of(stamp, parquet.provenance_in(schema, taken._held[key][1]), dim)
+    return Entry.of(stamp, parquet.provenance_in(schema, Path(taken._held[key][1])), dim)

@@ -17,6 +17,7 @@ from pathlib import Path
 if sys.platform == "linux":
     import fcntl
 
+from pcip_core.files import shared_by_machines
 from pcip_core.store.publishing.books import Books, read_books
 from pcip_core.store.publishing.foreign import is_known
 
@@ -57,9 +58,11 @@ def keep(path: Path, new: Path) -> None:
     """Make the published file the spare of the new version, which is about to replace it.
 
     It is kept where it can be used: on a disk with room for one more copy, and on a system that tells whether
-    somebody reads a file (nobody reads the new one).
+    somebody reads a file (nobody reads the new one). It does not tell of readers on other machines.
     """
     drop(path)
+    if shared_by_machines(path.parent):
+        return
     if shutil.disk_usage(path.parent).free >= path.stat().st_size and _unread(new):
         with suppress(OSError):  # not every file system has links
             os.link(path, spare_of(path))

@@ -11,10 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
+from moto.backends import get_backend
 from moto.server import DomainDispatcherApplication, create_backend_app
+from obstore.store import S3Store
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 BUCKET = "bucket"
@@ -100,6 +103,22 @@ def _cut(environ: dict[str, Any]) -> Iterable[bytes]:
     connection: socket.socket = environ["werkzeug.socket"]
     connection.shutdown(socket.SHUT_RDWR)
     return []
+
+
+def raw() -> S3Store:
+    """The bucket of the environment, without the store."""
+    return S3Store(BUCKET, client_options={"allow_http": "true"})
+
+
+def objects() -> list[str]:
+    """The names of all objects, as the server lists them."""
+    return sorted(each["path"].removeprefix("some/prefix/") for page in raw().list() for each in page)
+
+
+def backdate(name: str, age: timedelta) -> None:
+    """Let the server believe that it got an object earlier."""
+    (buckets,) = (each["aws"].buckets for each in get_backend("s3").values())
+    buckets[BUCKET].keys[f"some/prefix/{name}"].last_modified -= age
 
 
 def make_bucket(server: S3Server) -> None:

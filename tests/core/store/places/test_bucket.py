@@ -7,20 +7,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from obstore.store import S3Store
 
 from pcip_core.errors import StoreError
 from pcip_core.store.partitions import Store
-from tests.core.store.places.s3_server import BUCKET, Faults, S3Server
+from tests.core.store.places.s3_server import Faults, S3Server, raw
 from tests.core.store.writers import commit_version, version_of
 
 NAMES = ["plate_1", "plate 2", "a/b%20", "~é#?*", "whole"]
-
-
-def names_in(store: Store) -> list[str]:
-    """The names of all objects of a store, as the server lists them."""
-    pages = S3Store(BUCKET).list(str(store.root).partition(BUCKET)[2].strip("/"))
-    return sorted(each["path"] for page in pages for each in page)
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -136,6 +129,19 @@ def test_a_server_that_is_not_there_is_named(store: Store, monkeypatch: pytest.M
 
 def test_a_damaged_manifest_is_named(store: Store) -> None:
     commit_version(store, 1)
-    S3Store(BUCKET).put("some/prefix/scr/.manifests/shard=s.json", b"{}")
+    raw().put("some/prefix/scr/.manifests/shard=s.json", b"{}")
     with pytest.raises(StoreError, match=r"shard=s\.json in .*found a manifest that cannot be read"):
         store.read("scr", "notes", shards=["s"])
+
+
+def test_a_file_in_place_of_the_folder_names_the_bucket(store: Store, tmp_path: Path) -> None:
+    commit_version(store, 3)
+    (tmp_path / "store").write_text(f"{store.root}/\n")
+    assert version_of(Store(tmp_path / "store")) == 3
+
+
+@pytest.mark.parametrize("text", ["", "bucket/prefix", "s3://a b", "PAR1\udcff"])
+def test_a_file_without_a_url_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "store").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(StoreError, match=r"store: found a file with .*required: the URL of an object store"):
+        Store(tmp_path / "store")

@@ -225,7 +225,7 @@ def test_a_file_that_another_program_wrote_to_is_no_spare(twice: Store, path: Pa
     assert not spare_of(path).exists()
 
 
-@pytest.mark.parametrize("lacking", ["room", "links", "leases"])
+@pytest.mark.parametrize("lacking", ["room", "links", "leases", "one machine"])
 def test_no_spare_is_kept_where_it_is_of_no_use(
     filled: Store, path: Path, monkeypatch: pytest.MonkeyPatch, copies: list[Path], lacking: str
 ) -> None:
@@ -237,6 +237,8 @@ def test_no_spare_is_kept_where_it_is_of_no_use(
         monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     elif lacking == "links":
         monkeypatch.setattr(os, "link", refused)
+    elif lacking == "one machine":
+        monkeypatch.setattr("pcip_core.store.publishing.spare.shared_by_machines", lambda _: "nfs4")
     else:
         monkeypatch.setattr("fcntl.fcntl", refused)
     for seed in range(2):

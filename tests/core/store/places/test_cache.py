@@ -1,0 +1,70 @@
+"""The cache holds what was used last, within its limit."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pcip_core.errors import StoreError
+from pcip_core.store.partitions import Store
+from pcip_core.store.places.cache import Cache
+from tests.core.store.writers import commit_version, version_of
+
+
+def fetched(cache: Cache, key: str, age: float) -> Path:
+    """Ask for a file of 100 bytes, `age` seconds ago."""
+    file = cache.get(key, lambda path: path.write_bytes(bytes(100)))
+    os.utime(file, (file.stat().st_atime - age, file.stat().st_mtime - age))
+    return file
+
+
+def test_what_was_not_used_for_longest_goes(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, 350)
+    files = [fetched(cache, f"scr/{name}.npy", 1000 - 100 * number) for number, name in enumerate("abc")]
+    cache.get("scr/a.npy", lambda path: pytest.fail("it is there"))
+    fetched(cache, "scr/d.npy", 0)
+    assert [file.exists() for file in files] == [True, False, True]
+    assert sorted(path.name for path in tmp_path.rglob("*.npy")) == ["a.npy", "c.npy", "d.npy"]
+
+
+def test_what_was_used_within_a_minute_stays_beyond_the_limit(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, 150)
+    files = [fetched(cache, name, age) for name, age in (("a", 10), ("b", 0))]
+    assert all(file.exists() for file in files)
+    assert not list((tmp_path / ".scratch").iterdir())
+
+
+def test_an_error_while_fetching_leaves_nothing(tmp_path: Path) -> None:
+    def broken(path: Path) -> None:
+        path.write_bytes(b"half")
+        raise FileNotFoundError
+
+    with pytest.raises(FileNotFoundError):
+        Cache(tmp_path, 100).get("a", broken)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_reader_keeps_what_is_evicted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit_version(store, 3)
+    crops, cache = store.read_with_array("scr", "notes", "crops", "s")[1], Cache.of(str(store.root))
+    assert len(list(cache.folder.rglob("*.npy"))) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr("pcip_core.store.places.cache._IN_USE_S", -1.0)
+        Cache(cache.folder, 0).add("another", _file(cache.folder.with_name("another")))
+    assert [path for path in cache.folder.rglob("*") if path.is_file()] == []
+    assert (crops == 3).all()
+    assert version_of(store) == 3
+
+
+def _file(path: Path) -> Path:
+    path.touch()
+    return path
+
+
+@pytest.mark.parametrize("size", ["much", "nan", "inf"])
+def test_a_size_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, size: str) -> None:
+    monkeypatch.setenv("PCIP_CACHE_GB", size)
+    with pytest.raises(StoreError, match=f"PCIP_CACHE_GB: found '{size}'"):
+        Cache.of("s3://bucket")

@@ -45,6 +45,8 @@ PROGRAMS = {
     "curl": "fetches from other servers", "tar": "unpacks what was fetched",
     "duckdb": "DuckDB's own program, which pip does not install", "podman": "a container",
     "pip": "installs packages", "python3": "makes an environment", "py-spy": "another profiler",
+    "sudo": "becomes root",
+    "pg_dump": "of PostgreSQL", "pg_restore": "of PostgreSQL", "rsync": "copies files",
     "dg": "Dagster's own program, which pip does not install by itself",
 }  # fmt: skip
 """Programs of the blocks other than pcip and make -> what they are."""

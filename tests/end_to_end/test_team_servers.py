@@ -131,7 +131,7 @@ def test_the_next_start_ends_a_run_that_was_killed(team: Team) -> None:
         time.sleep(0.2)
     (started,) = team.server.sql(query, team.databases["dagster"])
     os.killpg(run.pid, signal.SIGKILL)
-    run.wait()
+    run.communicate()
     with open_instance(team.workspace) as instance:
         ended = instance.get_run_by_id(started)
         assert ended is not None

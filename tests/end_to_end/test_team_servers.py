@@ -109,17 +109,6 @@ def test_no_password_is_written_or_printed(team: Team) -> None:
     assert [path for path in written if PASSWORD.encode() in path.read_bytes()] == []
 
 
-def test_a_second_start_keeps_all_results(team: Team) -> None:
-    again = pcip(team.environment, "run", "first", cwd=team.workspace.folder)
-    output, _ = again.communicate(timeout=WITHIN_S)
-    assert again.returncode == 0, output
-    assert "up to date" in output
-    versions = team.server.sql(
-        "SELECT version FROM model_versions WHERE name = 'first'", team.databases["mlflow"]
-    )
-    assert versions == ["1"]
-
-
 def test_the_next_start_ends_a_run_that_was_killed(team: Team) -> None:
     query = "SELECT run_id FROM runs WHERE status = 'STARTED'"
     run = pcip(team.environment, "run", "second", "--retrain", "--epochs", "5000", cwd=team.workspace.folder)

@@ -6,6 +6,7 @@ import http.client
 import json
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 import time
@@ -85,7 +86,7 @@ def _wait_for(server: subprocess.Popen[bytes], port: int) -> None:
     end = time.monotonic() + 60
     while True:
         try:
-            return http.client.HTTPSConnection("127.0.0.1", port, context=_TRUSTING, timeout=10).connect()
+            return socket.create_connection(("127.0.0.1", port), timeout=10).close()
         except OSError:
             assert server.poll() is None
             assert time.monotonic() < end
@@ -121,15 +122,16 @@ def call(
 def websocket_answers(port: int) -> bool:
     """Whether the socket by which Dagster's pages follow runs passes the proxy."""
     with connect(
-        f"wss://127.0.0.1:{port}/graphql",
+        f"wss://{NAME}:{port}/graphql",
+        sock=socket.create_connection(("127.0.0.1", port)),
         ssl=_TRUSTING,
         origin=f"https://{NAME}:{port}",  # type: ignore[arg-type]
         subprotocols=["graphql-ws"],  # type: ignore[list-item]
-        additional_headers={"Host": f"{NAME}:{port}", "Authorization": _basic(MEMBERS_PASSWORD)},
+        additional_headers={"Authorization": _basic(MEMBERS_PASSWORD)},
         open_timeout=120,
-    ) as socket:
-        socket.send(json.dumps({"type": "connection_init", "payload": {}}))
-        return bool(json.loads(socket.recv(120))["type"] == "connection_ack")
+    ) as opened:
+        opened.send(json.dumps({"type": "connection_init", "payload": {}}))
+        return bool(json.loads(opened.recv(120))["type"] == "connection_ack")
 
 
 def _basic(password: str) -> str:

@@ -49,6 +49,8 @@ PROGRAMS = {
     "duckdb": "DuckDB's own program, which pip does not install", "podman": "a container",
     "pip": "installs packages", "python3": "makes an environment", "py-spy": "another profiler",
     "python": "runs a module of the benchmarks", "ray": "Ray's own program, of the extra ray",
+    "sudo": "becomes root",
+    "pg_dump": "of PostgreSQL", "pg_restore": "of PostgreSQL", "rsync": "copies files",
     "dg": "Dagster's own program, which pip does not install by itself",
 }  # fmt: skip
 """Programs of the blocks other than pcip and make -> what they are."""

@@ -85,6 +85,8 @@ def fetched(workspace: Workspace, version: Any, location: str, *, weights: str) 
     copy.parent.mkdir(parents=True, exist_ok=True)
     with temporary_folder() as folder:
         found = Path(mlflow.artifacts.download_artifacts(version.source, dst_path=str(folder)))
+        if not (found / weights).is_file():
+            raise FileNotFoundError(f"no {weights} there")
         return _moved(found, copy)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from pcip_core.errors import EncoderError
 from pcip_core.models.autoencoder import Autoencoder, AutoencoderConfig
@@ -51,7 +51,7 @@ def save_encoder(network: CellNetwork, folder: Path, *, extra: Mapping[str, Any]
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    save_file(weights, str(folder / WEIGHTS))
+    (folder / WEIGHTS).write_bytes(save(weights))  # `save_file` would let nobody else read them
     config = {"architecture": network.architecture, "network": network.config.as_dict()}
     (folder / CONFIG).write_text(json.dumps(config | {"extra": dict(extra or {})}, indent=1) + "\n")
 

@@ -62,3 +62,13 @@ def test_a_link_and_a_folder_of_another_user_are_left_alone(folder: Path, tmp_pa
         pass
     assert all(path.is_dir() for path in left)
     assert not any(elsewhere.iterdir())  # not even a lock
+
+
+def test_a_group_that_shares_a_folder_shares_its_locks(tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        with locked(tmp_path / "lock"):
+            pass
+    finally:
+        os.umask(before)
+    assert oct((tmp_path / "lock").stat().st_mode & 0o777) == "0o664"

@@ -109,17 +109,6 @@ def test_no_password_is_written_or_printed(team: Team) -> None:
     assert [path for path in written if PASSWORD.encode() in path.read_bytes()] == []
 
 
-def test_a_second_start_keeps_all_results(team: Team) -> None:
-    again = pcip(team.environment, "run", "first", cwd=team.workspace.folder)
-    output, _ = again.communicate(timeout=WITHIN_S)
-    assert again.returncode == 0, output
-    assert "up to date" in output
-    versions = team.server.sql(
-        "SELECT version FROM model_versions WHERE name = 'first'", team.databases["mlflow"]
-    )
-    assert versions == ["1"]
-
-
 def test_the_next_start_ends_a_run_that_was_killed(team: Team) -> None:
     query = "SELECT run_id FROM runs WHERE status = 'STARTED'"
     run = pcip(team.environment, "run", "second", "--retrain", "--epochs", "5000", cwd=team.workspace.folder)
@@ -131,7 +120,7 @@ def test_the_next_start_ends_a_run_that_was_killed(team: Team) -> None:
         time.sleep(0.2)
     (started,) = team.server.sql(query, team.databases["dagster"])
     os.killpg(run.pid, signal.SIGKILL)
-    run.wait()
+    run.communicate()
     with open_instance(team.workspace) as instance:
         ended = instance.get_run_by_id(started)
         assert ended is not None
@@ -197,7 +186,6 @@ def test_the_pages_show_what_the_databases_hold(team: Team, pages: Pages) -> Non
         nodes = json.loads(shown)["data"]["assetNodes"]
         made = {"/".join(node["assetKey"]["path"]) for node in nodes if node["assetMaterializations"]}
         assert {"first/cell_features", "second/cell_features"} <= made
-        assert "postgres" in shown
         assert PASSWORD not in shown
     for port in (pages.mlflow, pages.mlflow_shown):
         search = f"http://127.0.0.1:{port}/ajax-api/2.0/mlflow/experiments/search"

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pcip_assets.records.card import CARD
 from pcip_assets.records.dataset import Crops
+from pcip_assets.records.model import CARD
 from pcip_assets.records.scores import Evaluation
 from pcip_assets.records.settings import SETTINGS, trained_as
 from pcip_assets.servers import artifacts

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from itertools import pairwise
 from pathlib import Path
 
@@ -105,6 +107,18 @@ def test_saved_encoder_is_the_same(tmp_path: Path) -> None:
     assert torch.equal(network(x, x[:, :1]), again(x, x[:, :1]))
     assert again.config == INPAINTING
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "encoder.safetensors"]
+
+
+def test_all_whom_the_umask_lets_can_read_a_saved_encoder(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        save_encoder(build_autoencoder(AUTOENCODER, seed=0), tmp_path)
+    finally:
+        os.umask(before)
+    assert {path.name: stat.filemode(path.stat().st_mode) for path in tmp_path.iterdir()} == {
+        "encoder.safetensors": "-rw-r-----",
+        "config.json": "-rw-r-----",
+    }
 
 
 def test_damaged_encoder_is_named(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def _print_next_steps(workspace: Workspace, screen: Screen) -> None:
     """Four things to try after the demo."""
     last, name = scan(screen).shards()[-1], screen.name
     ui = "make ui" if workspace.data == REPOSITORY / "data" else "pcip ui"
-    protein = Images.of(Store(workspace.store), name).frame["protein"].min()
+    protein = min(Images.of(Store(workspace.store), name).protein_of.values())
     click.secho("\nNext:", bold=True)
     click.echo(f"  1. See the proteins that are most like one of them: pcip like {name} {protein} -n 10")
     click.echo("  2. Query the features in SQL:")

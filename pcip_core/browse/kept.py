@@ -79,7 +79,7 @@ class KeptVectors:
             yield self.rows(np.flatnonzero(group == number))
 
     def _read(self, out: np.ndarray, row: int) -> None:
-        left, place = memoryview(out).cast("B"), row * self.shape[1] * _KIND.itemsize
+        left, place = out.data.cast("B"), row * self.shape[1] * _KIND.itemsize
         while left:
             count = os.preadv(self._file, [left], place)
             if not count:
@@ -109,18 +109,18 @@ def keep(features: StoredFeatures, path: Path, key: str, where: str, progress: P
                 require_finite(where, block)
                 for start in range(0, len(block), _ROWS // 2):
                     moments.add(block[start : start + _ROWS // 2])
-                _write(file, np.ascontiguousarray(block, _KIND))
+                _write(file, np.ascontiguousarray(block, _KIND).data)
                 step(len(block))
             footer = {"key": key, "mean": moments.mean.tolist(), "deviation": moments.deviation.tolist()}
-            _write(file, json.dumps(footer).encode())
+            _write(file, memoryview(json.dumps(footer).encode()))
         kept = KeptVectors.opened(temporary, (n, width), key)
     assert kept is not None
     return kept
 
 
-def _write(file: Any, data: np.ndarray | bytes) -> None:
+def _write(file: Any, data: memoryview) -> None:
     """Write all bytes into an unbuffered file."""
-    left = memoryview(data).cast("B")
+    left = data.cast("B")
     while left:
         left = left[file.write(left) :]
 

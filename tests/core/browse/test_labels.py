@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import numpy as np
@@ -153,3 +155,20 @@ def test_there_are_at_most_a_hundred_labels_of_a_name(browsed: Browsed, monkeypa
     with pytest.raises(StoreError, match="found 2 other labels"):
         labels.give(np.array([3]), "c", VERSION)
     assert labels.counts() == {"a": 1, "caf\u00e9": 2}
+
+
+def test_labels_are_there_after_a_kill(browsed: Browsed) -> None:
+    """The process is killed as soon as the label is given, without any other warning."""
+    code = (
+        "import os, sys; import numpy as np; from pathlib import Path; "
+        "from pcip_core.browse.cells import BrowsedCells; from pcip_core.browse.labels import Labels, Version; "
+        "from pcip_core.store.partitions import Store; "
+        "labels = Labels(BrowsedCells(Store(Path(sys.argv[1])), 'tiny'), 'manual'); "
+        "version = Version('ada', 'c0de', 'set', 'tiny/1'); "
+        "[labels.give(np.array([row]), name, version) for row, name in enumerate('abc')]; "
+        "os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(browsed.folder / "store")], check=False)
+    assert done.returncode == -9
+    assert list(stored(browsed).values()) == ["a", "b", "c"]
+    assert Labels(browsed.cells, "manual").give(np.array([9]), "d", VERSION) == 1

@@ -42,23 +42,31 @@ class Candidate:
     Attributes:
         size_px: side of the crops, 64 or 128.
         stages, width: of the network.
-        epochs: of its training on simulated cells.
+        epochs, learning_rate: of its training on simulated cells.
+        start: the shipped start from which this training begins, or `none`.
+        every: only every so many of the simulated images are drawn.
     """
 
     size_px: int = 64
     stages: int = 5
     width: float = 0.25
     epochs: int = 12
+    learning_rate: float = 1e-3
+    start: str = "none"
+    every: int = 1
 
     def config(self, **others: Any) -> EncoderConfig:
         """The settings of a training of this encoder."""
-        shape = {"width": self.width, "stages": self.stages, "precision": "bf16"}
+        own = {key: getattr(self, key) for key in ("width", "stages", "epochs", "learning_rate", "start")}
         return EncoderConfig(
-            **{**_AGREEMENT, **shape, "epochs": self.epochs, "validation_fraction": 0.02, **others}
+            **{**_AGREEMENT, **own, "precision": "bf16", "validation_fraction": 0.02, **others}
         )
 
 
 CANDIDATES = {
+    "shipped start, continued with varied cells": Candidate(
+        epochs=6, learning_rate=3e-4, start="simulated_human", every=4
+    ),
     "varied cells, 64 px": Candidate(),
     "varied cells, 128 px": Candidate(size_px=128, stages=6),
     "varied cells, 128 px, width 0.5": Candidate(size_px=128, stages=6, width=0.5),
@@ -149,7 +157,9 @@ def from_state(state: State) -> TaskKind:
 def tuned(cells: Cells, candidate: Candidate, state: State, *, epochs: int, seed: int = 0) -> Trained:
     """Train on real cells from the weights of a candidate, or with 0 epochs describe them by it as it is."""
     rate = RECIPES["small_screen"]["learning_rate"]
-    config = candidate.config(epochs=max(epochs, 1), learning_rate=rate, seed=seed, validation_fraction=0.1)
+    config = candidate.config(
+        epochs=max(epochs, 1), learning_rate=rate, seed=seed, start="none", validation_fraction=0.1
+    )
     task = from_state(state)
     if epochs:
         return trained(cells, config, task=task)

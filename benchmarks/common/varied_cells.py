@@ -34,11 +34,11 @@ _WINDOWS = (
 _CUT_OUT, _MOST_CELLS, _PER_CLASS, _BORDER_PX = 0.7, 10, 8, 40
 _FLOOR = {"nucleus": 0.05, "microtubules": 0.05}  # as in the specs of human cells
 _FIELD_PX, _SEED = 460, 101
-SIZE_PX = 128
+SIZE_PX, IMAGES = 128, 300
 Planes = Mapping[str, np.ndarray]
 
 
-def varied_cells(images: int = 300, part: range | None = None) -> CellSet:
+def varied_cells(images: int = IMAGES, part: range | None = None) -> CellSet:
     """Simulate cells of this many images, in crops of 128 px: each class has 8, the others are mixtures of two.
 
     Args:

@@ -59,12 +59,18 @@ def connect(settings: Compute) -> Any:
         else:
             _require_listener(settings.address)
             package.init(settings.address, **quiet)
-    except (OSError, RuntimeError, ValueError, package.exceptions.RayError) as error:
+    except (
+        Exception
+    ) as error:  # Ray raises any kind, also where a node of its own takes longer than 30 s to start
         raise ComputeError(
             f"address: {settings.address} (data/compute.yaml)",
             found=f"no cluster that answers ({str(error).strip().splitlines()[0]})",
-            required="the address of a running Ray cluster, with the same versions of Ray and Python",
-            remedy=f"Start one with `ray start --head` ({HOW_TO}), correct the address, or write `engine: local`.",
+            required="a machine that is not too busy to start Ray"
+            if own
+            else "the address of a running Ray cluster, with the same versions of Ray and Python",
+            remedy="Try again, or write `engine: local`."
+            if own
+            else f"Start one with `ray start --head` ({HOW_TO}), correct the address, or write `engine: local`.",
         ) from error
     return package
 

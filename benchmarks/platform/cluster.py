@@ -1,7 +1,7 @@
 """Shards as tasks of a Ray cluster of three nodes on this machine, against the same run in one process.
 
 The screen has small drawn images. Its shards are made again by both engines in turn, and their tables are compared.
-Then one node is killed in the middle of a run. Last, calls that do nothing or sleep show what the scheduler costs.
+Then calls that do nothing or sleep show what the scheduler costs. Last, one node is killed in the middle of a run.
 Each node is a set of processes of Ray; all nodes share the processors and the disk of this machine.
 """
 
@@ -36,7 +36,7 @@ from pcip_assets.dagster_compat import partition_range_tags
 DESCRIPTION = "shards on a Ray cluster of three nodes on one machine: equal tables, overhead, a node killed"
 SECONDS = 600
 LONG = True
-NODES, SHARDS, REPEATS = 3, 12, 2
+NODES, SHARDS, REPEATS = 3, 8, 2
 NOTHING, SLEEPING, SLEEP_S = (100, 1_000, 4_000), 10, 1.0
 _NOUNS = ("fields", "crops", "cell_features", "control_features")
 
@@ -59,8 +59,8 @@ def run() -> list[Row]:
             )
         ]
         rows += both_engines(screen, settings)
-        rows += killed_node(screen, settings, cluster)
         rows += scheduler()
+        rows += killed_node(screen, settings, cluster)
         ray.shutdown()
         cluster.shutdown()
     return rows
@@ -171,6 +171,62 @@ def _engine(screen: Growing, settings: Compute) -> Iterator[None]:
     file.unlink()
 
 
+# -- the scheduler ------------------------------------------------------------------------------------
+
+
+def scheduler() -> Iterator[Row]:
+    """Calls that do nothing, and calls that sleep on simulated workers: each is a process without work."""
+    memory = psutil.Process().memory_info
+    list(results_of(_calls(_nothing, 1.0), ["warm"]))
+    for count in NOTHING:
+        before, start = memory().rss, time.perf_counter()
+        list(results_of(_calls(_nothing, 0.5), list(map(str, range(count)))))
+        a_call = (time.perf_counter() - start) / count
+        grown = max(0, memory().rss - before) / 2**20
+        yield Row(
+            f"{count:,} calls that do nothing: a call, and {grown:.0f} MiB more in the driver",
+            a_call * 1000,
+            "ms",
+            n=count,
+        )
+    share = NODES / SLEEPING
+    list(results_of(_calls(_sleep, share), list(map(str, range(SLEEPING)))))  # the processes start
+    items, start = 10 * SLEEPING, time.perf_counter()
+    list(results_of(_calls(_sleep, share), list(map(str, range(items)))))
+    seconds, ideal = time.perf_counter() - start, items * SLEEP_S / SLEEPING
+    yield Row(
+        f"{items} calls that sleep {SLEEP_S:g} s on {SLEEPING} simulated workers", seconds, "s", n=items,
+        against="without a scheduler", against_value=ideal, ratio=seconds / ideal,
+    )  # fmt: skip
+    resident = statistics.median(_resident_mb())
+    for count in (100, 1_000):
+        yield Row(
+            f"{count} simulated workers: not tried here; each is a process of {resident:.0f} MiB, together "
+            f"{count * resident / 1024:.0f} GiB", None,
+        )  # fmt: skip
+
+
+def _resident_mb() -> Iterator[float]:
+    """Memory of each of Ray's workers."""
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if " ".join(process.cmdline()).startswith("ray::"):
+                yield process.memory_info().rss / 2**20
+
+
+def _calls(function: Any, cpus: float) -> Calls:
+    return Calls("calls", partial(function), Needs(cpus=cpus), attempts=3, hear=lambda *_: None)
+
+
+def _nothing(item: str, tell: Any) -> str:
+    return item
+
+
+def _sleep(item: str, tell: Any) -> str:
+    time.sleep(SLEEP_S)
+    return item
+
+
 # -- a node is killed ---------------------------------------------------------------------------------
 
 
@@ -224,60 +280,3 @@ def _commits(screen: Growing) -> dict[tuple[str, str], int]:
         for table in tables
         for shard in screen.shards
     }
-
-
-# -- the scheduler ------------------------------------------------------------------------------------
-
-
-def scheduler() -> Iterator[Row]:
-    """Calls that do nothing, and calls that sleep on simulated workers: each is a process without work."""
-    memory = psutil.Process().memory_info
-    list(results_of(_calls(_nothing, 1.0), ["warm"]))
-    for count in NOTHING:
-        before, start = memory().rss, time.perf_counter()
-        list(results_of(_calls(_nothing, 0.5), list(map(str, range(count)))))
-        a_call = (time.perf_counter() - start) / count
-        grown = max(0, memory().rss - before) / 2**20
-        yield Row(
-            f"{count:,} calls that do nothing: a call, and {grown:.0f} MiB more in the driver",
-            a_call * 1000,
-            "ms",
-            n=count,
-        )
-    share = 2.0 / SLEEPING  # CPUs of two nodes that are left
-    list(results_of(_calls(_sleep, share), list(map(str, range(SLEEPING)))))  # the processes start
-    items, start = 10 * SLEEPING, time.perf_counter()
-    list(results_of(_calls(_sleep, share), list(map(str, range(items)))))
-    seconds, ideal = time.perf_counter() - start, items * SLEEP_S / SLEEPING
-    yield Row(
-        f"{items} calls that sleep {SLEEP_S:g} s on {SLEEPING} simulated workers", seconds, "s", n=items,
-        against="without a scheduler", against_value=ideal, ratio=seconds / ideal,
-    )  # fmt: skip
-    resident = statistics.median(process.memory_info().rss / 2**20 for process in _workers())
-    for count in (100, 1_000):
-        yield Row(
-            f"{count} simulated workers: not tried here; each is a process of {resident:.0f} MiB, together "
-            f"{count * resident / 1024:.0f} GiB", None,
-        )  # fmt: skip
-
-
-def _workers() -> list[psutil.Process]:
-    """The processes of Ray's workers."""
-    return [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if process.is_running() and " ".join(process.cmdline()).startswith("ray::")
-    ]
-
-
-def _calls(function: Any, cpus: float) -> Calls:
-    return Calls("calls", partial(function), Needs(cpus=cpus), attempts=3, hear=lambda *_: None)
-
-
-def _nothing(item: str, tell: Any) -> str:
-    return item
-
-
-def _sleep(item: str, tell: Any) -> str:
-    time.sleep(SLEEP_S)
-    return item

@@ -59,14 +59,24 @@ def connect(settings: Compute) -> Any:
         else:
             _require_listener(settings.address)
             package.init(settings.address, **quiet)
-    except (OSError, RuntimeError, ValueError, package.exceptions.RayError) as error:
-        raise ComputeError(
-            f"address: {settings.address} (data/compute.yaml)",
-            found=f"no cluster that answers ({str(error).strip().splitlines()[0]})",
-            required="the address of a running Ray cluster, with the same versions of Ray and Python",
-            remedy=f"Start one with `ray start --head` ({HOW_TO}), correct the address, or write `engine: local`.",
-        ) from error
+    except Exception as error:  # Ray raises errors of any kind
+        raise _unreachable(settings.address, error) from error
     return package
+
+
+def _unreachable(address: str, error: Exception) -> ComputeError:
+    own, text = address == "local", str(error).strip() or type(error).__name__
+    required = "a machine that has time to start Ray within 30 s"
+    remedy = "Try again, or write `engine: local`."
+    if not own:
+        required = "the address of a running Ray cluster, with the same versions of Ray and Python"
+        remedy = (
+            f"Start one with `ray start --head` ({HOW_TO}), correct the address, or write `engine: local`."
+        )
+    found = f"no cluster that answers ({text.splitlines()[0]})"
+    return ComputeError(
+        f"address: {address} (data/compute.yaml)", found=found, required=required, remedy=remedy
+    )
 
 
 def _hide_token() -> None:

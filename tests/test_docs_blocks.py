@@ -45,7 +45,8 @@ PROGRAMS = {
     "echo": "of the shell", "ln": "of the shell", "mkdir": "of the shell",
     "curl": "fetches from other servers", "tar": "unpacks what was fetched",
     "duckdb": "DuckDB's own program, which pip does not install", "podman": "a container",
-    "pip": "installs packages", "python3": "makes an environment", "python": "runs a module of the benchmarks", "py-spy": "another profiler",
+    "pip": "installs packages", "python3": "makes an environment", "python": "runs benchmarks",
+    "py-spy": "another profiler",
     "dg": "Dagster's own program, which pip does not install by itself",
 }  # fmt: skip
 """Programs of the blocks other than pcip and make -> what they are."""

@@ -201,10 +201,10 @@ def complete_tables(address: str) -> None:
     """
     from dagster_postgres import DagsterPostgresStorage
 
-    storage = DagsterPostgresStorage(address)
+    storage: Any = DagsterPostgresStorage(address)
     runs, events, schedules = storage.run_storage, storage.event_log_storage, storage.schedule_storage
     for part in (runs, events, schedules):
-        part._init_db()  # type: ignore[attr-defined]
+        part._init_db()
     for part in (runs, schedules):  # record that data of earlier versions need no conversion: there are none
         part.migrate()
         part.optimize()

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from pcip_core.store.partitions import Store
 from pcip_core.store.places import place
 from pcip_core.store.publish import answer
 from tests.assets.conftest import Finished, run_tiny
 from tests.core.store.places.s3_server import BUCKET, S3Server, make_bucket
-
-_OF_A_RUN = ["encoder_version", "mlflow_run_id", "root", "committed_at", "created_at"]
-
-
-def tables_of(store: Store, screen: str) -> dict[str, pl.DataFrame]:
-    """All tables of a screen, without what names a run or a folder."""
-    return {table: store.read(screen, table).drop(_OF_A_RUN, strict=False) for table in store.tables(screen)}
+from tests.results import tables_of
 
 
 def test_a_run_with_its_store_in_a_bucket(

@@ -199,5 +199,5 @@ def _stored_names(columns: Sequence[str]) -> dict[str, str]:
     for column in columns:
         name = column.replace("/", "_")
         reserved = name in ("", ".", "..", "_index") or name.startswith(("__", ".z"))
-        names.append((f"column{name}" if reserved else name).replace("\0", _NUL))
+        names.append(f"column{name}" if reserved else name)
     return dict(zip(columns, distinct(names, ["cell_id"]), strict=True))

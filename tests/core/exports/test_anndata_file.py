@@ -120,9 +120,9 @@ def test_hostile_texts_are_kept_as_they_are_but_for_nul(
     texts = ["=cmd|' /C calc'!A0", '-1\n"x",<img src=x onerror=alert(1)>', "a\0b\u202e日本語"]
     for shard in own.shards("tiny", "images"):
         images = own.read("tiny", "images", shards=[shard])
-        hostile = images.with_columns(protein=pl.Series(texts), **{"x\0/y": pl.Series(texts)})
+        hostile = images.with_columns(protein=pl.Series(texts), **{"../<b>": pl.Series(texts)})
         own.commit("tiny", {"images": hostile}, shard=shard)
     write(ExportedCells(own, "tiny", SET), tmp_path / name)
     data = read(tmp_path / name)
     wanted = [text.replace("\0", "␀") for text in texts for _ in range(5)] * 2
-    assert data.obs["protein"].tolist() == data.obs["x␀_y"].tolist() == wanted
+    assert data.obs["protein"].tolist() == data.obs[".._<b>"].tolist() == wanted

@@ -15,8 +15,8 @@ from typing import Any
 import mlflow
 from click.testing import CliRunner
 from matplotlib.figure import Figure
+from PIL import Image
 
-from benchmarks.common.browser import save
 from benchmarks.common.screens import INPAINTING, run_changed
 from pcip_assets.assets.benchmarks.scoring import KNN
 from pcip_assets.cli.main import cli
@@ -34,6 +34,7 @@ IMAGES = REPOSITORY / "docs" / "images"
 HUMAN, YEAST, SEED, COUNT = "simulated_human", "simulated_yeast", "SIMP005", 10
 _AS_IT_COMES: dict[str, Any] = {"encoder": {"recipe": "small_screen", "start": HUMAN, "epochs": 0}}
 _INPAINTING: dict[str, Any] = {"encoder": {"recipe": "paper", **INPAINTING, "epochs": 16}}
+_MOST_PX = 1500  # width of a picture; twice its pixels on a page
 FIGURES = {  # picture -> name of the figure among the reports
     "clusters": "clusters_maximum_likelihood",
     "clusters_within": "clusters_ward within nuclear",
@@ -67,12 +68,14 @@ def main() -> None:
 
 
 def analyses(workspace: Workspace, to: Path) -> None:
-    """The figures of the analyses, and those of the protein with the phenotypes that differ most; nearest proteins."""
+    """The figures of the analyses, and those of the most variable protein; nearest proteins."""
     screen = run_changed(workspace, HUMAN, HUMAN, _AS_IT_COMES, analyses=True)
     for picture, name in FIGURES.items():
         copy(workspace.figure(HUMAN, name), to / f"{picture}.png")
     ranked = Store(workspace.store).read(HUMAN, "variability").sort("rank").row(0, named=True)
-    tree = f"phenotypes_{ranked['protein']}_{ranked['cell_line']}"
+    tree = f"phenotypes_{ranked['protein']}"  # with its cell line, if it has several
+    if not workspace.figure(HUMAN, tree).exists():
+        tree = f"{tree}_{ranked['cell_line']}"
     copy(workspace.figure(HUMAN, tree), to / "phenotypes.png")
     copy(workspace.figure(HUMAN, f"{tree}_fields"), to / "phenotypes_fields.png")
     nearest(workspace, screen, to / "like.png")
@@ -109,8 +112,11 @@ def scores_of_the_demo(workspace: Workspace, to: Path) -> None:
 
 
 def copy(figure: Path, to: Path) -> None:
-    """Copy a figure with few colours."""
-    save(figure.read_bytes(), to)
+    """Copy a figure with few colours, among them the strongest ones, which are those of the channels."""
+    with Image.open(figure) as picture:
+        small = picture.convert("RGB")
+    small.thumbnail((_MOST_PX, _MOST_PX * 2))
+    small.quantize(256, method=Image.Quantize.MAXCOVERAGE).save(to, optimize=True)
     print(f"{to.name}: {to.stat().st_size // 1000} kB")
 
 

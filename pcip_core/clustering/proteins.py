@@ -52,7 +52,7 @@ def mean_proteins(
     return Proteins(groups["member"].to_list(), groups["protein"].to_list(), means)
 
 
-def terms_of_proteins(images: pl.DataFrame, *, longest: int = 32) -> dict[str, str]:
+def terms_of_proteins(images: pl.DataFrame, *, longest: int = 48) -> dict[str, str]:
     """Protein -> the localization terms of its images in one line, "" without any, for labels of figures.
 
     Args:

@@ -83,9 +83,10 @@ def results_of(calls: Calls, items: Sequence[Any]) -> Iterator[tuple[Any, Ended]
                 else:
                     failed[item] = result
     finally:
-        for reference in pending.items:
-            ray.cancel(reference, force=True)
-        ray.kill(pending.box)
+        with contextlib.suppress(ray.exceptions.RayError):  # of a cluster that is gone: its tasks are too
+            for reference in pending.items:
+                ray.cancel(reference, force=True)
+            ray.kill(pending.box)
     if failed:
         raise _failure(calls, failed)
 

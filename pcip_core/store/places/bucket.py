@@ -18,7 +18,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -193,7 +193,8 @@ class Bucket:
             self._replace(screen, shard, tables_of)
             for file, name in files.items():
                 self._cache.add(name, folder / file)
-        self._sweep(screen, shard, set(files.values()))
+        with suppress(StoreError):  # the commit has taken effect; only space is lost, until the next one
+            self._sweep(screen, shard, set(files.values()))
         return commit
 
     def _replace(self, screen: str, shard: str | None, tables_of: Change) -> None:
@@ -244,11 +245,8 @@ class Bucket:
         counting = manifest.objects(screen, shard)
         now = max((each.changed for each in present if each.name in uploaded), default=None)
         for each in present:
-            if (
-                now
-                and each.name not in counting | uploaded
-                and manifest.is_unused(each.name, each.changed, now)
-            ):
+            kept = now is None or each.name in counting | uploaded
+            if not kept and manifest.is_unused(each.name, each.changed, now):
                 self._objects.delete(each.name)
 
     # -- objects -------------------------------------------------------------------------------------

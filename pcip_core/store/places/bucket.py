@@ -243,9 +243,11 @@ class Bucket:
             if each.name.rpartition("/")[0] + "/" == folder
         ]  # fmt: skip
         counting = manifest.objects(screen, shard)
-        now = max((each.changed for each in present if each.name in uploaded), default=None)
+        if not (ours := [each.changed for each in present if each.name in uploaded]):
+            return  # another commit has replaced this one long ago
+        now = max(ours)
         for each in present:
-            kept = now is None or each.name in counting | uploaded
+            kept = each.name in counting | uploaded
             if not kept and manifest.is_unused(each.name, each.changed, now):
                 self._objects.delete(each.name)
 

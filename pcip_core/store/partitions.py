@@ -47,6 +47,10 @@ class Store:
     def __init__(self, root: Path | str) -> None:
         self.root, self._place = root, place_of(root)
 
+    def __reduce__(self) -> tuple[type[Store], tuple[Path | str]]:
+        """Another process opens it by itself."""
+        return type(self), (self.root,)
+
     # -- contents ------------------------------------------------------------------------------------
 
     def screens(self) -> list[str]:

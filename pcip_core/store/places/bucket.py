@@ -18,7 +18,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -193,7 +193,8 @@ class Bucket:
             self._replace(screen, shard, tables_of)
             for file, name in files.items():
                 self._cache.add(name, folder / file)
-        self._sweep(screen, shard, set(files.values()))
+        with suppress(StoreError):  # the commit has taken effect; only space is lost, until the next one
+            self._sweep(screen, shard, set(files.values()))
         return commit
 
     def _replace(self, screen: str, shard: str | None, tables_of: Change) -> None:
@@ -242,13 +243,12 @@ class Bucket:
             if each.name.rpartition("/")[0] + "/" == folder
         ]  # fmt: skip
         counting = manifest.objects(screen, shard)
-        now = max((each.changed for each in present if each.name in uploaded), default=None)
+        if not (ours := [each.changed for each in present if each.name in uploaded]):
+            return  # another commit has replaced this one long ago
+        now = max(ours)
         for each in present:
-            if (
-                now
-                and each.name not in counting | uploaded
-                and manifest.is_unused(each.name, each.changed, now)
-            ):
+            kept = each.name in counting | uploaded
+            if not kept and manifest.is_unused(each.name, each.changed, now):
                 self._objects.delete(each.name)
 
     # -- objects -------------------------------------------------------------------------------------

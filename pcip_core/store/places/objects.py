@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from pcip_core.errors import MissingPackageError, StoreError
 
-_DOWNLOADS = 5  # attempts
+_TRANSFERS = 3  # attempts; the client repeats each request by itself, but not those of several parts
 _PIECE = 2**20  # bytes
 
 
@@ -83,9 +83,8 @@ class Objects:
             return True
 
     def upload(self, name: str, file: Path) -> None:
-        """Put an object that has the content of a file."""
-        with self._stated():
-            self._store.put(name, file)
+        """Put an object that has the content of a file, under a name of its own."""
+        self._repeated(lambda: self._store.put(name, file))
 
     def delete(self, name: str) -> None:
         """Remove an object, if it exists."""
@@ -93,23 +92,30 @@ class Objects:
             self._store.delete(name)
 
     def download(self, name: str, to: Path) -> None:
-        """Write the content of an object to a file; again from the beginning if the connection breaks.
+        """Write the content of an object to a file.
 
         Raises:
             FileNotFoundError: there is no such object.
         """
+
+        def write() -> None:
+            with to.open("wb") as file:
+                for piece in self._store.get(name).stream(min_chunk_size=_PIECE):
+                    file.write(piece)
+
+        self._repeated(write)
+
+    def _repeated(self, transfer: Callable[[], object]) -> None:
+        """Transfer a file, again from the beginning if the connection breaks."""
         from obstore.exceptions import BaseError
 
         with self._stated():
-            for attempt in range(_DOWNLOADS):
+            for attempt in range(_TRANSFERS):
                 try:
-                    got = self._store.get(name)
-                    with to.open("wb") as file:
-                        for piece in got.stream(min_chunk_size=_PIECE):
-                            file.write(piece)
+                    transfer()
                     return
                 except BaseError:
-                    if attempt == _DOWNLOADS - 1:
+                    if attempt == _TRANSFERS - 1:
                         raise
                 pause(attempt)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +120,21 @@ def test_faults_of_the_server_change_nothing(store: Store, server: S3Server, fau
     assert len(faults.done) > 3
     assert [version_of(store, shard) for shard in "st"] == [7, 6]
     assert store.provenance("scr", "others", "s") == store.provenance("scr", "notes", "s")
+
+
+def test_large_arrays_are_put_in_parts_whatever_the_faults(store: Store, server: S3Server) -> None:
+    values = np.random.default_rng(1).integers(0, 256, (12, 2**20), dtype=np.uint8)
+    server.faults = Faults(forget=0.1, cut=0.1, refuse=0.1, method="PUT POST GET")
+    store.commit("scr", {"notes": pl.DataFrame({"v": range(12)})}, shard="s", arrays={"crops": values})
+    shutil.rmtree(os.environ["PCIP_CACHE"])
+    read = store.read_with_array("scr", "notes", "crops", "s")[1]
+    assert len(server.faults.done) > 0
+    assert (read == values).all()
+
+
+def test_a_store_goes_to_another_process(either: Store) -> None:
+    commit_version(either, 3)
+    assert version_of(pickle.loads(pickle.dumps(either))) == 3
 
 
 def test_a_server_that_is_not_there_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,7 @@ DECIDES_NOTHING = (
     "pcip_assets.records",  # what MLflow shows
     "pcip_assets.recovery",  # repairs databases before they are used
     "pcip_assets.resources",  # access to the store
+    "pcip_assets.servers",  # where records are kept
     "pcip_assets.tracking",  # access to networks, records of trainings
     "pcip_assets.workspace",  # paths of folders
 )

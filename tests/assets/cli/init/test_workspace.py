@@ -138,7 +138,10 @@ def test_results_without_a_spec_are_named_with_the_remedy(tmp_path: Path) -> Non
 def test_changed_settings_of_dagster_hold_but_not_its_places(tmp_path: Path) -> None:
     workspace, _ = create(tmp_path)
     settings = tmp_path / "dagster.yaml"
-    changed = yaml.safe_load(settings.read_text()) | {"storage": {"postgres": {}}, "nux": {"enabled": True}}
+    changed = yaml.safe_load(settings.read_text()) | {
+        "storage": {"sqlite": {"base_dir": "elsewhere"}},
+        "nux": {"enabled": True},
+    }
     settings.write_text(yaml.safe_dump(changed))
     written = yaml.safe_load((dagster_home(workspace) / "dagster.yaml").read_text())
     assert written["storage"] == {"sqlite": {"base_dir": str(workspace.dagster_home)}}

@@ -44,25 +44,20 @@ _NOUNS = ("fields", "crops", "cell_features", "control_features")
 def run() -> list[Row]:
     """All parts, on one cluster."""
     logging.getLogger("dagster").setLevel(logging.ERROR)
+    start = time.perf_counter()
+    cluster = _cluster(NODES)
+    settings = Compute(engine="ray", address=cluster.address)
+    ray = connect(settings)
+    seconds = time.perf_counter() - start
+    rows = [Row(f"a cluster of {NODES} nodes on one machine: start and connection", seconds, "s")]
     with tempfile.TemporaryDirectory() as folder:
         screen = Growing(Path(folder))
         screen.grow_to(SHARDS)
-        start = time.perf_counter()
-        cluster = _cluster(NODES)
-        settings = Compute(engine="ray", address=cluster.address)
-        ray = connect(settings)
-        rows = [
-            Row(
-                f"a cluster of {NODES} nodes on one machine: start and connection",
-                time.perf_counter() - start,
-                "s",
-            )
-        ]
         rows += both_engines(screen, settings)
         rows += scheduler()
         rows += killed_node(screen, settings, cluster)
-        ray.shutdown()
-        cluster.shutdown()
+    ray.shutdown()
+    cluster.shutdown()
     return rows
 
 

@@ -139,7 +139,7 @@ class Screen:
     def _require(self, table: str) -> None:
         tables = self.tables
         if not tables:
-            raise gone(self._store.root, f"no results of the screen {self.name}")
+            raise gone(self._store, f"no results of the screen {self.name}")
         if table not in tables:
             raise StoreError(
                 f"{self.name}.{table}",
@@ -263,10 +263,10 @@ class Screen:
         )
 
 
-def gone(store: Path, found: str) -> StoreError:
+def gone(store: Store, found: str) -> StoreError:
     """The error of results that were there when the workspace was opened."""
     return StoreError(
-        store.parent,
+        Path(store.root).parent,
         found=found,
         required="the folder of the results as it was when it was opened",
         remedy="If it was moved, open it again: pcip.open(FOLDER).",

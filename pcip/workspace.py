@@ -52,8 +52,8 @@ class Workspace:
         >>> open(folder).screens
         ['tiny']
         """
-        if not self._store.root.is_dir():
-            raise gone(self._store.root, "no results any more")
+        if not (self.data / "store").exists():  # a folder, or the file that names a bucket
+            raise gone(self._store, "no results any more")
         return self._store.screens()
 
     def screen(self, name: str) -> Screen:

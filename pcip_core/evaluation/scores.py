@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from pcip_core.evaluation.checks.intervals import recall_intervals
 from pcip_core.evaluation.classifiers import CrossValidated
-from pcip_core.evaluation.intervals import recall_intervals
 from pcip_core.evaluation.knn import leave_one_out_knn
 from pcip_core.evaluation.usable import usable
 from pcip_core.features.names import best_layers

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pcip_core.evaluation.intervals import recall_intervals
+from pcip_core.evaluation.checks.intervals import recall_intervals
 from pcip_core.evaluation.scores import class_scores
 
 CLASSES, IMAGES, CELLS = 4, 30, 12

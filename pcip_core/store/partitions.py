@@ -48,8 +48,8 @@ class Store:
 
     def screens(self) -> list[str]:
         """Names of the screens with a table or an unfinished commit; other folders are ignored."""
-        folders = [path for path in self.root.iterdir() if path.is_dir()] if self.root.is_dir() else []
-        names = sorted(folder.name for folder in folders if NAME.fullmatch(folder.name))
+        paths = self.root.iterdir() if self.root.is_dir() else ()
+        names = sorted(path.name for path in paths if path.is_dir() and NAME.fullmatch(path.name))
         return [name for name in names if any(any((self.root / name).glob(part)) for part in _OF_A_SCREEN)]
 
     def tables(self, screen: str) -> list[str]:
@@ -73,9 +73,8 @@ class Store:
     def provenance(self, screen: str, table: str, shard: str | None = None) -> dict[str, Any] | None:
         """The provenance of a partition, with `commit_id` and `commit_number` of its commit; None without one."""
         self._settle(screen)
-        path = self._part(screen, table, shard)
         try:
-            return parquet.provenance_of(path)
+            return parquet.provenance_of(self._part(screen, table, shard))
         except FileNotFoundError:
             return None
 
@@ -119,10 +118,10 @@ class Store:
 
         Partitions are opened one by one when the frame is collected, so that a query sees a single commit per
         shard, as with `read`. A query that uses the frame twice may read it twice, and a commit may happen
-        between the two reads.
+        between the two reads. Damage, and columns that have another type by then, are detected when it is collected.
 
         Raises:
-            StoreError: as for `read`; damage within a file is detected when the frame is collected.
+            StoreError: as for `read`.
         """
         wanted = self._wanted(screen, table, shards)
         schemas = [self.schema(screen, table, shard=shard) for shard in wanted]
@@ -131,14 +130,13 @@ class Store:
 
         def rows(columns: Any, predicate: pl.Expr | None, most: int | None, _: Any) -> Iterator[pl.DataFrame]:
             kinds = schema if columns is None else {name: schema[name] for name in columns}
-            types: Types = {name: (wanted[0], kind) for name, kind in kinds.items() if kind != pl.Null}
+            types = {name: (wanted[0], kind) for name, kind in kinds.items() if kind != pl.Null}
             for shard in wanted:
                 with self._opened(screen, table, shard, None) as part:
                     here = pl.Schema(part.schema_arrow.remove_metadata())  # it may have been replaced
-                    now = {name: kind for name, kind in here.items() if name in kinds}
-                    require_types(screen, table, types, shard, now)
-                    present = [name for name in kinds if name in part.schema_arrow.names]
-                    for piece in part.iter_batches(_SCANNED, columns=present):
+                    present = {name: here[name] for name in kinds if name in here}
+                    require_types(screen, table, types, shard, present)
+                    for piece in part.iter_batches(_SCANNED, columns=[*present]):
                         frame = filled(parquet.frame_of(pa.Table.from_batches([piece])), kinds)
                         if most is not None:
                             frame = frame.head(most)
@@ -273,11 +271,10 @@ class Store:
         tables = {name: checked(frame, name, f"{screen}.{name}") for name, frame in tables.items()}
         _check_lengths(screen, tables, arrays)
         commit, home = uuid.uuid4().hex, self._home(screen)
-        replaced = [self._part(screen, name, shard) for name in tables]
         described = {
             **(provenance or {}),
             "commit_id": commit,
-            "commit_number": journal.next_number(home, replaced),
+            "commit_number": journal.next_number(home, [self._part(screen, name, shard) for name in tables]),
             "arrays": dict.fromkeys(arrays, f"{commit}.npy"),
         }
         staging = home / ".staging" / commit

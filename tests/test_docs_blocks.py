@@ -151,12 +151,13 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def of_tiny(text: str) -> str:
     """The text with the screen, the proteins and the feature set of the tiny workspace."""
     text = re.sub(r"\b(simulated_human|simulated_yeast|my_screen|human_antibodies)\b", "tiny", text)
-    text = re.sub(r"\b(agreement_conv5|subcell)\b", small.SET, text)
+    text = re.sub(r"(\b|(?<=cell_features_))(agreement_conv5|subcell)\b", small.SET, text)
     return text.replace("SIMP005", "P0").replace("SIMP006", "P1")
 
 
 @pytest.mark.parametrize("block", those("sql"), ids=str)
-def test_every_query_runs(block: Block, workspace: Path) -> None:
+def test_every_query_runs(block: Block, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workspace)
     with connect(workspace / "data" / "feature_store.duckdb") as con:
         for statement in con.extract_statements(of_tiny(block.text)):
             con.execute(statement)

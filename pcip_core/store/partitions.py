@@ -122,10 +122,10 @@ class Store:
 
         Partitions are opened one by one when the frame is collected, so that a query sees a single commit per
         shard, as with `read`. A query that uses the frame twice may read it twice, and a commit may happen
-        between the two reads.
+        between the two reads. Damage, and columns that have another type by then, are detected when it is collected.
 
         Raises:
-            StoreError: as for `read`; damage within a file is detected when the frame is collected.
+            StoreError: as for `read`.
         """
         wanted = self._wanted(screen, table, shards)
         schemas = [self.schema(screen, table, shard=shard) for shard in wanted]
@@ -134,14 +134,13 @@ class Store:
 
         def rows(columns: Any, predicate: pl.Expr | None, most: int | None, _: Any) -> Iterator[pl.DataFrame]:
             kinds = schema if columns is None else {name: schema[name] for name in columns}
-            types: Types = {name: (wanted[0], kind) for name, kind in kinds.items() if kind != pl.Null}
+            types = {name: (wanted[0], kind) for name, kind in kinds.items() if kind != pl.Null}
             for shard in wanted:
                 with self._opened(screen, table, shard, None) as part:
                     here = pl.Schema(part.schema_arrow.remove_metadata())  # it may have been replaced
-                    now = {name: kind for name, kind in here.items() if name in kinds}
-                    require_types(screen, table, types, shard, now)
-                    present = [name for name in kinds if name in part.schema_arrow.names]
-                    for piece in part.iter_batches(_SCANNED, columns=present):
+                    present = {name: here[name] for name in kinds if name in here}
+                    require_types(screen, table, types, shard, present)
+                    for piece in part.iter_batches(_SCANNED, columns=[*present]):
                         frame = filled(parquet.frame_of(pa.Table.from_batches([piece])), kinds)
                         if most is not None:
                             frame = frame.head(most)

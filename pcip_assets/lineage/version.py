@@ -21,6 +21,7 @@ DECIDES_NOTHING = (
     "pcip_core.store.journal",  # input and output
     "pcip_core.store.parquet",  # input and output
     "pcip_core.store.partitions",  # input and output
+    "pcip_core.store.places",  # input and output
     "pcip_core.store.publish",  # copies tables into the published file
     "pcip_core.training.tracker",  # reports progress
     "pcip_assets.assets.encoders.train_network",  # records a training and registers the network

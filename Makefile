@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LISTED := https://pypi.org/pypi/pip/24.0/json
+WHOLE := tests/end_to_end tests/assets/compute tests/assets/test_bucket.py
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo test endtoend newcomer notebooks docs check audit ui bench clean
@@ -26,10 +27,10 @@ demo: $(READY) ## process two simulated screens from images to benchmark
 	$(BIN)/pcip demo
 
 test: $(READY) ## run the tests, except those of endtoend
-	$(PYTEST) --ignore=tests/end_to_end
+	$(PYTEST) $(addprefix --ignore=,$(WHOLE))
 
-endtoend: $(READY) ## take real screens from images to scores, and use the pages in a browser
-	$(PYTEST) tests/end_to_end
+endtoend: $(READY) ## take real screens from images to scores, use pages in a browser, a Ray cluster, a bucket and servers
+	$(PYTEST) $(WHOLE)
 
 newcomer: $(READY) ## use a wheel of pcip in an empty environment and an empty folder, and move that folder
 	$(BIN)/python -m tests.newcomer.newcomer $(if $(KEEP),--keep "$(KEEP)") $(if $(WITH),--python "$(WITH)" --packages)

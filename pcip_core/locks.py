@@ -13,11 +13,13 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _PREFIX = "pcip_files_"
+_REMOVALS, _BETWEEN_S = 5, 0.05
 _SWEEP_AFTER_S = 60.0  # of a folder whose process has not locked it: it may be about to do so
 
 
@@ -77,10 +79,19 @@ def owned(folder: Path, *, after_error: bool = True) -> Iterator[Path]:
             yield folder
     except BaseException:
         if after_error:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
         raise
     # not before: NFS keeps a file that is open, under another name, and its folder with it
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, also if threads of a failed writer add the last files meanwhile; `sweep` takes what is left."""
+    for _ in range(_REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(_BETWEEN_S)
 
 
 @contextmanager

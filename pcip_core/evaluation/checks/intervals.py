@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t as student
 
 _TAIL = 0.975  # for a 95 % interval
 
@@ -29,6 +28,8 @@ class Spread(NamedTuple):
         """The 95 % interval by Student's t, within 0 and 1."""
         if self.freedom < 1:
             return Interval(None, None)
+        from scipy.stats import t as student
+
         half = float(student.ppf(_TAIL, self.freedom)) * self.error
         return Interval(max(0.0, self.value - half), min(1.0, self.value + half))
 

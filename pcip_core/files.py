@@ -173,8 +173,8 @@ def portable(path: str, folder: Path) -> str | list[str]:
 
     A path in the folder is relative to it. One beside it is a list: relative first, then as it is.
 
-    >>> portable("/work/data/raw", Path("/work/data")), portable("/work/images", Path("/work/data"))
-    ('raw', ['../images', '/work/images'])
+    >>> portable("/lab/data/raw", Path("/lab/data")), portable("/lab/images", Path("/lab/data"))
+    ('raw', ['../images', '/lab/images'])
     """
     if Path(path).is_relative_to(folder):
         return str(Path(path).relative_to(folder))

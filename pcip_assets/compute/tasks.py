@@ -141,17 +141,17 @@ class _Pending:
     def _repeat(self, item: Any, reason: Exception) -> ComputeError | None:
         """Begin a call again whose worker was lost; the error if that has happened too often."""
         self._lost[item] += 1
-        told = " ".join(str(reason).split())
+        text = " ".join(str(reason).split())
         if self._lost[item] >= self._calls.attempts:
             return ComputeError(
                 f"{self._calls.what} {item}",
-                found=f"a worker lost in each of {self._lost[item]} attempts ({type(reason).__name__}: {told[:300]})",
+                found=f"a worker lost in each of {self._lost[item]} attempts ({type(reason).__name__}: {text[:300]})",
                 required="a worker that lives until the result is stored",
                 remedy="Often it has too little memory: raise memory_gb in data/compute.yaml, or make smaller shards. "
                 "Otherwise see Ray's logs on the node. The same command goes on from what is stored.",
             )
         self._calls.hear(
-            item, ("warning", f"{self._calls.what} {item}: worker lost, begun again ({told[:120]})")
+            item, ("warning", f"{self._calls.what} {item}: worker lost, begun again ({text[:120]})")
         )
         _wait_for_room(self._calls)
         self.begin(item)

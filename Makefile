@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LISTED := https://pypi.org/pypi/pip/24.0/json
-WHOLE := tests/end_to_end tests/assets/compute tests/assets/test_bucket.py
+WHOLE := tests/end_to_end tests/assets/compute tests/assets/whole_screens
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo test endtoend newcomer notebooks docs check audit ui bench clean
@@ -29,7 +29,7 @@ demo: $(READY) ## process two simulated screens from images to benchmark
 test: $(READY) ## run the tests, except those of endtoend
 	$(PYTEST) $(addprefix --ignore=,$(WHOLE))
 
-endtoend: $(READY) ## take real screens from images to scores, use pages in a browser, a Ray cluster, a bucket and servers
+endtoend: $(READY) ## take screens from images to scores, use pages in a browser, a Ray cluster, a bucket and servers
 	$(PYTEST) $(WHOLE)
 
 newcomer: $(READY) ## use a wheel of pcip in an empty environment and an empty folder, and move that folder

@@ -61,5 +61,5 @@ def test_a_cluster_of_this_machine_is_started_again(monkeypatch: pytest.MonkeyPa
 
 def test_a_cluster_that_never_starts_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "ray", lambda **_: Slow(3))
-    with pytest.raises(ComputeError, match="timed out during startup.*within 30 s, in one of 3 attempts"):
+    with pytest.raises(ComputeError, match=r"timed out during startup.*within 30 s, in one of 3 attempts"):
         cluster.connect(Compute(engine="ray", address="local"))

@@ -161,8 +161,8 @@ def record_partitions(
         for event in _get_output_asset_events(
             context.asset_key, list(versions), output, definition, {}, step, kind
         ):
-            version = {DATA_VERSION_TAG: versions[event.partition]}
-            context.log_event(event._replace(tags={**event.tags, **version}))
+            version = {DATA_VERSION_TAG: versions[str(event.partition)]}
+            context.log_event(event._replace(tags={**(event.tags or {}), **version}))
     recorded = {**(result.metadata or {}), SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
     return dg.Output(None, metadata=recorded)
 

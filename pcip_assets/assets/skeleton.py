@@ -258,7 +258,7 @@ def _brought_up_to_date(
         context.log.info(
             f"{asset.name}: {len(results) - len(made)} of {many(len(results), 'shard')} up to date"
         )
-    outcome = dg.MaterializeResult(
+    outcome: dg.MaterializeResult[Any] = dg.MaterializeResult(
         metadata={
             **({} if sharded else apart(context, results[None].metadata)),
             **work.describe(run),

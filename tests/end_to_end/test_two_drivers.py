@@ -134,7 +134,7 @@ def shared(
 
 
 def test_two_machines_add_different_plates_at_once(shared: Shared, expected: dict[str, pl.DataFrame]) -> None:
-    first = shared.machines[0]
+    first, second = shared.machines
     shared.lab.run(first)
     shared.lab.add_plates()
     runs = [
@@ -146,9 +146,8 @@ def test_two_machines_add_different_plates_at_once(shared: Shared, expected: dic
     store = Store(first.store)
     commits = by_shard(store)
     assert {shard for _, shard in commits} == {"plate_1", *LATER}
-    for machine in shared.machines:
-        shared.lab.run(machine)
-        assert by_shard(store) == commits, "nothing of the other is made again"
+    shared.lab.run(second)
+    assert by_shard(store) == commits, "nothing of the other is made again"
     mine = tables_of(store, "tiny")
     assert sorted(mine) == sorted(expected)
     for table, rows in expected.items():
@@ -156,14 +155,12 @@ def test_two_machines_add_different_plates_at_once(shared: Shared, expected: dic
     query = "SELECT name, version FROM model_versions"
     assert shared.server.sql(query, shared.mlflow) == ["tiny|1"], "one encoder for both"
     cells = "SELECT shard, count(*) FROM tiny.cell_features_inpainting_conv3 GROUP BY shard ORDER BY shard"
-    published = [answer(machine.published, cells) for machine in shared.machines]
-    assert_frame_equal(*published)
-    assert published[0]["shard"].to_list() == ["plate_1", *LATER]
-    for machine in shared.machines:
-        with open_instance(machine) as instance:
-            for noun in BY_SHARD:
-                shards = instance.get_materialized_partitions(dg.AssetKey(["tiny", noun]))
-                assert shards == {"plate_1", *LATER}, "each Dagster knows the plates of both"
+    published = answer(second.published, cells)
+    assert published["shard"].to_list() == ["plate_1", *LATER]
+    with open_instance(second) as instance:
+        for noun in BY_SHARD:
+            shards = instance.get_materialized_partitions(dg.AssetKey(["tiny", noun]))
+            assert shards == {"plate_1", *LATER}, "its Dagster knows the plates of both"
 
 
 def by_shard(store: Store) -> dict[tuple[str, str], str]:

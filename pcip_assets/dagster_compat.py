@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.execution.api import create_execution_plan
+from dagster._core.execution.plan.execute_step import _get_output_asset_events
 from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.compute_log_manager import CapturedLogContext
@@ -46,8 +49,10 @@ __all__ = [
     "keep_with_run",
     "partition_range_tags",
     "partitions_of_run",
+    "record_partitions",
     "shown_on_timeline",
     "tables_of_storage",
+    "unrecorded",
 ]
 
 # The type that `dg.define_asset_job` returns. Replace it when `dagster` exports that type.
@@ -94,6 +99,72 @@ def partitions_of_run(tags: Mapping[str, str], known: Sequence[str]) -> list[str
         first, last = tags[ASSET_PARTITION_RANGE_START_TAG], tags[ASSET_PARTITION_RANGE_END_TAG]
         return list(known[known.index(first) : known.index(last) + 1])
     return None
+
+
+def unrecorded(context: dg.AssetExecutionContext, versions: Mapping[str, str]) -> set[str]:
+    """The partitions whose latest record in Dagster is not of their present data.
+
+    These are the ones that Dagster shows as never materialized, as failed, with another data version, or as made before
+    something that they are made from. Replace it when `dagster` exports storage ids and tags by partition.
+
+    Args:
+        context: of the asset.
+        versions: partition -> its data version.
+    """
+    storage, key, asset = context.instance.event_log_storage, context.asset_key, context.assets_def
+    kind = dg.DagsterEventType.ASSET_MATERIALIZATION
+    own = storage.get_latest_storage_id_by_partition(key, kind)
+    tags = storage.get_latest_tags_by_partition(key, kind, [DATA_VERSION_TAG])
+    pending = {
+        partition
+        for partition, version in versions.items()
+        if partition not in own or tags.get(partition, {}).get(DATA_VERSION_TAG) != version
+    }
+    for source in asset.asset_deps[key] if len(pending) < len(versions) else ():
+        made = storage.get_latest_storage_id_by_partition(source, kind)
+        newest = max(
+            (record.storage_id for record in context.instance.fetch_materializations(source, 1).records),
+            default=0,
+        )
+        each = bool(made) and not isinstance(asset.get_partition_mapping(source), dg.AllPartitionMapping)
+        pending |= {
+            partition
+            for partition in versions.keys() - pending
+            if own[partition] < (made.get(partition, 0) if each else newest)
+        }
+    cached = next(
+        (record.asset_entry.cached_status for record in context.instance.get_asset_records([key])), None
+    )
+    if cached is not None:  # only a new record takes a partition off the failed ones
+        failed = cached.deserialize_failed_partition_subsets(asset.partitions_def)
+        pending |= versions.keys() & set(failed.get_partition_keys())
+    return pending
+
+
+def record_partitions(
+    context: dg.AssetExecutionContext, result: dg.MaterializeResult, versions: Mapping[str, str]
+) -> dg.Output[None]:
+    """Record some partitions of a run as materialized, each with its own data version; return the output of the asset.
+
+    Dagster itself would record all partitions of the run, with one data version. Replace it when a
+    `dg.MaterializeResult` can name its partition.
+
+    Args:
+        context: of the asset.
+        result: metadata of the asset, of which Dagster keeps a copy with each partition.
+        versions: partition -> its data version.
+    """
+    output = dg.Output(None, metadata=result.metadata, data_version=result.data_version)
+    if versions:
+        step, (definition,) = context.get_step_execution_context(), context.op_def.output_defs
+        kind = context.assets_def.execution_type
+        for event in _get_output_asset_events(
+            context.asset_key, list(versions), output, definition, {}, step, kind
+        ):
+            version = {DATA_VERSION_TAG: versions[str(event.partition)]}
+            context.log_event(event._replace(tags={**(event.tags or {}), **version}))
+    recorded = {**(result.metadata or {}), SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
+    return dg.Output(None, metadata=recorded)
 
 
 @contextmanager

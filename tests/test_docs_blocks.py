@@ -35,6 +35,7 @@ NOT_TRIED = {
     "docs/how-to/export.md: import torch": "tests/core/exports loads such a program",
     "docs/how-to/run-on-a-cluster.md: # data/compute.yaml": "is no spec; tests/assets/compute reads it",
     "docs/how-to/run-on-a-cluster.md: # dagster.yaml": "names classes of packages that are not installed here",
+    "docs/how-to/share-a-store.md: -- cells of one screen in a bucket": "tests/core/store/places runs it",
     "docs/how-to/train-again.md: import mlflow": "needs a server of MLflow",
     "docs/how-to/use-another-encoder.md: import torch": "tests/core/models/programs exports such programs",
     "docs/how-to/use-another-encoder.md: # not tried": "needs code and weights of others, as the page says",

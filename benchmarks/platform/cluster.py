@@ -1,13 +1,15 @@
 """Shards as tasks of a Ray cluster of three nodes on this machine, against the same run in one process.
 
-The screen has small drawn images. Its shards are made again by both engines in turn, and their tables are compared.
-Then calls that do nothing or sleep show what the scheduler costs. Last, one node is killed in the middle of a run.
-Each node is a set of processes of Ray; all nodes share the processors and the disk of this machine.
+The screen has small drawn images. Its shards are made again by one node, by two, and then by three nodes and one
+process in turn, whose tables are compared. Then calls that do nothing, and calls that sleep on up to 1,000 simulated
+workers, show what scheduling costs. Last, one node is killed in the middle of a run. Each node is a set of processes
+of Ray; all nodes share the processors and the disk of this machine. A simulated worker is a thread.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import statistics
@@ -19,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import dagster as dg
 import polars as pl
@@ -27,57 +30,88 @@ import yaml
 
 from benchmarks.common.harness import Row
 from benchmarks.platform.incremental import Growing
+from pcip_assets.compute import tasks
 from pcip_assets.compute.cluster import connect
 from pcip_assets.compute.cluster import ray as import_ray
 from pcip_assets.compute.settings import Compute, Needs
 from pcip_assets.compute.tasks import Calls, results_of
 from pcip_assets.dagster_compat import partition_range_tags
 
-DESCRIPTION = "shards on a Ray cluster of three nodes on one machine: equal tables, overhead, a node killed"
+DESCRIPTION = (
+    "shards on a Ray cluster on one machine: equal tables, overhead, 1,000 simulated workers, a node killed"
+)
 SECONDS = 600
 LONG = True
 NODES, SHARDS, REPEATS = 3, 8, 2
-NOTHING, SLEEPING, SLEEP_S = (100, 1_000, 4_000), 10, 1.0
+NOTHING = (100, 1_000, 4_000)
+WORKERS, ROUNDS, SLEEP_S = (10, 100, 1_000), 3, 5.0
+_PROCESSES = 4  # of the simulated workers
 _NOUNS = ("fields", "crops", "cell_features", "control_features")
+_NODE: dict[str, Any] = {"node_ip_address": "127.0.0.1", "num_cpus": 1, "object_store_memory": 100 * 2**20}
 
 
 def run() -> list[Row]:
     """All parts, on one cluster."""
     logging.getLogger("dagster").setLevel(logging.ERROR)
     start = time.perf_counter()
-    cluster = _cluster(NODES)
+    cluster = _cluster()
     settings = Compute(engine="ray", address=cluster.address)
     ray = connect(settings)
     seconds = time.perf_counter() - start
-    rows = [Row(f"a cluster of {NODES} nodes on one machine: start and connection", seconds, "s")]
+    rows = [Row("a cluster of one node on this machine: start and connection", seconds, "s")]
     with tempfile.TemporaryDirectory() as folder:
         screen = Growing(Path(folder))
         screen.grow_to(SHARDS)
+        rows += more_nodes(screen, settings, cluster)
         rows += both_engines(screen, settings)
         rows += scheduler()
+        for count in WORKERS:
+            rows += simulated_workers(count)
         rows += killed_node(screen, settings, cluster)
     ray.shutdown()
     cluster.shutdown()
     return rows
 
 
-def _cluster(nodes: int) -> Any:
-    """A cluster on the loopback. Each node has one CPU for tasks."""
+def _cluster() -> Any:
+    """A cluster of one node on the loopback."""
     os.environ.setdefault(
         "RAY_worker_niceness", "0"
     )  # on a busy machine, both engines wait as long for a processor
     import_ray(loopback=True)
     from ray.cluster_utils import Cluster
 
-    each: dict[str, Any] = {
-        "node_ip_address": "127.0.0.1",
-        "num_cpus": 1,
-        "object_store_memory": 100 * 2**20,
-    }
-    cluster = Cluster(initialize_head=True, head_node_args={**each, "include_dashboard": False})
-    for _ in range(nodes - 1):
-        cluster.add_node(**each)
-    return cluster
+    return Cluster(initialize_head=True, head_node_args={**_NODE, "include_dashboard": False})
+
+
+# -- more nodes ---------------------------------------------------------------------------------------
+
+
+def more_nodes(screen: Growing, settings: Compute, cluster: Any) -> Iterator[Row]:
+    """Every shard made again by one node, and by two; then a run on all nodes that finds everything up to date."""
+    work, count, alone = (
+        f"{SHARDS} shards of four small fields, four assets, published",
+        SHARDS * len(_NOUNS),
+        0.0,
+    )
+    for nodes in range(1, NODES + 1):
+        if nodes > 1:
+            cluster.add_node(**_NODE)
+        with _engine(screen, settings):
+            idle = make(screen, force=False)  # the workers import everything
+            if nodes == NODES:
+                break
+            start = time.perf_counter()
+            make(screen)
+            rate = count / (time.perf_counter() - start)
+        alone = alone or rate
+        yield Row(f"{work}: on {nodes} of the nodes, shards of an asset a second", rate, n=count,
+                  against="on one node", against_value=alone, ratio=rate / alone)  # fmt: skip
+    number, size = _events(screen, idle.run_id)
+    yield Row(
+        f"{work}: all up to date: events in Dagster's database, a shard of an asset", number / count, n=number
+    )
+    yield Row(f"{work}: all up to date: bytes of these events, a shard of an asset", size / count, "B")
 
 
 # -- equal tables -------------------------------------------------------------------------------------
@@ -88,13 +122,11 @@ def both_engines(screen: Growing, settings: Compute) -> list[Row]:
     seconds: dict[str, list[float]] = {"local": [], "ray": []}
     tables: dict[str, dict[tuple[str, str | None], pl.DataFrame]] = {}
     events = {}
-    with _engine(screen, settings):
-        make_again(screen)  # the workers import everything
     for _ in range(REPEATS):
         for engine in seconds:
             with _engine(screen, settings if engine == "ray" else Compute()):
                 start = time.perf_counter()
-                result = make_again(screen)
+                result = make(screen)
                 seconds[engine].append(time.perf_counter() - start)
             tables[engine], events[engine] = contents(screen), _events(screen, result.run_id)
     ours, bare = (statistics.median(seconds[engine]) for engine in ("ray", "local"))
@@ -115,9 +147,9 @@ def both_engines(screen: Growing, settings: Compute) -> list[Row]:
     ]  # fmt: skip
 
 
-def make_again(screen: Growing) -> dg.ExecuteInProcessResult:
-    """One run over all shards, each made again."""
-    ops = {f"{screen.screen.name}__{noun}": {"config": {"force": True}} for noun in _NOUNS}
+def make(screen: Growing, *, force: bool = True) -> dg.ExecuteInProcessResult:
+    """One run over all shards; by force, each is made again."""
+    ops = {f"{screen.screen.name}__{noun}": {"config": {"force": force}} for noun in _NOUNS}
     result = screen.job.execute_in_process(
         instance=screen.instance,
         run_config={"loggers": {"console": {}}, "ops": ops},
@@ -170,7 +202,7 @@ def _engine(screen: Growing, settings: Compute) -> Iterator[None]:
 
 
 def scheduler() -> Iterator[Row]:
-    """Calls that do nothing, and calls that sleep on simulated workers: each is a process without work."""
+    """Calls that do nothing: what one costs the driver."""
     driver = psutil.Process()
     list(results_of(_calls(_nothing, 1.0), ["warm"]))
     for count in NOTHING:
@@ -183,21 +215,48 @@ def scheduler() -> Iterator[Row]:
         what = f"{count:,} calls that do nothing"
         yield Row(f"{what}: a call, and {grown:.0f} MiB more in the driver", a_call * 1000, "ms", n=count)
         yield Row(f"{what}: processor time of the driver, a call", own * 1000, "ms", n=count)
-    share = NODES / SLEEPING
-    list(results_of(_calls(_sleep, share), list(map(str, range(SLEEPING)))))  # the processes start
-    items, start = 10 * SLEEPING, time.perf_counter()
-    list(results_of(_calls(_sleep, share), list(map(str, range(items)))))
-    seconds, ideal = time.perf_counter() - start, items * SLEEP_S / SLEEPING
-    yield Row(
-        f"{items} calls that sleep {SLEEP_S:g} s on {SLEEPING} simulated workers", seconds, "s", n=items,
-        against="without a scheduler", against_value=ideal, ratio=seconds / ideal,
-    )  # fmt: skip
-    resident = statistics.median(_resident_mb())
-    for count in (100, 1_000):
-        yield Row(
-            f"{count} simulated workers: not tried here; each is a process of {resident:.0f} MiB, together "
-            f"{count * resident / 1024:.0f} GiB", None,
-        )  # fmt: skip
+    yield Row("memory of a process of Ray that has imported pcip", statistics.median(_resident_mb()), "MiB")
+
+
+def simulated_workers(count: int) -> Iterator[Row]:
+    """Calls that sleep and send a message, on threads that take the place of workers."""
+    import ray
+
+    driver, actor = psutil.Process(), ray.remote(_Sleepers)
+    share = -(-count // _PROCESSES)
+    actors = [actor.options(num_cpus=0, max_concurrency=share).remote() for _ in range(_PROCESSES)]
+    turns = itertools.cycle(actors)
+
+    class Threads(tasks._Pending):
+        def begin(self, item: Any) -> None:
+            self.items[next(turns).call.remote(self._function, item, self.box, 1)] = item
+
+    heard: list[Any] = []
+    calls = Calls("calls", _sleep, Needs(cpus=1), attempts=1, hear=lambda *message: heard.append(message))
+    with mock.patch.object(tasks, "_Pending", Threads):
+        list(results_of(calls, list(map(str, range(count)))))  # the threads start
+        heard.clear()
+        items, before, used = count * ROUNDS, driver.memory_info().rss, time.process_time()
+        start = time.perf_counter()
+        done = [item for item, _ in results_of(calls, list(map(str, range(items))))]
+        seconds, own = time.perf_counter() - start, time.process_time() - used
+    grown = max(0, driver.memory_info().rss - before) / 2**20
+    for each in actors:
+        ray.kill(each)
+    what, ideal = f"{items:,} calls that sleep {SLEEP_S:g} s on {count:,} simulated workers", ROUNDS * SLEEP_S
+    whole = len(set(done)) == len(done) == len(heard) == items
+    yield Row(f"{what}, and {grown:.0f} MiB more in the driver", seconds, "s", n=items,
+              against="without a scheduler", against_value=ideal, ratio=seconds / ideal)  # fmt: skip
+    yield Row(f"{what}: processor time of the driver, a call", own / items * 1000, "ms", n=items)
+    yield Row(f"{what}: results and messages that arrived once", len(set(done)) + len(heard), n=2 * items,
+              aim=f"{2 * items:,}", held=whole)  # fmt: skip
+
+
+class _Sleepers:
+    """A process whose threads are simulated workers."""
+
+    def call(self, function: Any, item: str, box: Any, cpus: int) -> Any:
+        return tasks._call(function, item, box, cpus)
 
 
 def _resident_mb() -> Iterator[float]:
@@ -217,6 +276,7 @@ def _nothing(item: str, tell: Any) -> str:
 
 
 def _sleep(item: str, tell: Any) -> str:
+    tell("sleeping")
     time.sleep(SLEEP_S)
     return item
 
@@ -244,7 +304,7 @@ def killed_node(screen: Growing, settings: Compute, cluster: Any) -> list[Row]:
     with _engine(screen, settings):
         killer.start()
         start = time.perf_counter()
-        result = make_again(screen)
+        result = make(screen)
         seconds = time.perf_counter() - start
         killer.join()
     made = Counter(

@@ -21,10 +21,12 @@ from pcip_assets.assets.pictures import apart
 from pcip_assets.assets.table_metadata import table_metadata
 from pcip_assets.compute.engine import Local, engine_of
 from pcip_assets.compute.interface import Engine, ShardedAsset, ShardResult
+from pcip_assets.dagster_compat import record_partitions, unrecorded
 from pcip_assets.lineage.version import code_version
 from pcip_assets.provenance import Stopwatch, inputs_hash
 from pcip_assets.resources import Library
 from pcip_core.spec.screen import Screen
+from pcip_core.words import many
 
 # A ranged run over many shards needs `backfill_policy`, which Dagster still calls beta.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
@@ -144,7 +146,7 @@ def asset(
 
     def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
         version = code_version(function, figures=figures)
-        signature = _signature(function)
+        signature = _signature(function, dg.MaterializeResult if shards is None else dg.Output[None])
         recipe = Recipe(
             function,
             screen,
@@ -157,7 +159,7 @@ def asset(
         @functools.wraps(function)
         def materialized(
             context: dg.AssetExecutionContext, config: dg.Config, **resources: Any
-        ) -> dg.MaterializeResult:
+        ) -> dg.MaterializeResult | dg.Output[None]:
             library: Library = resources["library"]
             engine = Local() if shards is None else engine_of(library.workspace)
             given = engine.resources(resources)
@@ -209,13 +211,13 @@ def _code(function: Callable[..., Any]) -> dg.CodeReferencesMetadataValue:
     return dg.CodeReferencesMetadataValue(code_references=[reference])
 
 
-def _signature(function: Callable[..., Any]) -> inspect.Signature:
-    """The signature from which Dagster infers config and resources, with a config added if missing."""
+def _signature(function: Callable[..., Any], result: Any) -> inspect.Signature:
+    """The signature from which Dagster infers config, resources and result, with a config added if missing."""
     context, *others = inspect.signature(function).parameters.values()
     if all(parameter.name != "config" for parameter in others):
         config = inspect.Parameter("config", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Remake)
         others = [config, *others]
-    return inspect.Signature([context, *others], return_annotation=dg.MaterializeResult)
+    return inspect.Signature([context, *others], return_annotation=result)
 
 
 def _worked_out(function: Callable[..., Any]) -> Callable[..., AbstractContextManager[Any]]:
@@ -227,8 +229,11 @@ def _worked_out(function: Callable[..., Any]) -> Callable[..., AbstractContextMa
 
 def _brought_up_to_date(
     run: Run, work: Work, config: Remake, engine: Engine, *, on_gpu: bool
-) -> dg.MaterializeResult:
-    """Compute each partition of this run that is not up to date; with `force`, every partition."""
+) -> dg.MaterializeResult | dg.Output[None]:
+    """Compute each partition of this run that is not up to date; with `force`, every partition.
+
+    Dagster gets a record of each partition that was made, and of no other one that it knows already.
+    """
     context, sharded = run.context, run.context.assets_def.partitions_def is not None
     results: dict[str | None, ShardResult] = {}
     asset = ShardedAsset(
@@ -249,7 +254,11 @@ def _brought_up_to_date(
                 result = replace(result, metadata=_plain(result.metadata))
             results[result.shard] = result
     made = [result for result in results.values() if result.made]
-    return dg.MaterializeResult(
+    if sharded and len(made) < len(results):
+        context.log.info(
+            f"{asset.name}: {len(results) - len(made)} of {many(len(results), 'shard')} up to date"
+        )
+    outcome: dg.MaterializeResult[Any] = dg.MaterializeResult(
         metadata={
             **({} if sharded else apart(context, results[None].metadata)),
             **work.describe(run),
@@ -264,6 +273,13 @@ def _brought_up_to_date(
             work.data_version(run, [results[shard].inputs_hash for shard in asset.shards])
         ),
         asset_key=context.asset_key,
+    )
+    if not sharded:
+        return outcome
+    versions = {shard: result.inputs_hash for shard, result in results.items() if shard is not None}
+    recorded = unrecorded(context, versions) | {str(result.shard) for result in made}
+    return record_partitions(
+        context, outcome, {shard: versions[shard] for shard in asset.shards if shard in recorded}
     )
 
 
@@ -289,7 +305,8 @@ def bring_up_to_date(
     inputs_hashed = inputs_hash(run.library.workspace.folder, code=run.version, **inputs)
     name = "/".join(run.context.asset_key.path) + (f" {shard} ({number}/{total})" if shard else "")
     if work.made_from(run, shard) == inputs_hashed and not force:
-        log.info(f"{name}: up to date")
+        if shard is None:  # one line tells how many shards are
+            log.info(f"{name}: up to date")
         return ShardResult(shard, inputs_hashed, made=False, metadata={"up_to_date": True})
     with Stopwatch() as watch:
         metadata = work.keep(run, shard, inputs_hashed)

@@ -12,6 +12,7 @@ from pcip_core.errors import ComputeError
 
 _OBJECTS_BYTES = 200 * 2**20  # results of tasks are small: pixels and tables stay in the shared folder
 _ANSWERS_WITHIN_S = 10.0
+_ATTEMPTS, _WORKER_WITHIN_S = 3, "300"  # to start a cluster, and for one of its workers to start
 HOW_TO = "docs/how-to/run-on-a-cluster.md"
 
 
@@ -54,7 +55,7 @@ def connect(settings: Compute) -> Any:
     quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": logging.ERROR}
     try:
         if own:
-            package.init("local", include_dashboard=False, object_store_memory=_OBJECTS_BYTES, **quiet)
+            _start(package, **quiet)
             _hide_token()
         else:
             _require_listener(settings.address)
@@ -64,9 +65,22 @@ def connect(settings: Compute) -> Any:
     return package
 
 
+def _start(package: Any, **quiet: Any) -> None:
+    """Start a cluster of this machine. Ray gives its processes 30 s, which no setting extends; so it is tried again."""
+    os.environ.setdefault("RAY_worker_register_timeout_seconds", _WORKER_WITHIN_S)
+    for attempt in range(_ATTEMPTS):
+        try:
+            package.init("local", include_dashboard=False, object_store_memory=_OBJECTS_BYTES, **quiet)
+            return
+        except Exception:  # Ray raises errors of any kind
+            package.shutdown()
+            if attempt == _ATTEMPTS - 1:
+                raise
+
+
 def _unreachable(address: str, error: Exception) -> ComputeError:
     own, text = address == "local", str(error).strip() or type(error).__name__
-    required = "a machine that has time to start Ray within 30 s"
+    required = f"a machine that has time to start Ray within 30 s, in one of {_ATTEMPTS} attempts"
     remedy = "Try again, or write `engine: local`."
     if not own:
         required = "the address of a running Ray cluster, with the same versions of Ray and Python"

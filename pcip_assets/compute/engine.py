@@ -10,6 +10,7 @@ from typing import Any
 
 from pcip_assets.compute.interface import Engine, Make, ShardedAsset, ShardResult, Start
 from pcip_assets.compute.settings import compute_settings
+from pcip_assets.progress import Progress
 from pcip_assets.workspace import Workspace
 
 
@@ -22,8 +23,13 @@ class Local:
 
     def each(self, asset: ShardedAsset, make: Make, log: Any) -> Iterator[ShardResult]:
         """Call `make` for one shard after another; the first error ends it."""
-        for number, shard in enumerate(asset.shards, 1):
-            yield make(number, shard)
+        if len(asset.shards) == 1:
+            yield make(1, asset.shards[0])
+            return
+        with Progress(log, asset.name, len(asset.shards), "shard") as progress:
+            for number, shard in enumerate(asset.shards, 1):
+                yield make(number, shard)
+                progress(number)
 
 
 def engine_of(workspace: Workspace) -> Engine:

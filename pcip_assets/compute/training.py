@@ -7,6 +7,7 @@ loop resumes from the last checkpoint. The first process reports to this one, wh
 
 import dataclasses
 import functools
+import os
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ from pcip_assets.compute.interface import Start
 from pcip_assets.compute.settings import Compute, Needs
 from pcip_assets.compute.tasks import Calls, Tell, results_of
 from pcip_core.errors import PcipError
+
+_START_WITHIN_S = "600"  # Ray Train's own 60 s are too few to import torch on busy machines
 
 
 def start_on_cluster(settings: Compute, folder: Path, log: Any) -> Start:
@@ -67,6 +70,7 @@ def _train(settings: Compute, folder: Path, log: Any, job: Callable[..., Any], t
 
 def _fit(job: Callable[..., Any], settings: Compute, needs: Needs, folder: Path, _: str, tell: Tell) -> Any:
     """On a node of the cluster: start the processes and wait for them."""
+    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", _START_WITHIN_S)
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 

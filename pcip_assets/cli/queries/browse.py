@@ -3,6 +3,7 @@
 import contextlib
 import getpass
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -59,6 +60,7 @@ def opened(
     """
     from pcip_assets.browse.actions import Actions
     from pcip_assets.browse.application import application
+    from pcip_assets.browse.figure import map_figure
     from pcip_assets.browse.publishing import Publisher, report_in_process
     from pcip_assets.provenance import git_commit
     from pcip_core.browse.labels import label_sets
@@ -66,6 +68,7 @@ def opened(
     from pcip_core.store.partitions import Store
     from pcip_core.store.publish import publish
 
+    threading.Thread(target=map_figure, daemon=True).start()  # imports Bokeh while the cells are read
     path = workspace.spec_path(screen)
     loaded = workspace.load(path)  # `find` would record it, which needs permission to write
     workspace.check_unique(loaded.name, path)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -30,6 +30,9 @@ from pcip_core.store import rows, schemas
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import publish
 from pcip_core.store.vectors import feature_table
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 DESCRIPTION = (
     "the page of `pcip browse` on a million cells: first picture, zoom, lasso, gallery, training, memory"
@@ -49,7 +52,7 @@ _SPEC = {
     "crops": {"window_px": None, "size_px": 64},
 }
 _REPEATS = 7
-_STARTS_S = 120
+_STARTS, _STARTS_S = 3, 120
 _TIMED = """() => {
     delete document.body.dataset.lassoed;
     let begin = null;
@@ -242,32 +245,42 @@ def _in_chromium(data: Path) -> list[Row]:
     """The command `pcip browse`, with its page in a browser."""
     if CHROMIUM is None:
         return [Row("in chromium (there is none here)", None)]
-    with chromium_page() as page, _browsing(data) as (address, server):
-        begin = time.perf_counter()
-        page.goto(address)
-        page.locator("body[data-ready=yes][data-pictures]").wait_for()
-        first = time.perf_counter() - begin
-        spent = _spent(server)
-        page.wait_for_timeout(_SETTLED_MS)
-        spans, server_spans = [], []
-        for turn in range(_REPEATS):
-            page.evaluate("delete document.body.dataset.selection")
-            draw_around(page, 0.4 + turn / 50)
-            page.evaluate(_TIMED)
-            before = _spent(server)
-            page.mouse.up()
-            page.locator("body[data-lassoed]").wait_for()
-            spans.append(float(page.evaluate("document.body.dataset.lassoed")))
-            page.wait_for_timeout(_SETTLED_MS)
-            server_spans.append(_spent(server) - before)
-        peak = _peak_mb(server)
+    firsts, spent = [], []
+    with chromium_page() as page:
+        for _ in range(_STARTS):
+            with _browsing(data) as (address, server):
+                begin = time.perf_counter()
+                page.goto(address)
+                page.locator("body[data-ready=yes][data-pictures]").wait_for()
+                firsts.append(time.perf_counter() - begin)
+                spent.append(_spent(server))
+                if len(firsts) == _STARTS:
+                    spans, spent_on_lassos = _lassos(page, server)
+                    peak = _peak_mb(server)
     return [
-        _row("in chromium: from the address to the first picture", [first], "s", most=3),
-        _row("processor time of the server until then, its start included", [spent], "s"),
+        _row("in chromium: from the address to the first picture", firsts, "s", most=3),
+        _row("processor time of the server until then, its start included", spent, "s"),
         _row("in chromium: lasso, until the number of cells is shown", spans, "ms", most=200),
-        _row("processor time of the server for a lasso, its picture and 100 crops", server_spans, "s"),
+        _row("processor time of the server for a lasso, its picture and 100 crops", spent_on_lassos, "s"),
         _row("in chromium: peak memory of the server", [peak], "MB", most=2048),
     ]
+
+
+def _lassos(page: Page, server: psutil.Process) -> tuple[list[float], list[float]]:
+    """Milliseconds that lassos take in the page, and seconds of a processor that the server uses for all that follows."""
+    spans, spent = [], []
+    for turn in range(_REPEATS):
+        page.wait_for_timeout(_SETTLED_MS)
+        page.evaluate("delete document.body.dataset.selection")
+        draw_around(page, 0.4 + turn / 50)
+        page.evaluate(_TIMED)
+        before = _spent(server)
+        page.mouse.up()
+        page.locator("body[data-lassoed]").wait_for()
+        spans.append(float(page.evaluate("document.body.dataset.lassoed")))
+        page.wait_for_timeout(_SETTLED_MS)
+        spent.append(_spent(server) - before)
+    return spans, spent
 
 
 @contextmanager

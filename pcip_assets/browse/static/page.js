@@ -298,7 +298,6 @@ fillMaps();
 labels(state);
 fillSort("");
 column();
-ask("limits", {map: state.maps[0].key}).catch(() => {});  // the server reads the map while Bokeh starts
 await map.open();
 await map.show(state.maps[0].key);
 document.body.dataset.ready = "yes";

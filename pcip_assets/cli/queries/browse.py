@@ -17,6 +17,8 @@ from pcip_assets.workspace import BROWSE_PORT, Workspace
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+    from pcip_core.browse.session import Session
+
 
 @click.command("browse")
 @click.argument("screen")
@@ -88,6 +90,7 @@ def opened(
             labels=labels,
             changed=publisher.changed,
         )
+        threading.Thread(target=_first_map, args=[session], daemon=True).start()
         if label_sets(session.cells):
             publisher.refresh()
         yield application(Actions(session, publisher), allowed_hosts=allowed_hosts)
@@ -97,3 +100,11 @@ def opened(
         publisher.close()
         if problem := publisher.state()["problem"]:
             click.secho(str(problem), fg="yellow", err=True)
+
+
+def _first_map(session: "Session") -> None:
+    """Read the map that the page shows first, while the browser starts; the page reports what goes wrong."""
+    from pcip_core.errors import PcipError
+
+    with contextlib.suppress(PcipError, OSError):
+        session.map(next(iter(session.names)))

@@ -267,7 +267,7 @@ def _in_chromium(data: Path) -> list[Row]:
 
 
 def _lassos(page: Page, server: psutil.Process) -> tuple[list[float], list[float]]:
-    """Milliseconds that lassos take in the page, and seconds of a processor that the server uses for all that follows."""
+    """Milliseconds of each lasso in the page, and seconds of a processor that the server uses for what follows."""
     spans, spent = [], []
     for turn in range(_REPEATS):
         page.wait_for_timeout(_SETTLED_MS)

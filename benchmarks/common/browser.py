@@ -61,8 +61,15 @@ def save(png: bytes, to: Path, *, colours: int = 256) -> None:
     Image.open(io.BytesIO(png)).convert("RGB").quantize(colours).save(to, optimize=True)
 
 
-def draw_around(page: Page, share: float = 0.96, corners: int = 40) -> None:
-    """Draw an ellipse of this share of the sides of the map of `pcip browse`, but do not release the button."""
+def draw_around(page: Page, share: float = 0.96, corners: int = 40, *, held_ms: int = _MOVE_MS) -> None:
+    """Draw an ellipse on the map of `pcip browse`, but do not release the button.
+
+    Args:
+        page: the page.
+        share: of the sides of the map.
+        corners: of the polygon.
+        held_ms: how long the button is held before it moves.
+    """
     import math
 
     box = page.locator("#map").bounding_box()
@@ -74,4 +81,4 @@ def draw_around(page: Page, share: float = 0.96, corners: int = 40) -> None:
         page.mouse.move(x, y)
         if number == 0:
             page.mouse.down()
-        page.wait_for_timeout(_MOVE_MS)
+        page.wait_for_timeout(held_ms if number == 0 else _MOVE_MS)

@@ -64,7 +64,7 @@ def application(actions: Actions, *, allowed_hosts: Collection[str] = ()) -> ASG
         return FileResponse(_STATIC / "index.html", headers=_HEADERS)
 
     async def figure(request: Request) -> Response:
-        return _answer(map_figure())
+        return _answer(await run_in_threadpool(map_figure))
 
     routes = [
         Route("/", page),

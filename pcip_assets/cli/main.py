@@ -21,6 +21,7 @@ COMMANDS = {
     "run": "Take a screen from images to features and scores.",
     "like": "List the proteins or cells most similar to given ones.",
     "browse": "Look at cells on a page, label them, train a classifier.",
+    "napari": "Open a field with its cells and their features in napari.",
     "sql": "Query the published tables in SQL.",
     "units": "Show the cells that a feature responds to, and where in them.",
     "export": "Write results as AnnData, profiles, OME-Zarr, or a program.",
@@ -29,7 +30,7 @@ COMMANDS = {
     "bench": "List the benchmarks, or run one.",
 }
 """Command -> its line in `pcip --help`."""
-QUERIES = {"like", "browse", "sql", "units", "export"}
+QUERIES = {"like", "browse", "napari", "sql", "units", "export"}
 """Commands on results that are there; their modules are in a folder of their own."""
 
 

@@ -107,9 +107,9 @@ class BrowsedCells:
     def described(self, rows: np.ndarray) -> pl.DataFrame:
         """All columns of some cells, one row per cell: `cell_id` first."""
         cells = pl.DataFrame({"cell_id": self.cell_id.gather(rows)})
-        of_images = self.images.select(
+        of_images = self.images[self.image[rows].astype(np.int64)].select(
             pl.col(pl.List(pl.String)).list.join(", "), pl.exclude(pl.List(pl.String))
-        )[self.image[rows].astype(np.int64)]
+        )
         shard = pl.Series("shard", self._shards, dtype=pl.String).gather(self._shard[rows])
         own = self._table[rows].drop(_INTERNAL)
         named = [name for name in of_images.columns if name not in (*own.columns, "shard")]

@@ -9,10 +9,9 @@ import numpy as np
 
 from pcip_core.browse.cells import BrowsedCells
 from pcip_core.crops.shard import CutField, cut_field
-from pcip_core.errors import CropError
 from pcip_core.plots.cells.montage import composite
 from pcip_core.spec.screen import Screen
-from pcip_core.store.rows import fields_of, illumination_of
+from pcip_core.store.rows import stored_field
 
 _DARKEST, _BRIGHTEST = 0.5, 99.8  # percentiles of a plane
 _SIDE = 1200  # px of a picture, at most
@@ -49,17 +48,7 @@ def field_picture(cells: BrowsedCells, screen: Screen, row: int) -> FieldPicture
     shard = str(cells.column("shard")[row])
     field_id, _, label = cell_id.rpartition("_")
     screen.folder()
-    table = cells.store.read(cells.screen, "fields", shards=[shard])
-    light = illumination_of(cells.store, screen, [shard])
-    fields = [field for field in fields_of(screen, table, light) if field.field_id == field_id]
-    if not fields:
-        raise CropError(
-            f"{cells.screen}: field {field_id}",
-            found="no such field in the table of fields",
-            required="the field that the cell was cut from",
-            remedy=f"Run `pcip run {cells.screen}`.",
-        )
-    cut = cut_field(screen, fields[0])
+    cut = cut_field(screen, stored_field(cells.store, screen, field_id, shard))
     height, width = cut.planes.shape
     y, x = (float(cells.column(name)[row]) for name in ("y_px", "x_px"))
     number = int(label)

@@ -130,23 +130,10 @@ class ExportedCells:
 
     def _cells(self, shard: str) -> pl.DataFrame:
         """The columns of the cells of a shard and of their images, without the version of the encoder."""
-        cells = self._store.read(self.screen, "cells", shards=[shard]).drop(_LEFT_OUT, strict=False)
-        extremes = [
-            pl.col(name).list.get(number, null_on_oob=True).alias(f"{name}_{channel}")
-            for name in ("intensity_min", "intensity_max")
-            for number, channel in enumerate(self.channels)
-        ]
-        cells = cells.with_columns(extremes).drop("intensity_min", "intensity_max")
+        cells = self._store.read(self.screen, "cells", shards=[shard])
         texts = {name: _enum(values) for name, values in self._texts.items() if name in cells.columns}
         cells = cells.cast(texts, strict=False)  # type: ignore[arg-type]  # other images may have further fields
-        own = [*cells.columns, "encoder_version"]
-        further = self._images.columns[1:]
-        named = [f"image_{name}" if name in own else name for name in further]
-        images = self._images.rename(dict(zip(further, distinct(named, own), strict=True)))
-        cells = cells.with_columns(pl.col("image_id").cast(images.schema["image_id"], strict=False))
-        joined = cells.join(images, on="image_id", how="left", maintain_order="left")
-        first = ["cell_id", "image_id", "field", "shard"]
-        return joined.select(*first, *images.columns[1:], pl.exclude(*first, *images.columns))
+        return with_images(cells, self._images, self.channels)
 
     def _count(self, table: str, column: str) -> tuple[int, list[str]]:
         """Number of the cells of these images in a table, and the values of a column."""
@@ -227,6 +214,33 @@ def chosen_images(store: Store, screen: str, where: str | None) -> tuple[pl.Data
     frame = frame.with_columns(pl.col(texts).cast(pl.String), pl.col(numbers).cast(pl.Float64))
     kinds = {name: _enum(frame[name].unique().drop_nulls().to_list()) for name in texts}
     return frame.cast(kinds).select("image_id", pl.exclude("image_id")), chosen  # type: ignore[arg-type]
+
+
+def with_images(cells: pl.DataFrame, images: pl.DataFrame, channels: Iterable[str]) -> pl.DataFrame:
+    """Cells with the columns of their images, `cell_id` first, without what means nothing outside of the store.
+
+    A column of images that has the name of a column of cells becomes `image_<name>`.
+
+    Args:
+        cells: rows of the table `cells`.
+        images: from `chosen_images`.
+        channels: of the crops, in their order, for the names of the columns of grey levels.
+    """
+    extremes = [
+        pl.col(name).list.get(number, null_on_oob=True).alias(f"{name}_{channel}")
+        for name in ("intensity_min", "intensity_max")
+        for number, channel in enumerate(channels)
+    ]
+    cells = cells.drop(_LEFT_OUT, strict=False).with_columns(extremes)
+    cells = cells.drop("intensity_min", "intensity_max")
+    own = [*cells.columns, "encoder_version"]
+    further = images.columns[1:]
+    named = [f"image_{name}" if name in own else name for name in further]
+    images = images.rename(dict(zip(further, distinct(named, own), strict=True)))
+    cells = cells.with_columns(pl.col("image_id").cast(images.schema["image_id"], strict=False))
+    joined = cells.join(images, on="image_id", how="left", maintain_order="left")
+    first = ["cell_id", "image_id", "field", "shard"]
+    return joined.select(*first, *images.columns[1:], pl.exclude(*first, *images.columns))
 
 
 def distinct(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:

@@ -207,20 +207,33 @@ def _multiscales(name: str, axes: str, um: float | None) -> list[dict[str, Any]]
 
 
 def _omero(channels: Mapping[str, str]) -> dict[str, Any]:
-    """How viewers show the channels: proteins in green first, structures in blue first."""
-    colours = {"protein": iter(_PROTEINS * len(channels)), "structural": iter(_STRUCTURES * len(channels))}
+    """How viewers show the channels."""
+    colours = channel_colours(channels)
     window = {"min": 0, "max": 255, "start": 0, "end": 255}
     return {
         "channels": [
             {
                 "label": name,
-                "color": next(colours.get(role, colours["structural"])),
+                "color": colours[name],
                 "active": True,
                 "window": window,
             }
-            for name, role in channels.items()
+            for name in channels
         ]
     }
+
+
+def channel_colours(channels: Mapping[str, str]) -> dict[str, str]:
+    """Channel -> colour in hexadecimal: proteins in green first, structures in blue first.
+
+    Args:
+        channels: channel -> role.
+
+    >>> channel_colours({"nucleus": "structural", "protein": "protein", "tubulin": "structural"})
+    {'nucleus': '0000FF', 'protein': '00FF00', 'tubulin': 'FF0000'}
+    """
+    colours = {"protein": iter(_PROTEINS * len(channels)), "structural": iter(_STRUCTURES * len(channels))}
+    return {name: next(colours.get(role, colours["structural"])) for name, role in channels.items()}
 
 
 def _name(text: str) -> str:

@@ -9,6 +9,7 @@ import polars as pl
 import yaml
 
 from pcip_core.crops.shard_cells import Rejected, ShardCells
+from pcip_core.errors import CropError
 from pcip_core.images.annotations import ImageRecord
 from pcip_core.images.field import Field
 from pcip_core.images.illumination.profile import Polynomial
@@ -117,6 +118,23 @@ def fields_of(screen: Screen, table: pl.DataFrame, illumination: pl.DataFrame | 
         )
         for row in table.iter_rows(named=True)
     ]
+
+
+def stored_field(store: Store, screen: Screen, field_id: str, shard: str) -> Field:
+    """One field, with its estimated illumination.
+
+    Raises:
+        CropError: it is not in the table of fields.
+    """
+    table = store.read(screen.name, "fields", shards=[shard]).filter(pl.col("field_id") == field_id)
+    if table.is_empty():
+        raise CropError(
+            f"{screen.name}: field {field_id}",
+            found="no such field in the table of fields",
+            required="the field that the cell was cut from",
+            remedy=f"Run `pcip run {screen.name}`.",
+        )
+    return fields_of(screen, table, illumination_of(store, screen, [shard]))[0]
 
 
 def images_table(records: Sequence[ImageRecord]) -> pl.DataFrame:

@@ -166,3 +166,29 @@ def test_a_mistake_in_a_filter_is_explained(address: str, page: Page) -> None:
     page.fill("#condition", "1; DROP TABLE cells")
     page.click("#filter-apply")
     expect(page.locator("#message")).to_contain_text("required: one condition in SQL")
+
+
+def test_a_lasso_that_begins_late_selects_and_one_picture_is_drawn_at_a_time(
+    address: str, page: Page
+) -> None:
+    """Bokeh takes a button that is held still for 0.3 s for a press; so does a slow browser."""
+    asked, most = 0, 0
+
+    def counted(change: int, url: str) -> None:
+        nonlocal asked, most
+        asked += change * url.endswith("/do/picture")
+        most = max(most, asked)
+
+    page.on("request", lambda request: counted(1, request.url))
+    page.on("requestfinished", lambda request: counted(-1, request.url))
+    page.route("**/do/picture", lambda route: (time.sleep(0.2), route.continue_()))
+    page.goto(address)
+    page.locator("body[data-ready=yes][data-pictures]").wait_for()
+    for _ in range(6):
+        page.mouse.move(300, 400)
+        page.mouse.wheel(0, 40)
+        page.wait_for_timeout(60)
+    draw_around(page, held_ms=600)
+    page.mouse.up()
+    expect(page.locator("#total")).to_contain_text("(selected on the map)")
+    assert most == 1

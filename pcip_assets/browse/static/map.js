@@ -3,6 +3,7 @@
 import {ask, askBytes, byId, element} from "./server.js";
 
 const SETTLING_MS = 40;
+const NEVER_MS = 2 ** 31 - 1;  // the longest time that a browser can wait for
 
 export class MapView {
   constructor(onSelect) {
@@ -13,14 +14,18 @@ export class MapView {
     this.selection = null;  // marked: all of it, or one page of the gallery
     this.page = null;
     this.asked = 0;
-    this.drawn = 0;
+    this.drawing = false;
+    this.waiting = false;  // a newer view than the one that is being drawn
   }
 
   async open() {
     const item = await (await fetch("/figure")).json();
-    await Bokeh.embed.embed_item(item, "map");
+    const views = await Bokeh.embed.embed_item(item, "map");
     const page = Bokeh.documents[0];
     this.plot = page.get_model_by_name("map");
+    // Bokeh takes a button that is held still for 0.3 s for a press, after which no lasso is drawn however far it moves.
+    const gestures = views.get(this.plot)?.canvas?.ui_event_bus?.ui_gestures?.constructor;
+    if (gestures) gestures.press_threshold = NEVER_MS;
     this.source = page.get_model_by_name("picture");
     this.image = this.source.data.image[0].constructor;
     this.plot.on_event("rangesupdate", () => this.later());
@@ -53,18 +58,29 @@ export class MapView {
     this.timer = setTimeout(() => this.draw(), SETTLING_MS);
   }
 
+  // One picture at a time: what was asked for meanwhile is drawn after it, and only the last of it.
   async draw() {
     if (!this.map) return;
+    if (!(this.plot.inner_width > 0 && this.plot.inner_height > 0)) return this.later();
+    this.waiting = true;
+    if (this.drawing) return;
+    this.drawing = true;
+    try {
+      while (this.waiting) {
+        this.waiting = false;
+        await this.picture();
+      }
+    } finally { this.drawing = false; }
+  }
+
+  async picture() {
     const width = Math.round(this.plot.inner_width), height = Math.round(this.plot.inner_height);
-    if (!(width > 0 && height > 0)) return this.later();
     const {x_range: x, y_range: y} = this.plot;
     const number = ++this.asked;
     const limits = [x.start, x.end, y.start, y.end];
     const pixels = await askBytes("picture", {
       map: this.map, limits, width, height, colour: this.colour, condition: this.condition, selection: this.selection, page: this.page,
     });
-    if (number < this.drawn) return;  // a later picture is already there
-    this.drawn = number;
     this.source.data = {
       image: [new this.image(new Uint32Array(pixels), [height, width])],
       x: [limits[0]], y: [limits[2]], dw: [limits[1] - limits[0]], dh: [limits[3] - limits[2]],

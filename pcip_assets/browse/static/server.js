@@ -17,20 +17,24 @@ const post = (name, values) => fetch(`/do/${name}`, {
 // What is said of requests that take longer than a second, until the last of them is answered.
 const PATIENCE_MS = 1000;
 const busy = document.getElementById("busy");
-let slow = 0;
+let slow = 0, following = false;
 
 async function follow() {
-  while (slow) {
-    const {what, share} = await (await post("progress", {})).json().catch(() => ({what: ""}));
-    busy.textContent = what ? `${what}, ${Math.round(100 * share)} %` : "computing…";
-    busy.hidden = !slow;
-    await new Promise((done) => { setTimeout(done, PATIENCE_MS / 2); });
-  }
+  if (following) return;
+  following = true;
+  try {
+    while (slow) {
+      const {what, share} = await (await post("progress", {})).json().catch(() => ({what: ""}));
+      busy.textContent = what ? `${what}, ${Math.round(100 * share)} %` : "computing…";
+      busy.hidden = !slow;
+      await new Promise((done) => { setTimeout(done, PATIENCE_MS / 2); });
+    }
+  } finally { following = false; }
 }
 
 async function patiently(answer) {
   let waits = false;
-  const timer = setTimeout(() => { waits = true; if (++slow === 1) follow().catch(() => {}); }, PATIENCE_MS);
+  const timer = setTimeout(() => { waits = true; slow++; follow().catch(() => {}); }, PATIENCE_MS);
   try { return await answer; } finally {
     clearTimeout(timer);
     if (waits && --slow === 0) busy.hidden = true;

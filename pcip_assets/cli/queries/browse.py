@@ -3,6 +3,7 @@
 import contextlib
 import getpass
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from pcip_assets.workspace import BROWSE_PORT, Workspace
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
+
+    from pcip_core.browse.session import Session
 
 
 @click.command("browse")
@@ -59,6 +62,7 @@ def opened(
     """
     from pcip_assets.browse.actions import Actions
     from pcip_assets.browse.application import application
+    from pcip_assets.browse.figure import map_figure
     from pcip_assets.browse.publishing import Publisher, report_in_process
     from pcip_assets.provenance import git_commit
     from pcip_core.browse.labels import label_sets
@@ -66,6 +70,7 @@ def opened(
     from pcip_core.store.partitions import Store
     from pcip_core.store.publish import publish
 
+    threading.Thread(target=map_figure, daemon=True).start()  # imports Bokeh while the cells are read
     path = workspace.spec_path(screen)
     loaded = workspace.load(path)  # `find` would record it, which needs permission to write
     workspace.check_unique(loaded.name, path)
@@ -85,6 +90,7 @@ def opened(
             labels=labels,
             changed=publisher.changed,
         )
+        threading.Thread(target=_first_map, args=[session], daemon=True).start()
         if label_sets(session.cells):
             publisher.refresh()
         yield application(Actions(session, publisher), allowed_hosts=allowed_hosts)
@@ -94,3 +100,11 @@ def opened(
         publisher.close()
         if problem := publisher.state()["problem"]:
             click.secho(str(problem), fg="yellow", err=True)
+
+
+def _first_map(session: "Session") -> None:
+    """Read the map that the page shows first, while the browser starts; the page reports what goes wrong."""
+    from pcip_core.errors import PcipError
+
+    with contextlib.suppress(PcipError, OSError):
+        session.map(next(iter(session.names)))

@@ -5,6 +5,7 @@ Source of the idea: datashader (Bednar et al.), which draws counts instead of po
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,8 @@ from pcip_core.browse.selections import unusable
 _STAMPS = ((1_500, 4), (8_000, 3), (40_000, 2), (150_000, 1))  # points in view at most -> radius in px
 _MOST_SIDE, _MOST_PIXELS = 4000, 8_000_000  # of a picture
 _FAINTEST, _DARKEST = 0.25, 1.0  # opacity of one point in a pixel, and of the densest pixel
+_OF_DISCS = 0.9  # opacity of discs
+_SPARSE = 16  # with fewer points than 1 in so many pixels, discs are added one by one
 
 
 @dataclass(frozen=True)
@@ -94,19 +97,15 @@ def picture(points: np.ndarray, view: View, layers: list[Layer]) -> np.ndarray:
         if not len(shown):
             continue
         radius = next((px for most, px in _STAMPS if len(shown) <= most), 0) + layer.larger
-        source, pixel = _stamped(pixel, view, radius)
-        counts = np.bincount(pixel, minlength=size)
+        of_points = layer.colours[shown] if layer.colours.ndim == 2 else np.zeros((0, 0))
+        counts, *bands = _sums(pixel, [None, *of_points.T], view, radius)
         drawn = np.flatnonzero(counts)
         several = counts[drawn].astype(np.float32)
-        if layer.colours.ndim == 1:
-            mean = np.broadcast_to(layer.colours.astype(np.float32), (len(drawn), 3))
+        if bands:
+            mean = np.stack([band[drawn] / several for band in bands], axis=1)
         else:
-            of_points = layer.colours[shown] if source is None else layer.colours[shown[source]]
-            mean = np.stack(
-                [np.bincount(pixel, of_points[:, band], size)[drawn] / several for band in range(3)], axis=1
-            )
-        share = np.log1p(several) / np.log1p(max(float(np.percentile(several, 99.5)), 1.0))
-        alpha = np.clip(_FAINTEST + (_DARKEST - _FAINTEST) * share, 0, 1) if radius == 0 else np.float32(0.9)
+            mean = np.broadcast_to(layer.colours.astype(np.float32), (len(drawn), 3))
+        alpha = _opacity(several) if radius == 0 else np.float32(_OF_DISCS)
         colour[drawn] += (mean - colour[drawn]) * np.reshape(alpha, (-1, 1))
         opacity[drawn] += (1 - opacity[drawn]) * alpha
     out = np.empty((size, 4), np.uint8)
@@ -116,16 +115,46 @@ def picture(points: np.ndarray, view: View, layers: list[Layer]) -> np.ndarray:
     return out.reshape(view.height, view.width, 4)
 
 
-def _stamped(pixel: np.ndarray, view: View, radius: int) -> tuple[np.ndarray | None, np.ndarray]:
-    """The pixels of discs around pixels, and which point each belongs to; None: they are those of the points."""
+def _opacity(several: np.ndarray) -> np.ndarray:
+    """The opacity of pixels with so many points."""
+    share = np.log1p(several) / np.log1p(max(float(np.percentile(several, 99.5)), 1.0))
+    opacity: np.ndarray = np.clip(_FAINTEST + (_DARKEST - _FAINTEST) * share, 0, 1)
+    return opacity
+
+
+def _sums(
+    pixel: np.ndarray, weights: Sequence[np.ndarray | None], view: View, radius: int
+) -> list[np.ndarray]:
+    """For each pixel, the sum of the weights of the points whose discs cover it; without weights, their number.
+
+    Args:
+        pixel: (m,) the pixel of each point.
+        weights: each (m,), or None.
+        view: the part of the map.
+        radius: of the discs, px; 0 for single pixels.
+    """
+    size = view.width * view.height
     if radius == 0:
-        return None, pixel
+        return [np.bincount(pixel, each, size) for each in weights]
     reach = np.arange(-radius, radius + 1)
     dy, dx = (each.ravel() for each in np.meshgrid(reach, reach, indexing="ij"))
     inside = dy**2 + dx**2 <= radius**2 + radius * 0.8
+    dy, dx = dy[inside], dx[inside]
+    if len(pixel) > size / _SPARSE:  # adding whole planes costs the same for any number of points
+        return [_spread(np.bincount(pixel, each, size), view, dy, dx) for each in weights]
     y, x = np.divmod(pixel, view.width)
-    y = (y[:, None] + dy[inside]).ravel()
-    x = (x[:, None] + dx[inside]).ravel()
-    source = np.repeat(np.arange(len(pixel)), int(inside.sum()))
+    y = (y[:, None] + dy).ravel()
+    x = (x[:, None] + dx).ravel()
     kept = (y >= 0) & (y < view.height) & (x >= 0) & (x < view.width)
-    return source[kept], (y * view.width + x)[kept]
+    source = np.repeat(np.arange(len(pixel)), len(dy))[kept]
+    covered = (y * view.width + x)[kept]
+    return [np.bincount(covered, None if each is None else each[source], size) for each in weights]
+
+
+def _spread(plane: np.ndarray, view: View, dy: np.ndarray, dx: np.ndarray) -> np.ndarray:
+    """The sums of a plane over discs around its pixels, (size,); the offsets of a disc are symmetric."""
+    padded = np.pad(plane.reshape(view.height, view.width), int(dy.max()))
+    out = np.zeros((view.height, view.width), plane.dtype)
+    for down, right in zip(dy + dy.max(), dx + dx.max(), strict=True):
+        out += padded[down : down + view.height, right : right + view.width]
+    return out.ravel()

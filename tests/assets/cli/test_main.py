@@ -64,6 +64,7 @@ def test_the_commands_and_options_that_users_rely_on_are_there() -> None:
         "like": {"-n", "--by"},
         "sql": set(),
         "browse": {"--labels", "--as", "--port", "--allow-host"},
+        "napari": {"--features"},
         "export": {"--to", "--features", "--where", "--out", "--overwrite"},
         "units": set(),
         "publish": {"--rebuild"},

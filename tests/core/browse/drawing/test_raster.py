@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from pcip_core.browse.drawing import raster
 from pcip_core.browse.drawing.raster import Layer, View, picture, pixels_of
@@ -38,6 +39,22 @@ def test_few_points_are_discs_that_end_at_the_border() -> None:
     assert seen.max() == 4
     assert (0, 0) in {tuple(each) for each in seen.tolist()}
     assert np.unique(drawn[drawn[..., 3] > 0][:, :3], axis=0).tolist() == [[9, 8, 7]]
+
+
+@pytest.mark.parametrize("n", [3, 4_000])  # added one by one, and by whole planes
+def test_discs_are_what_a_loop_over_points_adds(n: int) -> None:
+    rng = np.random.default_rng(n)
+    view, radius = View(0, 1, 0, 1, 30, 20), 2
+    y, x = rng.integers(0, 20, n), rng.integers(0, 30, n)
+    weight = rng.integers(0, 256, n).astype(np.uint8)
+    counts, sums = np.zeros((24, 34)), np.zeros((24, 34))  # with a margin
+    for row, column, each in zip(y, x, weight.tolist(), strict=True):
+        for dy, dx in ((dy, dx) for dy in range(-2, 3) for dx in range(-2, 3) if dy**2 + dx**2 < 8):
+            counts[row + 2 + dy, column + 2 + dx] += 1
+            sums[row + 2 + dy, column + 2 + dx] += each
+    made = raster._sums(y * 30 + x, [None, weight], view, radius)
+    for plane, wanted in zip(made, (counts, sums), strict=True):
+        assert plane.reshape(20, 30).tolist() == wanted[2:-2, 2:-2].tolist()
 
 
 def test_later_layers_cover_earlier_ones() -> None:

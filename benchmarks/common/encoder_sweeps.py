@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
+from typing import Any
 
 from benchmarks.common.encoder_scores import KNN, LOGISTIC, UNITS
 from benchmarks.common.encoder_screens import Cells
@@ -18,19 +20,26 @@ SETTINGS: tuple[tuple[str | float, float], ...] = (
     ("glorot", 1e-3),
     (0.5, 1e-3),
 )  # initial weights and learning rate: a cross through the recipe's, which are the second
-EPOCHS = 4  # at a constant rate
+EPOCHS, SEEDS = 2, 2  # epochs at a constant rate
 
 
 def swept_rows(cells: Cells) -> Iterator[Row]:
-    """Scores by width, initial weights and learning rate, after few epochs at a constant rate, with one seed."""
+    """Scores by seed, width, initial weights and learning rate, after few epochs at a constant rate."""
     what = next(iter(cells.questions))
-    config = replace(cells.encoder, start="none", epochs=EPOCHS, schedule="constant", warm_up=0.0)
-    for width in WIDTHS:
-        for weights, rate in SETTINGS:
-            swept = trained(cells, replace(config, width=width, initial_weights=weights, learning_rate=rate))
-            about = (
-                f"{cells.about}: {what}: sweep, {EPOCHS} epochs, width {width:g}, initial weights {weights}, "
-                f"learning rate {rate:g}, {swept.layer}"
-            )
-            for way in (KNN, LOGISTIC):
-                yield Row(f"{about}, {way} ({swept.seconds:.0f} s)", swept.score(what, way), UNITS[way], n=1)
+    config = replace(
+        cells.encoder, start="none", epochs=EPOCHS, schedule="constant", warm_up=0.0, precision="bf16"
+    )
+    for seed, width, (weights, rate) in product(range(SEEDS), WIDTHS, SETTINGS):
+        settings: dict[str, Any] = {
+            "seed": seed,
+            "width": width,
+            "initial_weights": weights,
+            "learning_rate": rate,
+        }
+        swept = trained(cells, replace(config, **settings))
+        about = (
+            f"{cells.about}: {what}: sweep, {EPOCHS} epochs, seed {seed}, width {width:g}, "
+            f"initial weights {weights}, learning rate {rate:g}, {swept.layer}"
+        )
+        for way in (KNN, LOGISTIC):
+            yield Row(f"{about}, {way} ({swept.seconds:.0f} s)", swept.score(what, way), UNITS[way], n=1)

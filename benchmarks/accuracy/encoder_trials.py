@@ -15,7 +15,6 @@ in their name, such as `simulated_yeast: sweep`.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -40,8 +39,8 @@ from benchmarks.common.encoder_starts import (
 from benchmarks.common.encoder_sweeps import swept_rows
 from benchmarks.common.encoder_trainings import Trained, trained, untrained
 from benchmarks.common.harness import Row
+from benchmarks.common.parts import chosen
 from benchmarks.common.varied_cells import IMAGES, varied_cells
-from pcip_core.errors import PcipError
 from pcip_core.models.inference import extract_features
 from pcip_core.spec.recipes import RECIPES
 
@@ -51,7 +50,6 @@ DESCRIPTION = (
 SECONDS = 640
 LONG = True
 NAMED_SIZES = {"small": 0, "medium": 1, "long": 2}
-PART = "PCIP_BENCH_PART"  # text in the names of the parts that are run; by default all
 Part = Callable[[Cells], Iterator[Row]]
 LABELLED, ANTIBODIES = "human_labelled_cells", "human_antibodies"
 _LARGER_PX = 128  # side of crops that show the pictures as they are; those of the spec have half of it
@@ -67,11 +65,10 @@ _BLOCK_EPOCHS = {
 def run(size: str = "small") -> list[Row]:
     """The parts of a size, or those that PCIP_BENCH_PART names; the real screens where their images are."""
     rows: list[Row] = []
-    chosen = parts_of(NAMED_SIZES[size], os.environ.get(PART, ""))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        for screen, parts in chosen.items():
+        for screen, parts in parts_of(NAMED_SIZES[size]).items():
             root = None if screen in SIMULATED else DATA / screen
             if root is not None and not root.is_dir():
                 rows.append(Row(f"{screen}: not run: its images cannot be distributed ({root})", None))
@@ -86,30 +83,19 @@ def run(size: str = "small") -> list[Row]:
     return rows
 
 
-def parts_of(size: int, text: str = "") -> dict[str, dict[str, Part]]:
-    """Screen -> name -> part of a size, of those with this text in `SCREEN: NAME`.
-
-    Raises:
-        PcipError: no part has it.
-    """
-    names = [
-        (screen, name)
+def parts_of(size: int) -> dict[str, dict[str, Part]]:
+    """Screen -> name -> part of a size, of those that are run."""
+    every = {
+        f"{screen}: {name}": (screen, name, part)
         for screen, parts in PARTS.items()
-        for name, (least, _) in parts.items()
+        for name, (least, part) in parts.items()
         if least <= size
-    ]
-    chosen: dict[str, dict[str, Part]] = {}
-    for screen, name in names:
-        if text in f"{screen}: {name}":
-            chosen.setdefault(screen, {})[name] = PARTS[screen][name][1]
-    if not chosen:
-        raise PcipError(
-            f"{PART}={text}",
-            found="no part of this size with this text in its name",
-            required=f"a text in one of: {'; '.join(': '.join(each) for each in names)}",
-            remedy="Correct the variable, or ask for a larger size (--medium, --long).",
-        )
-    return chosen
+    }
+    run: dict[str, dict[str, Part]] = {}
+    for full in chosen(list(every)):
+        screen, name, part = every[full]
+        run.setdefault(screen, {})[name] = part
+    return run
 
 
 def labelled_rows(cells: Cells) -> Iterator[Row]:

@@ -21,7 +21,7 @@ SETTINGS: tuple[tuple[str | float, float], ...] = (
     (0.5, 1e-3),
 )  # initial weights and learning rate: a cross through the recipe's, which are the second
 EPOCHS, SEEDS = 2, 2  # epochs at a constant rate
-WIDE, WIDE_EPOCHS = (0.5, 1.0), 8
+WIDE, WIDE_EPOCHS = (0.5, 1.0), 4
 
 
 def swept_rows(cells: Cells) -> Iterator[Row]:

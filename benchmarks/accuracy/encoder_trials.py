@@ -8,12 +8,17 @@ docs/decisions/0061-what-was-tried-for-real-cells.md.
 | small (the default) | the start as it is: uncertainty of the scores, larger crops, combined sets, plates |
 | medium | the shipped settings, three seeds; starts of more varied simulated cells; pairs of one protein |
 | long | other networks; on the simulated screens, initial weights and learning rates by width |
+
+Each size has the parts of `PARTS`, and those of the smaller sizes. `PCIP_BENCH_PART` runs only those that have its text
+in their name, such as `simulated_yeast: sweep`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -31,9 +36,10 @@ from benchmarks.common.encoder_starts import (
     tuned,
     uncertainty,
 )
-from benchmarks.common.encoder_sweeps import swept_rows
+from benchmarks.common.encoder_sweeps import swept_rows, wide_rows
 from benchmarks.common.encoder_trainings import Trained, trained, untrained
 from benchmarks.common.harness import Row
+from benchmarks.common.parts import chosen
 from benchmarks.common.varied_cells import IMAGES, varied_cells
 from pcip_core.models.inference import extract_features
 from pcip_core.spec.recipes import RECIPES
@@ -44,6 +50,7 @@ DESCRIPTION = (
 SECONDS = 640
 LONG = True
 NAMED_SIZES = {"small": 0, "medium": 1, "long": 2}
+Part = Callable[[Cells], Iterator[Row]]
 LABELLED, ANTIBODIES = "human_labelled_cells", "human_antibodies"
 _LARGER_PX = 128  # side of crops that show the pictures as they are; those of the spec have half of it
 _LARGER = f"crops of {_LARGER_PX} px"
@@ -56,50 +63,65 @@ _BLOCK_EPOCHS = {
 
 
 def run(size: str = "small") -> list[Row]:
-    """The parts of a size, and those of the smaller ones; the real screens where their images are."""
+    """The parts of a size, or those that PCIP_BENCH_PART names; the real screens where their images are."""
     rows: list[Row] = []
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        for name, of_screen in ((LABELLED, labelled_rows), (ANTIBODIES, antibody_rows)):
-            if not (DATA / name).is_dir():
-                rows.append(Row(f"{name}: not run: its images cannot be distributed ({DATA / name})", None))
+        for screen, parts in parts_of(NAMED_SIZES[size]).items():
+            root = None if screen in SIMULATED else DATA / screen
+            if root is not None and not root.is_dir():
+                rows.append(Row(f"{screen}: not run: its images cannot be distributed ({root})", None))
                 continue
-            rows += of_screen(cells_of(name, DATA / name), NAMED_SIZES[size])
-        if NAMED_SIZES[size] > 1:
-            for name in SIMULATED:
-                cells = cells_of(name, None)
-                rows += [*swept_rows(cells), *block_rows(cells)]
+            cells = cells_of(screen, root)
+            for name, part in parts.items():
+                for row in part(cells):
+                    print(f"{name}: {row.what}: {row.value}", file=sys.stderr, flush=True)
+                    rows.append(row)
     finally:
         torch.set_num_threads(threads)
     return rows
 
 
-def labelled_rows(cells: Cells, size: int) -> Iterator[Row]:
-    """Scores of the labelled cells by halves of the montages, and their uncertainty.
+def parts_of(size: int) -> dict[str, dict[str, Part]]:
+    """Screen -> name -> part of a size, of those that are run."""
+    every = {
+        f"{screen}: {name}": (screen, name, part)
+        for screen, parts in PARTS.items()
+        for name, (least, part) in parts.items()
+        if least <= size
+    }
+    run: dict[str, dict[str, Part]] = {}
+    for full in chosen(list(every)):
+        screen, name, part = every[full]
+        run.setdefault(screen, {})[name] = part
+    return run
 
-    Args:
-        cells: of `human_labelled_cells`.
-        size: 0 without, 1 and more with trainings of other starts.
-    """
+
+def labelled_rows(cells: Cells) -> Iterator[Row]:
+    """Scores of the labelled cells by halves of the montages, and their uncertainty; the start as it is."""
     (asked,) = cells.questions.values()
     start = untrained(cells, replace(cells.encoder, epochs=0))
     others = other_features(cells)
-    larger = cells_of(LABELLED, DATA / LABELLED, size_px=_LARGER_PX)
     for name, features in ((start.layer, start.features[start.layer]), (CLASSIC, others[CLASSIC])):
         for way, value in uncertainty(features, asked).items():
             yield Row(f"{cells.about}: {name}, {way}: standard error by montages", value, UNITS[way])
-    yield from recall_rows(
-        f"{cells.about}: start as it is, {start.layer}", start.features[start.layer], asked
-    )
-    yield from set_rows(f"{cells.about}: start as it is", cells, larger, start, others)
-    if size:
-        for seed in range(_SEEDS):
-            each = trained(cells, replace(cells.encoder, seed=seed))
-            yield from set_rows(f"{cells.about}: shipped settings, seed {seed}", cells, larger, each, others)
-        yield from candidate_rows()
-    if size > 1:
-        yield from block_rows(cells)
+    about = f"{cells.about}: start as it is"
+    yield from recall_rows(f"{about}, {start.layer}", start.features[start.layer], asked)
+    yield from set_rows(about, cells, larger_cells(), start, others)
+
+
+def shipped_rows(cells: Cells) -> Iterator[Row]:
+    """The same scores after training on the labelled cells by the shipped settings."""
+    larger, others = larger_cells(), other_features(cells)
+    for seed in range(_SEEDS):
+        each = trained(cells, replace(cells.encoder, seed=seed))
+        yield from set_rows(f"{cells.about}: shipped settings, seed {seed}", cells, larger, each, others)
+
+
+def larger_cells() -> Cells:
+    """The labelled cells in crops that show the pictures as they are."""
+    return cells_of(LABELLED, DATA / LABELLED, size_px=_LARGER_PX)
 
 
 def set_rows(
@@ -136,24 +158,22 @@ def feature_sets(last: str) -> list[tuple[str, ...]]:
     ]
 
 
-def candidate_rows() -> Iterator[Row]:
-    """Train encoders of varied simulated cells, and score them on the labelled cells, as they are and trained on."""
-    for name, candidate in CANDIDATES.items():
-        cells = cells_of(LABELLED, DATA / LABELLED, size_px=candidate.size_px)
-        (asked,) = cells.questions.values()
-        simulated = varied_cells(part=range(0, IMAGES, candidate.every))
-        state, seconds = trained_start(simulated, candidate)
-        for epochs in _TUNED:
-            each = tuned(cells, candidate, state, epochs=epochs)
-            about = f"{cells.about}: {name}, {epochs} epochs on these cells, {each.layer}"
-            yield from half_rows(about, each.features[each.layer], asked, f" ({seconds:.0f} s)")
+def candidate_rows(name: str, _: Cells) -> Iterator[Row]:
+    """Train an encoder of varied simulated cells; score it on the labelled cells, as it is and trained on them."""
+    candidate = CANDIDATES[name]
+    cells = cells_of(LABELLED, DATA / LABELLED, size_px=candidate.size_px)
+    (asked,) = cells.questions.values()
+    simulated = varied_cells(part=range(0, IMAGES, candidate.every))
+    state, seconds = trained_start(simulated, candidate)
+    for epochs in _TUNED:
+        each = tuned(cells, candidate, state, epochs=epochs)
+        about = f"{cells.about}: {name}, {epochs} epochs on these cells, {each.layer}"
+        yield from half_rows(about, each.features[each.layer], asked, f" ({seconds:.0f} s)")
 
 
-def antibody_rows(cells: Cells, size: int) -> Iterator[Row]:
-    """Why plates are recognised, and whether pairs of one protein change it."""
+def antibody_rows(cells: Cells) -> Iterator[Row]:
+    """Why plates are recognised."""
     yield from plate_rows(cells, untrained(cells, replace(cells.encoder, epochs=0)))
-    if size:
-        yield from pairs_rows(cells, cells.encoder)
 
 
 def block_rows(cells: Cells) -> Iterator[Row]:
@@ -171,3 +191,22 @@ def block_rows(cells: Cells) -> Iterator[Row]:
                 f"{cells.about}: {what}: {name}, {epochs} epochs, {each.layer}, {way} ({each.seconds:.0f} s)"
             )
             yield Row(about, each.score(what, way), UNITS[way], n=1)
+
+
+PARTS: dict[str, dict[str, tuple[int, Part]]] = {
+    LABELLED: {
+        "feature sets": (0, labelled_rows),
+        "shipped settings": (1, shipped_rows),
+        **{name: (1, partial(candidate_rows, name)) for name in CANDIDATES},
+        "networks": (2, block_rows),
+    },
+    ANTIBODIES: {
+        "plates": (0, antibody_rows),
+        "pairs": (1, lambda cells: pairs_rows(cells, cells.encoder)),
+    },
+    **{
+        screen: {"sweep": (2, swept_rows), "wide": (2, wide_rows), "networks": (2, block_rows)}
+        for screen in SIMULATED
+    },
+}
+"""Screen -> name of a part -> smallest size that has it, as in NAMED_SIZES, and its rows."""

@@ -11,6 +11,8 @@ this encoder itself, and a training without it, are compared too.
 | medium | three seeds of the shipped settings, with and without a start; the aims are judged by their medians |
 | long | three seeds of both, and of second rounds; with one seed, settings that differ in one thing |
 
+The parts that `PCIP_BENCH_PART` names are screens.
+
 A second round leaves out the proteins that vary most by the features of the first. `pcip bench encoder_trials` has what
 else was tried: other starts, initial weights by width, other networks.
 """
@@ -40,6 +42,7 @@ from benchmarks.common.encoder_scores import (
 from benchmarks.common.encoder_screens import REAL, SIMULATED, Cells, cells_of
 from benchmarks.common.encoder_trainings import WAYS, Trained, answers, trained, untrained
 from benchmarks.common.harness import Row
+from benchmarks.common.parts import chosen
 from pcip_core.spec.recipes import RECIPES
 from pcip_core.spec.training import Augmentation
 
@@ -118,7 +121,7 @@ def run(size: str = "small") -> list[Row]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        for name in (*SIMULATED, *REAL):
+        for name in chosen((*SIMULATED, *REAL)):
             root = None if name in SIMULATED else DATA / name
             if root is not None and not root.is_dir():
                 rows.append(Row(f"{name}: not run: its images cannot be distributed ({root})", None))

@@ -14,6 +14,7 @@ from benchmarks.common.encoder_blocks import ResidualEncoder, with_encoder
 from benchmarks.common.encoder_features import CLASSIC
 from benchmarks.common.encoder_scores import KNN, LOGISTIC, PLATE
 from benchmarks.common.encoder_starts import CHOICE, REST, Candidate
+from pcip_core.errors import PcipError
 from pcip_core.simulate import human, plan
 from pcip_core.training.cells import CellSet
 from tests.benchmarks.test_encoders_benchmark import QUESTION, drawn, tiny
@@ -119,8 +120,20 @@ def test_the_sweep_has_each_setting_at_each_width(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(encoder_sweeps, "SETTINGS", (("torch", 1e-3), ("glorot", 1e-3)))
     monkeypatch.setattr(encoder_sweeps, "EPOCHS", 1)
     rows = list(encoder_sweeps.swept_rows(tiny("simulated_human")))
-    assert len(rows) == 2 * 2 * len((KNN, LOGISTIC))
-    assert "width 0.05, initial weights glorot, learning rate 0.001" in rows[-1].what
+    assert len({row.what.rsplit(" (", 1)[0] for row in rows}) == 2 * 2 * 2 * len((KNN, LOGISTIC))
+    assert "seed 1, width 0.05, initial weights glorot, learning rate 0.001" in rows[-1].what
+
+
+def test_wider_networks_learn_at_the_rate_of_the_recipe_and_at_a_lower_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(encoder_sweeps, "WIDE_EPOCHS", 1)
+    monkeypatch.setattr(encoder_sweeps, "WIDE", (0.06,))
+    cells = tiny("simulated_human")
+    cells = replace(cells, encoder=replace(cells.encoder, width=0.03, learning_rate=0.01))
+    names = [row.what for row in encoder_sweeps.wide_rows(cells)]
+    rates = [name.split("learning rate ")[1].split(",")[0] for name in names[::2]]
+    assert rates == ["0.01", "0.005"] * encoder_sweeps.SEEDS
 
 
 def test_feature_sets_are_scored_alone_and_combined() -> None:
@@ -148,3 +161,29 @@ def test_without_images_each_real_screen_says_so(
     rows = encoder_trials.run()
     assert [row.what.split(":")[0] for row in rows] == ["human_labelled_cells", "human_antibodies"]
     assert all(row.value is None for row in rows)
+
+
+def test_a_part_is_run_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a text in its name; without one, a size has its parts and those of the smaller sizes."""
+    ran = []
+
+    def cells_of(name: str, _: object) -> object:
+        ran.append(name)
+        return replace(tiny("simulated_human"), screen=name)
+
+    monkeypatch.setattr(encoder_trials, "cells_of", cells_of)
+    monkeypatch.setattr(encoder_sweeps, "WIDTHS", (0.03,))
+    monkeypatch.setattr(encoder_sweeps, "SETTINGS", (("torch", 1e-3),))
+    monkeypatch.setenv("PCIP_BENCH_PART", "simulated_yeast: sweep")
+    rows = encoder_trials.run("long")
+    assert ran == ["simulated_yeast"]
+    assert all("sweep" in row.what for row in rows)
+    monkeypatch.delenv("PCIP_BENCH_PART")
+    sizes = [encoder_trials.parts_of(size) for size in range(3)]
+    assert [sum(map(len, parts.values())) for parts in sizes] == [2, 8, 15]
+
+
+def test_a_part_that_a_size_lacks_is_an_error_that_names_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PCIP_BENCH_PART", "sweep")
+    with pytest.raises(PcipError, match="human_labelled_cells: feature sets; human_antibodies: plates"):
+        encoder_trials.run("small")

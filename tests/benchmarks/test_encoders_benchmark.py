@@ -247,3 +247,5 @@ def test_screens_without_their_images_are_named(monkeypatch: pytest.MonkeyPatch,
     rows = encoders.run()
     assert [row.what.split(":")[0] for row in rows] == list(encoders.REAL)
     assert all("not run: its images cannot be distributed" in row.what for row in rows)
+    monkeypatch.setenv("PCIP_BENCH_PART", encoders.REAL[1])
+    assert [row.what.split(":")[0] for row in encoders.run()] == [encoders.REAL[1]]

@@ -24,6 +24,7 @@ from pcip_core.words import many
 FOLDER = REPOSITORY / "benchmarks"
 _NO_BENCHMARKS = {"cases", "common", "faults", "truth"}  # folders of what benchmarks share
 _RENAMED = {"yardsticks": "baselines"}  # former name -> name
+_PARTIAL = ("PCIP_BENCH_PART", "PCIP_BENCH_SHARE")  # variables by which only a part of a benchmark is run
 _MET = {True: "met", False: "NOT met", None: "not judged"}
 
 
@@ -169,7 +170,8 @@ def run_benchmark(name: str, json_file: Path | None, size: str | None = None) ->
         the rows whose aim is not met.
 
     Raises:
-        PcipError: there is no such benchmark, or it has no such size.
+        PcipError: there is no such benchmark, or it has no such size; or only a part of it is run, and its rows
+            would become the reference results.
     """
     paths = _paths()
     if name in _RENAMED:
@@ -195,6 +197,14 @@ def run_benchmark(name: str, json_file: Path | None, size: str | None = None) ->
             found="a benchmark without this size",
             required=", ".join(f"--{each}" for each in sizes[1:]) or "no size",
             remedy=f"pcip bench {name}",
+        )
+    partial = [f"{variable}={os.environ[variable]}" for variable in _PARTIAL if os.environ.get(variable)]
+    if partial and json_file is None:
+        raise PcipError(
+            f"pcip bench {name}",
+            found=f"{' and '.join(partial)}, so a part of the benchmark",
+            required="a whole run, because its figures become the reference results",
+            remedy="Write those of a part to a file of your own (--json FILE), or unset the variable.",
         )
     start = time.perf_counter()
     measured = module.run(size or sizes[0]) if sizes else module.run()

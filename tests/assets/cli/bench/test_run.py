@@ -38,6 +38,15 @@ def test_a_name_that_is_no_benchmark_is_an_error_that_says_which_are(name: str, 
         bench.run_benchmark(name, None)
 
 
+@pytest.mark.parametrize("variable", ["PCIP_BENCH_PART", "PCIP_BENCH_SHARE"])
+def test_a_part_does_not_become_the_reference_results(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    before = (REPOSITORY / "benchmarks/results/faults.json").read_bytes()
+    monkeypatch.setenv(variable, "0.1")
+    with pytest.raises(PcipError, match=f"{variable}=0.1, so a part.*--json FILE"):
+        bench.run_benchmark("faults", None)
+    assert (REPOSITORY / "benchmarks/results/faults.json").read_bytes() == before
+
+
 def test_an_aim_that_is_not_met_is_an_error_with_strict(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "run_benchmark", lambda *_: ["kills: results lost"])
     assert CliRunner().invoke(cli, ["bench", "faults"]).exit_code == 0

@@ -157,3 +157,16 @@ def test_shards_of_a_run_that_failed_are_shown_as_failed_until_the_next_one(
     assert recorded == ({("cells", shard) for shard in SHARDS} if looked_at else {("cells", "c")})
     assert both.status("images") == both.status("cells") == FRESH
     assert both.outdated() == set()
+
+
+@pytest.mark.parametrize(("variable", "each"), [("false", len(SHARDS)), ("true", 1)])
+def test_dagster_can_write_one_planned_event_for_all_shards_of_an_asset(
+    both: Screenlet, monkeypatch: pytest.MonkeyPatch, variable: str, each: int
+) -> None:
+    monkeypatch.setenv("DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS", variable)
+    both.run()
+    run = next(iter(both.instance.get_runs(limit=1)))
+    planned = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+    events = [log.dagster_event for log in both.instance.all_logs(run.run_id) if log.dagster_event]
+    assert sum(event.event_type == planned for event in events) == 2 * each
+    assert both.status("images") == both.status("cells") == FRESH

@@ -151,7 +151,8 @@ def test_two_machines_add_different_plates_at_once(shared: Shared, expected: dic
     mine = tables_of(store, "tiny")
     assert sorted(mine) == sorted(expected)
     for table, rows in expected.items():
-        assert_frame_equal(mine[table], rows)
+        here = ["spec"] if table == "screen" else []  # which names the folder of the images
+        assert_frame_equal(mine[table].drop(here), rows.drop(here))
     query = "SELECT name, version FROM model_versions"
     assert shared.server.sql(query, shared.mlflow) == ["tiny|1"], "one encoder for both"
     cells = "SELECT shard, count(*) FROM tiny.cell_features_inpainting_conv3 GROUP BY shard ORDER BY shard"

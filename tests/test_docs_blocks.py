@@ -33,6 +33,7 @@ NOT_TRIED = {
     "docs/how-to/export.md: import scanpy": "tests/core/exports runs it",
     "docs/how-to/export.md: import pandas": "tests/core/exports runs it",
     "docs/how-to/export.md: import torch": "tests/core/exports loads such a program",
+    "docs/how-to/look-at-cells.md: points =": "needs napari; tests/core/exports runs it where it is installed",
     "docs/how-to/run-on-a-cluster.md: # data/compute.yaml": "is no spec; tests/assets/compute reads it",
     "docs/how-to/run-on-a-cluster.md: # dagster.yaml": "names classes of packages that are not installed here",
     "docs/how-to/share-a-store.md: -- cells of one screen in a bucket": "tests/core/store/places runs it",

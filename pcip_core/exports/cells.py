@@ -22,6 +22,7 @@ from pcip_core.store.vectors import features_of
 ROWS = 16_384  # cells of a block: 25 MB with 384 features
 _PREFIX = "cell_features_"
 _LEFT_OUT = ("crop_row", "pixel_hash")  # columns of cells that mean nothing outside of the store
+_FORMULA = r"^[=+\-@\t\r]"
 _OF_RUNS = ("mlflow_run_id", "dagster_run_id", "code_version", "commit", "inputs_hash", "created_at")
 
 
@@ -81,6 +82,14 @@ class ExportedCells:
     def units(self) -> list[str]:
         """A name for each feature: of the set, with its number."""
         return [f"{self.feature_set}_{number}" for number in range(self.shape[1])]
+
+    @property
+    def formulas(self) -> list[str]:
+        """The columns with texts that spreadsheets execute: they begin with =, +, - or @, and are no number."""
+        texts = self._images.select(pl.col(pl.Enum).cast(pl.String))
+        begins = pl.all().str.contains(_FORMULA) & pl.all().cast(pl.Float64, strict=False).is_null()
+        found = texts.select(begins.any())
+        return [name for name in found.columns if found[name][0]]
 
     def blocks(self, rows: int = ROWS) -> Iterator[Block]:
         """All cells, `rows` at a time; the last block may have fewer.

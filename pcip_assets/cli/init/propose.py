@@ -19,7 +19,7 @@ from pcip_core.files import replacing
 from pcip_core.images.proposal.arrangement import Arrangement
 from pcip_core.images.proposal.channels import chosen_channels
 from pcip_core.images.proposal.inspection import LAYOUTS, inspect_folder
-from pcip_core.images.proposal.naming.words import screen_name
+from pcip_core.images.proposal.naming.words import name_of_folder, screen_name
 from pcip_core.images.proposal.proposal import likely_organism, propose
 from pcip_core.spec.validation import RESERVED
 from pcip_core.words import escaped, many
@@ -116,7 +116,7 @@ def propose_spec(workspace: Workspace, images: Path, answers: Answers) -> bool:
         raise click.BadParameter(f"{answers.picture} does not end with .png", param_hint="--picture")
     images = images.expanduser()
     asks = not answers.yes and _is_terminal()
-    name = answers.name or screen_name(images.resolve().name)
+    name = answers.name or name_of_folder(images.resolve())
     if answers.name or not asks:
         _require_free(workspace, name, force=answers.force)
     with tqdm(desc="  listing files", unit="file", leave=False, disable=None) as bar:

@@ -64,6 +64,12 @@ def command(
         cells = ExportedCells(store, name, chosen, where=where)
         _writer(kind)(cells, target, overwrite=overwrite)
         click.echo(f"{target}: {many(cells.shape[0], 'cell', ',')} x {cells.shape[1]} features of {chosen}")
+        if kind == "csv" and (columns := cells.formulas):
+            click.secho(
+                f"texts of {', '.join(columns)} begin with =, +, - or @: spreadsheets execute them, unless you "
+                "import these columns as text",
+                fg="yellow",
+            )
         if cells.without:
             click.secho(f"{many(cells.without, 'cell', ',')} without a vector left out", fg="yellow")
 

@@ -95,10 +95,9 @@ def _bar(axes: Axes, size: tuple[int, int], scale: Scale) -> None:
     side = min(height, width)
     left, top = width - side - 0.5, height - side - 0.5
     text = draw_bar(axes, scale, side, left=left, top=top, longest=0.25)
-    label = axes.text(
-        width - side / 16, height - side / 8, text, color="white", fontsize=7, ha="right", va="bottom"
-    )
-    label.set_path_effects([withStroke(linewidth=1.5, foreground="black")])
+    behind = {"facecolor": "black", "alpha": 0.7, "edgecolor": "none", "pad": 1.5}  # rings of cells
+    axes.text(width - side / 16, height - side / 8, text, color="white", fontsize=7, ha="right", va="bottom",
+              bbox=behind)  # fmt: skip
 
 
 def _draw(axes: Axes, field: FieldOfView, radius: float) -> None:

@@ -1,6 +1,6 @@
 """A field as layers of napari: as plain data, and in napari's own model of a viewer if it is installed.
 
-With napari, run this file with PYTEST_DISABLE_PLUGIN_AUTOLOAD=1: the plugin of npe2 for pytest fails on its own warnings.
+With napari, run this file with PYTEST_DISABLE_PLUGIN_AUTOLOAD=1: its plugin for pytest fails on its own warnings.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pcip_core.crops.shard import cut_field
 from pcip_core.errors import CropError, EvaluationError, StoreError
 from pcip_core.exports.field_layers import LayerData, chosen_field, field_layers
 from pcip_core.store.rows import fields_of
+from tests.conftest import REPOSITORY
 from tests.core.browse.conftest import SET, Browsed, browsed, original
 
 __all__ = ["browsed", "original"]
@@ -122,9 +123,11 @@ def test_napari_shows_the_layers_and_colours_cells_by_a_column(layers) -> None:
     image, points = viewer.layers[0], viewer.layers[-1]
     assert tuple(image.scale) == (0.5, 0.5)
     assert {str(unit) for unit in image.units} == {"micrometer"}
+    block = (REPOSITORY / "docs" / "how-to" / "look-at-cells.md").read_text().partition("```python\n")[2]
+    exec(block.partition("```")[0], {"viewer": viewer})
+    assert points.face_color_mode == "cycle"
     points.face_color = "area_px"
-    area = points.features["area_px"].to_numpy()
-    shown = points.face_color
+    area, shown = points.features["area_px"].to_numpy(), points.face_color
     assert len(shown) == len(area)
     assert not np.allclose(shown[area.argmin()], shown[area.argmax()])
     number = int(layers[-2][1]["features"]["index"][0])

@@ -73,3 +73,9 @@ def test_pycytominer_aggregates_normalizes_annotates_and_selects(store: Store, t
         annotated, operation=["variance_threshold", "correlation_threshold"]
     )
     assert set(features) & set(selected.columns)
+
+
+def test_columns_that_a_spreadsheet_would_execute_are_named(store: Store) -> None:
+    """Of the doses 1, none and =2, the last is a formula; a number below 0 is none."""
+    assert ExportedCells(store, "tiny", SET).formulas == ["dose (mg/l)"]
+    assert ExportedCells(store, "tiny", SET, where="\"dose (mg/l)\" = '1'").formulas == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from pcip_core.spec.validation import RESERVED
 
@@ -27,6 +28,12 @@ _PROTEIN = (
 _MARKER = r"m?cherry|rfp|tdtomato|tomato|mkate2?|txred|texas ?red|cy ?[357](?:\.5)?|tritc|561|640|647|594|mscarlet\w*"
 _ATLAS = {"blue": "nucleus", "red": "microtubules", "green": PROTEIN, "yellow": "er"}
 """Channels of the Human Protein Atlas, by colour."""
+_SAYS_NOTHING = frozenset(
+    {
+        *("data", "dataset", "export", "exports", "files", "image", "images", "img", "imgs", "microscopy"),
+        *("pictures", "pngs", "raw", "raw_data", "raw_images", "tif", "tiff", "tiffs", "tifs"),
+    }
+)  # names of folders
 _EDGES = r"(?<![a-z]){}(?![a-z])"
 
 PREFIXES: Mapping[str, Sequence[str]] = {
@@ -96,3 +103,14 @@ def screen_name(text: str) -> str:
     """
     plain = slug(text)
     return f"{plain}_screen" if plain in RESERVED else plain
+
+
+def name_of_folder(folder: Path) -> str:
+    """The name of the screen of a folder: its own, or if that says nothing, the nearest name above it that does.
+
+    >>> [name_of_folder(Path(each)) for each in ("/data/My plates", "/data/kinases/raw/images", "/raw")]
+    ['my_plates', 'kinases', 'raw']
+    """
+    names = [each.name for each in (folder, *folder.parents) if each.name]
+    telling = (name for name in names if slug(name) not in _SAYS_NOTHING)
+    return screen_name(next(telling, names[0] if names else ""))

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from pcip_assets.cli.init import command, propose
 from pcip_assets.workspace import Workspace
 from pcip_core.errors import DuplicateScreenError, PcipError, RootError, SpecError
+from pcip_core.images.proposal.naming.words import name_of_folder
 from tests.core.images.proposal.test_proposal import discs, plate, write
 
 
@@ -44,7 +45,9 @@ def test_options_alone(workspace: Workspace, images: Path) -> None:
 def test_a_folder_of_the_workspace_is_named_relative_to_the_spec(workspace: Workspace) -> None:
     images = write(workspace.data.parent / "images", *plate(), pixels=discs(side=150))
     run(images, "--yes")
-    assert 'root: "../../images"' in (workspace.data / "screens" / "images.yaml").read_text()
+    (spec,) = (workspace.data / "screens").glob("*.yaml")
+    assert 'root: "../../images"' in spec.read_text()
+    assert spec.stem == name_of_folder(workspace.data.parent) != "images"
 
 
 def test_questions(workspace: Workspace, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ from benchmarks.common.encoder_starts import (
     tuned,
     uncertainty,
 )
-from benchmarks.common.encoder_sweeps import swept_rows, wide_rows
+from benchmarks.common.encoder_sweeps import swept_rows
 from benchmarks.common.encoder_trainings import Trained, trained, untrained
 from benchmarks.common.harness import Row
 from benchmarks.common.parts import chosen
@@ -204,9 +204,6 @@ PARTS: dict[str, dict[str, tuple[int, Part]]] = {
         "plates": (0, antibody_rows),
         "pairs": (1, lambda cells: pairs_rows(cells, cells.encoder)),
     },
-    **{
-        screen: {"sweep": (2, swept_rows), "wide": (2, wide_rows), "networks": (2, block_rows)}
-        for screen in SIMULATED
-    },
+    **{screen: {"sweep": (2, swept_rows), "networks": (2, block_rows)} for screen in SIMULATED},
 }
 """Screen -> name of a part -> smallest size that has it, as in NAMED_SIZES, and its rows."""

@@ -18,7 +18,8 @@ class Agreement:
         number: number of clusters of the nearest cut at which the trees differ; None: the partitions differ themselves,
             or no such cut was found.
         rand_of_number: adjusted Rand index of that cut; otherwise `rand`.
-        first, second: (n,) labels of the partitions that differ, or of those that were compared.
+        first, second: (n,) labels of the partitions that differ, or of those that were compared. Corresponding clusters
+            of a cut have the same label.
         moved: rows that are not in corresponding clusters of `first` and `second`.
     """
 
@@ -60,7 +61,8 @@ def compared(
                 continue
             one, two = (labels_of(tree, cut_number(tree, other)) for tree in (first_tree, second_tree))
             if (moved := not_corresponding(one, two)).size:
-                return Agreement(rand, other, float(adjusted_rand_score(one, two)), one, two, moved)
+                rand_of_cut = float(adjusted_rand_score(one, two))
+                return Agreement(rand, other, rand_of_cut, one, renumbered(one, two), moved)
     return Agreement(rand, None, rand, first, second, moved)
 
 
@@ -70,6 +72,26 @@ def not_corresponding(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     >>> not_corresponding(np.array(["a", "a", "b", "b"]), np.array([7, 7, 7, 5])).tolist()
     [2]
     """
+    one, other, partner = _partners(first, second)
+    return np.flatnonzero(partner[one] != other)
+
+
+def renumbered(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The labels of a partition, each exchanged for that of the corresponding cluster of another with as many clusters.
+
+    Args:
+        first, second: (n,) labels of as many clusters; the same row is the same thing.
+
+    >>> renumbered(np.array([1, 1, 2, 2, 2]), np.array([2, 2, 1, 1, 2])).tolist()
+    [1, 1, 2, 2, 1]
+    """
+    _, other, partner = _partners(first, second)
+    labels: np.ndarray = np.unique(first)[np.argsort(partner)][other]
+    return labels
+
+
+def _partners(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Number of each row's cluster in both partitions, and the corresponding cluster of each of the first; -1: none."""
     from scipy.optimize import linear_sum_assignment
 
     _, one = np.unique(first, return_inverse=True)
@@ -79,4 +101,4 @@ def not_corresponding(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     rows, columns = linear_sum_assignment(common, maximize=True)
     partner = np.full(len(common), -1)
     partner[rows] = columns
-    return np.flatnonzero(partner[one] != other)
+    return one, other, partner

@@ -90,14 +90,12 @@ def phenotype_fields(
 
 
 def _bar(axes: Axes, size: tuple[int, int], scale: Scale) -> None:
-    """A scale bar at the lower right of a field, with its length above it."""
+    """A scale bar at the lower right of a field, with its length below the field, where it covers no cell."""
     height, width = size
     side = min(height, width)
     left, top = width - side - 0.5, height - side - 0.5
     text = draw_bar(axes, scale, side, left=left, top=top, longest=0.25)
-    behind = {"facecolor": "black", "alpha": 0.7, "edgecolor": "none", "pad": 1.5}  # rings of cells
-    axes.text(width - side / 16, height - side / 8, text, color="white", fontsize=7, ha="right", va="bottom",
-              bbox=behind)  # fmt: skip
+    axes.set_xlabel(f"scale bar: {text}", loc="right", fontsize=7)
 
 
 def _draw(axes: Axes, field: FieldOfView, radius: float) -> None:

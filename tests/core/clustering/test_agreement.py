@@ -23,6 +23,9 @@ def test_the_nearest_cut_at_which_two_methods_differ_is_found() -> None:
     assert found.rand == 1
     assert found.rand_of_number == adjusted_rand_score(*cuts[found.number])
     assert 0 < len(found.moved) < 20
+    assert (
+        np.flatnonzero(found.first != found.second).tolist() == found.moved.tolist()
+    )  # the same numbers elsewhere
     assert compared(trees[0], trees[0], *[cuts[4][0]] * 2).number is None
 
 

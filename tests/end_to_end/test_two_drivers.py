@@ -19,7 +19,6 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from pcip_assets.servers.instance import open_instance
 from pcip_assets.workspace import Workspace
 from pcip_core.store.partitions import Store
 from pcip_core.store.places import place
@@ -158,7 +157,7 @@ def test_two_machines_add_different_plates_at_once(shared: Shared, expected: dic
     cells = "SELECT shard, count(*) FROM tiny.cell_features_inpainting_conv3 GROUP BY shard ORDER BY shard"
     published = answer(second.published, cells)
     assert published["shard"].to_list() == ["plate_1", *LATER]
-    with open_instance(second) as instance:
+    with dg.DagsterInstance.from_config(str(second.dagster_home)) as instance:
         for noun in BY_SHARD:
             shards = instance.get_materialized_partitions(dg.AssetKey(["tiny", noun]))
             assert shards == {"plate_1", *LATER}, "its Dagster knows the plates of both"

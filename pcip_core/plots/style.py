@@ -78,7 +78,8 @@ def wide_legend(entries: int) -> bool:
 def add_legend(figure: Figure, panels: list[Axes], *, outside: bool | None = None) -> None:
     """Add a common legend of all panels: in the last panel, or if `outside` to the right of all panels.
 
-    By default, a legend with more than 4 entries is outside, where it hides no curve. The caller makes the figure `LEGEND_INCHES` wider for it.
+    By default, a legend with more than 4 entries is outside, where it hides no curve. The caller then makes the figure
+    `LEGEND_INCHES` wider.
     """
     entries: dict[str, Artist] = {}
     for axes in panels:

@@ -20,7 +20,7 @@ DASHES: tuple[tuple[int, tuple[int, ...]], ...] = (
     (0, (1, 1)),
     (0, (4, 1, 1, 1, 1, 1)),
 )
-MAX_INSIDE = 6
+MAX_INSIDE = 4
 _REASON = 60  # characters per line of a reason
 LEGEND_INCHES = 2.2
 """Additional width of a figure for a legend outside the panels."""
@@ -78,7 +78,8 @@ def wide_legend(entries: int) -> bool:
 def add_legend(figure: Figure, panels: list[Axes], *, outside: bool | None = None) -> None:
     """Add a common legend of all panels: in the last panel, or if `outside` to the right of all panels.
 
-    By default, a legend with more than 6 entries is outside. The caller makes the figure `LEGEND_INCHES` wider for it.
+    By default, a legend with more than 4 entries is outside, where it hides no curve. The caller then makes the figure
+    `LEGEND_INCHES` wider.
     """
     entries: dict[str, Artist] = {}
     for axes in panels:

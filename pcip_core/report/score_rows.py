@@ -119,7 +119,7 @@ def against_paper(
     theirs = paper_columns(rows.screen, names, heads, source) if source else []
     body = [[name, *line] for name, *line in zip(names, *(cells for _, cells in ours + theirs), strict=True)]
     columns = ["feature set", *(heading for heading, _ in ours + theirs)]
-    notes = [simulated_note(rows)] if rows.simulated else []
+    notes = [f"{simulated_note(rows)}."] if rows.simulated else []
     if any(row["classifier"] == "knn" and row.get("low") is not None for row in shown):
         notes.append("In parentheses: 95 % interval, from the variance between images.")
     notes += [f"Shaded: published values ({source}), from the paper's images and network."] if theirs else []

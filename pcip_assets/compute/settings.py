@@ -9,6 +9,7 @@ assets: {crops: {cpus: 4}}
 
 import dataclasses
 import functools
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,7 +84,7 @@ def compute_settings(workspace: Workspace) -> Compute:
         ComputeError: a key is unknown, or a value is invalid.
     """
     path = workspace.data / "compute.yaml"
-    if not path.is_file():
+    if not os.path.lexists(path):
         return Compute()
     from pydantic import ValidationError
 

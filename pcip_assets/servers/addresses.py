@@ -24,7 +24,9 @@ _DRIVER = "postgresql+psycopg2"  # the one that Dagster works with; SQLAlchemy w
 _EXAMPLE = "postgresql://USER@HOST:5432/DATABASE"
 _OBJECT_STORES = ("s3", "gs", "wasbs", "abfss")  # those to which MLflow writes
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
-_STRANGE = re.compile(r"[?#\x00-\x1f]|(^|/)\.\.?(/|$)")  # which clients of object stores read each in another way
+_STRANGE = re.compile(
+    r"[?#\x00-\x1f]|(^|/)\.\.?(/|$)"
+)  # which clients of object stores read each in another way
 _NO_ADDRESS = re.compile(r"[\s\x00-\x1f]")
 
 

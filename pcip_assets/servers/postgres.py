@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from pcip_core.errors import StoreError
+from pcip_core.errors import PcipError, StoreError
 
 _LOG = logging.getLogger("pcip")
 _LIMITS = {  # for a server that does not answer, or no longer: otherwise, its locks are lost long before this is seen
@@ -41,6 +41,10 @@ _CAUSES = {  # what PostgreSQL's client says, in English: a connection that fail
     r"too many (clients|connections)|remaining connection slots": (
         "a free connection",
         "Raise max_connections of the server, or end other programs.",
+    ),
+    r"No space left|disk full": (
+        "free space on the disk of the server",
+        "Ask its administrator, and run the same command again.",
     ),
     r"read-only transaction": (
         "a database that can be written",
@@ -93,12 +97,10 @@ def connected(address: str) -> Iterator[Any]:
 
     plain = shown(address)  # psycopg2 knows no drivers
     try:
-        with closing(
-            psycopg2.connect(plain, **_LIMITS, application_name="pcip")
-        ) as connection:
+        with closing(psycopg2.connect(plain, **_LIMITS, application_name="pcip")) as connection:
             connection.autocommit = True
             yield connection
-    except StoreError:
+    except PcipError:
         raise
     except Exception as error:  # also of the libraries that use the database within the block
         if (explained := of_server(error, shown(address))) is None:
@@ -116,7 +118,8 @@ def of_server(error: BaseException, where: str) -> StoreError | None:
     kind = getattr(sys.modules.get("psycopg2"), "Error", ())
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, kind):
-        cause = getattr(cause, "orig", None) or cause.__cause__ or cause.__context__
+        before = None if cause.__suppress_context__ else cause.__context__
+        cause = getattr(cause, "orig", None) or cause.__cause__ or before
     if cause is None:
         return None
     text = " ".join(str(cause).split())

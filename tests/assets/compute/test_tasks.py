@@ -65,6 +65,15 @@ def test_an_error_of_the_user_keeps_its_class(cluster: str, tmp_path: Path) -> N
         list(results_of(calls(tmp_path, []), ["explained"]))
 
 
+def test_an_endless_message_is_cut(cluster: str, tmp_path: Path) -> None:
+    with pytest.raises(ComputeError, match="tiny/fields endless: found ValueError: xxx") as caught:
+        list(results_of(calls(tmp_path, []), ["endless"]))
+    (note,) = caught.value.__notes__
+    assert "Traceback" in note
+    assert len(str(caught.value)) < 2_000
+    assert len(note) < 25_000
+
+
 def test_messages_arrive_while_a_call_runs_and_leaving_the_loop_ends_it(cluster: str, tmp_path: Path) -> None:
     class LeaveError(Exception):
         pass

@@ -68,8 +68,14 @@ class Workspace:
 
         Raises:
             WriteError: the folder of all results, or a folder or database in it, cannot be written.
+            StoreError: the store is a link to a folder that is not mounted, or a file without the URL of a bucket.
+            MissingPackageError: the package for object stores is not installed.
         """
-        inside = [self.store, self.dagster_home, self.mlflow_folder, self.reports(""), self.checkpoints]
+        from pcip_core.store.partitions import Store
+
+        Store(self.store)
+        of_store = [] if self.store.is_file() else [self.store]  # a file with a URL is only read
+        inside = [*of_store, self.dagster_home, self.mlflow_folder, self.reports(""), self.checkpoints]
         databases = [*self.dagster_home.glob("*.db"), *self.mlflow_folder.glob("*.db"), self._local]
         for path in (self.data, *inside, *databases):
             existing = next(place for place in (path, *path.parents) if place.exists())

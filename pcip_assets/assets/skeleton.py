@@ -9,7 +9,7 @@ import functools
 import inspect
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -276,10 +276,19 @@ def _brought_up_to_date(
     )
     if not sharded:
         return outcome
-    versions = {shard: result.inputs_hash for shard, result in results.items() if shard is not None}
-    recorded = unrecorded(context, versions) | {str(result.shard) for result in made}
+    return record(context, outcome, results)
+
+
+def record(
+    context: dg.AssetExecutionContext,
+    outcome: dg.MaterializeResult,
+    results: Mapping[str | None, ShardResult],
+) -> dg.Output[None]:
+    """Tell Dagster of the shards that were made, and of those that it does not know as they are."""
+    versions = {str(shard): result.inputs_hash for shard, result in results.items()}
+    pending = unrecorded(context, versions) | {str(shard) for shard, result in results.items() if result.made}
     return record_partitions(
-        context, outcome, {shard: versions[shard] for shard in asset.shards if shard in recorded}
+        context, outcome, {shard: version for shard, version in versions.items() if shard in pending}
     )
 
 

@@ -76,9 +76,11 @@ def main() -> None:
         click.echo("stopped", err=True)
         sys.exit(130)
     except Exception as error:
+        from pcip_assets.servers.postgres import of_server
         from pcip_assets.workspace import Workspace
 
-        explained = WriteError.of(error, inside=Workspace.current().data)
+        inside = Workspace.current().data
+        explained = of_server(error, f"a database of {inside}") or WriteError.of(error, inside=inside)
         if explained is None:
             raise
         _end(explained)

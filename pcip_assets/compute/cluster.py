@@ -1,6 +1,7 @@
 """The connection of this process to a Ray cluster, and what the nodes of the cluster offer."""
 
 import contextlib
+import importlib
 import logging
 import os
 import socket
@@ -13,6 +14,8 @@ from pcip_core.errors import ComputeError
 _OBJECTS_BYTES = 200 * 2**20  # results of tasks are small: pixels and tables stay in the shared folder
 _ANSWERS_WITHIN_S = 10.0
 _ATTEMPTS, _WORKER_WITHIN_S = 3, "300"  # to start a cluster, and for one of its workers to start
+_SETTINGS = b"\x04"  # the type of a frame of HTTP/2
+_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + _SETTINGS + bytes(5)
 HOW_TO = "docs/how-to/run-on-a-cluster.md"
 
 
@@ -100,10 +103,29 @@ def _hide_token() -> None:
 
 
 def _require_listener(address: str) -> None:
-    """Fail at once where nothing listens: Ray would try for minutes."""
+    """Fail at once where no cluster answers: Ray would try for minutes.
+
+    With `auto`, Ray also takes the address of a cluster that was killed, which it has left in a file. A cluster speaks
+    HTTP/2: it answers the first lines of a client by its settings.
+    """
+    if address == "auto":
+        address = _address_by_itself()
     host, _, port = address.rpartition(":")
-    if port.isdecimal():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWERS_WITHIN_S).close()
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWERS_WITHIN_S) as connection:
+        if os.environ.get("RAY_USE_TLS", "").lower() in ("1", "true"):
+            return
+        connection.sendall(_HELLO)
+        with connection.makefile("rb") as answer:
+            if answer.read(4)[3:] != _SETTINGS:
+                raise ConnectionError(f"{address} is another server")
+
+
+def _address_by_itself() -> str:
+    """The address that Ray would take by itself; no public function of Ray gives it."""
+    if "://" in os.environ.get("RAY_ADDRESS", ""):
+        raise ValueError("RAY_ADDRESS is not of the form HOST:PORT")
+    services = importlib.import_module("ray._private.services")
+    return str(services.canonicalize_bootstrap_address("auto"))
 
 
 def require_room(what: str, needs: Needs, count: int = 1) -> None:

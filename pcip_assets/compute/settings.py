@@ -9,6 +9,7 @@ assets: {crops: {cpus: 4}}
 
 import dataclasses
 import functools
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ Cpus = Annotated[float, Bounds(0, 100_000, above=True)]  # with 0, Ray would beg
 Gpus = Annotated[float, Bounds(0, 100_000)]
 Gigabytes = Annotated[float, Bounds(0, 100_000, above=True)]
 _ADDRESS = re.compile(r"auto|local|[\w.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
+_DIGITS = 4
 _BY_SHARD = re.compile(r"fields|crops|\w+_features")  # the assets that are made shard by shard
 
 
@@ -83,7 +85,7 @@ def compute_settings(workspace: Workspace) -> Compute:
         ComputeError: a key is unknown, or a value is invalid.
     """
     path = workspace.data / "compute.yaml"
-    if not path.is_file():
+    if not os.path.lexists(path):
         return Compute()
     from pydantic import ValidationError
 
@@ -99,8 +101,12 @@ def compute_settings(workspace: Workspace) -> Compute:
         raise _refused(path, f"address {shown(settings.address)}", "auto, local, or HOST:PORT")
     for noun, needs in {"": Needs(settings.cpus, settings.gpus), **settings.assets}.items():
         for name, amount in (("cpus", needs.cpus or 0), ("gpus", needs.gpus or 0)):
+            where = f"assets.{noun}.{name}" if noun else name
+            if round(amount, _DIGITS) != amount:
+                raise _refused(
+                    path, f"{where} {amount!r}", f"at most {_DIGITS} digits after the point, as Ray counts"
+                )
             if amount > 1 and amount % 1:
-                where = f"assets.{noun}.{name}" if noun else name
                 raise _refused(
                     path, f"{where} {amount:g}", "whole numbers above 1, as Ray counts parts of one only"
                 )

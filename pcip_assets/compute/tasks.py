@@ -22,6 +22,7 @@ from pcip_assets.compute.settings import Needs
 from pcip_core.errors import ComputeError, PcipError
 
 _POLL_S = 0.2
+_LONGEST = 1000  # characters of what was found
 _PATIENCE_S = 60.0  # until a node that fits must be there again, after one was lost
 
 Tell = Callable[[Any], None]
@@ -236,9 +237,11 @@ def _named(what: str, item: Any, ended: Ended) -> PcipError:
 def _unexplained(what: str, item: Any, text: str) -> ComputeError:
     error = ComputeError(
         f"{what} {item}",
-        found=text.strip().splitlines()[-1],
+        found=text.strip().splitlines()[-1][:_LONGEST],
         required="a result without an error",
         remedy="See the traceback. The other shards are stored; the same command goes on from there.",
     )
-    error.add_note(text)
+    error.add_note(
+        text if len(text) < 20 * _LONGEST else f"{text[: 10 * _LONGEST]}\n...\n{text[-10 * _LONGEST :]}"
+    )
     return error

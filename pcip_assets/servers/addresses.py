@@ -5,6 +5,7 @@ shown, logged and given to other programs: PostgreSQL's client takes it from `~/
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from pcip_core.errors import PcipError, SpecError, meant
+from pcip_core.spec.bounds import shown
 from pcip_core.spec.reading import read_yaml
 
 FILE = "servers.yaml"
@@ -20,6 +22,12 @@ _VARIABLES = {"dagster": DAGSTER, "mlflow": MLFLOW, "artifacts": ARTIFACTS}
 _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2", "postgresql+psycopg")
 _DRIVER = "postgresql+psycopg2"  # the one that Dagster works with; SQLAlchemy would take another
 _EXAMPLE = "postgresql://USER@HOST:5432/DATABASE"
+_OBJECT_STORES = ("s3", "gs", "wasbs", "abfss")  # those to which MLflow writes
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+_STRANGE = re.compile(
+    r"[?#\x00-\x1f]|(^|/)\.\.?(/|$)"
+)  # which clients of object stores read each in another way
+_NO_ADDRESS = re.compile(r"[\s\x00-\x1f]")
 
 
 @dataclass(frozen=True)
@@ -52,8 +60,8 @@ def addresses(folder: Path) -> Addresses:
         PcipError: an address is none of PostgreSQL, or holds a password.
     """
     path = folder / FILE
-    given = _read(path) if path.is_file() else {}
-    places = dict.fromkeys(given, str(path))
+    given = _read(path) if os.path.lexists(path) else {}
+    places = {key: f"{path}, {key}" for key in given}
     for key, name in _VARIABLES.items():
         if os.environ.get(name):
             given[key], places[key] = os.environ[name], name
@@ -76,6 +84,8 @@ def _read(path: Path) -> dict[str, str]:
     """The addresses in a file, by their keys."""
     values = read_yaml(path, "addresses of servers")
     known = [field.name for field in fields(Addresses)]
+    if values is None:  # all lines are comments
+        return {}
     if not isinstance(values, Mapping):
         raise SpecError(path, found="no addresses", required=f"some of {', '.join(known)}", remedy="Add one.")
     for key, value in values.items():
@@ -91,7 +101,7 @@ def _read(path: Path) -> dict[str, str]:
                 f"{path}, {key}",
                 found="no text",
                 required="an address",
-                remedy=f"Write for example {_EXAMPLE}.",
+                remedy=f"Write for example {'s3://BUCKET/FOLDER' if key == 'artifacts' else _EXAMPLE}.",
             )
     return dict(values)
 
@@ -109,13 +119,16 @@ def database(address: str, where: str) -> str:
     >>> database("postgres://lab@db.lab.example/dagster", "servers.yaml")
     'postgresql+psycopg2://lab@db.lab.example/dagster'
     """
+    address = address.strip()
     try:
         parts = urlsplit(address)
-        secret = parts.password is not None or any(name == "password" for name, _ in parse_qsl(parts.query))
+        secret = parts.password is not None or any(
+            name in ("password", "sslpassword") for name, _ in parse_qsl(parts.query)
+        )
         _ = parts.port
     except ValueError as error:
         raise _unusable(where, "an address that cannot be read") from error
-    if secret:
+    if secret or "@" in parts.path:  # a password may hold a /
         raise PcipError(
             where,
             found="an address with a password",
@@ -126,7 +139,10 @@ def database(address: str, where: str) -> str:
         raise _unusable(where, f"the scheme {parts.scheme!r}" if parts.scheme else "no scheme")
     if not parts.path.strip("/"):
         raise _unusable(where, "an address without the name of a database")
-    return f"{_DRIVER}{address.removeprefix(parts.scheme)}"
+    _, separator, rest = address.partition("://")
+    if not separator or _NO_ADDRESS.search(rest):
+        raise _unusable(where, "an address with a space" if separator else "an address without ://")
+    return f"{_DRIVER}://{rest}"
 
 
 def _unusable(where: str, found: str) -> PcipError:
@@ -140,24 +156,29 @@ def _unusable(where: str, found: str) -> PcipError:
 
 def _location(artifacts: str, where: str, folder: Path) -> str:
     """A folder, absolute, or a URI without a slash at its end."""
-    parts = urlsplit(artifacts)
-    if parts.password is not None:
+    artifacts = artifacts.strip()
+    is_uri = _URI.match(artifacts) is not None
+    scheme, _, rest = artifacts.partition(":") if is_uri else ("", "", "")
+    store, _, path = rest.removeprefix("//").partition("/")
+    if is_uri and (":" in store or "@" in path):  # a key may hold a /
         raise PcipError(
             where,
             found="an address with a password",
             required="an address without, because addresses are recorded",
             remedy="Remove it; object stores take credentials from the environment (AWS_ACCESS_KEY_ID, ...).",
         )
-    if parts.scheme == "file":
-        raise PcipError(
-            where,
-            found="a file: URI",
-            required="a folder, or the URI of an object store",
-            remedy="Write its path.",
-        )
-    if parts.scheme and "://" in artifacts:
+    place = os.path.normpath(folder / Path(artifacts).expanduser())
+    if not is_uri and artifacts and place != str(folder):
+        return place
+    if scheme in _OBJECT_STORES and store and rest.startswith("//") and not _STRANGE.search(path):
         return artifacts.rstrip("/")
-    return os.path.normpath(folder / Path(artifacts).expanduser())
+    raise PcipError(
+        where,
+        found=f"{'a file: URI' if scheme == 'file' else shown(artifacts)}",
+        required=f"a folder of its own, or the URI of an object store ({', '.join(_OBJECT_STORES)}), such as "
+        "s3://BUCKET/FOLDER, without ?, # and ..",
+        remedy="Write its path." if scheme == "file" else "Correct it, or leave it out.",
+    )
 
 
 def of_dagster(storage: Mapping[str, Any], where: str) -> str | None:

@@ -5,6 +5,7 @@ psycopg2 comes with the extra `postgres`, and is imported where it is used.
 
 import logging
 import re
+import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -12,10 +13,16 @@ from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from pcip_core.errors import StoreError
+from pcip_core.errors import PcipError, StoreError
 
 _LOG = logging.getLogger("pcip")
-_CONNECT_S = 15  # for a server that does not answer
+_LIMITS = {  # for a server that does not answer, or no longer: otherwise, its locks are lost long before this is seen
+    "connect_timeout": 15,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,  # milliseconds
+}
 _NEEDED = ("psycopg2", "dagster_postgres")
 _CAUSES = {  # what PostgreSQL's client says, in English: a connection that fails has no code
     r"password authentication failed|no password supplied": (
@@ -34,6 +41,22 @@ _CAUSES = {  # what PostgreSQL's client says, in English: a connection that fail
     r"too many (clients|connections)|remaining connection slots": (
         "a free connection",
         "Raise max_connections of the server, or end other programs.",
+    ),
+    r"No space left|disk full": (
+        "free space on the disk of the server",
+        "Ask its administrator, and run the same command again.",
+    ),
+    r"read-only transaction": (
+        "a database that can be written",
+        "Name the main server, not its copy (standby), or let the administrator permit writing.",
+    ),
+    r"invalid (sslmode|dsn|connection option|integer)|SSL was required|certificate": (
+        "options that the server and its client know",
+        "Correct what follows the ? in the address (sslmode=...), or ask the administrator of the server.",
+    ),
+    r"(column|relation|constraint|table) .*(does not exist|already exists)": (
+        "a database that nothing else uses",
+        "Make one, and name it: createdb -h HOST -U USER DATABASE.",
     ),
     r"could not translate host name": ("the name of a machine", "Correct the address, or the network."),
 }
@@ -74,22 +97,36 @@ def connected(address: str) -> Iterator[Any]:
 
     plain = shown(address)  # psycopg2 knows no drivers
     try:
-        with closing(
-            psycopg2.connect(plain, connect_timeout=_CONNECT_S, application_name="pcip")
-        ) as connection:
+        with closing(psycopg2.connect(plain, **_LIMITS, application_name="pcip")) as connection:
             connection.autocommit = True
             yield connection
-    except psycopg2.Error as error:
-        raise unusable(address, error) from error
+    except PcipError:
+        raise
+    except Exception as error:  # also of the libraries that use the database within the block
+        if (explained := of_server(error, shown(address))) is None:
+            raise
+        raise explained from error
 
 
-def unusable(address: str, error: Exception) -> StoreError:
-    """What PostgreSQL's client says about a connection, with the remedy."""
-    text = " ".join(str(error).split())
+def of_server(error: BaseException, where: str) -> StoreError | None:
+    """What PostgreSQL's client says, with the remedy, if it is the cause of an error; otherwise None.
+
+    Args:
+        error: of the client, of SQLAlchemy, or of what uses it.
+        where: the database, for the error.
+    """
+    kind = getattr(sys.modules.get("psycopg2"), "Error", ())
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, kind):
+        before = None if cause.__suppress_context__ else cause.__context__
+        cause = getattr(cause, "orig", None) or cause.__cause__ or before
+    if cause is None:
+        return None
+    text = " ".join(str(cause).split())
     required, remedy = next(
         (answer for words, answer in _CAUSES.items() if re.search(words, text, re.IGNORECASE)), _ANSWERS
     )
-    return StoreError(shown(address), found=text, required=required, remedy=remedy)
+    return StoreError(where, found=text, required=required, remedy=remedy)
 
 
 def rows(connection: Any, query: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:

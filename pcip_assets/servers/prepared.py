@@ -6,12 +6,14 @@ are committed one by one, so that a process that is killed leaves some of its ta
 
 import functools
 import re
+import shlex
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from pcip_assets.servers.postgres import connected, only_one, rows, shown, table_names
+from pcip_assets.workspace import Workspace
 from pcip_core.errors import StoreError
 
 _REVISION = re.compile(r"""^(revision|down_revision)\b.*= ["'](\w+)["']""", re.MULTILINE)
@@ -43,10 +45,14 @@ def prepare_dagster(address: str) -> None:
     def lacks(connection: Any) -> bool:
         version = _version(connection)
         if version not in (None, newest):
-            raise _outdated(address, "Dagster", version, newest, "dagster instance migrate")
+            raise _outdated(address, "Dagster", version, newest, _migrate())
         return not expected <= table_names(connection)
 
     _prepare(address, "dagster", lacks, lambda: complete_tables(address))
+
+
+def _migrate() -> str:
+    return f"DAGSTER_HOME={shlex.quote(str(Workspace.current().dagster_home))} dagster instance migrate"
 
 
 def prepare_mlflow(address: str, default_location: str) -> None:
@@ -64,7 +70,7 @@ def prepare_mlflow(address: str, default_location: str) -> None:
     def lacks(connection: Any) -> bool:
         version = _version(connection)
         if version is not None and version != newest and rows(connection, "SELECT 1 FROM runs LIMIT 1"):
-            raise _outdated(address, "MLflow", version, newest, f"mlflow db upgrade {address}")
+            raise _outdated(address, "MLflow", version, newest, f"mlflow db upgrade {shlex.quote(address)}")
         return version != newest
 
     _prepare(address, "mlflow", lacks, lambda: _make_mlflow(address, default_location))

@@ -30,7 +30,14 @@ from pcip_core.errors import StoreError
 from pcip_core.store import parquet
 from pcip_core.store.paths import NAME, Part, checked_name
 from pcip_core.store.places.cache import Cache
-from pcip_core.store.places.manifest import Manifest, manifest_name, object_name, shard_of_manifest
+from pcip_core.store.places.manifest import (
+    Manifest,
+    NewerError,
+    is_manifest,
+    manifest_name,
+    object_name,
+    shard_of_manifest,
+)
 from pcip_core.store.places.objects import Objects, pause
 
 _LONGEST_COMMIT_S = 24 * 3600.0  # far less than the time after which uploaded files may be removed
@@ -192,7 +199,8 @@ class Bucket:
                 self._objects.upload(name, folder / file)
             self._replace(screen, shard, tables_of)
             for file, name in files.items():
-                self._cache.add(name, folder / file)
+                with suppress(OSError):  # the commit has taken effect; the file is fetched when it is read
+                    self._cache.add(name, folder / file)
         with suppress(StoreError):  # the commit has taken effect; only space is lost, until the next one
             self._sweep(screen, shard, set(files.values()))
         return commit
@@ -226,6 +234,13 @@ class Bucket:
             try:
                 content, listed = self._objects.read(name)
                 last, version, known = int(content), listed.version, [manifest]
+            except ValueError as error:
+                raise StoreError(
+                    f"{name} in {self.url}",
+                    found=repr(content[:60])[1:],
+                    required="the number of the last commit",
+                    remedy="Remove the object, and run the same command again, which puts it.",
+                ) from error
             except FileNotFoundError:
                 last, version, known = 0, None, list(self._manifests(screen).values())
             number = 1 + max([last, *(each.number(table) for each in known for table in each.tables)])
@@ -268,12 +283,19 @@ class Bucket:
                 required="a list of files written by the store",
                 remedy="Remove the object, and materialize the assets of this shard with `force`.",
             ) from error
+        except NewerError as error:
+            raise StoreError(
+                f"{name} in {self.url}",
+                found=f"a manifest of a newer version of pcip, which has {error}",
+                required="tables and replaced files alone",
+                remedy="Install the version of pcip that the other machines have.",
+            ) from error
         return self._known[name]
 
     def _versions(self, screen: str) -> dict[str, str]:
         """Name -> version of each manifest of a screen."""
         listed = self._objects.list(manifest_name(checked_name(screen)).rpartition("/")[0] + "/")
-        return {each.name: each.version for each in listed}
+        return {each.name: each.version for each in listed if is_manifest(screen, each.name)}
 
     def _manifests(self, screen: str) -> dict[str | None, Manifest]:
         """Shard -> manifest, of all shards of a screen; only those that have changed are fetched."""

@@ -6,15 +6,19 @@ A manifest is one small JSON object per shard, and one for the tables without sh
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, unquote
 
-from pcip_core.store.paths import shard_folder
+from pcip_core.errors import StoreError
+from pcip_core.store.paths import NAME, shard_folder
 
 _WHOLE, _ENDING = "whole", ".json"
+_FILE = re.compile(r"[0-9a-f]{32}\.(parquet|npy)")
+_OBJECT = re.compile(rf"({NAME.pattern}/){{2}}(shard=[^/]+/)?{_FILE.pattern}")
 _REPLACED_FOR = timedelta(days=1)  # a reader may have looked at the manifest before
 _ABANDONED_AFTER = timedelta(days=7)  # no commit takes that long
 
@@ -42,12 +46,16 @@ class Manifest:
 
         Raises:
             ValueError: it is damaged.
+            NewerError: it has what this version of pcip does not know.
         """
+        values = json.loads(content)
         try:
-            values = json.loads(content)
-            return cls(values["tables"], values["replaced"], version, changed)
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"no {error}") from error
+            if newer := set(values) - {"tables", "replaced"}:
+                raise NewerError(", ".join(sorted(newer)))
+            _check(values["tables"], values["replaced"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from error
+        return cls(values["tables"], values["replaced"], version, changed)
 
     def next(self, screen: str, shard: str | None, tables: Mapping[str, Any]) -> bytes:
         """The content of the next manifest, with these tables."""
@@ -91,6 +99,32 @@ class Manifest:
         return {name: time for name, time in since.items() if datetime.fromisoformat(time) > first}
 
 
+class NewerError(Exception):
+    """A manifest that a newer version of pcip has put."""
+
+
+def _check(tables: Mapping[str, Any], replaced: Mapping[str, str]) -> None:
+    """Check what a manifest holds, of which paths of files are made.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is damaged.
+    """
+    for table, entry in tables.items():
+        provenance = entry["provenance"]
+        arrays = provenance["arrays"]
+        for name in (table, *arrays):
+            if not NAME.fullmatch(name):
+                raise ValueError(f"the table or array {name[:60]!r}")
+        for file in (entry["file"], *arrays.values()):
+            if not _FILE.fullmatch(file):
+                raise ValueError(f"the file {file[:60]!r}")
+        if not isinstance(provenance["commit_number"], int) or not isinstance(provenance["commit_id"], str):
+            raise ValueError(f"the commit of {table}")
+    for name, time in replaced.items():
+        if not _OBJECT.fullmatch(name) or (time and datetime.fromisoformat(time).tzinfo is None):
+            raise ValueError(f"the replaced object {name[:60]!r}, {time[:60]!r}")
+
+
 def object_name(screen: str, table: str, shard: str | None, file: str = "") -> str:
     """The name of the object of a file; of all files of a partition, what their names begin with."""
     return f"{screen}/{table}/{file}" if shard is None else f"{screen}/{table}/{_folder(shard)}/{file}"
@@ -99,6 +133,14 @@ def object_name(screen: str, table: str, shard: str | None, file: str = "") -> s
 def manifest_name(screen: str, shard: str | None = None) -> str:
     """The name of the manifest of a shard."""
     return f"{screen}/.manifests/{_WHOLE if shard is None else _folder(shard)}{_ENDING}"
+
+
+def is_manifest(screen: str, name: str) -> bool:
+    """Whether this is the name of a manifest of a screen. Other programs put other objects beside them."""
+    try:
+        return name == manifest_name(screen, shard_of_manifest(name))
+    except StoreError:  # no name of a shard
+        return False
 
 
 def shard_of_manifest(name: str) -> str | None:

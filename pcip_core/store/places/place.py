@@ -16,7 +16,9 @@ from pcip_core.errors import StoreError
 from pcip_core.store.paths import Part
 from pcip_core.store.places.folder import Folder
 
-_URL = re.compile(r"[a-z0-9]+://[!-~]+")
+# Other clients of S3 read %, ? and # each in another way, and a folder called . or .. as another folder.
+_URL = re.compile(r"s3a?://\w[\w.-]+(/(?!\.\.?(/|$))[\w!.*'()+=:,~-]+)*", re.ASCII)
+_LONGEST = 2000  # bytes of a file with a URL
 
 
 class Place(Protocol):
@@ -78,20 +80,45 @@ def place_of(root: Path | str) -> Place:
     """The place of a folder, of a file that contains a URL, or of a URL, such as `s3://bucket/prefix`.
 
     Raises:
-        StoreError: the file contains something else.
+        StoreError: the file contains something else, or the path is a link to what is not there.
         MissingPackageError: the package for object stores is not installed.
     """
     if isinstance(root, Path) and not root.is_file():
+        _require_folder(root)
         return Folder(root)
-    url = root.read_text(errors="replace").strip() if isinstance(root, Path) else root
+    url = (_text(root).strip() if isinstance(root, Path) else root).rstrip("/")
     if not _URL.fullmatch(url):
+        text = "keys before an @" if "@" in url else repr(url[:60])  # they are not shown
         raise StoreError(
-            root,
-            found=f"a file with {url[:60]!r}" if isinstance(root, Path) else "no URL",
-            required="the URL of an object store, such as s3://bucket/prefix",
-            remedy="Correct it.",
+            root if isinstance(root, Path) else "the store",
+            found=f"a file with {text}" if isinstance(root, Path) else text,
+            required="the URL of an object store, such as s3://bucket/prefix, without keys, spaces, .., %, ? and #",
+            remedy="Correct it. Keys belong into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
         )
-    return _bucket(url.rstrip("/"))
+    return _bucket(url)
+
+
+def _text(file: Path) -> str:
+    """The beginning of a file, which may be any. Editors of Windows put a mark before the text."""
+    with file.open("rb") as opened:
+        return opened.read(_LONGEST).decode("utf-8-sig", errors="replace")
+
+
+def _require_folder(root: Path) -> None:
+    """Require a folder, or a place for one. A link to nowhere is a shared folder that is not mounted."""
+    if root.is_dir() or not (root.is_symlink() or root.exists()):
+        return
+    is_link = root.is_symlink() and not root.exists()
+    raise StoreError(
+        root,
+        found=f"a link to {root.readlink()}, which is not there"
+        if is_link
+        else "neither a folder nor a file",
+        required="the folder of the store, or a file with the URL of an object store",
+        remedy="Mount the shared folder, or make it (mkdir), or correct the link."
+        if is_link
+        else "Remove it, or choose another folder with PCIP_DATA.",
+    )
 
 
 @cache  # what is known of a bucket serves all stores of the process

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from pcip_assets.cli.main import main
 from pcip_assets.workspace import Workspace
-from pcip_core.errors import WriteError
+from pcip_core.errors import StoreError, WriteError
 from pcip_core.spec.templates import TEMPLATES
 
 
@@ -61,6 +61,23 @@ def test_a_folder_that_does_not_exist_yet_is_judged_by_its_parent(read_only: Pat
 def test_a_writable_folder_passes_and_stays_as_it_is(tmp_path: Path) -> None:
     Workspace(tmp_path / "data").require_writable()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_that_is_not_mounted_is_named_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "store").symlink_to(tmp_path / "mount")
+    with pytest.raises(StoreError, match=r"store: found a link to .*mount, which is not there"):
+        Workspace(tmp_path).require_writable()
+    (tmp_path / "mount").mkdir()
+    Workspace(tmp_path).require_writable()
+
+
+def test_a_file_with_a_url_need_not_be_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "store").write_text("s3://bucket/prefix")
+    real = os.access
+    monkeypatch.setattr(
+        "pcip_assets.workspace.os.access", lambda path, mode: path.name != "store" and real(path, mode)
+    )
+    Workspace(tmp_path).require_writable()
 
 
 def test_a_database_without_permission_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,8 @@ def test_needs_of_an_asset_replace_the_general_ones(tmp_path: Path) -> None:
         ("engin: ray", "unknown key `engin`, which may mean engine (known: engine, address, "),
         ("engine: ray\ncpus: 0", "cpus 0 (required: more than 0, at most 100,000)"),
         ("engine: ray\ngpus: 1.5", "found gpus 1.5; required: whole numbers above 1"),
+        ("engine: ray\ngpus: 0.333333", "found gpus 0.333333; required: at most 4 digits after the point"),
+        ("engine: ray\ncpus: 0.00001", "found cpus 1e-05; required: at most 4 digits after the point"),
         ("assets: {crops: {cpus: 2.5}}", "found assets.crops.cpus 2.5; required: whole numbers above 1"),
         ("engine: ray\nattempts: 0", "attempts 0 (required: 1 to 100)"),
         ("engine: ray\naddress: head", "found address 'head'; required: auto, local, or HOST:PORT"),
@@ -75,6 +77,12 @@ def test_what_is_wrong_is_named(text: str, message: str, tmp_path: Path) -> None
     with pytest.raises(PcipError, match=re.escape(message)) as caught:
         compute_settings(workspace(tmp_path, text))
     assert "compute.yaml" in str(caught.value)
+
+
+def test_a_link_to_nowhere_is_not_taken_for_no_file(tmp_path: Path) -> None:
+    (tmp_path / "compute.yaml").symlink_to("not_mounted.yaml")
+    with pytest.raises(PcipError, match=r"compute\.yaml: found no such file"):
+        compute_settings(Workspace(tmp_path))
 
 
 def test_without_ray_the_remedy_is_its_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pcip_assets.servers.addresses import ARTIFACTS, DAGSTER, MLFLOW, addresses
+from pcip_assets.servers.addresses import ARTIFACTS, DAGSTER, MLFLOW, Addresses, addresses
 from pcip_assets.servers.instance import dagster_database, dagster_home
 from pcip_assets.workspace import Workspace
 from pcip_core.errors import PcipError
@@ -61,6 +61,20 @@ def test_variables_take_precedence(workspace: Workspace, monkeypatch: pytest.Mon
         (f"mlflow: postgresql://lab:{SECRET}@db/mlflow", "a password"),
         (f"dagster: postgresql://db/dagster?user=lab&password={SECRET}", "a password"),
         (f"artifacts: s3://key:{SECRET}@host/bucket", "a password"),
+        (f"artifacts: s3://key:a/{SECRET}@bucket/folder", "a password"),
+        (f"mlflow: postgresql://lab:12/{SECRET}@db/mlflow", "a password"),
+        (f"mlflow: postgresql://lab@db/mlflow?sslpassword={SECRET}", "a password"),
+        ("mlflow: postgresql://lab@db/ml flow", "an address with a space"),
+        ("mlflow: postgresql:/mlflow", "an address without ://"),
+        ("mlflow:", "mlflow: found no text"),
+        ("mlflow: ''", "mlflow: found no scheme"),
+        ("artifacts: ''", "artifacts: found ''"),
+        ("artifacts: .", r"artifacts: found '\.'; required: a folder of its own"),
+        ("artifacts: s3:/bucket", "artifacts: found 's3:/bucket'"),
+        ("artifacts: 's3://'", "artifacts: found 's3://'"),
+        ("artifacts: s4://bucket", "artifacts: found 's4://bucket'"),
+        ("artifacts: s3://bucket/a?b", "artifacts: found 's3://bucket/a.b'"),
+        ("artifacts: s3://bucket/../b", "artifacts: found 's3://bucket/"),
         (f"mlflow: mysql://lab@db/{SECRET}", "the scheme 'mysql'"),
         ("mlflow: db.lab.example", "no scheme"),
         ("mlflow: postgresql://lab@db:5432", "without the name of a database"),
@@ -78,6 +92,30 @@ def test_what_an_address_cannot_be(workspace: Workspace, text: str, found: str) 
         addresses(workspace.data)
     assert SECRET not in str(caught.value)
     assert "servers.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "# mlflow: postgresql://db/mlflow\n"])
+def test_a_file_without_addresses_is_as_none(workspace: Workspace, text: str) -> None:
+    write(workspace, text)
+    assert addresses(workspace.data) == Addresses()
+
+
+def test_a_file_that_is_not_there_is_not_taken_for_none(workspace: Workspace) -> None:
+    file = workspace.data / "servers.yaml"
+    file.symlink_to("not_mounted.yaml")
+    with pytest.raises(PcipError, match=r"servers\.yaml: found no such file"):
+        addresses(workspace.data)
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(PcipError, match=r"servers\.yaml: found no such file"):
+        addresses(workspace.data)
+
+
+def test_letters_of_the_scheme_and_spaces_around_do_not_matter(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MLFLOW, " PostgreSQL://lab@db/mlflow\n")
+    assert addresses(workspace.data).mlflow == "postgresql+psycopg2://lab@db/mlflow"
 
 
 def storage_of(workspace: Workspace) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -131,6 +132,74 @@ def test_a_server_that_cannot_be_used(lab: Postgres, change: dict[str, str], fou
     with pytest.raises(StoreError, match=found) as caught:
         prepare_dagster(database(url, "test"))
     assert str(caught.value).startswith(url), "without the driver"
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [("sslmode=nonsense", "sslmode"), ("nonsense=1", "nonsense"), ("sslmode=require", "SSL was required")],
+)
+def test_options_that_cannot_be_used(lab: Postgres, options: str, found: str) -> None:
+    with pytest.raises(StoreError, match=rf"{found}.*Correct what follows the \?"):
+        prepare_dagster(database(f"{lab.url('postgres')}?{options}", "test"))
+
+
+def test_a_database_that_may_not_be_written_is_named_by_both(lab: Postgres) -> None:
+    copy, other, reader = lab.create(), lab.create(), f"reader_{lab.create()}"
+    lab.sql(f"ALTER DATABASE {copy} SET default_transaction_read_only = on")
+    lab.sql(f"CREATE ROLE {reader} LOGIN PASSWORD '{PASSWORD}'")
+    with lab.passwords.open("a") as file:
+        file.write(f"127.0.0.1:{lab.port}:*:{reader}:{PASSWORD}\n")
+    of_reader = database(lab.url(other).replace("lab@", f"{reader}@"), "test")
+    for address, found in (
+        (address_of(lab, copy), r"read-only transaction.*Name the main server"),
+        (of_reader, r"permission denied.*GRANT"),
+    ):
+        with pytest.raises(StoreError, match=found):
+            prepare_dagster(address)
+        with pytest.raises(StoreError, match=found):
+            prepare_mlflow(address, DEFAULT)
+    assert tables(lab, copy) == tables(lab, other) == set()
+
+
+def test_tables_of_other_programs_are_named_and_stay(lab: Postgres) -> None:
+    first, second = lab.create(), lab.create()
+    lab.sql("CREATE TABLE alembic_version (number int)", first)
+    lab.sql("CREATE TABLE runs (number int)", second)
+    for name in (first, second):
+        with pytest.raises(StoreError, match="required: a database that nothing else uses"):
+            prepare_dagster(address_of(lab, name))
+    assert lab.sql(
+        "SELECT column_name FROM information_schema.columns WHERE table_name = 'runs'", second
+    ) == ["number"]
+
+
+def test_a_server_that_stops_in_the_middle_is_explained(lab: Postgres) -> None:
+    import sqlalchemy
+
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = 'lab'"
+    engine = sqlalchemy.create_engine(address_of(lab, "postgres"))
+    try:
+        with engine.connect() as connection:
+            lab.sql(end)
+            connection.execute(sqlalchemy.text("SELECT 1"))
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        explained = postgres.of_server(RuntimeError("of Dagster"), "here")
+        assert explained is None
+        wrapped = RuntimeError("of Dagster")
+        wrapped.__cause__ = error
+        explained = postgres.of_server(wrapped, "here")
+    assert str(explained).startswith("here: found ")
+    assert "a PostgreSQL server that answers" in str(explained)
+
+
+def test_a_connection_that_is_cut_without_a_word_is_given_up(lab: Postgres) -> None:
+    with (
+        postgres.connected(address_of(lab, "postgres")) as connection,
+        socket.socket(fileno=os.dup(connection.fileno())) as peer,
+    ):
+        assert peer.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+        assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
 
 
 def test_a_wrong_password_is_not_shown(lab: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from pcip_core.errors import StoreError
+from pcip_core.errors import StoreError, WriteError
 from pcip_core.store.partitions import Store
+from pcip_core.store.places.bucket import Bucket
 from pcip_core.store.places.cache import Cache
 from tests.core.store.writers import commit_version, version_of
 
@@ -63,8 +65,56 @@ def _file(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("size", ["much", "nan", "inf"])
+@pytest.mark.parametrize("size", ["much", "nan", "inf", "-1", "50 GB"])
 def test_a_size_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, size: str) -> None:
     monkeypatch.setenv("PCIP_CACHE_GB", size)
     with pytest.raises(StoreError, match=f"PCIP_CACHE_GB: found '{size}'"):
         Cache.of("s3://bucket")
+
+
+@pytest.mark.parametrize("place", ["/dev/null", "/dev/null/below", "/proc/cache"])
+def test_a_folder_that_cannot_be_made_is_named(
+    store: Store, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    commit_version(store, 3)
+    monkeypatch.setenv("PCIP_CACHE", place)
+    elsewhere = Bucket(str(store.root))
+    for act in (
+        lambda: elsewhere.file("scr", "notes", "s"),
+        lambda: elsewhere.commit("scr", "s", {}, {}, {}),
+    ):
+        with pytest.raises(WriteError, match=rf"^{place}/.*set PCIP_CACHE to another folder"):
+            act()
+    assert version_of(store) == 3
+
+
+def test_a_home_folder_is_meant_by_its_sign(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PCIP_CACHE", "~/copies")
+    assert Cache.of("s3://bucket").folder.parent == tmp_path / "copies"
+
+
+def test_files_of_another_user_are_read_and_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = Cache(tmp_path, 0)
+    file = fetched(cache, "theirs", 1000)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pcip_core.store.places.cache.os.utime", refuse)
+        assert cache.get("theirs", lambda path: pytest.fail("it is there")).read_bytes() == bytes(100)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        fetched(cache, "ours", 1000)
+    assert file.is_file()
+
+
+def test_what_was_used_before_the_clock_was_set_back_goes(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, 150)
+    later = [fetched(cache, name, 0) for name in "ab"]
+    for file in later:
+        os.utime(file, (time.time() + 86_400,) * 2)
+    fetched(cache, "c", 0)
+    assert [file.exists() for file in later] == [False, False]
+    assert (tmp_path / "c").is_file()

@@ -14,9 +14,9 @@ from pcip_core.errors import ComputeError
 _OBJECTS_BYTES = 200 * 2**20  # results of tasks are small: pixels and tables stay in the shared folder
 _ANSWERS_WITHIN_S = 10.0
 _ATTEMPTS, _WORKER_WITHIN_S = 3, "300"  # to start a cluster, and for one of its workers to start
+HOW_TO = "docs/how-to/run-on-a-cluster.md"
 _SETTINGS = b"\x04"  # the type of a frame of HTTP/2
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + _SETTINGS + bytes(5)
-HOW_TO = "docs/how-to/run-on-a-cluster.md"
 
 
 def ray(*, loopback: bool = False) -> Any:

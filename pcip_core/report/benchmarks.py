@@ -17,6 +17,7 @@ from pcip_core.plots.scores.confusion import confusion_matrix
 from pcip_core.plots.scores.pairwise import pairwise_by_line, pairwise_distances
 from pcip_core.report.background import excluded, lineage, printed
 from pcip_core.report.batch_effects import batch_effects
+from pcip_core.report.methods import methods_section
 from pcip_core.report.page import Block, Picture, Section, Text, page
 from pcip_core.report.printed import with_files
 from pcip_core.report.ranking import ranking
@@ -53,6 +54,7 @@ def benchmark_page(
         ranking(rows),
         *(section for *_, section in parts if section is not None),
         *([Section("Not on this page", [Text(line) for line in missing])] if missing else []),
+        *([methods_section(rows.methods)] if rows.methods is not None else []),
         excluded(rows),
         lineage(rows),
         printed(rows),

@@ -32,6 +32,21 @@ _LINKAGE = {
     "ward": "Ward's criterion [@ward1963]",
     "average": "average distance",
 }
+_CLASSIFIERS = {
+    "knn": "its nearest neighbours by Euclidean distance",
+    "logistic": "logistic regression",
+    "forest": "a random forest",
+    "histogram_forest": "a random forest on histograms of the features",
+    "end_to_end": "the output of the supervised network itself",
+}
+_AMONG = {  # protocol -> how cells are told apart that predict and that are predicted
+    "leave_image_out": "among the cells of other images",
+    "leave_field_out": "among the cells of other fields",
+    "leave_cell_out": "among all other cells",
+    "grouped_folds": "in cross-validation with all cells of an image in the same fold",
+    "folds": "in cross-validation with folds of cells",
+    "held_images": "for cells of the images that the supervised network was not trained on",
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +63,9 @@ class Facts:
         mapped: whether there are UMAPs.
         enriched: whether terms were tested.
         occluded: whether single features are shown with occlusion maps.
+        compared: methods of the other feature sets that were scored.
+        label: the column of images that was predicted; "" if nothing was.
+        scored: classifier, protocol and parameter of each balanced accuracy.
         commit: commit or version of pcip that computed the features.
     """
 
@@ -61,6 +79,9 @@ class Facts:
     mapped: bool = False
     enriched: bool = False
     occluded: bool = False
+    compared: Sequence[str] = ()
+    label: str = ""
+    scored: Sequence[tuple[str, str, str]] = ()
     commit: str = ""
 
 
@@ -87,6 +108,7 @@ def methods(screen: Screen, facts: Facts, *, versions: Mapping[str, str] | None 
         *_crops(screen),
         *_encoder(screen, facts),
         *_analyses(screen, facts),
+        *_scores(facts),
         _software(given, facts),
     ]
     marked = " ".join(sentences)
@@ -282,6 +304,25 @@ def _analyses(screen: Screen, facts: Facts) -> Iterator[str]:
         yield "Maps were made by UMAP [@mcinnes2018]."
     if facts.occluded:
         yield "Occlusion maps show where the values of single features come from [@zeiler2014]."
+
+
+def _scores(facts: Facts) -> Iterator[str]:
+    if facts.compared:
+        others = ", ".join(f"`{name}`" for name in facts.compared)
+        yield f"These features were compared with other feature sets of pcip: {others}."
+    if not facts.scored:
+        return
+    parameters: dict[tuple[str, str], list[str]] = {}
+    for classifier, protocol, parameter in facts.scored:
+        parameters.setdefault((classifier, protocol), []).append(parameter.replace("=", " = "))
+    ways = [
+        f"by {_CLASSIFIERS[classifier]} ({', '.join(values)}) {_AMONG[protocol]}"
+        for (classifier, protocol), values in parameters.items()
+    ]
+    yield (
+        f"The {facts.label} of each cell was predicted from its centred and scaled features: {'; '.join(ways)}. "
+        "Scores are balanced accuracies, the means of the recalls of the classes."
+    )
 
 
 def _software(versions: Mapping[str, str], facts: Facts) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from pcip_core.evaluation.paper import PaperNumber, paper_numbers
 from pcip_core.features.names import best_layers, split_name
+from pcip_core.report.methods import Methods
 from pcip_core.report.page import Cell, Table
 
 Rows = Sequence[Mapping[str, Any]]
@@ -38,6 +39,7 @@ class BenchmarkRows:
         label: the column of images that was predicted.
         benchmarks, confusion, exclusions, feature_sets: rows.
         cells, proteins: maps to draw: feature set, (n, 2) positions, (n,) labels.
+        methods: the paragraph on methods and its citations; None: no section.
     """
 
     title: str
@@ -51,6 +53,7 @@ class BenchmarkRows:
     feature_sets: Rows
     cells: Panels = field(default_factory=list)
     proteins: Panels = field(default_factory=list)
+    methods: Methods | None = None
 
 
 def pick(rows: Rows, **wanted: Any) -> list[Mapping[str, Any]]:

@@ -5,10 +5,10 @@ from typing import Any
 import dagster as dg
 
 from pcip_assets.assets.feature_sets import features_hash
+from pcip_assets.assets.method_facts import deciding
 from pcip_assets.assets.results import Page
 from pcip_assets.assets.skeleton import analyses_of, asset
 from pcip_assets.provenance import file_stamp
-from pcip_assets.records.settings import trained_as
 from pcip_assets.resources import Library
 from pcip_core.spec.screen import Screen
 
@@ -59,18 +59,12 @@ def build_analysis_report(screen: Screen) -> dg.AssetsDefinition:
 def _inputs(library: Library, screen: Screen) -> dict[str, Any]:
     """Everything that decides the page, including the figures for print that it shows."""
     from pcip_assets.assets.analyses.report_rows import links, plate_provenance, shown_figures
-    from pcip_core.report.methods import installed_versions
 
     store = library.store
     made = {name: (store.provenance(screen.name, name) or {}).get("inputs_hash") for name in TABLES}
     return {
         "spec": [screen.title, screen.description, screen.organism, screen.crop_channels, screen.protein],
-        "methods": [
-            screen.pixel_um,
-            screen.section("segmentation", "crops", "illumination", "encoder", "encoder_from"),
-        ],
-        "trained": str(trained_as(library.workspace, screen)),
-        "versions": installed_versions(),
+        **deciding(library, screen),
         "analyses": screen.analyses,
         "features": features_hash(library, screen, screen.feature_set),
         "tables": made,

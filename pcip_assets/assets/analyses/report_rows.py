@@ -11,9 +11,8 @@ from matplotlib.colors import to_hex
 from pcip_assets.assets.analyses.maps import CELLS, MOST_CELLS, NO_MAP, PROTEINS
 from pcip_assets.assets.analyses.protein_map import parts_of, proteins_of
 from pcip_assets.assets.analyses.report_cells import Cells
-from pcip_assets.assets.feature_sets import PREFIX
 from pcip_assets.assets.main.quality import quality_inputs, quality_rows
-from pcip_assets.records.settings import trained_as
+from pcip_assets.assets.method_facts import feature_set_provenance, lineage_facts
 from pcip_assets.resources import Library
 from pcip_core.analysis.examples import evenly
 from pcip_core.clustering.proteins import Proteins
@@ -69,7 +68,7 @@ def analysis_rows(library: Library, screen: Screen, names: Iterable[str]) -> Ana
         plates=_plates(library, screen),
         methods=methods(screen, _facts(library, screen, cells, solutions, tables)),
         tables=[_provenance(library, screen, name, tables[name].height) for name in made],
-        feature_set_provenance=_features(library, screen),
+        feature_set_provenance=feature_set_provenance(library, screen),
         links=links(library, screen),
         crops=cells.shown,
         most_crops=sum(MOST_CROPS.values()),
@@ -310,11 +309,6 @@ def _facts(
     library: Library, screen: Screen, cells: Cells, solutions: list[Solution], tables: Tables
 ) -> Facts:
     """What the paragraph on methods states beside the spec."""
-    source = _features(library, screen)
-    version = source.get("encoder_version", "")
-    trained = trained_as(library.workspace, screen)
-    if trained is not None and trained.version != version:
-        trained = None
     used = Images.of(library.store, screen.name).table.filter(
         pl.col("image_id").is_in(cells.images["image_id"].to_list())
     )
@@ -322,14 +316,11 @@ def _facts(
         n_images=cells.images.height,
         n_cells=len(cells.features),
         n_proteins=used["protein"].drop_nulls().n_unique(),
-        encoder_version=version,
-        trained=trained.settings if trained is not None else None,
-        trained_on=trained.cells if trained is not None else None,
         clusters={each.name: len(each.clusters) for each in solutions},
         mapped=not tables[PROTEINS].is_empty() or not tables[CELLS].is_empty(),
         enriched=not tables["enrichment"].is_empty(),
         occluded=not tables["units"].is_empty(),
-        commit=source.get("commit", ""),
+        **lineage_facts(library, screen),
     )
 
 
@@ -349,10 +340,3 @@ def links(library: Library, screen: Screen) -> list[tuple[str, str]]:
 
 def _provenance(library: Library, screen: Screen, table: str, rows: int) -> dict[str, Any]:
     return {**(library.store.provenance(screen.name, table) or {}), "table": table, "rows": rows}
-
-
-def _features(library: Library, screen: Screen) -> dict[str, Any]:
-    """The provenance of the feature set, as `main.feature_sets` shows it."""
-    table = PREFIX + screen.feature_set
-    shard = library.store.shards(screen.name, table)[-1]
-    return library.store.provenance(screen.name, table, shard) or {}

@@ -3,19 +3,24 @@
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import polars as pl
 
 from pcip_assets.assets.benchmarks.scoring import benchmark_tables
 from pcip_assets.assets.benchmarks.umap import CELLS, PROTEINS
 from pcip_assets.assets.feature_sets import PREFIX
+from pcip_assets.assets.method_facts import deciding, lineage_facts
 from pcip_assets.assets.results import Page, picture
 from pcip_assets.assets.skeleton import asset, baselines_of
 from pcip_assets.resources import Library
 from pcip_core.features.names import split_name
 from pcip_core.spec.screen import Screen
+from pcip_core.store.images import Images
 
 if TYPE_CHECKING:
+    from pcip_core.report.methods import Methods
     from pcip_core.report.score_rows import BenchmarkRows
 
+_ROWS = 100_000  # of names of images that are read at once
 _KINDS = ("benchmarks", "confusion", "exclusions")  # of tables, one per asset of scores
 
 
@@ -71,7 +76,7 @@ def _inputs(library: Library, screen: Screen) -> dict[str, Any]:
             provenance = store.provenance(screen.name, name, shard) or {}
             commits[f"{name} {shard}"] = provenance.get("commit_id")
     spec = [screen.title, screen.description, screen.organism, screen.simulated, screen.benchmark.label]
-    return {"spec": spec, "tables": commits}
+    return {"spec": spec, "tables": commits, **deciding(library, screen)}
 
 
 def _rows(library: Library, screen: Screen) -> "BenchmarkRows":
@@ -89,13 +94,14 @@ def _rows(library: Library, screen: Screen) -> "BenchmarkRows":
         name: panels_of(store.read(screen.name, name)) if store.has(screen.name, name) else []
         for name in (CELLS, PROTEINS)
     }
+    benchmarks = rows_of("benchmarks")
     return BenchmarkRows(
         title=screen.title,
         description=screen.description or screen.organism,
         simulated=screen.simulated,
         screen=screen.name,
         label=screen.benchmark.label,
-        benchmarks=rows_of("benchmarks"),
+        benchmarks=benchmarks,
         confusion=rows_of("confusion"),
         exclusions=rows_of("exclusions"),
         feature_sets=[
@@ -105,7 +111,36 @@ def _rows(library: Library, screen: Screen) -> "BenchmarkRows":
         ],
         cells=maps[CELLS],
         proteins=maps[PROTEINS],
+        methods=_methods(library, screen, benchmarks, mapped=any(maps.values())),
     )
+
+
+def _methods(
+    library: Library, screen: Screen, benchmarks: list[dict[str, Any]], *, mapped: bool
+) -> "Methods":
+    """The paragraph on methods, with the classifiers and protocols of the scores."""
+    from pcip_core.report.methods import Facts, methods
+
+    n_cells, described = 0, set[str]()
+    table = PREFIX + screen.feature_set
+    for block in library.store.batches(screen.name, table, columns=["image_id"], rows=_ROWS):
+        n_cells += block.height
+        described.update(block["image_id"].unique())
+    images = Images.of(library.store, screen.name).table.filter(pl.col("image_id").is_in(described))
+    wanted = {"metric": "balanced_accuracy", "label": None, "task": screen.benchmark.label}
+    scored = [row for row in benchmarks if all(row[key] == value for key, value in wanted.items())]
+    compared = {split_name(row["feature_set"]).method for row in scored} - {screen.encoder.method}
+    facts = Facts(
+        n_images=images.height,
+        n_cells=n_cells,
+        n_proteins=images["protein"].drop_nulls().n_unique(),
+        compared=sorted(compared),
+        label=screen.benchmark.label,
+        scored=list(dict.fromkeys((row["classifier"], row["protocol"], row["parameter"]) for row in scored)),
+        mapped=mapped,
+        **lineage_facts(library, screen),
+    )
+    return methods(screen, facts)
 
 
 def _lineage(library: Library, screen: Screen, table: str) -> dict[str, Any]:

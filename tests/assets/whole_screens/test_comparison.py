@@ -242,6 +242,8 @@ def test_the_page_tells_the_published_numbers_and_loads_nothing(compared: Finish
                 feature_set
             )
     assert page.count("data:image/webp;base64,") >= 6
+    assert "Methods, to paste" in page
+    assert "among the cells of other images" in page
 
 
 def test_the_page_is_made_again_by_force_or_when_it_is_gone(compared: Finished) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from pcip_core.report.methods import Facts, _bibliography, methods
+from pcip_core.report.score_rows import PROTOCOLS
 from pcip_core.spec.analyses import Clustering
+from pcip_core.spec.baselines import Classifier
 from pcip_core.spec.loading import load_screen
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.training import START_SHAPE, Augmentation, EncoderConfig, LeaveOut
@@ -136,6 +138,30 @@ def test_each_setting_that_decides_the_weights_is_stated(screen: Screen) -> None
     for change in ({"scale": 0.2}, {"blur": 1.5}, {"intensity": 0.5}):
         config = EncoderConfig(augment=Augmentation(**change))
         assert methods(screen, facts(trained=config), versions=VERSIONS).text not in texts
+
+
+def test_scores_are_described_by_classifier_protocol_and_parameters(screen: Screen) -> None:
+    scored = [
+        ("knn", "leave_image_out", "k=1"),
+        ("knn", "leave_image_out", "k=11"),
+        ("logistic", "grouped_folds", "C=1"),
+    ]
+    given = facts(compared=["classic", "untrained"], label="localization", scored=scored)
+    text = methods(screen, given, versions=VERSIONS).text
+    assert "compared with other feature sets of pcip: `classic`, `untrained`." in text
+    assert (
+        "The localization of each cell was predicted from its centred and scaled features: by its nearest neighbours "
+        "by Euclidean distance (k = 1, k = 11) among the cells of other images; by logistic regression (C = 1) in "
+        "cross-validation with all cells of an image in the same fold."
+    ) in text
+    assert "predicted" not in methods(screen, facts(), versions=VERSIONS).text
+
+
+def test_every_classifier_and_protocol_has_words(screen: Screen) -> None:
+    for classifier in ("knn", "end_to_end", *get_args(Classifier)):
+        for protocol in PROTOCOLS:
+            given = facts(label="localization", scored=[(classifier, protocol, "x=1")])
+            assert "(x = 1)" in methods(screen, given, versions=VERSIONS).text
 
 
 def test_references_and_bibtex_are_those_that_are_cited(screen: Screen) -> None:

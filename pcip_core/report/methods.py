@@ -312,13 +312,14 @@ def _scores(facts: Facts) -> Iterator[str]:
         yield f"These features were compared with other feature sets of pcip: {others}."
     if not facts.scored:
         return
-    parameters: dict[tuple[str, str], list[str]] = {}
+    parameters: dict[str, dict[str, list[str]]] = {}
     for classifier, protocol, parameter in facts.scored:
-        parameters.setdefault((classifier, protocol), []).append(parameter.replace("=", " = "))
-    ways = [
-        f"by {_CLASSIFIERS[classifier]} ({', '.join(values)}) {_AMONG[protocol]}"
-        for (classifier, protocol), values in parameters.items()
-    ]
+        of_protocol = parameters.setdefault(protocol, {})
+        of_protocol.setdefault(classifier, []).append(parameter.replace("=", " = "))
+    ways = []
+    for protocol, classifiers in parameters.items():
+        named = [f"{_CLASSIFIERS[name]} ({', '.join(values)})" for name, values in classifiers.items()]
+        ways.append(f"{_AMONG[protocol]} by {', '.join(named)}")
     yield (
         f"The {facts.label} of each cell was predicted from its centred and scaled features: {'; '.join(ways)}. "
         "Scores are balanced accuracies, the means of the recalls of the classes."

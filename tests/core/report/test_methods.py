@@ -145,14 +145,15 @@ def test_scores_are_described_by_classifier_protocol_and_parameters(screen: Scre
         ("knn", "leave_image_out", "k=1"),
         ("knn", "leave_image_out", "k=11"),
         ("logistic", "grouped_folds", "C=1"),
+        ("forest", "grouped_folds", "trees=9"),
     ]
     given = facts(compared=["classic", "untrained"], label="localization", scored=scored)
     text = methods(screen, given, versions=VERSIONS).text
     assert "compared with other feature sets of pcip: `classic`, `untrained`." in text
     assert (
-        "The localization of each cell was predicted from its centred and scaled features: by its nearest neighbours "
-        "by Euclidean distance (k = 1, k = 11) among the cells of other images; by logistic regression (C = 1) in "
-        "cross-validation with all cells of an image in the same fold."
+        "The localization of each cell was predicted from its centred and scaled features: among the cells of other "
+        "images by its nearest neighbours by Euclidean distance (k = 1, k = 11); in cross-validation with all cells of "
+        "an image in the same fold by logistic regression (C = 1), a random forest (trees = 9)."
     ) in text
     assert "predicted" not in methods(screen, facts(), versions=VERSIONS).text
 

@@ -1,4 +1,4 @@
-"""Files of an object store on a disk of this machine, of limited total size. Those used last are kept."""
+"""Files of a bucket or a shared folder on a disk of this machine, of limited total size. Those used last are kept."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Cache:
         self.folder, self._limit = folder, limit
 
     @classmethod
-    def of(cls, url: str) -> Cache:
-        """The cache of an object store, in the folder PCIP_CACHE, of at most PCIP_CACHE_GB gigabytes."""
+    def of(cls, store: str) -> Cache:
+        """The cache of a store (a URL or a path), in the folder PCIP_CACHE, of at most PCIP_CACHE_GB gigabytes."""
         home = Path(os.environ.get("PCIP_CACHE") or "~/.cache/pcip").expanduser()
         size = os.environ.get("PCIP_CACHE_GB") or str(_GIGABYTES)
         try:
@@ -45,7 +45,7 @@ class Cache:
                 required="a number of gigabytes, such as 50",
                 remedy="Correct it, or leave it out.",
             ) from error
-        return cls(home / hashlib.sha256(url.encode()).hexdigest()[:16], limit)
+        return cls(home / hashlib.sha256(store.encode()).hexdigest()[:16], limit)
 
     def get(self, key: str, fetch: Callable[[Path], object]) -> Path:
         """The file of a key; `fetch` writes it to a path if it is not there."""

@@ -19,15 +19,21 @@ from pcip_core.files import writing
 from pcip_core.locks import locked, owned, refresh
 from pcip_core.store import journal, parquet
 from pcip_core.store.paths import NAME, Part, checked_name, partitions_in, shard_folder
+from pcip_core.store.places.cache import Cache
 
 _OF_A_SCREEN = (".journal", "[a-z]*/part.parquet", "[a-z]*/shard=*/part.parquet")
 
 
 class Folder:
-    """The files of a store under one folder. The methods are those of `place.Place`."""
+    """The files of a store under one folder. The methods are those of `place.Place`.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    Args:
+        root: the folder.
+        cache: on a disk of this machine, for copies of the arrays that are read; None: they are read where they lie.
+    """
+
+    def __init__(self, root: Path, *, cache: Cache | None = None) -> None:
+        self.root, self._cache = root, cache
 
     def screens(self) -> list[str]:
         """See `Place`."""
@@ -65,7 +71,13 @@ class Folder:
 
     def array(self, screen: str, array: str, shard: str, name: str) -> Path:
         """See `Place`."""
-        return self._folder(screen, array, shard) / name
+        file = self._folder(screen, array, shard) / name
+        if self._cache is None:
+            return file
+        key = file.relative_to(
+            self.root
+        ).as_posix()  # its name has the id of its commit: its content never changes
+        return self._cache.get(key, partial(shutil.copyfile, file))
 
     def named(self, screen: str, table: str, shard: str | None) -> str:
         """See `Place`."""

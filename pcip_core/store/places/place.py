@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -14,6 +15,7 @@ import polars as pl
 
 from pcip_core.errors import StoreError
 from pcip_core.store.paths import Part
+from pcip_core.store.places.cache import Cache
 from pcip_core.store.places.folder import Folder
 
 # Other clients of S3 read %, ? and # each in another way, and a folder called . or .. as another folder.
@@ -79,13 +81,16 @@ class Place(Protocol):
 def place_of(root: Path | str) -> Place:
     """The place of a folder, of a file that contains a URL, or of a URL, such as `s3://bucket/prefix`.
 
+    A link to a folder is one to a shared folder. With PCIP_CACHE, its crops are copied to the disk of this machine.
+
     Raises:
         StoreError: the file contains something else, or the path is a link to what is not there.
         MissingPackageError: the package for object stores is not installed.
     """
     if isinstance(root, Path) and not root.is_file():
         _require_folder(root)
-        return Folder(root)
+        shared = root.is_symlink() and os.environ.get("PCIP_CACHE")
+        return Folder(root, cache=Cache.of(str(root.resolve())) if shared else None)
     url = (_text(root).strip() if isinstance(root, Path) else root).rstrip("/")
     if not _URL.fullmatch(url):
         text = "keys before an @" if "@" in url else repr(url[:60])  # they are not shown

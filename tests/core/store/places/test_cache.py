@@ -12,6 +12,7 @@ from pcip_core.errors import StoreError, WriteError
 from pcip_core.store.partitions import Store
 from pcip_core.store.places.bucket import Bucket
 from pcip_core.store.places.cache import Cache
+from pcip_core.store.places.place import place_of
 from tests.core.store.writers import commit_version, version_of
 
 
@@ -58,6 +59,30 @@ def test_a_reader_keeps_what_is_evicted(store: Store, monkeypatch: pytest.Monkey
     assert [path.name for path in cache.folder.rglob("*") if path.is_file() and path.name != "another"] == []
     assert (crops == 3).all()
     assert version_of(store) == 3
+
+
+def test_crops_of_a_shared_folder_are_copied_where_a_cache_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, root = tmp_path / "shared", tmp_path / "data" / "store"
+    shared.mkdir()
+    root.parent.mkdir()
+    root.symlink_to(shared)
+    commit_version(Store(root), 3)
+    monkeypatch.delenv("PCIP_CACHE", raising=False)
+    assert version_of(Store(root)) == 3  # without a cache
+    monkeypatch.setenv("PCIP_CACHE", str(tmp_path / "cache"))
+    linked, plain = Store(root), Store(shared)
+    assert version_of(plain) == 3
+    assert not (tmp_path / "cache").exists()  # the folder itself is not shared
+    assert version_of(linked) == 3
+    (copy,) = (tmp_path / "cache").rglob("*.npy")
+    (original,) = shared.rglob("*.npy")
+    assert copy.read_bytes() == original.read_bytes()
+    commit_version(plain, 4)  # another machine
+    assert version_of(linked) == 4
+    with pytest.raises(FileNotFoundError):
+        place_of(root).array("scr", "crops", "s", "gone.npy")
 
 
 def _file(path: Path) -> Path:

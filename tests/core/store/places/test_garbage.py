@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from datetime import timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -111,3 +116,40 @@ def test_the_number_is_above_all_after_it_was_lost(store: Store, server: S3Serve
     raw().delete("some/prefix/scr/.commits")
     commit_version(store, 3, "p0")
     assert (store.provenance("scr", "notes", "p0") or {})["commit_number"] == 4
+
+
+_FAKED_CLOCK = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
+
+
+@pytest.mark.skipif(_FAKED_CLOCK is None, reason="libfaketime is not installed (apt-get install faketime)")
+@pytest.mark.parametrize("days", [-400, 400])
+def test_the_clock_of_a_writer_does_not_matter(store: Store, days: int) -> None:
+    """A machine whose clock is a year behind, or ahead, replaces what was written a moment ago."""
+    commit_version(store, 1)
+    first = data()
+    script = (
+        "import sys, time\n"
+        "from pcip_core.store.partitions import Store\n"
+        "from tests.core.store.writers import commit_version\n"
+        "commit_version(Store(sys.argv[1]), 2)\n"
+        "print(time.time())"
+    )
+    clock = {
+        "LD_PRELOAD": str(_FAKED_CLOCK),
+        "FAKETIME": f"{days:+d}d",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    ran = subprocess.run(
+        [sys.executable, "-c", script, str(store.root)],
+        env={**os.environ, **clock},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert abs(float(ran.stdout) - time.time()) > 300 * 86_400
+    assert version_of(store) == 2
+    assert first < data()  # readers of the old version may still need it
+    commit_version(store, 3)
+    assert version_of(store) == 3

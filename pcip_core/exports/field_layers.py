@@ -62,7 +62,7 @@ def field_layers(
 ) -> list[LayerData]:
     """The channels of a field, and its cells with their columns and features.
 
-    The field is read, corrected and segmented as for the crops. A column that lacks in all cells is left out.
+    The field is read, corrected and segmented as for the crops. A column without any value is left out.
 
     Args:
         store, screen: where it is.

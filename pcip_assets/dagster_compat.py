@@ -113,12 +113,12 @@ def unrecorded(context: dg.AssetExecutionContext, versions: Mapping[str, str]) -
     """
     storage, key, asset = context.instance.event_log_storage, context.asset_key, context.assets_def
     kind = dg.DagsterEventType.ASSET_MATERIALIZATION
-    own = storage.get_latest_storage_id_by_partition(key, kind)
+    latest = storage.get_latest_storage_id_by_partition(key, kind)
     tags = storage.get_latest_tags_by_partition(key, kind, [DATA_VERSION_TAG])
     pending = {
         partition
         for partition, version in versions.items()
-        if partition not in own or tags.get(partition, {}).get(DATA_VERSION_TAG) != version
+        if partition not in latest or tags.get(partition, {}).get(DATA_VERSION_TAG) != version
     }
     for source in asset.asset_deps[key] if len(pending) < len(versions) else ():
         made = storage.get_latest_storage_id_by_partition(source, kind)
@@ -130,7 +130,7 @@ def unrecorded(context: dg.AssetExecutionContext, versions: Mapping[str, str]) -
         pending |= {
             partition
             for partition in versions.keys() - pending
-            if own[partition] < (made.get(partition, 0) if each else newest)
+            if latest[partition] < (made.get(partition, 0) if each else newest)
         }
     cached = next(
         (record.asset_entry.cached_status for record in context.instance.get_asset_records([key])), None

@@ -7,7 +7,7 @@ docs/decisions/0061-what-was-tried-for-real-cells.md.
 |---|---|
 | small (the default) | the start as it is: uncertainty of the scores, larger crops, combined sets, plates |
 | medium | the shipped settings, three seeds; starts of more varied simulated cells; pairs of one protein |
-| long | other networks; on the simulated screens, initial weights and learning rates by width |
+| long | pairs of cells that differ in shape; other networks; on the simulated screens, initial weights and learning rates by width |
 
 Each size has the parts of `PARTS`, and those of the smaller sizes. `PCIP_BENCH_PART` runs only those that have its text
 in their name, such as `simulated_yeast: sweep`.
@@ -25,9 +25,10 @@ import torch
 
 from benchmarks.common.encoder_blocks import ENCODERS, with_encoder
 from benchmarks.common.encoder_features import CLASSIC, DATA, VGG16, other_features, together
+from benchmarks.common.encoder_pairs import harder_rows
 from benchmarks.common.encoder_plates import pairs_rows, plate_rows
 from benchmarks.common.encoder_scores import KNN, LOGISTIC, UNITS
-from benchmarks.common.encoder_screens import SIMULATED, Cells, cells_of
+from benchmarks.common.encoder_screens import REAL, SIMULATED, Cells, cells_of
 from benchmarks.common.encoder_starts import (
     CANDIDATES,
     half_rows,
@@ -193,7 +194,7 @@ def block_rows(cells: Cells) -> Iterator[Row]:
             yield Row(about, each.score(what, way), UNITS[way], n=1)
 
 
-PARTS: dict[str, dict[str, tuple[int, Part]]] = {
+_PARTS: dict[str, dict[str, tuple[int, Part]]] = {
     LABELLED: {
         "feature sets": (0, labelled_rows),
         "shipped settings": (1, shipped_rows),
@@ -205,5 +206,8 @@ PARTS: dict[str, dict[str, tuple[int, Part]]] = {
         "pairs": (1, lambda cells: pairs_rows(cells, cells.encoder)),
     },
     **{screen: {"sweep": (2, swept_rows), "networks": (2, block_rows)} for screen in SIMULATED},
+}
+PARTS = {
+    screen: {**_PARTS.get(screen, {}), "harder pairs": (2, harder_rows)} for screen in (*REAL, *SIMULATED)
 }
 """Screen -> name of a part -> smallest size that has it, as in NAMED_SIZES, and its rows."""

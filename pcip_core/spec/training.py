@@ -131,6 +131,8 @@ class EncoderConfig(TrainingConfig):
             other wells, antibodies or cell lines; or `mixed`: some of both.
         mixed_share: share of the pairs of different images among `mixed` pairs. A cell that has partners of one kind
             only gets one of these.
+        hardest_of: number of partners drawn for each cell, of which the one is taken whose structural channels differ
+            most in shape (area, length and width of what is bright); 1 (the paper's) takes any.
         augment: random changes of both cells of a pair, each by itself; by default they are flipped only.
         start: `none`, or the source encoder that the training starts from, which learned agreement from simulated
             cells: `simulated_human` (channels nucleus, microtubules and protein) or `simulated_yeast` (cytosol and
@@ -147,6 +149,7 @@ class EncoderConfig(TrainingConfig):
     projector: Annotated[int, Bounds(2, 8_192)] = 64
     pairs: Literal["same_image", "same_protein", "mixed"] = "same_image"
     mixed_share: Annotated[float, Bounds(0, 1, above=True, below=True)] = 0.5
+    hardest_of: Annotated[int, Bounds(1, 1_000)] = 1
     augment: Augmentation = field(default_factory=Augmentation)
     start: Literal["none", "simulated_human", "simulated_yeast"] = "none"
     leave_out: LeaveOut | None = None
@@ -207,7 +210,7 @@ class EncoderConfig(TrainingConfig):
     @property
     def as_in_the_paper(self) -> bool:
         """Whether the encoder learns inpainting alone, from the paper's pairs."""
-        plain = self.augment == Augmentation() and self.pairs == "same_image"
+        plain = self.augment == Augmentation() and self.pairs == "same_image" and self.hardest_of == 1
         return plain and list(self.tasks) == ["inpainting"]
 
     @property

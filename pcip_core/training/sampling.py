@@ -8,6 +8,8 @@ separately.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from pcip_core.errors import TrainingError
@@ -32,6 +34,9 @@ _NAMES = (
     "another_image",
     "elsewhere",
 )
+_MOST_CELLS = (
+    2**40
+)  # of a training: further draws of a cell have the number of the cell and a multiple of this
 _DRAWS = {name: np.uint64(number) for number, name in enumerate(_NAMES)}  # append new names at the end
 
 
@@ -67,18 +72,44 @@ def _mixed(x: np.ndarray | np.uint64) -> np.ndarray:
     return np.asarray(x ^ (x >> np.uint64(31)))
 
 
+@dataclass(frozen=True)
+class Harder:
+    """Pairs of cells that differ in shape: of several partners, take the one that differs most.
+
+    Attributes:
+        shapes: (n, F) numbers that describe the shape of each cell, whose Euclidean distance says how they differ.
+        of: number of partners that are drawn for each cell, independently; some may be the same cell.
+    """
+
+    shapes: np.ndarray
+    of: int
+
+    def harder(self, partners: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """For each cell, the one of two partners that differs more from it: (n,), (n,) -> (n,) positions."""
+        near, far = (((self.shapes - self.shapes[each]) ** 2).sum(1) for each in (partners, others))
+        return np.where(far > near, others, partners)
+
+
 def draw_partners(
-    image: np.ndarray, protein: np.ndarray | None = None, *, across: float = 0.0, seed: int, epoch: int
+    image: np.ndarray,
+    protein: np.ndarray | None = None,
+    *,
+    across: float = 0.0,
+    harder: Harder | None = None,
+    seed: int,
+    epoch: int,
 ) -> np.ndarray:
     """Draw for each cell another cell of its image, or a cell of another image of its protein.
 
-    All possible partners are equally likely. If both kinds are asked for, a cell that has partners of one kind only
-    gets one of these.
+    All possible partners are equally likely, unless harder ones are asked for. If both kinds are asked for, a cell
+    that has partners of one kind only gets one of these.
 
     Args:
         image: (n,) integer number of the image of each cell.
         protein: (n,) protein of each cell, equal for all cells of an image; needed for partners in other images.
         across: the probability of a partner in another image.
+        harder: prefer partners that differ in shape from the cell (paper, Discussion: "harder pairs where the
+            morphology of the cells differs more drastically"). Their kinds have the same probability as without.
         seed, epoch: the key of the draw.
 
     Returns:
@@ -102,13 +133,17 @@ def draw_partners(
     lacking = order[np.where(another, total == count, count < 2)]
     if len(lacking):
         raise _without_partner(image, protein, lacking, across)
-    rank = np.arange(len(image)) - start
-    step = 1 + (keyed_uniform("target", seed, epoch, order) * (count - 1)).astype(np.int64)
-    within = start + (rank + step) % count
-    step = count + (keyed_uniform("elsewhere", seed, epoch, order) * (total - count)).astype(np.int64)
-    partner = np.empty(len(image), np.int64)
-    partner[order] = order[np.where(another, first + (start - first + step) % total, within)]
-    return partner
+    rank, of = np.arange(len(image)) - start, 1 if harder is None else harder.of
+    chosen = np.empty(0, np.int64)
+    for number in range(of):
+        key = order + number * _MOST_CELLS
+        step = 1 + (keyed_uniform("target", seed, epoch, key) * (count - 1)).astype(np.int64)
+        within = start + (rank + step) % count
+        step = count + (keyed_uniform("elsewhere", seed, epoch, key) * (total - count)).astype(np.int64)
+        partner = np.empty(len(image), np.int64)
+        partner[order] = order[np.where(another, first + (start - first + step) % total, within)]
+        chosen = partner if harder is None or number == 0 else harder.harder(chosen, partner)
+    return chosen
 
 
 def _blocks(*keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -124,7 +124,7 @@ def test_rows_and_tables_of_a_screen(
     monkeypatch.setattr(encoders, "_DRAWS", 3)
     monkeypatch.setattr(encoder_features, "DATA", Path("/nowhere"))
     cells = tiny("simulated_human")
-    monkeypatch.setitem(encoders._EPOCHS, "simulated_human", 1)
+    monkeypatch.setitem(encoder_trainings._EPOCHS, "simulated_human", 1)
     trainings = encoders.trainings_of(cells, (1, 1))
     assert set(trainings) == {SHIPPED, PAPER}  # the shipped settings have no start
     rows = encoders.screen_rows(cells, trainings, "small")
@@ -148,7 +148,7 @@ def test_a_start_is_compared_with_itself_and_with_a_training_without_it(
 ) -> None:
     monkeypatch.setattr(encoder_features, "DATA", Path("/nowhere"))
     monkeypatch.setattr(encoders, "_DRAWS", 3)
-    monkeypatch.setitem(encoders._EPOCHS, "human_antibodies", 1)
+    monkeypatch.setitem(encoder_trainings._EPOCHS, "human_antibodies", 1)
     small = replace(
         tiny("human_antibodies").encoder,
         **START_SHAPE,

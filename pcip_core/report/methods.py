@@ -210,6 +210,8 @@ def _encoder(screen: Screen, facts: Facts) -> Iterator[str]:
         "mixed": f"pairs of cells, {config.mixed_share:.0%} of them of different images of the same protein and the "
         "others of the same image",
     }[config.pairs]
+    if config.hardest_of > 1:
+        pairs += f", of {config.hardest_of} drawn pairs of each cell the one that differs most in shape"
     cells = f" on {many(facts.trained_on, 'cell', ',')}" if facts.trained_on else ""
     of = "" if screen.encoder_screen == screen.name else f" of the screen {screen.encoder_screen}"
     start = (

@@ -10,6 +10,7 @@ from pcip_core.crops.pixels import Pixels
 from pcip_core.errors import TrainingError
 
 _PIECE = 2**24  # pixels that are described at a time
+_ROUNDING = 1e-6  # a relative spread of this size comes from rounding
 
 
 def comparable_shapes(pixels: Pixels, channels: Sequence[int], names: Sequence[str]) -> np.ndarray:
@@ -27,15 +28,15 @@ def comparable_shapes(pixels: Pixels, channels: Sequence[int], names: Sequence[s
         TrainingError: all cells have the same shape.
     """
     values = shapes(pixels, channels)
-    spread = values.std(0)
-    if not spread.any():
+    spread = values.std(0, dtype=np.float64)
+    differ = spread > _ROUNDING * values.mean(0, dtype=np.float64)
+    if not differ.any():
         raise TrainingError(
             "encoder.hardest_of",
             found=f"the same shape in all {len(values):,} cells (structural channels: {', '.join(names) or 'none'})",
             required="structural channels in which the shapes of cells differ",
             remedy="Set encoder.hardest_of to 1, or add a structural channel to the spec.",
         )
-    differ = spread > 0
     values[:, ~differ] = 0
     values[:, differ] /= spread[differ]
     return values

@@ -9,7 +9,14 @@ import pytest
 import torch
 
 from benchmarks.accuracy import encoder_trials
-from benchmarks.common import encoder_plates, encoder_starts, encoder_sweeps, encoder_trainings, varied_cells
+from benchmarks.common import (
+    encoder_pairs,
+    encoder_plates,
+    encoder_starts,
+    encoder_sweeps,
+    encoder_trainings,
+    varied_cells,
+)
 from benchmarks.common.encoder_blocks import ResidualEncoder, with_encoder
 from benchmarks.common.encoder_features import CLASSIC
 from benchmarks.common.encoder_scores import KNN, LOGISTIC, PLATE
@@ -149,6 +156,24 @@ def test_without_images_each_real_screen_says_so(
     rows = encoder_trials.run()
     assert [row.what.split(":")[0] for row in rows] == ["human_labelled_cells", "human_antibodies"]
     assert all(row.value is None for row in rows)
+
+
+def test_harder_pairs_are_compared_with_any_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder_pairs, "HARDEST_OF", (1, 3))
+    monkeypatch.setattr(encoder_pairs, "SEEDS", 1)
+    monkeypatch.setitem(encoder_trainings._EPOCHS, "simulated_human", 1)
+    cells = tiny("simulated_human")
+    rows = list(encoder_pairs.harder_rows(cells))
+    for name in ("shipped settings", "the paper's settings"):
+        plain, harder = (
+            [row for row in rows if f"{name}, 1 epochs, hardest of {of}" in row.what] for of in (1, 3)
+        )
+        assert [row.ratio for row in plain] == [1.0] * 3
+        assert [row.against_value for row in harder] == [row.value for row in plain]
+    blank = replace(cells, structural=("blank",))
+    (row,) = encoder_pairs.harder_rows(blank)
+    assert row.value is None
+    assert "no structural channel" in row.what
 
 
 def test_a_part_is_run_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:

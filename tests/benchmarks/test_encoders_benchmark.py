@@ -166,6 +166,19 @@ def test_a_start_is_compared_with_itself_and_with_a_training_without_it(
         assert any(f"{name}, {LOGISTIC}" in what for what in names)
 
 
+def test_changes_of_a_start_as_it_is_are_trainings() -> None:
+    """Where the shipped settings train, each change is one of them; where they do not, the training itself is first."""
+    cells = tiny("simulated_human")
+    changes = encoders.changes_of(cells)
+    assert changes["batches of 256"] == replace(cells.encoder, batch_size=256)
+    assert changes["twice the epochs"].epochs == 2 * cells.encoder.epochs
+    untrained = replace(cells.encoder, **START_SHAPE, start="simulated_human", epochs=0)
+    first, *others = encoders.changes_of(replace(cells, encoder=untrained)).items()
+    assert first == ("10 epochs", replace(untrained, epochs=10))
+    assert [name for name, _ in others] == list(changes)
+    assert {config.epochs for name, config in others if name != "twice the epochs"} == {10}
+
+
 def test_combined_sets_have_equal_shares() -> None:
     features, _ = drawn()
     constant = np.c_[features[:, :2], np.ones(96)]

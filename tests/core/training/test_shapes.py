@@ -1,0 +1,60 @@
+"""The shapes of cells, against closed forms and a naive computation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pcip_core.errors import TrainingError
+from pcip_core.training import shapes as module
+from pcip_core.training.shapes import comparable_shapes, shapes
+
+
+def test_a_rectangle_has_its_area_length_and_width() -> None:
+    """The variance of n equally bright lines is (n ** 2 - 1) / 12; background and brightness do not matter."""
+    pixels = np.full((3, 2, 32, 32), 30, np.uint8)
+    pixels[0, 1, 4:24, 10:16] = 90  # 20 x 6 px
+    pixels[1, 1, 10:16, 4:24] = 250  # lying, and brighter
+    pixels[2, 1] = 0
+    pixels[2, 1, 8:28, 3:9] = 200
+    expected = [120 / 1024, np.sqrt((400 - 1) / 12), np.sqrt((36 - 1) / 12)]
+    np.testing.assert_allclose(shapes(pixels, [1]), [expected] * 3, rtol=1e-5)
+
+
+def test_shapes_are_those_of_weighted_covariances(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Naively, cell by cell; in one piece or in many, and for flipped and turned cells."""
+    pixels = np.random.default_rng(0).integers(0, 256, (7, 3, 12, 12), np.uint8)
+    places = np.stack(np.mgrid[:12, :12]).reshape(2, -1)
+    expected = []
+    for cell in pixels:
+        numbers: list[float] = []
+        for channel in (2, 0):
+            bright = np.maximum(cell[channel].astype(float) - cell[channel].mean(), 0).ravel()
+            width, length = np.sqrt(np.linalg.eigvalsh(np.cov(places, aweights=bright, bias=True)))
+            numbers += [float((bright > 0).mean()), length, width]
+        expected.append(numbers)
+    for piece in (2**24, 2 * 3 * 144):
+        monkeypatch.setattr(module, "_PIECE", piece)
+        np.testing.assert_allclose(shapes(pixels, [2, 0]), expected, rtol=1e-4)
+    for same in (pixels[..., ::-1], pixels[:, :, ::-1], pixels.transpose(0, 1, 3, 2)):
+        np.testing.assert_allclose(shapes(same, [2, 0]), expected, rtol=1e-4)
+
+
+def test_numbers_that_do_not_differ_do_not_count() -> None:
+    pixels = np.zeros((4, 2, 16, 16), np.uint8)
+    for cell, length in enumerate((4, 6, 8, 10)):
+        pixels[cell, 0, 2 : 2 + length, 2 + cell : 5 + cell] = 100  # always 3 px wide
+        pixels[cell, 1, 3:9, cell : 6 + cell] = 100  # always the same
+    found = comparable_shapes(pixels, [0, 1], ("nucleus", "er"))
+    plain = shapes(pixels, [0, 1])
+    np.testing.assert_allclose(found[:, :2].std(0), 1, rtol=1e-5)
+    np.testing.assert_allclose(found[:, :2], plain[:, :2] / plain[:, :2].std(0), rtol=1e-5)
+    assert not found[:, 2:].any()
+
+
+def test_cells_of_one_shape_are_refused() -> None:
+    pixels = np.zeros((5, 1, 8, 8), np.uint8)
+    with pytest.raises(TrainingError, match=r"all 5 cells \(structural channels: blank\).*hardest_of to 1"):
+        comparable_shapes(pixels, [0], ("blank",))
+    with pytest.raises(TrainingError, match="structural channels: none"):
+        comparable_shapes(pixels, [], ())

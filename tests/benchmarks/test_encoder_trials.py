@@ -17,7 +17,12 @@ from benchmarks.common import (
     encoder_trainings,
     varied_cells,
 )
-from benchmarks.common.encoder_blocks import ResidualEncoder, with_encoder
+from benchmarks.common.encoder_blocks import (
+    ConvNextEncoder,
+    ResidualEncoder,
+    TransformerEncoder,
+    with_encoder,
+)
 from benchmarks.common.encoder_features import CLASSIC
 from benchmarks.common.encoder_scores import KNN, LOGISTIC, PLATE
 from benchmarks.common.encoder_starts import CHOICE, REST, Candidate
@@ -107,19 +112,40 @@ def test_halved_cells_are_means_of_four_pixels() -> None:
     np.testing.assert_array_equal(first[0], expected)
 
 
-def test_other_networks_learn_the_same_tasks() -> None:
+@pytest.mark.parametrize("make", [ResidualEncoder, ConvNextEncoder, TransformerEncoder])
+def test_other_networks_learn_the_same_tasks(make: type[torch.nn.Module]) -> None:
     cells = tiny("simulated_human")
-    task = with_encoder(ResidualEncoder)
+    task = with_encoder(make)
     config = replace(cells.encoder, precision="float32")  # auto depends on a timed step
     once, again = (encoder_trainings.trained(cells, config, task=task) for _ in range(2))
-    assert isinstance(once.encoder.network.source, ResidualEncoder)
+    assert isinstance(once.encoder.network.source, make)
     np.testing.assert_array_equal(once.features["conv5"], again.features["conv5"])
+    assert (once.features["conv5"].std(0) > 0).any()
+
+
+def test_a_residual_block_without_its_convolutions_is_the_identity() -> None:
     x = torch.rand(2, 8, 6, 6)
     block = encoder_trials.ENCODERS["residual blocks"](8, (8, 8)).eval()
     for parameter in (block.blocks[0].first.weight, block.blocks[0].second.weight):
         torch.nn.init.zeros_(parameter)
     (first, _) = block.activations(x)
-    torch.testing.assert_close(first, x)  # without its convolutions, a block is the identity
+    torch.testing.assert_close(first, x)
+
+
+def test_patches_of_a_transformer_keep_their_places() -> None:
+    """Without attention, a change of one patch reaches its own position and, through the encoding, its neighbours."""
+    encoder = TransformerEncoder(2, (8, 8)).eval()
+    for block in encoder.blocks:
+        torch.nn.init.zeros_(block.self_attn.out_proj.weight)
+    x = torch.rand(1, 2, 32, 32)
+    other = x.clone()
+    other[..., :8, 24:] += 1  # the upper right patch of four by four
+    with torch.no_grad():
+        for layer, changed in zip(encoder.activations(x), encoder.activations(other), strict=True):
+            assert layer.shape == (1, 8, 4, 4)
+            moved = (layer - changed).abs().amax((0, 1)) > 1e-6
+            assert moved[:2, 2:].all()
+            assert moved.sum() == 4
 
 
 def test_the_sweep_has_each_setting_at_each_width(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,15 +156,20 @@ class EncoderConfig(TrainingConfig):
     epochs: Annotated[int, Bounds(0, 1_000_000)] = 30
 
     def __post_init__(self) -> None:
+        def refuse(found: str, required: str) -> None:
+            raise ValueError(f"{found}; required: {required}")
+
         if not self.tasks:
-            raise ValueError("required: a task with a weight above 0")
+            refuse("no task with a weight above 0", "a task with a weight above 0")
         shape = {key: getattr(self, key) for key in START_SHAPE}
         if self.start != "none" and shape != START_SHAPE:
-            raise ValueError(f"required for start {self.start}: {START_SHAPE}, given: {shape}")
-        if self.start == "none" and self.epochs == 0:
-            raise ValueError("required without a start: epochs of at least 1")
-        if self.leave_out is not None and self.epochs == 0:
-            raise ValueError("required with leave_out: epochs of at least 1")
+            refuse(f"start {self.start} with {shape}", f"for a start: {START_SHAPE}")
+        if self.epochs == 0 and self.start == "none":
+            refuse("epochs 0 without a start", "epochs of at least 1, or a start")
+        if self.epochs == 0 and self.leave_out is not None:
+            refuse("epochs 0 with leave_out", "epochs of at least 1, or no leave_out")
+        if self.epochs == 0 and self.hardest_of > 1:
+            refuse(f"epochs 0 with hardest_of {self.hardest_of}", "epochs of at least 1, or hardest_of 1")
 
     def from_nothing(self) -> Self:
         """These settings for a baseline, which has no start and leaves no image out.

@@ -68,7 +68,7 @@ VGG16 = {"sets": ["vgg16"]}
         ({"encoder": {"task": "guessing"}}, "`encoder.task"),
         ({"encoder": {"task": {"agreement": 0}}}, "a task with a weight above 0"),
         ({"encoder": {"start": "photographs"}}, "`encoder.start"),
-        ({"encoder": {"start": "simulated_human"}}, "required for start simulated_human: {'width': 0.25"),
+        ({"encoder": {"start": "simulated_human"}}, "required: for a start: {'width': 0.25"),
         ({"channels": {"nucleus": {"role": "structural"}}}, "no channel with `role: protein`"),
         ({"channels": {"protein": {"role": "protein"}}}, "no channel with `role: structural`"),
         ({"channels": {"a": {"role": "nucleus"}}}, "channels.a.role"),
@@ -154,7 +154,22 @@ VGG16 = {"sets": ["vgg16"]}
             {"encoder": {"epochs": -1, "width": -1}},
             "encoder.epochs 0 to 1,000,000, encoder.width more than 0",
         ),
-        ({"encoder": {"epochs": 0}}, "required without a start: epochs of at least 1"),
+        (
+            {"encoder": {"epochs": 0}},
+            "found `encoder`: epochs 0 without a start; required: epochs of at least 1, or a start. Correct",
+        ),
+        ({"encoder": {"initial_weights": "normal"}}, "encoder.initial_weights 'normal'; required"),
+        (
+            {
+                "encoder": {
+                    "recipe": "small_screen",
+                    "start": "simulated_human",
+                    "epochs": 0,
+                    "hardest_of": 2,
+                }
+            },
+            "epochs 0 with hardest_of 2; required: epochs of at least 1, or hardest_of 1",
+        ),
         ({"simulation": {"organism": "yeast", "plates": 10**9}}, "simulation.plates 1000000000"),
         ({"root": "~nobody_has_this_name/x"}, "root '~nobody_has_this_name/x'"),
         ({"images": {"values": {"gene": "{well:>2000000000}"}}}, "images.values.gene '{well:>2000000000}'"),

@@ -210,8 +210,6 @@ def _encoder(screen: Screen, facts: Facts) -> Iterator[str]:
         "mixed": f"pairs of cells, {config.mixed_share:.0%} of them of different images of the same protein and the "
         "others of the same image",
     }[config.pairs]
-    if config.hardest_of > 1:
-        pairs += f", of {config.hardest_of} drawn pairs of each cell the one that differs most in shape"
     cells = f" on {many(facts.trained_on, 'cell', ',')}" if facts.trained_on else ""
     of = "" if screen.encoder_screen == screen.name else f" of the screen {screen.encoder_screen}"
     start = (
@@ -241,6 +239,11 @@ def _encoder(screen: Screen, facts: Facts) -> Iterator[str]:
 
 def _training_cells(config: EncoderConfig) -> Iterator[str]:
     """Which cells the training saw, and how they were changed; and how the network differs from the paper's."""
+    if config.hardest_of > 1:
+        yield (
+            f"Of {config.hardest_of} partners drawn at random for each cell, the one was taken that differed most in "
+            "shape: in the area, length and width of what was brighter than the mean in the structural channels."
+        )
     augment = config.augment
     changes = [
         "flipped",

@@ -71,6 +71,11 @@ def test_each_setting_changes_the_paragraph(screen: Screen) -> None:
             replace(plain, clusters={"average": 3, "ward": 4}),
             "3 clusters (average) and 4 clusters (ward)",
         ),
+        (
+            screen,
+            replace(plain, trained=EncoderConfig(hardest_of=4)),
+            "Of 4 partners drawn at random for each cell, the one was taken that differed most in shape: in the area, ",
+        ),
         (replace(screen, pixel_um=None), plain, ""),
         (
             replace(screen, analyses=replace(screen.analyses, clusters=Clustering(number=6))),

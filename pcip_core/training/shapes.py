@@ -10,7 +10,7 @@ from pcip_core.crops.pixels import Pixels
 from pcip_core.errors import TrainingError
 
 _PIECE = 2**24  # pixels that are described at a time
-_ROUNDING = 1e-6  # a relative spread of this size comes from rounding
+_ROUNDING = 1e-6  # a spread of this part of the mean, or a width of this part of the crop, comes from rounding
 
 
 def comparable_shapes(pixels: Pixels, channels: Sequence[int], names: Sequence[str]) -> np.ndarray:
@@ -82,5 +82,7 @@ def _shapes(crops: np.ndarray) -> np.ndarray:
     across = columns @ line**2 / total - x**2
     both = (bright @ line * line).sum(2) / total - y * x
     middle, half = (down + across) / 2, np.hypot((down - across) / 2, both)
-    axes = np.sqrt(np.maximum([middle + half, middle - half], 0))
+    variances = np.stack([middle + half, middle - half])
+    variances[variances < (_ROUNDING * len(line)) ** 2] = 0  # of a line or a point, which has no width
+    axes = np.sqrt(variances)
     return np.stack([(bright > 0).mean((2, 3)), *axes], axis=2)

@@ -40,6 +40,20 @@ def test_shapes_are_those_of_weighted_covariances(monkeypatch: pytest.MonkeyPatc
         np.testing.assert_allclose(shapes(same, [2, 0]), expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("steps", [(0, 1), (1, 1), (1, 2), (3, 2)])
+def test_lines_have_no_width_in_any_direction(steps: tuple[int, int]) -> None:
+    """What rounding leaves of their width must not count as much as their length."""
+    rng = np.random.default_rng(0)
+    pixels = np.zeros((20, 1, 128, 128), np.uint8)
+    for cell in pixels:
+        places = rng.integers(0, 80, 2)[:, None] + np.outer(steps, np.arange(15))
+        cell[0, places[0], places[1]] = rng.integers(100, 256, 15)
+    found = shapes(pixels, [0])
+    assert not found[:, 2].any()
+    assert found[:, 1].min() > 3
+    assert comparable_shapes(pixels, [0], ("line",)).std(0) == pytest.approx([0, 1, 0], abs=1e-5)
+
+
 def test_numbers_that_do_not_differ_do_not_count() -> None:
     pixels = np.zeros((4, 2, 16, 16), np.uint8)
     for cell, length in enumerate((4, 6, 8, 10)):

@@ -132,7 +132,8 @@ class EncoderConfig(TrainingConfig):
         mixed_share: share of the pairs of different images among `mixed` pairs. A cell that has partners of one kind
             only gets one of these.
         hardest_of: number of partners drawn for each cell, of which the one is taken whose structural channels differ
-            most in shape (area, length and width of what is bright); 1 (the paper's) takes any.
+            most in shape (area, length and width of what is bright); 1 (the paper's) takes any. Held-out cells have
+            any partner.
         augment: random changes of both cells of a pair, each by itself; by default they are flipped only.
         start: `none`, or the source encoder that the training starts from, which learned agreement from simulated
             cells: `simulated_human` (channels nucleus, microtubules and protein) or `simulated_yeast` (cytosol and

@@ -34,10 +34,10 @@ _NAMES = (
     "another_image",
     "elsewhere",
 )
+_DRAWS = {name: np.uint64(number) for number, name in enumerate(_NAMES)}  # append new names at the end
 _MOST_CELLS = (
     2**40
-)  # of a training: further draws of a cell have the number of the cell and a multiple of this
-_DRAWS = {name: np.uint64(number) for number, name in enumerate(_NAMES)}  # append new names at the end
+)  # of a training; the k-th further draw of a cell has the number of the cell plus k times this
 
 
 def keyed_bits(purpose: str, seed: int, epoch: int, cells: np.ndarray) -> np.ndarray:
@@ -74,10 +74,13 @@ def _mixed(x: np.ndarray | np.uint64) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Harder:
-    """Pairs of cells that differ in shape: of several partners, take the one that differs most.
+    """How to draw pairs of cells that differ in shape: of several partners of a cell, take the one that differs most.
+
+    The more partners are drawn, the more often the few most unusual cells of an image are taken. If the partners
+    outnumber the cells of an image, some of its cells are hardly ever a partner.
 
     Attributes:
-        shapes: (n, F) numbers that describe the shape of each cell, whose Euclidean distance says how they differ.
+        shapes: (n, F) numbers that describe the shape of each cell; two cells differ by their Euclidean distance.
         of: number of partners that are drawn for each cell, independently; some may be the same cell.
     """
 
@@ -85,9 +88,11 @@ class Harder:
     of: int
 
     def harder(self, partners: np.ndarray, others: np.ndarray) -> np.ndarray:
-        """For each cell, the one of two partners that differs more from it: (n,), (n,) -> (n,) positions."""
-        near, far = (((self.shapes - self.shapes[each]) ** 2).sum(1) for each in (partners, others))
-        return np.where(far > near, others, partners)
+        """For each cell, the one of two partners that differs more from it, the first of equals: (n,) positions."""
+        of_partner, of_other = (
+            ((self.shapes - self.shapes[each]) ** 2).sum(1) for each in (partners, others)
+        )
+        return np.where(of_other > of_partner, others, partners)
 
 
 def draw_partners(

@@ -9,8 +9,8 @@ import numpy as np
 from pcip_core.crops.pixels import Pixels
 from pcip_core.errors import TrainingError
 
-_PIECE = 2**24  # pixels that are described at a time
-_ROUNDING = 1e-6  # a spread of this part of the mean, or a width of this part of the crop, comes from rounding
+_PIECE = 2**20  # pixels that are described at a time
+_ROUNDING = 1e-6  # a spread of this part of the mean, or a width of this part of the crop, is rounding
 
 
 def comparable_shapes(pixels: Pixels, channels: Sequence[int], names: Sequence[str]) -> np.ndarray:

@@ -107,10 +107,6 @@ class Pairs:
         self._pixels = CellBatches(cells.pixels, device, config.memory_fraction)
         self._protein, self._markers = network.index(network.protein), network.index(network.structural)
         self.streamed = self._pixels.streamed
-        self._harder = None
-        if config.hardest_of > 1:
-            found = comparable_shapes(cells.pixels, self._markers, network.structural)
-            self._harder = Harder(found[self.training], config.hardest_of)
         self._fewest, self.fewest_rows, self._spread = 1, 2, torch.tensor(torch.nan)
         if "agreement" in network.tasks:
             self._fewest = max(2 * config.processes, config.batch_size // 2)
@@ -118,6 +114,10 @@ class Pairs:
             _require_enough(len(self.training), config)
         if "identity" in network.tasks:
             _require_images(cells.image, network.images)
+        self._harder = None
+        if config.hardest_of > 1:
+            shapes = comparable_shapes(cells.pixels, self._markers, network.structural)
+            self._harder = Harder(shapes[self.training], config.hardest_of)
 
     def build(self) -> PairedCells:
         """Build the network as the training starts."""

@@ -95,6 +95,12 @@ def test_the_hardest_of_one_is_any_partner() -> None:
         assert (drawn == draw_partners(IMAGE, seed=0, epoch=epoch)).all()
 
 
+def test_of_partners_that_differ_equally_the_first_is_taken() -> None:
+    """So that all partners are equally likely, as if one were drawn."""
+    drawn = draw_partners(IMAGE, harder=Harder(np.ones((len(IMAGE), 2)), 7), seed=0, epoch=1)
+    assert (drawn == draw_partners(IMAGE, seed=0, epoch=1)).all()
+
+
 def test_harder_partners_are_as_often_of_another_image() -> None:
     image, protein = np.repeat(np.arange(4), 5), np.repeat(["A", "B"], 10)
     harder = Harder(np.where(image % 2, 100.0, 0.0)[:, None] + np.arange(20)[:, None] % 5, 4)

@@ -87,7 +87,7 @@ class Harder:
     shapes: np.ndarray
     of: int
 
-    def harder(self, partners: np.ndarray, others: np.ndarray) -> np.ndarray:
+    def more_different(self, partners: np.ndarray, others: np.ndarray) -> np.ndarray:
         """For each cell, the one of two partners that differs more from it, the first of equals: (n,) positions."""
         of_partner, of_other = (
             ((self.shapes - self.shapes[each]) ** 2).sum(1) for each in (partners, others)
@@ -138,16 +138,22 @@ def draw_partners(
     lacking = order[np.where(another, total == count, count < 2)]
     if len(lacking):
         raise _without_partner(image, protein, lacking, across)
-    rank, of = np.arange(len(image)) - start, 1 if harder is None else harder.of
-    chosen = np.empty(0, np.int64)
-    for number in range(of):
+    rank = np.arange(len(image)) - start
+
+    def drawn(number: int) -> np.ndarray:
+        """The partners of a draw, of which each has another number."""
         key = order + number * _MOST_CELLS
         step = 1 + (keyed_uniform("target", seed, epoch, key) * (count - 1)).astype(np.int64)
         within = start + (rank + step) % count
         step = count + (keyed_uniform("elsewhere", seed, epoch, key) * (total - count)).astype(np.int64)
         partner = np.empty(len(image), np.int64)
         partner[order] = order[np.where(another, first + (start - first + step) % total, within)]
-        chosen = partner if harder is None or number == 0 else harder.harder(chosen, partner)
+        return partner
+
+    chosen = drawn(0)
+    if harder is not None:
+        for number in range(1, harder.of):
+            chosen = harder.more_different(chosen, drawn(number))
     return chosen
 
 

@@ -132,6 +132,22 @@ def test_a_residual_block_without_its_convolutions_is_the_identity() -> None:
     torch.testing.assert_close(first, x)
 
 
+def test_a_block_of_convnext_sees_seven_by_seven_pixels() -> None:
+    """Its norm and its linear layers see one place each. Without them, it is the convolution to its filters."""
+    encoder = ConvNextEncoder(2, (4,)).eval()
+    x = torch.rand(1, 2, 15, 15)
+    other = x.clone()
+    other[..., 7, 6] += 1
+    with torch.no_grad():
+        changed = (encoder(x) - encoder(other)).abs().amax((0, 1)) > 1e-6
+        places = changed.nonzero()
+        assert changed.sum() == 49
+        assert (places.min(0).values.tolist(), places.max(0).values.tolist()) == ([4, 3], [10, 9])
+        torch.nn.init.zeros_(encoder.blocks[0].inner[2].weight)
+        torch.nn.init.zeros_(encoder.blocks[0].inner[2].bias)
+        torch.testing.assert_close(encoder(x), encoder.blocks[0].before(x))
+
+
 def test_patches_of_a_transformer_keep_their_places() -> None:
     """Without attention, a change of one patch reaches its own position and, through the encoding, its neighbours."""
     encoder = TransformerEncoder(2, (8, 8)).eval()

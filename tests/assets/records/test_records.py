@@ -69,7 +69,7 @@ def test_a_card_says_what_a_user_asks(tmp_path: Path) -> None:
     assert len(again) < 5000, "a description in MLflow's database"
 
 
-def test_a_card_names_each_setting_that_is_not_the_papers(tmp_path: Path) -> None:
+def test_a_card_names_each_setting_that_is_not_the_default(tmp_path: Path) -> None:
     """Of an encoder: an autoencoder has no pairs."""
     screen = load_screen(write_spec(tmp_path))
     config = EncoderConfig(
@@ -79,11 +79,11 @@ def test_a_card_names_each_setting_that_is_not_the_papers(tmp_path: Path) -> Non
         model_card(screen, kind, "tiny", each, CROPS, overrides={}, left_out="", metrics={})
         for kind, each in (("agreement", config), ("autoencoder", config), ("inpainting", EncoderConfig()))
     ]
-    lines = [line for line in cards[0].splitlines() if "paper's" in line]
+    lines = [line for line in cards[0].splitlines() if "defaults" in line]
     assert lines == [
-        "- Other than the paper's: task={'agreement': 1.0}, pairs=mixed, hardest_of=4, augment.turns=True"
+        "- Other than the defaults: task={'agreement': 1.0}, pairs=mixed, hardest_of=4, augment.turns=True"
     ]
-    assert not any("paper's" in card for card in cards[1:])
+    assert not any("defaults" in card for card in cards[1:])
 
 
 def test_the_best_scores_are_those_of_the_best_layer_with_11_neighbours() -> None:

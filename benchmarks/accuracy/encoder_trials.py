@@ -25,7 +25,7 @@ import torch
 
 from benchmarks.common.encoder_blocks import ENCODERS, with_encoder
 from benchmarks.common.encoder_features import CLASSIC, DATA, VGG16, other_features, together
-from benchmarks.common.encoder_pairs import harder_rows
+from benchmarks.common.encoder_pairs import harder_rows, papers_harder_rows
 from benchmarks.common.encoder_plates import pairs_rows, plate_rows
 from benchmarks.common.encoder_scores import KNN, LOGISTIC, RETRIEVAL, UNITS
 from benchmarks.common.encoder_screens import REAL, SIMULATED, Cells, cells_of
@@ -200,6 +200,11 @@ _PARTS: dict[str, dict[str, tuple[int, Part]]] = {
     **{screen: {"sweep": (2, swept_rows), "networks": (2, block_rows)} for screen in SIMULATED},
 }
 PARTS = {
-    screen: {**_PARTS.get(screen, {}), "harder pairs": (2, harder_rows)} for screen in (*REAL, *SIMULATED)
+    screen: {
+        **_PARTS.get(screen, {}),
+        "harder pairs, shipped settings": (2, harder_rows),
+        "harder pairs, the paper's settings": (2, papers_harder_rows),
+    }
+    for screen in (*REAL, *SIMULATED)
 }
 """Screen -> name of a part -> smallest size that has it, as in NAMED_SIZES, and its rows."""

@@ -205,7 +205,7 @@ def test_harder_pairs_are_compared_with_any_pairs(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(encoder_pairs, "SEEDS", 1)
     monkeypatch.setitem(encoder_trainings._EPOCHS, "simulated_human", 1)
     cells = tiny("simulated_human")
-    rows = list(encoder_pairs.harder_rows(cells))
+    rows = [*encoder_pairs.harder_rows(cells), *encoder_pairs.papers_harder_rows(cells)]
     for name in ("shipped settings", "the paper's settings"):
         plain, harder = (
             [row for row in rows if f"{name}, 1 epochs, hardest of {of}" in row.what] for of in (1, 3)
@@ -213,7 +213,7 @@ def test_harder_pairs_are_compared_with_any_pairs(monkeypatch: pytest.MonkeyPatc
         assert [row.ratio for row in plain] == [1.0] * 3
         assert [row.against_value for row in harder] == [row.value for row in plain]
     blank = replace(cells, structural=("blank",))
-    (row,) = encoder_pairs.harder_rows(blank)
+    (row,) = encoder_pairs.papers_harder_rows(blank)
     assert row.value is None
     assert "no structural channel" in row.what
 
@@ -235,7 +235,7 @@ def test_a_part_is_run_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all("sweep" in row.what for row in rows)
     monkeypatch.delenv("PCIP_BENCH_PART")
     sizes = [encoder_trials.parts_of(size) for size in range(3)]
-    assert [sum(map(len, parts.values())) for parts in sizes] == [2, 8, 18]
+    assert [sum(map(len, parts.values())) for parts in sizes] == [2, 8, 23]
 
 
 def test_a_part_that_a_size_lacks_is_an_error_that_names_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy, mse_loss
 
+from pcip_core.crops.shapes import comparable_shapes
 from pcip_core.errors import TrainingError
 from pcip_core.models.inpainting import NetworkConfig
 from pcip_core.models.network import CellNetwork
@@ -28,7 +29,6 @@ from pcip_core.training.batches import CellBatches, chosen_evenly, epoch_pairs, 
 from pcip_core.training.cells import CellSet
 from pcip_core.training.processes import ALONE, Processes
 from pcip_core.training.sampling import Harder, draw_partners, hold_out
-from pcip_core.training.shapes import comparable_shapes
 from pcip_core.training.task import Batch, Output, TaskKind, mean_loss
 from pcip_core.training.tasks.agreement import agreement_loss
 from pcip_core.training.tasks.inpainting import Inpainting

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pcip_core.crops import shapes as module
+from pcip_core.crops.shapes import comparable_shapes, shapes
 from pcip_core.errors import TrainingError
-from pcip_core.training import shapes as module
-from pcip_core.training.shapes import comparable_shapes, shapes
 
 
 def test_a_rectangle_has_its_area_length_and_width() -> None:

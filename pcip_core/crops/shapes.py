@@ -46,7 +46,8 @@ def shapes(pixels: Pixels, channels: Sequence[int]) -> np.ndarray:
     """Describe the shape of what is bright in each channel of each cell by its area, length and width.
 
     Bright is what exceeds the mean of the channel in the crop, so that neither a constant background nor the
-    brightness matters. Flips and turns by 90 degrees do not matter either.
+    brightness matters. Flips and turns by 90 degrees do not matter either. What is bright of other cells in the crop
+    counts like the cell in its centre.
 
     Args:
         pixels: (n, C, S, S) uint8.

@@ -21,6 +21,15 @@ def test_a_rectangle_has_its_area_length_and_width() -> None:
     np.testing.assert_allclose(shapes(pixels, [1]), [expected] * 3, rtol=1e-5)
 
 
+def test_other_cells_in_the_crop_count() -> None:
+    """Two equal squares of 6 x 6 px, 16 px apart: half of the distance adds to the variance along their line."""
+    pixels = np.zeros((1, 1, 32, 32), np.uint8)
+    pixels[0, 0, 12:18, 4:10] = pixels[0, 0, 12:18, 20:26] = 100
+    side = (36 - 1) / 12
+    expected = [72 / 1024, np.sqrt(side + 8**2), np.sqrt(side)]
+    np.testing.assert_allclose(shapes(pixels, [0]), [expected], rtol=1e-5)
+
+
 def test_shapes_are_those_of_weighted_covariances(monkeypatch: pytest.MonkeyPatch) -> None:
     """Naively, cell by cell; in one piece or in many, and for flipped and turned cells."""
     pixels = np.random.default_rng(0).integers(0, 256, (7, 3, 12, 12), np.uint8)

@@ -242,7 +242,7 @@ def _training_cells(config: EncoderConfig) -> Iterator[str]:
     if config.hardest_of > 1:
         yield (
             f"Of {config.hardest_of} partners drawn at random for each cell, the one was taken that differed most in "
-            "shape: in the area, length and width of what exceeded the mean of the crop in the structural channels."
+            "shape: in the area, length and width of what exceeded the mean in the middle of the structural channels."
         )
     augment = config.augment
     changes = [

@@ -35,9 +35,7 @@ _NAMES = (
     "elsewhere",
 )
 _DRAWS = {name: np.uint64(number) for number, name in enumerate(_NAMES)}  # append new names at the end
-_MOST_CELLS = (
-    2**40
-)  # of a training; the k-th further draw of a cell has the number of the cell plus k times this
+_MOST_CELLS = 2**40  # of a training; further draws of a cell add multiples of this to its number
 
 
 def keyed_bits(purpose: str, seed: int, epoch: int, cells: np.ndarray) -> np.ndarray:

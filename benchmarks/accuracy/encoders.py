@@ -40,7 +40,7 @@ from benchmarks.common.encoder_scores import (
     retrieval_p_value,
 )
 from benchmarks.common.encoder_screens import REAL, SIMULATED, Cells, cells_of
-from benchmarks.common.encoder_trainings import WAYS, Trained, answers, trained, untrained
+from benchmarks.common.encoder_trainings import WAYS, Trained, answers, papers_settings, trained, untrained
 from benchmarks.common.harness import Row
 from benchmarks.common.parts import chosen
 from pcip_core.spec.recipes import RECIPES
@@ -60,18 +60,6 @@ _JUDGED = 3  # seeds by whose median the aims are judged
 SHIPPED, PAPER = "shipped settings", "the paper's settings"
 START, FRESH = "the start itself", "without a start"
 _DRAWS = 99  # shuffled labels
-_PAPERS: dict[str, Any] = {
-    "task": "inpainting",
-    "block": "paper",
-    "initial_weights": "glorot",
-    "pairs": "same_image",
-    "augment": Augmentation(),
-    "schedule": "constant",
-    "warm_up": 0.0,
-    "batch_size": 16,
-    "learning_rate": 5e-4,
-    "start": "none",
-}  # at the width and the rate that suit a demo
 _CHANGES: dict[str, dict[str, Any]] = {
     "inpainting": {"task": "inpainting"},
     "inpainting + 0.05 agreement": {"task": {"inpainting": 1, "agreement": 0.05}},
@@ -87,13 +75,6 @@ _CHANGES: dict[str, dict[str, Any]] = {
 }
 _LONGER = "twice the epochs"
 _TRAINED = 10  # epochs of a changed training where the shipped settings take the start as it is
-_EPOCHS = {
-    "simulated_human": 16,
-    "simulated_yeast": 16,
-    "human_labelled_cells": 40,
-    "human_antibodies": 20,
-    "yeast_reference_strains": 20,
-}  # of a training that starts from initial weights
 
 
 @dataclass(frozen=True)
@@ -142,17 +123,14 @@ def trainings_of(cells: Cells, seeds: tuple[int, int]) -> dict[str, list[Trained
         cells: of one screen.
         seeds: number of trainings by the shipped settings, and by the paper's.
     """
-    config = cells.encoder
-    fresh = replace(config, start="none", epochs=_EPOCHS.get(cells.screen, config.epochs))
+    config, papers = cells.encoder, papers_settings(cells)
     trainings = {
         name: [trained(cells, replace(each, seed=seed)) for seed in range(count)]
-        for name, each, count in zip(
-            (SHIPPED, PAPER), (config, replace(fresh, **_PAPERS)), seeds, strict=True
-        )
+        for name, each, count in zip((SHIPPED, PAPER), (config, papers), seeds, strict=True)
     }
     if config.start != "none":
         rate = RECIPES["agreement"]["learning_rate"]
-        fresh = replace(fresh, learning_rate=rate)
+        fresh = replace(config, start="none", epochs=papers.epochs, learning_rate=rate)
         trainings[FRESH] = [trained(cells, replace(fresh, seed=seed)) for seed in range(seeds[0])]
         trainings[START] = [untrained(cells, config)]
     return trainings

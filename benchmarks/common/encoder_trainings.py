@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,13 +14,32 @@ from benchmarks.common.encoder_scores import KNN, LOGISTIC, PLATE, PRIOR, RETRIE
 from benchmarks.common.encoder_screens import Cells
 from pcip_core.models.inference import extract_features
 from pcip_core.models.inpainting import NetworkConfig
-from pcip_core.spec.training import EncoderConfig
+from pcip_core.spec.training import Augmentation, EncoderConfig
 from pcip_core.training.loop import TrainedEncoder, train
 from pcip_core.training.task import TaskKind
 from pcip_core.training.tasks.pairs import network_and_task
 from pcip_core.training.tracker import SilentTracker
 
 WAYS = (KNN, PRIOR, LOGISTIC, RETRIEVAL, PLATE)
+_PAPERS: dict[str, Any] = {
+    "task": "inpainting",
+    "block": "paper",
+    "initial_weights": "glorot",
+    "pairs": "same_image",
+    "augment": Augmentation(),
+    "schedule": "constant",
+    "warm_up": 0.0,
+    "batch_size": 16,
+    "learning_rate": 5e-4,
+    "start": "none",
+}  # at the width and the rate that suit a demo
+_EPOCHS = {
+    "simulated_human": 16,
+    "simulated_yeast": 16,
+    "human_labelled_cells": 40,
+    "human_antibodies": 20,
+    "yeast_reference_strains": 20,
+}  # of a training that starts from initial weights
 
 
 @dataclass(frozen=True)
@@ -47,6 +67,11 @@ class Trained:
     def best(self, question: str, way: str) -> float:
         """The score of the best layer."""
         return max(scores[question][way] for scores in self.scores.values())
+
+
+def papers_settings(cells: Cells) -> EncoderConfig:
+    """The paper's settings, from initial weights, in the number of epochs that suits the screen."""
+    return replace(cells.encoder, epochs=_EPOCHS.get(cells.screen, cells.encoder.epochs), **_PAPERS)
 
 
 def trained(

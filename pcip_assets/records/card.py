@@ -48,6 +48,7 @@ def model_card(
         "Each channel of each crop is rescaled to 0 to 255.",
         f"- Hash of the crops: `{crops.digest}`",
         f"- Settings: {settings_text(settings)}",
+        *_other_than_the_defaults(kind, config),
         *([f"- Left out: {left_out}"] if left_out else []),
         *_origin(screen, config, overrides),
         f"- Last epoch: {settings_text(losses)}" if losses else "",
@@ -92,6 +93,16 @@ def with_scores(card: str, crops: Crops, scores: Mapping[str, float], note: str)
         f"{card.partition(_SCORES)[0]}{_SCORES}\nOn {crops} (hash `{crops.digest}`), balanced accuracy of the "
         f"best layer by k nearest neighbours, and of the untrained network. {note}\n\n{table}\n"
     )
+
+
+def _other_than_the_defaults(kind: str, config: TrainingConfig) -> list[str]:
+    """Further settings of an encoder that are not the defaults; other networks do not use all of them."""
+    if not isinstance(config, EncoderConfig) or kind != config.method:
+        return []
+    named = {*_SHOWN, "start", "leave_out", "precision"}
+    differences = config.differences(EncoderConfig())
+    others = {name: now for name, (_, now) in differences.items() if name not in named}
+    return [f"- Other than the defaults: {settings_text(others)}"] if others else []
 
 
 def _origin(screen: Screen, config: TrainingConfig, overrides: Mapping[str, Any]) -> list[str]:

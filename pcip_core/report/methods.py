@@ -239,6 +239,11 @@ def _encoder(screen: Screen, facts: Facts) -> Iterator[str]:
 
 def _training_cells(config: EncoderConfig) -> Iterator[str]:
     """Which cells the training saw, and how they were changed; and how the network differs from the paper's."""
+    if config.hardest_of > 1:
+        yield (
+            f"Of {config.hardest_of} partners drawn at random for each cell, the one was taken that differed most in "
+            "shape: in the area, length and width of what exceeded the mean in the middle of the structural channels."
+        )
     augment = config.augment
     changes = [
         "flipped",

@@ -1,8 +1,9 @@
-"""Limits of the numbers of a spec. pydantic applies them when a file is read. Imports no packages."""
+"""Limits of the numbers of a spec. pydantic applies them when a file is read. Imports no packages until then."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -43,14 +44,25 @@ class Bounds:
         return f"{least}, {'less than' if self.below else 'at most'} {self.most:,}"
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        from pydantic_core import PydanticCustomError, core_schema
+        from pydantic_core import PydanticCustomError, ValidationError, core_schema
 
-        def check(value: float) -> float:
-            if not self.hold(value):
-                raise PydanticCustomError("bounds", "{required}", {"required": str(self)})
-            return value
+        noun = "a whole number" if source is int else "a number"
 
-        return core_schema.no_info_after_validator_function(check, handler(source))
+        def refused(required: str) -> PydanticCustomError:
+            return PydanticCustomError("bounds", "{required}", {"required": required})
+
+        def check(value: Any, converted: Callable[[Any], float]) -> float:
+            if isinstance(value, bool):  # otherwise 0 or 1
+                raise refused(f"{noun}, {self}")
+            try:
+                number = converted(value)
+            except ValidationError:
+                raise refused(f"{noun}, {self}") from None
+            if not self.hold(number):
+                raise refused(str(self))
+            return number
+
+        return core_schema.no_info_wrap_validator_function(check, handler(source))
 
 
 def shown(value: object) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _INSTANCE = re.compile(r" or an instance of \w+")  # in pydantic's messages: no concern of a spec
 _TYPE = re.compile(
-    r"Screen|int|str|(function-after|literal|dict)\[.*"
+    r"Screen|int|str|(function-wrap|literal|dict)\[.*"
 )  # in pydantic's path to a value: no key
 _MOST_PROBLEMS = 10
 _RENAMED = {"yardsticks": "baselines"}  # former key -> key
@@ -173,6 +173,10 @@ def _validation_message(error: Any) -> tuple[str, str]:
             names = _keys_of(section.split(".") if section else [])
             found.append(f"unknown key `{key}`{meant(last, names)}")
             required += [f"the keys {', '.join(names)}"] if names else []
+        elif problem["type"] == "value_error":  # of settings that do not go together
+            given, _, wanted = problem["msg"].removeprefix("Value error, ").partition("; required: ")
+            found.append(f"`{key}`: {given}")
+            required += [wanted] if wanted else []
         else:
             found.append(f"`{key}`: {_INSTANCE.sub('', problem['msg'].lower())}")
     if len(required) == len(found) == 1:

@@ -131,6 +131,9 @@ class EncoderConfig(TrainingConfig):
             other wells, antibodies or cell lines; or `mixed`: some of both.
         mixed_share: share of the pairs of different images among `mixed` pairs. A cell that has partners of one kind
             only gets one of these.
+        hardest_of: number of partners drawn for each cell, of which the one is taken whose structural channels differ
+            most in shape (area, length and width of what is bright); 1 (the paper's) takes any. Held-out cells have
+            any partner.
         augment: random changes of both cells of a pair, each by itself; by default they are flipped only.
         start: `none`, or the source encoder that the training starts from, which learned agreement from simulated
             cells: `simulated_human` (channels nucleus, microtubules and protein) or `simulated_yeast` (cytosol and
@@ -147,21 +150,27 @@ class EncoderConfig(TrainingConfig):
     projector: Annotated[int, Bounds(2, 8_192)] = 64
     pairs: Literal["same_image", "same_protein", "mixed"] = "same_image"
     mixed_share: Annotated[float, Bounds(0, 1, above=True, below=True)] = 0.5
+    hardest_of: Annotated[int, Bounds(1, 1_000)] = 1
     augment: Augmentation = field(default_factory=Augmentation)
     start: Literal["none", "simulated_human", "simulated_yeast"] = "none"
     leave_out: LeaveOut | None = None
     epochs: Annotated[int, Bounds(0, 1_000_000)] = 30
 
     def __post_init__(self) -> None:
+        def refuse(found: str, required: str) -> None:
+            raise ValueError(f"{found}; required: {required}")
+
         if not self.tasks:
-            raise ValueError("required: a task with a weight above 0")
+            refuse("no task with a weight above 0", "a task with a weight above 0")
         shape = {key: getattr(self, key) for key in START_SHAPE}
         if self.start != "none" and shape != START_SHAPE:
-            raise ValueError(f"required for start {self.start}: {START_SHAPE}, given: {shape}")
-        if self.start == "none" and self.epochs == 0:
-            raise ValueError("required without a start: epochs of at least 1")
-        if self.leave_out is not None and self.epochs == 0:
-            raise ValueError("required with leave_out: epochs of at least 1")
+            refuse(f"start {self.start} with {shape}", f"for a start: {START_SHAPE}")
+        if self.epochs == 0 and self.start == "none":
+            refuse("epochs 0 without a start", "epochs of at least 1, or a start")
+        if self.epochs == 0 and self.leave_out is not None:
+            refuse("epochs 0 with leave_out", "epochs of at least 1, or no leave_out")
+        if self.epochs == 0 and self.hardest_of > 1:
+            refuse(f"epochs 0 with hardest_of {self.hardest_of}", "epochs of at least 1, or hardest_of 1")
 
     def from_nothing(self) -> Self:
         """These settings for a baseline, which has no start and leaves no image out.
@@ -207,7 +216,7 @@ class EncoderConfig(TrainingConfig):
     @property
     def as_in_the_paper(self) -> bool:
         """Whether the encoder learns inpainting alone, from the paper's pairs."""
-        plain = self.augment == Augmentation() and self.pairs == "same_image"
+        plain = self.augment == Augmentation() and self.pairs == "same_image" and self.hardest_of == 1
         return plain and list(self.tasks) == ["inpainting"]
 
     @property

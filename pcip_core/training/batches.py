@@ -7,7 +7,7 @@ import torch
 
 from pcip_core.crops.pixels import Pixels, ShardedPixels, free_memory
 from pcip_core.models.inpainting import NetworkConfig
-from pcip_core.training.sampling import draw_flips, draw_order, draw_partners
+from pcip_core.training.sampling import Harder, draw_flips, draw_order, draw_partners
 
 _PREVIEWED = 8
 _PIECE = 4096  # crops per copy
@@ -151,7 +151,13 @@ def chosen_evenly(cells: np.ndarray) -> np.ndarray:
 
 
 def epoch_pairs(
-    image: np.ndarray, protein: np.ndarray | None = None, *, across: float = 0.0, seed: int, epoch: int
+    image: np.ndarray,
+    protein: np.ndarray | None = None,
+    *,
+    across: float = 0.0,
+    harder: Harder | None = None,
+    seed: int,
+    epoch: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw all pairs of an epoch in their order: sources (n,), targets (n,), flips (n, 4).
 
@@ -162,5 +168,5 @@ def epoch_pairs(
     ([(0, 1), (1, 0), (2, 3), (3, 2)], (4, 4))
     """
     order = draw_order(len(image), seed=seed, epoch=epoch)
-    targets = draw_partners(image, protein, across=across, seed=seed, epoch=epoch)[order]
+    targets = draw_partners(image, protein, across=across, harder=harder, seed=seed, epoch=epoch)[order]
     return order, targets, draw_flips(len(image), seed=seed, epoch=epoch)[order]

@@ -8,6 +8,8 @@ separately.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from pcip_core.errors import TrainingError
@@ -33,6 +35,7 @@ _NAMES = (
     "elsewhere",
 )
 _DRAWS = {name: np.uint64(number) for number, name in enumerate(_NAMES)}  # append new names at the end
+_MOST_CELLS = 2**40  # of a training; further draws of a cell add multiples of this to its number
 
 
 def keyed_bits(purpose: str, seed: int, epoch: int, cells: np.ndarray) -> np.ndarray:
@@ -67,18 +70,49 @@ def _mixed(x: np.ndarray | np.uint64) -> np.ndarray:
     return np.asarray(x ^ (x >> np.uint64(31)))
 
 
+@dataclass(frozen=True)
+class Harder:
+    """How to draw pairs of cells that differ in shape: of several partners of a cell, take the one that differs most.
+
+    The more partners are drawn, the more often the few most unusual cells of an image are taken. If the partners
+    outnumber the cells of an image, some of its cells are hardly ever a partner.
+
+    Attributes:
+        shapes: (n, F) numbers that describe the shape of each cell; two cells differ by their Euclidean distance.
+        of: number of partners that are drawn for each cell, independently; some may be the same cell.
+    """
+
+    shapes: np.ndarray
+    of: int
+
+    def more_different(self, partners: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """For each cell, the one of two partners that differs more from it, the first of equals: (n,) positions."""
+        of_partner, of_other = (
+            ((self.shapes - self.shapes[each]) ** 2).sum(1) for each in (partners, others)
+        )
+        return np.where(of_other > of_partner, others, partners)
+
+
 def draw_partners(
-    image: np.ndarray, protein: np.ndarray | None = None, *, across: float = 0.0, seed: int, epoch: int
+    image: np.ndarray,
+    protein: np.ndarray | None = None,
+    *,
+    across: float = 0.0,
+    harder: Harder | None = None,
+    seed: int,
+    epoch: int,
 ) -> np.ndarray:
     """Draw for each cell another cell of its image, or a cell of another image of its protein.
 
-    All possible partners are equally likely. If both kinds are asked for, a cell that has partners of one kind only
-    gets one of these.
+    All possible partners are equally likely, unless harder ones are asked for. If both kinds are asked for, a cell
+    that has partners of one kind only gets one of these.
 
     Args:
         image: (n,) integer number of the image of each cell.
         protein: (n,) protein of each cell, equal for all cells of an image; needed for partners in other images.
         across: the probability of a partner in another image.
+        harder: prefer partners that differ in shape from the cell (paper, Discussion: "harder pairs where the
+            morphology of the cells differs more drastically"). Their kinds have the same probability as without.
         seed, epoch: the key of the draw.
 
     Returns:
@@ -103,12 +137,22 @@ def draw_partners(
     if len(lacking):
         raise _without_partner(image, protein, lacking, across)
     rank = np.arange(len(image)) - start
-    step = 1 + (keyed_uniform("target", seed, epoch, order) * (count - 1)).astype(np.int64)
-    within = start + (rank + step) % count
-    step = count + (keyed_uniform("elsewhere", seed, epoch, order) * (total - count)).astype(np.int64)
-    partner = np.empty(len(image), np.int64)
-    partner[order] = order[np.where(another, first + (start - first + step) % total, within)]
-    return partner
+
+    def drawn(number: int) -> np.ndarray:
+        """The partners of a draw, of which each has another number."""
+        key = order + number * _MOST_CELLS
+        step = 1 + (keyed_uniform("target", seed, epoch, key) * (count - 1)).astype(np.int64)
+        within = start + (rank + step) % count
+        step = count + (keyed_uniform("elsewhere", seed, epoch, key) * (total - count)).astype(np.int64)
+        partner = np.empty(len(image), np.int64)
+        partner[order] = order[np.where(another, first + (start - first + step) % total, within)]
+        return partner
+
+    chosen = drawn(0)
+    if harder is not None:
+        for number in range(1, harder.of):
+            chosen = harder.more_different(chosen, drawn(number))
+    return chosen
 
 
 def _blocks(*keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,8 +9,20 @@ import pytest
 import torch
 
 from benchmarks.accuracy import encoder_trials
-from benchmarks.common import encoder_plates, encoder_starts, encoder_sweeps, encoder_trainings, varied_cells
-from benchmarks.common.encoder_blocks import ResidualEncoder, with_encoder
+from benchmarks.common import (
+    encoder_pairs,
+    encoder_plates,
+    encoder_starts,
+    encoder_sweeps,
+    encoder_trainings,
+    varied_cells,
+)
+from benchmarks.common.encoder_blocks import (
+    ConvNextEncoder,
+    ResidualEncoder,
+    TransformerEncoder,
+    with_encoder,
+)
 from benchmarks.common.encoder_features import CLASSIC
 from benchmarks.common.encoder_scores import KNN, LOGISTIC, PLATE
 from benchmarks.common.encoder_starts import CHOICE, REST, Candidate
@@ -100,19 +112,56 @@ def test_halved_cells_are_means_of_four_pixels() -> None:
     np.testing.assert_array_equal(first[0], expected)
 
 
-def test_other_networks_learn_the_same_tasks() -> None:
+@pytest.mark.parametrize("make", [ResidualEncoder, ConvNextEncoder, TransformerEncoder])
+def test_other_networks_learn_the_same_tasks(make: type[torch.nn.Module]) -> None:
     cells = tiny("simulated_human")
-    task = with_encoder(ResidualEncoder)
+    task = with_encoder(make)
     config = replace(cells.encoder, precision="float32")  # auto depends on a timed step
     once, again = (encoder_trainings.trained(cells, config, task=task) for _ in range(2))
-    assert isinstance(once.encoder.network.source, ResidualEncoder)
+    assert isinstance(once.encoder.network.source, make)
     np.testing.assert_array_equal(once.features["conv5"], again.features["conv5"])
+    assert (once.features["conv5"].std(0) > 0).any()
+
+
+def test_a_residual_block_without_its_convolutions_is_the_identity() -> None:
     x = torch.rand(2, 8, 6, 6)
     block = encoder_trials.ENCODERS["residual blocks"](8, (8, 8)).eval()
     for parameter in (block.blocks[0].first.weight, block.blocks[0].second.weight):
         torch.nn.init.zeros_(parameter)
     (first, _) = block.activations(x)
-    torch.testing.assert_close(first, x)  # without its convolutions, a block is the identity
+    torch.testing.assert_close(first, x)
+
+
+def test_a_block_of_convnext_sees_seven_by_seven_pixels() -> None:
+    """Its norm and its linear layers see one place each. Without them, it is the convolution to its filters."""
+    encoder = ConvNextEncoder(2, (4,)).eval()
+    x = torch.rand(1, 2, 15, 15)
+    other = x.clone()
+    other[..., 7, 6] += 1
+    with torch.no_grad():
+        changed = (encoder(x) - encoder(other)).abs().amax((0, 1)) > 1e-6
+        places = changed.nonzero()
+        assert changed.sum() == 49
+        assert (places.min(0).values.tolist(), places.max(0).values.tolist()) == ([4, 3], [10, 9])
+        torch.nn.init.zeros_(encoder.blocks[0].inner[2].weight)
+        torch.nn.init.zeros_(encoder.blocks[0].inner[2].bias)
+        torch.testing.assert_close(encoder(x), encoder.blocks[0].before(x))
+
+
+def test_patches_of_a_transformer_keep_their_places() -> None:
+    """Without attention, a change of one patch reaches its own position and, through the encoding, its neighbours."""
+    encoder = TransformerEncoder(2, (8, 8)).eval()
+    for block in encoder.blocks:
+        torch.nn.init.zeros_(block.self_attn.out_proj.weight)
+    x = torch.rand(1, 2, 32, 32)
+    other = x.clone()
+    other[..., :8, 24:] += 1  # the upper right patch of four by four
+    with torch.no_grad():
+        for layer, changed in zip(encoder.activations(x), encoder.activations(other), strict=True):
+            assert layer.shape == (1, 8, 4, 4)
+            moved = (layer - changed).abs().amax((0, 1)) > 1e-6
+            assert moved[:2, 2:].all()
+            assert moved.sum() == 4
 
 
 def test_the_sweep_has_each_setting_at_each_width(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,6 +200,24 @@ def test_without_images_each_real_screen_says_so(
     assert all(row.value is None for row in rows)
 
 
+def test_harder_pairs_are_compared_with_any_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder_pairs, "HARDEST_OF", (1, 3))
+    monkeypatch.setattr(encoder_pairs, "SEEDS", 1)
+    monkeypatch.setitem(encoder_trainings._EPOCHS, "simulated_human", 1)
+    cells = tiny("simulated_human")
+    rows = [*encoder_pairs.harder_rows(cells), *encoder_pairs.papers_harder_rows(cells)]
+    for name in ("shipped settings", "the paper's settings"):
+        plain, harder = (
+            [row for row in rows if f"{name}, 1 epochs, hardest of {of}" in row.what] for of in (1, 3)
+        )
+        assert [row.ratio for row in plain] == [1.0] * 3
+        assert [row.against_value for row in harder] == [row.value for row in plain]
+    blank = replace(cells, structural=("blank",))
+    (row,) = encoder_pairs.papers_harder_rows(blank)
+    assert row.value is None
+    assert "no structural channel" in row.what
+
+
 def test_a_part_is_run_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a text in its name; without one, a size has its parts and those of the smaller sizes."""
     ran = []
@@ -168,7 +235,7 @@ def test_a_part_is_run_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all("sweep" in row.what for row in rows)
     monkeypatch.delenv("PCIP_BENCH_PART")
     sizes = [encoder_trials.parts_of(size) for size in range(3)]
-    assert [sum(map(len, parts.values())) for parts in sizes] == [2, 8, 13]
+    assert [sum(map(len, parts.values())) for parts in sizes] == [2, 8, 23]
 
 
 def test_a_part_that_a_size_lacks_is_an_error_that_names_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:

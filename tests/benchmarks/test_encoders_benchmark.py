@@ -124,7 +124,7 @@ def test_rows_and_tables_of_a_screen(
     monkeypatch.setattr(encoders, "_DRAWS", 3)
     monkeypatch.setattr(encoder_features, "DATA", Path("/nowhere"))
     cells = tiny("simulated_human")
-    monkeypatch.setitem(encoders._EPOCHS, "simulated_human", 1)
+    monkeypatch.setitem(encoder_trainings._EPOCHS, "simulated_human", 1)
     trainings = encoders.trainings_of(cells, (1, 1))
     assert set(trainings) == {SHIPPED, PAPER}  # the shipped settings have no start
     rows = encoders.screen_rows(cells, trainings, "small")
@@ -148,7 +148,7 @@ def test_a_start_is_compared_with_itself_and_with_a_training_without_it(
 ) -> None:
     monkeypatch.setattr(encoder_features, "DATA", Path("/nowhere"))
     monkeypatch.setattr(encoders, "_DRAWS", 3)
-    monkeypatch.setitem(encoders._EPOCHS, "human_antibodies", 1)
+    monkeypatch.setitem(encoder_trainings._EPOCHS, "human_antibodies", 1)
     small = replace(
         tiny("human_antibodies").encoder,
         **START_SHAPE,
@@ -164,6 +164,19 @@ def test_a_start_is_compared_with_itself_and_with_a_training_without_it(
     names = [row.what for row in encoders.screen_rows(cells, trainings, "small")]
     for name in (f"{START}, conv5", f"{FRESH}, conv5", f"{SHIPPED}, combined conv3 + conv4 + conv5"):
         assert any(f"{name}, {LOGISTIC}" in what for what in names)
+
+
+def test_changes_of_a_start_as_it_is_are_trainings() -> None:
+    """Where the shipped settings train, each change is one of them; where they do not, the training itself is first."""
+    cells = tiny("simulated_human")
+    changes = encoders.changes_of(cells)
+    assert changes["batches of 256"] == replace(cells.encoder, batch_size=256)
+    assert changes["twice the epochs"].epochs == 2 * cells.encoder.epochs
+    untrained = replace(cells.encoder, **START_SHAPE, start="simulated_human", epochs=0)
+    first, *others = encoders.changes_of(replace(cells, encoder=untrained)).items()
+    assert first == ("10 epochs", replace(untrained, epochs=10))
+    assert [name for name, _ in others] == list(changes)
+    assert {config.epochs for name, config in others if name != "twice the epochs"} == {10}
 
 
 def test_combined_sets_have_equal_shares() -> None:

@@ -47,6 +47,12 @@ def sources(check: Check) -> Iterator[Line]:
         unknown = f"; not among its channels: {', '.join(new)}" if new else ""
         unknown += f"; learned beside {', '.join(missing)}, not in this screen" if missing else ""
         yield Line("encoder", f"starts from that of {start}{unknown}")
+    if (drawn := screen.encoder.hardest_of) > 1 and screen.encoder_from is None:
+        channels = ", ".join(screen.structural)
+        yield Line(
+            "encoder",
+            f"of {drawn} partners of each cell, takes the one that differs most in shape ({channels})",
+        )
     if check.trained is None and screen.encoder_from is not None:
         lender = screen.encoder_from
         yield Line(

@@ -36,7 +36,8 @@ class Inpainting:
         if isinstance(config, EncoderConfig) and not config.as_in_the_paper:
             raise TrainingError(
                 "encoder settings",
-                found=f"tasks {', '.join(config.tasks)}; pairs {config.pairs}; {config.augment}",
+                found=f"tasks {', '.join(config.tasks)}; pairs {config.pairs}, the hardest of {config.hardest_of}; "
+                f"{config.augment}",
                 required="inpainting alone, from the pairs of the paper",
                 remedy="Train with the task `pairs.Pairs`.",
             )

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy, mse_loss
 
+from pcip_core.crops.shapes import comparable_shapes
 from pcip_core.errors import TrainingError
 from pcip_core.models.inpainting import NetworkConfig
 from pcip_core.models.network import CellNetwork
@@ -27,7 +28,7 @@ from pcip_core.training.augmentation import changed, draw_changes
 from pcip_core.training.batches import CellBatches, chosen_evenly, epoch_pairs, slices
 from pcip_core.training.cells import CellSet
 from pcip_core.training.processes import ALONE, Processes
-from pcip_core.training.sampling import draw_partners, hold_out
+from pcip_core.training.sampling import Harder, draw_partners, hold_out
 from pcip_core.training.task import Batch, Output, TaskKind, mean_loss
 from pcip_core.training.tasks.agreement import agreement_loss
 from pcip_core.training.tasks.inpainting import Inpainting
@@ -89,8 +90,9 @@ class Pairs:
     """Each cell is the source once per epoch, with a random target; both are flipped and changed, each by itself.
 
     Raises:
-        TrainingError: a cell has no partner (see `draw_partners`), `agreement` gets too few cells per batch, or
-            `identity` gets other images than the network tells apart.
+        TrainingError: a cell has no partner (see `draw_partners`), `agreement` gets too few cells per batch,
+            `identity` gets other images than the network tells apart, or harder pairs are asked for and all cells have
+            the same shape.
     """
 
     identity, unit = "pairs", "pairs"
@@ -112,6 +114,10 @@ class Pairs:
             _require_enough(len(self.training), config)
         if "identity" in network.tasks:
             _require_images(cells.image, network.images)
+        self._harder = None
+        if config.hardest_of > 1:
+            shapes = comparable_shapes(cells.pixels, self._markers, network.structural)
+            self._harder = Harder(shapes[self.training], config.hardest_of)
 
     def build(self) -> PairedCells:
         """Build the network as the training starts."""
@@ -120,8 +126,14 @@ class Pairs:
     def batches(self, epoch: int, processes: Processes = ALONE) -> Iterator[Batch]:
         """Yield pairs of training cells, flipped and changed."""
         image, protein = self._image[self.training], self._protein_of[self.training]
-        across, seed = self._config.across, self._config.seed
-        source, target, flips = epoch_pairs(image, protein, across=across, seed=seed, epoch=epoch)
+        source, target, flips = epoch_pairs(
+            image,
+            protein,
+            across=self._config.across,
+            harder=self._harder,
+            seed=self._config.seed,
+            epoch=epoch,
+        )
         drawn = _Drawn(flips, source, epoch)
         yield from self._of(self.training[source], self.training[target], drawn, processes)
 
@@ -208,7 +220,7 @@ class Pairs:
         return changed(x, changes, augment)
 
     def _sources(self, targets: np.ndarray) -> np.ndarray:
-        """Draw a partner for each target, equal in every epoch."""
+        """Draw a partner for each target, equal in every epoch and with any `hardest_of`, so that losses compare."""
         across, seed = self._config.across, self._config.seed
         return draw_partners(self._image, self._protein_of, across=across, seed=seed, epoch=0)[targets]
 

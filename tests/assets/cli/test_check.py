@@ -109,6 +109,15 @@ def test_what_is_understood_of_a_file_is_shown(tmp_path, capsys):
     assert "\n                   1  2  3  4\n              A    1  1  1  1\n" in out
 
 
+def test_harder_pairs_are_shown_where_the_encoder_is_trained(tmp_path, capsys):
+    screen = load_screen(write_tiny_screen(tmp_path))
+    shown = "encoder     of 4 partners of each cell, takes the one that differs most in shape (nucleus)\n"
+    harder = replace(screen, encoder=replace(screen.encoder, hardest_of=4))
+    for each, expected in ((screen, False), (harder, True), (replace(harder, encoder_from="other"), False)):
+        assert print_check(each)
+        assert (shown in capsys.readouterr().out) == expected
+
+
 def test_a_missing_well_ends_with_exit_code_1(tmp_path, capsys):
     screen = load_screen(write_tiny_screen(tmp_path, plates=3, images=5))
     for name in ("nucleus", "protein"):

@@ -17,6 +17,7 @@ from pcip_core.models.files import load_encoder, save_encoder
 from pcip_core.models.inference import extract_features, untrained_network
 from pcip_core.models.inpainting import NetworkConfig
 from pcip_core.spec.loading import load_screen
+from pcip_core.spec.training import Augmentation, EncoderConfig
 from pcip_core.store import schemas
 from tests.conftest import write_spec
 
@@ -66,6 +67,23 @@ def test_a_card_says_what_a_user_asks(tmp_path: Path) -> None:
     assert "0.750" not in again
     assert again.startswith(card.partition("## Scores")[0])
     assert len(again) < 5000, "a description in MLflow's database"
+
+
+def test_a_card_names_each_setting_that_is_not_the_default(tmp_path: Path) -> None:
+    """Of an encoder: an autoencoder has no pairs."""
+    screen = load_screen(write_spec(tmp_path))
+    config = EncoderConfig(
+        task="agreement", hardest_of=4, pairs="mixed", augment=Augmentation(turns=True), epochs=7
+    )
+    cards = [
+        model_card(screen, kind, "tiny", each, CROPS, overrides={}, left_out="", metrics={})
+        for kind, each in (("agreement", config), ("autoencoder", config), ("inpainting", EncoderConfig()))
+    ]
+    lines = [line for line in cards[0].splitlines() if "defaults" in line]
+    assert lines == [
+        "- Other than the defaults: task={'agreement': 1.0}, pairs=mixed, hardest_of=4, augment.turns=True"
+    ]
+    assert not any("defaults" in card for card in cards[1:])
 
 
 def test_the_best_scores_are_those_of_the_best_layer_with_11_neighbours() -> None:

@@ -71,6 +71,11 @@ def test_each_setting_changes_the_paragraph(screen: Screen) -> None:
             replace(plain, clusters={"average": 3, "ward": 4}),
             "3 clusters (average) and 4 clusters (ward)",
         ),
+        (
+            screen,
+            replace(plain, trained=EncoderConfig(hardest_of=4)),
+            "Of 4 partners drawn at random for each cell, the one was taken that differed most in shape: in the area, ",
+        ),
         (replace(screen, pixel_um=None), plain, ""),
         (
             replace(screen, analyses=replace(screen.analyses, clusters=Clustering(number=6))),
@@ -121,7 +126,7 @@ def test_each_setting_that_decides_the_weights_is_stated(screen: Screen) -> None
         "epochs": 7, "batch_size": 8, "learning_rate": 0.5, "schedule": "cosine", "warm_up": 0.25, "beta1": 0.75,
         "weight_decay": 0.125, "width": 2.0, "seed": 11, "validation_fraction": 0.3, "task": "identity",
         "block": "norm_first", "initial_weights": "torch", "stages": 6, "pairs": "mixed", "start": "simulated_human",
-        "augment": Augmentation(turns=True), "leave_out": LeaveOut("round_one"),
+        "augment": Augmentation(turns=True), "leave_out": LeaveOut("round_one"), "hardest_of": 4,
     }  # fmt: skip
     silent = {"precision", "processes", "memory_fraction", "device", "preview_every"}
     depend = {"projector": {"task": "agreement"}, "mixed_share": {"pairs": "mixed"}}

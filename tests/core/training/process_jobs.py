@@ -40,7 +40,7 @@ CONFIG = TrainingConfig(
 )
 TWO = dataclasses.replace(CONFIG, processes=2)
 TASKS = {"inpainting": 1.0, "agreement": 0.3, "identity": 0.2}
-PAIRED = EncoderConfig(**vars(CONFIG), task=TASKS)
+PAIRED = EncoderConfig(**vars(CONFIG), task=TASKS, hardest_of=3)
 PAIRS = PairConfig(**vars(INPAINTING), tasks=tuple(TASKS), images=8)
 
 

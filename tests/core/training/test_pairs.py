@@ -137,6 +137,58 @@ def test_held_out_cells_are_targets_of_inpainting_and_sources_of_identity(cells:
     assert found == pytest.approx(float(painted + 0.2 * named), rel=1e-5)
 
 
+def test_harder_pairs_differ_more_in_shape_and_held_out_pairs_do_not_change(
+    cells: CellSet, tmp_path: Path
+) -> None:
+    """In pairs of crops in RAM or in files; the shapes are those of the structural channel alone."""
+    wide = np.random.default_rng(2).permutation(np.tile(np.arange(1, 9), 5))
+    pixels = cells.pixels.copy()
+    pixels[:, 0] = np.where(np.arange(8) < wide[:, None, None], 200, 10)
+    plain, harder = config_of(ALL), config_of(ALL, hardest_of=8)
+    files = []
+    for number, part in enumerate(np.split(pixels, 2)):
+        files.append(tmp_path / f"{number}.npy")
+        np.save(files[-1], part)
+    given = {"RAM": pixels, "files": ShardedPixels(files)}
+    found = {}
+    for name, crops in given.items():
+        for config in (plain, harder):
+            work = Pairs(CellSet(crops, cells.image, CHANNELS), shape_of(config), config, torch.device("cpu"))
+            source, target = (
+                torch.cat([batch.inputs[place] for batch in work.batches(1)]) for place in (0, 1)
+            )
+            bright = [(x[:, 0] > 0.5).float().mean((1, 2)) for x in (source, target)]
+            found[name, config.hardest_of] = (
+                float((bright[0] - bright[1]).abs().mean()),
+                work._sources(work.validation).tolist(),
+            )
+    assert found["RAM", 1] == found["files", 1]
+    assert found["RAM", 8] == found["files", 8]
+    assert found["RAM", 8][0] > 1.3 * found["RAM", 1][0]
+    assert found["RAM", 8][1] == found["RAM", 1][1]
+
+
+def test_harder_pairs_train_repeatably_and_resume(cells: CellSet, tmp_path: Path) -> None:
+    config = config_of("agreement", hardest_of=3, epochs=3)
+    whole = trained(cells, config)
+    trained(cells, dataclasses.replace(config, epochs=1), tmp_path)
+    resumed = trained(cells, config, tmp_path)
+    for name, values in whole.state_dict().items():
+        assert torch.equal(values, resumed.state_dict()[name])
+    other = trained(cells, dataclasses.replace(config, hardest_of=1))
+    assert any(
+        not torch.equal(values, other.state_dict()[name]) for name, values in whole.state_dict().items()
+    )
+
+
+def test_harder_pairs_of_cells_of_one_shape_are_refused(cells: CellSet) -> None:
+    pixels = cells.pixels.copy()
+    pixels[:, 0] = 0
+    config = config_of("agreement", hardest_of=2)
+    with pytest.raises(TrainingError, match=r"encoder.hardest_of: found the same shape in all 40 cells.*dna"):
+        Pairs(CellSet(pixels, cells.image, CHANNELS), shape_of(config), config, torch.device("cpu"))
+
+
 def test_images_that_the_network_does_not_tell_apart_are_refused(cells: CellSet) -> None:
     config = config_of("identity")
     with pytest.raises(TrainingError, match="image numbers from 0 to 4; required: 0 to 3"):

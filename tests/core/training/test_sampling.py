@@ -7,6 +7,7 @@ import pytest
 
 from pcip_core.errors import TrainingError
 from pcip_core.training.sampling import (
+    Harder,
     draw_flips,
     draw_kept,
     draw_order,
@@ -68,6 +69,46 @@ def test_pairs_of_one_image_do_not_depend_on_proteins() -> None:
         assert (
             draw_partners(IMAGE, PROTEIN, seed=1, epoch=epoch)[PROTEIN == "A"] == alone[PROTEIN == "A"]
         ).all()
+
+
+@pytest.mark.parametrize("of", [2, 5])
+def test_of_several_partners_the_one_that_differs_most_is_taken(of: int) -> None:
+    """The partner with the r-th smallest of m distances or a nearer one is taken with probability (r / m) ** of."""
+    shapes = np.random.default_rng(0).normal(size=(len(IMAGE), 3))
+    distances = np.linalg.norm(shapes[:, None] - shapes, axis=2)
+    counts, epochs = np.zeros((len(IMAGE), len(IMAGE))), 3000
+    for epoch in range(epochs):
+        partner = draw_partners(IMAGE, harder=Harder(shapes, of), seed=0, epoch=epoch)
+        counts[np.arange(len(IMAGE)), partner] += 1
+    for cell in range(len(IMAGE)):
+        others = np.flatnonzero((IMAGE[cell] == IMAGE) & (np.arange(len(IMAGE)) != cell))
+        ranked = others[np.argsort(distances[cell, others])]
+        share = np.diff((np.arange(len(others) + 1) / len(others)) ** of)
+        assert (abs(counts[cell, ranked] - epochs * share) < 5 * (epochs * share) ** 0.5 + 1e-9).all()
+        assert counts[cell].sum() == counts[cell, others].sum()
+
+
+def test_the_hardest_of_one_is_any_partner() -> None:
+    one = Harder(np.arange(float(len(IMAGE)))[:, None], 1)
+    for epoch in range(20):
+        drawn = draw_partners(IMAGE, harder=one, seed=0, epoch=epoch)
+        assert (drawn == draw_partners(IMAGE, seed=0, epoch=epoch)).all()
+
+
+def test_of_partners_that_differ_equally_the_first_is_taken() -> None:
+    """So that all partners are equally likely, as if one were drawn."""
+    drawn = draw_partners(IMAGE, harder=Harder(np.ones((len(IMAGE), 2)), 7), seed=0, epoch=1)
+    assert (drawn == draw_partners(IMAGE, seed=0, epoch=1)).all()
+
+
+def test_harder_partners_are_as_often_of_another_image() -> None:
+    image, protein = np.repeat(np.arange(4), 5), np.repeat(["A", "B"], 10)
+    harder = Harder(np.where(image % 2, 100.0, 0.0)[:, None] + np.arange(20)[:, None] % 5, 4)
+    across = [
+        draw_partners(image, protein, across=0.3, harder=harder, seed=0, epoch=epoch) // 5 != image
+        for epoch in range(500)
+    ]
+    assert abs(np.mean(across) - 0.3) < 5 * (0.3 * 0.7 / (500 * 20)) ** 0.5
 
 
 def test_a_protein_without_another_image_is_an_error_unless_its_image_has_another_cell() -> None:

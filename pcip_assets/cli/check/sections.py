@@ -7,7 +7,7 @@ listing of files has the label WARNING; `pcip run` prints it too.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pcip_assets.assets.encoders.left_out import images_left_out
@@ -15,7 +15,7 @@ from pcip_assets.cli.check.cells import masks, quality, sample
 from pcip_assets.cli.check.check import FAILURE, PROBLEM, WARNING, Check, Line
 from pcip_core.crops.sample import kinds_of_pixels
 from pcip_core.errors import PcipError
-from pcip_core.evaluation.labelled import lacks_groups
+from pcip_core.evaluation.labelled import lacks_labels
 from pcip_core.images.decoding import decoder_warnings
 from pcip_core.images.plate_map import Plate, drawn
 from pcip_core.spec.training import START_CHANNELS
@@ -166,7 +166,7 @@ def tables(check: Check) -> Iterator[Line]:
 
 
 def labels(check: Check) -> Iterator[Line]:
-    """Protocols of the benchmark under which no cell can be scored, because each label is in one image or field."""
+    """Protocols of the benchmark that cannot be scored, because fewer than two labels are in several images or fields."""
     column = check.screen.benchmark.label
     label_of = {}
     for image in check.annotated.records:
@@ -176,16 +176,21 @@ def labels(check: Check) -> Iterator[Line]:
     fields = [
         (label_of[field.image_id], field) for field in check.layout.fields if field.image_id in label_of
     ]
-    n_labels = len({label for label, _ in fields})
-    alone = {
-        "leave_image_out": len({(label, field.image_id) for label, field in fields}) == n_labels,
-        "leave_field_out": len({(label, field.image_id, field.number) for label, field in fields})
-        == n_labels,
+    compared = {
+        "leave_image_out": _several({(label, field.image_id) for label, field in fields}),
+        "leave_field_out": _several({(label, field.image_id, field.number) for label, field in fields}),
+        "leave_cell_out": sorted({label for label, _ in fields}),
     }
-    for protocol in check.screen.benchmark.protocols:
-        if n_labels and alone.get(protocol):
-            reason = lacks_groups(protocol, of_fields=not alone["leave_field_out"])
+    for protocol in check.screen.benchmark.protocols if fields else ():
+        if len(compared[protocol]) < 2:
+            of_fields = protocol == "leave_image_out" and len(compared["leave_field_out"]) > 1
+            reason = lacks_labels(protocol, compared[protocol], of_fields=of_fields)
             yield Line(PROBLEM, f"benchmark of {column}: {reason}")
+
+
+def _several(groups: Iterable[tuple[str, ...]]) -> list[str]:
+    """The labels, in front, of two groups or more."""
+    return sorted(label for label, n in Counter(label for label, *_ in groups).items() if n > 1)
 
 
 def left_out(check: Check) -> Iterator[Line]:

@@ -243,6 +243,23 @@ def test_labels_in_one_image_each_are_a_problem(tmp_path, capsys):
     assert "each label occurs" not in capsys.readouterr().out
 
 
+def test_a_single_label_in_several_images_is_a_problem(tmp_path, capsys):
+    """Any features would score 1, as each prediction would be the only label."""
+    screen = load_screen(write_tiny_screen(tmp_path, plates=1, images=2))
+    table = screen.folder() / "images.csv"
+    columns = table.read_text().splitlines()[0].split(",")
+    rows = [line.split(",") for line in table.read_text().splitlines()]
+    at = columns.index("localization")
+    table.write_text(
+        "\n".join(
+            ",".join([*row[:at], "Golgi" if n else row[at], *row[at + 1 :]]) for n, row in enumerate(rows)
+        )
+    )
+    assert print_check(screen)
+    out = " ".join(capsys.readouterr().out.split())
+    assert "benchmark of localization: only the label Golgi occurs in two images or more" in out
+
+
 def test_what_the_listing_refuses_or_doubts_the_run_says_in_the_same_words(tmp_path, capsys, monkeypatch):
     screen = load_screen(write_tiny_screen(tmp_path, plates=1))
     monkeypatch.setenv("PCIP_DATA", str(tmp_path / "data"))

@@ -218,7 +218,11 @@ def test_known_columns_are_found_in_any_writing(root, name):
         assert _values(screen, "Dose (uM)") == ["5", None, "5"]
         assert _values(screen, name) == [None] * 3
     screen = screen_of(root, FILES, images={"platemap": "platemap.csv"})
-    assert _values(screen, "protein") == ["X", "p1_A02", "X"]  # without a row, the image stands for its protein
+    assert _values(screen, "protein") == [
+        "X",
+        "p1_A02",
+        "X",
+    ]  # without a row, the image stands for its protein
 
 
 def test_a_well_of_two_parts_is_found_in_the_platemap(tmp_path):

@@ -39,7 +39,7 @@ def workspace(tmp_path: Path) -> Workspace:
         con.execute("INSERT INTO screens VALUES ('few', 2, 4, false)")
         con.execute(
             "CREATE TABLE benchmarks (screen TEXT, feature_set TEXT, protocol TEXT, classifier TEXT, parameter TEXT, "
-            "value DOUBLE, label TEXT DEFAULT NULL, metric TEXT DEFAULT 'balanced_accuracy')"
+            "value DOUBLE, n BIGINT DEFAULT 72, label TEXT DEFAULT NULL, metric TEXT DEFAULT 'balanced_accuracy')"
         )
         columns = "screen, feature_set, protocol, classifier, parameter, value"
         con.executemany(f"INSERT INTO benchmarks ({columns}) VALUES (?, ?, ?, ?, ?, ?)", scores)
@@ -68,6 +68,13 @@ def test_without_eleven_neighbours_the_largest_number_is_shown(workspace: Worksp
     heading, _ = score_table(workspace, "few")
     assert heading == "few (real images): 2 images, 4 cells; balanced accuracy of 3 nearest neighbours"
     assert columns(workspace, "few")["leave image out"] == ["0.503"]
+
+
+def test_the_heading_counts_the_cells_that_are_scored_if_not_all_are(workspace: Workspace) -> None:
+    with duckdb.connect(str(workspace.published)) as con:
+        con.execute("UPDATE benchmarks SET n = 3 WHERE screen = 'few'")
+    heading, _ = score_table(workspace, "few")
+    assert heading.endswith("; balanced accuracy of 3 nearest neighbours, 3 cells with one label scored")
 
 
 def test_pages_that_exist_are_named(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:

@@ -166,7 +166,7 @@ def tables(check: Check) -> Iterator[Line]:
 
 
 def labels(check: Check) -> Iterator[Line]:
-    """Protocols of the benchmark that cannot be scored, because fewer than two labels are in several images or fields."""
+    """Protocols of the benchmark that cannot be scored: fewer than two labels are in several images or fields."""
     column = check.screen.benchmark.label
     label_of = {}
     for image in check.annotated.records:

@@ -134,7 +134,7 @@ def propose_spec(workspace: Workspace, images: Path, answers: Answers) -> bool:
     choices = chosen_channels(arrangement.channels, protein=protein, structural=structural)
     organism = answers.organism or likely_organism(choices)
     if asks:
-        organism = answers.organism or click.prompt("  organism", default=organism)
+        organism = answers.organism or click.prompt("  organism, by which cells are found", default=organism)
         name = answers.name or asked_name(
             name, lambda name: _require_free(workspace, name, force=answers.force)
         )

@@ -54,9 +54,30 @@ def test_questions(workspace: Workspace, images: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(propose, "_is_terminal", lambda: True)
     result = run(images, answers="nucleus\nprotein\n\nmine\n")
     assert result.exit_code == 0, result.output
-    assert "organism [Homo sapiens]" in result.output
+    assert "organism, by which cells are found [Homo sapiens]" in result.output
     screen = workspace.load(workspace.data / "screens" / "mine.yaml")
     assert (screen.structural, screen.protein) == (("nucleus",), ("protein",))
+
+
+def test_other_words_for_a_structure_choose_what_its_name_chooses(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dye and a molecule in place of `nucleus` and `microtubules`; w1 alone says nothing that could be proposed."""
+    monkeypatch.setattr(propose, "_is_terminal", lambda: True)
+    folder = write(tmp_path / "mine", *plate(channels=("w1", "w2", "w3")), pixels=discs(side=250))
+    result = run(folder, answers="\nDAPI\nprotein\ntubulin\n\n\n")
+    assert result.exit_code == 0, result.output
+    assert "No name tells what this channel shows" in result.output
+    assert "w1 is nucleus in the spec" in result.output
+    assert "organism, by which cells are found [Homo sapiens]" in result.output
+    screen = workspace.load(workspace.data / "screens" / "mine.yaml")
+    assert {name: channel.named for name, channel in screen.channels.items()} == {
+        "nucleus": "w1",
+        "microtubules": "w3",
+        "protein": "w2",
+    }
+    assert (screen.segmentation.method, screen.segmentation.options["channel"]) == ("nuclei", "nucleus")
+    assert screen.encoder.start == "simulated_human"
 
 
 def test_slips_are_asked_for_again_and_no_answer_is_lost(

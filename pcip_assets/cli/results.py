@@ -68,7 +68,7 @@ def not_scored(workspace: Workspace, screen: str) -> list[str]:
 
 
 def quarantined(workspace: Workspace, screen: str) -> list[str]:
-    """What each stage excluded, of how many, and the first reason; one line per stage and kind.
+    """What each stage excluded, of how many, and why: the only reason, or the first; one line per stage and kind.
 
     A field counts once, also if several of its files are at fault.
     """
@@ -93,10 +93,14 @@ def quarantined(workspace: Workspace, screen: str) -> list[str]:
             first = excluded.row(0, named=True)
             n = excluded.height
             total = f" of {n + n_used:,}" if what == used else ""
-            named = "" if first["file"] in first["reason"] else f"{first['file']}: "
+            if excluded["reason"].n_unique() == 1 < n:
+                example = f": {first['reason']}"
+            else:
+                named = "" if first["file"] in first["reason"] else f"{first['file']}: "
+                example = f", {'for example ' if n > 1 else ''}{named}{first['reason']}"
             lines.append(
                 f"{n:,}{total} {what if n + (n_used if total else 0) == 1 else plural(what)} in "
-                f"quarantine, {named}{first['reason']} "
+                f"quarantine{example} "
                 f"(all: SELECT file, reason FROM {screen}.quarantine WHERE stage = '{stage}')"
             )
     return lines

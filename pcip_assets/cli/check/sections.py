@@ -142,7 +142,11 @@ def example(check: Check) -> Iterator[Line]:
         if not of_channel and (field := next((f for f in fields if name in f.files), None)) is not None:
             yield Line("example", f"{name}: {field.files[name]} (named {named}; not read)")
     for text, names in mixed.items():
-        yield Line(PROBLEM, f"channel {', '.join(names)}: sizes or pixel types differ between fields: {text}")
+        remedy = (
+            "all are used; if the size of a pixel differs too, so does the scale of the cells (files.exclude)"
+        )
+        differ = "sizes or pixel types differ between fields"
+        yield Line(PROBLEM, f"channel {', '.join(names)}: {differ}: {text}; {remedy}")
     first = next((member.field for member in check.sample if member.problem is None), fields[0])
     parts = ", ".join(f"{part} {text!r}" for part, text in first.parts.items()) or "none"
     ids = f"of field {first.field_id}, image {first.image_id}, shard {first.shard}"

@@ -151,7 +151,7 @@ def test_fields_of_other_sizes_or_types_are_a_problem(tmp_path, capsys):
         "channel nucleus, protein: sizes or pixel types differ between fields: 160 x 160 px uint16 in 3"
         in out
     )
-    assert "160 x 160 px uint8 in 1 (plate_1_A03_1)" in out
+    assert "160 x 160 px uint8 in 1 (plate_1_A03_1); all are used; if the size of a pixel differs too" in out
 
 
 def test_a_picture_of_the_cells_is_drawn(tmp_path, monkeypatch):

@@ -155,9 +155,18 @@ def test_what_is_in_quarantine_is_counted_by_stage(
     store.commit("few", tables, shard="p")
     where = "(all: SELECT file, reason FROM few.quarantine WHERE stage"
     assert quarantined(workspace, "few") == [
-        f"2 of 6 fields in quarantine, a.tif: found no image {where} = 'fields')",
-        f"2 of 2 cells in quarantine, d.tif: area {where} = 'crops')",
+        f"2 of 6 fields in quarantine, for example a.tif: found no image {where} = 'fields')",
+        f"2 of 2 cells in quarantine, for example d.tif: area {where} = 'crops')",
     ]
+    one, alike = (
+        [Rejected(file, "cell", "i", "over the edge") for file in files]
+        for files in (["d.tif"], ["d.tif", "e.tif"])
+    )
+    for rejected, why in ((one, ", d.tif: over the edge"), (alike, ": over the edge")):
+        tables["quarantine_crops"] = quarantine_table("crops", rejected, "p")
+        store.commit("few", tables, shard="p")
+        n = "1 of 1 cell" if rejected is one else "2 of 2 cells"
+        assert quarantined(workspace, "few")[1] == f"{n} in quarantine{why} {where} = 'crops')"
     print_results(workspace, ["few"])
     assert "2 of 6 fields in quarantine" in capsys.readouterr().out
     assert quarantined(workspace, "both") == []

@@ -172,9 +172,10 @@ def tables(check: Check) -> Iterator[Line]:
 def labels(check: Check) -> Iterator[Line]:
     """Protocols of the benchmark that cannot be scored: fewer than two labels are in several images or fields."""
     column = check.screen.benchmark.label
-    label_of = {}
+    label_of, n_several = {}, 0
     for image in check.annotated.records:
         values = image.localization if column == "localization" else [image.values.get(column)]
+        n_several += len(values) > 1
         if len(values) == 1 and values[0]:
             label_of[image.image_id] = values[0]
     fields = [
@@ -183,13 +184,13 @@ def labels(check: Check) -> Iterator[Line]:
     compared = {
         "leave_image_out": _several({(label, field.image_id) for label, field in fields}),
         "leave_field_out": _several({(label, field.image_id, field.number) for label, field in fields}),
-        "leave_cell_out": sorted({label for label, _ in fields}),
     }
+    others = f" ({many(n_several, 'image')} with several labels not among them)" if n_several else ""
     for protocol in check.screen.benchmark.protocols if fields else ():
-        if len(compared[protocol]) < 2:
+        if protocol in compared and len(compared[protocol]) < 2:
             of_fields = protocol == "leave_image_out" and len(compared["leave_field_out"]) > 1
             reason = lacks_labels(protocol, compared[protocol], of_fields=of_fields)
-            yield Line(PROBLEM, f"benchmark of {column}: {reason}")
+            yield Line(PROBLEM, f"benchmark of {column}: {reason}{others}")
 
 
 def _several(groups: Iterable[tuple[str, ...]]) -> list[str]:

@@ -257,7 +257,11 @@ def test_a_single_label_in_several_images_is_a_problem(tmp_path, capsys):
     )
     assert print_check(screen)
     out = " ".join(capsys.readouterr().out.split())
-    assert "benchmark of localization: only the label Golgi occurs in two images or more" in out
+    assert out.count("benchmark of localization: only the label Golgi occurs in two images or more") == 1
+    assert "with several labels" not in out
+    table.write_text(table.read_text().replace("Golgi", "Golgi;vacuole", 1))
+    assert print_check(screen)
+    assert "(1 image with several labels not among them)" in " ".join(capsys.readouterr().out.split())
 
 
 def test_what_the_listing_refuses_or_doubts_the_run_says_in_the_same_words(tmp_path, capsys, monkeypatch):

@@ -77,7 +77,10 @@ def test_other_words_for_a_structure_choose_what_its_name_chooses(
         "protein": "w2",
     }
     assert (screen.segmentation.method, screen.segmentation.options["channel"]) == ("nuclei", "nucleus")
-    assert screen.encoder.start == "simulated_human"
+    assert (screen.encoder.start, screen.encoder.epochs) == ("simulated_human", 0)
+    text = (workspace.data / "screens" / "mine.yaml").read_text()
+    assert "few images, so it takes an encoder of simulated cells" in text
+    assert "width: 1.0" not in text
 
 
 def test_slips_are_asked_for_again_and_no_answer_is_lost(

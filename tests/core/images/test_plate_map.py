@@ -119,9 +119,11 @@ def test_a_row_of_a_platemap_that_names_no_well_is_no_missing_well() -> None:
     assert missing_wells([named], [("", "top"), ("", "middle"), ("", "bottom")])["P1"].keys() == {"bottom"}
 
 
-@pytest.mark.parametrize(("reason", "helps"), [(LISTED, True), ("a gap between imaged wells", False)])
-def test_a_well_of_the_platemap_alone_comes_with_a_remedy(reason: str, helps: bool) -> None:
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [(LISTED, "; copy them, or remove the rows of wells without images"), ("a gap between imaged wells", "")],
+)
+def test_a_well_of_the_platemap_alone_comes_with_a_remedy(reason: str, remedy: str) -> None:
     """Rows of wells without images can be removed; for other reasons, no row is at fault."""
     (line,) = Listing([], [], {"P1": {"B02": reason}}, []).missing_lines()
-    assert line.startswith(f"plate P1: no images for 1 well: B02 ({reason})")
-    assert line.endswith("; copy them, or remove the rows of wells without images") == helps
+    assert line == f"plate P1: no images for 1 well: B02 ({reason}){remedy}"

@@ -50,6 +50,17 @@ def test_a_folder_of_the_workspace_is_named_relative_to_the_spec(workspace: Work
     assert spec.stem == name_of_folder(workspace.data.parent) != "images"
 
 
+def test_a_link_in_the_workspace_keeps_its_name_and_moves_with_it(workspace: Workspace, images: Path) -> None:
+    """README: copy or link the folder into the workspace."""
+    workspace.data.parent.mkdir(parents=True)
+    link = workspace.data.parent / "linked"
+    link.symlink_to(images)
+    run(link, "--yes", "--protein", "ch2", "--structural", "nucleus=ch1")
+    spec = workspace.data / "screens" / "linked.yaml"
+    assert 'root: "../../linked"' in spec.read_text()
+    assert workspace.load(spec).folder().samefile(images)
+
+
 def test_questions(workspace: Workspace, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(propose, "_is_terminal", lambda: True)
     result = run(images, answers="nucleus\nprotein\n\nmine\n")

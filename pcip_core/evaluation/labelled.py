@@ -108,7 +108,8 @@ def lacks_labels(protocol: str, compared: Sequence[str], *, of_fields: bool) -> 
     if compared:
         return (
             f"only the label {compared[0]} occurs in two {plural(group)} or more, so that under {protocol} any "
-            f"features would score 1; {other}label more images of other classes"
+            f"features would score 1; {other}label more images of other classes, "
+            "or name another column in benchmark.label"
         )
     return (
         f"each label occurs in one {group} only, so that {protocol} has nothing to compare with; "

@@ -79,7 +79,8 @@ def test_a_single_label_has_no_scores(screen: Any, cells: LabelledCells) -> None
     )
     assert without_labels(single, screen)["not_scored"] == (
         "only the label a occurs in two cells or more, so that under leave_cell_out any features would score 1; "
-        "label more images of other classes (89 cells with several labels not among them)"
+        "label more images of other classes, or name another column in benchmark.label (89 cells with several labels "
+        "not among them)"
     )
     scores = Scores()
     knn._score(None, screen, "x", single, scores)  # type: ignore[arg-type]

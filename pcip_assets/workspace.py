@@ -9,6 +9,7 @@ A screen is known if its spec is in `data/screens/`, or if its spec was run once
 import dataclasses
 import logging
 import os
+import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -288,9 +289,13 @@ class Workspace:
         names = {each for spec, name in names_in.items() for each in (name, spec.stem) if each}
         raise SpecError(
             name_or_path,
-            found=f"no such file{meant(name_or_path, [*sorted(names), *TEMPLATES])}",
+            found="a folder"
+            if path.is_dir()
+            else f"no such file{meant(name_or_path, [*sorted(names), *TEMPLATES])}",
             required=f"the path of a spec, or a screen of the workspace {self.data} ({known})",
-            remedy="Correct the path or the name. `pcip init --list` lists the screens that come with pcip.",
+            remedy=f"`pcip init {shlex.quote(name_or_path)}` proposes a spec for a folder of images."
+            if path.is_dir()
+            else "Correct the path or the name. `pcip init --list` lists the screens that come with pcip.",
         )
 
     def _known_names(self) -> list[str]:

@@ -55,6 +55,6 @@ def _print_next_steps(workspace: Workspace, screen: Screen) -> None:
     )
     click.echo(f"  3. Add {last}, which the demo has left out: pcip run {name}")
     click.echo(
-        f"  4. See the graph of the assets in Dagster (http://127.0.0.1:{DAGSTER_PORT}) and the training in MLflow "
-        f"(http://127.0.0.1:{MLFLOW_PORT}, experiment {name}): {ui}"
+        f"  4. See the graph of the assets in Dagster (http://127.0.0.1:{DAGSTER_PORT}, Lineage) and the training in "
+        f"MLflow (http://127.0.0.1:{MLFLOW_PORT}, experiment {name}): {ui}"
     )

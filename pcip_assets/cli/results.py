@@ -68,7 +68,7 @@ def not_scored(workspace: Workspace, screen: str) -> list[str]:
 
 
 def quarantined(workspace: Workspace, screen: str) -> list[str]:
-    """What each stage excluded, of how many, and the first reason; one line per stage and kind.
+    """What each stage excluded, of how many, and why: the only reason, or the first; one line per stage and kind.
 
     A field counts once, also if several of its files are at fault.
     """
@@ -93,10 +93,14 @@ def quarantined(workspace: Workspace, screen: str) -> list[str]:
             first = excluded.row(0, named=True)
             n = excluded.height
             total = f" of {n + n_used:,}" if what == used else ""
-            named = "" if first["file"] in first["reason"] else f"{first['file']}: "
+            if excluded["reason"].n_unique() == 1 < n:
+                example = f": {first['reason']}"
+            else:
+                named = "" if first["file"] in first["reason"] else f"{first['file']}: "
+                example = f", {'for example ' if n > 1 else ''}{named}{first['reason']}"
             lines.append(
                 f"{n:,}{total} {what if n + (n_used if total else 0) == 1 else plural(what)} in "
-                f"quarantine, {named}{first['reason']} "
+                f"quarantine{example} "
                 f"(all: SELECT file, reason FROM {screen}.quarantine WHERE stage = '{stage}')"
             )
     return lines
@@ -116,7 +120,7 @@ def score_table(workspace: Workspace, screen: str) -> tuple[str, Table]:
             "SELECT n_images, n_cells, simulated FROM main.screens WHERE screen = ?", [screen]
         ).fetchone()
         rows = con.execute(
-            "SELECT CAST(replace(parameter, 'k=', '') AS INTEGER), feature_set, protocol, value "
+            "SELECT CAST(replace(parameter, 'k=', '') AS INTEGER), feature_set, protocol, value, n "
             "FROM main.benchmarks WHERE screen = ? AND classifier = 'knn' AND label IS NULL "
             "AND metric = 'balanced_accuracy'",
             [screen],
@@ -127,13 +131,16 @@ def score_table(workspace: Workspace, screen: str) -> tuple[str, Table]:
         )
     n_images, n_cells, simulated = counts
     ks = {k for k, *_ in rows}
+    n_scored = max((n for *_, n in rows), default=n_cells)
     shown = _PAPER_K if _PAPER_K in ks else max(ks, default=_PAPER_K)
-    scores = {(feature_set, protocol): value for k, feature_set, protocol, value in rows if k == shown}
+    scores = {(feature_set, protocol): value for k, feature_set, protocol, value, _ in rows if k == shown}
     protocols = sorted({protocol for _, protocol in scores}, reverse=True)
     origin = "simulated images" if simulated else "real images"
     heading = f"{screen} ({origin}): {many(n_images, 'image')}, {many(n_cells, 'cell')}"
     if scores:
         heading += f"; balanced accuracy of {shown} nearest neighbours"
+        if n_scored < n_cells:  # the others have no label, several, or are not drawn: the view exclusions
+            heading += f", {n_scored:,} cells with one label scored"
     table = Table("feature set")
     for protocol in protocols:
         table.add_column(protocol.replace("_", " "), justify="right")

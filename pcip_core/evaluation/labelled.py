@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from pcip_core.errors import EvaluationError
+from pcip_core.words import many, plural
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,10 @@ class LabelledCells:
         )
 
     def nothing_to_compare(self, protocol: str) -> str | None:
-        """Why no cell can be scored under a protocol: each label occurs in one group only; otherwise None.
+        """Why no score under a protocol would mean anything, otherwise None.
+
+        The cells of a label that occurs in one group only cannot be predicted, and are excluded (`usable`). Of the
+        others there must be two labels: with a single one, each prediction is right, by any features.
 
         Raises:
             EvaluationError: the protocol is unknown.
@@ -62,10 +66,14 @@ class LabelledCells:
         'each label occurs in one image only, so t'
         """
         groups = self.groups(protocol)
-        if not _in_one_group(self.labels, groups):
+        compared = _in_several_groups(self.labels, groups)
+        if len(compared) > 1:
             return None
         fields = None if groups is None else self.groups("leave_field_out")
-        return lacks_groups(protocol, of_fields=fields is not None and not _in_one_group(self.labels, fields))
+        of_fields = fields is not None and len(_in_several_groups(self.labels, fields)) > 1
+        reason = lacks_labels(protocol, compared, of_fields=of_fields)
+        several = self.left_out.get("cells_with_several_labels", 0)
+        return f"{reason} ({many(several, 'cell')} with several labels not among them)" if several else reason
 
     def of_images(self, images: Sequence[str], reason: str) -> LabelledCells:
         """The cells of these images; the others are counted in `left_out` under the reason."""
@@ -79,22 +87,30 @@ class LabelledCells:
         )
 
 
-def _in_one_group(labels: np.ndarray, groups: np.ndarray | None) -> bool:
-    """Whether no label occurs in two groups; without groups, each cell is one."""
+def _in_several_groups(labels: np.ndarray, groups: np.ndarray | None) -> list[str]:
+    """The labels that occur in two groups or more; without groups, each cell is one."""
     numbers = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    classes = np.unique(labels, return_inverse=True)[1]
-    return np.unique(np.stack([classes, numbers]), axis=1).shape[1] == len(np.unique(classes))
+    names, classes = np.unique(labels, return_inverse=True)
+    pairs = np.unique(np.stack([classes, numbers]), axis=1)
+    return [str(name) for name in names[np.bincount(pairs[0], minlength=len(names)) > 1]]
 
 
-def lacks_groups(protocol: str, *, of_fields: bool) -> str:
-    """The sentence on a protocol under which each label occurs in one group only, with a remedy.
+def lacks_labels(protocol: str, compared: Sequence[str], *, of_fields: bool) -> str:
+    """The sentence on a protocol under which fewer than two labels can be compared, with a remedy.
 
     Args:
         protocol: the protocol.
-        of_fields: whether some label occurs in several fields, so that `leave_field_out` can be scored.
+        compared: the labels that occur in two groups or more: none or one.
+        of_fields: whether two labels or more occur in several fields, so that `leave_field_out` can be scored.
     """
     group = protocol.removeprefix("leave_").removesuffix("_out")
     other = "set benchmark: {protocols: [leave_field_out]} or " if of_fields else ""
+    if compared:
+        return (
+            f"only the label {compared[0]} occurs in two {plural(group)} or more, so that under {protocol} any "
+            f"features would score 1; {other}label more images of other classes, "
+            "or name another column in benchmark.label"
+        )
     return (
         f"each label occurs in one {group} only, so that {protocol} has nothing to compare with; "
         f"{other}label more images"

@@ -93,13 +93,21 @@ def retrieval_scores(
         such a query has no row.
 
     Raises:
-        ShapeError, EvaluationError: as for `average_precisions`, or no query has a relevant profile.
+        ShapeError, EvaluationError: as for `average_precisions`; all profiles have one label, so that each ranking
+            would be perfect; or no query has a relevant profile.
 
     >>> profiles = np.array([[1.0, 0.0], [1.0, 0.1], [-1.0, 0.0], [1.0, 0.3]])
     >>> rows = retrieval_scores(profiles, np.array(["a", "a", "b", "b"]))
     >>> [(row["label"], round(row["value"], 2), row["n"]) for row in rows]
     [(None, 0.83, 4), ('a', 1.0, 2), ('b', 0.67, 2)]
     """
+    if len(labels) and len(np.unique(labels)) == 1:
+        raise EvaluationError(
+            "retrieval",
+            found=f"{many(len(labels), 'profile')} of one label, {labels[0]}",
+            required="profiles of two labels or more",
+            remedy="Score images of other labels, too.",
+        )
     precisions = average_precisions(profiles, labels, groups=groups, progress=progress)
     return _rows("retrieval", "cosine", "mean_average_precision", labels, precisions)
 

@@ -32,6 +32,7 @@ from pcip_core.user_tables.wide import long_form
 from pcip_core.words import many
 
 COLUMNS = ("protein", "gene", "cell_line", "plate", "well")
+_KNOWN = {name.replace("_", ""): name for name in (*COLUMNS, "localization")}
 _WELLS = ("wellid", "wellname", "wellposition", "wellnumber", "destinationwell")  # without spaces and signs
 _PLATES = ("plateid", "platename", "platebarcode", "barcode", "assayplate", "assayplatebarcode", "assayplatename",
            "destinationplate", "destinationplatename", "destinationplatebarcode")  # fmt: skip
@@ -298,8 +299,16 @@ def _no_plates(path: Path, platemap: Rows) -> SpecError:
 
 def _plain_name(column: str) -> str:
     name = our_name(column)
-    name = name[len("metadata_") :] if name.lower().startswith("metadata_") else name
-    return name.lower() if name.lower() in (*COLUMNS, "localization") else name
+    return _known_name(name[len("metadata_") :] if name.lower().startswith("metadata_") else name)
+
+
+def _known_name(column: str) -> str:
+    """The column of images that a name means in any letter case and with any separator, otherwise the name.
+
+    >>> _known_name("Cell line"), _known_name("CellLine"), _known_name("Localization"), _known_name("Dose (uM)")
+    ('cell_line', 'cell_line', 'localization', 'Dose (uM)')
+    """
+    return _KNOWN.get(re.sub(r"[\s_.-]+", "", column).lower(), column)
 
 
 def _place(screen: Screen, parts: Mapping[str, str], *, with_plate: bool) -> tuple[str, ...]:
@@ -332,6 +341,7 @@ def _table(screen: Screen, path: Path, fields: Iterable[Field]) -> Rows:
             remedy="Name the right column as images.key in the spec; if the rows name wells, name the table as "
             "images.platemap.",
         )
+    table = renamed(path, table, lambda name: name if name == key else _known_name(name))
     return rows_by_key(path, table.to_dicts(), (key,), (_normalizer(screen, fields),))
 
 

@@ -16,7 +16,7 @@ from pcip_core.images.field import Field
 from pcip_core.images.inside import Tree
 from pcip_core.images.layouts.grouping import channels_by_name, filled
 from pcip_core.images.layouts.pattern import matches, parts_of_folder
-from pcip_core.images.plate_map import missing_wells, plates_of
+from pcip_core.images.plate_map import LISTED, missing_wells, plates_of
 from pcip_core.images.reference import Reference
 from pcip_core.spec.screen import Screen
 from pcip_core.spec.sections import PART
@@ -48,7 +48,10 @@ class Listing:
         for plate, wells in list(self.missing.items())[:_SHOWN]:
             reasons = ", ".join(f"{well} ({reason})" for well, reason in list(wells.items())[:_SHOWN])
             more = "" if len(wells) <= _SHOWN else ", ..."
-            lines.append(f"{_named(plate)}no images for {many(len(wells), 'well')}: {reasons}{more}")
+            remedy = (
+                "; copy them, or remove the rows of wells without images" if LISTED in wells.values() else ""
+            )
+            lines.append(f"{_named(plate)}no images for {many(len(wells), 'well')}: {reasons}{more}{remedy}")
         if len(self.missing) > _SHOWN:
             lines.append(f"wells are missing on {many(len(self.missing) - _SHOWN, 'more plate')}")
         return lines

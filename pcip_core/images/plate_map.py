@@ -18,6 +18,8 @@ _WELL = re.compile(r"([A-Z]{1,2})(\d{2})")
 _ROWS, _COLUMNS = 32, 48  # of a plate of 1536 wells
 _FEWEST = 4  # wells from which on the usual number of fields is known
 _USUAL = 0.75  # share of the wells with the usual number of fields
+LISTED = "listed in the platemap"
+"""A reason for which a well is expected."""
 _GAPS = 0.1  # largest share of gaps in a filled rectangle of wells
 _RECTANGLE = 12  # wells of the smallest rectangle that is judged
 _PARTIAL = 0.25  # a plate that lacks more of the wells of the other plates is partly filled on purpose
@@ -144,7 +146,7 @@ def missing_wells(
         if len(plates) > 1:
             reasons |= dict.fromkeys(_inner(plate, most, _PARTIAL), "imaged on most of the other plates")
         if len(expected - have) <= _SPARSE * len(expected):
-            reasons |= dict.fromkeys(expected - have, "listed in the platemap")
+            reasons |= dict.fromkeys(expected - have, LISTED)
         if reasons:
             missing[plate.name] = {well: reasons[well] for well in sorted(reasons, key=natural_key)}
     return missing

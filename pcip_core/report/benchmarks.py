@@ -30,7 +30,7 @@ from pcip_core.report.score_rows import (
     pick,
     strictest,
 )
-from pcip_core.spec.baselines import Classifier
+from pcip_core.spec.baselines import Classifier, Pairwise
 from pcip_core.words import many, plural
 
 
@@ -317,7 +317,7 @@ _PARTS: tuple[
     (
         _pairwise,
         "Pairwise distances",
-        "needs terms of baselines.pairwise.min_proteins proteins",
+        f"needs terms of baselines.pairwise.min_proteins proteins ({Pairwise.min_proteins} by default)",
     ),
     (_retrieval, "Retrieval", "needs two images of the same protein, or proteins with localization terms"),
     (batch_effects, "Batch effects", "needs several images"),

@@ -70,5 +70,6 @@ def show(con: duckdb.DuckDBPyConnection, query: str) -> None:
             "SQL",
             found=str(error).strip(),
             required="statements of DuckDB that read, over the tables of docs/tables.md",
-            remedy='pcip sql "SHOW ALL TABLES" lists the tables and their columns.',
+            remedy='pcip sql "SELECT table_schema, table_name FROM information_schema.tables" lists the tables, and '
+            "`DESCRIBE SCREEN.TABLE` the columns of one.",
         ) from error

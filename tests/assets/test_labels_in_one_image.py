@@ -70,3 +70,20 @@ def test_one_cell_of_each_label(screen: Any) -> None:
     names = np.array(["a", "b"])
     alone = LabelledCells(pl.Series(["1", "2"]), names, names, names)
     assert "one cell only" in without_labels(alone, screen)["not_scored"]
+
+
+def test_a_single_label_has_no_scores(screen: Any, cells: LabelledCells) -> None:
+    """Any features would score 1, as each prediction would be the only label."""
+    single = LabelledCells(
+        cells.cell_ids, np.full(N, "a"), cells.labels, cells.fields, {"cells_with_several_labels": 89}
+    )
+    assert without_labels(single, screen)["not_scored"] == (
+        "only the label a occurs in two cells or more, so that under leave_cell_out any features would score 1; "
+        "label more images of other classes, or name another column in benchmark.label (89 cells with several labels "
+        "not among them)"
+    )
+    scores = Scores()
+    knn._score(None, screen, "x", single, scores)  # type: ignore[arg-type]
+    assert scores.rows == []
+    none = LabelledCells(pl.Series([], dtype=pl.String), *[np.array([], dtype=str)] * 3, single.left_out)
+    assert "89 cells with several" in without_labels(none, screen)["not_scored"]

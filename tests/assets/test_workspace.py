@@ -91,6 +91,16 @@ def test_an_unknown_name_is_an_error_that_lists_the_known_ones(workspace: Worksp
         workspace.find("simulated_yest")
 
 
+def test_a_folder_in_place_of_a_spec_is_named_with_the_command_for_it(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    folder = tmp_path / "my plates"
+    folder.mkdir()
+    with pytest.raises(SpecError, match="my plates: found a folder") as refused:
+        workspace.find(str(folder))
+    assert f"`pcip init '{folder}'` proposes a spec" in refused.value.remedy
+
+
 def test_a_screen_is_known_by_its_name_and_by_its_file(workspace: Workspace, tmp_path: Path) -> None:
     spec = write_spec(tmp_path).rename(tmp_path / "plates_2026.yaml")
     workspace.find(str(spec))

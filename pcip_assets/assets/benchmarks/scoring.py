@@ -127,7 +127,9 @@ def without_labels(cells: LabelledCells, screen: Screen) -> dict[str, str]:
     if len(cells.labels):
         reason = cells.nothing_to_compare("leave_cell_out")
         return {} if reason is None else {"not_scored": reason}
-    return {"not_scored": f"no cell has exactly one label: column {screen.benchmark.label} of images"}
+    several = cells.left_out.get("cells_with_several_labels", 0)
+    have = f"; {many(several, 'cell')} with several" if several else ""
+    return {"not_scored": f"no cell has exactly one label{have}: column {screen.benchmark.label} of images"}
 
 
 def protocols_not_scored(cells: LabelledCells, screen: Screen) -> dict[str, str]:

@@ -7,7 +7,7 @@ listing of files has the label WARNING; `pcip run` prints it too.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pcip_assets.assets.encoders.left_out import images_left_out
@@ -15,7 +15,7 @@ from pcip_assets.cli.check.cells import masks, quality, sample
 from pcip_assets.cli.check.check import FAILURE, PROBLEM, WARNING, Check, Line
 from pcip_core.crops.sample import kinds_of_pixels
 from pcip_core.errors import PcipError
-from pcip_core.evaluation.labelled import lacks_groups
+from pcip_core.evaluation.labelled import lacks_labels
 from pcip_core.images.decoding import decoder_warnings
 from pcip_core.images.plate_map import Plate, drawn
 from pcip_core.spec.training import START_CHANNELS
@@ -148,7 +148,11 @@ def example(check: Check) -> Iterator[Line]:
         if not of_channel and (field := next((f for f in fields if name in f.files), None)) is not None:
             yield Line("example", f"{name}: {field.files[name]} (named {named}; not read)")
     for text, names in mixed.items():
-        yield Line(PROBLEM, f"channel {', '.join(names)}: sizes or pixel types differ between fields: {text}")
+        remedy = (
+            "all are used; if the size of a pixel differs too, so does the scale of the cells (files.exclude)"
+        )
+        differ = "sizes or pixel types differ between fields"
+        yield Line(PROBLEM, f"channel {', '.join(names)}: {differ}: {text}; {remedy}")
     first = next((member.field for member in check.sample if member.problem is None), fields[0])
     parts = ", ".join(f"{part} {text!r}" for part, text in first.parts.items()) or "none"
     ids = f"of field {first.field_id}, image {first.image_id}, shard {first.shard}"
@@ -172,26 +176,32 @@ def tables(check: Check) -> Iterator[Line]:
 
 
 def labels(check: Check) -> Iterator[Line]:
-    """Protocols of the benchmark under which no cell can be scored, because each label is in one image or field."""
+    """Protocols of the benchmark that cannot be scored: fewer than two labels are in several images or fields."""
     column = check.screen.benchmark.label
-    label_of = {}
+    label_of, n_several = {}, 0
     for image in check.annotated.records:
         values = image.localization if column == "localization" else [image.values.get(column)]
+        n_several += len(values) > 1
         if len(values) == 1 and values[0]:
             label_of[image.image_id] = values[0]
     fields = [
         (label_of[field.image_id], field) for field in check.layout.fields if field.image_id in label_of
     ]
-    n_labels = len({label for label, _ in fields})
-    alone = {
-        "leave_image_out": len({(label, field.image_id) for label, field in fields}) == n_labels,
-        "leave_field_out": len({(label, field.image_id, field.number) for label, field in fields})
-        == n_labels,
+    compared = {
+        "leave_image_out": _several({(label, field.image_id) for label, field in fields}),
+        "leave_field_out": _several({(label, field.image_id, field.number) for label, field in fields}),
     }
-    for protocol in check.screen.benchmark.protocols:
-        if n_labels and alone.get(protocol):
-            reason = lacks_groups(protocol, of_fields=not alone["leave_field_out"])
-            yield Line(PROBLEM, f"benchmark of {column}: {reason}")
+    others = f" ({many(n_several, 'image')} with several labels not among them)" if n_several else ""
+    for protocol in check.screen.benchmark.protocols if fields else ():
+        if protocol in compared and len(compared[protocol]) < 2:
+            of_fields = protocol == "leave_image_out" and len(compared["leave_field_out"]) > 1
+            reason = lacks_labels(protocol, compared[protocol], of_fields=of_fields)
+            yield Line(PROBLEM, f"benchmark of {column}: {reason}{others}")
+
+
+def _several(groups: Iterable[tuple[str, ...]]) -> list[str]:
+    """The labels, in front, of two groups or more."""
+    return sorted(label for label, n in Counter(label for label, *_ in groups).items() if n > 1)
 
 
 def left_out(check: Check) -> Iterator[Line]:

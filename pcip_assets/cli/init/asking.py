@@ -8,7 +8,15 @@ import click
 from pcip_core.errors import PcipError
 from pcip_core.images.proposal.arrangement import Arrangement
 from pcip_core.images.proposal.channels import suggestions
-from pcip_core.images.proposal.naming.words import PROTEIN, STRUCTURES, meaning, screen_name, slug
+from pcip_core.images.proposal.naming.words import (
+    PREFIXES,
+    PROTEIN,
+    STRUCTURES,
+    meaning,
+    screen_name,
+    slug,
+    structure_of,
+)
 from pcip_core.words import escaped_lines
 
 _NO = ("none", "no", "-")
@@ -33,13 +41,26 @@ def asked_channels(
         if candidate.named in given:
             continue
         guess = guesses[candidate.named][0]
-        default = slug(candidate.named) if guess == "marker" else guess
-        answer = _asked_channel(candidate.label, default)
+        default = None if guess == "marker" and not _tells(candidate.named) else guess
+        answer = _asked_channel(candidate.label, slug(candidate.named) if default == "marker" else default)
         if answer.lower() == PROTEIN:
             proteins.append(candidate.named)
         elif answer.lower() not in _NO:
-            structures.append(f"{slug(answer)}={candidate.named}")
+            name = structure_of(answer) or slug(answer)  # by which the method and the encoder are chosen
+            if name != slug(answer):
+                click.echo(f"  {candidate.named} is {name} in the spec")
+            structures.append(f"{name}={candidate.named}")
     return tuple(proteins), tuple(structures)
+
+
+def _tells(name: str) -> bool:
+    """Whether the name of a channel is more than a number.
+
+    >>> _tells("rfp"), _tells("w1"), _tells("561")
+    (True, False, False)
+    """
+    letters = name.lower().rstrip("0123456789").rstrip("_- ")
+    return bool(letters) and letters not in PREFIXES["channel"]
 
 
 def _asked_channel(label: str, default: str | None) -> str:

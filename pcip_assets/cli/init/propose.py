@@ -116,7 +116,7 @@ def propose_spec(workspace: Workspace, images: Path, answers: Answers) -> bool:
         raise click.BadParameter(f"{answers.picture} does not end with .png", param_hint="--picture")
     images = images.expanduser()
     asks = not answers.yes and _is_terminal()
-    name = answers.name or name_of_folder(images.resolve())
+    name = answers.name or name_of_folder(_named(images))
     if answers.name or not asks:
         _require_free(workspace, name, force=answers.force)
     with tqdm(desc="  listing files", unit="file", leave=False, disable=None) as bar:
@@ -134,7 +134,7 @@ def propose_spec(workspace: Workspace, images: Path, answers: Answers) -> bool:
     choices = chosen_channels(arrangement.channels, protein=protein, structural=structural)
     organism = answers.organism or likely_organism(choices)
     if asks:
-        organism = answers.organism or click.prompt("  organism", default=organism)
+        organism = answers.organism or click.prompt("  organism, by which cells are found", default=organism)
         name = answers.name or asked_name(
             name, lambda name: _require_free(workspace, name, force=answers.force)
         )
@@ -214,12 +214,19 @@ def _require_free(workspace: Workspace, name: str, *, force: bool) -> None:
         ) from error
 
 
+def _named(images: Path) -> Path:
+    """The absolute path of a folder, with the name that a link gives it."""
+    named = Path(os.path.normpath(images.absolute()))
+    return (
+        named if named.resolve() == images.resolve() else images.resolve()
+    )  # `link/..` is not the link's folder
+
+
 def _shown_root(workspace: Workspace, images: Path) -> str | None:
-    """The folder relative to that of the spec if it lies in the workspace, which can be moved; otherwise None."""
-    top, root = workspace.data.parent, images.resolve()
-    if not root.is_relative_to(top):
-        return None
-    return os.path.relpath(root, workspace.data / "screens")
+    """The folder relative to that of the spec if it, or the link to it, is in the workspace; otherwise None."""
+    top, root = workspace.data.parent, _named(images)
+    inside = next((path for path in (root, root.resolve()) if path.is_relative_to(top)), None)
+    return None if inside is None else os.path.relpath(inside, workspace.data / "screens")
 
 
 def _print_arrangement(images: Path, arrangement: Arrangement) -> None:

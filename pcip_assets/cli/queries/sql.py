@@ -9,7 +9,16 @@ from pcip_assets.workspace import Workspace
 from pcip_core.errors import StoreError
 
 
-@click.command("sql")
+class _Query(click.Command):
+    """A command whose argument may begin with a comment of SQL, which is no option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Mark the arguments as no options from the first on that begins as a comment and holds a space."""
+        at = next((at for at, text in enumerate(args) if text.startswith("--") and text.split()[1:]), None)
+        return super().parse_args(ctx, args if at is None or "--" in args else [*args[:at], "--", *args[at:]])
+
+
+@click.command("sql", cls=_Query)
 @click.argument("query", required=False)
 def command(query: str | None) -> None:
     """Print the rows that QUERY gives, as a table. The published file is opened read-only.
@@ -26,7 +35,9 @@ def command(query: str | None) -> None:
         elif not sys.stdin.isatty():
             show(con, sys.stdin.read())
         else:
-            click.echo("FROM main.screens;  lists the screens, SHOW ALL TABLES;  the tables. Ctrl-D ends.")
+            click.echo(
+                "FROM main.screens;  lists the screens, SHOW TABLES FROM SCREEN;  the tables of one. Ctrl-D ends."
+            )
             with suppress(EOFError):
                 while True:
                     try:

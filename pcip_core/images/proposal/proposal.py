@@ -13,6 +13,7 @@ from pcip_core.images.field import Field
 from pcip_core.images.layout import scan
 from pcip_core.images.proposal.arrangement import Arrangement
 from pcip_core.images.proposal.channels import Choice
+from pcip_core.images.proposal.naming.words import structure_of
 from pcip_core.images.proposal.scale import typical_diameter
 from pcip_core.images.proposal.tables import describing
 from pcip_core.images.proposal.writing import Plan, spec_text
@@ -38,8 +39,10 @@ def likely_organism(choices: Sequence[Choice]) -> str:
     >>> from pcip_core.images.proposal.channels import Candidate
     >>> likely_organism([Choice("rfp", "structural", Candidate("rfp"))])
     'Saccharomyces cerevisiae'
+    >>> likely_organism([Choice("dapi", "structural", Candidate("w1"))])
+    'Homo sapiens'
     """
-    structures = {choice.name for choice in choices if choice.role == "structural"}
+    structures = {structure_of(choice.name) for choice in choices if choice.role == "structural"}
     human = structures & {"nucleus", "microtubules", "er", "mitochondria", "actin", "membrane", "rna"}
     return HUMAN if human and "cytosol" not in structures else YEAST
 
@@ -171,19 +174,24 @@ def _choose_segmentation(
 
 
 def _method(structural: Sequence[str], *, yeast: bool) -> tuple[str, str]:
-    """The segmentation method, and its channel."""
+    """The segmentation method, and its channel.
+
+    >>> _method(["tubulin", "dapi"], yeast=False), _method(["dapi", "mcherry"], yeast=True)
+    (('nuclei', 'dapi'), ('yeast_cytosol', 'mcherry'))
+    """
+    shows = {name: structure_of(name) for name in structural}
+    nuclei = [name for name, what in shows.items() if what == "nucleus" or name.startswith("nucleus")]
     if yeast:
         for method, wanted in (
             ("yeast_cytosol", "cytosol"),
             ("yeast_brightfield", "brightfield"),
             ("yeast_nuclear_pore", "nuclear_pore"),
         ):
-            if wanted in structural:
-                return method, wanted
-        others = [name for name in structural if name != "nucleus"]
-        return ("yeast_cytosol", others[0]) if others else ("nuclei", "nucleus")
-    channel = next((name for name in structural if name.startswith("nucleus")), structural[0])
-    return "nuclei", channel
+            if channel := next((name for name, what in shows.items() if what == wanted), None):
+                return method, channel
+        others = [name for name in structural if name not in nuclei]
+        return ("yeast_cytosol", others[0]) if others else ("nuclei", nuclei[0])
+    return "nuclei", (nuclei or structural)[0]
 
 
 def _diameter(

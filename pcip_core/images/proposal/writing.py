@@ -64,9 +64,17 @@ def spec_text(plan: Plan, arrangement: Arrangement, choices: Sequence[Choice]) -
         *_images(plan),
         _shards(plan, arrangement),
         *_segmentation(plan, arrangement),
-        f"encoder: {plan.encoder}   # docs/explanation/encoders.md; with a GPU, width: 1.0 for a large screen",
+        f"encoder: {plan.encoder}   # docs/explanation/encoders.md; {_of_encoder(plan)}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _of_encoder(plan: Plan) -> str:
+    """What to know of the encoder that is proposed."""
+    if "start:" not in plan.encoder:
+        return "with a GPU, width: 1.0 for a large screen"
+    use = "takes" if "epochs: 0" in plan.encoder else "trains on from"
+    return f"few images, so it {use} an encoder of simulated cells"
 
 
 def _head(plan: Plan, arrangement: Arrangement) -> Iterator[str]:

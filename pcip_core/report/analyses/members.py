@@ -84,7 +84,7 @@ def _differences(rows: AnalysisRows, first: Solution, second: Solution) -> list[
     columns = ["protein", *(f"cluster of {name}" for name in names)]
     listed = rows.parts[first.part].names
     body = [[listed[row], *_places(found, row)] for row in found.moved.tolist()]
-    caption = f"{many(len(body), 'protein')} in other company by the other method" + (
+    caption = f"{many(len(body), 'protein')} in a cluster with other proteins by the other method" + (
         f", in {found.number} clusters." if found.number is not None else "."
     )
     return [Text(text), Table(columns, body, words=_WORDS, caption=captioned(rows, caption))]

@@ -15,6 +15,7 @@ from pcip_core.report.analyses.text import key, provenance, sql_examples
 from pcip_core.report.analyses.units import units
 from pcip_core.report.methods import methods_section
 from pcip_core.report.page import Section, Text, page
+from pcip_core.spec.analyses import Analyses, Phenotyping
 
 
 def analysis_page(rows: AnalysisRows, *, made_from: str = "") -> str:
@@ -28,7 +29,7 @@ def analysis_page(rows: AnalysisRows, *, made_from: str = "") -> str:
     plots = Plots(rows, proteins)
     parts = [(name, remedy, make(rows, plots)) for make, name, remedy in _PARTS]
     missing = [
-        f"{name}: {(rows.no_map if make is protein_map and rows.no_map else remedy).rstrip('.')}."
+        f"{name.rstrip('?')}: {(rows.no_map if make is protein_map and rows.no_map else remedy).rstrip('.')}."
         for (make, *_), (name, remedy, section) in zip(_PARTS, parts, strict=True)
         if section is None
     ]
@@ -53,10 +54,11 @@ def analysis_page(rows: AnalysisRows, *, made_from: str = "") -> str:
     )
 
 
+_CLUSTERS = "requires the asset clusters, up to date with the features, and three proteins or more"
 _PARTS: tuple[tuple[Callable[[AnalysisRows, Plots], Section | None], str, str], ...] = (
     (protein_map, "Protein map", "requires the asset maps, and 8 to 20,000 proteins"),
-    (heat_maps, "Clustered heat maps", "requires the asset clusters, up to date with the features"),
-    (members, "Members of the clusters", "requires the asset clusters, up to date with the features"),
+    (heat_maps, "Clustered heat maps", _CLUSTERS),
+    (members, "Members of the clusters", _CLUSTERS),
     (
         cluster_terms,
         "Clusters and their terms",
@@ -71,9 +73,15 @@ _PARTS: tuple[tuple[Callable[[AnalysisRows, Plots], Section | None], str, str], 
     (
         variable_proteins,
         "Variable proteins",
-        "requires the asset variability, and proteins with analyses.least_cells cells",
+        "requires the asset variability, and four proteins with analyses.least_cells cells in a cell line "
+        f"({Analyses.least_cells} by default)",
     ),
-    (phenotypes, "Cells of one protein", "requires the asset phenotypes, and proteins with enough cells"),
+    (
+        phenotypes,
+        "Cells of one protein",
+        "requires the asset phenotypes, and proteins with analyses.phenotypes.least_cells cells in a cell line "
+        f"({Phenotyping.least_cells} by default)",
+    ),
     (
         units,
         "What single features see",

@@ -160,7 +160,7 @@ def test_fields_of_other_sizes_or_types_are_a_problem(tmp_path, capsys):
         "channel nucleus, protein: sizes or pixel types differ between fields: 160 x 160 px uint16 in 3"
         in out
     )
-    assert "160 x 160 px uint8 in 1 (plate_1_A03_1)" in out
+    assert "160 x 160 px uint8 in 1 (plate_1_A03_1); all are used; if the size of a pixel differs too" in out
 
 
 def test_a_picture_of_the_cells_is_drawn(tmp_path, monkeypatch):
@@ -250,6 +250,27 @@ def test_labels_in_one_image_each_are_a_problem(tmp_path, capsys):
     assert "set benchmark: {protocols: [leave_field_out]}" in " ".join(capsys.readouterr().out.split())
     assert print_check(replace(screen, benchmark=replace(screen.benchmark, protocols=("leave_field_out",))))
     assert "each label occurs" not in capsys.readouterr().out
+
+
+def test_a_single_label_in_several_images_is_a_problem(tmp_path, capsys):
+    """Any features would score 1, as each prediction would be the only label."""
+    screen = load_screen(write_tiny_screen(tmp_path, plates=1, images=2))
+    table = screen.folder() / "images.csv"
+    columns = table.read_text().splitlines()[0].split(",")
+    rows = [line.split(",") for line in table.read_text().splitlines()]
+    at = columns.index("localization")
+    table.write_text(
+        "\n".join(
+            ",".join([*row[:at], "Golgi" if n else row[at], *row[at + 1 :]]) for n, row in enumerate(rows)
+        )
+    )
+    assert print_check(screen)
+    out = " ".join(capsys.readouterr().out.split())
+    assert out.count("benchmark of localization: only the label Golgi occurs in two images or more") == 1
+    assert "with several labels" not in out
+    table.write_text(table.read_text().replace("Golgi", "Golgi;vacuole", 1))
+    assert print_check(screen)
+    assert "(1 image with several labels not among them)" in " ".join(capsys.readouterr().out.split())
 
 
 def test_what_the_listing_refuses_or_doubts_the_run_says_in_the_same_words(tmp_path, capsys, monkeypatch):

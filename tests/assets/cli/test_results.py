@@ -39,7 +39,7 @@ def workspace(tmp_path: Path) -> Workspace:
         con.execute("INSERT INTO screens VALUES ('few', 2, 4, false)")
         con.execute(
             "CREATE TABLE benchmarks (screen TEXT, feature_set TEXT, protocol TEXT, classifier TEXT, parameter TEXT, "
-            "value DOUBLE, label TEXT DEFAULT NULL, metric TEXT DEFAULT 'balanced_accuracy')"
+            "value DOUBLE, n BIGINT DEFAULT 72, label TEXT DEFAULT NULL, metric TEXT DEFAULT 'balanced_accuracy')"
         )
         columns = "screen, feature_set, protocol, classifier, parameter, value"
         con.executemany(f"INSERT INTO benchmarks ({columns}) VALUES (?, ?, ?, ?, ?, ?)", scores)
@@ -68,6 +68,13 @@ def test_without_eleven_neighbours_the_largest_number_is_shown(workspace: Worksp
     heading, _ = score_table(workspace, "few")
     assert heading == "few (real images): 2 images, 4 cells; balanced accuracy of 3 nearest neighbours"
     assert columns(workspace, "few")["leave image out"] == ["0.503"]
+
+
+def test_the_heading_counts_the_cells_that_are_scored_if_not_all_are(workspace: Workspace) -> None:
+    with duckdb.connect(str(workspace.published)) as con:
+        con.execute("UPDATE benchmarks SET n = 3 WHERE screen = 'few'")
+    heading, _ = score_table(workspace, "few")
+    assert heading.endswith("; balanced accuracy of 3 nearest neighbours, 3 cells with one label scored")
 
 
 def test_pages_that_exist_are_named(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,9 +155,18 @@ def test_what_is_in_quarantine_is_counted_by_stage(
     store.commit("few", tables, shard="p")
     where = "(all: SELECT file, reason FROM few.quarantine WHERE stage"
     assert quarantined(workspace, "few") == [
-        f"2 of 6 fields in quarantine, a.tif: found no image {where} = 'fields')",
-        f"2 of 2 cells in quarantine, d.tif: area {where} = 'crops')",
+        f"2 of 6 fields in quarantine, for example a.tif: found no image {where} = 'fields')",
+        f"2 of 2 cells in quarantine, for example d.tif: area {where} = 'crops')",
     ]
+    one, alike = (
+        [Rejected(file, "cell", "i", "over the edge") for file in files]
+        for files in (["d.tif"], ["d.tif", "e.tif"])
+    )
+    for rejected, why in ((one, ", d.tif: over the edge"), (alike, ": over the edge")):
+        tables["quarantine_crops"] = quarantine_table("crops", rejected, "p")
+        store.commit("few", tables, shard="p")
+        n = "1 of 1 cell" if rejected is one else "2 of 2 cells"
+        assert quarantined(workspace, "few")[1] == f"{n} in quarantine{why} {where} = 'crops')"
     print_results(workspace, ["few"])
     assert "2 of 6 fields in quarantine" in capsys.readouterr().out
     assert quarantined(workspace, "both") == []

@@ -16,6 +16,7 @@ from pcip_core.evaluation.labelled import (
     labelled_images,
     texts_of,
 )
+from pcip_core.evaluation.scores import usable_knn_scores
 from pcip_core.evaluation.usable import usable
 from tests.core.evaluation.labelled_screen import labelled_screen
 
@@ -155,7 +156,6 @@ def test_images_are_in_the_order_of_their_ids() -> None:
         ("aabb", {"leave_image_out"}),  # two fields of each image, a label in one image
         ("abab", set()),
         ("abcd", {"leave_image_out", "leave_field_out", "leave_cell_out"}),
-        ("aabc", {"leave_image_out"}),
     ],
 )
 def test_protocols_without_a_comparison_are_those_that_cannot_be_scored(
@@ -174,3 +174,34 @@ def test_protocols_without_a_comparison_are_those_that_cannot_be_scored(
         assert f"so that {protocol} has nothing to compare with" in reason
         helps = "leave_field_out" not in lacking and protocol == "leave_image_out"
         assert ("protocols: [leave_field_out]" in reason) == helps
+
+
+@pytest.mark.parametrize(
+    ("labels", "single"),
+    [
+        ("aaaa", {"leave_image_out": "images", "leave_field_out": "fields", "leave_cell_out": "cells"}),
+        ("abaa", {"leave_image_out": "images", "leave_field_out": "fields", "leave_cell_out": "cells"}),
+        ("aabb", {"leave_image_out": None}),
+        ("abab", {}),
+    ],
+)
+def test_a_single_label_to_compare_is_no_score(labels: str, single: dict[str, str | None]) -> None:
+    """Random features of the cells that `usable` leaves have a balanced accuracy of 1 exactly there."""
+    classes = np.array(list(labels) * 20)
+    images, fields = np.array(list("iijj") * 20), np.array(list("1212") * 20)
+    if labels == "abaa":  # a label of one cell
+        classes[classes == "b"] = ["b", *"a" * 19]
+    left_out = {"cells_with_several_labels": 3}
+    kept = LabelledCells(pl.Series([str(n) for n in range(80)]), classes, images, fields, left_out)
+    features = np.random.default_rng(0).normal(size=(80, 4))
+    for protocol in ("leave_image_out", "leave_field_out", "leave_cell_out"):
+        reason = kept.nothing_to_compare(protocol)
+        assert (reason is not None) == (protocol in single)
+        if reason is None or single[protocol] is not None:
+            groups = kept.groups(protocol)
+            scored = usable_knn_scores(features, classes, feature_set="x", groups=groups, ks=[5])
+            values = [row["value"] for row in scored.rows if row["metric"] == "balanced_accuracy"]
+            assert (values == [1.0]) == (reason is not None)
+        if reason is not None and single[protocol] is not None:
+            assert f"only the label a occurs in two {single[protocol]} or more" in reason
+            assert reason.endswith("(3 cells with several labels not among them)")

@@ -91,6 +91,8 @@ def test_invalid_arguments_raise() -> None:
         retrieval_scores(features, proteins, groups=proteins)
     with pytest.raises(EvaluationError, match="1 class in"):
         silhouette_scores(features, np.zeros(len(labels)))
+    with pytest.raises(EvaluationError, match="profiles of one label, a"):
+        retrieval_scores(features, np.full(len(labels), "a"), groups=proteins)
     with pytest.raises(ShapeError):
         average_precisions(features, labels[1:])
     with pytest.raises(EvaluationError, match="NaN"):

@@ -207,6 +207,24 @@ def test_an_image_without_a_protein_is_named_where_others_have_one(root):
     assert annotated_images(screen, scan(screen).fields).problems() == []
 
 
+@pytest.mark.parametrize("name", ["Cell line", "CellLine", "CELL_LINE", "cell-line"])
+def test_known_columns_are_found_in_any_writing(root, name):
+    """Also in a table of images, whose column of ids keeps its name; columns that are not known keep theirs."""
+    (root / "platemap.csv").write_text(f"Well,Protein,{name},Dose (uM)\nA1,X,HeLa,5\n")
+    (root / "images.csv").write_text(f"Protein,{name},Dose (uM)\np1_A01,HeLa,5\np2_A01,HeLa,5\n")
+    for images in ({"platemap": "platemap.csv"}, {"table": "images.csv", "key": "Protein"}):
+        screen = screen_of(root, FILES, images=images)
+        assert _values(screen, "cell_line") == ["HeLa", None, "HeLa"]
+        assert _values(screen, "Dose (uM)") == ["5", None, "5"]
+        assert _values(screen, name) == [None] * 3
+    screen = screen_of(root, FILES, images={"platemap": "platemap.csv"})
+    assert _values(screen, "protein") == [
+        "X",
+        "p1_A02",
+        "X",
+    ]  # without a row, the image stands for its protein
+
+
 def test_a_well_of_two_parts_is_found_in_the_platemap(tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()

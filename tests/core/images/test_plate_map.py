@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from pcip_core.images.field import Field
-from pcip_core.images.plate_map import Plate, drawn, missing_wells, place_of, plates_of
+from pcip_core.images.listing import Listing
+from pcip_core.images.plate_map import LISTED, Plate, drawn, missing_wells, place_of, plates_of
 from pcip_core.spec.loading import load_screen
 from tests.conftest import write_spec
 
@@ -116,3 +117,13 @@ def test_a_row_of_a_platemap_that_names_no_well_is_no_missing_well() -> None:
     assert missing_wells([plate(["A01", "A02", "A03"])], listed) == {}
     named = Plate("P1", {"top": 1, "middle": 1})
     assert missing_wells([named], [("", "top"), ("", "middle"), ("", "bottom")])["P1"].keys() == {"bottom"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [(LISTED, "; copy them, or remove the rows of wells without images"), ("a gap between imaged wells", "")],
+)
+def test_a_well_of_the_platemap_alone_comes_with_a_remedy(reason: str, remedy: str) -> None:
+    """Rows of wells without images can be removed; for other reasons, no row is at fault."""
+    (line,) = Listing([], [], {"P1": {"B02": reason}}, []).missing_lines()
+    assert line == f"plate P1: no images for 1 well: B02 ({reason}){remedy}"

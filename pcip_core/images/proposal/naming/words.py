@@ -76,6 +76,18 @@ def meaning(name: str, others: Sequence[str] = ()) -> str | None:
     return "marker" if joined == "w1" else None  # ImageXpress: the stain of the nuclei, as a rule
 
 
+def structure_of(name: str) -> str | None:
+    """The structure that a name is another word for, as a whole; None if it says more, less or something else.
+
+    >>> structure_of("DAPI"), structure_of("tubulin"), structure_of("hoechst_33342"), structure_of("nucleus")
+    ('nucleus', 'microtubules', 'nucleus', 'nucleus')
+    >>> structure_of("nuclear speckles"), structure_of("w1")
+    (None, None)
+    """
+    plain = re.sub(r"[\W_]+", " ", name).strip().lower()
+    return next((structure for structure, words in STRUCTURES.items() if re.fullmatch(words, plain)), None)
+
+
 def prefix_part(letters: str) -> str | None:
     """The part whose number stands behind some letters: `field` for `s`.
 

@@ -50,13 +50,48 @@ def test_a_folder_of_the_workspace_is_named_relative_to_the_spec(workspace: Work
     assert spec.stem == name_of_folder(workspace.data.parent) != "images"
 
 
+def test_a_link_in_the_workspace_keeps_its_name_and_moves_with_it(workspace: Workspace, images: Path) -> None:
+    """README: copy or link the folder into the workspace."""
+    workspace.data.parent.mkdir(parents=True)
+    link = workspace.data.parent / "linked"
+    link.symlink_to(images)
+    run(link, "--yes", "--protein", "ch2", "--structural", "nucleus=ch1")
+    spec = workspace.data / "screens" / "linked.yaml"
+    assert 'root: "../../linked"' in spec.read_text()
+    assert workspace.load(spec).folder().samefile(images)
+
+
 def test_questions(workspace: Workspace, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(propose, "_is_terminal", lambda: True)
     result = run(images, answers="nucleus\nprotein\n\nmine\n")
     assert result.exit_code == 0, result.output
-    assert "organism [Homo sapiens]" in result.output
+    assert "organism, by which cells are found [Homo sapiens]" in result.output
     screen = workspace.load(workspace.data / "screens" / "mine.yaml")
     assert (screen.structural, screen.protein) == (("nucleus",), ("protein",))
+
+
+def test_other_words_for_a_structure_choose_what_its_name_chooses(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dye and a molecule in place of `nucleus` and `microtubules`; w1 alone says nothing that could be proposed."""
+    monkeypatch.setattr(propose, "_is_terminal", lambda: True)
+    folder = write(tmp_path / "mine", *plate(channels=("w1", "w2", "w3")), pixels=discs(side=250))
+    result = run(folder, answers="\nDAPI\nprotein\ntubulin\n\n\n")
+    assert result.exit_code == 0, result.output
+    assert "No name tells what this channel shows" in result.output
+    assert "w1 is nucleus in the spec" in result.output
+    assert "organism, by which cells are found [Homo sapiens]" in result.output
+    screen = workspace.load(workspace.data / "screens" / "mine.yaml")
+    assert {name: channel.named for name, channel in screen.channels.items()} == {
+        "nucleus": "w1",
+        "microtubules": "w3",
+        "protein": "w2",
+    }
+    assert (screen.segmentation.method, screen.segmentation.options["channel"]) == ("nuclei", "nucleus")
+    assert (screen.encoder.start, screen.encoder.epochs) == ("simulated_human", 0)
+    text = (workspace.data / "screens" / "mine.yaml").read_text()
+    assert "few images, so it takes an encoder of simulated cells" in text
+    assert "width: 1.0" not in text
 
 
 def test_slips_are_asked_for_again_and_no_answer_is_lost(

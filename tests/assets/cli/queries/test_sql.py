@@ -41,6 +41,9 @@ def numbers(output: str) -> list[int]:
 def test_an_argument_and_the_standard_input(data: Path, tmp_path: Path) -> None:
     count = len(Store(data / "store").read("scr", "cells"))
     assert numbers(run(data, "SELECT count(*) FROM scr.cells").output) == [count]
+    for comment in ("-- how many\n", "--how many\n"):  # which is no option
+        assert numbers(run(data, f"{comment}SELECT count(*) FROM scr.cells").output) == [count]
+    assert run(data, "--nothing").exit_code == 2
     assert numbers(run(data, lines="SELECT 1 -- 'é';\n;\n-- two\nSELECT 2").output) == [1, 2]
     run(data, f"COPY (FROM scr.cells) TO '{tmp_path / 'cells.csv'}'")
     assert len((tmp_path / "cells.csv").read_text().splitlines()) == count + 1
@@ -51,7 +54,10 @@ def test_nothing_can_be_written_and_the_remedy_lists_the_tables(data: Path) -> N
         with pytest.raises(StoreError) as refused:
             run(data, query)
     (remedy,) = re.findall(r'pcip sql "([^"]+)"', refused.value.remedy)
-    assert "protein_features" in run(data, remedy).output
+    listed = set(re.findall(r"│ scr +│ (\w+) +│", run(data, remedy).output))
+    assert {"cells", "images", "quarantine", "protein_features_inpainting_conv4"} <= listed  # whole names
+    assert "image_id" in run(data, "DESCRIBE scr.cells").output
+    assert "cells" in run(data, "SHOW TABLES FROM scr").output
 
 
 def test_a_prompt_goes_on_after_an_error(

@@ -241,3 +241,19 @@ def test_the_diameter_of_discs(diameter: int) -> None:
     assert typical_diameter([plane]) == pytest.approx(diameter, rel=0.15)
     assert typical_diameter([touching]) == pytest.approx(diameter, rel=0.25)
     assert typical_diameter([np.zeros((50, 50))]) is None
+
+
+@pytest.mark.parametrize("organism", [None, "yeast"])
+def test_a_name_that_is_given_for_the_nuclei_is_kept_and_understood(
+    tmp_path: Path, organism: str | None
+) -> None:
+    """The nuclei are not the first structural channel, and no yeast cell is looked for in them."""
+    write(tmp_path, *plate(channels=("ch1", "ch2", "ch3")), pixels=discs())
+    given = {"protein": ["ch2"], "structural": ["rfp=ch1", "hoechst=ch3"]}
+    if organism is None:
+        given["structural"][0] = "tubulin=ch1"
+    _, screen = proposed(tmp_path, organism, **given)
+    assert screen.structural[1] == "hoechst"
+    expected = ("nuclei", "hoechst") if organism is None else ("yeast_cytosol", "rfp")
+    assert (screen.segmentation.method, screen.segmentation.options["channel"]) == expected
+    assert screen.organism == (organism or "Homo sapiens")

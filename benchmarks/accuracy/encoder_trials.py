@@ -7,7 +7,7 @@ docs/decisions/0061-what-was-tried-for-real-cells.md.
 |---|---|
 | small (the default) | the start as it is: uncertainty of the scores, larger crops, combined sets, plates |
 | medium | the shipped settings, three seeds; starts of more varied simulated cells; pairs of one protein |
-| long | pairs that differ in shape; lengths of vectors; other networks; on the simulated screens, initial weights and rates by width |
+| long | harder pairs; lengths of vectors; other networks; initial weights and rates by width on simulated screens |
 
 Each size has the parts of `PARTS`, and those of the smaller sizes. `PCIP_BENCH_PART` runs only those that have its text
 in their name, such as `simulated_yeast: sweep`.

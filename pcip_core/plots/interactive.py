@@ -148,16 +148,13 @@ def scatter(
     drawn: dict[str, Any] = {}
     number_of = class_numbers(coloured, coloured if classes is None else classes)
     for label in sorted(names, key=coloured.__contains__):  # grey groups first
-        turn = number_of.get(label, 0)
-        marker = _MARKERS[(turn + turn // len(PALETTE)) % len(_MARKERS)]
         drawn[label] = figure.scatter(
             across,
             up,
             source=points.source,
             view=CDSView(filter=GroupFilter(column_name=group, group=label)),
             size=size,
-            marker=marker if label in coloured else "circle",
-            color=to_hex(shade(turn)) if label in coloured else _GREYS[label],
+            **_look(label, number_of),
             fill_alpha=0.75,
             line_color="white",
             line_width=0.5,
@@ -177,6 +174,15 @@ def scatter(
         figure, heading, {f"{label or 'unlabelled'} ({counts[label]:,})": drawn[label] for label in names}
     )
     return figure
+
+
+def _look(label: str, number_of: Mapping[str, int]) -> dict[str, str]:
+    """The marker and the colour of a group."""
+    if label in _GREYS:
+        return {"marker": "circle", "color": _GREYS[label]}
+    number = number_of[label]
+    marker = _MARKERS[(number + number // len(PALETTE)) % len(_MARKERS)]
+    return {"marker": marker, "color": to_hex(shade(number))}
 
 
 def _in_order(counts: Mapping[str, int], order: Sequence[str] | None) -> list[str]:

@@ -22,8 +22,8 @@ COLOURS = (
 """The sentence on the colours of maps of plates."""
 MEASURED = (
     "focus_slope: how fast the contrast falls from coarse to fine structure (slope of log power over log frequency, "
-    "from 64 to 8 px per period). focus_laplacian: how much of the contrast is in the finest structure (variance of the "
-    "Laplacian divided by that of the pixels). Both are lower in a blurred field than in others of its channel. "
+    "from 64 to 8 px per period). focus_laplacian: how much of the contrast is in the finest structure (variance of "
+    "the Laplacian divided by that of the pixels). Both are lower in a blurred field than in others of its channel. "
     "saturated: share of the pixels at the maximum. background: 5th percentile of the grey levels. signal_to_noise: "
     "99.5th percentile less background, divided by the noise."
 )

@@ -268,6 +268,8 @@ class Tracking(dg.ConfigurableResource):
         from mlflow.exceptions import MlflowException
 
         version = self.require_champion(model)
+        screen, _, noun = model.partition(".")
+        again = f"materialize {screen}/{noun} with `force`" if noun else f"`pcip run {screen} --retrain`"
         place = self._client().get_model_version_download_uri(version.name, version.version)
         try:
             folder = fetched(Workspace(Path(self.data)), version, place, weights=_WEIGHTS)
@@ -276,7 +278,7 @@ class Tracking(dg.ConfigurableResource):
                 place,
                 found=f"no files ({str(error).splitlines()[0]})",
                 required=f"the weights registered as {model} version {version.version}, where they were stored",
-                remedy="Restore the folder from a backup, or train again (`pcip run SCREEN --retrain`).",
+                remedy=f"Restore the folder from a backup, or train again ({again}).",
             ) from error
         digest, registered = _sha256(folder / _WEIGHTS), version.tags.get("weights_sha256")
         if digest != registered:
@@ -284,11 +286,10 @@ class Tracking(dg.ConfigurableResource):
                 folder / _WEIGHTS,
                 found=f"weights with SHA-256 {digest}",
                 required=f"the weights registered as {model} version {version.version} ({registered})",
-                remedy="Restore the file, or train again (`pcip run SCREEN --retrain`).",
+                remedy=f"Restore the file, or train again ({again}).",
             )
-        tags, model_id = dict(version.tags), version.source.removeprefix("models:/")
-        model_id = None if model_id == version.source else model_id
-        is_copy = folder_of(place) is None
+        model_id = version.source.removeprefix("models:/") if version.source.startswith("models:/") else None
+        tags, is_copy = dict(version.tags), folder_of(place) is None
         return Encoder(f"{model}/{version.version}", version.run_id, folder, tags, model_id, is_copy=is_copy)
 
     def log_extraction(

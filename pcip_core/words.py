@@ -78,11 +78,13 @@ def plural(noun: str) -> str:
 
     >>> plural("cell with a value")
     'cells with a value'
+    >>> plural("batch"), plural("epoch")
+    ('batches', 'epochs')
     """
     head, space, rest = noun.partition(" with ")
     if space:
         return f"{plural(head)}{space}{rest}"
-    if noun.endswith(("s", "x", "ch", "sh")):
+    if noun.endswith(("s", "x", "ch", "sh")) and not noun.endswith("epoch"):
         return f"{noun}es"
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":
         return f"{noun[:-1]}ies"

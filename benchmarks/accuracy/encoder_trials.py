@@ -7,7 +7,7 @@ docs/decisions/0061-what-was-tried-for-real-cells.md.
 |---|---|
 | small (the default) | the start as it is: uncertainty of the scores, larger crops, combined sets, plates |
 | medium | the shipped settings, three seeds; starts of more varied simulated cells; pairs of one protein |
-| long | pairs that differ in shape; other networks; on the simulated screens, initial weights and rates by width |
+| long | harder pairs; lengths of vectors; other networks; initial weights and rates by width on simulated screens |
 
 Each size has the parts of `PARTS`, and those of the smaller sizes. `PCIP_BENCH_PART` runs only those that have its text
 in their name, such as `simulated_yeast: sweep`.
@@ -25,7 +25,7 @@ import torch
 
 from benchmarks.common.encoder_blocks import ENCODERS, with_encoder
 from benchmarks.common.encoder_features import CLASSIC, DATA, VGG16, other_features, together
-from benchmarks.common.encoder_pairs import harder_rows, papers_harder_rows
+from benchmarks.common.encoder_pairs import harder_rows, papers_harder_rows, vector_rows
 from benchmarks.common.encoder_plates import pairs_rows, plate_rows
 from benchmarks.common.encoder_scores import KNN, LOGISTIC, RETRIEVAL, UNITS
 from benchmarks.common.encoder_screens import REAL, SIMULATED, Cells, cells_of
@@ -204,6 +204,7 @@ PARTS = {
         **_PARTS.get(screen, {}),
         "harder pairs, shipped settings": (2, harder_rows),
         "harder pairs, the paper's settings": (2, papers_harder_rows),
+        "vectors that agree": (2, vector_rows),
     }
     for screen in (*REAL, *SIMULATED)
 }

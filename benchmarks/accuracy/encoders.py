@@ -70,6 +70,7 @@ _CHANGES: dict[str, dict[str, Any]] = {
     "batches of 128": {"batch_size": 128},
     "batches of 256": {"batch_size": 256},
     "constant learning rate": {"schedule": "constant", "warm_up": 0.0, "learning_rate": 5e-4},
+    "vectors of 64": {"projector": 64},
     "vectors of 256": {"projector": 256},
     "twice the epochs": {},
 }
@@ -286,12 +287,14 @@ def changes_of(cells: Cells) -> dict[str, EncoderConfig]:
     Where the shipped settings take the start as it is, the training itself is the first change, and the basis of the
     others.
     """
-    config, changes = cells.encoder, dict(_CHANGES)
+    config = cells.encoder
+    trained_first = {}
     if config.epochs == 0:
         config = replace(config, epochs=_TRAINED)
-        changes = {f"{_TRAINED} epochs": {}, **changes}
-    settings = {name: replace(config, **change) for name, change in changes.items()}
-    return settings | {_LONGER: replace(config, epochs=2 * config.epochs)}
+        trained_first = {f"{_TRAINED} epochs": config}
+    settings = {name: replace(config, **change) for name, change in _CHANGES.items()}
+    settings[_LONGER] = replace(config, epochs=2 * config.epochs)
+    return trained_first | {name: each for name, each in settings.items() if each != config}
 
 
 def changed_rows(cells: Cells, name: str, config: EncoderConfig, shipped: Trained) -> Iterator[Row]:

@@ -29,7 +29,10 @@ from pcip_core.training.task import TaskKind
 from pcip_core.training.tasks.pairs import Pairs, network_and_task
 from pcip_core.training.tracker import SilentTracker
 
-_AGREEMENT = RECIPES["agreement"] | {"augment": Augmentation(**RECIPES["agreement"]["augment"])}
+_AGREEMENT = RECIPES["agreement"] | {
+    "augment": Augmentation(**RECIPES["agreement"]["augment"]),
+    "projector": EncoderConfig.projector,  # the starts came before longer vectors
+}
 _FOLDS = 5
 CHOICE, REST = "half that chooses", "other half"
 State = Mapping[str, torch.Tensor]

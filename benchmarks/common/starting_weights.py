@@ -68,7 +68,10 @@ STARTS = {
     "simulated_human": Recipe(_simulation("human", 640), (72, 88, 104, 128, 152)),
     "simulated_yeast": Recipe(_simulation("yeast", 304), (44, 52, 60, 68, 80)),
 }
-_AGREEMENT = RECIPES["agreement"] | {"augment": Augmentation(**RECIPES["agreement"]["augment"])}
+_AGREEMENT = RECIPES["agreement"] | {
+    "augment": Augmentation(**RECIPES["agreement"]["augment"]),
+    "projector": EncoderConfig.projector,  # the starts came before longer vectors
+}
 CONFIG = EncoderConfig(**{**_AGREEMENT, **START_SHAPE, "epochs": 12, "precision": "bf16"})
 _SIZE_PX, _MOST_CELLS, _CUT_OUT = 64, 16, 0.5  # of a crop; of an image; share of the images
 _FLOOR = dict.fromkeys(START_CHANNELS["simulated_human"], 0.05)  # as in the specs of human cells

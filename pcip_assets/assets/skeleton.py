@@ -33,6 +33,7 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 OWNERS = ["team:pcip"]
 GPU_POOL = "gpu"
+_REASONS = 3  # why there are no rows, in the log; the metadata of the asset has all
 
 
 class Remake(dg.Config):
@@ -319,10 +320,25 @@ def bring_up_to_date(
         return ShardResult(shard, inputs_hashed, made=False, metadata={"up_to_date": True})
     with Stopwatch() as watch:
         metadata = work.keep(run, shard, inputs_hashed)
-    rows = metadata.get("dagster/row_count")
-    log.info(f"{name}: {'computed' if rows is None else f'{rows} rows'} in {watch.seconds:.1f} s")
+    log.info(f"{name}: {_outcome(metadata, watch.seconds)}")
     metadata["seconds"] = round(watch.seconds, 2)
     return ShardResult(shard, inputs_hashed, made=True, metadata=metadata, peak_mb=watch.peak_mb)
+
+
+def _outcome(metadata: Mapping[str, Any], seconds: float) -> str:
+    """What was made, in words for the log; without rows also why, from the metadata that begins with `no_` or `not_`.
+
+    >>> _outcome({"dagster/row_count": 0, "not_scored": "no cell has a label"}, 0.25)
+    '0 rows in 0.2 s: no cell has a label'
+    """
+    rows = metadata.get("dagster/row_count")
+    done = f"{'computed' if rows is None else f'{rows} rows'} in {seconds:.1f} s"
+    if rows != 0:
+        return done
+    given = {str(value): None for key, value in metadata.items() if key.startswith(("no_", "not_"))}
+    reasons = list(given)
+    more = f"; {many(len(reasons) - _REASONS, 'other reason')}" if len(reasons) > _REASONS else ""
+    return ": ".join([done, *(["; ".join(reasons[:_REASONS]) + more] if reasons else [])])
 
 
 def all_shards(screen: Screen, *nouns: str) -> list[dg.AssetDep]:

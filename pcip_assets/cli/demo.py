@@ -6,7 +6,7 @@ import time
 import click
 
 from pcip_assets.cli.init.workspace import add_template, create
-from pcip_assets.cli.results import print_results
+from pcip_assets.cli.results import feature_set_used, print_results
 from pcip_assets.cli.run import bring_up_to_date
 from pcip_assets.cli.simulated import ensure_simulated
 from pcip_assets.workspace import DAGSTER_PORT, MLFLOW_PORT, REPOSITORY, Workspace
@@ -14,6 +14,8 @@ from pcip_core.images.layout import scan
 from pcip_core.spec.screen import Screen
 from pcip_core.store.images import Images
 from pcip_core.store.partitions import Store
+from pcip_core.store.publish import connect
+from pcip_core.words import many
 
 SCREENS = ("simulated_human", "simulated_yeast")
 SMALL = ("simulated_small",)
@@ -32,13 +34,27 @@ def command(*, small: bool) -> None:
     workspace, made = create()
     for path in [*made, *(path for name in names for path in add_template(workspace, name))]:
         click.echo(f"new: {os.path.relpath(path)}")
-    for name in names:
-        screen = workspace.find(name)
+    screens = [workspace.find(name) for name in names]
+    for screen in screens:
         ensure_simulated(screen)
         bring_up_to_date(workspace, screen, shards=scan(screen).shards()[:-1])
-    print_results(workspace, list(names))
-    _print_next_steps(workspace, workspace.find(names[0]))
+    print_results(workspace, list(names), {screen.name: feature_set_used(screen) for screen in screens})
+    _print_next_steps(workspace, screens[0])
+    if small:
+        click.echo(f"\n{_no_test(workspace, screens[0])}")
     click.echo(f"\nThe demo took {time.perf_counter() - start:.0f} s.")
+
+
+def _no_test(workspace: Workspace, screen: Screen) -> str:
+    """What the scores of the small demo cannot tell."""
+    query = "SELECT n_cells FROM main.screens WHERE screen = ?"
+    with connect(workspace.published) as con:
+        ((cells,),) = con.execute(query, [screen.name]).fetchall()
+    return (
+        f"A training of {many(screen.encoder.epochs, 'epoch')} on {many(cells, 'cell', ',')} shows that all steps "
+        "work; its scores are no test of the method. `pcip demo` without --small trains longer on more cells, and "
+        "`pcip bench encoders`, in a checkout, compares encoders."
+    )
 
 
 def _print_next_steps(workspace: Workspace, screen: Screen) -> None:

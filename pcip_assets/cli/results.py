@@ -1,6 +1,6 @@
 """The table of scores that `pcip run` and `pcip demo` end with."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import click
 import polars as pl
@@ -10,6 +10,7 @@ from rich.text import Text
 
 from pcip_assets.workspace import Workspace
 from pcip_core.errors import PcipError
+from pcip_core.spec.screen import Screen
 from pcip_core.store.partitions import Store
 from pcip_core.store.publish import connect
 from pcip_core.words import escaped, many, plural
@@ -23,8 +24,13 @@ _NO_SCORES = (
 )
 
 
-def print_results(workspace: Workspace, screens: list[str]) -> None:
+def print_results(workspace: Workspace, screens: list[str], used: Mapping[str, str] | None = None) -> None:
     """Print the published kNN scores of these screens, one row per feature set, and the paths of their pages.
+
+    Args:
+        workspace: where the results are.
+        screens: their names.
+        used: screen -> the sentence on the feature set of its analyses, for below its table; see `feature_set_used`.
 
     Raises:
         PcipError: a screen is not published.
@@ -36,6 +42,8 @@ def print_results(workspace: Workspace, screens: list[str]) -> None:
         click.secho(f"\n{heading}", bold=True)
         if table.row_count:
             console.print(table)
+            if used and screen in used:
+                click.echo(used[screen])
         elif not why:
             click.echo(_NO_SCORES.format(screen=screen))
         for reason in why:
@@ -50,6 +58,23 @@ def print_results(workspace: Workspace, screens: list[str]) -> None:
         for label, page in pages.items():
             if page.is_file():
                 click.echo(f"{label}: {page}")
+
+
+def feature_set_used(screen: Screen) -> str:
+    """Which feature set the analyses and the neighbours use, why, and how to change it: one sentence.
+
+    The table of scores may rank another one first.
+    """
+    if screen.analyses.feature_set:
+        why = "which the spec names in analyses.feature_set"
+    elif "agreement" in screen.encoder.tasks:
+        why = "the layer that the training makes agree; analyses.feature_set in the spec names another"
+    else:
+        why = "the layer that the paper uses; analyses.feature_set in the spec names another"
+    return (
+        f"The analyses, `pcip like` and `pcip browse` use {screen.feature_set}, {why} "
+        "(docs/explanation/encoders.md)."
+    )
 
 
 def row_of(values: Iterable[object]) -> list[Text]:

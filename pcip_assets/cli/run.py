@@ -59,7 +59,7 @@ def command(
     is trained if the screen has none. --epochs, --width and --learning-rate hold for one training; the spec stays as
     it is. The table of scores is printed at the end.
     """
-    from pcip_assets.cli.results import print_results
+    from pcip_assets.cli.results import feature_set_used, print_results
     from pcip_assets.cli.simulated import ensure_simulated
 
     if yardsticks:
@@ -81,7 +81,7 @@ def command(
         baselines=baselines,
         analyses=analyses,
     )
-    print_results(workspace, [loaded.name])
+    print_results(workspace, [loaded.name], {loaded.name: feature_set_used(loaded)})
 
 
 def bring_up_to_date(

@@ -59,9 +59,11 @@ def register_again(workspace: Workspace, client: Any) -> str:
     sentences = [f"Networks are registered again from their files: {', '.join(names)}."] if names else []
     if unknown:
         folders = ", ".join(map(str, unknown))
+        screens = dict.fromkeys(folder.parents[2].name for folder in unknown)
+        again = ", ".join(f"`pcip run {screen} --retrain`" for screen in screens)
         sentences.append(
             f"{folders}: weights whose registration is not known, from an earlier version of pcip. To use them again, "
-            "restore the database from a backup; otherwise train again (pcip run SCREEN --retrain)."
+            f"restore the database from a backup; otherwise train again ({again})."
         )
     return " ".join(sentences)
 

@@ -135,7 +135,7 @@ class BrowsedCells:
                     f"{self.screen}: cell {self.cell_id[row]}",
                     found="other cells than when the page was opened",
                     required="crops that have not changed since",
-                    remedy="Start `pcip browse` again.",
+                    remedy=f"Start `pcip browse {self.screen}` again.",
                 )
             pixels.append(crops[place])
             low.append(table["intensity_min"][place].to_numpy())

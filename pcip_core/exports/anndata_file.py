@@ -125,7 +125,7 @@ def to_anndata(store: Store, screen: str, feature_set: str, *, where: str | None
             "to_anndata",
             found=f"no package anndata ({error})",
             required="anndata",
-            remedy="Install it: pip install 'pcip[export]'. `pcip export --to h5ad` needs no package.",
+            remedy=f"Install it: pip install 'pcip[export]'. `pcip export {screen} --to h5ad` needs no package.",
         ) from error
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cells.h5ad"

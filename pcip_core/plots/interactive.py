@@ -15,14 +15,24 @@ from markupsafe import Markup
 from matplotlib.colors import to_hex
 
 from pcip_core.errors import ShapeError
-from pcip_core.plots.style import PALETTE, shade
+from pcip_core.plots.style import PALETTE, class_numbers, shade
 
 WIDTH = 1070
 OTHERS, SEVERAL, UNNAMED = "others", "several terms", ""
 """Groups that are drawn in grey, below the points of all other groups."""
 _GREYS = {OTHERS: "#b8b8b8", SEVERAL: "#8f8f8f", UNNAMED: "#d4d4d4"}
 _FONT = "system-ui, sans-serif"
-_MARKERS = ("circle", "square", "triangle", "inverted_triangle", "hex", "diamond", "star")
+_MARKERS = (
+    "circle",
+    "square",
+    "triangle",
+    "diamond",
+    "inverted_triangle",
+    "plus",
+    "hex",
+    "star",
+    "square_pin",
+)
 _NOTHING = "data:,"  # no picture, without a request by the browser
 _MOST_GROUPS = 2 * len(PALETTE) - 1
 _MOST_SHOWN = 4  # maximum number of simultaneous tooltips
@@ -97,6 +107,7 @@ def scatter(
     *,
     name: str,
     order: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
     labels: tuple[str, str] | None = None,
     sizes: np.ndarray | float = 8.0,
     heading: str = "group",
@@ -112,6 +123,7 @@ def scatter(
         groups: n names; "" is grey.
         name: name of the plot in the page.
         order: order of the groups in the legend; by default the largest first.
+        classes: all classes of the screen, which have the same colours in all figures; None: colours in the order.
         labels: labels of both axes; None: no axes, as for a UMAP.
         sizes: diameter in px, a number or (n,).
         heading: heading of the groups in the legend and the tooltip.
@@ -134,16 +146,15 @@ def scatter(
     names = _in_order(counts, order)
     coloured = [label for label in names if label not in _GREYS]
     drawn: dict[str, Any] = {}
-    for turn, label in sorted(enumerate(names), key=lambda item: item[1] in coloured):  # grey groups first
-        marker = _MARKERS[(turn + turn // len(PALETTE)) % len(_MARKERS)]
+    number_of = class_numbers(coloured, coloured if classes is None else classes)
+    for label in sorted(names, key=coloured.__contains__):  # grey groups first
         drawn[label] = figure.scatter(
             across,
             up,
             source=points.source,
             view=CDSView(filter=GroupFilter(column_name=group, group=label)),
             size=size,
-            marker=marker if label in coloured else "circle",
-            color=to_hex(shade(turn)) if label in coloured else _GREYS[label],
+            **_look(label, number_of),
             fill_alpha=0.75,
             line_color="white",
             line_width=0.5,
@@ -163,6 +174,15 @@ def scatter(
         figure, heading, {f"{label or 'unlabelled'} ({counts[label]:,})": drawn[label] for label in names}
     )
     return figure
+
+
+def _look(label: str, number_of: Mapping[str, int]) -> dict[str, str]:
+    """The marker and the colour of a group."""
+    if label in _GREYS:
+        return {"marker": "circle", "color": _GREYS[label]}
+    number = number_of[label]
+    marker = _MARKERS[(number + number // len(PALETTE)) % len(_MARKERS)]
+    return {"marker": marker, "color": to_hex(shade(number))}
 
 
 def _in_order(counts: Mapping[str, int], order: Sequence[str] | None) -> list[str]:

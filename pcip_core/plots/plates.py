@@ -17,7 +17,8 @@ _IN_A_LINE = 24  # images without wells
 _SIZES = ((8, 12), (16, 24), (32, 48))
 _COLOURS = colormaps["viridis"]
 _EMPTY, _FLAG = (0.93, 0.93, 0.93), (0.9, 0.0, 0.0)
-_PANEL_PX, _MARGIN_PX, _PX_PER_INCH = 240, 26, 110
+_PANEL_PX, _MARGIN_PX, _PX_PER_INCH = 240, 54, 110
+_HEADING, _PLACES = 9.5, 7.5  # sizes of text in points; a page shows the figure at about 0.7 of its size
 _LEAST_SQUARE, _MOST_SQUARE = 5, 20  # px
 
 Limits = Mapping[tuple[str, str], tuple[float, float]]
@@ -75,7 +76,7 @@ def plate_maps(values: pl.DataFrame, title: str, limits: Limits) -> Figure:
     >>> rows = {"well": ["A01", "B02"], "channel": ["dna"] * 2, "measure": ["cells"] * 2, "value": [3.0, 9.0]}
     >>> figure = plate_maps(pl.DataFrame({**rows, "flagged": [False, True]}), "P1", {("dna", "cells"): (3.0, 9.0)})
     >>> [text.get_text() for text in figure.axes[0].texts][:2]
-    ['dna: cells (3 to 9)', 'A']
+    ['dna: cells\\n(3 to 9)', 'A']
     """
     places, size, named = _places(values["well"].unique(maintain_order=True).to_list())
     square = int(np.clip(_PANEL_PX // size[1], _LEAST_SQUARE, _MOST_SQUARE))
@@ -83,7 +84,7 @@ def plate_maps(values: pl.DataFrame, title: str, limits: Limits) -> Figure:
     panels = values.group_by("channel", "measure", maintain_order=True)
     grid = _grid(values)
     rows, columns = (max(place[axis] for place in grid.values()) + 1 for axis in (0, 1))
-    step_y, step_x = height + _MARGIN_PX, width + _MARGIN_PX
+    step_y, step_x = height + _MARGIN_PX, max(width, _PANEL_PX) + _MARGIN_PX  # for the text above
     mosaic = np.ones((rows * step_y + _MARGIN_PX, columns * step_x + _MARGIN_PX, 3), np.float32)
     inches = (mosaic.shape[1] / _PX_PER_INCH, mosaic.shape[0] / _PX_PER_INCH)
     figure = Figure(figsize=(max(inches[0], 4.0), inches[1] + 0.4))
@@ -94,15 +95,18 @@ def plate_maps(values: pl.DataFrame, title: str, limits: Limits) -> Figure:
         y, x = grid[key][0] * step_y + _MARGIN_PX, grid[key][1] * step_x + _MARGIN_PX
         low, high = limits.get(key, (0.0, 1.0))
         mosaic[y : y + height, x : x + width] = _panel(part, places, size, square, (low, high))
-        axes.text(x, y - 4, f"{key[0]}: {key[1]} ({low:.3g} to {high:.3g})".removeprefix(": "), fontsize=6)
+        heading = f"{key[0]}: {key[1]}\n({low:.3g} to {high:.3g})".removeprefix(": ")
+        axes.text(x, y - 4, heading, fontsize=_HEADING, linespacing=1.0)
         if named and grid[key][1] == 0:
             for row in range(0, size[0], max(1, size[0] // 8)):
-                axes.text(x - 3, y + (row + 0.5) * square, _letters(row), fontsize=5, ha="right", va="center")
+                axes.text(
+                    x - 3, y + (row + 0.5) * square, _letters(row), fontsize=_PLACES, ha="right", va="center"
+                )
         if named and grid[key][0] in (0, rows - 1):
             below = y + height + 2
             for column in range(0, size[1], max(1, size[1] // 6)):
                 middle = x + (column + 0.5) * square
-                axes.text(middle, below, str(column + 1), fontsize=5, ha="center", va="top")
+                axes.text(middle, below, str(column + 1), fontsize=_PLACES, ha="center", va="top")
     axes.imshow(mosaic, interpolation="nearest", aspect="equal")
     add_title(figure, title)
     return figure

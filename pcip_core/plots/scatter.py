@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from pcip_core.plots.style import PALETTE, add_title, marker, no_scores, shade
+from pcip_core.plots.style import PALETTE, add_title, class_numbers, marker, no_scores, shade
 
 UNLABELLED = "unlabelled"
 LEAST_MARKER = 8
@@ -35,7 +35,9 @@ def panels_of(points: pl.DataFrame) -> list[tuple[str, np.ndarray, np.ndarray]]:
     ]
 
 
-def embedding_scatter(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], title: str) -> Figure:
+def embedding_scatter(
+    panels: Sequence[tuple[str, np.ndarray, np.ndarray]], title: str, every: Sequence[str] = ()
+) -> Figure:
     """Draw maps side by side with a common legend (paper, Figure 3 and Supplementary Figure 3).
 
     A class has the same colour and marker in every panel. Large numbers of points are drawn as small dots, because
@@ -46,6 +48,7 @@ def embedding_scatter(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], titl
     Args:
         panels: name, (n, 2) coordinates, and (n,) labels as strings, "" for none.
         title: title of the figure; states if images are simulated.
+        every: all classes of the screen, by which colours are chosen; by default those of the panels.
 
     >>> places = np.array([[0.0, 0.0], [1.0, 1.0]])
     >>> figure = embedding_scatter([("conv3", places, np.array(["nucleus", ""]))], "example")
@@ -55,6 +58,7 @@ def embedding_scatter(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], titl
     if not any(len(places) for _, places, _ in panels):
         return no_scores(title)
     classes = sorted({str(label) for _, _, labels in panels for label in labels} - {""})
+    number_of = class_numbers(classes, every)
     columns = 2 if len(panels) == 4 else min(len(panels), 3)
     lines = -(-len(panels) // columns)
     legend_inches = 0.19 * (len(classes) + 1) + 0.5
@@ -66,8 +70,9 @@ def embedding_scatter(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], titl
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     sizes = [float(np.clip(12000 / max(len(places), 1), 2, 14)) for _, places, _ in panels]
-    shapes = [marker(index) if min(sizes) >= LEAST_MARKER else "o" for index in range(len(classes))]
-    numbered = len(classes) > len(PALETTE)
+    shapes = [marker(number_of[label]) if min(sizes) >= LEAST_MARKER else "o" for label in classes]
+    tints = [shade(number_of[label]) for label in classes]
+    with_numbers = max(map(number_of.__getitem__, classes), default=0) >= len(PALETTE)
     grey = False
     for size, axes, (name, places, labels) in zip(sizes, grid, panels, strict=False):
         labels = np.asarray(labels, dtype=str)
@@ -84,18 +89,18 @@ def embedding_scatter(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], titl
                 axes.scatter(
                     *places[these].T,
                     s=size,
-                    color=shade(index),
+                    color=tints[index],
                     marker=shapes[index],
                     linewidths=0,
                     rasterized=True,
                     label=label,
                 )
-            if these.any() and numbered:
+            if these.any() and with_numbers:
                 _write(axes, np.median(places[these], axis=0), str(index + 1))
         axes.set(xticks=[], yticks=[])
         axes.set_title(name, fontsize=9)
     entries = [
-        (f"{index + 1}  {label}" if numbered else label, shade(index), shapes[index])
+        (f"{index + 1}  {label}" if with_numbers else label, tints[index], shapes[index])
         for index, label in enumerate(classes)
     ]
     entries += [(UNLABELLED, to_rgb("lightgrey"), "o")] if grey else []

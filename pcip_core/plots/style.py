@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Iterable, Sequence
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -57,6 +58,19 @@ def add_title(figure: Figure, title: str) -> None:
     whole = re.sub(r"\([^)]*\)", lambda match: match[0].replace(" ", "\u00a0"), title)
     lines = textwrap.wrap(whole, max(20, int(figure.get_figwidth() / _TITLE_CHARACTER_INCHES)))
     figure.suptitle("\n".join(lines).replace("\u00a0", " "), fontsize=10)
+
+
+def class_numbers(shown: Iterable[str], classes: Sequence[str] = ()) -> dict[str, int]:
+    """Class -> its number, by which `shade` and `marker` give it the same colour in all figures and on all pages.
+
+    Args:
+        shown: the classes of a figure.
+        classes: all classes of the screen; others that are shown follow in alphabetical order.
+
+    >>> class_numbers(["nucleus", "golgi"], ["cytosol", "nucleus"])
+    {'cytosol': 0, 'nucleus': 1, 'golgi': 2}
+    """
+    return {name: number for number, name in enumerate(dict.fromkeys([*classes, *sorted(set(shown))]))}
 
 
 def no_scores(title: str, reason: str = "") -> Figure:

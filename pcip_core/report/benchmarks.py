@@ -280,7 +280,7 @@ def _maps(rows: BenchmarkRows) -> Section | None:
     ):
         if panels:
             n = many(max(len(places) for _, places, _ in panels), unit, ",")
-            figure = embedding_scatter(list(panels), f"{rows.title}: {plural(unit)}")
+            figure = embedding_scatter(list(panels), f"{rows.title}: {plural(unit)}", rows.classes)
             caption = f"UMAP of {n}, coloured by {rows.label} (the paper's {source}). Neighbours are alike; distances "
             caption += "between remote groups carry little information."
             blocks.append(Picture(figure, f"UMAP of {plural(unit)}", caption))

@@ -20,6 +20,14 @@ COLOURS = (
     "beyond it have its end colours."
 )
 """The sentence on the colours of maps of plates."""
+MEASURED = (
+    "focus_slope: how fast the contrast falls from coarse to fine structure (slope of log power over log frequency, "
+    "from 64 to 8 px per period). focus_laplacian: how much of the contrast is in the finest structure (variance of "
+    "the Laplacian divided by that of the pixels). Both are lower in a blurred field than in others of its channel. "
+    "saturated: share of the pixels at the maximum. background: 5th percentile of the grey levels. signal_to_noise: "
+    "99.5th percentile less background, divided by the noise."
+)
+"""What the measures of fields are, for maps of plates."""
 _MOST_PLATES = 12
 _MOST_ROWS = 50
 _HIGH_IS_BAD = ("saturated",)
@@ -122,7 +130,8 @@ def quality_page(rows: QualityRows, *, made_from: str) -> tuple[str, dict[str, F
         Text(
             "One square per well: its worst field (saturated), the sum (cells) or the mean of its fields. A red frame: "
             f"a field of the well is flagged by this measure. {COLOURS}{stand_ins}"
-        )
+        ),
+        Text(MEASURED),
     ]
     if len(plates) > _MOST_PLATES:
         blocks.append(

@@ -39,6 +39,7 @@ class BenchmarkRows:
         label: the column of images that was predicted.
         benchmarks, confusion, exclusions, feature_sets: rows.
         cells, proteins: maps to draw: feature set, (n, 2) positions, (n,) labels.
+        classes: all classes of the screen, in the order of their colours.
         methods: the paragraph on methods and its citations; None: no section.
     """
 
@@ -53,6 +54,7 @@ class BenchmarkRows:
     feature_sets: Rows
     cells: Panels = field(default_factory=list)
     proteins: Panels = field(default_factory=list)
+    classes: Sequence[str] = ()
     methods: Methods | None = None
 
 

@@ -21,10 +21,11 @@ _AGREEMENT: dict[str, Any] = {
     "warm_up": 0.1,
     "augment": {"turns": True, "blur": 0.7, "intensity": 0.2},
 }
+_SMALL: dict[str, Any] = {"width": 0.25, "epochs": 10, "learning_rate": 3e-4}  # beside a `start`
 RECIPES: dict[str, dict[str, Any]] = {
     "paper": {},  # the defaults
-    "agreement": _AGREEMENT,
-    "small_screen": _AGREEMENT | {"width": 0.25, "epochs": 10, "learning_rate": 3e-4},  # beside a `start`
+    "agreement": _AGREEMENT | {"projector": 256},
+    "small_screen": _AGREEMENT | _SMALL,  # vectors of the starts' length, the default
 }
 
 

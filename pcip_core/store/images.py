@@ -77,6 +77,10 @@ class Images:
             for image, value in values
         }
 
+    def classes_of(self, name: str) -> list[str]:
+        """The labels that are the only one of an image, in alphabetical order; every page colours them by it."""
+        return sorted({labels[0] for labels in self.labels_of(name).values() if len(labels) == 1})
+
     def rows(self, image_ids: Sequence[str]) -> pl.DataFrame:
         """The rows of these images, in this order."""
         ids = pl.DataFrame({"image_id": image_ids}, schema={"image_id": pl.String})

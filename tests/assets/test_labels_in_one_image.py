@@ -64,6 +64,9 @@ def test_classifiers_score_folds_of_cells(screen: Any, cells: LabelledCells) -> 
     settings, reasons = classifiers._score(None, screen, "x", cells, Scores(), log)  # type: ignore[arg-type]
     assert settings == {}
     assert "Use fewer folds" in reasons["logistic folds"]
+    ((one, two),) = [classifiers.refusals({"x": reasons, "y": reasons})]
+    assert one == f"not scored: grouped_folds of 2 feature sets: {reasons['grouped_folds']}"
+    assert two == f"not scored: logistic folds of 2 feature sets: {reasons['logistic folds']}"
 
 
 def test_one_cell_of_each_label(screen: Any) -> None:

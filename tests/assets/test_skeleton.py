@@ -1,5 +1,6 @@
 """One rule decides whether a result is made: not what is up to date, unless `force` is given."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,37 @@ def test_work_that_is_yielded_is_done_before_the_function_goes_on(
 
     run(noun, workspace)
     assert order == ["before", "make", "after"]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ({"not_scored: a": "no labels", "not_scored: b": "no labels"}, ": no labels"),
+        ({"no_units": "one label"}, ": one label"),
+        (
+            {f"not_scored: {number}": f"reason {number}" for number in range(5)},
+            ": reason 0; reason 1; reason 2; 2 other reasons",
+        ),
+        ({"feature_sets": ["a"], "cells_without_label": 3}, ""),
+    ],
+)
+def test_the_log_says_why_there_are_no_rows(
+    metadata: dict[str, Any], said: str, screen: Screen, workspace: Workspace
+) -> None:
+    resources = {"library": Library(data=str(workspace.data))}
+
+    def of(rows: int) -> list[str]:
+        made = Made({"noun": pl.DataFrame({"a": list(range(rows))})}, metadata=metadata)
+        noun = built(screen, lambda _: Tables("noun", lambda _: {"rows": rows}, lambda _: made))
+        with dg.DagsterInstance.ephemeral() as instance:
+            done = dg.materialize([noun], instance=instance, resources=resources)
+            logged = [entry.user_message for entry in instance.all_logs(done.run_id)]
+        return [text.removeprefix("tiny/noun: ") for text in logged if text.startswith("tiny/noun: ")]
+
+    (nothing,) = of(0)
+    assert re.fullmatch(rf"0 rows in [\d.]+ s{re.escape(said)}", nothing)
+    (something,) = of(2)
+    assert re.fullmatch(r"2 rows in [\d.]+ s", something)
 
 
 def test_figures_are_kept_only_where_the_version_counts_them(screen: Screen, workspace: Workspace) -> None:

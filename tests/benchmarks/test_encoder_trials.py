@@ -218,6 +218,25 @@ def test_harder_pairs_are_compared_with_any_pairs(monkeypatch: pytest.MonkeyPatc
     assert "no structural channel" in row.what
 
 
+def test_lengths_of_vectors_are_compared_with_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder_pairs, "VECTORS", (8, 32))
+    monkeypatch.setattr(encoder_pairs, "SEEDS", 3)
+    cells = tiny("simulated_human")
+    cells = replace(
+        cells, encoder=replace(cells.encoder, precision="float32")
+    )  # auto depends on a timed step
+    rows = list(encoder_pairs.vector_rows(cells))
+    assert len(rows) == 2 * 3
+    trainings = [
+        encoder_trainings.trained(cells, replace(cells.encoder, projector=32, seed=seed)) for seed in range(3)
+    ]
+    values = sorted(each.score(QUESTION, KNN) for each in trainings)
+    (row,) = [row for row in rows if f"vectors of 32, conv5, {KNN}" in row.what]
+    assert row.value == values[1]
+    assert row.spread == (values[0], values[2])
+    assert row.against_value == rows[0].value
+
+
 def test_a_part_is_run_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a text in its name; without one, a size has its parts and those of the smaller sizes."""
     ran = []
@@ -235,7 +254,7 @@ def test_a_part_is_run_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all("sweep" in row.what for row in rows)
     monkeypatch.delenv("PCIP_BENCH_PART")
     sizes = [encoder_trials.parts_of(size) for size in range(3)]
-    assert [sum(map(len, parts.values())) for parts in sizes] == [2, 8, 23]
+    assert [sum(map(len, parts.values())) for parts in sizes] == [2, 8, 28]
 
 
 def test_a_part_that_a_size_lacks_is_an_error_that_names_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:

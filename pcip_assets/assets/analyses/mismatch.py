@@ -94,7 +94,7 @@ def build_mismatch(screen: Screen) -> dg.AssetsDefinition:
             metadata = metadata_of(table, draw.description)
             if not table.is_empty():
                 metadata["follows_its_source"] = verdict(table).follows
-            if not table.is_empty() and screen.encoder_from is None:
+            if figure is not None and screen.encoder_from is None:
                 tracking.log_evaluation(champion, _evaluation(library, screen, table, figure))
             return Made(
                 {TABLE: table},
@@ -104,7 +104,7 @@ def build_mismatch(screen: Screen) -> dg.AssetsDefinition:
                     "description": json.dumps(draw.description),
                 },
                 metadata=metadata,
-                figures={TABLE: figure},
+                figures={} if figure is None else {TABLE: figure},
             )
 
         return Tables(TABLE, inputs, make)
@@ -193,21 +193,22 @@ def _which_cells(screen: Screen, *, known: bool, held_out: bool) -> str:
 
 def _compared(
     library: Library, screen: Screen, champion: Encoder, draw: Draw
-) -> tuple[pl.DataFrame, "Figure"]:
+) -> tuple[pl.DataFrame, "Figure | None"]:
     """The table of predictions by the encoder and by the same network untrained, and a figure of a few pairs.
+
+    Without pairs, the table is empty and there is no figure.
 
     Raises:
         EncoderError: the encoder was trained on other crops.
     """
     from pcip_core.models.files import load_encoder
     from pcip_core.models.inference import untrained_network
-    from pcip_core.plots.style import no_scores
     from pcip_core.training.device import choose_device
 
     trained: Any = load_encoder(champion.folder)
     require_same_crops(trained.config, screen, champion.version)
     if draw.drawn is None:
-        return schemas.MISMATCH.empty(), no_scores(_title(screen), draw.description["not_judged"])
+        return schemas.MISMATCH.empty(), None
     used, ids = draw.drawn.cells.tolist(), draw.cells.cell_ids
     crops = dict(zip(used, crops_of(library.store, screen, ids.gather(used).to_list()), strict=True))
     device, seed = choose_device("auto"), screen.encoder.seed

@@ -58,6 +58,7 @@ def analysis_rows(library: Library, screen: Screen, names: Iterable[str]) -> Ana
         units=tables["units"],
         mismatch=tables["mismatch"],
         cells=_sample(cells, tables[CELLS]),
+        classes=Images.of(library.store, screen.name).classes_of("localization"),
         figures={path.stem: path.read_bytes() for path in shown_figures(library, screen)},
         files=_files(library, screen),
         channels={

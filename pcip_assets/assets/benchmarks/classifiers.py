@@ -1,5 +1,6 @@
 """`classifier_benchmark`: feature sets by logistic regression and random forest (paper, Supplementary Table 2)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -20,6 +21,7 @@ from pcip_assets.resources import Library
 from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.labelled import LabelledCells
 from pcip_core.spec.screen import Screen
+from pcip_core.words import many
 
 _TABLE = "benchmarks_classifiers"
 
@@ -55,15 +57,39 @@ def build_classifier_benchmark(screen: Screen) -> dg.AssetsDefinition:
             cells = scored_cells_of(library, screen, known)
             scores, settings = Scores(), dict[str, Any]()
             if not (not_scored := without_labels(cells, screen)):
+                refused = {}
                 for name in chosen:
-                    settings[name], reasons = _score(library, screen, name, cells, scores, context.log)
-                    not_scored |= {f"not_scored: {name} {what}": why for what, why in reasons.items()}
+                    settings[name], refused[name] = _score(library, screen, name, cells, scores, context.log)
+                    not_scored |= {f"not_scored: {name} {what}": why for what, why in refused[name].items()}
+                for line in refusals(refused):
+                    context.log.warning(f"{screen.name}/classifier_benchmark: {line}")
             metadata = {"feature_sets": chosen, "settings": dg.MetadataValue.json(settings), **not_scored}
             return Made(scores.tables(_TABLE), metadata=metadata)
 
         return Tables(_TABLE, inputs, make)
 
     return classifier_benchmark
+
+
+def refusals(refused: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """One line per reason, although it holds for many feature sets, classifiers and protocols.
+
+    Args:
+        refused: feature set -> classifier and protocol -> why they have no scores.
+
+    >>> refusals({"conv1": {"forest folds": "too few cells"}, "conv2": {"forest folds": "too few cells"}})
+    ['not scored: forest folds of 2 feature sets: too few cells']
+    """
+    sets: dict[str, set[str]] = {}
+    steps: dict[str, dict[str, None]] = {}
+    for name, reasons in refused.items():
+        for step, reason in reasons.items():
+            sets.setdefault(reason, set()).add(name)
+            steps.setdefault(reason, {})[step] = None
+    return [
+        f"not scored: {', '.join(steps[reason])} of {many(len(names), 'feature set')}: {reason}"
+        for reason, names in sets.items()
+    ]
 
 
 def _score(
@@ -102,7 +128,6 @@ def _score(
                         features, labels, groups=kept_groups, seed=spec.seed, progress=progress, **work
                     )
             except EvaluationError as error:
-                log.warning(f"{step}: {error}")
                 not_scored[f"{classifier} {protocol}"] = str(error)
                 continue
             scored = classifier_scores(labels, done)

@@ -76,7 +76,8 @@ def _inputs(library: Library, screen: Screen) -> dict[str, Any]:
             provenance = store.provenance(screen.name, name, shard) or {}
             commits[f"{name} {shard}"] = provenance.get("commit_id")
     spec = [screen.title, screen.description, screen.organism, screen.simulated, screen.benchmark.label]
-    return {"spec": spec, "tables": commits, **deciding(library, screen)}
+    classes = Images.of(store, screen.name).classes_of(screen.benchmark.label)
+    return {"spec": spec, "tables": commits, "classes": classes, **deciding(library, screen)}
 
 
 def _rows(library: Library, screen: Screen) -> "BenchmarkRows":
@@ -111,6 +112,7 @@ def _rows(library: Library, screen: Screen) -> "BenchmarkRows":
         ],
         cells=maps[CELLS],
         proteins=maps[PROTEINS],
+        classes=Images.of(store, screen.name).classes_of(screen.benchmark.label),
         methods=_methods(library, screen, benchmarks, mapped=any(maps.values())),
     )
 

@@ -73,7 +73,8 @@ def images_left_out(workspace: Workspace, screen: Screen, images: pl.DataFrame) 
             where,
             found=f"none of the {many(ranking.height, 'protein')} ranked in {source} among those of {screen.name}",
             required="a ranking of proteins that this screen has, by name and cell line",
-            remedy="Name a screen of the same proteins in encoder.leave_out.variable_in, and run it with --analyses.",
+            remedy="Name a screen of the same proteins in encoder.leave_out.variable_in, after "
+            "`pcip run THAT_SCREEN --analyses`.",
         )
     chosen = here.head(max(1, round(leave_out.share * here.height)))
     left_out = images.join(chosen, on=_KEYS, how="semi")["image_id"].sort().to_list()
@@ -117,7 +118,10 @@ def require_ranking(workspace: Workspace, screen: Screen) -> pl.DataFrame:
     elif source not in known:
         found = f"no screen {source}{meant(source, known)}"
         names = ", ".join(known) or "there is no other"
-        remedy = f"Name one of this workspace in encoder.leave_out.variable_in ({names}), and run it with --analyses."
+        remedy = (
+            f"Name one of this workspace in encoder.leave_out.variable_in ({names}), after "
+            "`pcip run THAT_SCREEN --analyses`."
+        )
     raise TrainingError(
         f"encoder.leave_out of {screen.name}",
         found=found,

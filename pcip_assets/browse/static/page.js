@@ -19,7 +19,7 @@ const format = (number) => number.toLocaleString("en");
 function fillMaps() {
   const groups = {cells: "Cells", proteins: "Proteins"};
   byId("map-choice").replaceChildren(...Object.entries(groups).map(([kind, title]) => element("optgroup", {label: title},
-    ...state.maps.filter((each) => each.kind === kind).map((each) => option(each.key, `${each.set}: ${each.title}`)))));
+    ...state.maps.filter((each) => each.kind === kind).map((each) => option(each.key, `${each.kind}, ${each.set}: ${each.title}`)))));
   byId("feature-set").replaceChildren(...state.sets.map((name) => option(name, name, {selected: name === state.feature_set})));
 }
 

@@ -35,7 +35,7 @@ def command(screen: str, field: str | None, feature_set: str | None) -> None:
     workspace.check_unique(loaded.name, path)
     store = Store(workspace.store)
     field_id, shard = chosen_field(store, loaded.name, field)
-    viewer = _viewer(f"{loaded.title}: {field_id}")
+    viewer = _viewer(f"{loaded.title}: {field_id}", loaded.name)
     add_layers(viewer, field_layers(store, loaded, field_id, shard, feature_set=feature_set))
     click.echo(f"field {field_id}: close the window to end")
     import napari
@@ -52,7 +52,7 @@ def add_layers(viewer: Any, layers: "list[LayerData]") -> None:
     viewer.canvas.overlays.scale_bar.visible = "units" in layers[0][1]
 
 
-def _viewer(title: str) -> Any:
+def _viewer(title: str, screen: str) -> Any:
     """An empty window of napari.
 
     Raises:
@@ -63,7 +63,8 @@ def _viewer(title: str) -> Any:
             "napari",
             found="no display",
             required="a machine with a screen, or a connection with windows such as `ssh -X`",
-            remedy="Look at cells in a browser: `pcip browse`. Or take them with you: `pcip export --to ome-zarr`.",
+            remedy=f"Look at cells in a browser: `pcip browse {screen}`. Or take them with you: "
+            f"`pcip export {screen} --to ome-zarr`.",
         )
     try:
         import napari

@@ -226,6 +226,7 @@ def cell_map(rows: AnalysisRows, plots: Plots) -> Section | None:
         cloud.y,
         cloud.groups,
         name="cells",
+        classes=rows.classes,
         heading="localization",
         sizes=point_size(len(cloud.x)),
         height=600,

@@ -9,7 +9,7 @@ from pcip_core.plots.plates import colour_limits, plate_maps
 from pcip_core.report.analyses.plots import Plots, captioned
 from pcip_core.report.analyses.rows import AnalysisRows
 from pcip_core.report.page import Block, Links, Picture, Section, Table, Text
-from pcip_core.report.quality import COLOURS
+from pcip_core.report.quality import COLOURS, MEASURED
 from pcip_core.words import many
 
 _MOST = 6  # plates
@@ -27,8 +27,8 @@ def plates(rows: AnalysisRows, _: Plots) -> Section | None:
         Text(
             "One square per well: the number of its cells, and measures of the quality of its fields. A pattern along "
             "rows, columns or edges is one of the plate, not of the proteins. "
-            f"{COLOURS}"
-        )
+            f"{COLOURS} {MEASURED}"
+        ),
     ]
     blocks += [
         Picture(

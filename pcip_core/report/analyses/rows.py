@@ -90,6 +90,7 @@ class AnalysisRows:
         phenotypes: (protein and line, its cells, rows of `phenotypes`).
         units, mismatch, enrichment, variability: tables.
         cells: a map of cells, coloured by localization.
+        classes: all localizations of the screen, in the order of their colours.
         figures: name -> a PNG.
         files: name of a figure -> its files in the page's folder for print: kind, address.
         channels: channel -> its CSS colour in the pictures of cells.
@@ -119,6 +120,7 @@ class AnalysisRows:
     units: pl.DataFrame = field(default_factory=pl.DataFrame)
     mismatch: pl.DataFrame = field(default_factory=pl.DataFrame)
     cells: Cloud | None = None
+    classes: Sequence[str] = ()
     figures: Mapping[str, bytes] = field(default_factory=dict)
     files: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
     channels: Mapping[str, str] = field(default_factory=dict)

@@ -11,7 +11,8 @@ _INTRODUCTION = (
     "highest ones where in the crop the value comes from. For such a map, a patch slides over one channel and sets its "
     "pixels to the background; orange marks pixels without which the value drops, violet those without which it rises, "
     "relative to the largest change in any channel of that cell. The units are those that separate the labels best, at "
-    "most one per label before a label has two. `pcip units` shows any other unit, or a direction between two labels."
+    "most one per label before a label has two. `pcip units {screen} {feature_set} UNIT` shows any other unit, or a "
+    "direction between two labels."
 )
 
 
@@ -27,7 +28,7 @@ def units(rows: AnalysisRows, _: Plots) -> Section | None:
     columns = ["unit", f"highest in ({grouped_by})", "share of its variance between them"]
     caption = captioned(rows, f"Units of {rows.feature_set}.")
     blocks: list[Block] = [
-        Text(_INTRODUCTION),
+        Text(_INTRODUCTION.format(screen=rows.screen, feature_set=rows.feature_set)),
         Table(columns, body, words=frozenset(columns[1:2]), caption=caption),
     ]
     for row in rows.units.sort("rank").iter_rows(named=True):

@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from pcip_assets.cli.results import print_results, quarantined, row_of, score_table
+from pcip_assets.cli.demo import _no_test
+from pcip_assets.cli.results import feature_set_used, print_results, quarantined, row_of, score_table
 from pcip_assets.workspace import Workspace
 from pcip_core.crops.shard_cells import Rejected
 from pcip_core.errors import PcipError
@@ -18,6 +19,7 @@ from pcip_core.images.field import Field
 from pcip_core.store import schemas
 from pcip_core.store.partitions import Store
 from pcip_core.store.rows import fields_table, quarantine_table
+from tests.conftest import write_spec
 
 
 @pytest.fixture
@@ -85,6 +87,43 @@ def test_pages_that_exist_are_named(workspace: Workspace, capsys: pytest.Capture
     printed = capsys.readouterr().out
     assert f"all analyses: {page}" in printed
     assert "all scores" not in printed
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        (
+            {"encoder": {"recipe": "agreement"}},
+            ("agreement_conv5, the layer", "analyses.feature_set in the spec"),
+        ),
+        ({}, ("inpainting_conv3, the layer that the paper uses", "analyses.feature_set in the spec")),
+        (
+            {"analyses": {"feature_set": "intensity"}},
+            ("intensity, which the spec names in analyses.feature_set",),
+        ),
+    ],
+)
+def test_the_feature_set_of_the_analyses_is_named_below_the_table(
+    spec: dict[str, object],
+    said: tuple[str, ...],
+    workspace: Workspace,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    screen = workspace.find(str(write_spec(tmp_path, **{"encoder": {}, **spec})))
+    print_results(workspace, ["few", "both"], {"few": feature_set_used(screen)})
+    few, both = capsys.readouterr().out.split("both (simulated images)")
+    (line,) = [line for line in few.partition("0.503")[2].splitlines() if "`pcip like`" in line]
+    assert all(part in line for part in said)
+    assert "pcip like" not in both
+
+
+def test_the_small_demo_says_that_it_is_no_test_of_the_method(workspace: Workspace, tmp_path: Path) -> None:
+    screen = workspace.find(str(write_spec(tmp_path, name="both", encoder={"epochs": 3})))
+    text = _no_test(workspace, screen)
+    assert text.startswith("A training of 3 epochs on 72 cells ")
+    assert "no test of the method" in text
+    assert "`pcip bench encoders`" in text
 
 
 def test_a_screen_without_labels_says_why_there_are_no_scores(

@@ -77,4 +77,4 @@ def test_weights_without_a_registration_are_named(
         f"{again.data / encoder.folder.relative_to(workspace.data)}: weights whose registration is not known"
         in caplog.text
     )
-    assert "pcip run SCREEN --retrain" in caplog.text
+    assert "`pcip run tiny --retrain`" in caplog.text

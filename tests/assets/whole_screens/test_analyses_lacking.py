@@ -70,6 +70,7 @@ def test_without_annotations_all_that_needs_none_is_made_and_the_rest_says_what_
     assert rows["phenotypes"] == 3 * 18
     assert rows["enrichment"] == rows["localization_scores"] == rows["mismatch"] == 0
     figures = made.workspace.reports("tiny")
+    assert not [*figures.glob("mismatch.*"), *figures.glob("enrichment_*")]
     assert (figures / "clusters_ward.png").is_file()
     page = made.workspace.analysis_report("tiny").read_text(encoding="utf-8")
     missing = page.split("Not on this page</h2>")[1].split("<h2")[0]

@@ -230,6 +230,11 @@ def test_without_labels_the_table_is_empty_and_the_check_says_what_is_needed(
     )
     assert not [name for name in run.data.metrics if name.startswith("mismatch")]
     assert made.store.read("tiny", "mismatch").is_empty()
+    assert not made.workspace.figure("tiny", "mismatch").exists()  # not even that of the first training
+    logged = [entry.user_message for entry in made.dagster.all_logs(made.outcome.run_id)]
+    (line,) = [text for text in logged if text.startswith("tiny/mismatch: ")]
+    assert line.startswith("tiny/mismatch: 0 rows in ")
+    assert line.endswith(f" s: {needed}")
     assert needed == metadata_of(made, "tiny")["not_judged"]
 
 

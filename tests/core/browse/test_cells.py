@@ -68,7 +68,9 @@ def test_crops_that_were_cut_again_are_noticed(browsed: Browsed, change) -> None
     table, crops = store.read_with_array("tiny", "cells", "crops", "plate_1")
     turned = change(table)
     store.commit("tiny", {"cells": turned}, shard="plate_1", arrays={"crops": np.array(crops)[::-1]})
-    with pytest.raises(CropError, match="other cells than when the page was opened"):
+    with pytest.raises(
+        CropError, match=r"other cells than when the page was opened.*`pcip browse tiny` again"
+    ):
         cells.crops(np.array([0]))
 
 

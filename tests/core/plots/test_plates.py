@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from pcip_core.plots.plates import _FLAG, _panel, _places, colour_limits, plate_maps
 
@@ -53,11 +56,32 @@ def test_colours_are_those_of_all_plates_and_constant_values_are_drawn() -> None
     assert limits["dna", "background"] == (5.0, 5.0)
     figure = plate_maps(values, "plate", limits)
     texts = [text.get_text() for text in figure.axes[0].texts]
-    assert "cells (1 to 3)" in texts
-    assert "dna: background (5 to 5)" in texts
+    assert "cells\n(1 to 3)" in texts
+    assert "dna: background\n(5 to 5)" in texts
 
 
 def test_one_well_that_differs_from_all_others_is_seen() -> None:
     keys = {"channel": "", "measure": "cells"}
     values = pl.DataFrame([{**keys, "value": 9.0}] * 99 + [{**keys, "value": 8.0}])
     assert colour_limits(values) == {("", "cells"): (8.0, 9.0)}
+
+
+@pytest.mark.parametrize("wells", [["A01", "H12"], ["first", "second"]], ids=["plate", "two images"])
+def test_headings_do_not_overlap(wells: list[str]) -> None:
+    measures = ["saturated", "focus_slope", "focus_laplacian", "background", "signal_to_noise"]
+    values = pl.DataFrame(
+        [
+            {"well": well, "channel": "nucleus", "measure": name, "value": 0.000123, "flagged": False}
+            for name in measures
+            for well in wells
+        ]
+    )
+    figure = plate_maps(values, "plate", colour_limits(values))
+    FigureCanvasAgg(figure).draw()
+    headings = [text for text in figure.axes[0].texts if text.get_text().startswith("nucleus: ")]
+    boxes = [text.get_window_extent() for text in headings]
+    assert len(boxes) == len(measures)
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+    assert boxes[-1].x1 <= figure.bbox.x1
+    top = figure.bbox.y1 - 0.4 * figure.dpi  # below the title
+    assert all(box.y1 <= top for box in boxes)

@@ -80,6 +80,7 @@ def test_the_page_shows_plates_flags_and_illumination() -> None:
         "p1_B12_2",
         "0.800 to 1.100",
         "3 in quarantine",
+        *(f"{name}: " for name in MEASURES),
     ):
         assert text in html
     assert "SIMULATED" not in html

@@ -34,6 +34,8 @@ def test_an_image_without_a_protein_is_a_protein_of_its_own() -> None:
     assert images.labels_of("protein") == {"a": ["P"], "b": ["b"], "c": ["P"]}
     assert images.labels_of("cell_line") == {"a": ["U-2 OS"], "b": ["HeLa"], "c": []}
     assert images.labels_of("drug") == {"a": [], "b": ["x"], "c": ["y"]}
+    assert images.classes_of("localization") == ["Vesicles"]  # the only label of an image
+    assert images.classes_of("drug") == ["x", "y"]
     assert images.rows(["c", "b", "c"]).select("image_id", "protein").rows() == [
         ("c", "P"),
         ("b", "b"),

@@ -131,5 +131,5 @@ def _refused(path: Path, found: str) -> ImageFileError:
         found=found,
         required=f"data1 (cells, {CHANNELS * SIDE_PX**2}) and Index1 (cells, classes), at most {MAX_CELLS:,} cells, "
         f"in the file itself, with chunks of at most {MAX_CHUNK_BYTES >> 20} MiB",
-        remedy="Download and unpack the archive again; see pcip fetch check chong_labelled_cells.",
+        remedy="Download and unpack the archive again; see `pcip fetch check chong_labelled_cells FOLDER`.",
     )

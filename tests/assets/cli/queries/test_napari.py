@@ -64,5 +64,5 @@ def test_without_a_display_the_page_is_named(workspace: str, monkeypatch: pytest
     monkeypatch.delenv("DISPLAY")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.delenv("QT_QPA_PLATFORM", raising=False)
-    with pytest.raises(PcipError, match=r"no display.*pcip browse"):
+    with pytest.raises(PcipError, match=r"no display.*`pcip browse tiny`.*`pcip export tiny --to ome-zarr`"):
         CliRunner().invoke(command, [workspace], catch_exceptions=False)

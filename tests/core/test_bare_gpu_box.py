@@ -13,7 +13,8 @@ REPOSITORY = Path(__file__).parents[2]
 REFUSING = """
 import builtins, sys
 THIRD_PARTY = {"torch", "numpy", "safetensors"}
-OURS = ("models", "training", "spec.training", "spec.bounds", "crops.pixels", "errors", "locks", "files", "words")
+OURS = ("models", "training", "spec.training", "spec.bounds", "crops.pixels", "crops.shapes")
+OURS += ("errors", "locks", "files", "words")
 OURS = tuple(f"pcip_core.{name}" for name in OURS)
 OURS += ("benchmarks.common.harness", "benchmarks.common.authors", "benchmarks.speed.training")
 original = builtins.__import__

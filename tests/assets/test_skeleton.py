@@ -155,7 +155,7 @@ def test_work_that_is_yielded_is_done_before_the_function_goes_on(
 
 
 @pytest.mark.parametrize(
-    ("metadata", "said"),
+    ("metadata", "reasons"),
     [
         ({"not_scored: a": "no labels", "not_scored: b": "no labels"}, ": no labels"),
         ({"no_units": "one label"}, ": one label"),
@@ -167,7 +167,7 @@ def test_work_that_is_yielded_is_done_before_the_function_goes_on(
     ],
 )
 def test_the_log_says_why_there_are_no_rows(
-    metadata: dict[str, Any], said: str, screen: Screen, workspace: Workspace
+    metadata: dict[str, Any], reasons: str, screen: Screen, workspace: Workspace
 ) -> None:
     resources = {"library": Library(data=str(workspace.data))}
 
@@ -180,7 +180,7 @@ def test_the_log_says_why_there_are_no_rows(
         return [text.removeprefix("tiny/noun: ") for text in logged if text.startswith("tiny/noun: ")]
 
     (nothing,) = of(0)
-    assert re.fullmatch(rf"0 rows in [\d.]+ s{re.escape(said)}", nothing)
+    assert re.fullmatch(rf"0 rows in [\d.]+ s{re.escape(reasons)}", nothing)
     (something,) = of(2)
     assert re.fullmatch(r"2 rows in [\d.]+ s", something)
 

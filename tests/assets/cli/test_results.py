@@ -90,7 +90,7 @@ def test_pages_that_exist_are_named(workspace: Workspace, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "phrases"),
     [
         (
             {"encoder": {"recipe": "agreement"}},
@@ -105,7 +105,7 @@ def test_pages_that_exist_are_named(workspace: Workspace, capsys: pytest.Capture
 )
 def test_the_feature_set_of_the_analyses_is_named_below_the_table(
     spec: dict[str, object],
-    said: tuple[str, ...],
+    phrases: tuple[str, ...],
     workspace: Workspace,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -114,7 +114,7 @@ def test_the_feature_set_of_the_analyses_is_named_below_the_table(
     print_results(workspace, ["few", "both"], {"few": feature_set_used(screen)})
     few, both = capsys.readouterr().out.split("both (simulated images)")
     (line,) = [line for line in few.partition("0.503")[2].splitlines() if "`pcip like`" in line]
-    assert all(part in line for part in said)
+    assert all(part in line for part in phrases)
     assert "pcip like" not in both
 
 

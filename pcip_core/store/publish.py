@@ -82,6 +82,13 @@ def connect(path: Path) -> duckdb.DuckDBPyConnection:
         )
     try:
         return duckdb.connect(str(path), read_only=True, config={**NO_EXTENSIONS, "memory_limit": _MEMORY})
+    except duckdb.ConnectionException as error:
+        raise StoreError(
+            path,
+            found="that this Python process has it open with other settings",
+            required="pcip_core.store.publish.connect for all its connections to the file",
+            remedy="Close the other connections: con.close()",
+        ) from error
     except duckdb.Error as error:
         raise StoreError(
             path,
@@ -151,7 +158,7 @@ def publish(store: Store, path: Path, *, rebuild: bool = False) -> Published:
 def _publish(store: Store, path: Path, beside: Path, missing: list[Key], *, rebuild: bool) -> Published:
     """Publish, with `beside` as the name of the next version; `missing` receives what the file lacks."""
     have = read_books(path, beside)
-    foreign = foreign_write(path, readable=have is not None)
+    foreign = foreign_write(path, beside, readable=have is not None)
     have = None if rebuild or foreign else have
     if have is not None and not has_changed(store, have):
         return Published()

@@ -115,7 +115,7 @@ def read_books(path: Path, beside: Path) -> Books | None:
         return None
     try:
         with (
-            _renamed(path, beside) as file,
+            renamed(path, beside) as file,
             duckdb.connect(str(file), read_only=True, config=NO_EXTENSIONS) as con,
         ):
             version = "SELECT tags['storage_version'] FROM duckdb_databases() WHERE NOT internal"
@@ -133,11 +133,16 @@ def read_books(path: Path, beside: Path) -> Books | None:
 
 
 @contextmanager
-def _renamed(path: Path, beside: Path) -> Iterator[Path]:
-    """The file under another name.
+def renamed(path: Path, beside: Path) -> Iterator[Path]:
+    """The file under another name, for a publication to open.
 
-    DuckDB would otherwise reuse a version that this process already has open, which may be older. Where no other
-    name can be made, as in a folder that cannot be written to, it is the file itself.
+    Under its own name, DuckDB would reuse a version that this process already has open, which may be older; and while
+    a publication had it open, another thread could not open it with other settings. Where no other name can be made,
+    as in a folder that cannot be written to, it is the file itself.
+
+    Args:
+        path: the file.
+        beside: the other name.
     """
     for copy in (os.link, shutil.copyfile):  # not every file system has links
         with suppress(OSError):

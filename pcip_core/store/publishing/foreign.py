@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 
 from pcip_core.files import replacing
+from pcip_core.store.publishing.books import renamed
 from pcip_core.store.sql import NO_EXTENSIONS
 
 _HEADERS = 3 * 4096  # bytes: the header of the file, and two of the database that are written in turn
@@ -28,11 +29,12 @@ def record(path: Path, new: Path) -> None:
         temporary.write_text("\n".join(digests) + "\n")
 
 
-def foreign_write(path: Path, *, readable: bool) -> str | None:
+def foreign_write(path: Path, beside: Path, *, readable: bool) -> str | None:
     """What another program did to the published file, in words; None if it is as it was published, or missing.
 
     Args:
         path: the published file.
+        beside: another name for it, used for a moment.
         readable: whether its records could be read.
     """
     if not path.is_file():
@@ -44,7 +46,7 @@ def foreign_write(path: Path, *, readable: bool) -> str | None:
         reason = "a file that another program, or an earlier version of pcip, wrote"
     if reason is None and readable:
         return None
-    writer = _writer(path)
+    writer = _writer(path, beside)
     return reason if writer is None else f"that another program has the file open for writing: {writer}"
 
 
@@ -68,10 +70,11 @@ def _digest(path: Path) -> str:
         return hashlib.blake2b(file.read(_HEADERS), digest_size=16).hexdigest()
 
 
-def _writer(path: Path) -> str | None:
+def _writer(path: Path, beside: Path) -> str | None:
     """The program that holds the file open for writing, as DuckDB names it."""
     try:
-        duckdb.connect(str(path), read_only=True, config=NO_EXTENSIONS).close()
+        with renamed(path, beside) as file:
+            duckdb.connect(str(file), read_only=True, config=NO_EXTENSIONS).close()
     except duckdb.Error as error:
         _, held, holder = str(error).partition("Conflicting lock is held in ")
         return holder.partition(". See")[0] if held else None

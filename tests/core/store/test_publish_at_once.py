@@ -8,14 +8,16 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
 import pytest
 
+from pcip_core.errors import StoreError
 from pcip_core.locks import locked
 from pcip_core.store.partitions import Store
-from pcip_core.store.publish import publish
+from pcip_core.store.publish import connect, publish
 from pcip_core.store.vectors import features_of
 from tests.core.store import small
 from tests.core.store.small import ask, shards_of, whole_of
@@ -71,6 +73,39 @@ def test_a_reader_in_the_same_process_does_not_mislead_a_publish(filled: Store, 
     assert plain.execute("SELECT count(*) FROM scr.cells").fetchone() == (30,)
     plain.close()
     assert shards_of(path) == {"plate_1": 15, "plate_2": 15}
+
+
+def test_a_publication_opens_the_file_under_another_name(
+    filled: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise another thread of the process could not open it meanwhile: DuckDB wants equal settings per name."""
+    opened: list[str] = []
+
+    def recorded(file: str = ":memory:", **settings: Any) -> duckdb.DuckDBPyConnection:
+        opened.append(str(file))
+        return original(file, **settings)
+
+    original = duckdb.connect
+    monkeypatch.setattr(duckdb, "connect", recorded)
+    small.commit_plate(filled, "scr", "plate_3")
+    assert not publish(filled, path).rebuilt
+    path.with_suffix(".digest").unlink()  # as after a copy without it
+    assert publish(filled, path).rebuilt
+    path.chmod(0o644)
+    path.write_bytes(b"damaged")
+    assert publish(filled, path).rebuilt
+    assert len(opened) > 6
+    assert str(path) not in opened
+
+
+def test_a_connection_with_other_settings_in_the_same_process_is_named(filled: Store, path: Path) -> None:
+    with (
+        duckdb.connect(str(path), read_only=True),
+        pytest.raises(StoreError, match=r"open with other settings.*con\.close\(\)"),
+    ):
+        connect(path)
+    with connect(path) as con:
+        assert con.execute("SELECT count(*) FROM scr.cells").fetchone() == (30,)
 
 
 def test_publishers_queue(filled: Store, path: Path) -> None:

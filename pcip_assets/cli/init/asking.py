@@ -46,9 +46,9 @@ def asked_channels(
         if answer.lower() == PROTEIN:
             proteins.append(candidate.named)
         elif answer.lower() not in _NO:
-            name = structure_of(answer) or slug(answer)  # by which the method and the encoder are chosen
-            if name != slug(answer):
-                click.echo(f"  {candidate.named} is {name} in the spec")
+            name, known = slug(answer), structure_of(answer)
+            if known not in (None, name):
+                click.echo(f"  {candidate.named} is {known} in the spec")
             structures.append(f"{name}={candidate.named}")
     return tuple(proteins), tuple(structures)
 

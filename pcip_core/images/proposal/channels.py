@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pcip_core.errors import SpecError
-from pcip_core.images.proposal.naming.words import PREFIXES, PROTEIN, meaning, slug
+from pcip_core.images.proposal.naming.words import PREFIXES, PROTEIN, meaning, slug, structure_of
 from pcip_core.words import verb
 
 
@@ -93,6 +93,8 @@ def chosen_channels(
         candidates: the channels in the files.
         protein: names of protein channels in the files, or `NAME=CHANNEL` with a name for the spec.
         structural: the same, of structural channels. If both are given, channels that neither names are left out.
+            Another word for a known structure becomes its name, by which the segmentation and the start of the
+            encoder are chosen: `dapi=w1` is `nucleus`.
 
     Raises:
         SpecError: a name is unknown, nothing tells the role of a channel, or there is no protein or no marker.
@@ -103,9 +105,12 @@ def chosen_channels(
     given = {each.named for _, each in (*of_protein, *of_structure)}
     rest = [] if of_protein and of_structure else [each for each in candidates if each.named not in given]
     choices = [Choice(name or "protein", "protein", each, "as given") for name, each in of_protein]
-    for name, each in of_structure:
-        what = guesses[each.named][0]
-        choices.append(Choice(name or _structure(each, what), "structural", each, "as given"))
+    twice = {each.named for _, each in of_protein}  # a protein channel that also shows the shape of the cells
+    for given_name, each in of_structure:
+        known = None if each.named in twice else structure_of(given_name)
+        reason = f"as given: {given_name}" if known not in (None, given_name) else "as given"
+        name = known or given_name or _structure(each, guesses[each.named][0])
+        choices.append(Choice(name, "structural", each, reason))
     unclear = []
     for candidate in rest:
         what, reason = guesses[candidate.named]
@@ -201,9 +206,13 @@ def _unclear(
         found = (
             f"the channels {labels}; nothing tells what {', '.join(each.label for each in unclear)} {does}"
         )
-    first, *others = [candidate.named for candidate in (unclear or candidates)]
-    others = others or [each.named for each in candidates if each.named != first]
-    example = f"--protein {_quoted(first)} --structural {_quoted('nucleus=' + others[0])}"
+    first = (unclear or candidates)[0].named
+    others = [each.named for each in candidates if each.named != first]
+    guesses = suggestions(candidates)
+    likely = [name for wanted in ("nucleus", "marker") for name in others if guesses[name][0] == wanted]
+    nucleus = (likely or others)[0]
+    texts = (f"nucleus={name}" if name == nucleus else name for name in others)
+    example = " ".join([f"--protein {_quoted(first)}", *(f"--structural {_quoted(text)}" for text in texts)])
     return SpecError(
         "channels",
         found=found,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ import numpy as np
 from pcip_core.errors import ImageFileError, SpecError
 from pcip_core.images.field import Field
 from pcip_core.images.layout import scan
+from pcip_core.images.localization import annotated_images
 from pcip_core.images.proposal.arrangement import Arrangement
+from pcip_core.images.proposal.benchmark import benchmark_of
 from pcip_core.images.proposal.channels import Choice
 from pcip_core.images.proposal.naming.words import structure_of
 from pcip_core.images.proposal.scale import typical_diameter
@@ -88,6 +91,7 @@ def propose(
     described = describing(draft, fields, arrangement.tables, plan.images.values)
     plan.images = described.images
     plan.notes += described.notes
+    plan.benchmark = benchmark_of(annotated_images(replace(draft, images=plan.images), fields).records)
     sample = _read(draft, fields)
     _choose_segmentation(plan, arrangement, choices, sample, diameter_px)
     _choose_encoder(plan, choices)

@@ -26,6 +26,7 @@ class Plan:
         method, options: of the segmentation.
         window_px, area_fraction: of the crops.
         encoder: the section, as YAML text.
+        benchmark: the same; None for the default.
         buckets: number of shards, if there are no plates.
         images: the section `images`.
         n_images, n_fields: counts, for comments.
@@ -41,6 +42,7 @@ class Plan:
     window_px: int | None = None
     area_fraction: tuple[float, float] | None = None
     encoder: str = "{recipe: agreement, width: 0.25}"
+    benchmark: str | None = None
     buckets: int = 1
     images: Images = field(default_factory=Images)
     n_images: int = 0
@@ -65,6 +67,7 @@ def spec_text(plan: Plan, arrangement: Arrangement, choices: Sequence[Choice]) -
         _shards(plan, arrangement),
         *_segmentation(plan, arrangement),
         f"encoder: {plan.encoder}   # docs/explanation/encoders.md; {_of_encoder(plan)}",
+        *_benchmark(plan),
     ]
     return "\n".join(lines) + "\n"
 
@@ -75,6 +78,13 @@ def _of_encoder(plan: Plan) -> str:
         return "with a GPU, width: 1.0 for a large screen"
     use = "takes" if "epochs: 0" in plan.encoder else "trains on from"
     return f"few images, so it {use} an encoder of simulated cells"
+
+
+def _benchmark(plan: Plan) -> Iterator[str]:
+    if plan.benchmark is not None:
+        yield (
+            f"benchmark: {plan.benchmark}   # recognized is the protein, as too few images have a localization term"
+        )
 
 
 def _head(plan: Plan, arrangement: Arrangement) -> Iterator[str]:

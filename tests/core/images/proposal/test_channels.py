@@ -44,10 +44,28 @@ def test_the_remedy_of_an_unclear_channel_works(names: tuple[str, ...]) -> None:
     candidates = [Candidate(name) for name in names]
     with pytest.raises(SpecError) as caught:
         chosen_channels(candidates)
-    options = dict(re.findall(r"--(protein|structural) (\S+)", caught.value.remedy))
+    protein, structural = (
+        re.findall(rf"--{option} (\S+)", caught.value.remedy) for option in ("protein", "structural")
+    )
     assert all(name in caught.value.found for name in names)
-    choices = chosen_channels(candidates, protein=[options["protein"]], structural=[options["structural"]])
-    assert [choice.role for choice in choices] == ["structural", "protein"]
+    choices = chosen_channels(candidates, protein=protein, structural=structural)
+    assert [choice.role for choice in choices] == ["structural"] * max(1, len(names) - 1) + ["protein"]
+
+
+def test_the_remedy_takes_for_nuclei_what_shows_them() -> None:
+    with pytest.raises(SpecError, match=r"--protein w2 --structural nucleus=w1 --structural w3$"):
+        chosen_channels([Candidate(name) for name in ("w1", "w2", "w3")])
+    with pytest.raises(SpecError, match=r"--protein ch1 --structural ch2 --structural nucleus=dapi$"):
+        chosen_channels([Candidate(name) for name in ("ch1", "ch2", "dapi")])
+
+
+def test_another_word_for_a_structure_becomes_its_name() -> None:
+    candidates = [Candidate(name) for name in ("w1", "w2", "w3")]
+    choices = chosen_channels(candidates, protein=["w2"], structural=["DAPI=w1", "vacuole=w3"])
+    assert [(choice.name, choice.reason) for choice in choices[:2]] == [
+        ("nucleus", "as given: dapi"),
+        ("vacuole", "as given"),
+    ]
 
 
 def test_an_unknown_channel_is_named_with_the_known_ones() -> None:

@@ -17,6 +17,7 @@ from pcip_core.images.proposal.inspection import inspect_folder
 from pcip_core.images.proposal.proposal import likely_organism, propose
 from pcip_core.images.proposal.scale import typical_diameter
 from pcip_core.spec.screen import Screen
+from pcip_core.spec.sections import Benchmark
 
 
 def discs(diameter: float = 24, side: int = 300, step: int = 50, seed: int = 0) -> np.ndarray:
@@ -73,6 +74,27 @@ def test_a_platemap_is_used_if_it_describes_the_images(tmp_path: Path) -> None:
     text, screen = proposed(tmp_path)
     assert screen.images.platemap == "wells.csv"
     assert "broken.csv is not used" in text
+    assert screen.benchmark == Benchmark("protein", ("leave_field_out", "leave_cell_out"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "benchmark"),
+    [
+        (("protein", "AAC1", "AAC1", "AAH1", "AAH1"), Benchmark("protein")),
+        (("protein", "AAC1", "AAC1", "AAH1", "AAP1"), Benchmark()),
+        (("localization", "ER", "ER", "Nucleus", "Nucleus"), Benchmark()),
+        (("protein,localization", "a,ER", "b,ER", "a,Golgi", "b,Golgi"), Benchmark()),
+        (("protein,localization", "a,ER", "b,ER|Golgi", "a,ER", "b,Golgi"), Benchmark("protein")),
+    ],
+)
+def test_proteins_are_recognized_where_no_two_terms_can_be_compared(
+    tmp_path: Path, columns: tuple[str, ...], benchmark: Benchmark
+) -> None:
+    wells = ("A01", "A02", "B01", "B02")
+    write(tmp_path, *(f"P1/{well}_s1_{channel}.tif" for well in wells for channel in ("dapi", "gfp")))
+    rows = [",".join(row) for row in zip(("well", *wells), columns, strict=True)]
+    (tmp_path / "wells.csv").write_text("\n".join(rows) + "\n")
+    assert proposed(tmp_path)[1].benchmark == benchmark
 
 
 def test_a_table_of_images_is_found_by_its_key(tmp_path: Path) -> None:
@@ -244,16 +266,15 @@ def test_the_diameter_of_discs(diameter: int) -> None:
 
 
 @pytest.mark.parametrize("organism", [None, "yeast"])
-def test_a_name_that_is_given_for_the_nuclei_is_kept_and_understood(
-    tmp_path: Path, organism: str | None
-) -> None:
+def test_another_word_for_nuclei_is_understood(tmp_path: Path, organism: str | None) -> None:
     """The nuclei are not the first structural channel, and no yeast cell is looked for in them."""
     write(tmp_path, *plate(channels=("ch1", "ch2", "ch3")), pixels=discs())
     given = {"protein": ["ch2"], "structural": ["rfp=ch1", "hoechst=ch3"]}
     if organism is None:
         given["structural"][0] = "tubulin=ch1"
     _, screen = proposed(tmp_path, organism, **given)
-    assert screen.structural[1] == "hoechst"
-    expected = ("nuclei", "hoechst") if organism is None else ("yeast_cytosol", "rfp")
+    assert screen.structural[1] == "nucleus"
+    assert screen.encoder.start == ("simulated_human" if organism is None else "none")
+    expected = ("nuclei", "nucleus") if organism is None else ("yeast_cytosol", "rfp")
     assert (screen.segmentation.method, screen.segmentation.options["channel"]) == expected
     assert screen.organism == (organism or "Homo sapiens")

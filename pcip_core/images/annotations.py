@@ -33,6 +33,11 @@ from pcip_core.words import many
 
 COLUMNS = ("protein", "gene", "cell_line", "plate", "well")
 _KNOWN = {name.replace("_", ""): name for name in (*COLUMNS, "localization")}
+_OTHER_WORDS = {
+    **{"genename": "gene", "genesymbol": "gene", "proteinname": "protein"},
+    **{"localisation": "localization", "subcellularlocalization": "localization"},
+    "subcellularlocalisation": "localization",
+}  # without spaces and signs; taken if no column has the name itself
 _WELLS = ("wellid", "wellname", "wellposition", "wellnumber", "destinationwell")  # without spaces and signs
 _PLATES = ("plateid", "platename", "platebarcode", "barcode", "assayplate", "assayplatebarcode", "assayplatename",
            "destinationplate", "destinationplatename", "destinationplatebarcode")  # fmt: skip
@@ -159,7 +164,7 @@ def describe_images(
 ) -> list[ImageRecord]:
     """Describe each image by the spec's templates, platemap and table; later sources take precedence.
 
-    An image without a protein gets its image id as its protein.
+    An image without a protein gets its gene as its protein, and without a gene its image id.
 
     Args:
         screen: the spec; its section `images` is used.
@@ -206,7 +211,7 @@ def describe_images(
         values = _named(screen, members[0].parts)
         values |= _filled_in(tables.row(image_id), values)
         terms = [term.strip() for term in re.split("[;|]", values.pop("localization", None) or "")]
-        values["protein"] = values["protein"] or image_id
+        values["protein"] = values["protein"] or values["gene"] or image_id
         records.append(
             ImageRecord(
                 image_id,
@@ -259,7 +264,10 @@ def _platemap(path: Path, plates: set[str]) -> tuple[Rows, bool]:
         SpecError: the platemap does not exist or has no well column, a row has no well or no plate, or two rows of
             one well differ.
     """
-    table = renamed(path, long_form(path, read_table(path)), _plain_name)
+    table = long_form(path, read_table(path))
+    table = renamed(
+        path, table, _known_names({name: _plain_name(name) for name in table.columns}).__getitem__
+    )
     if "well" not in table.columns:
         alike = [name for name in table.columns if re.sub(r"[\W_]", "", name.lower()) in _WELLS]
         table = table.rename({alike[0]: "well"}) if alike else table
@@ -299,16 +307,28 @@ def _no_plates(path: Path, platemap: Rows) -> SpecError:
 
 def _plain_name(column: str) -> str:
     name = our_name(column)
-    return _known_name(name[len("metadata_") :] if name.lower().startswith("metadata_") else name)
+    return name[len("metadata_") :] if name.lower().startswith("metadata_") else name
 
 
-def _known_name(column: str) -> str:
-    """The column of images that a name means in any letter case and with any separator, otherwise the name.
+def _known_names(names: Mapping[str, str]) -> dict[str, str]:
+    """Column of a table -> the column of images that its name means, in any letter case and with any separator.
 
-    >>> _known_name("Cell line"), _known_name("CellLine"), _known_name("Localization"), _known_name("Dose (uM)")
-    ('cell_line', 'cell_line', 'localization', 'Dose (uM)')
+    Another word for a column is understood if no column has the name itself. Other names stay.
+
+    Args:
+        names: the columns, with the names that they go by.
+
+    >>> _known_names({name: name for name in ("Cell line", "CellLine", "Gene symbol", "Dose (uM)")})
+    {'Cell line': 'cell_line', 'CellLine': 'cell_line', 'Gene symbol': 'gene', 'Dose (uM)': 'Dose (uM)'}
+    >>> _known_names({name: name for name in ("Gene symbol", "gene")})
+    {'Gene symbol': 'Gene symbol', 'gene': 'gene'}
     """
-    return _KNOWN.get(re.sub(r"[\s_.-]+", "", column).lower(), column)
+    letters = {column: re.sub(r"[\s_.-]+", "", name).lower() for column, name in names.items()}
+    known = {column: _KNOWN.get(letters[column], name) for column, name in names.items()}
+    for column, text in letters.items():
+        if (other := _OTHER_WORDS.get(text)) is not None and other not in known.values():
+            known[column] = other
+    return known
 
 
 def _place(screen: Screen, parts: Mapping[str, str], *, with_plate: bool) -> tuple[str, ...]:
@@ -341,7 +361,8 @@ def _table(screen: Screen, path: Path, fields: Iterable[Field]) -> Rows:
             remedy="Name the right column as images.key in the spec; if the rows name wells, name the table as "
             "images.platemap.",
         )
-    table = renamed(path, table, lambda name: name if name == key else _known_name(name))
+    known = _known_names({name: name for name in table.columns if name != key}) | {key: key}
+    table = renamed(path, table, known.__getitem__)
     return rows_by_key(path, table.to_dicts(), (key,), (_normalizer(screen, fields),))
 
 

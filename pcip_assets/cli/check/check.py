@@ -75,10 +75,10 @@ class Check:
 
     @cached_property
     def names_proteins(self) -> bool:
-        """Whether the names of files, the spec or a table give the protein of some image."""
+        """Whether the names of files, the spec or a table give the protein, or its gene, of some image."""
         of_files = any(member.parts.get("protein") for member in self.layout.fields)
-        rows = (row for rows in self.tables.rows for row in rows.values.values())
-        return of_files or "protein" in self.screen.images.values or any(row.get("protein") for row in rows)
+        named = any(image.values["protein"] != image.image_id for image in self.annotated.records)
+        return of_files or "protein" in self.screen.images.values or named
 
     @cached_property
     def plates(self) -> list[Plate]:

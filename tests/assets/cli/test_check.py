@@ -226,11 +226,16 @@ def test_a_table_without_a_column_of_proteins_is_a_problem(tmp_path, capsys):
     assert "proteins    4\n" in out
     assert "no protein is given" not in out
     table = screen.folder() / "images.csv"
-    table.write_text(table.read_text().replace("protein,gene", "target,gene"))
+    table.write_text(table.read_text().replace("protein,gene", "target,symbol"))
     assert print_check(screen)
     out = " ".join(capsys.readouterr().out.split())
     assert "no protein is given; each image counts as a protein of its own. Name the column" in out
-    assert "(there is gene, target)" in out
+    assert "(there is symbol, target)" in out
+    table.write_text(table.read_text().replace("target,symbol", "target,Gene name"))
+    assert print_check(screen)
+    out = capsys.readouterr().out
+    assert "proteins    4\n" in out
+    assert "no protein is given" not in out
     values = {"table": "images.csv", "values": {"protein": "P1"}}
     assert print_check(load_screen(write_spec(tmp_path, root=str(screen.folder()), images=values)))
     out = capsys.readouterr().out

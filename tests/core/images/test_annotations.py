@@ -225,6 +225,18 @@ def test_known_columns_are_found_in_any_writing(root, name):
     ]  # without a row, the image stands for its protein
 
 
+def test_a_gene_stands_for_the_protein_that_nothing_names(root):
+    for column in ("gene", "Gene name", "Metadata_Gene_Symbol"):
+        (root / "platemap.csv").write_text(f"plate,well,{column}\np1,A01,NOP1\np2,A01,NOP1\np1,A02,\n")
+        screen = screen_of(root, FILES, images={"platemap": "platemap.csv"})
+        assert _values(screen, "gene") == ["NOP1", None, "NOP1"]
+        assert _values(screen, "protein") == ["NOP1", "p1_A02", "NOP1"]
+    (root / "platemap.csv").write_text("well,gene,Gene name,Protein name\nA01,YDL014W,fibrillarin,Nop1\n")
+    assert _values(screen, "gene") == ["YDL014W", None, "YDL014W"]  # the name itself goes before another word
+    assert _values(screen, "Gene name") == ["fibrillarin", None, "fibrillarin"]
+    assert _values(screen, "protein") == ["Nop1", "p1_A02", "Nop1"]
+
+
 def test_a_well_of_two_parts_is_found_in_the_platemap(tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()

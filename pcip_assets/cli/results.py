@@ -145,7 +145,7 @@ def score_table(workspace: Workspace, screen: str) -> tuple[str, Table]:
             "SELECT n_images, n_cells, simulated FROM main.screens WHERE screen = ?", [screen]
         ).fetchone()
         rows = con.execute(
-            "SELECT CAST(replace(parameter, 'k=', '') AS INTEGER), feature_set, protocol, value, n "
+            "SELECT CAST(replace(parameter, 'k=', '') AS INTEGER), feature_set, protocol, value, n, task "
             "FROM main.benchmarks WHERE screen = ? AND classifier = 'knn' AND label IS NULL "
             "AND metric = 'balanced_accuracy'",
             [screen],
@@ -156,14 +156,15 @@ def score_table(workspace: Workspace, screen: str) -> tuple[str, Table]:
         )
     n_images, n_cells, simulated = counts
     ks = {k for k, *_ in rows}
-    n_scored = max((n for *_, n in rows), default=n_cells)
+    n_scored = max((n for *_, n, _ in rows), default=n_cells)
     shown = _PAPER_K if _PAPER_K in ks else max(ks, default=_PAPER_K)
-    scores = {(feature_set, protocol): value for k, feature_set, protocol, value, _ in rows if k == shown}
+    scores = {(feature_set, protocol): value for k, feature_set, protocol, value, *_ in rows if k == shown}
     protocols = sorted({protocol for _, protocol in scores}, reverse=True)
     origin = "simulated images" if simulated else "real images"
     heading = f"{screen} ({origin}): {many(n_images, 'image')}, {many(n_cells, 'cell')}"
     if scores:
-        heading += f"; balanced accuracy of {shown} nearest neighbours"
+        tasks = " and ".join(sorted({task for *_, task in rows}))
+        heading += f"; balanced accuracy of {shown} nearest neighbours in predicting {tasks}"
         if n_scored < n_cells:  # the others have no label, several, or are not drawn: the view exclusions
             heading += f", {n_scored:,} cells with one label scored"
     table = Table("feature set")

@@ -41,7 +41,8 @@ def workspace(tmp_path: Path) -> Workspace:
         con.execute("INSERT INTO screens VALUES ('few', 2, 4, false)")
         con.execute(
             "CREATE TABLE benchmarks (screen TEXT, feature_set TEXT, protocol TEXT, classifier TEXT, parameter TEXT, "
-            "value DOUBLE, n BIGINT DEFAULT 72, label TEXT DEFAULT NULL, metric TEXT DEFAULT 'balanced_accuracy')"
+            "value DOUBLE, n BIGINT DEFAULT 72, label TEXT DEFAULT NULL, "
+            "task TEXT DEFAULT 'localization', metric TEXT DEFAULT 'balanced_accuracy')"
         )
         columns = "screen, feature_set, protocol, classifier, parameter, value"
         con.executemany(f"INSERT INTO benchmarks ({columns}) VALUES (?, ?, ?, ?, ?, ?)", scores)
@@ -56,8 +57,9 @@ def columns(workspace: Workspace, screen: str) -> dict[str, list[object]]:
 
 def test_the_best_feature_set_comes_first_with_the_papers_number_of_neighbours(workspace: Workspace) -> None:
     heading, _ = score_table(workspace, "both")
-    assert (
-        heading == "both (simulated images): 8 images, 72 cells; balanced accuracy of 11 nearest neighbours"
+    assert heading == (
+        "both (simulated images): 8 images, 72 cells; balanced accuracy of 11 nearest neighbours in predicting "
+        "localization"
     )
     assert columns(workspace, "both") == {
         "feature set": ["better", "worse"],
@@ -68,15 +70,17 @@ def test_the_best_feature_set_comes_first_with_the_papers_number_of_neighbours(w
 
 def test_without_eleven_neighbours_the_largest_number_is_shown(workspace: Workspace) -> None:
     heading, _ = score_table(workspace, "few")
-    assert heading == "few (real images): 2 images, 4 cells; balanced accuracy of 3 nearest neighbours"
+    scores = "balanced accuracy of 3 nearest neighbours in predicting localization"
+    assert heading == f"few (real images): 2 images, 4 cells; {scores}"
     assert columns(workspace, "few")["leave image out"] == ["0.503"]
 
 
 def test_the_heading_counts_the_cells_that_are_scored_if_not_all_are(workspace: Workspace) -> None:
     with duckdb.connect(str(workspace.published)) as con:
-        con.execute("UPDATE benchmarks SET n = 3 WHERE screen = 'few'")
+        con.execute("UPDATE benchmarks SET n = 3, task = 'protein' WHERE screen = 'few'")
     heading, _ = score_table(workspace, "few")
-    assert heading.endswith("; balanced accuracy of 3 nearest neighbours, 3 cells with one label scored")
+    scores = "balanced accuracy of 3 nearest neighbours in predicting protein"
+    assert heading.endswith(f"; {scores}, 3 cells with one label scored")
 
 
 def test_pages_that_exist_are_named(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pcip_core.errors import EvaluationError
-from pcip_core.evaluation.labelled import LabelledImages
+from pcip_core.evaluation.labelled import LabelledCells, LabelledImages
 from pcip_core.evaluation.usable import usable
 from pcip_core.features.checks import require_finite, require_rows
 from pcip_core.features.means import group_means
@@ -223,61 +223,83 @@ class Retrieval:
     exclusions: dict[str, int]
     not_scored: dict[str, str]
 
+    def add(self, name: str, key: tuple[str, str], score: Callable[[], list[dict[str, Any]]]) -> None:
+        """Add a score, or why these cells cannot have it."""
+        try:
+            self.scores[key] = score()
+        except EvaluationError as error:
+            self.not_scored[name] = str(error)
 
-def image_retrieval(
+
+def retrieval_by_label(
     features: np.ndarray,
-    labels: np.ndarray,
+    cells: LabelledCells,
     images: LabelledImages,
     *,
     feature_set: str,
     label: str,
     seed: int,
 ) -> Retrieval:
-    """Retrieval of images by their mean features, and the silhouette of cells.
-
-    Images of one term are retrieved among other proteins; images of one protein among other images.
+    """Retrieval of images of one label among other proteins, by their mean features, and the silhouette of cells.
 
     Args:
         features: (n, d) of the cells.
-        labels: (n,) class of each cell.
+        cells: with their labels.
         images: the images of the cells.
         feature_set: its name, for the errors.
-        label: what the classes are; if they are proteins, there is one task of images only.
+        label: what the labels are; proteins cannot be retrieved among other proteins, see `retrieval_by_protein`.
         seed: of the cells that are sampled for the silhouette.
 
     Raises:
         ShapeError, EvaluationError: as `usable`.
     """
-    kept = usable(features, labels, feature_set=feature_set)
-    points = standardize(features[:, kept.columns])
-    profiles, _ = group_means(points, images.of_cell)
-    scores: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    not_scored: dict[str, str] = {}
-
-    def add(name: str, task: str, protocol: str, score: Callable[[], list[dict[str, Any]]]) -> None:
-        try:
-            scores[task, protocol] = score()
-        except EvaluationError as error:
-            not_scored[name] = str(error)
-
+    profiles, points, exclusions = _profiles(features, cells, images, feature_set)
+    result = Retrieval({}, exclusions, {})
     if label != "protein":
-        add(
+        result.add(
             "images of one term",
-            label,
-            "leave_protein_out",
+            (label, "leave_protein_out"),
             lambda: retrieval_scores(profiles, images.terms, groups=images.proteins),
         )
-    add(
+    result.add("silhouette", (label, "all_cells"), lambda: silhouette_scores(points, cells.labels, seed=seed))
+    return result
+
+
+def retrieval_by_protein(
+    features: np.ndarray, cells: LabelledCells, images: LabelledImages, *, feature_set: str, seed: int
+) -> Retrieval:
+    """Retrieval of images of one protein among other images, by their mean features, and its chance.
+
+    Args:
+        features: (n, d) of the cells.
+        cells: those of all images, whatever terms they have.
+        images: the images of the cells.
+        feature_set: its name, for the errors.
+        seed: of the random rankings.
+
+    Raises:
+        ShapeError, EvaluationError: as `usable`.
+    """
+    profiles, _, exclusions = _profiles(features, cells, images, feature_set)
+    result = Retrieval({}, exclusions, {})
+    result.add(
         "images of one protein",
-        "protein",
-        "leave_image_out",
+        ("protein", "leave_image_out"),
         lambda: [
             *retrieval_scores(profiles, images.proteins),
             *retrieval_chances(profiles, images.proteins, draws=_DRAWS, seed=seed),
         ],
     )
-    add("silhouette", label, "all_cells", lambda: silhouette_scores(points, labels, seed=seed))
-    return Retrieval(scores, kept.exclusions, not_scored)
+    return result
+
+
+def _profiles(
+    features: np.ndarray, cells: LabelledCells, images: LabelledImages, feature_set: str
+) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
+    """The mean of each image (m, d'), the standardized features of the cells (n, d'), and what cannot be used."""
+    kept = usable(features, cells.labels, feature_set=feature_set)
+    points = standardize(features[:, kept.columns])
+    return group_means(points, images.of_cell)[0], points, kept.exclusions
 
 
 def _rows(

@@ -243,7 +243,8 @@ def _retrieval(rows: BenchmarkRows) -> Section | None:
     ]
     text = Text(
         "Mean average precision: each image, as the mean of its cells, is a query for images of other proteins with "
-        "the same term, and for images of the same protein. Silhouette: cells by label. Features are standardized."
+        "the same term, and, whatever its terms, for images of the same protein. Silhouette: cells by label. "
+        "Features are standardized."
     )
     return Section("Retrieval", [text, against_paper(rows, scored, heads)])
 

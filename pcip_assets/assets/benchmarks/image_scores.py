@@ -1,6 +1,6 @@
 """Scores that need no classifier: `pairwise_benchmark` (paper, Figure 2B and Table 2) and `retrieval_benchmark`."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -19,6 +19,9 @@ from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.labelled import LabelledCells
 from pcip_core.spec.screen import Screen
 from pcip_core.store.images import Images
+
+if TYPE_CHECKING:  # it imports scikit-learn
+    from pcip_core.evaluation.retrieval import Retrieval
 
 _PAIRWISE, _RETRIEVAL = "benchmarks_pairwise", "benchmarks_retrieval"
 
@@ -119,10 +122,14 @@ def build_retrieval_benchmark(screen: Screen) -> dg.AssetsDefinition:
         def make(_: str | None) -> Made:
             cells, label = scored_cells_of(library, screen, chosen), screen.benchmark.label
             scores, not_scored = Scores(), without_labels(cells, screen)
-            if not len(cells.labels):  # a protein is a label of its images
-                cells, label = scored_cells_of(library, screen, chosen, column="protein"), "protein"
-            if len(cells.labels):
-                not_scored |= _retrieval(library, screen, chosen, cells, label, scores)
+            of_proteins = cells
+            if label != "protein":  # images without a term, or with several, find others of their protein too
+                of_proteins = scored_cells_of(library, screen, chosen, column="protein")
+            if not len(cells.labels):
+                cells, label = of_proteins, "protein"
+            for name in chosen if len(cells.labels) else ():
+                not_scored |= _by_label(library, screen, name, cells, label, scores)
+                not_scored |= _by_protein(library, screen, name, of_proteins, scores)
             return Made(
                 scores.tables(_RETRIEVAL, confusion=False),
                 metadata={"feature_sets": chosen, **scores.exclusions_by_reason(), **not_scored},
@@ -133,23 +140,38 @@ def build_retrieval_benchmark(screen: Screen) -> dg.AssetsDefinition:
     return retrieval_benchmark
 
 
-def _retrieval(
-    library: Library, screen: Screen, chosen: list[str], cells: LabelledCells, label: str, scores: Scores
+def _by_label(
+    library: Library, screen: Screen, name: str, cells: LabelledCells, label: str, scores: Scores
 ) -> dict[str, str]:
-    """Add the scores of these feature sets; metadata that says which scores the screen cannot have, and why."""
+    """Add the scores of a feature set by the label; metadata that says which the screen cannot have, and why."""
     from pcip_core.evaluation.labelled import labelled_images
-    from pcip_core.evaluation.retrieval import image_retrieval
+    from pcip_core.evaluation.retrieval import retrieval_by_label
 
     images = labelled_images(cells, Images.of(library.store, screen.name).frame)
-    not_scored: dict[str, str] = {}
-    for name in chosen:
-        vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)
-        retrieval = image_retrieval(
-            vectors, cells.labels, images, feature_set=name, label=label, seed=screen.baselines.seed
-        )
-        for (task, protocol), rows in retrieval.scores.items():
-            scores.add({"feature_set": name, "task": task, "protocol": protocol}, rows, run_id=run_id)
-        key = {"feature_set": name, "task": label, "protocol": "leave_protein_out"}
-        scores.exclude(retrieval.exclusions, classifier="retrieval, silhouette", **key)
-        not_scored |= {f"not_scored: {name}: {what}": why for what, why in retrieval.not_scored.items()}
-    return not_scored
+    vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)
+    seed = screen.baselines.seed
+    found = retrieval_by_label(vectors, cells, images, feature_set=name, label=label, seed=seed)
+    return _added(scores, found, name, run_id, task=label, protocol="leave_protein_out")
+
+
+def _by_protein(
+    library: Library, screen: Screen, name: str, cells: LabelledCells, scores: Scores
+) -> dict[str, str]:
+    """The same by protein."""
+    from pcip_core.evaluation.labelled import labelled_images
+    from pcip_core.evaluation.retrieval import retrieval_by_protein
+
+    images = labelled_images(cells, Images.of(library.store, screen.name).frame)
+    vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)
+    found = retrieval_by_protein(vectors, cells, images, feature_set=name, seed=screen.baselines.seed)
+    return _added(scores, found, name, run_id, task="protein", protocol="leave_image_out")
+
+
+def _added(
+    scores: Scores, found: "Retrieval", name: str, run_id: str | None, **excluded: str
+) -> dict[str, str]:
+    """Add scores of a feature set; `excluded` is the key of what was excluded from them."""
+    for (task, protocol), rows in found.scores.items():
+        scores.add({"feature_set": name, "task": task, "protocol": protocol}, rows, run_id=run_id)
+    scores.exclude(found.exclusions, classifier="retrieval, silhouette", feature_set=name, **excluded)
+    return {f"not_scored: {name}: {what}": why for what, why in found.not_scored.items()}

@@ -12,7 +12,8 @@ from pcip_core.errors import EvaluationError, ShapeError
 from pcip_core.evaluation.labelled import LabelledImages, labelled_images
 from pcip_core.evaluation.retrieval import (
     average_precisions,
-    image_retrieval,
+    retrieval_by_label,
+    retrieval_by_protein,
     retrieval_chances,
     retrieval_scores,
     silhouette_scores,
@@ -103,7 +104,8 @@ def test_retrieval_is_of_the_means_of_standardized_cells() -> None:
     features, cells, table = labelled_screen()
     images = labelled_images(cells, table)
     features[:, 2], features[7, 4] = 1, np.nan  # neither can be used
-    result = image_retrieval(features, cells.labels, images, feature_set="s", label="localization", seed=0)
+    by_label = retrieval_by_label(features, cells, images, feature_set="s", label="localization", seed=0)
+    by_protein = retrieval_by_protein(features, cells, images, feature_set="s", seed=0)
     points = features[:, [0, 1, 3, 5]].astype(float)
     points = (points - points.mean(0)) / points.std(0)
     profiles = np.array([points[images.of_cell == number].mean(0) for number in range(24)])
@@ -117,25 +119,26 @@ def test_retrieval_is_of_the_means_of_standardized_cells() -> None:
         ],
         ("localization", "all_cells"): silhouette_scores(points, cells.labels, seed=0),
     }
-    assert result.scores.keys() == expected.keys()
+    found = by_label.scores | by_protein.scores
+    assert found.keys() == expected.keys()
     for key, rows in expected.items():
         np.testing.assert_allclose(
-            [row["value"] for row in result.scores[key]], [row["value"] for row in rows], rtol=1e-5, atol=1e-6
+            [row["value"] for row in found[key]], [row["value"] for row in rows], rtol=1e-5, atol=1e-6
         )
-    assert {reason: n for reason, n in result.exclusions.items() if n} == {
-        "columns_constant": 1,
-        "columns_not_finite": 1,
-    }
-    assert result.not_scored == {}
+    for result in (by_label, by_protein):
+        excluded = {reason: n for reason, n in result.exclusions.items() if n}
+        assert excluded == {"columns_constant": 1, "columns_not_finite": 1}
+        assert result.not_scored == {}
 
 
 def test_scores_that_cells_cannot_have_are_named() -> None:
     features, cells, table = labelled_screen()
     images = labelled_images(cells, table)
     single = LabelledImages(images.of_cell, images.terms, np.arange(24).astype(str), images.lines)
-    result = image_retrieval(features, cells.labels, single, feature_set="s", label="protein", seed=0)
-    assert list(result.scores) == [("protein", "all_cells")]
-    assert list(result.not_scored) == ["images of one protein"]
+    result = retrieval_by_label(features, cells, single, feature_set="s", label="protein", seed=0)
+    assert (list(result.scores), result.not_scored) == ([("protein", "all_cells")], {})
+    result = retrieval_by_protein(features, cells, single, feature_set="s", seed=0)
+    assert (result.scores, list(result.not_scored)) == ({}, ["images of one protein"])
 
 
 def test_the_chance_of_a_precision_is_that_of_random_rankings() -> None:

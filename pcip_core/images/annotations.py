@@ -33,11 +33,11 @@ from pcip_core.words import many
 
 COLUMNS = ("protein", "gene", "cell_line", "plate", "well")
 _KNOWN = {name.replace("_", ""): name for name in (*COLUMNS, "localization")}
-_OTHER_WORDS = {
-    **{"genename": "gene", "genesymbol": "gene", "proteinname": "protein"},
-    **{"localisation": "localization", "subcellularlocalization": "localization"},
-    "subcellularlocalisation": "localization",
-}  # without spaces and signs; taken if no column has the name itself
+_OTHER_WORDS = {  # without spaces and signs
+    **dict.fromkeys(("genename", "genesymbol"), "gene"),
+    **dict.fromkeys(("localisation", "subcellularlocalization", "subcellularlocalisation"), "localization"),
+    "proteinname": "protein",
+}
 _WELLS = ("wellid", "wellname", "wellposition", "wellnumber", "destinationwell")  # without spaces and signs
 _PLATES = ("plateid", "platename", "platebarcode", "barcode", "assayplate", "assayplatebarcode", "assayplatename",
            "destinationplate", "destinationplatename", "destinationplatebarcode")  # fmt: skip

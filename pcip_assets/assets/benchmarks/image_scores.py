@@ -1,6 +1,6 @@
 """Scores that need no classifier: `pairwise_benchmark` (paper, Figure 2B and Table 2) and `retrieval_benchmark`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
@@ -19,9 +19,6 @@ from pcip_core.errors import EvaluationError
 from pcip_core.evaluation.labelled import LabelledCells
 from pcip_core.spec.screen import Screen
 from pcip_core.store.images import Images
-
-if TYPE_CHECKING:  # it imports scikit-learn
-    from pcip_core.evaluation.retrieval import Retrieval
 
 _PAIRWISE, _RETRIEVAL = "benchmarks_pairwise", "benchmarks_retrieval"
 
@@ -127,9 +124,8 @@ def build_retrieval_benchmark(screen: Screen) -> dg.AssetsDefinition:
                 of_proteins = scored_cells_of(library, screen, chosen, column="protein")
             if not len(cells.labels):
                 cells, label = of_proteins, "protein"
-            for name in chosen if len(cells.labels) else ():
-                not_scored |= _by_label(library, screen, name, cells, label, scores)
-                not_scored |= _by_protein(library, screen, name, of_proteins, scores)
+            if len(cells.labels):
+                not_scored |= _retrieval(library, screen, chosen, cells, label, of_proteins, scores)
             return Made(
                 scores.tables(_RETRIEVAL, confusion=False),
                 metadata={"feature_sets": chosen, **scores.exclusions_by_reason(), **not_scored},
@@ -140,38 +136,43 @@ def build_retrieval_benchmark(screen: Screen) -> dg.AssetsDefinition:
     return retrieval_benchmark
 
 
-def _by_label(
-    library: Library, screen: Screen, name: str, cells: LabelledCells, label: str, scores: Scores
+def _retrieval(
+    library: Library,
+    screen: Screen,
+    chosen: list[str],
+    cells: LabelledCells,
+    label: str,
+    of_proteins: LabelledCells,
+    scores: Scores,
 ) -> dict[str, str]:
-    """Add the scores of a feature set by the label; metadata that says which the screen cannot have, and why."""
+    """Add the scores of these feature sets; metadata that says which scores the screen cannot have, and why.
+
+    Args:
+        library, screen, chosen: the feature sets of a screen.
+        cells, label: the cells that are scored by label, and what the label is.
+        of_proteins: the cells that are scored by protein; the same where the label is the protein.
+        scores: receives the scores.
+    """
     from pcip_core.evaluation.labelled import labelled_images
-    from pcip_core.evaluation.retrieval import retrieval_by_label
+    from pcip_core.evaluation.retrieval import retrieval_by_label, retrieval_by_protein
 
-    images = labelled_images(cells, Images.of(library.store, screen.name).frame)
-    vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)
-    seed = screen.baselines.seed
-    found = retrieval_by_label(vectors, cells, images, feature_set=name, label=label, seed=seed)
-    return _added(scores, found, name, run_id, task=label, protocol="leave_protein_out")
-
-
-def _by_protein(
-    library: Library, screen: Screen, name: str, cells: LabelledCells, scores: Scores
-) -> dict[str, str]:
-    """The same by protein."""
-    from pcip_core.evaluation.labelled import labelled_images
-    from pcip_core.evaluation.retrieval import retrieval_by_protein
-
-    images = labelled_images(cells, Images.of(library.store, screen.name).frame)
-    vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)
-    found = retrieval_by_protein(vectors, cells, images, feature_set=name, seed=screen.baselines.seed)
-    return _added(scores, found, name, run_id, task="protein", protocol="leave_image_out")
-
-
-def _added(
-    scores: Scores, found: "Retrieval", name: str, run_id: str | None, **excluded: str
-) -> dict[str, str]:
-    """Add scores of a feature set; `excluded` is the key of what was excluded from them."""
-    for (task, protocol), rows in found.scores.items():
-        scores.add({"feature_set": name, "task": task, "protocol": protocol}, rows, run_id=run_id)
-    scores.exclude(found.exclusions, classifier="retrieval, silhouette", feature_set=name, **excluded)
-    return {f"not_scored: {name}: {what}": why for what, why in found.not_scored.items()}
+    known, seed = Images.of(library.store, screen.name).frame, screen.baselines.seed
+    images = labelled_images(cells, known)
+    images_of_proteins = images if of_proteins is cells else labelled_images(of_proteins, known)
+    not_scored: dict[str, str] = {}
+    for name in chosen:
+        vectors, run_id = vectors_of(library, screen, name, cells.cell_ids)
+        by_label = retrieval_by_label(vectors, cells, images, feature_set=name, label=label, seed=seed)
+        if of_proteins is not cells:
+            vectors, _ = vectors_of(library, screen, name, of_proteins.cell_ids)
+        by_protein = retrieval_by_protein(
+            vectors, of_proteins, images_of_proteins, feature_set=name, seed=seed
+        )
+        results = ((by_label, label, "leave_protein_out"), (by_protein, "protein", "leave_image_out"))
+        for retrieval, excluded_task, excluded_protocol in results:
+            for (task, protocol), rows in retrieval.scores.items():
+                scores.add({"feature_set": name, "task": task, "protocol": protocol}, rows, run_id=run_id)
+            key = {"feature_set": name, "task": excluded_task, "protocol": excluded_protocol}
+            scores.exclude(retrieval.exclusions, classifier="retrieval, silhouette", **key)
+            not_scored |= {f"not_scored: {name}: {what}": why for what, why in retrieval.not_scored.items()}
+    return not_scored

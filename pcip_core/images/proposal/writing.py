@@ -83,7 +83,7 @@ def _of_encoder(plan: Plan) -> str:
 def _benchmark(plan: Plan) -> Iterator[str]:
     if plan.benchmark is not None:
         yield (
-            f"benchmark: {plan.benchmark}   # recognized is the protein, as too few images have a localization term"
+            f"benchmark: {plan.benchmark}   # predict the protein: too few images have a localization term"
         )
 
 
